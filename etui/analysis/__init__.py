@@ -1,0 +1,1 @@
+"""What the numbers mean: summaries, intervals, verdicts and flags."""

@@ -1,0 +1,50 @@
+"""Errors a user can act on: each says what is wrong and what to do, and carries the exit status it ends a command with."""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_CROSSED = 1
+EXIT_USAGE = 2
+EXIT_FAILED = 3
+EXIT_TIMED_OUT = 4
+EXIT_CANCELLED = 130
+
+
+class EtuiError(Exception):
+    """An expected failure. ``message`` says what is wrong, ``hint`` what to do about it (one line each)."""
+
+    exit_status = EXIT_FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+class UsageError(EtuiError):
+    """What was asked for cannot be done as asked: a name that does not exist, an impossible combination."""
+
+    exit_status = EXIT_USAGE
+
+
+class StoreError(EtuiError):
+    """The database cannot be opened, read or written."""
+
+    exit_status = EXIT_FAILED
+
+
+class ImportRefused(EtuiError):
+    """A file does not hold runs that can be imported; nothing of it was stored."""
+
+    exit_status = EXIT_USAGE
+
+
+class PreparationError(EtuiError):
+    """A program could not be prepared: loading, exporting, quantizing or lowering failed."""
+
+
+class WeightsError(PreparationError):
+    """The weights that were asked for are missing, corrupt or do not fit the model."""

@@ -1,0 +1,36 @@
+"""What is said while a session runs: its stages, log lines, progress, finished blocks, warnings and its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+EventKind = Literal["stage", "log", "progress", "block", "warning", "finished"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def utc_now() -> str:
+    """The time now as ISO 8601 in UTC with milliseconds, such as ``2026-11-20T22:40:12.345Z``; sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One thing that happened in a session.
+
+    ``run_id`` None means it concerns the whole session (eager blocks, waiting for the box). ``stage`` is one of
+    load, export, quantize, lower, measure, accuracy, memory, or wait. ``done`` of ``total`` and ``left_s`` (seconds)
+    belong to progress. ``id`` is given by the database.
+    """
+
+    kind: EventKind
+    message: str
+    at: str = ""
+    level: Level = "info"
+    run_id: str | None = None
+    stage: str | None = None
+    done: float | None = None
+    total: float | None = None
+    left_s: float | None = None
+    id: int | None = None

@@ -1,0 +1,167 @@
+"""What the runner asks one child process to do, and what the child answers: the words between runner and engine.
+
+A child gets one job as JSON, writes ``Event`` lines and at the end one ``Answer`` line to its report pipe, and exits.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from etui.events import Event
+from etui.results import (
+    Accuracy,
+    Artifact,
+    Block,
+    Delegation,
+    InputsInfo,
+    Memory,
+    ModelInfo,
+    Stage,
+    WeightsInfo,
+)
+
+
+class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
+    """Build the model once for a session: find its weights, make its inputs, compute the eager reference outputs.
+
+    The result lies in the cache as one folder, named by its content: ``weights.safetensors``, ``inputs.safetensors``,
+    ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). With the folder already there, only its key is
+    computed.
+    """
+
+    model: str
+    weights: str
+    seed: int
+    accuracy_inputs: int
+    calibration_count: int
+    cache_dir: str
+
+
+class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the bundle lies and what it holds. ``has_eager`` is False for a ``.pte``, which has no eager side."""
+
+    path: str
+    key: str
+    model: ModelInfo
+    weights: WeightsInfo
+    inputs: InputsInfo
+    stages: list[Stage]
+    cached: bool
+    has_eager: bool = True
+
+
+class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
+    """Export, quantize and lower one variant of a bundle into ``program_dir``: ``program.pte``, ``lowered.json`` (a
+    ``LowerResult``) and ``reference.safetensors``, the outputs of the graph as it was before lowering (absent where
+    that is the eager reference itself). The folder appears whole or not at all."""
+
+    bundle: str
+    model: str
+    precision: str
+    delegate: str
+    calibration_count: int
+    program_key: str
+    program_dir: str
+    run_id: str
+    threads: int = 1
+
+
+class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A prepared program and what preparing it showed. ``arithmetic`` names the arithmetic a delegate really uses
+    where that is not the precision's own (OpenVINO's bf16)."""
+
+    path: str
+    artifact: Artifact
+    stages: list[Stage]
+    planned_bytes: int | None = None
+    delegation: Delegation | None = None
+    arithmetic: str | None = None
+    calibration_count: int | None = None
+    notes: list[str] = []
+
+
+class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
+    """Measure one block of one variant. ``program`` None measures eager.
+
+    ``warmup`` and ``samples`` None leave the counts to ``block_s`` (seconds of timing), ``min_samples`` and settling;
+    ``limit_s`` ends the block after that many seconds whatever was reached, with at least one sample taken.
+    """
+
+    bundle: str
+    model: str
+    program: str | None
+    delegate: str
+    variant: str
+    index: int
+    position: int
+    threads: int
+    warmup: int | None
+    samples: int | None
+    block_s: float
+    min_samples: int
+    min_warmup: int
+    limit_s: float
+    run_id: str | None = None
+
+
+class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
+    """Run a program on every accuracy input of its bundle and compare with both references."""
+
+    bundle: str
+    model: str
+    program_dir: str
+    precision: str
+    delegate: str
+    arithmetic: str | None
+    threads: int
+    run_id: str
+
+
+class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
+    """Load and run once in a fresh process, watching its memory. ``program`` None looks at eager."""
+
+    bundle: str
+    model: str
+    program: str | None
+    delegate: str
+    threads: int
+    run_id: str | None = None
+
+
+Job = BundleJob | LowerJob | MeasureJob | AccuracyJob | MemoryJob
+
+
+class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
+    """Why a job failed: one line what, one line what to do, and the traceback for ``--debug`` and the log."""
+
+    message: str
+    hint: str = ""
+    traceback: str = ""
+    kind: str = ""
+
+
+class Done(msgspec.Struct, tag="done", frozen=True, kw_only=True):
+    """A job's result."""
+
+    bundle: BundleResult | None = None
+    lowered: LowerResult | None = None
+    block: Block | None = None
+    accuracy: Accuracy | None = None
+    memory: Memory | None = None
+
+
+class Said(msgspec.Struct, tag="said", frozen=True, kw_only=True):
+    """An event a child reports on its way."""
+
+    event: Event
+
+
+Answer = Done | JobError | Said
+Zygote = Literal["measure", "prepare"]
+
+
+def zygote_for(job: Job) -> Zygote:
+    """Which zygote a job's child is forked from: only lowering needs the ahead-of-time code."""
+    return "prepare" if isinstance(job, LowerJob) else "measure"

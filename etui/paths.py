@@ -1,0 +1,55 @@
+"""Where etui keeps things: the database, the cache, the runner's locks; each can be moved by an environment variable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+APP = "etui"
+
+
+def database_path(chosen: str | None = None) -> Path:
+    """The database file: ``--db``, else ``ETUI_DB``, else ``etui.db`` in the user's data folder."""
+    given = chosen or os.environ.get("ETUI_DB")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir(APP, appauthor=False)) / "etui.db"
+
+
+def cache_dir() -> Path:
+    """Prepared programs, models and inputs: ``ETUI_CACHE``, else the user's cache folder."""
+    given = os.environ.get("ETUI_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir(APP, appauthor=False))
+
+
+def state_dir() -> Path:
+    """The runner's locks and its own log: ``ETUI_STATE``, else the user's state folder."""
+    given = os.environ.get("ETUI_STATE")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir(APP, appauthor=False))
+
+
+def box_lock_path() -> Path:
+    """The one lock of this machine, the same for every user and database; ``ETUI_BOX_LOCK`` is for tests."""
+    return Path(os.environ.get("ETUI_BOX_LOCK", "/tmp/etui-box.lock"))
+
+
+def runner_lock_path(database: Path) -> Path:
+    """The lock that a database's runner holds as long as it lives."""
+    name = hashlib.sha256(str(database.resolve()).encode()).hexdigest()[:16]
+    return state_dir() / f"runner-{name}.lock"
+
+
+def runner_log_path(database: Path) -> Path:
+    """What a database's runner itself has to say: its own failures, never a run's log."""
+    return runner_lock_path(database).with_suffix(".log")

@@ -1,0 +1,372 @@
+"""What came out of a run: one typed tree, from which both the JSON document and the database rows are made.
+
+Milliseconds, bytes and seconds stand in the names. What was not measured is None, never zero. A figure that would be
+infinite (the SQNR of an exact match) is None with ``exact`` true, since JSON has no infinity.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "etui.run/1"
+
+Status = Literal["queued", "preparing", "measuring", "done", "failed", "cancelled", "timed out", "interrupted"]
+LIVE_STATUSES: frozenset[str] = frozenset({"queued", "preparing", "measuring"})
+ENDED_STATUSES: frozenset[str] = frozenset({"done", "failed", "cancelled", "timed out", "interrupted"})
+
+AccuracyVerdict = Literal["PASS", "FAIL", "UNPROVEN"]
+SpeedVerdict = Literal["faster", "slower", "equivalent", "inconclusive"]
+Interval = tuple[float, float]
+
+
+class LatencyStats(msgspec.Struct, kw_only=True, frozen=True):
+    """Latency over all timed samples of all blocks of one variant, in milliseconds.
+
+    ``ci95`` is the bootstrap interval of the median. A percentile is None where there are too few samples for it
+    (p90 wants 100, p95 200, p99 1,000).
+    """
+
+    count: int | None
+    mean: float | None
+    median: float | None
+    min: float | None
+    max: float | None
+    std: float | None
+    mad: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    ci95: Interval | None = None
+
+
+class Ratio(msgspec.Struct, kw_only=True, frozen=True):
+    """How many times faster than its baseline a variant is: above 1 is faster. ``blocks`` pairs stand behind it."""
+
+    value: float
+    ci95: Interval | None = None
+    verdict: SpeedVerdict | None = None
+    blocks: int = 0
+
+
+class Flag(msgspec.Struct, kw_only=True, frozen=True):
+    """Something that spoils a number or must be known with it: a short ``name`` and a sentence with the figures."""
+
+    name: str
+    detail: str
+
+
+class Block(msgspec.Struct, kw_only=True):
+    """One variant measured once in a fresh child process, as part of one randomized complete block.
+
+    ``variant`` is ``eager`` or a variant's label; ``position`` its place in the block's order. ``samples_ms`` are the
+    raw timed inferences in the order they were taken. ``cpu_s`` and ``wall_s`` cover the timed loop alone;
+    ``foreign_cpu_cores`` is how many cores something else kept busy meanwhile. ``first_sample_at`` is the wall-clock
+    time at which timing began.
+    """
+
+    index: int
+    position: int
+    variant: str
+    started_at: str
+    samples_ms: list[float]
+    threads: int
+    program_load_ms: float | None = None
+    method_load_ms: float | None = None
+    first_inference_ms: float | None = None
+    warmup_count: int = 0
+    warmup_settled: bool | None = None
+    first_sample_at: str | None = None
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    foreign_cpu_cores: float | None = None
+    throttled_ms: float | None = None
+    steal_s: float | None = None
+    frequency_mhz: tuple[float, float] | None = None
+    memory_pressure: float | None = None
+
+
+class Metrics(msgspec.Struct, kw_only=True, frozen=True):
+    """Distance of one output from its reference, or the worst of several.
+
+    MAE, maximum and RMSE are in the output's own unit; ``sqnr_db = 10 log10(sum(ref^2) / sum((ref - out)^2))``.
+    ``top1`` and ``top5`` are the shares of positions where the classes agree, where classes are what the output means.
+    """
+
+    mae: float | None = None
+    max_abs: float | None = None
+    rmse: float | None = None
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    top1: float | None = None
+    top5: float | None = None
+    exact: bool = False
+
+
+class OutputAccuracy(msgspec.Struct, kw_only=True, frozen=True):
+    """One output of one input against its reference. ``problem`` names a difference of structure or a non-finite value;
+    ``informative`` is False for an output that is constant or of no magnitude."""
+
+    input: int
+    output: int
+    name: str
+    shape: list[int]
+    dtype: str
+    informative: bool
+    metrics: Metrics | None = None
+    problem: str | None = None
+
+
+class Comparison(msgspec.Struct, kw_only=True, frozen=True):
+    """All outputs on all inputs against one reference. ``against`` says which; ``worst`` holds the worst figures and
+    ``mean_*`` what a typical input sees. MAE, RMSE and SQNR in ``overall`` are taken over all elements together."""
+
+    against: str
+    overall: Metrics
+    worst: Metrics
+    outputs: list[OutputAccuracy]
+
+
+class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
+    """What an output must reach to PASS; a field that is None is not asked for. ``source`` says where it came from."""
+
+    sqnr_db_min: float | None = None
+    cosine_min: float | None = None
+    top1_min: float | None = None
+    mae_max: float | None = None
+    source: str = ""
+
+
+class Accuracy(msgspec.Struct, kw_only=True, frozen=True):
+    """How far the numbers moved. ``end_to_end``: the program against FP32 eager; ``lowering``: against the same
+    quantized (or halved) graph before it was lowered, so what lowering did stands apart from what quantizing did."""
+
+    verdict: AccuracyVerdict
+    reason: str
+    tolerance: Tolerance | None
+    end_to_end: Comparison
+    lowering: Comparison | None = None
+
+
+class Memory(msgspec.Struct, kw_only=True, frozen=True):
+    """Memory of load and inference, measured in a pass of its own.
+
+    ``baseline_rss_bytes`` is the child before it loads anything (interpreter, torch and the runtime),
+    ``peak_rss_bytes`` its highest point, ``load_rss_bytes`` after load. ``planned_bytes`` is what ExecuTorch's memory
+    plan reserves; it leaves out what a delegate allocates for itself.
+    """
+
+    baseline_rss_bytes: int | None = None
+    load_rss_bytes: int | None = None
+    peak_rss_bytes: int | None = None
+    planned_bytes: int | None = None
+
+
+class Delegation(msgspec.Struct, kw_only=True, frozen=True):
+    """How much of the graph the delegate took: node counts, subgraphs, and operators left outside with their counts."""
+
+    delegated_nodes: int
+    undelegated_nodes: int
+    subgraphs: int
+    undelegated_operators: dict[str, int]
+
+
+class Stage(msgspec.Struct, kw_only=True, frozen=True):
+    """One stage of a run (load, export, quantize, lower, write, measure, accuracy, memory) and the seconds it took.
+    ``cached`` means the seconds were spent when the program was first prepared, not in this run."""
+
+    name: str
+    seconds: float
+    cached: bool = False
+
+
+class Artifact(msgspec.Struct, kw_only=True, frozen=True):
+    """The program that was measured. ``key`` is its content address in the cache, ``sha256`` that of the file."""
+
+    kind: Literal["pte"]
+    size_bytes: int
+    sha256: str
+    key: str
+    cached: bool = False
+
+
+class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """Which model it was. ``identity`` is a hash of the user's own file, or the source id for a catalog model."""
+
+    name: str
+    family: str
+    source: str
+    identity: str
+    parameters: int | None = None
+    outputs: str = ""
+
+
+class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """Which weights: ``kind`` pretrained, checkpoint or synthetic, and in words where they came from.
+    ``sha256`` is the hash of the state dict that was used, whatever its origin."""
+
+    kind: Literal["pretrained", "checkpoint", "synthetic", "embedded"]
+    detail: str
+    revision: str | None = None
+    sha256: str | None = None
+
+
+class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """Which inputs: ``kind`` photos, sentences, tokens, photos and sentences, example or random, in words and as shapes;
+    ``sha256`` over their bytes; how many served accuracy and calibration."""
+
+    kind: str
+    detail: str
+    shapes: list[list[int]]
+    dtypes: list[str]
+    accuracy_count: int
+    calibration_count: int | None = None
+    sha256: str | None = None
+
+
+class Environment(msgspec.Struct, kw_only=True, frozen=True):
+    """The box and the software a session ran on; None is 'not readable here'."""
+
+    box: str
+    os: str
+    cpu: str
+    cores: int
+    memory_bytes: int | None
+    governor: str | None
+    turbo: bool | None
+    virtualized: bool | None
+    cgroup_cpus: float | None
+    python: str
+    versions: dict[str, str]
+    cpu_flags: list[str] = []
+
+
+class SessionInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """The session a run belongs to: runs of one session were measured interleaved and can be compared in pairs.
+    ``spec`` is the session's specification as plain data."""
+
+    id: str
+    created_at: str
+    spec: dict[str, object]
+
+
+class LogLine(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """One line of a run's log, as it stands in the document: what an event said, without progress."""
+
+    at: str
+    level: str
+    message: str
+    kind: str = "log"
+    stage: str | None = None
+    of_session: bool = False
+
+
+class RunDocument(msgspec.Struct, kw_only=True):
+    """The whole of one run: what ``etui show --json`` prints, what export writes and import reads.
+
+    ``eager_blocks`` are the session's, repeated in each of its runs, so that a run compares alone. ``note`` and
+    ``tags`` are the user's. ``summary_only`` marks runs that came from a format without raw samples.
+    """
+
+    schema: str = SCHEMA
+    etui_version: str
+    id: str
+    session: SessionInfo
+    status: Status
+    created_at: str
+    model: ModelInfo
+    precision: str
+    delegate: str
+    preset: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
+    weights: WeightsInfo | None = None
+    inputs: InputsInfo | None = None
+    threads: int | None = None
+    arithmetic: str | None = None
+    latency_ms: LatencyStats | None = None
+    eager_latency_ms: LatencyStats | None = None
+    speedup: Ratio | None = None
+    program_load_ms: float | None = None
+    method_load_ms: float | None = None
+    first_inference_ms: float | None = None
+    eager_first_inference_ms: float | None = None
+    accuracy: Accuracy | None = None
+    memory: Memory | None = None
+    eager_memory: Memory | None = None
+    delegation: Delegation | None = None
+    artifact: Artifact | None = None
+    stages: list[Stage] = []
+    environment: Environment | None = None
+    flags: list[Flag] = []
+    summary_only: bool = False
+    note: str = ""
+    tags: list[str] = []
+    blocks: list[Block] = []
+    eager_blocks: list[Block] = []
+    log: list[LogLine] = []
+
+
+class SummaryLatency(msgspec.Struct, kw_only=True, frozen=True):
+    """The latency figures of a run's summary, in milliseconds."""
+
+    mean: float | None = None
+    median: float | None = None
+    min: float | None = None
+    max: float | None = None
+    std: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    ci95: Interval | None = None
+
+
+class SummaryRatio(msgspec.Struct, kw_only=True, frozen=True):
+    """The speed-up of a run's summary."""
+
+    value: float | None = None
+    ci95: Interval | None = None
+
+
+class SummaryAccuracy(msgspec.Struct, kw_only=True, frozen=True):
+    """The accuracy figures of a run's summary, end to end, over all outputs and inputs."""
+
+    mae: float | None = None
+    max_abs: float | None = None
+    rmse: float | None = None
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    verdict: AccuracyVerdict | None = None
+
+
+class RunSummary(msgspec.Struct, kw_only=True, frozen=True):
+    """One row of the runs table and one element of ``etui runs --json``; every figure comes from a database column.
+    ``flags`` are names; ``load_ms`` is program load plus method load."""
+
+    id: str
+    session: str
+    status: Status
+    created_at: str
+    model: str
+    precision: str
+    delegate: str
+    weights: str | None
+    threads: int | None
+    preset: str
+    latency_ms: SummaryLatency
+    eager_latency_ms: SummaryLatency
+    speedup: SummaryRatio
+    first_inference_ms: float | None
+    load_ms: float | None
+    accuracy: SummaryAccuracy
+    size_bytes: int | None
+    peak_rss_bytes: int | None
+    flags: list[str]
+    error: str | None = None
+    box: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    note: str = ""
+    tags: list[str] = []

@@ -1,0 +1,1 @@
+"""Who works when: the queue, the box lock, the child processes, time limits and cancelling."""

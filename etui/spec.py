@@ -1,0 +1,83 @@
+"""What is asked for: the specification of a session and its variants, and the measuring presets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+EAGER = "eager"
+"""The name of the variant every session measures besides what was asked for: FP32 PyTorch, eager."""
+
+PresetName = Literal["quick", "default", "rigorous"]
+
+
+class Preset(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how often a session measures each of its variants.
+
+    ``blocks`` is the number of randomized complete blocks (the most there may be where ``stop_at_relative_ci`` is
+    set), ``block_s`` the seconds of timed inferences in one block, ``budget_s`` the seconds one variant may cost over
+    all its blocks: a slow variant gets fewer samples and says so, it never hangs the session.
+    """
+
+    name: PresetName
+    blocks: int
+    block_s: float
+    budget_s: float
+    stop_at_relative_ci: float | None = None
+    about: str = ""
+
+
+PRESETS: dict[str, Preset] = {
+    "quick": Preset(name="quick", blocks=3, block_s=0.5, budget_s=60.0, about="3 blocks of 0.5 s: a first look"),
+    "default": Preset(name="default", blocks=6, block_s=1.0, budget_s=180.0, about="6 blocks of 1 s"),
+    "rigorous": Preset(
+        name="rigorous",
+        blocks=20,
+        block_s=2.0,
+        budget_s=900.0,
+        stop_at_relative_ci=0.01,
+        about="up to 20 blocks of 2 s, until every interval is within 1 %",
+    ),
+}
+
+DEFAULT_TIMEOUT_S = 3600.0
+DEFAULT_CALIBRATION_COUNT = 8
+DEFAULT_ACCURACY_INPUTS = 8
+
+
+class Variant(msgspec.Struct, frozen=True, order=True):
+    """One (precision, delegate) pair of a session; both are names from the catalog."""
+
+    precision: str
+    delegate: str
+
+    @property
+    def label(self) -> str:
+        """Its short name in blocks, logs and tables, such as ``int8/xnnpack``."""
+        return f"{self.precision}/{self.delegate}"
+
+
+class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a session was asked for; with the code's versions it fixes what is measured.
+
+    ``model`` is a catalog name, ``/abs/file.py:factory``, ``/abs/file.pt2`` or ``/abs/file.pte``. ``weights`` is
+    ``auto``, ``pretrained``, ``synthetic`` or an absolute path. ``repeat`` is the number of timed inferences of each
+    variant over the whole session, ``warmup`` of untimed ones before them in each block; None leaves both to the
+    preset. ``threads`` None means one a core this process may use. ``export_only_dir`` set means: export the
+    programs there and measure nothing.
+    """
+
+    model: str
+    variants: tuple[Variant, ...]
+    preset: PresetName = "default"
+    repeat: int | None = None
+    warmup: int | None = None
+    threads: int | None = None
+    weights: str = "auto"
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    calibration_count: int = DEFAULT_CALIBRATION_COUNT
+    accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
+    seed: int = 0
+    use_cache: bool = True
+    export_only_dir: str | None = None
