@@ -1,4 +1,4 @@
-"""Errors a user can act on: each says what is wrong and what to do, and carries the exit status it ends a command with."""
+"""Errors a user can act on: what is wrong, what to do, and the exit status each ends a command with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where etui keeps things: the database, the cache, the runner's locks; each can be moved by an environment variable."""
+"""Where etui keeps things: the database, the cache, the locks; an environment variable moves each."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """Which inputs: ``kind`` photos, sentences, tokens, photos and sentences, example or random, in words and as shapes;
+    """Which inputs: ``kind`` (photos, sentences, tokens, photos and sentences, example, random), in words, and shapes;
     ``sha256`` over their bytes; how many served accuracy and calibration."""
 
     kind: str
