@@ -1,0 +1,267 @@
+"""The table of models that can be chosen by name: adding a model is one entry here.
+
+An entry describes; it builds nothing and imports nothing heavy. How a source kind becomes a module stands once, in
+``etui.engine.models``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from etui.results import Tolerance
+
+Family = Literal["cnn", "vision-transformer", "text-transformer", "multimodal-transformer", "custom"]
+Outputs = Literal["logits", "embedding", "hidden state", "segmentation map", "image-text logits", "unknown"]
+Wrapper = Literal["first output", "logits", "hidden state", "mean pooling", "text embedding", "image and text"]
+
+ANY = "*"
+"""In a ``Limit``: whatever the precision or delegate."""
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """A combination known not to work, and why; ``ANY`` stands for every precision or delegate."""
+
+    precision: str
+    delegate: str
+    reason: str
+
+
+class ImageRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """A square RGB image: its side in pixels and the normalisation its weights were trained with."""
+
+    size: int
+    normalization: Literal["imagenet", "clip"] = "imagenet"
+
+
+class TextRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """Token ids of a fixed length.
+
+    ``mask`` adds the attention mask as a second input; ``fill`` joins sentences until the length is reached instead of
+    padding; ``count`` texts go in one inference. ``start``, ``end`` and ``padding`` are the ids that seeded tokens use.
+    """
+
+    length: int
+    vocabulary: int
+    mask: bool
+    fill: bool = False
+    count: int = 1
+    start: int | None = None
+    end: int | None = None
+    padding: int = 0
+
+
+class Builder(msgspec.Struct, frozen=True, kw_only=True):
+    """How a transformers model is built: its class, what its configuration changes from the class's defaults, and what
+    its output is reduced to. ``code`` is the module under ``transformers.models`` that holds the class."""
+
+    code: str
+    architecture: str
+    config: str
+    overrides: dict[str, object] = {}
+    wrapper: Wrapper
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of the catalog.
+
+    ``source`` is ``kind:id`` and is what the model's identity rests on. ``parameters`` is an approximate count.
+    ``repeat`` is the fewest timed inferences aimed at in a session, ``warmup`` the fewest warm-up inferences of a
+    block. ``tolerances`` maps a precision (or an arithmetic a delegate uses instead, such as bf16) to what its output
+    must reach.
+    """
+
+    name: str
+    title: str
+    family: Family
+    source: str
+    parameters: int
+    outputs: Outputs
+    image: ImageRecipe | None = None
+    text: TextRecipe | None = None
+    builder: Builder | None = None
+    repeat: int = 100
+    warmup: int = 5
+    tolerances: dict[str, Tolerance] = {}
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def source_kind(self) -> str:
+        """``torchvision`` or ``transformers``."""
+        return self.source.partition(":")[0]
+
+    @property
+    def source_id(self) -> str:
+        """The model's name at its source, such as ``openai-community/gpt2``."""
+        return self.source.partition(":")[2]
+
+    @property
+    def reference(self) -> str:
+        """What names this model in a session's specification."""
+        return self.name
+
+    def identity(self) -> str:
+        """What the model is, apart from its weights: its source id."""
+        return self.source
+
+
+def _tolerance(sqnr_db: float, cosine: float, why: str) -> Tolerance:
+    return Tolerance(sqnr_db_min=sqnr_db, cosine_min=cosine, source=why)
+
+
+_SAME = _tolerance(60.0, 0.9999, "same arithmetic: only the order of summation may differ")
+_HALF = _tolerance(40.0, 0.999, "half precision keeps 11 significant bits")
+_BFLOAT = _tolerance(25.0, 0.995, "bfloat16 keeps 8 significant bits")
+_INT8 = _tolerance(15.0, 0.98, "usual aim of 8-bit post-training quantization of a whole network")
+_INT8_DYNAMIC = _tolerance(20.0, 0.99, "usual aim of 8-bit dynamic quantization of linear layers")
+_COARSE = _tolerance(10.0, 0.95, "usual aim of 4-bit weights or one scale a tensor")
+
+TOLERANCES: dict[str, Tolerance] = {
+    "fp32": _SAME,
+    "fp16": _HALF,
+    "bf16": _BFLOAT,
+    "int8": _INT8,
+    "int8-static": _INT8,
+    "int8-static-per-tensor": _COARSE,
+    "int8-dynamic": _INT8_DYNAMIC,
+    "8da4w": _COARSE,
+}
+"""What is asked of a model that says nothing else; for ``custom`` models too."""
+
+_TRANSFORMER = {**TOLERANCES, "int8": _INT8_DYNAMIC}
+
+
+def _torchvision(
+    name: str, title: str, parameters: int, repeat: int = 100, family: Family = "cnn", size: int = 224
+) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        title=title,
+        family=family,
+        source=f"torchvision:{name}",
+        parameters=parameters,
+        outputs="logits",
+        image=ImageRecipe(size=size),
+        repeat=repeat,
+        tolerances=TOLERANCES if family == "cnn" else _TRANSFORMER,
+    )
+
+
+_CLIP_TEXT = TextRecipe(length=77, vocabulary=49408, mask=False, start=49406, end=49407, padding=49407)
+
+_ENTRIES: tuple[ModelEntry, ...] = (
+    _torchvision("resnet18", "ResNet-18, image classifier", 11_690_000),
+    _torchvision("resnet34", "ResNet-34, image classifier", 21_800_000),
+    _torchvision("resnet50", "ResNet-50, image classifier", 25_560_000),
+    _torchvision("mobilenet_v2", "MobileNetV2, image classifier", 3_500_000, repeat=200),
+    _torchvision("efficientnet_b0", "EfficientNet-B0, image classifier", 5_290_000),
+    _torchvision("vit_b_16", "Vision Transformer B/16, image classifier", 86_570_000, 30, "vision-transformer"),
+    ModelEntry(
+        name="distilbert",
+        title="DistilBERT base uncased, text encoder",
+        family="text-transformer",
+        source="transformers:distilbert/distilbert-base-uncased",
+        parameters=66_360_000,
+        outputs="hidden state",
+        text=TextRecipe(length=128, vocabulary=30522, mask=True, start=101, end=102),
+        builder=Builder(
+            code="distilbert", architecture="DistilBertModel", config="DistilBertConfig", wrapper="hidden state"
+        ),
+        repeat=30,
+        tolerances=_TRANSFORMER,
+    ),
+    ModelEntry(
+        name="gpt2",
+        title="GPT-2 small, next-token logits",
+        family="text-transformer",
+        source="transformers:openai-community/gpt2",
+        parameters=124_440_000,
+        outputs="logits",
+        text=TextRecipe(length=32, vocabulary=50257, mask=False, fill=True),
+        builder=Builder(
+            code="gpt2",
+            architecture="GPT2LMHeadModel",
+            config="GPT2Config",
+            overrides={"activation_function": "gelu_pytorch_tanh"},
+            wrapper="logits",
+        ),
+        repeat=30,
+        tolerances=_TRANSFORMER,
+    ),
+    ModelEntry(
+        name="minilm",
+        title="all-MiniLM-L6-v2, sentence embedding",
+        family="text-transformer",
+        source="transformers:sentence-transformers/all-MiniLM-L6-v2",
+        parameters=22_710_000,
+        outputs="embedding",
+        text=TextRecipe(length=64, vocabulary=30522, mask=True, start=101, end=102),
+        builder=Builder(
+            code="bert",
+            architecture="BertModel",
+            config="BertConfig",
+            overrides={
+                "num_hidden_layers": 6,
+                "hidden_size": 384,
+                "num_attention_heads": 12,
+                "intermediate_size": 1536,
+            },
+            wrapper="mean pooling",
+        ),
+        tolerances=_TRANSFORMER,
+    ),
+    ModelEntry(
+        name="clip_text",
+        title="CLIP ViT-B/32 text tower, text embedding",
+        family="text-transformer",
+        source="transformers:openai/clip-vit-base-patch32#text",
+        parameters=63_430_000,
+        outputs="embedding",
+        text=_CLIP_TEXT,
+        builder=Builder(
+            code="clip",
+            architecture="CLIPTextModelWithProjection",
+            config="CLIPTextConfig",
+            wrapper="text embedding",
+        ),
+        repeat=30,
+        tolerances=_TRANSFORMER,
+    ),
+    ModelEntry(
+        name="clip",
+        title="CLIP ViT-B/32, one image against four texts",
+        family="multimodal-transformer",
+        source="transformers:openai/clip-vit-base-patch32",
+        parameters=151_280_000,
+        outputs="image-text logits",
+        image=ImageRecipe(size=224, normalization="clip"),
+        text=msgspec.structs.replace(_CLIP_TEXT, count=4),
+        builder=Builder(code="clip", architecture="CLIPModel", config="CLIPConfig", wrapper="image and text"),
+        repeat=20,
+        warmup=3,
+        tolerances=_TRANSFORMER,
+    ),
+    ModelEntry(
+        name="segformer_b0",
+        title="SegFormer-B0 at 512x512, semantic segmentation",
+        family="vision-transformer",
+        source="transformers:nvidia/segformer-b0-finetuned-ade-512-512",
+        parameters=3_750_000,
+        outputs="segmentation map",
+        image=ImageRecipe(size=512),
+        builder=Builder(
+            code="segformer",
+            architecture="SegformerForSemanticSegmentation",
+            config="SegformerConfig",
+            overrides={"num_labels": 150},
+            wrapper="logits",
+        ),
+        repeat=20,
+        warmup=3,
+        tolerances=_TRANSFORMER,
+    ),
+)
+
+MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+"""Every model of the catalog by its name, in the order they are shown."""

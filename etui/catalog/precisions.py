@@ -1,0 +1,59 @@
+"""The precisions that can be asked for, and which recipe each becomes for a model's family and delegate."""
+
+from __future__ import annotations
+
+import msgspec
+
+from etui.catalog.models import ModelEntry
+
+RECIPE_VERSION = 1
+"""Raise it when a recipe's arithmetic changes: programs prepared before must not be taken for it."""
+
+AS_IS = "as-is"
+"""The precision and delegate of a ``.pte``, which is measured as it was prepared elsewhere."""
+
+
+class Precision(msgspec.Struct, frozen=True, kw_only=True):
+    """One precision: its name and what it does. ``calibrated`` ones need calibration inputs with static recipes."""
+
+    name: str
+    title: str
+    quantized: bool = False
+
+
+PRECISIONS: dict[str, Precision] = {
+    precision.name: precision
+    for precision in (
+        Precision(name="fp32", title="32-bit floating point, as trained"),
+        Precision(name="fp16", title="16-bit floating point weights and activations"),
+        Precision(name="int8", title="8-bit, the best recipe for the model's family", quantized=True),
+        Precision(name="int8-static", title="8-bit, calibrated activations, one scale a channel", quantized=True),
+        Precision(name="int8-static-per-tensor", title="8-bit, calibrated, one scale a tensor", quantized=True),
+        Precision(name="int8-dynamic", title="8-bit, activations scaled at run time, linear layers", quantized=True),
+        Precision(name="8da4w", title="4-bit weights, 8-bit dynamic activations, linear layers", quantized=True),
+    )
+}
+
+
+def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") -> str:
+    """The stable id of the arithmetic that ``precision`` means for a family on a delegate; part of a program's key.
+
+    ``int8`` resolves to a static recipe for convolutional nets and to a dynamic one of linear layers for transformers.
+    A user's own model resolves when it is loaded, by whether it holds convolutions: ``int8-auto``. OpenVINO has its
+    own quantizer, always static.
+    """
+    kind = family.family if isinstance(family, ModelEntry) else family
+    name = precision
+    if precision == "int8":
+        name = {"cnn": "int8-static", "custom": "int8-auto"}.get(kind, "int8-dynamic")
+    if name.startswith("int8") and delegate == "openvino":
+        model_type = {"cnn": "convolutional", "custom": "auto"}.get(kind, "transformer")
+        name = f"nncf-int8-static-{model_type}"
+    elif name.startswith("int8-static") and kind not in {"cnn", "custom"}:
+        name += "-linear"
+    return f"{name}/{RECIPE_VERSION}"
+
+
+def needs_calibration(recipe_id: str) -> bool:
+    """Whether a recipe looks at calibration inputs, so that their count is part of what it makes."""
+    return "static" in recipe_id or "auto" in recipe_id
