@@ -1,0 +1,110 @@
+"""Blocks and their raw samples: stored once, whichever runs share them, and read back bit for bit."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from array import array
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from etui.results import Block
+from etui.spec import EAGER
+
+LATENCY_SERIES = "latency_ms"
+
+
+def add_block(connection: sqlite3.Connection, session_id: str, block: Block) -> str:
+    """Store a block unless the very same one is there, and return its id: ``session:variant:index``.
+
+    A block of the same variant and index with other content (a second attempt) gets ``:2``, ``:3`` and so on behind it.
+    """
+    base = f"{session_id}:{block.variant}:{block.index}"
+    detail, samples = _encode(block)
+    attempt, block_id = 1, base
+    while (stored := _stored(connection, block_id)) is not None:
+        if stored == (detail, samples):
+            return block_id
+        attempt += 1
+        block_id = f"{base}:{attempt}"
+    connection.execute(
+        "INSERT INTO blocks (id, session, variant, block_index, position, started_at, detail)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (block_id, session_id, block.variant, block.index, block.position, block.started_at, detail),
+    )
+    connection.execute(
+        "INSERT INTO samples (block, series, count, float64_le) VALUES (?, ?, ?, ?)",
+        (block_id, LATENCY_SERIES, len(block.samples_ms), samples),
+    )
+    return block_id
+
+
+def session_blocks(connection: sqlite3.Connection, session_id: str, variant: str | None = None) -> list[Block]:
+    """The session's blocks in the order they were measured, or those of one variant."""
+    rows = connection.execute(
+        "SELECT detail, float64_le FROM blocks JOIN samples ON samples.block = blocks.id AND samples.series = ?"
+        " WHERE session = ? AND (? IS NULL OR variant = ?) ORDER BY block_index, blocks.position, blocks.rowid",
+        (LATENCY_SERIES, session_id, variant, variant),
+    )
+    return [_decode(row) for row in rows]
+
+
+def saved_blocks(connection: sqlite3.Connection, run_id: str, role: str) -> list[Block]:
+    """The blocks a saved run refers to, in its order; ``role`` is ``own`` or ``eager``."""
+    rows = connection.execute(
+        "SELECT detail, float64_le FROM run_blocks JOIN blocks ON blocks.id = run_blocks.block"
+        " JOIN samples ON samples.block = blocks.id AND samples.series = ?"
+        " WHERE run_blocks.run = ? AND role = ? ORDER BY run_blocks.position",
+        (LATENCY_SERIES, run_id, role),
+    )
+    return [_decode(row) for row in rows]
+
+
+def refer(connection: sqlite3.Connection, session_id: str, run_id: str, role: str, blocks: Sequence[Block]) -> None:
+    """Store a run's blocks where they are missing, and make them the run's under ``role``."""
+    connection.execute("DELETE FROM run_blocks WHERE run = ? AND role = ?", (run_id, role))
+    for position, block in enumerate(blocks):
+        block_id = add_block(connection, session_id, block)
+        connection.execute(
+            "INSERT INTO run_blocks (run, role, position, block) VALUES (?, ?, ?, ?)",
+            (run_id, role, position, block_id),
+        )
+
+
+def delete_unused(connection: sqlite3.Connection, session_ids: Iterable[str]) -> None:
+    """Delete the blocks of these sessions that no run refers to and that belong to no run's variant."""
+    for session_id in session_ids:
+        connection.execute(
+            "DELETE FROM blocks WHERE session = ? AND variant <> ?"
+            " AND id NOT IN (SELECT block FROM run_blocks)"
+            " AND variant NOT IN (SELECT precision || '/' || delegate FROM runs WHERE session = ?)",
+            (session_id, EAGER, session_id),
+        )
+
+
+def _stored(connection: sqlite3.Connection, block_id: str) -> tuple[str, bytes] | None:
+    row = connection.execute(
+        "SELECT detail, float64_le FROM blocks JOIN samples ON samples.block = blocks.id AND samples.series = ?"
+        " WHERE blocks.id = ?",
+        (LATENCY_SERIES, block_id),
+    ).fetchone()
+    return (row["detail"], row["float64_le"]) if row else None
+
+
+def _encode(block: Block) -> tuple[str, bytes]:
+    detail = msgspec.json.encode(msgspec.structs.replace(block, samples_ms=[])).decode()
+    samples = array("d", block.samples_ms)
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return detail, samples.tobytes()
+
+
+def _decode(row: sqlite3.Row) -> Block:
+    block = msgspec.json.decode(row["detail"], type=Block)
+    samples = array("d")
+    samples.frombytes(row["float64_le"])
+    if sys.byteorder == "big":
+        samples.byteswap()
+    block.samples_ms = samples.tolist()
+    return block

@@ -1,0 +1,79 @@
+"""What of a run is no column: the trees of its document, kept as one JSON value beside its row."""
+
+from __future__ import annotations
+
+import msgspec
+
+from etui.results import (
+    SCHEMA,
+    AccuracyVerdict,
+    Delegation,
+    Flag,
+    InputsInfo,
+    LatencyStats,
+    Memory,
+    Metrics,
+    ModelInfo,
+    Ratio,
+    SessionInfo,
+    Stage,
+    Tolerance,
+    WeightsInfo,
+)
+
+
+class ComparisonDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A comparison without its outputs, which are rows of the table ``accuracy``."""
+
+    against: str
+    overall: Metrics
+    worst: Metrics
+
+
+class AccuracyDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """The accuracy of a run without its outputs."""
+
+    verdict: AccuracyVerdict
+    reason: str
+    end_to_end: ComparisonDetail
+    tolerance: Tolerance | None = None
+    lowering: ComparisonDetail | None = None
+
+
+class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """The trees of a run's document.
+
+    ``session`` is set only where the document describes its session otherwise than the session's row. ``log`` are
+    ranges of event ids (first and last); None stands for all that was said of the run, as it is for a run done here.
+    """
+
+    model: ModelInfo
+    schema: str = SCHEMA
+    session: SessionInfo | None = None
+    weights: WeightsInfo | None = None
+    inputs: InputsInfo | None = None
+    arithmetic: str | None = None
+    latency_ms: LatencyStats | None = None
+    eager_latency_ms: LatencyStats | None = None
+    speedup: Ratio | None = None
+    program_load_ms: float | None = None
+    method_load_ms: float | None = None
+    eager_first_inference_ms: float | None = None
+    accuracy: AccuracyDetail | None = None
+    memory: Memory | None = None
+    eager_memory: Memory | None = None
+    delegation: Delegation | None = None
+    stages: list[Stage] = []
+    flags: list[Flag] = []
+    log: list[tuple[int, int]] | None = None
+    saved: bool = False
+
+
+def encode_detail(detail: RunDetail) -> str:
+    """The JSON text of a detail."""
+    return msgspec.json.encode(detail).decode()
+
+
+def decode_detail(text: str) -> RunDetail:
+    """The detail a JSON text holds. Raises msgspec.DecodeError."""
+    return msgspec.json.decode(text, type=RunDetail)

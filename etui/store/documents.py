@@ -1,0 +1,212 @@
+"""A run's document taken apart into rows, and put together again without loss."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from typing import Literal, cast
+
+import msgspec
+
+from etui.errors import StoreError
+from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
+from etui.spec import EAGER
+from etui.store import blocks, logs
+from etui.store.accuracy import load_accuracy, save_outputs, without_outputs
+from etui.store.columns import columns_of
+from etui.store.detail import RunDetail, decode_detail, encode_detail
+
+
+def save_document(connection: sqlite3.Connection, document: RunDocument) -> None:
+    """Store a run as its document has it, over its queued row where there is one.
+
+    A note and tags that were given to the row meanwhile stay.
+    """
+    session = _ensure_session(connection, document)
+    columns = columns_of(document) | {"environment": _save_environment(connection, document.environment)}
+    _upsert_run(connection, columns)
+    run_id = document.id
+    blocks.refer(connection, document.session.id, run_id, "own", document.blocks)
+    blocks.refer(connection, document.session.id, run_id, "eager", document.eager_blocks)
+    connection.execute("DELETE FROM artifacts WHERE run = ?", (run_id,))
+    if (artifact := document.artifact) is not None:
+        connection.execute(
+            "INSERT INTO artifacts (run, kind, size_bytes, sha256, cache_key, cached) VALUES (?, ?, ?, ?, ?, ?)",
+            (run_id, artifact.kind, artifact.size_bytes, artifact.sha256, artifact.key, int(artifact.cached)),
+        )
+    save_outputs(connection, run_id, document.accuracy)
+    ranges = logs.save_log(connection, document.session.id, run_id, document.log)
+    described = _session_info(session)
+    detail = RunDetail(
+        model=document.model,
+        schema=document.schema,
+        session=document.session if document.session != described else None,
+        weights=document.weights,
+        inputs=document.inputs,
+        arithmetic=document.arithmetic,
+        latency_ms=document.latency_ms,
+        eager_latency_ms=document.eager_latency_ms,
+        speedup=document.speedup,
+        program_load_ms=document.program_load_ms,
+        method_load_ms=document.method_load_ms,
+        eager_first_inference_ms=document.eager_first_inference_ms,
+        accuracy=without_outputs(document.accuracy),
+        memory=document.memory,
+        eager_memory=document.eager_memory,
+        delegation=document.delegation,
+        stages=document.stages,
+        flags=document.flags,
+        # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
+        log=ranges if session["imported"] else None,
+        saved=True,
+    )
+    connection.execute("INSERT OR REPLACE INTO details (run, detail) VALUES (?, ?)", (run_id, encode_detail(detail)))
+
+
+def import_document(connection: sqlite3.Connection, document: RunDocument) -> Literal["new", "known"]:
+    """Store a run from elsewhere, unless its id is known. A run that was live when exported was interrupted for us."""
+    if connection.execute("SELECT 1 FROM runs WHERE id = ?", (document.id,)).fetchone() is not None:
+        return "known"
+    if document.status in LIVE_STATUSES:
+        error = f"it was {document.status} when it was exported"
+        document = msgspec.structs.replace(document, status="interrupted", error=document.error or error)
+    save_document(connection, document)
+    return "new"
+
+
+def load_document(connection: sqlite3.Connection, run_id: str) -> RunDocument:
+    """The whole of a run; of a live one, what there is so far. Raises StoreError where there is none, or damage."""
+    row = connection.execute(
+        "SELECT runs.*, details.detail FROM runs JOIN details ON details.run = runs.id WHERE id = ?", (run_id,)
+    ).fetchone()
+    if row is None:
+        raise StoreError(f"there is no run {run_id}", "see etui runs")
+    try:
+        return _document(connection, row)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise StoreError(f"run {run_id} is damaged in the database ({error})", "delete it or restore a copy") from error
+
+
+def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
+    run_id, session_id = row["id"], row["session"]
+    detail = decode_detail(row["detail"])
+    if detail.saved:
+        own = blocks.saved_blocks(connection, run_id, "own")
+        eager = blocks.saved_blocks(connection, run_id, "eager")
+    else:
+        own = blocks.session_blocks(connection, session_id, f"{row['precision']}/{row['delegate']}")
+        eager = blocks.session_blocks(connection, session_id, EAGER)
+    session = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return RunDocument(
+        schema=detail.schema,
+        etui_version=row["etui_version"],
+        id=run_id,
+        session=detail.session or _session_info(session),
+        status=cast("Status", row["status"]),
+        created_at=row["created_at"],
+        model=detail.model,
+        precision=row["precision"],
+        delegate=row["delegate"],
+        preset=row["preset"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        error=row["error"],
+        weights=detail.weights,
+        inputs=detail.inputs,
+        threads=row["threads"],
+        arithmetic=detail.arithmetic,
+        latency_ms=detail.latency_ms,
+        eager_latency_ms=detail.eager_latency_ms,
+        speedup=detail.speedup,
+        program_load_ms=detail.program_load_ms,
+        method_load_ms=detail.method_load_ms,
+        first_inference_ms=row["first_inference_ms"],
+        eager_first_inference_ms=detail.eager_first_inference_ms,
+        accuracy=load_accuracy(connection, run_id, detail.accuracy),
+        memory=detail.memory,
+        eager_memory=detail.eager_memory,
+        delegation=detail.delegation,
+        artifact=_artifact(connection, run_id),
+        stages=detail.stages,
+        environment=_environment(connection, row["environment"]),
+        flags=detail.flags,
+        summary_only=bool(row["summary_only"]),
+        note=row["note"],
+        tags=msgspec.json.decode(row["tags"], type=list[str]),
+        blocks=own,
+        eager_blocks=eager,
+        log=logs.load_log(connection, session_id, run_id, detail.log),
+    )
+
+
+def _ensure_session(connection: sqlite3.Connection, document: RunDocument) -> sqlite3.Row:
+    """The session's row, made from the document where it is not known. Such a session is nobody's to work on."""
+    info = document.session
+    connection.execute(
+        "INSERT INTO sessions (id, created_at, box, spec, imported, finished_at) VALUES (?, ?, ?, ?, 1, ?)"
+        " ON CONFLICT (id) DO NOTHING",
+        (
+            info.id,
+            info.created_at,
+            document.environment.box if document.environment else None,
+            msgspec.json.encode(info.spec).decode(),
+            document.finished_at or document.created_at,
+        ),
+    )
+    return cast("sqlite3.Row", connection.execute("SELECT * FROM sessions WHERE id = ?", (info.id,)).fetchone())
+
+
+def _session_info(session: sqlite3.Row) -> SessionInfo:
+    return SessionInfo(
+        id=session["id"],
+        created_at=session["created_at"],
+        spec=msgspec.json.decode(session["spec"], type=dict[str, object]),
+    )
+
+
+def _upsert_run(connection: sqlite3.Connection, columns: dict[str, object]) -> None:
+    kept = {
+        "box": "coalesce(excluded.box, box)",
+        "note": "CASE WHEN note <> '' THEN note ELSE excluded.note END",
+        "tags": "CASE WHEN tags <> '[]' THEN tags ELSE excluded.tags END",
+    }
+    names = ", ".join(columns)
+    marks = ", ".join("?" * len(columns))
+    updates = ", ".join(f"{name} = {kept.get(name, f'excluded.{name}')}" for name in columns if name != "id")
+    connection.execute(
+        # The names are this code's own; every value is a parameter.
+        f"INSERT INTO runs ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}",  # noqa: S608
+        tuple(columns.values()),
+    )
+
+
+def _save_environment(connection: sqlite3.Connection, environment: Environment | None) -> str | None:
+    if environment is None:
+        return None
+    detail = msgspec.json.encode(environment, order="sorted")
+    environment_id = hashlib.sha256(detail).hexdigest()[:16]
+    connection.execute(
+        "INSERT INTO environments (id, box, detail) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+        (environment_id, environment.box, detail.decode()),
+    )
+    return environment_id
+
+
+def _environment(connection: sqlite3.Connection, environment_id: str | None) -> Environment | None:
+    if environment_id is None:
+        return None
+    row = connection.execute("SELECT detail FROM environments WHERE id = ?", (environment_id,)).fetchone()
+    return msgspec.json.decode(row["detail"], type=Environment)
+
+
+def _artifact(connection: sqlite3.Connection, run_id: str) -> Artifact | None:
+    row = connection.execute("SELECT * FROM artifacts WHERE run = ?", (run_id,)).fetchone()
+    if row is None:
+        return None
+    return Artifact(
+        kind=row["kind"],
+        size_bytes=row["size_bytes"],
+        sha256=row["sha256"],
+        key=row["cache_key"],
+        cached=bool(row["cached"]),
+    )

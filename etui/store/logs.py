@@ -1,0 +1,85 @@
+"""A run's log is its events: lines of a document become events once, and events become lines again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+
+from etui.events import Event
+from etui.results import LogLine
+from etui.store.queue import add_event
+
+EventRange = tuple[int, int]
+
+
+def save_log(connection: sqlite3.Connection, session_id: str, run_id: str, log: Sequence[LogLine]) -> list[EventRange]:
+    """Store the lines that are no events yet, and return the ids of all of them as ranges (first, last), in order.
+
+    Runs of one session share the lines that concern the whole session; those are found again rather than doubled.
+    """
+    if not log:
+        return []
+    known: defaultdict[LogLine, list[int]] = defaultdict(list)
+    rows = connection.execute(
+        "SELECT * FROM events WHERE session = ? AND (run IS NULL OR run = ?) ORDER BY id DESC", (session_id, run_id)
+    )
+    for row in rows:
+        known[_line(row)].append(row["id"])
+    ids = []
+    for line in log:
+        same = known[line]
+        ids.append(same.pop() if same else _add_line(connection, session_id, run_id, line))
+    return _ranges(ids)
+
+
+def load_log(
+    connection: sqlite3.Connection, session_id: str, run_id: str, ranges: Sequence[EventRange] | None
+) -> list[LogLine]:
+    """The lines of these events; without ranges, all that was said of the run and its session but for progress."""
+    if ranges is None:
+        rows = connection.execute(
+            "SELECT * FROM events WHERE session = ? AND (run IS NULL OR run = ?) AND kind <> 'progress' ORDER BY id",
+            (session_id, run_id),
+        )
+        return [_line(row) for row in rows]
+    lines: list[LogLine] = []
+    for first, last in ranges:
+        rows = connection.execute(
+            "SELECT * FROM events WHERE session = ? AND id BETWEEN ? AND ? ORDER BY id", (session_id, first, last)
+        )
+        lines += [_line(row) for row in rows]
+    return lines
+
+
+def _add_line(connection: sqlite3.Connection, session_id: str, run_id: str, line: LogLine) -> int:
+    event = Event(
+        kind=line.kind,  # type: ignore[arg-type]  # a line from elsewhere may say more than this etui's events do
+        message=line.message,
+        at=line.at,
+        level=line.level,  # type: ignore[arg-type]
+        run_id=None if line.of_session else run_id,
+        stage=line.stage,
+    )
+    return add_event(connection, session_id, event)
+
+
+def _line(row: sqlite3.Row) -> LogLine:
+    return LogLine(
+        at=row["at"],
+        level=row["level"],
+        message=row["message"],
+        kind=row["kind"],
+        stage=row["stage"],
+        of_session=row["run"] is None,
+    )
+
+
+def _ranges(ids: Sequence[int]) -> list[EventRange]:
+    ranges: list[EventRange] = []
+    for event_id in ids:
+        if ranges and ranges[-1][1] + 1 == event_id:
+            ranges[-1] = (ranges[-1][0], event_id)
+        else:
+            ranges.append((event_id, event_id))
+    return ranges

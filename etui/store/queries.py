@@ -1,0 +1,166 @@
+"""Reading and deleting runs: filtered and sorted pages of summaries, counts, ids from prefixes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import msgspec
+
+from etui.errors import UsageError
+from etui.results import LIVE_STATUSES, RunSummary
+from etui.store import blocks
+from etui.store.columns import SUMMARY_COLUMNS, summary_of
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "is missing"]
+_SYMBOLS: dict[str, str] = {"=": "IS", "!=": "IS NOT", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_SELECT = ", ".join(SUMMARY_COLUMNS)
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One condition on a column of ``SUMMARY_COLUMNS``, such as ``Condition("latency_median_ms", "<", 10.0)``.
+
+    ``in`` wants a sequence of values; ``contains`` looks for text in the column, in upper or lower case; a column that
+    is NULL meets no comparison but ``!=`` and ``is missing``.
+    """
+
+    column: str
+    operator: Operator
+    value: object = None
+
+
+def summaries(
+    connection: sqlite3.Connection,
+    where: Sequence[Condition] = (),
+    *,
+    order_by: str = "created_at",
+    descending: bool = True,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[RunSummary]:
+    """A page of runs. Runs without a value come last in either direction; equal values are ordered by age.
+
+    Raises UsageError for a column or operator that does not exist.
+    """
+    _known_column(order_by)
+    clause, values = _where(where)
+    direction = "DESC" if descending else "ASC"
+    rows = connection.execute(
+        # Column names and operators were checked against this code's own lists; every value is a parameter.
+        f"SELECT {_SELECT} FROM runs {clause}"  # noqa: S608
+        f" ORDER BY {order_by} {direction} NULLS LAST, rowid {direction} LIMIT ? OFFSET ?",
+        (*values, -1 if limit is None else limit, offset),
+    )
+    return [summary_of(row) for row in rows]
+
+
+def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> int:
+    """How many runs meet the conditions. Raises UsageError as ``summaries`` does."""
+    clause, values = _where(where)
+    row = connection.execute(f"SELECT count(*) FROM runs {clause}", values).fetchone()  # noqa: S608 - as above
+    return int(row[0])
+
+
+def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
+    """One run's summary. Raises UsageError where there is none."""
+    row = connection.execute(f"SELECT {_SELECT} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - as above
+    if row is None:
+        raise UsageError(f"there is no run {run_id}", "see etui runs")
+    return summary_of(row)
+
+
+def session_run_ids(connection: sqlite3.Connection, session_id: str) -> list[str]:
+    """The ids of a session's runs, in their order."""
+    rows = connection.execute("SELECT id FROM runs WHERE session = ? ORDER BY rowid", (session_id,))
+    return [row["id"] for row in rows]
+
+
+def resolve(connection: sqlite3.Connection, prefix: str) -> str:
+    """The one run whose id is or begins with ``prefix``. Raises UsageError where there is none or more than one."""
+    if not prefix:
+        raise UsageError("an empty text is no run's id", "see etui runs")
+    exact = connection.execute("SELECT id FROM runs WHERE id = ?", (prefix,)).fetchone()
+    if exact is not None:
+        return prefix
+    rows = connection.execute(
+        "SELECT id, model, precision, delegate FROM runs WHERE id >= ? AND id < ? ORDER BY id LIMIT 6",
+        (prefix, prefix + "\U0010ffff"),
+    ).fetchall()
+    if not rows:
+        raise UsageError(f"there is no run {prefix}", "see etui runs")
+    if len(rows) > 1:
+        names = [f"{row['id']} ({row['model']} {row['precision']}/{row['delegate']})" for row in rows[:5]]
+        more = " and more" if len(rows) > 5 else ""
+        raise UsageError(f"{prefix} stands for several runs", f"give more of the id: {', '.join(names)}{more}")
+    return str(rows[0]["id"])
+
+
+def annotate(connection: sqlite3.Connection, run_id: str, note: str | None, tags: Sequence[str] | None) -> None:
+    """Set a run's note or tags, leaving what is None as it is. Raises UsageError where there is no such run."""
+    encoded = None if tags is None else msgspec.json.encode(list(tags)).decode()
+    cursor = connection.execute(
+        "UPDATE runs SET note = coalesce(?, note), tags = coalesce(?, tags) WHERE id = ?", (note, encoded, run_id)
+    )
+    if cursor.rowcount == 0:
+        raise UsageError(f"there is no run {run_id}", "see etui runs")
+
+
+def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> int:
+    """Delete runs with all that is theirs alone, and return how many were there.
+
+    Raises UsageError, deleting nothing, where one is live or its session is still being worked on.
+    """
+    session_ids = set()
+    deleted = 0
+    for run_id in dict.fromkeys(run_ids):
+        row = connection.execute(
+            "SELECT status, session, claimed_by, sessions.finished_at FROM runs"
+            " JOIN sessions ON sessions.id = session WHERE runs.id = ?",
+            (run_id,),
+        ).fetchone()
+        if row is None:
+            continue
+        if row["status"] in LIVE_STATUSES:
+            raise UsageError(f"run {run_id} is {row['status']}", f"cancel it first: etui cancel {run_id}")
+        if row["claimed_by"] is not None and row["finished_at"] is None:
+            raise UsageError(f"the session of run {run_id} is still being measured", "wait for its end or cancel it")
+        session_ids.add(row["session"])
+        deleted += connection.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount
+    for session_id in session_ids:
+        connection.execute(
+            "DELETE FROM sessions WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE session = ?)",
+            (session_id, session_id),
+        )
+    blocks.delete_unused(connection, session_ids)
+    connection.execute(
+        "DELETE FROM environments WHERE NOT EXISTS (SELECT 1 FROM runs WHERE environment = environments.id)"
+    )
+    return deleted
+
+
+def _where(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
+    parts, values = [], []
+    for condition in conditions:
+        column, operator, value = _known_column(condition.column), condition.operator, condition.value
+        if operator == "is missing":
+            parts.append(f"{column} IS NULL")
+        elif operator == "contains":
+            parts.append(f"instr(lower({column}), lower(?)) > 0")
+            values.append(value)
+        elif operator == "in":
+            options = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+            parts.append(f"{column} IN ({', '.join('?' * len(options))})")
+            values += options
+        elif operator in _SYMBOLS:
+            parts.append(f"{column} {_SYMBOLS[operator]} ?")
+            values.append(value)
+        else:
+            raise UsageError(f"{operator} is no comparison", f"one of {', '.join(get_args(Operator))}")
+    return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def _known_column(name: str) -> str:
+    if name not in SUMMARY_COLUMNS:
+        raise UsageError(f"runs have no column {name}", f"one of {', '.join(SUMMARY_COLUMNS)}")
+    return name

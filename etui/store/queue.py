@@ -1,0 +1,255 @@
+"""The queue: sessions that wait, who claimed them, how far their runs are, and what is said meanwhile."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from etui import __version__
+from etui.errors import StoreError, UsageError
+from etui.events import Event, utc_now
+from etui.results import ENDED_STATUSES, LIVE_STATUSES, ModelInfo, Status
+from etui.spec import SessionSpec, Variant
+from etui.store.detail import RunDetail, encode_detail
+
+
+class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runner process: its process id, host and user, and when it started (a process id alone is used again)."""
+
+    pid: int
+    host: str
+    user: str
+    started_at: str
+
+    @property
+    def key(self) -> str:
+        """One string that no other runner has; what ``claimed_by`` holds."""
+        return f"{self.user}@{self.host}:{self.pid}:{self.started_at}"
+
+
+class QueuedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as the queue knows it: what was asked for, its runs in order with their variants, and who has it.
+
+    ``claimed_by`` is a runner's ``RunnerIdentity.key``, None while the session waits.
+    """
+
+    id: str
+    spec: SessionSpec
+    created_at: str
+    box: str | None
+    runs: list[tuple[str, Variant]]
+    claimed_by: str | None = None
+    claimed_pid: int | None = None
+    claimed_host: str | None = None
+    finished_at: str | None = None
+
+
+def new_id() -> str:
+    """A fresh id for a session or a run: 12 hexadecimal characters."""
+    return secrets.token_hex(6)
+
+
+def add_session(connection: sqlite3.Connection, spec: SessionSpec, model: ModelInfo, box: str) -> QueuedSession:
+    """Store a session and one queued run a variant; the same variant twice is one run."""
+    variants = list(dict.fromkeys(spec.variants))
+    if not variants:
+        raise UsageError("a session needs at least one precision and delegate", "name them with --precision --delegate")
+    session_id, now = new_id(), utc_now()
+    connection.execute(
+        "INSERT INTO sessions (id, created_at, box, spec) VALUES (?, ?, ?, ?)",
+        (session_id, now, box, msgspec.json.encode(spec).decode()),
+    )
+    runs = [(new_id(), variant) for variant in variants]
+    detail = encode_detail(RunDetail(model=model))
+    for run_id, variant in runs:
+        connection.execute(
+            "INSERT INTO runs (id, session, status, created_at, model, precision, delegate, threads, preset, box,"
+            " etui_version) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                run_id, session_id, now, model.name, variant.precision, variant.delegate, spec.threads, spec.preset,
+                box, __version__,
+            ),
+        )  # fmt: skip
+        connection.execute("INSERT INTO details (run, detail) VALUES (?, ?)", (run_id, detail))
+    return QueuedSession(id=session_id, spec=spec, created_at=now, box=box, runs=runs)
+
+
+def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:
+    """One session with all its runs. Raises UsageError where there is none, StoreError where its spec is unreadable."""
+    row = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    if row is None:
+        raise UsageError(f"there is no session {session_id}")
+    return _queued_session(connection, row, live_only=False)
+
+
+def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedSession | None:
+    """Give the oldest waiting session of this box to ``owner``; its ``runs`` are those that still want doing."""
+    # A home folder can be shared: a session belongs to the box it was queued on.
+    row = connection.execute(
+        "SELECT * FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
+        " ORDER BY created_at, rowid LIMIT 1",
+        (owner.host,),
+    ).fetchone()
+    if row is None:
+        return None
+    connection.execute(
+        "UPDATE sessions SET claimed_by = ?, claimed_pid = ?, claimed_host = ?, claimed_user = ?, claimed_at = ?"
+        " WHERE id = ?",
+        (owner.key, owner.pid, owner.host, owner.user, utc_now(), row["id"]),
+    )
+    claimed = connection.execute("SELECT * FROM sessions WHERE id = ?", (row["id"],)).fetchone()
+    return _queued_session(connection, claimed, live_only=True)
+
+
+def sessions_waiting_before(connection: sqlite3.Connection, session_id: str) -> list[QueuedSession]:
+    """The unfinished sessions, waiting or claimed, that come before this one, oldest first."""
+    rows = connection.execute(
+        "SELECT earlier.* FROM sessions AS earlier, sessions AS this WHERE this.id = ? AND earlier.finished_at IS NULL"
+        " AND (earlier.created_at, earlier.rowid) < (this.created_at, this.rowid)"
+        " ORDER BY earlier.created_at, earlier.rowid",
+        (session_id,),
+    ).fetchall()
+    return [_queued_session(connection, row, live_only=True) for row in rows]
+
+
+def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
+    """Mark live runs for cancelling and return them; a run whose session nobody has claimed is cancelled at once."""
+    live = []
+    for run_id in dict.fromkeys(run_ids):
+        row = connection.execute(
+            "SELECT session, claimed_by FROM live_runs JOIN sessions ON sessions.id = session WHERE live_runs.id = ?",
+            (run_id,),
+        ).fetchone()
+        if row is None:
+            continue
+        live.append(run_id)
+        connection.execute("UPDATE runs SET cancel_requested = 1 WHERE id = ?", (run_id,))
+        if row["claimed_by"] is None:
+            set_status(connection, run_id, "cancelled", None)
+            _finish_if_ended(connection, row["session"])
+    return live
+
+
+def cancel_requested(connection: sqlite3.Connection, session_id: str) -> set[str]:
+    """The session's live runs that somebody wants cancelled."""
+    rows = connection.execute("SELECT id FROM live_runs WHERE session = ? AND cancel_requested = 1", (session_id,))
+    return {row["id"] for row in rows}
+
+
+def set_status(connection: sqlite3.Connection, run_id: str, status: Status, error: str | None) -> None:
+    """Move a live run on; a run that has ended stays as it ended."""
+    now = utc_now()
+    connection.execute(
+        "UPDATE runs SET status = ?, error = coalesce(?, error),"
+        " started_at = CASE WHEN ? THEN coalesce(started_at, ?) ELSE started_at END,"
+        " finished_at = CASE WHEN ? THEN ? ELSE finished_at END"
+        " WHERE id IN (SELECT id FROM live_runs WHERE id = ?)",
+        (status, error, status in ("preparing", "measuring"), now, status in ENDED_STATUSES, now, run_id),
+    )
+
+
+def finish_session(connection: sqlite3.Connection, session_id: str) -> None:
+    """Say that nobody works on the session any more."""
+    connection.execute(
+        "UPDATE sessions SET finished_at = ? WHERE id = ? AND finished_at IS NULL", (utc_now(), session_id)
+    )
+
+
+def interrupt(connection: sqlite3.Connection, session_ids: Iterable[str], error: str) -> list[str]:
+    """End the live runs of these sessions as interrupted, finish the sessions, and return the runs."""
+    interrupted = []
+    for session_id in session_ids:
+        rows = connection.execute(
+            "SELECT id FROM live_runs WHERE session = ? ORDER BY number", (session_id,)
+        ).fetchall()
+        for row in rows:
+            set_status(connection, row["id"], "interrupted", error)
+            interrupted.append(str(row["id"]))
+        finish_session(connection, session_id)
+    return interrupted
+
+
+def claimed_by_others(connection: sqlite3.Connection, host: str, user: str, except_owner: str | None) -> list[str]:
+    """The unfinished sessions that runners of this host and user have claimed, but for ``except_owner``'s."""
+    rows = connection.execute(
+        "SELECT id FROM sessions WHERE finished_at IS NULL AND claimed_by IS NOT NULL AND claimed_host = ?"
+        " AND claimed_user = ? AND claimed_by IS NOT ? ORDER BY created_at, rowid",
+        (host, user, except_owner),
+    )
+    return [row["id"] for row in rows]
+
+
+def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> int:
+    """Append an event and return its id; an event without a time gets the time now."""
+    cursor = connection.execute(
+        "INSERT INTO events (session, run, kind, at, level, message, stage, done, total, left_s)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            session_id, event.run_id, event.kind, event.at or utc_now(), event.level, _storable(event.message),
+            event.stage, event.done, event.total, event.left_s,
+        ),
+    )  # fmt: skip
+    return int(cursor.lastrowid or 0)
+
+
+def events_after(connection: sqlite3.Connection, session_id: str, last_id: int, run_id: str | None) -> list[Event]:
+    """The events after ``last_id``, in order; with ``run_id`` only that run's and those of the whole session."""
+    rows = connection.execute(
+        "SELECT * FROM events WHERE session = ? AND id > ? AND (? IS NULL OR run IS NULL OR run = ?) ORDER BY id",
+        (session_id, last_id, run_id, run_id),
+    )
+    return [
+        Event(
+            kind=row["kind"],
+            message=row["message"],
+            at=row["at"],
+            level=row["level"],
+            run_id=row["run"],
+            stage=row["stage"],
+            done=row["done"],
+            total=row["total"],
+            left_s=row["left_s"],
+            id=row["id"],
+        )
+        for row in rows
+    ]
+
+
+def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_only: bool) -> QueuedSession:
+    runs: Sequence[sqlite3.Row] = connection.execute(
+        "SELECT id, precision, delegate, status FROM runs WHERE session = ? ORDER BY rowid", (row["id"],)
+    ).fetchall()
+    try:
+        spec = msgspec.json.decode(row["spec"], type=SessionSpec)
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"session {row['id']} holds a specification that this etui cannot read ({error})", "update etui"
+        ) from error
+    return QueuedSession(
+        id=row["id"],
+        spec=spec,
+        created_at=row["created_at"],
+        box=row["box"],
+        runs=[
+            (run["id"], Variant(precision=run["precision"], delegate=run["delegate"]))
+            for run in runs
+            if not live_only or run["status"] in LIVE_STATUSES
+        ],
+        claimed_by=row["claimed_by"],
+        claimed_pid=row["claimed_pid"],
+        claimed_host=row["claimed_host"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _finish_if_ended(connection: sqlite3.Connection, session_id: str) -> None:
+    if connection.execute("SELECT 1 FROM live_runs WHERE session = ?", (session_id,)).fetchone() is None:
+        finish_session(connection, session_id)
+
+
+def _storable(text: str) -> str:
+    """Text with lone surrogates (bytes of a log that were not UTF-8) replaced, since SQLite takes none."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,208 @@
+"""The store: one object over the database file, for the runner, the command line and the terminal UI alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from etui.events import Event
+from etui.results import LIVE_STATUSES, Block, ModelInfo, RunDocument, RunSummary, Status
+from etui.spec import SessionSpec
+from etui.store import blocks, documents, queries, queue
+from etui.store.database import Database, open_database
+from etui.store.queries import Condition
+from etui.store.queue import QueuedSession, RunnerIdentity
+
+RUNNER_GONE = "the runner that measured it is gone"
+
+
+class Store:
+    """The database of one file. Every method is one short transaction and raises StoreError where that fails.
+
+    Several processes may use the file at once, and several threads one Store. A context manager; ``close`` it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.path = database.path
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = True) -> Self:
+        """Open the file, bringing its schema up to date; without ``create`` a missing file is a StoreError."""
+        return cls(open_database(path, create=create))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def data_version(self) -> int:
+        """A number that changes when somebody else (another Store, another process) has written; cheap to ask."""
+        return self._database.data_version()
+
+    # The queue, as front ends write it
+
+    def add_session(self, spec: SessionSpec, *, model: ModelInfo, box: str) -> QueuedSession:
+        """Queue a session with one run a variant. ``box`` is the host that may claim it; empty means any."""
+        with self._database.write() as connection:
+            return queue.add_session(connection, spec, model, box)
+
+    def request_cancel(self, run_ids: Sequence[str]) -> list[str]:
+        """Ask for live runs to be cancelled and return which were live; what nobody has claimed ends at once."""
+        with self._database.write() as connection:
+            return queue.request_cancel(connection, run_ids)
+
+    # The queue, as a runner works it off
+
+    def claim_next_session(self, owner: RunnerIdentity) -> QueuedSession | None:
+        """Take the oldest waiting session of ``owner.host``; its ``runs`` are those still to be done."""
+        with self._database.write() as connection:
+            return queue.claim_next_session(connection, owner)
+
+    def interrupt(self, session_ids: Iterable[str], error: str = RUNNER_GONE) -> list[str]:
+        """End the live runs of these sessions as interrupted, finish the sessions, and return the runs."""
+        with self._database.write() as connection:
+            return queue.interrupt(connection, session_ids, error)
+
+    def interrupt_claimed(
+        self, host: str, user: str, except_owner: str | None = None, error: str = RUNNER_GONE
+    ) -> list[str]:
+        """Interrupt every unfinished session that a runner of this host and user claimed, and return the runs.
+
+        ``except_owner`` is the ``RunnerIdentity.key`` of the runner that lives.
+        """
+        with self._database.write() as connection:
+            session_ids = queue.claimed_by_others(connection, host, user, except_owner)
+            return queue.interrupt(connection, session_ids, error)
+
+    def cancel_requested(self, session_id: str) -> set[str]:
+        """The session's live runs that somebody wants cancelled; one indexed query."""
+        with self._database.read() as connection:
+            return queue.cancel_requested(connection, session_id)
+
+    def set_status(self, run_id: str, status: Status, error: str | None = None) -> None:
+        """Move a live run on, noting when it started or finished; a run that has ended stays as it is."""
+        with self._database.write() as connection:
+            queue.set_status(connection, run_id, status, error)
+
+    def finish_session(self, session_id: str) -> None:
+        """Say that the runner is done with the session."""
+        with self._database.write() as connection:
+            queue.finish_session(connection, session_id)
+
+    def add_event(self, session_id: str, event: Event) -> int:
+        """Append an event and return its id; an event without a time gets the time now."""
+        return self.add_events(session_id, [event])[0]
+
+    def add_events(self, session_id: str, events: Iterable[Event]) -> list[int]:
+        """Append several events in one transaction and return their ids."""
+        with self._database.write() as connection:
+            return [queue.add_event(connection, session_id, event) for event in events]
+
+    def add_block(self, session_id: str, block: Block) -> None:
+        """Store a block as soon as it is measured; the same block again is stored once."""
+        with self._database.write() as connection:
+            blocks.add_block(connection, session_id, block)
+
+    def save_document(self, document: RunDocument) -> None:
+        """Store a run's result over its queued row, with the blocks and log lines that are not there yet.
+
+        A note and tags that the row was given meanwhile stay. What was said of the run stays its log, whether or not
+        the document repeats it.
+        """
+        with self._database.write() as connection:
+            documents.save_document(connection, document)
+
+    # Reading
+
+    def session(self, session_id: str) -> QueuedSession:
+        """A session with all its runs. Raises UsageError where there is none."""
+        with self._database.read() as connection:
+            return queue.session(connection, session_id)
+
+    def sessions_waiting_before(self, session_id: str) -> list[QueuedSession]:
+        """The unfinished sessions, waiting or being measured, that come before this one."""
+        with self._database.read() as connection:
+            return queue.sessions_waiting_before(connection, session_id)
+
+    def events_after(self, session_id: str, last_id: int = 0, run_id: str | None = None) -> list[Event]:
+        """The events after ``last_id``; with ``run_id`` only that run's and those of the whole session."""
+        with self._database.read() as connection:
+            return queue.events_after(connection, session_id, last_id, run_id)
+
+    def resolve(self, prefix: str) -> str:
+        """The one run whose id is or begins with ``prefix``. Raises UsageError where there is none or several."""
+        with self._database.read() as connection:
+            return queries.resolve(connection, prefix)
+
+    def summary(self, run_id: str) -> RunSummary:
+        """One run's summary. Raises UsageError where there is none."""
+        with self._database.read() as connection:
+            return queries.summary(connection, run_id)
+
+    def summaries(
+        self,
+        where: Sequence[Condition] = (),
+        *,
+        order_by: str = "created_at",
+        descending: bool = True,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[RunSummary]:
+        """A page of runs, sorted by a column; those without a value come last. UsageError for an unknown column."""
+        with self._database.read() as connection:
+            return queries.summaries(
+                connection, where, order_by=order_by, descending=descending, limit=limit, offset=offset
+            )
+
+    def count(self, where: Sequence[Condition] = ()) -> int:
+        """How many runs meet the conditions."""
+        with self._database.read() as connection:
+            return queries.count(connection, where)
+
+    def live_run_ids(self, session_id: str | None = None) -> list[str]:
+        """The runs that are queued or being worked on, oldest first; of one session or of all."""
+        conditions = [Condition("status", "in", sorted(LIVE_STATUSES))]
+        if session_id is not None:
+            conditions.append(Condition("session", "=", session_id))
+        return [summary.id for summary in self.summaries(conditions, descending=False)]
+
+    def document(self, run_id: str) -> RunDocument:
+        """The whole of a run; of a live one, what there is so far. Raises StoreError where there is none."""
+        with self._database.read() as connection:
+            return documents.load_document(connection, run_id)
+
+    def blocks(self, session_id: str) -> list[Block]:
+        """The session's blocks in the order they were measured, eager ones among them."""
+        with self._database.read() as connection:
+            return blocks.session_blocks(connection, session_id)
+
+    # The user's own changes
+
+    def annotate(self, run_id: str, *, note: str | None = None, tags: Sequence[str] | None = None) -> None:
+        """Set a run's note or tags; None leaves them. Raises UsageError where there is no such run."""
+        with self._database.write() as connection:
+            queries.annotate(connection, run_id, note, tags)
+
+    def delete_runs(self, run_ids: Sequence[str]) -> int:
+        """Delete runs and what is theirs alone. Raises UsageError, deleting nothing, where one is live."""
+        with self._database.write() as connection:
+            return queries.delete_runs(connection, run_ids)
+
+    def import_document(self, document: RunDocument) -> Literal["new", "known"]:
+        """Store a run from elsewhere; one whose id is known changes nothing."""
+        return self.import_documents([document])[0]
+
+    def import_documents(self, imported: Sequence[RunDocument]) -> list[Literal["new", "known"]]:
+        """Store several runs from elsewhere in one transaction: all of them or none."""
+        with self._database.write() as connection:
+            return [documents.import_document(connection, document) for document in imported]

@@ -1,0 +1,152 @@
+"""The queue from both sides: front ends that add and cancel, runners that claim, report and die."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etui.errors import UsageError
+from etui.events import Event
+from etui.spec import SessionSpec
+from etui.store import RunnerIdentity, Store
+from tests.documents import MODEL, make_block, make_document, make_spec
+
+RUNNER = RunnerIdentity(pid=7, host="bench-1", user="u", started_at="2026-11-20T10:00:00.000Z")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "etui.db")
+
+
+def test_sessions_are_claimed_once_and_oldest_first(store: Store) -> None:
+    first = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    second = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    other = Store.open(store.path)
+    assert [session.id for session in store.sessions_waiting_before(second.id)] == [first.id]
+    claimed = other.claim_next_session(RUNNER)
+    assert claimed is not None
+    assert (claimed.id, claimed.spec, claimed.runs) == (first.id, first.spec, first.runs)
+    assert claimed.claimed_by == RUNNER.key
+    assert (next_one := store.claim_next_session(RUNNER)) is not None
+    assert next_one.id == second.id
+    assert store.claim_next_session(RUNNER) is None
+    other.finish_session(first.id)
+    assert store.sessions_waiting_before(second.id) == []
+
+
+def test_a_session_of_another_box_is_left_alone(store: Store) -> None:
+    store.add_session(make_spec(), model=MODEL, box="bench-2")
+    assert store.claim_next_session(RUNNER) is None
+
+
+def test_the_same_variant_twice_is_one_run_and_none_is_refused(store: Store) -> None:
+    twice = store.add_session(make_spec(("fp32", "xnnpack"), ("fp32", "xnnpack")), model=MODEL, box="")
+    assert len(twice.runs) == 1
+    with pytest.raises(UsageError):
+        store.add_session(SessionSpec(model="resnet18", variants=()), model=MODEL, box="")
+
+
+def test_what_nobody_claimed_is_cancelled_at_once(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    first, second = (run_id for run_id, _ in session.runs)
+    assert store.request_cancel([first, "unknown"]) == [first]
+    assert store.summary(first).status == "cancelled"
+    claimed = store.claim_next_session(RUNNER)
+    assert claimed is not None
+    assert [run_id for run_id, _ in claimed.runs] == [second]
+    assert store.cancel_requested(session.id) == set()
+    assert store.request_cancel([first, second]) == [second]
+    assert store.summary(second).status == "queued"
+    assert store.cancel_requested(session.id) == {second}
+    store.set_status(second, "cancelled")
+    assert store.cancel_requested(session.id) == set()
+
+
+def test_a_session_cancelled_whole_is_never_claimed(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    store.request_cancel([run_id for run_id, _ in session.runs])
+    assert store.claim_next_session(RUNNER) is None
+    assert store.live_run_ids() == []
+
+
+def test_a_status_moves_on_and_an_end_stays(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    run_id = session.runs[0][0]
+    store.set_status(run_id, "preparing")
+    started = store.summary(run_id).started_at
+    store.set_status(run_id, "measuring")
+    assert started is not None and store.summary(run_id).started_at == started
+    store.set_status(run_id, "failed", "the child was killed")
+    store.set_status(run_id, "measuring")
+    summary = store.summary(run_id)
+    assert (summary.status, summary.error) == ("failed", "the child was killed")
+    assert summary.finished_at is not None
+
+
+def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    waiting = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    store.claim_next_session(RUNNER)
+    store.set_status(session.runs[0][0], "done")
+    assert store.interrupt_claimed("bench-1", "u", RUNNER.key) == []
+    assert store.interrupt_claimed("bench-2", "u") == []
+    assert store.interrupt_claimed("bench-1", "u", "another") == [session.runs[1][0]]
+    assert store.summary(session.runs[1][0]).status == "interrupted"
+    assert store.summary(session.runs[0][0]).status == "done"
+    assert store.summary(waiting.runs[0][0]).status == "queued"
+    assert store.session(session.id).finished_at is not None
+
+
+def test_events_are_read_from_where_one_left_off(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    first, second = (run_id for run_id, _ in session.runs)
+    store.add_event(session.id, Event(kind="log", message="for all \udcff"))
+    last = store.add_event(session.id, Event(kind="stage", message="lower", run_id=first, stage="lower"))
+    store.add_event(session.id, Event(kind="progress", message="", run_id=second, done=1, total=4, left_s=2.5))
+    assert [event.message for event in store.events_after(session.id, 0, first)] == ["for all ?", "lower"]
+    (progress,) = store.events_after(session.id, last)
+    assert (progress.done, progress.total, progress.left_s) == (1, 4, 2.5)
+    assert progress.at
+
+
+def test_a_live_run_is_a_partial_document(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    run_id, variant = session.runs[0]
+    eager, own = make_block("eager", 0), make_block(variant.label, 0)
+    for block in (eager, own, own, make_block("int8/xnnpack", 0)):
+        store.add_block(session.id, block)
+    store.add_event(session.id, Event(kind="log", message="hello", run_id=run_id))
+    document = store.document(run_id)
+    assert (document.status, document.model, document.blocks, document.eager_blocks) == (
+        "queued", MODEL, [own], [eager]
+    )  # fmt: skip
+    assert [line.message for line in document.log] == ["hello"]
+    assert document.session.spec["model"] == "resnet18"
+
+
+def test_the_result_lies_over_the_queued_row_and_keeps_the_users_note(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    run_id, variant = session.runs[0]
+    store.add_block(session.id, make_block(variant.label, 0))
+    store.add_event(session.id, Event(kind="log", message="said live", run_id=run_id))
+    store.annotate(run_id, note="mine")
+    document = make_document(run_id, session_id=session.id)
+    document.log = []
+    store.save_document(document)
+    store.add_event(session.id, Event(kind="finished", message="said after", run_id=run_id))
+    stored = store.document(run_id)
+    assert (stored.note, stored.tags, stored.latency_ms) == ("mine", ["tag"], document.latency_ms)
+    assert stored.blocks == document.blocks
+    assert [line.message for line in stored.log] == ["said live", "said after"]
+    assert len(store.blocks(session.id)) == 6
+    assert store.session(session.id).runs == session.runs
+
+
+def test_data_version_tells_of_anothers_writing(store: Store) -> None:
+    before = store.data_version()
+    assert store.data_version() == before
+    with Store.open(store.path) as other:
+        other.add_session(make_spec(), model=MODEL, box="")
+    assert store.data_version() != before
