@@ -1,0 +1,162 @@
+"""What box this is: its CPU, memory, frequency policy, quota and software, as far as it can be read without torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+
+from etui.results import Environment
+
+PACKAGES = (
+    "etui", "torch", "torchvision", "executorch", "torchao", "transformers", "openvino", "nncf", "numpy", "textual",
+)  # fmt: skip
+
+# Those that decide which kernels run.
+_FLAGS = re.compile(
+    r"^(sse4_2|avx|avx2|avx512\w+|avx_vnni|amx_\w+|fma|f16c|asimd|asimddp|asimdhp|i8mm|bf16|sve2?|neon|fphp)$"
+)
+
+
+def read_environment(root: Path = Path("/")) -> Environment:
+    """The box and its software now. What cannot be read is None; nothing is raised. ``root`` is where /proc and /sys
+    are looked for."""
+    cpuinfo = _read(root / "proc/cpuinfo") or ""
+    return Environment(
+        box=platform.node() or "unknown",
+        os=_os_name(),
+        cpu=cpu_model(cpuinfo),
+        cores=usable_cores(),
+        memory_bytes=memory_bytes(root),
+        governor=governor(root),
+        turbo=turbo(root),
+        virtualized=virtualized(cpuinfo),
+        cgroup_cpus=cgroup_cpus(root),
+        python=platform.python_version(),
+        versions=package_versions(),
+        cpu_flags=sorted(flag for flag in _cpu_flags(cpuinfo) if _FLAGS.match(flag)),
+    )
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of the packages that matter, read from their metadata; those not installed are left out."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def cpu_model(cpuinfo: str) -> str:
+    """The CPU's name as the kernel tells it, else the machine's architecture."""
+    match = re.search(r"^(?:model name|Hardware|Processor)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return match.group(1).strip() if match else platform.processor() or platform.machine() or "unknown"
+
+
+def virtualized(cpuinfo: str) -> bool | None:
+    """Whether the CPU says that a hypervisor runs below; None where its flags cannot be read."""
+    flags = _cpu_flags(cpuinfo)
+    # Only x86 has a flag that tells.
+    return "hypervisor" in flags if "fpu" in flags else None
+
+
+def memory_bytes(root: Path = Path("/")) -> int | None:
+    """The memory this process can have: the machine's, or its cgroup's limit where that is less."""
+    match = re.search(r"^MemTotal:\s*(\d+) kB", _read(root / "proc/meminfo") or "", re.MULTILINE)
+    limits = [int(match.group(1)) * 1024] if match else []
+    limits += [
+        int(text)
+        for folder in cgroup_folders(root, "memory")
+        for name in ("memory.max", "memory.limit_in_bytes")
+        if (text := _read(folder / name)) is not None and text.isdigit()
+    ]
+    return min(limits) if limits else None
+
+
+def governor(root: Path = Path("/")) -> str | None:
+    """The frequency governor of the cores this process may use; several are joined by a comma."""
+    found = {
+        text
+        for core in sorted(os.sched_getaffinity(0))
+        if (text := _read(root / f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"))
+    }
+    return ",".join(sorted(found)) or None
+
+
+def turbo(root: Path = Path("/")) -> bool | None:
+    """Whether the CPU may clock itself above its nominal frequency."""
+    cpu = root / "sys/devices/system/cpu"
+    if (text := _read(cpu / "intel_pstate/no_turbo")) is not None:
+        return text == "0"
+    if (text := _read(cpu / "cpufreq/boost")) is not None:
+        return text == "1"
+    return None
+
+
+def cgroup_cpus(root: Path = Path("/")) -> float | None:
+    """How many CPUs' worth of time the cgroup allows, by the tightest quota above this process; None is no quota."""
+    quotas = []
+    for folder in cgroup_folders(root, "cpu"):
+        quota, _, period = (_read(folder / "cpu.max") or "").partition(" ")
+        if not quota:
+            quota = _read(folder / "cpu.cfs_quota_us") or ""
+            period = _read(folder / "cpu.cfs_period_us") or ""
+        if quota.isdigit() and period.isdigit() and int(period) > 0:
+            quotas.append(int(quota) / int(period))
+    return min(quotas) if quotas else None
+
+
+def throttled_seconds(root: Path = Path("/")) -> float | None:
+    """How long the cgroup's quota has held its processes back so far, in seconds; None where it is not counted."""
+    for folder in cgroup_folders(root, "cpu"):
+        match = re.search(r"^throttled_(usec|time) (\d+)$", _read(folder / "cpu.stat") or "", re.MULTILINE)
+        if match:
+            return int(match.group(2)) / (1e6 if match.group(1) == "usec" else 1e9)
+    return None
+
+
+def cgroup_folders(root: Path, controller: str) -> list[Path]:
+    """The folders of this process's cgroup for a controller, the innermost first, of either cgroup version."""
+    folders: list[Path] = []
+    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            base = root / "sys/fs/cgroup"
+        elif controller in controllers.split(","):
+            base = root / "sys/fs/cgroup" / controller
+        else:
+            continue
+        inner = base / path.strip("/")
+        # In a container the path is often the host's and absent here; the mount's root is then this cgroup.
+        folders += [folder for folder in (inner, *inner.parents) if folder.is_relative_to(base) and folder.is_dir()]
+    return folders
+
+
+def _cpu_flags(cpuinfo: str) -> frozenset[str]:
+    match = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return frozenset(match.group(1).split()) if match else frozenset()
+
+
+def _os_name() -> str:
+    try:
+        name = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    except OSError:
+        name = platform.system()
+    return f"{name}, kernel {platform.release()}"
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", "replace").strip()
+    except OSError:
+        return None

@@ -1,0 +1,146 @@
+"""Runs as JSON files: reading what others wrote, with the field that is wrong, and writing without overwriting."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from etui.errors import ImportRefused, StoreError, UsageError
+from etui.results import RunDocument
+from etui.store.checks import Refused, document_from
+from etui.store.legacy import document_from_flat, is_flat
+
+_UNSAFE = re.compile(r"[^0-9A-Za-z._-]+")
+_LONGEST_PART = 60
+
+
+def read_documents(path: Path) -> list[RunDocument]:
+    """The runs in a file: one document, an array of them, or a flat result of executorch-utils.
+
+    Raises ImportRefused, naming the file and the field, where any part of it is not a run.
+    """
+    try:
+        data = path.read_bytes()
+        written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError as error:
+        raise ImportRefused(f"cannot read {path} ({error.strerror or error})", "check the path") from error
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ImportRefused(f"{path} is not JSON ({error})", "give files that etui export wrote") from error
+    many = isinstance(value, list)
+    documents = []
+    for index, part in enumerate(value if isinstance(value, list) else [value]):
+        try:
+            if is_flat(part):
+                documents.append(document_from_flat(part, written_at.strftime("%Y-%m-%dT%H:%M:%S.000Z")))
+            else:
+                documents.append(document_from(part))
+        except (msgspec.ValidationError, Refused) as error:
+            problem = str(error).replace("`$", f"`$[{index}]", 1) if many else str(error)
+            raise ImportRefused(f"{path} holds no runs of this etui: {problem}", "mend or leave it out") from error
+    if not documents:
+        raise ImportRefused(f"{path} holds no runs", "give files that etui export wrote")
+    return documents
+
+
+def encode_document(document: RunDocument) -> bytes:
+    """A document as JSON text: a line a field, and a line a block, so that it reads and compares well."""
+    fields = []
+    for name in document.__struct_fields__:
+        value = getattr(document, name)
+        key = msgspec.json.encode(name)
+        if isinstance(value, list) and value:
+            items = b",\n  ".join(msgspec.json.encode(item) for item in value)
+            fields.append(b" " + key + b": [\n  " + items + b"\n ]")
+        else:
+            fields.append(b" " + key + b": " + msgspec.json.encode(value))
+    return b"{\n" + b",\n".join(fields) + b"\n}\n"
+
+
+def encode_documents(documents: Sequence[RunDocument]) -> bytes:
+    """One run as its document, several as an array of them."""
+    if len(documents) == 1:
+        return encode_document(documents[0])
+    return b"[\n" + b",\n".join(encode_document(document).rstrip() for document in documents) + b"\n]\n"
+
+
+def default_name(document: RunDocument) -> str:
+    """``{model}_{precision}_{delegate}.json`` with nothing in it that a file name should not hold."""
+    return "_".join(map(_safe, (document.model.name, document.precision, document.delegate))) + ".json"
+
+
+def planned_files(documents: Sequence[RunDocument], target: Path) -> list[tuple[Path, list[RunDocument]]]:
+    """Which file would hold which runs: ``target`` itself where it ends in .json, else one file a run in that folder.
+
+    A name that comes twice gets the run's id behind it.
+    """
+    if target.suffix == ".json" and not target.is_dir():
+        return [(target, list(documents))]
+    files: dict[Path, list[RunDocument]] = {}
+    for document in documents:
+        path = target / default_name(document)
+        if path in files:
+            path = path.with_name(f"{path.stem}_{_safe(document.id)}.json")
+        files[path] = [document]
+    return list(files.items())
+
+
+def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bool = False) -> list[Path]:
+    """Write runs to ``target`` (see ``planned_files``) and return the files; each appears whole or not at all.
+
+    Raises UsageError, writing nothing, where a file is there already and ``force`` is not set; StoreError where the
+    disk or permissions are in the way.
+    """
+    files = planned_files(documents, target)
+    for path, _ in files:
+        if not force and path.exists():
+            raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force")
+    for path, held in files:
+        write_file(path, encode_documents(held), force=force)
+    return [path for path, _ in files]
+
+
+def write_file(path: Path, data: bytes, *, force: bool) -> None:
+    """Write a file whole or not at all. Raises UsageError where it exists and not ``force``, StoreError on the rest."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if force:
+                partial.replace(path)
+            else:
+                _link(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force") from error
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path} ({error.strerror or error})", "check the folder and its space"
+        ) from error
+
+
+def _link(partial: Path, path: Path) -> None:
+    """Give the file its name, failing where that is taken, even if it was taken a moment ago."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems have no hard links; there the check before writing must do.
+        partial.replace(path)
+
+
+def _safe(part: str) -> str:
+    return _UNSAFE.sub("-", part).strip(".-")[:_LONGEST_PART] or "unnamed"

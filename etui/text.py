@@ -1,0 +1,102 @@
+"""Text for a terminal: other people's text made harmless, and figures written the same way everywhere."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+
+MISSING = "-"
+
+# Escape sequences first (CSI, OSC and its kin up to their end, two-character ones), then what controls are left:
+# C0, DEL, C1, and the marks that turn the direction of text round.
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_BREAKS = re.compile(r"\r\n|[\r\n\t\v\f\x85\u2028\u2029]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LINE_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str, *, keep_lines: bool = False) -> str:
+    """``text`` without escape sequences, control characters and direction marks, on one line unless ``keep_lines``."""
+    text = _SEQUENCES.sub("", text)
+    if keep_lines:
+        text = _LINE_CONTROLS.sub("", text.replace("\r\n", "\n").replace("\t", "    "))
+    else:
+        text = _CONTROLS.sub("", _BREAKS.sub(" ", text))
+    # Bytes of a log that were not UTF-8 arrive as lone surrogates, which no terminal's encoding can write.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def width(text: str) -> int:
+    """How many terminal cells a plain text takes: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with ``digits`` significant digits and no exponent between 1e-4 and 1e9; ``-`` where there is none."""
+    if value is None:
+        return MISSING
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.{digits - 1}e}"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    return f"{float(f'{mantissa}e{exponent}'):.{max(0, digits - 1 - int(exponent))}f}"
+
+
+def ratio(value: float | None) -> str:
+    """A speed-up such as ``1.85x``."""
+    return MISSING if value is None else f"{number(value)}x"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """An interval such as ``16.1 to 16.5``."""
+    return MISSING if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
+
+
+def size(count: int | None) -> str:
+    """Bytes in decimal units, such as ``46.7 MB``."""
+    if count is None:
+        return MISSING
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(value) < 999.5:
+            return f"{value:.0f} B" if unit == "B" else f"{number(value)} {unit}"
+        value /= 1000
+    return f"{number(value)} TB"
+
+
+def seconds(value: float | None) -> str:
+    """A duration, such as ``0.35 s``, ``12.4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    if value is None:
+        return MISSING
+    if value < 60:
+        return f"{number(value)} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def local_time(at: str | None) -> str:
+    """An ISO 8601 time as local date and minute; as it is where it is no time."""
+    if at is None:
+        return MISSING
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return plain(at)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
