@@ -138,12 +138,13 @@ def impossible(model: Model, precision: str, delegate: str, measure: bool = True
     return None
 
 
-def tolerance(model: Model, precision: str, arithmetic: str | None = None) -> Tolerance | None:
+def tolerance_for(model: Model | str, precision: str, arithmetic: str | None = None) -> Tolerance | None:
     """What the outputs of ``precision`` must reach to PASS; a delegate's own ``arithmetic`` goes before it.
 
-    None where nothing can be asked (a ``.pte`` has no reference).
+    None where nothing can be asked (a ``.pte`` has no reference). ``model`` may be the text that names it.
     """
-    table = model.tolerances if isinstance(model, ModelEntry) else TOLERANCES
+    entry = MODELS.get(model) if isinstance(model, str) else model
+    table = entry.tolerances if isinstance(entry, ModelEntry) else TOLERANCES
     if arithmetic is not None and arithmetic in table:
         return table[arithmetic]
     return table.get(precision)

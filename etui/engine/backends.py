@@ -1,0 +1,104 @@
+"""What each delegate needs for lowering: its partitioner, and the arithmetic it computes in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from etui.errors import PreparationError
+from etui.results import Delegation
+
+_BFLOAT_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+_NOT_OPERATORS = frozenset({"getitem", "executorch_call_delegate", "alloc"})
+
+
+def partitioners(delegate: str) -> list[Any]:
+    """The partitioners that give a graph's nodes to a delegate; none for portable.
+
+    Raises PreparationError where the delegate's tools are not installed.
+    """
+    try:
+        return _partitioners(delegate)
+    except ImportError as error:
+        raise PreparationError(
+            f"the tools for {delegate} cannot be imported: {error}", "see `etui delegates` for what to install"
+        ) from error
+
+
+def _partitioners(delegate: str) -> list[Any]:
+    match delegate:
+        case "portable":
+            return []
+        case "xnnpack":
+            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+            return [XnnpackPartitioner()]
+        case "openvino":
+            from executorch.backends.openvino.partitioner import OpenvinoPartitioner
+            from executorch.exir.backend.backend_details import CompileSpec
+
+            return [OpenvinoPartitioner([CompileSpec("device", b"CPU")])]
+        case "coreml":
+            from executorch.backends.apple.coreml.partition import CoreMLPartitioner
+
+            return [CoreMLPartitioner()]
+        case "vulkan":
+            from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
+
+            return [VulkanPartitioner()]
+        case "ethos-u":
+            from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
+
+            return [EthosUPartitioner(EthosUCompileSpec("ethos-u85-256"))]
+    raise PreparationError(f"there is no way to lower for {delegate}", "see `etui delegates`")
+
+
+def real_arithmetic(delegate: str, precision: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
+    """The arithmetic a delegate uses where that is not the precision's own, else None.
+
+    OpenVINO computes FP32 programs in bfloat16 on a CPU that has instructions for it.
+    """
+    if delegate != "openvino" or precision != "fp32":
+        return None
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return None
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return "bf16" if _BFLOAT_FLAGS & set(flags) else None
+
+
+def delegation(graph_module: torch.fx.GraphModule) -> Delegation:
+    """How many operators of a lowered graph the delegate took, in how many subgraphs, and which it left.
+
+    Counts as ``executorch.devtools.backend_debug`` does, less the nodes that only take a result apart (and without
+    the pandas that it imports).
+    """
+    delegated = subgraphs = 0
+    left: Counter[str] = Counter()
+    for node in graph_module.graph.nodes:
+        if node.op == "get_attr" and node.name.startswith("lowered_module_"):
+            subgraphs += 1
+            lowered: Any = getattr(graph_module, node.name)
+            delegated += sum(_is_operator(inner) for inner in lowered.original_module.graph.nodes)
+        elif _is_operator(node):
+            left[_kind(node)] += 1
+    return Delegation(
+        delegated_nodes=delegated,
+        undelegated_nodes=left.total(),
+        subgraphs=subgraphs,
+        undelegated_operators=dict(left.most_common()),
+    )
+
+
+def _is_operator(node: torch.fx.Node) -> bool:
+    return node.op == "call_function" and _kind(node) not in _NOT_OPERATORS
+
+
+def _kind(node: torch.fx.Node) -> str:
+    """A node's operator: its name without the number that makes it unique."""
+    head, _, tail = node.name.rpartition("_")
+    return head if head and tail.isdigit() else node.name

@@ -1,0 +1,241 @@
+"""Make the inputs a model is measured, compared and calibrated with: real photos and sentences where there are any."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.sentences import sentence
+from etui.errors import PreparationError
+from etui.results import InputsInfo
+
+INPUTS_VERSION = 1
+"""Raise it when the same recipe makes other inputs than before."""
+
+_MEAN_AND_STD = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+_SMALLEST_CROP = 0.35
+_PERTURBATION = 0.1
+
+_STREAMS = {"accuracy": 0, "calibration": 1, "settling": 2}
+
+Inputs = tuple[torch.Tensor, ...]
+
+
+class InputSet(NamedTuple):
+    """Accuracy inputs, calibration inputs (never the same ones), and what they are."""
+
+    accuracy: list[Inputs]
+    calibration: list[Inputs]
+    info: InputsInfo
+
+
+def catalog_inputs(
+    entry: ModelEntry, accuracy: int, calibration: int, seed: int, tokenizer_folder: Path | None
+) -> InputSet:
+    """Inputs for a catalog model, one at a time (batch size 1).
+
+    ``tokenizer_folder`` is a Hugging Face folder with a tokenizer; without one a text model gets seeded tokens.
+    """
+    tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
+    sets: dict[str, list[Inputs]] = {}
+    for stream, count, first in (("accuracy", accuracy, 0), ("calibration", calibration, accuracy)):
+        columns: list[list[Inputs]] = []
+        if entry.text is not None:
+            columns.append(_texts(entry.text, count, first, seed, stream, tokenizer))
+        if entry.image is not None:
+            columns.append([(photo,) for photo in photos(entry.image, count, seed, stream)])
+        sets[stream] = [tuple(tensor for part in parts for tensor in part) for parts in zip(*columns, strict=True)]
+    kinds: list[str] = []
+    details: list[str] = []
+    if entry.image is not None:
+        kinds.append("photos")
+        details.append(f"seeded crops of two photos, {entry.image.size}x{entry.image.size}")
+    if entry.text is not None:
+        kinds.append("sentences" if tokenizer is not None else "tokens")
+        source = "plain sentences through the model's tokenizer" if tokenizer is not None else "seeded random tokens"
+        details.append(f"{source}, {entry.text.length} long")
+    kind, detail = " and ".join(kinds), "; ".join(details)
+    return InputSet(sets["accuracy"], sets["calibration"], _info(kind, detail, sets["accuracy"], sets["calibration"]))
+
+
+def example_inputs(example: Inputs, accuracy: int, calibration: int, seed: int) -> InputSet:
+    """Inputs from a user's example: itself first, then copies whose floats are perturbed (seeded); integers repeat."""
+    generator = _generator(seed, "accuracy")
+    first = [example] + [_perturbed(example, generator) for _ in range(accuracy - 1)]
+    second = [_perturbed(example, generator) for _ in range(calibration)]
+    detail = f"the example inputs, then copies with seeded noise of {_PERTURBATION:g} standard deviations"
+    return InputSet(first, second, _info("example", detail, first, second))
+
+
+def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
+    """Seeded random inputs of the shapes and types that a finished program's method asks for.
+
+    Raises PreparationError where the file is no program or takes something else than tensors.
+    """
+    from executorch.extension.pybindings import _C
+
+    try:
+        program = _C._load_program_from_buffer(path.read_bytes())
+        meta = program.method_meta("forward")
+        tensors = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
+    except (RuntimeError, OSError, IndexError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PreparationError(
+            f"{path} is not a program this ExecuTorch can read: {first_line}",
+            "give a .pte whose method `forward` takes tensors",
+        ) from error
+    generator = _generator(seed, "accuracy")
+    made = [tuple(_random(list(t.sizes()), _DTYPES[t.dtype()], generator) for t in tensors) for _ in range(accuracy)]
+    return InputSet(made, [], _info("random", "seeded random values of the program's own shapes", made, []))
+
+
+def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torch.Tensor]:
+    """``count`` normalised tensors of shape (1, 3, size, size): seeded square crops of scikit-learn's two photos.
+
+    Different streams give different crops. Raises PreparationError where the photos are not there.
+    """
+    import numpy
+    from PIL import Image
+
+    generator = _generator(seed, stream)
+    # The photos are read where they lie: importing sklearn for them would take a second.
+    spec = find_spec("sklearn")
+    folder = Path(spec.origin).parent / "datasets" / "images" if spec is not None and spec.origin else Path()
+    paths = sorted(folder.glob("*.jpg"))
+    if not paths:
+        raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
+    pictures = [Image.open(path).convert("RGB") for path in paths]
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in _MEAN_AND_STD[recipe.normalization])
+    made = []
+    for index in range(count):
+        picture = pictures[index % len(pictures)]
+        share, across, down = torch.rand(3, generator=generator).tolist()
+        side = int(min(picture.size) * (_SMALLEST_CROP + (1 - _SMALLEST_CROP) * share))
+        left, top = int((picture.width - side) * across), int((picture.height - side) * down)
+        size = (recipe.size, recipe.size)
+        crop = picture.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        pixels = torch.from_numpy(numpy.array(crop)).permute(2, 0, 1).float() / 255
+        made.append(((pixels - mean) / std).unsqueeze(0).contiguous())
+    return made
+
+
+def _texts(recipe: TextRecipe, count: int, first: int, seed: int, stream: str, tokenizer: Any) -> list[Inputs]:
+    generator = _generator(seed, stream)
+    made: list[Inputs] = []
+    for index in range(first, first + count):
+        rows = []
+        for place in range(recipe.count):
+            if tokenizer is not None:
+                rows.append(_tokenized(recipe, index * recipe.count + place, tokenizer))
+            else:
+                rows.append(_seeded_tokens(recipe, generator))
+        ids = torch.stack([row[0] for row in rows])
+        mask = torch.stack([row[1] for row in rows])
+        made.append((ids, mask) if recipe.mask else (ids,))
+    return made
+
+
+def _tokenized(recipe: TextRecipe, index: int, tokenizer: Any) -> Inputs:
+    text = sentence(index)
+    following = index
+    while recipe.fill and len(tokenizer(text)["input_ids"]) < recipe.length:
+        following += 1
+        text += f" {sentence(following)}"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    encoded = tokenizer(text, padding="max_length", truncation=True, max_length=recipe.length)
+    return torch.tensor(encoded["input_ids"]), torch.tensor(encoded["attention_mask"])
+
+
+def _seeded_tokens(recipe: TextRecipe, generator: torch.Generator) -> Inputs:
+    real = recipe.length
+    if not recipe.fill:
+        real = int(torch.randint(recipe.length // 4, recipe.length + 1, (), generator=generator))
+    top = min(x for x in (recipe.start, recipe.end, recipe.vocabulary) if x is not None and x > recipe.vocabulary // 2)
+    bottom = max([0, *(x + 1 for x in (recipe.start, recipe.end) if x is not None and x < recipe.vocabulary // 2)])
+    ids = torch.full((recipe.length,), recipe.padding)
+    ids[:real] = torch.randint(bottom, top, (real,), generator=generator)
+    if recipe.start is not None:
+        ids[0] = recipe.start
+    if recipe.end is not None:
+        ids[real - 1] = recipe.end
+    mask = torch.zeros(recipe.length, dtype=torch.long)
+    mask[:real] = 1
+    return ids, mask
+
+
+def _load_tokenizer(folder: Path | None) -> Any:
+    if folder is None or not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        return None
+    from etui.engine.torchvision_shim import prepare_torchvision
+
+    prepare_torchvision()
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PreparationError(f"the tokenizer in {folder} cannot be read: {first_line}", "mend the folder") from error
+
+
+def _perturbed(example: Inputs, generator: torch.Generator) -> Inputs:
+    return tuple(_with_noise(tensor, generator) if tensor.is_floating_point() else tensor for tensor in example)
+
+
+def _with_noise(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    spread = float(tensor.float().std()) if tensor.numel() > 1 else 0.0
+    noise = torch.randn(tensor.shape, generator=generator) * _PERTURBATION * (spread or 1.0)
+    return (tensor + noise.to(tensor.dtype)).contiguous()
+
+
+_DTYPES = {
+    0: torch.uint8,
+    1: torch.int8,
+    2: torch.int16,
+    3: torch.int32,
+    4: torch.int64,
+    5: torch.float16,
+    6: torch.float32,
+    7: torch.float64,
+    11: torch.bool,
+    15: torch.bfloat16,
+}
+"""ExecuTorch's ScalarType numbers (runtime/core/portable_type/scalar_type.h), as far as inputs have them."""
+
+
+def _random(shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    if dtype.is_floating_point:
+        return torch.randn(shape, generator=generator).to(dtype)
+    # Only 0 and 1 are sure to be valid: as an index, a token or a mask.
+    return torch.randint(0, 2, shape, generator=generator).to(dtype)
+
+
+def _generator(seed: int, stream: str) -> torch.Generator:
+    return torch.Generator().manual_seed(seed * len(_STREAMS) + _STREAMS[stream])
+
+
+def _info(kind: str, detail: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
+    digest = hashlib.sha256()
+    for inputs in [*accuracy, *calibration]:
+        for tensor in inputs:
+            digest.update(f"{tensor.dtype} {list(tensor.shape)} ".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return InputsInfo(
+        kind=kind,
+        detail=detail,
+        shapes=[list(tensor.shape) for tensor in accuracy[0]],
+        dtypes=[str(tensor.dtype).removeprefix("torch.") for tensor in accuracy[0]],
+        accuracy_count=len(accuracy),
+        calibration_count=len(calibration),
+        sha256=digest.hexdigest(),
+    )

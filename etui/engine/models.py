@@ -1,0 +1,254 @@
+"""Build the module a catalog entry or a user's file stands for, with or without initialising its weights."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from etui.catalog.find import Model, UserModel
+from etui.catalog.models import Builder, ModelEntry
+from etui.engine.torchvision_shim import prepare_torchvision
+from etui.errors import PreparationError
+
+_INITIALISERS = (
+    "uniform_",
+    "normal_",
+    "trunc_normal_",
+    "constant_",
+    "ones_",
+    "zeros_",
+    "xavier_uniform_",
+    "xavier_normal_",
+    "kaiming_uniform_",
+    "kaiming_normal_",
+    "orthogonal_",
+)
+
+
+class Built(NamedTuple):
+    """A module in eval mode and, for a user's own model, the example inputs that came with it."""
+
+    module: nn.Module
+    example: tuple[torch.Tensor, ...] | None
+
+
+def build(model: Model, initialise: bool = True, seed: int = 0) -> Built:
+    """The module as it is measured: positional tensors in, one tensor or a tuple of them out, in eval mode.
+
+    Without ``initialise`` a catalog model's parameters hold whatever lay in memory, for weights that are loaded right
+    after; that saves most of the time building takes. Raises PreparationError where a user's file does not give a
+    module.
+    """
+    if isinstance(model, ModelEntry):
+        torch.manual_seed(seed)
+        return Built(finish(model, build_raw(model, initialise)), None)
+    built = _build_user_model(model, seed)
+    return Built(_evaluating(built.module), built.example)
+
+
+def build_raw(entry: ModelEntry, initialise: bool) -> nn.Module:
+    """A catalog model as its source defines it, so that weights published for it fit by name."""
+    prepare_torchvision()
+    with nullcontext() if initialise else _uninitialised(entry.source_kind):
+        if entry.source_kind == "torchvision":
+            models = importlib.import_module("torchvision.models")
+            module: nn.Module = models.get_model(entry.source_id, weights=None)
+        else:
+            assert entry.builder is not None
+            architecture, config = transformers_parts(entry.builder)
+            module = architecture(config)
+    return module
+
+
+def finish(entry: ModelEntry, raw: nn.Module) -> nn.Module:
+    """Turn a source's module into the one that is measured: exportable layers and the output asked for."""
+    if entry.builder is not None:
+        _replace_conv1d(raw)
+        raw = _WRAPPERS[entry.builder.wrapper](raw)
+    return _evaluating(raw)
+
+
+def transformers_parts(builder: Builder) -> tuple[Any, Any]:
+    """The class of a transformers model and its configuration: eager attention, no cache."""
+    prepare_torchvision()
+    base = f"transformers.models.{builder.code}"
+    architecture = getattr(importlib.import_module(f"{base}.modeling_{builder.code}"), builder.architecture)
+    configuration = getattr(importlib.import_module(f"{base}.configuration_{builder.code}"), builder.config)
+    config = configuration(**builder.overrides)
+    if hasattr(config, "use_cache"):
+        config.use_cache = False
+    config._attn_implementation = "eager"
+    return architecture, config
+
+
+def _evaluating(module: nn.Module) -> nn.Module:
+    if not hasattr(module, "graph"):
+        module.eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module
+
+
+@contextmanager
+def _uninitialised(source_kind: str) -> Iterator[None]:
+    """Turn torch's initialisers (and transformers' own) into no-ops while a module is built."""
+    if source_kind == "transformers":
+        from transformers.initialization import no_init_weights
+
+        with no_init_weights():
+            yield
+        return
+    saved = {name: getattr(nn.init, name) for name in _INITIALISERS}
+    try:
+        for name in _INITIALISERS:
+            setattr(nn.init, name, _leave)
+        yield
+    finally:
+        for name, function in saved.items():
+            setattr(nn.init, name, function)
+
+
+def _leave(tensor: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+    return tensor
+
+
+def _replace_conv1d(module: nn.Module) -> None:
+    """Put linear layers in the place of GPT-2's transposed ones, which no quantizer knows."""
+    from transformers.pytorch_utils import Conv1D
+
+    for name, child in list(module.named_children()):
+        if isinstance(child, Conv1D):
+            with torch.device("meta"):
+                linear = nn.Linear(child.nx, child.nf)
+            linear.weight = nn.Parameter(child.weight.detach().t().contiguous())
+            linear.bias = child.bias
+            setattr(module, name, linear)
+        else:
+            _replace_conv1d(child)
+
+
+class _Logits(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, first: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(first).logits
+        return logits
+
+
+class _HiddenState(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return hidden
+
+
+class _MeanPooling(_HiddenState):
+    """The sentence embedding of sentence-transformers: the mean over real tokens, scaled to length one."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        hidden = super().forward(input_ids, attention_mask)
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+        return nn.functional.normalize(mean, dim=-1)
+
+
+class _TextEmbedding(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        embedding: torch.Tensor = self.model(input_ids=input_ids).text_embeds
+        return embedding
+
+
+class _ImageAndText(nn.Module):
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, pixel_values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        output = self.model(input_ids=input_ids, pixel_values=pixel_values)
+        return output.logits_per_image, output.image_embeds, output.text_embeds
+
+
+_WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "logits": _Logits,
+    "hidden state": _HiddenState,
+    "mean pooling": _MeanPooling,
+    "text embedding": _TextEmbedding,
+    "image and text": _ImageAndText,
+}
+
+
+def _build_user_model(model: UserModel, seed: int) -> Built:
+    if model.kind == "pt2":
+        try:
+            program = torch.export.load(model.path)
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
+            raise PreparationError(
+                f"{model.path} is not an exported program this torch can read: {_first_line(error)}",
+                "save it with torch.export.save from torch 2.13",
+            ) from error
+        example = program.example_inputs
+        return Built(program.module(), _positional(example[0] if example else None, model.reference))
+    if model.kind == "factory":
+        torch.manual_seed(seed)
+        made = _call_factory(model)
+        if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
+            raise PreparationError(
+                f"{model.reference} does not return a module and its example inputs",
+                "return (module, (tensor, ..)) from it",
+            )
+        return Built(made[0], _positional(made[1], model.reference))
+    raise PreparationError(f"{model.path} is a finished program and has no module", "measure it as it is")
+
+
+def _call_factory(model: UserModel) -> object:
+    """Run the user's file and its factory; the file's folder is importable meanwhile, so that it may have helpers.
+
+    Whatever the user's code raises is the user's to see, so it passes through as it is.
+    """
+    name = f"etui_user_{abs(hash(model.path))}"
+    spec = importlib.util.spec_from_file_location(name, model.path)
+    if spec is None or spec.loader is None:
+        raise PreparationError(f"{model.path} cannot be imported", "give a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = model.path.rpartition("/")[0]
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+        factory = getattr(module, model.factory or "", None)
+        if not callable(factory):
+            raise PreparationError(f"{model.path} has no function {model.factory}", "check the name after the colon")
+        made: object = factory()
+    finally:
+        sys.path.remove(folder)
+    return made
+
+
+def _positional(example: object, source: str) -> tuple[torch.Tensor, ...]:
+    if isinstance(example, torch.Tensor):
+        example = (example,)
+    if not isinstance(example, tuple | list) or not example or not all(isinstance(x, torch.Tensor) for x in example):
+        raise PreparationError(f"{source} has no example inputs that are tensors", "give at least one tensor, by place")
+    return tuple(tensor.detach().contiguous() for tensor in example)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,170 @@
+"""Turn a module into the exported graph of a precision: as it is, halved, or quantized by one of the recipes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from etui.engine.casting import program_inputs
+from etui.errors import PreparationError
+
+Inputs = tuple[torch.Tensor, ...]
+
+_GROUP_SIZE = 32
+"""Weights that share a scale in 8da4w: the size ExecuTorch's own examples use."""
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_INTEGER_TARGETS = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
+
+
+class Graph(NamedTuple):
+    """An exported program and the callable that computes the same before lowering. ``calibration_count`` is how many
+    inputs were looked at, None where none were needed; ``detail`` says in words what was done."""
+
+    program: ExportedProgram
+    module: Callable[..., object]
+    calibration_count: int | None = None
+    detail: str = ""
+
+
+def export(module: nn.Module, inputs: Inputs) -> ExportedProgram:
+    """Export a module for inputs of exactly these shapes and types."""
+    return torch.export.export(module, inputs, strict=False)
+
+
+def halve(module: nn.Module, inputs: Inputs) -> Graph:
+    """The module in half precision; its floating-point inputs are halves too."""
+    half = module.half()
+    return Graph(export(half, program_inputs(inputs, "fp16")), half, detail="weights and activations in 16 bits")
+
+
+def quantize(
+    module: nn.Module, exported: ExportedProgram | None, inputs: Inputs, calibration: Sequence[Inputs], recipe: str
+) -> Graph:
+    """The graph of a recipe (see ``etui.catalog.precisions.recipe``).
+
+    ``exported`` is the FP32 export, which every recipe but 8da4w starts from. Raises PreparationError where there is
+    nothing to quantize, or nothing to calibrate with.
+    """
+    name = recipe.partition("/")[0]
+    if name == "8da4w":
+        return _four_bit_linear(module, inputs)
+    assert exported is not None
+    convolutional = any(isinstance(layer, _CONVOLUTIONS) for layer in module.modules()) or _convolves(exported)
+    if name == "int8-auto":
+        name = "int8-static" if convolutional else "int8-dynamic"
+    if name.startswith("nncf"):
+        transformer = name.endswith("transformer") or (name.endswith("auto") and not convolutional)
+        return _pt2e(exported, inputs, calibration, _openvino_quantizer(transformer), fold=False)
+    dynamic = name == "int8-dynamic"
+    quantizer = _xnnpack_quantizer(
+        per_channel="per-tensor" not in name, dynamic=dynamic, linear_only=dynamic or name.endswith("-linear")
+    )
+    return _pt2e(exported, inputs, () if dynamic else calibration, quantizer, calibrated=not dynamic)
+
+
+def _pt2e(
+    exported: ExportedProgram,
+    inputs: Inputs,
+    calibration: Sequence[Inputs],
+    quantizer: Any,
+    fold: bool = True,
+    calibrated: bool = True,
+) -> Graph:
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    if calibrated and not calibration:
+        raise PreparationError("static quantization needs at least one calibration input", "raise the count above zero")
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        prepared = prepare_pt2e(exported.module(), quantizer)
+        # A dynamic recipe observes nothing, but its weights' observers run with the graph.
+        for one in calibration or [inputs]:
+            prepared(*one)
+        converted = convert_pt2e(prepared, fold_quantize=fold)
+    if not any("quantize" in str(node.target) for node in converted.graph.nodes):
+        raise PreparationError("this model holds nothing that the recipe quantizes", "choose another precision")
+    return Graph(
+        export(converted, inputs),
+        converted,
+        len(calibration) if calibrated else None,
+        f"calibrated on {len(calibration)} inputs" if calibrated else "scaled at run time, nothing to calibrate",
+    )
+
+
+def _four_bit_linear(module: nn.Module, inputs: Inputs) -> Graph:
+    from torchao.quantization import Int8DynamicActivationIntxWeightConfig, quantize_
+    from torchao.quantization.granularity import PerGroup
+    from torchao.utils import unwrap_tensor_subclass
+
+    fitting = {id(layer) for layer in module.modules() if type(layer) is nn.Linear and _divides(layer)}
+    if not fitting:
+        raise PreparationError(f"no linear layer has a width divisible by {_GROUP_SIZE}", "choose another precision")
+    four_bits: torch.dtype = getattr(torch, "int4")  # noqa: B009 - torch's stubs do not know it
+    config = Int8DynamicActivationIntxWeightConfig(weight_dtype=four_bits, weight_granularity=PerGroup(_GROUP_SIZE))
+    quantize_(module, config, filter_fn=lambda layer, _name: id(layer) in fitting)
+    unwrap_tensor_subclass(module)
+    detail = f"{len(fitting)} linear layers, groups of {_GROUP_SIZE} weights"
+    return Graph(export(module, inputs), module, detail=detail)
+
+
+def _divides(layer: nn.Linear) -> bool:
+    return layer.in_features % _GROUP_SIZE == 0
+
+
+def _convolves(exported: ExportedProgram) -> bool:
+    return any("conv" in str(node.target) for node in exported.graph.nodes if node.op == "call_function")
+
+
+def _xnnpack_quantizer(per_channel: bool, dynamic: bool, linear_only: bool) -> Any:
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+
+    class IntegerSafeQuantizer(XNNPACKQuantizer):  # type: ignore[misc]
+        """XNNPACK's quantizer, kept from turning the scalars of index arithmetic into float tensors.
+
+        It does so for every add and mul; where those compute token or position indices, the graph then breaks. For
+        the time of its transformation such nodes carry another target.
+        """
+
+        def transform_for_annotation(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
+            hidden = [node for node in model.graph.nodes if node.target in _INTEGER_TARGETS and _is_integer(node)]
+            targets = [node.target for node in hidden]
+            for node in hidden:
+                node.target = torch.ops.aten.sub.Tensor
+            transformed: torch.fx.GraphModule = super().transform_for_annotation(model)
+            for node, target in zip(hidden, targets, strict=True):
+                node.target = target
+            transformed.recompile()
+            return transformed
+
+    quantizer = IntegerSafeQuantizer()
+    config = get_symmetric_quantization_config(is_per_channel=per_channel, is_dynamic=dynamic)
+    if linear_only:
+        quantizer.set_module_type(nn.Linear, config)
+        # Attention calls its projections as functions, so they do not appear as linear modules.
+        quantizer.set_module_type(nn.MultiheadAttention, config if dynamic else None)
+    else:
+        quantizer.set_global(config)
+    return quantizer
+
+
+def _is_integer(node: torch.fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and not value.is_floating_point()
+
+
+def _openvino_quantizer(transformer: bool) -> Any:
+    try:
+        from executorch.backends.openvino.quantizer import OpenVINOQuantizer, QuantizationMode
+    except ImportError as error:
+        message = f"OpenVINO's quantizer cannot be imported: {error}"
+        raise PreparationError(message, "pip install openvino nncf") from error
+    return OpenVINOQuantizer(mode=QuantizationMode.INT8_TRANSFORMER if transformer else QuantizationMode.INT8_SYM)

@@ -1,0 +1,32 @@
+"""Keep the libraries' chatter out of a run's log: what they say at import and while lowering is no news to a user."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+_ENVIRONMENT = {
+    "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+_LOGGERS = ("torchao", "torch.utils._pytree", "torch.export", "nncf", "openvino", "transformers", "huggingface_hub")
+
+
+def quiet() -> None:
+    """Set environment, logger levels and warning filters; call it before importing torch or what stands on it.
+
+    The root logger gets a handler that drops everything, because the XNNPACK partitioner calls
+    ``logging.basicConfig`` and would otherwise print every library's warnings from then on.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
+    for category in (DeprecationWarning, FutureWarning, UserWarning, ImportWarning):
+        warnings.filterwarnings("ignore", category=category)

@@ -1,0 +1,61 @@
+"""Make ``import torchvision`` work beside a CPU build of torch, where its compiled operators cannot load.
+
+torchvision's wheel is built against CUDA. With a CPU torch its library fails to load and its Python half, which
+registers itself on operators of that library, dies at import (and with it whatever in transformers imports it).
+Declaring those two operators is enough: no classification model calls them. A torchvision that is whole is left alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+_SCHEMAS = {
+    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+}
+_kept: list[torch.library.Library] = []  # A library that is collected takes its operators with it.
+
+
+def prepare_torchvision() -> bool:
+    """Declare the missing operators where torchvision's own library does not load; True where it was needed.
+
+    Call it before anything imports torchvision or transformers. Calling it again does nothing.
+    """
+    if "torchvision" in sys.modules or _kept:
+        return bool(_kept)
+    folder = _torchvision_folder()
+    if folder is None or _loads(folder):
+        return False
+    library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    for name, schema in _SCHEMAS.items():
+        if not _declared(name):
+            library.define(schema)  # type: ignore[no-untyped-call]
+    _kept.append(library)
+    return True
+
+
+def _torchvision_folder() -> Path | None:
+    spec = find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent
+
+
+def _loads(folder: Path) -> bool:
+    """Whether the compiled library of a torchvision loads and brings its operators."""
+    for path in sorted([*folder.glob("_C*.so"), *folder.glob("_C*.pyd")]):
+        try:
+            torch.ops.load_library(str(path))  # type: ignore[no-untyped-call]
+        except (OSError, ImportError):
+            continue
+        if _declared("nms"):
+            return True
+    return False
+
+
+def _declared(name: str) -> bool:
+    return hasattr(torch.ops.torchvision, name)
