@@ -20,8 +20,8 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that happened in a session.
 
     ``run_id`` None means it concerns the whole session (eager blocks, waiting for the box). ``stage`` is one of
-    load, export, quantize, reference, lower, write, measure, accuracy, memory, or wait. ``done`` of ``total`` and ``left_s``
-    (seconds) belong to progress. ``id`` is given by the database.
+    load, export, quantize, reference, lower, write, measure, accuracy, memory, or wait. ``done`` of ``total`` and
+    ``left_s`` (seconds) belong to progress. ``id`` is given by the database.
     """
 
     kind: EventKind

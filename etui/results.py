@@ -173,8 +173,8 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
-    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory) and the seconds it
-    took. ``cached`` means the seconds were spent when the program was first prepared, not in this run."""
+    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory) and the seconds
+    it took. ``cached`` means the seconds were spent when the program was first prepared, not in this run."""
 
     name: str
     seconds: float

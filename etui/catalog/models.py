@@ -111,7 +111,7 @@ def _tolerance(sqnr_db: float, cosine: float, why: str) -> Tolerance:
 
 
 _SAME = _tolerance(60.0, 0.9999, "same arithmetic: only the order of summation may differ")
-_HALF = _tolerance(40.0, 0.999, "half precision keeps 11 significant bits")
+_HALF = _tolerance(30.0, 0.999, "half precision keeps 11 significant bits, and sums in them")
 _BFLOAT = _tolerance(25.0, 0.995, "bfloat16 keeps 8 significant bits")
 _INT8 = _tolerance(15.0, 0.98, "usual aim of 8-bit post-training quantization of a whole network")
 _INT8_DYNAMIC = _tolerance(20.0, 0.99, "usual aim of 8-bit dynamic quantization of linear layers")
