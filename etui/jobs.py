@@ -1,6 +1,7 @@
 """What the runner asks one child process to do, and what the child answers: the words between runner and engine.
 
-A child gets one job as JSON, writes ``Event`` lines and at the end one ``Answer`` line to its report pipe, and exits.
+A child gets one job, writes ``Said`` lines and at the end one ``Done`` or ``JobError`` line to its report pipe, and
+exits. Between the runner and a zygote, which forks the children, go the requests and replies at the end of this file.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
 
 
 class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
-    """Run a program on every accuracy input of its bundle and compare with both references."""
+    """Run a program on the accuracy inputs of its bundle, for about ``limit_s`` seconds, and compare with both
+    references."""
 
     bundle: str
     model: str
@@ -116,6 +118,7 @@ class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
     delegate: str
     arithmetic: str | None
     threads: int
+    limit_s: float
     run_id: str
 
 
@@ -165,3 +168,44 @@ Zygote = Literal["measure", "prepare"]
 def zygote_for(job: Job) -> Zygote:
     """Which zygote a job's child is forked from: only lowering needs the ahead-of-time code."""
     return "prepare" if isinstance(job, LowerJob) else "measure"
+
+
+class Fork(msgspec.Struct, tag="fork", frozen=True, kw_only=True):
+    """Do ``job`` in a fresh child, known to the runner as ``number``."""
+
+    number: int
+    job: Job
+
+
+class Preload(msgspec.Struct, tag="preload", frozen=True, kw_only=True):
+    """Import what models of this source need, so that children find it imported."""
+
+    source: str
+
+
+Request = Fork | Preload
+
+
+class Ready(msgspec.Struct, tag="ready", frozen=True, kw_only=True):
+    """Imports are done: of the role itself (``source`` empty), or of one preload request."""
+
+    seconds: float
+    source: str = ""
+    error: str = ""
+
+
+class Started(msgspec.Struct, tag="started", frozen=True, kw_only=True):
+    """A child lives."""
+
+    number: int
+    pid: int
+
+
+class Exited(msgspec.Struct, tag="exited", frozen=True, kw_only=True):
+    """A child ended: ``status`` is its exit status, or minus the signal that killed it."""
+
+    number: int
+    status: int
+
+
+Reply = Ready | Started | Exited

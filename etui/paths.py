@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
+
+from etui import __version__
 
 APP = "etui"
 
@@ -44,12 +47,17 @@ def box_lock_path() -> Path:
     return Path(os.environ.get("ETUI_BOX_LOCK", "/tmp/etui-box.lock"))
 
 
-def runner_lock_path(database: Path) -> Path:
-    """The lock that a database's runner holds as long as it lives."""
-    name = hashlib.sha256(str(database.resolve()).encode()).hexdigest()[:16]
+def runner_lock_path(database: Path, installation: str) -> Path:
+    """The lock that the runner of one database and installation holds as long as it lives."""
+    name = hashlib.sha256(f"{database.resolve()} {installation}".encode()).hexdigest()[:16]
     return state_dir() / f"runner-{name}.lock"
 
 
-def runner_log_path(database: Path) -> Path:
-    """What a database's runner itself has to say: its own failures, never a run's log."""
-    return runner_lock_path(database).with_suffix(".log")
+def runner_log_path(database: Path, installation: str) -> Path:
+    """What a runner itself has to say: its own failures, never a run's log."""
+    return runner_lock_path(database, installation).with_suffix(".log")
+
+
+def installation() -> str:
+    """The Python environment, code and cache this process would measure with; another one must not take its sessions."""
+    return f"{sys.prefix} etui {__version__} {cache_dir()}"

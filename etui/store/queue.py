@@ -17,12 +17,16 @@ from etui.store.detail import RunDetail, encode_detail
 
 
 class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runner process: its process id, host and user, and when it started (a process id alone is used again)."""
+    """Which runner process: its process id, host and user, and when it started (a process id alone is used again).
+
+    ``installation`` names the Python environment it runs in: a session is measured by the one that queued it.
+    """
 
     pid: int
     host: str
     user: str
     started_at: str
+    installation: str = ""
 
     @property
     def key(self) -> str:
@@ -52,15 +56,17 @@ def new_id() -> str:
     return secrets.token_hex(6)
 
 
-def add_session(connection: sqlite3.Connection, spec: SessionSpec, model: ModelInfo, box: str) -> QueuedSession:
+def add_session(
+    connection: sqlite3.Connection, spec: SessionSpec, model: ModelInfo, box: str, installation: str
+) -> QueuedSession:
     """Store a session and one queued run a variant; the same variant twice is one run."""
     variants = list(dict.fromkeys(spec.variants))
     if not variants:
         raise UsageError("a session needs at least one precision and delegate", "name them with --precision --delegate")
     session_id, now = new_id(), utc_now()
     connection.execute(
-        "INSERT INTO sessions (id, created_at, box, spec) VALUES (?, ?, ?, ?)",
-        (session_id, now, box, msgspec.json.encode(spec).decode()),
+        "INSERT INTO sessions (id, created_at, box, installation, spec) VALUES (?, ?, ?, ?, ?)",
+        (session_id, now, box, installation, msgspec.json.encode(spec).decode()),
     )
     runs = [(new_id(), variant) for variant in variants]
     detail = encode_detail(RunDetail(model=model))
@@ -90,8 +96,8 @@ def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) ->
     # A home folder can be shared: a session belongs to the box it was queued on.
     row = connection.execute(
         "SELECT * FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
-        " ORDER BY created_at, rowid LIMIT 1",
-        (owner.host,),
+        " AND installation IN ('', ?) ORDER BY created_at, rowid LIMIT 1",
+        (owner.host, owner.installation),
     ).fetchone()
     if row is None:
         return None
@@ -102,6 +108,16 @@ def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) ->
     )
     claimed = connection.execute("SELECT * FROM sessions WHERE id = ?", (row["id"],)).fetchone()
     return _queued_session(connection, claimed, live_only=True)
+
+
+def has_waiting_sessions(connection: sqlite3.Connection, host: str, installation: str) -> bool:
+    """Whether a session waits that a runner of this host and installation could claim."""
+    row = connection.execute(
+        "SELECT 1 FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
+        " AND installation IN ('', ?)",
+        (host, installation),
+    ).fetchone()
+    return row is not None
 
 
 def sessions_waiting_before(connection: sqlite3.Connection, session_id: str) -> list[QueuedSession]:
@@ -172,14 +188,14 @@ def interrupt(connection: sqlite3.Connection, session_ids: Iterable[str], error:
     return interrupted
 
 
-def claimed_by_others(connection: sqlite3.Connection, host: str, user: str, except_owner: str | None) -> list[str]:
-    """The unfinished sessions that runners of this host and user have claimed, but for ``except_owner``'s."""
+def claimed_sessions(connection: sqlite3.Connection, host: str, user: str) -> list[tuple[str, str]]:
+    """The unfinished sessions that runners of this host and user have claimed, as (session, installation)."""
     rows = connection.execute(
-        "SELECT id FROM sessions WHERE finished_at IS NULL AND claimed_by IS NOT NULL AND claimed_host = ?"
-        " AND claimed_user = ? AND claimed_by IS NOT ? ORDER BY created_at, rowid",
-        (host, user, except_owner),
+        "SELECT id, installation FROM sessions WHERE finished_at IS NULL AND claimed_by IS NOT NULL"
+        " AND claimed_host = ? AND claimed_user = ? ORDER BY created_at, rowid",
+        (host, user),
     )
-    return [row["id"] for row in rows]
+    return [(row["id"], row["installation"]) for row in rows]
 
 
 def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> int:

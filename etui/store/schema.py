@@ -42,6 +42,7 @@ CREATE TABLE environments (
 CREATE TABLE sessions (
     id TEXT PRIMARY KEY,
     created_at TEXT NOT NULL,
+    installation TEXT NOT NULL DEFAULT '',
     box TEXT,
     spec TEXT NOT NULL,
     imported INTEGER NOT NULL DEFAULT 0,

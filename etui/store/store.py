@@ -51,10 +51,11 @@ class Store:
 
     # The queue, as front ends write it
 
-    def add_session(self, spec: SessionSpec, *, model: ModelInfo, box: str) -> QueuedSession:
-        """Queue a session with one run a variant. ``box`` is the host that may claim it; empty means any."""
+    def add_session(self, spec: SessionSpec, *, model: ModelInfo, box: str, installation: str = "") -> QueuedSession:
+        """Queue a session with one run a variant. ``box`` is the host that may claim it, ``installation`` the Python
+        environment; empty means any."""
         with self._database.write() as connection:
-            return queue.add_session(connection, spec, model, box)
+            return queue.add_session(connection, spec, model, box, installation)
 
     def request_cancel(self, run_ids: Sequence[str]) -> list[str]:
         """Ask for live runs to be cancelled and return which were live; what nobody has claimed ends at once."""
@@ -68,20 +69,19 @@ class Store:
         with self._database.write() as connection:
             return queue.claim_next_session(connection, owner)
 
+    def has_waiting_sessions(self, host: str, installation: str) -> bool:
+        """Whether a session waits that a runner of this host and installation could claim."""
+        with self._database.read() as connection:
+            return queue.has_waiting_sessions(connection, host, installation)
+
+    def claimed_sessions(self, host: str, user: str) -> list[tuple[str, str]]:
+        """The unfinished sessions that runners of this host and user have claimed, each with its installation."""
+        with self._database.read() as connection:
+            return queue.claimed_sessions(connection, host, user)
+
     def interrupt(self, session_ids: Iterable[str], error: str = RUNNER_GONE) -> list[str]:
         """End the live runs of these sessions as interrupted, finish the sessions, and return the runs."""
         with self._database.write() as connection:
-            return queue.interrupt(connection, session_ids, error)
-
-    def interrupt_claimed(
-        self, host: str, user: str, except_owner: str | None = None, error: str = RUNNER_GONE
-    ) -> list[str]:
-        """Interrupt every unfinished session that a runner of this host and user claimed, and return the runs.
-
-        ``except_owner`` is the ``RunnerIdentity.key`` of the runner that lives.
-        """
-        with self._database.write() as connection:
-            session_ids = queue.claimed_by_others(connection, host, user, except_owner)
             return queue.interrupt(connection, session_ids, error)
 
     def cancel_requested(self, session_id: str) -> set[str]:

@@ -112,6 +112,9 @@ def write_file(path: Path, data: bytes, *, force: bool) -> None:
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {path.parent} ({error.strerror})", "name another with -o") from error
+    try:
         try:
             with partial.open("xb") as file:
                 file.write(data)

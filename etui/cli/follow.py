@@ -1,0 +1,174 @@
+"""Follow a session from the database until it ends, telling on stderr what happens: lines, and a bar on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TextIO
+
+from etui.errors import EtuiError
+from etui.events import Event
+from etui.results import LIVE_STATUSES
+from etui.runner.client import ensure_runner, settle
+from etui.store import QueuedSession, Store
+from etui.text import plain, seconds
+
+POLL_S = 0.1
+RUNNER_CHECK_S = 1.0
+BAR = 24
+
+
+class Talk:
+    """Writes what happens: one line an event that matters, and under them, on a terminal, a line that is redrawn."""
+
+    def __init__(self, out: TextIO, labels: dict[str, str], *, verbose: bool = False) -> None:
+        self._out = out
+        self._labels = labels
+        self._verbose = verbose
+        self._live = out.isatty()
+        self._status = ""
+        self._deadline: float | None = None
+        self._step = ""
+
+    def event(self, event: Event) -> None:
+        """Tell one event."""
+        if event.kind == "progress":
+            self._progress(event)
+            return
+        if event.level == "debug" and not self._verbose:
+            return
+        if event.kind == "stage":
+            self._deadline, self._step = None, f"{self._label(event)}{event.message}"
+        if event.kind == "block" and self._live and not self._verbose:
+            return
+        self.line(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}{plain(event.message)}")
+
+    def line(self, text: str) -> None:
+        """Write a line above the one that is redrawn."""
+        self._clear()
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def tick(self) -> None:
+        """Redraw the last line, so that the time left runs down between two events."""
+        if not self._live or not self._step:
+            return
+        left = ""
+        if self._deadline is not None:
+            left = f", about {seconds(max(0.0, round(self._deadline - time.monotonic())))} left"
+        status = f"  {self._step}{left}"[:100]
+        if status != self._status:
+            self._clear()
+            self._out.write(status)
+            self._out.flush()
+            self._status = status
+
+    def close(self) -> None:
+        """Take the last line away."""
+        self._clear()
+        self._out.flush()
+
+    def _progress(self, event: Event) -> None:
+        share = (event.done or 0.0) / event.total if event.total else 0.0
+        filled = round(share * BAR)
+        self._step = f"[{'#' * filled}{'.' * (BAR - filled)}] {plain(event.message)}"
+        self._deadline = None if event.left_s is None else time.monotonic() + event.left_s
+        self.tick()
+
+    def _label(self, event: Event) -> str:
+        label = self._labels.get(event.run_id or "")
+        return f"{label}: " if label and not event.message.startswith(label) else ""
+
+    def _clear(self) -> None:
+        if self._status:
+            self._out.write("\r\x1b[K")
+            self._status = ""
+
+
+def follow(
+    store: Store,
+    session: QueuedSession,
+    talk: Talk,
+    *,
+    run_id: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Tell a session's events (or one run's) until it has ended, or until ``stop`` says so.
+
+    A runner that dies meanwhile leaves its runs interrupted; one that is missing while the session still waits is
+    started again.
+
+    Raises:
+        EtuiError: the database cannot be read any more.
+    """
+    wanted = [run_id] if run_id else [one for one, _ in session.runs]
+    last, seen, said_queue, checked = 0, -1, "", 0.0
+    while True:
+        version = store.data_version()
+        if version != seen:
+            seen = version
+            for event in store.events_after(session.id, last, run_id):
+                last = event.id or last
+                talk.event(event)
+            waiting = _queue_words(store, session)
+            if waiting and waiting != said_queue:
+                talk.line(waiting)
+            said_queue = waiting or said_queue
+        if all(store.summary(one).status not in LIVE_STATUSES for one in wanted):
+            for event in store.events_after(session.id, last, run_id):
+                talk.event(event)
+            return
+        if stop():
+            return
+        if time.monotonic() - checked > RUNNER_CHECK_S:
+            checked = time.monotonic()
+            if not settle(store):
+                ensure_runner(store.path)
+            seen = -1
+        talk.tick()
+        time.sleep(POLL_S)
+
+
+def _queue_words(store: Store, session: QueuedSession) -> str:
+    """What this session waits for, or nothing."""
+    if store.session(session.id).claimed_by is not None:
+        return ""
+    before = [one for one in store.sessions_waiting_before(session.id) if one.runs]
+    if not before:
+        return ""
+    first = before[0].spec.model.rsplit("/", 1)[-1]
+    more = f" and {len(before) - 1} more" if len(before) > 1 else ""
+    return f"waiting for the box: {plain(first)}{more} {'is' if not more else 'are'} ahead in the queue"
+
+
+@contextlib.contextmanager
+def talking(labels: dict[str, str], *, verbose: bool = False) -> Iterator[Talk]:
+    """A ``Talk`` to stderr that takes its last line away at the end, however that comes."""
+    talk = Talk(sys.stderr, labels, verbose=verbose)
+    try:
+        yield talk
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            talk.close()
+
+
+def ended_with(store: Store, run_ids: list[str]) -> int:
+    """The exit status of runs that have ended: the worst of them wins."""
+    from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT
+
+    found = set()
+    for run_id in run_ids:
+        summary = store.summary(run_id)
+        if summary.status == "done":
+            found.add(EXIT_CROSSED if summary.accuracy.verdict == "FAIL" else EXIT_DONE)
+        else:
+            found.add({"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}.get(summary.status, EXIT_FAILED))
+    for status in (EXIT_CANCELLED, EXIT_FAILED, EXIT_TIMED_OUT, EXIT_CROSSED):
+        if status in found:
+            return status
+    return EXIT_DONE
+
+
+__all__ = ["EtuiError", "Talk", "ended_with", "follow", "talking"]

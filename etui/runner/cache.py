@@ -1,0 +1,169 @@
+"""The cache of prepared programs: their content addresses, finding them again, its size cap, and sweeping up."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from etui.catalog.precisions import needs_calibration
+from etui.errors import EtuiError
+from etui.jobs import LowerResult
+
+DEFAULT_CAP_BYTES = 20 * 1000**3
+VERSIONED = ("torch", "executorch", "torchao", "transformers", "openvino", "nncf")
+PROGRAMS, MODELS, SCRATCH = "programs", "models", "scratch"
+
+
+class ProgramCache:
+    """One cache folder. ``programs/`` and ``models/`` hold folders named by content; ``scratch/`` holds what belongs to
+    a running process alone and is swept when that process is gone."""
+
+    def __init__(self, root: Path) -> None:
+        """Open the folder, making it if needed.
+
+        Raises:
+            EtuiError: it cannot be written.
+        """
+        self.root = root
+        try:
+            for name in (PROGRAMS, MODELS):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            probe = root / f".write-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise EtuiError(
+                f"cannot write the cache {root}: {error.strerror}", "free space, or point ETUI_CACHE elsewhere"
+            ) from error
+
+    def scratch(self, name: str) -> ProgramCache:
+        """A cache of its own for one session of this process, to be removed with ``remove``."""
+        return ProgramCache(self.root / SCRATCH / f"{os.getpid()}-{name}")
+
+    def remove(self) -> None:
+        """Remove the whole folder: for scratch caches."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.root.parent.rmdir()
+
+    def program_dir(self, key: str) -> Path:
+        """Where the program of this key lies or will lie."""
+        return self.root / PROGRAMS / key
+
+    def find(self, key: str) -> LowerResult | None:
+        """The program of this key if it is there and whole; marks it as used. A damaged one is removed."""
+        folder = self.program_dir(key)
+        try:
+            lowered = msgspec.json.decode((folder / "lowered.json").read_bytes(), type=LowerResult)
+            whole = (folder / "program.pte").stat().st_size == lowered.artifact.size_bytes
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError):
+            whole = False
+        if not whole:
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(folder)
+        return msgspec.structs.replace(
+            lowered,
+            path=str(folder / "program.pte"),
+            artifact=msgspec.structs.replace(lowered.artifact, cached=True),
+            stages=[msgspec.structs.replace(stage, cached=True) for stage in lowered.stages],
+        )
+
+    def sweep(self, keep: set[Path] | None = None, cap_bytes: int | None = None) -> int:
+        """Remove what killed processes left half-made, then the least recently used until the cap holds.
+
+        ``keep`` is never removed. Returns the bytes freed by the cap.
+        """
+        for folder in (self.root / PROGRAMS, self.root / MODELS, self.root / SCRATCH):
+            for entry in _entries(folder):
+                owner = _owner(entry)
+                if owner is not None and not _is_alive(owner):
+                    shutil.rmtree(entry, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (self.root / SCRATCH).rmdir()
+        cap = cap_bytes if cap_bytes is not None else _cap_from_environment()
+        kept = {path.resolve() for path in keep or set()}
+        sized = sorted(
+            (entry.stat().st_mtime, _size(entry), entry)
+            for folder in (self.root / PROGRAMS, self.root / MODELS)
+            for entry in _entries(folder)
+            if _owner(entry) is None
+        )
+        total, freed = sum(size for _, size, _ in sized), 0
+        for _, size, entry in sized:
+            if total - freed <= cap:
+                break
+            if entry.resolve() not in kept:
+                shutil.rmtree(entry, ignore_errors=True)
+                freed += size
+        return freed
+
+
+def program_key(
+    *, bundle_key: str, recipe: str, delegate: str, calibration_count: int, versions: dict[str, str]
+) -> str:
+    """The content address of a program: model, weights and inputs (the bundle's key), recipe, delegate, versions.
+
+    The calibration count enters only where the recipe calibrates.
+    """
+    calibration = calibration_count if needs_calibration(recipe) else None
+    text = msgspec.json.encode([bundle_key, recipe, delegate, calibration, sorted(versions.items())])
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of the packages that decide what lowering makes of a graph; read from metadata, not imported."""
+    found = {}
+    for name in VERSIONED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _cap_from_environment() -> int:
+    """``ETUI_CACHE_GB``, a number of gigabytes, else 20."""
+    try:
+        return int(float(os.environ["ETUI_CACHE_GB"]) * 1000**3)
+    except (KeyError, ValueError, OverflowError):
+        return DEFAULT_CAP_BYTES
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return [entry for entry in folder.iterdir() if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _owner(entry: Path) -> int | None:
+    """The process that is making this folder, None for a finished one. Unfinished folders start with ``.PID-`` (of the
+    process that writes them) and scratch caches with ``PID-``."""
+    if not entry.name.startswith(".") and entry.parent.name != SCRATCH:
+        return None
+    pid = entry.name.lstrip(".").partition("-")[0]
+    return int(pid) if pid.isdecimal() else 0
+
+
+def _is_alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())

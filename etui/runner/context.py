@@ -1,0 +1,142 @@
+"""What every part of a session's work shares: its runs, its results, how it speaks, has jobs done, and ends runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+
+from etui.catalog.find import Model, UserModel
+from etui.errors import EtuiError
+from etui.events import Event, EventKind, Level, utc_now
+from etui.jobs import Done, Job
+from etui.results import ModelInfo, Status
+from etui.runner.cache import ProgramCache
+from etui.runner.children import ChildFailed, Children
+from etui.runner.document import RunResults, SessionResults, build_document
+from etui.store import QueuedSession, Store
+
+
+class RunCancelled(Exception):
+    """Somebody cancelled this run; the session's other runs go on."""
+
+
+@dataclass
+class Run(RunResults):
+    """One run under way: its results, and the jobs it has under way."""
+
+    live: bool = True
+    cancelled: bool = False
+    tasks: set[asyncio.Task[Done]] = field(default_factory=set)
+    key: str = ""
+
+
+class Session:
+    """One session under way. Only this writes its events and results."""
+
+    def __init__(
+        self, store: Store, children: Children, cache: ProgramCache, queued: QueuedSession, model: Model
+    ) -> None:
+        self.store = store
+        self.children = children
+        self.cache = cache
+        self.queued = queued
+        self.spec = queued.spec
+        self.model = model
+        self.results = SessionResults(queued=queued, model=describe(model))
+        self.runs = [Run(id=run_id, variant=variant) for run_id, variant in queued.runs]
+        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+    @property
+    def threads(self) -> int:
+        """The number of threads every variant gets."""
+        return self.spec.threads or self.cores
+
+    def live(self) -> list[Run]:
+        """The runs that have not ended."""
+        return [run for run in self.runs if run.live]
+
+    # Speaking
+
+    def report(self, event: Event) -> None:
+        """Store an event."""
+        self.store.add_event(self.queued.id, event)
+
+    def say(
+        self, kind: EventKind, message: str, *, run: Run | None = None, stage: str | None = None, level: Level = "info"
+    ) -> None:
+        """Store an event of this moment; of one run, or of the whole session."""
+        self.report(
+            Event(kind=kind, message=message, at=utc_now(), run_id=run.id if run else None, stage=stage, level=level)
+        )
+
+    # Having work done
+
+    async def do(self, job: Job) -> Done:
+        """Have a child do something for the whole session.
+
+        Raises:
+            ChildFailed: the child failed.
+        """
+        return await self.children.do(job, self.report)
+
+    async def do_for(self, run: Run, job: Job) -> Done | None:
+        """Have a child do something for one run; None where the run was cancelled or failed, and so has ended."""
+        if not run.live:
+            return None
+        task = asyncio.create_task(self.do(job))
+        run.tasks.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if not run.cancelled or (current is not None and current.cancelling()):
+                raise
+            self.end(run, "cancelled", None)
+        except ChildFailed as error:
+            self.fail(run, error)
+        finally:
+            run.tasks.discard(task)
+        return None
+
+    # Ends
+
+    def cancel(self, run: Run) -> None:
+        """Kill what the run has under way; without anything under way it ends here."""
+        run.cancelled = True
+        if not run.tasks:
+            self.end(run, "cancelled", None)
+        for task in run.tasks:
+            task.cancel()
+
+    def fail(self, run: Run, error: EtuiError) -> None:
+        """End a run as failed, the child's traceback in its log."""
+        if run.live and isinstance(error, ChildFailed) and error.traceback:
+            self.say("log", error.traceback.rstrip(), run=run, level="debug")
+        self.end(run, "failed", str(error))
+
+    def end(self, run: Run, status: Status, error: str | None) -> None:
+        """End a run that is live: its document is stored with whatever was measured up to here."""
+        if not run.live:
+            return
+        run.live = False
+        self.store.save_document(build_document(self.results, run, status, error, utc_now()))
+        level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"
+        self.say("finished", f"{run.variant.label}: {status}" + (f": {error}" if error else ""), run=run, level=level)
+
+    def end_all(self, status: Status, error: str | None) -> None:
+        """End every run that is live."""
+        for run in self.live():
+            self.end(run, status, error)
+
+
+def describe(model: Model) -> ModelInfo:
+    """What is known of a model before it is loaded. Raises UsageError where its file cannot be read."""
+    return ModelInfo(
+        name=model.name,
+        family=model.family,
+        source=model.source,
+        identity=model.identity(),
+        parameters=None if isinstance(model, UserModel) else model.parameters,
+        outputs=model.outputs,
+    )

@@ -1,0 +1,130 @@
+"""From what a run's passes brought to its document: the figures, the flags, and everything kept with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from etui import __version__
+from etui.analysis.flags import find_flags
+from etui.analysis.latency import latency_stats, speedup
+from etui.jobs import BundleResult, LowerResult
+from etui.results import (
+    Accuracy,
+    Block,
+    Environment,
+    Flag,
+    Memory,
+    ModelInfo,
+    RunDocument,
+    SessionInfo,
+    Stage,
+    Status,
+)
+from etui.spec import Variant
+from etui.store import QueuedSession
+
+
+@dataclass
+class RunResults:
+    """What is known of one run so far; filled pass by pass."""
+
+    id: str
+    variant: Variant
+    lowered: LowerResult | None = None
+    blocks: list[Block] = field(default_factory=list)
+    accuracy: Accuracy | None = None
+    memory: Memory | None = None
+    passes: list[Stage] = field(default_factory=list)
+    started_at: str | None = None
+    stopped_early: bool = False
+
+
+@dataclass
+class SessionResults:
+    """What the runs of a session share."""
+
+    queued: QueuedSession
+    model: ModelInfo
+    environment: Environment | None = None
+    bundle: BundleResult | None = None
+    eager_blocks: list[Block] = field(default_factory=list)
+    eager_memory: Memory | None = None
+    threads: int | None = None
+    planned_blocks: int = 0
+
+
+def build_document(
+    session: SessionResults, run: RunResults, status: Status, error: str | None, finished_at: str
+) -> RunDocument:
+    """The document of one run as it ended. Figures are computed here and nowhere else."""
+    bundle, lowered, spec = session.bundle, run.lowered, session.queued.spec
+    stats = latency_stats(run.blocks)
+    inputs = bundle.inputs if bundle else None
+    if inputs is not None:
+        inputs = msgspec.structs.replace(inputs, calibration_count=lowered.calibration_count if lowered else None)
+    stages = [*(bundle.stages if bundle else []), *(lowered.stages if lowered else []), *run.passes]
+    memory = run.memory
+    if lowered is not None and lowered.planned_bytes is not None:
+        memory = msgspec.structs.replace(memory or Memory(), planned_bytes=lowered.planned_bytes)
+    flags = find_flags(
+        stats=stats,
+        blocks=run.blocks,
+        eager_blocks=session.eager_blocks,
+        environment=session.environment,
+        planned_blocks=session.planned_blocks if status == "done" else len(run.blocks),
+        fixed_samples=spec.repeat is not None,
+    )
+    if lowered is not None and lowered.arithmetic is not None:
+        flags.append(
+            Flag(
+                name=lowered.arithmetic,
+                detail=f"the delegate computes in {lowered.arithmetic} on this CPU, not in {run.variant.precision}",
+            )
+        )
+    return RunDocument(
+        etui_version=__version__,
+        id=run.id,
+        session=SessionInfo(
+            id=session.queued.id, created_at=session.queued.created_at, spec=msgspec.to_builtins(spec)
+        ),
+        status=status,
+        error=error,
+        created_at=session.queued.created_at,
+        started_at=run.started_at,
+        finished_at=finished_at,
+        model=bundle.model if bundle else session.model,
+        precision=run.variant.precision,
+        delegate=run.variant.delegate,
+        preset=spec.preset,
+        weights=bundle.weights if bundle else None,
+        inputs=inputs,
+        threads=run.blocks[0].threads if run.blocks else session.threads,
+        arithmetic=lowered.arithmetic if lowered else None,
+        latency_ms=stats,
+        eager_latency_ms=latency_stats(session.eager_blocks),
+        speedup=speedup(session.eager_blocks, run.blocks),
+        program_load_ms=_median([block.program_load_ms for block in run.blocks]),
+        method_load_ms=_median([block.method_load_ms for block in run.blocks]),
+        first_inference_ms=_median([block.first_inference_ms for block in run.blocks]),
+        eager_first_inference_ms=_median([block.first_inference_ms for block in session.eager_blocks]),
+        accuracy=run.accuracy,
+        memory=memory,
+        eager_memory=session.eager_memory,
+        delegation=lowered.delegation if lowered else None,
+        artifact=lowered.artifact if lowered else None,
+        stages=stages,
+        environment=session.environment,
+        flags=flags,
+        blocks=run.blocks,
+        eager_blocks=session.eager_blocks,
+    )
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return None
+    middle = len(known) // 2
+    return known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2

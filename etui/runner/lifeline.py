@@ -1,0 +1,73 @@
+"""Whether a runner is alive: the lock it holds as long as it lives, taken, probed and let go."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from etui.errors import EtuiError
+from etui.paths import runner_lock_path
+
+
+class Lifeline:
+    """The lock of the runner of one database and installation. The kernel drops it with the process."""
+
+    def __init__(self, database: Path, installation: str) -> None:
+        self._path = runner_lock_path(database, installation)
+        self._fd: int | None = None
+
+    def take(self) -> bool:
+        """Take the lock for this process; False where a runner is alive.
+
+        Raises:
+            EtuiError: the state folder cannot be written.
+        """
+        fd = self._open()
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        self._fd = fd
+        return True
+
+    def drop(self) -> None:
+        """Let the lock go."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def runner_is_alive(self) -> bool:
+        """Whether some process holds the lock now.
+
+        Raises:
+            EtuiError: the state folder cannot be written.
+        """
+        fd = self._open()
+        try:
+            # Shared, so that two front ends looking at the same moment do not take each other for a runner.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def runner_pid(self) -> int | None:
+        """The process id the last runner wrote down."""
+        try:
+            return int(self._path.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _open(self) -> int:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EtuiError(
+                f"cannot open the runner's lock {self._path}: {error.strerror}", "point ETUI_STATE to a writable folder"
+            ) from error

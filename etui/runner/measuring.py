@@ -1,0 +1,247 @@
+"""The timing, block by block, and after it the passes for accuracy and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from pathlib import Path
+
+from etui.analysis.latency import latency_stats, relative_half_width
+from etui.events import Event, utc_now
+from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
+from etui.results import Block, Stage
+from etui.runner.children import ChildFailed
+from etui.runner.context import Run, Session
+from etui.runner.plan import Plan, make_plan
+from etui.spec import EAGER
+
+ACCURACY_LIMIT_S = 60.0
+FEWEST_BLOCKS_FOR_STOPPING = 5
+
+
+async def measure(session: Session, bundle: BundleResult) -> None:
+    """Measure every live run's program and eager, interleaved.
+
+    Raises:
+        ChildFailed: eager cannot be measured.
+    """
+    await _Blocks(session, bundle).measure()
+
+
+class _Blocks:
+    """The blocks of one session, and what each variant's cost so far."""
+
+    def __init__(self, session: Session, bundle: BundleResult) -> None:
+        self._session = session
+        self._bundle = bundle
+        self._runs = {run.variant.label: run for run in session.live()}
+        eager = [EAGER] if bundle.has_eager else []
+        self._plan: Plan = make_plan(
+            session.spec, [*eager, *self._runs], repeat=session.model.repeat, warmup=session.model.warmup
+        )
+        self._spent_s: dict[str, list[float]] = {variant: [] for variant in (*eager, *self._runs)}
+
+    async def measure(self) -> None:
+        session, plan = self._session, self._plan
+        session.results.threads = session.threads
+        session.results.planned_blocks = plan.blocks
+        for run in self._runs.values():
+            session.store.set_status(run.id, "measuring")
+        session.say(
+            "stage", f"measuring {len(self._spent_s)} variants in {_blocks(plan.blocks)}", stage="measure"
+        )
+        start = time.monotonic()
+        for index, order in enumerate(plan.orders):
+            for position, variant in enumerate(order):
+                if self._is_active(variant):
+                    self._progress(index, position)
+                    await self._block(index, position, variant)
+            if not any(self._is_active(variant) for variant in self._runs):
+                break
+            if index + 1 < plan.blocks and self._settled(index + 1):
+                session.results.planned_blocks = index + 1
+                session.say("log", f"every interval is within 1 % after {_blocks(index + 1)}", stage="measure")
+                break
+        for run in self._runs.values():
+            run.passes.append(Stage(name="measure", seconds=time.monotonic() - start))
+
+    def _is_active(self, variant: str) -> bool:
+        """Whether a variant still takes part; eager does as long as any program does."""
+        if variant == EAGER:
+            return any(self._is_active(other) for other in self._runs)
+        run = self._runs[variant]
+        return run.live and not run.stopped_early
+
+    async def _block(self, index: int, position: int, variant: str) -> None:
+        session, plan, run = self._session, self._plan, self._runs.get(variant)
+        job = MeasureJob(
+            bundle=self._bundle.path,
+            model=session.spec.model,
+            program=run.lowered.path if run and run.lowered else None,
+            delegate=run.variant.delegate if run else EAGER,
+            variant=variant,
+            index=index,
+            position=position,
+            threads=session.threads,
+            warmup=plan.warmup,
+            samples=plan.samples[index],
+            block_s=plan.preset.block_s,
+            min_samples=plan.min_samples,
+            min_warmup=plan.min_warmup,
+            limit_s=plan.block_limit_s,
+            run_id=run.id if run else None,
+        )
+        start = time.monotonic()
+        done = await (session.do_for(run, job) if run else session.do(job))
+        if done is None or done.block is None:
+            return
+        self._spent_s[variant].append(time.monotonic() - start)
+        block = done.block
+        session.store.add_block(session.queued.id, block)
+        (run.blocks if run else session.results.eager_blocks).append(block)
+        session.say(
+            "block",
+            f"block {index + 1} of {plan.blocks}: {variant} {statistics.median(block.samples_ms):.4g} ms, "
+            f"{len(block.samples_ms)} samples",
+            run=run,
+            stage="measure",
+        )
+        if run is not None and self._budget_is_spent(variant, index):
+            self._stop_early(run)
+
+    def _budget_is_spent(self, variant: str, index: int) -> bool:
+        """Whether another block of a variant would exceed its budget. Counts that the user fixed are kept whatever
+        they cost, up to the session's time limit."""
+        if self._plan.samples[index] is not None or index + 1 >= self._plan.blocks:
+            return False
+        spent = self._spent_s[variant]
+        return sum(spent) + statistics.median(spent) > self._plan.preset.budget_s
+
+    def _stop_early(self, run: Run) -> None:
+        run.stopped_early = True
+        samples = sum(len(block.samples_ms) for block in run.blocks)
+        self._session.say(
+            "warning",
+            f"{run.variant.label} is slow: stopped after {len(run.blocks)} of {_blocks(self._plan.blocks)} with "
+            f"{samples} samples, because its time budget of {self._plan.preset.budget_s:g} s is used up",
+            run=run,
+            stage="measure",
+            level="warning",
+        )
+
+    def _settled(self, blocks: int) -> bool:
+        """Whether a preset that stops early may: every variant's interval is narrow enough."""
+        wanted = self._plan.preset.stop_at_relative_ci
+        if wanted is None or self._session.spec.repeat is not None or blocks < FEWEST_BLOCKS_FOR_STOPPING:
+            return False
+        series: list[list[Block]] = [run.blocks for name, run in self._runs.items() if self._is_active(name)]
+        if self._bundle.has_eager:
+            series.append(self._session.results.eager_blocks)
+        widths = [relative_half_width(latency_stats(one)) for one in series]
+        return all(width is not None and width <= wanted for width in widths)
+
+    def _progress(self, index: int, position: int) -> None:
+        """Say how far the session is. The time left comes from what each variant's blocks have taken so far."""
+        plan = self._plan
+        left: float | None = 0.0
+        for variant, spent in self._spent_s.items():
+            if not self._is_active(variant):
+                continue
+            if not spent or left is None:
+                left = None
+                break
+            typical = statistics.median(spent)
+            ahead = typical * (plan.blocks - len(spent))
+            if plan.samples[index] is None:
+                ahead = min(ahead, max(typical, plan.preset.budget_s - sum(spent)))
+            left += ahead
+        width = len(plan.orders[index])
+        self._session.report(
+            Event(
+                kind="progress",
+                message=f"block {index + 1} of {plan.blocks}: {plan.orders[index][position]}",
+                at=utc_now(),
+                stage="measure",
+                done=index * width + position,
+                total=plan.blocks * width,
+                left_s=left,
+            )
+        )
+
+
+async def run_passes(session: Session, bundle: BundleResult) -> None:
+    """Accuracy and memory, after the timing and side by side: neither reads a clock."""
+    session.say("stage", "comparing outputs and watching memory", stage="accuracy")
+    slots = asyncio.Semaphore(session.cores)
+    async with asyncio.TaskGroup() as group:
+        if bundle.has_eager:
+            group.create_task(_eager_memory(session, bundle, slots))
+        for run in session.live():
+            if bundle.has_eager:
+                group.create_task(_accuracy(session, bundle, run, slots))
+            group.create_task(_memory(session, bundle, run, slots))
+
+
+async def _accuracy(session: Session, bundle: BundleResult, run: Run, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        assert run.lowered is not None
+        start = time.monotonic()
+        done = await session.do_for(
+            run,
+            AccuracyJob(
+                bundle=bundle.path,
+                model=session.spec.model,
+                program_dir=str(Path(run.lowered.path).parent),
+                precision=run.variant.precision,
+                delegate=run.variant.delegate,
+                arithmetic=run.lowered.arithmetic,
+                threads=session.threads,
+                limit_s=ACCURACY_LIMIT_S,
+                run_id=run.id,
+            ),
+        )
+    if done is not None and done.accuracy is not None:
+        run.accuracy = done.accuracy
+        run.passes.append(Stage(name="accuracy", seconds=time.monotonic() - start))
+        session.say("log", f"accuracy {done.accuracy.verdict}: {done.accuracy.reason}", run=run, stage="accuracy")
+
+
+async def _memory(session: Session, bundle: BundleResult, run: Run, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        assert run.lowered is not None
+        start = time.monotonic()
+        done = await session.do_for(
+            run,
+            MemoryJob(
+                bundle=bundle.path,
+                model=session.spec.model,
+                program=run.lowered.path,
+                delegate=run.variant.delegate,
+                threads=session.threads,
+                run_id=run.id,
+            ),
+        )
+    if done is not None:
+        run.memory = done.memory
+        run.passes.append(Stage(name="memory", seconds=time.monotonic() - start))
+
+
+async def _eager_memory(session: Session, bundle: BundleResult, slots: asyncio.Semaphore) -> None:
+    async with slots:
+        job = MemoryJob(
+            bundle=bundle.path,
+            model=session.spec.model,
+            program=None,
+            delegate=EAGER,
+            threads=session.threads,
+        )
+        try:
+            session.results.eager_memory = (await session.do(job)).memory
+        except ChildFailed as error:
+            # Eager was timed already; its memory is a figure beside the runs, not one of theirs.
+            session.say("warning", f"eager's memory is not known: {error}", stage="memory", level="warning")
+
+
+def _blocks(count: int) -> str:
+    return f"{count} block" if count == 1 else f"{count} blocks"

@@ -1,0 +1,144 @@
+"""Everything before the timing: the bundle, the programs that the cache lacks side by side, and exporting them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from etui.catalog.find import UserModel
+from etui.catalog.precisions import recipe
+from etui.errors import EtuiError
+from etui.events import EventKind, Level
+from etui.jobs import BundleJob, BundleResult, LowerJob
+from etui.runner.cache import ProgramCache, installed_versions, program_key
+from etui.runner.context import Run, Session
+
+
+def start_zygotes(session: Session, cache: ProgramCache) -> None:
+    """Begin imports early. Whether a program must be prepared is only known once the bundle's key is; a choice never
+    prepared before certainly must be, and its imports go on beside those for measuring."""
+    session.children.start("measure")
+    if not all(_prepared_mark(session, cache, run).exists() for run in session.runs):
+        session.children.start("prepare")
+
+
+async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
+    """Have the model, its weights and its inputs made, or found in the cache; says which weights and inputs they are.
+
+    Raises:
+        ChildFailed: the model or its weights cannot be loaded.
+    """
+    spec = session.spec
+    session.say("stage", f"loading {session.model.name}", stage="load")
+    if not isinstance(session.model, UserModel):
+        await session.children.preload(session.model.source_kind)
+    done = await session.do(
+        BundleJob(
+            model=spec.model,
+            weights=spec.weights,
+            seed=spec.seed,
+            accuracy_inputs=spec.accuracy_inputs,
+            calibration_count=spec.calibration_count,
+            cache_dir=str(cache.root),
+        )
+    )
+    assert done.bundle is not None
+    weights, inputs = done.bundle.weights, done.bundle.inputs
+    made_up = weights.kind == "synthetic"
+    kind: EventKind = "warning" if made_up else "log"
+    level: Level = "warning" if made_up else "info"
+    session.say(kind, f"weights: {weights.kind}, {weights.detail}", stage="load", level=level)
+    session.say("log", f"inputs: {inputs.kind}, {inputs.detail}", stage="load")
+    return done.bundle
+
+
+async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -> None:
+    """Find every run's program in the cache, and prepare those it lacks side by side, as many as there are cores.
+    A run whose program cannot be prepared has failed; the others go on."""
+    versions = installed_versions()
+    missing: list[Run] = []
+    for run in session.live():
+        family = session.model.family if isinstance(session.model, UserModel) else session.model
+        run.key = program_key(
+            bundle_key=bundle.key,
+            recipe=recipe(family, run.variant.precision, run.variant.delegate),
+            delegate=run.variant.delegate,
+            calibration_count=session.spec.calibration_count,
+            versions=versions,
+        )
+        run.lowered = cache.find(run.key)
+        if run.lowered is None:
+            missing.append(run)
+        else:
+            session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
+    jobs = int(os.environ.get("ETUI_PREPARE_JOBS") or session.cores)
+    slots = asyncio.Semaphore(max(1, jobs))
+    # Alone, a program's calibration and reference outputs may use every core.
+    threads = 1 if len(missing) > 1 else session.cores
+    async with asyncio.TaskGroup() as group:
+        for run in missing:
+            group.create_task(_lower(session, cache, bundle, run, slots, threads))
+
+
+async def _lower(
+    session: Session, cache: ProgramCache, bundle: BundleResult, run: Run, slots: asyncio.Semaphore, threads: int
+) -> None:
+    async with slots:
+        done = await session.do_for(
+            run,
+            LowerJob(
+                bundle=bundle.path,
+                model=session.spec.model,
+                precision=run.variant.precision,
+                delegate=run.variant.delegate,
+                calibration_count=session.spec.calibration_count,
+                program_key=run.key,
+                program_dir=str(cache.program_dir(run.key)),
+                run_id=run.id,
+                threads=threads,
+            ),
+        )
+    if done is None or done.lowered is None:
+        return
+    run.lowered = done.lowered
+    for note in done.lowered.notes:
+        session.say("warning", note, run=run, stage="lower", level="warning")
+    mark = _prepared_mark(session, cache, run)
+    with contextlib.suppress(OSError):
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+
+def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
+    """A file that says this choice has been prepared before, found without knowing the bundle. Only a guess at whether
+    the program is still there; what is there decides."""
+    spec = session.spec
+    key = program_key(
+        bundle_key=f"{spec.model} {spec.weights} {spec.seed}",
+        recipe=run.variant.precision,
+        delegate=run.variant.delegate,
+        calibration_count=spec.calibration_count,
+        versions=installed_versions(),
+    )
+    return cache.root / "prepared" / key
+
+
+def export_programs(session: Session, folder: Path) -> None:
+    """Copy every run's program to the folder that was named, each whole or not at all."""
+    for run in session.live():
+        assert run.lowered is not None
+        target = folder / f"{session.results.model.name}_{run.variant.precision}_{run.variant.delegate}.pte"
+        part = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(run.lowered.path, part)
+            part.replace(target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            reason = error.strerror or str(error)
+            session.fail(run, EtuiError(f"cannot write {target}: {reason}", "choose another folder with -o"))
+            continue
+        session.say("log", f"exported to {target}", run=run, stage="export")

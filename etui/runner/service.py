@@ -1,0 +1,107 @@
+"""The runner process: take queued sessions in order, stay a while after the last one, leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from etui.errors import EtuiError
+from etui.events import utc_now
+from etui.paths import cache_dir, installation, runner_log_path
+from etui.runner.cache import ProgramCache
+from etui.runner.children import Children
+from etui.runner.client import settle
+from etui.runner.lifeline import Lifeline
+from etui.runner.session import run_session
+from etui.store import RunnerIdentity, Store
+from etui.user import user_name
+
+LINGER_S = 60.0
+"""How long the runner stays after its last session, so that the next one finds the zygote warm."""
+
+POLL_S = 0.1
+LOG_CAP_BYTES = 1_000_000
+
+
+def main(database: Path) -> int:
+    """Run until there is nothing left to do. Returns the exit status."""
+    lifeline = Lifeline(database, installation())
+    log = runner_log_path(database, installation())
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LOG_CAP_BYTES:
+            log.unlink()
+    while lifeline.take():
+        try:
+            asyncio.run(_serve(database, log))
+        except asyncio.CancelledError:
+            return 0
+        except EtuiError as error:
+            print(f"{utc_now()} {error}", file=sys.stderr)
+            return error.exit_status
+        finally:
+            lifeline.drop()
+        # A session queued between the last look and dropping the lock saw a runner that was about to leave.
+        with Store.open(database) as store:
+            if not store.has_waiting_sessions(socket.gethostname(), installation()):
+                return 0
+    return 0
+
+
+async def _serve(database: Path, log: Path) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    identity = RunnerIdentity(
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        user=user_name(),
+        started_at=utc_now(),
+        installation=installation(),
+    )
+    children = Children(log)
+    with Store.open(database) as store:
+        # The lifeline is this process's now, so whoever claimed these under this installation is gone.
+        claimed = store.claimed_sessions(identity.host, identity.user)
+        store.interrupt(session for session, by in claimed if by == identity.installation)
+        settle(store)
+        try:
+            await _work(store, children, identity)
+        finally:
+            children.stop()
+
+
+async def _work(store: Store, children: Children, identity: RunnerIdentity) -> None:
+    linger_s = float(os.environ.get("ETUI_LINGER_S") or LINGER_S)
+    seen, idle_since = -1, time.monotonic()
+    while True:
+        version = store.data_version()
+        queued = store.claim_next_session(identity) if version != seen else None
+        if queued is not None:
+            await _run(store, children, identity, queued.id)
+            idle_since = time.monotonic()
+            continue
+        seen = version
+        if time.monotonic() - idle_since > linger_s:
+            return
+        await asyncio.sleep(POLL_S)
+
+
+async def _run(store: Store, children: Children, identity: RunnerIdentity, session_id: str) -> None:
+    queued = store.session(session_id)
+    try:
+        cache = ProgramCache(cache_dir())
+    except EtuiError as error:
+        for run_id, _ in queued.runs:
+            store.set_status(run_id, "failed", str(error))
+        store.finish_session(queued.id)
+        return
+    cache.sweep()
+    await run_session(store, children, cache, queued)

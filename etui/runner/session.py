@@ -1,0 +1,119 @@
+"""One session from claimed to ended: hold the box, do the work in order, hear cancels, keep the time limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from etui.catalog.find import find_model
+from etui.environment import read_environment
+from etui.errors import EtuiError
+from etui.events import utc_now
+from etui.runner.boxlock import BoxLock
+from etui.runner.cache import ProgramCache
+from etui.runner.children import Children
+from etui.runner.context import Session
+from etui.runner.measuring import measure, run_passes
+from etui.runner.preparing import export_programs, make_bundle, prepare, start_zygotes
+from etui.store import QueuedSession, Store
+
+CANCEL_POLL_S = 0.1
+BOX_POLL_S = 0.2
+
+
+async def run_session(store: Store, children: Children, cache: ProgramCache, queued: QueuedSession) -> None:
+    """Do a session to whatever end; afterwards none of its runs is live.
+
+    Raises:
+        StoreError: the database cannot be written any more.
+        asyncio.CancelledError: the runner is being stopped; the runs are interrupted.
+    """
+    try:
+        session = Session(store, children, cache, queued, find_model(queued.spec.model))
+    except EtuiError as error:
+        for run_id, _ in queued.runs:
+            store.set_status(run_id, "failed", str(error))
+        store.finish_session(queued.id)
+        return
+    main = asyncio.current_task()
+    assert main is not None
+    watcher = asyncio.create_task(_watch_cancels(session, main))
+    try:
+        async with _box(session):
+            try:
+                async with asyncio.timeout(session.spec.timeout_s):
+                    await _do(session)
+            except TimeoutError:
+                session.end_all("timed out", f"stopped after {session.spec.timeout_s:g} s, the session's time limit")
+    except EtuiError as error:
+        for run in session.live():
+            session.fail(run, error)
+    except asyncio.CancelledError:
+        if not all(run.cancelled for run in session.live()):
+            session.end_all("interrupted", "the runner was stopped")
+            raise
+        session.end_all("cancelled", None)
+        main.uncancel()
+    finally:
+        watcher.cancel()
+        session.end_all("failed", "the runner came upon an error of its own; its log has it")
+        store.finish_session(queued.id)
+
+
+async def _do(session: Session) -> None:
+    spec = session.spec
+    session.results.environment = read_environment()
+    for run in session.live():
+        run.started_at = utc_now()
+        session.store.set_status(run.id, "preparing")
+    cache = session.cache if spec.use_cache else session.cache.scratch(session.queued.id)
+    try:
+        start_zygotes(session, cache)
+        bundle = await make_bundle(session, cache)
+        session.results.bundle = bundle
+        await prepare(session, cache, bundle)
+        if spec.export_only_dir is not None:
+            export_programs(session, Path(spec.export_only_dir))
+        elif session.live():
+            await measure(session, bundle)
+            await run_passes(session, bundle)
+        session.end_all("done", None)
+    finally:
+        if cache is session.cache:
+            cache.sweep(keep={Path(run.lowered.path).parent for run in session.runs if run.lowered})
+        else:
+            cache.remove()
+
+
+@asynccontextmanager
+async def _box(session: Session) -> AsyncIterator[None]:
+    """Hold the box's lock; while another process has it the runs stay queued and say whom they wait for."""
+    lock = BoxLock()
+    said = ""
+    while not lock.acquire(f"measuring {session.model.name}"):
+        holder = lock.holder()
+        words = holder.words() if holder else "another process"
+        if words != said:
+            session.say("stage", f"waiting for the box: {words}", stage="wait")
+            said = words
+        await asyncio.sleep(BOX_POLL_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:
+    """Cancel the runs that somebody wants cancelled; with the last of them, the session's own work."""
+    while True:
+        wanted = session.store.cancel_requested(session.queued.id)
+        for run in session.live():
+            if run.id in wanted and not run.cancelled:
+                session.cancel(run)
+        cancelled = any(run.cancelled for run in session.runs)
+        if cancelled and not any(run.live and not run.cancelled for run in session.runs):
+            main.cancel()
+            return
+        await asyncio.sleep(CANCEL_POLL_S)
