@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from etui import environment, paths
+from etui import environment, paths, text
 from etui.errors import StoreError
 from etui.text import number, seconds, size
 
@@ -286,10 +286,14 @@ def _box_lock(root: Path) -> Finding:
     holders = re.findall(rf"^\d+: (?!->)\S+\s+\S+\s+\S+ (\d+) \S+:\S+:{inode} ", locks, re.MULTILINE)
     if not holders:
         return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
+    from etui.runner.boxlock import BoxLock
+
+    holder = BoxLock().holder()
+    doing = text.plain(holder.words()) if holder else f"process {', '.join(holders)}"
     return Finding(
         name="box lock",
         status="warn",
-        seen=f"held by process {', '.join(holders)}: a measurement is running",
+        seen=f"held by {doing}",
         advice="a run started now waits for it; see etui runs",
     )
 

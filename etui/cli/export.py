@@ -1,0 +1,41 @@
+"""``etui export``: runs as JSON files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from etui.cli.context import Settings
+from etui.cli.lazy import examples
+from etui.text import plain
+
+
+@click.command(
+    epilog=examples("etui export 3f2a", "etui export 3f2a 91bc -o results/", "etui export 3f2a 91bc -o both.json")
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN..")
+@click.option(
+    "-o",
+    "--output",
+    default=".",
+    metavar="FILE|DIR|-",
+    help="A file ending in .json for all of them, a folder for one file a run (the default: this one), - for stdout.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.pass_obj
+def export(settings: Settings, runs: tuple[str, ...], output: str, force: bool) -> None:
+    """Write runs as JSON files and print the files' names. A file is named MODEL_PRECISION_DELEGATE.json."""
+    from etui.results import LIVE_STATUSES
+    from etui.store.transfer import encode_documents, write_documents
+
+    with settings.store_with_runs() as store:
+        documents = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
+    for document in documents:
+        if document.status in LIVE_STATUSES:
+            click.echo(f"run {document.id} is {document.status}: what there is so far is written", err=True)
+    if output == "-":
+        click.echo(encode_documents(documents), nl=False)
+        return
+    for path in write_documents(documents, Path(output).expanduser(), force=force):
+        click.echo(plain(str(path)))

@@ -1,0 +1,133 @@
+"""A click group that imports a command's module when the command runs, and ends every error in one line."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_USAGE, EtuiError
+
+_GLOBAL_OPTIONS = ("--db", "--debug")
+
+
+def examples(*lines: str) -> str:
+    """An epilog of examples, kept as they are written."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are a table: name to (``module:attribute``, one line of help).
+
+    A command ends with the status it returns (None is 0), with that of the EtuiError it raises, or with ``ctx.exit``.
+    """
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._table:
+            return None
+        module, _, attribute = self._table[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self._table and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self._table, n=1, cutoff=0.5)
+            guess = f"did you mean {near[0]}?" if near else "see etui --help"
+            raise EtuiUsage(f"there is no command {args[0]!r}", guess)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in self._table.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EtuiError as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            _say(str(error))
+            ctx.exit(error.exit_status)
+
+    def main(  # type: ignore[override]  # it always ends the process, as click's own does in standalone mode
+        self, args: Sequence[str] | None = None, prog_name: str | None = "etui", **extra: Any
+    ) -> NoReturn:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        try:
+            # click would end a broken pipe with status 1, which here means that a tolerance was crossed.
+            status = super().main(args, prog_name, standalone_mode=False)
+            sys.stdout.flush()
+        except click.Abort:
+            _say("cancelled")
+            sys.exit(EXIT_CANCELLED)
+        except click.ClickException as error:
+            _say(_one_line(error))
+            sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno != errno.EPIPE:
+                raise
+            _leave_quietly()
+        except SystemExit:
+            if _stdout_is_gone():
+                _leave_quietly()
+            raise
+        sys.exit(status if isinstance(status, int) else EXIT_DONE)
+
+
+class EtuiUsage(click.ClickException):
+    """A mistake in the command line itself, with a hint."""
+
+    exit_code = EXIT_USAGE
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(f"{message}; {hint}")
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = message[:1].lower() + message[1:]
+    if not isinstance(error, click.UsageError) or error.ctx is None:
+        return message
+    if isinstance(error, click.NoSuchOption) and error.option_name in _GLOBAL_OPTIONS:
+        return f"{message}; write {error.option_name} before the command: etui {error.option_name} ..."
+    return f"{message}; see {error.ctx.command_path} --help"
+
+
+def _say(line: str) -> None:
+    from etui.text import plain
+
+    click.echo(f"etui: {plain(line)}", err=True)
+
+
+def _stdout_is_gone() -> bool:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
+
+
+def _leave_quietly() -> NoReturn:
+    """End without a word where the reader of our output has gone (``etui runs | head``)."""
+    # What is still buffered must have somewhere to go when the interpreter flushes it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(EXIT_DONE)

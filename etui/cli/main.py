@@ -1,0 +1,52 @@
+"""The command line: the table of commands and the options that stand before them."""
+
+from __future__ import annotations
+
+import click
+
+from etui import __version__
+from etui.cli.context import Settings
+from etui.cli.lazy import LazyGroup, examples
+from etui.errors import EXIT_USAGE
+
+COMMANDS = {
+    "run": ("etui.cli.run:run", "Measure a model with precisions and delegates, against eager."),
+    "sweep": ("etui.cli.run:sweep", "Measure several models, one session each."),
+    "runs": ("etui.cli.runs:runs", "List the runs in the database."),
+    "show": ("etui.cli.show:show", "Show the whole of a run."),
+    "log": ("etui.cli.log:log", "Print a run's log, or follow it."),
+    "cancel": ("etui.cli.cancel:cancel", "Cancel runs that wait or are being measured."),
+    "export": ("etui.cli.export:export", "Write runs as JSON files."),
+    "import": ("etui.cli.importing:import_files", "Take runs in from JSON files."),
+    "delete": ("etui.cli.delete:delete", "Delete runs from the database."),
+    "models": ("etui.cli.models:models", "List the models and precisions."),
+    "delegates": ("etui.cli.delegates:delegates", "List the delegates and what each can do here."),
+    "doctor": ("etui.cli.doctor:doctor", "Say what will spoil measurements on this box."),
+}
+
+
+@click.command(
+    cls=LazyGroup,
+    table=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "etui run mobilenet_v2 --precision fp32,int8 --delegate xnnpack",
+        "etui runs --model mobilenet_v2",
+        "etui --db other.db import results/*.json",
+    )
+    + "\n\nA RUN is a run's id or the beginning of it. Exit status: 0 done and within tolerance; 1 a tolerance was"
+    " crossed; 2 wrong usage; 3 a run failed; 4 timed out; 130 cancelled.",
+)
+@click.option("--db", metavar="FILE", help="The database; else ETUI_DB, else etui.db in the user's data folder.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(__version__, prog_name="etui")
+@click.pass_context
+def cli(ctx: click.Context, db: str | None, debug: bool) -> int:
+    """Export PyTorch models to ExecuTorch, measure them honestly against eager, and remember every run."""
+    ctx.obj = Settings(chosen=db, debug=debug)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        click.echo("\netui: the terminal UI is not part of this version; see etui --help", err=True)
+        return EXIT_USAGE
+    return 0

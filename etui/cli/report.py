@@ -1,0 +1,178 @@
+"""A run's document in words and small tables, as ``etui show`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from etui import text
+from etui.cli.table import Column, table
+from etui.results import Comparison, Environment, LatencyStats, Metrics, Ratio, RunDocument
+
+_STATS = ("median", "mean", "min", "max", "std", "p90", "p95", "p99")
+_LABEL_WIDTH = 13
+
+
+def report(document: RunDocument) -> str:
+    """The report's text, without anything in it that a terminal would act on."""
+    lines = list(_heading(document))
+    for part in (_latency, _accuracy, _program, _circumstances, _remarks):
+        block = list(part(document))
+        if block:
+            lines += ["", *block]
+    return text.plain("\n".join(lines), keep_lines=True)
+
+
+def _heading(document: RunDocument) -> Iterator[str]:
+    yield f"{document.model.name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
+    if document.error:
+        yield from _labelled("error", document.error)
+    if document.accuracy:
+        yield from _labelled("accuracy", f"{document.accuracy.verdict}: {document.accuracy.reason}")
+    if document.speedup:
+        yield from _labelled("speed", _speed(document.speedup))
+    if document.summary_only:
+        yield from _labelled("note well", "only a summary was imported: there are no samples behind it")
+
+
+def _speed(speedup: Ratio) -> str:
+    words = f"{text.ratio(speedup.value)} eager"
+    if speedup.ci95:
+        words += f", 95 % interval {text.interval(speedup.ci95)} over {speedup.blocks} pairs of blocks"
+    return f"{speedup.verdict}: {words}" if speedup.verdict else words
+
+
+def _latency(document: RunDocument) -> Iterator[str]:
+    rows = [
+        (name, *_stats(stats))
+        for name, stats in (("ExecuTorch", document.latency_ms), ("eager", document.eager_latency_ms))
+        if stats is not None
+    ]
+    if rows:
+        headings = ("median", "95 % interval", *_STATS[1:], "samples")
+        columns = [Column("latency, ms"), *(Column(heading, right=True) for heading in headings)]
+        yield from table(columns, rows).splitlines()
+    first = document.first_inference_ms
+    loads = [
+        f"{name} {text.number(value)} ms"
+        for name, value in (
+            ("program load", document.program_load_ms),
+            ("method load", document.method_load_ms),
+            ("first inference", first),
+            ("eager's first inference", document.eager_first_inference_ms),
+        )
+        if value is not None
+    ]
+    if loads:
+        yield from _labelled("start", ", ".join(loads))
+
+
+def _stats(stats: LatencyStats) -> Sequence[str]:
+    figures = {name: text.number(getattr(stats, name)) for name in _STATS}
+    count = text.MISSING if stats.count is None else str(stats.count)
+    return (figures["median"], text.interval(stats.ci95), *(figures[name] for name in _STATS[1:]), count)
+
+
+def _accuracy(document: RunDocument) -> Iterator[str]:
+    if document.accuracy is None:
+        return
+    rows = []
+    for name, comparison in (("end to end", document.accuracy.end_to_end), ("lowering", document.accuracy.lowering)):
+        if comparison is not None:
+            rows.append((f"{name}, against {comparison.against}", *_metrics(comparison.overall)))
+            rows.append(("  worst output", *_metrics(comparison.worst)))
+    headings = ("MAE", "max", "RMSE", "SQNR dB", "cosine", "top-1", "top-5")
+    yield from table([Column("error"), *(Column(heading, right=True) for heading in headings)], rows).splitlines()
+    for comparison in (document.accuracy.end_to_end, document.accuracy.lowering):
+        yield from _problems(comparison)
+
+
+def _metrics(metrics: Metrics) -> Sequence[str]:
+    sqnr = "exact" if metrics.exact else text.number(metrics.sqnr_db)
+    return (
+        text.number(metrics.mae),
+        text.number(metrics.max_abs),
+        text.number(metrics.rmse),
+        sqnr,
+        text.number(metrics.cosine, 5),
+        text.number(metrics.top1),
+        text.number(metrics.top5),
+    )
+
+
+def _problems(comparison: Comparison | None) -> Iterator[str]:
+    for output in comparison.outputs if comparison else ():
+        if output.problem:
+            yield f"  output {output.name} of input {output.input}: {output.problem}"
+
+
+def _program(document: RunDocument) -> Iterator[str]:
+    memory, eager = document.memory, document.eager_memory
+    if document.artifact:
+        cached = ", from the cache" if document.artifact.cached else ""
+        yield from _labelled("program", f"{text.size(document.artifact.size_bytes)}{cached}")
+    if memory:
+        parts = [f"peak {text.size(memory.peak_rss_bytes)}"]
+        if memory.peak_rss_bytes is not None and memory.baseline_rss_bytes is not None:
+            parts.append(f"{text.size(memory.peak_rss_bytes - memory.baseline_rss_bytes)} above an empty process")
+        if memory.planned_bytes is not None:
+            parts.append(f"planned {text.size(memory.planned_bytes)}")
+        if eager and eager.peak_rss_bytes is not None:
+            parts.append(f"eager peak {text.size(eager.peak_rss_bytes)}")
+        yield from _labelled("memory", ", ".join(parts))
+    if (delegation := document.delegation) is not None:
+        total = delegation.delegated_nodes + delegation.undelegated_nodes
+        pieces = "1 subgraph" if delegation.subgraphs == 1 else f"{delegation.subgraphs} subgraphs"
+        yield from _labelled("delegation", f"{delegation.delegated_nodes} of {total} nodes, in {pieces}")
+        if delegation.undelegated_operators:
+            by_count = sorted(delegation.undelegated_operators.items(), key=lambda item: (-item[1], item[0]))
+            yield from _labelled("outside it", ", ".join(f"{name} x{count}" for name, count in by_count))
+    if document.stages:
+        stages = (
+            f"{stage.name} {text.seconds(stage.seconds)}{' (cached)' if stage.cached else ''}"
+            for stage in document.stages
+        )
+        yield from _labelled("stages", ", ".join(stages))
+
+
+def _circumstances(document: RunDocument) -> Iterator[str]:
+    if document.weights:
+        yield from _labelled("weights", f"{document.weights.kind}: {document.weights.detail}")
+    if document.inputs:
+        yield from _labelled("inputs", f"{document.inputs.kind}: {document.inputs.detail}")
+    if document.arithmetic:
+        yield from _labelled("arithmetic", f"{document.arithmetic}, whatever the precision says")
+    threads = f", {document.threads} threads" if document.threads is not None else ""
+    blocks = f", {len(document.blocks)} blocks" if document.blocks else ""
+    yield from _labelled(
+        "measured", f"{text.local_time(document.created_at)}, preset {document.preset}{threads}{blocks}"
+    )
+    yield from _labelled("session", document.session.id)
+    if document.environment:
+        yield from _labelled("box", _box(document.environment))
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(document.environment.versions.items()))
+        yield from _labelled("software", f"Python {document.environment.python}, {versions}")
+
+
+def _box(environment: Environment) -> str:
+    parts = [environment.box, environment.cpu, f"{environment.cores} cores", text.size(environment.memory_bytes)]
+    parts.append(f"governor {environment.governor or 'not readable'}")
+    if environment.virtualized:
+        parts.append("virtual machine")
+    if environment.cgroup_cpus is not None:
+        parts.append(f"quota of {text.number(environment.cgroup_cpus)} CPUs")
+    return ", ".join(parts)
+
+
+def _remarks(document: RunDocument) -> Iterator[str]:
+    for flag in document.flags:
+        yield from _labelled("flag", f"{flag.name}: {flag.detail}")
+    if document.note:
+        yield from _labelled("note", document.note)
+    if document.tags:
+        yield from _labelled("tags", ", ".join(document.tags))
+
+
+def _labelled(label: str, words: str) -> Iterator[str]:
+    """A line with its label before it; further lines of ``words`` stand below."""
+    for number, line in enumerate(words.splitlines() or [""]):
+        yield f"{label if number == 0 else '':<{_LABEL_WIDTH}}{line}"
