@@ -59,5 +59,5 @@ def runner_log_path(database: Path, installation: str) -> Path:
 
 
 def installation() -> str:
-    """The Python environment, code and cache this process would measure with; another one must not take its sessions."""
+    """The Python environment, code and cache this process measures with; no other one may take its sessions."""
     return f"{sys.prefix} etui {__version__} {cache_dir()}"

@@ -14,7 +14,7 @@ from etui.catalog.delegates import Delegate, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
-from etui.results import Tolerance
+from etui.results import ModelInfo, Tolerance
 
 _READ_BYTES = 1 << 20
 
@@ -138,16 +138,27 @@ def impossible(model: Model, precision: str, delegate: str, measure: bool = True
     return None
 
 
+def describe(model: Model) -> ModelInfo:
+    """What is known of a model before anything of it is loaded. Raises UsageError where its file cannot be read."""
+    return ModelInfo(
+        name=model.name,
+        family=model.family,
+        source=model.source,
+        identity=model.identity(),
+        parameters=None if isinstance(model, UserModel) else model.parameters,
+        outputs=model.outputs,
+    )
+
+
 def tolerance_for(model: Model | str, precision: str, arithmetic: str | None = None) -> Tolerance | None:
-    """What the outputs of ``precision`` must reach to PASS; a delegate's own ``arithmetic`` goes before it.
+    """What the outputs of ``precision`` must reach to PASS: the lesser of it and of the ``arithmetic`` really used.
 
     None where nothing can be asked (a ``.pte`` has no reference). ``model`` may be the text that names it.
     """
     entry = MODELS.get(model) if isinstance(model, str) else model
     table = entry.tolerances if isinstance(entry, ModelEntry) else TOLERANCES
-    if arithmetic is not None and arithmetic in table:
-        return table[arithmetic]
-    return table.get(precision)
+    asked = [table[name] for name in (precision, arithmetic) if name in table]
+    return min(asked, key=lambda one: one.sqnr_db_min or 0.0, default=None)
 
 
 def _not_together(model: Model, precision: str, delegate: str) -> str | None:

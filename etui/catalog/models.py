@@ -14,7 +14,7 @@ from etui.results import Tolerance
 
 Family = Literal["cnn", "vision-transformer", "text-transformer", "multimodal-transformer", "custom"]
 Outputs = Literal["logits", "embedding", "hidden state", "segmentation map", "image-text logits", "unknown"]
-Wrapper = Literal["first output", "logits", "hidden state", "mean pooling", "text embedding", "image and text"]
+Wrapper = Literal["logits", "hidden state", "mean pooling", "text embedding", "image and text"]
 
 ANY = "*"
 """In a ``Limit``: whatever the precision or delegate."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from etui.errors import EtuiError
+from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT
 from etui.events import Event
 from etui.results import LIVE_STATUSES
 from etui.runner.client import ensure_runner, settle
@@ -156,8 +156,6 @@ def talking(labels: dict[str, str], *, verbose: bool = False) -> Iterator[Talk]:
 
 def ended_with(store: Store, run_ids: list[str]) -> int:
     """The exit status of runs that have ended: the worst of them wins."""
-    from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT
-
     found = set()
     for run_id in run_ids:
         summary = store.summary(run_id)
@@ -169,6 +167,3 @@ def ended_with(store: Store, run_ids: list[str]) -> int:
         if status in found:
             return status
     return EXIT_DONE
-
-
-__all__ = ["EtuiError", "Talk", "ended_with", "follow", "talking"]

@@ -300,9 +300,7 @@ class _Child:
             return ChildFailed(f"the process was killed (SIGKILL) while {doing}", "run it again")
         if status < 0:
             name = signal.Signals(-status).name
-            return ChildFailed(
-                f"the process crashed ({name}) while {doing}", "`etui log RUN` has what it said before"
-            )
+            return ChildFailed(f"the process crashed ({name}) while {doing}", "`etui log RUN` has what it said before")
         return ChildFailed(f"the process ended with status {status} while {doing}, without a result", "see `etui log`")
 
     def _report_line(self, line: bytes) -> None:

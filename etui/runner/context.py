@@ -6,11 +6,11 @@ import asyncio
 import os
 from dataclasses import dataclass, field
 
-from etui.catalog.find import Model, UserModel
+from etui.catalog.find import Model, describe
 from etui.errors import EtuiError
 from etui.events import Event, EventKind, Level, utc_now
 from etui.jobs import Done, Job
-from etui.results import ModelInfo, Status
+from etui.results import Status
 from etui.runner.cache import ProgramCache
 from etui.runner.children import ChildFailed, Children
 from etui.runner.document import RunResults, SessionResults, build_document
@@ -128,15 +128,3 @@ class Session:
         """End every run that is live."""
         for run in self.live():
             self.end(run, status, error)
-
-
-def describe(model: Model) -> ModelInfo:
-    """What is known of a model before it is loaded. Raises UsageError where its file cannot be read."""
-    return ModelInfo(
-        name=model.name,
-        family=model.family,
-        source=model.source,
-        identity=model.identity(),
-        parameters=None if isinstance(model, UserModel) else model.parameters,
-        outputs=model.outputs,
-    )

@@ -86,9 +86,7 @@ def build_document(
     return RunDocument(
         etui_version=__version__,
         id=run.id,
-        session=SessionInfo(
-            id=session.queued.id, created_at=session.queued.created_at, spec=msgspec.to_builtins(spec)
-        ),
+        session=SessionInfo(id=session.queued.id, created_at=session.queued.created_at, spec=msgspec.to_builtins(spec)),
         status=status,
         error=error,
         created_at=session.queued.created_at,

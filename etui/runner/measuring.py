@@ -48,9 +48,7 @@ class _Blocks:
         session.results.planned_blocks = plan.blocks
         for run in self._runs.values():
             session.store.set_status(run.id, "measuring")
-        session.say(
-            "stage", f"measuring {len(self._spent_s)} variants in {_blocks(plan.blocks)}", stage="measure"
-        )
+        session.say("stage", f"measuring {len(self._spent_s)} variants in {_blocks(plan.blocks)}", stage="measure")
         start = time.monotonic()
         for index, order in enumerate(plan.orders):
             for position, variant in enumerate(order):
@@ -102,7 +100,7 @@ class _Blocks:
         (run.blocks if run else session.results.eager_blocks).append(block)
         session.say(
             "block",
-            f"block {index + 1} of {plan.blocks}: {variant} {statistics.median(block.samples_ms):.4g} ms, "
+            f"{variant}: block {index + 1} of {plan.blocks}, {statistics.median(block.samples_ms):.4g} ms, "
             f"{len(block.samples_ms)} samples",
             run=run,
             stage="measure",

@@ -11,7 +11,6 @@ from pathlib import Path
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
 from etui.errors import EtuiError
-from etui.events import EventKind, Level
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, program_key
 from etui.runner.context import Run, Session
@@ -26,13 +25,12 @@ def start_zygotes(session: Session, cache: ProgramCache) -> None:
 
 
 async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
-    """Have the model, its weights and its inputs made, or found in the cache; says which weights and inputs they are.
+    """Have the model, its weights and its inputs made, or found in the cache.
 
     Raises:
         ChildFailed: the model or its weights cannot be loaded.
     """
     spec = session.spec
-    session.say("stage", f"loading {session.model.name}", stage="load")
     if not isinstance(session.model, UserModel):
         await session.children.preload(session.model.source_kind)
     done = await session.do(
@@ -46,12 +44,6 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
         )
     )
     assert done.bundle is not None
-    weights, inputs = done.bundle.weights, done.bundle.inputs
-    made_up = weights.kind == "synthetic"
-    kind: EventKind = "warning" if made_up else "log"
-    level: Level = "warning" if made_up else "info"
-    session.say(kind, f"weights: {weights.kind}, {weights.detail}", stage="load", level=level)
-    session.say("log", f"inputs: {inputs.kind}, {inputs.detail}", stage="load")
     return done.bundle
 
 

@@ -1,0 +1,49 @@
+"""`etui cancel`: stop runs that are queued or under way."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from etui.cli.context import Settings
+from etui.cli.lazy import examples
+from etui.errors import UsageError
+
+WAIT_S = 5.0
+POLL_S = 0.05
+
+
+@click.command(
+    epilog=examples(
+        "etui cancel 3f9a",
+        "etui cancel --all",
+    )
+)
+@click.argument("runs", nargs=-1, metavar="RUN..")
+@click.option("--all", "every", is_flag=True, help="Every run that is queued or under way.")
+@click.pass_obj
+def cancel(settings: Settings, runs: tuple[str, ...], every: bool) -> None:
+    """Cancel runs; what they have measured so far is kept."""
+    from etui.results import LIVE_STATUSES
+    from etui.runner.client import settle
+
+    if bool(runs) == every:
+        raise UsageError("say which runs to cancel", "give their ids, or --all")
+    with settings.store_with_runs() as store:
+        settle(store)
+        ids = store.live_run_ids() if every else [store.resolve(prefix) for prefix in runs]
+        live = store.request_cancel(ids)
+        for run_id in ids:
+            if run_id not in live:
+                click.echo(f"{run_id[:6]} is not running: {store.summary(run_id).status}", err=True)
+        if every and not ids:
+            click.echo("nothing is queued or running", err=True)
+        until = time.monotonic() + WAIT_S
+        waiting = list(live)
+        while waiting and time.monotonic() < until:
+            waiting = [run_id for run_id in waiting if store.summary(run_id).status in LIVE_STATUSES]
+            time.sleep(POLL_S)
+        for run_id in live:
+            state = store.summary(run_id).status
+            click.echo(f"{run_id[:6]} {'is being cancelled' if run_id in waiting else state}", err=True)

@@ -1,0 +1,52 @@
+"""`etui log`: what was said while a run was made, and with -f what is being said now."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from etui.cli.context import Settings
+from etui.cli.lazy import examples
+from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
+
+
+@click.command(
+    epilog=examples(
+        "etui log 3f9a",
+        "etui log 3f9a -f          follow it until it ends; Ctrl-C stops following, not the run",
+        "etui log 3f9a --verbose   with what the child processes printed",
+    )
+)
+@click.argument("run")
+@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the run has ended.")
+@click.option("-v", "--verbose", is_flag=True, help="With what the child processes printed, tracebacks among it.")
+@click.pass_obj
+def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
+    """Print the log of RUN: its own lines and those of its session."""
+    from etui.cli.follow import Talk, follow
+    from etui.runner.client import settle
+
+    with settings.store_with_runs() as store:
+        run_id = store.resolve(run)
+        settle(store)
+        summary = store.summary(run_id)
+        session = store.session(summary.session)
+        talk = Talk(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
+        if not following:
+            events = store.events_after(session.id, 0, run_id)
+            if not events:
+                raise UsageError(f"run {run_id[:6]} has no log", "imported runs bring one only where it was exported")
+            for event in events:
+                if event.kind != "progress":
+                    talk.event(event)
+            return EXIT_DONE
+        try:
+            follow(store, session, talk, run_id=run_id)
+        except KeyboardInterrupt:
+            talk.close()
+            click.echo("stopped following; the run goes on", err=True)
+            return EXIT_CANCELLED
+        talk.close()
+        click.echo(f"run {run_id[:6]}: {store.summary(run_id).status}", err=True)
+        return EXIT_DONE

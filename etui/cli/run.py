@@ -1,0 +1,309 @@
+"""`etui run` and `etui sweep`: check what is asked for, queue it, follow it to its end, print the table."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from etui.cli.context import Settings
+from etui.cli.lazy import examples
+from etui.errors import EXIT_DONE, UsageError
+
+if TYPE_CHECKING:
+    from etui.catalog.find import Model
+    from etui.spec import SessionSpec, Variant
+    from etui.store import QueuedSession, Store
+
+_EXIT_STATUS = (
+    "\n\nExit status: 0 done and within tolerance, 1 a tolerance was crossed, 2 wrong usage, 3 a run failed, 4 timed"
+    " out, 130 cancelled. Ctrl-C cancels a run; closing the terminal lets it go on."
+)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """A list of names separated by commas."""
+
+    name = "NAME,.."
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split at commas; an empty list is a mistake."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
+        if not names:
+            self.fail("give at least one name", param, ctx)
+        return names
+
+
+NAMES = Names()
+
+_MEASURING: list[Any] = [
+    click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
+                 help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %."),
+    click.option("--repeat", type=click.IntRange(min=1), metavar="N",
+                 help="Timed inferences of each variant in all, dealt over the blocks, instead of the preset's time."),
+    click.option("--warmup", type=click.IntRange(min=0), metavar="N",
+                 help="Warm-up inferences before timing in each block, instead of warming up until it settles."),
+    click.option("--threads", type=click.IntRange(min=1), metavar="N",
+                 help="Threads of eager and ExecuTorch alike.  [default: every core]"),
+    click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
+                 help="PATH is a Hugging Face folder, a safetensors file or a state dict."),
+    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S",
+                 help="Seconds a session may take in all, waiting for the box not counted.  [default: 3600]"),
+    click.option("--calibration", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+                 help="Inputs that static quantization is calibrated on."),
+    click.option("--inputs", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+                 help="Inputs that accuracy is compared on."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+                 help="Seed of synthetic weights, crops, tokens and the order of blocks."),
+    click.option("--no-cache", is_flag=True, help="Prepare everything anew and leave nothing in the cache."),
+    click.option("--detach", is_flag=True, help="Queue, print the run ids, and return at once."),
+    click.option("--json", "as_json", is_flag=True, help="Print the runs' summaries as a JSON array."),
+    click.option("-v", "--verbose", is_flag=True, help="Also tell what the child processes print, and every block."),
+]  # fmt: skip
+
+
+def _measuring_options(command: Any) -> Any:
+    for option in reversed(_MEASURING):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog=examples(
+        "etui run resnet18",
+        "etui run mobilenet_v2 --precision fp32,int8 --delegate xnnpack",
+        "etui run resnet18 -p fp32,int8 -d xnnpack,portable,openvino --preset quick",
+        "etui run minilm --weights ./all-MiniLM-L6-v2 --precision int8 --json | jq .",
+        "etui run ./my_model.py:make_model --precision int8 -o result.json",
+        "etui run resnet50 --detach",
+        "etui run resnet18 --delegate coreml --export-only -o ./programs",
+    )
+    + _EXIT_STATUS
+)
+@click.argument("model")
+@click.option("-p", "--precision", type=NAMES, metavar="P,..", help="One or more precisions.  [default: fp32]")
+@click.option("-d", "--delegate", type=NAMES, metavar="D,..", help="One or more delegates.  [default: xnnpack]")
+@_measuring_options
+@click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o; measure nothing.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the runs as JSON to FILE; with --export-only, the programs' folder.",
+)
+@click.option("-f", "--force", is_flag=True, help="Overwrite FILE.")
+@click.pass_obj
+def run(
+    settings: Settings,
+    /,
+    model: str,
+    precision: tuple[str, ...] | None,
+    delegate: tuple[str, ...] | None,
+    export_only: bool,
+    output: Path | None,
+    force: bool,
+    **options: Any,
+) -> int:
+    """Export MODEL, measure it against eager PyTorch, and store the runs.
+
+    MODEL is a name from `etui models`, FILE.py:FACTORY, a .pt2 exported program or a .pte.
+    """  # fmt: skip
+    found, variants = _check_choice(model, precision, delegate, measure=not export_only)
+    if export_only and output is None:
+        raise UsageError("--export-only needs a folder", "name it with -o DIR")
+    if output is not None and options["detach"] and not export_only:
+        raise UsageError("-o cannot be written with --detach", "`etui export RUN -o FILE` writes it when it is done")
+    if output is not None and not export_only:
+        _check_writable(output, force)
+    spec = _specification(
+        found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
+    )
+    with settings.open_store() as store:
+        ids = _run_sessions(store, [(spec, found)], options)
+        if not options["detach"] and output is not None and not export_only:
+            from etui.store.transfer import write_documents
+
+            write_documents([store.document(one) for one in ids], output, force=force)
+        return _finish(store, ids, options)
+
+
+@click.command(
+    epilog=examples(
+        "etui sweep --models resnet18,mobilenet_v2 --precisions fp32,int8 --delegates xnnpack,openvino",
+        "etui sweep --models resnet18,resnet50 --precisions int8 --preset rigorous --detach",
+    )
+    + "\n\nCombinations that cannot be are left out, and said."
+    + _EXIT_STATUS
+)
+@click.option("--models", type=NAMES, required=True, metavar="A,B", help="Models to measure, one session each.")
+@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..")
+@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..")
+@_measuring_options
+@click.pass_obj
+def sweep(
+    settings: Settings, models: tuple[str, ...], precisions: tuple[str, ...], delegates: tuple[str, ...], **options: Any
+) -> int:
+    """Measure several models in every precision on every delegate."""
+    from etui.catalog.find import find_delegate, find_model, find_precision, impossible
+    from etui.spec import Variant
+
+    for name in precisions:
+        find_precision(name)
+    for name in delegates:
+        find_delegate(name)
+    wanted = []
+    for text in models:
+        found = find_model(text)
+        variants = []
+        for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):
+            reason = impossible(found, variant.precision, variant.delegate)
+            if reason is None:
+                variants.append(variant)
+            else:
+                click.echo(f"etui: leaving out {found.name} {variant.label}: {reason}", err=True)
+        if variants:
+            wanted.append((_specification(found, variants, options), found))
+    if not wanted:
+        raise UsageError("no combination is left to measure", "see `etui models` and `etui delegates`")
+    with settings.open_store() as store:
+        return _finish(store, _run_sessions(store, wanted, options), options)
+
+
+def _check_choice(
+    model: str, precisions: tuple[str, ...] | None, delegates: tuple[str, ...] | None, *, measure: bool
+) -> tuple[Model, list[Variant]]:
+    """The model and its variants. Refuses names that do not exist and combinations that cannot be, loading nothing."""
+    from etui.catalog.find import UserModel, find_delegate, find_model, find_precision, impossible
+    from etui.catalog.precisions import AS_IS
+    from etui.spec import Variant
+
+    found = find_model(model)
+    as_is = isinstance(found, UserModel) and found.kind == "pte"
+    precisions = precisions or ((AS_IS,) if as_is else ("fp32",))
+    delegates = delegates or ((AS_IS,) if as_is else ("xnnpack",))
+    for name in precisions:
+        find_precision(name)
+    for name in delegates:
+        find_delegate(name)
+    variants = [Variant(precision, delegate) for precision in precisions for delegate in delegates]
+    for variant in variants:
+        reason = impossible(found, variant.precision, variant.delegate, measure)
+        if reason is not None:
+            raise UsageError(f"{found.name} cannot be run as {variant.label}: {reason}")
+    return found, variants
+
+
+def _specification(
+    model: Model, variants: Sequence[Variant], options: dict[str, Any], export_only_dir: str | None = None
+) -> SessionSpec:
+    from etui.spec import DEFAULT_TIMEOUT_S, SessionSpec
+
+    threads, cores = options["threads"], _usable_cores()
+    if threads is not None and threads > cores:
+        raise UsageError(f"this process may use {cores} cores, not {threads}", f"give --threads 1 to {cores}")
+    weights = options["weights"]
+    if weights not in ("auto", "pretrained", "synthetic"):
+        path = Path(weights).expanduser().absolute()
+        if not path.exists():
+            raise UsageError(
+                f"there are no weights at {path}", "give auto, pretrained, synthetic, or the path of a file or folder"
+            )
+        weights = str(path)
+    return SessionSpec(
+        model=model.reference,
+        variants=tuple(variants),
+        preset=options["preset"],
+        repeat=options["repeat"],
+        warmup=options["warmup"],
+        threads=threads,
+        weights=weights,
+        timeout_s=options["timeout"] or DEFAULT_TIMEOUT_S,
+        calibration_count=options["calibration"],
+        accuracy_inputs=options["inputs"],
+        seed=options["seed"],
+        use_cache=not options["no_cache"],
+        export_only_dir=export_only_dir,
+    )
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _check_writable(output: Path, force: bool) -> None:
+    if str(output) == "-":
+        return
+    folder = output if output.is_dir() else output.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}", "make it first, or choose another FILE")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"the folder {folder} is not writable", "choose another FILE")
+    if output.is_file() and not force:
+        raise UsageError(f"{output} exists already", "choose another FILE, or overwrite it with --force")
+
+
+def _run_sessions(store: Store, wanted: list[tuple[SessionSpec, Model]], options: dict[str, Any]) -> list[str]:
+    """Queue the sessions and, unless detached, follow each to its end. Returns the run ids in order."""
+    from etui.catalog.find import describe
+    from etui.cli.follow import follow, talking
+    from etui.runner.client import submit
+
+    sessions: list[QueuedSession] = [submit(store, spec, describe(model)) for spec, model in wanted]
+    ids = [run_id for session in sessions for run_id, _ in session.runs]
+    if options["detach"]:
+        return ids
+    labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
+    with talking(labels, verbose=options["verbose"]) as talk, _interrupt_cancels(store, ids) as interrupted:
+        for session in sessions:
+            follow(store, session, talk, stop=lambda: len(interrupted) > 1)
+    return ids
+
+
+@contextmanager
+def _interrupt_cancels(store: Store, ids: list[str]) -> Iterator[list[int]]:
+    """While this lasts, Ctrl-C cancels the runs and goes on following them to their end; a second one leaves."""
+    interrupted: list[int] = []
+
+    def cancel(number: int, _frame: FrameType | None) -> None:
+        interrupted.append(number)
+        if len(interrupted) == 1:
+            click.echo("\ncancelling (Ctrl-C again leaves at once)", err=True)
+            store.request_cancel(ids)
+
+    before = signal.signal(signal.SIGINT, cancel)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _finish(store: Store, ids: list[str], options: dict[str, Any]) -> int:
+    """Print what came out and return the exit status that says it."""
+    from etui.cli.follow import ended_with
+
+    if options["as_json"]:
+        import msgspec
+
+        summaries = [store.summary(run_id) for run_id in ids]
+        click.echo(msgspec.json.format(msgspec.json.encode(summaries), indent=2))
+    if options["detach"]:
+        if not options["as_json"]:
+            click.echo("\n".join(ids))
+        click.echo(f"queued; follow with `etui log {ids[0][:6]} -f`, stop with `etui cancel {ids[0][:6]}`", err=True)
+        return EXIT_DONE
+    if not options["as_json"]:
+        from etui.cli.session_table import session_table
+
+        documents = [store.document(run_id) for run_id in ids]
+        for session in dict.fromkeys(document.session.id for document in documents):
+            click.echo(session_table([document for document in documents if document.session.id == session]))
+    return ended_with(store, ids)

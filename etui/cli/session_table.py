@@ -1,0 +1,88 @@
+"""The table at the end of `etui run`: eager and every variant, then in words what must be known with the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etui import text
+from etui.cli.table import Column, table
+from etui.results import LatencyStats, RunDocument
+
+_COLUMNS = (
+    Column("run"),
+    Column("precision"),
+    Column("delegate"),
+    Column("median ms", right=True),
+    Column("95 % interval", right=True, spare=5),
+    Column("vs eager", right=True, spare=1),
+    Column("SQNR dB", right=True, spare=3),
+    Column("accuracy", spare=2),
+    Column("size", right=True, spare=6),
+    Column("load ms", right=True, spare=7),
+    Column("flags", spare=8),
+)
+
+
+def session_table(documents: Sequence[RunDocument]) -> str:
+    """The runs of one session as a table with eager in its first row, and remarks under it."""
+    first = documents[0]
+    rows = [_eager_row(first)] if first.eager_latency_ms is not None else []
+    rows += [_row(document) for document in documents]
+    heading = f"{text.plain(first.model.name)}"
+    facts = []
+    if first.weights is not None:
+        facts.append(f"{first.weights.kind} weights")
+    if first.inputs is not None:
+        facts.append(first.inputs.kind)
+    if first.threads is not None:
+        facts.append(f"{first.threads} thread{'s' if first.threads != 1 else ''}")
+    facts.append(f"preset {first.preset}")
+    lines = [f"{heading}: {', '.join(text.plain(fact) for fact in facts)}", "", table(_COLUMNS, rows)]
+    remarks = list(dict.fromkeys(remark for document in documents for remark in _remarks(document)))
+    return "\n".join([*lines, "", *remarks] if remarks else lines)
+
+
+def _eager_row(document: RunDocument) -> list[str]:
+    stats = document.eager_latency_ms
+    assert stats is not None
+    row = ["eager", "fp32", "PyTorch", *_latency(stats), "1x"]
+    return row + [text.MISSING] * (len(_COLUMNS) - len(row))
+
+
+def _row(document: RunDocument) -> list[str]:
+    accuracy, speedup = document.accuracy, document.speedup
+    loads = [value for value in (document.program_load_ms, document.method_load_ms) if value is not None]
+    overall = accuracy.end_to_end.overall if accuracy else None
+    sqnr = "exact" if overall and overall.exact else text.number(overall.sqnr_db if overall else None)
+    return [
+        document.id[:6],
+        document.precision,
+        "portable (undelegated)" if document.delegate == "portable" else document.delegate,
+        *(_latency(document.latency_ms) if document.latency_ms else (text.MISSING, text.MISSING)),
+        text.ratio(speedup.value if speedup else None),
+        sqnr,
+        accuracy.verdict if accuracy else document.status if document.status != "done" else text.MISSING,
+        text.size(document.artifact.size_bytes if document.artifact else None),
+        text.number(sum(loads) if loads else None),
+        ", ".join(flag.name for flag in document.flags) or text.MISSING,
+    ]
+
+
+def _latency(stats: LatencyStats) -> tuple[str, str]:
+    return text.number(stats.median, 4), text.interval(stats.ci95)
+
+
+def _remarks(document: RunDocument) -> list[str]:
+    """What must be known with a run's figures, a line each."""
+    label = f"{document.precision}/{document.delegate}"
+    remarks = []
+    if document.weights is not None and document.weights.kind == "synthetic":
+        remarks.append(f"! weights are synthetic ({document.weights.detail}): speed holds, accuracy is a stand-in")
+    if document.error:
+        remarks.append(f"✗ {label} {document.status}: {document.error}")
+    if document.accuracy is not None and document.accuracy.verdict != "PASS":
+        remarks.append(f"! {label} accuracy {document.accuracy.verdict}: {document.accuracy.reason}")
+    if document.speedup is not None and document.speedup.verdict == "inconclusive":
+        remarks.append(f"! {label} against eager is inconclusive: more blocks or a quieter box would tell")
+    remarks += [f"! {label} {flag.name}: {flag.detail}" for flag in document.flags]
+    return [text.plain(remark) for remark in remarks]
