@@ -150,7 +150,12 @@ def run(
 @_measuring_options
 @click.pass_obj
 def sweep(
-    settings: Settings, models: tuple[str, ...], precisions: tuple[str, ...], delegates: tuple[str, ...], **options: Any
+    settings: Settings,
+    /,
+    models: tuple[str, ...],
+    precisions: tuple[str, ...],
+    delegates: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Measure several models in every precision on every delegate."""
     from etui.catalog.find import find_delegate, find_model, find_precision, impossible
