@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from etui.errors import PreparationError
 from etui.results import Delegation
 
-_BFLOAT_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+_ARITHMETIC = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
 _NOT_OPERATORS = frozenset({"getitem", "executorch_call_delegate", "alloc"})
 
 
@@ -56,19 +55,19 @@ def _partitioners(delegate: str) -> list[Any]:
     raise PreparationError(f"there is no way to lower for {delegate}", "see `etui delegates`")
 
 
-def real_arithmetic(delegate: str, precision: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """The arithmetic a delegate uses where that is not the precision's own, else None.
+def real_arithmetic(delegate: str, precision: str) -> str | None:
+    """The arithmetic a delegate uses where that is not the precision's own, else None; OpenVINO is asked what it does.
 
-    OpenVINO computes FP32 programs in bfloat16 on a CPU that has instructions for it.
+    On a CPU with bfloat16 instructions it computes FP32 and FP16 programs alike in bfloat16. (In quantized programs
+    that holds for what is not quantized, which names no arithmetic of the whole.)
     """
-    if delegate != "openvino" or precision != "fp32":
+    if delegate != "openvino" or precision not in _ARITHMETIC.values():
         return None
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return None
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    return "bf16" if _BFLOAT_FLAGS & set(flags) else None
+    import openvino
+
+    hint = openvino.Core().get_property("CPU", "INFERENCE_PRECISION_HINT")
+    name = _ARITHMETIC.get(hint.get_type_name())
+    return None if name == precision else name
 
 
 def delegation(graph_module: torch.fx.GraphModule) -> Delegation:

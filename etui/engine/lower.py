@@ -106,7 +106,7 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
     notes = [graph.detail] if graph.detail else []
     if arithmetic is not None:
         notes.append(f"{job.delegate} computes this program in {arithmetic} on this CPU")
-    if job.delegate not in {"portable"} and shared.delegated_nodes == 0:
+    if job.delegate != "portable" and shared.delegated_nodes == 0:
         notes.append(f"{job.delegate} took nothing of this graph")
     return LowerResult(
         path=str(Path(job.program_dir) / PROGRAM),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ def build(model: Model, initialise: bool = True, seed: int = 0) -> Built:
     """
     if isinstance(model, ModelEntry):
         torch.manual_seed(seed)
-        return Built(finish(model, build_raw(model, initialise)), None)
+        return Built(finish(model, build_raw(model, initialise), keep=initialise), None)
     built = _build_user_model(model, seed)
     return Built(_evaluating(built.module), built.example)
 
@@ -67,10 +68,13 @@ def build_raw(entry: ModelEntry, initialise: bool) -> nn.Module:
     return module
 
 
-def finish(entry: ModelEntry, raw: nn.Module) -> nn.Module:
-    """Turn a source's module into the one that is measured: exportable layers and the output asked for."""
+def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True) -> nn.Module:
+    """Turn a source's module into the one that is measured: exportable layers and the output asked for.
+
+    Not to ``keep`` the weights' values is faster, where others are loaded right after.
+    """
     if entry.builder is not None:
-        _replace_conv1d(raw)
+        _replace_conv1d(raw, keep)
         raw = _WRAPPERS[entry.builder.wrapper](raw)
     return _evaluating(raw)
 
@@ -119,19 +123,23 @@ def _leave(tensor: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
     return tensor
 
 
-def _replace_conv1d(module: nn.Module) -> None:
-    """Put linear layers in the place of GPT-2's transposed ones, which no quantizer knows."""
+def _replace_conv1d(module: nn.Module, keep: bool = True) -> None:
+    """Put linear layers in the place of GPT-2's transposed ones, which no quantizer knows.
+
+    Without values to keep, only the shape is turned: copying would touch memory that is thrown away right after.
+    """
     from transformers.pytorch_utils import Conv1D
 
     for name, child in list(module.named_children()):
         if isinstance(child, Conv1D):
             with torch.device("meta"):
                 linear = nn.Linear(child.nx, child.nf)
-            linear.weight = nn.Parameter(child.weight.detach().t().contiguous())
+            turned = child.weight.detach().t().contiguous() if keep else torch.empty(child.nf, child.nx)
+            linear.weight = nn.Parameter(turned)
             linear.bias = child.bias
             setattr(module, name, linear)
         else:
-            _replace_conv1d(child)
+            _replace_conv1d(child, keep)
 
 
 class _Logits(nn.Module):
@@ -199,7 +207,7 @@ def _build_user_model(model: UserModel, seed: int) -> Built:
     if model.kind == "pt2":
         try:
             program = torch.export.load(model.path)
-        except (RuntimeError, OSError, ValueError, KeyError) as error:
+        except (RuntimeError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise PreparationError(
                 f"{model.path} is not an exported program this torch can read: {_first_line(error)}",
                 "save it with torch.export.save from torch 2.13",

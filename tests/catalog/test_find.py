@@ -1,0 +1,141 @@
+"""Names, paths and combinations: what a user typed becomes a model or one clear line of refusal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from etui.catalog.delegates import delegates
+from etui.catalog.find import UserModel, find_delegate, find_model, find_precision, impossible, tolerance_for
+from etui.catalog.models import MODELS, Limit
+from etui.catalog.precisions import AS_IS, PRECISIONS, needs_calibration, recipe
+from etui.errors import UsageError
+
+
+def test_a_catalog_name_is_found() -> None:
+    assert find_model("resnet18").name == "resnet18"
+    assert find_precision("int8").quantized
+    assert find_delegate("xnnpack").runs_here
+
+
+@pytest.mark.parametrize("typed", ["resnet81", "resnt18", "Resnet18"])
+def test_an_unknown_model_names_the_nearest(typed: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        find_model(typed)
+    assert "resnet18" in refused.value.hint
+    assert "etui models" in refused.value.hint
+
+
+def test_unknown_precisions_and_delegates_name_the_nearest() -> None:
+    with pytest.raises(UsageError, match="int8") as precision:
+        find_precision("int-8")
+    assert precision.value.exit_status == 2
+    with pytest.raises(UsageError, match="xnnpack"):
+        find_delegate("xnpack")
+
+
+def test_a_factory_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("raise SystemExit('must not run here')\n")
+    model = find_model(f"{file}:make")
+    assert isinstance(model, UserModel)
+    assert (model.kind, model.factory, model.name) == ("factory", "make", "mine-make")
+    assert model.reference == f"{file}:make"
+    before = model.identity()
+    file.write_text("pass\n")
+    assert before.startswith("sha256:")
+    assert model.identity() != before
+
+
+@pytest.mark.parametrize("typed", ["no/such.py:make", "no/such.pt2", "no/such.pte"])
+def test_a_missing_file_is_said(typed: str) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        find_model(typed)
+
+
+@pytest.mark.parametrize("name", ["mine.py", "mine.py:two words"])
+def test_a_file_without_a_factory_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.py").touch()
+    with pytest.raises(UsageError):
+        find_model(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "delegate", "word"),
+    [
+        ("resnet18", "8da4w", "xnnpack", "linear"),
+        ("minilm", "8da4w", "portable", "XNNPACK"),
+        ("resnet18", "int8-dynamic", "xnnpack", "linear"),
+        ("minilm", "int8-dynamic", "openvino", "static"),
+        ("resnet18", "fp32", "nnapi", "no NNAPI"),
+        ("resnet18", "fp32", "qnn", "SDK"),
+        ("resnet18", "fp32", "vulkan", "only"),
+        ("resnet18", AS_IS, "xnnpack", ".pte"),
+    ],
+)
+def test_impossible_combinations_say_why(model: str, precision: str, delegate: str, word: str) -> None:
+    reason = impossible(find_model(model), precision, delegate)
+    assert reason is not None
+    assert word in reason
+    assert "\n" not in reason
+
+
+def test_what_cannot_run_here_can_be_exported() -> None:
+    assert impossible(find_model("resnet18"), "fp32", "vulkan", measure=False) is None
+
+
+def test_a_pte_is_measured_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "x.pte").touch()
+    model = find_model(str(tmp_path / "x.pte"))
+    assert impossible(model, AS_IS, AS_IS) is None
+    assert impossible(model, "fp32", "xnnpack") is not None
+    assert tolerance_for(model, AS_IS) is None
+
+
+def test_a_limit_of_an_entry_holds() -> None:
+    entry = msgspec.structs.replace(MODELS["resnet18"], limits=(Limit("fp16", "*", "because"),))
+    assert impossible(entry, "fp16", "xnnpack") == "because"
+    assert impossible(entry, "fp32", "xnnpack") is None
+
+
+def test_int8_means_the_best_recipe_of_the_family() -> None:
+    assert recipe("cnn", "int8") == recipe("cnn", "int8-static")
+    assert recipe("text-transformer", "int8") == recipe("text-transformer", "int8-dynamic")
+    assert recipe(MODELS["vit_b_16"], "int8") == recipe("vision-transformer", "int8-dynamic")
+    assert recipe("custom", "int8").startswith("int8-auto/")
+    assert recipe("cnn", "int8", "openvino") != recipe("cnn", "int8")
+    assert needs_calibration(recipe("cnn", "int8"))
+    assert not needs_calibration(recipe("text-transformer", "int8"))
+
+
+def test_every_precision_of_every_model_has_a_tolerance() -> None:
+    for name in MODELS:
+        for precision in PRECISIONS:
+            assert tolerance_for(name, precision) is not None, (name, precision)
+
+
+def test_a_coarser_arithmetic_lowers_what_is_asked() -> None:
+    exact, coarse = tolerance_for("resnet18", "fp32"), tolerance_for("resnet18", "fp32", "bf16")
+    assert exact is not None and coarse is not None
+    assert (exact.sqnr_db_min or 0) > (coarse.sqnr_db_min or 0)
+    assert tolerance_for("resnet18", "fp16", "fp32") == tolerance_for("resnet18", "fp16")
+
+
+def test_what_does_not_run_here_says_what_to_do() -> None:
+    for delegate in delegates().values():
+        if not delegate.runs_here:
+            assert delegate.reason, delegate.name
+
+
+def test_the_catalog_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from etui.catalog.find import *; from etui.catalog.delegates import delegates; delegates();"
+        "print([m for m in ('torch', 'torchvision', 'transformers', 'executorch', 'numpy', 'openvino')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
