@@ -183,7 +183,7 @@ def _upsert_run(connection: sqlite3.Connection, columns: dict[str, object]) -> N
 def _save_environment(connection: sqlite3.Connection, environment: Environment | None) -> str | None:
     if environment is None:
         return None
-    detail = msgspec.json.encode(environment, order="sorted")
+    detail = msgspec.json.encode(environment)
     environment_id = hashlib.sha256(detail).hexdigest()[:16]
     connection.execute(
         "INSERT INTO environments (id, box, detail) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",

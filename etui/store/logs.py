@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 
-from etui.events import Event
 from etui.results import LogLine
-from etui.store.queue import add_event
 
 EventRange = tuple[int, int]
 
@@ -53,15 +52,11 @@ def load_log(
 
 
 def _add_line(connection: sqlite3.Connection, session_id: str, run_id: str, line: LogLine) -> int:
-    event = Event(
-        kind=line.kind,  # type: ignore[arg-type]  # a line from elsewhere may say more than this etui's events do
-        message=line.message,
-        at=line.at,
-        level=line.level,  # type: ignore[arg-type]
-        run_id=None if line.of_session else run_id,
-        stage=line.stage,
+    cursor = connection.execute(
+        "INSERT INTO events (session, run, kind, at, level, message, stage) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (session_id, None if line.of_session else run_id, line.kind, line.at, line.level, line.message, line.stage),
     )
-    return add_event(connection, session_id, event)
+    return int(cursor.lastrowid or 0)
 
 
 def _line(row: sqlite3.Row) -> LogLine:
@@ -69,7 +64,8 @@ def _line(row: sqlite3.Row) -> LogLine:
         at=row["at"],
         level=row["level"],
         message=row["message"],
-        kind=row["kind"],
+        # msgspec leaves a default out of JSON only where it is the very same object.
+        kind=sys.intern(row["kind"]),
         stage=row["stage"],
         of_session=row["run"] is None,
     )

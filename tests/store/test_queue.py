@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from etui.errors import UsageError
@@ -39,6 +40,16 @@ def test_sessions_are_claimed_once_and_oldest_first(store: Store) -> None:
 def test_a_session_of_another_box_is_left_alone(store: Store) -> None:
     store.add_session(make_spec(), model=MODEL, box="bench-2")
     assert store.claim_next_session(RUNNER) is None
+
+
+def test_a_session_of_another_installation_is_left_alone(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1", installation="one")
+    other = msgspec.structs.replace(RUNNER, installation="two")
+    assert store.claim_next_session(other) is None
+    assert not store.has_waiting_sessions("bench-1", "two")
+    assert store.has_waiting_sessions("bench-1", "one")
+    claimed = store.claim_next_session(msgspec.structs.replace(RUNNER, installation="one"))
+    assert claimed is not None and claimed.id == session.id
 
 
 def test_the_same_variant_twice_is_one_run_and_none_is_refused(store: Store) -> None:
@@ -90,9 +101,10 @@ def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
     waiting = store.add_session(make_spec(), model=MODEL, box="bench-1")
     store.claim_next_session(RUNNER)
     store.set_status(session.runs[0][0], "done")
-    assert store.interrupt_claimed("bench-1", "u", RUNNER.key) == []
-    assert store.interrupt_claimed("bench-2", "u") == []
-    assert store.interrupt_claimed("bench-1", "u", "another") == [session.runs[1][0]]
+    assert store.claimed_sessions("bench-2", "u") == []
+    assert store.claimed_sessions("bench-1", "u") == [(session.id, "")]
+    assert store.interrupt([session.id]) == [session.runs[1][0]]
+    assert store.claimed_sessions("bench-1", "u") == []
     assert store.summary(session.runs[1][0]).status == "interrupted"
     assert store.summary(session.runs[0][0]).status == "done"
     assert store.summary(waiting.runs[0][0]).status == "queued"

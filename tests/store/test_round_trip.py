@@ -1,24 +1,52 @@
-"""A document comes out of the database as it went in."""
+"""A document comes out of the database as it went in, whatever is in it and whoever shares its session."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from etui.results import RunDocument
 from etui.store import Store
-from tests.documents import make_document
+from etui.store.checks import document_from
+from etui.store.transfer import encode_document
+from tests.documents import make_block, make_document
+from tests.store.strategies import any_document
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "etui.db")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "etui.db") as opened:
+        yield opened
 
 
 def test_a_document_comes_back_whole(store: Store) -> None:
     document = make_document()
     store.save_document(document)
     assert store.document(document.id) == document
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(document=any_document())
+def test_any_document_comes_back_whole(tmp_path_factory: pytest.TempPathFactory, document: RunDocument) -> None:
+    with Store.open(tmp_path_factory.mktemp("any") / "etui.db") as store:
+        store.save_document(document)
+        assert store.document(document.id) == document
+        store.save_document(document)
+        assert store.document(document.id) == document
+        assert store.summary(document.id).id == document.id
+    assert msgspec.json.decode(encode_document(document), type=RunDocument) == document
+
+
+def test_json_brings_the_same_document(store: Store) -> None:
+    document = make_document()
+    store.import_document(document_from(msgspec.json.decode(encode_document(document))))
+    assert store.document(document.id) == document
+    assert encode_document(store.document(document.id)) == encode_document(document)
 
 
 def test_two_runs_of_one_session_share_what_is_the_sessions(store: Store) -> None:
@@ -29,3 +57,72 @@ def test_two_runs_of_one_session_share_what_is_the_sessions(store: Store) -> Non
     assert store.document(second.id) == second
     assert len(store.blocks(first.session.id)) == 9
     assert len(store.events_after(first.session.id)) == 7
+
+
+def test_runs_that_tell_their_session_differently_keep_their_own_account(store: Store) -> None:
+    first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
+    second.session = msgspec.structs.replace(second.session, spec={"other": True})
+    second.eager_blocks = [make_block("eager", 0, 99.0), *second.eager_blocks[1:]]
+    store.import_documents([first, second])
+    assert store.document(first.id) == first
+    assert store.document(second.id) == second
+
+
+def test_a_known_run_is_not_changed_by_importing(store: Store) -> None:
+    document = make_document()
+    store.import_document(document)
+    store.annotate(document.id, note="mine", tags=["kept"])
+    again = make_document(median=1.0)
+    assert store.import_document(again) == "known"
+    stored = store.document(document.id)
+    assert (stored.note, stored.tags, stored.latency_ms) == ("mine", ["kept"], document.latency_ms)
+
+
+def test_a_run_exported_while_live_does_not_stay_live(store: Store) -> None:
+    document = make_document()
+    document.status, document.finished_at = "measuring", None
+    store.import_document(document)
+    stored = store.document(document.id)
+    assert stored.status == "interrupted"
+    assert stored.error == "it was measuring when it was exported"
+    assert store.live_run_ids() == []
+
+
+def test_the_summary_says_what_the_document_says(store: Store) -> None:
+    document = make_document()
+    store.save_document(document)
+    summary = store.summary(document.id)
+    assert document.latency_ms is not None and document.speedup is not None
+    assert summary.latency_ms.median == document.latency_ms.median
+    assert summary.latency_ms.ci95 == document.latency_ms.ci95
+    assert summary.latency_ms.p99 is None
+    assert (summary.speedup.value, summary.speedup.ci95) == (document.speedup.value, document.speedup.ci95)
+    assert (summary.load_ms, summary.first_inference_ms) == (21.75, 30.0)
+    assert (summary.accuracy.mae, summary.accuracy.verdict) == (0.01, "PASS")
+    assert (summary.size_bytes, summary.peak_rss_bytes) == (46_700_000, 180 << 20)
+    assert (summary.weights, summary.box, summary.flags) == ("synthetic", "bench-1", ["spread"])
+
+
+def test_deleting_leaves_nothing_of_a_run_and_all_of_its_sibling(store: Store) -> None:
+    first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
+    other = make_document("bbbbbbbbbbb1", session_id="5e5510000002")
+    store.import_documents([first, second, other])
+    assert store.delete_runs([first.id, "unknown"]) == 1
+    assert store.document(second.id) == second
+    assert store.document(other.id) == other
+    assert {block.variant for block in store.blocks(first.session.id)} == {"eager", "int8/xnnpack"}
+    assert store.delete_runs([second.id, other.id]) == 2
+    assert _rows_left(store.path) == {}
+
+
+def _rows_left(path: Path) -> dict[str, int]:
+    connection = sqlite3.connect(path)
+    tables = [
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if not name.startswith(("sqlite_", "_sqlite"))
+    ]
+    assert "samples" in tables
+    counts = {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}  # noqa: S608
+    connection.close()
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,143 @@
+"""Pages of runs: filtered and sorted in SQL by an index, missing values last, ids from prefixes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from etui.errors import StoreError, UsageError
+from etui.store import Condition, Store
+from etui.store.schema import SORTABLE
+from tests.documents import MODEL, make_document, make_spec
+
+ROWS = 20_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "etui.db") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A database of 20,000 runs, every third without a median."""
+    path = tmp_path_factory.mktemp("large") / "etui.db"
+    with Store.open(path) as store:
+        store.save_document(make_document())
+        connection = sqlite3.connect(path)
+        names = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
+        template = dict(zip(names, connection.execute("SELECT * FROM runs").fetchone(), strict=True))
+        marks = ", ".join("?" * len(names))
+        rows = []
+        for index in range(1, ROWS):
+            median = None if index % 3 == 0 else float((index * 7919) % ROWS)
+            changed = {
+                "id": f"{index:012x}",
+                "model": f"model{index % 10}",
+                "latency_median_ms": median,
+                "created_at": f"2026-01-01T{index:08d}",
+            }
+            rows.append(tuple((template | changed).values()))
+        connection.executemany(f"INSERT INTO runs VALUES ({marks})", rows)  # noqa: S608 - question marks
+        connection.commit()
+        connection.close()
+        yield store
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(large: Store) -> None:
+    seen: list[str] = []
+    for offset in range(0, 600, 200):
+        page = large.summaries(order_by="latency_median_ms", descending=False, limit=200, offset=offset)
+        medians = [summary.latency_ms.median for summary in page]
+        assert None not in medians
+        assert medians == sorted(medians, key=float)  # type: ignore[arg-type]
+        seen += [summary.id for summary in page]
+    assert len(set(seen)) == 600
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_runs_without_a_value_come_last_in_either_direction(large: Store, descending: bool) -> None:
+    medians = [
+        summary.latency_ms.median for summary in large.summaries(order_by="latency_median_ms", descending=descending)
+    ]
+    assert len(medians) == ROWS == large.count()
+    first_missing = medians.index(None)
+    assert set(medians[first_missing:]) == {None}
+    assert large.count([Condition("latency_median_ms", "is missing")]) == ROWS - first_missing
+
+
+@pytest.mark.parametrize("column", SORTABLE)
+@pytest.mark.parametrize("descending", [True, False])
+def test_a_sorted_page_is_read_from_an_index_and_not_sorted(large: Store, column: str, descending: bool) -> None:
+    statements: list[str] = []
+    connection = large._database._connection
+    connection.set_trace_callback(statements.append)
+    large.summaries(order_by=column, descending=descending, limit=50, offset=1000)
+    connection.set_trace_callback(None)
+    (select,) = [statement for statement in statements if statement.startswith("SELECT")]
+    plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {select}"))
+    assert f"USING INDEX runs_by_{column}" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_conditions_narrow_and_combine(store: Store) -> None:
+    first = make_document(median=16.0)
+    second = make_document("aaaaaaaaaaa2", precision="int8", median=8.0)
+    second.note = "A Note_on 100%"
+    store.import_documents([first, second])
+
+    def ids(*where: Condition) -> list[str]:
+        return [summary.id for summary in store.summaries(where, descending=False)]
+
+    assert ids(Condition("precision", "=", "int8")) == [second.id]
+    assert ids(Condition("precision", "!=", "int8")) == [first.id]
+    assert ids(Condition("latency_median_ms", "<", 10)) == [second.id]
+    assert ids(Condition("latency_median_ms", ">=", 8), Condition("model", "=", "resnet18")) == [first.id, second.id]
+    assert ids(Condition("precision", "in", ["fp32", "fp16"])) == [first.id]
+    assert ids(Condition("precision", "in", [])) == []
+    assert ids(Condition("note", "contains", "note_ON 100%")) == [second.id]
+    assert ids(Condition("error", "is missing")) == [first.id, second.id]
+    assert ids(Condition("model", "=", "'; DROP TABLE runs; --")) == []
+
+
+def test_a_column_or_operator_that_does_not_exist_is_refused(store: Store) -> None:
+    with pytest.raises(UsageError, match="no column id; DROP"):
+        store.summaries(order_by="id; DROP TABLE runs")
+    with pytest.raises(UsageError, match="no column p50"):
+        store.count([Condition("p50", "<", 10)])
+    with pytest.raises(UsageError, match="no comparison"):
+        store.count([Condition("model", "OR 1=1 --", 10)])  # type: ignore[arg-type]
+
+
+def test_a_prefix_stands_for_one_run_only(store: Store) -> None:
+    store.import_documents([make_document(), make_document("aaaaaaaaaaa2"), make_document("b%_")])
+    assert store.resolve("b") == "b%_"
+    assert store.resolve("aaaaaaaaaaa2") == "aaaaaaaaaaa2"
+    with pytest.raises(UsageError, match=r"aaaaaaaaaaa1 \(resnet18 fp32/xnnpack\), aaaaaaaaaaa2"):
+        store.resolve("aaa")
+    for unknown in ("c", "%", "", "aaaaaaaaaaa11"):
+        with pytest.raises(UsageError):
+            store.resolve(unknown)
+    with pytest.raises(StoreError):
+        store.document("c")
+
+
+def test_live_runs_and_runs_of_a_session_in_work_cannot_be_deleted(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="")
+    store.import_document(make_document())
+    with pytest.raises(UsageError, match=r"is queued.*cancel it first"):
+        store.delete_runs(["aaaaaaaaaaa1", session.runs[0][0]])
+    assert store.count() == 3
+    assert store.live_run_ids() == [run_id for run_id, _ in session.runs]
+
+
+def test_a_note_can_be_changed_alone(store: Store) -> None:
+    store.import_document(make_document())
+    store.annotate("aaaaaaaaaaa1", note="")
+    assert (store.summary("aaaaaaaaaaa1").note, store.summary("aaaaaaaaaaa1").tags) == ("", ["tag"])
+    with pytest.raises(UsageError):
+        store.annotate("unknown", note="x")
