@@ -72,8 +72,8 @@ class LazyGroup(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
+        stdout = sys.stdout
         try:
-            # click would end a broken pipe with status 1, which here means that a tolerance was crossed.
             status = super().main(args, prog_name, standalone_mode=False)
             sys.stdout.flush()
         except click.Abort:
@@ -87,7 +87,8 @@ class LazyGroup(click.Group):
                 raise
             _leave_quietly()
         except SystemExit:
-            if _stdout_is_gone():
+            # At a broken pipe click replaces stdout and ends with 1, which here means that a tolerance was crossed.
+            if sys.stdout is not stdout:
                 _leave_quietly()
             raise
         sys.exit(status if isinstance(status, int) else EXIT_DONE)
@@ -116,14 +117,6 @@ def _say(line: str) -> None:
     from etui.text import plain
 
     click.echo(f"etui: {plain(line)}", err=True)
-
-
-def _stdout_is_gone() -> bool:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
 
 
 def _leave_quietly() -> NoReturn:

@@ -1,0 +1,115 @@
+"""The frame round the commands: help, mistakes in one line, statuses, and what is imported to get there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from etui import __version__
+from etui.cli.main import COMMANDS
+from tests.cli.conftest import Etui
+from tests.documents import make_document
+
+HEAVY = {"torch", "textual", "numpy", "pandas", "sqlite_utils", "executorch", "transformers", "scipy", "sklearn"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["runs"], ["runs", "--json"], ["show", "a"], ["models"]])
+def test_reading_imports_nothing_heavy(database: Path, stored: Callable[..., None], arguments: list[str]) -> None:
+    stored(make_document())
+    code = (
+        "import sys\nfrom etui.cli.main import cli\n"
+        "try: cli()\nfinally: sys.stderr.write(repr(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--db", database, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout
+    assert not HEAVY & set(eval(done.stderr))
+
+
+def test_help_lists_every_command_with_its_line(etui: Etui) -> None:
+    for flag in ("--help", "-h"):
+        done = etui(flag)
+        assert done.returncode == 0
+        for name, (_, about) in COMMANDS.items():
+            assert f"  {name} " in done.stdout and about in done.stdout
+        assert "Examples:" in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(etui: Etui, command: str) -> None:
+    done = etui(command, "-h")
+    assert done.returncode == 0
+    assert f"etui {command}" in done.stdout
+    assert "Examples:" in done.stdout
+
+
+def test_the_version(etui: Etui) -> None:
+    assert etui("--version").stdout.split()[-1] == __version__
+
+
+def test_without_a_command_it_says_that_there_is_no_screen_yet(etui: Etui) -> None:
+    done = etui()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the terminal UI is not part of this version" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnus"], "there is no command 'rnus'; did you mean runs?"),
+        (["zzzzz"], "there is no command 'zzzzz'; see etui --help"),
+        (["runs", "--jsno"], "--json"),
+        (["runs", "--db", "x"], "write --db before the command"),
+        (["show"], "missing argument"),
+        (["runs", "--limit", "many"], "--limit"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(etui: Etui, arguments: list[str], words: str) -> None:
+    done = etui(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert done.stderr.startswith("etui: ") and done.stderr.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(etui: Etui, stored: Callable[..., None]) -> None:
+    stored(make_document())
+    assert "Traceback" not in etui("show", "zzz").stderr
+    done = etui("--debug", "show", "zzz")
+    assert done.returncode == 2 and "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == "etui: there is no run zzz; see etui runs"
+
+
+def test_a_newer_or_broken_database_is_one_line(etui: Etui, database: Path) -> None:
+    database.parent.mkdir(parents=True)
+    database.write_text("no database " * 100)
+    done = etui("runs")
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "is not a database" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error(database: Path, stored: Callable[..., None]) -> None:
+    stored(make_document())
+    command = Path(sys.executable).with_name("etui")
+    done = subprocess.run(
+        ["bash", "-c", 'set -o pipefail; "$0" --db "$1" show a --json | true', command, database],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_old_encoding_does_not_stop_the_table(database: Path, stored: Callable[..., None]) -> None:
+    document = make_document()
+    document.note = "snow \u2603"
+    stored(document)
+    command = Path(sys.executable).with_name("etui")
+    done = subprocess.run(
+        [command, "--db", database, "show", "a"],
+        capture_output=True, check=False, env={"PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert b"snow ?" in done.stdout

@@ -1,0 +1,188 @@
+"""The commands over the store, as a shell sees them: what is on stdout, what on stderr, which status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from etui.results import RunDocument
+from tests.cli.conftest import Etui
+from tests.documents import make_document
+
+Stored = Callable[..., None]
+Written = Callable[..., Path]
+
+
+@pytest.fixture
+def two(stored: Stored) -> tuple[RunDocument, RunDocument]:
+    first = make_document(created_at="2026-11-20T10:00:00.000Z")
+    second = make_document("bbbbbbbbbbb2", precision="int8", median=8.0, created_at="2026-11-21T10:00:00.000Z")
+    stored(first, second)
+    return first, second
+
+
+def test_nothing_yet_says_what_to_do_and_makes_nothing(etui: Etui, database: Path) -> None:
+    done = etui("runs")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no runs yet" in done.stderr and "etui run" in done.stderr
+    assert json.loads(etui("runs", "--json").stdout) == []
+    for command in ("show", "export", "delete"):
+        done = etui(command, "abc")
+        assert done.returncode == 2
+        assert "no runs yet" in done.stderr
+    assert not database.parent.exists()
+
+
+def test_runs_are_a_table_newest_first(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    done = etui("runs")
+    heading, newest, oldest = done.stdout.splitlines()
+    assert heading.split()[:4] == ["run", "when", "status", "model"]
+    assert newest.startswith("bbbbbbbbbbb2  2026-11-21 10:00  done") and "2.50x" in newest and "PASS" in newest
+    assert oldest.startswith("aaaaaaaaaaa1")
+    assert done.stderr == ""
+
+
+def test_runs_narrow_and_end(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    assert len(etui("runs", "--precision", "int8").stdout.splitlines()) == 2
+    assert len(etui("runs", "--precision", "int8,fp32", "--status", "done").stdout.splitlines()) == 3
+    done = etui("runs", "--model", "gpt2")
+    assert (done.returncode, done.stdout) == (0, "") and "no run is like that" in done.stderr
+    done = etui("runs", "--limit", "1")
+    assert len(done.stdout.splitlines()) == 2 and "1 of 2 runs" in done.stderr
+    assert etui("runs", "--limit", "-1").returncode == 2
+    assert etui("runs", "--status", "finished").returncode == 2
+
+
+def test_runs_as_json_have_the_keys_of_the_design(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    newest, oldest = json.loads(etui("runs", "--json").stdout)
+    keys = (
+        "id session status created_at model precision delegate weights threads preset latency_ms eager_latency_ms"
+        " speedup first_inference_ms load_ms accuracy size_bytes peak_rss_bytes flags"
+    )
+    assert list(newest)[: len(keys.split())] == keys.split()
+    statistics = {"mean", "median", "min", "max", "std", "p90", "p95", "p99", "ci95"}
+    assert set(newest["latency_ms"]) == set(newest["eager_latency_ms"]) == statistics
+    assert set(newest["speedup"]) == {"value", "ci95"}
+    assert set(newest["accuracy"]) == {"mae", "max_abs", "rmse", "sqnr_db", "cosine", "verdict"}
+    assert newest["latency_ms"]["p99"] is None
+    assert oldest["latency_ms"]["median"] == 16.0
+
+
+def test_show_tells_the_verdict_first(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    lines = etui("show", "b").stdout.splitlines()
+    assert lines[0] == "resnet18  int8/xnnpack  done  bbbbbbbbbbb2"
+    assert lines[1].split(maxsplit=1) == ["accuracy", "PASS: SQNR 28.5 dB is above 20 dB"]
+    text = "\n".join(lines)
+    for part in (
+        "2.50x eager",
+        "not finite",
+        "68 of 70 nodes",
+        "mean x2",
+        "synthetic:",
+        "spread: the spread",
+        "a note",
+    ):
+        assert part in text
+
+
+def test_show_as_json_is_the_document(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    done = etui("show", "aaa", "--json")
+    assert msgspec.json.decode(done.stdout, type=RunDocument) == two[0]
+
+
+def test_a_run_that_is_not_there_or_not_unique(etui: Etui, stored: Stored) -> None:
+    stored(make_document("aaaaaaaaaaa1"), make_document("aaaaaaaaaaa2"))
+    done = etui("show", "zzz")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "etui: there is no run zzz; see etui runs\n")
+    done = etui("show", "a")
+    assert done.returncode == 2 and "aaaaaaaaaaa1" in done.stderr and "aaaaaaaaaaa2" in done.stderr
+
+
+def test_out_and_in_again_into_another_database_is_the_same(
+    etui: Etui, two: tuple[RunDocument, RunDocument], tmp_path: Path
+) -> None:
+    done = etui("export", "a", "b", "-o", "out")
+    assert done.stdout.splitlines() == ["out/resnet18_fp32_xnnpack.json", "out/resnet18_int8_xnnpack.json"]
+    files = [tmp_path / line for line in done.stdout.splitlines()]
+    for word in ("1 new, 0 known", "0 new, 1 known"):
+        done = etui("--db", "other.db", "import", *files)
+        assert (done.returncode, done.stdout.count(word)) == (0, 2)
+    assert etui("--db", "other.db", "show", "b", "--json").stdout == etui("show", "b", "--json").stdout
+    assert etui("--db", "other.db", "runs", "--json").stdout == etui("runs", "--json").stdout
+
+
+def test_export_to_one_file_to_stdout_and_not_over_another(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    assert etui("export", "a", "b", "-o", "both.json").stdout == "both.json\n"
+    done = etui("export", "a", "-o", "both.json")
+    assert done.returncode == 2 and "--force" in done.stderr
+    assert etui("export", "a", "-o", "both.json", "--force").returncode == 0
+    assert json.loads(etui("export", "a", "-o", "-").stdout)["id"] == "aaaaaaaaaaa1"
+    assert [run["id"] for run in json.loads(etui("export", "a", "b", "-o", "-").stdout)] == [
+        "aaaaaaaaaaa1", "bbbbbbbbbbb2"
+    ]  # fmt: skip
+
+
+def test_a_refused_file_does_not_stop_the_others(etui: Etui, written: Written, tmp_path: Path) -> None:
+    good = written("good.json", make_document())
+    broken = tmp_path / "broken.json"
+    broken.write_text(good.read_text().replace('"mean":16.1', '"mean":"fast"'))
+    done = etui("import", broken, good, "none.json")
+    assert done.returncode == 2
+    assert done.stdout == f"{good}: 1 new, 0 known\n"
+    refused, missing = done.stderr.splitlines()
+    assert "broken.json" in refused and "`$.latency_ms.mean`" in refused
+    assert "none.json" in missing
+
+
+def test_files_that_are_all_refused_make_no_database(etui: Etui, database: Path) -> None:
+    assert etui("import", "none.json").returncode == 2
+    assert not database.exists()
+
+
+def test_delete_asks_or_wants_yes(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    done = etui("delete", "a", stdin="y\n")
+    assert done.returncode == 2 and "--yes" in done.stderr
+    done = etui("delete", "a", "aaaaaaaaaaa1", "--yes")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "deleted 1 run\n")
+    assert [run["id"] for run in json.loads(etui("runs", "--json").stdout)] == ["bbbbbbbbbbb2"]
+
+
+def test_escape_codes_from_elsewhere_are_not_printed(etui: Etui, stored: Stored) -> None:
+    document = make_document(model=msgspec.structs.replace(make_document().model, name="evil\x1b[31m\x07"))
+    document.error = "first\x1b]0;title\x07\nsecond\x9b1m"
+    document.note = "\x1b[2J[markup]"
+    stored(document)
+    for arguments in (["runs"], ["show", "a"]):
+        done = etui(*arguments)
+        assert done.returncode == 0
+        assert "evil" in done.stdout
+        assert not any(ord(character) < 32 and character != "\n" for character in done.stdout)
+    done = etui("show", "\x1b[31mx")
+    assert done.stderr == "etui: there is no run x; see etui runs\n"
+
+
+def test_models_and_delegates_are_listed(etui: Etui) -> None:
+    assert "mobilenet_v2" in etui("models").stdout
+    assert "int8-dynamic" in etui("models").stdout
+    assert "resnet18" in [model["name"] for model in json.loads(etui("models", "--json").stdout)["models"]]
+    assert "NNAPI" in etui("delegates").stdout
+    assert json.loads(etui("delegates", "--json").stdout)[0]["name"] == "xnnpack"
+
+
+def test_doctor_says_what_it_sees(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    findings = {finding["name"]: finding for finding in json.loads(etui("doctor", "--json").stdout)}
+    assert findings["database"]["status"] == "ok" and "2 runs" in findings["database"]["seen"]
+    assert findings["box lock"]["status"] == "ok"
+    assert "frequency governor" in etui("doctor").stdout
+
+
+def test_doctor_ends_with_one_where_nothing_can_be_measured(etui: Etui, database: Path) -> None:
+    database.parent.mkdir(parents=True)
+    database.write_text("no database " * 100)
+    done = etui("doctor")
+    assert done.returncode == 1
+    assert "BAD" in done.stdout and "is not a database" in done.stdout

@@ -1,0 +1,192 @@
+"""Files in and out: what is refused, by which field; what is written, where and how."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from etui.errors import ImportRefused, StoreError, UsageError
+from etui.results import RunDocument
+from etui.store import Store
+from etui.store.transfer import encode_documents, read_documents, write_documents
+from tests.documents import make_document
+
+FLAT = {
+    "model_name": "resnet18",
+    "model_type": "cv",
+    "precision": "INT8 (PT2E Quant)",
+    "precision_short": "int8",
+    "delegate": "xnnpack",
+    "repeat": 50,
+    "warmup": 5,
+    "latency_ms": {"avg": 23.03, "min": 22.23, "max": 28.41, "std_dev": 1.22, "p95": 25.6, "p99": 27.86},
+}
+
+
+def as_data(document: RunDocument) -> dict[str, Any]:
+    data = msgspec.json.decode(msgspec.json.encode(document))
+    assert isinstance(data, dict)
+    return data
+
+
+def write_json(path: Path, value: object) -> Path:
+    path.write_bytes(msgspec.json.encode(value))
+    return path
+
+
+def put(*steps: str | int, value: object) -> Callable[[dict[str, Any]], None]:
+    def change(data: Any) -> None:
+        for step in steps[:-1]:
+            data = data[step]
+        data[steps[-1]] = value
+
+    return change
+
+
+def test_one_run_or_an_array_of_them(tmp_path: Path) -> None:
+    first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    one.write_bytes(encode_documents([first]))
+    two.write_bytes(encode_documents([first, second]))
+    assert read_documents(one) == [first]
+    assert read_documents(two) == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (put("latency_ms", "mean", value="fast"), "$.latency_ms.mean"),
+        (put("latency_ms", "mean", value=-1.0), "$.latency_ms.mean"),
+        (put("blocks", 1, "samples_ms", 2, value=-0.5), "$.blocks[1].samples_ms[2]"),
+        (put("eager_latency_ms", "ci95", value=[1.0]), "$.eager_latency_ms.ci95"),
+        (put("status", value="finished"), "$.status"),
+        (put("schema", value="etui.run/2"), "$.schema"),
+        (put("schema", value=None), "$.schema"),
+        (put("id", value="../../etc/passwd"), "$.id"),
+        (put("id", value=""), "$.id"),
+        (put("session", "id", value="a b"), "$.session.id"),
+        (put("created_at", value="yesterday"), "$.created_at"),
+        (put("precision", value=" "), "$.precision"),
+        (put("artifact", "size_bytes", value=-1), "$.artifact.size_bytes"),
+        (put("artifact", "size_bytes", value=2**70), "$.artifact.size_bytes"),
+        (put("threads", value=2**70), "$.threads"),
+        (put("threads", value=-1), "$.threads"),
+        (put("stages", 0, "seconds", value=-1), "$.stages[0].seconds"),
+        (
+            put("accuracy", "end_to_end", "outputs", 0, "shape", value=["a"]),
+            "$.accuracy.end_to_end.outputs[0].shape[0]",
+        ),
+    ],
+)
+def test_the_field_that_is_wrong_is_named(tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str) -> None:
+    data = as_data(make_document())
+    change(data)
+    path = write_json(tmp_path / "run.json", data)
+    with pytest.raises(ImportRefused) as refused:
+        read_documents(path)
+    assert str(path) in refused.value.message
+    assert f"`{field}`" in refused.value.message
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_field_and_a_place_in_an_array_are_named(tmp_path: Path) -> None:
+    data = as_data(make_document())
+    del data["model"]["family"]
+    path = write_json(tmp_path / "runs.json", [as_data(make_document()), data])
+    with pytest.raises(ImportRefused, match=r"family.*`\$\[1\]\.model`"):
+        read_documents(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b"[NaN]", b"1e999", b"[" * 100_000, b"[]", b"null", b"3", b'"x"', b"[[]]"]
+)
+def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(ImportRefused, match=r"run\.json"):
+        read_documents(path)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImportRefused, match="cannot read"):
+        read_documents(tmp_path / "none.json")
+    with pytest.raises(ImportRefused, match="cannot read"):
+        read_documents(tmp_path)
+
+
+def test_a_flat_result_is_a_run_with_a_summary_alone(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "flat.json", FLAT)
+    (document,) = read_documents(path)
+    assert document.summary_only
+    assert (document.model.name, document.precision, document.delegate) == ("resnet18", "int8", "xnnpack")
+    assert document.latency_ms is not None
+    assert (document.latency_ms.mean, document.latency_ms.median, document.latency_ms.p99) == (23.03, None, 27.86)
+    assert "50 samples" in document.flags[0].detail
+    with Store.open(tmp_path / "etui.db") as store:
+        assert store.import_documents([document]) == ["new"]
+        # The same content in another file, written in another order, is the same run.
+        (again,) = read_documents(write_json(tmp_path / "copy.json", dict(reversed(FLAT.items()))))
+        assert store.import_documents([again]) == ["known"]
+        assert store.document(document.id) == document
+        assert store.summary(document.id).latency_ms.mean == 23.03
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (put("latency_ms", "avg", value=None), "$.latency_ms.avg"),
+        (put("latency_ms", "p95", value=-2), "$.latency_ms.p95"),
+        (put("latency_ms", value={}), "$.latency_ms"),
+        (put("delegate", value=""), "$.delegate"),
+        (put("repeat", value="many"), "$.repeat"),
+    ],
+)
+def test_a_flat_result_is_checked_too(tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str) -> None:
+    data = msgspec.json.decode(msgspec.json.encode(FLAT))
+    change(data)
+    with pytest.raises(ImportRefused) as refused:
+        read_documents(write_json(tmp_path / "flat.json", data))
+    assert f"`{field}`" in refused.value.message
+
+
+def test_files_are_named_by_what_they_hold_and_never_lie_elsewhere(tmp_path: Path) -> None:
+    evil = make_document("bbbbbbbbbbb1", model=msgspec.structs.replace(make_document().model, name="../../a b\x1b[1m"))
+    documents = [make_document(), make_document("aaaaaaaaaaa2"), evil]
+    files = write_documents(documents, tmp_path / "out")
+    assert [file.name for file in files] == [
+        "resnet18_fp32_xnnpack.json",
+        "resnet18_fp32_xnnpack_aaaaaaaaaaa2.json",
+        "a-b-1m_fp32_xnnpack.json",
+    ]
+    assert sorted(tmp_path.rglob("*.json")) == sorted(files)
+    assert [read_documents(file) for file in files] == [[document] for document in documents]
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
+    (tmp_path / "resnet18_int8_xnnpack.json").write_text("mine")
+    with pytest.raises(UsageError, match="--force"):
+        write_documents([first, second], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["resnet18_int8_xnnpack.json"]
+    assert len(write_documents([first, second], tmp_path, force=True)) == 2
+    assert read_documents(tmp_path / "resnet18_int8_xnnpack.json") == [second]
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_word(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for target in (tmp_path / "file", tmp_path / "file" / "x.json"):
+        with pytest.raises(StoreError, match="cannot make the folder"):
+            write_documents([make_document()], target)
+
+
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    (file,) = write_documents([make_document()], tmp_path)
+    assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)

@@ -1,0 +1,79 @@
+"""Text and figures for a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etui import text
+
+
+@pytest.mark.parametrize(
+    ("given_text", "expected"),
+    [
+        ("a\x1b[31mred\x1b[0m", "ared"),
+        ("\x1b]0;a title\x07b", "b"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x9b1mc\x7f", "c"),
+        ("one\r\ntwo\tthree\n", "one two three "),
+        ("left\u202etfel", "lefttfel"),
+        ("[markup] stays", "[markup] stays"),
+        ("caf\u00e9 \u2603", "caf\u00e9 \u2603"),
+        ("\udcff", "?"),
+    ],
+)
+def test_text_is_made_harmless(given_text: str, expected: str) -> None:
+    assert text.plain(given_text) == expected
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_no_control_character_survives(anything: str) -> None:
+    plain = text.plain(anything)
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in plain)
+    assert text.plain(plain) == plain
+    plain.encode()
+
+
+def test_lines_are_kept_where_asked() -> None:
+    assert text.plain("a\r\nb\x1b[1m\n\tc", keep_lines=True) == "a\nb\n    c"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "-"), (0.0, "0"), (0.001234, "0.00123"), (1.0, "1.00"), (9.996, "10.0"), (99.96, "100"),
+        (16.34, "16.3"), (5812.3, "5,812"), (-3.214, "-3.21"), (1e-7, "1.00e-07"), (2.5e12, "2.50e+12"),
+    ],
+)  # fmt: skip
+def test_figures_have_three_digits(value: float | None, expected: str) -> None:
+    assert text.number(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (None, "-"),
+        (0, "0 B"),
+        (999, "999 B"),
+        (46_700_000, "46.7 MB"),
+        (999_900_000, "1.00 GB"),
+        (3 * 10**15, "3,000 TB"),
+    ],
+)
+def test_sizes_are_decimal(count: int | None, expected: str) -> None:
+    assert text.size(count) == expected
+
+
+def test_durations_and_times() -> None:
+    assert [text.seconds(value) for value in (None, 0.35, 200, 7500)] == ["-", "0.350 s", "3 min 20 s", "2 h 05 min"]
+    assert text.local_time("not a time") == "not a time"
+    assert text.local_time("2026-11-20T10:00:00.000Z").startswith("2026-11-2")
+    assert text.ratio(1.849) == "1.85x"
+    assert text.interval((16.11, 16.5)) == "16.1 to 16.5"
+
+
+def test_wide_characters_take_two_cells() -> None:
+    assert text.width("ab") == 2
+    assert text.width("\u6a21\u578b") == 4
+    assert text.width("e\u0301") == 1
