@@ -129,6 +129,9 @@ def translated(path: Path) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise StoreError(*_words(error, path)) from error
+    except UnicodeEncodeError as error:
+        # A file's name whose bytes are not UTF-8 arrives as lone surrogates, which neither JSON nor SQLite takes.
+        raise StoreError("a name or message is not valid UTF-8 and cannot be stored", "rename the file") from error
 
 
 def _words(error: sqlite3.DatabaseError, path: Path) -> tuple[str, str]:

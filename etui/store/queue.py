@@ -158,12 +158,21 @@ def cancel_requested(connection: sqlite3.Connection, session_id: str) -> set[str
 def set_status(connection: sqlite3.Connection, run_id: str, status: Status, error: str | None) -> None:
     """Move a live run on; a run that has ended stays as it ended."""
     now = utc_now()
+    stored_error = None if error is None else _storable(error)
     connection.execute(
         "UPDATE runs SET status = ?, error = coalesce(?, error),"
         " started_at = CASE WHEN ? THEN coalesce(started_at, ?) ELSE started_at END,"
         " finished_at = CASE WHEN ? THEN ? ELSE finished_at END"
         " WHERE id IN (SELECT id FROM live_runs WHERE id = ?)",
-        (status, error, status in ("preparing", "measuring"), now, status in ENDED_STATUSES, now, run_id),
+        (
+            status,
+            None if error is None else _storable(error),
+            status in ("preparing", "measuring"),
+            now,
+            status in ENDED_STATUSES,
+            now,
+            run_id,
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui.errors import UsageError
+from etui.errors import StoreError, UsageError
 from etui.events import Event
 from etui.spec import SessionSpec
 from etui.store import RunnerIdentity, Store
@@ -89,10 +89,10 @@ def test_a_status_moves_on_and_an_end_stays(store: Store) -> None:
     started = store.summary(run_id).started_at
     store.set_status(run_id, "measuring")
     assert started is not None and store.summary(run_id).started_at == started
-    store.set_status(run_id, "failed", "the child was killed")
+    store.set_status(run_id, "failed", "the child was killed\udcff")
     store.set_status(run_id, "measuring")
     summary = store.summary(run_id)
-    assert (summary.status, summary.error) == ("failed", "the child was killed")
+    assert (summary.status, summary.error) == ("failed", "the child was killed?")
     assert summary.finished_at is not None
 
 
@@ -162,3 +162,9 @@ def test_data_version_tells_of_anothers_writing(store: Store) -> None:
     with Store.open(store.path) as other:
         other.add_session(make_spec(), model=MODEL, box="")
     assert store.data_version() != before
+
+
+def test_a_name_that_is_not_utf8_is_one_clear_word(store: Store) -> None:
+    with pytest.raises(StoreError, match="not valid UTF-8"):
+        store.add_session(make_spec(model="/a/\udcff.pt2"), model=MODEL, box="")
+    assert store.count() == 0

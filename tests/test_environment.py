@@ -1,0 +1,140 @@
+"""What is read of a box, on made-up boxes: what is there is read, what is not is None and never fine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from etui import doctor, environment, paths
+from etui.doctor import Finding
+
+CPUINFO = "processor\t: 0\nmodel name\t: A CPU @ 2.0GHz\nflags\t\t: fpu sse4_2 avx2 avx512_bf16 hypervisor ht\n"
+
+
+def put(root: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
+
+def finding(findings: list[Finding], name: str) -> Finding:
+    return next(one for one in findings if one.name == name)
+
+
+@pytest.fixture
+def core() -> int:
+    return min(os.sched_getaffinity(0))
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("ETUI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
+
+
+def test_a_box_that_tells_nothing(tmp_path: Path) -> None:
+    found = environment.read_environment(tmp_path)
+    assert (found.memory_bytes, found.governor, found.turbo, found.virtualized, found.cgroup_cpus) == (None,) * 5
+    assert found.cores >= 1
+    assert found.versions["etui"]
+    findings = doctor.examine(tmp_path / "etui.db", tmp_path)
+    for name in ("frequency governor", "turbo", "heat", "virtual machine", "memory", "CPU quota"):
+        assert finding(findings, name).status == "unknown", name
+
+
+def test_a_box_that_is_in_the_way(tmp_path: Path, core: int) -> None:
+    put(
+        tmp_path,
+        {
+            "proc/cpuinfo": CPUINFO,
+            "proc/meminfo": "MemTotal: 8000000 kB\nMemAvailable: 500000 kB\n",
+            "proc/stat": "cpu 10 0 10 70 0 0 0 10 0 0\n",
+            "proc/self/cgroup": "0::/box/run\n",
+            "sys/fs/cgroup/box/run/cpu.max": "max 100000",
+            "sys/fs/cgroup/box/cpu.max": "50000 100000",
+            "sys/fs/cgroup/box/cpu.stat": "usage_usec 5\nthrottled_usec 2500000\n",
+            "sys/fs/cgroup/box/memory.max": "4000000000",
+            f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor": "powersave\n",
+            f"sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count": "3\n",
+            "sys/devices/system/cpu/intel_pstate/no_turbo": "0\n",
+        },
+    )
+    found = environment.read_environment(tmp_path)
+    assert (found.cpu, found.cpu_flags) == ("A CPU @ 2.0GHz", ["avx2", "avx512_bf16", "sse4_2"])
+    assert (found.memory_bytes, found.cgroup_cpus) == (4_000_000_000, 0.5)
+    assert (found.governor, found.turbo, found.virtualized) == ("powersave", True, True)
+    findings = doctor.examine(tmp_path / "etui.db", tmp_path)
+    for name, seen in (
+        ("frequency governor", "powersave"),
+        ("turbo", "on"),
+        ("heat", "3 times"),
+        ("virtual machine", "10.0 %"),
+        ("CPU quota", "held back for 2.50 s"),
+    ):
+        assert finding(findings, name).status == "warn", name
+        assert seen in finding(findings, name).seen
+        assert finding(findings, name).advice
+    assert finding(findings, "memory").status == "bad"
+
+
+def test_a_box_as_it_should_be(tmp_path: Path, core: int) -> None:
+    put(
+        tmp_path,
+        {
+            "proc/cpuinfo": CPUINFO.replace(" hypervisor", ""),
+            "proc/meminfo": "MemTotal: 32000000 kB\nMemAvailable: 30000000 kB\n",
+            "proc/self/cgroup": "4:cpu,cpuacct:/\n0::/\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+            f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor": "performance\n",
+            f"sys/devices/system/cpu/cpu{core}/thermal_throttle/core_throttle_count": "0\n",
+            "sys/devices/system/cpu/cpufreq/boost": "0\n",
+        },
+    )
+    findings = doctor.examine(tmp_path / "etui.db", tmp_path)
+    for name in ("frequency governor", "turbo", "heat", "virtual machine", "memory", "CPU quota"):
+        assert finding(findings, name).status == "ok", name
+
+
+def test_the_older_cgroups_quota_is_read(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:cpu,cpuacct:/docker/abc\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "150000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    )
+    assert environment.cgroup_cpus(tmp_path) == 1.5
+
+
+def test_the_holder_of_the_box_is_named_without_touching_its_lock(tmp_path: Path) -> None:
+    lock = paths.box_lock_path()
+    lock.write_text("")
+    put(tmp_path, {"proc/locks": f"1: FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
+    found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "box lock")
+    assert (found.status, found.seen) == ("warn", "held by process 4711")
+    put(tmp_path, {"proc/locks": f"1: -> FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
+    assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "box lock").status == "ok"
+
+
+def test_a_hub_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    never = threading.Event()
+
+    def hang(*_: object) -> None:
+        never.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(doctor, "HUB_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(socket, "create_connection", hang)
+    found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "weights hub")
+    never.set()
+    assert (found.status, "does not answer" in found.seen) == ("warn", True)
