@@ -84,7 +84,8 @@ def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
     from executorch.extension.pybindings import _C
 
     try:
-        program = _C._load_program_from_buffer(path.read_bytes())
+        content = path.read_bytes()  # The program reads from it as long as it lives.
+        program = _C._load_program_from_buffer(content)
         meta = program.method_meta("forward")
         tensors = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
     except (RuntimeError, OSError, IndexError) as error:

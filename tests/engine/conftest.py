@@ -70,7 +70,8 @@ def execute() -> Runner:
     def run(lowered: LowerResult, bundle: BundleResult, model: str, precision: str) -> list[list[torch.Tensor]]:
         from executorch.extension.pybindings import _C
 
-        program = _C._load_program_from_buffer(Path(lowered.path).read_bytes())
+        content = Path(lowered.path).read_bytes()  # The program reads from it as long as it lives.
+        program = _C._load_program_from_buffer(content)
         method = program.load_method("forward")
         inputs = Bundle.open(Path(bundle.path), model).inputs()
         return [[out.clone() for out in method(program_inputs(one, precision))] for one in inputs]
