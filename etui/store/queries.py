@@ -46,10 +46,13 @@ def summaries(
     _known_column(order_by)
     clause, values = _where(where)
     direction = "DESC" if descending else "ASC"
+    # Following the sorted column's index past rows that do not match costs a look-up each: where they are rare, a scan
+    # that keeps the best few is five times faster. The plus forbids the index; a limit on that column itself wants it.
+    sort_key = f"+{order_by}" if where and all(condition.column != order_by for condition in where) else order_by
     rows = connection.execute(
         # Column names and operators were checked against this code's own lists; every value is a parameter.
         f"SELECT {_SELECT} FROM runs {clause}"  # noqa: S608
-        f" ORDER BY {order_by} {direction} NULLS LAST, rowid {direction} LIMIT ? OFFSET ?",
+        f" ORDER BY {sort_key} {direction} NULLS LAST, rowid {direction} LIMIT ? OFFSET ?",
         (*values, -1 if limit is None else limit, offset),
     )
     return [summary_of(row) for row in rows]

@@ -166,7 +166,7 @@ def set_status(connection: sqlite3.Connection, run_id: str, status: Status, erro
         " WHERE id IN (SELECT id FROM live_runs WHERE id = ?)",
         (
             status,
-            None if error is None else _storable(error),
+            stored_error,
             status in ("preparing", "measuring"),
             now,
             status in ENDED_STATUSES,
