@@ -124,7 +124,9 @@ def follow(
             return
         if time.monotonic() - checked > RUNNER_CHECK_S:
             checked = time.monotonic()
-            if not settle(store):
+            if set(settle(store)) & set(wanted):
+                talk.line("the runner was killed; what it measured is kept, and its run is interrupted")
+            else:
                 ensure_runner(store.path)
             seen = -1
         talk.tick()

@@ -1,0 +1,184 @@
+"""A box of its own for a test: its database, cache, state and lock, and the installed ``etui`` command in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+from etui.results import RunDocument
+from etui.store import Store
+
+ETUI = Path(sysconfig.get_path("scripts")) / "etui"
+PATIENCE_S = 240.0
+
+T = TypeVar("T")
+
+
+class Box:
+    """A benchmark box in a folder. Nothing of it touches the user's own runs or another test's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "etui.db"
+        self.cache = folder / "cache"
+        self.environment = {
+            **os.environ,
+            "ETUI_DB": str(self.database),
+            "ETUI_CACHE": str(self.cache),
+            "ETUI_STATE": str(folder / "state"),
+            "ETUI_BOX_LOCK": str(folder / "box.lock"),
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(folder / "hf"),
+            "TORCH_HOME": str(folder / "torch"),
+        }
+
+    def etui(self, *words: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
+        """Run the installed command to its end and check its exit status (None: any)."""
+        done = subprocess.run(
+            [ETUI, *map(str, words)],
+            env={**self.environment, **extra},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert status is None or done.returncode == status, done.stdout + done.stderr
+        return done
+
+    def start(self, *words: str | Path, **extra: str) -> subprocess.Popen[str]:
+        """Start the installed command in a session of its own, as in another terminal."""
+        return subprocess.Popen(
+            [ETUI, *map(str, words)],
+            env={**self.environment, **extra},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def detach(self, *words: str | Path) -> list[str]:
+        """``etui run .. --detach``: the run ids."""
+        return self.etui("run", *words, "--detach").stdout.split()
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """What ``etui runs --json`` prints."""
+        found: list[dict[str, Any]] = json.loads(self.etui("runs", "--json").stdout)
+        return found
+
+    def document(self, run_id: str) -> RunDocument:
+        """A run's document, from the database."""
+        with Store.open(self.database, create=False) as store:
+            return store.document(run_id)
+
+    def status(self, run_id: str) -> str:
+        """A run's state, from the database."""
+        with Store.open(self.database, create=False) as store:
+            return store.summary(run_id).status
+
+    def wait_for_status(self, run_id: str, *wanted: str) -> str:
+        """Wait until a run is in one of these states."""
+        return until(lambda: (now := self.status(run_id)) in wanted and now)
+
+    def wait_for_event(self, run_id: str, words: str) -> None:
+        """Wait until something with these words was said of a run or its session."""
+
+        def said() -> bool:
+            with Store.open(self.database, create=False) as store:
+                session = store.summary(run_id).session
+                return any(words in event.message for event in store.events_after(session, 0))
+
+        until(said)
+
+    def runner(self) -> psutil.Process:
+        """The runner process of this box's database, once it is there."""
+
+        def find() -> psutil.Process | None:
+            for process in psutil.process_iter(["cmdline"]):
+                words = process.info["cmdline"] or []
+                if "etui.runner" in words and str(self.database) in words:
+                    return process
+            return None
+
+        return until(find)
+
+    def zygotes(self) -> list[psutil.Process]:
+        """The processes that fork this box's children."""
+        return [process for process in _offspring(self.runner()) if "etui.engine.zygote" in _words(process)[:3]]
+
+    def jobs(self, role: str = "measure") -> list[psutil.Process]:
+        """The children at work now, of one zygote."""
+        return [
+            child for zygote in self.zygotes() if role in _words(zygote) for child in _offspring(zygote, recursive=False)
+        ]
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything of this box that runs: runner, zygotes, children."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("ETUI_DB") == str(self.database) and process.pid != os.getpid():
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+        return found
+
+    def close(self) -> None:
+        """Stop the runner and wait until nothing of this box runs."""
+        for process in self.processes():
+            if "etui.runner" in _words(process):
+                _signal(process, signal.SIGTERM)
+        until(lambda: not self.processes())
+
+
+@contextmanager
+def box_in(folder: Path) -> Iterator[Box]:
+    """A box that is stopped at the end."""
+    box = Box(folder)
+    try:
+        yield box
+    finally:
+        box.close()
+
+
+def until(look: Callable[[], T]) -> T:
+    """Look again and again until there is something; fails after a few minutes. Returns what was found."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)  # between two looks; what is waited for is what ``look`` sees
+
+
+def _offspring(process: psutil.Process, *, recursive: bool = True) -> list[psutil.Process]:
+    try:
+        found: list[psutil.Process] = process.children(recursive=recursive)
+    except psutil.NoSuchProcess:
+        return []
+    return found
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        words: list[str] = process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+    return words
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return

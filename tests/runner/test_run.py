@@ -1,0 +1,143 @@
+"""A run from the command to its document: real exports of a small model, real child processes, a real database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from etui.results import RunDocument
+from tests.boxes import Box
+
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
+MODEL = f"{TINY}:convolutional"
+FEW = ("--repeat", "40", "--warmup", "3")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def measured(warm_box: Box) -> list[RunDocument]:
+    """Two variants of the small model, measured in one session."""
+    done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, "--json", status=None)
+    assert done.returncode in (0, 1), done.stderr
+    return [warm_box.document(summary["id"]) for summary in json.loads(done.stdout)]
+
+
+def test_every_variant_and_eager_is_measured_once_a_block(measured: list[RunDocument]) -> None:
+    first, second = measured
+    assert [block.index for block in first.blocks] == [0, 1]
+    assert first.eager_blocks == second.eager_blocks
+    for index in range(2):
+        positions = [run.blocks[index].position for run in measured] + [first.eager_blocks[index].position]
+        assert sorted(positions) == [0, 1, 2]
+
+
+def test_the_second_block_runs_the_first_ones_order_backwards(measured: list[RunDocument]) -> None:
+    for blocks in (measured[0].blocks, measured[1].blocks, measured[0].eager_blocks):
+        assert blocks[1].position == 2 - blocks[0].position
+
+
+def test_repeat_is_the_number_of_samples_over_all_blocks(measured: list[RunDocument]) -> None:
+    for blocks in (measured[0].blocks, measured[0].eager_blocks):
+        assert sum(len(block.samples_ms) for block in blocks) == 40
+        assert all(block.warmup_count == 3 for block in blocks)
+        assert all(sample > 0 for block in blocks for sample in block.samples_ms)
+
+
+def test_threads_are_equal_and_read_back(measured: list[RunDocument]) -> None:
+    threads = {block.threads for run in measured for block in (*run.blocks, *run.eager_blocks)}
+    assert threads == {measured[0].threads}
+
+
+def test_load_and_first_inference_stand_apart(measured: list[RunDocument]) -> None:
+    for run in measured:
+        assert run.program_load_ms is not None and run.program_load_ms > 0
+        assert run.method_load_ms is not None and run.method_load_ms > 0
+        assert run.first_inference_ms is not None and run.first_inference_ms > 0
+
+
+def test_fp32_is_the_same_function_and_its_document_says_so(measured: list[RunDocument]) -> None:
+    accuracy = measured[0].accuracy
+    assert accuracy is not None
+    assert accuracy.verdict == "PASS"
+    assert len(accuracy.end_to_end.outputs) == 8
+    assert accuracy.end_to_end.overall.mae is not None and accuracy.end_to_end.overall.mae < 1e-4
+
+
+def test_quantizing_and_lowering_errors_stand_apart(measured: list[RunDocument]) -> None:
+    accuracy = measured[1].accuracy
+    assert accuracy is not None and accuracy.lowering is not None
+    end_to_end, lowering = accuracy.end_to_end.overall.rmse, accuracy.lowering.overall.rmse
+    assert end_to_end is not None and lowering is not None
+    assert end_to_end > lowering
+
+
+def test_the_document_says_how_it_was_made(measured: list[RunDocument]) -> None:
+    run = measured[1]
+    assert run.model.identity.startswith("sha256:")
+    assert run.weights is not None
+    assert run.inputs is not None and run.inputs.accuracy_count == 8 and run.inputs.calibration_count == 8
+    assert run.artifact is not None and run.artifact.size_bytes > 0
+    assert run.delegation is not None and run.delegation.delegated_nodes > 0
+    assert run.memory is not None and run.memory.planned_bytes is not None
+    assert run.memory.peak_rss_bytes is not None and run.memory.baseline_rss_bytes is not None
+    assert run.memory.peak_rss_bytes > run.memory.baseline_rss_bytes
+    assert {"export", "quantize", "lower", "measure", "accuracy", "memory"} <= {stage.name for stage in run.stages}
+    assert run.environment is not None and "torch" in run.environment.versions
+    assert any("block 2 of 2" in line.message for line in run.log)
+
+
+def test_the_same_again_prepares_nothing(warm_box: Box, measured: list[RunDocument]) -> None:
+    done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
+    assert done.stderr.count("cached, nothing to prepare") == 2
+    assert "lowering" not in done.stderr
+    again = warm_box.document(warm_box.summaries()[0]["id"])
+    assert again.artifact is not None and again.artifact.cached
+    assert all(stage.cached for stage in again.stages if stage.name == "lower")
+
+
+def test_no_cache_prepares_again_and_leaves_nothing(warm_box: Box, measured: list[RunDocument]) -> None:
+    before = sorted(path for path in warm_box.cache.rglob("*") if path.is_file())
+    done = warm_box.etui("run", MODEL, *FEW, "--no-cache")
+    assert "cached, nothing" not in done.stderr
+    assert sorted(path for path in warm_box.cache.rglob("*") if path.is_file()) == before
+    assert not (warm_box.cache / "scratch").exists()
+
+
+def test_a_finished_program_is_measured_as_it_is(warm_box: Box, tmp_path: Path) -> None:
+    warm_box.etui("run", MODEL, "--export-only", "-o", tmp_path / "programs")
+    (program,) = (tmp_path / "programs").iterdir()
+    done = warm_box.etui("run", program, *FEW, "--json")
+    (summary,) = json.loads(done.stdout)
+    assert summary["latency_ms"]["median"] > 0
+    assert summary["precision"] == summary["delegate"] == "as-is"
+    assert summary["eager_latency_ms"]["median"] is None
+    assert summary["accuracy"]["verdict"] is None and summary["accuracy"]["mae"] is None
+
+
+def test_output_is_the_document_and_imports_again(warm_box: Box, measured: list[RunDocument], tmp_path: Path) -> None:
+    target = tmp_path / "run.json"
+    warm_box.etui("run", MODEL, *FEW, "-o", target)
+    other = tmp_path / "other.db"
+    warm_box.etui("--db", other, "import", target)
+    shown = json.loads(warm_box.etui("--db", other, "show", json.loads(target.read_text())["id"], "--json").stdout)
+    assert shown == json.loads(target.read_text())
+    warm_box.etui("run", MODEL, *FEW, "-o", target, status=2)
+
+
+def test_an_export_only_delegate_is_exported_and_never_measured(warm_box: Box, tmp_path: Path) -> None:
+    refused = warm_box.etui("run", MODEL, "--delegate", "vulkan", status=2)
+    assert "vulkan" in refused.stderr.lower()
+    warm_box.etui("run", MODEL, "--delegate", "vulkan", "--export-only", "-o", tmp_path)
+    assert [path.name for path in tmp_path.glob("*.pte")] == ["tiny-convolutional_fp32_vulkan.pte"]
+    assert warm_box.summaries()[0]["latency_ms"]["median"] is None
+
+
+def test_a_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
+    done = warm_box.etui("run", f"{TINY}:raises", status=3)
+    assert "the user's own mistake" in done.stderr
+    (summary,) = [one for one in warm_box.summaries() if one["model"] == "tiny-raises"]
+    assert summary["status"] == "failed" and "mistake" in summary["error"]
+    assert "Traceback" in warm_box.etui("log", summary["id"], "--verbose").stdout
