@@ -87,7 +87,8 @@ class Box:
 
     def wait_for_status(self, run_id: str, *wanted: str) -> str:
         """Wait until a run is in one of these states."""
-        return until(lambda: (now := self.status(run_id)) in wanted and now)
+        until(lambda: self.status(run_id) in wanted)
+        return self.status(run_id)
 
     def wait_for_event(self, run_id: str, words: str) -> None:
         """Wait until something with these words was said of a run or its session."""
@@ -118,7 +119,10 @@ class Box:
     def jobs(self, role: str = "measure") -> list[psutil.Process]:
         """The children at work now, of one zygote."""
         return [
-            child for zygote in self.zygotes() if role in _words(zygote) for child in _offspring(zygote, recursive=False)
+            child
+            for zygote in self.zygotes()
+            if role in _words(zygote)
+            for child in _offspring(zygote, recursive=False)
         ]
 
     def processes(self) -> list[psutil.Process]:

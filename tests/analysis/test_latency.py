@@ -1,0 +1,130 @@
+"""The figures of a variant's blocks, and what may be said of two variants."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etui.analysis.bootstrap import median_interval, ratio_interval, resampled_medians
+from etui.analysis.latency import latency_stats, relative_half_width, speed_verdict, speedup
+from etui.results import Block
+
+
+def block(index: int, samples: list[float], variant: str = "eager", threads: int = 2) -> Block:
+    return Block(index=index, position=0, variant=variant, started_at="", samples_ms=samples, threads=threads)
+
+
+def noisy(seed: int, count: int, median: float, block_sd: float = 0.01, blocks: int = 6) -> list[Block]:
+    generator = np.random.default_rng(seed)
+    return [
+        block(index, list(median * np.exp(generator.normal(0, block_sd) + generator.normal(0, 0.02, count))))
+        for index in range(blocks)
+    ]
+
+
+def test_figures_are_numpys_own() -> None:
+    blocks = noisy(1, 300, 16.0)
+    samples = np.concatenate([one.samples_ms for one in blocks])
+    stats = latency_stats(blocks)
+    assert stats is not None
+    assert stats.count == 1800
+    assert stats.mean == pytest.approx(samples.mean())
+    assert stats.median == pytest.approx(np.median(samples))
+    assert stats.std == pytest.approx(samples.std(ddof=1))
+    assert stats.mad == pytest.approx(np.median(np.abs(samples - np.median(samples))))
+    assert (stats.p90, stats.p95, stats.p99) == pytest.approx(tuple(np.percentile(samples, [90, 95, 99])))
+    assert stats.ci95 is not None and stats.ci95[0] < float(np.median(samples)) < stats.ci95[1]
+
+
+@pytest.mark.parametrize(
+    ("count", "known"), [(99, ()), (100, ("p90",)), (200, ("p90", "p95")), (1000, ("p90", "p95", "p99"))]
+)
+def test_a_percentile_without_enough_samples_is_blank(count: int, known: tuple[str, ...]) -> None:
+    stats = latency_stats([block(0, [float(value) for value in range(1, count + 1)])])
+    assert stats is not None
+    assert tuple(name for name in ("p90", "p95", "p99") if getattr(stats, name) is not None) == known
+
+
+def test_nothing_measured_has_no_figures() -> None:
+    assert latency_stats([]) is None
+    assert speedup([], [block(0, [1.0])]) is None
+    assert relative_half_width(None) is None
+
+
+def test_one_sample_has_no_spread_and_no_interval() -> None:
+    stats = latency_stats([block(0, [37_000.0])])
+    assert stats is not None
+    assert (stats.median, stats.std, stats.ci95) == (37_000.0, None, None)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 25))
+def test_resampled_medians_have_the_distribution_of_medians_of_resamples(count: int) -> None:
+    samples = np.sort(np.random.default_rng(count).lognormal(size=count))
+    drawn = resampled_medians(samples, 20_000, np.random.default_rng(1))
+    by_hand = np.median(np.random.default_rng(2).choice(samples, size=(20_000, count)), axis=1)
+    spread = samples[-1] - samples[0]
+    for percent in (5, 25, 50, 75, 95):
+        gap = np.max(np.diff(samples), initial=0.0)
+        assert abs(np.percentile(drawn, percent) - np.percentile(by_hand, percent)) <= 0.02 * spread + gap
+
+
+def test_a_ratio_turned_round_is_the_reciprocal() -> None:
+    slow, fast = noisy(3, 60, 20.0), noisy(4, 60, 10.0)
+    there, back = speedup(slow, fast), speedup(fast, slow)
+    assert there is not None and back is not None and there.ci95 is not None and back.ci95 is not None
+    assert there.value == pytest.approx(1 / back.value)
+    assert there.ci95[0] == pytest.approx(1 / back.ci95[1], rel=0.01)
+    assert (there.verdict, back.verdict) == ("faster", "slower")
+
+
+def test_only_blocks_that_hold_both_count() -> None:
+    ratio = speedup([block(0, [2.0] * 9), block(1, [2.0] * 9)], [block(1, [1.0] * 9), block(2, [1.0] * 9)])
+    assert ratio is not None
+    assert (ratio.blocks, ratio.value, ratio.ci95, ratio.verdict) == (1, 2.0, None, "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((1.03, 1.10), "faster"),
+        ((0.80, 0.97), "slower"),
+        ((0.99, 1.01), "equivalent"),
+        ((0.99, 1.10), "inconclusive"),
+        ((1.01, 1.05), "inconclusive"),
+        (None, "inconclusive"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval(interval: tuple[float, float] | None, verdict: str) -> None:
+    assert speed_verdict(interval) == verdict
+
+
+@pytest.mark.parametrize("blocks", [3, 6, 12])
+def test_the_ratios_interval_covers_the_truth(blocks: int) -> None:
+    """The median of few blocks is no smooth statistic, so the share is bounded from both sides, not hit exactly."""
+    covered, sessions = 0, 200
+    for seed in range(sessions):
+        generator = np.random.default_rng(seed)
+        pairs = []
+        for _ in range(blocks):
+            shared = generator.normal(0, 0.05)
+            first, second = generator.normal(shared, 0.01), generator.normal(shared - math.log(1.3), 0.01)
+            pairs.append(
+                (np.exp(first + generator.normal(0, 0.02, 40)), np.exp(second + generator.normal(0, 0.02, 40)))
+            )
+        _, interval = ratio_interval([(list(one), list(other)) for one, other in pairs])
+        assert interval is not None
+        covered += interval[0] <= 1.3 <= interval[1]
+    assert 0.90 * sessions <= covered
+
+
+def test_one_blocks_interval_is_that_of_its_samples_alone() -> None:
+    samples = list(np.random.default_rng(5).normal(10, 0.1, 200))
+    interval = median_interval([samples])
+    assert interval is not None
+    low, high = interval
+    assert 9.9 < low < 10 < high < 10.1

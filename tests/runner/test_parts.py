@@ -1,0 +1,174 @@
+"""The runner's parts by themselves: the plan, the box's lock, the lifeline, the cache."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etui.errors import EtuiError
+from etui.jobs import LowerResult
+from etui.results import Artifact, Stage
+from etui.runner.boxlock import BoxLock
+from etui.runner.cache import ProgramCache, program_key
+from etui.runner.lifeline import Lifeline
+from etui.runner.plan import block_orders, make_plan
+from etui.spec import SessionSpec, Variant
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True), st.integers(1, 20), st.integers(0, 99))
+def test_every_block_holds_every_variant_once(variants: list[str], blocks: int, seed: int) -> None:
+    orders = block_orders(variants, blocks, seed)
+    assert len(orders) == blocks
+    assert all(sorted(order) == sorted(variants) for order in orders)
+    assert all(orders[index] == orders[index - 1][::-1] for index in range(1, blocks, 2))
+
+
+def test_orders_differ_between_pairs_of_blocks_and_follow_the_seed() -> None:
+    variants = ["a", "b", "c", "d"]
+    assert len(set(block_orders(variants, 20, 0))) > 4
+    assert block_orders(variants, 20, 7) == block_orders(variants, 20, 7)
+    assert block_orders(variants, 20, 7) != block_orders(variants, 20, 8)
+
+
+@given(st.integers(1, 3000), st.sampled_from(["quick", "default", "rigorous"]))
+def test_repeat_is_dealt_over_the_blocks_without_loss(repeat: int, preset: str) -> None:
+    spec = msgspec.convert({"model": "m", "variants": [], "preset": preset, "repeat": repeat}, SessionSpec)
+    plan = make_plan(spec, ["eager"], repeat=10, warmup=1)
+    samples = [count for count in plan.samples if count is not None]
+    assert sum(samples) == repeat
+    assert len(samples) == plan.blocks and min(samples) >= 1 and max(samples) - min(samples) <= 1
+
+
+def test_a_preset_leaves_the_samples_to_its_seconds() -> None:
+    plan = make_plan(SessionSpec(model="m", variants=(Variant("fp32", "xnnpack"),)), ["eager"], repeat=100, warmup=5)
+    assert set(plan.samples) == {None}
+    assert plan.min_samples * plan.blocks >= 100
+
+
+def _try_lock(path: Path, answers: multiprocessing.Queue[bool]) -> None:
+    answers.put(BoxLock(path).acquire("measuring something else"))
+
+
+def test_the_box_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "box.lock"
+    context = multiprocessing.get_context("spawn")
+    answers: multiprocessing.Queue[bool] = context.Queue()
+
+    def other_gets_it() -> bool:
+        process = context.Process(target=_try_lock, args=(path, answers))
+        process.start()
+        process.join()
+        return answers.get()
+
+    lock = BoxLock(path)
+    assert lock.acquire("measuring resnet18")
+    holder = lock.holder()
+    assert holder is not None and holder.pid == os.getpid() and "resnet18" in holder.words()
+    assert not other_gets_it()
+    lock.release()
+    assert lock.holder() is None
+    assert other_gets_it()
+
+
+def test_a_lock_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EtuiError, match="lock"):
+        BoxLock(tmp_path / "lock").acquire("measuring")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path))
+    database = tmp_path / "etui.db"
+    runner, front = Lifeline(database, "here"), Lifeline(database, "here")
+    assert not front.runner_is_alive()
+    assert runner.take()
+    assert front.runner_is_alive() and not Lifeline(database, "here").take()
+    assert not Lifeline(database, "another environment").runner_is_alive()
+    runner.drop()
+    assert not front.runner_is_alive()
+
+
+def _program(cache: ProgramCache, key: str, size: int) -> Path:
+    folder = cache.program_dir(key)
+    folder.mkdir()
+    (folder / "program.pte").write_bytes(b"x" * size)
+    lowered = LowerResult(
+        path="elsewhere",
+        artifact=Artifact(kind="pte", size_bytes=size, sha256="0", key=key),
+        stages=[Stage(name="lower", seconds=1.0)],
+    )
+    (folder / "lowered.json").write_bytes(msgspec.json.encode(lowered))
+    return folder
+
+
+def test_a_program_is_found_again_and_said_to_be_cached(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    folder = _program(cache, "one", 10)
+    found = cache.find("one")
+    assert found is not None
+    assert found.path == str(folder / "program.pte")
+    assert found.artifact.cached and found.stages[0].cached
+    assert cache.find("two") is None
+
+
+@pytest.mark.parametrize("damage", ["truncated program", "garbled description"])
+def test_a_damaged_program_is_removed_and_not_used(tmp_path: Path, damage: str) -> None:
+    cache = ProgramCache(tmp_path)
+    folder = _program(cache, "one", 10)
+    if damage == "truncated program":
+        (folder / "program.pte").write_bytes(b"x")
+    else:
+        (folder / "lowered.json").write_text("{")
+    assert cache.find("one") is None
+    assert not folder.exists()
+
+
+def test_the_cap_removes_the_least_recently_used_but_not_what_is_in_use(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    folders = [_program(cache, name, 1000) for name in ("oldest", "middle", "newest")]
+    for age, folder in enumerate(folders):
+        os.utime(folder, (1000 + age, 1000 + age))
+    cache.sweep(keep={folders[0]}, cap_bytes=3000)
+    assert [folder.exists() for folder in folders] == [True, False, True]
+
+
+def test_what_a_dead_process_left_is_swept_and_a_living_ones_work_is_not(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    process = multiprocessing.get_context("spawn").Process(target=int)
+    process.start()
+    process.join()
+    dead, living = cache.root / "programs" / f".{process.pid}-x", cache.root / "programs" / f".{os.getpid()}-x"
+    for folder in (dead, living):
+        folder.mkdir()
+    cache.sweep()
+    assert not dead.exists() and living.exists()
+
+
+def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EtuiError, match="cannot write the cache"):
+        ProgramCache(tmp_path / "file")
+
+
+def test_the_key_follows_everything_that_makes_a_program() -> None:
+    base = {
+        "bundle_key": "b", "recipe": "int8-static/1", "delegate": "xnnpack", "calibration_count": 8,
+        "versions": {"torch": "2.13.0"},
+    }  # fmt: skip
+    changes: list[dict[str, object]] = [
+        {}, {"bundle_key": "c"}, {"recipe": "fp32/1"}, {"delegate": "portable"}, {"calibration_count": 9},
+        {"versions": {"torch": "2.13.1"}},
+    ]  # fmt: skip
+    keys = [program_key(**{**base, **change}) for change in changes]  # type: ignore[arg-type]
+    assert max(Counter(keys).values()) == 1
+    assert program_key(**{**base, "recipe": "fp32/1", "calibration_count": 9}) == program_key(  # type: ignore[arg-type]
+        **{**base, "recipe": "fp32/1"}  # type: ignore[arg-type]
+    )
