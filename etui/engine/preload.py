@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterable
 
 from etui.engine.quiet import quiet
@@ -29,7 +28,7 @@ def preload_measure(sources: Iterable[str]) -> None:
     """
     quiet()
     _import("torch")
-    from etui.engine.torchvision_shim import prepare_torchvision
+    from etui.engine.torchvision_shim import postponed, prepare_torchvision
 
     _import("numpy", "safetensors.torch", "etui.engine.bundle")
     for source in sources:
@@ -37,7 +36,8 @@ def preload_measure(sources: Iterable[str]) -> None:
         if kind in {"torchvision", "transformers"}:
             prepare_torchvision()
         if kind == "torchvision":
-            _import("torchvision.models")
+            with postponed("torch._dynamo.utils", "is_compile_supported"):
+                _import("torchvision.models")
         elif kind == "transformers":
             _import("transformers.modeling_utils", "transformers.initialization", *_code_of(source))
 
@@ -60,6 +60,5 @@ def _code_of(source: str) -> list[str]:
 
 
 def _import(*names: str) -> None:
-    os.environ.setdefault("TORCHAO_FORCE_SKIP_LOADING_SO_FILES", "1")
     for name in names:
         importlib.import_module(name)

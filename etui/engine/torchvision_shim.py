@@ -7,9 +7,14 @@ Declaring those two operators is enough: no classification model calls them. A t
 
 from __future__ import annotations
 
+import importlib
 import sys
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -36,6 +41,32 @@ def prepare_torchvision() -> bool:
             library.define(schema)  # type: ignore[no-untyped-call]
     _kept.append(library)
     return True
+
+
+@contextmanager
+def postponed(module: str, function: str) -> Iterator[None]:
+    """Let others import ``function`` of ``module`` without importing the module: it is, if the function is called.
+
+    torchvision imports torch's compiler for one function that only detection models call, which takes a second. A
+    module that is there already is left alone.
+    """
+    if module in sys.modules:
+        yield
+        return
+    stand_in = types.ModuleType(module)
+    setattr(stand_in, function, _calling(module, function))
+    sys.modules[module] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+def _calling(module: str, name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+    return call
 
 
 def _torchvision_folder() -> Path | None:

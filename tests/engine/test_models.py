@@ -93,3 +93,15 @@ def test_torchvision_and_transformers_import_in_a_fresh_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "whole", done.stderr
+
+
+def test_measuring_a_torchvision_model_needs_no_compiler() -> None:
+    code = (
+        "import sys; from etui.engine.preload import preload_measure; preload_measure(['torchvision:resnet18']);"
+        "from etui.engine.models import build; from etui.catalog.models import MODELS; import torch;"
+        "build(MODELS['resnet18'], initialise=False).module(torch.zeros(1, 3, 64, 64));"
+        "print([m for m in ('torch._dynamo.utils', 'executorch.exir', 'transformers', 'sklearn') if m in sys.modules]);"
+        "from torchvision.ops.roi_align import is_compile_supported as real; print(real('cpu'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n")[:2] == ["[]", "True"], done.stderr
