@@ -1,0 +1,1 @@
+"""The terminal UI: a Textual app over the store and the runner."""
