@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -89,12 +90,40 @@ def _pt2e(
         converted = convert_pt2e(prepared, fold_quantize=fold)
     if not any("quantize" in str(node.target) for node in converted.graph.nodes):
         raise PreparationError("this model holds nothing that the recipe quantizes", "choose another precision")
+    program = export(converted, inputs)
+    _compute_weights_once(converted)
     return Graph(
-        export(converted, inputs),
+        program,
         converted,
         len(calibration) if calibrated else None,
         f"calibrated on {len(calibration)} inputs" if calibrated else "scaled at run time, nothing to calibrate",
     )
+
+
+def _compute_weights_once(module: torch.fx.GraphModule) -> None:
+    """Replace weights that a graph quantizes or dequantizes at each run by their values; its results stay the same.
+
+    Dequantizing all weights of a transformer costs more than its inference does.
+    """
+    known: dict[torch.fx.Node, Any] = {}
+
+    def value_of(argument: Any) -> Any:
+        return known[argument] if isinstance(argument, torch.fx.Node) else argument
+
+    for node in list(module.graph.nodes):
+        if node.op == "get_attr":
+            known[node] = operator.attrgetter(node.target)(module)
+        elif "quantize_per" in str(node.target) and set(node.all_input_nodes) <= set(known):
+            with torch.no_grad():
+                known[node] = node.target(*map(value_of, node.args), **{k: value_of(v) for k, v in node.kwargs.items()})
+            name = f"_computed_{len(known)}"
+            module.register_buffer(name, known[node], persistent=False)
+            with module.graph.inserting_before(node):
+                computed = module.graph.get_attr(name)
+            known[computed] = known[node]
+            node.replace_all_uses_with(computed)
+    module.graph.eliminate_dead_code()
+    module.recompile()
 
 
 def _four_bit_linear(module: nn.Module, inputs: Inputs) -> Graph:
