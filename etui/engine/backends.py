@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from typing import Any
 
@@ -14,20 +15,21 @@ _ARITHMETIC = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
 _NOT_OPERATORS = frozenset({"getitem", "executorch_call_delegate", "alloc"})
 
 
-def partitioners(delegate: str) -> list[Any]:
+def partitioners(delegate: str, precision: str) -> list[Any]:
     """The partitioners that give a graph's nodes to a delegate; none for portable.
 
-    Raises PreparationError where the delegate's tools are not installed.
+    ``precision`` matters to Core ML, which would compute an FP32 graph in 16 bits. Raises PreparationError
+    where the delegate's tools are not installed.
     """
     try:
-        return _partitioners(delegate)
+        return _partitioners(delegate, precision)
     except ImportError as error:
         raise PreparationError(
             f"the tools for {delegate} cannot be imported: {error}", "see `etui delegates` for what to install"
         ) from error
 
 
-def _partitioners(delegate: str) -> list[Any]:
+def _partitioners(delegate: str, precision: str) -> list[Any]:
     match delegate:
         case "portable":
             return []
@@ -41,9 +43,12 @@ def _partitioners(delegate: str) -> list[Any]:
 
             return [OpenvinoPartitioner([CompileSpec("device", b"CPU")])]
         case "coreml":
+            from executorch.backends.apple.coreml.compiler import CoreMLBackend
             from executorch.backends.apple.coreml.partition import CoreMLPartitioner
 
-            return [CoreMLPartitioner()]
+            kinds = importlib.import_module("coremltools").precision
+            chosen = kinds.FLOAT16 if precision == "fp16" else kinds.FLOAT32
+            return [CoreMLPartitioner(compile_specs=CoreMLBackend.generate_compile_specs(compute_precision=chosen))]
         case "vulkan":
             from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 

@@ -88,10 +88,13 @@ class Bundle:
     def eager(self) -> nn.Module:
         """The FP32 module in eval mode, its weights mapped from the bundle's file, no gradients.
 
-        Raises PreparationError for a bundle that has no eager side.
+        Raises PreparationError for a bundle that has no eager side, or a factory's file that changed since.
         """
         if not self.result.has_eager:
             raise PreparationError(f"{self.result.model.name} is a finished program and has no module")
+        factory = isinstance(self.model, UserModel) and self.model.kind == "factory"
+        if factory and self.model.identity() != self.result.model.identity:
+            raise PreparationError(f"{self.model.reference} changed while it was measured", "run it again")
         module = build(self.model, initialise=False).module
         if (self.path / _WEIGHTS).is_file():
             _load_weights(module, self.path / _WEIGHTS)

@@ -99,7 +99,7 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
             outputs = [flat_outputs(graph.module(*program_inputs(one, job.precision))) for one in accuracy]
             write_reference(making / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _unheard(job.delegate):
-        manager, shared = _lower(graph, job.delegate)
+        manager, shared = _lower(graph, job.delegate, job.precision)
         details.append(_in_words(shared))
     artifact = _write(manager, making / PROGRAM, job, stages)
     arithmetic = real_arithmetic(job.delegate, job.precision)
@@ -142,12 +142,12 @@ def _graph(
         return graph
 
 
-def _lower(graph: Graph, delegate: str) -> tuple[Any, Delegation]:
+def _lower(graph: Graph, delegate: str, precision: str) -> tuple[Any, Delegation]:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     edge = to_edge_transform_and_lower(
         graph.program,
-        partitioner=partitioners(delegate),
+        partitioner=partitioners(delegate, precision),
         compile_config=EdgeCompileConfig(_check_ir_validity=False),
     )
     shared = delegation(edge.exported_program().graph_module)
@@ -197,9 +197,9 @@ def _in_words(shared: Delegation) -> str:
 
 @contextlib.contextmanager
 def _unheard(delegate: str) -> Iterator[None]:
-    """OpenVINO's partitioner prints a line for every node it does not take."""
-    if delegate != "openvino":
+    """OpenVINO's partitioner prints a line for every node it does not take, Core ML draws progress bars."""
+    if delegate not in {"openvino", "coreml"}:
         yield
         return
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

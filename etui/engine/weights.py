@@ -223,13 +223,20 @@ def _transformers_with(entry: ModelEntry, state: StateDict, path: Path) -> nn.Mo
     """A transformers model with a state dict, by the library's own rules for older names and tied weights."""
     assert entry.builder is not None
     architecture, config = transformers_parts(entry.builder)
-    try:
-        module, report = architecture.from_pretrained(
-            None, config=config, state_dict=state, output_loading_info=True, dtype=torch.float32
+    module, report = architecture.from_pretrained(
+        None,
+        config=config,
+        state_dict=state,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+        dtype=torch.float32,
+    )
+    mismatched = sorted(report["mismatched_keys"])
+    if mismatched:
+        name, given, wanted = mismatched[0]
+        raise WeightsError(
+            f"{path.name} does not fit the model: {name} is {list(given)}, not {list(wanted)}", _OTHER_MODEL
         )
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())[:200]
-        raise WeightsError(f"{path.name} does not fit the model: {detail}", _OTHER_MODEL) from error
     # What is left over may be another head or tower of the same checkpoint; what is missing would stay random.
     _refuse_misfit(path, list(report["missing_keys"]), [])
     checked: nn.Module = module
@@ -241,7 +248,8 @@ def _enliven(module: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            if parameter.dim() > 1 and not parameter.any():
+            # The first values alone acquit nearly every matrix.
+            if parameter.dim() > 1 and not parameter.flatten()[:64].any() and not parameter.any():
                 parameter.normal_(0.0, _DEAD_WEIGHT_STD, generator=generator)
 
 

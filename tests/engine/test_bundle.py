@@ -138,3 +138,13 @@ def test_a_bundle_that_is_not_whole(tmp_path: Path) -> None:
 
 def test_no_reference_file_is_none(tmp_path: Path) -> None:
     assert read_reference(tmp_path / "absent.safetensors") is None
+
+
+def test_a_factory_that_changes_in_between_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+    copy = tmp_path / "mine.py"
+    copy.write_text(TINY.read_text())
+    result = workshop.bundle(f"{copy}:convolutional")
+    copy.write_text(TINY.read_text() + "\n")
+    with pytest.raises(PreparationError, match="changed"):
+        Bundle.open(Path(result.path), f"{copy}:convolutional").eager()
+    assert workshop.bundle(f"{copy}:convolutional").key != result.key
