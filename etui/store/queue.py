@@ -220,11 +220,15 @@ def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> 
     return int(cursor.lastrowid or 0)
 
 
-def events_after(connection: sqlite3.Connection, session_id: str, last_id: int, run_id: str | None) -> list[Event]:
-    """The events after ``last_id``, in order; with ``run_id`` only that run's and those of the whole session."""
+def events_after(
+    connection: sqlite3.Connection, session_id: str, last_id: int, run_id: str | None, newest: int | None = None
+) -> list[Event]:
+    """The events after ``last_id``, in order, or the ``newest`` of them; with ``run_id`` only that run's and those of
+    the whole session."""
     rows = connection.execute(
-        "SELECT * FROM events WHERE session = ? AND id > ? AND (? IS NULL OR run IS NULL OR run = ?) ORDER BY id",
-        (session_id, last_id, run_id, run_id),
+        "SELECT * FROM (SELECT * FROM events WHERE session = ? AND id > ? AND (? IS NULL OR run IS NULL OR run = ?)"
+        " ORDER BY id DESC LIMIT ?) ORDER BY id",
+        (session_id, last_id, run_id, run_id, -1 if newest is None else newest),
     )
     return [
         Event(

@@ -134,10 +134,13 @@ class Store:
         with self._database.read() as connection:
             return queue.sessions_waiting_before(connection, session_id)
 
-    def events_after(self, session_id: str, last_id: int = 0, run_id: str | None = None) -> list[Event]:
-        """The events after ``last_id``; with ``run_id`` only that run's and those of the whole session."""
+    def events_after(
+        self, session_id: str, last_id: int = 0, run_id: str | None = None, *, newest: int | None = None
+    ) -> list[Event]:
+        """The events after ``last_id``, or the ``newest`` of them; with ``run_id`` only that run's and those of the
+        whole session."""
         with self._database.read() as connection:
-            return queue.events_after(connection, session_id, last_id, run_id)
+            return queue.events_after(connection, session_id, last_id, run_id, newest)
 
     def resolve(self, prefix: str) -> str:
         """The one run whose id is or begins with ``prefix``. Raises UsageError where there is none or several."""
