@@ -77,6 +77,7 @@ def delegates() -> dict[str, Delegate]:
         ),
         _export_only("coreml", "Core ML, Apple devices", "Apple devices", ("coremltools",), "pip install coremltools"),
         _export_only("vulkan", "Vulkan, Android GPUs", "a device with a Vulkan build of ExecuTorch", (), ""),
+        _export_only("webgpu", "WebGPU, browsers", "a WebGPU build of ExecuTorch", (), ""),
         _export_only(
             "ethos-u",
             "Arm Ethos-U NPUs",

@@ -174,7 +174,7 @@ def _not_together(model: Model, precision: str, delegate: str) -> str | None:
             return "OpenVINO's quantizer is static; choose int8"
     if precision == "int8-static-per-tensor" and delegate == "openvino":
         return "OpenVINO's quantizer always scales weights by channel; choose int8"
-    if delegate in {"coreml", "vulkan"} and precision not in {"fp32", "fp16"}:
+    if delegate in {"coreml", "vulkan", "webgpu"} and precision not in {"fp32", "fp16"}:
         return f"{delegate} is exported in fp32 and fp16 only"
     static = {recipe("cnn", "int8"), recipe("custom", "int8")}
     if delegate == "ethos-u" and recipe(model.family, precision) not in static:

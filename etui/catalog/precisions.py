@@ -39,8 +39,8 @@ def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") 
     """The stable id of the arithmetic that ``precision`` means for a family on a delegate; part of a program's key.
 
     ``int8`` resolves to a static recipe for convolutional nets and to a dynamic one of linear layers for transformers.
-    A user's own model resolves when it is loaded, by whether it holds convolutions: ``int8-auto``. OpenVINO has its
-    own quantizer, always static.
+    A user's own model resolves when it is loaded, by whether it holds convolutions: ``int8-auto``. OpenVINO and
+    Ethos-U have quantizers of their own, always static.
     """
     kind = family.family if isinstance(family, ModelEntry) else family
     name = precision
@@ -49,6 +49,8 @@ def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") 
     if name.startswith("int8") and delegate == "openvino":
         model_type = {"cnn": "convolutional", "custom": "auto"}.get(kind, "transformer")
         name = f"nncf-int8-static-{model_type}"
+    elif name.startswith("int8") and delegate == "ethos-u":
+        name = "arm-int8-static"
     elif name.startswith("int8-static") and kind not in {"cnn", "custom"}:
         name += "-linear"
     return f"{name}/{RECIPE_VERSION}"

@@ -53,11 +53,22 @@ def _partitioners(delegate: str, precision: str) -> list[Any]:
             from executorch.backends.vulkan.partitioner.vulkan_partitioner import VulkanPartitioner
 
             return [VulkanPartitioner()]
-        case "ethos-u":
-            from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
+        case "webgpu":
+            from executorch.backends.webgpu.partitioner.partitioner import WebGPUPartitioner
 
-            return [EthosUPartitioner(EthosUCompileSpec("ethos-u85-256"))]
+            return [WebGPUPartitioner()]
+        case "ethos-u":
+            from executorch.backends.arm.ethosu import EthosUPartitioner
+
+            return [EthosUPartitioner(ethos_u_target())]
     raise PreparationError(f"there is no way to lower for {delegate}", "see `etui delegates`")
+
+
+def ethos_u_target() -> Any:
+    """The Ethos-U that programs are compiled for: quantizer and partitioner must agree on it."""
+    from executorch.backends.arm.ethosu import EthosUCompileSpec
+
+    return EthosUCompileSpec("ethos-u85-256")
 
 
 def real_arithmetic(delegate: str, precision: str) -> str | None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
+from etui.engine.backends import ethos_u_target
 from etui.engine.casting import program_inputs
 from etui.errors import PreparationError
 
@@ -62,6 +63,8 @@ def quantize(
     if name.startswith("nncf"):
         transformer = name.endswith("transformer") or (name.endswith("auto") and not convolutional)
         return _pt2e(exported, inputs, calibration, _openvino_quantizer(transformer), fold=False)
+    if name.startswith("arm"):
+        return _pt2e(exported, inputs, calibration, _ethos_u_quantizer())
     dynamic = name == "int8-dynamic"
     quantizer = _xnnpack_quantizer(
         per_channel="per-tensor" not in name, dynamic=dynamic, linear_only=dynamic or name.endswith("-linear")
@@ -83,7 +86,7 @@ def _pt2e(
         raise PreparationError("static quantization needs at least one calibration input", "raise the count above zero")
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        prepared = prepare_pt2e(exported.module(), quantizer)
+        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer)
         # A dynamic recipe observes nothing, but its weights' observers run with the graph.
         for one in calibration or [inputs]:
             prepared(*one)
@@ -197,3 +200,14 @@ def _openvino_quantizer(transformer: bool) -> Any:
         message = f"OpenVINO's quantizer cannot be imported: {error}"
         raise PreparationError(message, "pip install openvino nncf") from error
     return OpenVINOQuantizer(mode=QuantizationMode.INT8_TRANSFORMER if transformer else QuantizationMode.INT8_SYM)
+
+
+def _ethos_u_quantizer() -> Any:
+    try:
+        from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
+    except ImportError as error:
+        message = f"the Ethos-U quantizer cannot be imported: {error}"
+        raise PreparationError(message, "pip install 'executorch[ethos-u]'") from error
+    quantizer = EthosUQuantizer(ethos_u_target())
+    quantizer.set_global(get_symmetric_quantization_config())
+    return quantizer
