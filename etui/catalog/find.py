@@ -150,13 +150,17 @@ def describe(model: Model) -> ModelInfo:
     )
 
 
-def tolerance_for(model: Model | str, precision: str, arithmetic: str | None = None) -> Tolerance | None:
+def tolerance_for(
+    model: Model | str, precision: str, arithmetic: str | None = None, delegate: str = "xnnpack"
+) -> Tolerance | None:
     """What the outputs of ``precision`` must reach to PASS: the lesser of it and of the ``arithmetic`` really used.
 
-    None where nothing can be asked (a ``.pte`` has no reference). ``model`` may be the text that names it.
+    Where ``int8`` means a static recipe on a delegate, what is asked of static recipes is asked. None where nothing can be asked (a ``.pte`` has no reference). ``model`` may be the text that names it.
     """
     entry = MODELS.get(model) if isinstance(model, str) else model
     table = entry.tolerances if isinstance(entry, ModelEntry) else TOLERANCES
+    if precision == "int8" and isinstance(entry, ModelEntry) and "static" in recipe(entry, precision, delegate):
+        precision = "int8-static"
     asked = [table[name] for name in (precision, arithmetic) if name in table]
     return min(asked, key=lambda one: one.sqnr_db_min or 0.0, default=None)
 

@@ -139,3 +139,8 @@ def test_the_catalog_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_int8_on_openvino_is_static_and_judged_as_such() -> None:
+    assert tolerance_for("minilm", "int8", None, "openvino") == tolerance_for("minilm", "int8-static")
+    assert tolerance_for("minilm", "int8", None, "xnnpack") == tolerance_for("minilm", "int8-dynamic")
