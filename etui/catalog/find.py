@@ -155,7 +155,8 @@ def tolerance_for(
 ) -> Tolerance | None:
     """What the outputs of ``precision`` must reach to PASS: the lesser of it and of the ``arithmetic`` really used.
 
-    Where ``int8`` means a static recipe on a delegate, what is asked of static recipes is asked. None where nothing can be asked (a ``.pte`` has no reference). ``model`` may be the text that names it.
+    Where ``int8`` means a static recipe on a delegate, what is asked of static recipes is asked. None where nothing
+    can be asked (a ``.pte`` has no reference). ``model`` may be the text that names it.
     """
     entry = MODELS.get(model) if isinstance(model, str) else model
     table = entry.tolerances if isinstance(entry, ModelEntry) else TOLERANCES
