@@ -158,23 +158,14 @@ def sweep(
     **options: Any,
 ) -> int:
     """Measure several models in every precision on every delegate."""
-    from etui.catalog.find import find_delegate, find_model, find_precision, impossible
-    from etui.spec import Variant
+    from etui.request import check_model, combine
 
-    for name in precisions:
-        find_precision(name)
-    for name in delegates:
-        find_delegate(name)
     wanted = []
     for text in models:
-        found = find_model(text)
-        variants = []
-        for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):
-            reason = impossible(found, variant.precision, variant.delegate)
-            if reason is None:
-                variants.append(variant)
-            else:
-                click.echo(f"etui: leaving out {found.name} {variant.label}: {reason}", err=True)
+        found = check_model(text)
+        variants, refused = combine(found, precisions, delegates)
+        for variant, reason in refused.items():
+            click.echo(f"etui: leaving out {found.name} {variant.label}: {reason}", err=True)
         if variants:
             wanted.append((_specification(found, variants, options), found))
     if not wanted:
@@ -187,61 +178,34 @@ def _check_choice(
     model: str, precisions: tuple[str, ...] | None, delegates: tuple[str, ...] | None, *, measure: bool
 ) -> tuple[Model, list[Variant]]:
     """The model and its variants. Refuses names that do not exist and combinations that cannot be, loading nothing."""
-    from etui.catalog.find import UserModel, find_delegate, find_model, find_precision, impossible
-    from etui.catalog.precisions import AS_IS
-    from etui.spec import Variant
+    from etui.request import check_model, combine, default_choice
 
-    found = find_model(model)
-    as_is = isinstance(found, UserModel) and found.kind == "pte"
-    precisions = precisions or ((AS_IS,) if as_is else ("fp32",))
-    delegates = delegates or ((AS_IS,) if as_is else ("xnnpack",))
-    for name in precisions:
-        find_precision(name)
-    for name in delegates:
-        find_delegate(name)
-    variants = [Variant(precision, delegate) for precision in precisions for delegate in delegates]
-    for variant in variants:
-        reason = impossible(found, variant.precision, variant.delegate, measure)
-        if reason is not None:
-            raise UsageError(f"{found.name} cannot be run as {variant.label}: {reason}")
+    found = check_model(model)
+    precision, delegate = default_choice(found)
+    variants, refused = combine(found, precisions or (precision,), delegates or (delegate,), measure=measure)
+    for variant, reason in refused.items():
+        raise UsageError(f"{found.name} cannot be run as {variant.label}: {reason}")
     return found, variants
 
 
 def _specification(
     model: Model, variants: Sequence[Variant], options: dict[str, Any], export_only_dir: str | None = None
 ) -> SessionSpec:
-    from etui.spec import DEFAULT_TIMEOUT_S, SessionSpec
+    from etui.request import Options, specification
 
-    threads, cores = options["threads"], _usable_cores()
-    if threads is not None and threads > cores:
-        raise UsageError(f"this process may use {cores} cores, not {threads}", f"give --threads 1 to {cores}")
-    weights = options["weights"]
-    if weights not in ("auto", "pretrained", "synthetic"):
-        path = Path(weights).expanduser().absolute()
-        if not path.exists():
-            raise UsageError(
-                f"there are no weights at {path}", "give auto, pretrained, synthetic, or the path of a file or folder"
-            )
-        weights = str(path)
-    return SessionSpec(
-        model=model.reference,
-        variants=tuple(variants),
+    chosen = Options(
         preset=options["preset"],
         repeat=options["repeat"],
         warmup=options["warmup"],
-        threads=threads,
-        weights=weights,
-        timeout_s=options["timeout"] or DEFAULT_TIMEOUT_S,
+        threads=options["threads"],
+        weights=options["weights"],
+        timeout_s=options["timeout"],
         calibration_count=options["calibration"],
         accuracy_inputs=options["inputs"],
         seed=options["seed"],
         use_cache=not options["no_cache"],
-        export_only_dir=export_only_dir,
     )
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return specification(model, variants, chosen, export_only_dir=export_only_dir)
 
 
 def _check_writable(output: Path, force: bool) -> None:

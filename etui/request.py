@@ -1,0 +1,202 @@
+"""From a choice to a session's specification: every field checked, before anything starts or loads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
+from etui.catalog.precisions import AS_IS
+from etui.environment import usable_cores
+from etui.errors import UsageError
+from etui.spec import (
+    DEFAULT_ACCURACY_INPUTS,
+    DEFAULT_CALIBRATION_COUNT,
+    DEFAULT_TIMEOUT_S,
+    PRESETS,
+    PresetName,
+    SessionSpec,
+    Variant,
+)
+
+FieldName = Literal["model", "precision", "delegate", "weights", "preset", "repeat", "warmup", "threads", "timeout"]
+
+WEIGHTS = ("auto", "pretrained", "synthetic")
+"""The words that weights may be; anything else is a path."""
+
+LEAST: Mapping[FieldName, int] = {"repeat": 1, "warmup": 0, "threads": 1}
+"""The least each count may be."""
+
+
+class FieldError(UsageError):
+    """One field of a choice is wrong; ``field`` says which."""
+
+    def __init__(self, field: FieldName, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.field: FieldName = field
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a session measures, apart from what: the same for each of its variants."""
+
+    preset: PresetName = "default"
+    repeat: int | None = None
+    warmup: int | None = None
+    threads: int | None = None
+    weights: str = "auto"
+    timeout_s: float | None = None
+    calibration_count: int = DEFAULT_CALIBRATION_COUNT
+    accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
+    seed: int = 0
+    use_cache: bool = True
+
+
+def is_as_is(model: Model) -> bool:
+    """Whether a model is a finished program, which is measured as it is."""
+    return isinstance(model, UserModel) and model.kind == "pte"
+
+
+def check_model(text: str) -> Model:
+    """The model a text names. Raises FieldError where there is none, or its file cannot be read."""
+    if not text.strip():
+        raise FieldError("model", "no model is chosen", "type a name from the list, or a path")
+    try:
+        model = find_model(text)
+        if isinstance(model, UserModel) and not os.access(model.path, os.R_OK):
+            raise FieldError("model", f"the file {model.path} may not be read", "check its permissions")
+    except FieldError:
+        raise
+    except UsageError as error:
+        raise FieldError("model", error.message, error.hint) from error
+    except OSError as error:
+        raise FieldError("model", f"cannot reach {text} ({error.strerror})", "check the path") from error
+    return model
+
+
+def combine(
+    model: Model, precisions: Iterable[str], delegates: Iterable[str], *, measure: bool = True
+) -> tuple[list[Variant], dict[Variant, str]]:
+    """Every precision on every delegate: those that can be, and those that cannot with the reason.
+
+    Raises FieldError for a name that does not exist, or where either list is empty.
+    """
+    precisions, delegates = tuple(dict.fromkeys(precisions)), tuple(dict.fromkeys(delegates))
+    if not precisions:
+        raise FieldError("precision", "no precision is chosen", "choose at least one")
+    if not delegates:
+        raise FieldError("delegate", "no delegate is chosen", "choose at least one")
+    possible: list[Variant] = []
+    refused: dict[Variant, str] = {}
+    try:
+        for name in precisions:
+            find_precision(name)
+    except UsageError as error:
+        raise FieldError("precision", error.message, error.hint) from error
+    try:
+        for name in delegates:
+            find_delegate(name)
+    except UsageError as error:
+        raise FieldError("delegate", error.message, error.hint) from error
+    for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):
+        reason = impossible(model, variant.precision, variant.delegate, measure)
+        if reason is None:
+            possible.append(variant)
+        else:
+            refused[variant] = reason
+    return possible, refused
+
+
+def default_choice(model: Model) -> tuple[str, str]:
+    """The precision and delegate that stand where none were named."""
+    return (AS_IS, AS_IS) if is_as_is(model) else ("fp32", "xnnpack")
+
+
+def check_count(field: FieldName, text: str) -> int | None:
+    """The whole number a text is, None where it is empty. Raises FieldError where it is none, or too small."""
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        value = int(text)
+    except ValueError:
+        raise FieldError(field, f"{text!r} is not a whole number", "or leave it empty") from None
+    if value < LEAST[field]:
+        raise FieldError(field, f"{value} is too few", f"at least {LEAST[field]}, or leave it empty")
+    return value
+
+
+def check_seconds(text: str) -> float | None:
+    """The seconds a text is, None where it is empty. Raises FieldError where it is no number above 0."""
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise FieldError("timeout", f"{text!r} is no number of seconds", "or leave it empty") from None
+    if not 0 < value < float("inf"):
+        raise FieldError("timeout", f"{text} is no time to stop after", "more than 0 seconds, or leave it empty")
+    return value
+
+
+def check_threads(threads: int | None) -> int | None:
+    """The number of threads as it is. Raises FieldError where there are not that many cores."""
+    cores = usable_cores()
+    if threads is not None and threads > cores:
+        allowed = "1" if cores == 1 else f"1 to {cores}"
+        raise FieldError("threads", f"this process may use {cores} cores, not {threads}", f"give {allowed} threads")
+    return threads
+
+
+def check_weights(text: str) -> str:
+    """``auto``, ``pretrained``, ``synthetic`` or an absolute path. Raises FieldError where nothing readable is there.
+    """
+    text = text.strip() or "auto"
+    if text in WEIGHTS:
+        return text
+    path = Path(text).expanduser().absolute()
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise FieldError("weights", f"the folder of {path} may not be read", "check its permissions") from error
+        raise FieldError(
+            "weights",
+            f"there are no weights at {path}",
+            "give auto, pretrained, synthetic, or the path of a file or folder",
+        ) from error
+    if not os.access(path, os.R_OK):
+        raise FieldError("weights", f"{path} may not be read", "check its permissions")
+    return str(path)
+
+
+def check_preset(text: str) -> PresetName:
+    """The preset of this name. Raises FieldError where there is none."""
+    if text not in PRESETS:
+        raise FieldError("preset", f"there is no preset {text!r}", f"one of {', '.join(PRESETS)}")
+    return PRESETS[text].name
+
+
+def specification(
+    model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
+) -> SessionSpec:
+    """The specification of a session. Raises FieldError where an option cannot be met on this box."""
+    return SessionSpec(
+        model=model.reference,
+        variants=tuple(variants),
+        preset=options.preset,
+        repeat=options.repeat,
+        warmup=options.warmup,
+        threads=check_threads(options.threads),
+        weights=check_weights(options.weights),
+        timeout_s=options.timeout_s or DEFAULT_TIMEOUT_S,
+        calibration_count=options.calibration_count,
+        accuracy_inputs=options.accuracy_inputs,
+        seed=options.seed,
+        use_cache=options.use_cache,
+        export_only_dir=export_only_dir,
+    )
