@@ -212,8 +212,11 @@ def _build_user_model(model: UserModel, seed: int) -> Built:
                 f"{model.path} is not an exported program this torch can read: {_first_line(error)}",
                 "save it with torch.export.save from torch 2.13",
             ) from error
-        example = program.example_inputs
-        return Built(program.module(), _positional(example[0] if example else None, model.reference))
+        positional, by_name = program.example_inputs or ((), {})
+        if by_name:
+            raise PreparationError(f"{model.path} takes inputs by name", "export it with positional inputs only")
+        # Its guards check shapes at every call, which is no part of the model's own time.
+        return Built(program.module(check_guards=False), _positional(positional, model.reference))
     if model.kind == "factory":
         torch.manual_seed(seed)
         made = _call_factory(model)
