@@ -36,6 +36,20 @@ _DTYPES: dict[int, torch.dtype] = {
 TensorTuple = tuple[torch.Tensor, ...]
 
 
+def _load_quantized_kernels() -> None:
+    """Register the kernels of ``quantized_decomposed`` with the runtime: undelegated INT8 programs call them.
+
+    ``executorch.kernels.quantized`` would import torch's ahead-of-time side for the same one library.
+    """
+    spec = importlib.util.find_spec("executorch.kernels")
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        for library in Path(place, "quantized").glob("libquantized_ops_aot_lib.*"):
+            torch.ops.load_library(library)
+
+
+_load_quantized_kernels()
+
+
 class RuntimeFailure(EtuiError):
     """The runtime refused a program or its inputs."""
 
@@ -129,9 +143,7 @@ class LoadedProgram:
         """
         if len(inputs) != len(self._input_dtypes):
             raise RuntimeFailure(f"the program takes {len(self._input_dtypes)} inputs, but there are {len(inputs)}")
-        return tuple(
-            tensor.to(dtype).contiguous() for tensor, dtype in zip(inputs, self._input_dtypes, strict=True)
-        )
+        return tuple(tensor.to(dtype).contiguous() for tensor, dtype in zip(inputs, self._input_dtypes, strict=True))
 
     def __call__(self, inputs: TensorTuple) -> list[torch.Tensor]:
         """Run once: set the inputs, execute, and clone the outputs out of the program's memory."""
@@ -153,4 +165,6 @@ def needs_openvino(path: Path) -> bool:
 def _load_hint(error: str) -> str:
     if "0x20" in error:
         return f"it needs a backend this runtime lacks; registered here: {', '.join(registered_backends())}"
+    if "0x14" in error:
+        return "an operator it calls has no kernel in this runtime; `etui log RUN --verbose` names it"
     return "check that it is a whole .pte file made for ExecuTorch 1.5"

@@ -1,0 +1,42 @@
+"""How soon a cached program's first timed sample is taken, with the runner warm and with nothing running."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from datetime import datetime
+from pathlib import Path
+
+from tests.benchmarks.figures import Figure
+from tests.boxes import Box, box_in, until
+
+TIMES = 5
+FEW = ("--preset", "quick", "--repeat", "20", "--warmup", "3")
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Seconds from starting ``etui run resnet18`` to the first timed sample of the session."""
+    with box_in(folder) as box:
+        box.etui("run", "resnet18", *FEW)
+        warm = [_first_sample_s(box) for _ in range(TIMES)]
+        cold = []
+        for _ in range(TIMES):
+            box.close()
+            cold.append(_first_sample_s(box))
+    return [
+        Figure("first sample, runner warm", statistics.median(warm), 1.0, "s", f"{TIMES} times, worst {max(warm):.2f}"),
+        Figure("first sample, runner cold", statistics.median(cold), 3.0, "s", f"{TIMES} times, worst {max(cold):.2f}"),
+    ]
+
+
+def _first_sample_s(box: Box) -> float:
+    start = time.time()
+    box.etui("run", "resnet18", *FEW)
+    run = box.document(box.summaries()[0]["id"])
+    first = min(
+        datetime.fromisoformat(block.first_sample_at).timestamp()
+        for block in (*run.blocks, *run.eager_blocks)
+        if block.first_sample_at
+    )
+    until(lambda: not box.jobs())
+    return first - start

@@ -1,0 +1,38 @@
+"""Preparing the four programs of one sweep side by side, against one after the other."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from tests.benchmarks.figures import Figure, ratio
+from tests.boxes import box_in
+
+SWEEP = ("resnet18", "--precision", "fp32,int8", "--delegate", "xnnpack,portable")
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Seconds from the first stage of a program to the last one's end, the imports of the zygotes not counted."""
+    beside: list[float] = []
+    after: list[float] = []
+    for number in range(2):
+        for jobs, series in (("", beside), ("1", after)):
+            with box_in(folder / f"{number}{jobs}") as box:
+                box.folder.mkdir()
+                box.environment["ETUI_PREPARE_JOBS"] = jobs
+                box.etui("run", *SWEEP, "--export-only", "-o", box.folder / "programs")
+                series.append(_preparing_s([one["id"] for one in box.summaries()], box.database))
+    return [ratio("preparing four programs", beside, after, 0.65, "one after the other")]
+
+
+def _preparing_s(run_ids: list[str], database: Path) -> float:
+    from etui.store import Store
+
+    with Store.open(database) as store:
+        session = store.summary(run_ids[0]).session
+        moments = [
+            datetime.fromisoformat(event.at).timestamp()
+            for event in store.events_after(session, 0)
+            if event.run_id is not None and event.kind in ("stage", "log") and event.level != "debug"
+        ]
+    return max(moments) - min(moments)

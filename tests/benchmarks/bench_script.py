@@ -1,0 +1,28 @@
+"""The wall clock of a first run and of the same run again, against the plain script that etui replaces."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.benchmarks.figures import Figure, ratio, timed
+from tests.boxes import ETUI, box_in, until
+
+PAIRS = 3
+RUN = ["run", "resnet18", "--precision", "fp32", "--delegate", "xnnpack", "--warmup", "10", "--repeat", "50"]
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Each pair: the script, then a first run in a box without cache or runner, then the same run again."""
+    scripts, firsts, agains = [], [], []
+    for number in range(PAIRS):
+        scripts.append(timed([sys.executable, "-m", "tests.benchmarks.plain_script", str(folder / "plain.pte")]))
+        with box_in(folder / str(number)) as box:
+            box.folder.mkdir()
+            firsts.append(timed([str(ETUI), *RUN], box.environment))
+            until(lambda: not box.jobs())
+            agains.append(timed([str(ETUI), *RUN], box.environment))
+    return [
+        ratio("first run of resnet18", firsts, scripts, 1.25, "the plain script"),
+        ratio("the same run again", agains, scripts, 0.25, "the plain script"),
+    ]
