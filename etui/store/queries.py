@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -13,21 +14,28 @@ from etui.results import LIVE_STATUSES, RunSummary
 from etui.store import blocks
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 
-Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "is missing"]
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "glob", "between", "is missing"]
 _SYMBOLS: dict[str, str] = {"=": "IS", "!=": "IS NOT", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _SELECT = ", ".join(SUMMARY_COLUMNS)
+
+ANY_TEXT = "any text"
+"""Stands for a column in a Condition: everything of a run that a user would search for as words."""
+_SEARCHED = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
+_ANY_TEXT_SQL = "(" + " || ' ' || ".join(f"coalesce({column}, '')" for column in _SEARCHED) + ")"
 
 
 class Condition(msgspec.Struct, frozen=True):
     """One condition on a column of ``SUMMARY_COLUMNS``, such as ``Condition("latency_median_ms", "<", 10.0)``.
 
-    ``in`` wants a sequence of values; ``contains`` looks for text in the column, in upper or lower case; a column that
-    is NULL meets no comparison but ``!=`` and ``is missing``.
+    ``in`` wants a sequence of values; ``contains`` looks for text in the column, in upper or lower case, and ``glob``
+    for a pattern with ``*``; ``between`` wants two values and leaves the second out; a column that is NULL meets no
+    comparison but ``!=`` and ``is missing``. ``negated`` asks for the runs that do not meet it.
     """
 
     column: str
     operator: Operator
     value: object = None
+    negated: bool = False
 
 
 def summaries(
@@ -63,6 +71,49 @@ def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> in
     clause, values = _where(where)
     row = connection.execute(f"SELECT count(*) FROM runs {clause}", values).fetchone()  # noqa: S608 - as above
     return int(row[0])
+
+
+def position(
+    connection: sqlite3.Connection,
+    run_id: str,
+    where: Sequence[Condition] = (),
+    *,
+    order_by: str = "created_at",
+    descending: bool = True,
+) -> int | None:
+    """How many runs come before this one in ``summaries`` with the same arguments; None where it is not among them."""
+    _known_column(order_by)
+    clause, values = _where(where)
+    conditions = f"{clause} AND" if clause else "WHERE"
+    row = connection.execute(
+        f"SELECT rowid AS number, {order_by} AS value FROM runs {conditions} id = ?",  # noqa: S608 - as above
+        (*values, run_id),
+    ).fetchone()
+    if row is None:
+        return None
+    before = ">" if descending else "<"
+    if row["value"] is None:
+        earlier = [(f"{order_by} IS NOT NULL", ()), (f"{order_by} IS NULL AND rowid {before} ?", (row["number"],))]
+    else:
+        earlier = [
+            (f"{order_by} {before} ?", (row["value"],)),
+            (f"{order_by} = ? AND rowid {before} ?", (row["value"], row["number"])),
+        ]
+    # Two counts, for an index answers each; joined by OR they would be a scan.
+    return sum(
+        int(connection.execute(f"SELECT count(*) FROM runs {conditions} {one}", (*values, *bounds)).fetchone()[0])  # noqa: S608
+        for one, bounds in earlier
+    )
+
+
+def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:
+    """The texts that stand in a column, in order, at most ``limit``. Raises UsageError for an unknown column."""
+    _known_column(column)
+    rows = connection.execute(
+        f"SELECT DISTINCT {column} AS value FROM runs WHERE {column} IS NOT NULL ORDER BY 1 LIMIT ?",  # noqa: S608
+        (limit,),
+    )
+    return [str(row["value"]) for row in rows]
 
 
 def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
@@ -145,22 +196,32 @@ def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> int:
 def _where(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
     parts, values = [], []
     for condition in conditions:
-        column, operator, value = _known_column(condition.column), condition.operator, condition.value
-        if operator == "is missing":
-            parts.append(f"{column} IS NULL")
-        elif operator == "contains":
-            parts.append(f"instr(lower({column}), lower(?)) > 0")
-            values.append(value)
-        elif operator == "in":
-            options = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
-            parts.append(f"{column} IN ({', '.join('?' * len(options))})")
-            values += options
-        elif operator in _SYMBOLS:
-            parts.append(f"{column} {_SYMBOLS[operator]} ?")
-            values.append(value)
-        else:
-            raise UsageError(f"{operator} is no comparison", f"one of {', '.join(get_args(Operator))}")
+        part, bound = _condition(condition)
+        # Under NOT what is NULL would stay NULL and so be neither found nor left out.
+        parts.append(f"NOT coalesce({part}, 0)" if condition.negated else part)
+        values += bound
     return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
+
+
+def _condition(condition: Condition) -> tuple[str, list[object]]:
+    operator, value = condition.operator, condition.value
+    column = _ANY_TEXT_SQL if condition.column == ANY_TEXT else _known_column(condition.column)
+    if operator == "is missing":
+        return f"{column} IS NULL", []
+    if operator == "contains":
+        return f"instr(lower({column}), lower(?)) > 0", [value]
+    if operator == "glob":
+        # Only the star is a wildcard; brackets and question marks in a name stand for themselves.
+        return f"lower({column}) GLOB lower(?)", [re.sub(r"([\[?])", r"[\1]", str(value))]
+    if operator == "in":
+        options = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+        return f"{column} IN ({', '.join('?' * len(options))})", options
+    if operator == "between":
+        begins, ends = value if isinstance(value, (list, tuple)) else (value, value)
+        return f"({column} >= ? AND {column} < ?)", [begins, ends]
+    if operator in _SYMBOLS:
+        return f"{column} {_SYMBOLS[operator]} ?", [value]
+    raise UsageError(f"{operator} is no comparison", f"one of {', '.join(get_args(Operator))}")
 
 
 def _known_column(name: str) -> str:

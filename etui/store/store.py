@@ -172,6 +172,47 @@ class Store:
         with self._database.read() as connection:
             return queries.count(connection, where)
 
+    def position(
+        self,
+        run_id: str,
+        where: Sequence[Condition] = (),
+        *,
+        order_by: str = "created_at",
+        descending: bool = True,
+    ) -> int | None:
+        """The place of a run in ``summaries`` with the same arguments, from 0; None where it is not among them."""
+        with self._database.read() as connection:
+            return queries.position(connection, run_id, where, order_by=order_by, descending=descending)
+
+    def page(
+        self,
+        where: Sequence[Condition] = (),
+        *,
+        order_by: str = "created_at",
+        descending: bool = True,
+        limit: int,
+        offset: int = 0,
+        around: str | None = None,
+    ) -> tuple[int, int, int | None, list[RunSummary]]:
+        """A page for a table: (how many runs there are in all, the place of the page's first, the place of the run
+        ``around``, the runs), all of one state of the database. The page begins at ``offset``, or so that the run
+        ``around``, where it is among them, stands in its middle."""
+        with self._database.read() as connection:
+            total = queries.count(connection, where)
+            place = None
+            if around is not None:
+                place = queries.position(connection, around, where, order_by=order_by, descending=descending)
+            first = max(0, min(offset if place is None else place - limit // 2, total - limit))
+            rows = queries.summaries(
+                connection, where, order_by=order_by, descending=descending, limit=limit, offset=first
+            )
+            return total, first, place, rows
+
+    def distinct(self, column: str, limit: int = 200) -> list[str]:
+        """The texts that stand in a column of the runs, in order. UsageError for an unknown column."""
+        with self._database.read() as connection:
+            return queries.distinct(connection, column, limit)
+
     def live_run_ids(self, session_id: str | None = None) -> list[str]:
         """The runs that are queued or being worked on, oldest first; of one session or of all."""
         conditions = [Condition("status", "in", sorted(LIVE_STATUSES))]

@@ -1,0 +1,266 @@
+"""The filter language: ``model:resnet18 p50<10 -status:failed`` to conditions, and a mistake to a word about it.
+
+Words side by side must all hold. A bare word is looked for everywhere; ``key:value`` asks for just that value, with
+``*`` for anything and commas for *or*; ``key<value`` and its kin compare; ``has:key`` asks that there is a value; a
+minus before any of them turns it round. ``"two words"`` are one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Literal, cast, get_args
+
+import msgspec
+
+from etui.errors import UsageError
+from etui.results import AccuracyVerdict, SpeedVerdict, Status
+from etui.store.queries import ANY_TEXT, Condition, Operator
+
+Kind = Literal["text", "number", "list", "time", "age"]
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of the language: the column it means, and how its values read. ``values`` are all there can be, where
+    that is known; ``units`` what a unit behind the figure multiplies it by."""
+
+    column: str
+    kind: Kind = "number"
+    values: tuple[str, ...] = ()
+    units: dict[str, float] = {}
+    about: str = ""
+
+
+_MS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}
+_BYTES = {"": 1e6, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9}
+
+KEYS: dict[str, Key] = {
+    "model": Key(column="model", kind="text"),
+    "precision": Key(column="precision", kind="text"),
+    "delegate": Key(column="delegate", kind="text"),
+    "status": Key(column="status", kind="text", values=get_args(Status)),
+    "verdict": Key(column="verdict", kind="text", values=get_args(AccuracyVerdict), about="of accuracy"),
+    "speed": Key(column="speed_verdict", kind="text", values=get_args(SpeedVerdict), about="against eager"),
+    "weights": Key(column="weights", kind="text", values=("pretrained", "checkpoint", "synthetic", "embedded")),
+    "preset": Key(column="preset", kind="text", values=("quick", "default", "rigorous")),
+    "box": Key(column="box", kind="text"),
+    "id": Key(column="id", kind="text"),
+    "session": Key(column="session", kind="text"),
+    "note": Key(column="note", kind="text"),
+    "error": Key(column="error", kind="text"),
+    "flag": Key(column="flags", kind="list"),
+    "tag": Key(column="tags", kind="list"),
+    "when": Key(column="created_at", kind="time", about="2026-11-20, or compared: when>2026-11-01"),
+    "age": Key(column="created_at", kind="age", about="30m, 12h, 7d or 4w: age<7d"),
+    "threads": Key(column="threads"),
+    "p50": Key(column="latency_median_ms", units=_MS, about="median latency in ms"),
+    "p90": Key(column="latency_p90_ms", units=_MS),
+    "p95": Key(column="latency_p95_ms", units=_MS),
+    "p99": Key(column="latency_p99_ms", units=_MS),
+    "mean": Key(column="latency_mean_ms", units=_MS),
+    "eager": Key(column="eager_latency_median_ms", units=_MS, about="median latency of eager in ms"),
+    "speedup": Key(column="speedup", units={"x": 1.0, "×": 1.0}, about="times faster than eager"),
+    "first": Key(column="first_inference_ms", units=_MS, about="first inference in ms"),
+    "load": Key(column="load_ms", units=_MS),
+    "mae": Key(column="mae"),
+    "max": Key(column="max_abs", about="largest absolute error"),
+    "rmse": Key(column="rmse"),
+    "sqnr": Key(column="sqnr_db", units={"db": 1.0}),
+    "cosine": Key(column="cosine"),
+    "size": Key(column="size_bytes", units=_BYTES, about="in MB, or with its unit: size<500kB"),
+    "rss": Key(column="peak_rss_bytes", units=_BYTES, about="peak memory in MB"),
+}
+
+_AGES = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_TOKEN = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
+_TERM = re.compile(r"(?P<key>[^\W\d_][\w-]*)(?P<operator><=|>=|!=|[:=<>~])(?P<value>.*)", re.DOTALL)
+_FIGURE = re.compile(r"(?P<figure>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?P<unit>[^\W\d]*|×)", re.IGNORECASE)
+_OPPOSITE: dict[str, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+class FilterMistake(UsageError):
+    """A filter that cannot be read. ``start`` and ``end`` say which part of the text is meant."""
+
+    def __init__(self, message: str, hint: str, start: int, end: int) -> None:
+        super().__init__(message, hint)
+        self.start = start
+        self.end = end
+
+
+def parse(text: str, now: datetime | None = None) -> list[Condition]:
+    """The conditions that a filter means. Raises FilterMistake, which names the mistake."""
+    return [_condition(match.group(), match.start(), now or datetime.now(UTC)) for match in _TOKEN.finditer(text)]
+
+
+def completions(text: str, cursor: int, known: dict[str, list[str]]) -> list[str]:
+    """What the word before the cursor could become, best first: keys, or after a key its values.
+
+    ``known`` holds the values that stand in the database, by column.
+    """
+    word = word_before(text, cursor)
+    minus = "-" if word.startswith("-") else ""
+    body = word.removeprefix("-")
+    key, colon, value = body.partition(":")
+    if colon and key in KEYS:
+        values = [*KEYS[key].values, *known.get(KEYS[key].column, [])]
+        last = value.rsplit(",", 1)[-1]
+        head = f"{minus}{key}:{value[: len(value) - len(last)]}"
+        return [head + _quoted(one) for one in dict.fromkeys(values) if one.lower().startswith(last.lower())]
+    if colon and key == "has":
+        return [f"{minus}has:{name}" for name in KEYS if name.startswith(value)]
+    if not body:
+        return []
+    return [minus + name + (":" if _takes_colon(name) else "<") for name in [*KEYS, "has"] if name.startswith(body)]
+
+
+def word_before(text: str, cursor: int) -> str:
+    """The word that ends at the cursor."""
+    return next((match.group() for match in _TOKEN.finditer(text[:cursor]) if match.end() == cursor), "")
+
+
+def _condition(token: str, start: int, now: datetime) -> Condition:
+    negated = token.startswith("-") and len(token) > 1
+    body = token[1:] if negated else token
+    end = start + len(token)
+    if token == "-":
+        raise FilterMistake("a minus needs a word behind it", "-status:failed leaves failed runs out", start, end)
+    if body.count('"') % 2:
+        raise FilterMistake("a quotation mark has no partner", 'close it: note:"two words"', start, end)
+    match = _TERM.fullmatch(body)
+    if match is None or body.startswith('"'):
+        return Condition(ANY_TEXT, "contains", body.replace('"', ""), negated)
+    name, operator, value = match["key"].lower(), match["operator"], match["value"].replace('"', "")
+    try:
+        if name == "has":
+            return Condition(_key(value).column, "is missing", None, not negated)
+        key = _key(name)
+        if not value:
+            raise _Mistake(f"{name}{operator} needs a value", _example(name))
+        condition = _READERS[key.kind](name, key, operator, value, now)
+    except _Mistake as mistake:
+        raise FilterMistake(mistake.message, mistake.hint, start, end) from None
+    return msgspec.structs.replace(condition, negated=condition.negated != negated)
+
+
+class _Mistake(Exception):
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def _key(name: str) -> Key:
+    if name in KEYS:
+        return KEYS[name]
+    near = difflib.get_close_matches(name, [*KEYS, "has"], n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join([*KEYS, 'has'])}"
+    raise _Mistake(f"there is no key {name!r}" if name else "has: needs a key", hint)
+
+
+def _text(name: str, key: Key, operator: str, value: str, _now: datetime) -> Condition:
+    if operator == "~":
+        return Condition(key.column, "contains", value)
+    if operator not in (":", "=", "!="):
+        raise _Mistake(f"{name} is text and cannot be compared with {operator}", f"write {name}:{value}")
+    negated = operator == "!="
+    if "*" in value:
+        return Condition(key.column, "glob", value, negated)
+    if name in ("note", "error"):
+        return Condition(key.column, "contains", value, negated)
+    if name in ("id", "session"):
+        return Condition(key.column, "glob", value + "*", negated)
+    options = [_spelled(name, key, one) for one in value.split(",") if one]
+    if not options:
+        raise _Mistake(f"{name}: needs a value", _example(name))
+    return Condition(
+        key.column, "in" if len(options) > 1 else "=", options if len(options) > 1 else options[0], negated
+    )
+
+
+def _spelled(name: str, key: Key, value: str) -> str:
+    """A value of a closed set, however it was capitalized; ``timed-out`` is ``timed out``."""
+    if not key.values:
+        return value
+    for one in key.values:
+        if value.lower().replace("-", " ").replace("_", " ") == one.lower():
+            return one
+    raise _Mistake(f"{value!r} is no {name}", f"one of {', '.join(key.values)}")
+
+
+def _list(name: str, key: Key, operator: str, value: str, _now: datetime) -> Condition:
+    if operator not in (":", "=", "!=", "~"):
+        raise _Mistake(f"{name} is text and cannot be compared with {operator}", f"write {name}:{value}")
+    # The column holds a JSON array of texts: the quotation marks keep one from being found inside another.
+    wanted = value if operator == "~" else msgspec.json.encode(value).decode()
+    return Condition(key.column, "contains", wanted, operator == "!=")
+
+
+def _number(name: str, key: Key, operator: str, value: str, _now: datetime) -> Condition:
+    if operator == "~":
+        raise _Mistake(f"{name} is a figure and has no text to look in", f"write {name}<10")
+    match = _FIGURE.fullmatch(value.strip())
+    if match is None:
+        raise _Mistake(f"{value!r} is no figure", f"write {name}<10")
+    unit = match["unit"].lower()
+    if unit and unit not in key.units:
+        known = ", ".join(one for one in key.units if one)
+        raise _Mistake(f"{match['unit']!r} is no unit of {name}", f"one of {known}" if known else "leave it out")
+    figure = float(match["figure"]) * key.units.get(unit, 1.0)
+    return Condition(key.column, _operator(operator), figure)
+
+
+def _time(name: str, key: Key, operator: str, value: str, now: datetime) -> Condition:
+    days = {"today": 0, "yesterday": 1}
+    local = now.astimezone()
+    if value.lower() in days:
+        value = (local - timedelta(days=days[value.lower()])).date().isoformat()
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise _Mistake(f"{value!r} is no date", f"write {name}:today, {name}:2026-11-20 or {name}>2026-11-01") from None
+    day = len(value) == 10
+    begins, ends = _stored(moment), _stored(moment + (timedelta(days=1) if day else timedelta(minutes=1)))
+    if operator in (":", "=", "!="):
+        # created_at is UTC and a day is local, so a day has two ends; text between them sorts between them.
+        return Condition(key.column, "between", [begins, ends], operator == "!=")
+    if operator == "~":
+        raise _Mistake(f"{name} is a time and has no text to look in", f"write {name}>2026-11-01")
+    bound = ends if operator in (">", "<=") else begins
+    return Condition(key.column, ">=" if operator in (">", ">=") else "<", bound)
+
+
+def _age(name: str, key: Key, operator: str, value: str, now: datetime) -> Condition:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", value.strip().lower())
+    if match is None:
+        raise _Mistake(f"{value!r} is no age", f"write {name}<12h, with m, h, d or w")
+    if operator not in _OPPOSITE:
+        raise _Mistake(f"an age is compared with < or >, not with {operator}", f"write {name}<{value}")
+    return Condition(key.column, _OPPOSITE[operator], _stored(now - float(match[1]) * _AGES[match[2]]))
+
+
+_READERS = {"text": _text, "list": _list, "number": _number, "time": _time, "age": _age}
+
+
+def _operator(symbol: str) -> Operator:
+    return "=" if symbol == ":" else cast("Operator", symbol)
+
+
+def _stored(moment: datetime) -> str:
+    """A time as the database has it: UTC, with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _takes_colon(name: str) -> bool:
+    return name == "has" or KEYS[name].kind in ("text", "list", "time")
+
+
+def _example(name: str) -> str:
+    key = KEYS[name]
+    if key.values:
+        return f"one of {', '.join(key.values)}"
+    return f"such as {name}:{'resnet18' if name == 'model' else '...'}" if _takes_colon(name) else f"such as {name}<10"
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if " " in value else value
