@@ -13,15 +13,15 @@ from etui.errors import UsageError
 from etui.results import LIVE_STATUSES, RunSummary
 from etui.store import blocks
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
+from etui.store.schema import SCANNED
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "glob", "between", "is missing"]
 _SYMBOLS: dict[str, str] = {"=": "IS", "!=": "IS NOT", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _SELECT = ", ".join(SUMMARY_COLUMNS)
 
-ANY_TEXT = "any text"
-"""Stands for a column in a Condition: everything of a run that a user would search for as words."""
-_SEARCHED = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
-_ANY_TEXT_SQL = "(" + " || ' ' || ".join(f"coalesce({column}, '')" for column in _SEARCHED) + ")"
+ANY_TEXT = "words"
+"""Stands for a column in a Condition: everything of a run that a user would search for as words, in lower case."""
+_FEW = 0.02
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -69,8 +69,57 @@ def summaries(
 def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> int:
     """How many runs meet the conditions. Raises UsageError as ``summaries`` does."""
     clause, values = _where(where)
-    row = connection.execute(f"SELECT count(*) FROM runs {clause}", values).fetchone()  # noqa: S608 - as above
+    # Equality on one column is answered by its index; everything else by a scan, the shorter the better.
+    simple = len(where) == 1 and where[0].operator in ("=", "in", "<", "<=", ">", ">=", "between")
+    simple = simple and not where[0].negated
+    source = "runs INDEXED BY runs_page" if where and not simple and _scannable(where) else "runs"
+    row = connection.execute(f"SELECT count(*) FROM {source} {clause}", values).fetchone()  # noqa: S608 - as above
     return int(row[0])
+
+
+def page(
+    connection: sqlite3.Connection,
+    where: Sequence[Condition] = (),
+    *,
+    order_by: str,
+    descending: bool,
+    limit: int,
+    offset: int,
+    around: str | None,
+) -> tuple[int, int, int | None, list[RunSummary]]:
+    """A page for a table: how many runs there are in all, the place of the page's first and of the run ``around``,
+    and the runs. Raises UsageError as ``summaries`` does."""
+    total = count(connection, where)
+    place = None
+    if around is not None:
+        place = position(connection, around, where, order_by=order_by, descending=descending)
+    first = max(0, min(offset if place is None else place - limit // 2, total - limit))
+    clause, values = _where(where)
+    # Matching runs that are common are soon met along the order's own index; rare ones are found by a scan.
+    common = not where or total > _FEW * count(connection)
+    source = "runs" if common or not _scannable(where, order_by) else "runs INDEXED BY runs_page"
+    key = order_by if common else f"+{order_by}"
+    # What lies beyond the middle is nearer from the end.
+    from_end = first > total // 2
+    size = min(limit, total - first)
+    skipped = total - first - size if from_end else first
+    direction = "DESC" if descending != from_end else "ASC"
+    rows = connection.execute(
+        f"SELECT rowid AS number FROM {source} {clause} ORDER BY {key} {direction}"  # noqa: S608 - as above
+        f" NULLS {'FIRST' if from_end else 'LAST'}, rowid {direction} LIMIT ? OFFSET ?",
+        (*values, size, skipped),
+    )
+    numbers = [row["number"] for row in rows]
+    if from_end:
+        numbers.reverse()
+    found = {
+        row["number"]: summary_of(row)
+        for row in connection.execute(
+            f"SELECT rowid AS number, {_SELECT} FROM runs WHERE rowid IN ({', '.join('?' * len(numbers))})",  # noqa: S608
+            numbers,
+        )
+    }
+    return total, first, place, [found[number] for number in numbers]
 
 
 def position(
@@ -92,18 +141,28 @@ def position(
     if row is None:
         return None
     before = ">" if descending else "<"
-    if row["value"] is None:
-        earlier = [(f"{order_by} IS NOT NULL", ()), (f"{order_by} IS NULL AND rowid {before} ?", (row["number"],))]
+    value, number = row["value"], row["number"]
+    if not where:
+        # Two counts, for an index answers each; joined by OR they would be a scan.
+        if value is None:
+            earlier = [(f"{order_by} IS NOT NULL", []), (f"{order_by} IS NULL AND rowid {before} ?", [number])]
+        else:
+            earlier = [(f"{order_by} {before} ?", [value]), (f"{order_by} = ? AND rowid {before} ?", [value, number])]
+        return sum(
+            int(connection.execute(f"SELECT count(*) FROM runs WHERE {one}", bounds).fetchone()[0])  # noqa: S608
+            for one, bounds in earlier
+        )
+    source = "runs INDEXED BY runs_page" if _scannable(where, order_by) else "runs"
+    if value is None:
+        earlier_sql, bounds = f"{order_by} IS NOT NULL OR rowid {before} ?", [number]
     else:
-        earlier = [
-            (f"{order_by} {before} ?", (row["value"],)),
-            (f"{order_by} = ? AND rowid {before} ?", (row["value"], row["number"])),
-        ]
-    # Two counts, for an index answers each; joined by OR they would be a scan.
-    return sum(
-        int(connection.execute(f"SELECT count(*) FROM runs {conditions} {one}", (*values, *bounds)).fetchone()[0])  # noqa: S608
-        for one, bounds in earlier
-    )
+        earlier_sql = f"{order_by} {before} ? OR ({order_by} = ? AND rowid {before} ?)"
+        bounds = [value, value, number]
+    found = connection.execute(
+        f"SELECT count(*) FROM {source} {conditions} ({earlier_sql})",  # noqa: S608 - as above
+        (*values, *bounds),
+    ).fetchone()
+    return int(found[0])
 
 
 def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:
@@ -205,9 +264,11 @@ def _where(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
 
 def _condition(condition: Condition) -> tuple[str, list[object]]:
     operator, value = condition.operator, condition.value
-    column = _ANY_TEXT_SQL if condition.column == ANY_TEXT else _known_column(condition.column)
+    column = ANY_TEXT if condition.column == ANY_TEXT else _known_column(condition.column)
     if operator == "is missing":
         return f"{column} IS NULL", []
+    if operator == "contains" and column == ANY_TEXT:
+        return f"instr({column}, lower(?)) > 0", [value]
     if operator == "contains":
         return f"instr(lower({column}), lower(?)) > 0", [value]
     if operator == "glob":
@@ -222,6 +283,10 @@ def _condition(condition: Condition) -> tuple[str, list[object]]:
     if operator in _SYMBOLS:
         return f"{column} {_SYMBOLS[operator]} ?", [value]
     raise UsageError(f"{operator} is no comparison", f"one of {', '.join(get_args(Operator))}")
+
+
+def _scannable(where: Sequence[Condition], *columns: str) -> bool:
+    return {*columns, *(condition.column for condition in where)} <= set(SCANNED)
 
 
 def _known_column(name: str) -> str:

@@ -198,15 +198,15 @@ class Store:
         ``around``, the runs), all of one state of the database. The page begins at ``offset``, or so that the run
         ``around``, where it is among them, stands in its middle."""
         with self._database.read() as connection:
-            total = queries.count(connection, where)
-            place = None
-            if around is not None:
-                place = queries.position(connection, around, where, order_by=order_by, descending=descending)
-            first = max(0, min(offset if place is None else place - limit // 2, total - limit))
-            rows = queries.summaries(
-                connection, where, order_by=order_by, descending=descending, limit=limit, offset=first
+            return queries.page(
+                connection,
+                where,
+                order_by=order_by,
+                descending=descending,
+                limit=limit,
+                offset=offset,
+                around=around,
             )
-            return total, first, place, rows
 
     def distinct(self, column: str, limit: int = 200) -> list[str]:
         """The texts that stand in a column of the runs, in order. UsageError for an unknown column."""
