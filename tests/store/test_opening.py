@@ -23,7 +23,10 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    assert connection.execute("SELECT name FROM _sqlite_migrations").fetchall() == [("0001_first",)]
+    assert connection.execute("SELECT name FROM _sqlite_migrations").fetchall() == [
+        ("0001_first",),
+        ("0002_pages",),
+    ]
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:

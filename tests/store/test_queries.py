@@ -30,7 +30,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         store.save_document(make_document())
         connection = sqlite3.connect(path)
         names = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
-        template = dict(zip(names, connection.execute("SELECT * FROM runs").fetchone(), strict=True))
+        template = dict(zip(names, connection.execute(f"SELECT {', '.join(names)} FROM runs").fetchone(), strict=True))  # noqa: S608
         marks = ", ".join("?" * len(names))
         rows = []
         for index in range(1, ROWS):
@@ -141,3 +141,34 @@ def test_a_note_can_be_changed_alone(store: Store) -> None:
     assert (store.summary("aaaaaaaaaaa1").note, store.summary("aaaaaaaaaaa1").tags) == ("", ["tag"])
     with pytest.raises(UsageError):
         store.annotate("unknown", note="x")
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("order_by", ["latency_median_ms", "created_at", "model"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        [],
+        [Condition("model", "=", "model3")],
+        [Condition("words", "contains", "MODEL3"), Condition("status", "=", "failed", negated=True)],
+        [Condition("latency_median_ms", "<", 150.0)],
+        [Condition("model", "glob", "*7", negated=True)],
+    ],
+)
+def test_a_page_is_a_slice_of_the_runs_that_knows_its_place(
+    large: Store, where: list[Condition], order_by: str, descending: bool
+) -> None:
+    every = [run.id for run in large.summaries(where, order_by=order_by, descending=descending)]
+    for index in (0, len(every) // 3, len(every) - 3):
+        total, first, place, rows = large.page(
+            where, order_by=order_by, descending=descending, limit=40, around=every[index]
+        )
+        assert (total, place) == (len(every), index)
+        assert [run.id for run in rows] == every[first : first + 40]
+        assert large.position(every[index], where, order_by=order_by, descending=descending) == index
+
+
+def test_a_run_that_does_not_meet_the_filter_has_no_place(large: Store) -> None:
+    where = [Condition("model", "=", "model3")]
+    assert large.page(where, limit=10, around=f"{1:012x}")[2] is None
+    assert large.distinct("model")[:3] == ["model0", "model1", "model2"]
