@@ -1,0 +1,82 @@
+"""The chart of a run's blocks: each block's median and spread in the order measured, as shares of the run's median."""
+
+from __future__ import annotations
+
+import statistics
+
+from rich.text import Text
+
+from etui import text
+from etui.charts.data import Series
+from etui.charts.distribution import NOTHING, TOO_SMALL
+from etui.charts.grid import Canvas, Grid, Plot, gutter_for, sentence, vertical_axis
+from etui.charts.scale import Scale
+
+
+def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
+    """Each block's median with the span from its 10th to its 90th percentile, in percent of the variant's median.
+
+    Percent puts a program and an eager model several times slower on one axis, so that a drift of the box shows in
+    both.
+    """
+    series = [one for one in (program, eager) if one is not None and any(one.blocks)]
+    if not series:
+        return sentence(canvas, NOTHING)
+    if canvas.width < 24 or canvas.height < 6:
+        return sentence(canvas, TOO_SMALL)
+    palette, glyphs = canvas.palette, canvas.palette.glyphs
+    spans = {one.name: _spans(one) for one in series}
+    reach = max(1.0, *(max(abs(low), abs(high)) for each in spans.values() for _, low, _, high in each))
+    scale = Scale(low=-reach * 1.05, high=reach * 1.05)
+    gutter = max(6, gutter_for(scale, canvas.height - 3) + 1)
+    plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=canvas.height - 3)
+    grid = Grid(canvas.width, canvas.height)
+    vertical_axis(grid, plot, scale, palette)
+    grid.put(gutter, plot.row(scale.place(0.0)), glyphs.guide * plot.width, palette.muted)
+    numbers = sorted({number for each in spans.values() for number, *_ in each})
+    column = gutter
+    for order, one in enumerate(series):
+        style = palette.program if one is program else palette.eager
+        point = glyphs.program if one is program else glyphs.eager
+        words = f"{text.plain(one.name)}  0 % = {text.number(one.middle)} ms"
+        grid.put(column, 0, point, style)
+        grid.put(column + 2, 0, words, palette.text)
+        column += 2 + text.width(words) + 3
+        for number, low, middle, high in spans[one.name]:
+            x = _place(plot, numbers.index(number), len(numbers)) + order
+            for y in range(plot.row(scale.place(high)), plot.row(scale.place(low)) + 1):
+                grid.put(x, y, glyphs.whisker, style)
+            grid.put(x, plot.row(scale.place(middle)), point, style)
+    grid.put(0, 0, "%", palette.muted)
+    line = plot.top + plot.height
+    grid.put(gutter - 1, line, glyphs.corner + glyphs.axis * plot.width, palette.muted)
+    unit = "block"
+    grid.put(gutter + plot.width - len(unit), line + 1, unit, palette.muted)
+    free = 0
+    for index, number in enumerate(numbers):
+        x, label = _place(plot, index, len(numbers)), str(number + 1)
+        grid.put(x, line, glyphs.tick, palette.muted)
+        if x >= free and x + len(label) < gutter + plot.width - len(unit):
+            grid.put(x, line + 1, label, palette.text)
+            free = x + len(label) + 1
+    return grid.text()
+
+
+def _place(plot: Plot, index: int, count: int) -> int:
+    """The column of a block: evenly spread, and not torn apart where there are few."""
+    slot = min(12.0, plot.width / count)
+    return plot.left + int(slot * (index + 0.5))
+
+
+def _spans(series: Series) -> list[tuple[int, float, float, float]]:
+    """Each block's number, 10th percentile, median and 90th, as percent away from the series' median."""
+    middle = series.middle
+    found = []
+    for index, block in enumerate(series.blocks):
+        if not block:
+            continue
+        tenths = statistics.quantiles(block, n=10, method="inclusive") if len(block) > 1 else [block[0]]
+        number = series.numbers[index] if index < len(series.numbers) else index
+        low, mid, high = (100 * (value / middle - 1) for value in (tenths[0], statistics.median(block), tenths[-1]))
+        found.append((number, low, mid, high))
+    return found

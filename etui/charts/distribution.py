@@ -1,0 +1,199 @@
+"""Charts of how latencies are distributed: histograms one above the other, and cumulative curves."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from rich.text import Text
+
+from etui import text
+from etui.charts.data import Series
+from etui.charts.grid import Canvas, Grid, Plot, curve, horizontal_axis, sentence
+from etui.charts.palette import Palette
+from etui.charts.scale import Scale, scale_over
+
+NOTHING = "No latencies yet: they appear with the first block."
+TOO_SMALL = "Too small for a chart."
+_LEGEND_FROM = 72
+_LEGEND = 27
+_OUTLIERS = 0.01
+
+
+def histogram(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = False) -> Text:
+    """The distribution of the program's latencies over that of eager, on one axis in ms, each scaled to its own peak.
+
+    The median and, where it is known, the 95th percentile are marked. The slowest hundredth of a series may lie beyond
+    the axis; how many do is written.
+    """
+    series = [one for one in (program, eager) if one is not None and any(one.blocks)]
+    if not series:
+        return sentence(canvas, NOTHING)
+    if canvas.width < 24 or canvas.height < 2 + 2 * len(series):
+        return sentence(canvas, TOO_SMALL)
+    palette = canvas.palette
+    scale = _shared_scale(series, log)
+    beside = canvas.width >= _LEGEND_FROM
+    body = canvas.height - 2
+    grid = Grid(canvas.width, canvas.height)
+    gutter = 5
+    width = canvas.width - gutter - (_LEGEND + 2 if beside else 0)
+    top = 0
+    for number, one in enumerate(series):
+        rows = (body - top) // (len(series) - number)
+        style = palette.program if one is program else palette.eager
+        heading = 0 if beside else 1
+        gap = 1 if beside and number and rows > 3 else 0
+        plot = Plot(left=gutter, top=top + heading + gap, width=width, height=max(1, rows - heading - gap))
+        beyond = _bars(grid, plot, scale, one, style, palette)
+        if beside:
+            _legend_beside(grid, gutter + width + 2, plot, one, beyond, style, palette)
+        else:
+            _legend_above(grid, top, one, beyond, style, palette)
+        top += rows
+    axis = Plot(left=gutter, top=0, width=width, height=body)
+    horizontal_axis(grid, axis, scale, "ms (log)" if log else "ms", palette)
+    grid.put(gutter - 2, body, "n", palette.muted)
+    return grid.text()
+
+
+def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = False) -> Text:
+    """What share of the inferences took at most so many ms, for the program and eager."""
+    series = [one for one in (program, eager) if one is not None and any(one.blocks)]
+    if not series:
+        return sentence(canvas, NOTHING)
+    if canvas.width < 24 or canvas.height < 5:
+        return sentence(canvas, TOO_SMALL)
+    palette, glyphs = canvas.palette, canvas.palette.glyphs
+    scale = _shared_scale(series, log)
+    grid = Grid(canvas.width, canvas.height)
+    gutter = 6
+    plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=canvas.height - 3)
+    for y in range(plot.top, plot.top + plot.height):
+        grid.put(gutter - 1, y, glyphs.side, palette.muted)
+    taken: set[int] = set()
+    for share in (0.5, 1.0, 0.0, 0.95, 0.25, 0.75):
+        y = plot.row(share)
+        if y in taken or (share in (0.95, 0.25, 0.75) and {y - 1, y + 1} & taken):
+            continue
+        taken.add(y)
+        grid.put(gutter - 1, y, glyphs.side_tick, palette.muted)
+        label = f"{share:.0%}".replace("%", " %")
+        grid.put(gutter - 1 - len(label), y, label, palette.text)
+        if share in (0.5, 0.95):
+            grid.put(gutter, y, glyphs.guide * plot.width, palette.muted)
+    column = gutter
+    for one in reversed(series):
+        is_program = one is program
+        marker = glyphs.curve if is_program else glyphs.other_curve
+        curve(grid, plot, _steps(one, scale, plot.width), marker, palette.program if is_program else palette.eager)
+    for one in series:
+        is_program = one is program
+        style = palette.program if is_program else palette.eager
+        sample = ("⠤⠒" if glyphs.curve == "braille" else glyphs.curve * 2) if is_program else glyphs.other_curve * 2
+        words = f"{one.name}  median {text.number(one.middle)} ms"
+        if canvas.width < 60:
+            words = one.name
+        grid.put(column, 0, sample, style)
+        grid.put(column + 3, 0, words, palette.text)
+        column += 3 + text.width(words) + 3
+    horizontal_axis(grid, plot, scale, "ms (log)" if log else "ms", palette)
+    return grid.text()
+
+
+def _shared_scale(series: list[Series], log: bool) -> Scale:
+    """From the fastest sample to the slowest but for the last hundredth of each series."""
+    ends: list[float] = []
+    for one in series:
+        ordered = sorted(one.samples)
+        ends += [ordered[0], ordered[max(0, math.ceil(len(ordered) * (1 - _OUTLIERS)) - 1)], one.middle]
+        if one.p95 is not None:
+            ends.append(one.p95)
+    scale = scale_over(ends, log=log)
+    return scale if log or scale.low >= 0 else Scale(low=0.0, high=scale.high)
+
+
+def _bars(grid: Grid, plot: Plot, scale: Scale, series: Series, style: str, palette: Palette) -> int:
+    """Draw one series and return how many of its samples lie beyond the axis."""
+    glyphs = palette.glyphs
+    places = [scale.place(sample) * (plot.width - 1) for sample in series.samples]
+    inside = [place for place in places if -0.5 <= place < plot.width - 0.5]
+    step = _bin_width(inside, plot.width)
+    counts = [0] * math.ceil(plot.width / step)
+    for place in inside:
+        counts[int((place + 0.5) / step)] += 1
+    peak = max(counts, default=0) or 1
+    for x in range(plot.width):
+        eighths = math.ceil(counts[x // step] / peak * plot.height * 8)
+        for level in range(plot.height):
+            fill = min(8, eighths - level * 8)
+            if fill > 0:
+                grid.put(plot.left + x, plot.top + plot.height - 1 - level, glyphs.levels[fill], style)
+    for y in range(plot.top, plot.top + plot.height):
+        grid.put(plot.left - 1, y, glyphs.side, palette.muted)
+        if series.p95 is not None:
+            grid.put(plot.column(scale.place(series.p95)), y, glyphs.percentile, palette.mark)
+        grid.put(plot.column(scale.place(series.middle)), y, glyphs.median, palette.mark)
+    peak = round(peak * series.total / len(places))
+    label = str(peak) if peak < 10_000 else f"{peak // 1000}k"
+    grid.put(plot.left - 1 - len(label), plot.top, label, palette.text)
+    grid.put(plot.left - 1, plot.top, glyphs.side_tick, palette.muted)
+    return round((len(places) - len(inside)) * series.total / len(places))
+
+
+def _bin_width(places: list[float], width: int) -> int:
+    """Whole columns a bin, after Freedman and Diaconis, and never so wide that no shape is left."""
+    if len(places) < 4:
+        return 1
+    low, _, high = statistics.quantiles(places, n=4)
+    wanted: float = 2 * (high - low) / len(places) ** (1 / 3)
+    return max(1, min(round(wanted), width // 8 or 1))
+
+
+def _legend_beside(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, style: str, palette: Palette) -> None:
+    glyphs = palette.glyphs
+    lines = [
+        (glyphs.levels[-1], style, text.plain(series.name)[: _LEGEND - 2], "bold"),
+        (glyphs.median, palette.mark, f"median {text.number(series.middle)} ms", palette.text),
+    ]
+    if series.p95 is not None:
+        lines.append((glyphs.percentile, palette.mark, f"p95    {text.number(series.p95)} ms", palette.text))
+    lines.append((" ", "", f"{series.total:,} inferences", palette.muted))
+    if beyond:
+        lines.append((glyphs.beyond, palette.muted, f"{beyond} beyond the axis", palette.muted))
+    for number, (glyph, glyph_style, words, words_style) in enumerate(lines[: plot.height]):
+        grid.put(x, plot.top + number, glyph, glyph_style)
+        grid.put(x + 2, plot.top + number, words, words_style)
+
+
+def _legend_above(grid: Grid, y: int, series: Series, beyond: int, style: str, palette: Palette) -> None:
+    glyphs = palette.glyphs
+    parts = [
+        (glyphs.levels[-1], style, text.plain(series.name)),
+        (glyphs.median, palette.mark, f"{text.number(series.middle)} ms"),
+    ]
+    if series.p95 is not None:
+        parts.append((glyphs.percentile, palette.mark, f"p95 {text.number(series.p95)} ms"))
+    if beyond:
+        parts.append((glyphs.beyond, palette.muted, f"{beyond} beyond"))
+    x = 0
+    for glyph, glyph_style, words in parts:
+        if x and x + 2 + text.width(words) > grid.width:
+            break
+        grid.put(x, y, glyph, glyph_style)
+        grid.put(x + 2, y, words, palette.text)
+        x += 2 + text.width(words) + 2
+
+
+def _steps(series: Series, scale: Scale, width: int) -> list[tuple[float, float]]:
+    """The corners of the cumulative curve, thinned to what the columns can show."""
+    ordered = sorted(series.samples)
+    count = len(ordered)
+    stride = max(1, count // (4 * width))
+    places = [(-1.0, 0.0)]
+    for index in [*range(0, count, stride), count - 1]:
+        x = scale.place(ordered[index])
+        places += [(x, places[-1][1]), (x, (index + 1) / count)]
+    places.append((2.0, 1.0))
+    clipped = [(min(1.0, max(0.0, x)), y) for x, y in places]
+    return [place for place in clipped if place[0] < 1.0 or place[1] == 1.0]

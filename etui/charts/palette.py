@@ -1,0 +1,91 @@
+"""The colours and glyphs a chart draws with: each series keeps a glyph of its own, so that it reads without colour."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Colours = Literal["none", "16", "256", "truecolor"]
+
+
+class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
+    """The characters of one character set. ``levels`` run from nothing to a full cell."""
+
+    levels: str = " ▁▂▃▄▅▆▇█"
+    median: str = "┃"
+    percentile: str = "┊"
+    guide: str = "┈"
+    axis: str = "─"
+    tick: str = "┬"
+    corner: str = "└"
+    side: str = "│"
+    side_tick: str = "┤"
+    program: str = "●"
+    eager: str = "○"
+    other: str = "○"
+    chosen: str = "◆"
+    failed: str = "✗"
+    missed: str = "▲"
+    unproven: str = "?"
+    whisker: str = "│"
+    curve: str = "braille"
+    other_curve: str = "·"
+    separator: str = "·"
+    beyond: str = "›"
+
+
+ASCII = Glyphs(
+    levels=" ..::+##@",
+    median="|",
+    percentile="!",
+    guide="-",
+    axis="-",
+    tick="+",
+    corner="+",
+    side="|",
+    side_tick="+",
+    program="*",
+    eager="o",
+    other="o",
+    chosen="@",
+    failed="x",
+    missed="^",
+    whisker="|",
+    curve="*",
+    other_curve=".",
+    separator="|",
+    beyond=">",
+)
+
+
+class Palette(msgspec.Struct, frozen=True, kw_only=True):
+    """Styles (rich's words for them; empty is the terminal's own) and glyphs."""
+
+    program: str = "bold"
+    eager: str = ""
+    mark: str = "bold"
+    text: str = ""
+    muted: str = ""
+    bad: str = "bold"
+    glyphs: Glyphs = Glyphs()
+
+
+_DARK: dict[Colours, Palette] = {
+    "none": Palette(),
+    "16": Palette(program="cyan", eager="yellow", mark="bold", muted="bright_black", bad="bold red"),
+    "256": Palette(program="color(80)", eager="color(179)", mark="bold", muted="color(245)", bad="bold color(203)"),
+    "truecolor": Palette(program="#5ec8d8", eager="#d9a441", mark="bold", muted="#8a93a0", bad="bold #f2736b"),
+}
+_LIGHT: dict[Colours, Palette] = {
+    "none": Palette(),
+    "16": Palette(program="blue", eager="magenta", mark="bold", muted="bright_black", bad="bold red"),
+    "256": Palette(program="color(25)", eager="color(130)", mark="bold", muted="color(242)", bad="bold color(160)"),
+    "truecolor": Palette(program="#0b6e8a", eager="#a35a00", mark="bold", muted="#66707c", bad="bold #b3261e"),
+}
+
+
+def palette(colours: Colours = "truecolor", *, dark: bool = True, unicode: bool = True) -> Palette:
+    """The palette for a terminal of so many colours, on a dark or a light ground; ``unicode`` False is ASCII alone."""
+    chosen = (_DARK if dark else _LIGHT)[colours]
+    return chosen if unicode else msgspec.structs.replace(chosen, glyphs=ASCII)

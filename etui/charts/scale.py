@@ -1,0 +1,82 @@
+"""From a value to its place on an axis, linear or logarithmic, and the round values to write along it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import msgspec
+
+
+class Scale(msgspec.Struct, frozen=True, kw_only=True):
+    """An axis from ``low`` to ``high``; both are positive where ``log``."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def place(self, value: float) -> float:
+        """Where the value lies: 0 at ``low``, 1 at ``high``, beyond them outside."""
+        low, high = self._end(self.low), self._end(self.high)
+        if self.log and value <= 0:
+            return -math.inf
+        return (self._end(value) - low) / (high - low)
+
+    def ticks(self, most: int) -> list[float]:
+        """Up to about ``most`` round values within the axis, in order."""
+        most = max(most, 2)
+        if self.log and self.high / self.low >= 8:
+            return _log_ticks(self.low, self.high, most)
+        return _linear_ticks(self.low, self.high, most)
+
+    def _end(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+
+def scale_over(values: list[float], *, log: bool = False, margin: float = 0.04) -> Scale:
+    """A scale with all ``values`` (at least one) on it and some room at both ends."""
+    if log:
+        values = [value for value in values if value > 0] or [1.0]
+        low, high = min(values), max(values)
+        room = max((high / low) ** margin, 1.02)
+        return Scale(low=low / room, high=high * room, log=True)
+    low, high = min(values), max(values)
+    room = (high - low) * margin or abs(high) * 0.05 or 1.0
+    return Scale(low=low - room, high=high + room)
+
+
+def tick_label(value: float, ticks: list[float]) -> str:
+    """A tick's value with as many digits as tells it from its neighbours."""
+    if value == 0:
+        return "0"
+    gaps = [after - before for before, after in itertools.pairwise(ticks) if after > before]
+    largest = max(abs(tick) for tick in ticks)
+    if largest >= 1e6 or largest < 1e-3 or (gaps and min(gaps) < 1e-4):
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    step = abs(value) if len(gaps) < 1 or max(gaps) > 5 * min(gaps) else min(gaps)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    shown = f"{value:,.{digits}f}"
+    if digits and abs(round(value, digits) - value) > step / 100:
+        shown = f"{value:,.{digits + 1}f}"
+    return shown
+
+
+def _linear_ticks(low: float, high: float, most: int) -> list[float]:
+    raw = (high - low) / most
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * magnitude for factor in (1, 2, 5, 10, 20) if factor * magnitude >= raw)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(count * step, 12) for count in range(first, last + 1)]
+
+
+def _log_ticks(low: float, high: float, most: int) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if 2 <= len(ticks) <= most:
+            return ticks
+    stride = max(1, math.ceil(len(ticks) / most))
+    return ticks[::stride] or [low, high]

@@ -1,0 +1,80 @@
+"""From a run's document and its past runs to what the charts draw, without a widget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from etui.charts import Past, Series
+from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument, RunSummary
+from etui.spec import EAGER
+
+MOST_SAMPLES = 30_000
+"""More than this draws the same picture but takes longer than a key may: every n-th sample then stands for others."""
+
+
+def program_series(document: RunDocument) -> Series:
+    """The run's own samples."""
+    return _series(f"{document.precision}/{document.delegate}", document.blocks, document.latency_ms)
+
+
+def eager_series(document: RunDocument) -> Series:
+    """The samples of eager in the run's session."""
+    return _series(EAGER, document.eager_blocks, document.eager_latency_ms)
+
+
+def past_runs(document: RunDocument, past: Sequence[RunSummary]) -> list[Past]:
+    """The runs of the same choice that have ended, oldest first, the run itself among them."""
+    runs = [_past(document, run) for run in past if run.id != document.id and run.status not in LIVE_STATUSES]
+    if document.status not in LIVE_STATUSES:
+        runs.append(_itself(document))
+    return sorted(runs, key=lambda run: run.at)
+
+
+def _series(name: str, blocks: Sequence[Block], stats: LatencyStats | None) -> Series:
+    total = sum(len(block.samples_ms) for block in blocks)
+    stride = -(-total // MOST_SAMPLES) or 1
+    return Series(
+        name=name,
+        blocks=[block.samples_ms[::stride] for block in blocks],
+        numbers=[block.index for block in blocks],
+        count=total,
+        median=stats.median if stats else None,
+        p95=stats.p95 if stats else None,
+    )
+
+
+def _past(document: RunDocument, run: RunSummary) -> Past:
+    kind: Literal["same", "other"] = "same" if _comparable(document, run) else "other"
+    return Past(
+        at=run.created_at,
+        kind=kind,
+        failed=run.status != "done",
+        median_ms=run.latency_ms.median,
+        interval_ms=run.latency_ms.ci95,
+        mae=run.accuracy.mae,
+        verdict=run.accuracy.verdict,
+    )
+
+
+def _itself(document: RunDocument) -> Past:
+    stats, accuracy = document.latency_ms, document.accuracy
+    return Past(
+        at=document.created_at,
+        kind="chosen",
+        failed=document.status != "done",
+        median_ms=stats.median if stats else None,
+        interval_ms=stats.ci95 if stats else None,
+        mae=accuracy.end_to_end.overall.mae if accuracy else None,
+        verdict=accuracy.verdict if accuracy else None,
+    )
+
+
+def _comparable(document: RunDocument, run: RunSummary) -> bool:
+    """Whether the run was measured on the same box, with the same threads and kind of weights, as far as is known."""
+    pairs = (
+        (document.environment.box if document.environment else None, run.box),
+        (document.threads, run.threads),
+        (document.weights.kind if document.weights else None, run.weights),
+    )
+    return all(one is None or other is None or one == other for one, other in pairs)
