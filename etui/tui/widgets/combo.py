@@ -1,0 +1,263 @@
+"""A text field with a list that drops down: what may follow what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from etui.tui.suggest import Suggest, Suggestion, is_path
+
+
+class Combo(Widget):
+    """A field that takes any text and suggests some.
+
+    Down or Enter opens the list, up and down move in it, Enter takes what is highlighted, right at the text's end
+    completes it, Escape closes the list. Letters are always letters. With ``pick`` the text is meant to be one of the
+    suggestions: the first that fits is highlighted, and leaving the field takes it.
+    """
+
+    DEFAULT_CSS = """
+    Combo { height: 1; width: 1fr; }
+    Combo Horizontal { height: 1; }
+    Combo Input { width: 1fr; background: transparent; }
+    Combo Input:focus { background: $boost; }
+    Combo .combo--mark { width: 2; content-align: right middle; color: $text-muted; }
+    Combo OptionList {
+        display: none; overlay: screen; constrain: inside inside; width: 58; max-width: 100vw; height: auto;
+        max-height: 14; border: round $border; padding: 0; background: $surface; scrollbar-size-vertical: 1;
+    }
+    Combo.-open OptionList { display: block; }
+    Combo OptionList > .option-list--option { padding: 0 1; }
+    Combo OptionList > .option-list--option-highlighted {
+        background: $block-cursor-background; color: $block-cursor-foreground; text-style: $block-cursor-text-style;
+    }
+    """
+
+    class Changed(Message):
+        """The field was given a value: chosen from the list, or typed and left."""
+
+        def __init__(self, combo: Combo, value: str) -> None:
+            super().__init__()
+            self.combo = combo
+            self.value = value
+
+        @property
+        def control(self) -> Combo:
+            """The field."""
+            return self.combo
+
+    class Typed(Changed):
+        """A letter was typed or deleted; the value is not settled yet."""
+
+    class Submitted(Changed):
+        """Enter was pressed while the list was closed."""
+
+    def __init__(
+        self,
+        value: str = "",
+        *,
+        suggest: Suggest,
+        pick: bool = False,
+        placeholder: str = "",
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._suggest = suggest
+        self._pick = pick
+        self._settled = value
+        self._input = _Line(value, placeholder=placeholder, compact=True)
+        self._list = OptionList(markup=False)
+        self._list.can_focus = False
+        self._shown: list[Suggestion] = []
+
+    def compose(self) -> ComposeResult:
+        """The field, its mark, and the list."""
+        with Horizontal():
+            yield self._input
+            yield Static("▾", classes="combo--mark")
+        yield self._list
+
+    @property
+    def value(self) -> str:
+        """The text in the field."""
+        return self._input.value
+
+    @value.setter
+    def value(self, value: str) -> None:
+        self._settled = value
+        with self.prevent(Input.Changed):
+            self._input.value = value
+        self._input.cursor_position = len(value)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the list is shown."""
+        return self.has_class("-open")
+
+    def focus(self, scroll_visible: bool = True) -> Combo:
+        """Put the cursor into the field."""
+        self._input.focus(scroll_visible)
+        return self
+
+    # The list
+
+    def open(self) -> None:
+        """Show the list for what stands in the field; all of it, while that is the settled value."""
+        text = self.value
+        self._look("" if self._pick and text == self._settled and not is_path(text) else text)
+
+    def close(self) -> None:
+        """Hide the list."""
+        self.remove_class("-open")
+
+    def move(self, step: int) -> None:
+        """Highlight the next or previous suggestion; opens the list."""
+        if not self.is_open:
+            self.open()
+            return
+        if step > 0:
+            self._list.action_cursor_down()
+        else:
+            self._list.action_cursor_up()
+
+    def take(self, *, or_first: bool = False) -> bool:
+        """Put the highlighted suggestion (``or_first``: else the first) into the field; False where there is none."""
+        index = self._list.highlighted
+        if index is None and or_first:
+            index = next((number for number, one in enumerate(self._shown) if not one.heading), None)
+        if not self.is_open or index is None or self._shown[index].heading:
+            return False
+        taken = self._shown[index]
+        with self.prevent(Input.Changed):
+            self._input.value = taken.value
+        self._input.cursor_position = len(taken.value)
+        if taken.whole:
+            self.close()
+            self.settle()
+        else:
+            self._look(taken.value)
+        return True
+
+    def settle(self) -> None:
+        """Say that the field has its value, if it changed."""
+        if self.value != self._settled:
+            self._settled = self.value
+            self.post_message(self.Changed(self, self.value))
+
+    def revert(self) -> None:
+        """Close the list; a text that was only begun gives way to the value before it."""
+        self.close()
+        if self._pick and self.value != self._settled:
+            self.value = self._settled
+            self.post_message(self.Typed(self, self.value))
+
+    def leave(self) -> None:
+        """The cursor leaves the field: what was typed is its value."""
+        if self.is_open and self._pick and self.value != self._settled and not is_path(self.value):
+            self.take()
+        self.close()
+        self.settle()
+
+    def submit(self) -> None:
+        """Enter: take what is highlighted, or say that the field is done."""
+        if self.take():
+            return
+        self.close()
+        self.settle()
+        self.post_message(self.Submitted(self, self.value))
+
+    def _look(self, text: str) -> None:
+        # Reading a folder can take long (a network file system): only that goes to a thread.
+        if self._pick and not is_path(text):
+            self._show(text, self._suggest(text))
+        else:
+            self._look_elsewhere(text)
+
+    @work(thread=True, exclusive=True, group="suggest")
+    def _look_elsewhere(self, text: str) -> None:
+        found = self._suggest(text)
+        self.app.call_from_thread(self._show, text, found)
+
+    def _show(self, text: str, found: Sequence[Suggestion]) -> None:
+        if text not in ("", self.value) or not self._input.has_focus:
+            return
+        self._shown = list(found)
+        self._list.clear_options()
+        self._list.add_options(Option(_line(one), disabled=one.heading) for one in self._shown)
+        self._list.highlighted = self._first(text)
+        self.set_class(bool(self._shown), "-open")
+
+    def _first(self, text: str) -> int | None:
+        names = [number for number, one in enumerate(self._shown) if not one.heading]
+        same = [number for number in names if self._shown[number].value == self._settled]
+        if same and not text:
+            return same[0]
+        return names[0] if self._pick and names and not is_path(text) else None
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._look(event.value)
+        self.post_message(self.Typed(self, event.value))
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self._list.highlighted = event.option_index
+        self.take()
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+
+    def on_click(self, event: events.Click) -> None:
+        """The mark, like the field, opens the list."""
+        if not self.is_open:
+            self.focus()
+            self.open()
+
+
+class _Line(Input):
+    """The text field of a combo, which shares its keys with the list."""
+
+    @property
+    def _combo(self) -> Combo:
+        return next(node for node in self.ancestors if isinstance(node, Combo))
+
+    async def _on_key(self, event: events.Key) -> None:
+        combo = self._combo
+        at_end = self.cursor_position >= len(self.value)
+        if event.key in ("down", "up"):
+            combo.move(1 if event.key == "down" else -1)
+        elif event.key == "escape" and combo.is_open:
+            combo.revert()
+        elif event.key == "right" and at_end and combo.is_open:
+            combo.take(or_first=True)
+        elif event.key == "enter":
+            combo.submit()
+        else:
+            await super()._on_key(event)
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _on_blur(self, event: events.Blur) -> None:
+        super()._on_blur(event)
+        self._combo.leave()
+
+
+def _line(one: Suggestion) -> Text:
+    if one.heading:
+        return Text(one.value, style="italic", no_wrap=True, overflow="ellipsis")
+    line = Text(f"{one.name:<16}" if one.about else one.name, no_wrap=True, overflow="ellipsis")
+    if one.about:
+        line.append(f"  {one.about}", style="dim")
+    return line

@@ -1,0 +1,67 @@
+"""One field of a form: its label, the field, and below it in words what is wrong with it."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Static
+
+from etui.text import plain
+
+
+class FormRow(Vertical):
+    """A label beside a field. The label of the field with the focus is marked, that of a wrong field too."""
+
+    DEFAULT_CSS = """
+    FormRow { height: auto; }
+    FormRow > Horizontal { height: auto; }
+    FormRow .form--label { width: 10; height: 1; color: $text-muted; }
+    FormRow:focus-within .form--label { color: $text-accent; text-style: bold; }
+    FormRow .form--problem { display: none; height: auto; padding-left: 1; color: $text-error; }
+    FormRow.-wrong .form--problem { display: block; }
+    FormRow.-wrong .form--label { color: $text-error; text-style: bold; }
+    """
+
+    def __init__(self, label: str, field: Widget, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._label = label
+        self._field = field
+        self._mark = Static(f" {label}", classes="form--label", markup=False)
+        self._problem = Static(classes="form--problem", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """The label and the field on one line, the problem below."""
+        with Horizontal():
+            yield self._mark
+            yield self._field
+        yield self._problem
+
+    @property
+    def field(self) -> Widget:
+        """The field itself."""
+        return self._field
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, empty where nothing is."""
+        return str(self._problem.content) if self.has_class("-wrong") else ""
+
+    def mark(self, problem: str | None) -> None:
+        """Say what is wrong with the field; None where nothing is."""
+        self._problem.update(Text(plain(f"! {problem}")) if problem else "")
+        self.set_class(problem is not None, "-wrong")
+        self._relabel()
+
+    def on_descendant_focus(self) -> None:
+        """Mark the label."""
+        self._relabel()
+
+    def on_descendant_blur(self) -> None:
+        """Unmark the label."""
+        self._relabel()
+
+    def _relabel(self) -> None:
+        glyph = "▌" if self.has_pseudo_class("focus-within") else "!" if self.has_class("-wrong") else " "
+        self._mark.update(Text(glyph + self._label))

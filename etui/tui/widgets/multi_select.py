@@ -1,0 +1,261 @@
+"""A list of which several can be chosen: as many to a line as fit, and what is impossible greyed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.widget import Widget
+
+from etui.text import plain, width
+from etui.tui.actions import bindings
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to choose: its name, a sentence about it, and the reason it cannot be (None where it can)."""
+
+    name: str
+    about: str = ""
+    reason: str | None = None
+
+
+class MultiSelect(Widget, can_focus=True):
+    """Items with a box each: ``[x]`` chosen, ``[ ]`` not, ``[-]`` impossible, ``[!]`` chosen but impossible.
+
+    At most ``rows`` lines are shown, and they scroll with the cursor. ``one_a_line`` makes a plain list of it.
+    """
+
+    BINDINGS = [*bindings("picker")]
+
+    COMPONENT_CLASSES = {"multi--chosen", "multi--impossible", "multi--cursor", "multi--more"}
+
+    DEFAULT_CSS = """
+    MultiSelect { height: auto; width: 1fr; }
+    MultiSelect > .multi--chosen { text-style: bold; color: $text-accent; }
+    MultiSelect > .multi--impossible { color: $text-disabled; }
+    MultiSelect > .multi--cursor { text-style: reverse; }
+    MultiSelect > .multi--more { color: $text-muted; }
+    """
+
+    class Changed(Message):
+        """What is chosen changed."""
+
+        def __init__(self, select: MultiSelect, chosen: tuple[str, ...]) -> None:
+            super().__init__()
+            self.select = select
+            self.chosen = chosen
+
+        @property
+        def control(self) -> MultiSelect:
+            """The list."""
+            return self.select
+
+    class Pointed(Message):
+        """The cursor came to an item, or the list got or lost the focus (then ``item`` is None)."""
+
+        def __init__(self, select: MultiSelect, item: Item | None) -> None:
+            super().__init__()
+            self.select = select
+            self.item = item
+
+        @property
+        def control(self) -> MultiSelect:
+            """The list."""
+            return self.select
+
+    def __init__(
+        self,
+        items: Iterable[Item] = (),
+        chosen: Iterable[str] = (),
+        *,
+        rows: int = 5,
+        one_a_line: bool = False,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(id=id)
+        self._items = list(items)
+        self._chosen = set(chosen)
+        self._rows = rows
+        self._one_a_line = one_a_line
+        self._cursor = 0
+        self._top = 0
+
+    # What is chosen
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """The items in their order."""
+        return self._items
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The names that are chosen, in the items' order."""
+        return tuple(item.name for item in self._items if item.name in self._chosen)
+
+    @property
+    def pointed(self) -> Item | None:
+        """The item under the cursor."""
+        return self._items[self._cursor] if self._cursor < len(self._items) else None
+
+    def set_items(self, items: Iterable[Item], chosen: Iterable[str] | None = None) -> None:
+        """Put other items in; the cursor stays on its item where that is still there."""
+        pointed = self.pointed
+        lines = len(self._lines(self.content_size.width))
+        self._items = list(items)
+        if chosen is not None:
+            self._chosen = set(chosen)
+        names = [item.name for item in self._items]
+        self._cursor = names.index(pointed.name) if pointed and pointed.name in names else 0
+        self.refresh(layout=lines != len(self._lines(self.content_size.width)))
+        if self.has_focus:
+            self.post_message(self.Pointed(self, self.pointed))
+
+    def toggle(self, index: int) -> None:
+        """Choose an item or drop it; what is impossible can only be dropped."""
+        item = self._items[index]
+        if item.name in self._chosen:
+            self._chosen.discard(item.name)
+        elif item.reason is None:
+            self._chosen.add(item.name)
+        else:
+            self.app.bell()
+            return
+        self.refresh()
+        self.post_message(self.Changed(self, self.chosen))
+
+    # Keys and mouse
+
+    def action_choose(self) -> None:
+        """Choose what the cursor is on, or drop it."""
+        if self._items:
+            self.toggle(self._cursor)
+
+    def action_down(self) -> None:
+        """Move to the next line."""
+        self._move_line(1)
+
+    def action_up(self) -> None:
+        """Move to the line before."""
+        self._move_line(-1)
+
+    def action_right(self) -> None:
+        """Move to the next item."""
+        self._point(self._cursor + 1)
+
+    def action_left(self) -> None:
+        """Move to the item before."""
+        self._point(self._cursor - 1)
+
+    def on_focus(self) -> None:
+        """Tell about the item under the cursor."""
+        self.post_message(self.Pointed(self, self.pointed))
+
+    def on_blur(self) -> None:
+        """Tell that no item is looked at any more."""
+        self.post_message(self.Pointed(self, None))
+
+    def on_click(self, event: events.Click) -> None:
+        """Toggle what was clicked."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        lines = self._lines(self.content_size.width)
+        line = self._top + offset.y
+        if line >= len(lines):
+            return
+        start = 0
+        for index in lines[line]:
+            end = start + self._cell_width(self._items[index], self.content_size.width)
+            if start <= offset.x < end:
+                self._point(index)
+                self.toggle(index)
+                return
+            start = end + 1
+
+    def _move_line(self, step: int) -> None:
+        lines = self._lines(self.content_size.width)
+        for number, line in enumerate(lines):
+            if self._cursor in line and 0 <= number + step < len(lines):
+                target = lines[number + step]
+                self._point(target[min(line.index(self._cursor), len(target) - 1)])
+                return
+
+    def _point(self, index: int) -> None:
+        if 0 <= index < len(self._items) and index != self._cursor:
+            self._cursor = index
+            self.refresh()
+            self.post_message(self.Pointed(self, self.pointed))
+
+    # Drawing
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many lines as the items need, at most ``rows``."""
+        return max(1, min(self._rows, len(self._lines(width))))
+
+    def render(self) -> Text:
+        """The lines around the cursor."""
+        cells = self.content_size.width
+        lines = self._lines(cells)
+        height = max(1, self.content_size.height)
+        at = next((number for number, line in enumerate(lines) if self._cursor in line), 0)
+        self._top = max(0, min(self._top, len(lines) - height))
+        if self.has_focus:
+            self._top = min(max(self._top, at - height + 1), at)
+        else:
+            self._top = 0
+        shown = lines[self._top : self._top + height]
+        text = Text(no_wrap=True, end="")
+        for number, line in enumerate(shown):
+            if number:
+                text.append("\n")
+            drawn = Text(" ").join(self._cell(index, cells) for index in line)
+            beyond = len(self._items) - 1 - lines[self._top + height - 1][-1] if number == height - 1 else 0
+            if beyond > 0:
+                mark = f"+{beyond}"
+                drawn.truncate(cells - len(mark), pad=True)
+                drawn.append(mark, self.get_component_rich_style("multi--more", partial=True))
+            text.append_text(drawn)
+        return text
+
+    def _cell(self, index: int, cells: int) -> Text:
+        item = self._items[index]
+        is_chosen = item.name in self._chosen
+        box = ("[!]" if is_chosen else "[-]") if item.reason else ("[x]" if is_chosen else "[ ]")
+        style = Style()
+        if item.reason is not None:
+            style += self.get_component_rich_style("multi--impossible", partial=True)
+        elif is_chosen:
+            style += self.get_component_rich_style("multi--chosen", partial=True)
+        if index == self._cursor and self.has_focus:
+            style += self.get_component_rich_style("multi--cursor", partial=True)
+        return Text(box + _short(item.name, cells - 3), style)
+
+    def _lines(self, cells: int) -> list[list[int]]:
+        """The items' numbers, line by line."""
+        lines: list[list[int]] = []
+        used = 0
+        for index, item in enumerate(self._items):
+            wide = self._cell_width(item, cells)
+            if lines and not self._one_a_line and used + 1 + wide <= cells:
+                lines[-1].append(index)
+                used += 1 + wide
+            else:
+                lines.append([index])
+                used = wide
+        return lines
+
+    def _cell_width(self, item: Item, cells: int) -> int:
+        return 3 + width(_short(item.name, cells - 3))
+
+
+def _short(name: str, cells: int) -> str:
+    """A name that is too long keeps its end, where the names of one family differ."""
+    name = plain(name)
+    if cells <= 1 or width(name) <= cells:
+        return name
+    return "…" + name[-(cells - 1) :].lstrip("-")

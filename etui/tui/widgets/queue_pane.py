@@ -1,0 +1,71 @@
+"""The sessions that wait, and the one being measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.widget import Widget
+
+from etui.store import QueuedSession
+from etui.text import plain, width
+
+
+class QueuePane(Widget):
+    """One line a session: ``●`` is being measured, ``·`` waits."""
+
+    COMPONENT_CLASSES = {"queue--live", "queue--waiting", "queue--empty"}
+
+    DEFAULT_CSS = """
+    QueuePane { height: auto; max-height: 6; border: round $border-blurred; border-title-color: $text-muted; }
+    QueuePane > .queue--live { text-style: bold; color: $text-success; }
+    QueuePane > .queue--waiting { color: $text-muted; }
+    QueuePane > .queue--empty { color: $text-muted; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.border_title = "Queue"
+        self._sessions: tuple[QueuedSession, ...] = ()
+        self._current: str | None = None
+
+    def show(self, sessions: Sequence[QueuedSession], current: str | None) -> None:
+        """Show the unfinished sessions, oldest first; ``current`` is the id of the one being measured."""
+        if (tuple(sessions), current) == (self._sessions, self._current):
+            return
+        grew = len(sessions) != len(self._sessions)
+        self._sessions, self._current = tuple(sessions), current
+        waiting = sum(session.id != current for session in sessions)
+        self.border_title = f"Queue · {waiting} waiting" if waiting else "Queue"
+        self.refresh(layout=grew)
+
+    def render(self) -> Text:
+        """The sessions that fit, and how many more there are."""
+        cells, height = self.content_size.width, max(1, self.content_size.height)
+        if not self._sessions:
+            return Text(" nothing waits", self.get_component_rich_style("queue--empty", partial=True), no_wrap=True)
+        fits = len(self._sessions) <= height
+        shown = self._sessions if fits else self._sessions[: height - 1]
+        lines = [self._line(session, cells) for session in shown]
+        if not fits:
+            more = f"  and {len(self._sessions) - len(shown)} more"
+            lines.append(Text(more, self.get_component_rich_style("queue--waiting", partial=True)))
+        return Text("\n").join(lines)
+
+    def _line(self, session: QueuedSession, cells: int) -> Text:
+        live = session.id == self._current
+        style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
+        return Text(f"{'●' if live else '·'} {_words(session, cells - 2)}", style, no_wrap=True, overflow="ellipsis")
+
+
+def _words(session: QueuedSession, cells: int) -> str:
+    """What a session measures: its model, precisions and, where there is room, delegates."""
+    variants = [variant for _, variant in session.runs] or list(session.spec.variants)
+    precisions = "+".join(dict.fromkeys(variant.precision for variant in variants))
+    delegates = "+".join(dict.fromkeys(variant.delegate for variant in variants))
+    model = plain(session.spec.model)
+    if "/" in model:
+        model = model.rpartition("/")[2]
+    short = f"{model} {plain(precisions)}"
+    full = f"{short} {plain(delegates)}"
+    return full if width(full) <= cells else short
