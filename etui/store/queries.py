@@ -86,6 +86,7 @@ def page(
     limit: int,
     offset: int,
     around: str | None,
+    before: int,
 ) -> tuple[int, int, int | None, list[RunSummary]]:
     """A page for a table: how many runs there are in all, the place of the page's first and of the run ``around``,
     and the runs. Raises UsageError as ``summaries`` does."""
@@ -93,7 +94,7 @@ def page(
     place = None
     if around is not None:
         place = position(connection, around, where, order_by=order_by, descending=descending)
-    first = max(0, min(offset if place is None else place - limit // 2, total - limit))
+    first = max(0, min(offset if place is None else place - before, total - limit))
     clause, values = _where(where)
     # Matching runs that are common are soon met along the order's own index; rare ones are found by a scan.
     common = not where or total > _FEW * count(connection)
@@ -163,6 +164,12 @@ def position(
         (*values, *bounds),
     ).fetchone()
     return int(found[0])
+
+
+def run_ids(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> list[str]:
+    """The ids of the runs that meet the conditions, in no order. Raises UsageError as ``summaries`` does."""
+    clause, values = _where(where)
+    return [row["id"] for row in connection.execute(f"SELECT id FROM runs {clause}", values)]  # noqa: S608 - as above
 
 
 def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:

@@ -193,10 +193,11 @@ class Store:
         limit: int,
         offset: int = 0,
         around: str | None = None,
+        before: int | None = None,
     ) -> tuple[int, int, int | None, list[RunSummary]]:
         """A page for a table: (how many runs there are in all, the place of the page's first, the place of the run
-        ``around``, the runs), all of one state of the database. The page begins at ``offset``, or so that the run
-        ``around``, where it is among them, stands in its middle."""
+        ``around``, the runs), all of one state of the database. The page begins at ``offset``, or so that ``before``
+        runs stand before the run ``around`` (half a page, unless given), where that is among them."""
         with self._database.read() as connection:
             return queries.page(
                 connection,
@@ -206,7 +207,13 @@ class Store:
                 limit=limit,
                 offset=offset,
                 around=around,
+                before=limit // 2 if before is None else before,
             )
+
+    def run_ids(self, where: Sequence[Condition] = ()) -> list[str]:
+        """The ids of all runs that meet the conditions."""
+        with self._database.read() as connection:
+            return queries.run_ids(connection, where)
 
     def distinct(self, column: str, limit: int = 200) -> list[str]:
         """The texts that stand in a column of the runs, in order. UsageError for an unknown column."""

@@ -55,6 +55,11 @@ ACTIONS: tuple[Action, ...] = (
     _action("table", "bottom", "G end", "Go to the last run"),
     _action("table", "page_down", "ctrl+d pagedown", "Move half a page down"),
     _action("table", "page_up", "ctrl+u pageup", "Move half a page up"),
+    _action("picker", "choose", "space enter", "New run: choose what the cursor is on, or drop it", "choose"),
+    _action("picker", "down", "j down", "New run: move down in a list"),
+    _action("picker", "up", "k up", "New run: move up in a list"),
+    _action("picker", "right", "right", "New run: the next item of a list"),
+    _action("picker", "left", "left", "New run: the item before in a list"),
     _action("bench", "export", "e", "Write the marked runs, or the one under the cursor, as JSON", "export"),
     _action("bench", "import", "i", "Take runs in from JSON files", "import"),
     _action("bench", "delete", "d", "Delete the marked runs, or the one under the cursor; asks first"),
@@ -77,7 +82,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("details", "close", "escape q", "Details: go back", "back"),
     _action("dialog", "close", "escape", "Close the dialog; nothing is done", "cancel"),
     _action("app", "help", "question_mark f1", "Show this help", "help"),
-    _action("app", "palette", "ctrl+p", "Find an action or a model by name", "palette", priority=True),
+    _action("app", "command_palette", "ctrl+p", "Find an action or a model by name", "palette", priority=True),
     _action("app", "screenshot", "ctrl+s", "Save the screen as SVG"),
     _action("app", "quit", "q", "Quit; a run in progress goes on", "quit"),
     _action("app", "quit_now", "ctrl+q", "Quit, from inside an input too", priority=True),
@@ -86,13 +91,14 @@ ACTIONS: tuple[Action, ...] = (
 BY_ID = {action.id: action for action in ACTIONS}
 
 
-def bindings(*scopes: Scope) -> list[Binding]:
+def bindings(*scopes: Scope, via: str = "") -> list[Binding]:
     """The Textual bindings of some scopes, for a screen's or widget's ``BINDINGS``. A remapping by ``App.set_keymap``
-    finds them by the actions' ids."""
+    finds them by the actions' ids. ``via`` names an action of the holder that takes the id and passes it on to whoever
+    has the scope."""
     return [
         Binding(
             ",".join(action.keys),
-            action.name,
+            f"{via}('{action.id}')" if via else action.name,
             action.label or action.about,
             id=action.id,
             show=bool(action.label),

@@ -1,0 +1,55 @@
+"""The few signs that stand for a state, and their ASCII twins for a terminal that is not UTF-8."""
+
+from __future__ import annotations
+
+import locale
+from collections.abc import Mapping
+
+import msgspec
+
+
+class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of signs. Each reads without colour and is one cell wide."""
+
+    live: str = "●"
+    waiting: str = "·"
+    done: str = "✓"
+    failed: str = "✗"
+    cancelled: str = "–"
+    flagged: str = "!"
+    baseline: str = "◆"
+    cursor: str = "▌"
+    marked: str = "■"
+    up: str = "▲"
+    down: str = "▼"
+    times: str = "×"
+    about: str = "±"
+    cut: str = "…"
+    dot: str = "·"
+    bar_full: str = "━"
+    bar_rest: str = "─"
+
+    def of_status(self, status: str) -> str:
+        """The sign of a run's status."""
+        return {
+            "queued": self.waiting,
+            "preparing": self.live,
+            "measuring": self.live,
+            "done": self.done,
+            "cancelled": self.cancelled,
+        }.get(status, self.failed)
+
+
+UNICODE = Glyphs()
+ASCII = Glyphs(
+    live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", baseline="@", cursor=">", marked="#",
+    up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
+)  # fmt: skip
+
+
+def speaks_utf8(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal's locale is UTF-8; where nothing says so, Python's own encoding of it decides."""
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        if value := environment.get(name):
+            return "utf-8" in value.lower() or "utf8" in value.lower()
+    return locale.getpreferredencoding(do_setlocale=False).lower().replace("-", "") == "utf8"
