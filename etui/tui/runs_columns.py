@@ -1,0 +1,187 @@
+"""The columns of the runs table: what stands in each, how wide it is, what it sorts by, and when it falls away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from etui.results import LIVE_STATUSES, RunSummary
+from etui.text import number, plain, width
+from etui.tui.glyphs import Glyphs
+
+Tone = Literal["", "faint", "good", "bad", "warn", "live"]
+Cell = tuple[str, Tone]
+GAP = 1
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column. ``title`` holds the unit; ``cells`` is its width, ``most`` what it may grow to where there is room;
+    ``order_by`` the database column it sorts by; ``spare`` how soon it falls away (0 never, the highest first)."""
+
+    name: str
+    title: str
+    about: str
+    cells: int
+    order_by: str
+    cell: Callable[[RunSummary, Glyphs], Cell]
+    most: int = 0
+    right: bool = False
+    spare: int = 0
+    descends: bool = False
+
+
+def _when(run: RunSummary, _glyphs: Glyphs) -> Cell:
+    try:
+        moment = datetime.fromisoformat(run.created_at)
+    except ValueError:
+        return plain(run.created_at), "faint"
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    local = moment.astimezone()
+    now = datetime.now().astimezone()
+    if local.date() == now.date():
+        return f"{local:%H:%M:%S}", ""
+    return (f"{local:%m-%d %H:%M}" if local.year == now.year else f"{local:%Y-%m-%d}"), "faint"
+
+
+def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:
+    latency = run.latency_ms
+    # A run that was imported without samples has a mean and no median; the brackets say so.
+    if latency.median is None and latency.mean is not None:
+        return f"({number(latency.mean)})", "faint"
+    return _figure(latency.median)
+
+
+def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
+    latency = run.latency_ms
+    if latency.median is None or latency.ci95 is None or latency.median == 0:
+        return "", ""
+    share = (latency.ci95[1] - latency.ci95[0]) / 2 / latency.median * 100
+    return f"{glyphs.about}{share:.1f}%" if share < 99.95 else f"{glyphs.about}{share:.0f}%", "faint"
+
+
+def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
+    value = run.speedup.value
+    if value is None:
+        return "", ""
+    return number(value) + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
+
+
+def _verdict(run: RunSummary, glyphs: Glyphs) -> Cell:
+    flag = f" {glyphs.flagged}" if run.flags else ""
+    if run.status in LIVE_STATUSES:
+        return run.status, "live"
+    if run.status != "done":
+        return run.status, "faint" if run.status == "cancelled" else "bad"
+    verdict = run.accuracy.verdict
+    if verdict is None:
+        return f"done{flag}", "warn" if flag else "faint"
+    return verdict + flag, "bad" if verdict == "FAIL" else "warn" if flag or verdict == "UNPROVEN" else "good"
+
+
+def _error(value: float | None) -> Cell:
+    """An error over many decades: two figures and the exponent, as short as it goes."""
+    if value is None:
+        return "", ""
+    if value == 0:
+        return "0", ""
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}", ""
+
+
+def _figure(value: float | None) -> Cell:
+    return ("", "") if value is None else (number(value), "")
+
+
+def _megabytes(value: int | None) -> Cell:
+    return ("", "") if value is None else (number(value / 1e6), "")
+
+
+def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
+    return plain(run.note or (run.error or "")), "" if run.note else "faint"
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column(name="when", title="when", about="When it was queued", cells=11, order_by="created_at", descends=True,
+           spare=4, cell=_when),
+    Column(name="model", title="model", about="Model", cells=10, most=26, order_by="model",
+           cell=lambda run, _: (plain(run.model), "")),
+    Column(name="precision", title="precision", about="Precision", cells=9, most=22, order_by="precision",
+           cell=lambda run, _: (plain(run.precision), "")),
+    Column(name="delegate", title="delegate", about="Delegate", cells=8, most=10, order_by="delegate", spare=1,
+           cell=lambda run, _: (plain(run.delegate), "")),
+    Column(name="p50", title="p50 ms", about="Median latency in ms", cells=8, right=True, order_by="latency_median_ms",
+           cell=_median),
+    Column(name="ci", title="95% ci", about="Half the 95 % interval of the median", cells=6, right=True,
+           order_by="latency_ci95_low_ms", spare=5, cell=_interval),
+    Column(name="p95", title="p95 ms", about="95th percentile in ms (from 200 samples on)", cells=7, right=True,
+           order_by="latency_p95_ms", spare=9, cell=lambda run, _: _figure(run.latency_ms.p95)),
+    Column(name="speedup", title="vs eager", about="How many times faster than eager", cells=8, right=True,
+           order_by="speedup", descends=True, spare=2, cell=_speedup),
+    Column(name="mae", title="MAE", about="Mean absolute error of the outputs", cells=7, right=True, order_by="mae",
+           spare=6, cell=lambda run, _: _error(run.accuracy.mae)),
+    Column(name="sqnr", title="SQNR dB", about="Signal to quantization noise in dB", cells=7, right=True,
+           order_by="sqnr_db", descends=True, spare=8, cell=lambda run, _: _figure(run.accuracy.sqnr_db)),
+    Column(name="verdict", title="verdict", about="Accuracy within tolerance, or how the run ended", cells=11,
+           order_by="verdict", cell=_verdict),
+    Column(name="size", title="size MB", about="Size of the program in MB", cells=7, right=True,
+           order_by="size_bytes", spare=7, cell=lambda run, _: _megabytes(run.size_bytes)),
+    Column(name="eager", title="eager ms", about="Median latency of eager in ms", cells=8, right=True,
+           order_by="eager_latency_median_ms", spare=12, cell=lambda run, _: _figure(run.eager_latency_ms.median)),
+    Column(name="first", title="first ms", about="First inference in ms", cells=8, right=True,
+           order_by="first_inference_ms", spare=16, cell=lambda run, _: _figure(run.first_inference_ms)),
+    Column(name="rss", title="RSS MB", about="Peak memory in MB", cells=6, right=True, order_by="peak_rss_bytes",
+           spare=15, cell=lambda run, _: _megabytes(run.peak_rss_bytes)),
+    Column(name="weights", title="weights", about="Where the weights came from", cells=10, order_by="weights",
+           spare=11, cell=lambda run, _: (run.weights or "", "faint")),
+    Column(name="threads", title="thr", about="Threads", cells=3, right=True, order_by="threads", spare=10,
+           cell=lambda run, _: ("" if run.threads is None else str(run.threads), "faint")),
+    Column(name="preset", title="preset", about="Measuring preset", cells=8, order_by="preset", spare=17,
+           cell=lambda run, _: (plain(run.preset), "faint")),
+    Column(name="box", title="box", about="The box it ran on", cells=10, most=16, order_by="box", spare=18,
+           cell=lambda run, _: (plain(run.box or ""), "faint")),
+    Column(name="id", title="id", about="The run's id", cells=6, order_by="id", spare=14,
+           cell=lambda run, _: (plain(run.id)[:6], "faint")),
+    Column(name="flags", title="flags", about="What spoils its numbers", cells=14, most=30, order_by="flags", spare=13,
+           cell=lambda run, _: (plain(", ".join(run.flags)), "warn")),
+    Column(name="tags", title="tags", about="Your tags", cells=8, most=20, order_by="tags", spare=20,
+           cell=lambda run, _: (plain(", ".join(run.tags)), "")),
+    Column(name="note", title="note", about="Your note, or what went wrong", cells=12, most=60, order_by="note",
+           spare=19, cell=_note),
+)  # fmt: skip
+BY_NAME = {column.name: column for column in COLUMNS}
+
+
+def that_fit(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
+    """The columns there is room for, each with its width; what is most spare falls away, and room left over goes to
+    those that can grow, from the left."""
+    shown = list(columns)
+    while shown and sum(column.cells + GAP for column in shown) - GAP > available:
+        spare = max(shown, key=lambda column: column.spare)
+        if spare.spare == 0:
+            break
+        shown.remove(spare)
+    room = available - (sum(column.cells + GAP for column in shown) - GAP)
+    widths = []
+    for column in shown:
+        more = max(0, min(room, column.most - column.cells))
+        room -= more
+        widths.append((column, column.cells + more))
+    return widths
+
+
+def fitted(text: str, cells: int, glyphs: Glyphs, *, right: bool = False) -> str:
+    """A text in exactly so many cells, its end cut off where it is longer."""
+    if text.isascii():
+        if len(text) > cells:
+            text = text[: max(0, cells - 1)] + glyphs.cut if cells else ""
+        return text.rjust(cells) if right else text.ljust(cells)
+    if width(text) > cells:
+        while text and width(text) > cells - 1:
+            text = text[:-1]
+        text += glyphs.cut
+    padding = " " * max(0, cells - width(text))
+    return padding + text if right else text + padding

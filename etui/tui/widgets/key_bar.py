@@ -1,0 +1,72 @@
+"""The line at the bottom: the keys that work here, as many as there is room for, and always how to get help."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widget import Widget
+
+_ALWAYS = ("help", "quit")
+
+
+class KeyBar(Widget):
+    """Made from the bindings that are active where the focus is, so that it never says what does not work."""
+
+    COMPONENT_CLASSES = {"key-bar--key", "key-bar--word"}
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, _screen: Screen[object]) -> None:
+        self.refresh()
+
+    def render(self) -> Text:
+        """Key and word, with a gap between; what does not fit is in the help."""
+        return self._line()[0]
+
+    def on_click(self, event: events.Click) -> None:
+        """A click does what the key does."""
+        for start, end, key in self._line()[1]:
+            if start <= event.x < end:
+                self.app.simulate_key(key)
+
+    def _line(self) -> tuple[Text, list[tuple[int, int, str]]]:
+        key_style, word_style = self._style("key"), self._style("word")
+        shown = self._shown()
+        last = [one for one in shown if one.description in _ALWAYS]
+        first = [one for one in shown if one.description not in _ALWAYS]
+        room = self.size.width - 1 - sum(self._size(one) for one in last)
+        line, places = Text(" ", no_wrap=True, overflow="crop"), []
+        for binding in first:
+            room -= self._size(binding)
+            if room < 0:
+                break
+            places.append(self._append(line, binding, key_style, word_style))
+        for binding in last:
+            places.append(self._append(line, binding, key_style, word_style))
+        return line, places
+
+    def _append(self, line: Text, binding: Binding, key_style: Style, word_style: Style) -> tuple[int, int, str]:
+        start = line.cell_len
+        line.append(self.app.get_key_display(binding), key_style)
+        line.append(f" {binding.description}", word_style)
+        end = line.cell_len
+        line.append("   ")
+        return start, end, binding.key
+
+    def _shown(self) -> list[Binding]:
+        """One binding an action, the first of its keys."""
+        found: dict[str, Binding] = {}
+        for active in self.screen.active_bindings.values():
+            if active.binding.show and active.enabled:
+                found.setdefault(active.binding.action, active.binding)
+        return list(found.values())
+
+    def _size(self, binding: Binding) -> int:
+        return len(self.app.get_key_display(binding)) + len(binding.description) + 4
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"key-bar--{name}", partial=True)
