@@ -1,0 +1,90 @@
+"""A scrolling view that asks for each row of text only when it is seen."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from etui.tui.actions import BY_ID
+
+_MOVES = {
+    "down": "scroll_down",
+    "up": "scroll_up",
+    "top": "scroll_home",
+    "bottom": "scroll_end",
+    "page_down": "half_page_down",
+    "page_up": "half_page_up",
+}
+
+
+def scroll_bindings() -> list[BindingType]:
+    """The keys that move in the runs table, for whatever else scrolls; remapping those remaps these."""
+    return [
+        Binding(",".join(BY_ID[f"table.{name}"].keys), action, show=False, id=f"table.{name}")
+        for name, action in _MOVES.items()
+    ]
+
+
+class LineView(ScrollView, can_focus=True):
+    """Rows of text, drawn one by one. A subclass says how many there are and what each shows."""
+
+    DEFAULT_CSS = """
+    LineView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = scroll_bindings()
+
+    def row_count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    def row(self, index: int) -> Text:
+        """The text of one row, on one line."""
+        raise NotImplementedError
+
+    def rows_changed(self) -> None:
+        """Draw again, since the rows are others now."""
+        self.virtual_size = Size(self.scrollable_content_region.width, self.row_count())
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        index = self.scroll_offset.y + y
+        width = self.scrollable_content_region.width
+        style = self.rich_style
+        if not 0 <= index < self.row_count():
+            return Strip.blank(width, style)
+        segments = self.row(index).render(self.app.console)
+        return Strip(segments).adjust_cell_length(width).apply_style(style)
+
+    def action_scroll_down(self) -> None:
+        """Move down a row."""
+        self.scroll_to(y=self.scroll_offset.y + 1, animate=False)
+
+    def action_scroll_up(self) -> None:
+        """Move up a row."""
+        self.scroll_to(y=self.scroll_offset.y - 1, animate=False)
+
+    def action_scroll_home(self) -> None:
+        """Move to the first row."""
+        self.scroll_to(y=0, animate=False)
+
+    def action_scroll_end(self) -> None:
+        """Move to the last row."""
+        self.scroll_to(y=self.max_scroll_y, animate=False)
+
+    def action_half_page_down(self) -> None:
+        """Move down half a page."""
+        self.scroll_to(y=self.scroll_offset.y + self._half_page(), animate=False)
+
+    def action_half_page_up(self) -> None:
+        """Move up half a page."""
+        self.scroll_to(y=self.scroll_offset.y - self._half_page(), animate=False)
+
+    def _half_page(self) -> int:
+        return max(1, self.scrollable_content_region.height // 2)

@@ -1,0 +1,168 @@
+"""The lines of a log on the screen: they follow the newest, or hold still while others come in below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.text import Text
+from textual.events import Resize
+from textual.message import Message
+
+from etui.events import Event, Level
+from etui.tui.terminal import is_unicode
+from etui.tui.widgets.line_view import LineView
+from etui.tui.widgets.log_lines import ASCII_GLYPHS, GLYPHS, LogLines, LogStyles
+
+NOTHING = "Nothing was said yet."
+
+
+class LogView(LineView):
+    """Scrolling up holds it still, scrolling to the end lets it follow again."""
+
+    class Changed(Message):
+        """What the pane's title says has changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = LogLines()
+        self.is_following = True
+        self.unseen = 0
+        self.term = ""
+        self._matches: list[int] = []
+        self._match = 0
+        self._styles = LogStyles()
+        self._own_scroll = False
+
+    def on_mount(self) -> None:
+        """Take the theme's colours, now and when it changes."""
+        self._take_theme()
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._take_theme())
+
+    def row_count(self) -> int:
+        """At least one: an empty log says so."""
+        return max(1, len(self.lines))
+
+    def row(self, index: int) -> Text:
+        """A row, what was searched for marked in it."""
+        if not len(self.lines):
+            return Text(NOTHING, self._styles.time)
+        line = self.lines.text(index, self._styles, self.term)
+        if self._matches and index == self._matches[self._match]:
+            line.stylize("underline")
+        return line
+
+    def clear(self) -> None:
+        """Forget the lines."""
+        self.lines.clear()
+        self.unseen = 0
+        self._find()
+        self._rows_came()
+
+    def add(self, events: Sequence[Event], labels: Mapping[str, str]) -> None:
+        """Append events, and keep in view what is in view unless it follows."""
+        if not events:
+            return
+        added, dropped = self.lines.add(events, labels)
+        if not self.is_following:
+            self.unseen += added
+        self._find()
+        self._rows_came(dropped)
+        self.post_message(self.Changed())
+
+    def set_level(self, level: Level) -> None:
+        """Show this level and those above."""
+        self.lines.set_level(level)
+        self._find()
+        self._rows_came()
+
+    def set_following(self, following: bool) -> None:
+        """Follow the newest line, or hold still."""
+        self.is_following = following
+        if following:
+            self.unseen = 0
+            self._to_end()
+        self.post_message(self.Changed())
+
+    def search(self, term: str) -> None:
+        """Mark this term and go to its last line; an empty one marks nothing."""
+        self.term = term
+        self._find()
+        self._match = max(0, len(self._matches) - 1)
+        self._show_match()
+
+    def go_to_match(self, step: int) -> None:
+        """Go to another line with the term, round and round."""
+        if self._matches:
+            self._match = (self._match + step) % len(self._matches)
+            self._show_match()
+
+    def search_words(self) -> str:
+        """How many lines hold the term, and which of them is shown."""
+        if not self._matches:
+            return "not found"
+        return f"match {self._match + 1} of {len(self._matches)}"
+
+    def on_resize(self, _event: Resize) -> None:
+        """Break the lines anew."""
+        self.lines.set_width(self.scrollable_content_region.width)
+        self._find()
+        self._rows_came()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Hold still where the user scrolls away from the end, follow where they come back to it."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._own_scroll or round(old_value) == round(new_value):
+            return
+        at_end = round(new_value) >= self.max_scroll_y
+        if at_end != self.is_following:
+            self.is_following = at_end
+            if at_end:
+                self.unseen = 0
+            self.post_message(self.Changed())
+
+    def _rows_came(self, dropped: int = 0) -> None:
+        self._own_scroll = True
+        self.rows_changed()
+        if self.is_following:
+            self._scroll_now(self.max_scroll_y)
+        elif dropped:
+            self._scroll_now(max(0, self.scroll_offset.y - dropped))
+        self._own_scroll = False
+
+    def _to_end(self) -> None:
+        self._own_scroll = True
+        self._scroll_now(self.max_scroll_y)
+        self._own_scroll = False
+
+    def _scroll_now(self, y: float) -> None:
+        self.set_reactive(LogView.scroll_target_y, y)
+        self.scroll_y = y
+
+    def _find(self) -> None:
+        self._matches = self.lines.matches(self.term) if self.term else []
+        self._match = min(self._match, max(0, len(self._matches) - 1))
+
+    def _show_match(self) -> None:
+        if self._matches:
+            row = self._matches[self._match]
+            top, height = self.scroll_offset.y, self.scrollable_content_region.height
+            if not top <= row < top + height:
+                self.scroll_to(y=max(0, row - height // 2), animate=False)
+        self.refresh()
+        self.post_message(self.Changed())
+
+    def _take_theme(self) -> None:
+        glyphs = GLYPHS if is_unicode() else ASCII_GLYPHS
+        if self.app.no_color:
+            self._styles = LogStyles(glyphs=glyphs)
+        else:
+            dark = self.app.current_theme.dark
+            self._styles = LogStyles(
+                time="#8a93a0" if dark else "#66707c",
+                stage="#5ec8d8" if dark else "#0b6e8a",
+                debug="#8a93a0" if dark else "#66707c",
+                warning="#e0b050" if dark else "#8a5a00",
+                error="bold #f2736b" if dark else "bold #b3261e",
+                glyphs=glyphs,
+            )
+        self.refresh()

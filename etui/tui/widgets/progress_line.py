@@ -1,0 +1,124 @@
+"""One line that says how far a session is: its stage, the share done, and the time left running down."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from rich.text import Text
+from textual.app import RenderResult
+from textual.timer import Timer
+from textual.widget import Widget
+
+from etui.events import Event
+from etui.text import plain
+from etui.text import width as cells
+
+_SHORTEST_BAR = 8
+
+
+class ProgressLine(Widget):
+    """Hidden until a stage begins. ``say`` takes every event of the session; it redraws once a second at most."""
+
+    DEFAULT_CSS = """
+    ProgressLine { height: 1; display: none; }
+    ProgressLine.-live { display: block; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stage: Event | None = None
+        self._progress: Event | None = None
+        self._since = self._deadline = 0.0
+        self._ticking: Timer | None = None
+
+    def on_mount(self) -> None:
+        """Make the clock, which runs while there is something to count."""
+        self._ticking = self.set_interval(1.0, self.refresh, pause=True)
+        self._follow_state()
+
+    def clear(self) -> None:
+        """Nothing is being done."""
+        self._stage = self._progress = None
+        self._follow_state()
+
+    def say(self, event: Event) -> None:
+        """Take an event in; what concerns neither stage nor progress changes nothing."""
+        if event.kind == "stage":
+            self._stage, self._progress, self._since = event, None, _monotonic(event.at)
+        elif event.kind == "progress":
+            self._progress = event
+            self._deadline = 0.0 if event.left_s is None else _monotonic(event.at) + event.left_s
+        elif event.kind == "finished" and event.run_id is None:
+            self._stage = self._progress = None
+        else:
+            return
+        self._follow_state()
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether samples are being taken, so that the screen should keep still."""
+        event = self._progress or self._stage
+        return event is not None and event.stage == "measure"
+
+    def render(self) -> RenderResult:
+        """The line for the width there is."""
+        width = self.size.width
+        if self._progress is not None and self._progress.total:
+            return self._bar(self._progress, width)
+        if self._stage is None:
+            return ""
+        elapsed = max(0.0, time.monotonic() - self._since)
+        words = f"{self._stage.stage or ''}  {plain(self._stage.message)}"
+        clock = f"  {_clock(elapsed)}"
+        room = max(0, width - len(clock))
+        return Text((words if cells(words) <= room else words[: room - 1] + "…") + clock, no_wrap=True)
+
+    def _bar(self, progress: Event, width: int) -> Text:
+        share = min(1.0, max(0.0, (progress.done or 0.0) / (progress.total or 1.0)))
+        left = f" · {_clock(max(0.0, self._deadline - time.monotonic()))} left" if self._deadline else ""
+        before, after = f"{progress.stage or ''} ", f" {share:4.0%}  {plain(progress.message)}{left}"
+        room = width - cells(before) - cells(after)
+        if room < _SHORTEST_BAR:
+            after = f" {share:4.0%}{left}"
+            room = max(0, width - cells(before) - cells(after))
+        room = min(room, 40)
+        line = Text(before, no_wrap=True)
+        filled = round(share * room)
+        line.append("━" * filled, self._style("primary", "bold"))
+        line.append("─" * (room - filled), self._style("text-disabled", "dim"))
+        line.append(after)
+        return line
+
+    def _style(self, variable: str, fallback: str) -> str:
+        if self.app.no_color:
+            return fallback
+        value = self.app.theme_variables.get(variable, "")
+        return value if value.startswith("#") else fallback
+
+    def _follow_state(self) -> None:
+        live = self._stage is not None or self._progress is not None
+        self.set_class(live, "-live")
+        if self._ticking is not None:
+            if live:
+                self._ticking.resume()
+            else:
+                self._ticking.pause()
+        self.refresh()
+
+
+def _monotonic(at: str) -> float:
+    """A wall-clock time of an event on the monotonic clock; now where it cannot be read."""
+    now = time.monotonic()
+    try:
+        age = (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
+    except (ValueError, TypeError):
+        return now
+    return now - max(0.0, age)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
