@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,23 +73,34 @@ def encode_documents(documents: Sequence[RunDocument]) -> bytes:
 
 def default_name(document: RunDocument) -> str:
     """``{model}_{precision}_{delegate}.json`` with nothing in it that a file name should not hold."""
-    return "_".join(map(_safe, (document.model.name, document.precision, document.delegate))) + ".json"
+    return file_names([(document.model.name, document.precision, document.delegate, document.id)])[0]
+
+
+def file_names(runs: Iterable[tuple[str, str, str, str]]) -> list[str]:
+    """A file name for each (model, precision, delegate, id); one that comes twice gets the run's id behind it."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for model, precision, delegate, run_id in runs:
+        stem = "_".join(map(_safe, (model, precision, delegate)))
+        name = f"{stem}.json" if f"{stem}.json" not in taken else f"{stem}_{_safe(run_id)}.json"
+        names.append(name)
+        taken.add(name)
+    return names
+
+
+def is_one_file(target: Path) -> bool:
+    """Whether several runs would go into this one file, rather than into a folder of this name."""
+    return target.suffix == ".json" and not target.is_dir()
 
 
 def planned_files(documents: Sequence[RunDocument], target: Path) -> list[tuple[Path, list[RunDocument]]]:
-    """Which file would hold which runs: ``target`` itself where it ends in .json, else one file a run in that folder.
-
-    A name that comes twice gets the run's id behind it.
-    """
-    if target.suffix == ".json" and not target.is_dir():
+    """Which file would hold which runs: ``target`` itself where it ends in .json, else one a run in that folder."""
+    if is_one_file(target):
         return [(target, list(documents))]
-    files: dict[Path, list[RunDocument]] = {}
-    for document in documents:
-        path = target / default_name(document)
-        if path in files:
-            path = path.with_name(f"{path.stem}_{_safe(document.id)}.json")
-        files[path] = [document]
-    return list(files.items())
+    names = file_names(
+        (document.model.name, document.precision, document.delegate, document.id) for document in documents
+    )
+    return [(target / name, [document]) for name, document in zip(names, documents, strict=True)]
 
 
 def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bool = False) -> list[Path]:

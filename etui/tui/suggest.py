@@ -45,8 +45,7 @@ Suggest = Callable[[str], Sequence[Suggestion]]
 
 
 def models(text: str) -> list[Suggestion]:
-    """The models whose name, title or family holds every word typed, by family; for a path, the files that may be one.
-    """
+    """The models whose name, title or family holds every word typed, by family; for a path, files that may be one."""
     if is_path(text):
         return model_files(text)
     words = text.lower().split()
@@ -58,7 +57,7 @@ def models(text: str) -> list[Suggestion]:
         if entry.family != family:
             family = entry.family
             found.append(Suggestion(value=family.replace("-", " "), heading=True))
-        found.append(Suggestion(value=entry.name, about=f"{entry.parameters / 1e6:.1f} M  {entry.title}"))
+        found.append(Suggestion(value=entry.name, about=f"{entry.parameters / 1e6:>5.1f} M  {entry.title}"))
     if not words:
         found.append(Suggestion(value="your own: type FILE.py:factory, .pt2 or .pte", heading=True))
     return found

@@ -33,6 +33,7 @@ class Combo(Widget):
     Combo OptionList {
         display: none; overlay: screen; constrain: inside inside; width: 58; max-width: 100vw; height: auto;
         max-height: 14; border: round $border; padding: 0; background: $surface; scrollbar-size-vertical: 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
     }
     Combo.-open OptionList { display: block; }
     Combo OptionList > .option-list--option { padding: 0 1; }

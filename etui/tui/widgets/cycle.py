@@ -22,7 +22,7 @@ class Cycle(Widget, can_focus=True):
     DEFAULT_CSS = """
     Cycle { height: 1; width: 1fr; }
     Cycle:focus { text-style: reverse; }
-    Cycle > .cycle--about { color: $text-muted; }
+    Cycle > .cycle--about { text-style: dim; }
     """
 
     class Changed(Message):

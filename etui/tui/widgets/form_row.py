@@ -18,7 +18,7 @@ class FormRow(Vertical):
     FormRow { height: auto; }
     FormRow > Horizontal { height: auto; }
     FormRow .form--label { width: 10; height: 1; color: $text-muted; }
-    FormRow:focus-within .form--label { color: $text-accent; text-style: bold; }
+    FormRow.-focused .form--label { color: $text-accent; text-style: bold; }
     FormRow .form--problem { display: none; height: auto; padding-left: 1; color: $text-error; }
     FormRow.-wrong .form--problem { display: block; }
     FormRow.-wrong .form--label { color: $text-error; text-style: bold; }
@@ -56,12 +56,19 @@ class FormRow(Vertical):
 
     def on_descendant_focus(self) -> None:
         """Mark the label."""
+        self.add_class("-focused")
         self._relabel()
 
     def on_descendant_blur(self) -> None:
         """Unmark the label."""
+        self.remove_class("-focused")
         self._relabel()
 
+    @property
+    def has_the_focus(self) -> bool:
+        """Whether the cursor is in the field."""
+        return self.has_class("-focused")
+
     def _relabel(self) -> None:
-        glyph = "▌" if self.has_pseudo_class("focus-within") else "!" if self.has_class("-wrong") else " "
+        glyph = "▌" if self.has_the_focus else "!" if self.has_class("-wrong") else " "
         self._mark.update(Text(glyph + self._label))

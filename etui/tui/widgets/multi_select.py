@@ -37,9 +37,9 @@ class MultiSelect(Widget, can_focus=True):
     DEFAULT_CSS = """
     MultiSelect { height: auto; width: 1fr; }
     MultiSelect > .multi--chosen { text-style: bold; color: $text-accent; }
-    MultiSelect > .multi--impossible { color: $text-disabled; }
+    MultiSelect > .multi--impossible { text-style: dim; }
     MultiSelect > .multi--cursor { text-style: reverse; }
-    MultiSelect > .multi--more { color: $text-muted; }
+    MultiSelect > .multi--more { text-style: dim; }
     """
 
     class Changed(Message):
@@ -233,7 +233,7 @@ class MultiSelect(Widget, can_focus=True):
             style += self.get_component_rich_style("multi--chosen", partial=True)
         if index == self._cursor and self.has_focus:
             style += self.get_component_rich_style("multi--cursor", partial=True)
-        return Text(box + _short(item.name, cells - 3), style)
+        return Text(self._label(box, item, cells), style)
 
     def _lines(self, cells: int) -> list[list[int]]:
         """The items' numbers, line by line."""
@@ -250,7 +250,11 @@ class MultiSelect(Widget, can_focus=True):
         return lines
 
     def _cell_width(self, item: Item, cells: int) -> int:
-        return 3 + width(_short(item.name, cells - 3))
+        return width(self._label("[ ]", item, cells))
+
+    def _label(self, box: str, item: Item, cells: int) -> str:
+        gap = " " if self._one_a_line else ""
+        return box + gap + _short(item.name, cells - len(box + gap))
 
 
 def _short(name: str, cells: int) -> str:

@@ -267,7 +267,7 @@ class Picker(Vertical):
         if self._pointed is not None:
             item = self._pointed
             return f"{item.name}: {item.about}" if item.reason is None else f"{item.name} cannot be: {item.reason}"
-        focused = next((name for name, row in self._rows.items() if row.has_pseudo_class("focus-within")), None)
+        focused = next((name for name, row in self._rows.items() if row.has_the_focus), None)
         if focused == "preset":
             return PRESETS[self._choice.preset].about if self._choice.preset in PRESETS else ""
         if focused in _HINTS:
@@ -296,8 +296,8 @@ class Picker(Vertical):
 
     def _estimated(self, spec: SessionSpec, found: Estimate) -> None:
         if self._checked.spec == spec:
-            basis = {"past": "as it was before", "size": "a guess by its size", "both": "partly a guess"}[found.basis]
-            self._time.update(Text(f"{found.words}, {basis}", no_wrap=True, overflow="ellipsis"))
+            basis = {"past": "as before", "size": "by size", "both": "partly known"}[found.basis]
+            self._time.update(Text(f"{found.words} · {basis}", no_wrap=True, overflow="ellipsis"))
 
 
 def _total(checked: Checked) -> str:
@@ -307,5 +307,3 @@ def _total(checked: Checked) -> str:
     count, left_out = len(checked.variants), len(checked.refused)
     words = "1 program" if count == 1 else f"{count} programs"
     return f"{words}, {left_out} left out" if left_out else words
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.text import Text
+from textual.geometry import Size
 from textual.widget import Widget
 
 from etui.store import QueuedSession
@@ -19,8 +20,7 @@ class QueuePane(Widget):
     DEFAULT_CSS = """
     QueuePane { height: auto; max-height: 6; border: round $border-blurred; border-title-color: $text-muted; }
     QueuePane > .queue--live { text-style: bold; color: $text-success; }
-    QueuePane > .queue--waiting { color: $text-muted; }
-    QueuePane > .queue--empty { color: $text-muted; }
+    QueuePane > .queue--waiting, QueuePane > .queue--empty { text-style: dim; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -38,6 +38,10 @@ class QueuePane(Widget):
         waiting = sum(session.id != current for session in sessions)
         self.border_title = f"Queue · {waiting} waiting" if waiting else "Queue"
         self.refresh(layout=grew)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """A line a session."""
+        return max(1, len(self._sessions))
 
     def render(self) -> Text:
         """The sessions that fit, and how many more there are."""

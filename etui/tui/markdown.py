@@ -1,0 +1,151 @@
+"""Runs as Markdown, and on to the clipboard as far as a terminal allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from textual.app import App
+
+from etui import text
+from etui.errors import StoreError
+from etui.paths import state_dir
+from etui.results import LatencyStats, Metrics, RunDocument, RunSummary
+from etui.store.transfer import write_file
+
+COPY_NAME = "copied-runs.md"
+
+_SPECIAL = re.compile(r"([\\|`*<>\[\]])")
+
+
+def table_markdown(summaries: Sequence[RunSummary]) -> str:
+    """A table with a line a run."""
+    headings = (
+        "when", "model", "precision", "delegate", "p50 ms", "95 % interval", "p95 ms", "x eager", "MAE", "SQNR dB",
+        "verdict", "size", "threads", "flags", "run",
+    )  # fmt: skip
+    rows = [
+        (
+            text.local_time(run.created_at),
+            run.model,
+            run.precision,
+            run.delegate,
+            text.number(run.latency_ms.median) if run.latency_ms.median is not None else run.status,
+            text.interval(run.latency_ms.ci95),
+            text.number(run.latency_ms.p95),
+            text.ratio(run.speedup.value),
+            text.number(run.accuracy.mae),
+            text.number(run.accuracy.sqnr_db),
+            run.accuracy.verdict or text.MISSING,
+            text.size(run.size_bytes),
+            text.MISSING if run.threads is None else str(run.threads),
+            ", ".join(run.flags),
+            run.id,
+        )
+        for run in summaries
+    ]
+    return _table(headings, rows, right={4, 5, 6, 7, 8, 9, 11, 12})
+
+
+def run_markdown(document: RunDocument) -> str:
+    """A run: what it was, its figures, and what must be known with them."""
+    title = f"{document.model.name} {document.precision}/{document.delegate}"
+    return "\n\n".join([f"## {_escaped(title)}", *_parts(document)]) + "\n"
+
+
+def copy_markdown(app: App[object], markdown: str) -> str:
+    """Offer a text to the terminal's clipboard and write it to a file too; returns what can be said of both."""
+    app.copy_to_clipboard(markdown)
+    path = state_dir() / COPY_NAME
+    sent = "sent to the terminal's clipboard (a terminal may ignore that)"
+    try:
+        write_file(path, markdown.encode(), force=True)
+    except StoreError as error:
+        return f"{sent}; {text.plain(error.message)}"
+    return f"{sent}; also written to {text.plain(str(path))}"
+
+
+def _parts(document: RunDocument) -> Iterator[str]:
+    yield _list(_facts(document))
+    rows = [
+        (name, *_stats(stats))
+        for name, stats in (("ExecuTorch", document.latency_ms), ("eager", document.eager_latency_ms))
+        if stats is not None
+    ]
+    if rows:
+        columns = ("latency, ms", "median", "95 % interval", "mean", "min", "max", "std", "p95", "p99", "samples")
+        yield _table(columns, rows, right=set(range(1, 10))).rstrip()
+    accuracy = document.accuracy
+    if accuracy is not None:
+        comparisons = (("end to end", accuracy.end_to_end), ("lowering", accuracy.lowering))
+        errors = [
+            (f"{name}, against {one.against}", *_metrics(one.overall)) for name, one in comparisons if one is not None
+        ]
+        headings = ("error", "MAE", "max", "RMSE", "SQNR dB", "cosine", "top-1")
+        yield _table(headings, errors, right=set(range(1, 7))).rstrip()
+    if document.flags:
+        yield _list(f"**{_escaped(flag.name)}**: {_escaped(flag.detail)}" for flag in document.flags)
+
+
+def _facts(document: RunDocument) -> Iterator[str]:
+    yield f"run `{text.plain(document.id)}`, {document.status}, {text.local_time(document.created_at)}"
+    if document.error:
+        yield f"error: {_escaped(document.error)}"
+    if (speedup := document.speedup) is not None:
+        between = f" ({text.interval(speedup.ci95)}, {speedup.blocks} pairs of blocks)" if speedup.ci95 else ""
+        verdict = f"{speedup.verdict}: " if speedup.verdict else ""
+        yield f"speed: {verdict}{text.ratio(speedup.value)} eager{between}"
+    if document.accuracy is not None:
+        yield f"accuracy: {document.accuracy.verdict}: {_escaped(document.accuracy.reason)}"
+    if document.artifact is not None:
+        yield f"program: {text.size(document.artifact.size_bytes)}"
+    if document.memory is not None and document.memory.peak_rss_bytes is not None:
+        yield f"peak memory: {text.size(document.memory.peak_rss_bytes)}"
+    if document.weights is not None:
+        yield f"weights: {document.weights.kind}: {_escaped(document.weights.detail)}"
+    threads = "" if document.threads is None else f", {document.threads} threads"
+    yield f"measured with preset {_escaped(document.preset)}{threads}"
+    if document.environment is not None:
+        box = document.environment
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(box.versions.items()))
+        yield f"box: {_escaped(box.box)}, {_escaped(box.cpu)}, {box.cores} cores; {_escaped(versions)}"
+    if document.note:
+        yield f"note: {_escaped(document.note)}"
+    if document.tags:
+        yield f"tags: {_escaped(', '.join(document.tags))}"
+
+
+def _stats(stats: LatencyStats) -> tuple[str, ...]:
+    figures = (stats.mean, stats.min, stats.max, stats.std, stats.p95, stats.p99)
+    count = text.MISSING if stats.count is None else f"{stats.count:,}"
+    return (text.number(stats.median), text.interval(stats.ci95), *map(text.number, figures), count)
+
+
+def _metrics(metrics: Metrics) -> tuple[str, ...]:
+    sqnr = "exact" if metrics.exact else text.number(metrics.sqnr_db)
+    figures = (metrics.mae, metrics.max_abs, metrics.rmse)
+    return (*map(text.number, figures), sqnr, text.number(metrics.cosine, 5), text.number(metrics.top1))
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> str:
+    """A Markdown table whose source lines up, too."""
+    cells = [list(headings), *([_escaped(cell) for cell in row] for row in rows)]
+    widths = [max(3, *(text.width(row[index]) for row in cells)) for index in range(len(headings))]
+    rule = ["-" * (wide - 1) + (":" if index in right else "-") for index, wide in enumerate(widths)]
+    lines = [cells[0], rule, *cells[1:]]
+    padded = [[_padded(cell, widths[index], index in right) for index, cell in enumerate(line)] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in padded)
+
+
+def _padded(cell: str, cells: int, right: bool) -> str:
+    padding = " " * (cells - text.width(cell))
+    return padding + cell if right else cell + padding
+
+
+def _list(items: Iterator[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
+
+
+def _escaped(words: str) -> str:
+    """Other people's text with nothing in it that Markdown or a terminal would act on."""
+    return _SPECIAL.sub(r"\\\1", text.plain(words))

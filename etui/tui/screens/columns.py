@@ -1,0 +1,84 @@
+"""Which columns the runs table shows, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from textual import on
+from textual.binding import Binding
+from textual.widget import Widget
+from textual.widgets import Static
+
+from etui.tui.screens.dialog import Dialog
+from etui.tui.widgets.multi_select import Item, MultiSelect
+
+
+class _Columns(MultiSelect):
+    """A list whose items can be moved."""
+
+    BINDINGS = [
+        Binding("J,shift+down", "lower", "Move the column down", show=False),
+        Binding("K,shift+up", "raise_up", "Move the column up", show=False),
+    ]
+
+    def action_lower(self) -> None:
+        """Move the item under the cursor one line down."""
+        self._shift(1)
+
+    def action_raise_up(self) -> None:
+        """Move the item under the cursor one line up."""
+        self._shift(-1)
+
+    def _shift(self, step: int) -> None:
+        pointed = self.pointed
+        if pointed is None:
+            return
+        items = list(self.items)
+        at = items.index(pointed)
+        if 0 <= at + step < len(items):
+            items.insert(at + step, items.pop(at))
+            self.set_items(items)
+
+
+class ColumnsDialog(Dialog[list[str]]):
+    """Choose columns. ``columns`` are names with their titles, ``shown`` the names shown now in their order; the result
+    is the names to show, in order."""
+
+    title_text = "Columns"
+    confirm_label = "Show"
+
+    def __init__(self, columns: Sequence[tuple[str, str]], shown: Sequence[str]) -> None:
+        super().__init__()
+        titles = dict(columns)
+        ordered = [name for name in shown if name in titles] + [name for name, _ in columns if name not in shown]
+        # The list shows titles; what is given back are names.
+        self._names = {titles[name]: name for name in ordered}
+        self._list = _Columns(
+            [Item(name=titles[name], about=name) for name in ordered],
+            [titles[name] for name in shown if name in titles],
+            rows=14,
+            one_a_line=True,
+        )
+
+    def body(self) -> Iterable[Widget]:
+        """The list, and its keys."""
+        yield self._list
+        yield Static("\nspace shows or hides, J and K move the column, tab goes to the buttons", classes="dialog--note")
+
+    def on_mount(self) -> None:
+        """Begin in the list."""
+        self._list.focus()
+
+    def confirm(self) -> None:
+        """Show what is chosen."""
+        chosen = [self._names[title] for title in self._list.chosen]
+        if not chosen:
+            self.say("no column is chosen; choose at least one", problem=True)
+            self._list.focus()
+            return
+        self.dismiss(chosen)
+
+    @on(MultiSelect.Changed)
+    def _changed(self, event: MultiSelect.Changed) -> None:
+        event.stop()
+        self.say("")

@@ -1,0 +1,120 @@
+"""What every dialog shares: a frame over the dimmed screen, a line for what is wrong, and a row of buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Button, Static
+
+from etui.text import plain
+from etui.tui.actions import bindings
+
+Result = TypeVar("Result")
+
+CLOSE = "close"
+CONFIRM = "confirm"
+
+
+class Dialog(ModalScreen[Result | None], Generic[Result]):
+    """A dialog that ends with a result, or with None where it is closed.
+
+    A subclass gives ``body`` and ``confirm``. Escape and the first button close it; left and right go from button to
+    button. Where something is destroyed, ``careful`` puts the focus on the button that closes.
+    """
+
+    BINDINGS = [*bindings("dialog")]
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $background 60%; }
+    Dialog > .dialog--frame {
+        width: 76; max-width: 100%; height: auto; max-height: 100%; border: round $border; padding: 0 1;
+        background: $surface; border-title-color: $text-accent; border-title-style: bold;
+    }
+    Dialog .dialog--body { height: auto; max-height: 1fr; }
+    Dialog .dialog--status { height: auto; max-height: 10; margin-top: 1; display: none; }
+    Dialog .dialog--status.-shown { display: block; }
+    Dialog .dialog--status.-problem { color: $text-error; }
+    Dialog .dialog--buttons { height: 1; align-horizontal: right; margin-top: 1; }
+    Dialog .dialog--buttons Button { margin-left: 2; min-width: 12; }
+    Dialog .dialog--buttons Button:focus { text-style: bold reverse; }
+    Dialog Input.-textual-compact { background: $boost; }
+    Dialog .dialog--note { color: $text-muted; height: auto; }
+    """
+
+    title_text = ""
+    confirm_label = "OK"
+    close_label = "Cancel"
+    careful = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._status = Static(classes="dialog--status", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """The frame with the body, the status and the buttons."""
+        frame = Vertical(classes="dialog--frame")
+        frame.border_title = Content(self.title_text)
+        with frame:
+            with Vertical(classes="dialog--body"):
+                yield from self.body()
+            yield self._status
+            with Horizontal(classes="dialog--buttons"):
+                yield Button(self.close_label, compact=True, id=CLOSE)
+                yield Button(
+                    self.confirm_label, compact=True, id=CONFIRM, variant="error" if self.careful else "primary"
+                )
+
+    def body(self) -> Iterable[Widget]:
+        """What stands in the frame."""
+        raise NotImplementedError
+
+    def confirm(self) -> None:
+        """The second button was pressed, or Enter in a field."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Put the focus where it does no harm."""
+        if self.careful:
+            self.query_one(f"#{CLOSE}", Button).focus()
+
+    def action_close(self) -> None:
+        """Close; nothing is done."""
+        self.dismiss(None)
+
+    def say(self, words: str, *, problem: bool = False) -> None:
+        """Show a line or more above the buttons; an empty text takes it away."""
+        self._status.update(Text(("! " if problem else "") + plain(words, keep_lines=True)))
+        self._status.set_class(bool(words), "-shown")
+        self._status.set_class(problem, "-problem")
+
+    @property
+    def said(self) -> str:
+        """What stands above the buttons."""
+        return str(self._status.content) if self._status.has_class("-shown") else ""
+
+    def relabel(self, button: str, label: str) -> None:
+        """Give one of the two buttons another word."""
+        self.query_one(f"#{button}", Button).label = label
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == CLOSE:
+            self.action_close()
+        else:
+            self.confirm()
+
+    def on_key(self, event: events.Key) -> None:
+        """Left and right go from button to button."""
+        if event.key in ("left", "right") and isinstance(self.focused, Button):
+            event.stop()
+            other = CONFIRM if self.focused.id == CLOSE else CLOSE
+            self.query_one(f"#{other}", Button).focus()

@@ -1,0 +1,215 @@
+"""Runs to JSON files: where to, in one file or one a run, and never over a file without asking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.text import Text
+from textual import on, work
+from textual.widget import Widget
+from textual.widgets import Button, Static
+from textual.worker import get_current_worker
+
+from etui.errors import EtuiError
+from etui.results import LIVE_STATUSES, RunSummary
+from etui.store import Store
+from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
+from etui.text import plain
+from etui.tui import suggest
+from etui.tui.screens.confirm import ConfirmDialog
+from etui.tui.screens.dialog import CLOSE, CONFIRM, Dialog
+from etui.tui.widgets.combo import Combo
+from etui.tui.widgets.cycle import Cycle
+from etui.tui.widgets.form_row import FormRow
+
+_EACH, _ALL = "one file a run", "one file for all"
+_NAMED = 4
+_LOOKED_AT = 200
+
+
+class ExportDialog(Dialog[list[Path]]):
+    """Write runs as JSON. The result are the files that were written."""
+
+    confirm_label = "Export"
+
+    def __init__(self, database: Path, run_ids: Sequence[str]) -> None:
+        super().__init__()
+        self._database = database
+        self._ids = list(dict.fromkeys(run_ids))
+        self.title_text = "Export 1 run" if len(self._ids) == 1 else f"Export {len(self._ids):,} runs"
+        self._runs: list[RunSummary] = []
+        self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
+        self._path = Combo(f"{Path.cwd()}/", suggest=lambda text: suggest.paths(text, (".json",)))
+        self._path_row = FormRow("Path", self._path)
+        self._preview = Static(classes="dialog--note", markup=False)
+
+    def body(self) -> Iterable[Widget]:
+        """The shape, the path, and what would be written."""
+        if len(self._ids) > 1:
+            yield FormRow("As", self._shape)
+        yield self._path_row
+        yield self._preview
+
+    def on_mount(self) -> None:
+        """Look the runs up, for the names of their files."""
+        self.query_one(f"#{CONFIRM}", Button).disabled = True
+        self._path.focus()
+        self._look_up()
+
+    @work(thread=True, group="export")
+    def _look_up(self) -> None:
+        try:
+            with Store.open(self._database, create=False) as store:
+                runs = [store.summary(run_id) for run_id in self._ids]
+        except EtuiError as error:
+            self.app.call_from_thread(self._failed, str(error))
+            return
+        self.app.call_from_thread(self._looked_up, runs)
+
+    def _looked_up(self, runs: list[RunSummary]) -> None:
+        self._runs = runs
+        self.query_one(f"#{CONFIRM}", Button).disabled = False
+        if len(runs) == 1 and self._path.value == f"{Path.cwd()}/":
+            self._path.value = str(Path.cwd() / self._names()[0])
+        self._show(self._path.value)
+
+    # What would be written
+
+    def _names(self) -> list[str]:
+        return file_names((run.model, run.precision, run.delegate, run.id) for run in self._runs)
+
+    def _files(self, target: Path) -> list[tuple[Path, list[str]]]:
+        """Each file with the ids of the runs that go into it."""
+        if is_one_file(target):
+            return [(target, [run.id for run in self._runs])]
+        return [(target / name, [run.id]) for name, run in zip(self._names(), self._runs, strict=True)]
+
+    def _show(self, text: str) -> None:
+        """Say what the path means."""
+        self._path_row.mark(None)
+        target = Path(text).expanduser()
+        if not text.strip() or not self._runs:
+            self._preview.update("")
+            return
+        try:
+            files = [path for path, _ in self._files(target)]
+            there = sum(path.exists() for path in files[:_LOOKED_AT])
+            folder = files[0].parent
+            words = _list_of(files) + ("" if folder.is_dir() else f"; the folder {folder} will be made")
+        except OSError as error:
+            self._path_row.mark(f"cannot look there ({error.strerror}); check its permissions")
+            return
+        if there:
+            words += f"; {'it' if len(files) == 1 else there} {'is' if there == 1 else 'are'} there already, and asked"
+            words += " about first"
+        live = [run.id for run in self._runs if run.status in LIVE_STATUSES]
+        if live:
+            words += f"; {len(live)} still running: what there is so far is written"
+        self._preview.update(Text(plain(words)))
+        if len(self._ids) > 1:
+            self._shape.value = _ALL if is_one_file(target) else _EACH
+
+    @on(Combo.Typed)
+    @on(Combo.Changed)
+    def _path_changed(self, event: Combo.Changed) -> None:
+        event.stop()
+        self._show(event.value)
+
+    @on(Combo.Submitted)
+    def _path_submitted(self, event: Combo.Submitted) -> None:
+        event.stop()
+        self.confirm()
+
+    @on(Cycle.Changed)
+    def _shape_changed(self, event: Cycle.Changed) -> None:
+        event.stop()
+        path = Path(self._path.value or ".")
+        if event.value == _ALL:
+            self._path.value = str(path / "etui-runs.json" if path.suffix != ".json" else path)
+        else:
+            self._path.value = f"{path.parent if path.suffix == '.json' else path}/"
+        self._show(self._path.value)
+
+    # Writing
+
+    def confirm(self) -> None:
+        """Write, unless files are in the way: then ask."""
+        text = self._path.value.strip()
+        if not text:
+            self._path_row.mark("no path is given; name a file ending in .json, or a folder")
+            self._path.focus()
+            return
+        if self._runs:
+            self._begin(Path(text).expanduser().absolute(), force=False)
+
+    def _begin(self, target: Path, *, force: bool) -> None:
+        self.query_one(f"#{CONFIRM}", Button).disabled = True
+        self.relabel(CLOSE, "Stop")
+        self._write(target, force)
+
+    @work(thread=True, group="export")
+    def _write(self, target: Path, force: bool) -> None:
+        worker = get_current_worker()
+        written: list[Path] = []
+        try:
+            files = self._files(target)
+            there = [path for path, _ in files if path.exists()]
+            if there and not force:
+                self.app.call_from_thread(self._ask, target, there)
+                return
+            with Store.open(self._database, create=False) as store:
+                for path, ids in files:
+                    if worker.is_cancelled:
+                        return
+                    write_file(path, encode_documents([store.document(one) for one in ids]), force=force)
+                    written.append(path)
+                    if len(written) % 20 == 0:
+                        self.app.call_from_thread(self.say, f"{len(written):,} of {len(files):,} files written")
+        except EtuiError as error:
+            self.app.call_from_thread(self._failed, error.message, written)
+        except OSError as error:
+            self.app.call_from_thread(self._failed, f"cannot write to {target} ({error.strerror})", written)
+        else:
+            self.app.call_from_thread(self._done, written)
+
+    def _ask(self, target: Path, there: list[Path]) -> None:
+        count = len(there)
+        what = "This file is" if count == 1 else f"These {count:,} files are"
+        names = "\n".join(str(path) for path in there[:8]) + (f"\nand {count - 8:,} more" if count > 8 else "")
+
+        def answered(overwrite: bool | None) -> None:
+            if overwrite:
+                self._begin(target, force=True)
+            else:
+                self._again()
+                self._path.focus()
+
+        text = f"{what} there already:\n\n{names}\n\nWhat {'it holds' if count == 1 else 'they hold'} now is lost."
+        self.app.push_screen(ConfirmDialog("Overwrite?", text, "Overwrite"), answered)
+
+    def _failed(self, problem: str, written: Sequence[Path] = ()) -> None:
+        self._again()
+        before = f"{len(written):,} of the files were written before. " if written else ""
+        self.say(f"{before}{problem}", problem=True)
+
+    def _again(self) -> None:
+        self.query_one(f"#{CONFIRM}", Button).disabled = not self._runs
+        self.relabel(CLOSE, self.close_label)
+
+    def _done(self, written: list[Path]) -> None:
+        self.app.notify(plain(f"wrote {_list_of(written)}"), title="Exported", timeout=8, markup=False)
+        self.dismiss(written)
+
+    def action_close(self) -> None:
+        """Close; a file that is just being written is finished, no further one begun."""
+        self.workers.cancel_group(self, "export")
+        self.dismiss(None)
+
+
+def _list_of(files: Sequence[Path]) -> str:
+    if len(files) == 1:
+        return str(files[0])
+    names = ", ".join(path.name for path in files[:_NAMED])
+    more = f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else ""
+    return f"{len(files):,} files into {files[0].parent}: {names}{more}"

@@ -1,0 +1,138 @@
+"""Runs from JSON files: which ones, and a report on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.text import Text
+from textual import on, work
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+from textual.widgets import Button, Static
+from textual.worker import get_current_worker
+
+from etui.errors import EtuiError, UsageError
+from etui.text import plain
+from etui.tui import suggest
+from etui.tui.screens.dialog import CLOSE, CONFIRM, Dialog
+from etui.tui.taking_in import Taken, named_files, outcome, take_in
+from etui.tui.widgets.combo import Combo
+from etui.tui.widgets.form_row import FormRow
+
+_REPORTED = 500
+
+
+class ImportDialog(Dialog[int]):
+    """Take runs in. It stays open with its report; the result is how many runs were new."""
+
+    title_text = "Import runs"
+    confirm_label = "Import"
+    close_label = "Close"
+
+    DEFAULT_CSS = """
+    ImportDialog .import--report { height: auto; max-height: 12; margin-top: 1; display: none; }
+    ImportDialog .import--report.-shown { display: block; }
+    """
+
+    def __init__(self, database: Path, start: str = "") -> None:
+        """``start`` is a path that stands in the field to begin with."""
+        super().__init__()
+        self._database = database
+        self._path = Combo(start, suggest=lambda text: suggest.paths(text, (".json",)), placeholder="results/*.json")
+        self._row = FormRow("Path", self._path)
+        self._report = Static(markup=False)
+        self._scroll = VerticalScroll(self._report, classes="import--report")
+        self._taken: list[Taken] = []
+        self._came_in = 0
+
+    def body(self) -> Iterable[Widget]:
+        """The path, what may stand there, and the report."""
+        yield self._row
+        yield Static(
+            "A file, a folder, a pattern such as results/*.json, or several with spaces between them: what etui export"
+            " wrote, or results of executorch-utils.",
+            classes="dialog--note",
+        )
+        yield self._scroll
+
+    def on_mount(self) -> None:
+        """Begin in the field."""
+        self._path.focus()
+
+    def confirm(self) -> None:
+        """Take in what the path names."""
+        try:
+            files = named_files(self._path.value)
+        except UsageError as error:
+            self._row.mark(str(error))
+            self._path.focus()
+            return
+        self._row.mark(None)
+        self._taken = []
+        self._show()
+        self.say(f"reading {files[0].name}" if len(files) == 1 else f"reading {len(files):,} files")
+        self.query_one(f"#{CONFIRM}", Button).disabled = True
+        self.relabel(CLOSE, "Stop")
+        self._take_in(files)
+
+    @work(thread=True, group="import")
+    def _take_in(self, files: list[Path]) -> None:
+        worker = get_current_worker()
+        try:
+            for one in take_in(self._database, files, lambda: worker.is_cancelled):
+                if not worker.is_cancelled:
+                    self.app.call_from_thread(self._took, one)
+        except EtuiError as error:
+            self.app.call_from_thread(self._ended, str(error))
+        else:
+            if not worker.is_cancelled:
+                self.app.call_from_thread(self._ended, None)
+
+    def _took(self, one: Taken) -> None:
+        self._taken.append(one)
+        self._came_in += one.new
+        self._show()
+
+    def _ended(self, problem: str | None) -> None:
+        self.query_one(f"#{CONFIRM}", Button).disabled = False
+        self.relabel(CLOSE, self.close_label)
+        if problem is not None:
+            self.say(problem, problem=True)
+            return
+        refused = any(one.refused for one in self._taken)
+        self.say(outcome(self._taken), problem=refused)
+        self.query_one(f"#{CLOSE}", Button).focus()
+
+    def _show(self) -> None:
+        """A line a file: those refused first, since something is to be done about them."""
+        ordered = sorted(self._taken, key=lambda one: one.refused is None)
+        text = Text("\n").join(_line(one) for one in ordered[:_REPORTED])
+        if len(ordered) > _REPORTED:
+            text.append(f"\nand {len(ordered) - _REPORTED:,} files more")
+        self._report.update(text)
+        self._scroll.set_class(bool(ordered), "-shown")
+
+    def action_close(self) -> None:
+        """Close; of what is being read, the file at hand is finished and no further one begun."""
+        self.workers.cancel_group(self, "import")
+        self.dismiss(self._came_in)
+
+    @on(Combo.Typed)
+    @on(Combo.Changed)
+    def _changed(self, event: Combo.Changed) -> None:
+        event.stop()
+        self._row.mark(None)
+
+    @on(Combo.Submitted)
+    def _submitted(self, event: Combo.Submitted) -> None:
+        event.stop()
+        self.confirm()
+
+
+def _line(one: Taken) -> Text:
+    name = plain(one.path.name)
+    if one.refused is not None:
+        return Text(f"✗ {name}: refused: {plain(one.refused)}", style="bold")
+    parts = [f"{count} {word}" for count, word in ((one.new, "new"), (one.known, "there already")) if count]
+    return Text(f"✓ {name}: {', '.join(parts)}")
