@@ -39,8 +39,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def config_path() -> Path:
-    """The config file: ``ETUI_CONFIG`` (a file, or a folder that holds config.toml), else in the user's config folder.
-    """
+    """The config file: ``ETUI_CONFIG`` (a file, or a folder with config.toml), else in the user's config folder."""
     given = os.environ.get("ETUI_CONFIG")
     if given:
         path = Path(given).expanduser().absolute()

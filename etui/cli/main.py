@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from etui import __version__
 from etui.cli.context import Settings
 from etui.cli.lazy import LazyGroup, examples
-from etui.errors import EXIT_USAGE
+from etui.errors import UsageError
 
 COMMANDS = {
     "run": ("etui.cli.run:run", "Measure a model with precisions and delegates, against eager."),
@@ -21,6 +24,7 @@ COMMANDS = {
     "delete": ("etui.cli.delete:delete", "Delete runs from the database."),
     "models": ("etui.cli.models:models", "List the models and precisions."),
     "delegates": ("etui.cli.delegates:delegates", "List the delegates and what each can do here."),
+    "config": ("etui.cli.config:config", "Show the settings and keys, and where they are kept."),
     "doctor": ("etui.cli.doctor:doctor", "Say what will spoil measurements on this box."),
 }
 
@@ -46,7 +50,19 @@ def cli(ctx: click.Context, db: str | None, debug: bool) -> int:
     """Export PyTorch models to ExecuTorch, measure them honestly against eager, and remember every run."""
     ctx.obj = Settings(chosen=db, debug=debug)
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
-        click.echo("\netui: the terminal UI is not part of this version; see etui --help", err=True)
-        return EXIT_USAGE
+        return _terminal_ui(ctx.obj)
     return 0
+
+
+def _terminal_ui(settings: Settings) -> int:
+    """Start the terminal UI. Raises UsageError where there is no terminal for it."""
+    if os.environ.get("TERM", "") in ("", "dumb", "unknown") or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "the terminal UI needs a terminal that can move its cursor (TERM is not dumb, no pipe)",
+            "use the commands instead, see etui --help",
+        )
+    from etui.config import config_path, load
+    from etui.tui.actions import BY_ID
+    from etui.tui.app import run
+
+    return run(settings.database, load(config_path(), frozenset(BY_ID)))

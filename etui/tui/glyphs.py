@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import locale
-from collections.abc import Mapping
-
 import msgspec
 
 
@@ -45,11 +42,3 @@ ASCII = Glyphs(
     live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", baseline="@", cursor=">", marked="#",
     up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
 )  # fmt: skip
-
-
-def speaks_utf8(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal's locale is UTF-8; where nothing says so, Python's own encoding of it decides."""
-    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
-        if value := environment.get(name):
-            return "utf-8" in value.lower() or "utf8" in value.lower()
-    return locale.getpreferredencoding(do_setlocale=False).lower().replace("-", "") == "utf8"

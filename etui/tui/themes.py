@@ -18,7 +18,7 @@ THEMES = (
         success="#8fd175",
         warning="#f2c55c",
         error="#f07f72",
-        variables={"edge": "#34404e", "faint": "#7d8a9a", "cursor": "#22344a"},
+        variables={"border": "#59c2d9", "border-blurred": "#34404e", "faint": "#7d8a9a", "cursor": "#22344a"},
     ),
     Theme(
         name="etui-light",
@@ -33,7 +33,7 @@ THEMES = (
         success="#22702a",
         warning="#7d5800",
         error="#b3261e",
-        variables={"edge": "#bdb8ae", "faint": "#626c76", "cursor": "#cfe6f0"},
+        variables={"border": "#00698c", "border-blurred": "#bdb8ae", "faint": "#626c76", "cursor": "#cfe6f0"},
     ),
     Theme(
         name="etui-contrast",
@@ -48,7 +48,7 @@ THEMES = (
         success="#00ff00",
         warning="#ffcc00",
         error="#ff8080",
-        variables={"edge": "#ffffff", "faint": "#ffffff", "cursor": "#0000d0"},
+        variables={"border": "#ffff00", "border-blurred": "#ffffff", "faint": "#ffffff", "cursor": "#0000d0"},
     ),
 )
 DEFAULT = "etui-dark"

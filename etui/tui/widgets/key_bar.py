@@ -38,10 +38,10 @@ class KeyBar(Widget):
         shown = self._shown()
         last = [one for one in shown if one.description in _ALWAYS]
         first = [one for one in shown if one.description not in _ALWAYS]
-        room = self.size.width - 1 - sum(self._size(one) for one in last)
+        room = self.size.width - 1 - sum(self._cells(one) for one in last)
         line, places = Text(" ", no_wrap=True, overflow="crop"), []
         for binding in first:
-            room -= self._size(binding)
+            room -= self._cells(binding)
             if room < 0:
                 break
             places.append(self._append(line, binding, key_style, word_style))
@@ -65,7 +65,7 @@ class KeyBar(Widget):
                 found.setdefault(active.binding.action, active.binding)
         return list(found.values())
 
-    def _size(self, binding: Binding) -> int:
+    def _cells(self, binding: Binding) -> int:
         return len(self.app.get_key_display(binding)) + len(binding.description) + 4
 
     def _style(self, name: str) -> Style:

@@ -42,8 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A page to be read: ``around`` a run with so many ``before`` it, or from ``offset`` where that run is not there.
-    """
+    """A page to be read: ``around`` a run with so many ``before`` it, or from ``offset`` where that run is not there."""
 
     order: Order
     offset: int

@@ -1,0 +1,103 @@
+"""What the screens read and change in the database, each in one call that may be made from a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from etui.catalog.find import Model, describe
+from etui.errors import StoreError, UsageError
+from etui.events import Event
+from etui.results import RunDocument, RunSummary
+from etui.runner.client import submit
+from etui.spec import SessionSpec
+from etui.store import Condition, QueuedSession, Store
+from etui.tui.feed import OLD_EVENTS
+from etui.tui.widgets.runs_table import Page, Wanted
+
+PAST_RUNS = 200
+
+
+class Library:
+    """One store, opened when it is first needed and again after ``forget``. Every method raises EtuiError."""
+
+    def __init__(self, database: Path) -> None:
+        self.database = database
+        self._store: Store | None = None
+        self._turn = threading.Lock()
+
+    def open(self) -> None:
+        """Open the database, making it where there is none."""
+        with self._turn:
+            if self._store is None:
+                self._store = Store.open(self.database)
+
+    def forget(self) -> None:
+        """Close the file; the next call opens the one that is there then."""
+        with self._turn:
+            store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def _opened(self) -> Store:
+        with self._turn:
+            if self._store is None:
+                self._store = Store.open(self.database, create=False)
+            return self._store
+
+    def page(self, wanted: Wanted) -> Page:
+        """A page of the runs table."""
+        return self._opened().page(
+            wanted.order.where,
+            order_by=wanted.order.order_by,
+            descending=wanted.order.descending,
+            limit=wanted.limit,
+            offset=wanted.offset,
+            around=wanted.around,
+            before=wanted.before,
+        )
+
+    def ids(self, where: Sequence[Condition]) -> list[str]:
+        """The ids of all runs that meet a filter."""
+        return self._opened().run_ids(where)
+
+    def values(self, column: str) -> list[str]:
+        """What stands in a column, for completion; nothing while the database cannot be read."""
+        try:
+            return self._opened().distinct(column)
+        except (StoreError, UsageError):
+            return []
+
+    def summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        """The summaries of these runs, newest first."""
+        return self._opened().summaries([Condition("id", "in", list(run_ids))])
+
+    def run(self, run_id: str) -> tuple[RunDocument, list[RunSummary]]:
+        """The whole of a run, and the past runs of the same model, precision and delegate, oldest first."""
+        store = self._opened()
+        document = store.document(run_id)
+        same = [
+            Condition("model", "=", document.model.name),
+            Condition("precision", "=", document.precision),
+            Condition("delegate", "=", document.delegate),
+        ]
+        past = store.summaries(same, limit=PAST_RUNS)
+        past.reverse()
+        return document, past
+
+    def events(self, session_id: str, run_id: str | None) -> list[Event]:
+        """The newest events of a session, or of one of its runs."""
+        return self._opened().events_after(session_id, run_id=run_id, newest=OLD_EVENTS)
+
+    def submit(self, spec: SessionSpec, model: Model) -> QueuedSession:
+        """Queue a session and see that a runner takes it."""
+        return submit(self._opened(), spec, describe(model))
+
+    def cancel(self, run_ids: Sequence[str]) -> list[str]:
+        """Ask for live runs to be cancelled; returns those that were live."""
+        return self._opened().request_cancel(run_ids)
+
+    def delete(self, run_ids: Sequence[str]) -> int:
+        """Delete runs and return how many were there."""
+        return self._opened().delete_runs(run_ids)

@@ -1,0 +1,219 @@
+"""The main screen: picker and queue, the runs over their chart, and the log; it passes between them what each needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from etui.text import plain
+from etui.tui.actions import BY_ID, bindings
+from etui.tui.feed import Snapshot
+from etui.tui.glyphs import Glyphs
+from etui.tui.library import Library
+from etui.tui.screens.bench_panes import Panes
+from etui.tui.screens.bench_work import Work
+from etui.tui.widgets.chart_pane import ChartPane
+from etui.tui.widgets.filter_bar import FilterBar
+from etui.tui.widgets.header import Header
+from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.picker import Picker
+from etui.tui.widgets.queue_pane import QueuePane
+from etui.tui.widgets.runs_table import RunsTable
+
+if TYPE_CHECKING:
+    from etui.tui.app import EtuiApp
+
+LEAST = (60, 16)
+"""Below this many columns or lines nothing can be read, and the screen says so instead."""
+ROOMY = (100, 30)
+"""From here on everything stands side by side."""
+HUGE = (180, 50)
+
+_NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down", "page_up"}
+"""What the table does only while it has the focus: in the picker these keys are the picker's."""
+
+
+class BenchScreen(Work, Panes, Screen[None]):
+    """What ``etui`` opens with."""
+
+    app: EtuiApp
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("bench"),
+        *[
+            one
+            for one in bindings("table", "chart", "log", via="forward")
+            if one.id and BY_ID[one.id].name not in _NOT_FORWARDED
+        ],
+    ]
+
+    def __init__(self, database: Path, glyphs: Glyphs, columns: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.library = Library(database)
+        self.glyphs = glyphs
+        self._columns = columns
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="too-small", markup=False)
+        yield Header(self.glyphs, id="header")
+        with Horizontal(id="body"):
+            with Vertical(id="left"):
+                yield Picker(self.library.database, id="picker")
+                yield QueuePane(id="queue")
+            with Vertical(id="right"):
+                with Vertical(id="runs"):
+                    yield FilterBar(self.library.values, id="filter")
+                    yield RunsTable(self.library.page, self.library.ids, self.glyphs, columns=self._columns, id="table")
+                yield ChartPane(id="chart")
+        yield LogPane(id="log")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        self.query_one(RunsTable).focus()
+        self.write_title()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Which parts there is room for. Set by hand, for both sides decide together."""
+        width, height = event.size
+        tiny = width < LEAST[0] or height < LEAST[1]
+        roomy = width >= ROOMY[0] and height >= ROOMY[1]
+        self.set_class(tiny, "-tiny")
+        self.set_class(not roomy and not tiny, "-compact")
+        self.set_class(width >= HUGE[0] and height >= HUGE[1], "-huge")
+        if roomy:
+            self.remove_class("-new")
+        self.query_one("#too-small", Static).update(
+            f"{width}x{height} is too small for etui.\nIt needs {LEAST[0]}x{LEAST[1]}; 120x40 is comfortable.\n"
+            "Runs go on meanwhile. q quits."
+        )
+
+    # What arrives
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Show another state of the queue. Called at most once a second while something is measured."""
+        recovered = self.snapshot is not None and self.snapshot.problem is not None and snapshot.problem is None
+        self.snapshot = snapshot
+        self.query_one(Header).show(snapshot)
+        current = snapshot.current
+        self.query_one(QueuePane).show(
+            [one.session for one in snapshot.sessions], current.session.id if current is not None else None
+        )
+        if snapshot.problem is not None:
+            return
+        table = self.query_one(RunsTable)
+        if recovered:
+            self.library.forget()
+        live = [run for session in snapshot.sessions for run in session.runs]
+        table.update_runs(live)
+        ids = frozenset((run.id, run.status) for run in live)
+        # While something is measured the database changes with every event, and rarely so do the runs.
+        if recovered or (snapshot.changed and (ids != self.live_ids or snapshot.ended or not live)):
+            table.reload()
+        self.live_ids = ids
+        self.log_snapshot(snapshot)
+        if snapshot.ended:
+            self.tell_ended(snapshot.ended)
+
+    @on(RunsTable.Highlighted)
+    def _highlighted(self, event: RunsTable.Highlighted) -> None:
+        self.show_soon(event.run)
+
+    @on(RunsTable.Loaded)
+    def _loaded(self) -> None:
+        self.write_title()
+
+    @on(RunsTable.Failed)
+    def _failed(self, event: RunsTable.Failed) -> None:
+        self.app.complain(event.error)
+
+    @on(RunsTable.Opened)
+    def _opened(self, event: RunsTable.Opened) -> None:
+        from etui.tui.screens.details import DetailsScreen
+
+        self.app.push_screen(DetailsScreen(self.library.database, event.run_id))
+
+    @on(RunsTable.Asked)
+    def _asked(self, event: RunsTable.Asked) -> None:
+        self.ask_columns() if event.what == "columns" else self.ask_jump()
+
+    @on(FilterBar.Changed)
+    def _filtered(self, event: FilterBar.Changed) -> None:
+        self.filter_runs(event.conditions)
+
+    @on(FilterBar.Closed)
+    def _filter_closed(self) -> None:
+        self.query_one(RunsTable).focus()
+
+    @on(Picker.Submitted)
+    def _submitted(self, event: Picker.Submitted) -> None:
+        self.start(event.spec, event.model)
+
+    # Keys
+
+    async def action_forward(self, action_id: str) -> None:
+        """Do in a pane what its key says, wherever on the bench the focus is."""
+        action = BY_ID[action_id]
+        panes: dict[str, type[Widget]] = {"table": RunsTable, "chart": ChartPane, "log": LogPane}
+        await self.query_one(panes[action.scope]).run_action(action.name)
+
+    def action_run(self) -> None:
+        """Start what the picker says; where the picker is hidden, show first what that is."""
+        if self.has_class("-compact") and not self.has_class("-new"):
+            self.action_new()
+            return
+        self.query_one(Picker).submit()
+
+    def action_new(self) -> None:
+        """Go to the picker."""
+        self.add_class("-new")
+        self.query_one(Picker).focus()
+
+    def action_back(self) -> None:
+        """Back to the table; from the table, back to all runs."""
+        table = self.query_one(RunsTable)
+        if self.focused is not table or self.has_class("-new"):
+            self.remove_class("-new")
+            table.focus()
+        elif self.query_one(FilterBar).text:
+            self.query_one(FilterBar).clear()
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        self.remove_class("-new")
+        self.query_one(FilterBar).open()
+
+    def action_log(self) -> None:
+        """Show or hide the log; in a small terminal it takes the chart's place."""
+        self.toggle_class("-log" if self.has_class("-compact") else "-no-log")
+        if self.focused is None or not self.focused.display:
+            self.query_one(RunsTable).focus()
+
+    def write_title(self) -> None:
+        """How many runs are shown, how many are marked, and by which filter."""
+        table, bar = self.query_one(RunsTable), self.query_one(FilterBar)
+        frame = self.query_one("#runs")
+        parts = [f"Runs {table.total:,}"]
+        if table.marked:
+            parts.append(f"{len(table.marked):,} marked")
+        if bar.text:
+            parts.append(plain(bar.text))
+        frame.border_title = _escaped(f" {self.glyphs.dot} ".join(parts))
+        table.empty_words = self.empty_words(bool(bar.text))
+
+    def pick_model(self, name: str) -> None:
+        """Put a model into the picker."""
+        self.query_one(Picker).set_model(name)
+        self.action_new()
+
+
+def _escaped(text: str) -> str:
+    """Border titles are read as markup; a file's name in them is not."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,188 @@
+"""What the bench's keys do to runs: start, cancel, export, import, delete, copy, and the dialogs of the table."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from textual.screen import Screen
+
+from etui.errors import EtuiError
+from etui.results import LIVE_STATUSES
+from etui.store import Condition
+from etui.tui.feed import Snapshot
+from etui.tui.library import Library
+from etui.tui.runs_columns import COLUMNS
+from etui.tui.widgets.runs_table import RunsTable
+
+if TYPE_CHECKING:
+    from etui.catalog.find import Model
+    from etui.spec import SessionSpec
+    from etui.tui.app import EtuiApp
+
+T = TypeVar("T")
+_SAMPLES = "sample_results"
+
+
+class Work(Screen[None]):
+    """The half of the bench that does. What touches the disk runs in a thread, and its failure is told in words."""
+
+    app: EtuiApp
+    library: Library
+    snapshot: Snapshot | None = None
+
+    def _in_thread(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
+        self.run_worker(self._run(work, then))
+
+    async def _run(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
+        try:
+            result = await asyncio.to_thread(work)
+        except EtuiError as error:
+            self.app.complain(error)
+            return
+        then(result)
+        self.app.nudge()
+
+    def _dialog(self, screen: Screen[T | None], then: Callable[[T], object]) -> None:
+        def closed(result: T | None) -> None:
+            if result is not None:
+                then(result)
+
+        self.app.push_screen(screen, closed)
+
+    @property
+    def _table(self) -> RunsTable:
+        return self.query_one(RunsTable)
+
+    def start(self, spec: SessionSpec, model: Model) -> None:
+        """Queue a session, and put the cursor on its first run."""
+
+        def queued(session_runs: Sequence[str]) -> None:
+            self.remove_class("-new")
+            self._table.focus()
+            self._table.go_to(session_runs[0])
+            count = len(session_runs)
+            self.app.say(f"{model.name}: {count} run{'s' if count > 1 else ''} queued")
+
+        def submit() -> list[str]:
+            return [run_id for run_id, _ in self.library.submit(spec, model).runs]
+
+        self._in_thread(submit, queued)
+
+    def action_cancel(self) -> None:
+        """Cancel the run under the cursor where it is live, else the session that is measured, else what waits."""
+        run = self._table.run
+        sessions = self.snapshot.sessions if self.snapshot else ()
+        if run is not None and run.status in LIVE_STATUSES:
+            ids = [run.id]
+        elif sessions:
+            ids = [one.id for one in sessions[0].runs if one.status in LIVE_STATUSES]
+        else:
+            ids = []
+        if not ids:
+            self.app.say("nothing runs, and nothing waits", "warning")
+            return
+
+        def asked(live: list[str]) -> None:
+            if live:
+                self.app.say(f"cancelling {len(live)} run{'s' if len(live) > 1 else ''}; what was measured is kept")
+            self._table.reload()
+
+        self._in_thread(lambda: self.library.cancel(ids), asked)
+
+    def _chosen(self) -> list[str]:
+        ids = self._table.chosen_ids()
+        if not ids:
+            self.app.say("there is no run under the cursor", "warning")
+        return ids
+
+    def action_export(self) -> None:
+        """Write the marked runs, or the one under the cursor."""
+        from etui.tui.screens.export import ExportDialog
+
+        if ids := self._chosen():
+            self._dialog(ExportDialog(self.library.database, ids), self._exported)
+
+    def _exported(self, paths: Sequence[Path]) -> None:
+        if paths:
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            self.app.say(f"written: {paths[0]}{more}", keep=True)
+
+    def action_import(self) -> None:
+        """Take runs in from files."""
+        from etui.tui.screens.importing import ImportDialog
+
+        start = _SAMPLES if Path(_SAMPLES).is_dir() and not self._table.total else ""
+        self._dialog(ImportDialog(self.library.database, start), self._imported)
+
+    def _imported(self, count: int) -> None:
+        if count:
+            self.app.say(f"{count} run{'s' if count > 1 else ''} imported", keep=True)
+        self._table.reload()
+
+    def action_delete(self) -> None:
+        """Delete the marked runs, or the one under the cursor, after a question."""
+        from etui.tui.screens.confirm import ConfirmDialog
+
+        ids = self._chosen()
+        if not ids:
+            return
+        run = self._table.run
+        one = len(ids) == 1
+        what = f"the run {ids[0][:6]}" if one else f"{len(ids):,} runs"
+        if one and run is not None and run.id == ids[0]:
+            what = f"{run.model} {run.precision}/{run.delegate} ({run.id[:6]})"
+        text = f"Delete {what} with all samples and logs? This cannot be undone; export first what you want to keep."
+        self._dialog(
+            ConfirmDialog("Delete a run" if one else "Delete runs", text, "Delete"),
+            lambda confirmed: self._delete(ids) if confirmed else None,
+        )
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        def deleted(count: int) -> None:
+            self.app.say(f"{count} run{'s' if count != 1 else ''} deleted", keep=True)
+            self._table.keep_marks(ids)
+            self._table.reload()
+
+        self._in_thread(lambda: self.library.delete(ids), deleted)
+
+    def action_copy(self) -> None:
+        """Copy the marked runs as a table, or the run under the cursor whole."""
+        from etui.tui.markdown import copy_markdown, run_markdown, table_markdown
+
+        ids = self._chosen()
+        if not ids:
+            return
+        marked = bool(self._table.marked)
+
+        def text() -> str:
+            if marked:
+                return table_markdown(self.library.summaries(ids))
+            return run_markdown(self.library.run(ids[0])[0])
+
+        self._in_thread(text, lambda markdown: self.app.say(copy_markdown(self.app, markdown), keep=True))
+
+    def ask_columns(self) -> None:
+        """Choose the columns of the table."""
+        from etui.tui.screens.columns import ColumnsDialog
+
+        table = self._table
+        every = [(column.name, f"{column.title}: {column.about}") for column in COLUMNS]
+        self._dialog(ColumnsDialog(every, [column.name for column in table.columns]), table.show_columns)
+
+    def ask_jump(self) -> None:
+        """Jump to a run by its id, leaving a filter that hides it."""
+        from etui.tui.screens.jump import JumpDialog
+
+        self._dialog(JumpDialog(self.library.database), self.jump_to)
+
+    def jump_to(self, run_id: str) -> None:
+        """Put the cursor on a run."""
+        self._table.go_to(run_id)
+
+    def filter_runs(self, conditions: tuple[Condition, ...]) -> None:
+        """Show the runs that meet these conditions."""
+        self._table.show_order(msgspec.structs.replace(self._table.order, where=conditions))

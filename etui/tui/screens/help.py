@@ -1,0 +1,98 @@
+"""The help: every key and what it does, made from the registry, and the filter language in a few lines."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.console import Group, RenderableType
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from etui.store.language import KEYS
+from etui.tui.actions import ACTIONS, Action, Scope, bindings
+
+_TITLES: dict[Scope, str] = {
+    "bench": "Everywhere on the bench",
+    "table": "The runs",
+    "picker": "The picker",
+    "chart": "The charts",
+    "log": "The log",
+    "details": "The details of a run",
+    "dialog": "Dialogs",
+    "app": "The app",
+}
+_FILTER = (
+    ("resnet", "runs with this word in any of their texts"),
+    ("model:resnet18", "just this model; model:resnet* and model:resnet18,gpt2 work too"),
+    ("p50<10", "a figure compared; p50<1s, size>20MB, speedup>=2, age<7d, when:today"),
+    ("-status:failed", "a minus turns a word round"),
+    ("has:mae", "runs that have a value there"),
+    ('note:"two words"', "quotation marks hold words together; model~net looks inside"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Closes with escape, q, ? or F1."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,f1", "close", "back", show=True),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+        Binding("ctrl+d,pagedown,space", "scroll(10)", show=False),
+        Binding("ctrl+u,pageup", "scroll(-10)", show=False),
+        *[one for one in bindings("app") if one.id == "app.screenshot"],
+    ]
+
+    def __init__(self, keymap: dict[str, str]) -> None:
+        super().__init__()
+        self._keymap = keymap
+
+    def compose(self) -> ComposeResult:
+        frame = VerticalScroll(id="help-frame", can_focus=True)
+        frame.border_title = "Help"
+        frame.border_subtitle = "j k scroll, escape closes"
+        with frame:
+            yield Static(id="help-text")
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def action_close(self) -> None:
+        self.dismiss()
+
+    def action_scroll(self, lines: int) -> None:
+        self.query_one("#help-frame").scroll_relative(y=lines, animate=False)
+
+    def _draw(self) -> None:
+        colours = self.app.theme_variables
+        key, title = Style(color=colours["accent"], bold=True), Style(color=colours["primary"], bold=True)
+        parts: list[RenderableType] = []
+        for scope, name in _TITLES.items():
+            actions = [action for action in ACTIONS if action.scope == scope]
+            if actions:
+                parts += [Text(name, title), self._grid([(self._keys(one), one.about) for one in actions], key), Text()]
+        parts += [Text("The filter", title), self._grid(list(_FILTER), key)]
+        parts.append(Text("  keys: " + ", ".join(KEYS)))
+        self.query_one("#help-text", Static).update(Group(*parts))
+
+    def _grid(self, rows: list[tuple[str, str]], key: Style) -> Table:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(width=18, no_wrap=True, style=key)
+        grid.add_column(ratio=1)
+        for left, right in rows:
+            grid.add_row(Text("  " + left), Text(right))
+        return grid
+
+    def _keys(self, action: Action) -> str:
+        """The keys as they are pressed, with those of the config file."""
+        keys = self._keymap.get(action.id, ",".join(action.keys))
+        return " ".join(self.app.get_key_display(Binding(one, "", "")) for one in keys.split(","))
