@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from textual.dom import DOMNode
 
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,8 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     dot: str = "·"
     bar_full: str = "━"
     bar_rest: str = "─"
+    drop: str = "▾"
+    cycle: str = "↔"
 
     def of_status(self, status: str) -> str:
         """The sign of a run's status."""
@@ -41,4 +44,10 @@ UNICODE = Glyphs()
 ASCII = Glyphs(
     live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", baseline="@", cursor=">", marked="#",
     up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
+    drop="v", cycle="~",
 )  # fmt: skip
+
+
+def glyphs_of(node: DOMNode) -> Glyphs:
+    """The signs for a widget that is shown: an app on a terminal without UTF-8 has the class ``-ascii``."""
+    return ASCII if node.app.has_class("-ascii") else UNICODE

@@ -112,7 +112,7 @@ class ExportDialog(Dialog[list[Path]]):
 
     @on(Combo.Typed)
     @on(Combo.Changed)
-    def _path_changed(self, event: Combo.Changed) -> None:
+    def _path_changed(self, event: Combo.Told) -> None:
         event.stop()
         self._show(event.value)
 
@@ -198,7 +198,6 @@ class ExportDialog(Dialog[list[Path]]):
         self.relabel(CLOSE, self.close_label)
 
     def _done(self, written: list[Path]) -> None:
-        self.app.notify(plain(f"wrote {_list_of(written)}"), title="Exported", timeout=8, markup=False)
         self.dismiss(written)
 
     def action_close(self) -> None:

@@ -15,6 +15,7 @@ from textual.worker import get_current_worker
 from etui.errors import EtuiError, UsageError
 from etui.text import plain
 from etui.tui import suggest
+from etui.tui.glyphs import Glyphs, glyphs_of
 from etui.tui.screens.dialog import CLOSE, CONFIRM, Dialog
 from etui.tui.taking_in import Taken, named_files, outcome, take_in
 from etui.tui.widgets.combo import Combo
@@ -107,7 +108,8 @@ class ImportDialog(Dialog[int]):
     def _show(self) -> None:
         """A line a file: those refused first, since something is to be done about them."""
         ordered = sorted(self._taken, key=lambda one: one.refused is None)
-        text = Text("\n").join(_line(one) for one in ordered[:_REPORTED])
+        signs = glyphs_of(self)
+        text = Text("\n").join(_line(one, signs) for one in ordered[:_REPORTED])
         if len(ordered) > _REPORTED:
             text.append(f"\nand {len(ordered) - _REPORTED:,} files more")
         self._report.update(text)
@@ -120,7 +122,7 @@ class ImportDialog(Dialog[int]):
 
     @on(Combo.Typed)
     @on(Combo.Changed)
-    def _changed(self, event: Combo.Changed) -> None:
+    def _changed(self, event: Combo.Told) -> None:
         event.stop()
         self._row.mark(None)
 
@@ -130,9 +132,9 @@ class ImportDialog(Dialog[int]):
         self.confirm()
 
 
-def _line(one: Taken) -> Text:
+def _line(one: Taken, signs: Glyphs) -> Text:
     name = plain(one.path.name)
     if one.refused is not None:
-        return Text(f"✗ {name}: refused: {plain(one.refused)}", style="bold")
+        return Text(f"{signs.failed} {name}: refused: {plain(one.refused)}", style="bold")
     parts = [f"{count} {word}" for count, word in ((one.new, "new"), (one.known, "there already")) if count]
-    return Text(f"✓ {name}: {', '.join(parts)}")
+    return Text(f"{signs.done} {name}: {', '.join(parts)}")

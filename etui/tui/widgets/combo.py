@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from etui.tui.glyphs import glyphs_of
 from etui.tui.suggest import Suggest, Suggestion, is_path
 
 
@@ -42,8 +43,8 @@ class Combo(Widget):
     }
     """
 
-    class Changed(Message):
-        """The field was given a value: chosen from the list, or typed and left."""
+    class Told(Message):
+        """What a field has to tell, with the text that stands in it."""
 
         def __init__(self, combo: Combo, value: str) -> None:
             super().__init__()
@@ -55,10 +56,13 @@ class Combo(Widget):
             """The field."""
             return self.combo
 
-    class Typed(Changed):
+    class Changed(Told):
+        """The field was given a value: chosen from the list, or typed and left."""
+
+    class Typed(Told):
         """A letter was typed or deleted; the value is not settled yet."""
 
-    class Submitted(Changed):
+    class Submitted(Told):
         """Enter was pressed while the list was closed."""
 
     def __init__(
@@ -83,7 +87,7 @@ class Combo(Widget):
         """The field, its mark, and the list."""
         with Horizontal():
             yield self._input
-            yield Static("▾", classes="combo--mark")
+            yield Static(glyphs_of(self).drop, classes="combo--mark", markup=False)
         yield self._list
 
     @property

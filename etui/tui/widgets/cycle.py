@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from etui.tui.actions import bindings
+from etui.tui.glyphs import glyphs_of
 
 
 class Cycle(Widget, can_focus=True):
@@ -85,7 +86,7 @@ class Cycle(Widget, can_focus=True):
         text = Text(f"{self._value:<{max(map(len, words))}} ", no_wrap=True, overflow="crop")
         text.append(about, self.get_component_rich_style("cycle--about", partial=True) if not self.has_focus else "")
         text.truncate(self.content_size.width - 2, pad=True)
-        text.append(" ↔")
+        text.append(f" {glyphs_of(self).cycle}")
         return text
 
     def _go(self, step: int) -> None:

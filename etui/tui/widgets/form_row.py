@@ -9,6 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from etui.text import plain
+from etui.tui.glyphs import glyphs_of
 
 
 class FormRow(Vertical):
@@ -17,7 +18,7 @@ class FormRow(Vertical):
     DEFAULT_CSS = """
     FormRow { height: auto; }
     FormRow > Horizontal { height: auto; }
-    FormRow .form--label { width: 10; height: 1; color: $text-muted; }
+    FormRow .form--label { width: 11; height: 1; color: $text-muted; }
     FormRow.-focused .form--label { color: $text-accent; text-style: bold; }
     FormRow .form--problem { display: none; height: auto; padding-left: 1; color: $text-error; }
     FormRow.-wrong .form--problem { display: block; }
@@ -70,5 +71,6 @@ class FormRow(Vertical):
         return self.has_class("-focused")
 
     def _relabel(self) -> None:
-        glyph = "▌" if self.has_the_focus else "!" if self.has_class("-wrong") else " "
+        signs = glyphs_of(self)
+        glyph = signs.cursor if self.has_the_focus else signs.flagged if self.has_class("-wrong") else " "
         self._mark.update(Text(glyph + self._label))

@@ -14,6 +14,9 @@ from textual.widget import Widget
 
 from etui.text import plain, width
 from etui.tui.actions import bindings
+from etui.tui.glyphs import glyphs_of
+
+_MORE_CELLS = 4
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,7 +239,11 @@ class MultiSelect(Widget, can_focus=True):
         return Text(self._label(box, item, cells), style)
 
     def _lines(self, cells: int) -> list[list[int]]:
-        """The items' numbers, line by line."""
+        """The items' numbers, line by line; where not all lines are shown, with room left for how many follow."""
+        lines = self._flowed(cells)
+        return lines if len(lines) <= self._rows else self._flowed(cells - _MORE_CELLS)
+
+    def _flowed(self, cells: int) -> list[list[int]]:
         lines: list[list[int]] = []
         used = 0
         for index, item in enumerate(self._items):
@@ -254,12 +261,13 @@ class MultiSelect(Widget, can_focus=True):
 
     def _label(self, box: str, item: Item, cells: int) -> str:
         gap = " " if self._one_a_line else ""
-        return box + gap + _short(item.name, cells - len(box + gap))
+        return box + gap + _short(item.name, cells - len(box + gap), glyphs_of(self).cut)
 
 
-def _short(name: str, cells: int) -> str:
-    """A name that is too long keeps its end, where the names of one family differ."""
+def _short(name: str, cells: int, cut: str) -> str:
+    """A name that is too long keeps its end, from a hyphen on: there the names of one family differ."""
     name = plain(name)
     if cells <= 1 or width(name) <= cells:
         return name
-    return "…" + name[-(cells - 1) :].lstrip("-")
+    end = name[-(cells - 1) :]
+    return cut + (end.partition("-")[2] or end)

@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 from rich.text import Text
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
@@ -25,6 +25,7 @@ from etui.text import plain
 from etui.tui import suggest
 from etui.tui.choice import Checked, Choice, check, recall, remember
 from etui.tui.estimate import Estimate, Past, estimate, history
+from etui.tui.glyphs import glyphs_of
 from etui.tui.offers import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
@@ -32,6 +33,9 @@ from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.multi_select import Item, MultiSelect
 
 _SETTLE_S = 0.15
+"""So long a choice must stay before its time is estimated."""
+_ROOMY = 25
+"""With this many lines all fields, a long hint and the totals fit."""
 
 _HINTS: dict[FieldName, str] = {
     "weights": "auto: pretrained where they are at hand, else synthetic. A path: a Hugging Face folder, a safetensors"
@@ -49,10 +53,11 @@ class Picker(Vertical):
     DEFAULT_CSS = """
     Picker { border: round $border-blurred; border-title-color: $text-muted; height: 1fr; }
     Picker:focus-within { border: round $border; border-title-color: $text-accent; border-title-style: bold; }
-    Picker .picker--fields { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
+    Picker .picker--fields { height: 1fr; scrollbar-size-vertical: 1; }
     Picker .picker--fields Input { width: 1fr; background: transparent; }
     Picker .picker--fields Input:focus { background: $boost; }
-    Picker .picker--hint { height: 1fr; min-height: 2; padding: 0 1; color: $text-muted; }
+    Picker .picker--hint { height: 5; padding: 0 1; color: $text-muted; content-align: left bottom; }
+    Picker.-low .picker--hint { height: 2; content-align: left top; }
     Picker .picker--total { height: 1; padding: 0 1; text-style: bold; }
     Picker .picker--time { height: 1; padding: 0 1; color: $text-muted; }
     Picker .picker--run { width: 100%; min-width: 8; }
@@ -84,7 +89,8 @@ class Picker(Vertical):
         """The fields, a hint on the one with the focus, the totals, and the button."""
         choice = self._choice
         chosen = dict.fromkeys((*FIRST_DELEGATES, *choice.delegates))
-        presets = [(preset.name, f"{preset.blocks} × {preset.block_s:g} s") for preset in PRESETS.values()]
+        times = glyphs_of(self).times
+        presets = [(preset.name, f"{preset.blocks}{times}{preset.block_s:g} s") for preset in PRESETS.values()]
         self._model = Combo(choice.model, suggest=suggest.models, pick=True)
         self._weights = Combo(choice.weights, suggest=suggest.weights)
         self._precisions = MultiSelect(precision_items(None, ()), choice.precisions, rows=5)
@@ -117,6 +123,10 @@ class Picker(Vertical):
         yield self._total
         yield self._time
         yield Button("Run", variant="primary", compact=True, classes="picker--run")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """In a low pane the fields have the room, not the hint."""
+        self.set_class(event.size.height < _ROOMY, "-low")
 
     def on_mount(self) -> None:
         """Look up what this box can do once the first picture stands."""
@@ -297,7 +307,7 @@ class Picker(Vertical):
     def _estimated(self, spec: SessionSpec, found: Estimate) -> None:
         if self._checked.spec == spec:
             basis = {"past": "as before", "size": "by size", "both": "partly known"}[found.basis]
-            self._time.update(Text(f"{found.words} · {basis}", no_wrap=True, overflow="ellipsis"))
+            self._time.update(Text(f"{found.words} {glyphs_of(self).dot} {basis}", no_wrap=True, overflow="ellipsis"))
 
 
 def _total(checked: Checked) -> str:

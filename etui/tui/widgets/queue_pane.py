@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from etui.store import QueuedSession
 from etui.text import plain, width
+from etui.tui.glyphs import glyphs_of
 
 
 class QueuePane(Widget):
@@ -36,7 +37,7 @@ class QueuePane(Widget):
         grew = len(sessions) != len(self._sessions)
         self._sessions, self._current = tuple(sessions), current
         waiting = sum(session.id != current for session in sessions)
-        self.border_title = f"Queue · {waiting} waiting" if waiting else "Queue"
+        self.border_title = f"Queue: {waiting} waiting" if waiting else "Queue"
         self.refresh(layout=grew)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -59,7 +60,13 @@ class QueuePane(Widget):
     def _line(self, session: QueuedSession, cells: int) -> Text:
         live = session.id == self._current
         style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
-        return Text(f"{'●' if live else '·'} {_words(session, cells - 2)}", style, no_wrap=True, overflow="ellipsis")
+        signs = glyphs_of(self)
+        return Text(
+            f"{signs.live if live else signs.waiting} {_words(session, cells - 2)}",
+            style,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
 
 
 def _words(session: QueuedSession, cells: int) -> str:
