@@ -1,0 +1,69 @@
+"""The details' page on the environment: the box, the software, and what was different the time before."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from etui import text
+from etui.analysis.differences import differences
+from etui.results import Environment, RunDocument
+from etui.tui.details.sheet import Column, Sheet, Styles
+
+
+def environment_page(document: RunDocument, previous: RunDocument | None, width: int, styles: Styles) -> Text:
+    """The page as text; ``previous`` is the run of the same choice before this one."""
+    sheet = Sheet(width, styles)
+    _changes(sheet, document, previous)
+    environment = document.environment
+    if environment is None:
+        sheet.gap()
+        sheet.say("Nothing is known of the box and the software this run was measured with.", styles.muted)
+        return sheet.text
+    sheet.heading("Box")
+    for label, value in _box(environment):
+        sheet.fact(label, value)
+    if document.threads is not None:
+        sheet.fact("threads", str(document.threads))
+    sheet.heading("Software")
+    sheet.fact("Python", environment.python)
+    sheet.fact("etui", document.etui_version)
+    for name, version in sorted(environment.versions.items()):
+        if name != "etui":
+            sheet.fact(name, version)
+    if environment.cpu_flags:
+        sheet.heading("CPU flags")
+        sheet.say(" ".join(environment.cpu_flags), styles.muted)
+    return sheet.text
+
+
+def _changes(sheet: Sheet, document: RunDocument, previous: RunDocument | None) -> None:
+    styles = sheet.styles
+    if previous is None:
+        sheet.say("This is the first run of this model, precision and delegate.", styles.muted)
+        return
+    when = text.local_time(previous.created_at)
+    changed = differences(document, previous)
+    if not changed:
+        sheet.say(f"Nothing differs from the run before, {previous.id} of {when}.", styles.good, glyph=styles.ok)
+        return
+    things = "1 thing differs" if len(changed) == 1 else f"{len(changed)} things differ"
+    sheet.say(f"{things} from the run before, {previous.id} of {when}:", styles.strong)
+    columns = [Column("", right=False), Column("before", right=False), Column("now", right=False)]
+    sheet.table(columns, [[one.name, one.before, one.now] for one in changed])
+
+
+def _box(environment: Environment) -> list[tuple[str, str]]:
+    unknown = "not readable here"
+    answers = {None: unknown, True: "yes", False: "no"}
+    quota = environment.cgroup_cpus
+    return [
+        ("name", environment.box),
+        ("system", environment.os),
+        ("CPU", environment.cpu),
+        ("cores", str(environment.cores)),
+        ("memory", text.size(environment.memory_bytes)),
+        ("governor", environment.governor or unknown),
+        ("turbo", {None: unknown, True: "on", False: "off"}[environment.turbo]),
+        ("virtual machine", answers[environment.virtualized]),
+        ("CPU quota", "none" if quota is None else f"{quota:g} CPUs"),
+    ]

@@ -1,0 +1,131 @@
+"""The details' page on latency: statistics beside eager, how it started, and block by block."""
+
+from __future__ import annotations
+
+import statistics
+
+from rich.text import Text
+
+from etui import text
+from etui.results import Block, LatencyStats, RunDocument
+from etui.tui.details.sheet import Column, Sheet, Styles
+
+_ROWS = (
+    ("median", "median"),
+    ("mean", "mean"),
+    ("fastest", "min"),
+    ("slowest", "max"),
+    ("std. deviation", "std"),
+    ("MAD", "mad"),
+    ("p90", "p90"),
+    ("p95", "p95"),
+    ("p99", "p99"),
+)
+_FEWEST = {"p90": "100", "p95": "200", "p99": "1,000"}
+
+
+def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
+    """The statistics of the program and of eager in two columns, and what starting cost."""
+    sheet = Sheet(width, styles)
+    ours, eager = document.latency_ms, document.eager_latency_ms
+    if ours is None and eager is None:
+        sheet.say(
+            "No latencies: nothing has been measured yet." if not document.error else document.error, styles.muted
+        )
+        return sheet.text
+    name = f"{document.precision}/{document.delegate}"
+    columns = [Column("ms", right=False), Column(name), Column("eager"), Column("eager ÷ program", optional=True)]
+    rows = [[label, _figure(ours, field), _figure(eager, field), _ratio(document, field)] for label, field in _ROWS]
+    rows.insert(1, ["95 % interval", _interval(ours), _interval(eager), _speed_interval(document)])
+    rows.append(["inferences", _count(ours), _count(eager), ""])
+    sheet.table(columns, rows)
+    blank = [field for field in _FEWEST if ours is not None and getattr(ours, field) is None]
+    if blank and ours is not None and not document.summary_only:
+        wants = ", ".join(f"{field} {_FEWEST[field]}" for field in blank)
+        sheet.say(f"Left blank rather than guessed, since they want more inferences: {wants}.", styles.muted)
+    starts = [
+        ["program load", text.number(document.program_load_ms), ""],
+        ["method load", text.number(document.method_load_ms), ""],
+        [
+            "first inference",
+            text.number(document.first_inference_ms),
+            text.number(document.eager_first_inference_ms),
+        ],
+    ]
+    if any(cell not in ("", text.MISSING) for row in starts for cell in row[1:]):
+        sheet.heading("Start")
+        sheet.table([Column("ms", right=False), Column(name), Column("eager")], starts)
+    return sheet.text
+
+
+def blocks_page(document: RunDocument, width: int, styles: Styles) -> Text:
+    """Every block, in the order measured: its median, its spread, and what disturbed it."""
+    sheet = Sheet(width, styles)
+    blocks = sorted((*document.blocks, *document.eager_blocks), key=lambda block: (block.index, block.position))
+    if not blocks:
+        return sheet.text
+    sheet.heading("Blocks", "each in a process of its own, in a drawn order")
+    columns = [
+        Column("block"),
+        Column("variant", right=False),
+        Column("median ms"),
+        Column("fastest"),
+        Column("slowest"),
+        Column("inferences"),
+        Column("warm-up", optional=True),
+        Column("threads", optional=True),
+        Column("first ms", optional=True),
+        Column("load ms", optional=True),
+        Column("other load", optional=True),
+        Column("began", optional=True),
+    ]
+    sheet.table(columns, [_block(block) for block in blocks])
+    return sheet.text
+
+
+def _block(block: Block) -> list[str]:
+    samples = block.samples_ms
+    loads = [part for part in (block.program_load_ms, block.method_load_ms) if part is not None]
+    settled = "" if block.warmup_settled is not False else " unsettled"
+    foreign = block.foreign_cpu_cores
+    return [
+        str(block.index + 1),
+        block.variant,
+        text.number(statistics.median(samples), 4) if samples else text.MISSING,
+        text.number(min(samples), 4) if samples else text.MISSING,
+        text.number(max(samples), 4) if samples else text.MISSING,
+        f"{len(samples):,}",
+        f"{block.warmup_count}{settled}",
+        str(block.threads),
+        text.number(block.first_inference_ms),
+        text.number(sum(loads)) if loads else text.MISSING,
+        text.MISSING if foreign is None else f"{max(0.0, foreign):.2f} cores",
+        block.started_at[11:19],
+    ]
+
+
+def _figure(stats: LatencyStats | None, field: str) -> str:
+    return text.MISSING if stats is None else text.number(getattr(stats, field), 4)
+
+
+def _count(stats: LatencyStats | None) -> str:
+    return text.MISSING if stats is None or stats.count is None else f"{stats.count:,}"
+
+
+def _interval(stats: LatencyStats | None) -> str:
+    return text.MISSING if stats is None else text.interval(stats.ci95)
+
+
+def _speed_interval(document: RunDocument) -> str:
+    return text.interval(document.speedup.ci95) if document.speedup else text.MISSING
+
+
+def _ratio(document: RunDocument, field: str) -> str:
+    ours, eager = document.latency_ms, document.eager_latency_ms
+    if field in ("std", "mad") or ours is None or eager is None:
+        return ""
+    if field == "median" and document.speedup is not None:
+        # The median of paired ratios, block by block: what the verdict rests on.
+        return text.ratio(document.speedup.value)
+    own, other = getattr(ours, field), getattr(eager, field)
+    return text.ratio(other / own) if own and other else ""

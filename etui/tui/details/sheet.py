@@ -1,0 +1,162 @@
+"""A sheet of text of a given width: headings, wrapped sentences, facts with labels, and tables that drop columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.text import Text
+
+from etui.text import plain
+from etui.text import width as cells
+
+LABEL = 18
+
+
+class Styles(msgspec.Struct, frozen=True, kw_only=True):
+    """Styles (rich's words for them; empty is the terminal's own), none of which carries meaning alone."""
+
+    heading: str = "bold"
+    label: str = ""
+    strong: str = "bold"
+    good: str = ""
+    bad: str = "bold"
+    warn: str = "bold"
+    muted: str = ""
+    ok: str = "✓"
+    failed: str = "✗"
+    flagged: str = "!"
+    rule: str = "─"
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A table's column. One that is ``optional`` is left out, the last of them first, where the width does not do."""
+
+    heading: str
+    right: bool = True
+    optional: bool = False
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """A table's cell with a style of its own."""
+
+    words: str
+    style: str = ""
+
+
+class Sheet:
+    """Text that grows line by line. All words are taken as data: no markup, no control characters."""
+
+    def __init__(self, width: int, styles: Styles) -> None:
+        self.width = max(20, width)
+        self.styles = styles
+        self._lines: list[Text] = []
+
+    @property
+    def text(self) -> Text:
+        """Everything that was written."""
+        return Text("\n", no_wrap=True).join(self._lines)
+
+    def gap(self) -> None:
+        """An empty line, but neither two nor one at the start."""
+        if self._lines and self._lines[-1].plain:
+            self._lines.append(Text())
+
+    def heading(self, words: str, aside: str = "") -> None:
+        """A heading, with a remark beside it in a quiet style."""
+        self.gap()
+        line = Text(no_wrap=True).append(plain(words), self.styles.heading)
+        if aside:
+            line.append(f"  {plain(aside)}", self.styles.muted or None)
+        line.truncate(self.width, overflow="ellipsis")
+        self._lines.append(line)
+
+    def say(self, words: str, style: str = "", glyph: str = "") -> None:
+        """A paragraph, after a glyph where one is given."""
+        indent = cells(glyph) + 1 if glyph else 0
+        for number, row in enumerate(wrapped(words, self.width - indent)):
+            line = Text(no_wrap=True)
+            line.append(f"{glyph if number == 0 else '':<{indent}}", style or None)
+            line.append(row, style or None)
+            self._lines.append(line)
+
+    def fact(self, label: str, words: str, style: str = "", *, label_width: int = LABEL) -> None:
+        """A label with what it is, which goes on under itself."""
+        label_width = min(label_width, self.width // 2)
+        for number, row in enumerate(wrapped(words, self.width - label_width)):
+            line = Text(no_wrap=True)
+            line.append(f"{plain(label) if number == 0 else '':<{label_width}}", self.styles.label or None)
+            line.append(row, style or None)
+            self._lines.append(line)
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]]) -> None:
+        """A table with its headings; cells too wide for what is left are cut short."""
+        cleaned = [[_cell(cell) for cell in row] for row in rows]
+        shown = self._fitting(columns, cleaned)
+        widths = {i: max([cells(columns[i].heading), *(cells(row[i].words) for row in cleaned)]) for i in shown}
+        over = sum(widths.values()) + 2 * (len(shown) - 1) - self.width
+        if over > 0:
+            widest = max(shown, key=lambda i: widths[i])
+            widths[widest] = max(4, widths[widest] - over)
+        heading = [Cell(column.heading, self.styles.muted) for column in columns]
+        for row in [heading, *cleaned]:
+            line = Text(no_wrap=True)
+            for place, i in enumerate(shown):
+                words = _cut(row[i].words, widths[i])
+                pad = " " * (widths[i] - cells(words))
+                line.append("  " if place else "")
+                line.append(pad + words if columns[i].right else words + pad, row[i].style or None)
+            line.rstrip()
+            self._lines.append(line)
+
+    def _fitting(self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
+        shown = [
+            i
+            for i in range(len(columns))
+            if not columns[i].optional or any(row[i].words not in ("", "-") for row in rows)
+        ]
+        widths = [
+            max([cells(column.heading), *(cells(row[i].words) for row in rows)]) for i, column in enumerate(columns)
+        ]
+        for i in reversed(range(len(columns))):
+            if sum(widths[j] for j in shown) + 2 * (len(shown) - 1) <= self.width:
+                break
+            if columns[i].optional and i in shown:
+                shown.remove(i)
+        return shown
+
+
+def wrapped(words: str, width: int) -> list[str]:
+    """The words in lines of at most ``width`` cells; a word too long for a line is broken."""
+    rows: list[str] = []
+    for paragraph in plain(words, keep_lines=True).split("\n"):
+        row = ""
+        for word in paragraph.split(" "):
+            while cells(word) > width:
+                room = width - cells(row) - (1 if row else 0)
+                if room < 4:
+                    rows.append(row)
+                    row, room = "", width
+                row = f"{row} {word[:room]}" if row else word[:room]
+                word = word[room:]
+                rows.append(row)
+                row = ""
+            if row and cells(row) + 1 + cells(word) > width:
+                rows.append(row)
+                row = word
+            else:
+                row = f"{row} {word}" if row else word
+        rows.append(row)
+    return rows
+
+
+def _cell(cell: str | Cell) -> Cell:
+    return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.words), cell.style)
+
+
+def _cut(words: str, width: int) -> str:
+    if cells(words) <= width:
+        return words
+    while words and cells(words) > width - 1:
+        words = words[:-1]
+    return words + "…"

@@ -1,0 +1,149 @@
+"""Reads one run for the details screen from a thread of its own, again whenever the database has changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from etui.errors import EtuiError
+from etui.events import Event, EventKind, Level
+from etui.results import LIVE_STATUSES, RunDocument, RunSummary
+from etui.store import Condition, Store
+
+LOOK_S = 1.0
+PAST = 200
+_SAMPLES_A_LINE = 8
+# An imported line may carry any words here.
+_KINDS: dict[str, EventKind] = {kind: kind for kind in get_args(EventKind)}
+_LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it stands: its document, the runs of the same choice, the one before it, what was said of it, and its
+    document as lines of JSON."""
+
+    document: RunDocument
+    past: list[RunSummary]
+    previous: RunDocument | None
+    events: list[Event]
+    json: list[str]
+
+
+class Source:
+    """Hands each new ``Reading`` to ``post``, or a sentence where the database cannot be read."""
+
+    def __init__(self, database: Path, run_id: str, post: Callable[[Reading | str], object]) -> None:
+        self._database = database
+        self._run_id = run_id
+        self._post = post
+        self._stopped = threading.Event()
+        self._wake = threading.Event()
+
+    def stop(self) -> None:
+        """Look no more; a look under way may outlast this call."""
+        self._stopped.set()
+        self._wake.set()
+
+    def nudge(self) -> None:
+        """Look at once."""
+        self._wake.set()
+
+    def run(self) -> None:
+        """Look until stopped."""
+        store: Store | None = None
+        seen: int | None = None
+        trouble = ""
+        while not self._stopped.is_set():
+            try:
+                if store is None:
+                    store, seen = Store.open(self._database, create=False), None
+                version = store.data_version()
+                if version != seen:
+                    reading = read(store, self._run_id)
+                    seen, trouble = version, ""
+                    if not self._stopped.is_set():
+                        self._post(reading)
+            except EtuiError as error:
+                # A connection to a file that was damaged or replaced never recovers: the next look begins afresh.
+                if store is not None:
+                    store.close()
+                    store = None
+                if str(error) != trouble:
+                    trouble = str(error)
+                    self._post(trouble)
+            self._wake.wait(LOOK_S)
+            self._wake.clear()
+        if store is not None:
+            store.close()
+
+
+def read(store: Store, run_id: str) -> Reading:
+    """Everything the details show. Raises EtuiError."""
+    document = store.document(run_id)
+    same = [
+        Condition("model", "=", document.model.name),
+        Condition("precision", "=", document.precision),
+        Condition("delegate", "=", document.delegate),
+    ]
+    past = store.summaries(same, limit=PAST)
+    before = [
+        run
+        for run in past
+        if run.created_at < document.created_at and run.id != run_id and run.status not in LIVE_STATUSES
+    ]
+    previous = store.document(before[0].id) if before else None
+    return Reading(
+        document=document,
+        past=past,
+        previous=previous,
+        events=_events(store, document),
+        json=json_lines(document),
+    )
+
+
+def _events(store: Store, document: RunDocument) -> list[Event]:
+    """What was said of the run, progress and all where it was done here; else the log that came with its document."""
+    said = store.events_after(document.session.id, 0, document.id)
+    if len(said) >= len(document.log):
+        return said
+    return [
+        Event(
+            kind=_KINDS.get(line.kind, "log"),
+            message=line.message,
+            at=line.at,
+            level=_LEVELS.get(line.level, "info"),
+            stage=line.stage,
+            run_id=None if line.of_session else document.id,
+        )
+        for line in document.log
+    ]
+
+
+def json_lines(document: RunDocument) -> list[str]:
+    """The document as indented JSON, a run of samples to a line."""
+    samples = [block.samples_ms for block in (*document.blocks, *document.eager_blocks)]
+    bare = msgspec.structs.replace(
+        document,
+        blocks=[msgspec.structs.replace(block, samples_ms=[]) for block in document.blocks],
+        eager_blocks=[msgspec.structs.replace(block, samples_ms=[]) for block in document.eager_blocks],
+    )
+    formatted = msgspec.json.format(msgspec.json.encode(bare), indent=2).decode("utf-8", "replace")
+    lines: list[str] = []
+    series = iter(samples)
+    for line in formatted.split("\n"):
+        if line.lstrip().startswith('"samples_ms": []'):
+            indent = line[: len(line) - len(line.lstrip())]
+            values = next(series, [])
+            lines.append(f'{indent}"samples_ms": [')
+            for start in range(0, len(values), _SAMPLES_A_LINE):
+                part = ", ".join(f"{value!r}" for value in values[start : start + _SAMPLES_A_LINE])
+                more = "," if start + _SAMPLES_A_LINE < len(values) else ""
+                lines.append(f"{indent}  {part}{more}")
+            lines.append(f"{indent}]{',' if line.endswith(',') else ''}")
+        else:
+            lines.append(line)
+    return lines
