@@ -5,9 +5,12 @@ from __future__ import annotations
 import locale
 import os
 
+import msgspec
 from textual.app import App
 
 from etui.charts import Colours, Palette, palette
+from etui.tui.details.sheet import Styles
+from etui.tui.glyphs import ASCII, UNICODE, Glyphs
 
 
 def is_unicode() -> bool:
@@ -28,6 +31,47 @@ def colours(app: App[object]) -> Colours:
     return systems.get(app.console.color_system or "", "truecolor")
 
 
+def glyphs() -> Glyphs:
+    """The signs this terminal can show."""
+    return UNICODE if is_unicode() else ASCII
+
+
+def theme_colour(app: App[object], name: str, fallback: str = "") -> str:
+    """A colour of the theme as rich writes it; ``fallback`` where the theme has none or the app may use none."""
+    if colours(app) == "none":
+        return ""
+    value = app.theme_variables.get(name, "")
+    return value if value.startswith("#") and len(value) == 7 else fallback
+
+
 def chart_palette(app: App[object]) -> Palette:
-    """The palette for charts in this app and its theme."""
-    return palette(colours(app), dark=app.current_theme.dark, unicode=is_unicode())
+    """The palette for charts in this app: the theme's own colours where the terminal has enough of them."""
+    available = colours(app)
+    chosen = palette(available, dark=app.current_theme.dark, unicode=is_unicode())
+    if available in ("none", "16"):
+        return chosen
+    return msgspec.structs.replace(
+        chosen,
+        program=theme_colour(app, "primary", chosen.program),
+        eager=theme_colour(app, "accent", chosen.eager),
+        muted=theme_colour(app, "faint", chosen.muted),
+        bad=f"bold {theme_colour(app, 'error')}".strip() or chosen.bad,
+    )
+
+
+def sheet_styles(app: App[object]) -> Styles:
+    """The styles for pages of text in this app."""
+    signs = glyphs()
+    base = Styles(ok=signs.done, failed=signs.failed, flagged=signs.flagged, rule=signs.bar_full)
+    if colours(app) == "none":
+        return base
+    faint = theme_colour(app, "faint", "#8a93a0" if app.current_theme.dark else "#66707c")
+    return msgspec.structs.replace(
+        base,
+        heading=f"bold {theme_colour(app, 'primary')}".strip(),
+        label=faint,
+        good=theme_colour(app, "success"),
+        bad=f"bold {theme_colour(app, 'error')}".strip(),
+        warn=theme_colour(app, "warning"),
+        muted=faint,
+    )

@@ -58,6 +58,7 @@ class LogPane(Widget):
         self._title = ""
         self._labels: Mapping[str, str] = {}
         self._waiting: list[Event] = []
+        self._finished: set[str] = set()
         self._drawn_at = 0.0
         self._timer: Timer | None = None
         self._focus_before: Widget | None = None
@@ -89,6 +90,7 @@ class LogPane(Widget):
     def show(self, events: Sequence[Event]) -> None:
         """Show these events and no others."""
         self._waiting.clear()
+        self._finished.clear()
         self._view.clear()
         self._progress.clear()
         self.add(events)
@@ -107,6 +109,11 @@ class LogPane(Widget):
             self._draw()
         elif self._timer is None:
             self._timer = self.set_timer(left, self._draw)
+
+    def ended(self) -> None:
+        """Take the progress away: what is followed is not worked on any more, even where no event says so."""
+        self._draw()
+        self._progress.clear()
 
     @property
     def is_following(self) -> bool:
@@ -178,7 +185,15 @@ class LogPane(Widget):
         waiting, self._waiting = self._waiting, []
         for event in waiting:
             self._progress.say(event)
+            if event.kind == "finished" and self._was_last(event):
+                self._progress.clear()
         self._view.add([event for event in waiting if event.kind != "progress"], self._labels)
+
+    def _was_last(self, event: Event) -> bool:
+        """Whether nothing of what is followed goes on after this run has finished, as far as is known."""
+        if event.run_id is not None:
+            self._finished.add(event.run_id)
+        return event.run_id in (None, self._run_id) or self._finished >= set(self._labels)
 
     def _write_titles(self) -> None:
         state = "following" if self._view.is_following else "held"

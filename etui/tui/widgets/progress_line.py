@@ -49,8 +49,6 @@ class ProgressLine(Widget):
         elif event.kind == "progress":
             self._progress = event
             self._deadline = 0.0 if event.left_s is None else _monotonic(event.at) + event.left_s
-        elif event.kind == "finished" and event.run_id is None:
-            self._stage = self._progress = None
         else:
             return
         self._follow_state()

@@ -1,0 +1,64 @@
+"""What differed between two runs of the same choice besides their results: box, software, weights, threads, preset."""
+
+from __future__ import annotations
+
+import msgspec
+
+from etui import text
+from etui.results import Environment, RunDocument
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One circumstance that was another before."""
+
+    name: str
+    before: str
+    now: str
+
+
+def differences(document: RunDocument, previous: RunDocument) -> list[Difference]:
+    """The circumstances in which ``document`` differs from ``previous``, the weightiest first."""
+    before, now = _circumstances(previous), _circumstances(document)
+    names = [*now, *(name for name in before if name not in now)]
+    return [
+        Difference(name, before.get(name, text.MISSING), now.get(name, text.MISSING))
+        for name in names
+        if before.get(name, text.MISSING) != now.get(name, text.MISSING)
+    ]
+
+
+def _circumstances(document: RunDocument) -> dict[str, str]:
+    weights, inputs = document.weights, document.inputs
+    facts = {
+        "threads": _or_missing(document.threads),
+        "preset": document.preset,
+        "weights": f"{weights.kind}, {weights.detail}" if weights else text.MISSING,
+        "weights' hash": (weights.sha256 or text.MISSING)[:12] if weights else text.MISSING,
+        "inputs": inputs.detail if inputs else text.MISSING,
+        "program's hash": document.artifact.sha256[:12] if document.artifact else text.MISSING,
+        "arithmetic": document.arithmetic or text.MISSING,
+        "etui": document.etui_version,
+    }
+    if document.environment is not None:
+        facts |= _environment(document.environment)
+    return {name: text.plain(value) for name, value in facts.items()}
+
+
+def _environment(environment: Environment) -> dict[str, str]:
+    turbo = {None: text.MISSING, True: "on", False: "off"}[environment.turbo]
+    return {
+        "box": environment.box,
+        "CPU": environment.cpu,
+        "cores": str(environment.cores),
+        "CPU quota": _or_missing(environment.cgroup_cpus),
+        "memory": text.size(environment.memory_bytes),
+        "governor": environment.governor or text.MISSING,
+        "turbo": turbo,
+        "system": environment.os,
+        "Python": environment.python,
+        **{name: version for name, version in sorted(environment.versions.items()) if name != "etui"},
+    }
+
+
+def _or_missing(value: float | None) -> str:
+    return text.MISSING if value is None else f"{value:g}"

@@ -1,0 +1,245 @@
+"""The screen with everything about one run, in tabs; a live run's tabs fill as its blocks arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher, Static
+
+from etui.errors import EtuiError
+from etui.results import LIVE_STATUSES, RunDocument
+from etui.store import Store
+from etui.text import local_time, plain
+from etui.tui.actions import BY_ID, bindings
+from etui.tui.details.accuracy import accuracy_page
+from etui.tui.details.artifact import artifact_page
+from etui.tui.details.environment import environment_page
+from etui.tui.details.latency_tab import LatencyTab
+from etui.tui.details.page import Page, Paper
+from etui.tui.details.source import Reading, Source
+from etui.tui.details.summary import summary_page
+from etui.tui.details.tab_bar import TabBar
+from etui.tui.terminal import glyphs
+from etui.tui.widgets.chart_pane import ChartPane
+from etui.tui.widgets.json_view import JsonView
+from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.log_pane import LogPane
+
+TABS = ("Summary", "Latency", "Accuracy", "Environment", "Artifact", "Log", "JSON")
+
+
+class DetailsScreen(Screen[None]):
+    """One run of a database. The actions of scope ``details`` are its methods; chart and log have their own."""
+
+    DEFAULT_CSS = """
+    DetailsScreen { layout: vertical; }
+    DetailsScreen #details-title {
+        height: 1; padding: 0 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    DetailsScreen TabBar { margin-bottom: 1; }
+    DetailsScreen ContentSwitcher { height: 1fr; }
+    DetailsScreen JsonView { padding: 0 1; }
+    DetailsScreen KeyBar { height: 1; dock: bottom; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("details"),
+        *bindings("chart", "log", via="forward"),
+    ]
+
+    class Read(Message):
+        """The run was read, or a sentence says why it cannot be."""
+
+        def __init__(self, found: Reading | str) -> None:
+            super().__init__()
+            self.found = found
+
+    def __init__(self, database: Path, run_id: str) -> None:
+        super().__init__()
+        self._database = database
+        self._run_id = run_id
+        self._reading: Reading | None = None
+        self._tab = 0
+        self._said: int | None = None
+        self._source = Source(database, run_id, lambda found: self.post_message(self.Read(found)))
+
+    def compose(self) -> ComposeResult:
+        """A title, the tabs, the open one, and the keys."""
+        yield Static(f"run {plain(self._run_id)}", id="details-title", markup=False)
+        yield TabBar(TABS)
+        with ContentSwitcher(initial="tab-summary"):
+            yield Page(id="tab-summary")
+            yield LatencyTab(id="tab-latency")
+            yield Page(id="tab-accuracy")
+            yield Page(id="tab-environment")
+            yield Page(id="tab-artifact")
+            yield LogPane(id="tab-log")
+            yield JsonView(id="tab-json")
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Begin to read."""
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._rewrite())
+        self._open_tab(0)
+        self._look()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self._source.stop()
+
+    @work(thread=True, exit_on_error=False, group="details-source")
+    def _look(self) -> None:
+        self._source.run()
+
+    @property
+    def document(self) -> RunDocument | None:
+        """The run, once it was read."""
+        return self._reading.document if self._reading else None
+
+    @property
+    def tab(self) -> str:
+        """The name of the open tab."""
+        return TABS[self._tab]
+
+    def on_details_screen_read(self, message: Read) -> None:
+        """Fill the tabs with what was read."""
+        if isinstance(message.found, str):
+            self._complain(message.found)
+            return
+        self._reading = message.found
+        self._fill(message.found)
+
+    # Actions
+
+    def action_next_tab(self) -> None:
+        """Open the tab to the right."""
+        self._open_tab((self._tab + 1) % len(TABS))
+
+    def action_previous_tab(self) -> None:
+        """Open the tab to the left."""
+        self._open_tab((self._tab - 1) % len(TABS))
+
+    def action_annotate(self) -> None:
+        """Edit the note and the tags."""
+        from etui.tui.screens.annotate import AnnotateDialog
+
+        if (document := self.document) is None:
+            return
+
+        def save(result: tuple[str, list[str]] | None) -> None:
+            if result is not None:
+                self._save_note(*result)
+
+        self.app.push_screen(AnnotateDialog(document.note, document.tags), save)
+
+    def action_copy(self) -> None:
+        """Copy the run as Markdown."""
+        from etui.tui.markdown import copy_markdown, run_markdown
+
+        if (document := self.document) is not None:
+            self.notify(copy_markdown(self.app, run_markdown(document)), title="Copied", markup=False)
+
+    def action_export(self) -> None:
+        """Write the run as JSON."""
+        from etui.tui.screens.export import ExportDialog
+
+        self.app.push_screen(ExportDialog(self._database, [self._run_id]))
+
+    def action_close(self) -> None:
+        """Go back; from a search in the log, only out of that."""
+        log = self.query_one(LogPane)
+        if log.has_class("-searching"):
+            log.action_end_search()
+            return
+        self.dismiss()
+
+    async def action_forward(self, action_id: str) -> None:
+        """Do in the chart or the log what its key says, on the tab where it is seen."""
+        action = BY_ID[action_id]
+        pane: Widget = self.query_one(ChartPane) if action.scope == "chart" else self.query_one(LogPane)
+        self._open_tab(TABS.index("Latency" if action.scope == "chart" else "Log"))
+        await pane.run_action(action.name)
+
+    @on(TabBar.Chosen)
+    def _tab_chosen(self, message: TabBar.Chosen) -> None:
+        self._open_tab(message.number)
+
+    def _open_tab(self, number: int) -> None:
+        self._tab = number
+        name = f"tab-{TABS[number].lower()}"
+        self.query_one(ContentSwitcher).current = name
+        self.query_one(TabBar).show(number)
+        # The keys that scroll belong to what is seen.
+        self.query_one(f"#{name}").focus()
+
+    def _fill(self, reading: Reading) -> None:
+        document, previous = reading.document, reading.previous
+        self._write_title(document)
+        self._page("summary").write(lambda width, styles: summary_page(document, width, styles))
+        self.query_one(LatencyTab).show(reading)
+        self._page("accuracy").write(lambda width, styles: accuracy_page(document, width, styles))
+        self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
+        self._page("artifact").write(lambda width, styles: artifact_page(document, width, styles))
+        self.query_one(JsonView).show(reading.json)
+        self._fill_log(reading)
+
+    def _fill_log(self, reading: Reading) -> None:
+        document, log = reading.document, self.query_one(LogPane)
+        if self._said is None:
+            log.follow(document.session.id, document.id, f"{document.precision}/{document.delegate}")
+            log.show(reading.events)
+        else:
+            log.add(reading.events[self._said :])
+        self._said = len(reading.events)
+        if document.status not in LIVE_STATUSES:
+            log.ended()
+
+    def _write_title(self, document: RunDocument) -> None:
+        signs = glyphs()
+        line = Text(plain(f"{document.model.name} {document.precision}/{document.delegate}"))
+        line.append(f"  {signs.of_status(document.status)} {document.status}", self._status_style(document))
+        line.append(f"  {local_time(document.created_at)}  {plain(document.id)}", "not bold")
+        self.query_one("#details-title", Static).update(line)
+
+    def _status_style(self, document: RunDocument) -> str:
+        if document.status == "done" or self.app.no_color:
+            return ""
+        names = {True: "primary", False: "error"}
+        value = self.app.theme_variables.get(names[document.status in LIVE_STATUSES], "")
+        return value if value.startswith("#") else ""
+
+    def _page(self, name: str) -> Page:
+        return self.query_one(f"#tab-{name}", Page)
+
+    def _rewrite(self) -> None:
+        for paper in self.query(Paper):
+            paper.rewrite()
+
+    def _complain(self, words: str) -> None:
+        if self._reading is None:
+            self._page("summary").write(lambda width, _styles: Text(f"This run cannot be shown: {plain(words)}."))
+        else:
+            self.notify(words, title="The database cannot be read", severity="error", markup=False, timeout=10)
+
+    @work(exit_on_error=False, group="details-note")
+    async def _save_note(self, note: str, tags: list[str]) -> None:
+        try:
+            await asyncio.to_thread(_annotate, self._database, self._run_id, note, tags)
+        except EtuiError as error:
+            self.notify(str(error), title="The note was not saved", severity="error", markup=False, timeout=10)
+            return
+        self._source.nudge()
+
+
+def _annotate(database: Path, run_id: str, note: str, tags: list[str]) -> None:
+    with Store.open(database, create=False) as store:
+        store.annotate(run_id, note=note, tags=tags)

@@ -1,0 +1,54 @@
+"""A JSON text as scrolling lines, of which only those in view are drawn."""
+
+from __future__ import annotations
+
+import re
+
+from rich.text import Text
+
+from etui.text import plain
+from etui.tui.widgets.line_view import LineView
+
+_KEY = re.compile(r'"(?:[^"\\]|\\.)*"(?=\s*:)')
+_LONGEST = 4_000
+
+
+class JsonView(LineView):
+    """Long lines are cut where the view ends; the file that export writes has all of it."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._rows: list[str] = []
+        self._key_style = ""
+
+    def on_mount(self) -> None:
+        """Take the theme's colour for keys, now and when it changes."""
+        self._take_theme()
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._take_theme())
+
+    def show(self, rows: list[str]) -> None:
+        """Show these lines."""
+        self._rows = rows
+        self.rows_changed()
+
+    def row_count(self) -> int:
+        """How many lines there are."""
+        return len(self._rows)
+
+    def row(self, index: int) -> Text:
+        """A line with its keys marked."""
+        raw = self._rows[index]
+        line = Text(plain(raw[:_LONGEST]), no_wrap=True, end="")
+        for found in _KEY.finditer(line.plain):
+            line.stylize(self._key_style or "bold", found.start(), found.end())
+        line.truncate(max(1, self.scrollable_content_region.width), overflow="ellipsis")
+        return line
+
+    def on_resize(self) -> None:
+        """Fit the lines to the width."""
+        self.rows_changed()
+
+    def _take_theme(self) -> None:
+        dark = self.app.current_theme.dark
+        self._key_style = "" if self.app.no_color else "#5ec8d8" if dark else "#0b6e8a"
+        self.refresh()
