@@ -31,9 +31,14 @@ def colours(app: App[object]) -> Colours:
     return systems.get(app.console.color_system or "", "truecolor")
 
 
-def glyphs() -> Glyphs:
-    """The signs this terminal can show."""
-    return UNICODE if is_unicode() else ASCII
+def draws_unicode(app: App[object]) -> bool:
+    """Whether this app may draw with more than ASCII: the terminal can, and the user did not forbid it."""
+    return is_unicode() and not app.has_class("-ascii")
+
+
+def glyphs(app: App[object]) -> Glyphs:
+    """The signs this app may draw with."""
+    return UNICODE if draws_unicode(app) else ASCII
 
 
 def theme_colour(app: App[object], name: str, fallback: str = "") -> str:
@@ -47,7 +52,7 @@ def theme_colour(app: App[object], name: str, fallback: str = "") -> str:
 def chart_palette(app: App[object]) -> Palette:
     """The palette for charts in this app: the theme's own colours where the terminal has enough of them."""
     available = colours(app)
-    chosen = palette(available, dark=app.current_theme.dark, unicode=is_unicode())
+    chosen = palette(available, dark=app.current_theme.dark, unicode=draws_unicode(app))
     if available in ("none", "16"):
         return chosen
     return msgspec.structs.replace(
@@ -61,7 +66,7 @@ def chart_palette(app: App[object]) -> Palette:
 
 def sheet_styles(app: App[object]) -> Styles:
     """The styles for pages of text in this app."""
-    signs = glyphs()
+    signs = glyphs(app)
     base = Styles(ok=signs.done, failed=signs.failed, flagged=signs.flagged, rule=signs.bar_full)
     if colours(app) == "none":
         return base

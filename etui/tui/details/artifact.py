@@ -34,9 +34,7 @@ def _stages(sheet: Sheet, document: RunDocument) -> None:
         return
     styles = sheet.styles
     spent = sum(stage.seconds for stage in document.stages if not stage.cached)
-    sheet.heading(
-        "Stages", f"{text.seconds(spent)} spent in this run; cached ones were spent when it was first prepared"
-    )
+    sheet.heading("Stages", f"{text.seconds(spent)} in this run; what is cached was spent before it")
     longest = max(stage.seconds for stage in document.stages) or 1.0
     rows: list[list[str | Cell]] = [
         [

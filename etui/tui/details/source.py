@@ -24,13 +24,13 @@ _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it stands: its document, the runs of the same choice, the one before it, what was said of it, and its
-    document as lines of JSON."""
+    document as lines of JSON where they are wanted."""
 
     document: RunDocument
     past: list[RunSummary]
     previous: RunDocument | None
     events: list[Event]
-    json: list[str]
+    json: list[str] | None = None
 
 
 class Source:
@@ -40,6 +40,9 @@ class Source:
         self._database = database
         self._run_id = run_id
         self._post = post
+        self._seen: int | None = None
+        self._wants_json = False
+        self._previous: RunDocument | None = None
         self._stopped = threading.Event()
         self._wake = threading.Event()
 
@@ -52,19 +55,26 @@ class Source:
         """Look at once."""
         self._wake.set()
 
+    def want_json(self) -> None:
+        """From now on read the JSON too. Nobody looks at it mostly, and it is the larger part of the work."""
+        if not self._wants_json:
+            self._wants_json, self._seen = True, None
+            self.nudge()
+
     def run(self) -> None:
         """Look until stopped."""
         store: Store | None = None
-        seen: int | None = None
         trouble = ""
         while not self._stopped.is_set():
             try:
                 if store is None:
-                    store, seen = Store.open(self._database, create=False), None
+                    store, self._seen = Store.open(self._database, create=False), None
                 version = store.data_version()
-                if version != seen:
-                    reading = read(store, self._run_id)
-                    seen, trouble = version, ""
+                if version != self._seen:
+                    # Before the reading: a wish for JSON that comes meanwhile asks for another one.
+                    self._seen = version
+                    reading = self._read(store)
+                    trouble = ""
                     if not self._stopped.is_set():
                         self._post(reading)
             except EtuiError as error:
@@ -80,29 +90,36 @@ class Source:
         if store is not None:
             store.close()
 
+    def _read(self, store: Store) -> Reading:
+        wants_json = self._wants_json
+        document = store.document(self._run_id)
+        past = store.summaries(
+            [
+                Condition("model", "=", document.model.name),
+                Condition("precision", "=", document.precision),
+                Condition("delegate", "=", document.delegate),
+            ],
+            limit=PAST,
+        )
+        return Reading(
+            document=document,
+            past=past,
+            previous=self._read_previous(store, document, past),
+            events=_events(store, document),
+            json=json_lines(document) if wants_json else None,
+        )
 
-def read(store: Store, run_id: str) -> Reading:
-    """Everything the details show. Raises EtuiError."""
-    document = store.document(run_id)
-    same = [
-        Condition("model", "=", document.model.name),
-        Condition("precision", "=", document.precision),
-        Condition("delegate", "=", document.delegate),
-    ]
-    past = store.summaries(same, limit=PAST)
-    before = [
-        run
-        for run in past
-        if run.created_at < document.created_at and run.id != run_id and run.status not in LIVE_STATUSES
-    ]
-    previous = store.document(before[0].id) if before else None
-    return Reading(
-        document=document,
-        past=past,
-        previous=previous,
-        events=_events(store, document),
-        json=json_lines(document),
-    )
+    def _read_previous(self, store: Store, document: RunDocument, past: list[RunSummary]) -> RunDocument | None:
+        before = [
+            run
+            for run in past
+            if run.created_at < document.created_at and run.id != document.id and run.status not in LIVE_STATUSES
+        ]
+        if not before:
+            return None
+        if self._previous is None or self._previous.id != before[0].id:
+            self._previous = store.document(before[0].id)
+        return self._previous
 
 
 def _events(store: Store, document: RunDocument) -> list[Event]:

@@ -48,7 +48,7 @@ class DetailsScreen(Screen[None]):
     DetailsScreen TabBar { margin-bottom: 1; }
     DetailsScreen ContentSwitcher { height: 1fr; }
     DetailsScreen JsonView { padding: 0 1; }
-    DetailsScreen KeyBar { height: 1; dock: bottom; }
+    DetailsScreen KeyBar { height: 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -84,7 +84,7 @@ class DetailsScreen(Screen[None]):
             yield Page(id="tab-artifact")
             yield LogPane(id="tab-log")
             yield JsonView(id="tab-json")
-        yield KeyBar()
+        yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Begin to read."""
@@ -168,6 +168,8 @@ class DetailsScreen(Screen[None]):
         pane: Widget = self.query_one(ChartPane) if action.scope == "chart" else self.query_one(LogPane)
         self._open_tab(TABS.index("Latency" if action.scope == "chart" else "Log"))
         await pane.run_action(action.name)
+        if isinstance(pane, ChartPane):
+            pane.scroll_visible(animate=False)
 
     @on(TabBar.Chosen)
     def _tab_chosen(self, message: TabBar.Chosen) -> None:
@@ -178,6 +180,8 @@ class DetailsScreen(Screen[None]):
         name = f"tab-{TABS[number].lower()}"
         self.query_one(ContentSwitcher).current = name
         self.query_one(TabBar).show(number)
+        if TABS[number] == "JSON":
+            self._source.want_json()
         # The keys that scroll belong to what is seen.
         self.query_one(f"#{name}").focus()
 
@@ -189,7 +193,8 @@ class DetailsScreen(Screen[None]):
         self._page("accuracy").write(lambda width, styles: accuracy_page(document, width, styles))
         self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
         self._page("artifact").write(lambda width, styles: artifact_page(document, width, styles))
-        self.query_one(JsonView).show(reading.json)
+        if reading.json is not None:
+            self.query_one(JsonView).show(reading.json)
         self._fill_log(reading)
 
     def _fill_log(self, reading: Reading) -> None:
@@ -204,7 +209,7 @@ class DetailsScreen(Screen[None]):
             log.ended()
 
     def _write_title(self, document: RunDocument) -> None:
-        signs = glyphs()
+        signs = glyphs(self.app)
         line = Text(plain(f"{document.model.name} {document.precision}/{document.delegate}"))
         line.append(f"  {signs.of_status(document.status)} {document.status}", self._status_style(document))
         line.append(f"  {local_time(document.created_at)}  {plain(document.id)}", "not bold")

@@ -7,6 +7,7 @@ import re
 from rich.text import Text
 
 from etui.text import plain
+from etui.tui.terminal import theme_colour
 from etui.tui.widgets.line_view import LineView
 
 _KEY = re.compile(r'"(?:[^"\\]|\\.)*"(?=\s*:)')
@@ -49,6 +50,5 @@ class JsonView(LineView):
         self.rows_changed()
 
     def _take_theme(self) -> None:
-        dark = self.app.current_theme.dark
-        self._key_style = "" if self.app.no_color else "#5ec8d8" if dark else "#0b6e8a"
+        self._key_style = theme_colour(self.app, "primary")
         self.refresh()

@@ -9,7 +9,7 @@ from textual.events import Resize
 from textual.message import Message
 
 from etui.events import Event, Level
-from etui.tui.terminal import is_unicode
+from etui.tui.terminal import draws_unicode, theme_colour
 from etui.tui.widgets.line_view import LineView
 from etui.tui.widgets.log_lines import ASCII_GLYPHS, GLYPHS, LogLines, LogStyles
 
@@ -30,7 +30,7 @@ class LogView(LineView):
         self.term = ""
         self._matches: list[int] = []
         self._match = 0
-        self._styles = LogStyles()
+        self._styles: LogStyles | None = None
         self._own_scroll = False
 
     def on_mount(self) -> None:
@@ -45,8 +45,8 @@ class LogView(LineView):
     def row(self, index: int) -> Text:
         """A row, what was searched for marked in it."""
         if not len(self.lines):
-            return Text(NOTHING, self._styles.time)
-        line = self.lines.text(index, self._styles, self.term)
+            return Text(NOTHING, self.styles_now.time)
+        line = self.lines.text(index, self.styles_now, self.term)
         if self._matches and index == self._matches[self._match]:
             line.stylize("underline")
         return line
@@ -152,17 +152,21 @@ class LogView(LineView):
         self.post_message(self.Changed())
 
     def _take_theme(self) -> None:
-        glyphs = GLYPHS if is_unicode() else ASCII_GLYPHS
-        if self.app.no_color:
-            self._styles = LogStyles(glyphs=glyphs)
-        else:
-            dark = self.app.current_theme.dark
-            self._styles = LogStyles(
-                time="#8a93a0" if dark else "#66707c",
-                stage="#5ec8d8" if dark else "#0b6e8a",
-                debug="#8a93a0" if dark else "#66707c",
-                warning="#e0b050" if dark else "#8a5a00",
-                error="bold #f2736b" if dark else "bold #b3261e",
-                glyphs=glyphs,
-            )
+        self._styles = None
         self.refresh()
+
+    @property
+    def styles_now(self) -> LogStyles:
+        """The theme's colours and the terminal's signs, as they are when a row is drawn."""
+        if self._styles is None:
+            signs = GLYPHS if draws_unicode(self.app) else ASCII_GLYPHS
+            error = theme_colour(self.app, "error")
+            self._styles = LogStyles(
+                time=theme_colour(self.app, "faint"),
+                stage=theme_colour(self.app, "primary"),
+                debug=theme_colour(self.app, "faint"),
+                warning=theme_colour(self.app, "warning") or "bold",
+                error=f"bold {error}".strip(),
+                glyphs=signs,
+            )
+        return self._styles

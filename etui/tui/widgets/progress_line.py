@@ -13,6 +13,7 @@ from textual.widget import Widget
 from etui.events import Event
 from etui.text import plain
 from etui.text import width as cells
+from etui.tui.terminal import glyphs, theme_colour
 
 _SHORTEST_BAR = 8
 
@@ -83,16 +84,11 @@ class ProgressLine(Widget):
         room = min(room, 40)
         line = Text(before, no_wrap=True)
         filled = round(share * room)
-        line.append("━" * filled, self._style("primary", "bold"))
-        line.append("─" * (room - filled), self._style("text-disabled", "dim"))
+        signs = glyphs(self.app)
+        line.append(signs.bar_full * filled, theme_colour(self.app, "primary") or "bold")
+        line.append(signs.bar_rest * (room - filled), theme_colour(self.app, "faint") or None)
         line.append(after)
         return line
-
-    def _style(self, variable: str, fallback: str) -> str:
-        if self.app.no_color:
-            return fallback
-        value = self.app.theme_variables.get(variable, "")
-        return value if value.startswith("#") else fallback
 
     def _follow_state(self) -> None:
         live = self._stage is not None or self._progress is not None
