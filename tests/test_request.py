@@ -1,0 +1,83 @@
+"""A choice is checked field by field, for the command line and the picker alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etui import request
+from etui.catalog.find import find_model
+from etui.request import FieldError, Options, check_count, check_model, check_seconds, check_weights, combine
+from etui.spec import DEFAULT_TIMEOUT_S, Variant
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "words"),
+    [("repeat", "0", "at least 1"), ("repeat", "abc", "not a whole number"), ("warmup", "-1", "at least 0"),
+     ("threads", "1.5", "not a whole number")],
+)  # fmt: skip
+def test_a_wrong_count_is_said_at_its_field(field: request.FieldName, text: str, words: str) -> None:
+    with pytest.raises(FieldError, match=words) as raised:
+        check_count(field, text)
+    assert raised.value.field == field
+
+
+def test_an_empty_count_leaves_it_to_the_preset() -> None:
+    assert check_count("repeat", "  ") is None
+    assert check_count("warmup", "0") == 0
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "inf", "nan", "soon"])
+def test_a_time_out_must_be_a_time(text: str) -> None:
+    with pytest.raises(FieldError) as raised:
+        check_seconds(text)
+    assert raised.value.field == "timeout"
+
+
+def test_a_model_that_does_not_exist_is_said_with_the_nearest_name() -> None:
+    with pytest.raises(FieldError, match="did you mean resnet18") as raised:
+        check_model("resnt18")
+    assert raised.value.field == "model"
+
+
+def test_no_model_is_said_too() -> None:
+    with pytest.raises(FieldError, match="no model is chosen"):
+        check_model("  ")
+
+
+def test_weights_are_a_word_or_a_path_that_is_there(tmp_path: Path) -> None:
+    assert check_weights("") == "auto"
+    assert check_weights("synthetic") == "synthetic"
+    assert check_weights(str(tmp_path)) == str(tmp_path)
+    with pytest.raises(FieldError, match="there are no weights at"):
+        check_weights(str(tmp_path / "nothing"))
+
+
+def test_combinations_that_cannot_be_are_kept_apart_with_their_reason() -> None:
+    possible, refused = combine(find_model("minilm"), ("fp32", "8da4w"), ("xnnpack", "portable"))
+    assert possible == [Variant("fp32", "xnnpack"), Variant("fp32", "portable"), Variant("8da4w", "xnnpack")]
+    assert list(refused) == [Variant("8da4w", "portable")]
+    assert "XNNPACK" in refused[Variant("8da4w", "portable")]
+
+
+@pytest.mark.parametrize(
+    ("precisions", "delegates", "field"), [((), ("xnnpack",), "precision"), (("fp32",), (), "delegate")]
+)
+def test_an_empty_list_is_a_mistake(precisions: tuple[str, ...], delegates: tuple[str, ...], field: str) -> None:
+    with pytest.raises(FieldError) as raised:
+        combine(find_model("resnet18"), precisions, delegates)
+    assert raised.value.field == field
+
+
+def test_more_threads_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "usable_cores", lambda: 2)
+    with pytest.raises(FieldError, match="may use 2 cores, not 3"):
+        request.check_threads(3)
+    assert request.check_threads(2) == 2
+
+
+def test_a_specification_holds_what_was_chosen() -> None:
+    model = find_model("resnet18")
+    spec = request.specification(model, [Variant("int8", "xnnpack")], Options(repeat=5, preset="quick"))
+    assert (spec.model, spec.repeat, spec.preset, spec.timeout_s) == ("resnet18", 5, "quick", DEFAULT_TIMEOUT_S)

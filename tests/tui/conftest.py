@@ -1,0 +1,23 @@
+"""Fixtures for the terminal UI: state, cache and config of one's own, and a box of two cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the developer's own is read or written."""
+    for name in ("STATE", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"ETUI_{name}", str(tmp_path / name.lower()))
+    monkeypatch.setenv("TZ", "UTC")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Where a test's database lies, once something is stored."""
+    return tmp_path / "etui.db"

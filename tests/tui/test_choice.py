@@ -1,0 +1,65 @@
+"""A choice is checked at every field at once, and remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etui.paths import state_dir
+from etui.tui.choice import Choice, check, recall, remember
+
+
+def test_a_whole_choice_becomes_a_specification() -> None:
+    checked = check(Choice(model="resnet18", precisions=("fp32", "int8"), delegates=("xnnpack",), repeat="3"))
+    assert checked.problems == {}
+    assert checked.spec is not None
+    assert [variant.label for variant in checked.spec.variants] == ["fp32/xnnpack", "int8/xnnpack"]
+    assert checked.spec.repeat == 3
+
+
+def test_every_wrong_field_is_named_at_once() -> None:
+    checked = check(Choice(model="nope", precisions=(), delegates=(), weights="/no/such", repeat="0", timeout="x"))
+    assert set(checked.problems) == {"model", "precision", "delegate", "weights", "repeat", "timeout"}
+    assert checked.spec is None
+
+
+def test_what_cannot_be_is_left_out_where_something_can() -> None:
+    checked = check(Choice(model="minilm", precisions=("fp32", "8da4w"), delegates=("portable",)))
+    assert checked.spec is not None
+    assert [variant.label for variant in checked.spec.variants] == ["fp32/portable"]
+    assert [variant.label for variant in checked.refused] == ["8da4w/portable"]
+
+
+def test_nothing_that_can_be_is_a_problem() -> None:
+    checked = check(Choice(model="resnet18", precisions=("8da4w",), delegates=("xnnpack",)))
+    assert "none of these can be run" in checked.problems["precision"]
+
+
+def test_a_finished_program_is_taken_as_it_is(tmp_path: Path) -> None:
+    program = tmp_path / "net.pte"
+    program.write_bytes(b"")
+    checked = check(Choice(model=str(program), precisions=("int8",), delegates=("openvino",)))
+    assert [variant.label for variant in checked.variants] == ["as-is/as-is"]
+
+
+def test_the_last_choice_is_remembered() -> None:
+    choice = Choice(model="gpt2", precisions=("int8",), preset="quick", repeat="7")
+    remember(choice)
+    assert recall() == choice
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1, 2]", b'{"model": 3}', b"\xff\xfe", b"x" * 100_000])
+def test_a_damaged_memory_is_no_memory(damage: bytes) -> None:
+    state_dir().mkdir(parents=True)
+    (state_dir() / "last-choice.json").write_bytes(damage)
+    assert recall() == Choice()
+
+
+def test_a_state_folder_that_cannot_be_written_costs_only_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path / "file" / "below"))
+    remember(Choice(model="gpt2"))
+    assert recall() == Choice()
