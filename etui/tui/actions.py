@@ -40,7 +40,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("bench", "cancel", "x", "Cancel the run under the cursor, or the one being measured", "cancel"),
     _action("bench", "new", "n", "Go to the picker (in a small terminal it opens over the table)", "new"),
     _action("bench", "filter", "slash", "Filter the runs: model:resnet18 p50<10 -status:failed", "filter"),
-    _action("bench", "back", "escape", "Back to the table; there, show every run again"),
+    _action("bench", "back", "escape", "Back to the table; there, show every run again", "back"),
     _action("table", "details", "enter", "Open the details of the run under the cursor", "details"),
     _action("table", "mark", "space", "Mark the run under the cursor, or unmark it", "mark"),
     _action("table", "mark_all", "asterisk", "Mark every run that the filter shows"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 
@@ -78,8 +78,6 @@ class EtuiApp(App[object]):
             self.complain(error)
         for notice in self._notices:
             self.say(notice, "warning", keep=True)
-        if self._live:
-            self._feed.start()
         self._leave_on_hangup()
 
     def on_unmount(self) -> None:
@@ -97,17 +95,26 @@ class EtuiApp(App[object]):
     def on_etui_app_looked(self, message: Looked) -> None:
         """Hand what the feed saw to the bench, which may lie under another screen."""
         snapshot = message.snapshot
-        if self.bench.is_mounted:
-            self.bench.take(snapshot)
+        self.bench.take(snapshot)
         if snapshot.problem is not None and snapshot.problem != self._problem:
             self.say(f"{snapshot.problem}. etui goes on trying.", "error", keep=True)
         elif snapshot.problem is None and self._problem is not None:
             self.say("the database can be read again", keep=True)
         self._problem = snapshot.problem
 
+    def watch(self) -> None:
+        """Begin to look at the database: the bench stands and can show what is seen."""
+        if self._live:
+            self._feed.start()
+
     def nudge(self) -> None:
         """Look at the database at once: the user has changed something."""
         self._feed.nudge()
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as it is pressed; by its name where the terminal has no sign for it."""
+        sign = super().get_key_display(binding)
+        return sign if not self._ascii or sign.isascii() else binding.key.partition(",")[0]
 
     # Words
 

@@ -19,7 +19,8 @@ GAP = 1
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One column. ``title`` holds the unit; ``cells`` is its width, ``most`` what it may grow to where there is room;
-    ``order_by`` the database column it sorts by; ``spare`` how soon it falls away (0 never, the highest first)."""
+    ``order_by`` the database column it sorts by; ``spare`` how soon it falls away (0 never, the highest first);
+    ``clips`` that its text reads when cut off, and that it grows in one step or not at all."""
 
     name: str
     title: str
@@ -31,6 +32,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     right: bool = False
     spare: int = 0
     descends: bool = False
+    clips: bool = False
 
 
 def _when(run: RunSummary, _glyphs: Glyphs) -> Cell:
@@ -67,7 +69,8 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     value = run.speedup.value
     if value is None:
         return "", ""
-    return number(value) + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
+    words = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+    return words + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
 
 
 def _verdict(run: RunSummary, glyphs: Glyphs) -> Cell:
@@ -105,8 +108,8 @@ def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column(name="when", title="when", about="When it was queued", cells=11, order_by="created_at", descends=True,
-           spare=4, cell=_when),
+    Column(name="when", title="when", about="When it was queued", cells=5, most=11, clips=True,
+           order_by="created_at", descends=True, spare=4, cell=_when),
     Column(name="model", title="model", about="Model", cells=10, most=26, order_by="model",
            cell=lambda run, _: (plain(run.model), "")),
     Column(name="precision", title="precision", about="Precision", cells=9, most=22, order_by="precision",
@@ -119,7 +122,7 @@ COLUMNS: tuple[Column, ...] = (
            order_by="latency_ci95_low_ms", spare=5, cell=_interval),
     Column(name="p95", title="p95 ms", about="95th percentile in ms (from 200 samples on)", cells=7, right=True,
            order_by="latency_p95_ms", spare=9, cell=lambda run, _: _figure(run.latency_ms.p95)),
-    Column(name="speedup", title="vs eager", about="How many times faster than eager", cells=8, right=True,
+    Column(name="speedup", title="×eager", about="How many times faster than eager", cells=6, right=True,
            order_by="speedup", descends=True, spare=2, cell=_speedup),
     Column(name="mae", title="MAE", about="Mean absolute error of the outputs", cells=7, right=True, order_by="mae",
            spare=6, cell=lambda run, _: _error(run.accuracy.mae)),
@@ -168,13 +171,17 @@ def that_fit(columns: Sequence[Column], available: int) -> list[tuple[Column, in
     widths = []
     for column in shown:
         more = max(0, min(room, column.most - column.cells))
+        if column.clips and column.cells + more < column.most:
+            more = 0
         room -= more
         widths.append((column, column.cells + more))
     return widths
 
 
-def fitted(text: str, cells: int, glyphs: Glyphs, *, right: bool = False) -> str:
-    """A text in exactly so many cells, its end cut off where it is longer."""
+def fitted(text: str, cells: int, glyphs: Glyphs, *, right: bool = False, clips: bool = False) -> str:
+    """A text in exactly so many cells, its end cut off where it is longer, with a sign for that unless it ``clips``."""
+    if clips:
+        text = text[:cells]
     if text.isascii():
         if len(text) > cells:
             text = text[: max(0, cells - 1)] + glyphs.cut if cells else ""

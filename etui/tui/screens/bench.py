@@ -79,6 +79,7 @@ class BenchScreen(Work, Panes, Screen[None]):
     def on_mount(self) -> None:
         self.query_one(RunsTable).focus()
         self.write_title()
+        self.app.watch()
 
     def on_resize(self, event: events.Resize) -> None:
         """Which parts there is room for. Set by hand, for both sides decide together."""
@@ -147,6 +148,7 @@ class BenchScreen(Work, Panes, Screen[None]):
     @on(FilterBar.Changed)
     def _filtered(self, event: FilterBar.Changed) -> None:
         self.filter_runs(event.conditions)
+        self.refresh_bindings()
 
     @on(FilterBar.Closed)
     def _filter_closed(self) -> None:
@@ -184,6 +186,13 @@ class BenchScreen(Work, Panes, Screen[None]):
             table.focus()
         elif self.query_one(FilterBar).text:
             self.query_one(FilterBar).clear()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape is only offered where it leads somewhere."""
+        if action == "back" and self.is_mounted:
+            elsewhere = not isinstance(self.focused, RunsTable) or self.has_class("-new")
+            return elsewhere or bool(self.query_one(FilterBar).text)
+        return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
         """Type a filter."""

@@ -117,7 +117,7 @@ class Combo(Widget):
     def open(self) -> None:
         """Show the list for what stands in the field; all of it, while that is the settled value."""
         text = self.value
-        self._look("" if self._pick and text == self._settled and not is_path(text) else text)
+        self._look("" if text == self._settled and not is_path(text) else text)
 
     def close(self) -> None:
         """Hide the list."""
@@ -181,7 +181,7 @@ class Combo(Widget):
 
     def _look(self, text: str) -> None:
         # Reading a folder can take long (a network file system): only that goes to a thread.
-        if self._pick and not is_path(text):
+        if not text or (self._pick and not is_path(text)):
             self._show(text, self._suggest(text))
         else:
             self._look_elsewhere(text)

@@ -106,9 +106,22 @@ class FilterBar(Vertical):
                 self._say_completions()
             else:
                 self._say(f"{mistake.message}; {mistake.hint}", mistake=True)
+            self._apply_rest(event.value, mistake)
             return
         self._say_completions()
         self._apply(event.value, conditions)
+
+    def _apply_rest(self, text: str, mistake: FilterMistake) -> None:
+        """Show what the words mean that can be read."""
+        rest = text
+        while True:
+            rest = rest[: mistake.start] + rest[mistake.end :]
+            try:
+                self._apply(rest, tuple(parse(rest)))
+            except FilterMistake as another:
+                mistake = another
+            else:
+                return
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:

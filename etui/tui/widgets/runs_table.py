@@ -418,9 +418,11 @@ class RunsTable(ScrollView, can_focus=True):
         header, chosen = self._style("header"), self._style("sorted")
         segments = [Segment(" " * _GUTTER, header)]
         for column, size in self._shown:
-            title, style = column.title, header
+            title, style = column.title.replace("×", self._glyphs.times), header
             if column.name == self.order.column:
-                title += self._glyphs.down if self.order.descending else self._glyphs.up
+                arrow = self._glyphs.down if self.order.descending else self._glyphs.up
+                # A heading that fills its column gives its last letter for the arrow.
+                title = title[: size - 1] + arrow
                 style = chosen
             segments.append(Segment(fitted(title, size, self._glyphs, right=column.right), style))
             segments.append(Segment(" " * GAP, header))
@@ -443,7 +445,7 @@ class RunsTable(ScrollView, can_focus=True):
         for column, size in self._shown:
             text, tone = column.cell(run, glyphs)
             style = ground + self._style(tone) if tone else ground
-            segments.append(Segment(fitted(text, size, glyphs, right=column.right), style))
+            segments.append(Segment(fitted(text, size, glyphs, right=column.right, clips=column.clips), style))
             segments.append(Segment(" " * GAP, ground))
         return Strip(segments).adjust_cell_length(cells, ground)
 
