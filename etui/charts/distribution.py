@@ -91,9 +91,8 @@ def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = F
         is_program = one is program
         style = palette.program if is_program else palette.eager
         sample = ("⠤⠒" if glyphs.curve == "braille" else glyphs.curve * 2) if is_program else glyphs.other_curve * 2
-        words = f"{one.name}  median {text.number(one.middle)} ms"
-        if canvas.width < 60:
-            words = one.name
+        name = text.plain(one.name)
+        words = name if canvas.width < 60 else f"{name}  median {text.number(one.middle)} ms"
         grid.put(column, 0, sample, style)
         grid.put(column + 3, 0, words, palette.text)
         column += 3 + text.width(words) + 3

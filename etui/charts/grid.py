@@ -69,11 +69,11 @@ class Plot(msgspec.Struct, frozen=True, kw_only=True):
 
     def column(self, share: float) -> int:
         """The column of a place from 0 to 1 along the horizontal axis."""
-        return self.left + min(self.width - 1, max(0, round(share * (self.width - 1))))
+        return self.left + round(min(1.0, max(0.0, share)) * (self.width - 1))
 
     def row(self, share: float) -> int:
         """The row of a place from 0 (bottom) to 1 along the vertical axis."""
-        return self.top + self.height - 1 - min(self.height - 1, max(0, round(share * (self.height - 1))))
+        return self.top + self.height - 1 - round(min(1.0, max(0.0, share)) * (self.height - 1))
 
 
 def horizontal_axis(grid: Grid, plot: Plot, scale: Scale, unit: str, palette: Palette) -> None:

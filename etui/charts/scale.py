@@ -7,6 +7,8 @@ import math
 
 import msgspec
 
+_LEAST = 1e-300
+
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
     """An axis from ``low`` to ``high``; both are positive where ``log``."""
@@ -16,7 +18,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Where the value lies: 0 at ``low``, 1 at ``high``, beyond them outside."""
+        """Where the value lies: 0 at ``low``, 1 at ``high``, beyond them outside; minus infinity without a logarithm."""
         low, high = self._end(self.low), self._end(self.high)
         if self.log and value <= 0:
             return -math.inf
@@ -36,7 +38,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 def scale_over(values: list[float], *, log: bool = False, margin: float = 0.04) -> Scale:
     """A scale with all ``values`` (at least one) on it and some room at both ends."""
     if log:
-        values = [value for value in values if value > 0] or [1.0]
+        values = [value for value in values if value > _LEAST] or [1.0]
         low, high = min(values), max(values)
         room = max((high / low) ** margin, 1.02)
         return Scale(low=low / room, high=high * room, log=True)
@@ -49,26 +51,26 @@ def tick_label(value: float, ticks: list[float]) -> str:
     """A tick's value with as many digits as tells it from its neighbours."""
     if value == 0:
         return "0"
-    gaps = [after - before for before, after in itertools.pairwise(ticks) if after > before]
-    largest = max(abs(tick) for tick in ticks)
-    if largest >= 1e6 or largest < 1e-3 or (gaps and min(gaps) < 1e-4):
-        mantissa, _, exponent = f"{value:.1e}".partition("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-    step = abs(value) if len(gaps) < 1 or max(gaps) > 5 * min(gaps) else min(gaps)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    shown = f"{value:,.{digits}f}"
-    if digits and abs(round(value, digits) - value) > step / 100:
-        shown = f"{value:,.{digits + 1}f}"
-    return shown
+    gaps = [after - before for before, after in itertools.pairwise(ticks)]
+    # Ticks over decades are round in themselves; those at equal steps need what tells them apart.
+    even = bool(gaps) and max(gaps) <= 5 * min(gaps)
+    step = min(gaps) if even else abs(value)
+    finest = math.floor(math.log10(step) + 1e-9)
+    sizes = [abs(tick) for tick in ticks if tick]
+    if max(sizes) >= 1e7 or (max if even else min)(sizes) < 1e-3 or finest < -4:
+        digits = max(0, math.floor(math.log10(abs(value)) + 1e-9) - finest)
+        mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:,.{max(0, -finest)}f}"
 
 
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:
     raw = (high - low) / most
     magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * magnitude for factor in (1, 2, 5, 10, 20) if factor * magnitude >= raw)
+    step = next(factor * magnitude for factor in (1, 2, 5, 10, 20) if factor * magnitude >= raw * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [round(count * step, 12) for count in range(first, last + 1)]
+    return [float(f"{count * step:.12g}") for count in range(first, last + 1)]
 
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
