@@ -52,7 +52,7 @@ def run_accuracy(job: AccuracyJob) -> Accuracy:
         lowering = None
         if before_lowering is not None:
             lowering = compare(before_lowering[:done], outputs, meaning, "the same graph before lowering")
-    asked = tolerance_for(job.model, job.precision, job.arithmetic)
+    asked = tolerance_for(job.model, job.precision, job.arithmetic, job.delegate)
     verdict, reason = judge(end_to_end, asked)
     if done < len(inputs):
         reason += f"; on {done} of {len(inputs)} inputs, because each takes long"

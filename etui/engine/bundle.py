@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -156,7 +157,7 @@ def _build(
     model: Model, resolved: weights.Resolved, job: BundleJob, key: str, folder: Path, start: float
 ) -> BundleResult:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    making = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=folder.parent))
     try:
         info = ModelInfo(
             name=model.name,

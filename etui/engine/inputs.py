@@ -85,7 +85,10 @@ def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
 
     try:
         content = path.read_bytes()  # The program reads from it as long as it lives.
-        program = _C._load_program_from_buffer(content)
+        if content[4:6] != b"ET":
+            # The runtime ends the process on a file without its mark, instead of saying so.
+            raise RuntimeError("it does not begin like a .pte")
+        program = _C._load_program_from_buffer(content, program_verification=_C.Verification.InternalConsistency)
         meta = program.method_meta("forward")
         tensors = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
     except (RuntimeError, OSError, IndexError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import shutil
 import tempfile
 import time
@@ -70,7 +71,7 @@ def run_lower(job: LowerJob, say: Say) -> LowerResult:
     """
     folder = Path(job.program_dir)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+    making = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=folder.parent))
     try:
         stages = _Stages(say, job.run_id)
         bundle = Bundle.open(Path(job.bundle), job.model)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from etui.engine.quiet import quiet
 
+_MEASURING = ("etui.engine.bundle", "etui.engine.measure", "etui.engine.memory", "etui.engine.accuracy")
+
 _PREPARING = (
     "numpy",
     "safetensors.torch",
@@ -30,7 +32,7 @@ def preload_measure(sources: Iterable[str]) -> None:
     _import("torch")
     from etui.engine.torchvision_shim import postponed, prepare_torchvision
 
-    _import("numpy", "safetensors.torch", "etui.engine.bundle")
+    _import("numpy", "safetensors.torch", *_MEASURING)
     for source in sources:
         kind = source.partition(":")[0]
         if kind in {"torchvision", "transformers"}:

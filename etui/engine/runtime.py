@@ -44,7 +44,7 @@ def _load_quantized_kernels() -> None:
     spec = importlib.util.find_spec("executorch.kernels")
     for place in (spec.submodule_search_locations or []) if spec else []:
         for library in Path(place, "quantized").glob("libquantized_ops_aot_lib.*"):
-            torch.ops.load_library(library)
+            torch.ops.load_library(library)  # type: ignore[no-untyped-call]
 
 
 _load_quantized_kernels()

@@ -100,15 +100,20 @@ class ZygoteClient:
             ChildFailed: it died, or an import failed.
         """
         self.start()
-        if source and source not in self._ready:
-            self._ready[source] = asyncio.get_running_loop().create_future()
-            self._send(msgspec.json.encode(Preload(source=source)))
+        if source:
+            self.preload(source)
         ready = await asyncio.shield(self._ready[source])
         if ready.error:
             raise ChildFailed(
                 f"the {self.role} process could not import what it needs: {ready.error}", "see `etui doctor`"
             )
         return ready
+
+    def preload(self, source: str) -> None:
+        """Have the zygote import what models of ``source`` need, without waiting for it."""
+        if source not in self._ready:
+            self._ready[source] = asyncio.get_running_loop().create_future()
+            self._send(msgspec.json.encode(Preload(source=source)))
 
     async def do(self, job: Job, say: Say) -> Done:
         """Have a job done in a fresh child. Cancelling the awaiting task kills the child at once.
@@ -345,7 +350,13 @@ class Children:
         self._zygotes[role].start()
 
     async def preload(self, source: str) -> None:
-        """Have the measuring zygote import what models of this source need."""
+        """Have the zygotes import what models of this source need; waits for the measuring one.
+
+        Raises:
+            ChildFailed: an import failed.
+        """
+        if self._zygotes["prepare"].alive:
+            self._zygotes["prepare"].preload(source)
         await self._zygotes["measure"].ready(source)
 
     async def do(self, job: Job, say: Say) -> Done:

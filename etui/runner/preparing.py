@@ -32,7 +32,7 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
     """
     spec = session.spec
     if not isinstance(session.model, UserModel):
-        await session.children.preload(session.model.source_kind)
+        await session.children.preload(session.model.source)
     done = await session.do(
         BundleJob(
             model=spec.model,
