@@ -35,7 +35,6 @@ class EtuiApp(App[object]):
     """Opens the bench over a database. ``loaded`` is the config file as it was read."""
 
     TITLE = "etui"
-    CSS_PATH = "etui.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     ENABLE_COMMAND_PALETTE = True
 
@@ -47,11 +46,11 @@ class EtuiApp(App[object]):
             self.snapshot = snapshot
 
     def __init__(self, database: Path, loaded: Loaded | None = None, *, live: bool = True) -> None:
-        super().__init__()
         loaded = loaded or Loaded()
-        self._notices = loaded.notices
         config = loaded.config
         ascii_only = not is_unicode() if config.ascii is None else config.ascii
+        super().__init__(css_path=["etui.tcss", "ascii.tcss"] if ascii_only else ["etui.tcss"])
+        self._notices = loaded.notices
         self._ascii = ascii_only
         self._keys = dict(config.keys)
         self._feed = Feed(database, lambda snapshot: self.post_message(self.Looked(snapshot)))
@@ -68,8 +67,6 @@ class EtuiApp(App[object]):
 
     def on_mount(self) -> None:
         """Open the database, take over the user's keys, and begin to look."""
-        if self._ascii:
-            self.add_class("-ascii")
         if self._keys:
             self.set_keymap(self._keys)
         try:

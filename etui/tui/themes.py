@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
+
+def _variables(border: str, edge: str, faint: str, cursor: str, ground: str) -> dict[str, str]:
+    """What the stylesheets ask for beyond a theme's own colours."""
+    return {
+        "border": border, "border-blurred": edge, "faint": faint, "cursor": cursor,
+        "scrollbar": edge, "scrollbar-hover": border, "scrollbar-active": border, "scrollbar-background": ground,
+        "scrollbar-background-hover": ground, "scrollbar-background-active": ground, "scrollbar-corner-color": ground,
+    }  # fmt: skip
+
+
 THEMES = (
     Theme(
         name="etui-dark",
@@ -18,7 +28,7 @@ THEMES = (
         success="#8fd175",
         warning="#f2c55c",
         error="#f07f72",
-        variables={"border": "#59c2d9", "border-blurred": "#34404e", "faint": "#7d8a9a", "cursor": "#22344a"},
+        variables=_variables("#59c2d9", "#34404e", "#7d8a9a", "#22344a", "#0e1217"),
     ),
     Theme(
         name="etui-light",
@@ -33,7 +43,7 @@ THEMES = (
         success="#22702a",
         warning="#7d5800",
         error="#b3261e",
-        variables={"border": "#00698c", "border-blurred": "#bdb8ae", "faint": "#626c76", "cursor": "#cfe6f0"},
+        variables=_variables("#00698c", "#bdb8ae", "#626c76", "#cfe6f0", "#fbfaf8"),
     ),
     Theme(
         name="etui-contrast",
@@ -48,7 +58,7 @@ THEMES = (
         success="#00ff00",
         warning="#ffcc00",
         error="#ff8080",
-        variables={"border": "#ffff00", "border-blurred": "#ffffff", "faint": "#ffffff", "cursor": "#0000d0"},
+        variables=_variables("#ffff00", "#ffffff", "#ffffff", "#0000d0", "#000000"),
     ),
 )
 DEFAULT = "etui-dark"

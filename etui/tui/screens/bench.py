@@ -46,6 +46,7 @@ class BenchScreen(Work, Panes, Screen[None]):
     """What ``etui`` opens with."""
 
     app: EtuiApp
+    AUTO_FOCUS = "RunsTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("bench"),
         *[
@@ -77,7 +78,6 @@ class BenchScreen(Work, Panes, Screen[None]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        self.query_one(RunsTable).focus()
         self.write_title()
         self.app.watch()
 
