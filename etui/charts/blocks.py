@@ -35,10 +35,13 @@ def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
     grid.put(gutter, plot.row(scale.place(0.0)), glyphs.guide * plot.width, palette.muted)
     numbers = sorted({number for each in spans.values() for number, *_ in each})
     column = gutter
+    names = [f"{text.plain(one.name)}  0 % = {text.number(one.middle)} ms" for one in series]
+    if gutter + sum(text.width(name) + 5 for name in names) > canvas.width:
+        names = [text.plain(one.name) for one in series]
     for order, one in enumerate(series):
         style = palette.program if one is program else palette.eager
         point = glyphs.program if one is program else glyphs.eager
-        words = f"{text.plain(one.name)}  0 % = {text.number(one.middle)} ms"
+        words = names[order]
         grid.put(column, 0, point, style)
         grid.put(column + 2, 0, words, palette.text)
         column += 2 + text.width(words) + 3

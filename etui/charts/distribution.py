@@ -18,6 +18,7 @@ TOO_SMALL = "Too small for a chart."
 _LEGEND_FROM = 72
 _LEGEND = 27
 _OUTLIERS = 0.01
+_ROWS_FOR_MARKS = 3
 
 
 def histogram(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = False) -> Text:
@@ -49,7 +50,7 @@ def histogram(program: Series, eager: Series | None, canvas: Canvas, *, log: boo
         if beside:
             _legend_beside(grid, gutter + width + 2, plot, one, beyond, style, palette)
         else:
-            _legend_above(grid, top, one, beyond, style, palette)
+            _legend_above(grid, top, one, beyond, style, palette, tall=plot.height >= _ROWS_FOR_MARKS)
         top += rows
     axis = Plot(left=gutter, top=0, width=width, height=body)
     horizontal_axis(grid, axis, scale, "ms (log)" if log else "ms", palette)
@@ -122,22 +123,39 @@ def _bars(grid: Grid, plot: Plot, scale: Scale, series: Series, style: str, pale
     for place in inside:
         counts[int((place + 0.5) / step)] += 1
     peak = max(counts, default=0) or 1
+    # Marks have a row of their own where there is room, so that they hide no bar.
+    tall = plot.height - 1 if plot.height >= _ROWS_FOR_MARKS else plot.height
     for x in range(plot.width):
-        eighths = math.ceil(counts[x // step] / peak * plot.height * 8)
-        for level in range(plot.height):
+        eighths = math.ceil(counts[x // step] / peak * tall * 8)
+        for level in range(tall):
             fill = min(8, eighths - level * 8)
             if fill > 0:
                 grid.put(plot.left + x, plot.top + plot.height - 1 - level, glyphs.levels[fill], style)
     for y in range(plot.top, plot.top + plot.height):
         grid.put(plot.left - 1, y, glyphs.side, palette.muted)
-        if series.p95 is not None:
-            grid.put(plot.column(scale.place(series.p95)), y, glyphs.percentile, palette.mark)
-        grid.put(plot.column(scale.place(series.middle)), y, glyphs.median, palette.mark)
+    if series.p95 is not None:
+        _mark(grid, plot, plot.column(scale.place(series.p95)), glyphs.percentile, glyphs.percentile_top, palette)
+    _mark(grid, plot, plot.column(scale.place(series.middle)), glyphs.median, glyphs.median_top, palette)
     peak = round(peak * series.total / len(places))
     label = str(peak) if peak < 10_000 else f"{peak // 1000}k"
     grid.put(plot.left - 1 - len(label), plot.top, label, palette.text)
     grid.put(plot.left - 1, plot.top, glyphs.side_tick, palette.muted)
     return round((len(places) - len(inside)) * series.total / len(places))
+
+
+def _mark(grid: Grid, plot: Plot, column: int, line: str, top: str, palette: Palette) -> None:
+    """Mark a column: from above down to its bar, or across it where there is no room above and bars beside it."""
+    if plot.height >= _ROWS_FOR_MARKS:
+        grid.put(column, plot.top, top, palette.mark)
+        for y in range(plot.top + 1, plot.top + plot.height):
+            if grid.is_free(column, y):
+                grid.put(column, y, line, palette.mark)
+        return
+    foot = plot.top + plot.height - 1
+    if not grid.is_free(column, foot) and grid.is_free(column - 1, foot) and grid.is_free(column + 1, foot):
+        return
+    for y in range(plot.top, plot.top + plot.height):
+        grid.put(column, y, line, palette.mark)
 
 
 def _bin_width(places: list[float], width: int) -> int:
@@ -151,12 +169,19 @@ def _bin_width(places: list[float], width: int) -> int:
 
 def _legend_beside(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, style: str, palette: Palette) -> None:
     glyphs = palette.glyphs
+    tall = plot.height >= _ROWS_FOR_MARKS
     lines = [
         (glyphs.levels[-1], style, text.plain(series.name)[: _LEGEND - 2], "bold"),
-        (glyphs.median, palette.mark, f"median {text.number(series.middle)} ms", palette.text),
+        (
+            glyphs.median_top if tall else glyphs.median,
+            palette.mark,
+            f"median {text.number(series.middle)} ms",
+            palette.text,
+        ),
     ]
     if series.p95 is not None:
-        lines.append((glyphs.percentile, palette.mark, f"p95    {text.number(series.p95)} ms", palette.text))
+        mark = glyphs.percentile_top if tall else glyphs.percentile
+        lines.append((mark, palette.mark, f"p95    {text.number(series.p95)} ms", palette.text))
     lines.append((" ", "", f"{series.total:,} inferences", palette.muted))
     if beyond:
         lines.append((glyphs.beyond, palette.muted, f"{beyond} beyond the axis", palette.muted))
@@ -165,14 +190,15 @@ def _legend_beside(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, 
         grid.put(x + 2, plot.top + number, words, words_style)
 
 
-def _legend_above(grid: Grid, y: int, series: Series, beyond: int, style: str, palette: Palette) -> None:
+def _legend_above(grid: Grid, y: int, series: Series, beyond: int, style: str, palette: Palette, *, tall: bool) -> None:
     glyphs = palette.glyphs
+    median, percentile = (glyphs.median_top, glyphs.percentile_top) if tall else (glyphs.median, glyphs.percentile)
     parts = [
         (glyphs.levels[-1], style, text.plain(series.name)),
-        (glyphs.median, palette.mark, f"{text.number(series.middle)} ms"),
+        (median, palette.mark, f"{text.number(series.middle)} ms"),
     ]
     if series.p95 is not None:
-        parts.append((glyphs.percentile, palette.mark, f"p95 {text.number(series.p95)} ms"))
+        parts.append((percentile, palette.mark, f"p95 {text.number(series.p95)} ms"))
     if beyond:
         parts.append((glyphs.beyond, palette.muted, f"{beyond} beyond"))
     x = 0

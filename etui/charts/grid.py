@@ -41,6 +41,10 @@ class Grid:
             if 0 <= x + offset < self.width:
                 row[x + offset] = (character, style)
 
+    def is_free(self, x: int, y: int) -> bool:
+        """Whether nothing is drawn there; outside the grid nothing is."""
+        return not (0 <= y < self.height and 0 <= x < self.width) or self._cells[y][x][0] == " "
+
     def text(self) -> Text:
         """All rows as one text, runs of one style joined, without blanks at the ends."""
         result = Text(no_wrap=True, end="")
@@ -81,7 +85,7 @@ def horizontal_axis(grid: Grid, plot: Plot, scale: Scale, unit: str, palette: Pa
     glyphs = palette.glyphs
     line, labels = plot.top + plot.height, plot.top + plot.height + 1
     grid.put(plot.left - 1, line, glyphs.corner + glyphs.axis * plot.width, palette.muted)
-    ticks = scale.ticks(max(2, plot.width // 11))
+    ticks = scale.ticks(max(2, plot.width // 9))
     limit = plot.left + plot.width - cells(unit) - 1
     grid.put(limit + 1, labels, unit, palette.muted)
     free = 0

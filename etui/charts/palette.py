@@ -15,6 +15,8 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     levels: str = " ▁▂▃▄▅▆▇█"
     median: str = "┃"
     percentile: str = "┊"
+    median_top: str = "▼"
+    percentile_top: str = "▽"
     guide: str = "┈"
     axis: str = "─"
     tick: str = "┬"
@@ -39,6 +41,8 @@ ASCII = Glyphs(
     levels=" ..::+##@",
     median="|",
     percentile="!",
+    median_top="V",
+    percentile_top="v",
     guide="-",
     axis="-",
     tick="+",

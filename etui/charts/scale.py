@@ -18,7 +18,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Where the value lies: 0 at ``low``, 1 at ``high``, beyond them outside; minus infinity without a logarithm."""
+        """Where the value lies: 0 at ``low``, 1 at ``high``, beyond them outside; minus infinity without a log."""
         low, high = self._end(self.low), self._end(self.high)
         if self.log and value <= 0:
             return -math.inf
@@ -27,7 +27,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
     def ticks(self, most: int) -> list[float]:
         """Up to about ``most`` round values within the axis, in order."""
         most = max(most, 2)
-        if self.log and self.high / self.low >= 8:
+        if self.log and self.high / self.low >= 4:
             return _log_ticks(self.low, self.high, most)
         return _linear_ticks(self.low, self.high, most)
 
@@ -53,7 +53,7 @@ def tick_label(value: float, ticks: list[float]) -> str:
         return "0"
     gaps = [after - before for before, after in itertools.pairwise(ticks)]
     # Ticks over decades are round in themselves; those at equal steps need what tells them apart.
-    even = bool(gaps) and max(gaps) <= 5 * min(gaps)
+    even = bool(gaps) and max(gaps) <= 5 * min(gaps) and (len(gaps) > 1 or ticks[0] <= 0 or ticks[1] < 10 * ticks[0])
     step = min(gaps) if even else abs(value)
     finest = math.floor(math.log10(step) + 1e-9)
     sizes = [abs(tick) for tick in ticks if tick]
