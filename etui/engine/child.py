@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 from collections.abc import Callable
@@ -56,6 +57,19 @@ def run(job: Job, report: Report) -> int:
             )
         )
         return 1
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        report.write(
+            JobError(
+                message="no space is left on the disk" if full else f"{error.strerror or error}: {error.filename}",
+                hint="free some, or point ETUI_CACHE elsewhere"
+                if full
+                else "`etui log RUN --verbose` has the traceback",
+                traceback=traceback.format_exc(),
+                kind=type(error).__name__,
+            )
+        )
+        return 1
     except MemoryError:
         report.write(
             JobError(
@@ -71,7 +85,7 @@ def run(job: Job, report: Report) -> int:
         report.write(
             JobError(
                 message=f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__,
-                hint="`etui log RUN` has the traceback",
+                hint="`etui log RUN --verbose` has the traceback",
                 traceback=traceback.format_exc(),
                 kind=type(error).__name__,
             )

@@ -104,7 +104,7 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
         details.append(_in_words(shared))
     artifact = _write(manager, making / PROGRAM, job, stages)
     arithmetic = real_arithmetic(job.delegate, job.precision)
-    notes = [graph.detail] if graph.detail else []
+    notes: list[str] = []
     if arithmetic is not None:
         notes.append(f"{job.delegate} computes this program in {arithmetic} on this CPU")
     if job.delegate != "portable" and shared.delegated_nodes == 0:
@@ -180,7 +180,6 @@ def _take_over(model: UserModel, job: LowerJob, making: Path, stages: _Stages) -
         stages=stages.done,
         planned_bytes=sum(plan.non_const_buffer_sizes),
         delegation=None,
-        notes=[f"its delegates: {', '.join(backends) or 'none'}"],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import os
@@ -120,8 +121,12 @@ def program_key(
     return hashlib.sha256(text).hexdigest()[:32]
 
 
+@functools.cache
 def installed_versions() -> dict[str, str]:
-    """The versions of the packages that decide what lowering makes of a graph; read from metadata, not imported."""
+    """The versions of the packages that decide what lowering makes of a graph; read from metadata, not imported.
+
+    Asked once a process, as the zygotes import once: what is upgraded meanwhile is used by the next runner.
+    """
     found = {}
     for name in VERSIONED:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -40,6 +40,13 @@ READ_BYTES = 1 << 16
 LOG_LINES_A_JOB = 2_000
 """A child that floods its standard streams is heard this long; the rest is counted, not kept."""
 
+NOISE = (
+    "[cpuinfo_utils.cpp:",
+    "[threadpool.cpp:66] Resetting threadpool",
+    "[OpenvinoBackend.cpp:98] OpenVINO: runtime loaded",
+)
+"""What the runtime prints at every start whatever happens; it would bury what a child has to say."""
+
 
 class ChildFailed(EtuiError):
     """A job ended without its result. ``traceback`` is the child's own, where it could still tell."""
@@ -317,7 +324,7 @@ class _Child:
 
     def _log_line(self, line: bytes) -> None:
         text = plain(line.decode("utf-8", "replace")).rstrip()
-        if not text:
+        if not text or text.startswith(NOISE):
             return
         self._log_lines += 1
         if self._log_lines > LOG_LINES_A_JOB:
