@@ -57,19 +57,6 @@ def run(job: Job, report: Report) -> int:
             )
         )
         return 1
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        report.write(
-            JobError(
-                message="no space is left on the disk" if full else f"{error.strerror or error}: {error.filename}",
-                hint="free some, or point ETUI_CACHE elsewhere"
-                if full
-                else "`etui log RUN --verbose` has the traceback",
-                traceback=traceback.format_exc(),
-                kind=type(error).__name__,
-            )
-        )
-        return 1
     except MemoryError:
         report.write(
             JobError(
@@ -81,17 +68,26 @@ def run(job: Job, report: Report) -> int:
         )
         return 1
     except BaseException as error:  # noqa: BLE001 - the process's outermost edge: reported in full, then it ends
-        first_line = (str(error).strip().splitlines() or [""])[0]
+        message, hint = _in_words(error)
         report.write(
             JobError(
-                message=f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__,
-                hint="`etui log RUN --verbose` has the traceback",
+                message=message,
+                hint=hint,
                 traceback=traceback.format_exc(),
                 kind=type(error).__name__,
             )
         )
         return 1
     return 0
+
+
+def _in_words(error: BaseException) -> tuple[str, str]:
+    """What happened and what to do, for an error that nobody expected."""
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    if os.strerror(errno.ENOSPC) in first_line:  # safetensors raises an error of its own for a full disk
+        return "no space is left on the disk", "free some, or point ETUI_CACHE elsewhere"
+    message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return message, "`etui log RUN --verbose` has the traceback"
 
 
 def _do(job: Job, say: Say) -> Done:
