@@ -99,7 +99,7 @@ class EtuiApp(App[object]):
             self.say("the database can be read again", keep=True)
         self._problem = snapshot.problem
 
-    def watch(self) -> None:
+    def begin_to_look(self) -> None:
         """Begin to look at the database: the bench stands and can show what is seen."""
         if self._live:
             self._feed.start()

@@ -14,7 +14,7 @@ from etui.runner.client import submit
 from etui.spec import SessionSpec
 from etui.store import Condition, QueuedSession, Store
 from etui.tui.feed import OLD_EVENTS
-from etui.tui.widgets.runs_table import Page, Wanted
+from etui.tui.widgets.paged_list import Page, Wanted
 
 PAST_RUNS = 200
 

@@ -35,6 +35,11 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     clips: bool = False
 
 
+def now() -> datetime:
+    """The time that decides whether a run is of today; a test sets its own."""
+    return datetime.now(UTC)
+
+
 def _when(run: RunSummary, _glyphs: Glyphs) -> Cell:
     try:
         moment = datetime.fromisoformat(run.created_at)
@@ -43,10 +48,10 @@ def _when(run: RunSummary, _glyphs: Glyphs) -> Cell:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     local = moment.astimezone()
-    now = datetime.now().astimezone()
-    if local.date() == now.date():
+    today = now().astimezone()
+    if local.date() == today.date():
         return f"{local:%H:%M:%S}", ""
-    return (f"{local:%m-%d %H:%M}" if local.year == now.year else f"{local:%Y-%m-%d}"), "faint"
+    return (f"{local:%m-%d %H:%M}" if local.year == today.year else f"{local:%Y-%m-%d}"), "faint"
 
 
 def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:

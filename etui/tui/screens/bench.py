@@ -79,7 +79,7 @@ class BenchScreen(Work, Panes, Screen[None]):
 
     def on_mount(self) -> None:
         self.write_title()
-        self.app.watch()
+        self.app.begin_to_look()
 
     def on_resize(self, event: events.Resize) -> None:
         """Which parts there is room for. Set by hand, for both sides decide together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ class Panes(Screen[None]):
     library: Library
     snapshot: Snapshot | None = None
     live_ids: frozenset[tuple[str, str]] = frozenset()
+    drawn: str | None = None
+    """The run whose chart stands there."""
     _shown: RunSummary | None = None
     _timer: Timer | None = None
     _log_of: tuple[str | None, str | None] = (None, None)
@@ -50,11 +53,12 @@ class Panes(Screen[None]):
         self._timer = self.set_timer(_SETTLE_S, self._show)
 
     def _show(self) -> None:
-        self.run_worker(self._show_run(self._shown), group="chart", exclusive=True)
+        self.run_worker(partial(self._show_run, self._shown), group="chart", exclusive=True)
         self._follow_log()
 
     async def _show_run(self, run: RunSummary | None) -> None:
         chart = self.query_one(ChartPane)
+        self.drawn = None
         if run is None:
             chart.show_run(None, [])
             return
@@ -66,6 +70,7 @@ class Panes(Screen[None]):
             chart.show_run(None, [])
             return
         chart.show_run(document, past)
+        self.drawn = run.id
 
     # The log
 
@@ -101,7 +106,7 @@ class Panes(Screen[None]):
         if target != self._log_of:
             self._log_of, self._log_seen = target, -1
             self.query_one(LogPane).follow(*target, plain(title), labels)
-            self.run_worker(self._read_log(*target), group="log", exclusive=True)
+            self.run_worker(partial(self._read_log, *target), group="log", exclusive=True)
 
     async def _read_log(self, session_id: str | None, run_id: str | None) -> None:
         pane = self.query_one(LogPane)
@@ -128,7 +133,7 @@ class Panes(Screen[None]):
 
     def tell_ended(self, run_ids: tuple[str, ...]) -> None:
         """Say how runs ended that were live a moment ago."""
-        self.run_worker(self._tell_ended(run_ids), group="ended")
+        self.run_worker(partial(self._tell_ended, run_ids), group="ended")
 
     async def _tell_ended(self, run_ids: tuple[str, ...]) -> None:
         try:

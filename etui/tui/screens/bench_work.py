@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,7 +36,7 @@ class Work(Screen[None]):
     snapshot: Snapshot | None = None
 
     def _in_thread(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
-        self.run_worker(self._run(work, then))
+        self.run_worker(partial(self._run, work, then))
 
     async def _run(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
         try:

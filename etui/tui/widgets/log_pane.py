@@ -152,6 +152,12 @@ class LogPane(Widget):
         """Go to the line before that was searched for."""
         self._view.go_to_match(-1)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of a search are only the log's while there is one; otherwise they mean what they do elsewhere."""
+        if action in ("end_search", "next_match", "previous_match"):
+            return self.has_class("-searching")
+        return super().check_action(action, parameters)
+
     def action_end_search(self) -> None:
         """Close the field and unmark what was found; the focus goes back to where it was."""
         if not self.has_class("-searching"):

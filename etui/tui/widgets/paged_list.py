@@ -1,0 +1,264 @@
+"""A list of runs that is as long as the database and holds one page of it, read before it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import msgspec
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+
+from etui.errors import EtuiError
+from etui.results import RunSummary
+from etui.store import Condition
+from etui.tui.runs_columns import BY_NAME
+
+PAGE = 200
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs the table shows and in what order."""
+
+    where: tuple[Condition, ...] = ()
+    column: str = "when"
+    descending: bool = True
+
+    @property
+    def order_by(self) -> str:
+        """The database column to sort by."""
+        return BY_NAME[self.column].order_by
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A page to be read: ``around`` a run with so many ``before`` it, or from ``offset`` where that is not there."""
+
+    order: Order
+    offset: int
+    around: str | None
+    before: int
+    limit: int = PAGE
+
+
+Page = tuple[int, int, int | None, list[RunSummary]]
+"""How many runs there are, the place of the page's first, that of the run it was read around, and the runs."""
+
+
+class PagedList(ScrollView, can_focus=True):
+    """Rows from the database under one heading. The cursor is a run, not a line: it stays on it whatever arrives
+    above."""
+
+    class Highlighted(Message):
+        """The cursor is on another run, or on the same one whose figures changed; None where there is none."""
+
+        def __init__(self, run: RunSummary | None) -> None:
+            super().__init__()
+            self.run = run
+
+    class Loaded(Message):
+        """A page has been read: so many runs meet the filter."""
+
+        def __init__(self, total: int) -> None:
+            super().__init__()
+            self.total = total
+
+    class Failed(Message):
+        """A page could not be read."""
+
+        def __init__(self, error: EtuiError) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(self, read: Callable[[Wanted], Page], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._read = read
+        self.order = Order()
+        self.total = 0
+        self.known = False
+        self.cursor = 0
+        self._first = 0
+        self._rows: list[RunSummary] = []
+        self._cursor_id: str | None = None
+        self._asked = 0
+        self._jumping: tuple[str | None] | None = None
+
+    # What it shows
+
+    @property
+    def run(self) -> RunSummary | None:
+        """The run under the cursor, where its row has been read."""
+        return self._row(self.cursor)
+
+    @property
+    def visible_rows(self) -> int:
+        """How many rows there is room for."""
+        return max(1, self.size.height - 1)
+
+    @property
+    def held(self) -> int:
+        """How many rows are in memory."""
+        return len(self._rows)
+
+    def loaded_rows(self) -> list[RunSummary]:
+        """The page in memory."""
+        return list(self._rows)
+
+    def show_order(self, order: Order, *, keep_cursor: bool = True) -> None:
+        """Show other runs or another order; the cursor stays on its run where that is among them."""
+        self.order = order
+        self._jump(self._cursor_id if keep_cursor else None)
+
+    def reload(self) -> None:
+        """Read again what is shown, since the database has changed. Nothing moves unless it changed."""
+        if self._jumping is not None:
+            # What the user asked for is still on its way, and comes as fresh as this would.
+            self._jump(*self._jumping)
+        else:
+            self._load(self._first, around=self._cursor_id, before=self.cursor - self._first)
+
+    def go_to(self, run_id: str) -> None:
+        """Put the cursor on a run."""
+        self._jump(run_id)
+
+    def _jump(self, run_id: str | None) -> None:
+        self._jumping = (run_id,)
+        self._load(0, around=run_id)
+
+    def update_runs(self, runs: Iterable[RunSummary]) -> None:
+        """Put the newest figures of live runs in their rows, without reading the page again."""
+        newest = {run.id: run for run in runs}
+        for index, row in enumerate(self._rows):
+            newer = newest.get(row.id)
+            if newer is not None and newer != row:
+                self._rows[index] = newer
+                self._refresh_row(self._first + index)
+                if row.id == self._cursor_id:
+                    self.post_message(self.Highlighted(newer))
+
+    # Reading pages
+
+    def _load(self, offset: int, *, around: str | None, before: int | None = None) -> None:
+        self._asked += 1
+        limit = max(PAGE, 3 * self.visible_rows)
+        wanted = Wanted(
+            order=self.order,
+            offset=max(0, offset),
+            around=around,
+            before=limit // 2 if before is None else before,
+            limit=limit,
+        )
+        self.run_worker(partial(self._fetch, wanted, self._asked), group="page", exclusive=True)
+
+    async def _fetch(self, wanted: Wanted, asked: int) -> None:
+        try:
+            page = await asyncio.to_thread(self._read, wanted)
+        except EtuiError as error:
+            self._jumping = None
+            self.post_message(self.Failed(error))
+            return
+        if asked == self._asked:
+            self._take(page, wanted)
+
+    def _take(self, page: Page, wanted: Wanted) -> None:
+        jumped, self._jumping = self._jumping is not None, None
+        total, first, place, rows = page
+        before, at_top = self.cursor, self.scroll_offset.y == 0
+        self.total, self._first, self._rows, self.known = total, first, rows, True
+        if place is not None:
+            self.cursor = place
+        elif wanted.around is not None and jumped:
+            self.cursor = 0
+        self.cursor = max(0, min(self.cursor, total - 1))
+        self._resize()
+        moved = self.cursor - before
+        if jumped:
+            self._scroll_to_cursor()
+        elif moved and place is not None and not (at_top and self.cursor < self.visible_rows):
+            self._scroll(self.scroll_offset.y + moved)
+        run = self.run
+        self._cursor_id = run.id if run else None
+        self.refresh()
+        self.post_message(self.Loaded(total))
+        self.post_message(self.Highlighted(run))
+        if run is None and total:
+            # The rows end above the cursor: what was deleted stood below it.
+            self._load(self.cursor - PAGE // 2, around=None)
+
+    def _row(self, index: int) -> RunSummary | None:
+        place = index - self._first
+        return self._rows[place] if 0 <= place < len(self._rows) else None
+
+    def _want_rows(self) -> None:
+        """Read the page around what is seen, before its edge comes into sight."""
+        top, height = self.scroll_offset.y, self.visible_rows
+        last = self._first + len(self._rows)
+        if self._jumping is not None:
+            return
+        near_top = top - height < self._first and self._first > 0
+        near_end = top + 2 * height > last and last < self.total
+        if near_top or near_end:
+            self._load(top + height // 2 - PAGE // 2, around=None)
+
+    # Moving
+
+    def action_down(self) -> None:
+        self._move(self.cursor + 1)
+
+    def action_up(self) -> None:
+        self._move(self.cursor - 1)
+
+    def action_top(self) -> None:
+        self._move(0)
+
+    def action_bottom(self) -> None:
+        self._move(self.total - 1)
+
+    def action_page_down(self) -> None:
+        self._move(self.cursor + max(1, self.visible_rows // 2))
+
+    def action_page_up(self) -> None:
+        self._move(self.cursor - max(1, self.visible_rows // 2))
+
+    def _move(self, index: int) -> None:
+        index = max(0, min(index, self.total - 1))
+        if index == self.cursor:
+            return
+        before, self.cursor = self.cursor, index
+        run = self.run
+        self._cursor_id = run.id if run else None
+        self._refresh_row(before)
+        self._refresh_row(index)
+        self._scroll_to_cursor()
+        self._want_rows()
+        if run is not None:
+            self.post_message(self.Highlighted(run))
+
+    def _scroll_to_cursor(self) -> None:
+        top, height = self.scroll_offset.y, self.visible_rows
+        if self.cursor < top:
+            self._scroll(self.cursor)
+        elif self.cursor >= top + height:
+            self._scroll(self.cursor - height + 1)
+
+    def _scroll(self, top: int) -> None:
+        self.scroll_to(y=max(0, top), animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self._want_rows()
+
+    # The room it takes
+
+    def on_mount(self) -> None:
+        self._load(0, around=None)
+
+    def _resize(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, self.total + 1)
+
+    def _refresh_row(self, index: int) -> None:
+        y = index - self.scroll_offset.y + 1
+        if 1 <= y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))

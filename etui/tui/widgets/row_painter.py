@@ -1,0 +1,76 @@
+"""How a row of the runs table is drawn: the gutter with cursor, mark and state, then a cell a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from etui.results import RunSummary
+from etui.tui.glyphs import Glyphs
+from etui.tui.runs_columns import GAP, Column, fitted
+
+GUTTER = 4
+
+Shown = Sequence[tuple[Column, int]]
+"""The columns that are shown, each with its width."""
+
+
+def heading(shown: Shown, sorted_by: str, descending: bool, glyphs: Glyphs, style: Callable[[str], Style]) -> Strip:
+    """The headings, with an arrow at the column that is sorted by."""
+    header, chosen = style("header"), style("sorted")
+    segments = [Segment(" " * GUTTER, header)]
+    for column, size in shown:
+        title, own = column.title.replace("×", glyphs.times), header
+        if column.name == sorted_by:
+            # A heading that fills its column gives its last letter for the arrow.
+            title, own = title[: size - 1] + (glyphs.down if descending else glyphs.up), chosen
+        segments.append(Segment(fitted(title, size, glyphs, right=column.right), own))
+        segments.append(Segment(" " * GAP, header))
+    return Strip(segments)
+
+
+def row(
+    run: RunSummary,
+    shown: Shown,
+    glyphs: Glyphs,
+    style: Callable[[str], Style],
+    *,
+    here: bool,
+    marked: bool,
+    pinned: bool,
+) -> Strip:
+    """A run; ``here`` is the cursor on it, ``pinned`` means it is the baseline."""
+    ground = style("cursor") if here else style("marked") if marked else style("")
+    segments = [
+        Segment(glyphs.cursor if here else " ", ground + style("live") if here else ground),
+        Segment(glyphs.baseline if pinned else glyphs.marked if marked else " ", ground + style("warn")),
+        Segment(glyphs.of_status(run.status), ground + style(_tone_of(run))),
+        Segment(" ", ground),
+    ]
+    for column, size in shown:
+        text, tone = column.cell(run, glyphs)
+        text = fitted(text, size, glyphs, right=column.right, clips=column.clips)
+        segments.append(Segment(text, ground + style(tone) if tone else ground))
+        segments.append(Segment(" " * GAP, ground))
+    return Strip(segments)
+
+
+def column_at(shown: Shown, x: int) -> Column | None:
+    """The column at a place in the line."""
+    left = GUTTER
+    for column, size in shown:
+        if left <= x < left + size + GAP:
+            return column
+        left += size + GAP
+    return None
+
+
+def _tone_of(run: RunSummary) -> str:
+    if run.status in ("queued", "preparing", "measuring"):
+        return "live"
+    if run.status == "done":
+        return "good"
+    return "faint" if run.status == "cancelled" else "bad"

@@ -1,0 +1,153 @@
+"""The filter language: what a text means, what it could become, and a word on each mistake."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from etui.results import RunDocument
+from etui.store import Condition, Store
+from etui.store.language import KEYS, FilterMistake, completions, parse
+from etui.store.queries import ANY_TEXT
+from tests.documents import make_document
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Four runs: two models, one failed, one without accuracy, with notes and tags."""
+    first = make_document("aaaaaaaaaaa1", median=16.0)
+    second = make_document("aaaaaaaaaaa2", precision="int8", median=5.0)
+    second.note = "before the kernel fix"
+    second.tags = ["nightly"]
+    second.flags = []
+    third = make_document("bbbbbbbbbbb1", session_id="5e5510000002", created_at="2026-10-01T08:00:00.000Z")
+    third.model = _named(third, "gpt[2]")
+    third.status, third.error, third.latency_ms, third.accuracy = "failed", "lowering failed", None, None
+    fourth = make_document("bbbbbbbbbbb2", session_id="5e5510000003", median=1500.0)
+    fourth.status = "timed out"
+    opened = Store.open(tmp_path / "etui.db")
+    opened.import_documents([first, second, third, fourth])
+    return opened
+
+
+def _named(document: RunDocument, name: str):  # type: ignore[no-untyped-def]
+    import msgspec
+
+    return msgspec.structs.replace(document.model, name=name)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "a1 a2 b1 b2"),
+        ("   ", "a1 a2 b1 b2"),
+        ("RESNET", "a1 a2 b2"),
+        ("resnet -int8", "a1 b2"),
+        ("model:resnet18", "a1 a2 b2"),
+        ("model:resnet", ""),
+        ("model:res*", "a1 a2 b2"),
+        ("model:gpt[2*", "b1"),
+        ("model~PT", "b1"),
+        ("model:resnet18,gpt[2]", "a1 a2 b1 b2"),
+        ("-model:resnet18", "b1"),
+        ("model!=resnet18", "b1"),
+        ("precision:int8", "a2"),
+        ("status:failed", "b1"),
+        ("status:FAILED,timed-out", "b1 b2"),
+        ("-status:failed -status:timed_out", "a1 a2"),
+        ("p50<10", "a2"),
+        ("p50>=5ms p50<=16", "a1 a2"),
+        ("p50>1s", "b2"),
+        ("-p50<10", "a1 b1 b2"),
+        ("has:mae", "a1 a2 b2"),
+        ("-has:mae", "b1"),
+        ("size>46MB", "a1 a2 b1 b2"),
+        ("size<46", ""),
+        ("speedup>3x", "a2"),
+        ('"kernel fix"', "a2"),
+        ('note:"the kernel"', "a2"),
+        ("tag:nightly", "a2"),
+        ("tag:night", ""),
+        ("flag:spread", "a1 b1 b2"),
+        ("-flag:spread", "a2"),
+        ("id:bbb", "b1 b2"),
+        ("when:2026-10-01", "b1"),
+        ("when<2026-11-01", "b1"),
+        ("when>2026-10-01", "a1 a2 b2"),
+        ("when:today", "a1 a2 b2"),
+        ("age>30d", "b1"),
+        ("age<12h model:resnet18 precision:int8", "a2"),
+        ("error:lowering", "b1"),
+        ("-a-b", "a1 a2 b1 b2"),
+    ],
+)
+def test_a_filter_finds_just_the_runs_it_names(
+    store: Store, text: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    runs = store.summaries(parse(text, NOW), order_by="id", descending=False)
+    assert " ".join(run.id[0] + run.id[-1] for run in runs) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("modle:resnet18", "there is no key 'modle'; did you mean model"),
+        ("xyzzy:1", "there is no key 'xyzzy'; one of model, "),
+        ("p50<abc", "'abc' is no figure; write p50<10"),
+        ("p50<", "p50< needs a value; such as p50<10"),
+        ("p50<10kg", "'kg' is no unit of p50; one of ms, s"),
+        ("mae<1ms", "'ms' is no unit of mae; leave it out"),
+        ("p50~1", "p50 is a figure and has no text to look in"),
+        ("model<3", "model is text and cannot be compared with <; write model:3"),
+        ("flag>x", "flag is text and cannot be compared with >"),
+        ("status:broken", "'broken' is no status; one of queued, preparing"),
+        ("status:", "status: needs a value; one of queued"),
+        ("when:soon", "'soon' is no date; write when:today"),
+        ("age<soon", "'soon' is no age; write age<12h"),
+        ("age:3d", "an age is compared with < or >"),
+        ("has:", "has: needs a key"),
+        ("has:nothing", "there is no key 'nothing'"),
+        ("-", "a minus needs a word behind it"),
+        ('note:"open', "a quotation mark has no partner"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(text: str, words: str) -> None:
+    with pytest.raises(FilterMistake) as caught:
+        parse(f"resnet18 {text}", NOW)
+    assert words in str(caught.value)
+    assert f"resnet18 {text}"[caught.value.start : caught.value.end] == text
+
+
+def test_a_bare_word_is_looked_for_everywhere() -> None:
+    assert parse("resnet") == [Condition(ANY_TEXT, "contains", "resnet")]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("mo", ["model:"]),
+        ("p50<1 prec", ["precision:"]),
+        ("-stat", ["-status:"]),
+        ("p9", ["p90<", "p95<", "p99<"]),
+        ("status:f", ["status:failed"]),
+        ("status:ti", ['status:"timed out"']),
+        ("model:re", ["model:resnet18", "model:resnet50"]),
+        ("model:gpt2,re", ["model:gpt2,resnet18", "model:gpt2,resnet50"]),
+        ("has:mo", ["has:model"]),
+        ("nothing:", []),
+        ("", []),
+    ],
+)
+def test_the_word_before_the_cursor_is_completed(text: str, found: list[str]) -> None:
+    known = {"model": ["gpt2", "resnet18", "resnet50"]}
+    assert completions(text, len(text), known)[:4] == found
+
+
+def test_every_key_means_a_column_that_can_be_asked_for(store: Store) -> None:
+    for key in KEYS:
+        store.count([*parse(f"has:{key}"), Condition(KEYS[key].column, "is missing")])

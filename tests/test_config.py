@@ -1,0 +1,77 @@
+"""The config file: what is right in it holds, what is wrong gives a notice, and nothing in it stops the app."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from etui.config import ABOUT, Config, config_path, load
+from etui.config_text import as_toml
+
+IDS = frozenset({"bench.run", "table.down"})
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    loaded = load(tmp_path / "config.toml", IDS)
+    assert (loaded.config, loaded.notices) == (Config(), ())
+
+
+def test_what_is_right_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('theme = "etui-light"\nascii = true\ncolumns = ["when", "p50"]\n[keys]\n"bench.run" = "f5"\n')
+    loaded = load(path, IDS)
+    assert loaded.notices == ()
+    assert loaded.config == Config(theme="etui-light", ascii=True, columns=("when", "p50"), keys={"bench.run": "f5"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('theme = "pink"', "theme = 'pink' does not hold"),
+        ("theme = 3", "theme = 3 does not hold"),
+        ('colour = "red"', "there is no setting 'colour'; one of theme, keys"),
+        ('[keys]\n"bench.fly" = "f"', "there is no action 'bench.fly'"),
+        ("[keys]\nup = 3", "keys = {'up': 3} does not hold"),
+        ("theme = ", "is not TOML"),
+        ("\xff\xfe", "is not TOML"),
+    ],
+)
+def test_what_is_wrong_gives_a_notice_and_the_default(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(text.encode("latin-1"))
+    loaded = load(path, IDS)
+    assert words in " ".join(loaded.notices)
+    assert loaded.config == Config()
+
+
+def test_what_is_right_holds_beside_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('theme = "etui-contrast"\nascii = "yes"\n[keys]\n"bench.run" = "f5"\nx = "y"\n')
+    loaded = load(path, IDS)
+    assert loaded.config == Config(theme="etui-contrast", keys={"bench.run": "f5"})
+    assert len(loaded.notices) == 2
+
+
+def test_a_folder_in_its_place_is_a_notice(tmp_path: Path) -> None:
+    assert "cannot be read" in load(tmp_path, IDS).notices[0]
+
+
+def test_the_path_can_be_a_file_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETUI_CONFIG", str(tmp_path))
+    assert config_path() == tmp_path / "config.toml"
+    monkeypatch.setenv("ETUI_CONFIG", str(tmp_path / "my.toml"))
+    assert config_path() == tmp_path / "my.toml"
+
+
+def test_what_is_shown_can_be_saved_and_read_again(tmp_path: Path) -> None:
+    config = Config(theme="etui-light", keys={"bench.run": "f5"}, columns=("when",), ascii=False)
+    text = as_toml(config, [("bench.run", "r", "Start"), ("table.down", "j,down", "Move down")])
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    assert load(path, IDS).config == config
+    for name, sentence in ABOUT.items():
+        assert sentence in text
+        assert name in text
+    assert tomllib.loads(as_toml(Config(), [("table.down", "j,down", "Move down")]))["theme"] == "etui-dark"

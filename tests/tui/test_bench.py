@@ -1,0 +1,411 @@
+"""The bench from the keyboard: every key of the registry that is the bench's or the table's does its thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from etui.config import Config
+from etui.events import Event, utc_now
+from etui.store import Condition, Store
+from etui.tui.actions import ACTIONS
+from etui.tui.feed import LiveSession
+from etui.tui.screens.columns import ColumnsDialog
+from etui.tui.screens.confirm import ConfirmDialog
+from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.export import ExportDialog
+from etui.tui.screens.help import HelpScreen
+from etui.tui.screens.importing import ImportDialog
+from etui.tui.screens.jump import JumpDialog
+from etui.tui.widgets.chart_pane import ChartPane
+from etui.tui.widgets.filter_bar import FilterBar
+from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.picker import Picker
+from tests.documents import MODEL, make_spec
+from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
+from tests.tui.hosts import type_text, until
+
+pytestmark = pytest.mark.asyncio
+COUNT = 24
+
+
+@pytest.fixture
+def filled(database: Path) -> Path:
+    fill(database, make_documents(COUNT))
+    return database
+
+
+def under_cursor(pilot: Pilot[object]) -> str:
+    run = bench_table(pilot).run
+    assert run is not None
+    return run.id
+
+
+def ids_by(database: Path, column: str, *, descending: bool) -> list[str]:
+    with Store.open(database) as store:
+        return [run.id for run in store.summaries(order_by=column, descending=descending)]
+
+
+async def test_moving_goes_to_the_next_first_last_and_half_a_page(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        seen = []
+        for key in ("j", "down", "k", "G", "up", "g", "ctrl+d", "ctrl+u", "pagedown", "home", "end", "k"):
+            await pilot.press(key)
+            seen.append(table.cursor)
+        half = table.visible_rows // 2
+        assert seen == [1, 2, 1, COUNT - 1, COUNT - 2, 0, half, 0, half, 0, COUNT - 1, COUNT - 2]
+        assert under_cursor(pilot) == ids_by(filled, "created_at", descending=True)[COUNT - 2]
+
+
+async def test_marks_are_set_taken_back_and_set_for_all_that_the_filter_shows(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        await pilot.press("space", "space", "k", "space")
+        assert len(table.marked) == 1
+        await pilot.press("slash", *"gpt2", "enter")
+        await settled(pilot)
+        await pilot.press("asterisk")
+        await until(pilot, lambda: len(table.marked) > 1)
+        assert len(table.marked) == 1 + table.total
+        await pilot.press("minus")
+        assert table.marked == set()
+
+
+async def test_sorting_goes_from_column_to_column_and_turns_round(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        await pilot.press("S")
+        await settled(pilot)
+        assert table.loaded_rows()[0].id == ids_by(filled, "created_at", descending=False)[0]
+        await pilot.press("s")
+        await settled(pilot)
+        assert table.order.column == "model"
+        while table.order.column != "p50":
+            await pilot.press("s")
+        await settled(pilot)
+        assert [run.id for run in table.loaded_rows()] == ids_by(filled, "latency_median_ms", descending=False)
+
+
+async def test_the_cursor_stays_on_its_run_when_the_order_changes_and_when_rows_arrive(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("j", "j", "j", "j")
+        run_id = under_cursor(pilot)
+        await pilot.press("s")
+        await settled(pilot)
+        assert under_cursor(pilot) == run_id
+        newer = msgspec.structs.replace(make_documents(1)[0], id="ffffffffff01", created_at="2026-11-20T23:00:00.000Z")
+        with Store.open(filled) as store:
+            store.import_document(newer)
+        app_of(pilot).bench.take(snapshot(changed=True))
+        await settled(pilot)
+        assert bench_table(pilot).total == COUNT + 1
+        assert under_cursor(pilot) == run_id
+
+
+async def test_what_is_seen_does_not_move_when_rows_arrive_above(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        await pilot.press("G")
+        top, run_id = table.scroll_offset.y, under_cursor(pilot)
+        assert top > 0
+        with Store.open(filled) as store:
+            for number in range(3):
+                store.import_document(
+                    msgspec.structs.replace(
+                        make_documents(1)[0], id=f"ffffffffff{number:02d}", created_at="2026-11-20T23:00:00.000Z"
+                    )
+                )
+        app_of(pilot).bench.take(snapshot(changed=True))
+        await settled(pilot)
+        assert (under_cursor(pilot), table.scroll_offset.y) == (run_id, top + 3)
+
+
+async def test_a_filter_is_applied_as_it_is_typed_and_a_mistake_is_named(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table, bar = bench_table(pilot), app_of(pilot).bench.query_one(FilterBar)
+        await pilot.press("slash")
+        await type_text(pilot, "status:failed")
+        await until(pilot, lambda: 0 < table.total < COUNT)
+        assert {run.status for run in table.loaded_rows()} == {"failed"}
+        await pilot.press("space", *"jk/q", "colon", "x")
+        assert "there is no key" in str(bar.query_one("#filter-word").render())
+        await pilot.press("enter")
+        assert bar.display
+        await pilot.press("escape")
+        await until(pilot, lambda: table.total == COUNT)
+        assert table.has_focus and not bar.display
+
+
+async def test_tab_completes_keys_and_values_and_escape_shows_every_run_again(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        await pilot.press("slash", *"mod", "tab", *"gp", "tab")
+        assert app_of(pilot).bench.query_one(FilterBar).query_one(Input).value == "model:gpt2"
+        await pilot.press("enter")
+        await settled(pilot)
+        assert {run.model for run in table.loaded_rows()} == {"gpt2"}
+        await pilot.press("escape")
+        await until(pilot, lambda: table.total == COUNT)
+
+
+@pytest.mark.parametrize(
+    ("key", "screen"),
+    [
+        ("enter", DetailsScreen),
+        ("v", ColumnsDialog),
+        ("colon", JumpDialog),
+        ("e", ExportDialog),
+        ("i", ImportDialog),
+        ("d", ConfirmDialog),
+        ("question_mark", HelpScreen),
+        ("f1", HelpScreen),
+    ],
+)
+async def test_a_key_opens_its_screen_and_escape_leads_back(filled: Path, key: str, screen: type[object]) -> None:
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(pilot.app.screen, screen))
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
+        assert bench_table(pilot).total == COUNT
+
+
+async def test_the_columns_that_were_chosen_are_shown(filled: Path) -> None:
+    async with opened(make_app(filled, config=Config(columns=("when", "threads", "p50")))) as pilot:
+        assert [column.name for column in bench_table(pilot).columns] == ["when", "threads", "p50"]
+        bench_table(pilot).show_columns(["id", "mae"])
+        assert [column.name for column in bench_table(pilot).columns] == ["id", "mae"]
+
+
+async def test_jumping_puts_the_cursor_on_the_run(filled: Path) -> None:
+    wanted = ids_by(filled, "created_at", descending=True)[17]
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("colon", *wanted[:4], "enter")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
+        await settled(pilot)
+        assert under_cursor(pilot) == wanted
+
+
+async def test_a_baseline_is_pinned_and_unpinned(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        await pilot.press("j", "p")
+        assert table.baseline == under_cursor(pilot)
+        await pilot.press("p")
+        assert table.baseline is None
+
+
+async def test_deleting_asks_first_and_then_deletes_what_is_marked(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        await pilot.press("space", "space", "d")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
+        assert table.total == COUNT and len(table.marked) == 2
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: table.total == COUNT - 2)
+        assert table.marked == set()
+
+
+async def test_copying_says_where_the_text_went(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("y")
+        await until(pilot, lambda: len(pilot.app._notifications) > 0)
+        assert app_of(pilot).clipboard.startswith("#")
+        await pilot.press("space", "space", "y")
+        await until(pilot, lambda: app_of(pilot).clipboard.startswith("|"))
+
+
+async def test_new_goes_to_the_picker_where_letters_type_and_escape_comes_back(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("n")
+        picker = app_of(pilot).bench.query_one(Picker)
+        await until(pilot, lambda: picker in (pilot.app.focused or picker).ancestors_with_self)
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: bench_table(pilot).has_focus)
+
+
+async def test_in_a_small_terminal_the_picker_is_a_panel_and_log_and_chart_share_a_pane(filled: Path) -> None:
+    async with opened(make_app(filled), (80, 24)) as pilot:
+        bench = app_of(pilot).bench
+        left, chart, log = bench.query_one("#left"), bench.query_one(ChartPane), bench.query_one(LogPane)
+        assert not left.display and chart.display and not log.display
+        await pilot.press("l")
+        assert log.display and not chart.display
+        await pilot.press("l", "r")
+        assert left.display and chart.display
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: not left.display)
+        await pilot.resize_terminal(120, 40)
+        assert left.display and chart.display and log.display
+        await pilot.press("l")
+        assert not log.display
+        await pilot.resize_terminal(40, 10)
+        assert bench.query_one("#too-small").display and not bench.query_one("#body").display
+        await pilot.resize_terminal(250, 70)
+        assert bench.query_one("#body").display
+
+
+async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etui.runner.client.ensure_runner", lambda path: None)
+    async with opened(make_app(filled, live=True)) as pilot:
+        await pilot.press("r")
+        await until(pilot, lambda: bench_table(pilot).total > COUNT)
+        await settled(pilot)
+        run_id = under_cursor(pilot)
+        with Store.open(filled) as store:
+            assert store.summary(run_id).status == "queued"
+            await pilot.press("x")
+            await until(pilot, lambda: store.summary(run_id).status == "cancelled")
+
+
+async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(database: Path) -> None:
+    fill(database, make_documents(3))
+    with Store.open(database) as store:
+        session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="x")
+        run_id = session.runs[0][0]
+        runs = tuple(store.summaries([Condition("session", "=", session.id)]))
+        store.add_event(session.id, Event(kind="log", message="first words", at=utc_now()))
+    async with opened(make_app(database)) as pilot:
+        bench = app_of(pilot).bench
+        claimed = msgspec.structs.replace(session, claimed_by="u@x:1:now")
+        bench.take(snapshot([LiveSession(session=claimed, runs=runs)], changed=True))
+        await settled(pilot)
+        assert "queued" in row_text(pilot, run_id)
+        measuring = (msgspec.structs.replace(runs[0], status="measuring"),)
+        words = Event(kind="log", message="second words", at=utc_now(), id=99)
+        bench.take(snapshot([LiveSession(session=claimed, runs=measuring)], events={session.id: (words,)}))
+        await pilot.pause()
+        assert "measuring" in row_text(pilot, run_id)
+        await until(pilot, lambda: "resnet18 fp32" in str(bench.query_one(LogPane).border_title))
+
+
+def row_text(pilot: Pilot[object], run_id: str) -> str:
+    table = bench_table(pilot)
+    place = next(index for index, run in enumerate(table.loaded_rows()) if run.id == run_id)
+    return table.render_line(place + 1).text
+
+
+async def test_the_chart_and_log_keys_work_from_the_table(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        chart = app_of(pilot).bench.query_one(ChartPane)
+        views = []
+        for key in "12345":
+            await pilot.press(key)
+            views.append(chart.view)
+        assert len(set(views)) == 5
+        log = app_of(pilot).bench.query_one(LogPane)
+        assert log.is_following
+        await pilot.press("f")
+        assert not log.is_following
+
+
+async def test_a_database_in_trouble_is_said_and_the_app_stays(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        app = app_of(pilot)
+        app.post_message(app.Looked(snapshot(problem="the database is gone; put it back")))
+        await until(pilot, lambda: app.bench.snapshot is not None)
+        assert "the database is gone" in str(app.bench.query_one("#header").render())
+        await pilot.press("j", "j")
+        assert bench_table(pilot).cursor == 2
+        app.post_message(app.Looked(snapshot(changed=True)))
+        await until(pilot, lambda: "nothing runs" in str(app.bench.query_one("#header").render()))
+
+
+async def test_a_damaged_database_opens_with_a_word(database: Path) -> None:
+    database.write_bytes(b"no database at all" * 99)
+    async with make_app(database).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: len(pilot.app._notifications) > 0)
+        assert any("is not a database" in notice.message for notice in pilot.app._notifications)
+
+
+async def test_names_from_elsewhere_are_text_and_never_markup(database: Path) -> None:
+    hostile = make_documents(1)[0]
+    hostile.model = msgspec.structs.replace(hostile.model, name="[red]x[/red]\x1b[31m[/]")
+    hostile.note = "[bold"
+    fill(database, [hostile])
+    async with opened(make_app(database), (250, 70)) as pilot:
+        assert "[red]x[/red]" in row_text(pilot, hostile.id)
+        assert "\x1b" not in row_text(pilot, hostile.id)
+        await pilot.press("slash", "left_square_bracket", *"red", "enter")
+        await settled(pilot)
+        assert bench_table(pilot).total == 1
+
+
+async def test_keys_of_ones_own_take_the_place_of_the_first(filled: Path) -> None:
+    config = Config(keys={"table.down": "f5", "app.help": "f6"})
+    async with opened(make_app(filled, config=config)) as pilot:
+        await pilot.press("f5", "j")
+        assert bench_table(pilot).cursor == 1
+        await pilot.press("f6")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+
+
+async def test_the_palette_finds_actions_models_and_themes(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        titles = {command.title for command in app_of(pilot).get_system_commands(pilot.app.screen)}
+        for action in ACTIONS:
+            if action.scope in ("bench", "table", "chart", "log"):
+                assert action.about in titles
+        assert {"Model: resnet18", "Theme: etui-light"} <= titles
+        await pilot.press("ctrl+p", *"mobilenet_v2", "enter", "enter")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
+        await until(pilot, lambda: app_of(pilot).bench.query_one(Picker).choice.model == "mobilenet_v2")
+
+
+async def test_the_screen_is_saved_as_svg(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: list(tmp_path.glob("etui-*.svg")))
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
+async def test_quitting_while_something_runs_says_that_it_goes_on(database: Path, key: str) -> None:
+    with Store.open(database) as store:
+        session = store.add_session(make_spec(), model=MODEL, box="x")
+    app = make_app(database)
+    said: list[str] = []
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.bench.take(snapshot([LiveSession(session=session, runs=())]))
+        app.exit = lambda *args, message="", **kwargs: said.append(message)  # type: ignore[method-assign]
+        await pilot.press(key)
+        await pilot.pause()
+    assert "goes on" in said[0]
+
+
+async def test_only_a_page_of_many_runs_is_held(database: Path) -> None:
+    from tests.benchmarks.bench_tui import fill as fill_many
+
+    fill_many(database, 5_000)
+    async with opened(make_app(database)) as pilot:
+        table = bench_table(pilot)
+        assert table.total == 5_000
+        await pilot.press("G")
+        await settled(pilot)
+        assert table.run is not None and table.cursor == 4_999
+        for _ in range(20):
+            await pilot.press("ctrl+u")
+        await settled(pilot)
+        assert table.run is not None
+        assert table.held < 400
+
+
+async def test_without_runs_the_table_says_what_to_press(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sample_results").mkdir()
+    async with opened(make_app(database)) as pilot:
+        text = "\n".join(bench_table(pilot).render_line(y).text for y in range(1, 16))
+        assert "No runs yet" in text and "sample_results" in text

@@ -1,0 +1,121 @@
+"""The feed: each look says what is new, and a database in trouble is a word, never an end."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from etui.events import Event
+from etui.spec import SessionSpec, Variant
+from etui.store import QueuedSession, RunnerIdentity, Store
+from etui.tui.feed import Feed, Snapshot
+from tests.documents import MODEL
+
+SPEC = SessionSpec(model="resnet18", variants=(Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")))
+
+
+@pytest.fixture
+def store(database: Path) -> Store:
+    return Store.open(database)
+
+
+def looker(database: Path) -> Feed:
+    return Feed(database, lambda snapshot: None)
+
+
+def seen(feed: Feed) -> Snapshot:
+    snapshot = feed.look()
+    assert snapshot is not None
+    return snapshot
+
+
+def queued(store: Store) -> QueuedSession:
+    # The box has another name, so that no runner is started for it here.
+    return store.add_session(SPEC, model=MODEL, box="another-box")
+
+
+def test_a_quiet_database_is_told_once(store: Store, database: Path) -> None:
+    feed = looker(database)
+    assert seen(feed).sessions == ()
+    assert feed.look() is None
+
+
+def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) -> None:
+    feed = looker(database)
+    seen(feed)
+    session = queued(store)
+    waiting = seen(feed)
+    assert waiting.changed and waiting.current is None
+    assert [run.status for run in waiting.sessions[0].runs] == ["queued", "queued"]
+
+    owner = RunnerIdentity(pid=1, host="another-box", user="u", started_at="now")
+    assert store.claim_next_session(owner) is not None
+    first, second = (run_id for run_id, _ in session.runs)
+    store.set_status(first, "measuring")
+    store.add_event(session.id, Event(kind="stage", message="measuring", stage="measure"))
+    store.add_event(session.id, Event(kind="progress", message="block 1", done=1, total=6, left_s=30))
+    live = seen(feed)
+    assert live.current is not None
+    assert [run.status for run in live.current.runs] == ["measuring", "queued"]
+    assert live.current.step is not None and live.current.step.stage == "measure"
+    assert live.current.progress is not None and live.current.progress.left_s == 30
+    assert [event.kind for event in live.events[session.id]] == ["stage", "progress"]
+
+    store.add_event(session.id, Event(kind="finished", message="done"))
+    store.set_status(first, "done")
+    store.set_status(second, "failed", "no")
+    ended = seen(feed)
+    assert ended.sessions == ()
+    assert set(ended.ended) == {first, second}
+    assert [event.kind for event in ended.events[session.id]] == ["finished"]
+
+
+def test_a_live_session_is_told_at_every_look(store: Store, database: Path) -> None:
+    feed = looker(database)
+    queued(store)
+    assert seen(feed).changed
+    again = seen(feed)
+    assert not again.changed and again.events == {} and len(again.sessions) == 1
+
+
+def test_a_database_that_is_gone_is_said_and_found_again(store: Store, database: Path) -> None:
+    feed = looker(database)
+    seen(feed)
+    away = database.with_name("away.db")
+    database.rename(away)
+    assert "is gone" in (seen(feed).problem or "")
+    assert feed.look() is None
+    away.rename(database)
+    back = seen(feed)
+    assert back.problem is None and back.changed
+
+
+def test_a_damaged_database_is_said_and_another_in_its_place_is_read(database: Path) -> None:
+    database.write_bytes(b"this is no database" * 100)
+    feed = looker(database)
+    assert "not a database" in (seen(feed).problem or "")
+    database.unlink()
+    with Store.open(database) as store:
+        queued(store)
+    assert len(seen(feed).sessions) == 1
+
+
+def test_the_thread_posts_and_can_be_nudged_and_stopped(store: Store, database: Path) -> None:
+    snapshots: list[Snapshot] = []
+    posted = threading.Event()
+
+    def post(snapshot: Snapshot) -> None:
+        snapshots.append(snapshot)
+        posted.set()
+
+    feed = Feed(database, post)
+    feed.start()
+    assert posted.wait(10)
+    posted.clear()
+    queued(store)
+    feed.nudge()
+    assert posted.wait(10)
+    feed.stop()
+    assert len(snapshots[-1].sessions) == 1

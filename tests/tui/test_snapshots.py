@@ -1,0 +1,89 @@
+"""Pictures of the bench at the two sizes it is drawn for, dark and light: empty, filled, filtered, too small, help."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from etui.tui import runs_columns
+from tests.tui.benches import NOW, app_of, bench_table, fill, make_app, make_documents, settled, snapshot
+from tests.tui.hosts import until
+
+SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
+THEMES = ("etui-dark", "etui-light")
+Prepare = Callable[[Pilot[Any]], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_columns, "now", lambda: NOW)
+
+
+def prepared(*keys: str) -> Prepare:
+    """Let the bench settle, show it a quiet box, and type."""
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        app_of(pilot).bench.take(snapshot())
+        await pilot.press(*keys)
+        await settled(pilot)
+        table, bench = bench_table(pilot), app_of(pilot).bench
+        # The chart is read once the cursor rests.
+        await until(pilot, lambda: table.run is None or bench.drawn == table.run.id)
+        await settled(pilot)
+
+    return prepare
+
+
+CASES = {
+    "runs": ("j", "j"),
+    "marked": ("space", "space", "p"),
+    "filtered": ("slash", *"precision:int8 p50<20", "enter"),
+    "mistake": ("slash", *"p50<abc x"),
+    "help": ("question_mark",),
+    "new": ("n",),
+}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("case", CASES)
+def test_the_bench(snap_compare: Any, database: Path, case: str, size: str, theme: str) -> None:
+    fill(database, make_documents())
+    app = make_app(database, theme=theme)
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=prepared(*CASES[case]))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_empty_bench(
+    snap_compare: Any, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str, theme: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = make_app(database, theme=theme)
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=prepared())
+
+
+def test_a_terminal_that_is_too_small(snap_compare: Any, database: Path) -> None:
+    assert snap_compare(make_app(database), terminal_size=(40, 10), run_before=prepared())
+
+
+def test_high_contrast(snap_compare: Any, database: Path) -> None:
+    fill(database, make_documents())
+    app = make_app(database, theme="etui-contrast")
+    assert snap_compare(app, terminal_size=(120, 40), run_before=prepared("j"))
+
+
+def test_ascii(snap_compare: Any, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    fill(database, make_documents())
+    assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=prepared("j"))
+
+
+def test_a_wide_terminal(snap_compare: Any, database: Path) -> None:
+    fill(database, make_documents())
+    assert snap_compare(make_app(database), terminal_size=(250, 70), run_before=prepared("j"))
