@@ -57,7 +57,8 @@ class Talk:
             return
         left = ""
         if self._deadline is not None:
-            left = f", about {seconds(max(0.0, round(self._deadline - time.monotonic())))} left"
+            left_s = max(0.0, self._deadline - time.monotonic())
+            left = f", about {seconds(left_s) if left_s >= 60 else f'{left_s:.0f} s'} left"
         status = f"  {self._step}{left}"[:100]
         if status != self._status:
             self._clear()

@@ -37,7 +37,7 @@ def session_table(documents: Sequence[RunDocument]) -> str:
     if first.threads is not None:
         facts.append(f"{first.threads} thread{'s' if first.threads != 1 else ''}")
     facts.append(f"preset {first.preset}")
-    lines = [f"{heading}: {', '.join(text.plain(fact) for fact in facts)}", "", table(_COLUMNS, rows)]
+    lines = ["", f"{heading}: {', '.join(text.plain(fact) for fact in facts)}", "", table(_COLUMNS, rows)]
     remarks = list(dict.fromkeys(remark for document in documents for remark in _remarks(document)))
     return "\n".join([*lines, "", *remarks] if remarks else lines)
 
