@@ -101,12 +101,14 @@ def _trend(points: list[_Point], canvas: Canvas, *, log: bool, unit: str, subjec
                 grid.put(column, y, glyphs.whisker, point.style)
         grid.put(column, plot.row(scale.place(point.value)), point.glyph, point.style)
     grid.put(max(0, gutter - 1 - len(unit)), 0, unit, palette.muted)
-    _legend(grid, gutter + 1, points, f"{subject}{', log scale' if log else ''}", palette)
+    subjects = [f"{subject}, log scale", "log scale"] if log else [subject]
+    _legend(grid, gutter + 1, points, subjects, palette)
     _dates(grid, plot, columns, points, palette)
     return grid.text()
 
 
-def _legend(grid: Grid, x: int, points: list[_Point], subject: str, palette: Palette) -> None:
+def _legend(grid: Grid, x: int, points: list[_Point], subjects: Sequence[str], palette: Palette) -> None:
+    """What is drawn, in the longest words there is room for, and what the signs mean."""
     glyphs = palette.glyphs
     words = {
         glyphs.chosen: "this run",
@@ -118,7 +120,8 @@ def _legend(grid: Grid, x: int, points: list[_Point], subject: str, palette: Pal
     used = {point.glyph: point.style for point in points}
     parts = [(glyph, used[glyph], word) for glyph, word in words.items() if glyph in used]
     needed = sum(len(word) + 5 for _, _, word in parts)
-    if len(subject) + needed + x <= grid.width:
+    subject = next((words for words in subjects if x + len(words) + 3 + needed <= grid.width), "")
+    if subject:
         grid.put(x, 0, subject, palette.muted)
         x += len(subject) + 3
     for glyph, style, word in parts:

@@ -10,17 +10,13 @@ from textual.events import Click
 from textual.message import Message
 from textual.widget import Widget
 
+from etui.tui.terminal import theme_colour
+
 
 class TabBar(Widget):
     """Names in a row. It never has the focus: the screen's keys change tabs."""
 
-    DEFAULT_CSS = """
-    TabBar { height: 1; }
-    TabBar > .tab-bar--open { text-style: bold reverse; }
-    TabBar > .tab-bar--closed { color: $text-muted; }
-    """
-
-    COMPONENT_CLASSES = {"tab-bar--open", "tab-bar--closed"}
+    DEFAULT_CSS = "TabBar { height: 1; }"
 
     class Chosen(Message):
         """A tab was clicked."""
@@ -42,9 +38,9 @@ class TabBar(Widget):
     def render(self) -> RenderResult:
         """The names; where there is little room, without the blanks around them."""
         line = Text(no_wrap=True, overflow="crop")
+        closed = theme_colour(self.app, "faint")
         for number, (_, _, words) in enumerate(self._places()):
-            name = "open" if number == self._open else "closed"
-            line.append(words, self.get_component_rich_style(f"tab-bar--{name}", partial=True))
+            line.append(words, "bold reverse" if number == self._open else closed or None)
         return line
 
     def on_click(self, event: Click) -> None:

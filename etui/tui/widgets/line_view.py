@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
 from etui.tui.actions import BY_ID
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
 
 _MOVES = {
     "down": "scroll_down",
@@ -31,7 +33,14 @@ def scroll_bindings() -> list[BindingType]:
     ]
 
 
-class HalfPages(Widget):
+if TYPE_CHECKING:
+    _Base = Widget
+else:
+    # Textual takes a widget's default styles from the first of its bases that is a widget: this must be none.
+    _Base = object
+
+
+class HalfPages(_Base):
     """Scrolls by rows and half pages at once, without gliding: over SSH every frame costs."""
 
     def action_scroll_down(self) -> None:
@@ -82,6 +91,8 @@ class LineView(HalfPages, ScrollView, can_focus=True):
     def rows_changed(self) -> None:
         """Draw again, since the rows are others now."""
         self.virtual_size = Size(self.scrollable_content_region.width, self.row_count())
+        # Textual looks at the scrollbars only when a layout comes, and without one there is no scrolling.
+        self._scroll_update(self.virtual_size)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
