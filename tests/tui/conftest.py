@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from etui import request
+from etui.catalog import delegates
+from etui.tui.widgets import picker
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +26,15 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def database(tmp_path: Path) -> Path:
     """Where a test's database lies, once something is stored."""
     return tmp_path / "etui.db"
+
+
+@pytest.fixture(autouse=True)
+def known_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two cores, and of the delegates' packages only ExecuTorch's and OpenVINO's, wherever the tests run."""
+    for module in (request, picker):
+        monkeypatch.setattr(module, "usable_cores", lambda: 2)
+    here = {"executorch", "openvino", "nncf"}
+    monkeypatch.setattr(delegates, "_installed", lambda *modules: here.issuperset(modules))
+    delegates.delegates.cache_clear()
+    yield
+    delegates.delegates.cache_clear()

@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from textual import events
 from textual.app import App, ComposeResult
+from textual.content import Content
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
+
+from etui.tui.themes import THEMES
 
 PATIENCE_S = 20.0
 
@@ -19,11 +23,11 @@ PATIENCE_S = 20.0
 class Host(App[None]):
     """One widget on a screen; the messages it posts are kept."""
 
-    def __init__(self, make: Callable[[], Widget], *, theme: str = "textual-dark", width: int | None = None) -> None:
+    def __init__(self, make: Callable[[], Widget], *, theme: str = "etui-dark", width: int | None = None) -> None:
         super().__init__()
         self._make = make
         self._width = width
-        self.theme = theme
+        _dress(self, theme)
         self.heard: list[Message] = []
 
     def compose(self) -> ComposeResult:
@@ -33,9 +37,6 @@ class Host(App[None]):
             widget.styles.width = self._width
         yield widget
 
-    async def on_event(self, event: Any) -> None:
-        await super().on_event(event)
-
     async def _on_message(self, message: Message) -> None:
         self.heard.append(message)
         await super()._on_message(message)
@@ -44,10 +45,10 @@ class Host(App[None]):
 class DialogHost(App[None]):
     """A dialog over some text; what it ends with is kept."""
 
-    def __init__(self, make: Callable[[], Screen[Any]], *, theme: str = "textual-dark") -> None:
+    def __init__(self, make: Callable[[], Screen[Any]], *, theme: str = "etui-dark") -> None:
         super().__init__()
         self._make = make
-        self.theme = theme
+        _dress(self, theme)
         self.results: list[Any] = []
 
     def compose(self) -> ComposeResult:
@@ -57,6 +58,12 @@ class DialogHost(App[None]):
     def on_mount(self) -> None:
         """Open the dialog."""
         self.push_screen(self._make(), self.results.append)
+
+
+def _dress(app: App[Any], theme: str) -> None:
+    for one in THEMES:
+        app.register_theme(one)
+    app.theme = theme
 
 
 async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
@@ -78,3 +85,15 @@ async def type_text(pilot: Pilot[Any], text: str) -> None:
         "*": "asterisk",
     }
     await pilot.press(*(names.get(letter, letter) for letter in text))
+
+
+def shown_title(title: object) -> str:
+    """A border's title as it is seen."""
+    return Content.from_markup(str(title)).plain
+
+
+async def paste(pilot: Pilot[Any], text: str) -> None:
+    """Put a long text at the cursor at once."""
+    assert pilot.app.focused is not None
+    pilot.app.focused.post_message(events.Paste(text))
+    await pilot.pause()

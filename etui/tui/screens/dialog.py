@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -18,6 +18,9 @@ from etui.text import plain
 from etui.tui.actions import bindings
 
 Result = TypeVar("Result")
+
+_FRAME_LINES = 4
+"""The frame's own two lines, the row of buttons and the line above it."""
 
 CLOSE = "close"
 CONFIRM = "confirm"
@@ -38,8 +41,8 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
         width: 76; max-width: 100%; height: auto; max-height: 100%; border: round $border; padding: 0 1;
         background: $surface; border-title-color: $text-accent; border-title-style: bold;
     }
-    Dialog .dialog--body { height: auto; max-height: 1fr; }
-    Dialog .dialog--status { height: auto; max-height: 10; margin-top: 1; display: none; }
+    Dialog .dialog--body { height: auto; scrollbar-size-vertical: 1; }
+    Dialog .dialog--status { height: auto; margin-top: 1; display: none; overflow-y: auto; scrollbar-size-vertical: 1; }
     Dialog .dialog--status.-shown { display: block; }
     Dialog .dialog--status.-problem { color: $text-error; }
     Dialog .dialog--buttons { height: 1; align-horizontal: right; margin-top: 1; }
@@ -63,7 +66,7 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
         frame = Vertical(classes="dialog--frame")
         frame.border_title = Content(self.title_text)
         with frame:
-            with Vertical(classes="dialog--body"):
+            with VerticalScroll(classes="dialog--body", can_focus=False):
                 yield from self.body()
             yield self._status
             with Horizontal(classes="dialog--buttons"):
@@ -71,6 +74,16 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
                 yield Button(
                     self.confirm_label, compact=True, id=CONFIRM, variant="error" if self.careful else "primary"
                 )
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Keep the buttons in sight in a low terminal: the body scrolls."""
+        self._fit(event.size.height)
+
+    def _fit(self, height: int) -> None:
+        room = height - _FRAME_LINES
+        status = max(1, room // 2) if self._status.has_class("-shown") else 0
+        self._status.styles.max_height = max(1, status)
+        self.query_one(".dialog--body").styles.max_height = max(1, room - (status + 1 if status else 0))
 
     def body(self) -> Iterable[Widget]:
         """What stands in the frame."""
@@ -94,6 +107,7 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
         self._status.update(Text(("! " if problem else "") + plain(words, keep_lines=True)))
         self._status.set_class(bool(words), "-shown")
         self._status.set_class(problem, "-problem")
+        self._fit(self.size.height)
 
     @property
     def said(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from sys import intern
+from typing import NamedTuple
 
 from rich.text import Text
 from textual import on, work
@@ -28,6 +30,16 @@ _NAMED = 4
 _LOOKED_AT = 200
 
 
+class _Named(NamedTuple):
+    """What is needed of a run to name its file; of 100,000 of them no more can be kept."""
+
+    id: str
+    model: str
+    precision: str
+    delegate: str
+    is_live: bool
+
+
 class ExportDialog(Dialog[list[Path]]):
     """Write runs as JSON. The result are the files that were written."""
 
@@ -38,7 +50,8 @@ class ExportDialog(Dialog[list[Path]]):
         self._database = database
         self._ids = list(dict.fromkeys(run_ids))
         self.title_text = "Export 1 run" if len(self._ids) == 1 else f"Export {len(self._ids):,} runs"
-        self._runs: list[RunSummary] = []
+        self._runs: list[_Named] = []
+        self._writing = False
         self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
         self._path = Combo(f"{Path.cwd()}/", suggest=lambda text: suggest.paths(text, (".json",)))
         self._path_row = FormRow("Path", self._path)
@@ -61,13 +74,13 @@ class ExportDialog(Dialog[list[Path]]):
     def _look_up(self) -> None:
         try:
             with Store.open(self._database, create=False) as store:
-                runs = [store.summary(run_id) for run_id in self._ids]
+                runs = [_named(store.summary(run_id)) for run_id in self._ids]
         except EtuiError as error:
-            self.app.call_from_thread(self._failed, str(error))
+            self.call_later(self._failed, str(error))
             return
-        self.app.call_from_thread(self._looked_up, runs)
+        self.call_later(self._looked_up, runs)
 
-    def _looked_up(self, runs: list[RunSummary]) -> None:
+    def _looked_up(self, runs: list[_Named]) -> None:
         self._runs = runs
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         if len(runs) == 1 and self._path.value == f"{Path.cwd()}/":
@@ -103,9 +116,9 @@ class ExportDialog(Dialog[list[Path]]):
         if there:
             words += f"; {'it' if len(files) == 1 else there} {'is' if there == 1 else 'are'} there already, and asked"
             words += " about first"
-        live = [run.id for run in self._runs if run.status in LIVE_STATUSES]
+        live = sum(run.is_live for run in self._runs)
         if live:
-            words += f"; {len(live)} still running: what there is so far is written"
+            words += f"; {live:,} still running: what there is so far is written"
         self._preview.update(Text(plain(words)))
         if len(self._ids) > 1:
             self._shape.value = _ALL if is_one_file(target) else _EACH
@@ -146,6 +159,7 @@ class ExportDialog(Dialog[list[Path]]):
     def _begin(self, target: Path, *, force: bool) -> None:
         self.query_one(f"#{CONFIRM}", Button).disabled = True
         self.relabel(CLOSE, "Stop")
+        self._writing = True
         self._write(target, force)
 
     @work(thread=True, group="export")
@@ -156,22 +170,25 @@ class ExportDialog(Dialog[list[Path]]):
             files = self._files(target)
             there = [path for path, _ in files if path.exists()]
             if there and not force:
-                self.app.call_from_thread(self._ask, target, there)
+                self.call_later(self._ask, target, there)
                 return
             with Store.open(self._database, create=False) as store:
                 for path, ids in files:
                     if worker.is_cancelled:
+                        self.call_later(
+                            self._failed, f"stopped; {len(files) - len(written):,} are not written", written
+                        )
                         return
                     write_file(path, encode_documents([store.document(one) for one in ids]), force=force)
                     written.append(path)
                     if len(written) % 20 == 0:
-                        self.app.call_from_thread(self.say, f"{len(written):,} of {len(files):,} files written")
+                        self.call_later(self.say, f"{len(written):,} of {len(files):,} files written")
         except EtuiError as error:
-            self.app.call_from_thread(self._failed, error.message, written)
+            self.call_later(self._failed, error.message, written)
         except OSError as error:
-            self.app.call_from_thread(self._failed, f"cannot write to {target} ({error.strerror})", written)
+            self.call_later(self._failed, f"cannot write to {target} ({error.strerror})", written)
         else:
-            self.app.call_from_thread(self._done, written)
+            self.call_later(self._done, written)
 
     def _ask(self, target: Path, there: list[Path]) -> None:
         count = len(there)
@@ -190,10 +207,11 @@ class ExportDialog(Dialog[list[Path]]):
 
     def _failed(self, problem: str, written: Sequence[Path] = ()) -> None:
         self._again()
-        before = f"{len(written):,} of the files were written before. " if written else ""
+        before = f"{_list_of(written)}: written. " if written else ""
         self.say(f"{before}{problem}", problem=True)
 
     def _again(self) -> None:
+        self._writing = False
         self.query_one(f"#{CONFIRM}", Button).disabled = not self._runs
         self.relabel(CLOSE, self.close_label)
 
@@ -201,9 +219,15 @@ class ExportDialog(Dialog[list[Path]]):
         self.dismiss(written)
 
     def action_close(self) -> None:
-        """Close; a file that is just being written is finished, no further one begun."""
-        self.workers.cancel_group(self, "export")
-        self.dismiss(None)
+        """Stop after the file at hand while files are written, and say so; else close."""
+        if self._writing:
+            self.workers.cancel_group(self, "export")
+        else:
+            self.dismiss(None)
+
+
+def _named(run: RunSummary) -> _Named:
+    return _Named(run.id, intern(run.model), intern(run.precision), intern(run.delegate), run.status in LIVE_STATUSES)
 
 
 def _list_of(files: Sequence[Path]) -> str:

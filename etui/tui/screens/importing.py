@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from etui.tui.taking_in import Taken, named_files, outcome, take_in
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
 
-_REPORTED = 500
+_REPORTED = 200
+_PICTURE_S = 0.2
 
 
 class ImportDialog(Dialog[int]):
@@ -44,8 +46,9 @@ class ImportDialog(Dialog[int]):
         self._row = FormRow("Path", self._path)
         self._report = Static(markup=False)
         self._scroll = VerticalScroll(self._report, classes="import--report")
-        self._taken: list[Taken] = []
+        self._taken: tuple[Taken, ...] = ()
         self._came_in = 0
+        self._reading = False
 
     def body(self) -> Iterable[Widget]:
         """The path, what may stand there, and the report."""
@@ -70,39 +73,48 @@ class ImportDialog(Dialog[int]):
             self._path.focus()
             return
         self._row.mark(None)
-        self._taken = []
+        self._taken = ()
         self._show()
         self.say(f"reading {files[0].name}" if len(files) == 1 else f"reading {len(files):,} files")
         self.query_one(f"#{CONFIRM}", Button).disabled = True
         self.relabel(CLOSE, "Stop")
+        self._reading = True
         self._take_in(files)
 
     @work(thread=True, group="import")
     def _take_in(self, files: list[Path]) -> None:
         worker = get_current_worker()
+        taken: list[Taken] = []
+        shown_at = time.monotonic()
+        problem = None
         try:
             for one in take_in(self._database, files, lambda: worker.is_cancelled):
-                if not worker.is_cancelled:
-                    self.app.call_from_thread(self._took, one)
+                taken.append(one)
+                # A thousand small files a second must not make a thousand pictures.
+                if time.monotonic() - shown_at > _PICTURE_S:
+                    self.call_later(self._took, tuple(taken))
+                    shown_at = time.monotonic()
         except EtuiError as error:
-            self.app.call_from_thread(self._ended, str(error))
-        else:
-            if not worker.is_cancelled:
-                self.app.call_from_thread(self._ended, None)
+            problem = str(error)
+        self.call_later(self._took, tuple(taken))
+        self.call_later(self._ended, problem, len(files))
 
-    def _took(self, one: Taken) -> None:
-        self._taken.append(one)
-        self._came_in += one.new
+    def _took(self, taken: tuple[Taken, ...]) -> None:
+        self._taken = taken
         self._show()
 
-    def _ended(self, problem: str | None) -> None:
+    def _ended(self, problem: str | None, count: int) -> None:
+        self._reading = False
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         self.relabel(CLOSE, self.close_label)
+        self._came_in += sum(one.new for one in self._taken)
         if problem is not None:
             self.say(problem, problem=True)
             return
         refused = any(one.refused for one in self._taken)
-        self.say(outcome(self._taken), problem=refused)
+        left = count - len(self._taken)
+        stopped = f"; stopped, {left:,} {'file was' if left == 1 else 'files were'} not read" if left else ""
+        self.say(outcome(self._taken) + stopped, problem=refused)
         self.query_one(f"#{CLOSE}", Button).focus()
 
     def _show(self) -> None:
@@ -116,9 +128,11 @@ class ImportDialog(Dialog[int]):
         self._scroll.set_class(bool(ordered), "-shown")
 
     def action_close(self) -> None:
-        """Close; of what is being read, the file at hand is finished and no further one begun."""
-        self.workers.cancel_group(self, "import")
-        self.dismiss(self._came_in)
+        """Stop after the file at hand while files are read, and report; else close."""
+        if self._reading:
+            self.workers.cancel_group(self, "import")
+        else:
+            self.dismiss(self._came_in)
 
     @on(Combo.Typed)
     @on(Combo.Changed)

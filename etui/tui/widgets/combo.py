@@ -189,7 +189,7 @@ class Combo(Widget):
     @work(thread=True, exclusive=True, group="suggest")
     def _look_elsewhere(self, text: str) -> None:
         found = self._suggest(text)
-        self.app.call_from_thread(self._show, text, found)
+        self.call_later(self._show, text, found)
 
     def _show(self, text: str, found: Sequence[Suggestion]) -> None:
         if text not in ("", self.value) or not self._input.has_focus:

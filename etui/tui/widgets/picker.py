@@ -136,7 +136,7 @@ class Picker(Vertical):
     def _look_up(self) -> None:
         # Which packages are installed is asked of the disk, and kept by the catalog for everybody after.
         delegate_items(None, ())
-        self.app.call_from_thread(self._looked)
+        self.call_later(self._looked)
 
     def _looked(self) -> None:
         self._looked_up = True
@@ -302,7 +302,7 @@ class Picker(Vertical):
                     past = history(store, spec, model, cache_dir())
         except (EtuiError, OSError):
             past = {}  # The database has its own place to complain; an estimate does without.
-        self.app.call_from_thread(self._estimated, spec, estimate(spec, model, past, usable_cores()))
+        self.call_later(self._estimated, spec, estimate(spec, model, past, usable_cores()))
 
     def _estimated(self, spec: SessionSpec, found: Estimate) -> None:
         if self._checked.spec == spec:

@@ -1,0 +1,50 @@
+"""The queue: which session is measured, and which wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from etui.spec import SessionSpec, Variant
+from etui.store import QueuedSession
+from etui.tui.widgets.queue_pane import QueuePane
+from tests.tui.hosts import Host
+
+pytestmark = pytest.mark.asyncio
+
+
+def session(number: int, model: str = "resnet18") -> QueuedSession:
+    variants = (Variant("fp32", "xnnpack"), Variant("int8", "xnnpack"))
+    runs = [(f"run{index}", variant) for index, variant in enumerate(variants)]
+    spec = SessionSpec(model=model, variants=variants)
+    return QueuedSession(id=f"session{number}", spec=spec, created_at="", box=None, runs=runs)
+
+
+async def test_one_is_measured_and_the_others_wait() -> None:
+    async with Host(QueuePane, width=34).run_test() as pilot:
+        pane = pilot.app.query_one(QueuePane)
+        pane.show([session(1), session(2, "gpt2")], "session1")
+        await pilot.pause()
+        assert str(pane.render()).splitlines() == ["● resnet18 fp32+int8 xnnpack", "· gpt2 fp32+int8 xnnpack"]
+        assert "1 waiting" in str(pane.border_title)
+
+
+async def test_an_empty_queue_says_so() -> None:
+    async with Host(QueuePane).run_test() as pilot:
+        assert "nothing waits" in str(pilot.app.query_one(QueuePane).render())
+
+
+async def test_those_that_do_not_fit_are_counted() -> None:
+    async with Host(QueuePane, width=34).run_test() as pilot:
+        pane = pilot.app.query_one(QueuePane)
+        pane.show([session(number) for number in range(9)], None)
+        await pilot.pause()
+        lines = str(pane.render()).splitlines()
+        assert len(lines) == 4
+        assert lines[-1] == "  and 6 more"
+
+
+async def test_a_model_of_the_user_s_own_is_shown_by_its_file_and_as_text() -> None:
+    async with Host(QueuePane, width=60).run_test() as pilot:
+        pane = pilot.app.query_one(QueuePane)
+        pane.show([session(1, "/home/me/[red]net\x1b[31m.pte")], None)
+        assert str(pane.render()).startswith("· [red]net.pte fp32")
