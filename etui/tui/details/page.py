@@ -16,6 +16,9 @@ from etui.tui.details.sheet import Styles
 from etui.tui.terminal import sheet_styles
 from etui.tui.widgets.line_view import HalfPages, scroll_bindings
 
+_AROUND = 3
+"""The columns of padding and scrollbar around a paper."""
+
 Writer = Callable[[int, Styles], Text]
 
 
@@ -35,8 +38,10 @@ class Paper(Static):
 
     def rewrite(self) -> None:
         """Make the text again."""
-        if self._writer is not None and self.size.width:
-            self.update(Content.from_rich_text(self._writer(self.size.width, sheet_styles(self.app))))
+        if self._writer is not None:
+            # A page that was never seen has no width; what it will have is known well enough to be laid out at once.
+            width = self.size.width or self.app.size.width - _AROUND
+            self.update(Content.from_rich_text(self._writer(width, sheet_styles(self.app))))
 
     def on_resize(self) -> None:
         """Fit the width."""

@@ -169,7 +169,8 @@ class DetailsScreen(Screen[None]):
         self._open_tab(TABS.index("Latency" if action.scope == "chart" else "Log"))
         await pane.run_action(action.name)
         if isinstance(pane, ChartPane):
-            pane.scroll_visible(animate=False)
+            # A tab that has just been opened has no places in it yet.
+            self.call_after_refresh(pane.scroll_visible, animate=False)
 
     @on(TabBar.Chosen)
     def _tab_chosen(self, message: TabBar.Chosen) -> None:

@@ -1,0 +1,319 @@
+"""The details screen as a user meets it: tabs by key, scrolling, notes, copying, and a run that is still live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.app import App
+from textual.pilot import Pilot
+from textual.widgets import Input, Static, TextArea
+
+from etui.events import Event
+from etui.results import ModelInfo, RunDocument
+from etui.store import Store
+from etui.tui.actions import ACTIONS
+from etui.tui.details import source
+from etui.tui.details.page import Page, Paper
+from etui.tui.screens.details import TABS, DetailsScreen
+from etui.tui.themes import THEMES
+from etui.tui.widgets.chart_pane import ChartPane
+from etui.tui.widgets.json_view import JsonView
+from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.log_view import LogView
+from tests.documents import MODEL, make_block, make_document, make_spec
+from tests.tui.hosts import type_text, until
+
+pytestmark = pytest.mark.asyncio
+
+RUN = "bbbbbbbbbbb2"
+
+
+class DetailsHost(App[None]):
+    """The details of one run over nothing."""
+
+    def __init__(self, database: Path, run_id: str = RUN, theme: str = "etui-dark") -> None:
+        super().__init__()
+        for one in THEMES:
+            self.register_theme(one)
+        self.theme = theme
+        self.details = DetailsScreen(database, run_id)
+        self.closed = False
+
+    def on_mount(self) -> None:
+        """Open the details."""
+
+        def close(_nothing: None) -> None:
+            self.closed = True
+
+        self.push_screen(self.details, close)
+
+    def page(self) -> str:
+        """What the open tab's papers say."""
+        page = self.details.query_one(f"#tab-{self.details.tab.lower()}", Page)
+        return "\n".join(str(paper.render()) for paper in page.query(Paper))
+
+    def heading(self) -> str:
+        """The line above the tabs."""
+        return str(self.details.query_one("#details-title", Static).render())
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is looked at often enough for a test."""
+    monkeypatch.setattr(source, "LOOK_S", 0.02)
+
+
+@pytest.fixture
+def stored(database: Path) -> Path:
+    """A database with a run and the one before it, measured with another torch."""
+    before = make_document("aaaaaaaaaaa1", session_id="5e5510000001", created_at="2026-11-19T10:00:00.000Z")
+    assert before.environment is not None
+    versions = {"torch": "2.12.0", "executorch": "1.5.1"}
+    before.environment = msgspec.structs.replace(before.environment, versions=versions)
+    with Store.open(database) as store:
+        store.save_document(before)
+        store.save_document(make_document(RUN, session_id="5e5510000002"))
+    return database
+
+
+async def opened(pilot: Pilot[Any], tab: str = "Summary") -> DetailsHost:
+    """The host once the run was read, with this tab open."""
+    host = pilot.app
+    assert isinstance(host, DetailsHost)
+    await until(pilot, lambda: host.details.document is not None)
+    for _ in range(TABS.index(tab)):
+        await pilot.press("tab")
+    await pilot.pause()
+    return host
+
+
+async def test_the_summary_begins_with_the_verdict(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        first = host.page().split("\n")[0]
+        assert first.startswith("fp32/xnnpack is 1.25 times as fast as eager PyTorch: 16.0 ms against 20.0 ms")
+        for words in ("Figures", "median latency", "! spread: the spread is 12 %", "a note", "tag"):
+            assert words in host.page()
+        assert "resnet18 fp32/xnnpack  ✓ done" in host.heading()
+
+
+@pytest.mark.parametrize("keys", [("tab", "shift+tab"), ("l", "h"), ("right", "left")])
+async def test_tabs_go_round_both_ways(stored: Path, keys: tuple[str, str]) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        seen = []
+        for _ in range(len(TABS) + 1):
+            seen.append(host.details.tab)
+            await pilot.press(keys[0])
+        assert seen == [*TABS, "Summary"]
+        await pilot.press(keys[1], keys[1])
+        assert host.details.tab == "JSON"
+
+
+async def test_a_click_opens_a_tab(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        await pilot.click("TabBar", offset=(16, 0))
+        assert host.details.tab == "Latency"
+
+
+@pytest.mark.parametrize(
+    ("tab", "words"),
+    [
+        ("Latency", ("95 % interval", "16.00", "20.00", "Blocks", "unsettled", "p99 1,000")),
+        ("Accuracy", ("✓ Its outputs stay within tolerance", "Lowering changed nothing", "logits", "✗ input 2")),
+        ("Environment", ("2 things differ", "2.12.0", "2.13.0", "bench-1", "avx512_bf16")),
+        ("Artifact", ("46.7 MB", "lower", "cached", "xnnpack took 68 of 70 nodes, in 1 subgraph.", "mean", "peak RSS")),
+    ],
+)
+async def test_each_page_has_its_facts(database: Path, stored: Path, tab: str, words: tuple[str, ...]) -> None:
+    document = make_document(RUN, session_id="5e5510000002")
+    document.blocks[1].warmup_settled = False
+    document.threads = 1
+    with Store.open(database) as store:
+        store.delete_runs([RUN])
+        store.save_document(document)
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot, tab)
+        page = host.page()
+        assert [word for word in words if word not in page] == []
+
+
+async def test_the_log_and_the_json_are_whole(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot, "Log")
+        assert "measuring fp32" in host.details.query_one(LogView).lines.plain_text()
+        await pilot.press("tab")
+        view = host.details.query_one(JsonView)
+        await until(pilot, lambda: view.row_count() > 0)
+        text = "\n".join(view._rows)
+        assert msgspec.json.decode(text, type=RunDocument) == host.details.document
+
+
+@pytest.mark.parametrize("tab", TABS)
+async def test_every_tab_scrolls_by_the_same_keys(stored: Path, tab: str) -> None:
+    async with DetailsHost(stored).run_test(size=(60, 14)) as pilot:
+        host = await opened(pilot, tab)
+        if tab == "JSON":
+            await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
+        await pilot.press("g")
+        pane = host.focused
+        assert pane is not None
+        assert pane.scroll_offset.y == 0
+        if pane.max_scroll_y < 3:
+            assert tab == "Log"
+            return
+        await pilot.press("j", "j", "k")
+        assert pane.scroll_offset.y == 1
+        await pilot.press("G")
+        assert pane.scroll_offset.y == pane.max_scroll_y
+        await pilot.press("ctrl+u")
+        assert pane.scroll_offset.y < pane.max_scroll_y
+        await pilot.press("g")
+        assert pane.scroll_offset.y == 0
+
+
+async def test_chart_keys_open_the_chart(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(80, 24)) as pilot:
+        host = await opened(pilot)
+        await pilot.press("4")
+        assert host.details.tab == "Latency"
+        chart = host.details.query_one(ChartPane)
+        assert chart.view == "trend"
+        await pilot.pause()
+        assert host.details.query_one("#tab-latency").region.contains_region(chart.region)
+
+
+async def test_log_keys_open_the_log(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(80, 24)) as pilot:
+        host = await opened(pilot)
+        await pilot.press("ctrl+f")
+        assert host.details.tab == "Log"
+        await type_text(pilot, "hjkl")
+        assert host.details.query_one(LogPane).query_one(Input).value == "hjkl"
+        await pilot.press("escape")
+        assert not host.closed
+        await pilot.press("escape")
+        await until(pilot, lambda: host.closed)
+
+
+async def test_every_key_of_the_details_does_something(stored: Path) -> None:
+    for action in ACTIONS:
+        if action.scope == "details":
+            assert hasattr(DetailsScreen, f"action_{action.name}")
+
+
+async def test_a_note_is_saved_and_shown(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: bool(host.screen.query(TextArea)))
+        host.screen.query_one(TextArea).text = "slower since the update"
+        host.screen.query_one(Input).value = "odd, torch"
+        host.screen.query_one(Input).focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: "slower since the update" in host.page())
+        assert "odd, torch" in host.page()
+        with Store.open(stored) as store:
+            assert store.summary(RUN).tags == ["odd", "torch"]
+
+
+async def test_y_says_where_the_copy_went(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: len(host._notifications) == 1)
+
+
+async def test_e_asks_where_to_write(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        await pilot.press("e")
+        await until(pilot, lambda: host.screen is not host.details)
+
+
+async def test_a_live_run_fills_as_its_blocks_arrive(database: Path) -> None:
+    with Store.open(database) as store:
+        session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="bench-1")
+        run_id = session.runs[0][0]
+        async with DetailsHost(database, run_id).run_test(size=(120, 40)) as pilot:
+            host = await opened(pilot)
+            assert "The run is queued." in host.page()
+            store.set_status(run_id, "measuring")
+            store.add_block(session.id, make_block("fp32/xnnpack", 0))
+            await until(pilot, lambda: "The run is measuring; 1 block measured so far." in host.page())
+            store.add_event(session.id, Event(kind="block", message="block 1 of 3", run_id=run_id, stage="measure"))
+            lines = host.details.query_one(LogView).lines
+            await until(pilot, lambda: "block 1 of 3" in lines.plain_text())
+            store.set_status(run_id, "failed", "out of memory")
+            await until(pilot, lambda: "The run failed" in host.page())
+            assert "out of memory" in host.page()
+            assert lines.plain_text().count("block 1 of 3") == 1
+
+
+async def test_reading_again_leaves_the_scroll_where_it_is(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(80, 16)) as pilot:
+        host = await opened(pilot)
+        await pilot.press("j", "j", "j")
+        with Store.open(stored) as store:
+            store.annotate(RUN, note="another note")
+        await until(pilot, lambda: "another note" in host.page())
+        assert host.details.query_one("#tab-summary").scroll_offset.y == 3
+
+
+async def test_a_run_that_is_not_there_is_a_sentence(stored: Path) -> None:
+    async with DetailsHost(stored, "nowhere").run_test(size=(80, 24)) as pilot:
+        host = pilot.app
+        assert isinstance(host, DetailsHost)
+        await until(pilot, lambda: "This run cannot be shown: there is no run nowhere" in host.page())
+
+
+async def test_a_database_that_vanishes_is_told_once_and_what_was_read_stays(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(80, 24)) as pilot:
+        host = await opened(pilot)
+        with Store.open(stored) as store:
+            store.delete_runs([RUN])
+        await until(pilot, lambda: len(host._notifications) == 1)
+        assert "Figures" in host.page()
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("size", [(40, 10), (250, 70)])
+async def test_any_size_and_any_name_will_do(database: Path, tab: str, size: tuple[int, int]) -> None:
+    evil = "[b]m\x1b[31m\x07odel[/b]" * 9
+    model = ModelInfo(name=evil, family="x", source="file", identity="i")
+    document = make_document(RUN, model=model)
+    document.error, document.note, document.status = evil, evil, "failed"
+    with Store.open(database) as store:
+        store.save_document(document)
+    async with DetailsHost(database).run_test(size=size) as pilot:
+        host = await opened(pilot, tab)
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert "\x1b" not in host.heading() and "[b]model[/b]" in host.heading()
+
+
+async def test_a_summary_only_run_has_pages_without_figures(database: Path) -> None:
+    bare = RunDocument(
+        etui_version="0",
+        id=RUN,
+        session=make_document().session,
+        status="done",
+        created_at="2026-11-20T10:00:00.000Z",
+        model=MODEL,
+        precision="fp32",
+        delegate="xnnpack",
+        preset="default",
+        summary_only=True,
+    )
+    with Store.open(database) as store:
+        store.save_document(bare)
+    async with DetailsHost(database).run_test(size=(80, 24)) as pilot:
+        host = await opened(pilot)
+        for tab in TABS[:5]:
+            assert host.details.tab == tab
+            assert host.page().strip()
+            await pilot.press("tab")
