@@ -19,7 +19,7 @@ class AnnotateDialog(Dialog[tuple[str, list[str]]]):
     confirm_label = "Save"
 
     DEFAULT_CSS = """
-    AnnotateDialog TextArea { height: 6; width: 1fr; background: $boost; padding: 0; }
+    AnnotateDialog TextArea { height: 6; width: 1fr; background: $panel; padding: 0; }
     AnnotateDialog FormRow { margin-bottom: 1; }
     """
 

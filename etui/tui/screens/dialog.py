@@ -48,7 +48,7 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
     Dialog .dialog--buttons { height: 1; align-horizontal: right; margin-top: 1; }
     Dialog .dialog--buttons Button { margin-left: 2; min-width: 12; }
     Dialog .dialog--buttons Button:focus { text-style: bold reverse; }
-    Dialog Input.-textual-compact { background: $boost; }
+    Dialog Input.-textual-compact { background: $panel; }
     Dialog .dialog--note { color: $text-muted; height: auto; }
     """
 

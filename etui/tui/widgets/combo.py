@@ -29,7 +29,7 @@ class Combo(Widget):
     Combo { height: 1; width: 1fr; }
     Combo Horizontal { height: 1; }
     Combo Input { width: 1fr; background: transparent; }
-    Combo Input:focus { background: $boost; }
+    Combo Input:focus { background: $panel; }
     Combo .combo--mark { width: 2; content-align: right middle; color: $text-muted; }
     Combo OptionList {
         display: none; overlay: screen; constrain: inside inside; width: 58; max-width: 100vw; height: auto;

@@ -27,6 +27,7 @@ from etui.tui.choice import Checked, Choice, check, recall, remember
 from etui.tui.estimate import Estimate, Past, estimate, history
 from etui.tui.glyphs import glyphs_of
 from etui.tui.offers import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
+from etui.tui.picker_words import BASIS, about_choice, about_field, about_item, programs
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
@@ -37,15 +38,6 @@ _SETTLE_S = 0.15
 _ROOMY = 25
 """With this many lines all fields, a long hint and the totals fit."""
 
-_HINTS: dict[FieldName, str] = {
-    "weights": "auto: pretrained where they are at hand, else synthetic. A path: a Hugging Face folder, a safetensors"
-    " file or a state dict.",
-    "repeat": "Timed inferences of each variant in all, dealt over the blocks. Empty: the preset's seconds decide.",
-    "warmup": "Warm-up inferences before timing in each block. Empty: until it settles.",
-    "threads": "Threads of eager and ExecuTorch alike. Empty: every core.",
-    "timeout": f"Seconds the session may take in all. Empty: {DEFAULT_TIMEOUT_S:.0f}.",
-}
-
 
 class Picker(Vertical):
     """The fields of a session. ``Submitted`` carries what they say, once nothing in them is wrong."""
@@ -55,9 +47,10 @@ class Picker(Vertical):
     Picker:focus-within { border: round $border; border-title-color: $text-accent; border-title-style: bold; }
     Picker .picker--fields { height: 1fr; scrollbar-size-vertical: 1; }
     Picker .picker--fields Input { width: 1fr; background: transparent; }
-    Picker .picker--fields Input:focus { background: $boost; }
-    Picker .picker--hint { height: 5; padding: 0 1; color: $text-muted; content-align: left bottom; }
-    Picker.-low .picker--hint { height: 2; content-align: left top; }
+    Picker .picker--fields Input:focus { background: $panel; }
+    Picker .picker--hint { height: auto; min-height: 2; max-height: 9; padding: 0 1; color: $text-muted; }
+    Picker.-low .picker--hint { min-height: 1; max-height: 5; }
+    Picker.-low .picker--time { display: none; }
     Picker .picker--total { height: 1; padding: 0 1; text-style: bold; }
     Picker .picker--time { height: 1; padding: 0 1; color: $text-muted; }
     Picker .picker--run { width: 100%; min-width: 8; }
@@ -80,6 +73,7 @@ class Picker(Vertical):
         self._touched: set[FieldName] = set()
         self._looked_up = False
         self._pointed: Item | None = None
+        self._estimate_words = ""
         self._estimate_timer: Timer | None = None
         self._rows: dict[FieldName, FormRow] = {}
 
@@ -125,8 +119,9 @@ class Picker(Vertical):
         yield Button("Run", variant="primary", compact=True, classes="picker--run")
 
     def on_resize(self, event: events.Resize) -> None:
-        """In a low pane the fields have the room, not the hint."""
+        """In a low pane the fields have the room: the totals share a line."""
         self.set_class(event.size.height < _ROOMY, "-low")
+        self._sum_up()
 
     def on_mount(self) -> None:
         """Look up what this box can do once the first picture stands."""
@@ -259,8 +254,8 @@ class Picker(Vertical):
             choice = self._choice
             self._precisions.set_items(precision_items(checked.model, choice.delegates), choice.precisions)
             self._delegates.set_items(delegate_items(checked.model, choice.precisions), choice.delegates)
-        self._total.update(Text(_total(checked)))
-        self._time.update("")
+        self._estimate_words = ""
+        self._sum_up()
         self._say()
         if self._estimate_timer is not None:
             self._estimate_timer.stop()
@@ -273,19 +268,10 @@ class Picker(Vertical):
         self._hint.update(Text(plain(self._about())))
 
     def _about(self) -> str:
-        checked = self._checked
         if self._pointed is not None:
-            item = self._pointed
-            return f"{item.name}: {item.about}" if item.reason is None else f"{item.name} cannot be: {item.reason}"
+            return about_item(self._pointed)
         focused = next((name for name, row in self._rows.items() if row.has_the_focus), None)
-        if focused == "preset":
-            return PRESETS[self._choice.preset].about if self._choice.preset in PRESETS else ""
-        if focused in _HINTS:
-            return _HINTS[focused]
-        if checked.refused and checked.variants:
-            first, reason = next(iter(checked.refused.items()))
-            return f"{first.label} is left out: {reason}"
-        return checked.model.title if checked.model is not None else ""
+        return about_field(focused, self._choice) or about_choice(self._checked)
 
     # The time it will take
 
@@ -306,14 +292,15 @@ class Picker(Vertical):
 
     def _estimated(self, spec: SessionSpec, found: Estimate) -> None:
         if self._checked.spec == spec:
-            basis = {"past": "as before", "size": "by size", "both": "partly known"}[found.basis]
-            self._time.update(Text(f"{found.words} {glyphs_of(self).dot} {basis}", no_wrap=True, overflow="ellipsis"))
+            self._estimate_words = f"{found.words} {glyphs_of(self).dot} {BASIS[found.basis]}"
+            self._sum_up()
 
-
-def _total(checked: Checked) -> str:
-    wrong = len(checked.problems)
-    if wrong:
-        return "1 field to mend" if wrong == 1 else f"{wrong} fields to mend"
-    count, left_out = len(checked.variants), len(checked.refused)
-    words = "1 program" if count == 1 else f"{count} programs"
-    return f"{words}, {left_out} left out" if left_out else words
+    def _sum_up(self) -> None:
+        """How many programs, and how long they take; on one line where there is little room."""
+        if not self._looked_up:
+            return
+        total, low = programs(self._checked), self.has_class("-low")
+        if low and self._estimate_words:
+            total = f"{total} {glyphs_of(self).dot} {self._estimate_words}"
+        self._total.update(Text(total, no_wrap=True, overflow="ellipsis"))
+        self._time.update(Text(self._estimate_words, no_wrap=True, overflow="ellipsis"))
