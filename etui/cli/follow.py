@@ -18,6 +18,8 @@ from etui.text import plain, seconds
 POLL_S = 0.1
 RUNNER_CHECK_S = 1.0
 BAR = 24
+SILENT_S = 3.0
+"""A step whose end cannot be foretold says from here on how long it has taken."""
 
 
 class Talk:
@@ -31,6 +33,7 @@ class Talk:
         self._status = ""
         self._deadline: float | None = None
         self._step = ""
+        self._since = time.monotonic()
 
     def event(self, event: Event) -> None:
         """Tell one event."""
@@ -40,7 +43,7 @@ class Talk:
         if event.level == "debug" and not self._verbose:
             return
         if event.kind == "stage":
-            self._deadline, self._step = None, f"{self._label(event)}{event.message}"
+            self._begin(f"{self._label(event)}{plain(event.message)}", None)
         if event.kind == "block" and self._live and not self._verbose:
             return
         self.line(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}{plain(event.message)}")
@@ -58,7 +61,9 @@ class Talk:
         left = ""
         if self._deadline is not None:
             left_s = max(0.0, self._deadline - time.monotonic())
-            left = f", about {seconds(left_s) if left_s >= 60 else f'{left_s:.0f} s'} left"
+            left = f", about {_whole(left_s)} left"
+        elif (spent_s := time.monotonic() - self._since) >= SILENT_S:
+            left = f", {_whole(spent_s)} so far"
         status = f"  {self._step}{left}"[:100]
         if status != self._status:
             self._clear()
@@ -74,9 +79,13 @@ class Talk:
     def _progress(self, event: Event) -> None:
         share = (event.done or 0.0) / event.total if event.total else 0.0
         filled = round(share * BAR)
-        self._step = f"[{'#' * filled}{'.' * (BAR - filled)}] {plain(event.message)}"
-        self._deadline = None if event.left_s is None else time.monotonic() + event.left_s
+        self._begin(f"[{'#' * filled}{'.' * (BAR - filled)}] {plain(event.message)}", event.left_s)
         self.tick()
+
+    def _begin(self, step: str, left_s: float | None) -> None:
+        now = time.monotonic()
+        self._step, self._since = step, now
+        self._deadline = None if left_s is None else now + left_s
 
     def _label(self, event: Event) -> str:
         label = self._labels.get(event.run_id or "")
@@ -132,6 +141,10 @@ def follow(
             seen = -1
         talk.tick()
         time.sleep(POLL_S)
+
+
+def _whole(value_s: float) -> str:
+    return seconds(value_s) if value_s >= 60 else f"{value_s:.0f} s"
 
 
 def _queue_words(store: Store, session: QueuedSession) -> str:

@@ -52,6 +52,8 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
 
     with torch.inference_mode():
         first_ms = _timed(subject.call, subject.inputs[0])
+        if first_ms > SLOW_INFERENCE_S * 1e3:
+            say(_progress(job, "first inference done, now timing", 0, job.samples or job.min_samples, first_ms))
         warmups, settled = _warm_up(job, subject, first_ms, say)
         gc.collect()
         gc.freeze()
@@ -172,6 +174,7 @@ def _collect(job: MeasureJob, subject: Subject, spent_s: float, say: Say) -> lis
 
 
 def _progress(job: MeasureJob, doing: str, done: int, total: int, took_ms: float) -> Event:
+    left_s = max(0, total - done) * took_ms / 1e3
     return Event(
         kind="progress",
         message=f"{job.variant}: {doing} {done} of {total}, {took_ms / 1e3:.1f} s each",
@@ -179,5 +182,5 @@ def _progress(job: MeasureJob, doing: str, done: int, total: int, took_ms: float
         stage="measure",
         done=done,
         total=total,
-        left_s=max(0, total - done) * took_ms / 1e3,
+        left_s=left_s if job.samples is not None else min(left_s, max(job.limit_s, took_ms / 1e3)),
     )
