@@ -67,7 +67,7 @@ def chart_palette(app: App[object]) -> Palette:
 def sheet_styles(app: App[object]) -> Styles:
     """The styles for pages of text in this app."""
     signs = glyphs(app)
-    base = Styles(ok=signs.done, failed=signs.failed, flagged=signs.flagged, rule=signs.bar_full)
+    base = Styles(ok=signs.done, failed=signs.failed, flagged=signs.flagged, rule=signs.bar_full, cut=signs.cut)
     if colours(app) == "none":
         return base
     faint = theme_colour(app, "faint", "#8a93a0" if app.current_theme.dark else "#66707c")

@@ -34,7 +34,7 @@ def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
         )
         return sheet.text
     name = f"{document.precision}/{document.delegate}"
-    columns = [Column("ms", right=False), Column(name), Column("eager"), Column("eager ÷ program", optional=True)]
+    columns = [Column("ms", right=False), Column(name), Column("eager"), Column("eager / program", optional=True)]
     rows = [[label, _figure(ours, field), _figure(eager, field), _ratio(document, field)] for label, field in _ROWS]
     rows.insert(1, ["95 % interval", _interval(ours), _interval(eager), _speed_interval(document)])
     rows.append(["inferences", _count(ours), _count(eager), ""])

@@ -27,6 +27,7 @@ class Styles(msgspec.Struct, frozen=True, kw_only=True):
     failed: str = "✗"
     flagged: str = "!"
     rule: str = "─"
+    cut: str = "…"
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -65,10 +66,10 @@ class Sheet:
     def heading(self, words: str, aside: str = "") -> None:
         """A heading, with a remark beside it in a quiet style."""
         self.gap()
-        line = Text(no_wrap=True).append(plain(words), self.styles.heading)
-        if aside:
-            line.append(f"  {plain(aside)}", self.styles.muted or None)
-        line.truncate(self.width, overflow="ellipsis")
+        room = self.width - cells(plain(words)) - 2
+        line = Text(no_wrap=True).append(_cut(plain(words), self.width, self.styles.cut), self.styles.heading)
+        if aside and room > 8:
+            line.append(f"  {_cut(plain(aside), room, self.styles.cut)}", self.styles.muted or None)
         self._lines.append(line)
 
     def say(self, words: str, style: str = "", glyph: str = "") -> None:
@@ -102,7 +103,7 @@ class Sheet:
         for row in [heading, *cleaned]:
             line = Text(no_wrap=True)
             for place, i in enumerate(shown):
-                words = _cut(row[i].words, widths[i])
+                words = _cut(row[i].words, widths[i], self.styles.cut)
                 pad = " " * (widths[i] - cells(words))
                 line.append("  " if place else "")
                 line.append(pad + words if columns[i].right else words + pad, row[i].style or None)
@@ -154,9 +155,9 @@ def _cell(cell: str | Cell) -> Cell:
     return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.words), cell.style)
 
 
-def _cut(words: str, width: int) -> str:
+def _cut(words: str, width: int, cut: str) -> str:
     if cells(words) <= width:
         return words
     while words and cells(words) > width - 1:
         words = words[:-1]
-    return words + "…"
+    return words + cut

@@ -42,7 +42,7 @@ class JsonView(LineView):
         line = Text(plain(raw[:_LONGEST]), no_wrap=True, end="")
         for found in _KEY.finditer(line.plain):
             line.stylize(self._key_style or "bold", found.start(), found.end())
-        line.truncate(max(1, self.scrollable_content_region.width), overflow="ellipsis")
+        line.truncate(max(1, self.scrollable_content_region.width), overflow="crop")
         return line
 
     def on_resize(self) -> None:

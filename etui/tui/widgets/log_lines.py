@@ -175,7 +175,11 @@ class LogLines:
 
 
 def _entry(event: Event, labels: Mapping[str, str]) -> _Entry:
-    message = event.message if len(event.message) <= _LONGEST else event.message[:_LONGEST] + " …"
+    message = (
+        event.message
+        if len(event.message) <= _LONGEST
+        else event.message[:_LONGEST] + " ... (the rest is in the database)"
+    )
     label = labels.get(event.run_id or "", "")
     if label and label not in message:
         message = f"{label}: {message}"

@@ -17,6 +17,7 @@ from textual.widgets import Input
 from etui.events import Event
 from etui.text import plain
 from etui.tui.actions import bindings
+from etui.tui.terminal import glyphs
 from etui.tui.widgets.log_lines import KEPT, LEVELS
 from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
@@ -67,7 +68,7 @@ class LogPane(Widget):
         """The lines, the progress under them, and the field for a search."""
         yield self._view
         yield self._progress
-        yield Input(placeholder="search the log · enter, then n and N · escape ends", compact=True)
+        yield Input(placeholder="search the log; enter, then n and N; escape ends", compact=True)
 
     def on_mount(self) -> None:
         """Write the title."""
@@ -203,8 +204,9 @@ class LogPane(Widget):
 
     def _write_titles(self) -> None:
         state = "following" if self._view.is_following else "held"
-        subject = f" · {plain(self._title)}" if self._title else ""
-        self.border_title = Content(f"Log{subject} ─ {state}")
+        between = f" {glyphs(self.app).dot} "
+        subject = [plain(self._title)] if self._title else []
+        self.border_title = Content(between.join(["Log", *subject, state]))
         parts = []
         if self._view.unseen:
             parts.append(f"{self._view.unseen:,} new {'line' if self._view.unseen == 1 else 'lines'} below")
@@ -214,4 +216,4 @@ class LogPane(Widget):
             parts.append(f"{self._view.lines.forgotten:,} older in the database")
         level = self._view.lines.level
         parts.append("errors only" if level == "error" else "everything" if level == "debug" else f"{level} and above")
-        self.border_subtitle = Content(" · ".join(parts))
+        self.border_subtitle = Content(between.join(parts))

@@ -68,14 +68,16 @@ class ProgressLine(Widget):
         if self._stage is None:
             return ""
         elapsed = max(0.0, time.monotonic() - self._since)
+        signs = glyphs(self.app)
         words = f"{self._stage.stage or ''}  {plain(self._stage.message)}"
         clock = f"  {_clock(elapsed)}"
         room = max(0, width - len(clock))
-        return Text((words if cells(words) <= room else words[: room - 1] + "…") + clock, no_wrap=True)
+        return Text((words if cells(words) <= room else words[: room - 1] + signs.cut) + clock, no_wrap=True)
 
     def _bar(self, progress: Event, width: int) -> Text:
         share = min(1.0, max(0.0, (progress.done or 0.0) / (progress.total or 1.0)))
-        left = f" · {_clock(max(0.0, self._deadline - time.monotonic()))} left" if self._deadline else ""
+        signs = glyphs(self.app)
+        left = f" {signs.dot} {_clock(max(0.0, self._deadline - time.monotonic()))} left" if self._deadline else ""
         before, after = f"{progress.stage or ''} ", f" {share:4.0%}  {plain(progress.message)}{left}"
         room = width - cells(before) - cells(after)
         if room < _SHORTEST_BAR:
@@ -84,7 +86,6 @@ class ProgressLine(Widget):
         room = min(room, 40)
         line = Text(before, no_wrap=True)
         filled = round(share * room)
-        signs = glyphs(self.app)
         line.append(signs.bar_full * filled, theme_colour(self.app, "primary") or "bold")
         line.append(signs.bar_rest * (room - filled), theme_colour(self.app, "faint") or None)
         line.append(after)

@@ -1,0 +1,138 @@
+"""Pictures of one run's screens and panes, at both sizes, in dark and light."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
+from etui.events import Event
+from etui.results import Ratio
+from etui.store import Store
+from etui.tui.screens.details import TABS
+from etui.tui.themes import THEMES
+from etui.tui.widgets.chart_pane import ChartPane
+from etui.tui.widgets.json_view import JsonView
+from etui.tui.widgets.log_pane import LogPane
+from tests.charts.series import EAGER, PROGRAM
+from tests.documents import make_document
+from tests.tui.hosts import until
+from tests.tui.summaries import make_summary
+from tests.tui.test_details import RUN, DetailsHost
+
+Compare = Callable[..., bool]
+SIZES = [(80, 24), (120, 40)]
+LOOKS = ["etui-dark", "etui-light"]
+
+looks = pytest.mark.parametrize("theme", LOOKS)
+sizes = pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+
+
+def pictured_run() -> Any:
+    """A run whose samples have a shape."""
+    document = make_document(RUN, session_id="5e5510000002", precision="int8", median=4.96)
+    for block, samples in zip(document.blocks, PROGRAM.blocks, strict=True):
+        block.samples_ms = samples
+    for block, samples in zip(document.eager_blocks, EAGER.blocks, strict=True):
+        block.samples_ms = samples
+    document.speedup = Ratio(value=4.8, ci95=(4.71, 4.91), verdict="faster", blocks=3)
+    return document
+
+
+@pytest.fixture
+def stored(database: Path) -> Path:
+    """A database with that run and one before it."""
+    before = make_document(
+        "aaaaaaaaaaa1", session_id="5e5510000001", precision="int8", median=5.3, created_at="2026-11-18T09:00:00.000Z"
+    )
+    assert before.environment is not None
+    versions = {"torch": "2.12.0", "executorch": "1.5.1"}
+    before.environment = msgspec.structs.replace(before.environment, versions=versions)
+    with Store.open(database) as store:
+        store.save_document(before)
+        store.save_document(pictured_run())
+    return database
+
+
+@looks
+@sizes
+@pytest.mark.parametrize("tab", TABS)
+def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int, int], theme: str) -> None:
+    host = DetailsHost(stored, theme=theme)
+
+    async def open_tab(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: host.details.document is not None)
+        for _ in range(TABS.index(tab)):
+            await pilot.press("tab")
+        if tab == "JSON":
+            await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
+        await pilot.pause()
+
+    assert snap_compare(host, terminal_size=size, run_before=open_tab)
+
+
+class PanesHost(App[None]):
+    """A chart over a log."""
+
+    CSS = "ChartPane { height: 3fr; } LogPane { height: 2fr; }"
+
+    def __init__(self, theme: str, view: int) -> None:
+        super().__init__()
+        for one in THEMES:
+            self.register_theme(one)
+        self.theme = theme
+        self._view = view
+
+    def compose(self) -> ComposeResult:
+        """Both."""
+        yield ChartPane()
+        yield LogPane()
+
+    def on_mount(self) -> None:
+        """Fill them."""
+        chart, log = self.query_one(ChartPane), self.query_one(LogPane)
+        past = [
+            make_summary("c1", created_at="2026-11-01T10:00:00.000Z"),
+            make_summary("c2", created_at="2026-11-03T10:00:00.000Z", status="failed"),
+            make_summary("c3", created_at="2026-11-07T10:00:00.000Z", threads=1),
+        ]
+        chart.show_run(pictured_run(), past)
+        chart._choose(self._view)
+        log.follow("s1", None, "resnet18 fp32+int8", {"r1": "int8/xnnpack"})
+        log.show(
+            [
+                Event(kind="stage", message="lowering", at="2026-11-20T10:42:00.000Z", stage="lower", run_id="r1"),
+                Event(kind="log", message="a detail", at="2026-11-20T10:42:01.000Z", level="debug", stage="lower"),
+                Event(kind="log", message="lowered in 7.4 s", at="2026-11-20T10:42:07.000Z", stage="lower"),
+                Event(
+                    kind="warning", message="[weights] are synthetic", at="2026-11-20T10:42:08.000Z", level="warning"
+                ),
+                Event(
+                    kind="block", message="block 1 of 6: eager 23.9 ms", at="2026-11-20T10:42:09.000Z", stage="measure"
+                ),
+                Event(kind="log", message="killed", at="2026-11-20T10:42:10.000Z", level="error", stage="measure"),
+                Event(kind="progress", message="block 2 of 6: eager", stage="measure", done=3, total=18),
+            ]
+        )
+
+
+@looks
+@sizes
+@pytest.mark.parametrize("view", range(5))
+def test_panes(snap_compare: Compare, view: int, size: tuple[int, int], theme: str) -> None:
+    assert snap_compare(PanesHost(theme, view), terminal_size=size)
+
+
+def test_panes_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snap_compare(PanesHost("etui-dark", 0), terminal_size=(80, 24))
+
+
+def test_panes_in_ascii(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    assert snap_compare(PanesHost("etui-dark", 0), terminal_size=(80, 24))
