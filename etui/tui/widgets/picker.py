@@ -140,7 +140,8 @@ class Picker(Vertical):
     # What others ask of it
 
     def focus(self, scroll_visible: bool = True) -> Self:
-        """Put the cursor into the first field."""
+        """Put the cursor into the first field. What ran meanwhile may make the estimate a better one."""
+        self._start_estimate()
         self._model.focus(scroll_visible)
         return self
 
