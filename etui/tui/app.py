@@ -56,7 +56,8 @@ class EtuiApp(App[object]):
         self._feed = Feed(database, lambda snapshot: self.post_message(self.Looked(snapshot)))
         self._live = live
         self._problem: str | None = None
-        self.bench = BenchScreen(database, ASCII if ascii_only else UNICODE, config.columns)
+        self.glyphs = ASCII if ascii_only else UNICODE
+        self.bench = BenchScreen(database, self.glyphs, config.columns)
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = config.theme

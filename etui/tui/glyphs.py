@@ -49,5 +49,6 @@ ASCII = Glyphs(
 
 
 def glyphs_of(node: DOMNode) -> Glyphs:
-    """The signs for a widget that is shown: an app on a terminal without UTF-8 has the class ``-ascii``."""
-    return ASCII if node.app.has_class("-ascii") else UNICODE
+    """The signs for a widget that is shown: those its app has as ``glyphs``, else Unicode."""
+    signs = getattr(node.app, "glyphs", UNICODE)
+    return signs if isinstance(signs, Glyphs) else UNICODE

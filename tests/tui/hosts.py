@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from etui.tui.glyphs import UNICODE
 from etui.tui.themes import THEMES
 
 PATIENCE_S = 20.0
@@ -29,6 +30,7 @@ class Host(App[None]):
         self._width = width
         _dress(self, theme)
         self.heard: list[Message] = []
+        self.glyphs = UNICODE
 
     def compose(self) -> ComposeResult:
         """The widget."""

@@ -6,6 +6,7 @@ import pytest
 
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession
+from etui.tui.glyphs import ASCII
 from etui.tui.widgets.queue_pane import QueuePane
 from tests.tui.hosts import Host
 
@@ -48,3 +49,12 @@ async def test_a_model_of_the_user_s_own_is_shown_by_its_file_and_as_text() -> N
         pane = pilot.app.query_one(QueuePane)
         pane.show([session(1, "/home/me/[red]net\x1b[31m.pte")], None)
         assert str(pane.render()).startswith("· [red]net.pte fp32")
+
+
+async def test_a_terminal_without_unicode_gets_plain_signs() -> None:
+    host = Host(QueuePane, width=34)
+    host.glyphs = ASCII
+    async with host.run_test() as pilot:
+        pane = pilot.app.query_one(QueuePane)
+        pane.show([session(1), session(2)], "session1")
+        assert str(pane.render()).isascii()
