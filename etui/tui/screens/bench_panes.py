@@ -118,6 +118,11 @@ class Panes(Screen[None]):
                 self.app.complain(error)
         if (session_id, run_id) == self._log_of:
             self._log_seen = events[-1].id or 0 if events else 0
+            run = self._shown
+            ended = run is not None and run.id == run_id and run.status not in LIVE_STATUSES
+            if run is not None and ended and events and all(event.kind != "finished" for event in events):
+                # Nobody said the last word of a run whose runner was killed, or that came from elsewhere.
+                events.append(Event(kind="finished", message=run.status, at=run.finished_at or events[-1].at))
             pane.show(sorted([*events, *self._said], key=lambda event: event.at) if self._said else events)
 
     # Words
