@@ -12,6 +12,11 @@ from etui import __version__
 APP = "etui"
 
 
+def expanded(text: str) -> Path:
+    """A path as somebody typed it, ``~`` made the home folder; a user who does not exist stays text."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises RuntimeError for an unknown user
+
+
 def database_path(chosen: str | None = None) -> Path:
     """The database file: ``--db``, else ``ETUI_DB``, else ``etui.db`` in the user's data folder."""
     given = chosen or os.environ.get("ETUI_DB")

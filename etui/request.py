@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -13,6 +12,7 @@ from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_
 from etui.catalog.precisions import AS_IS
 from etui.environment import usable_cores
 from etui.errors import UsageError
+from etui.paths import expanded
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -153,12 +153,11 @@ def check_threads(threads: int | None) -> int | None:
 
 
 def check_weights(text: str) -> str:
-    """``auto``, ``pretrained``, ``synthetic`` or an absolute path. Raises FieldError where nothing readable is there.
-    """
+    """``auto``, ``pretrained``, ``synthetic`` or an absolute path. Raises FieldError where nothing readable is there."""
     text = text.strip() or "auto"
     if text in WEIGHTS:
         return text
-    path = Path(text).expanduser().absolute()
+    path = expanded(text).absolute()
     try:
         path.stat()
     except (OSError, ValueError) as error:

@@ -81,3 +81,10 @@ def test_a_specification_holds_what_was_chosen() -> None:
     model = find_model("resnet18")
     spec = request.specification(model, [Variant("int8", "xnnpack")], Options(repeat=5, preset="quick"))
     assert (spec.model, spec.repeat, spec.preset, spec.timeout_s) == ("resnet18", 5, "quick", DEFAULT_TIMEOUT_S)
+
+
+def test_the_home_of_nobody_is_a_path_that_is_not_there() -> None:
+    with pytest.raises(FieldError, match="there are no weights at"):
+        check_weights("~nobody-of-this-name/weights")
+    with pytest.raises(FieldError, match="there is no file"):
+        check_model("~nobody-of-this-name/net.pte")

@@ -14,6 +14,7 @@ from etui.catalog.delegates import Delegate, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
+from etui.paths import expanded
 from etui.results import ModelInfo, Tolerance
 
 _READ_BYTES = 1 << 20
@@ -74,8 +75,7 @@ Model = ModelEntry | UserModel
 
 
 def find_model(text: str) -> Model:
-    """The model a name or path stands for. Raises UsageError with the nearest names, or saying which file is missing.
-    """
+    """The model a name or path stands for. Raises UsageError with the nearest names, or saying which file is missing."""
     if text in MODELS:
         return MODELS[text]
     path, colon, factory = text.rpartition(":")
@@ -188,7 +188,7 @@ def _not_together(model: Model, precision: str, delegate: str) -> str | None:
 
 
 def _existing(path: str) -> str:
-    absolute = Path(path).expanduser().absolute()
+    absolute = expanded(path).absolute()
     if not absolute.is_file():
         raise UsageError(f"there is no file {absolute}", "check the path")
     return str(absolute)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from etui.catalog.models import MODELS
+from etui.paths import expanded
 from etui.request import WEIGHTS
 from etui.text import plain
 
@@ -69,7 +69,7 @@ def model_files(text: str) -> list[Suggestion]:
     if colon and path.endswith(".py"):
         return [
             Suggestion(value=f"{path}:{name}", about="a function in it")
-            for name in factories(Path(path).expanduser())
+            for name in factories(expanded(path))
             if name.startswith(beginning)
         ]
     about = {".py": "Python: a factory follows", ".pt2": "exported program", ".pte": "finished program"}
@@ -103,7 +103,7 @@ def paths(text: str, suffixes: Sequence[str] = ()) -> list[Suggestion]:
     is.
     """
     folder, slash, beginning = text.rpartition("/")
-    place = Path(f"{folder}{slash}" or ".").expanduser()
+    place = expanded(f"{folder}{slash}" or ".")
     try:
         with os.scandir(place) as entries:
             seen = [(entry.name, entry.is_dir()) for entry in islice(entries, _MOST_SEEN)]
@@ -127,6 +127,8 @@ def is_path(text: str) -> bool:
 
 def factories(path: Path) -> list[str]:
     """The public functions at the top of a Python file, read and not run; none where it cannot be read as Python."""
+    import ast  # Only here: a first picture does without.
+
     try:
         with path.open("rb") as file:
             tree = ast.parse(file.read(_LARGEST_SOURCE))

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from etui.errors import ImportRefused, UsageError
+from etui.paths import expanded
 from etui.store import Store
 from etui.store.transfer import read_documents
 
@@ -31,7 +32,7 @@ def named_files(text: str) -> list[Path]:
     """
     if not text.strip():
         raise UsageError("no path is given", "name a file, a folder or a pattern such as results/*.json")
-    whole = Path(text.strip()).expanduser()
+    whole = expanded(text.strip())
     try:
         if whole.exists():
             return _files_of(str(whole))
@@ -80,7 +81,7 @@ def outcome(taken: Sequence[Taken]) -> str:
 
 
 def _files_of(part: str) -> list[Path]:
-    path = Path(part).expanduser()
+    path = expanded(part)
     try:
         if path.is_dir():
             found = sorted(child for child in path.iterdir() if child.suffix == ".json" and child.is_file())

@@ -48,6 +48,7 @@ def test_names_with_escape_codes_are_left_out(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_suggests_nothing() -> None:
     assert suggest.paths("/no/such/folder/x") == []
+    assert suggest.models("~nobody-of-this-name/x") == []
 
 
 def test_hidden_files_are_shown_when_asked_for(tmp_path: Path) -> None:

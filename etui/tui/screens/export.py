@@ -14,6 +14,7 @@ from textual.widgets import Button, Static
 from textual.worker import get_current_worker
 
 from etui.errors import EtuiError
+from etui.paths import expanded
 from etui.results import LIVE_STATUSES, RunSummary
 from etui.store import Store
 from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
@@ -52,8 +53,9 @@ class ExportDialog(Dialog[list[Path]]):
         self.title_text = "Export 1 run" if len(self._ids) == 1 else f"Export {len(self._ids):,} runs"
         self._runs: list[_Named] = []
         self._writing = False
+        self._here = _here()
         self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
-        self._path = Combo(f"{Path.cwd()}/", suggest=lambda text: suggest.paths(text, (".json",)))
+        self._path = Combo(f"{self._here}/", suggest=lambda text: suggest.paths(text, (".json",)))
         self._path_row = FormRow("Path", self._path)
         self._preview = Static(classes="dialog--note", markup=False)
 
@@ -83,8 +85,8 @@ class ExportDialog(Dialog[list[Path]]):
     def _looked_up(self, runs: list[_Named]) -> None:
         self._runs = runs
         self.query_one(f"#{CONFIRM}", Button).disabled = False
-        if len(runs) == 1 and self._path.value == f"{Path.cwd()}/":
-            self._path.value = str(Path.cwd() / self._names()[0])
+        if len(runs) == 1 and self._path.value == f"{self._here}/":
+            self._path.value = str(self._here / self._names()[0])
         self._show(self._path.value)
 
     # What would be written
@@ -101,7 +103,7 @@ class ExportDialog(Dialog[list[Path]]):
     def _show(self, text: str) -> None:
         """Say what the path means."""
         self._path_row.mark(None)
-        target = Path(text).expanduser()
+        target = expanded(text)
         if not text.strip() or not self._runs:
             self._preview.update("")
             return
@@ -154,7 +156,7 @@ class ExportDialog(Dialog[list[Path]]):
             self._path.focus()
             return
         if self._runs:
-            self._begin(Path(text).expanduser().absolute(), force=False)
+            self._begin(expanded(text).absolute(), force=False)
 
     def _begin(self, target: Path, *, force: bool) -> None:
         self.query_one(f"#{CONFIRM}", Button).disabled = True
@@ -224,6 +226,14 @@ class ExportDialog(Dialog[list[Path]]):
             self.workers.cancel_group(self, "export")
         else:
             self.dismiss(None)
+
+
+def _here() -> Path:
+    """The current folder; the home folder where that was removed meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path.home()
 
 
 def _named(run: RunSummary) -> _Named:
