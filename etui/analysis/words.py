@@ -51,19 +51,19 @@ def speed(document: RunDocument) -> str:
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)
     if ratio.verdict == "faster":
-        return f"{name} is {_times(ratio.value)} as fast as eager PyTorch{medians}{_in_brackets(ratio.ci95, behind)}."
+        return f"{name} is {_times(ratio.value)} as fast as eager PyTorch{_in_brackets(ratio.ci95, behind)}{medians}."
     if ratio.verdict == "slower":
         bounds = (1 / ratio.ci95[1], 1 / ratio.ci95[0]) if ratio.ci95 else None
         return (
-            f"{name} takes {_times(1 / ratio.value)} as long as eager PyTorch{medians}{_in_brackets(bounds, behind)}."
+            f"{name} takes {_times(1 / ratio.value)} as long as eager PyTorch{_in_brackets(bounds, behind)}{medians}."
         )
     if ratio.verdict == "equivalent":
-        return f"{name} is as fast as eager PyTorch, within 2 %{medians}{_in_brackets(ratio.ci95, behind)}."
-    by_medians = f"{name} is {_times(ratio.value)} as fast as eager PyTorch by the medians{medians}"
+        return f"{name} is as fast as eager PyTorch, within 2 %{_in_brackets(ratio.ci95, behind)}{medians}."
+    looks = f"{name} looks {_times(ratio.value)} as fast as eager PyTorch{medians}"
     if ratio.ci95 is None:
-        return f"{by_medians}. With so few blocks there is no interval: take it as a hint."
+        return f"{looks}. With so few blocks there is no interval: take it as a hint."
     return (
-        f"{by_medians}. Whether that holds is open: the 95 % interval goes from {text.interval(ratio.ci95)}{behind}; "
+        f"{looks}. Whether that holds is open: the 95 % interval goes from {text.interval(ratio.ci95)}{behind}; "
         "more blocks would tell."
     )
 

@@ -18,6 +18,8 @@ TOO_SMALL = "Too small for a chart."
 _LEGEND_FROM = 72
 _LEGEND = 27
 _OUTLIERS = 0.01
+_FAR = 5
+"""In distances between the quartiles."""
 _ROWS_FOR_MARKS = 3
 
 
@@ -102,13 +104,15 @@ def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = F
 
 
 def _shared_scale(series: list[Series], log: bool) -> Scale:
-    """From the fastest sample to the slowest but for the last hundredth of each series."""
+    """From the fastest sample to the slowest, but for the last hundredth of each series and what lies far out: a few
+    stragglers would press all the others into one column."""
     ends: list[float] = []
     for one in series:
         ordered = sorted(one.samples)
-        ends += [ordered[0], ordered[max(0, math.ceil(len(ordered) * (1 - _OUTLIERS)) - 1)], one.middle]
-        if one.p95 is not None:
-            ends.append(one.p95)
+        hundredth = ordered[max(0, math.ceil(len(ordered) * (1 - _OUTLIERS)) - 1)]
+        low, high = ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
+        far = high + max(_FAR * (high - low), one.middle / 4)
+        ends += [ordered[0], min(hundredth, far), one.middle]
     scale = scale_over(ends, log=log)
     return scale if log or scale.low >= 0 else Scale(low=0.0, high=scale.high)
 
@@ -133,7 +137,7 @@ def _bars(grid: Grid, plot: Plot, scale: Scale, series: Series, style: str, pale
                 grid.put(plot.left + x, plot.top + plot.height - 1 - level, glyphs.levels[fill], style)
     for y in range(plot.top, plot.top + plot.height):
         grid.put(plot.left - 1, y, glyphs.side, palette.muted)
-    if series.p95 is not None:
+    if series.p95 is not None and scale.place(series.p95) <= 1:
         _mark(grid, plot, plot.column(scale.place(series.p95)), glyphs.percentile, glyphs.percentile_top, palette)
     _mark(grid, plot, plot.column(scale.place(series.middle)), glyphs.median, glyphs.median_top, palette)
     peak = round(peak * series.total / len(places))

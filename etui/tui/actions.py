@@ -74,7 +74,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("chart", "log_scale", "L", "Chart: logarithmic scale on or off"),
     _action("log", "pause", "f", "Log: follow, or hold still"),
     _action("log", "level", "o", "Log: the least level shown (debug, info, warning, error)"),
-    _action("log", "search", "ctrl+f", "Log: search"),
+    _action("log", "search", "ctrl+f", "Log: search; then n and N go to the next match and the one before"),
     _action("details", "next_tab", "tab l right", "Details: the next tab", "next tab"),
     _action("details", "previous_tab", "shift+tab h left", "Details: the previous tab"),
     _action("details", "annotate", "a", "Details: edit the note and the tags", "note"),

@@ -44,28 +44,28 @@ def accuracy(verdict: AccuracyVerdict, metrics: Metrics, reason: str = "a reason
     [
         (
             ratio(4.8, 4.71, 4.91, "faster"),
-            "int8/xnnpack is 4.80 times as fast as eager PyTorch: 5.00 ms against 20.0 ms"
-            " (95 % interval 4.71 to 4.91 over 6 pairs of blocks).",
+            "int8/xnnpack is 4.80 times as fast as eager PyTorch"
+            " (95 % interval 4.71 to 4.91 over 6 pairs of blocks): 5.00 ms against 20.0 ms.",
         ),
         (
             ratio(0.5, 0.4, 0.8, "slower"),
-            "int8/xnnpack takes 2.00 times as long as eager PyTorch: 5.00 ms against 20.0 ms"
-            " (95 % interval 1.25 to 2.50 over 6 pairs of blocks).",
+            "int8/xnnpack takes 2.00 times as long as eager PyTorch"
+            " (95 % interval 1.25 to 2.50 over 6 pairs of blocks): 5.00 ms against 20.0 ms.",
         ),
         (
             ratio(1.0, 0.99, 1.01, "equivalent"),
-            "int8/xnnpack is as fast as eager PyTorch, within 2 %: 5.00 ms against 20.0 ms"
-            " (95 % interval 0.990 to 1.01 over 6 pairs of blocks).",
+            "int8/xnnpack is as fast as eager PyTorch, within 2 %"
+            " (95 % interval 0.990 to 1.01 over 6 pairs of blocks): 5.00 ms against 20.0 ms.",
         ),
         (
             ratio(1.4, 0.829, 2.37, "inconclusive"),
-            "int8/xnnpack is 1.40 times as fast as eager PyTorch by the medians: 5.00 ms against 20.0 ms."
+            "int8/xnnpack looks 1.40 times as fast as eager PyTorch: 5.00 ms against 20.0 ms."
             " Whether that holds is open: the 95 % interval goes from 0.829 to 2.37 over 6 pairs of blocks;"
             " more blocks would tell.",
         ),
         (
             Ratio(value=1.4, blocks=1, verdict="inconclusive"),
-            "int8/xnnpack is 1.40 times as fast as eager PyTorch by the medians: 5.00 ms against 20.0 ms."
+            "int8/xnnpack looks 1.40 times as fast as eager PyTorch: 5.00 ms against 20.0 ms."
             " With so few blocks there is no interval: take it as a hint.",
         ),
         (

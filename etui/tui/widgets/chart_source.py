@@ -9,7 +9,7 @@ from etui.charts import Past, Series
 from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument, RunSummary
 from etui.spec import EAGER
 
-MOST_SAMPLES = 30_000
+MOST_SAMPLES = 10_000
 """More than this draws the same picture but takes longer than a key may: every n-th sample then stands for others."""
 
 
