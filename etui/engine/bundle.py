@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -52,6 +53,8 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     folder = cache_dir / "models" / key
     if (folder / _DESCRIPTION).is_file():
         result = _described(folder)
+        with contextlib.suppress(OSError):
+            os.utime(folder)  # the cache removes the least recently used first
         stages = [msgspec.structs.replace(stage, cached=True) for stage in result.stages]
         result = msgspec.structs.replace(result, path=str(folder), cached=True, stages=stages)
         what = "cached"

@@ -64,11 +64,11 @@ class ProgramCache:
             lowered = msgspec.json.decode((folder / "lowered.json").read_bytes(), type=LowerResult)
             whole = (folder / "program.pte").stat().st_size == lowered.artifact.size_bytes
         except FileNotFoundError:
-            return None
+            whole = False
         except (OSError, msgspec.MsgspecError):
             whole = False
         if not whole:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             return None
         with contextlib.suppress(OSError):
             os.utime(folder)
@@ -104,7 +104,7 @@ class ProgramCache:
             if total - freed <= cap:
                 break
             if entry.resolve() not in kept:
-                shutil.rmtree(entry, ignore_errors=True)
+                _remove(entry)
                 freed += size
         return freed
 
@@ -140,6 +140,15 @@ def _cap_from_environment() -> int:
         return int(float(os.environ["ETUI_CACHE_GB"]) * 1000**3)
     except (KeyError, ValueError, OverflowError):
         return DEFAULT_CAP_BYTES
+
+
+def _remove(folder: Path) -> None:
+    """Remove a finished folder so that whoever is killed meanwhile leaves one that is swept, not one that looks whole.
+    """
+    doomed = folder.with_name(f".{os.getpid()}-{folder.name}")
+    with contextlib.suppress(OSError):
+        folder.replace(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _entries(folder: Path) -> list[Path]:

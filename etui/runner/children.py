@@ -127,6 +127,7 @@ class ZygoteClient:
 
         Raises:
             ChildFailed: the job failed, the child crashed or was killed, or the zygote died.
+            EtuiError: what it said could not be passed on.
         """
         await self.ready()
         self._number += 1
@@ -288,7 +289,7 @@ class _Child:
         else:
             self._outcome.set_exception(self._died(status))
 
-    def failed(self, failure: ChildFailed) -> None:
+    def failed(self, failure: EtuiError) -> None:
         if not self._outcome.done():
             self._outcome.set_exception(failure)
 
@@ -316,9 +317,13 @@ class _Child:
         return ChildFailed(f"the process ended with status {status} while {doing}, without a result", "see `etui log`")
 
     def _report_line(self, line: bytes) -> None:
-        answer: Answer = msgspec.json.decode(line, type=Answer)
+        try:
+            answer: Answer = msgspec.json.decode(line, type=Answer)
+        except msgspec.MsgspecError:
+            # A child that is killed leaves half a line.
+            return
         if isinstance(answer, Said):
-            self._say(answer.event)
+            self._tell(answer.event)
         else:
             self._answer = answer
 
@@ -331,7 +336,7 @@ class _Child:
             return
         if self._log_lines == LOG_LINES_A_JOB:
             text = "the process says more than is kept; the rest is dropped"
-        self._say(
+        self._tell(
             Event(
                 kind="log",
                 level="debug",
@@ -341,6 +346,14 @@ class _Child:
                 stage=_tag(self._job),
             )
         )
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on. Where it cannot be stored the job has failed: in the event loop's callbacks, where this
+        runs, an error would be lost, and with it the answer that is waited for."""
+        try:
+            self._say(event)
+        except EtuiError as error:
+            self.failed(error)
 
 
 class Children:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from etui.catalog.find import Model, describe
@@ -17,8 +19,17 @@ from etui.runner.document import RunResults, SessionResults, build_document
 from etui.store import QueuedSession, Store
 
 
-class RunCancelled(Exception):
-    """Somebody cancelled this run; the session's other runs go on."""
+@asynccontextmanager
+async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group out of which an expected failure comes as itself and not wrapped in an exception group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except ExceptionGroup as failures:
+        expected, others = failures.split(EtuiError)
+        if expected is None or others is not None:
+            raise
+        raise expected.exceptions[0] from failures
 
 
 @dataclass
@@ -87,7 +98,7 @@ class Session:
         task = asyncio.create_task(self.do(job))
         run.tasks.add(task)
         try:
-            return await task
+            done = await task
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if not run.cancelled or (current is not None and current.cancelling()):
@@ -95,6 +106,11 @@ class Session:
             self.end(run, "cancelled", None)
         except ChildFailed as error:
             self.fail(run, error)
+        else:
+            if not run.cancelled:
+                return done
+            # The wish came when the job was over already, too late to cancel that.
+            self.end(run, "cancelled", None)
         finally:
             run.tasks.discard(task)
         return None

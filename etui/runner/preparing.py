@@ -13,7 +13,7 @@ from etui.catalog.precisions import recipe
 from etui.errors import EtuiError
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, program_key
-from etui.runner.context import Run, Session
+from etui.runner.context import Run, Session, side_by_side
 
 
 def start_zygotes(session: Session, cache: ProgramCache) -> None:
@@ -70,7 +70,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
     slots = asyncio.Semaphore(max(1, jobs))
     # Alone, a program's calibration and reference outputs may use every core.
     threads = 1 if len(missing) > 1 else session.cores
-    async with asyncio.TaskGroup() as group:
+    async with side_by_side() as group:
         for run in missing:
             group.create_task(_lower(session, cache, bundle, run, slots, threads))
 

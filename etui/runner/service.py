@@ -19,7 +19,7 @@ from etui.runner.children import Children
 from etui.runner.client import settle
 from etui.runner.lifeline import Lifeline
 from etui.runner.session import run_session
-from etui.store import RunnerIdentity, Store
+from etui.store import QueuedSession, RunnerIdentity, Store
 from etui.user import user_name
 
 LINGER_S = 60.0
@@ -47,6 +47,8 @@ def main(database: Path) -> int:
         finally:
             lifeline.drop()
         # A session queued between the last look and dropping the lock saw a runner that was about to leave.
+        if not database.exists():
+            return 0
         with Store.open(database) as store:
             if not store.has_waiting_sessions(socket.gethostname(), installation()):
                 return 0
@@ -82,10 +84,12 @@ async def _work(store: Store, children: Children, identity: RunnerIdentity) -> N
     linger_s = float(os.environ.get("ETUI_LINGER_S") or LINGER_S)
     seen, idle_since = -1, time.monotonic()
     while True:
+        if not store.is_in_place():
+            return
         version = store.data_version()
         queued = store.claim_next_session(identity) if version != seen else None
         if queued is not None:
-            await _run(store, children, identity, queued.id)
+            await _run(store, children, queued)
             idle_since = time.monotonic()
             continue
         seen = version
@@ -94,8 +98,7 @@ async def _work(store: Store, children: Children, identity: RunnerIdentity) -> N
         await asyncio.sleep(POLL_S)
 
 
-async def _run(store: Store, children: Children, identity: RunnerIdentity, session_id: str) -> None:
-    queued = store.session(session_id)
+async def _run(store: Store, children: Children, queued: QueuedSession) -> None:
     try:
         cache = ProgramCache(cache_dir())
     except EtuiError as error:
@@ -103,5 +106,4 @@ async def _run(store: Store, children: Children, identity: RunnerIdentity, sessi
             store.set_status(run_id, "failed", str(error))
         store.finish_session(queued.id)
         return
-    cache.sweep()
     await run_session(store, children, cache, queued)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from etui.catalog.find import find_model
 from etui.environment import read_environment
-from etui.errors import EtuiError
+from etui.errors import EtuiError, StoreError
 from etui.events import utc_now
 from etui.runner.boxlock import BoxLock
 from etui.runner.cache import ProgramCache
@@ -27,7 +27,7 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
     """Do a session to whatever end; afterwards none of its runs is live.
 
     Raises:
-        StoreError: the database cannot be written any more.
+        StoreError: the database is gone, or cannot be read or written any more.
         asyncio.CancelledError: the runner is being stopped; the runs are interrupted.
     """
     try:
@@ -51,11 +51,12 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
         for run in session.live():
             session.fail(run, error)
     except asyncio.CancelledError:
-        if not all(run.cancelled for run in session.live()):
+        # Who stops the runner cancels this task too; only what the watcher did is taken back.
+        if not watcher.done() or main.uncancel() > 0:
             session.end_all("interrupted", "the runner was stopped")
             raise
+        watcher.result()
         session.end_all("cancelled", None)
-        main.uncancel()
     finally:
         watcher.cancel()
         session.end_all("failed", "the runner came upon an error of its own; its log has it")
@@ -68,6 +69,8 @@ async def _do(session: Session) -> None:
     for run in session.live():
         run.started_at = utc_now()
         session.store.set_status(run.id, "preparing")
+    # Only who holds the box sweeps, so that nothing is swept away under a session that measures.
+    session.cache.sweep()
     cache = session.cache if spec.use_cache else session.cache.scratch(session.queued.id)
     try:
         start_zygotes(session, cache)
@@ -82,7 +85,10 @@ async def _do(session: Session) -> None:
         session.end_all("done", None)
     finally:
         if cache is session.cache:
-            cache.sweep(keep={Path(run.lowered.path).parent for run in session.runs if run.lowered})
+            used = {Path(run.lowered.path).parent for run in session.runs if run.lowered}
+            if session.results.bundle is not None:
+                used.add(Path(session.results.bundle.path))
+            cache.sweep(keep=used)
         else:
             cache.remove()
 
@@ -106,14 +112,25 @@ async def _box(session: Session) -> AsyncIterator[None]:
 
 
 async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:
-    """Cancel the runs that somebody wants cancelled; with the last of them, the session's own work."""
-    while True:
-        wanted = session.store.cancel_requested(session.queued.id)
-        for run in session.live():
-            if run.id in wanted and not run.cancelled:
-                session.cancel(run)
-        cancelled = any(run.cancelled for run in session.runs)
-        if cancelled and not any(run.live and not run.cancelled for run in session.runs):
-            main.cancel()
-            return
-        await asyncio.sleep(CANCEL_POLL_S)
+    """Cancel the runs that somebody wants cancelled; with the last of them, the session's own work, and that too where
+    the database can no longer be asked.
+
+    Raises:
+        StoreError: the database is gone, or cannot be read.
+    """
+    try:
+        while True:
+            if not session.store.is_in_place():
+                raise StoreError(f"the database {session.store.path} was removed or replaced", "run it again")
+            wanted = session.store.cancel_requested(session.queued.id)
+            for run in session.live():
+                if run.id in wanted and not run.cancelled:
+                    session.cancel(run)
+            cancelled = any(run.cancelled for run in session.runs)
+            if cancelled and not any(run.live and not run.cancelled for run in session.runs):
+                main.cancel()
+                return
+            await asyncio.sleep(CANCEL_POLL_S)
+    except StoreError:
+        main.cancel()
+        raise

@@ -24,6 +24,7 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
+        self._file = _file_at(path)
         self._connection = connection
         self._turn = threading.RLock()
 
@@ -56,10 +57,22 @@ class Database:
         with self._turn, translated(self.path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
+    def is_in_place(self) -> bool:
+        """Whether the file is still the one that was opened; what is written to a removed one, nobody would read."""
+        return _file_at(self.path) == self._file
+
     def close(self) -> None:
         """Close the connection; closing twice does no harm."""
         with self._turn, translated(self.path):
             self._connection.close()
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_database(path: Path, *, create: bool) -> Database:

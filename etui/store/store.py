@@ -49,6 +49,10 @@ class Store:
         """A number that changes when somebody else (another Store, another process) has written; cheap to ask."""
         return self._database.data_version()
 
+    def is_in_place(self) -> bool:
+        """Whether the file is still the one that was opened, neither removed nor replaced; cheap to ask."""
+        return self._database.is_in_place()
+
     # The queue, as front ends write it
 
     def add_session(self, spec: SessionSpec, *, model: ModelInfo, box: str, installation: str = "") -> QueuedSession:

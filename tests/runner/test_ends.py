@@ -80,6 +80,15 @@ class TestOnAWarmBox:
         second.communicate()
         assert second.returncode == 0
 
+    def test_a_variant_cancelled_in_the_queue_is_not_measured_when_its_turn_comes(self, warm_box: Box) -> None:
+        ahead = _measuring(warm_box)
+        doomed, kept = warm_box.detach(MODEL, "--precision", "fp32,int8", *SHORT)
+        warm_box.etui("cancel", doomed)
+        warm_box.etui("cancel", ahead)
+        assert warm_box.wait_for_status(kept, "done", "failed") == "done"
+        assert warm_box.status(doomed) == "cancelled"
+        assert not warm_box.document(doomed).blocks
+
     def test_cancel_all_empties_the_queue(self, warm_box: Box) -> None:
         running = _measuring(warm_box)
         (waiting,) = warm_box.detach(MODEL, *SHORT)
@@ -119,6 +128,14 @@ def test_a_runner_that_is_killed_is_noticed_by_who_follows(box: Box) -> None:
     _, err = front.communicate()
     assert front.returncode == 3
     assert "runner" in err
+
+
+def test_a_runner_whose_database_is_removed_leaves_and_the_next_run_works(box: Box) -> None:
+    _measuring(box)
+    for file in box.folder.glob("etui.db*"):
+        file.unlink()
+    until(lambda: not box.processes())
+    _a_short_run_works(box)
 
 
 def test_what_a_killed_preparation_left_is_swept_at_the_next_start(box: Box) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etui.errors import EtuiError
-from etui.jobs import LowerResult
+from etui.errors import EtuiError, StoreError
+from etui.events import Event
+from etui.jobs import Done, LowerResult, MemoryJob, Said
 from etui.results import Artifact, Stage
 from etui.runner.boxlock import BoxLock
 from etui.runner.cache import ProgramCache, program_key
+from etui.runner.children import _Child
+from etui.runner.context import side_by_side
 from etui.runner.lifeline import Lifeline
 from etui.runner.plan import block_orders, make_plan
 from etui.spec import SessionSpec, Variant
@@ -96,6 +100,46 @@ def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: 
     assert not front.runner_is_alive()
 
 
+def _child(say: Callable[[Event], None]) -> _Child:
+    job = MemoryJob(bundle="", model="m", program=None, delegate="eager", threads=1)
+    return _Child(1, job, say)
+
+
+@pytest.mark.asyncio
+async def test_a_child_killed_while_it_writes_has_no_result_and_does_no_harm() -> None:
+    child = _child(lambda event: None)
+    os.write(child.report.write_fd, msgspec.json.encode(Done()) + b'\n{"type":"done","blo')
+    child.release_write_ends()
+    child.exited(0)
+    assert await child.answered() == Done()
+    child.close()
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_stored_of_a_childs_words_fails_its_job_instead_of_hanging_it() -> None:
+    def refuse(_event: Event) -> None:
+        raise StoreError("no space is left for the database")
+
+    child = _child(refuse)
+    said = msgspec.json.encode(Said(event=Event(kind="log", message="on its way"))) + b"\n"
+    os.write(child.report.write_fd, said + msgspec.json.encode(Done()) + b"\n")
+    child.release_write_ends()
+    child.exited(0)
+    with pytest.raises(StoreError, match="no space"):
+        await child.answered()
+    child.close()
+
+
+@pytest.mark.asyncio
+async def test_an_expected_failure_comes_out_of_side_by_side_as_itself() -> None:
+    async def fail() -> None:
+        raise StoreError("no space is left for the database")
+
+    with pytest.raises(StoreError, match="no space"):
+        async with side_by_side() as group:
+            group.create_task(fail())
+
+
 def _program(cache: ProgramCache, key: str, size: int) -> Path:
     folder = cache.program_dir(key)
     folder.mkdir()
@@ -119,14 +163,16 @@ def test_a_program_is_found_again_and_said_to_be_cached(tmp_path: Path) -> None:
     assert cache.find("two") is None
 
 
-@pytest.mark.parametrize("damage", ["truncated program", "garbled description"])
+@pytest.mark.parametrize("damage", ["truncated program", "garbled description", "missing description"])
 def test_a_damaged_program_is_removed_and_not_used(tmp_path: Path, damage: str) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, "one", 10)
     if damage == "truncated program":
         (folder / "program.pte").write_bytes(b"x")
-    else:
+    elif damage == "garbled description":
         (folder / "lowered.json").write_text("{")
+    else:
+        (folder / "lowered.json").unlink()
     assert cache.find("one") is None
     assert not folder.exists()
 
