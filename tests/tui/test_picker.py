@@ -129,7 +129,7 @@ async def test_a_combination_left_out_is_counted(database: Path) -> None:
     remember(Choice(model="minilm", precisions=("fp32", "8da4w"), delegates=("xnnpack", "portable")))
     async with host(database).run_test() as pilot:
         await ready(pilot)
-        assert words(pilot, "total") == "3 programs, 1 left out"
+        assert words(pilot, "total").startswith("3 programs, 1 left out")
 
 
 @pytest.mark.parametrize(
