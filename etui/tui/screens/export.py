@@ -110,18 +110,20 @@ class ExportDialog(Dialog[list[Path]]):
         try:
             files = [path for path, _ in self._files(target)]
             there = sum(path.exists() for path in files[:_LOOKED_AT])
-            folder = files[0].parent
-            words = _list_of(files) + ("" if folder.is_dir() else f"; the folder {folder} will be made")
+            is_new_folder = not files[0].parent.is_dir()
         except OSError as error:
             self._path_row.mark(f"cannot look there ({error.strerror}); check its permissions")
             return
+        words = [_list_of(files)] if len(files) > 1 else [] if there else ["a new file"]
+        if is_new_folder:
+            words.append(f"the folder {files[0].parent} will be made")
         if there:
-            words += f"; {'it' if len(files) == 1 else there} {'is' if there == 1 else 'are'} there already, and asked"
-            words += " about first"
+            which = "it is" if len(files) == 1 else f"{there:,} is" if there == 1 else f"{there:,} are"
+            words.append(f"{which} there already: you are asked before anything is overwritten")
         live = sum(run.is_live for run in self._runs)
         if live:
-            words += f"; {live:,} still running: what there is so far is written"
-        self._preview.update(Text(plain(words)))
+            words.append(f"{live:,} still running: what there is so far is written")
+        self._preview.update(Text(plain("; ".join(words))))
         if len(self._ids) > 1:
             self._shape.value = _ALL if is_one_file(target) else _EACH
 
