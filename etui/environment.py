@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-from importlib import metadata
 from pathlib import Path
 
 from etui.results import Environment
@@ -47,6 +46,9 @@ def usable_cores() -> int:
 
 def package_versions() -> dict[str, str]:
     """The versions of the packages that matter, read from their metadata; those not installed are left out."""
+    # It brings mail and zip parsers with it, which a front end that only asks for the cores has no use for.
+    from importlib import metadata
+
     versions = {}
     for name in PACKAGES:
         try:

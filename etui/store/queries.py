@@ -21,7 +21,8 @@ _SELECT = ", ".join(SUMMARY_COLUMNS)
 
 ANY_TEXT = "words"
 """Stands for a column in a Condition: everything of a run that a user would search for as words, in lower case."""
-_FEW = 0.02
+_FEW = 2_000
+_NEAR = 5_000
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -70,9 +71,7 @@ def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> in
     """How many runs meet the conditions. Raises UsageError as ``summaries`` does."""
     clause, values = _where(where)
     # Equality on one column is answered by its index; everything else by a scan, the shorter the better.
-    simple = len(where) == 1 and where[0].operator in ("=", "in", "<", "<=", ">", ">=", "between")
-    simple = simple and not where[0].negated
-    source = "runs INDEXED BY runs_page" if where and not simple and _scannable(where) else "runs"
+    source = "runs INDEXED BY runs_page" if where and not _indexed(where) and _scannable(where) else "runs"
     row = connection.execute(f"SELECT count(*) FROM {source} {clause}", values).fetchone()  # noqa: S608 - as above
     return int(row[0])
 
@@ -90,37 +89,69 @@ def page(
 ) -> tuple[int, int, int | None, list[RunSummary]]:
     """A page for a table: how many runs there are in all, the place of the page's first and of the run ``around``,
     and the runs. Raises UsageError as ``summaries`` does."""
-    total = count(connection, where)
-    place = None
+    few = _few(connection, where, order_by=order_by, descending=descending)
+    if few is not None:
+        total, place = len(few), few.index(around) if around in few else None
+        first = max(0, min(offset if place is None else place - before, total - limit))
+        return total, first, place, _rows(connection, "id", few[first : first + limit])
+    total, place = count(connection, where), None
     if around is not None:
         place = position(connection, around, where, order_by=order_by, descending=descending)
     first = max(0, min(offset if place is None else place - before, total - limit))
     clause, values = _where(where)
-    # Matching runs that are common are soon met along the order's own index; rare ones are found by a scan.
-    common = not where or total > _FEW * count(connection)
-    source = "runs" if common or not _scannable(where, order_by) else "runs INDEXED BY runs_page"
-    key = order_by if common else f"+{order_by}"
     # What lies beyond the middle is nearer from the end.
     from_end = first > total // 2
     size = min(limit, total - first)
     skipped = total - first - size if from_end else first
     direction = "DESC" if descending != from_end else "ASC"
     rows = connection.execute(
-        f"SELECT rowid AS number FROM {source} {clause} ORDER BY {key} {direction}"  # noqa: S608 - as above
+        f"SELECT rowid AS number FROM runs {clause} ORDER BY {order_by} {direction}"  # noqa: S608 - as above
         f" NULLS {'FIRST' if from_end else 'LAST'}, rowid {direction} LIMIT ? OFFSET ?",
         (*values, size, skipped),
     )
     numbers = [row["number"] for row in rows]
     if from_end:
         numbers.reverse()
+    return total, first, place, _rows(connection, "rowid", numbers)
+
+
+def _few(
+    connection: sqlite3.Connection, where: Sequence[Condition], *, order_by: str, descending: bool
+) -> list[str] | None:
+    """The ids in order where only few runs meet the conditions, found in one scan; None where there are more.
+
+    Following the order's own index instead would meet those few only after most of the others.
+    """
+    if not where or (_indexed(where) and count(connection, where) > _FEW):
+        return None
+    _known_column(order_by)
+    clause, values = _where(where)
+    source = "runs INDEXED BY runs_page" if _scannable(where, order_by) else "runs"
+    rows = connection.execute(
+        f"SELECT id, rowid AS number, {order_by} AS value FROM {source} {clause} LIMIT ?",  # noqa: S608 - as above
+        (*values, _FEW + 1),
+    ).fetchall()
+    if len(rows) > _FEW:
+        return None
+    known = sorted(
+        (row for row in rows if row["value"] is not None),
+        key=lambda row: (row["value"], row["number"]),
+        reverse=descending,
+    )
+    missing = sorted((row for row in rows if row["value"] is None), key=lambda row: row["number"], reverse=descending)
+    return [row["id"] for row in (*known, *missing)]
+
+
+def _rows(connection: sqlite3.Connection, key: str, values: Sequence[object]) -> list[RunSummary]:
+    """The summaries of the rows with these ids or row numbers, in their order."""
     found = {
-        row["number"]: summary_of(row)
+        row["wanted"]: summary_of(row)
         for row in connection.execute(
-            f"SELECT rowid AS number, {_SELECT} FROM runs WHERE rowid IN ({', '.join('?' * len(numbers))})",  # noqa: S608
-            numbers,
+            f"SELECT {key} AS wanted, {_SELECT} FROM runs WHERE {key} IN ({', '.join('?' * len(values))})",  # noqa: S608
+            list(values),
         )
     }
-    return total, first, place, [found[number] for number in numbers]
+    return [found[value] for value in values]
 
 
 def position(
@@ -143,27 +174,31 @@ def position(
         return None
     before = ">" if descending else "<"
     value, number = row["value"], row["number"]
-    if not where:
-        # Two counts, for an index answers each; joined by OR they would be a scan.
-        if value is None:
-            earlier = [(f"{order_by} IS NOT NULL", []), (f"{order_by} IS NULL AND rowid {before} ?", [number])]
-        else:
-            earlier = [(f"{order_by} {before} ?", [value]), (f"{order_by} = ? AND rowid {before} ?", [value, number])]
-        return sum(
-            int(connection.execute(f"SELECT count(*) FROM runs WHERE {one}", bounds).fetchone()[0])  # noqa: S608
-            for one, bounds in earlier
-        )
-    source = "runs INDEXED BY runs_page" if _scannable(where, order_by) else "runs"
+    # Two counts, for an index answers each; joined by OR they would be a scan.
     if value is None:
-        earlier_sql, bounds = f"{order_by} IS NOT NULL OR rowid {before} ?", [number]
+        earlier = [(f"{order_by} IS NOT NULL", []), (f"{order_by} IS NULL AND rowid {before} ?", [number])]
     else:
-        earlier_sql = f"{order_by} {before} ? OR ({order_by} = ? AND rowid {before} ?)"
-        bounds = [value, value, number]
-    found = connection.execute(
-        f"SELECT count(*) FROM {source} {conditions} ({earlier_sql})",  # noqa: S608 - as above
-        (*values, *bounds),
-    ).fetchone()
-    return int(found[0])
+        earlier = [(f"{order_by} {before} ?", [value]), (f"{order_by} = ? AND rowid {before} ?", [value, number])]
+    unfiltered = sum(
+        int(connection.execute(f"SELECT count(*) FROM runs WHERE {one}", bounds).fetchone()[0])  # noqa: S608
+        for one, bounds in earlier
+    )
+    if not where:
+        return unfiltered
+    scan = unfiltered > _NEAR and _scannable(where, order_by)
+    source = "runs INDEXED BY runs_page" if scan else "runs"
+    if scan:
+        sql = " OR ".join(f"({one})" for one, _ in earlier)
+        earlier = [(f"({sql})", [bound for _, bounds in earlier for bound in bounds])]
+    return sum(
+        int(
+            connection.execute(
+                f"SELECT count(*) FROM {source} {conditions} {one}",  # noqa: S608 - as above
+                (*values, *bounds),
+            ).fetchone()[0]
+        )
+        for one, bounds in earlier
+    )
 
 
 def run_ids(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> list[str]:
@@ -290,6 +325,12 @@ def _condition(condition: Condition) -> tuple[str, list[object]]:
     if operator in _SYMBOLS:
         return f"{column} {_SYMBOLS[operator]} ?", [value]
     raise UsageError(f"{operator} is no comparison", f"one of {', '.join(get_args(Operator))}")
+
+
+def _indexed(where: Sequence[Condition]) -> bool:
+    """Whether an index of one column answers these conditions."""
+    operators = ("=", "in", "<", "<=", ">", ">=", "between")
+    return len(where) == 1 and where[0].operator in operators and not where[0].negated
 
 
 def _scannable(where: Sequence[Condition], *columns: str) -> bool:

@@ -20,7 +20,6 @@ from etui.errors import EtuiError, StoreError
 from etui.events import Event
 from etui.paths import installation
 from etui.results import LIVE_STATUSES, RunSummary
-from etui.runner.client import ensure_runner, settle
 from etui.store import Condition, QueuedSession, Store
 
 IDLE_LOOK_S = 0.25
@@ -232,6 +231,8 @@ class Feed:
         """Where a runner has died its runs must not look live for ever, and what waits must not wait for nobody."""
         if now - self._runner_checked_at < RUNNER_CHECK_S or (not self._sessions and self._seen_version is not None):
             return
+        from etui.runner.client import ensure_runner, settle
+
         self._runner_checked_at = now
         if store.live_run_ids():
             settle(store)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from etui.catalog.find import Model, describe
 from etui.errors import StoreError, UsageError
 from etui.events import Event
 from etui.results import RunDocument, RunSummary
-from etui.runner.client import submit
 from etui.spec import SessionSpec
 from etui.store import Condition, QueuedSession, Store
 from etui.tui.feed import OLD_EVENTS
 from etui.tui.widgets.paged_list import Page, Wanted
+
+if TYPE_CHECKING:
+    from etui.catalog.find import Model
 
 PAST_RUNS = 200
 
@@ -92,6 +94,9 @@ class Library:
 
     def submit(self, spec: SessionSpec, model: Model) -> QueuedSession:
         """Queue a session and see that a runner takes it."""
+        from etui.catalog.find import describe
+        from etui.runner.client import submit
+
         return submit(self._opened(), spec, describe(model))
 
     def cancel(self, run_ids: Sequence[str]) -> list[str]:

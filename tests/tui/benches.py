@@ -73,7 +73,7 @@ def app_of(pilot: Pilot[object]) -> EtuiApp:
 async def settled(pilot: Pilot[object]) -> None:
     """Wait until the table has been read and everything asked for is drawn."""
     await until(pilot, lambda: app_of(pilot).bench.query(RunsTable))
-    await until(pilot, lambda: bench_table(pilot).known)
+    await until(pilot, lambda: bench_table(pilot).known and app_of(pilot).bench.picker is not None)
     await pilot.app.workers.wait_for_complete()
     await pilot.pause()
 

@@ -25,12 +25,12 @@ from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.header import Header
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
-from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
 
 if TYPE_CHECKING:
     from etui.tui.app import EtuiApp
+    from etui.tui.widgets.picker import Picker
 
 LEAST = (60, 16)
 """Below this many columns or lines nothing can be read, and the screen says so instead."""
@@ -60,6 +60,7 @@ class BenchScreen(Work, Panes, Screen[None]):
         super().__init__()
         self.library = Library(database)
         self.glyphs = glyphs
+        self.picker: Picker | None = None
         self._columns = columns
 
     def compose(self) -> ComposeResult:
@@ -67,7 +68,6 @@ class BenchScreen(Work, Panes, Screen[None]):
         yield Header(self.glyphs, id="header")
         with Horizontal(id="body"):
             with Vertical(id="left"):
-                yield Picker(self.library.database, id="picker")
                 yield QueuePane(id="queue")
             with Vertical(id="right"):
                 with Vertical(id="runs"):
@@ -79,7 +79,16 @@ class BenchScreen(Work, Panes, Screen[None]):
 
     def on_mount(self) -> None:
         self.write_title()
+        # The form is most of the widgets and what is looked at last: the runs are drawn before it is made.
+        self.call_after_refresh(self._add_picker)
         self.app.begin_to_look()
+
+    async def _add_picker(self) -> None:
+        from etui.tui.widgets.picker import Picker
+
+        picker = Picker(self.library.database, id="picker")
+        await self.query_one("#left").mount(picker, before=0)
+        self.picker = picker
 
     def on_resize(self, event: events.Resize) -> None:
         """Which parts there is room for. Set by hand, for both sides decide together."""
@@ -154,8 +163,8 @@ class BenchScreen(Work, Panes, Screen[None]):
     def _filter_closed(self) -> None:
         self.query_one(RunsTable).focus()
 
-    @on(Picker.Submitted)
-    def _submitted(self, event: Picker.Submitted) -> None:
+    def on_picker_submitted(self, event: Picker.Submitted) -> None:
+        """Start what was picked."""
         self.start(event.spec, event.model)
 
     # Keys
@@ -171,12 +180,14 @@ class BenchScreen(Work, Panes, Screen[None]):
         if self.has_class("-compact") and not self.has_class("-new"):
             self.action_new()
             return
-        self.query_one(Picker).submit()
+        if self.picker is not None:
+            self.picker.submit()
 
     def action_new(self) -> None:
         """Go to the picker."""
-        self.add_class("-new")
-        self.query_one(Picker).focus()
+        if self.picker is not None:
+            self.add_class("-new")
+            self.picker.focus()
 
     def action_back(self) -> None:
         """Back to the table; from the table, back to all runs."""
@@ -219,8 +230,9 @@ class BenchScreen(Work, Panes, Screen[None]):
 
     def pick_model(self, name: str) -> None:
         """Put a model into the picker."""
-        self.query_one(Picker).set_model(name)
-        self.action_new()
+        if self.picker is not None:
+            self.picker.set_model(name)
+            self.action_new()
 
 
 def _escaped(text: str) -> str:

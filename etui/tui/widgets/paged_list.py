@@ -16,7 +16,7 @@ from etui.results import RunSummary
 from etui.store import Condition
 from etui.tui.runs_columns import BY_NAME
 
-PAGE = 200
+PAGE = 120
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
