@@ -52,7 +52,12 @@ def _of_samples(
         )
     if count < FEWEST_SAMPLES:
         chosen = ", as was asked for" if fixed_samples else ""
-        flags.append(Flag(name="few samples", detail=f"{count} timed inferences{chosen}: take the figures as a hint"))
+        flags.append(
+            Flag(
+                name="few samples",
+                detail=f"{count} timed inference{'' if count == 1 else 's'}{chosen}: take the figures as a hint",
+            )
+        )
     if stats.mad and stats.median and stats.mad / stats.median > SPREAD:
         share = stats.mad / stats.median
         flags.append(Flag(name="spread", detail=f"the samples spread by {share:.0%} (MAD over median)"))

@@ -73,7 +73,8 @@ def build_document(
         blocks=run.blocks,
         eager_blocks=session.eager_blocks,
         environment=session.environment,
-        planned_blocks=session.planned_blocks if status == "done" else len(run.blocks),
+        # A session that was cut short says so itself; a variant that used up its budget is a fact of the variant.
+        planned_blocks=session.planned_blocks if status == "done" or run.stopped_early else len(run.blocks),
         fixed_samples=spec.repeat is not None,
     )
     if lowered is not None and lowered.arithmetic is not None:

@@ -15,6 +15,7 @@ from etui.runner.children import ChildFailed
 from etui.runner.context import Run, Session
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER
+from etui.text import number
 
 ACCURACY_LIMIT_S = 60.0
 FEWEST_BLOCKS_FOR_STOPPING = 5
@@ -48,7 +49,9 @@ class _Blocks:
         session.results.planned_blocks = plan.blocks
         for run in self._runs.values():
             session.store.set_status(run.id, "measuring")
-        session.say("stage", f"measuring {len(self._spent_s)} variants in {_blocks(plan.blocks)}", stage="measure")
+        session.say(
+            "stage", f"measuring {len(self._spent_s)} variants in {_counted(plan.blocks, 'block')}", stage="measure"
+        )
         start = time.monotonic()
         for index, order in enumerate(plan.orders):
             for position, variant in enumerate(order):
@@ -59,7 +62,9 @@ class _Blocks:
                 break
             if index + 1 < plan.blocks and self._settled(index + 1):
                 session.results.planned_blocks = index + 1
-                session.say("log", f"every interval is within 1 % after {_blocks(index + 1)}", stage="measure")
+                session.say(
+                    "log", f"every interval is within 1 % after {_counted(index + 1, 'block')}", stage="measure"
+                )
                 break
         for run in self._runs.values():
             run.passes.append(Stage(name="measure", seconds=time.monotonic() - start))
@@ -100,8 +105,8 @@ class _Blocks:
         (run.blocks if run else session.results.eager_blocks).append(block)
         session.say(
             "block",
-            f"{variant}: block {index + 1} of {plan.blocks}, {statistics.median(block.samples_ms):.4g} ms, "
-            f"{len(block.samples_ms)} samples",
+            f"{variant}: block {index + 1} of {plan.blocks}, {number(statistics.median(block.samples_ms), 4)} ms, "
+            f"{_counted(len(block.samples_ms), 'sample')}",
             run=run,
             stage="measure",
         )
@@ -121,8 +126,8 @@ class _Blocks:
         samples = sum(len(block.samples_ms) for block in run.blocks)
         self._session.say(
             "warning",
-            f"{run.variant.label} is slow: stopped after {len(run.blocks)} of {_blocks(self._plan.blocks)} with "
-            f"{samples} samples, because its time budget of {self._plan.preset.budget_s:g} s is used up",
+            f"{run.variant.label} is slow: stopped after {len(run.blocks)} of {_counted(self._plan.blocks, 'block')} "
+            f"with {_counted(samples, 'sample')}, because its budget of {self._plan.preset.budget_s:g} s is used up",
             run=run,
             stage="measure",
             level="warning",
@@ -241,5 +246,5 @@ async def _eager_memory(session: Session, bundle: BundleResult, slots: asyncio.S
             session.say("warning", f"eager's memory is not known: {error}", stage="memory", level="warning")
 
 
-def _blocks(count: int) -> str:
-    return f"{count} block" if count == 1 else f"{count} blocks"
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
