@@ -10,7 +10,7 @@ from etui import text
 from etui.charts.data import Series
 from etui.charts.distribution import NOTHING, TOO_SMALL
 from etui.charts.grid import Canvas, Grid, Plot, gutter_for, sentence, vertical_axis
-from etui.charts.scale import Scale
+from etui.charts.scale import scale_over
 
 
 def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
@@ -26,8 +26,8 @@ def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
         return sentence(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     spans = {one.name: _spans(one) for one in series}
-    reach = max(1.0, *(max(abs(low), abs(high)) for each in spans.values() for _, low, _, high in each))
-    scale = Scale(low=-reach * 1.05, high=reach * 1.05)
+    ends = [end for each in spans.values() for _, low, _, high in each for end in (low, high)]
+    scale = scale_over([-1.0, 1.0, *ends])
     gutter = max(6, gutter_for(scale, canvas.height - 3) + 1)
     plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=canvas.height - 3)
     grid = Grid(canvas.width, canvas.height)

@@ -23,6 +23,7 @@ from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.log_view import LogView
+from etui.tui.widgets.progress_line import ProgressLine
 from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.tui.hosts import type_text, until
 
@@ -247,11 +248,17 @@ async def test_a_live_run_fills_as_its_blocks_arrive(database: Path) -> None:
             await until(pilot, lambda: "The run is measuring; 1 block measured so far." in host.page())
             store.add_event(session.id, Event(kind="block", message="block 1 of 3", run_id=run_id, stage="measure"))
             lines = host.details.query_one(LogView).lines
+            progress = host.details.query_one("#details-progress", ProgressLine)
+            store.add_event(
+                session.id, Event(kind="progress", message="block 2 of 3", stage="measure", done=1, total=3, left_s=9)
+            )
+            await until(pilot, lambda: "block 2 of 3" in str(progress.render()) and progress.display)
             await until(pilot, lambda: "block 1 of 3" in lines.plain_text())
             store.set_status(run_id, "failed", "out of memory")
             await until(pilot, lambda: "The run failed" in host.page())
             assert "out of memory" in host.page()
             assert lines.plain_text().count("block 1 of 3") == 1
+            assert not progress.display
 
 
 async def test_reading_again_leaves_the_scroll_where_it_is(stored: Path) -> None:

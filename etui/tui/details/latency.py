@@ -7,7 +7,7 @@ import statistics
 from rich.text import Text
 
 from etui import text
-from etui.results import Block, LatencyStats, RunDocument
+from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument
 from etui.tui.details.sheet import Column, Sheet, Styles
 
 _ROWS = (
@@ -29,9 +29,7 @@ def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
     sheet = Sheet(width, styles)
     ours, eager = document.latency_ms, document.eager_latency_ms
     if ours is None and eager is None:
-        sheet.say(
-            "No latencies: nothing has been measured yet." if not document.error else document.error, styles.muted
-        )
+        sheet.say(_nothing_yet(document), styles.muted)
         return sheet.text
     name = f"{document.precision}/{document.delegate}"
     columns = [Column("ms", right=False), Column(name), Column("eager"), Column("eager / program", optional=True)]
@@ -56,6 +54,14 @@ def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
         sheet.heading("Start")
         sheet.table([Column("ms", right=False), Column(name), Column("eager")], starts)
     return sheet.text
+
+
+def _nothing_yet(document: RunDocument) -> str:
+    if document.status not in LIVE_STATUSES:
+        return "There are no statistics: " + (document.error or f"the run is {document.status}") + "."
+    if document.blocks or document.eager_blocks:
+        return "The statistics come when every block is measured; those that are stand below."
+    return f"Nothing is measured yet: the run is {document.status}."
 
 
 def blocks_page(document: RunDocument, width: int, styles: Styles) -> Text:

@@ -19,9 +19,10 @@ def summary_page(document: RunDocument, width: int, styles: Styles) -> Text:
         sheet.say(sentence, _style(document, number, styles))
     for sentence in words.hints(document):
         sheet.say(sentence, styles.muted)
-    sheet.heading("Figures")
-    for label, value in _figures(document):
-        sheet.fact(label, value)
+    if figures := list(_figures(document)):
+        sheet.heading("Figures")
+        for label, value in figures:
+            sheet.fact(label, value)
     if document.flags:
         sheet.heading("Flags", "what spoils a figure, or must be known with it")
         for flag in document.flags:

@@ -33,6 +33,7 @@ from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.progress_line import ProgressLine
 
 TABS = ("Summary", "Latency", "Accuracy", "Environment", "Artifact", "Log", "JSON")
 
@@ -48,6 +49,7 @@ class DetailsScreen(Screen[None]):
     DetailsScreen TabBar { margin-bottom: 1; }
     DetailsScreen ContentSwitcher { height: 1fr; }
     DetailsScreen JsonView { padding: 0 1; }
+    DetailsScreen #details-progress { padding: 0 1; }
     DetailsScreen KeyBar { height: 1; }
     """
 
@@ -82,8 +84,9 @@ class DetailsScreen(Screen[None]):
             yield Page(id="tab-accuracy")
             yield Page(id="tab-environment")
             yield Page(id="tab-artifact")
-            yield LogPane(id="tab-log")
+            yield LogPane(id="tab-log", classes="-bare")
             yield JsonView(id="tab-json")
+        yield ProgressLine(id="details-progress")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
@@ -200,6 +203,9 @@ class DetailsScreen(Screen[None]):
 
     def _fill_log(self, reading: Reading) -> None:
         document, log = reading.document, self.query_one(LogPane)
+        progress = self.query_one("#details-progress", ProgressLine)
+        for event in reading.events[self._said or 0 :]:
+            progress.say(event)
         if self._said is None:
             log.follow(document.session.id, document.id, f"{document.precision}/{document.delegate}")
             log.show(reading.events)
@@ -208,6 +214,7 @@ class DetailsScreen(Screen[None]):
         self._said = len(reading.events)
         if document.status not in LIVE_STATUSES:
             log.ended()
+            progress.clear()
 
     def _write_title(self, document: RunDocument) -> None:
         signs = glyphs(self.app)

@@ -41,6 +41,7 @@ class LogPane(Widget):
     LogPane:focus-within { border: round $border; border-title-color: $foreground; }
     LogPane Input { display: none; height: 1; border: none; padding: 0; background: $boost; }
     LogPane.-searching Input { display: block; }
+    LogPane.-bare ProgressLine { display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

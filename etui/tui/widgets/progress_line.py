@@ -26,8 +26,8 @@ class ProgressLine(Widget):
     ProgressLine.-live { display: block; }
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._stage: Event | None = None
         self._progress: Event | None = None
         self._since = self._deadline = 0.0
@@ -62,7 +62,7 @@ class ProgressLine(Widget):
 
     def render(self) -> RenderResult:
         """The line for the width there is."""
-        width = self.size.width
+        width = self.content_size.width
         if self._progress is not None and self._progress.total:
             return self._bar(self._progress, width)
         if self._stage is None:
