@@ -26,12 +26,10 @@ POLL_S = 0.05
 def cancel(settings: Settings, runs: tuple[str, ...], every: bool) -> None:
     """Cancel runs; what they have measured so far is kept."""
     from etui.results import LIVE_STATUSES
-    from etui.runner.client import settle
 
     if bool(runs) == every:
         raise UsageError("say which runs to cancel", "give their ids, or --all")
     with settings.store_with_runs() as store:
-        settle(store)
         ids = store.live_run_ids() if every else [store.resolve(prefix) for prefix in runs]
         live = store.request_cancel(ids)
         for run_id in ids:

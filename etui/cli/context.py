@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etui.errors import UsageError
+from etui.errors import EtuiError, UsageError
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -36,10 +37,21 @@ class Settings:
         return Store.open(self.database)
 
     def existing_store(self) -> Store | None:
-        """The store, or None where nothing was ever stored: reading makes no file. Raises StoreError."""
+        """The store, or None where nothing was ever stored: reading makes no file. Raises StoreError.
+
+        Runs whose runner has died are marked as interrupted first, as far as the database can be written.
+        """
         from etui.store import Store
 
-        return Store.open(self.database, create=False) if self.database.exists() else None
+        if not self.database.exists():
+            return None
+        store = Store.open(self.database, create=False)
+        if store.live_run_ids():
+            from etui.runner.client import settle
+
+            with contextlib.suppress(EtuiError):
+                settle(store)
+        return store
 
     def store_with_runs(self) -> Store:
         """The store, for a command that is about runs. Raises UsageError where there is none, StoreError."""

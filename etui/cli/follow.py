@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -43,10 +44,12 @@ class Talk:
         if event.level == "debug" and not self._verbose:
             return
         if event.kind == "stage":
-            self._begin(f"{self._label(event)}{plain(event.message)}", None)
+            self._begin(plain(f"{self._label(event)}{event.message}"), None)
         if event.kind == "block" and self._live and not self._verbose:
             return
-        self.line(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}{plain(event.message)}")
+        begin = plain(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}")
+        # A traceback has lines of its own.
+        self.line(begin + plain(event.message, keep_lines=True).replace("\n", "\n" + " " * len("00:00:00  ")))
 
     def line(self, text: str) -> None:
         """Write a line above the one that is redrawn."""
@@ -64,7 +67,8 @@ class Talk:
             left = f", about {_whole(left_s)} left"
         elif (spent_s := time.monotonic() - self._since) >= SILENT_S:
             left = f", {_whole(spent_s)} so far"
-        status = f"  {self._step}{left}"[:100]
+        # A line that wraps could not be redrawn.
+        status = f"  {self._step[: max(0, self._columns() - 3 - len(left))]}{left}"
         if status != self._status:
             self._clear()
             self._out.write(status)
@@ -90,6 +94,12 @@ class Talk:
     def _label(self, event: Event) -> str:
         label = self._labels.get(event.run_id or "")
         return f"{label}: " if label and not event.message.startswith(label) else ""
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._out.fileno()).columns or 80
+        except OSError:
+            return 80
 
     def _clear(self) -> None:
         if self._status:
@@ -171,12 +181,14 @@ def talking(labels: dict[str, str], *, verbose: bool = False) -> Iterator[Talk]:
 
 
 def ended_with(store: Store, run_ids: list[str]) -> int:
-    """The exit status of runs that have ended: the worst of them wins."""
+    """The exit status of runs that were followed: the worst of them wins."""
     found = set()
     for run_id in run_ids:
         summary = store.summary(run_id)
         if summary.status == "done":
             found.add(EXIT_CROSSED if summary.accuracy.verdict == "FAIL" else EXIT_DONE)
+        elif summary.status in LIVE_STATUSES:
+            found.add(EXIT_CANCELLED)  # a second Ctrl-C did not wait for its end
         else:
             found.add({"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}.get(summary.status, EXIT_FAILED))
     for status in (EXIT_CANCELLED, EXIT_FAILED, EXIT_TIMED_OUT, EXIT_CROSSED):

@@ -25,11 +25,9 @@ from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
 def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
     """Print the log of RUN: its own lines and those of its session."""
     from etui.cli.follow import Talk, follow
-    from etui.runner.client import settle
 
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
-        settle(store)
         summary = store.summary(run_id)
         session = store.session(summary.session)
         talk = Talk(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)

@@ -18,6 +18,7 @@ from etui.errors import EXIT_DONE, UsageError
 
 if TYPE_CHECKING:
     from etui.catalog.find import Model
+    from etui.cli.follow import Talk
     from etui.spec import SessionSpec, Variant
     from etui.store import QueuedSession, Store
 
@@ -226,29 +227,44 @@ def _run_sessions(store: Store, wanted: list[tuple[SessionSpec, Model]], options
     from etui.cli.follow import follow, talking
     from etui.runner.client import submit
 
-    sessions: list[QueuedSession] = [submit(store, spec, describe(model)) for spec, model in wanted]
-    ids = [run_id for session in sessions for run_id, _ in session.runs]
-    if options["detach"]:
-        return ids
-    labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
-    with talking(labels, verbose=options["verbose"]) as talk, _interrupt_cancels(store, ids) as interrupted:
-        for session in sessions:
-            follow(store, session, talk, stop=lambda: len(interrupted) > 1)
+    # From before the first is queued: what Ctrl-C meets halfway is cancelled too.
+    with _interrupts_counted() as interrupted:
+        sessions: list[QueuedSession] = [submit(store, spec, describe(model)) for spec, model in wanted]
+        ids = [run_id for session in sessions for run_id, _ in session.runs]
+        labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
+        if options["detach"]:
+            return ids
+        with talking(labels, verbose=options["verbose"]) as talk:
+            stop = _CancelOnInterrupt(store, ids, talk, interrupted)
+            for session in sessions:
+                follow(store, session, talk, stop=stop)
     return ids
 
 
+class _CancelOnInterrupt:
+    """Asked again and again while runs are followed: the first Ctrl-C cancels them, the second one leaves."""
+
+    def __init__(self, store: Store, ids: list[str], talk: Talk, interrupted: list[int]) -> None:
+        self._store, self._ids, self._talk, self._interrupted = store, ids, talk, interrupted
+        self._asked = False
+
+    def __call__(self) -> bool:
+        if self._interrupted and not self._asked:
+            self._asked = True
+            self._talk.line("cancelling (Ctrl-C again leaves at once)")
+            self._store.request_cancel(self._ids)
+        return len(self._interrupted) > 1
+
+
 @contextmanager
-def _interrupt_cancels(store: Store, ids: list[str]) -> Iterator[list[int]]:
-    """While this lasts, Ctrl-C cancels the runs and goes on following them to their end; a second one leaves."""
+def _interrupts_counted() -> Iterator[list[int]]:
+    """While this lasts, Ctrl-C is only noted: a signal may come amid a transaction, where no other can begin."""
     interrupted: list[int] = []
 
-    def cancel(number: int, _frame: FrameType | None) -> None:
+    def note(number: int, _frame: FrameType | None) -> None:
         interrupted.append(number)
-        if len(interrupted) == 1:
-            click.echo("\ncancelling (Ctrl-C again leaves at once)", err=True)
-            store.request_cancel(ids)
 
-    before = signal.signal(signal.SIGINT, cancel)
+    before = signal.signal(signal.SIGINT, note)
     try:
         yield interrupted
     finally:

@@ -52,10 +52,10 @@ def test_the_version(etui: Etui) -> None:
     assert etui("--version").stdout.split()[-1] == __version__
 
 
-def test_without_a_command_it_says_that_there_is_no_screen_yet(etui: Etui) -> None:
+def test_without_a_command_and_a_terminal_it_says_what_to_do(etui: Etui) -> None:
     done = etui()
     assert (done.returncode, done.stdout) == (2, "")
-    assert "the terminal UI is not part of this version" in done.stderr
+    assert "the terminal UI needs a terminal" in done.stderr
 
 
 @pytest.mark.parametrize(

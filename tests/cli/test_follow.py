@@ -1,0 +1,73 @@
+"""What is told of a session while it is followed: harmless, within the terminal's width, cancelled by Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import signal
+from pathlib import Path
+
+from etui.cli.follow import Talk, ended_with
+from etui.cli.run import _CancelOnInterrupt, _interrupts_counted
+from etui.events import Event
+from etui.results import ModelInfo
+from etui.spec import SessionSpec, Variant
+from etui.store import QueuedSession, Store
+
+EVIL = "\x1b]0;title\x07evil\x1b[31m"
+
+
+def _queued(store: Store) -> QueuedSession:
+    spec = SessionSpec(model="resnet18", variants=(Variant("fp32", "xnnpack"),))
+    info = ModelInfo(name="resnet18", family="cnn", source="torchvision:resnet18", identity="torchvision:resnet18")
+    return store.add_session(spec, model=info, box="elsewhere")
+
+
+def test_nothing_of_an_event_reaches_the_terminal_as_an_escape() -> None:
+    out = io.StringIO()
+    talk = Talk(out, {"r": f"fp32/{EVIL}"})
+    talk.event(Event(kind="log", at=f"2026-11-20T{EVIL}", stage=EVIL, message=EVIL, run_id="r"))
+    talk.event(Event(kind="stage", at="2026-11-20T10:00:00.000Z", stage="wait", message=EVIL, run_id="r"))
+    assert "evil" in out.getvalue()
+    assert not any(ord(character) < 32 and character != "\n" for character in out.getvalue())
+
+
+def test_a_traceback_keeps_its_lines() -> None:
+    out = io.StringIO()
+    message = "Traceback:\n  File one\nValueError: no"
+    Talk(out, {}, verbose=True).event(Event(kind="log", level="debug", at="2026-11-20T10:00:00.000Z", message=message))
+    assert [line.strip() for line in out.getvalue().splitlines()[1:]] == ["File one", "ValueError: no"]
+
+
+def test_the_line_that_is_redrawn_fits_the_terminal_and_keeps_the_time_left() -> None:
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as terminal:
+        talk = Talk(terminal, {})
+        long = "block 1 of 6: int8-static-per-tensor/openvino, and whatever else is to be said of it at such length"
+        talk.event(Event(kind="progress", message=long, done=1, total=6, left_s=125.0))
+        drawn = os.read(reader, 4096).decode()
+    os.close(reader)
+    assert len(drawn) < 80
+    assert drawn.endswith("left")
+
+
+def test_control_c_cancels_even_amid_a_transaction(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "etui.db") as store, _interrupts_counted() as interrupted:
+        queued = _queued(store)
+        (run_id, _), out = queued.runs[0], io.StringIO()
+        stop = _CancelOnInterrupt(store, [run_id], Talk(out, {}), interrupted)
+        assert not stop()
+        with store._database.read():
+            signal.raise_signal(signal.SIGINT)
+        assert not stop()
+        assert store.summary(run_id).status == "cancelled"
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        assert out.getvalue().count("cancelling") == 1
+
+
+def test_leaving_before_the_end_says_cancelled(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "etui.db") as store:
+        run_id, _ = _queued(store).runs[0]
+        assert ended_with(store, [run_id]) == 130
