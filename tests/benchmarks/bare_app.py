@@ -10,7 +10,12 @@ from textual.widgets import Button, DataTable, Footer, Header, Input, RichLog, S
 class BareApp(App[None]):
     """A form beside a table over a picture, and a log."""
 
-    CSS = "#left { width: 34; } Select, Input, SelectionList { height: auto; } #log { height: 8; } #picture { height: 2fr; }"
+    CSS = """
+    #left { width: 34; }
+    Select, Input, SelectionList { height: auto; }
+    #log { height: 8; }
+    #picture { height: 2fr; }
+    """
     BINDINGS = [("r", "run", "run"), ("q", "quit", "quit"), ("e", "export", "export"), ("i", "import", "import")]
 
     def compose(self) -> ComposeResult:

@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import sqlite3
-import statistics
 import struct
 import subprocess
 import sys
@@ -21,13 +20,14 @@ from pathlib import Path
 import psutil
 
 from etui.store import Store
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.figures import Figure, ratio
 from tests.boxes import ETUI
 from tests.documents import make_document
 
 RUNS = 100_000
 ROUNDS = 5
 KEYS = 60
+WORDS = ("resnet18", "model:gpt2", "p50<10", "-status:failed", "mae<1e-3 delegate:xnnpack")
 BARE = Path(__file__).with_name("bare_app.py")
 
 
@@ -35,20 +35,19 @@ def figures(folder: Path) -> list[Figure]:
     """First paints in turns, then one session of keys."""
     database = folder / "etui.db"
     fill(database, RUNS)
-    ours, bare, rss = [], [], []
+    ours, bare = [], []
     for _ in range(ROUNDS):
         with terminal([str(ETUI)], folder) as screen:
-            ours.append(screen.wait(rb"Runs 100,000"))
-            rss.append(screen.rss())
+            ours.append(screen.wait(rb"Runs 100,000") / 1e3)
         with terminal([sys.executable, str(BARE)], folder) as screen:
-            bare.append(screen.wait(rb"Runs 100,000"))
-    moving, sorting, filtering = _keys(folder)
+            bare.append(screen.wait(rb"Runs 100,000") / 1e3)
+    moving, sorting, filtering, rss = _keys(folder)
     return [
-        Figure("tui: first paint, times a bare app's", statistics.median(ours) / statistics.median(bare), 1.5),
-        Figure("tui: memory after the first paint, MB", max(rss) / 1e6, 130.0),
-        Figure("tui: a key to its repaint, moving, p95 ms", _p95(moving), 50.0),
-        Figure("tui: a key to its repaint, sorting, p95 ms", _p95(sorting), 50.0),
-        Figure("tui: a key to its repaint, filtering, p95 ms", _p95(filtering), 50.0),
+        ratio("tui: first paint with its runs", ours, bare, 1.5, "a bare app with no data"),
+        Figure("tui: memory", rss / 1e6, 130.0, "MB", "after the keys below, charts drawn"),
+        Figure("tui: a key to its repaint, moving, p95", _p95(moving), 50.0, "ms", f"{len(moving)} keys"),
+        Figure("tui: a key to its repaint, sorting, p95", _p95(sorting), 50.0, "ms", f"{len(sorting)} keys"),
+        Figure("tui: a key to its repaint, filtering, p95", _p95(filtering), 50.0, "ms", f"{len(filtering)} keys"),
     ]
 
 
@@ -109,7 +108,7 @@ def terminal(command: list[str], folder: Path) -> Iterator[Screen]:
         os.close(ours)
 
 
-def _keys(folder: Path) -> tuple[list[float], list[float], list[float]]:
+def _keys(folder: Path) -> tuple[list[float], list[float], list[float], int]:
     moving, sorting, filtering = [], [], []
     with terminal([str(ETUI)], folder) as screen:
         screen.wait(rb"Runs 100,000")
@@ -120,14 +119,15 @@ def _keys(folder: Path) -> tuple[list[float], list[float], list[float]]:
             screen.press(b"s")
             sorting.append(screen.wait(rb"\xe2\x96[\xb2\xbc]"))
         screen.press(b"/")
-        for word in ("resnet18", "model:gpt2", "p50<10", "-status:failed", "mae<1e-3 delegate:xnnpack"):
+        for word in WORDS * 4:
             screen.press(word[:-1].encode())
             screen.wait(rb"Runs [\d,]+")
             screen.press(word[-1].encode())
             filtering.append(screen.wait(rb"Runs [\d,]+"))
             screen.press(b"\x15")
             screen.wait(rb"Runs 100,000")
-    return moving, sorting, filtering
+        rss = screen.rss()
+    return moving, sorting, filtering, rss
 
 
 def _p95(values: list[float]) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from etui import __version__
 from etui.cli.main import COMMANDS
+from etui.tui.actions import ACTIONS
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 
@@ -113,3 +116,33 @@ def test_an_old_encoding_does_not_stop_the_table(database: Path, stored: Callabl
     )  # fmt: skip
     assert done.returncode == 0
     assert b"snow ?" in done.stdout
+
+
+def test_the_settings_are_printed_as_a_config_file_that_can_be_kept(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text('theme = "etui-light"\n[keys]\n"bench.run" = "f5"\n"bench.fly" = "f"\n')
+
+    def config(command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [Path(sys.executable).with_name("etui"), "config", command],
+            env=os.environ | {"ETUI_CONFIG": str(path)}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+
+    assert config("path").stdout.strip() == str(path)
+    shown = config("show")
+    assert "there is no action 'bench.fly'" in shown.stderr
+    kept = tomllib.loads(shown.stdout)
+    assert kept["theme"] == "etui-light"
+    assert kept["keys"] == {"bench.run": "f5"}
+    for action in ACTIONS:
+        assert action.about in shown.stdout
+
+
+def test_the_terminal_ui_imports_no_torch_and_no_numpy() -> None:
+    heavy = ("torch", "numpy", "transformers", "executorch", "etui.engine")
+    code = (
+        "import sys, etui.tui.app, etui.tui.screens.details, etui.tui.widgets.picker;"
+        f" print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
