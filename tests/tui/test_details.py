@@ -17,6 +17,7 @@ from etui.store import Store
 from etui.tui.actions import ACTIONS
 from etui.tui.details import source
 from etui.tui.details.page import Page, Paper
+from etui.tui.details.tab_bar import TabBar
 from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.themes import THEMES
 from etui.tui.widgets.chart_pane import ChartPane
@@ -119,6 +120,17 @@ async def test_a_click_opens_a_tab(stored: Path) -> None:
         host = await opened(pilot)
         await pilot.click("TabBar", offset=(16, 0))
         assert host.details.tab == "Latency"
+
+
+async def test_the_open_tab_is_in_sight_in_a_narrow_terminal(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(40, 10)) as pilot:
+        host = await opened(pilot)
+        for tab in TABS:
+            assert f" {tab} " in str(host.details.query_one(TabBar).render())[:40]
+            await pilot.press("tab")
+        await pilot.press("shift+tab")
+        await pilot.click("TabBar", offset=(30, 0))
+        assert host.details.tab == "Log"
 
 
 @pytest.mark.parametrize(

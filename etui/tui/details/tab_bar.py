@@ -1,4 +1,4 @@
-"""The row of tabs: the one that is open stands between brackets of its own colour, the others can be clicked."""
+"""The row of tabs: the one that is open is shown in reverse and is always in sight, the others can be clicked."""
 
 from __future__ import annotations
 
@@ -36,18 +36,22 @@ class TabBar(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
-        """The names; where there is little room, without the blanks around them."""
-        line = Text(no_wrap=True, overflow="crop")
+        """The names; where there is little room with fewer blanks around them, and those that come before may go."""
+        line = Text(no_wrap=True, overflow="crop", end="")
         closed = theme_colour(self.app, "faint")
         for number, (_, _, words) in enumerate(self._places()):
             line.append(words, "bold reverse" if number == self._open else closed or None)
-        return line
+        return line[self._hidden() :]
 
     def on_click(self, event: Click) -> None:
         """Choose the tab under the pointer."""
         for number, (start, end, _) in enumerate(self._places()):
-            if start <= event.x < end:
+            if start <= event.x + self._hidden() < end:
                 self.post_message(self.Chosen(number))
+
+    def _hidden(self) -> int:
+        """How many columns are left out at the start, so that the open tab is seen."""
+        return max(0, self._places()[self._open][1] - self.size.width)
 
     def _places(self) -> list[tuple[int, int, str]]:
         pad = "  " if sum(len(name) + 4 for name in self._names) <= self.size.width else " "
