@@ -87,7 +87,7 @@ class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
     """Measure one block of one variant. ``program`` None measures eager.
 
     ``warmup`` and ``samples`` None leave the counts to ``block_s`` (seconds of timing), ``min_samples`` and settling;
-    ``limit_s`` ends the block after that many seconds whatever was reached, with at least one sample taken.
+    ``limit_s`` ends the block after that many seconds, with at least one sample taken, unless ``samples`` fixes them.
     """
 
     bundle: str

@@ -119,8 +119,8 @@ class OutputAccuracy(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Comparison(msgspec.Struct, kw_only=True, frozen=True):
-    """All outputs on all inputs against one reference. ``against`` says which; ``worst`` holds the worst figures and
-    ``mean_*`` what a typical input sees. MAE, RMSE and SQNR in ``overall`` are taken over all elements together."""
+    """All outputs on all inputs against one reference. ``against`` says which; ``worst`` holds the worst value of each
+    figure, ``overall`` the figures over all elements together (top-1 and top-5: the mean over the outputs)."""
 
     against: str
     overall: Metrics

@@ -14,7 +14,7 @@ AS_IS = "as-is"
 
 
 class Precision(msgspec.Struct, frozen=True, kw_only=True):
-    """One precision: its name and what it does. ``calibrated`` ones need calibration inputs with static recipes."""
+    """One precision: its name and what it does."""
 
     name: str
     title: str

@@ -7,7 +7,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from etui.environment import throttled_seconds
+
 _HZ = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+
+SHORTEST_TICKS = 25
+"""Over fewer ticks of the kernel's CPU clock, one tick more or less would pass for another process's work."""
 
 
 class Reading(NamedTuple):
@@ -35,15 +41,18 @@ class Watched(NamedTuple):
 def read() -> Reading:
     """Look at the counters now. The process's own CPU time covers all its threads."""
     busy, steal = _cpu_times()
-    return Reading(time.perf_counter(), time.process_time(), busy, steal, _throttled_ms(), _frequency_mhz())
+    throttled_s = throttled_seconds()
+    throttled_ms = None if throttled_s is None else throttled_s * 1e3
+    return Reading(time.perf_counter(), time.process_time(), busy, steal, throttled_ms, _frequency_mhz())
 
 
 def between(before: Reading, after: Reading) -> Watched:
-    """The difference of two readings; the kernel counts CPU time in ticks of 10 ms, so short spans are coarse."""
+    """The difference of two readings. Foreign CPU and steal are None over a span too short for the kernel's ticks."""
     wall = after.wall_s - before.wall_s
     own = after.own_cpu_s - before.own_cpu_s
     foreign = None
-    if before.busy_cpu_s is not None and after.busy_cpu_s is not None and wall > 0:
+    long_enough = wall >= SHORTEST_TICKS / _HZ
+    if before.busy_cpu_s is not None and after.busy_cpu_s is not None and long_enough:
         foreign = max(0.0, after.busy_cpu_s - before.busy_cpu_s - own) / wall
     frequency = None
     if before.frequency_mhz is not None and after.frequency_mhz is not None:
@@ -52,7 +61,7 @@ def between(before: Reading, after: Reading) -> Watched:
         wall_s=wall,
         cpu_s=own,
         foreign_cpu_cores=foreign,
-        steal_s=_minus(after.steal_s, before.steal_s),
+        steal_s=_minus(after.steal_s, before.steal_s) if long_enough else None,
         throttled_ms=_minus(after.throttled_ms, before.throttled_ms),
         frequency_mhz=frequency,
     )
@@ -81,22 +90,6 @@ def _cpu_times() -> tuple[float | None, float | None]:
         return None, None
     user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) / _HZ for field in fields[:8])
     return user + nice + system + irq + softirq, steal
-
-
-def _throttled_ms() -> float | None:
-    for file, key, per_ms in (
-        ("/sys/fs/cgroup/cpu.stat", "throttled_usec", 1e3),
-        ("/sys/fs/cgroup/cpu/cpu.stat", "throttled_time", 1e6),
-    ):
-        try:
-            lines = Path(file).read_text().splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            name, _, value = line.partition(" ")
-            if name == key:
-                return int(value) / per_ms
-    return None
 
 
 def _frequency_mhz() -> float | None:

@@ -13,7 +13,7 @@ import torch
 
 from etui.engine import boxwatch
 from etui.engine.bundle import Bundle
-from etui.engine.runtime import LoadedProgram, TensorTuple, set_threads
+from etui.engine.runtime import LoadedProgram, TensorTuple, runs_openvino, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
 from etui.results import Block
@@ -46,7 +46,8 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         EtuiError: the program or the model cannot be loaded or run.
     """
     started_at, start = utc_now(), time.perf_counter()
-    threads = set_threads(job.threads, hold_affinity=job.delegate == "openvino" and job.program is not None)
+    hold = job.program is not None and runs_openvino(Path(job.program), job.delegate)
+    threads = set_threads(job.threads, hold_affinity=hold)
     bundle = Bundle.open(Path(job.bundle), job.model)
     subject = load_program(job, bundle) if job.program else load_eager(bundle)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from executorch.extension.pybindings import _C
 
+from etui.catalog.precisions import AS_IS
 from etui.errors import EtuiError
 
 OPENVINO_BACKEND = "OpenvinoBackend"
@@ -107,9 +108,10 @@ class LoadedProgram:
             RuntimeFailure: the file is no program, or it needs a backend this runtime lacks.
         """
         self._data: bytes | None = None
+        from_bytes = runs_openvino(path, delegate)
         start = time.perf_counter()
         try:
-            if delegate == "openvino" or (delegate == "as-is" and needs_openvino(path)):
+            if from_bytes:
                 # Loaded by path, an OpenVINO program is a segmentation fault at its first execute.
                 find_openvino_library()
                 self._data = path.read_bytes()
@@ -149,6 +151,12 @@ class LoadedProgram:
         """Run once: set the inputs, execute, and clone the outputs out of the program's memory."""
         outputs: list[torch.Tensor] = self._method(inputs)
         return outputs
+
+
+def runs_openvino(path: Path, delegate: str) -> bool:
+    """Whether OpenVINO computes this program, with its own thread pool: it was lowered for it, or is a finished program
+    that names it."""
+    return delegate == "openvino" or (delegate == AS_IS and needs_openvino(path))
 
 
 def needs_openvino(path: Path) -> bool:

@@ -12,7 +12,7 @@ from etui.events import Event, utc_now
 from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
 from etui.results import Block, Stage
 from etui.runner.children import ChildFailed
-from etui.runner.context import Run, Session
+from etui.runner.context import Run, Session, side_by_side
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER
 from etui.text import number
@@ -52,7 +52,6 @@ class _Blocks:
         session.say(
             "stage", f"measuring {len(self._spent_s)} variants in {_counted(plan.blocks, 'block')}", stage="measure"
         )
-        start = time.monotonic()
         for index, order in enumerate(plan.orders):
             for position, variant in enumerate(order):
                 if self._is_active(variant):
@@ -66,8 +65,6 @@ class _Blocks:
                     "log", f"every interval is within 1 % after {_counted(index + 1, 'block')}", stage="measure"
                 )
                 break
-        for run in self._runs.values():
-            run.passes.append(Stage(name="measure", seconds=time.monotonic() - start))
 
     def _is_active(self, variant: str) -> bool:
         """Whether a variant still takes part; eager does as long as any program does."""
@@ -100,6 +97,10 @@ class _Blocks:
         if done is None or done.block is None:
             return
         self._spent_s[variant].append(time.monotonic() - start)
+        if run is not None:
+            # Its own blocks alone, and kept as they come: a run that does not reach the end has measured too.
+            own = Stage(name="measure", seconds=sum(self._spent_s[variant]))
+            run.passes = [*(stage for stage in run.passes if stage.name != "measure"), own]
         block = done.block
         session.store.add_block(session.queued.id, block)
         (run.blocks if run else session.results.eager_blocks).append(block)
@@ -177,13 +178,14 @@ async def run_passes(session: Session, bundle: BundleResult) -> None:
     """Accuracy and memory, after the timing and side by side: neither reads a clock."""
     session.say("stage", "comparing outputs and watching memory", stage="accuracy")
     slots = asyncio.Semaphore(session.cores)
-    async with asyncio.TaskGroup() as group:
-        if bundle.has_eager:
-            group.create_task(_eager_memory(session, bundle, slots))
+    async with side_by_side() as group:
         for run in session.live():
             if bundle.has_eager:
                 group.create_task(_accuracy(session, bundle, run, slots))
             group.create_task(_memory(session, bundle, run, slots))
+        # Eager comes last: its threads spin while they wait, and with others beside it that costs most.
+        if bundle.has_eager:
+            group.create_task(_eager_memory(session, bundle, slots))
 
 
 async def _accuracy(session: Session, bundle: BundleResult, run: Run, slots: asyncio.Semaphore) -> None:
