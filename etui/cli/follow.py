@@ -16,7 +16,7 @@ from etui.runner.client import ensure_runner, settle
 from etui.store import QueuedSession, Store
 from etui.text import plain, seconds
 
-POLL_S = 0.1
+POLL_S = 0.05
 RUNNER_CHECK_S = 1.0
 BAR = 24
 SILENT_S = 3.0
@@ -136,10 +136,10 @@ def follow(
             if waiting and waiting != said_queue:
                 talk.line(waiting)
             said_queue = waiting or said_queue
-        if all(store.summary(one).status not in LIVE_STATUSES for one in wanted):
-            for event in store.events_after(session.id, last, run_id):
-                talk.event(event)
-            return
+            if all(store.summary(one).status not in LIVE_STATUSES for one in wanted):
+                for event in store.events_after(session.id, last, run_id):
+                    talk.event(event)
+                return
         if stop():
             return
         if time.monotonic() - checked > RUNNER_CHECK_S:

@@ -13,7 +13,7 @@ from etui.engine.runtime import LoadedProgram, runs_openvino, set_threads
 from etui.jobs import MemoryJob
 from etui.results import Memory
 
-INFERENCES = 3
+INFERENCES = 2
 SLOW_S = 1.0
 """An inference this slow is run once: its buffers are allocated by then."""
 
