@@ -25,7 +25,7 @@ from etui.user import user_name
 LINGER_S = 60.0
 """How long the runner stays after its last session, so that the next one finds the zygote warm."""
 
-POLL_S = 0.1
+POLL_S = 0.05
 LOG_CAP_BYTES = 1_000_000
 
 
