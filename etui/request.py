@@ -153,7 +153,7 @@ def check_threads(threads: int | None) -> int | None:
 
 
 def check_weights(text: str) -> str:
-    """``auto``, ``pretrained``, ``synthetic`` or an absolute path. Raises FieldError where nothing readable is there."""
+    """``auto``, ``pretrained``, ``synthetic`` or an absolute path. Raises FieldError where nothing can be read."""
     text = text.strip() or "auto"
     if text in WEIGHTS:
         return text

@@ -75,7 +75,7 @@ Model = ModelEntry | UserModel
 
 
 def find_model(text: str) -> Model:
-    """The model a name or path stands for. Raises UsageError with the nearest names, or saying which file is missing."""
+    """The model a name or path stands for. Raises UsageError with the nearest names, or the file that is missing."""
     if text in MODELS:
         return MODELS[text]
     path, colon, factory = text.rpartition(":")

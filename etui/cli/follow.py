@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT
+from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError
 from etui.events import Event
 from etui.results import LIVE_STATUSES
-from etui.runner.client import ensure_runner, settle
+from etui.runner.client import ensure_runner, log_of, settle
 from etui.store import QueuedSession, Store
 from etui.text import plain, seconds
 
 POLL_S = 0.05
+MEASURING_POLL_S = 0.3
+"""How often to look while something is timed: each look is taken from the cores that are being timed."""
+
 RUNNER_CHECK_S = 1.0
+MOST_FAILURES = 3
 BAR = 24
 SILENT_S = 3.0
 """A step whose end cannot be foretold says from here on how long it has taken."""
@@ -121,16 +126,19 @@ def follow(
     started again.
 
     Raises:
-        EtuiError: the database cannot be read any more.
+        EtuiError: the database cannot be read any more, or runners end as soon as they are started.
     """
     wanted = [run_id] if run_id else [one for one, _ in session.runs]
     last, seen, said_queue, checked = 0, -1, "", 0.0
+    started: list[subprocess.Popen[bytes]] = []
+    measuring = False
     while True:
         version = store.data_version()
         if version != seen:
             seen = version
             for event in store.events_after(session.id, last, run_id):
                 last = event.id or last
+                measuring = event.stage == "measure"
                 talk.event(event)
             waiting = _queue_words(store, session)
             if waiting and waiting != said_queue:
@@ -147,10 +155,14 @@ def follow(
             if set(settle(store)) & set(wanted):
                 talk.line("the runner was killed; what it measured is kept, and its run is interrupted")
             else:
-                ensure_runner(store.path)
+                # One that finds another alive ends with 0.
+                if sum(bool(runner.poll()) for runner in started) >= MOST_FAILURES:
+                    raise EtuiError("the runner ends as soon as it is started", f"see {log_of(store.path)}")
+                if (runner := ensure_runner(store.path)) is not None:
+                    started.append(runner)
             seen = -1
         talk.tick()
-        time.sleep(POLL_S)
+        time.sleep(MEASURING_POLL_S if measuring else POLL_S)
 
 
 def _whole(value_s: float) -> str:

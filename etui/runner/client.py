@@ -27,19 +27,20 @@ def submit(store: Store, spec: SessionSpec, model: ModelInfo) -> QueuedSession:
     return queued
 
 
-def ensure_runner(database: Path) -> None:
-    """Start this installation's runner of the database if none is alive. It outlives this process and its terminal.
+def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
+    """Start this installation's runner of the database if none is alive, and return it; it outlives this process and
+    its terminal.
 
     Raises:
         EtuiError: it cannot be started.
     """
     if Lifeline(database, installation()).runner_is_alive():
-        return
-    log = runner_log_path(database, installation())
+        return None
+    log = log_of(database)
     try:
         with log.open("ab") as out:
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
-            subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "etui.runner", str(database)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -49,6 +50,11 @@ def ensure_runner(database: Path) -> None:
             )
     except OSError as error:
         raise EtuiError(f"cannot start the runner: {error.strerror}", f"see {log}") from error
+
+
+def log_of(database: Path) -> Path:
+    """Where this installation's runner of the database says what went wrong with itself."""
+    return runner_log_path(database, installation())
 
 
 def settle(store: Store) -> list[str]:

@@ -164,6 +164,12 @@ def test_another_database_waits_for_the_same_box(box: Box, tmp_path: Path) -> No
         other.close()
 
 
+def test_a_runner_that_cannot_stay_alive_is_not_waited_for_without_end(box: Box) -> None:
+    done = box.etui("run", MODEL, *SHORT, status=3, ETUI_LINGER_S="no number")
+    assert "the runner ends as soon as it is started; see " in done.stderr
+    box.etui("cancel", "--all")
+
+
 def test_an_idle_runner_leaves(box: Box) -> None:
     box.environment["ETUI_LINGER_S"] = "0.1"
     _a_short_run_works(box)
