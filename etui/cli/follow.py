@@ -21,7 +21,7 @@ POLL_S = 0.05
 MEASURING_POLL_S = 0.3
 """How often to look while something is timed: each look is taken from the cores that are being timed."""
 
-RUNNER_CHECK_S = 1.0
+RUNNER_CHECK_S = 2.0
 MOST_FAILURES = 3
 BAR = 24
 SILENT_S = 3.0
@@ -154,13 +154,13 @@ def follow(
             checked = time.monotonic()
             if set(settle(store)) & set(wanted):
                 talk.line("the runner was killed; what it measured is kept, and its run is interrupted")
+                seen = -1
             else:
                 # One that finds another alive ends with 0.
                 if sum(bool(runner.poll()) for runner in started) >= MOST_FAILURES:
                     raise EtuiError("the runner ends as soon as it is started", f"see {log_of(store.path)}")
                 if (runner := ensure_runner(store.path)) is not None:
                     started.append(runner)
-            seen = -1
         talk.tick()
         time.sleep(MEASURING_POLL_S if measuring else POLL_S)
 

@@ -19,7 +19,7 @@ from etui.runner.measuring import measure, run_passes
 from etui.runner.preparing import export_programs, make_bundle, prepare, start_zygotes
 from etui.store import QueuedSession, Store
 
-CANCEL_POLL_S = 0.1
+CANCEL_POLL_S = 0.2
 BOX_POLL_S = 0.2
 
 
@@ -118,11 +118,15 @@ async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:
     Raises:
         StoreError: the database is gone, or cannot be read.
     """
+    seen = -1
     try:
         while True:
             if not session.store.is_in_place():
                 raise StoreError(f"the database {session.store.path} was removed or replaced", "run it again")
-            wanted = session.store.cancel_requested(session.queued.id)
+            # Whatever is done here is taken from the cores that are being timed: no more than a look if nobody wrote.
+            version = session.store.data_version()
+            wanted = session.store.cancel_requested(session.queued.id) if version != seen else set()
+            seen = version
             for run in session.live():
                 if run.id in wanted and not run.cancelled:
                     session.cancel(run)
