@@ -1,26 +1,61 @@
-"""Bootstrap intervals of medians over blocks and samples, widened for the few blocks a session has.
+"""Bootstrap intervals of medians over blocks and samples, calibrated for the few blocks a session has.
 
 Hierarchical bootstrap: resample blocks, then the samples within each, and take the median. The median of a resample of
 n sorted values is an order statistic of n uniform indices, which follows a Beta distribution, so it is drawn directly
-instead of building each resample. With few blocks a percentile interval is too narrow; it is widened by
-``sqrt(n / (n - 1)) * t(n - 1) / z`` about its centre, as in Hesterberg, "What Teachers Should Know About the Bootstrap"
-(2015), section 3.4 (expanded percentile interval).
+instead of building each resample.
+
+Such a resample shows the spread within blocks twice, once in the blocks' own medians and once more in the samples drawn
+from them (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8), and with few blocks the
+spread between them is underestimated. So the standard deviation of the draws is scaled by the square root of the share
+that lies between blocks, and the half width is that times the normal quantile times ``CALIBRATION``. The interval lies
+symmetrically about the estimate on the scale of logarithms, so that a ratio and its reciprocal say the same.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from etui.results import Interval
 
 DRAWS = 10_000
 SEED = 20_261_120
 
+CALIBRATION = {2: 5.2, 3: 1.6, 4: 1.32, 5: 1.07, 6: 1.05}
+"""What a half width must be multiplied with, by the number of blocks, to cover the truth 95 times in 100: found by
+simulating sessions whose block effects are 0.1 to 1.5 times the spread of the samples, normal and with heavy tails.
+From seven blocks on it is one within what the simulation can tell."""
+
 Floats = NDArray[np.float64]
+Series = Sequence[float]
+
+
+class LogEstimate(msgspec.Struct, frozen=True):
+    """A median or ratio as a natural logarithm, with half the width of its 95 % interval; None where there is none."""
+
+    centre: float
+    half: float | None = None
+
+    @property
+    def value(self) -> float:
+        """The median or ratio itself."""
+        return math.exp(self.centre)
+
+    @property
+    def interval(self) -> Interval | None:
+        """Its 95 % interval."""
+        if self.half is None:
+            return None
+        return math.exp(self.centre - self.half), math.exp(self.centre + self.half)
+
+    def reciprocal(self) -> LogEstimate:
+        """The same turned round."""
+        return LogEstimate(-self.centre, self.half)
 
 
 def resampled_medians(samples: Floats, draws: int, generator: np.random.Generator) -> Floats:
@@ -39,38 +74,82 @@ def resampled_medians(samples: Floats, draws: int, generator: np.random.Generato
     return (first + ordered[np.minimum((high * count).astype(np.intp), count - 1)]) / 2
 
 
-def median_interval(blocks: Sequence[Sequence[float]]) -> Interval | None:
+def median_interval(blocks: Sequence[Series]) -> Interval | None:
     """95 % interval of the median of positive ``blocks`` of samples; None where there are too few samples for one.
 
     With a single block only the spread within it can be seen, and the interval says nothing of other processes.
     """
-    logs = [np.log(np.asarray(block, dtype=np.float64)) for block in blocks if len(block)]
+    logs = [_logs(block) for block in blocks if len(block)]
     if sum(len(block) for block in logs) < 5:
         return None
     generator = np.random.default_rng(SEED)
-    medians = np.stack([resampled_medians(block, DRAWS, generator) for block in logs])
+    draws = np.stack([resampled_medians(block, DRAWS, generator) for block in logs])
+    if len(logs) == 1:
+        low, high = np.percentile(draws[0], [2.5, 97.5])
+        return float(np.exp(low)), float(np.exp(high))
     centre = float(np.median(np.concatenate(logs)))
-    return _interval(_over_blocks(medians, generator), centre, len(logs))
+    return LogEstimate(centre, _half_width(_medians(logs), draws, generator)).interval
 
 
-def ratio_interval(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[float, Interval | None]:
-    """The median over blocks of paired log-ratios ``median(first) / median(second)``, and its 95 % interval.
+def paired_ratio(pairs: Sequence[tuple[Series, Series]], draws: int = DRAWS) -> LogEstimate:
+    """The median over blocks of paired log-ratios ``median(first) / median(second)``.
 
-    ``pairs`` holds one pair of sample series a block. The interval is None with fewer than two blocks.
+    ``pairs`` holds one pair of positive series a block. There is no interval with fewer than two blocks.
     """
-    points = np.array([np.log(np.median(first)) - np.log(np.median(second)) for first, second in pairs])
+    first, second = [_logs(one) for one, _ in pairs], [_logs(other) for _, other in pairs]
+    if [list(one) for one in first] > [list(one) for one in second]:
+        # Both orders must draw the same random numbers for the same series, or the reciprocal would differ by noise.
+        return paired_ratio([(other, one) for one, other in pairs], draws).reciprocal()
+    points = _medians(first) - _medians(second)
     centre = float(np.median(points))
     if len(pairs) < 2:
-        return float(np.exp(centre)), None
+        return LogEstimate(centre)
     generator = np.random.default_rng(SEED)
-    draws = np.stack(
+    drawn = np.stack(
         [
-            resampled_medians(np.log(np.asarray(first, dtype=np.float64)), DRAWS, generator)
-            - resampled_medians(np.log(np.asarray(second, dtype=np.float64)), DRAWS, generator)
-            for first, second in pairs
+            resampled_medians(one, draws, generator) - resampled_medians(other, draws, generator)
+            for one, other in zip(first, second, strict=True)
         ]
     )
-    return float(np.exp(centre)), _interval(_over_blocks(draws, generator), centre, len(pairs))
+    return LogEstimate(centre, _half_width(points, drawn, generator))
+
+
+def unpaired_ratio(first: Sequence[Series], second: Sequence[Series], draws: int = DRAWS) -> LogEstimate:
+    """The ratio of two medians over blocks that were not measured side by side, from positive series.
+
+    The variances of both logarithms add up. There is no interval where either side has fewer than two blocks.
+    """
+    sides = [[_logs(block) for block in side] for side in (first, second)]
+    centre = float(np.median(_medians(sides[0]))) - float(np.median(_medians(sides[1])))
+    if min(len(side) for side in sides) < 2:
+        return LogEstimate(centre)
+    halves = []
+    for side in sides:
+        generator = np.random.default_rng(SEED)
+        drawn = np.stack([resampled_medians(block, draws, generator) for block in side])
+        halves.append(_half_width(_medians(side), drawn, generator))
+    return LogEstimate(centre, math.hypot(*sorted(halves)))
+
+
+def calibration(blocks: int) -> float:
+    """The factor for a half width that comes from this many blocks."""
+    return CALIBRATION.get(blocks, 1.0)
+
+
+def _logs(samples: Series) -> Floats:
+    return np.log(np.asarray(samples, dtype=np.float64))
+
+
+def _medians(logs: Sequence[Floats]) -> Floats:
+    return np.array([np.median(block) for block in logs])
+
+
+def _half_width(points: Floats, draws: Floats, generator: np.random.Generator) -> float:
+    """Half of a 95 % interval, from the blocks' own medians and their resamples of shape (blocks, draws)."""
+    between, within = float(points.var(ddof=1)), float(draws.var(axis=1).mean())
+    share = between / (between + within) if between + within > 0 else 1.0
+    spread = float(_over_blocks(draws, generator).std())
+    return calibration(len(points)) * float(ndtri(0.975)) * math.sqrt(share) * spread
 
 
 def _over_blocks(medians: Floats, generator: np.random.Generator) -> Floats:
@@ -79,14 +158,3 @@ def _over_blocks(medians: Floats, generator: np.random.Generator) -> Floats:
     chosen = generator.integers(0, blocks, size=(blocks, draws))
     picked: Floats = np.median(np.take_along_axis(medians, chosen, axis=0), axis=0)
     return picked
-
-
-def _interval(draws: Floats, centre: float, blocks: int) -> Interval:
-    low, high = np.percentile(draws, [2.5, 97.5])
-    widen = 1.0
-    if blocks > 1:
-        widen = float(np.sqrt(blocks / (blocks - 1)) * stdtrit(blocks - 1, 0.975) / ndtri(0.975))
-    return (
-        float(np.exp(centre - widen * max(0.0, centre - low))),
-        float(np.exp(centre + widen * max(0.0, high - centre))),
-    )

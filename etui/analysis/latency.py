@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from etui.analysis.bootstrap import median_interval, ratio_interval
+from etui.analysis.bootstrap import LogEstimate, median_interval, paired_ratio
 from etui.results import Block, Interval, LatencyStats, Ratio, SpeedVerdict
 
 MARGIN = 0.02
@@ -51,20 +52,31 @@ def speedup(baseline: Sequence[Block], other: Sequence[Block]) -> Ratio | None:
     pairs = [(first[block.index], block.samples_ms) for block in other if block.index in first and block.samples_ms]
     if not pairs:
         return None
-    value, interval = ratio_interval(pairs)
-    return Ratio(value=value, ci95=interval, verdict=speed_verdict(interval), blocks=len(pairs))
+    found = paired_ratio(pairs)
+    return Ratio(value=found.value, ci95=found.interval, verdict=verdict_of(found), blocks=len(pairs))
 
 
 def speed_verdict(interval: Interval | None, margin: float = MARGIN) -> SpeedVerdict:
     """What an interval of a ratio allows to say: it must lie wholly beyond the margin, or wholly within it."""
     if interval is None:
         return "inconclusive"
-    low, high = interval
-    if low > 1 + margin:
+    return _verdict(math.log(interval[0]), math.log(interval[1]), margin)
+
+
+def verdict_of(ratio: LogEstimate, margin: float = MARGIN) -> SpeedVerdict:
+    """The same of a ratio that is still a logarithm, where turning it round turns the verdict round exactly."""
+    if ratio.half is None:
+        return "inconclusive"
+    return _verdict(ratio.centre - ratio.half, ratio.centre + ratio.half, margin)
+
+
+def _verdict(low: float, high: float, margin: float) -> SpeedVerdict:
+    limit = math.log1p(margin)
+    if low > limit:
         return "faster"
-    if high < 1 / (1 + margin):
+    if high < -limit:
         return "slower"
-    if low >= 1 / (1 + margin) and high <= 1 + margin:
+    if low >= -limit and high <= limit:
         return "equivalent"
     return "inconclusive"
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etui.analysis.bootstrap import median_interval, ratio_interval, resampled_medians
+from etui.analysis.bootstrap import median_interval, resampled_medians
 from etui.analysis.latency import latency_stats, relative_half_width, speed_verdict, speedup
 from etui.results import Block
 
@@ -61,7 +59,7 @@ def test_one_sample_has_no_spread_and_no_interval() -> None:
     assert (stats.median, stats.std, stats.ci95) == (37_000.0, None, None)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 25))
 def test_resampled_medians_have_the_distribution_of_medians_of_resamples(count: int) -> None:
     samples = np.sort(np.random.default_rng(count).lognormal(size=count))
@@ -101,25 +99,6 @@ def test_only_blocks_that_hold_both_count() -> None:
 )
 def test_a_verdict_needs_the_whole_interval(interval: tuple[float, float] | None, verdict: str) -> None:
     assert speed_verdict(interval) == verdict
-
-
-@pytest.mark.parametrize("blocks", [3, 6, 12])
-def test_the_ratios_interval_covers_the_truth(blocks: int) -> None:
-    """The median of few blocks is no smooth statistic, so the share is bounded from both sides, not hit exactly."""
-    covered, sessions = 0, 200
-    for seed in range(sessions):
-        generator = np.random.default_rng(seed)
-        pairs = []
-        for _ in range(blocks):
-            shared = generator.normal(0, 0.05)
-            first, second = generator.normal(shared, 0.01), generator.normal(shared - math.log(1.3), 0.01)
-            pairs.append(
-                (np.exp(first + generator.normal(0, 0.02, 40)), np.exp(second + generator.normal(0, 0.02, 40)))
-            )
-        _, interval = ratio_interval([(list(one), list(other)) for one, other in pairs])
-        assert interval is not None
-        covered += interval[0] <= 1.3 <= interval[1]
-    assert 0.90 * sessions <= covered
 
 
 def test_one_blocks_interval_is_that_of_its_samples_alone() -> None:

@@ -1,0 +1,95 @@
+"""Why the latencies of two runs cannot be compared, and what must be known with them where they can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from etui import text
+from etui.results import Environment, RunDocument
+
+UNKNOWN = "not known"
+
+
+class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
+    """One reason why a comparison does not hold: the circumstance, what it was on either side, and a sentence."""
+
+    name: str
+    base: str
+    other: str
+    detail: str
+
+
+def same_session(base: RunDocument, other: RunDocument) -> bool:
+    """Whether both were measured interleaved, so that their blocks make pairs."""
+    return base.session.id == other.session.id
+
+
+def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
+    """The circumstances that differ and have no business to where latencies are compared, the weightiest first.
+
+    What is known of neither side is no obstacle (see ``cautions``); what is known of one alone is.
+    """
+    found = [
+        Obstacle(name=name, base=before, other=now, detail=f"{name} {verb}: {before} and {now}")
+        for name, verb, before, now in _circumstances(base, other)
+        if before != now
+    ]
+    # Variants of one session were timed side by side, whatever their delegates compute in.
+    return [one for one in found if one.name != "arithmetic"] if same_session(base, other) else found
+
+
+def cautions(base: RunDocument, other: RunDocument) -> list[str]:
+    """What must be known with the comparison although it holds, a sentence each."""
+    said = []
+    for name, of in (("weights", _weights), ("inputs", _inputs)):
+        if of(base) == of(other) == UNKNOWN:
+            said.append(f"That the {name} are the same cannot be shown: neither run has their hash.")
+    if same_session(base, other) and base.arithmetic != other.arithmetic:
+        said.append(f"The arithmetic differs: {_arithmetic(base)} and {_arithmetic(other)}.")
+    return said
+
+
+def _circumstances(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:
+    yield "model", "differs", _model(base), _model(other)
+    yield "threads", "differ", _or_unknown(base.threads), _or_unknown(other.threads)
+    yield "weights", "differ", _weights(base), _weights(other)
+    yield "inputs", "differ", _inputs(base), _inputs(other)
+    yield "arithmetic", "differs", _arithmetic(base), _arithmetic(other)
+    yield "box", "differs", _box(base.environment), _box(other.environment)
+    yield "governor", "differs", _governor(base.environment), _governor(other.environment)
+
+
+def _model(document: RunDocument) -> str:
+    model = document.model
+    return text.plain(f"{model.name} ({model.source}, {model.identity[:12]})")
+
+
+def _weights(document: RunDocument) -> str:
+    found = document.weights
+    return text.plain(f"{found.kind} {found.sha256[:12]}") if found and found.sha256 else UNKNOWN
+
+
+def _inputs(document: RunDocument) -> str:
+    found = document.inputs
+    return text.plain(f"{found.kind} {found.sha256[:12]}") if found and found.sha256 else UNKNOWN
+
+
+def _arithmetic(document: RunDocument) -> str:
+    return text.plain(document.arithmetic) if document.arithmetic else "that of the precision"
+
+
+def _box(found: Environment | None) -> str:
+    if found is None:
+        return UNKNOWN
+    quota = "" if found.cgroup_cpus is None else f", quota of {found.cgroup_cpus:g} CPUs"
+    return text.plain(f"{found.box} ({found.cpu}, {found.cores} cores{quota})")
+
+
+def _governor(found: Environment | None) -> str:
+    return text.plain(found.governor) if found and found.governor else "not readable"
+
+
+def _or_unknown(value: int | None) -> str:
+    return UNKNOWN if value is None else str(value)

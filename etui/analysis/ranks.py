@@ -1,0 +1,64 @@
+"""p-values that assume no distribution: sign flips of paired blocks, Mann-Whitney, Benjamini-Hochberg."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+MOST_EXACT_PAIRS = 20
+RANDOM_FLIPS = 100_000
+SEED = 20_261_121
+
+_ROUNDING = 1e-9
+
+
+def sign_flip_p(differences: Sequence[float]) -> float | None:
+    """Two-sided p-value of paired ``differences`` being symmetric about zero; None without any.
+
+    The share of all 2^n ways to choose the signs whose absolute sum is at least the one seen (Fisher's randomization
+    test; Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005, section 3.2). Exact up to 20 pairs;
+    beyond, over 100,000 seeded ways and the one seen.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if not len(values):
+        return None
+    seen = abs(float(values.sum())) - _ROUNDING * float(np.abs(values).sum())
+    if len(values) <= MOST_EXACT_PAIRS:
+        # The other half of the ways are these with every sign turned round, which have the same absolute sum.
+        sums = values[:1]
+        for value in values[1:]:
+            sums = np.concatenate((sums + value, sums - value))
+        return float(np.mean(np.abs(sums) >= seen))
+    generator = np.random.default_rng(SEED)
+    signs = generator.integers(0, 2, size=(RANDOM_FLIPS, len(values)), dtype=np.int8) * 2 - 1
+    as_far = int(np.count_nonzero(np.abs(signs @ values) >= seen))
+    return (as_far + 1) / (RANDOM_FLIPS + 1)
+
+
+def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Two-sided p-value of neither side tending to be larger, exact for few values without ties; None without any."""
+    if not len(first) or not len(second):
+        return None
+    from scipy.stats import mannwhitneyu  # costs half a second, and only runs of different sessions need it
+
+    return min(1.0, float(mannwhitneyu(first, second, alternative="two-sided", method="auto").pvalue))
+
+
+def least_mann_whitney_p(first: int, second: int) -> float:
+    """The smallest two-sided p-value that so many values on either side can give."""
+    return min(1.0, 2 / math.comb(first + second, first))
+
+
+def benjamini_hochberg(values: Sequence[float]) -> list[float]:
+    """p-values adjusted for there being many (Benjamini and Hochberg, 1995): those below q have a share of at most q
+    of false alarms among them, expected."""
+    if not values:
+        return []
+    found = np.asarray(values, dtype=np.float64)
+    order = np.argsort(found)
+    ranked = found[order] * len(found) / np.arange(1, len(found) + 1)
+    adjusted = np.empty_like(found)
+    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(ranked[::-1])[::-1])
+    return [float(value) for value in adjusted]

@@ -1,0 +1,216 @@
+"""What is said of two runs: the verdict where the data hold one, the reasons where they do not, both ways round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from etui.analysis import comparison_words, sides
+from etui.analysis.bootstrap import LogEstimate
+from etui.analysis.comparison import RunComparison, compare, more_blocks
+from etui.analysis.gates import Limits, check
+from etui.results import RunDocument
+from tests.analysis.comparisons import LATER, measured
+
+MIRRORED = {"faster": "slower", "slower": "faster", "equivalent": "equivalent", "inconclusive": "inconclusive"}
+
+
+def one(base: RunDocument, other: RunDocument, **options: float | bool) -> RunComparison:
+    (found,) = compare(base, [other], **options)  # type: ignore[arg-type]
+    return found
+
+
+def said(base: RunDocument, other: RunDocument, *, force: bool = False) -> str:
+    named = comparison_words.names([base, other])
+    return " ".join(comparison_words.sentences(one(base, other, force=force), named))
+
+
+def test_the_same_program_under_two_labels_is_hardly_ever_called_another() -> None:
+    called = [
+        one(
+            measured("aaaaaaaaaaa1", seed=2 * seed, drift_seed=seed),
+            measured("bbbbbbbbbbb2", seed=2 * seed + 1, drift_seed=seed, delegate="openvino"),
+        ).verdict
+        for seed in range(40)
+    ]
+    assert sum(verdict in ("faster", "slower") for verdict in called) <= 2
+    assert called.count("equivalent") >= 30
+
+
+@pytest.mark.parametrize("slowdown", [0.03, 0.05, 0.10])
+def test_a_planted_slowdown_lies_in_the_interval(slowdown: float) -> None:
+    covered, called = 0, []
+    for seed in range(20):
+        found = one(
+            measured("aaaaaaaaaaa1", seed=2 * seed, drift_seed=seed),
+            measured(
+                "bbbbbbbbbbb2", median=16.0 * (1 + slowdown), seed=2 * seed + 1, drift_seed=seed, delegate="openvino"
+            ),
+        )
+        assert found.ci95 is not None
+        covered += found.ci95[0] <= 1 / (1 + slowdown) <= found.ci95[1]
+        called.append(found.verdict)
+    assert covered >= 17
+    assert "faster" not in called and "equivalent" not in called
+    if slowdown >= 0.05:
+        assert called.count("slower") >= 18
+
+
+@pytest.mark.parametrize("session_id", ["5e5510000001", LATER])
+@pytest.mark.parametrize("median", [8.0, 15.5, 16.0, 16.4, 40.0])
+def test_exchanged_the_ratio_is_the_reciprocal_and_the_verdict_mirrored(session_id: str, median: float) -> None:
+    first = measured("aaaaaaaaaaa1", seed=1)
+    second = measured("bbbbbbbbbbb2", seed=2, median=median, session_id=session_id)
+    there, back = one(first, second), one(second, first)
+    assert there.ratio is not None and back.ratio is not None and there.ci95 and back.ci95
+    assert there.kind == back.kind == ("paired" if session_id != LATER else "historical")
+    assert there.ratio == pytest.approx(1 / back.ratio, rel=1e-12)
+    assert there.ci95 == pytest.approx((1 / back.ci95[1], 1 / back.ci95[0]), rel=1e-12)
+    assert there.verdict is not None and back.verdict == MIRRORED[there.verdict]
+    assert (there.p, there.p_adjusted, there.more_blocks) == (back.p, back.p_adjusted, back.more_blocks)
+
+
+def test_one_spoiled_block_moves_the_ratio_by_less_than_its_interval() -> None:
+    base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, delegate="openvino")
+    quiet = one(base, other)
+    other.blocks[3] = msgspec.structs.replace(
+        other.blocks[3], samples_ms=[2 * sample for sample in other.blocks[3].samples_ms]
+    )
+    loaded = one(base, other)
+    assert quiet.ratio and loaded.ratio and loaded.ci95
+    assert loaded.ci95[0] < quiet.ratio < loaded.ci95[1]
+
+
+def test_more_blocks_shrink_the_interval_to_the_margin() -> None:
+    wide = LogEstimate(math.log(1.03), 0.05)
+    wanted = more_blocks(wide, 6, 0.02)
+    assert wanted is not None and 100 < wanted < 200
+    assert more_blocks(wide, 6, 0.10) == more_blocks(wide.reciprocal(), 6, 0.10)
+    assert more_blocks(LogEstimate(math.log(1.02), 0.05), 6, 0.02) is None
+    assert more_blocks(LogEstimate(0.1), 1, 0.02) is None
+
+
+CHANGES: list[tuple[str, Callable[[RunDocument], object]]] = [
+    ("threads", lambda run: setattr(run, "threads", 1)),
+    ("weights", lambda run: setattr(run, "weights", _with(run.weights, sha256="11" * 32))),
+    ("inputs", lambda run: setattr(run, "inputs", _with(run.inputs, sha256="22" * 32))),
+    ("model", lambda run: setattr(run, "model", _with(run.model, identity="another"))),
+    ("box", lambda run: setattr(run, "environment", _with(run.environment, box="bench-2"))),
+    ("box", lambda run: setattr(run, "environment", _with(run.environment, cpu="Another CPU"))),
+    ("governor", lambda run: setattr(run, "environment", _with(run.environment, governor="powersave"))),
+    ("arithmetic", lambda run: setattr(run, "arithmetic", "bf16")),
+]
+
+
+def _with(part: msgspec.Struct | None, **changes: str) -> msgspec.Struct:
+    assert part is not None
+    return msgspec.structs.replace(part, **changes)
+
+
+@pytest.mark.parametrize(("name", "change"), CHANGES)
+def test_what_differs_refuses_the_verdict_and_stays_beside_a_forced_one(
+    name: str, change: Callable[[RunDocument], object]
+) -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", seed=1, median=8.0, session_id=LATER)
+    change(other)
+    refused, forced = one(base, other), one(base, other, force=True)
+    assert (refused.verdict, refused.ratio, refused.forced) == (None, None, False)
+    assert [reason.name for reason in refused.reasons] == [name]
+    assert (forced.verdict, forced.forced, forced.reasons) == ("faster", True, refused.reasons)
+    assert said(base, other).startswith("Whether fp32/xnnpack bbbbbb is faster than fp32/xnnpack aaaaaa cannot be said")
+    assert "--force" in said(base, other)
+    assert f"all the same, though {name}" in said(base, other, force=True)
+    timed = [row for row in sides.rows(base, [other], [refused]) if row.group in ("latency", "start")]
+    assert all(cell.change is None for row in timed for cell in row.cells)
+
+
+def test_arithmetic_within_a_session_is_a_caution() -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", delegate="openvino", median=8.0)
+    other.arithmetic = "bf16"
+    assert one(base, other).verdict == "faster"
+    assert "The arithmetic differs: that of the precision and bf16." in said(base, other)
+
+
+def test_runs_of_different_sessions_pay_for_every_look() -> None:
+    base = measured("aaaaaaaaaaa1")
+    alone = compare(base, [measured("bbbbbbbbbbb2", median=8.0, session_id=LATER)])
+    assert alone[0].p is not None and alone[0].p_adjusted == alone[0].p and alone[0].verdict == "faster"
+    many = compare(
+        base,
+        [measured("bbbbbbbbbbb2", median=8.0, session_id=LATER)]
+        + [measured(f"ccccccccccc{index}", seed=index, session_id=LATER) for index in range(4)],
+    )
+    assert many[0].p_adjusted is not None and many[0].p_adjusted > alone[0].p
+    assert many[0].verdict == "faster"
+
+
+def test_three_blocks_on_either_side_can_prove_nothing_of_history() -> None:
+    base = measured("aaaaaaaaaaa1", blocks=3)
+    other = measured("bbbbbbbbbbb2", blocks=3, median=8.0, session_id=LATER)
+    found = one(base, other)
+    assert (found.verdict, found.more_blocks) == ("inconclusive", 1)
+    assert found.p == pytest.approx(0.1)
+
+
+def test_failed_without_samples_and_the_same_run_say_why() -> None:
+    base, failed = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", precision="int8")
+    failed.status, failed.blocks, failed.latency_ms = "failed", [], None
+    assert "because run bbbbbbbbbbb2 failed and has no samples" in said(base, failed)
+    summary = measured("ccccccccccc3", precision="int8", median=8.0)
+    summary.blocks, summary.summary_only = [], True
+    assert "imported as a summary" in said(base, summary)
+    assert one(base, summary).ratio is None
+    assert "medians alone make it 1.9" in said(base, summary, force=True) or "2.0" in said(base, summary, force=True)
+    assert "it is the same run twice" in said(base, base)
+    partial = measured("ddddddddddd4", precision="int8", blocks=4)
+    partial.status = "timed out"
+    assert "Run ddddddddddd4 is timed out: only the blocks it had are compared." in said(base, partial)
+
+
+@pytest.mark.parametrize(
+    ("median", "words"),
+    [
+        (4.0, " times as fast as fp32/xnnpack (95 % interval "),
+        (64.0, " times as long as fp32/xnnpack (95 % interval "),
+        (17.6, "% longer than fp32/xnnpack (95 % interval +"),
+        (14.4, "% less time than fp32/xnnpack (95 % interval -"),
+        (16.0, "int8/xnnpack is as fast as fp32/xnnpack, within 2 % (95 % interval -"),
+    ],
+)
+def test_the_answer_comes_first(median: float, words: str) -> None:
+    base = measured("aaaaaaaaaaa1", seed=1)
+    other = measured("bbbbbbbbbbb2", seed=2, median=median, precision="int8")
+    assert words in said(base, other)
+    assert "over 6 pairs of blocks): " in said(base, other)
+
+
+def test_the_rows_hold_changes_intervals_and_the_best() -> None:
+    base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0, precision="int8")
+    found = {row.name: row for row in sides.rows(base, [other], compare(base, [other]))}
+    median = found["median ms"]
+    assert median.differs and [cell.best for cell in median.cells] == [False, True]
+    assert median.cells[1].change == pytest.approx(-50, abs=1) and median.cells[1].ci95 is not None
+    assert found["first inference ms"].cells[1].change is not None
+    assert not found["size MB"].differs and not any(cell.best for cell in found["size MB"].cells)
+    assert found["threads"].cells[0].value == "2" and found["governor"].cells[1].value == "not readable"
+
+
+@pytest.mark.parametrize(
+    ("median", "limit", "outcome"), [(17.6, 5, "crossed"), (16.0, 5, "held"), (16.8, 5, "open"), (8.0, 0, "held")]
+)
+def test_a_limit_is_crossed_by_the_whole_interval(median: float, limit: float, outcome: str) -> None:
+    base = measured("aaaaaaaaaaa1", seed=1)
+    other = measured("bbbbbbbbbbb2", seed=2, median=median, precision="int8")
+    checks = check(one(base, other), other, Limits(slower=limit, mae=0.5, inconclusive=True))
+    assert [found.outcome for found in checks] == [outcome, "held", "crossed" if outcome == "open" else "held"]
+
+
+def test_what_cannot_be_looked_at_is_not_judged() -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", session_id=LATER)
+    other.threads, other.accuracy = 1, None
+    checks = check(one(base, other), other, Limits(slower=5, mae=0.1, inconclusive=True))
+    assert [found.outcome for found in checks] == ["not judged", "not judged", "crossed"]
+    assert "threads differ: 2 and 1" in checks[0].detail

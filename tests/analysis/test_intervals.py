@@ -1,0 +1,128 @@
+"""Whether intervals cover the truth as often as they say, whichever way round, and p-values agree with SciPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from etui.analysis.bootstrap import LogEstimate, median_interval, paired_ratio, unpaired_ratio
+from etui.analysis.ranks import benjamini_hochberg, least_mann_whitney_p, mann_whitney_p, sign_flip_p
+
+Pairs = list[tuple[list[float], list[float]]]
+DRAWS = 1_000
+POSITIVE = st.lists(st.floats(0.1, 1e4), min_size=1, max_size=6)
+
+
+def session(
+    seed: int, *, blocks: int = 6, block_sd: float = 0.01, ratio: float = 1.0, samples: int = 40, tails: bool = False
+) -> Pairs:
+    """Paired blocks with a drift that both share, an effect of each block on each, and noise in each sample."""
+    generator = np.random.default_rng(seed)
+    own = generator.standard_t(3, (blocks, 2)) / math.sqrt(3) if tails else generator.normal(size=(blocks, 2))
+    logs = generator.normal(0, 0.05, (blocks, 1)) + block_sd * own - np.array([0.0, math.log(ratio)])
+    series = 16.0 * np.exp(logs[:, :, None] + generator.normal(0, 0.02, (blocks, 2, samples)))
+    return [(list(one), list(other)) for one, other in series]
+
+
+def covers(found: LogEstimate, truth: float) -> bool:
+    assert found.interval is not None
+    return found.interval[0] <= truth <= found.interval[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("block_sd", "tails"), [(0.01, False), (0.01, True), (0.005, False)])
+def test_the_interval_of_six_pairs_covers_the_truth_in_93_to_97_percent(block_sd: float, tails: bool) -> None:
+    covered = sum(
+        covers(paired_ratio(session(seed, block_sd=block_sd, ratio=1.3, tails=tails), DRAWS), 1.3)
+        for seed in range(1_000)
+    )
+    assert 930 <= covered <= 970
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [3, 4, 10, 20])
+def test_other_numbers_of_blocks_cover_about_as_often(blocks: int) -> None:
+    covered = sum(covers(paired_ratio(session(seed, blocks=blocks), DRAWS), 1.0) for seed in range(400))
+    assert covered >= 0.92 * 400
+
+
+@pytest.mark.slow
+def test_the_interval_of_two_sessions_covers_the_truth() -> None:
+    covered = 0
+    for seed in range(400):
+        generator = np.random.default_rng(seed)
+        sides = [
+            [list(median * np.exp(generator.normal(0, 0.01) + generator.normal(0, 0.02, 40))) for _ in range(6)]
+            for median in (20.0, 16.0)
+        ]
+        covered += covers(unpaired_ratio(sides[0], sides[1], DRAWS), 1.25)
+    assert 0.92 * 400 <= covered <= 0.98 * 400
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_median_covers_the_truth() -> None:
+    covered = 0
+    for seed in range(200):
+        interval = median_interval([one for one, _ in session(seed, samples=60)])
+        assert interval is not None
+        covered += interval[0] <= 16.0 <= interval[1]
+    assert covered >= 0.90 * 200
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(POSITIVE, POSITIVE), min_size=1, max_size=5))
+def test_a_ratio_turned_round_is_its_reciprocal_exactly(pairs: Pairs) -> None:
+    there, back = paired_ratio(pairs, 100), paired_ratio([(other, one) for one, other in pairs], 100)
+    assert (there.centre, there.half) == (-back.centre, back.half)
+    first, second = [one for one, _ in pairs], [other for _, other in pairs]
+    there, back = unpaired_ratio(first, second, 100), unpaired_ratio(second, first, 100)
+    assert (there.centre, there.half) == (-back.centre, back.half)
+
+
+@pytest.mark.parametrize("count", [2, 3, 6, 12])
+def test_sign_flips_are_counted_as_scipy_counts_them(count: int) -> None:
+    values = np.random.default_rng(count).normal(0.5, 1, count)
+    by_scipy = stats.permutation_test(
+        (values,), np.sum, permutation_type="samples", n_resamples=math.inf, alternative="two-sided"
+    )
+    found = sign_flip_p(list(values))
+    assert found == pytest.approx(by_scipy.pvalue)
+    assert found == sign_flip_p(list(-values))
+
+
+def test_sign_flips_know_their_ends() -> None:
+    assert sign_flip_p([]) is None
+    assert sign_flip_p([0.3]) == 1.0
+    assert sign_flip_p([0.1] * 6) == pytest.approx(2 / 64)
+    assert sign_flip_p([0.0] * 4) == 1.0
+    many = sign_flip_p([0.1, 0.2] * 15)
+    assert many is not None and many < 1e-4
+
+
+@settings(max_examples=40, deadline=None)
+@given(POSITIVE, POSITIVE)
+def test_mann_whitney_is_scipys_and_the_same_both_ways(first: list[float], second: list[float]) -> None:
+    found = mann_whitney_p(first, second)
+    assert found == pytest.approx(min(1.0, stats.mannwhitneyu(first, second, alternative="two-sided").pvalue))
+    assert found == pytest.approx(mann_whitney_p(second, first))
+
+
+def test_the_least_p_is_that_of_sides_wholly_apart() -> None:
+    for one, other in ((3, 3), (4, 4), (6, 3), (6, 6)):
+        apart = mann_whitney_p(list(range(one)), list(range(100, 100 + other)))
+        assert apart == pytest.approx(least_mann_whitney_p(one, other))
+    assert mann_whitney_p([], [1.0]) is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_the_correction_is_scipys(values: list[float]) -> None:
+    found = benjamini_hochberg(values)
+    assert len(found) == len(values)
+    if values:
+        assert found == pytest.approx(list(stats.false_discovery_control(values)))
