@@ -1,0 +1,1 @@
+"""Pages to share: runs and what they say of each other, as Markdown or as one HTML file."""

@@ -1,0 +1,128 @@
+"""`etui compare` and `etui gate` as a shell sees them: words, tables, files and exit statuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from etui.results import RunDocument
+from tests.analysis.comparisons import LATER, measured
+from tests.cli.conftest import Etui
+
+Stored = Callable[..., None]
+Written = Callable[..., Path]
+
+
+@pytest.fixture
+def three(stored: Stored) -> tuple[RunDocument, RunDocument, RunDocument]:
+    runs = (
+        measured("aaaaaaaaaaa1", seed=1, drift_sd=0),
+        measured("bbbbbbbbbbb2", seed=2, median=8.0, precision="int8", drift_sd=0),
+        measured("ccccccccccc3", seed=3, median=17.6, drift_sd=0, session_id=LATER),
+    )
+    runs[2].created_at = "2026-11-21T10:00:00.000Z"
+    stored(*runs)
+    return runs
+
+
+def test_words_come_first_then_the_table(etui: Etui, three: tuple[RunDocument, ...]) -> None:
+    done = etui("compare", "a", "b", "c")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("int8/xnnpack is ") and "times as fast as fp32/xnnpack aaaaaa" in lines[0]
+    assert "longer than" in lines[1] and "different sessions" in lines[1]
+    table = "\n".join(lines[2:])
+    assert "(base)" in table and "median ms" in table and "%" in table and "*" in table
+    assert "threads" not in table
+    assert "threads" in etui("compare", "a", "b", "--all").stdout
+
+
+def test_json_holds_figures_words_and_rows(etui: Etui, three: tuple[RunDocument, ...]) -> None:
+    found = json.loads(etui("compare", "a", "b", "--json").stdout)
+    assert (found["schema"], found["base"], found["others"]) == ("etui.compare/1", "aaaaaaaaaaa1", ["bbbbbbbbbbb2"])
+    (comparison,) = found["comparisons"]
+    assert comparison["verdict"] == "faster" and comparison["kind"] == "paired" and len(comparison["ci95"]) == 2
+    assert comparison["words"][0].startswith("int8/xnnpack is")
+    assert {row["name"] for row in found["rows"]} >= {"median ms", "size MB", "threads"}
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["a", "b", "--fail-if-slower", "5"], 0),
+        (["b", "a", "--fail-if-slower", "5"], 1),
+        (["a", "b", "--fail-if-mae-above", "1e-3"], 1),
+        (["a", "b", "--fail-if-mae-above", "1"], 0),
+        (["a", "b", "--fail-if-inconclusive"], 0),
+        (["a", "a", "--fail-if-slower", "5"], 2),
+        (["a", "a", "--fail-if-slower", "5", "--fail-if-inconclusive"], 1),
+        (["a", "--fail-if-slower", "5"], 2),
+        (["a"], 0),
+        (["a", "zzz"], 2),
+        (["a", "b", "--fail-if-slower", "-1"], 2),
+    ],
+)
+def test_statuses(etui: Etui, three: tuple[RunDocument, ...], words: list[str], status: int) -> None:
+    assert etui("compare", *words).returncode == status
+
+
+def test_a_refusal_names_its_reason_unless_forced(etui: Etui, stored: Stored) -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", seed=1, session_id=LATER, median=8.0)
+    other.threads = 1
+    stored(base, other)
+    done = etui("compare", "a", "b")
+    assert done.returncode == 0 and "cannot be said, because threads differ: 2 and 1" in done.stdout
+    done = etui("compare", "a", "b", "--force")
+    assert "times as fast" in done.stdout and "though threads differ: 2 and 1" in done.stdout
+    done = etui("compare", "a", "b", "--fail-if-slower", "5")
+    assert done.returncode == 2 and "not judged" in done.stderr
+
+
+def test_the_files_hold_the_checks_and_nothing_unescaped(etui: Etui, stored: Stored, tmp_path: Path) -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", median=20.0, precision="int8")
+    name = msgspec.structs.replace(base.model, name="ev<i>l|\x1b[31m&*")
+    base.model = other.model = name
+    stored(base, other)
+    words = ["--fail-if-slower", "5", "--junit", "out/gate.xml", "--markdown", "page.md"]
+    assert etui("compare", "a", "b", *words).returncode == 1
+    suite = ElementTree.parse(tmp_path / "out" / "gate.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    assert suite[0].get("classname") == "etui.ev<i>l|&* int8/xnnpack"
+    assert suite[0][0].tag == "failure" and "+2" in str(suite[0][0].get("message"))
+    page = (tmp_path / "page.md").read_text()
+    assert "<i>" not in page and "\x1b" not in page and "| --- |" in page and "ev&lt;i>l\\|&amp;\\*" in page
+    assert etui("compare", "a", "b", *words).returncode == 1
+
+
+def test_the_gate_meets_the_newest_run_of_the_same_choice(
+    etui: Etui, three: tuple[RunDocument, ...], written: Written
+) -> None:
+    kept = written("baseline.json", three[0])
+    done = etui("gate", "--baseline", kept)
+    assert done.returncode == 1 and "crossed" in done.stdout and "slower than 5 %" in done.stdout
+    assert etui("gate", "--baseline", kept, "--fail-if-slower", "50").returncode == 0
+    assert etui("gate", "--baseline", kept, "b").returncode == 0
+    assert len(json.loads(etui("gate", "--baseline", kept, "--json").stdout)) == 1
+
+
+def test_the_gate_passes_on_the_same_program_measured_again(etui: Etui, stored: Stored, written: Written) -> None:
+    kept = written("baseline.json", measured("aaaaaaaaaaa1", seed=1, drift_sd=0))
+    stored(measured("bbbbbbbbbbb2", seed=2, drift_sd=0, session_id=LATER))
+    done = etui("gate", "--baseline", kept, "--fail-if-inconclusive")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_gate_with_nothing_to_compare_ends_with_2(
+    etui: Etui, three: tuple[RunDocument, ...], written: Written
+) -> None:
+    done = etui("gate", "--baseline", written("other.json", measured("ddddddddddd4", precision="fp16")))
+    assert done.returncode == 2 and "no finished run of resnet18 fp16 xnnpack" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("etui: nothing can be compared")
+    assert etui("gate", "--baseline", "none.json").returncode == 2
+    both = written("both.json", measured("ddddddddddd4", precision="fp16"), three[0])
+    assert etui("gate", "--baseline", both, "b").returncode == 2
