@@ -81,3 +81,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     use_cache: bool = True
     export_only_dir: str | None = None
+
+
+def program_name(model: str, variant: Variant) -> str:
+    """The file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
+    return f"{model}_{variant.precision}_{variant.delegate}.pte"

@@ -101,7 +101,7 @@ def _measuring_options(command: Any) -> Any:
     metavar="FILE",
     help="Write the runs as JSON to FILE; with --export-only, the programs' folder.",
 )
-@click.option("-f", "--force", is_flag=True, help="Overwrite FILE.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite FILE, or programs that are there.")
 @click.pass_obj
 def run(
     settings: Settings,
@@ -125,6 +125,13 @@ def run(
         raise UsageError("-o cannot be written with --detach", "`etui export RUN -o FILE` writes it when it is done")
     if output is not None and not export_only:
         _check_writable(output, force)
+    if output is not None and export_only and not force:
+        from etui.spec import program_name
+
+        for variant in variants:
+            target = output / program_name(found.name, variant)
+            if target.exists():
+                raise UsageError(f"{target} exists already", "choose another folder, or overwrite it with --force")
     spec = _specification(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )

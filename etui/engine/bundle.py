@@ -51,7 +51,7 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     resolved = weights.resolve(model, job.weights, job.seed, cache_dir, say)
     key = _key(model, resolved, job)
     folder = cache_dir / "models" / key
-    if (folder / _DESCRIPTION).is_file():
+    if _is_whole(folder):
         result = _described(folder)
         with contextlib.suppress(OSError):
             os.utime(folder)  # the cache removes the least recently used first
@@ -74,6 +74,26 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
             )
         )
     return result
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a bundle is there and none of its files is cut short; a damaged one is removed, to be built again.
+
+    The header of a safetensors file says how long the file must be, so that opening it tells without reading it.
+    """
+    if not (folder / _DESCRIPTION).is_file():
+        return False
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        for name in (_WEIGHTS, _INPUTS, _REFERENCE):
+            if (folder / name).is_file():
+                with safe_open(folder / name, framework="pt"):
+                    pass
+    except (SafetensorError, OSError):
+        shutil.rmtree(folder, ignore_errors=True)
+        return False
+    return True
 
 
 class Bundle:

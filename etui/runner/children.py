@@ -295,8 +295,13 @@ class _Child:
 
     def close(self) -> None:
         self._closed = True
-        if not self._ended and self._pid is not None:
-            _kill(self._pid)
+        if self._pid is not None:
+            if self._ended:
+                # What a user's code started beside the child must not go on while others are timed.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._pid, signal.SIGKILL)
+            else:
+                _kill(self._pid)
         self.report.close()
         self.log.close()
         if self._outcome.done() and not self._outcome.cancelled():

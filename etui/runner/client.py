@@ -58,10 +58,25 @@ def log_of(database: Path) -> Path:
 
 
 def settle(store: Store) -> list[str]:
-    """Mark the runs of runners that have died as interrupted, and return them."""
+    """Mark the runs of runners that have died as interrupted, and return them. What they left waiting gets a runner.
+
+    Raises:
+        EtuiError: the database cannot be written, or no runner can be started.
+    """
     gone = [
         session_id
-        for session_id, by in store.claimed_sessions(socket.gethostname(), user_name())
-        if not Lifeline(store.path, by).runner_is_alive()
+        for session_id, by, pid in store.claimed_sessions(socket.gethostname(), user_name())
+        if not Lifeline(store.path, by).runner_is_alive() and not _is_runner(pid)
     ]
-    return store.interrupt(gone) if gone else []
+    interrupted = store.interrupt(gone) if gone else []
+    if interrupted and store.has_waiting_sessions(socket.gethostname(), installation()):
+        ensure_runner(store.path)
+    return interrupted
+
+
+def _is_runner(pid: int) -> bool:
+    """Whether that process is a runner: one that was started with another state folder holds another lock."""
+    try:
+        return b"etui.runner" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False

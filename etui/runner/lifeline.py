@@ -56,13 +56,6 @@ class Lifeline:
             os.close(fd)
         return False
 
-    def runner_pid(self) -> int | None:
-        """The process id the last runner wrote down."""
-        try:
-            return int(self._path.read_text())
-        except (OSError, ValueError):
-            return None
-
     def _open(self) -> int:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from etui.errors import EtuiError
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, program_key
 from etui.runner.context import Run, Session, side_by_side
+from etui.spec import program_name
 
 
 def start_zygotes(session: Session, cache: ProgramCache) -> None:
@@ -122,7 +123,7 @@ def export_programs(session: Session, folder: Path) -> None:
     """Copy every run's program to the folder that was named, each whole or not at all."""
     for run in session.live():
         assert run.lowered is not None
-        target = folder / f"{session.results.model.name}_{run.variant.precision}_{run.variant.delegate}.pte"
+        target = folder / program_name(session.results.model.name, run.variant)
         part = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True)

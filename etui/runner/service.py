@@ -26,6 +26,7 @@ LINGER_S = 60.0
 """How long the runner stays after its last session, so that the next one finds the zygote warm."""
 
 POLL_S = 0.05
+TRIES, TRY_AGAIN_S = 5, 0.02
 LOG_CAP_BYTES = 1_000_000
 
 
@@ -36,7 +37,7 @@ def main(database: Path) -> int:
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_CAP_BYTES:
             log.unlink()
-    while lifeline.take():
+    while _take(lifeline):
         try:
             asyncio.run(_serve(database, log))
         except asyncio.CancelledError:
@@ -53,6 +54,15 @@ def main(database: Path) -> int:
             if not store.has_waiting_sessions(socket.gethostname(), installation()):
                 return 0
     return 0
+
+
+def _take(lifeline: Lifeline) -> bool:
+    """Take the lifeline; a front end that probes at this very moment holds it for an instant."""
+    for _ in range(TRIES):
+        if lifeline.take():
+            return True
+        time.sleep(TRY_AGAIN_S)
+    return False
 
 
 async def _serve(database: Path, log: Path) -> None:
@@ -72,7 +82,7 @@ async def _serve(database: Path, log: Path) -> None:
     with Store.open(database) as store:
         # The lifeline is this process's now, so whoever claimed these under this installation is gone.
         claimed = store.claimed_sessions(identity.host, identity.user)
-        store.interrupt(session for session, by in claimed if by == identity.installation)
+        store.interrupt(session for session, by, _ in claimed if by == identity.installation)
         settle(store)
         try:
             await _work(store, children, identity)

@@ -92,22 +92,31 @@ def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:
 
 
 def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedSession | None:
-    """Give the oldest waiting session of this box to ``owner``; its ``runs`` are those that still want doing."""
-    # A home folder can be shared: a session belongs to the box it was queued on.
-    row = connection.execute(
-        "SELECT * FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
-        " AND installation IN ('', ?) ORDER BY created_at, rowid LIMIT 1",
-        (owner.host, owner.installation),
-    ).fetchone()
-    if row is None:
-        return None
-    connection.execute(
-        "UPDATE sessions SET claimed_by = ?, claimed_pid = ?, claimed_host = ?, claimed_user = ?, claimed_at = ?"
-        " WHERE id = ?",
-        (owner.key, owner.pid, owner.host, owner.user, utc_now(), row["id"]),
-    )
-    claimed = connection.execute("SELECT * FROM sessions WHERE id = ?", (row["id"],)).fetchone()
-    return _queued_session(connection, claimed, live_only=True)
+    """Give the oldest waiting session of this box to ``owner``; its ``runs`` are those that still want doing.
+
+    A session whose specification cannot be read fails, so that it does not stand in the others' way.
+    """
+    while True:
+        # A home folder can be shared: a session belongs to the box it was queued on.
+        row = connection.execute(
+            "SELECT * FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR"
+            " box IN ('', ?)) AND installation IN ('', ?) ORDER BY created_at, rowid LIMIT 1",
+            (owner.host, owner.installation),
+        ).fetchone()
+        if row is None:
+            return None
+        connection.execute(
+            "UPDATE sessions SET claimed_by = ?, claimed_pid = ?, claimed_host = ?, claimed_user = ?, claimed_at = ?"
+            " WHERE id = ?",
+            (owner.key, owner.pid, owner.host, owner.user, utc_now(), row["id"]),
+        )
+        claimed = connection.execute("SELECT * FROM sessions WHERE id = ?", (row["id"],)).fetchone()
+        try:
+            return _queued_session(connection, claimed, live_only=True)
+        except StoreError as error:
+            for run in connection.execute("SELECT id FROM runs WHERE session = ?", (row["id"],)).fetchall():
+                set_status(connection, run["id"], "failed", str(error))
+            finish_session(connection, row["id"])
 
 
 def has_waiting_sessions(connection: sqlite3.Connection, host: str, installation: str) -> bool:
@@ -197,14 +206,14 @@ def interrupt(connection: sqlite3.Connection, session_ids: Iterable[str], error:
     return interrupted
 
 
-def claimed_sessions(connection: sqlite3.Connection, host: str, user: str) -> list[tuple[str, str]]:
-    """The unfinished sessions that runners of this host and user have claimed, as (session, installation)."""
+def claimed_sessions(connection: sqlite3.Connection, host: str, user: str) -> list[tuple[str, str, int]]:
+    """The unfinished sessions that runners of this host and user have claimed: session, installation, process id."""
     rows = connection.execute(
-        "SELECT id, installation FROM sessions WHERE finished_at IS NULL AND claimed_by IS NOT NULL"
+        "SELECT id, installation, claimed_pid FROM sessions WHERE finished_at IS NULL AND claimed_by IS NOT NULL"
         " AND claimed_host = ? AND claimed_user = ? ORDER BY created_at, rowid",
         (host, user),
     )
-    return [(row["id"], row["installation"]) for row in rows]
+    return [(row["id"], row["installation"], row["claimed_pid"]) for row in rows]
 
 
 def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> int:

@@ -78,8 +78,8 @@ class Store:
         with self._database.read() as connection:
             return queue.has_waiting_sessions(connection, host, installation)
 
-    def claimed_sessions(self, host: str, user: str) -> list[tuple[str, str]]:
-        """The unfinished sessions that runners of this host and user have claimed, each with its installation."""
+    def claimed_sessions(self, host: str, user: str) -> list[tuple[str, str, int]]:
+        """The unfinished sessions that runners of this host and user have claimed: session, installation, process."""
         with self._database.read() as connection:
             return queue.claimed_sessions(connection, host, user)
 

@@ -130,7 +130,10 @@ def test_output_is_the_document_and_imports_again(warm_box: Box, measured: list[
 def test_an_export_only_delegate_is_exported_and_never_measured(warm_box: Box, tmp_path: Path) -> None:
     refused = warm_box.etui("run", MODEL, "--delegate", "vulkan", status=2)
     assert "vulkan" in refused.stderr.lower()
-    warm_box.etui("run", MODEL, "--delegate", "vulkan", "--export-only", "-o", tmp_path)
+    export = ("run", MODEL, "--delegate", "vulkan", "--export-only", "-o", tmp_path)
+    warm_box.etui(*export)
+    assert "exists already" in warm_box.etui(*export, status=2).stderr
+    warm_box.etui(*export, "--force")
     assert [path.name for path in tmp_path.glob("*.pte")] == ["tiny-convolutional_fp32_vulkan.pte"]
     assert warm_box.summaries()[0]["latency_ms"]["median"] is None
 
@@ -141,3 +144,11 @@ def test_a_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
     (summary,) = [one for one in warm_box.summaries() if one["model"] == "tiny-raises"]
     assert summary["status"] == "failed" and "mistake" in summary["error"]
     assert "Traceback" in warm_box.etui("log", summary["id"], "--verbose").stdout
+
+
+def test_a_damaged_cache_is_built_again(warm_box: Box, measured: list[RunDocument]) -> None:
+    for damaged in (warm_box.cache / "models").rglob("weights.safetensors"):
+        damaged.write_bytes(damaged.read_bytes()[:100])
+    for damaged in (warm_box.cache / "programs").rglob("program.pte"):
+        damaged.write_bytes(b"")
+    warm_box.etui("run", MODEL, *FEW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -102,7 +103,7 @@ def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
     store.claim_next_session(RUNNER)
     store.set_status(session.runs[0][0], "done")
     assert store.claimed_sessions("bench-2", "u") == []
-    assert store.claimed_sessions("bench-1", "u") == [(session.id, "")]
+    assert store.claimed_sessions("bench-1", "u") == [(session.id, "", RUNNER.pid)]
     assert store.interrupt([session.id]) == [session.runs[1][0]]
     assert store.claimed_sessions("bench-1", "u") == []
     assert store.summary(session.runs[1][0]).status == "interrupted"
@@ -168,3 +169,13 @@ def test_a_name_that_is_not_utf8_is_one_clear_word(store: Store) -> None:
     with pytest.raises(StoreError, match="not valid UTF-8"):
         store.add_session(make_spec(model="/a/\udcff.pt2"), model=MODEL, box="")
     assert store.count() == 0
+
+
+def test_a_session_that_cannot_be_read_fails_and_lets_the_next_one_through(store: Store) -> None:
+    broken = store.add_session(make_spec(), model=MODEL, box="")
+    waiting = store.add_session(make_spec(), model=MODEL, box="")
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE sessions SET spec = '{' WHERE id = ?", (broken.id,))
+    claimed = store.claim_next_session(RUNNER)
+    assert claimed is not None and claimed.id == waiting.id
+    assert {store.summary(run_id).status for run_id, _ in broken.runs} == {"failed"}
