@@ -94,30 +94,31 @@ def _answer(found: RunComparison, base: str, other: str) -> str:
     medians = ""
     if found.base_median_ms is not None and found.other_median_ms is not None:
         medians = f": {text.number(found.other_median_ms)} ms against {text.number(found.base_median_ms)} ms"
-    size, bounds = _size(found.ratio, found.ci95)
+    size, than, bounds = _size(found.ratio, found.ci95)
     shown = f" (95 % interval {bounds} over {_behind(found)})" if bounds else f" (over {_behind(found)})"
     if found.verdict in ("faster", "slower"):
-        return f"{other} {size} {base}{shown}{medians}."
+        return f"{other} {size} {than} {base}{shown}{medians}."
     if found.verdict == "equivalent":
         within = f"within {found.margin * 100:g} %"
         return f"{other} is as fast as {base}, {within}{shown}{medians}."
-    return f"Whether {other} is faster than {base} is open: it {size.replace('is ', 'looks ', 1)} it{shown}{medians}."
+    return f"Whether {other} is faster than {base} is open: as far as was measured it {size}{shown}{medians}."
 
 
-def _size(ratio: float, bounds: Interval | None) -> tuple[str, str]:
-    """What a ratio says of the other run, and its interval in the same terms, the near end first."""
+def _size(ratio: float, bounds: Interval | None) -> tuple[str, str, str]:
+    """What a ratio says of the other run, the word before the base's name, and the interval in the same terms."""
     if 1 / NEAR < ratio < NEAR:
         percent = change(ratio)
-        size = f"takes {text.number(abs(percent))} % {'longer' if percent > 0 else 'less time'} than"
-        size = size if round(percent, 2) else "is level with"
+        size, than = f"takes {abs(percent):.1f} % {'longer' if percent > 0 else 'less time'}", "than"
+        if abs(percent) < 0.05:
+            size, than = "is level", "with"
         if bounds is None:
-            return size, ""
+            return size, than, ""
         low, high = change_interval(bounds)
-        return size, f"{signed(low)} to {signed(high)}"
+        return size, than, f"{signed(low)} to {signed(high)}"
     if ratio >= 1:
-        return f"is {text.number(ratio)} times as fast as", text.interval(bounds) if bounds else ""
+        return f"is {text.number(ratio)} times as fast", "as", text.interval(bounds) if bounds else ""
     turned = (1 / bounds[1], 1 / bounds[0]) if bounds else None
-    return f"takes {text.number(1 / ratio)} times as long as", text.interval(turned) if turned else ""
+    return f"takes {text.number(1 / ratio)} times as long", "as", text.interval(turned) if turned else ""
 
 
 def _behind(found: RunComparison) -> str:

@@ -63,7 +63,7 @@ def _circumstances(base: RunDocument, other: RunDocument) -> Iterator[tuple[str,
 
 def _model(document: RunDocument) -> str:
     model = document.model
-    return text.plain(f"{model.name} ({model.source}, {model.identity[:12]})")
+    return text.plain(f"{model.name} ({model.identity})")
 
 
 def _weights(document: RunDocument) -> str:

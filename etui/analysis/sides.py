@@ -15,7 +15,7 @@ from etui.analysis.comparison_words import change, change_interval, signed
 from etui.results import Block, Interval, Metrics, RunDocument
 
 Better = Literal["lower", "higher"] | None
-Value = float | str | None
+Value = float | int | str | None
 BYTES_IN_MB = 1e6
 BEST = "*"
 
@@ -57,7 +57,7 @@ def rows(base: RunDocument, others: Sequence[RunDocument], found: Sequence[RunCo
             cells.append(_cell(name, values[0], value, timed, base, other, comparison))
         ranked = None if timed and any(one.refused for one in found) else better
         made.append(
-            Row(group=group, name=name, cells=_marked(cells, ranked), differs=len({str(value) for value in values}) > 1)
+            Row(group=group, name=name, cells=_marked(cells, ranked), differs=len(set(map(_figure, values))) > 1)
         )
     return made
 
@@ -65,12 +65,18 @@ def rows(base: RunDocument, others: Sequence[RunDocument], found: Sequence[RunCo
 def shown(cell: Cell) -> str:
     """A cell as text: the figure, its change with the interval, and a mark on the best of a row."""
     value = cell.value
-    words = text.number(value) if isinstance(value, float) else text.plain(value) if value else text.MISSING
+    words = _figure(value)
     if cell.change is not None:
         words += f"  {signed(cell.change)}"
     if cell.ci95 is not None:
         words += f" ({signed(cell.ci95[0])} to {signed(cell.ci95[1])})"
     return f"{words} {BEST}" if cell.best else words
+
+
+def _figure(value: Value) -> str:
+    if isinstance(value, str):
+        return text.plain(value)
+    return f"{value:,}" if isinstance(value, int) else text.number(value)
 
 
 def _cell(
@@ -103,10 +109,11 @@ def _of_blocks(name: str, base: RunDocument, other: RunDocument, found: RunCompa
 
 def _marked(cells: list[Cell], better: Better) -> list[Cell]:
     known = [cell.value for cell in cells if isinstance(cell.value, float)]
-    if better is None or len(known) < 2 or len(set(known)) == 1:
+    # What reads the same is no better, whatever its further digits.
+    if better is None or len(set(map(_figure, known))) < 2:
         return cells
-    best = min(known) if better == "lower" else max(known)
-    return [msgspec.structs.replace(cell, best=cell.value == best) for cell in cells]
+    best = _figure(min(known) if better == "lower" else max(known))
+    return [msgspec.structs.replace(cell, best=_figure(cell.value) == best) for cell in cells]
 
 
 _ONCE_A_BLOCK: dict[str, Callable[[Block], float | None]] = {
@@ -114,7 +121,7 @@ _ONCE_A_BLOCK: dict[str, Callable[[Block], float | None]] = {
     "program load ms": lambda block: block.program_load_ms,
     "method load ms": lambda block: block.method_load_ms,
 }
-_WITHOUT_CHANGE = frozenset({"SQNR dB", "cosine", "top-1", "top-5", "samples"})
+_WITHOUT_CHANGE = frozenset({"SQNR dB", "cosine", "top-1", "top-5"})
 
 
 Figure = tuple[str, str, Better, Callable[[RunDocument], Value]]
@@ -179,10 +186,10 @@ def _overall(run: RunDocument) -> Metrics | None:
 
 
 def _of(part: Callable[[RunDocument], msgspec.Struct | None], field: str, run: RunDocument) -> float | None:
-    """A figure of a part of the run that may not be there."""
+    """A figure of a part of the run that may not be there; counts stay whole numbers."""
     found = part(run)
-    value = getattr(found, field) if found is not None else None
-    return None if value is None else float(value)
+    value: float | None = getattr(found, field) if found is not None else None
+    return value
 
 
 def _megabytes(part: Callable[[RunDocument], msgspec.Struct | None], field: str, run: RunDocument) -> float | None:
