@@ -21,6 +21,7 @@ COMMANDS = {
     "cancel": ("etui.cli.cancel:cancel", "Cancel runs that wait or are being measured."),
     "compare": ("etui.cli.compare:compare", "Say whether runs are faster than another, and how sure that is."),
     "gate": ("etui.cli.gate:gate", "Fail where runs are worse than a baseline in a file."),
+    "report": ("etui.cli.reporting:report", "Write a page about runs, to share."),
     "export": ("etui.cli.export:export", "Write runs as JSON files."),
     "import": ("etui.cli.importing:import_files", "Take runs in from JSON files."),
     "delete": ("etui.cli.delete:delete", "Delete runs from the database."),

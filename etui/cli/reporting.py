@@ -1,0 +1,58 @@
+"""``etui report``: a page to share of some runs, with verdicts in words and charts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from etui.cli.context import Settings
+from etui.cli.lazy import examples
+from etui.errors import UsageError
+from etui.text import plain
+
+SUFFIXES = (".md", ".html")
+
+
+@click.command(epilog=examples("etui report 3f2a 91bc -o report.html", "etui report 3f2a 91bc 07de -o report.md"))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN..")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file ending in .md, or in .html for one that also holds charts.",
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(min=0.0, max=100.0),
+    default=2.0,
+    show_default=True,
+    metavar="PCT",
+    help="Within this percentage two count as equally fast.",
+)
+@click.option("--force-compare", is_flag=True, help="Compare what is not comparable; the reasons stay beside it.")
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.pass_obj
+def report(
+    settings: Settings, runs: tuple[str, ...], output: Path, margin: float, force_compare: bool, force: bool
+) -> None:
+    """Write a page about runs and print its name. The first run of each model is what its others are compared with.
+
+    The page holds all that it shows and opens without a network.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{plain(str(output))} is neither .md nor .html", "name a file such as report.html")
+    with settings.store_with_runs() as store:
+        documents = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
+    from etui.report import pages
+    from etui.report.content import report_of
+    from etui.store.transfer import write_file
+
+    made = report_of(documents, margin=margin / 100, force=force_compare)
+    page = pages.as_html(made) if suffix == ".html" else pages.as_markdown(made)
+    target = output.expanduser()
+    write_file(target, page.encode(), force=force)
+    click.echo(plain(str(target)))

@@ -1,0 +1,127 @@
+"""What a report says, whatever it is written in: a section for each model, then boxes and how it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from etui import text
+from etui.analysis import comparison_words, sides, words
+from etui.analysis.comparison import RunComparison, compare, usable
+from etui.report.svg import Bar
+from etui.results import Environment, RunDocument
+
+HOW = (
+    "A session measures eager PyTorch and every variant in randomized complete blocks: each block runs each variant "
+    "once, in a fresh process, so that drift hits all alike. All samples are kept.",
+    "Latency is the time of one inference as a Python caller sees it; load and first inference are measured apart.",
+    "Intervals are 95 % bootstrap intervals over blocks and samples. Runs of one session are compared by the ratios of "
+    "their paired blocks, runs of different sessions by the medians of their blocks (Mann-Whitney, corrected for the "
+    "number of comparisons).",
+    "A verdict needs the whole interval beyond the margin; otherwise it is inconclusive. Percentages are changes of "
+    "latency, size or error against the base: below zero is faster, smaller or closer.",
+    "Numbers are those of the box named here and of no other.",
+)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of one model: ``verdicts`` a line for each run, ``headings`` and ``rows`` of the table, ``flags``, and
+    what the charts draw."""
+
+    title: str
+    verdicts: list[str]
+    headings: list[str]
+    rows: list[list[str]]
+    flags: list[str]
+    series: list[tuple[str, list[float]]]
+    medians: list[Bar]
+    changes: list[Bar]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a report. ``environments`` are boxes as pairs of label and words, ``how`` paragraphs."""
+
+    sections: list[Section]
+    environments: list[list[tuple[str, str]]]
+    how: list[str]
+
+
+def report_of(documents: Sequence[RunDocument], *, margin: float, force: bool = False) -> Report:
+    """A report on ``documents``; the first of each model is what its others are compared with."""
+    groups: dict[tuple[str, str], list[RunDocument]] = {}
+    for document in documents:
+        groups.setdefault((document.model.name, document.model.identity), []).append(document)
+    boxes: list[Environment] = []
+    for document in documents:
+        if document.environment is not None and document.environment not in boxes:
+            boxes.append(document.environment)
+    return Report(
+        sections=[_section(runs, margin, force) for runs in groups.values()],
+        environments=[_box(environment) for environment in boxes],
+        how=[*HOW, *dict.fromkeys(map(_measured, documents))],
+    )
+
+
+def _section(runs: Sequence[RunDocument], margin: float, force: bool) -> Section:
+    base, others = runs[0], runs[1:]
+    found = compare(base, others, margin=margin, force=force)
+    named = comparison_words.names(runs)
+    verdicts = [f"{named[base.id]}: {' '.join(words.verdict(base))}"]
+    for comparison, other in zip(found, others, strict=True):
+        said = [*comparison_words.sentences(comparison, named), comparison_words.accuracy(base, other, named)]
+        verdicts.append(" ".join(sentence for sentence in said if sentence))
+    return Section(
+        title=text.plain(base.model.name),
+        verdicts=verdicts,
+        headings=["", f"{named[base.id]} (base)", *(named[other.id] for other in others)],
+        rows=[[row.name, *map(sides.shown, row.cells)] for row in sides.rows(base, others, found)],
+        flags=[f"{named[run.id]}: {flag.name}: {flag.detail}" for run in runs for flag in run.flags],
+        series=[
+            (named[run.id], [sample for block in usable(run.blocks) for sample in block.samples_ms]) for run in runs
+        ],
+        medians=[bar for place, run in enumerate(runs) if (bar := _median(run, named, place)) is not None],
+        changes=[bar for place, one in enumerate(found, 1) if (bar := _change(one, named, place)) is not None],
+    )
+
+
+def _median(run: RunDocument, named: dict[str, str], place: int) -> Bar | None:
+    stats = run.latency_ms
+    if stats is None or stats.median is None:
+        return None
+    low, high = stats.ci95 or (None, None)
+    return Bar(name=named[run.id], value=stats.median, low=low, high=high, colour=place)
+
+
+def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | None:
+    if found.ratio is None or found.refused:
+        return None
+    low, high = comparison_words.change_interval(found.ci95) if found.ci95 else (None, None)
+    return Bar(name=named[found.other], value=comparison_words.change(found.ratio), low=low, high=high, colour=place)
+
+
+def _box(found: Environment) -> list[tuple[str, str]]:
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(found.versions.items()))
+    facts = [
+        ("box", found.box),
+        ("system", found.os),
+        ("CPU", f"{found.cpu}, {found.cores} cores"),
+        ("memory", text.size(found.memory_bytes)),
+        ("governor", found.governor or "not readable"),
+        ("turbo", {None: "not readable", True: "on", False: "off"}[found.turbo]),
+        ("software", f"Python {found.python}, {versions}"),
+    ]
+    return [(label, text.plain(said)) for label, said in facts]
+
+
+def _measured(run: RunDocument) -> str:
+    parts = [f"{run.model.name} {run.precision}/{run.delegate}: run {run.id} of session {run.session.id}"]
+    parts.append(f"{text.local_time(run.created_at)}, etui {run.etui_version}, preset {run.preset}")
+    parts.append(f"{len(run.blocks)} {'block' if len(run.blocks) == 1 else 'blocks'}")
+    if run.threads is not None:
+        parts.append(f"{run.threads} {'thread' if run.threads == 1 else 'threads'}")
+    if run.weights is not None:
+        parts.append(f"{run.weights.kind} weights ({run.weights.detail})")
+    if run.inputs is not None:
+        parts.append(f"inputs: {run.inputs.detail}")
+    return text.plain(f"{', '.join(parts)}.")

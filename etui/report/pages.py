@@ -1,0 +1,81 @@
+"""A report as a page: Markdown without charts, or one HTML file that holds everything it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from etui import text
+from etui.report import markdown, svg
+from etui.report.content import Report, Section
+
+TITLE = "etui report"
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+td, th { padding: .2rem .8rem; border-bottom: 1px solid #8885; text-align: left; vertical-align: top; }
+svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
+.wide { overflow-x: auto; }
+"""
+
+
+def as_markdown(report: Report) -> str:
+    """The report for a page of Markdown."""
+    lines = [f"# {TITLE}", ""]
+    for section in report.sections:
+        lines += [f"## {markdown.escaped(section.title)}", "", *markdown.bullets(section.verdicts), ""]
+        lines += [*markdown.table(section.headings, section.rows), ""]
+        if section.flags:
+            lines += ["Flags:", "", *markdown.bullets(section.flags), ""]
+    lines += ["## Where it was measured", ""]
+    for environment in report.environments:
+        lines += [*markdown.table(["", ""], environment), ""]
+    lines += ["## How it was measured", "", *markdown.bullets(report.how), ""]
+    return "\n".join(lines)
+
+
+def as_html(report: Report) -> str:
+    """The report as one HTML file without scripts, which asks nothing of any network."""
+    body = [f"<h1>{TITLE}</h1>"]
+    for section in report.sections:
+        body += _section(section)
+    body.append("<h2>Where it was measured</h2>")
+    body += [_table(["", ""], environment) for environment in report.environments]
+    body += ["<h2>How it was measured</h2>", _list(report.how)]
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{TITLE}</title><style>{_STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+    )
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"<h2>{_escaped(section.title)}</h2>"
+    yield _list(section.verdicts)
+    yield _table(section.headings, section.rows)
+    if section.flags:
+        yield f"<h3>Flags</h3>{_list(section.flags)}"
+    for heading, drawing in (
+        ("Latency of each run", svg.histograms(section.series)),
+        ("Median latency", svg.intervals(section.medians, unit="ms")),
+        ("Change of latency against the base", svg.intervals(section.changes, unit="%", mark=0.0)),
+    ):
+        if drawing:
+            yield f"<h3>{heading}</h3>{drawing}"
+
+
+def _list(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_escaped(line)}</li>' for line in lines)}</ul>"
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{_escaped(heading)}</th>" for heading in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _escaped(words: str) -> str:
+    return escape(text.plain(words))

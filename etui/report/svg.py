@@ -1,0 +1,132 @@
+"""Small charts as SVG text: histograms of samples over one scale, and intervals beside each other.
+
+Everything stands in the markup: no script, no font and no address outside it. Text is escaped here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+import msgspec
+import numpy as np
+
+from etui import text
+
+WIDTH, LEFT, RIGHT = 860, 230, 30
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's colours, which the colour-blind tell apart; every row carries its name besides."""
+BINS = 60
+BEYOND = 99.0
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of an interval plot: where the estimate lies, and its interval where there is one.
+
+    ``colour`` is the place of its run among all of them, which has the same colour in every chart.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    colour: int = 0
+
+
+def histograms(series: Sequence[tuple[str, Sequence[float]]], *, unit: str = "ms") -> str:
+    """A histogram a row on one scale, the median of each as a line; the slowest hundredth is left out of the scale.
+
+    Nothing where no row has samples.
+    """
+    shown = [
+        (COLOURS[place % len(COLOURS)], name, np.asarray(values, dtype=np.float64))
+        for place, (name, values) in enumerate(series)
+        if len(values)
+    ]
+    if not shown:
+        return ""
+    low = min(float(values.min()) for _, _, values in shown)
+    high = max(float(np.percentile(values, BEYOND)) for _, _, values in shown)
+    scale = _Scale(low, high)
+    height, parts = 64, []
+    for row, (colour, name, values) in enumerate(shown):
+        top = row * height + 8
+        counts, edges = np.histogram(values, bins=BINS, range=(scale.low, scale.high))
+        most = max(int(counts.max()), 1)
+        for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
+            if count:
+                tall = (height - 16) * int(count) / most
+                parts.append(
+                    f'<rect x="{scale.at(left):.1f}" y="{top + height - 16 - tall:.1f}" '
+                    f'width="{max(0.5, scale.at(right) - scale.at(left) - 0.5):.1f}" height="{tall:.1f}" '
+                    f'fill="{colour}"/>'
+                )
+        median = scale.at(float(np.median(values)))
+        parts.append(_line(median, top - 4, median, top + height - 16, "currentColor"))
+        parts.append(_words(LEFT - 10, top + height / 2, f"{name}, {len(values)} samples", "end"))
+    return _drawing(parts, len(shown) * height, scale, unit, "Histograms of the latency samples")
+
+
+def intervals(bars: Sequence[Bar], *, unit: str, mark: float | None = None) -> str:
+    """A point a row with its interval on one scale, and a dashed line at ``mark``. Nothing without rows."""
+    if not bars:
+        return ""
+    ends = [end for bar in bars for end in (bar.value, bar.low, bar.high) if end is not None]
+    ends += [] if mark is None else [mark]
+    scale, height, parts = _Scale(min(ends), max(ends)), 28, []
+    if mark is not None:
+        at = scale.at(mark)
+        parts.append(_line(at, 0, at, len(bars) * height, "currentColor", "4 3"))
+    for row, bar in enumerate(bars):
+        middle, colour = row * height + height / 2, COLOURS[bar.colour % len(COLOURS)]
+        if bar.low is not None and bar.high is not None:
+            left, right = scale.at(bar.low), scale.at(bar.high)
+            parts.append(_line(left, middle, right, middle, colour))
+            parts += [_line(end, middle - 5, end, middle + 5, colour) for end in (left, right)]
+        parts.append(f'<circle cx="{scale.at(bar.value):.1f}" cy="{middle:.1f}" r="4" fill="{colour}"/>')
+        parts.append(_words(LEFT - 10, middle + 4, bar.name, "end"))
+    return _drawing(parts, len(bars) * height, scale, unit, "Estimates with their 95 % intervals")
+
+
+class _Scale:
+    """From values to pixels, with round marks."""
+
+    def __init__(self, low: float, high: float) -> None:
+        room = (high - low) * 0.04 or abs(high) * 0.05 or 1.0
+        self.low, self.high = low - room, high + room
+        step = 10 ** math.floor(math.log10((self.high - self.low) / 4))
+        self._step = next(step * by for by in (1, 2, 5, 10) if (self.high - self.low) / (step * by) <= 7)
+
+    def at(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def marks(self) -> list[float]:
+        first, last = math.ceil(self.low / self._step), math.floor(self.high / self._step)
+        return [number * self._step for number in range(first, last + 1)]
+
+
+def _drawing(parts: Sequence[str], height: int, scale: _Scale, unit: str, title: str) -> str:
+    axis = [_line(LEFT, height, WIDTH - RIGHT, height, "currentColor")]
+    for value in scale.marks():
+        at = scale.at(value)
+        axis.append(_line(at, height, at, height + 5, "currentColor"))
+        axis.append(_words(at, height + 18, f"{value:.6g}", "middle"))
+    axis.append(_words(WIDTH - RIGHT, height + 34, unit, "end"))
+    inside = "".join([*parts, *axis])
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height + 42}" role="img" font-size="12" fill="currentColor">'
+        f"<title>{escape(title)}</title>{inside}</svg>"
+    )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str = "") -> str:
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="1.5"{dashed}/>'
+    )
+
+
+def _words(x: float, y: float, words: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text.plain(words))}</text>'
