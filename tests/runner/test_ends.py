@@ -11,7 +11,7 @@ from tests.boxes import Box, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
-LONG = ("--preset", "rigorous", "--repeat", "2000000000")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
 SHORT = ("--repeat", "20", "--warmup", "2")
 
 pytestmark = pytest.mark.slow
