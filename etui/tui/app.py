@@ -24,6 +24,7 @@ from etui.tui import themes
 from etui.tui.actions import ACTIONS, bindings
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
+from etui.tui.hangup import leave_without_terminal
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
 
@@ -201,5 +202,6 @@ def run(database: Path, loaded: Loaded) -> int:
 
     setattr(linux_driver, "getincrementaldecoder", forgiving)  # noqa: B010 - it is no name the module exports
     app = EtuiApp(database, loaded)
+    leave_without_terminal()
     app.run()
     return app.return_code or 0

@@ -1,0 +1,34 @@
+"""The app ends when its terminal goes, whether or not anybody sends it a SIGHUP."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from tests.boxes import ETUI, Box
+
+
+def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:
+    """Start ``etui`` in a pseudo-terminal that is not its controlling one, and wait for its first picture."""
+    ours, theirs = pty.openpty()
+    app = subprocess.Popen(
+        [ETUI], stdin=theirs, stdout=theirs, stderr=theirs, env={**box.environment, "TERM": "xterm-256color"}
+    )
+    os.close(theirs)
+    seen = b""
+    while b"etui" not in seen:
+        seen += os.read(ours, 65536)
+    return app, ours
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["with a SIGHUP", "without one"])
+def test_the_app_ends_with_its_terminal(box: Box, told: bool) -> None:
+    app, ours = _open(box)
+    os.close(ours)
+    if told:
+        app.send_signal(signal.SIGHUP)
+    app.wait(timeout=60)
