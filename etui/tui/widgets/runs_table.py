@@ -115,7 +115,7 @@ class RunsTable(PagedList):
             self._move(self.cursor + 1)
 
     def action_mark_all(self) -> None:
-        self.run_worker(self._mark_all, group="marks", exclusive=True)
+        self.run_worker(self._mark_all(), group="marks", exclusive=True)
 
     async def _mark_all(self) -> None:
         try:
