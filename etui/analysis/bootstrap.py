@@ -114,21 +114,23 @@ def paired_ratio(pairs: Sequence[tuple[Series, Series]], draws: int = DRAWS) -> 
     return LogEstimate(centre, _half_width(points, drawn, generator))
 
 
-def unpaired_ratio(first: Sequence[Series], second: Sequence[Series], draws: int = DRAWS) -> LogEstimate:
-    """The ratio of two medians over blocks that were not measured side by side, from positive series.
-
-    The variances of both logarithms add up. There is no interval where either side has fewer than two blocks.
-    """
-    sides = [[_logs(block) for block in side] for side in (first, second)]
-    centre = float(np.median(_medians(sides[0]))) - float(np.median(_medians(sides[1])))
-    if min(len(side) for side in sides) < 2:
+def typical(blocks: Sequence[Series], draws: int = DRAWS) -> LogEstimate:
+    """The median over blocks of the medians of positive series; no interval with fewer than two blocks."""
+    logs = [_logs(block) for block in blocks]
+    points = _medians(logs)
+    centre = float(np.median(points))
+    if len(blocks) < 2:
         return LogEstimate(centre)
-    halves = []
-    for side in sides:
-        generator = np.random.default_rng(SEED)
-        drawn = np.stack([resampled_medians(block, draws, generator) for block in side])
-        halves.append(_half_width(_medians(side), drawn, generator))
-    return LogEstimate(centre, math.hypot(*sorted(halves)))
+    generator = np.random.default_rng(SEED)
+    drawn = np.stack([resampled_medians(block, draws, generator) for block in logs])
+    return LogEstimate(centre, _half_width(points, drawn, generator))
+
+
+def unpaired_ratio(first: LogEstimate, second: LogEstimate) -> LogEstimate:
+    """The ratio of two ``typical`` latencies that were not measured side by side: their variances add up."""
+    if first.half is None or second.half is None:
+        return LogEstimate(first.centre - second.centre)
+    return LogEstimate(first.centre - second.centre, math.hypot(*sorted((first.half, second.half))))
 
 
 def calibration(blocks: int) -> float:

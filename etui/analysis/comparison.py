@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.analysis.bootstrap import LogEstimate, calibration, paired_ratio, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, calibration, paired_ratio, typical, unpaired_ratio
 from etui.analysis.latency import MARGIN, verdict_of
 from etui.analysis.obstacles import Obstacle, cautions, obstacles, same_session
 from etui.analysis.ranks import benjamini_hochberg, least_mann_whitney_p, mann_whitney_p, sign_flip_p
@@ -61,7 +61,9 @@ def compare(
     base: RunDocument, others: Sequence[RunDocument], *, margin: float = MARGIN, force: bool = False
 ) -> list[RunComparison]:
     """Each of ``others`` beside ``base``. ``margin`` is the share within which two count as equivalent."""
-    found = [_one(base, other, margin, force) for other in others]
+    # Among hundreds of runs the base is drawn once.
+    alone: dict[str, LogEstimate] = {}
+    found = [_one(base, other, margin, force, alone) for other in others]
     # Pairs within a session are few and planned; what is fished from history must pay for every look at it.
     historical = [index for index, one in enumerate(found) if one.kind == "historical" and one.p is not None]
     adjusted = benjamini_hochberg([found[index].p or 0.0 for index in historical])
@@ -90,7 +92,9 @@ def more_blocks(ratio: LogEstimate, blocks: int, margin: float) -> int | None:
     return None
 
 
-def _one(base: RunDocument, other: RunDocument, margin: float, force: bool) -> RunComparison:
+def _one(
+    base: RunDocument, other: RunDocument, margin: float, force: bool, alone: dict[str, LogEstimate]
+) -> RunComparison:
     missing = [one for one in (_without_samples(base, "base"), _without_samples(other, "other")) if one]
     reasons = [*missing, *obstacles(base, other)]
     if base.id == other.id:
@@ -118,7 +122,11 @@ def _one(base: RunDocument, other: RunDocument, margin: float, force: bool) -> R
         bare = medians[0] / medians[1] if medians[0] and medians[1] else None
         return msgspec.structs.replace(found, ratio=bare, forced=bare is not None)
     found = msgspec.structs.replace(found, forced=bool(reasons))
-    return _paired(found, first, second, shared) if paired else _historical(found, first, second)
+    if paired:
+        return _paired(found, first, second, shared)
+    if base.id not in alone:
+        alone[base.id] = typical([block.samples_ms for block in first])
+    return _historical(found, alone[base.id], first, second)
 
 
 def _paired(found: RunComparison, first: Sequence[Block], second: Sequence[Block], shared: set[int]) -> RunComparison:
@@ -139,9 +147,11 @@ def _paired(found: RunComparison, first: Sequence[Block], second: Sequence[Block
     )
 
 
-def _historical(found: RunComparison, first: Sequence[Block], second: Sequence[Block]) -> RunComparison:
+def _historical(
+    found: RunComparison, base: LogEstimate, first: Sequence[Block], second: Sequence[Block]
+) -> RunComparison:
     sides = [[block.samples_ms for block in side] for side in (first, second)]
-    estimate = unpaired_ratio(sides[0], sides[1])
+    estimate = unpaired_ratio(base, typical(sides[1]))
     verdict = verdict_of(estimate, found.margin)
     blocks = min(len(first), len(second))
     return msgspec.structs.replace(

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from etui import text
-from etui.analysis.bootstrap import paired_ratio, unpaired_ratio
+from etui.analysis.bootstrap import paired_ratio, typical, unpaired_ratio
 from etui.analysis.comparison import RunComparison
 from etui.analysis.comparison_words import change, change_interval, signed
 from etui.results import Block, Interval, Metrics, RunDocument
@@ -103,7 +103,7 @@ def _of_blocks(name: str, base: RunDocument, other: RunDocument, found: RunCompa
         estimate = paired_ratio(pairs) if pairs else None
     else:
         sides = list(first.values()), list(second.values())
-        estimate = unpaired_ratio(*sides) if all(sides) else None
+        estimate = unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
     return change_interval(estimate.interval) if estimate and estimate.interval else None
 
 
