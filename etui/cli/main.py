@@ -31,6 +31,12 @@ COMMANDS = {
     "doctor": ("etui.cli.doctor:doctor", "Say what will spoil measurements on this box."),
 }
 
+KEYS = (
+    "r run, x cancel, n new, / filter, enter details, space mark, s sort, e export, i import, l log, ? help,"
+    " ctrl+p palette, q quit"
+)
+"""The main keys of the screen, written out because the registry they stand in is not imported for the help."""
+
 
 @click.command(
     cls=LazyGroup,
@@ -42,6 +48,7 @@ COMMANDS = {
         "etui runs --model mobilenet_v2",
         "etui --db other.db import results/*.json",
     )
+    + f"\n\nWithout a command it opens the screen, whose keys are: {KEYS}."
     + "\n\nA RUN is a run's id or the beginning of it. Exit status: 0 done and within tolerance; 1 a tolerance was"
     " crossed; 2 wrong usage; 3 a run failed; 4 timed out; 130 cancelled.",
 )

@@ -18,8 +18,9 @@ from tests.boxes import Box, box_in, until
 ROUNDS = 6
 SAMPLES = 120
 LOOP_SAMPLES = 600
-"""So many that the loop keeps the cores as busy for as long as a run of etui does: a core that has worked for seconds
-is a few percent slower than one that comes from importing."""
+REST_S = 8.0
+"""A core that has worked for seconds is a few percent slower than one that comes from a rest or from importing. So both
+sides start from the same rest, after all imports, and keep the cores busy for about as long."""
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -55,6 +56,7 @@ def figures(folder: Path) -> list[Figure]:
 
 
 def _etui_ms(box: Box) -> float:
+    time.sleep(REST_S)
     done = box.etui("run", "resnet18", "--repeat", str(SAMPLES), "--warmup", "20", "--json")
     median: float = json.loads(done.stdout)[0]["latency_ms"]["median"]
     return median
@@ -62,7 +64,15 @@ def _etui_ms(box: Box) -> float:
 
 def _loop_ms(program: Path, threads: int) -> float:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.plain_loop", str(program), str(threads), str(LOOP_SAMPLES)],
+        [
+            sys.executable,
+            "-m",
+            "tests.benchmarks.plain_loop",
+            str(program),
+            str(threads),
+            str(LOOP_SAMPLES),
+            str(REST_S),
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -1,4 +1,4 @@
-"""A plain loop around one program in one process, with a given number of threads; prints its median in milliseconds."""
+"""A plain loop around one program in one process, with a given number of threads; prints its median in ms."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 
-def main(program: Path, threads: int, samples: int) -> None:
-    """Time ``samples`` inferences after 20 of warm-up."""
+def main(program: Path, threads: int, samples: int, rest_s: float) -> None:
+    """Time ``samples`` inferences after 20 of warm-up, and those after ``rest_s`` seconds of rest."""
     import torch
     from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
     from executorch.runtime import Runtime
@@ -19,6 +19,7 @@ def main(program: Path, threads: int, samples: int) -> None:
     method = Runtime.get().load_program(program).load_method("forward")
     assert method is not None
     inputs = (torch.randn(1, 3, 224, 224),)
+    time.sleep(rest_s)
     times = []
     for number in range(20 + samples):
         start = time.perf_counter()
@@ -29,4 +30,4 @@ def main(program: Path, threads: int, samples: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
