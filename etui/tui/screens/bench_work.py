@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +16,7 @@ from etui.store import Condition
 from etui.tui.feed import Snapshot
 from etui.tui.library import Library
 from etui.tui.runs_columns import COLUMNS
+from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.runs_table import RunsTable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Work(Screen[None]):
     snapshot: Snapshot | None = None
 
     def _in_thread(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
-        self.run_worker(partial(self._run, work, then))
+        self.run_worker(self._run(work, then))
 
     async def _run(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
         try:
@@ -175,14 +175,15 @@ class Work(Screen[None]):
         self._dialog(ColumnsDialog(every, [column.name for column in table.columns]), table.show_columns)
 
     def ask_jump(self) -> None:
-        """Jump to a run by its id, leaving a filter that hides it."""
+        """Jump to a run by its id; a filter, which might hide it, is left."""
         from etui.tui.screens.jump import JumpDialog
 
         self._dialog(JumpDialog(self.library.database), self.jump_to)
 
     def jump_to(self, run_id: str) -> None:
-        """Put the cursor on a run."""
-        self._table.go_to(run_id)
+        """Put the cursor on a run, among all runs."""
+        self._table.go_to(run_id, msgspec.structs.replace(self._table.order, where=()))
+        self.query_one(FilterBar).clear()
 
     def filter_runs(self, conditions: tuple[Condition, ...]) -> None:
         """Show the runs that meet these conditions."""

@@ -59,6 +59,7 @@ class FilterBar(Vertical):
     def __init__(self, values: Callable[[str], list[str]], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._values = values
+        self._known: dict[str, list[str]] = {}
         self._before = ""
         self.text = ""
         self.conditions: tuple[Condition, ...] = ()
@@ -72,6 +73,7 @@ class FilterBar(Vertical):
 
     def open(self) -> None:
         """Show the line and put the cursor in it."""
+        self._known.clear()
         self._before = self.text
         self.display = True
         line = self.query_one(FilterInput)
@@ -153,8 +155,9 @@ class FilterBar(Vertical):
         line = self.query_one(FilterInput)
         before = word_before(line.value, line.cursor_position)
         key = before.removeprefix("-").partition(":")[0]
-        known = {column: self._values(column) for column in (_COLUMNS_OF.get(key),) if column}
-        return [one for one in completions(line.value, line.cursor_position, known) if one != before]
+        if key in _COLUMNS and key not in self._known:
+            self._known[key] = self._values(key)
+        return [one for one in completions(line.value, line.cursor_position, self._known) if one != before]
 
     def _say_completions(self) -> None:
         found = self._completions()[:_MOST_COMPLETIONS]
@@ -166,4 +169,5 @@ class FilterBar(Vertical):
         word.update(Text(plain(words), no_wrap=True, overflow="ellipsis"))
 
 
-_COLUMNS_OF = {name: name for name in ("model", "precision", "delegate", "box", "weights", "preset")}
+_COLUMNS = frozenset({"model", "precision", "delegate", "box", "weights", "preset"})
+"""The keys whose values are asked of the database, which calls their columns the same."""

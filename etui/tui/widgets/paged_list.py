@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import msgspec
 from textual.geometry import Region, Size
@@ -108,7 +107,8 @@ class PagedList(ScrollView, can_focus=True):
     def show_order(self, order: Order, *, keep_cursor: bool = True) -> None:
         """Show other runs or another order; the cursor stays on its run where that is among them."""
         self.order = order
-        self._jump(self._cursor_id if keep_cursor else None)
+        target = self._jumping[0] if self._jumping is not None else self._cursor_id
+        self._jump(target if keep_cursor else None)
 
     def reload(self) -> None:
         """Read again what is shown, since the database has changed. Nothing moves unless it changed."""
@@ -118,8 +118,9 @@ class PagedList(ScrollView, can_focus=True):
         else:
             self._load(self._first, around=self._cursor_id, before=self.cursor - self._first)
 
-    def go_to(self, run_id: str) -> None:
-        """Put the cursor on a run."""
+    def go_to(self, run_id: str, order: Order | None = None) -> None:
+        """Put the cursor on a run, of those that another order shows where one is given."""
+        self.order = order or self.order
         self._jump(run_id)
 
     def _jump(self, run_id: str | None) -> None:
@@ -149,7 +150,7 @@ class PagedList(ScrollView, can_focus=True):
             before=limit // 2 if before is None else before,
             limit=limit,
         )
-        self.run_worker(partial(self._fetch, wanted, self._asked), group="page", exclusive=True)
+        self.run_worker(self._fetch(wanted, self._asked), group="page", exclusive=True)
 
     async def _fetch(self, wanted: Wanted, asked: int) -> None:
         try:
