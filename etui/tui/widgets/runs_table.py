@@ -186,7 +186,7 @@ class RunsTable(PagedList):
         run = self._row(index)
         if run is None:
             words = self._glyphs.cut if index < self.total else ""
-            return Strip([Segment(fitted(words, cells, self._glyphs), self._style("faint"))])
+            return Strip([Segment(fitted(words, cells, self._glyphs), self._style("") + self._style("faint"))])
         here, marked = index == self.cursor, run.id in self.marked
         pinned = run.id == self.baseline
         line = row(run, self._shown, self._glyphs, self._style, here=here, marked=marked, pinned=pinned)
@@ -195,7 +195,7 @@ class RunsTable(PagedList):
     def _empty_line(self, y: int, cells: int) -> Strip:
         top = max(1, (self.size.height - len(self.empty_words)) // 2)
         words = self.empty_words[y - top] if top <= y < top + len(self.empty_words) else ""
-        return Strip([Segment(words.center(cells)[:cells], self._style("empty"))])
+        return Strip([Segment(words.center(cells)[:cells], self._style("") + self._style("empty"))])
 
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)
