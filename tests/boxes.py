@@ -64,6 +64,8 @@ class Box:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Under nohup it would be ignored here, and so in every process started from here.
+            preexec_fn=hear_hangups,
         )
 
     def detach(self, *words: str | Path) -> list[str]:
@@ -152,6 +154,11 @@ def box_in(folder: Path) -> Iterator[Box]:
         yield box
     finally:
         box.close()
+
+
+def hear_hangups() -> None:
+    """Take a SIGHUP as a terminal's processes do."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def until(look: Callable[[], T]) -> T:

@@ -9,14 +9,19 @@ import subprocess
 
 import pytest
 
-from tests.boxes import ETUI, Box
+from tests.boxes import ETUI, Box, hear_hangups
 
 
 def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:
     """Start ``etui`` in a pseudo-terminal that is not its controlling one, and wait for its first picture."""
     ours, theirs = pty.openpty()
     app = subprocess.Popen(
-        [ETUI], stdin=theirs, stdout=theirs, stderr=theirs, env={**box.environment, "TERM": "xterm-256color"}
+        [ETUI],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**box.environment, "TERM": "xterm-256color"},
+        preexec_fn=hear_hangups,
     )
     os.close(theirs)
     seen = b""
