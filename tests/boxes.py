@@ -64,8 +64,7 @@ class Box:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # Under nohup it would be ignored here, and so in every process started from here.
-            preexec_fn=hear_hangups,
+            preexec_fn=hear_signals,
         )
 
     def detach(self, *words: str | Path) -> list[str]:
@@ -156,9 +155,11 @@ def box_in(folder: Path) -> Iterator[Box]:
         box.close()
 
 
-def hear_hangups() -> None:
-    """Take a SIGHUP as a terminal's processes do."""
+def hear_signals() -> None:
+    """Take hangups and interrupts as a terminal's processes do: under nohup, or started in the background by a script,
+    the tests ignore them, and what they start would too."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def until(look: Callable[[], T]) -> T:
