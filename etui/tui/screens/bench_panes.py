@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from etui.tui.feed import Snapshot
 from etui.tui.library import Library
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.log_pane import LogPane
+from etui.tui.work import start
 
 if TYPE_CHECKING:
     from etui.tui.app import EtuiApp
@@ -52,7 +54,7 @@ class Panes(Screen[None]):
         self._timer = self.set_timer(_SETTLE_S, self._show)
 
     def _show(self) -> None:
-        self.run_worker(self._show_run(self._shown), group="chart", exclusive=True)
+        start(self, partial(self._show_run, self._shown), group="chart", exclusive=True)
         self._follow_log()
 
     async def _show_run(self, run: RunSummary | None) -> None:
@@ -105,7 +107,7 @@ class Panes(Screen[None]):
         if target != self._log_of:
             self._log_of, self._log_seen = target, -1
             self.query_one(LogPane).follow(*target, plain(title), labels)
-            self.run_worker(self._read_log(*target), group="log", exclusive=True)
+            start(self, partial(self._read_log, *target), group="log", exclusive=True)
 
     async def _read_log(self, session_id: str | None, run_id: str | None) -> None:
         pane = self.query_one(LogPane)
@@ -137,7 +139,7 @@ class Panes(Screen[None]):
 
     def tell_ended(self, run_ids: tuple[str, ...]) -> None:
         """Say how runs ended that were live a moment ago."""
-        self.run_worker(self._tell_ended(run_ids), group="ended")
+        start(self, partial(self._tell_ended, run_ids), group="ended")
 
     async def _tell_ended(self, run_ids: tuple[str, ...]) -> None:
         try:

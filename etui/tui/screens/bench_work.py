@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ from etui.tui.library import Library
 from etui.tui.runs_columns import COLUMNS
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.runs_table import RunsTable
+from etui.tui.work import start
 
 if TYPE_CHECKING:
     from etui.catalog.find import Model
@@ -36,7 +38,7 @@ class Work(Screen[None]):
     snapshot: Snapshot | None = None
 
     def _in_thread(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
-        self.run_worker(self._run(work, then))
+        start(self, partial(self._run, work, then))
 
     async def _run(self, work: Callable[[], T], then: Callable[[T], object]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import msgspec
 from textual.geometry import Region, Size
@@ -14,6 +15,7 @@ from etui.errors import EtuiError
 from etui.results import RunSummary
 from etui.store import Condition
 from etui.tui.runs_columns import BY_NAME
+from etui.tui.work import start
 
 PAGE = 120
 
@@ -150,7 +152,7 @@ class PagedList(ScrollView, can_focus=True):
             before=limit // 2 if before is None else before,
             limit=limit,
         )
-        self.run_worker(self._fetch(wanted, self._asked), group="page", exclusive=True)
+        start(self, partial(self._fetch, wanted, self._asked), group="page", exclusive=True)
 
     async def _fetch(self, wanted: Wanted, asked: int) -> None:
         try:

@@ -21,6 +21,7 @@ from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, that_fit
 from etui.tui.widgets.paged_list import Page, PagedList, Wanted
 from etui.tui.widgets.row_painter import GUTTER, Shown, column_at, heading, row
+from etui.tui.work import start
 
 _TONES = ("faint", "good", "bad", "warn", "live")
 
@@ -115,7 +116,7 @@ class RunsTable(PagedList):
             self._move(self.cursor + 1)
 
     def action_mark_all(self) -> None:
-        self.run_worker(self._mark_all(), group="marks", exclusive=True)
+        start(self, self._mark_all, group="marks", exclusive=True)
 
     async def _mark_all(self) -> None:
         try:
