@@ -6,6 +6,20 @@ from collections.abc import Sequence
 
 import torch
 
+DTYPES: dict[int, torch.dtype] = {
+    0: torch.uint8,
+    1: torch.int8,
+    2: torch.int16,
+    3: torch.int32,
+    4: torch.int64,
+    5: torch.float16,
+    6: torch.float32,
+    7: torch.float64,
+    11: torch.bool,
+    15: torch.bfloat16,
+}
+"""ExecuTorch's ScalarType numbers (runtime/core/portable_type/scalar_type.h), as far as inputs have them."""
+
 
 def program_inputs(inputs: Sequence[torch.Tensor], precision: str) -> tuple[torch.Tensor, ...]:
     """The inputs as a program of ``precision`` takes them: floats become halves for fp16; always contiguous.

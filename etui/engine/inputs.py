@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.casting import DTYPES
 from etui.engine.sentences import sentence
 from etui.errors import PreparationError
 from etui.results import InputsInfo
@@ -98,7 +99,7 @@ def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
             "give a .pte whose method `forward` takes tensors",
         ) from error
     generator = _generator(seed, "accuracy")
-    made = [tuple(_random(list(t.sizes()), _DTYPES[t.dtype()], generator) for t in tensors) for _ in range(accuracy)]
+    made = [tuple(_random(list(t.sizes()), DTYPES[t.dtype()], generator) for t in tensors) for _ in range(accuracy)]
     return InputSet(made, [], _info("random", "seeded random values of the program's own shapes", made, []))
 
 
@@ -200,21 +201,6 @@ def _with_noise(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tenso
     spread = float(tensor.float().std()) if tensor.numel() > 1 else 0.0
     noise = torch.randn(tensor.shape, generator=generator) * _PERTURBATION * (spread or 1.0)
     return (tensor + noise.to(tensor.dtype)).contiguous()
-
-
-_DTYPES = {
-    0: torch.uint8,
-    1: torch.int8,
-    2: torch.int16,
-    3: torch.int32,
-    4: torch.int64,
-    5: torch.float16,
-    6: torch.float32,
-    7: torch.float64,
-    11: torch.bool,
-    15: torch.bfloat16,
-}
-"""ExecuTorch's ScalarType numbers (runtime/core/portable_type/scalar_type.h), as far as inputs have them."""
 
 
 def _random(shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:

@@ -16,23 +16,10 @@ import torch
 from executorch.extension.pybindings import _C
 
 from etui.catalog.precisions import AS_IS
+from etui.engine.casting import DTYPES
 from etui.errors import EtuiError
 
 OPENVINO_BACKEND = "OpenvinoBackend"
-
-# Numbers of executorch/runtime/core/portable_type/scalar_type.h.
-_DTYPES: dict[int, torch.dtype] = {
-    0: torch.uint8,
-    1: torch.int8,
-    2: torch.int16,
-    3: torch.int32,
-    4: torch.int64,
-    5: torch.float16,
-    6: torch.float32,
-    7: torch.float64,
-    11: torch.bool,
-    15: torch.bfloat16,
-}
 
 TensorTuple = tuple[torch.Tensor, ...]
 
@@ -132,7 +119,7 @@ class LoadedProgram:
         self.method_load_ms = (done - loaded) * 1e3
         meta = self._method.method_meta()
         self._input_dtypes = [
-            _DTYPES.get(int(meta.input_tensor_meta(i).dtype()), torch.float32) for i in range(meta.num_inputs())
+            DTYPES.get(int(meta.input_tensor_meta(i).dtype()), torch.float32) for i in range(meta.num_inputs())
         ]
 
     def fit(self, inputs: Sequence[torch.Tensor]) -> TensorTuple:
