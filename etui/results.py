@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from etui.insight import GraphStage, NumericGap, OutsideNode, Profile, Section
+
 SCHEMA = "etui.run/1"
 
 Status = Literal["queued", "preparing", "measuring", "done", "failed", "cancelled", "timed out", "interrupted"]
@@ -164,12 +166,14 @@ class Memory(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Delegation(msgspec.Struct, kw_only=True, frozen=True):
-    """How much of the graph the delegate took: node counts, subgraphs, and operators left outside with their counts."""
+    """How much of the graph the delegate took: node counts, subgraphs, and operators left outside with their counts.
+    ``outside`` has each of those nodes with its place in the source, where that was kept."""
 
     delegated_nodes: int
     undelegated_nodes: int
     subgraphs: int
     undelegated_operators: dict[str, int]
+    outside: list[OutsideNode] = []
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
@@ -182,13 +186,15 @@ class Stage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Artifact(msgspec.Struct, kw_only=True, frozen=True):
-    """The program that was measured. ``key`` is its content address in the cache, ``sha256`` that of the file."""
+    """The program that was measured. ``key`` is its content address in the cache, ``sha256`` that of the file,
+    ``sections`` what the file is made of."""
 
     kind: Literal["pte"]
     size_bytes: int
     sha256: str
     key: str
     cached: bool = False
+    sections: list[Section] = []
 
 
 class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
@@ -299,6 +305,9 @@ class RunDocument(msgspec.Struct, kw_only=True):
     delegation: Delegation | None = None
     artifact: Artifact | None = None
     stages: list[Stage] = []
+    graph_stages: list[GraphStage] = []
+    profile: Profile | None = None
+    gap: NumericGap | None = None
     environment: Environment | None = None
     flags: list[Flag] = []
     summary_only: bool = False

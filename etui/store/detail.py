@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from etui.insight import GraphStage, NumericGap, Profile, Section
 from etui.results import (
     SCHEMA,
     AccuracyVerdict,
@@ -64,6 +65,10 @@ class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     eager_memory: Memory | None = None
     delegation: Delegation | None = None
     stages: list[Stage] = []
+    graph_stages: list[GraphStage] = []
+    sections: list[Section] = []
+    profile: Profile | None = None
+    gap: NumericGap | None = None
     flags: list[Flag] = []
     log: list[tuple[int, int]] | None = None
     saved: bool = False

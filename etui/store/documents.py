@@ -9,6 +9,7 @@ from typing import Literal, cast
 import msgspec
 
 from etui.errors import StoreError
+from etui.insight import Section
 from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
 from etui.spec import EAGER
 from etui.store import blocks, logs
@@ -55,6 +56,10 @@ def save_document(connection: sqlite3.Connection, document: RunDocument) -> None
         eager_memory=document.eager_memory,
         delegation=document.delegation,
         stages=document.stages,
+        graph_stages=document.graph_stages,
+        sections=document.artifact.sections if document.artifact else [],
+        profile=document.profile,
+        gap=document.gap,
         flags=document.flags,
         # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
         log=ranges if session["imported"] else None,
@@ -126,8 +131,11 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         memory=detail.memory,
         eager_memory=detail.eager_memory,
         delegation=detail.delegation,
-        artifact=_artifact(connection, run_id),
+        artifact=_artifact(connection, run_id, detail.sections),
         stages=detail.stages,
+        graph_stages=detail.graph_stages,
+        profile=detail.profile,
+        gap=detail.gap,
         environment=_environment(connection, row["environment"]),
         flags=detail.flags,
         summary_only=bool(row["summary_only"]),
@@ -199,7 +207,7 @@ def _environment(connection: sqlite3.Connection, environment_id: str | None) -> 
     return msgspec.json.decode(row["detail"], type=Environment)
 
 
-def _artifact(connection: sqlite3.Connection, run_id: str) -> Artifact | None:
+def _artifact(connection: sqlite3.Connection, run_id: str, sections: list[Section]) -> Artifact | None:
     row = connection.execute("SELECT * FROM artifacts WHERE run = ?", (run_id,)).fetchone()
     if row is None:
         return None
@@ -209,4 +217,5 @@ def _artifact(connection: sqlite3.Connection, run_id: str) -> Artifact | None:
         sha256=row["sha256"],
         key=row["cache_key"],
         cached=bool(row["cached"]),
+        sections=sections,
     )
