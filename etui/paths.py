@@ -63,6 +63,13 @@ def runner_log_path(database: Path, installation: str) -> Path:
     return runner_lock_path(database, installation).with_suffix(".log")
 
 
+HEEDED = ("ETUI_CACHE_GB", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "OPENVINO_LIB_PATH")
+"""Settings of the environment that the work of a runner heeds, besides those with a path of their own here."""
+
+
 def installation() -> str:
-    """The Python environment, code and cache this process measures with; no other one may take its sessions."""
-    return f"{sys.prefix} etui {__version__} {cache_dir()}"
+    """The Python environment, code, cache, cores and settings this process measures with. No other one may take its
+    sessions: a runner that is still warm under ``taskset`` or another ``HF_HOME`` would measure something else."""
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0)))) if hasattr(os, "sched_getaffinity") else "all"
+    settings = [f"{name}={os.environ[name]}" for name in HEEDED if name in os.environ]
+    return " ".join([sys.prefix, "etui", __version__, str(cache_dir()), "cores", cores, *settings])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -162,6 +163,20 @@ def test_another_database_waits_for_the_same_box(box: Box, tmp_path: Path) -> No
         assert other.wait_for_status(waiting, "done", "failed") == "done"
     finally:
         other.close()
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="there is one core to choose from"
+)
+def test_a_warm_runner_does_not_measure_for_who_was_given_other_cores(box: Box) -> None:
+    _a_short_run_works(box)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        _a_short_run_works(box)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert [summary["threads"] for summary in box.summaries()] == [1, len(cores)]
 
 
 def test_a_runner_that_cannot_stay_alive_is_not_waited_for_without_end(box: Box) -> None:
