@@ -29,7 +29,8 @@ class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
 
     The result lies in the cache as one folder, named by its content: ``weights.safetensors``, ``inputs.safetensors``,
     ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). With the folder already there, only its key is
-    computed.
+    computed. ``key`` names a bundle made earlier: where that is there and whole it is taken, whatever the same choice
+    would make now.
     """
 
     model: str
@@ -38,6 +39,7 @@ class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
     accuracy_inputs: int
     calibration_count: int
     cache_dir: str
+    key: str | None = None
 
 
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):

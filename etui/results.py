@@ -272,7 +272,8 @@ class RunDocument(msgspec.Struct, kw_only=True):
     """The whole of one run: what ``etui show --json`` prints, what export writes and import reads.
 
     ``eager_blocks`` are the session's, repeated in each of its runs, so that a run compares alone. ``note`` and
-    ``tags`` are the user's. ``summary_only`` marks runs that came from a format without raw samples.
+    ``tags`` are the user's. ``summary_only`` marks runs that came from a format without raw samples. ``repeats`` is the
+    run whose program a run of a duel measured again.
     """
 
     schema: str = SCHEMA
@@ -314,6 +315,7 @@ class RunDocument(msgspec.Struct, kw_only=True):
     note: str = ""
     tags: list[str] = []
     blocks: list[Block] = []
+    repeats: str | None = None
     eager_blocks: list[Block] = []
     log: list[LogLine] = []
 

@@ -46,16 +46,35 @@ DEFAULT_CALIBRATION_COUNT = 8
 DEFAULT_ACCURACY_INPUTS = 8
 
 
-class Variant(msgspec.Struct, frozen=True, order=True):
-    """One (precision, delegate) pair of a session; both are names from the catalog."""
+class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
+    """The run whose program a variant measures again, and what that run's weights and inputs were made from: what its
+    own session's specification says of them, so that it holds when that run is gone."""
+
+    run: str
+    model: str
+    weights: str = "auto"
+    seed: int = 0
+    calibration_count: int = DEFAULT_CALIBRATION_COUNT
+    accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
+
+
+class Variant(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
+    """One (precision, delegate) pair of a session; both are names from the catalog. ``repeats`` says which run's
+    program it is in a duel, where two variants may be of the same pair, and of different weights or models."""
 
     precision: str
     delegate: str
+    repeats: Repeated | None = None
 
     @property
     def label(self) -> str:
-        """Its short name in blocks, logs and tables, such as ``int8/xnnpack``."""
-        return f"{self.precision}/{self.delegate}"
+        """Its name in blocks, logs and tables, such as ``int8/xnnpack``; unique within its session."""
+        return label(self.precision, self.delegate, self.repeats.run if self.repeats else None)
+
+
+def label(precision: str, delegate: str, repeats: str | None = None) -> str:
+    """The label of the variant of a run with this precision and delegate that ``repeats`` this run, or none."""
+    return f"{precision}/{delegate}" + (f"@{repeats}" if repeats else "")
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):

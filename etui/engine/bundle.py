@@ -47,20 +47,13 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     start = time.perf_counter()
     model = find_model(job.model)
     say(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
-    cache_dir = Path(job.cache_dir)
-    resolved = weights.resolve(model, job.weights, job.seed, cache_dir, say)
-    key = _key(model, resolved, job)
-    folder = cache_dir / "models" / key
-    if _is_whole(folder):
-        result = _described(folder)
-        with contextlib.suppress(OSError):
-            os.utime(folder)  # the cache removes the least recently used first
-        stages = [msgspec.structs.replace(stage, cached=True) for stage in result.stages]
-        result = msgspec.structs.replace(result, path=str(folder), cached=True, stages=stages)
-        what = "cached"
-    else:
-        result = _build(model, resolved, job, key, folder, start)
-        what = f"loaded in {result.stages[0].seconds:.1f} s"
+    models = Path(job.cache_dir) / "models"
+    result = _kept(models / job.key) if job.key is not None else None
+    if result is None:
+        resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), say)
+        key = _key(model, resolved, job)
+        result = _kept(models / key) or _build(model, resolved, job, key, models / key, start)
+    what = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
     say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
              f"({result.inputs.detail})"))  # fmt: skip
     if result.weights.kind == "synthetic":
@@ -74,6 +67,17 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
             )
         )
     return result
+
+
+def _kept(folder: Path) -> BundleResult | None:
+    """The bundle in a folder of the cache, marked as used; None where there is none, or none that is whole."""
+    if not _is_whole(folder):
+        return None
+    result = _described(folder)
+    with contextlib.suppress(OSError):
+        os.utime(folder)  # the cache removes the least recently used first
+    stages = [msgspec.structs.replace(stage, cached=True) for stage in result.stages]
+    return msgspec.structs.replace(result, path=str(folder), cached=True, stages=stages)
 
 
 def _is_whole(folder: Path) -> bool:

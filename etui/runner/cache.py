@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from etui.jobs import LowerResult
 DEFAULT_CAP_BYTES = 20 * 1000**3
 VERSIONED = ("torch", "executorch", "torchao", "transformers", "openvino", "nncf")
 PROGRAMS, MODELS, SCRATCH = "programs", "models", "scratch"
+
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class ProgramCache:
@@ -59,6 +62,9 @@ class ProgramCache:
 
     def find(self, key: str) -> LowerResult | None:
         """The program of this key if it is there and whole; marks it as used. A damaged one is removed."""
+        # A key may come from a file somebody imported, and must not lead out of the cache.
+        if not _KEY.fullmatch(key):
+            return None
         folder = self.program_dir(key)
         try:
             lowered = msgspec.json.decode((folder / "lowered.json").read_bytes(), type=LowerResult)
@@ -78,6 +84,10 @@ class ProgramCache:
             artifact=msgspec.structs.replace(lowered.artifact, cached=True),
             stages=[msgspec.structs.replace(stage, cached=True) for stage in lowered.stages],
         )
+
+    def bundle_keys(self) -> list[str]:
+        """The keys of the bundles that are there."""
+        return [entry.name for entry in _entries(self.root / MODELS) if _KEY.fullmatch(entry.name)]
 
     def sweep(self, keep: set[Path] | None = None, cap_bytes: int | None = None) -> int:
         """Remove what killed processes left half-made, then the least recently used until the cap holds.

@@ -78,7 +78,10 @@ def delete_unused(connection: sqlite3.Connection, session_ids: Iterable[str]) ->
         connection.execute(
             "DELETE FROM blocks WHERE session = ? AND variant <> ?"
             " AND id NOT IN (SELECT block FROM run_blocks)"
-            " AND variant NOT IN (SELECT precision || '/' || delegate FROM runs WHERE session = ?)",
+            # A variant's label, as etui.spec makes it.
+            " AND variant NOT IN (SELECT precision || '/' || delegate || iif(json_valid(detail),"
+            " coalesce('@' || json_extract(detail, '$.repeats'), ''), '')"
+            " FROM runs JOIN details ON details.run = runs.id WHERE session = ?)",
             (session_id, EAGER, session_id),
         )
 

@@ -70,6 +70,7 @@ class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     profile: Profile | None = None
     gap: NumericGap | None = None
     flags: list[Flag] = []
+    repeats: str | None = None
     log: list[tuple[int, int]] | None = None
     saved: bool = False
 

@@ -11,7 +11,7 @@ import msgspec
 from etui.errors import StoreError
 from etui.insight import Section
 from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
-from etui.spec import EAGER
+from etui.spec import EAGER, label
 from etui.store import blocks, logs
 from etui.store.accuracy import load_accuracy, save_outputs, without_outputs
 from etui.store.columns import columns_of
@@ -63,6 +63,7 @@ def save_document(connection: sqlite3.Connection, document: RunDocument) -> None
         flags=document.flags,
         # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
         log=ranges if session["imported"] else None,
+        repeats=document.repeats,
         saved=True,
     )
     connection.execute("INSERT OR REPLACE INTO details (run, detail) VALUES (?, ?)", (run_id, encode_detail(detail)))
@@ -99,7 +100,7 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         own = blocks.saved_blocks(connection, run_id, "own")
         eager = blocks.saved_blocks(connection, run_id, "eager")
     else:
-        own = blocks.session_blocks(connection, session_id, f"{row['precision']}/{row['delegate']}")
+        own = blocks.session_blocks(connection, session_id, label(row["precision"], row["delegate"], detail.repeats))
         eager = blocks.session_blocks(connection, session_id, EAGER)
     session = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return RunDocument(
@@ -156,6 +157,7 @@ def _ensure_session(connection: sqlite3.Connection, document: RunDocument) -> sq
         (
             info.id,
             info.created_at,
+        repeats=detail.repeats,
             document.environment.box if document.environment else None,
             msgspec.json.encode(info.spec).decode(),
             document.finished_at or document.created_at,

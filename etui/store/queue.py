@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -12,8 +12,8 @@ from etui import __version__
 from etui.errors import StoreError, UsageError
 from etui.events import Event, utc_now
 from etui.results import ENDED_STATUSES, LIVE_STATUSES, ModelInfo, Status
-from etui.spec import SessionSpec, Variant
-from etui.store.detail import RunDetail, encode_detail
+from etui.spec import SessionSpec, Variant, label
+from etui.store.detail import RunDetail, decode_detail, encode_detail
 
 
 class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +57,15 @@ def new_id() -> str:
 
 
 def add_session(
-    connection: sqlite3.Connection, spec: SessionSpec, model: ModelInfo, box: str, installation: str
+    connection: sqlite3.Connection,
+    spec: SessionSpec,
+    model: ModelInfo,
+    box: str,
+    installation: str,
+    models: Mapping[Variant, ModelInfo] | None = None,
 ) -> QueuedSession:
-    """Store a session and one queued run a variant; the same variant twice is one run."""
+    """Store a session and one queued run a variant; the same variant twice is one run. ``models`` has those of the
+    variants that are of another model than the session's."""
     variants = list(dict.fromkeys(spec.variants))
     if not variants:
         raise UsageError("a session needs at least one precision and delegate", "name them with --precision --delegate")
@@ -70,12 +76,14 @@ def add_session(
     )
     runs = [(new_id(), variant) for variant in variants]
     detail = encode_detail(RunDetail(model=model))
+        own = (models or {}).get(variant, model)
+        detail = encode_detail(RunDetail(model=own, repeats=variant.repeats.run if variant.repeats else None))
     for run_id, variant in runs:
         connection.execute(
             "INSERT INTO runs (id, session, status, created_at, model, precision, delegate, threads, preset, box,"
             " etui_version) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                run_id, session_id, now, model.name, variant.precision, variant.delegate, spec.threads, spec.preset,
+                run_id, session_id, now, own.name, variant.precision, variant.delegate, spec.threads, spec.preset,
                 box, __version__,
             ),
         )  # fmt: skip
@@ -89,6 +97,21 @@ def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:
     if row is None:
         raise UsageError(f"there is no session {session_id}")
     return _queued_session(connection, row, live_only=False)
+
+_WAITING = (
+    "FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
+    " AND installation IN ('', ?)"
+)
+
+
+def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str | None:
+    """When the session that ``claim_next_session`` would take was queued; None where none waits."""
+    row = connection.execute(
+        f"SELECT min(created_at) {_WAITING}",  # noqa: S608 - this code's own words
+        (owner.host, owner.installation),
+    ).fetchone()
+    return None if row[0] is None else str(row[0])
+
 
 
 def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedSession | None:
@@ -258,7 +281,10 @@ def events_after(
 
 def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_only: bool) -> QueuedSession:
     runs: Sequence[sqlite3.Row] = connection.execute(
-        "SELECT id, precision, delegate, status FROM runs WHERE session = ? ORDER BY rowid", (row["id"],)
+        "SELECT id, precision, delegate, status, detail FROM runs JOIN details ON details.run = runs.id"
+        " WHERE session = ? ORDER BY runs.rowid",
+        (row["id"],),
+        variants = [_variant(spec, run) for run in runs]
     ).fetchall()
     try:
         spec = msgspec.json.decode(row["spec"], type=SessionSpec)
@@ -280,6 +306,15 @@ def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_on
         claimed_pid=row["claimed_pid"],
         claimed_host=row["claimed_host"],
         finished_at=row["finished_at"],
+def _variant(spec: SessionSpec, run: sqlite3.Row) -> Variant:
+    """The variant of the specification that a run's row stands for."""
+    pair = Variant(precision=run["precision"], delegate=run["delegate"])
+    if not any(variant.repeats for variant in spec.variants):
+        return pair
+    wanted = label(pair.precision, pair.delegate, decode_detail(run["detail"]).repeats)
+    return next((variant for variant in spec.variants if variant.label == wanted), pair)
+
+
     )
 
 

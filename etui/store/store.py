@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -55,11 +55,19 @@ class Store:
 
     # The queue, as front ends write it
 
-    def add_session(self, spec: SessionSpec, *, model: ModelInfo, box: str, installation: str = "") -> QueuedSession:
+    def add_session(
+        self,
+        spec: SessionSpec,
+        *,
+        model: ModelInfo,
+        box: str,
+        installation: str = "",
+        models: Mapping[Variant, ModelInfo] | None = None,
+    ) -> QueuedSession:
         """Queue a session with one run a variant. ``box`` is the host that may claim it, ``installation`` the Python
-        environment; empty means any."""
+        environment; empty means any. ``models`` has those of variants that are of another model."""
         with self._database.write() as connection:
-            return queue.add_session(connection, spec, model, box, installation)
+            return queue.add_session(connection, spec, model, box, installation, models)
 
     def request_cancel(self, run_ids: Sequence[str]) -> list[str]:
         """Ask for live runs to be cancelled and return which were live; what nobody has claimed ends at once."""

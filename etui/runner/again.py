@@ -1,0 +1,256 @@
+"""A stored run's program and bundle, ready to be used again: found in the cache, or prepared as they were.
+
+For whatever does more with a run that is done: ``check_again`` is for front ends, before anything is queued, and
+``program_again`` for the runner::
+
+    document = store.document(run_id)
+    check_again(document)                                   # UsageError says why not
+    again = await program_again(document, cache=cache, children=children, say=session.report)
+    MeasureJob(bundle=again.bundle.path, model=again.model, program=again.lowered.path, ...)
+    AccuracyJob(bundle=again.bundle.path, model=again.model, program_dir=again.program_dir, ...)
+
+It never gives another program than the run's own: where model, weights, inputs or versions changed so that the same
+one cannot be had any more, it says what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from etui import __version__
+from etui.catalog.find import Model, UserModel, describe, find_model, impossible
+from etui.catalog.precisions import recipe
+from etui.errors import UsageError
+from etui.events import Event, utc_now
+from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
+from etui.paths import cache_dir
+from etui.results import LIVE_STATUSES, RunDocument
+from etui.runner.cache import VERSIONED, ProgramCache, installed_versions, program_key
+from etui.runner.children import Children
+from etui.spec import Repeated, SessionSpec
+from etui.text import plain
+
+Say = Callable[[Event], None]
+Do = Callable[[Job], Awaitable[Done]]
+
+
+class ProgramAgain(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's program as it was and the bundle it belongs to. ``origin.model`` is what jobs take as ``model``; with
+    the bundle it gives the eager model, the inputs and the reference outputs."""
+
+    document: RunDocument
+    origin: Repeated
+    bundle: BundleResult
+    lowered: LowerResult
+
+    @property
+    def model(self) -> str:
+        """What names the model in jobs."""
+        return self.origin.model
+
+    @property
+    def program_dir(self) -> str:
+        """The folder with ``program.pte`` and, where it is another than eager's, ``reference.safetensors``."""
+        return str(Path(self.lowered.path).parent)
+
+
+def origin_of(document: RunDocument) -> Repeated:
+    """What the weights and inputs of a run were made from: its session's specification, or in a duel that of the run
+    it repeats; ``run`` is this run.
+
+    Raises UsageError where the document does not say it (imports of another format).
+    """
+    try:
+        spec = msgspec.convert(document.session.spec, SessionSpec)
+    except msgspec.ValidationError as error:
+        raise _no(document, "how it was made is not known", _measure_it("MODEL")) from error
+    for variant in spec.variants:
+        if variant.repeats is not None and variant.repeats.run == document.repeats:
+            return msgspec.structs.replace(variant.repeats, run=document.id)
+    return Repeated(
+        run=document.id,
+        model=spec.model,
+        weights=spec.weights,
+        seed=spec.seed,
+        calibration_count=spec.calibration_count,
+        accuracy_inputs=spec.accuracy_inputs,
+    )
+
+
+def check_again(document: RunDocument) -> Repeated:
+    """What can be told at once, without loading anything: whether the run has a program, its model is still the same
+    and its delegate runs here, and whether the program is cached or may be prepared again. Gives the run's origin.
+
+    Raises UsageError saying why its program cannot be had.
+    """
+    if document.status in LIVE_STATUSES:
+        raise _no(document, f"it is {document.status}", "wait until it is done")
+    if document.artifact is None:
+        why = f"it {'failed' if document.status == 'failed' else f'is {document.status}'} before it had a program"
+        if document.summary_only:
+            why = "it was imported as a summary, without a program"
+        raise _no(document, why, "choose another run, or measure it anew with etui run")
+    if document.status == "failed":
+        raise _no(document, f"it failed ({document.error})", "choose another run")
+    origin = origin_of(document)
+    model = _same_model(document, origin)
+    reason = impossible(model, document.precision, document.delegate)
+    if reason is not None:
+        raise _no(document, f"{document.delegate} cannot measure here: {reason}", "choose another run")
+    changed = _changed_versions(document)
+    if changed and ProgramCache(cache_dir()).find(document.artifact.key) is None:
+        raise _gone(document, origin, changed)
+    return origin
+
+
+async def program_again(
+    document: RunDocument,
+    *,
+    cache: ProgramCache,
+    children: Children,
+    say: Say,
+    do: Do | None = None,
+    run_id: str | None = None,
+    threads: int = 1,
+) -> ProgramAgain:
+    """Find the run's program and bundle in ``cache``, or have them prepared again there.
+
+    ``say`` hears what the children tell, under ``run_id`` (the run itself, unless another one is made of it). ``do``
+    has a job done, for callers that must be able to cancel it (else ``children.do``). ``threads`` serve calibration.
+
+    Raises:
+        EtuiError: the program cannot be had: what ``check_again`` finds, a child that failed, or a key that is no
+            longer the same, with what changed.
+    """
+    origin = check_again(document)
+    artifact, run_id = document.artifact, run_id or document.id
+    assert artifact is not None
+
+    async def by_children(job: Job) -> Done:
+        return await children.do(job, say)
+
+    do = do or by_children
+    model = find_model(origin.model)
+    if not isinstance(model, UserModel):
+        await children.preload(model.source)
+    then, now = _versions_of(document), installed_versions()
+
+    def key_of(bundle_key: str, versions: dict[str, str]) -> str:
+        return program_key(
+            bundle_key=bundle_key,
+            recipe=recipe(
+                model.family if isinstance(model, UserModel) else model, document.precision, document.delegate
+            ),
+            delegate=document.delegate,
+            calibration_count=origin.calibration_count,
+            versions=versions,
+        )
+
+    done = await do(
+        BundleJob(
+            model=origin.model,
+            weights=origin.weights,
+            seed=origin.seed,
+            accuracy_inputs=origin.accuracy_inputs,
+            calibration_count=origin.calibration_count,
+            cache_dir=str(cache.root),
+            # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
+            key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+        )
+    )
+    assert done.bundle is not None
+    bundle = done.bundle
+    key = key_of(bundle.key, now)
+    changed = _changed_content(document, bundle)
+    lowered = cache.find(artifact.key)
+    known = artifact.key in (key, key_of(bundle.key, then))
+    if lowered is not None and not changed and (known or lowered.artifact.sha256 == artifact.sha256):
+        _tell(say, run_id, "cached, nothing to prepare")
+        if older := _changed_versions(document):
+            _tell(say, run_id, f"it was prepared with other versions than run it now: {', '.join(older)}")
+        return ProgramAgain(document=document, origin=origin, bundle=bundle, lowered=lowered)
+    changed += _changed_versions(document)
+    # A checkpoint that was moved or touched has another key, although nothing in it is different.
+    same = not changed and document.etui_version == __version__
+    if key != artifact.key and not same:
+        raise _gone(document, origin, changed or [f"etui {document.etui_version} prepared it otherwise"])
+    lowered = cache.find(key)
+    if lowered is None:
+        done = await do(
+            LowerJob(
+                bundle=bundle.path,
+                model=origin.model,
+                precision=document.precision,
+                delegate=document.delegate,
+                calibration_count=origin.calibration_count,
+                program_key=key,
+                program_dir=str(cache.program_dir(key)),
+                run_id=run_id,
+                threads=threads,
+            )
+        )
+        assert done.lowered is not None
+        lowered = done.lowered
+    if lowered.artifact.sha256 != artifact.sha256:
+        _tell(say, run_id, "prepared again from the same model, weights, recipe and versions; not the same bytes")
+    return ProgramAgain(document=document, origin=origin, bundle=bundle, lowered=lowered)
+
+
+def _same_model(document: RunDocument, origin: Repeated) -> Model:
+    """The model the run was made from. Raises UsageError where its file is gone, or holds something else now."""
+    try:
+        model = find_model(origin.model)
+        identity = describe(model).identity
+    except UsageError as error:
+        raise _no(document, error.message, "put it back where it was, or choose another run") from error
+    if identity != document.model.identity:
+        raise _no(document, f"{origin.model} changed since", _measure_it(origin.model))
+    return model
+
+
+def _versions_of(document: RunDocument) -> dict[str, str]:
+    """The versions that entered the key of a run's program, as far as its document tells them."""
+    found = document.environment.versions if document.environment else {}
+    return {name: found[name] for name in VERSIONED if name in found}
+
+
+def _changed_versions(document: RunDocument) -> list[str]:
+    then, now = _versions_of(document), installed_versions()
+    return [
+        f"{name} was {then.get(name, 'not installed')} and is {now.get(name, 'not installed')}"
+        for name in VERSIONED
+        if then.get(name) != now.get(name)
+    ]
+
+
+def _changed_content(document: RunDocument, bundle: BundleResult) -> list[str]:
+    """What of weights and inputs is other than it was."""
+    changed = []
+    if document.weights is not None and document.weights.sha256 != bundle.weights.sha256:
+        was, now = document.weights, bundle.weights
+        changed.append(
+            f"its weights were {was.kind} ({was.detail}) and are now {now.kind} ({now.detail}), not the same"
+        )
+    if document.inputs is not None and document.inputs.sha256 != bundle.inputs.sha256:
+        changed.append(f"its inputs were {document.inputs.detail} and are now {bundle.inputs.detail}, not the same")
+    return changed
+
+
+def _gone(document: RunDocument, origin: Repeated, changed: list[str]) -> UsageError:
+    why = "its program is not in the cache any more, and would come out otherwise now: " + "; ".join(changed)
+    return _no(document, why, _measure_it(f"{origin.model} -p {document.precision} -d {document.delegate}"))
+
+
+def _no(document: RunDocument, why: str, hint: str) -> UsageError:
+    return UsageError(plain(f"the program of run {document.id} cannot be had: {why}"), plain(hint))
+
+
+def _measure_it(words: str) -> str:
+    return f"measure it anew: etui run {words}"
+
+
+def _tell(say: Say, run_id: str, message: str) -> None:
+    say(Event(kind="log", message=message, at=utc_now(), run_id=run_id, stage="lower"))
