@@ -75,10 +75,9 @@ def add_session(
         (session_id, now, box, installation, msgspec.json.encode(spec).decode()),
     )
     runs = [(new_id(), variant) for variant in variants]
-    detail = encode_detail(RunDetail(model=model))
+    for run_id, variant in runs:
         own = (models or {}).get(variant, model)
         detail = encode_detail(RunDetail(model=own, repeats=variant.repeats.run if variant.repeats else None))
-    for run_id, variant in runs:
         connection.execute(
             "INSERT INTO runs (id, session, status, created_at, model, precision, delegate, threads, preset, box,"
             " etui_version) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -97,21 +96,6 @@ def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:
     if row is None:
         raise UsageError(f"there is no session {session_id}")
     return _queued_session(connection, row, live_only=False)
-
-_WAITING = (
-    "FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
-    " AND installation IN ('', ?)"
-)
-
-
-def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str | None:
-    """When the session that ``claim_next_session`` would take was queued; None where none waits."""
-    row = connection.execute(
-        f"SELECT min(created_at) {_WAITING}",  # noqa: S608 - this code's own words
-        (owner.host, owner.installation),
-    ).fetchone()
-    return None if row[0] is None else str(row[0])
-
 
 
 def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedSession | None:
@@ -284,10 +268,10 @@ def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_on
         "SELECT id, precision, delegate, status, detail FROM runs JOIN details ON details.run = runs.id"
         " WHERE session = ? ORDER BY runs.rowid",
         (row["id"],),
-        variants = [_variant(spec, run) for run in runs]
     ).fetchall()
     try:
         spec = msgspec.json.decode(row["spec"], type=SessionSpec)
+        variants = [_variant(spec, run) for run in runs]
     except msgspec.DecodeError as error:
         raise StoreError(
             f"session {row['id']} holds a specification that this etui cannot read ({error})", "update etui"
@@ -298,14 +282,17 @@ def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_on
         created_at=row["created_at"],
         box=row["box"],
         runs=[
-            (run["id"], Variant(precision=run["precision"], delegate=run["delegate"]))
-            for run in runs
+            (run["id"], variant)
+            for run, variant in zip(runs, variants, strict=True)
             if not live_only or run["status"] in LIVE_STATUSES
         ],
         claimed_by=row["claimed_by"],
         claimed_pid=row["claimed_pid"],
         claimed_host=row["claimed_host"],
         finished_at=row["finished_at"],
+    )
+
+
 def _variant(spec: SessionSpec, run: sqlite3.Row) -> Variant:
     """The variant of the specification that a run's row stands for."""
     pair = Variant(precision=run["precision"], delegate=run["delegate"])
@@ -313,9 +300,6 @@ def _variant(spec: SessionSpec, run: sqlite3.Row) -> Variant:
         return pair
     wanted = label(pair.precision, pair.delegate, decode_detail(run["detail"]).repeats)
     return next((variant for variant in spec.variants if variant.label == wanted), pair)
-
-
-    )
 
 
 def _finish_if_ended(connection: sqlite3.Connection, session_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from etui.events import Event
 from etui.results import LIVE_STATUSES, Block, ModelInfo, RunDocument, RunSummary, Status
-from etui.spec import SessionSpec
+from etui.spec import SessionSpec, Variant
 from etui.store import blocks, documents, queries, queue
 from etui.store.database import Database, open_database
 from etui.store.queries import Condition
