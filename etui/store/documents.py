@@ -61,9 +61,9 @@ def save_document(connection: sqlite3.Connection, document: RunDocument) -> None
         profile=document.profile,
         gap=document.gap,
         flags=document.flags,
+        repeats=document.repeats,
         # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
         log=ranges if session["imported"] else None,
-        repeats=document.repeats,
         saved=True,
     )
     connection.execute("INSERT OR REPLACE INTO details (run, detail) VALUES (?, ?)", (run_id, encode_detail(detail)))
@@ -139,6 +139,7 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         gap=detail.gap,
         environment=_environment(connection, row["environment"]),
         flags=detail.flags,
+        repeats=detail.repeats,
         summary_only=bool(row["summary_only"]),
         note=row["note"],
         tags=msgspec.json.decode(row["tags"], type=list[str]),
@@ -157,7 +158,6 @@ def _ensure_session(connection: sqlite3.Connection, document: RunDocument) -> sq
         (
             info.id,
             info.created_at,
-        repeats=detail.repeats,
             document.environment.box if document.environment else None,
             msgspec.json.encode(info.spec).decode(),
             document.finished_at or document.created_at,
