@@ -1,0 +1,135 @@
+"""The history of a run's choice: the ended runs that differ from it in nothing but when, and with which software."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from typing import cast
+
+import msgspec
+
+from etui.errors import UsageError
+from etui.history import UNKNOWN, Choice, History, Point
+from etui.results import LIVE_STATUSES, Environment, InputsInfo, ModelInfo, Status, WeightsInfo
+
+MOST_LOOKED_AT = 2_000
+"""So many runs of a model, precision and delegate are looked through for those of the same choice, the newest."""
+
+_SELECT = (
+    "SELECT runs.id, session, status, created_at, model, precision, delegate, threads, latency_median_ms,"
+    " latency_ci95_low_ms, latency_ci95_high_ms, mae, verdict, flags, error, etui_version,"
+    " details.detail AS detail, environments.detail AS environment_detail"
+    " FROM runs JOIN details ON details.run = runs.id LEFT JOIN environments ON environments.id = runs.environment"
+)
+_NAMES = ("weights", "inputs", "threads", "arithmetic", "box", "identity")
+
+
+class _Circumstances(msgspec.Struct, frozen=True):
+    """What of a run's detail belongs to its choice; the rest is skipped, not decoded."""
+
+    model: ModelInfo
+    weights: WeightsInfo | None = None
+    inputs: InputsInfo | None = None
+    arithmetic: str | None = None
+
+
+def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
+    """The newest ``limit`` ended runs of the choice of this one; of one that is not done, of the newest done run of its
+    model, precision and delegate. Raises UsageError where there is no such run."""
+    row = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise UsageError(f"there is no run {run_id}", "see etui runs")
+    if row["status"] != "done":
+        # Such a run may not have come as far as its weights and inputs: the newest that did stands for its choice.
+        done = connection.execute(
+            f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ? AND status = 'done'"
+            " ORDER BY created_at DESC, runs.rowid DESC LIMIT 1",
+            (row["model"], row["precision"], row["delegate"]),
+        ).fetchone()
+        row = done or row
+    choice = _choice(row)
+    live = sorted(LIVE_STATUSES)
+    rows = connection.execute(
+        f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ?"
+        f" AND status NOT IN ({', '.join('?' * len(live))}) ORDER BY created_at DESC, runs.rowid DESC LIMIT ?",
+        (choice.model, choice.precision, choice.delegate, *live, MOST_LOOKED_AT),
+    )
+    points: list[Point] = []
+    left_out: Counter[str] = Counter()
+    total = looked_at = 0
+    for one in rows:
+        looked_at += 1
+        other = _difference(choice, _choice(one), failed=one["status"] != "done")
+        if other is not None:
+            left_out[other] += 1
+            continue
+        total += 1
+        if len(points) < limit:
+            points.append(_point(one))
+    return History(
+        choice=choice, points=points[::-1], total=total, left_out=dict(left_out.most_common()), looked_at=looked_at
+    )
+
+
+def _difference(choice: Choice, other: Choice, *, failed: bool) -> str | None:
+    """The first thing in which a run is of another choice. One that failed may not have come far enough to know."""
+    for name in _NAMES:
+        wanted, found = getattr(choice, name), getattr(other, name)
+        if wanted != found and not (failed and found == UNKNOWN):
+            return "model's code" if name == "identity" else name
+    return None
+
+
+def _choice(row: sqlite3.Row) -> Choice:
+    known = msgspec.json.decode(row["detail"], type=_Circumstances)
+    environment = _environment(row)
+    return Choice(
+        model=row["model"],
+        identity=known.model.identity,
+        precision=row["precision"],
+        delegate=row["delegate"],
+        weights=UNKNOWN if known.weights is None else _hashed(known.weights.kind, known.weights.sha256),
+        inputs=UNKNOWN if known.inputs is None else _hashed(known.inputs.kind, known.inputs.sha256),
+        threads=UNKNOWN if row["threads"] is None else str(row["threads"]),
+        # One that failed before it was measured has none, and neither has one that computes as its precision says.
+        arithmetic=known.arithmetic or UNKNOWN,
+        box=UNKNOWN if environment is None else _box(environment),
+    )
+
+
+def _box(environment: Environment) -> str:
+    quota = "" if environment.cgroup_cpus is None else f", quota of {environment.cgroup_cpus:g} CPUs"
+    return f"{environment.box} ({environment.cpu}, {environment.cores} cores{quota})"
+
+
+def _hashed(kind: str, sha256: str | None) -> str:
+    return f"{kind} {sha256[:12]}" if sha256 else kind
+
+
+def _environment(row: sqlite3.Row) -> Environment | None:
+    if row["environment_detail"] is None:
+        return None
+    return msgspec.json.decode(row["environment_detail"], type=Environment)
+
+
+def _point(row: sqlite3.Row) -> Point:
+    environment = _environment(row)
+    software: dict[str, str] = {}
+    if environment is not None:
+        software = {**environment.versions, "Python": environment.python, "etui": row["etui_version"]}
+        if environment.governor is not None:
+            software["governor"] = environment.governor
+    low, high = row["latency_ci95_low_ms"], row["latency_ci95_high_ms"]
+    return Point(
+        run=row["id"],
+        session=row["session"],
+        at=row["created_at"],
+        status=cast("Status", row["status"]),
+        median_ms=row["latency_median_ms"],
+        interval_ms=None if low is None or high is None else (low, high),
+        mae=row["mae"],
+        verdict=row["verdict"],
+        flags=msgspec.json.decode(row["flags"], type=list[str]),
+        error=row["error"],
+        software=software,
+    )

@@ -1,0 +1,75 @@
+"""The history of a choice: runs that differ in when and with which software, and how many differ in something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from etui.errors import UsageError
+from etui.results import RunDocument
+from etui.store import Store
+from tests.documents import ENVIRONMENT, make_document
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "etui.db") as opened:
+        yield opened
+
+
+def later(day: int, **changes: object) -> RunDocument:
+    """The same choice on another day, in a session of its own."""
+    made = make_document(f"{day:012x}", session_id=f"5e55{day:08x}", created_at=f"2026-10-{day:02d}T10:00:00.000Z")
+    return msgspec.structs.replace(made, **changes)
+
+
+def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> None:
+    same = [later(day) for day in (1, 2, 3)]
+    assert same[0].inputs is not None and same[0].weights is not None
+    other = [
+        later(4, precision="int8"),
+        later(5, threads=1),
+        later(6, inputs=msgspec.structs.replace(same[0].inputs, sha256="cd" * 32)),
+        later(7, weights=msgspec.structs.replace(same[0].weights, sha256="cd" * 32)),
+        later(8, environment=msgspec.structs.replace(ENVIRONMENT, cpu="Another CPU")),
+        later(9, model=msgspec.structs.replace(same[0].model, identity="other code")),
+        later(10, arithmetic="bf16"),
+    ]
+    newer = later(11, environment=msgspec.structs.replace(ENVIRONMENT, versions={"torch": "2.14.0"}))
+    store.import_documents([*same[::-1], *other, newer])
+    found = store.history(same[1].id)
+    assert [point.run for point in found.points] == [same[0].id, same[1].id, same[2].id, newer.id]
+    assert found.total == 4 and found.looked_at == 10
+    assert found.left_out == {
+        "threads": 1, "inputs": 1, "weights": 1, "box": 1, "model's code": 1, "arithmetic": 1,
+    }  # fmt: skip
+    last = found.points[-1]
+    assert last.software == {"torch": "2.14.0", "Python": "3.11.9", "etui": "0.1.0"}
+    assert (last.median_ms, last.interval_ms, last.mae) == (16.0, (15.8, 16.2), 0.01)
+
+
+def test_a_limit_keeps_the_newest_and_counts_all(store: Store) -> None:
+    store.import_documents([later(day) for day in range(1, 9)])
+    found = store.history(f"{3:012x}", limit=3)
+    assert [point.at[8:10] for point in found.points] == ["06", "07", "08"]
+    assert found.total == 8
+
+
+def test_a_failed_run_is_in_the_history_of_those_that_did_not(store: Store) -> None:
+    failed = later(
+        3, status="failed", error="no kernel", latency_ms=None, weights=None, inputs=None, threads=None,
+        environment=None, accuracy=None, blocks=[], eager_blocks=[],
+    )  # fmt: skip
+    store.import_documents([later(1), later(2), failed])
+    for run in (1, 3):
+        points = store.history(f"{run:012x}").points
+        assert [point.status for point in points] == ["done", "done", "failed"]
+        assert points[-1].error == "no kernel" and points[-1].software == {}
+
+
+def test_a_run_that_is_not_there_is_said(store: Store) -> None:
+    with pytest.raises(UsageError, match="there is no run"):
+        store.history("ffff")
