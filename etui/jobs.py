@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from etui.events import Event
+from etui.insight import GraphStage
 from etui.results import (
     Accuracy,
     Artifact,
@@ -83,6 +84,7 @@ class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     arithmetic: str | None = None
     calibration_count: int | None = None
     notes: list[str] = []
+    graph_stages: list[GraphStage] = []
 
 
 class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):

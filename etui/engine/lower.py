@@ -21,10 +21,15 @@ from etui.catalog.precisions import recipe
 from etui.engine.backends import delegation, partitioners, real_arithmetic
 from etui.engine.bundle import Bundle, flat_outputs, put_in_place, write_reference
 from etui.engine.casting import program_inputs
+from etui.engine.graph_stages import GraphStages
+from etui.engine.outside import outside_nodes
 from etui.engine.quantize import Graph, export, halve, quantize
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
+from etui.insight import Section
 from etui.jobs import LowerJob, LowerResult
+from etui.programs.files import sections_of
+from etui.programs.flatbuffer import DamagedFile
 from etui.results import Artifact, Delegation, Stage
 
 PROGRAM = "program.pte"
@@ -44,6 +49,7 @@ class _Stages:
         self._say = say
         self._run_id = run_id
         self.done: list[Stage] = []
+        self.graphs = GraphStages()
 
     @contextlib.contextmanager
     def stage(self, name: str, doing: str) -> Iterator[list[str]]:
@@ -100,7 +106,7 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
             outputs = [flat_outputs(graph.module(*program_inputs(one, job.precision))) for one in accuracy]
             write_reference(making / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _unheard(job.delegate):
-        manager, shared = _lower(graph, job.delegate, job.precision)
+        manager, shared = _lower(graph, job.delegate, job.precision, stages.graphs)
         details.append(_in_words(shared))
     artifact = _write(manager, making / PROGRAM, job, stages)
     arithmetic = real_arithmetic(job.delegate, job.precision)
@@ -118,6 +124,7 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
         arithmetic=arithmetic,
         calibration_count=graph.calibration_count,
         notes=notes,
+        graph_stages=stages.graphs.found,
     )
 
 
@@ -125,34 +132,43 @@ def _graph(
     bundle: Bundle, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], job: LowerJob, stages: _Stages
 ) -> Graph:
     """The exported graph of the job's precision, and what computes the same before lowering."""
-    if job.precision == "fp32":
-        with stages.stage("export", "exporting"):
-            return Graph(export(module, inputs), module)
-    if job.precision == "fp16":
-        with stages.stage("export", "exporting in half precision"):
-            return halve(module, inputs)
+    if job.precision in {"fp32", "fp16"}:
+        half = job.precision == "fp16"
+        with stages.stage("export", "exporting in half precision" if half else "exporting"):
+            graph = halve(module, inputs) if half else Graph(export(module, inputs), module)
+        stages.graphs.add("aten", graph.program.graph_module, stages.done[-1].seconds)
+        return graph
     exported = None
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
             exported = export(module, inputs)
+        stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         chosen = recipe(bundle.model.family, job.precision, job.delegate)
         graph = quantize(module, exported, inputs, calibration, chosen)
         details.append(graph.detail)
-        return graph
+    stages.graphs.add("quantized", graph.program.graph_module, stages.done[-1].seconds)
+    return graph
 
 
-def _lower(graph: Graph, delegate: str, precision: str) -> tuple[Any, Delegation]:
+def _lower(graph: Graph, delegate: str, precision: str, graphs: GraphStages) -> tuple[Any, Delegation]:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    edge = to_edge_transform_and_lower(
-        graph.program,
-        partitioner=partitioners(delegate, precision),
-        compile_config=EdgeCompileConfig(_check_ir_validity=False),
-    )
-    shared = delegation(edge.exported_program().graph_module)
-    return edge.to_executorch(), shared
+    with graphs.watching():
+        edge = to_edge_transform_and_lower(
+            graph.program,
+            partitioner=partitioners(delegate, precision),
+            compile_config=EdgeCompileConfig(_check_ir_validity=False),
+        )
+    module = edge.exported_program().graph_module
+    shared = delegation(module)
+    if delegate != "portable":
+        graphs.add_next("delegated", module)
+        shared = msgspec.structs.replace(shared, outside=outside_nodes(module))
+    manager = edge.to_executorch()
+    graphs.add_next("planned", manager.exported_program().graph_module)
+    return manager, shared
 
 
 def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact:
@@ -186,7 +202,10 @@ def _take_over(model: UserModel, job: LowerJob, making: Path, stages: _Stages) -
 def _artifact(path: Path, job: LowerJob) -> Artifact:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Artifact(kind="pte", size_bytes=path.stat().st_size, sha256=digest, key=job.program_key)
+    sections: list[Section] = []
+    with contextlib.suppress(DamagedFile):  # a finished program that is damaged is for the runtime to refuse
+        sections = sections_of(path)
+    return Artifact(kind="pte", size_bytes=path.stat().st_size, sha256=digest, key=job.program_key, sections=sections)
 
 
 def _in_words(shared: Delegation) -> str:

@@ -114,6 +114,7 @@ def build_document(
         delegation=lowered.delegation if lowered else None,
         artifact=lowered.artifact if lowered else None,
         stages=stages,
+        graph_stages=lowered.graph_stages if lowered else [],
         environment=session.environment,
         flags=flags,
         blocks=run.blocks,

@@ -1,0 +1,101 @@
+"""Watch a graph go through lowering: which operators it holds after each stage, and how long that took.
+
+``to_edge_transform_and_lower`` goes from ATen to the delegated program in one call. The graphs between are counted as
+they pass by, so that nothing is lowered twice and the program is the same to the byte as without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from etui.insight import GraphStage
+
+CALL_DELEGATE = "call_delegate"
+_NOT_OPERATORS = frozenset({"getitem", "alloc", "executorch_call_delegate"})
+
+
+class GraphStages:
+    """The stages of one program, in the order they come."""
+
+    def __init__(self) -> None:
+        self.found: list[GraphStage] = []
+        self._since: float | None = None
+
+    def add(self, name: str, module: torch.fx.GraphModule, seconds: float | None) -> None:
+        """Count a graph's operators."""
+        self.found.append(GraphStage(name=name, operators=count_operators(module), seconds=seconds))
+
+    def add_next(self, name: str, module: torch.fx.GraphModule) -> None:
+        """Count a graph's operators; the stage took the time since the one before was counted."""
+        now = time.perf_counter()
+        self.add(name, module, None if self._since is None else now - self._since)
+        self._since = time.perf_counter()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count the core ATen and the edge graph while ``to_edge_transform_and_lower`` runs.
+
+        It makes the one from the other in one function of its module, whose argument and result are looked at. Where an
+        ExecuTorch has no such function, the two stages are left out.
+        """
+        from executorch.exir.program import _program
+
+        name = "_generate_edge_program"
+        make_edge: Any = getattr(_program, name, None)
+        self._since = time.perf_counter()
+        if make_edge is None:
+            yield
+            return
+        begun = self._since
+
+        def watched(config: Any, program: ExportedProgram, *args: Any, **kwargs: Any) -> ExportedProgram:
+            core = time.perf_counter()
+            self.add("core aten", program.graph_module, core - begun)
+            start = time.perf_counter()
+            edge: ExportedProgram = make_edge(config, program, *args, **kwargs)
+            self.add("edge", edge.graph_module, time.perf_counter() - start)
+            self._since = time.perf_counter()
+            return edge
+
+        setattr(_program, name, watched)
+        try:
+            yield
+        finally:
+            setattr(_program, name, make_edge)
+
+
+def count_operators(module: torch.fx.GraphModule) -> dict[str, int]:
+    """How many nodes of which operator a graph holds, the most frequent first. A subgraph given to a delegate counts as
+    one ``call_delegate BACKEND``; taking a result apart and reserving memory are no operators."""
+    counts: Counter[str] = Counter()
+    for node in module.graph.nodes:
+        if node.op != "call_function":
+            continue
+        name = operator_name(node)
+        if name == "executorch_call_delegate":
+            lowered: Any = getattr(module, node.args[0].target, None)
+            counts[f"{CALL_DELEGATE} {getattr(lowered, 'backend_id', '')}".strip()] += 1
+        elif name not in _NOT_OPERATORS:
+            counts[name] += 1
+    return dict(counts.most_common())
+
+
+def operator_name(node: torch.fx.Node) -> str:
+    """A node's operator in words: ``aten.view_copy.default``, whatever the dialect."""
+    target: Any = node.target
+    if target is operator.getitem:
+        return "getitem"
+    if isinstance(target, str):
+        return target
+    inner = getattr(target, "_op", target)
+    if isinstance(inner, torch._ops.OpOverload):
+        return str(inner)
+    return str(getattr(inner, "_name", None) or getattr(inner, "__name__", None) or inner)

@@ -1,0 +1,257 @@
+"""What a ``.pte`` file holds, read from its flatbuffer without importing ExecuTorch: methods, segments, names.
+
+Field numbers are those of ExecuTorch 1.5's ``schema/program.fbs``; the head of the file is described in its
+``schema/extended_header.h``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import msgspec
+
+from etui.insight import TensorKind, TensorSignature
+from etui.programs.flatbuffer import DamagedFile, Reader, Table
+
+MAGIC = b"ET12"
+SCHEMA_VERSION = 0
+"""The newest version of the schema that ExecuTorch 1.5 reads."""
+
+SCALAR_TYPES = {
+    0: ("uint8", 1),
+    1: ("int8", 1),
+    2: ("int16", 2),
+    3: ("int32", 4),
+    4: ("int64", 8),
+    5: ("float16", 2),
+    6: ("float32", 4),
+    7: ("float64", 8),
+    8: ("complex32", 4),
+    9: ("complex64", 8),
+    10: ("complex128", 16),
+    11: ("bool", 1),
+    12: ("qint8", 1),
+    13: ("quint8", 1),
+    14: ("qint32", 4),
+    15: ("bfloat16", 2),
+    27: ("uint16", 2),
+    28: ("uint32", 4),
+    29: ("uint64", 8),
+}
+"""Names and bytes of ExecuTorch's ScalarType (``schema/scalar_type.fbs``)."""
+
+_VALUES = (
+    "", "none", "int", "bool", "float", "tensor", "string", "int list", "float list", "bool list", "tensor list",
+    "optional tensor list",
+)  # fmt: skip
+_TENSOR = _VALUES.index("tensor")
+_KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_IN_SEGMENT = _EXTERNAL = 1
+_EXTENDED = b"eh00"
+
+_OTHERS = (
+    (b"FT", "a data file (.ptd) that belongs to a program, not a program"),
+    (b"BP", "a bundled program (.bpte), which holds a program together with test inputs, not a program alone"),
+    (b"ED", "an ETDump, which a traced run wrote, not a program"),
+)
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A piece of data behind the flatbuffer: where it begins in the file, and its bytes."""
+
+    offset: int
+    size: int
+
+
+class Delegate(msgspec.Struct, frozen=True, kw_only=True):
+    """One subgraph of a backend: ``segment`` numbers its data, or ``inline`` the data within the flatbuffer."""
+
+    backend: str
+    segment: int | None = None
+    inline: int | None = None
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """One method. ``operators`` counts calls outside of delegates; ``constants`` maps a constant's number in the file
+    to its type and shape in words; ``external`` are the names of tensors whose data lies in another file; ``planned``
+    the bytes of each of its buffers."""
+
+    name: str
+    inputs: list[TensorSignature]
+    outputs: list[TensorSignature]
+    delegates: list[Delegate]
+    operators: dict[str, int]
+    instructions: int
+    planned: list[int]
+    constants: dict[int, str]
+    external: list[str]
+
+
+class Offsets(msgspec.Struct, frozen=True):
+    """The tensors of one segment: its number, and where each begins in it."""
+
+    segment: int
+    offsets: tuple[int, ...]
+
+
+class ProgramFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole file. ``program_bytes`` are the flatbuffer with its head, before the segments; ``named`` pairs a name
+    with the number of a segment; the inline lists are the bytes of data that lie within the flatbuffer."""
+
+    size: int
+    version: int
+    program_bytes: int
+    methods: list[Method]
+    segments: list[Segment]
+    constant: Offsets | None
+    mutable: list[Offsets]
+    named: list[tuple[str, int]]
+    inline_constants: list[int]
+    inline_delegates: list[int]
+
+
+def read_program(buffer: memoryview) -> ProgramFile:
+    """Read the structure of a program; data is not touched.
+
+    Raises:
+        DamagedFile: it is no program, of another format, cut short, or contradicts itself.
+    """
+    size = len(buffer)
+    head = bytes(buffer[:64])
+    if head[4:8] != MAGIC:
+        raise DamagedFile(*_what_else(head))
+    program_bytes, base, declared = _head(head, size)
+    if declared > size:
+        raise DamagedFile(f"is cut short: it has {size:,} bytes of {declared:,}", "copy it again")
+    reader = Reader(buffer[:program_bytes])
+    root = reader.root()
+    version = root.number(0, "I")
+    if version > SCHEMA_VERSION:
+        raise DamagedFile(
+            f"is of a newer schema: version {version}, and ExecuTorch 1.5 reads up to {SCHEMA_VERSION}",
+            "lower the model again with ExecuTorch 1.5",
+        )
+    segments = [Segment(base + one.number(0, "Q"), one.number(1, "Q")) for one in root.tables(4)]
+    for segment in segments:
+        if segment.offset + segment.size > size:
+            raise DamagedFile(
+                f"is cut short or damaged: a segment ends at byte {segment.offset + segment.size:,} of {size:,}",
+                "copy it again",
+            )
+    mutable = [_offsets(table) for table in root.tables(6)]
+    constant = root.table(5)
+    return ProgramFile(
+        size=size,
+        version=version,
+        program_bytes=program_bytes,
+        methods=[_method(plan) for plan in root.tables(1)],
+        segments=segments,
+        constant=_offsets(constant) if constant is not None else None,
+        mutable=mutable,
+        named=[(table.text(0), table.number(1, "I")) for table in root.tables(7)],
+        inline_constants=[storage.data(0) for storage in root.tables(2)],
+        inline_delegates=[data.data(0) for data in root.tables(3)],
+    )
+
+
+def _what_else(head: bytes) -> tuple[str, str]:
+    """What a file is that is no program of this format, and what to do."""
+    if not head:
+        return "is empty", "lower the model again"
+    kind = head[4:8]
+    if kind[:2] == b"ET" and kind[2:].isdigit():
+        return (
+            f"is a program of another file format ({kind.decode()}; ExecuTorch 1.5 reads {MAGIC.decode()})",
+            "lower the model again with ExecuTorch 1.5",
+        )
+    for mark, name in _OTHERS:
+        if kind[:2] == mark and kind[2:].isdigit():
+            return f"is {name}", "name a .pte file"
+    if head[:2] == b"PK":
+        return "is a zip archive, such as torch.save and torch.export.save write, not a program", "name a .pte file"
+    return "is no ExecuTorch program (its mark ET12 is missing)", "name a .pte file"
+
+
+def _head(head: bytes, size: int) -> tuple[int, int, int]:
+    """The flatbuffer's bytes, where segments begin, and how long the file must be; without an extended head the file is
+    all flatbuffer."""
+    if head[8:12] != _EXTENDED or len(head) < 32:
+        return size, size, size
+    length = int.from_bytes(head[12:16], "little")
+    program, base = (int.from_bytes(head[place : place + 8], "little") for place in (16, 24))
+    data = int.from_bytes(head[32:40], "little") if length > 24 else 0
+    return program, base or program, max(program, base + data)
+
+
+def _offsets(table: Table) -> Offsets:
+    return Offsets(table.number(0, "I"), table.numbers(1, "Q"))
+
+
+def _method(plan: Table) -> Method:
+    constants: dict[int, str] = {}
+    external: list[str] = []
+    for value in plan.tables(2):
+        if value.number(0, "B") != _TENSOR or (tensor := value.table(1)) is None:
+            continue
+        extra = tensor.table(9)
+        if extra is not None and extra.number(2, "b") == _EXTERNAL:
+            external.append(extra.text(1))
+        elif (index := tensor.number(5, "I")) and tensor.table(6) is None:
+            constants[index] = " ".join(map(str, _type_and_shape(tensor)[:2]))
+    names = [_operator(table) for table in plan.tables(6)]
+    calls: Counter[str] = Counter()
+    instructions = 0
+    for chain in plan.tables(5):
+        for instruction in chain.tables(2):
+            instructions += 1
+            if instruction.number(0, "B") == _KERNEL_CALL and (call := instruction.table(1)) is not None:
+                index = call.number(0)
+                if not 0 <= index < len(names):
+                    raise DamagedFile(f"is damaged: it calls operator {index} of {len(names)}", "lower it again")
+                calls[names[index]] += 1
+    return Method(
+        name=plan.text(0),
+        inputs=[_signature(plan, "input", number, place) for number, place in enumerate(plan.numbers(3, "i"))],
+        outputs=[_signature(plan, "output", number, place) for number, place in enumerate(plan.numbers(4, "i"))],
+        delegates=[_delegate(table) for table in plan.tables(7)],
+        operators=dict(calls.most_common()),
+        instructions=instructions,
+        planned=list(plan.numbers(8, "q")),
+        constants=constants,
+        external=external,
+    )
+
+
+def _operator(table: Table) -> str:
+    name, overload = table.text(0).replace("::", "."), table.text(1)
+    return f"{name}.{overload}" if overload else name
+
+
+def _delegate(table: Table) -> Delegate:
+    where = table.table(1)
+    index = where.number(1, "I") if where is not None else None
+    if where is not None and where.number(0, "b") == _IN_SEGMENT:
+        return Delegate(backend=table.text(0), segment=index)
+    return Delegate(backend=table.text(0), inline=index)
+
+
+def _signature(plan: Table, kind: TensorKind, number: int, place: int) -> TensorSignature:
+    value = plan.element(2, place)
+    if value is None:
+        raise DamagedFile(f"is damaged: {kind} {number} names a value that is not there", "lower it again")
+    type_ = value.number(0, "B")
+    tensor = value.table(1) if type_ == _TENSOR else None
+    if tensor is None:
+        name = _VALUES[type_] if 0 < type_ < len(_VALUES) else "not known"
+        return TensorSignature(kind=kind, index=number, dtype=name)
+    dtype, shape, size = _type_and_shape(tensor)
+    return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size)
+
+
+def _type_and_shape(tensor: Table) -> tuple[str, list[int], int | None]:
+    """A tensor's dtype, its shape (the upper bound where it is dynamic), and its bytes."""
+    scalar = tensor.number(0, "b")
+    name, width = SCALAR_TYPES.get(scalar, (f"type {scalar}", 0))
+    shape = list(tensor.numbers(2, "i"))
+    return name, shape, math.prod(shape) * width if width else None
