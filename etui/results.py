@@ -18,6 +18,9 @@ Status = Literal["queued", "preparing", "measuring", "done", "failed", "cancelle
 LIVE_STATUSES: frozenset[str] = frozenset({"queued", "preparing", "measuring"})
 ENDED_STATUSES: frozenset[str] = frozenset({"done", "failed", "cancelled", "timed out", "interrupted"})
 
+PassStatus = Literal["queued", "running", "done", "failed", "cancelled", "timed out", "interrupted"]
+LIVE_PASS_STATUSES: frozenset[str] = frozenset({"queued", "running"})
+
 AccuracyVerdict = Literal["PASS", "FAIL", "UNPROVEN"]
 SpeedVerdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 Interval = tuple[float, float]
@@ -312,10 +315,10 @@ class RunDocument(msgspec.Struct, kw_only=True):
     environment: Environment | None = None
     flags: list[Flag] = []
     summary_only: bool = False
+    repeats: str | None = None
     note: str = ""
     tags: list[str] = []
     blocks: list[Block] = []
-    repeats: str | None = None
     eager_blocks: list[Block] = []
     log: list[LogLine] = []
 

@@ -1,4 +1,4 @@
-"""What is asked for: the specification of a session and its variants, and the measuring presets."""
+"""What is asked for: the specification of a session and its variants, the measuring presets, and passes on a run."""
 
 from __future__ import annotations
 
@@ -100,6 +100,26 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     use_cache: bool = True
     export_only_dir: str | None = None
+
+
+class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
+    """How to profile a finished run's operators.
+
+    ``inferences`` is how many are traced on each side; None leaves that to the time they take. ``eager`` profiles the
+    eager side too. ``keep_dir`` names a folder for the files that other tools read; ``etrecord`` puts one there with
+    the ETDump, for which the program is lowered again where none was kept.
+    """
+
+    inferences: int | None = None
+    eager: bool = True
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    keep_dir: str | None = None
+    etrecord: bool = False
+    force: bool = False
+
+
+PassOptions = ProfileOptions
+"""What a pass on a finished run is asked for; its tag is the pass's kind."""
 
 
 def program_name(model: str, variant: Variant) -> str:

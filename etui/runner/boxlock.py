@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
 import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,6 +17,8 @@ from etui.errors import EtuiError
 from etui.events import utc_now
 from etui.paths import box_lock_path
 from etui.user import user_name
+
+POLL_S = 0.2
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +72,28 @@ class BoxLock:
             return msgspec.json.decode(self._path.read_bytes(), type=Holder)
         except (OSError, msgspec.MsgspecError):
             return None
+
+
+@asynccontextmanager
+async def hold(doing: str, waiting: Callable[[str], None]) -> AsyncIterator[None]:
+    """Hold the box while in here; ``waiting`` is told in words whom we wait for, each time that is somebody else.
+
+    Raises:
+        EtuiError: the lock file cannot be opened.
+    """
+    lock = BoxLock()
+    said = ""
+    while not lock.acquire(doing):
+        holder = lock.holder()
+        words = holder.words() if holder else "another process"
+        if words != said:
+            waiting(f"waiting for the box: {words}")
+            said = words
+        await asyncio.sleep(POLL_S)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _open_shared(path: Path) -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 from etui.errors import EtuiError
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
+from etui.runner.again import check_again
 from etui.runner.lifeline import Lifeline
-from etui.spec import SessionSpec
-from etui.store import QueuedSession, Store
+from etui.spec import PassOptions, SessionSpec
+from etui.store import QueuedPass, QueuedSession, Store
 from etui.user import user_name
 
 
@@ -23,6 +24,19 @@ def submit(store: Store, spec: SessionSpec, model: ModelInfo) -> QueuedSession:
         EtuiError: the database or the runner's state folder cannot be written.
     """
     queued = store.add_session(spec, model=model, box=socket.gethostname(), installation=installation())
+    ensure_runner(store.path)
+    return queued
+
+
+def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
+    """Queue a pass on a finished run (a profile, say) and see that a runner is there to take it.
+
+    Raises:
+        UsageError: the run is live, or its program cannot be had any more; the reason and what to do.
+        EtuiError: the database or the runner's state folder cannot be written.
+    """
+    check_again(store.document(run_id, operators=False))
+    queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())
     ensure_runner(store.path)
     return queued
 
@@ -58,7 +72,7 @@ def log_of(database: Path) -> Path:
 
 
 def settle(store: Store) -> list[str]:
-    """Mark the runs of runners that have died as interrupted, and return them. What they left waiting gets a runner.
+    """Mark the runs and passes of runners that have died as interrupted, and return the runs. What waits gets a runner.
 
     Raises:
         EtuiError: the database cannot be written, or no runner can be started.
@@ -69,7 +83,14 @@ def settle(store: Store) -> list[str]:
         if not Lifeline(store.path, by).runner_is_alive() and not _is_runner(pid)
     ]
     interrupted = store.interrupt(gone) if gone else []
-    if interrupted and store.has_waiting_sessions(socket.gethostname(), installation()):
+    dropped = [
+        pass_id
+        for pass_id, by, pid in store.claimed_passes(socket.gethostname(), user_name())
+        if not Lifeline(store.path, by).runner_is_alive() and not _is_runner(pid)
+    ]
+    if dropped:
+        store.interrupt_passes(dropped)
+    if (interrupted or dropped) and store.has_waiting_work(socket.gethostname(), installation()):
         ensure_runner(store.path)
     return interrupted
 

@@ -1,4 +1,4 @@
-"""The runner process: take queued sessions in order, stay a while after the last one, leave nothing behind."""
+"""The runner process: take queued sessions and passes in order, stay a while after the last, leave nothing behind."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
 from etui.runner.client import settle
 from etui.runner.lifeline import Lifeline
+from etui.runner.passes import run_pass
 from etui.runner.session import run_session
-from etui.store import QueuedSession, RunnerIdentity, Store
+from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store
 from etui.user import user_name
 
 LINGER_S = 60.0
@@ -51,7 +52,7 @@ def main(database: Path) -> int:
         if not database.exists():
             return 0
         with Store.open(database) as store:
-            if not store.has_waiting_sessions(socket.gethostname(), installation()):
+            if not store.has_waiting_work(socket.gethostname(), installation()):
                 return 0
     return 0
 
@@ -83,6 +84,8 @@ async def _serve(database: Path, log: Path) -> None:
         # The lifeline is this process's now, so whoever claimed these under this installation is gone.
         claimed = store.claimed_sessions(identity.host, identity.user)
         store.interrupt(session for session, by, _ in claimed if by == identity.installation)
+        passes = store.claimed_passes(identity.host, identity.user)
+        store.interrupt_passes(one for one, by, _ in passes if by == identity.installation)
         settle(store)
         try:
             await _work(store, children, identity)
@@ -97,7 +100,7 @@ async def _work(store: Store, children: Children, identity: RunnerIdentity) -> N
         if not store.is_in_place():
             return
         version = store.data_version()
-        queued = store.claim_next_session(identity) if version != seen else None
+        queued = store.claim_next(identity) if version != seen else None
         if queued is not None:
             await _run(store, children, queued)
             idle_since = time.monotonic()
@@ -108,12 +111,18 @@ async def _work(store: Store, children: Children, identity: RunnerIdentity) -> N
         await asyncio.sleep(POLL_S)
 
 
-async def _run(store: Store, children: Children, queued: QueuedSession) -> None:
+async def _run(store: Store, children: Children, queued: QueuedSession | QueuedPass) -> None:
     try:
         cache = ProgramCache(cache_dir())
     except EtuiError as error:
+        if isinstance(queued, QueuedPass):
+            store.set_pass_status(queued.id, "failed", str(error))
+            return
         for run_id, _ in queued.runs:
             store.set_status(run_id, "failed", str(error))
         store.finish_session(queued.id)
         return
-    await run_session(store, children, cache, queued)
+    if isinstance(queued, QueuedPass):
+        await run_pass(store, children, cache, queued)
+    else:
+        await run_session(store, children, cache, queued)

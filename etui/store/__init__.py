@@ -1,7 +1,9 @@
 """What is remembered: one SQLite file, its queue, its runs, and JSON in and out."""
 
-from etui.store.queries import Condition
+from etui.store.conditions import Condition
+from etui.store.operators import OperatorPage
+from etui.store.passes import QueuedPass
 from etui.store.queue import QueuedSession, RunnerIdentity
 from etui.store.store import Store
 
-__all__ = ["Condition", "QueuedSession", "RunnerIdentity", "Store"]
+__all__ = ["Condition", "OperatorPage", "QueuedPass", "QueuedSession", "RunnerIdentity", "Store"]

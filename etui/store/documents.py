@@ -9,13 +9,14 @@ from typing import Literal, cast
 import msgspec
 
 from etui.errors import StoreError
-from etui.insight import Section
+from etui.insight import Profile, Section
 from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
 from etui.spec import EAGER, label
 from etui.store import blocks, logs
 from etui.store.accuracy import load_accuracy, save_outputs, without_outputs
 from etui.store.columns import columns_of
 from etui.store.detail import RunDetail, decode_detail, encode_detail
+from etui.store.operators import save_operators, with_their_operators, without_operators
 
 
 def save_document(connection: sqlite3.Connection, document: RunDocument) -> None:
@@ -36,6 +37,7 @@ def save_document(connection: sqlite3.Connection, document: RunDocument) -> None
             (run_id, artifact.kind, artifact.size_bytes, artifact.sha256, artifact.key, int(artifact.cached)),
         )
     save_outputs(connection, run_id, document.accuracy)
+    save_operators(connection, run_id, document.profile)
     ranges = logs.save_log(connection, document.session.id, run_id, document.log)
     described = _session_info(session)
     detail = RunDetail(
@@ -80,15 +82,31 @@ def import_document(connection: sqlite3.Connection, document: RunDocument) -> Li
     return "new"
 
 
-def load_document(connection: sqlite3.Connection, run_id: str) -> RunDocument:
-    """The whole of a run; of a live one, what there is so far. Raises StoreError where there is none, or damage."""
+def save_profile(connection: sqlite3.Connection, run_id: str, profile: Profile) -> None:
+    """Store a profile in the document of a run, where that run still is there."""
+    row = connection.execute("SELECT detail FROM details WHERE run = ?", (run_id,)).fetchone()
+    if row is None:
+        return
+    detail = msgspec.structs.replace(decode_detail(row["detail"]), profile=without_operators(profile))
+    connection.execute("UPDATE details SET detail = ? WHERE run = ?", (encode_detail(detail), run_id))
+    save_operators(connection, run_id, profile)
+
+
+def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators: bool = True) -> RunDocument:
+    """The whole of a run; of a live one, what there is so far. Without operators its profile's sides are empty lists.
+
+    Raises StoreError where there is none, or damage.
+    """
     row = connection.execute(
         "SELECT runs.*, details.detail FROM runs JOIN details ON details.run = runs.id WHERE id = ?", (run_id,)
     ).fetchone()
     if row is None:
         raise StoreError(f"there is no run {run_id}", "see etui runs")
     try:
-        return _document(connection, row)
+        document = _document(connection, row)
+        if with_operators and document.profile is not None:
+            document.profile = with_their_operators(connection, run_id, document.profile)
+        return document
     except (msgspec.DecodeError, ValueError) as error:
         raise StoreError(f"run {run_id} is damaged in the database ({error})", "delete it or restore a copy") from error
 

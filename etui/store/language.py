@@ -16,7 +16,7 @@ import msgspec
 
 from etui.errors import UsageError
 from etui.results import AccuracyVerdict, SpeedVerdict, Status
-from etui.store.queries import ANY_TEXT, Condition, Operator
+from etui.store.conditions import ANY_TEXT, Condition, Operator
 
 Kind = Literal["text", "number", "list", "time", "age"]
 

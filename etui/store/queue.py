@@ -98,6 +98,21 @@ def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:
     return _queued_session(connection, row, live_only=False)
 
 
+_WAITING = (
+    "FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
+    " AND installation IN ('', ?)"
+)
+
+
+def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str | None:
+    """When the session that ``claim_next_session`` would take was queued; None where none waits."""
+    row = connection.execute(
+        f"SELECT min(created_at) {_WAITING}",
+        (owner.host, owner.installation),
+    ).fetchone()
+    return None if row[0] is None else str(row[0])
+
+
 def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedSession | None:
     """Give the oldest waiting session of this box to ``owner``; its ``runs`` are those that still want doing.
 
@@ -106,8 +121,7 @@ def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) ->
     while True:
         # A home folder can be shared: a session belongs to the box it was queued on.
         row = connection.execute(
-            "SELECT * FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR"
-            " box IN ('', ?)) AND installation IN ('', ?) ORDER BY created_at, rowid LIMIT 1",
+            f"SELECT * {_WAITING} ORDER BY created_at, rowid LIMIT 1",
             (owner.host, owner.installation),
         ).fetchone()
         if row is None:
@@ -129,8 +143,7 @@ def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) ->
 def has_waiting_sessions(connection: sqlite3.Connection, host: str, installation: str) -> bool:
     """Whether a session waits that a runner of this host and installation could claim."""
     row = connection.execute(
-        "SELECT 1 FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?))"
-        " AND installation IN ('', ?)",
+        f"SELECT 1 {_WAITING}",
         (host, installation),
     ).fetchone()
     return row is not None
@@ -174,7 +187,7 @@ def cancel_requested(connection: sqlite3.Connection, session_id: str) -> set[str
 def set_status(connection: sqlite3.Connection, run_id: str, status: Status, error: str | None) -> None:
     """Move a live run on; a run that has ended stays as it ended."""
     now = utc_now()
-    stored_error = None if error is None else _storable(error)
+    stored_error = None if error is None else storable(error)
     connection.execute(
         "UPDATE runs SET status = ?, error = coalesce(?, error),"
         " started_at = CASE WHEN ? THEN coalesce(started_at, ?) ELSE started_at END,"
@@ -229,7 +242,7 @@ def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> 
         "INSERT INTO events (session, run, kind, at, level, message, stage, done, total, left_s)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            session_id, event.run_id, event.kind, event.at or utc_now(), event.level, _storable(event.message),
+            session_id, event.run_id, event.kind, event.at or utc_now(), event.level, storable(event.message),
             event.stage, event.done, event.total, event.left_s,
         ),
     )  # fmt: skip
@@ -307,6 +320,6 @@ def _finish_if_ended(connection: sqlite3.Connection, session_id: str) -> None:
         finish_session(connection, session_id)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Text with lone surrogates (bytes of a log that were not UTF-8) replaced, since SQLite takes none."""
     return text.encode("utf-8", "replace").decode("utf-8")

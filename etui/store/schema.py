@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import sqlite_utils
 
-VERSION = 2
+VERSION = 3
 """The number of the newest migration; an up-to-date file carries it in ``PRAGMA user_version``."""
 
 APPLICATION_ID = 0x65747569
@@ -200,16 +200,69 @@ SCANNED = (
 )  # fmt: skip
 """The columns of the index ``runs_page``: a scan of it is ten times shorter than one of the rows themselves."""
 
+_SORTED_TOO = ("latency_ci95_low_ms", "note", "flags", "finished_at")
+IN_ORDER = frozenset({"id", *SORTABLE, *_SORTED_TOO})
+"""The columns whose order an index holds."""
+
 _PAGES = (
     "ALTER TABLE runs ADD COLUMN words TEXT GENERATED ALWAYS AS (lower("
     + " || ' ' || ".join(f"coalesce({column}, '')" for column in WORDS)
     + ")) VIRTUAL",
     f"CREATE INDEX runs_page ON runs({', '.join(SCANNED)})",
     # A run's interval, note and flags are columns of the table on the screen too, and each of those can be sorted by.
-    *(
-        f"CREATE INDEX runs_by_{column} ON runs({column})"
-        for column in ("latency_ci95_low_ms", "note", "flags", "finished_at")
-    ),
+    *(f"CREATE INDEX runs_by_{column} ON runs({column})" for column in _SORTED_TOO),
+)
+
+_INSIGHT = (
+    # Work on a run that has ended, in the queue beside the sessions.
+    """
+CREATE TABLE passes (
+    id TEXT PRIMARY KEY,
+    run TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    options TEXT NOT NULL,
+    status TEXT NOT NULL,
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL,
+    started_at TEXT,
+    finished_at TEXT,
+    error TEXT,
+    installation TEXT NOT NULL DEFAULT '',
+    box TEXT,
+    claimed_by TEXT,
+    claimed_pid INTEGER,
+    claimed_host TEXT,
+    claimed_user TEXT
+)""",
+    "CREATE INDEX passes_run ON passes(run, created_at)",
+    "CREATE INDEX passes_live ON passes(created_at) WHERE status IN ('queued', 'running')",
+    # Where operators come from, once for all of those that come from there: a stack is far longer than the figures.
+    """
+CREATE TABLE origins (
+    run TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    module TEXT NOT NULL,
+    module_type TEXT NOT NULL,
+    operators TEXT NOT NULL,
+    stack TEXT NOT NULL,
+    PRIMARY KEY (run, number)
+) WITHOUT ROWID""",
+    """
+CREATE TABLE operators (
+    run TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    side TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    median_ms REAL NOT NULL,
+    p90_ms REAL,
+    share REAL NOT NULL,
+    delegate TEXT,
+    subgraph INTEGER,
+    module TEXT NOT NULL,
+    origin INTEGER NOT NULL,
+    PRIMARY KEY (run, side, position)
+) WITHOUT ROWID""",
 )
 
 
@@ -232,6 +285,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations(name="0002_pages")
     def pages(database: sqlite_utils.Database) -> None:
         for statement in _PAGES:
+            database.execute(statement)
+
+    @migrations(name="0003_insight")
+    def insight(database: sqlite_utils.Database) -> None:
+        for statement in _INSIGHT:
             database.execute(statement)
 
     migrations.apply(sqlite_utils.Database(connection, execute_plugins=False))

@@ -8,11 +8,15 @@ from types import TracebackType
 from typing import Literal, Self
 
 from etui.events import Event
-from etui.results import LIVE_STATUSES, Block, ModelInfo, RunDocument, RunSummary, Status
-from etui.spec import SessionSpec, Variant
-from etui.store import blocks, documents, queries, queue
+from etui.history import History
+from etui.insight import Profile
+from etui.results import LIVE_STATUSES, Block, ModelInfo, PassStatus, RunDocument, RunSummary, Status
+from etui.spec import PassOptions, SessionSpec, Variant
+from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue
+from etui.store.conditions import Condition, count
 from etui.store.database import Database, open_database
-from etui.store.queries import Condition
+from etui.store.operators import OperatorPage, Side
+from etui.store.passes import QueuedPass
 from etui.store.queue import QueuedSession, RunnerIdentity
 
 RUNNER_GONE = "the runner that measured it is gone"
@@ -81,10 +85,12 @@ class Store:
         with self._database.write() as connection:
             return queue.claim_next_session(connection, owner)
 
-    def has_waiting_sessions(self, host: str, installation: str) -> bool:
-        """Whether a session waits that a runner of this host and installation could claim."""
+    def has_waiting_work(self, host: str, installation: str) -> bool:
+        """Whether a session or a pass waits that a runner of this host and installation could claim."""
         with self._database.read() as connection:
-            return queue.has_waiting_sessions(connection, host, installation)
+            return queue.has_waiting_sessions(connection, host, installation) or passes.has_waiting_passes(
+                connection, host, installation
+            )
 
     def claimed_sessions(self, host: str, user: str) -> list[tuple[str, str, int]]:
         """The unfinished sessions that runners of this host and user have claimed: session, installation, process."""
@@ -134,6 +140,71 @@ class Store:
         with self._database.write() as connection:
             documents.save_document(connection, document)
 
+    # Passes: work on runs that have ended, in the queue beside the sessions
+
+    def add_pass(self, run_id: str, options: PassOptions, *, box: str, installation: str = "") -> QueuedPass:
+        """Queue a pass on a run that has ended; one that waits already with the same options is given back instead.
+        Raises UsageError where the run is live or has no program."""
+        with self._database.write() as connection:
+            return passes.add_pass(connection, run_id, options, box, installation)
+
+    def get_pass(self, pass_id: str) -> QueuedPass:
+        """One pass. Raises UsageError where there is none (any more)."""
+        with self._database.read() as connection:
+            return passes.get_pass(connection, pass_id)
+
+    def live_passes(self, run_id: str | None = None) -> list[QueuedPass]:
+        """The passes that wait or are under way, oldest first; of one run or of all."""
+        with self._database.read() as connection:
+            return passes.live_passes(connection, run_id)
+
+    def last_pass(self, run_id: str, kind: str) -> QueuedPass | None:
+        """The newest pass of a kind on a run, whatever its state; None where there never was one."""
+        with self._database.read() as connection:
+            return passes.last_pass(connection, run_id, kind)
+
+    def request_pass_cancel(self, pass_ids: Sequence[str]) -> list[str]:
+        """Ask for live passes to be cancelled and return which were live; what nobody has claimed ends at once."""
+        with self._database.write() as connection:
+            return passes.request_pass_cancel(connection, pass_ids)
+
+    def claim_next(self, owner: RunnerIdentity) -> QueuedSession | QueuedPass | None:
+        """Take the oldest session or pass that waits for ``owner``; of a session only its runs still to be done."""
+        with self._database.write() as connection:
+            first = passes.oldest_waiting(connection, owner)
+            session = queue.oldest_waiting(connection, owner)
+            if first is not None and (session is None or first < session):
+                claimed = passes.claim_next_pass(connection, owner)
+                if claimed is not None:
+                    return claimed
+            return queue.claim_next_session(connection, owner)
+
+    def pass_cancel_requested(self, pass_id: str) -> bool:
+        """Whether somebody wants this pass cancelled, or has deleted its run."""
+        with self._database.read() as connection:
+            return passes.pass_cancel_requested(connection, pass_id)
+
+    def set_pass_status(self, pass_id: str, status: PassStatus, error: str | None = None) -> None:
+        """Move a live pass on, noting when it started or finished; one that has ended stays as it is."""
+        with self._database.write() as connection:
+            passes.set_pass_status(connection, pass_id, status, error)
+
+    def claimed_passes(self, host: str, user: str) -> list[tuple[str, str, int]]:
+        """The live passes that runners of this host and user have claimed: pass, installation, process."""
+        with self._database.read() as connection:
+            return passes.claimed_passes(connection, host, user)
+
+    def interrupt_passes(self, pass_ids: Iterable[str], error: str = RUNNER_GONE) -> None:
+        """End these passes, where live, as interrupted."""
+        with self._database.write() as connection:
+            for pass_id in pass_ids:
+                passes.set_pass_status(connection, pass_id, "interrupted", error)
+
+    def save_profile(self, run_id: str, profile: Profile) -> None:
+        """Store a profile as its run's, over one that was there; a run deleted meanwhile is no error."""
+        with self._database.write() as connection:
+            documents.save_profile(connection, run_id, profile)
+
     # Reading
 
     def session(self, session_id: str) -> QueuedSession:
@@ -182,19 +253,7 @@ class Store:
     def count(self, where: Sequence[Condition] = ()) -> int:
         """How many runs meet the conditions."""
         with self._database.read() as connection:
-            return queries.count(connection, where)
-
-    def position(
-        self,
-        run_id: str,
-        where: Sequence[Condition] = (),
-        *,
-        order_by: str = "created_at",
-        descending: bool = True,
-    ) -> int | None:
-        """The place of a run in ``summaries`` with the same arguments, from 0; None where it is not among them."""
-        with self._database.read() as connection:
-            return queries.position(connection, run_id, where, order_by=order_by, descending=descending)
+            return count(connection, where)
 
     def page(
         self,
@@ -211,7 +270,7 @@ class Store:
         ``around``, the runs), all of one state of the database. The page begins at ``offset``, or so that ``before``
         runs stand before the run ``around`` (half a page, unless given), where that is among them."""
         with self._database.read() as connection:
-            return queries.page(
+            return pages.page(
                 connection,
                 where,
                 order_by=order_by,
@@ -239,10 +298,52 @@ class Store:
             conditions.append(Condition("session", "=", session_id))
         return [summary.id for summary in self.summaries(conditions, descending=False)]
 
-    def document(self, run_id: str) -> RunDocument:
-        """The whole of a run; of a live one, what there is so far. Raises StoreError where there is none."""
+    def document(self, run_id: str, *, operators: bool = True) -> RunDocument:
+        """The whole of a run; of a live one, what there is so far. Raises StoreError where there is none.
+
+        Without ``operators`` the sides of its profile have none: they are read page by page with ``operators``.
+        """
         with self._database.read() as connection:
-            return documents.load_document(connection, run_id)
+            return documents.load_document(connection, run_id, with_operators=operators)
+
+    def operators(
+        self,
+        run_id: str,
+        side: Side = "program",
+        *,
+        module: str | None = None,
+        words: str = "",
+        delegated: bool | None = None,
+        order_by: str = "position",
+        descending: bool = False,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> OperatorPage:
+        """A page of the operators of a side of a run's profile, filtered and sorted by the database.
+
+        ``module`` keeps those of this module and of the modules in it, ``words`` those that have each of these in their
+        name, module or delegate, ``delegated`` those in or out of a delegate. Empty where there is no profile.
+        UsageError for an unknown column.
+        """
+        with self._database.read() as connection:
+            return operators.page(
+                connection,
+                run_id,
+                side,
+                module=module,
+                words=words,
+                delegated=delegated,
+                order_by=order_by,
+                descending=descending,
+                limit=limit,
+                offset=offset,
+            )
+
+    def history(self, run_id: str, limit: int = 200) -> History:
+        """The ended runs that are of the same choice as this one, the newest ``limit`` of them, oldest first. Raises
+        UsageError where there is no such run."""
+        with self._database.read() as connection:
+            return histories.history(connection, run_id, limit)
 
     def blocks(self, session_id: str) -> list[Block]:
         """The session's blocks in the order they were measured, eager ones among them."""

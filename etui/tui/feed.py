@@ -236,7 +236,7 @@ class Feed:
         self._runner_checked_at = now
         if store.live_run_ids():
             settle(store)
-            if store.has_waiting_sessions(socket.gethostname(), installation()):
+            if store.has_waiting_work(socket.gethostname(), installation()):
                 ensure_runner(store.path)
 
 

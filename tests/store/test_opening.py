@@ -26,6 +26,7 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     assert connection.execute("SELECT name FROM _sqlite_migrations").fetchall() == [
         ("0001_first",),
         ("0002_pages",),
+        ("0003_insight",),
     ]
 
 

@@ -47,8 +47,8 @@ def test_a_session_of_another_installation_is_left_alone(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1", installation="one")
     other = msgspec.structs.replace(RUNNER, installation="two")
     assert store.claim_next_session(other) is None
-    assert not store.has_waiting_sessions("bench-1", "two")
-    assert store.has_waiting_sessions("bench-1", "one")
+    assert not store.has_waiting_work("bench-1", "two")
+    assert store.has_waiting_work("bench-1", "one")
     claimed = store.claim_next_session(msgspec.structs.replace(RUNNER, installation="one"))
     assert claimed is not None and claimed.id == session.id
 

@@ -1,0 +1,152 @@
+"""One pass on a finished run from claimed to ended: hold the box, do what its kind does, hear a cancel, keep the limit.
+
+A kind of pass is a function from a ``Pass`` under way that stores its result itself; ``_KINDS`` has them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+from etui.errors import EtuiError, StoreError
+from etui.events import Event, EventKind, Level, utc_now
+from etui.jobs import Done, Job
+from etui.results import PassStatus, RunDocument
+from etui.runner.again import ProgramAgain, program_again
+from etui.runner.boxlock import hold
+from etui.runner.cache import ProgramCache
+from etui.runner.children import ChildFailed, Children
+from etui.runner.profiling import profile
+from etui.store import QueuedPass, Store
+
+CANCEL_POLL_S = 0.2
+
+
+class Pass:
+    """A pass under way: what its kind needs to do its work and to speak of it in the run's log.
+
+    ``document`` is the run's as it was when the pass began, without its profile's operators.
+    """
+
+    def __init__(self, store: Store, children: Children, cache: ProgramCache, queued: QueuedPass) -> None:
+        self.store = store
+        self.children = children
+        self.cache = cache
+        self.queued = queued
+        self.document: RunDocument = store.document(queued.run, operators=False)
+        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+    @property
+    def threads(self) -> int:
+        """The number of threads the run was measured with, as far as this process has them."""
+        return min(self.document.threads or self.cores, self.cores)
+
+    def report(self, event: Event) -> None:
+        """Store an event of the run; what a child says without naming the run is said of this one."""
+        if event.run_id is None:
+            event.run_id = self.queued.run
+        self.store.add_event(self.queued.session, event)
+
+    def say(
+        self, kind: EventKind, message: str, *, level: Level = "info", done: float | None = None,
+        total: float | None = None,
+    ) -> None:  # fmt: skip
+        """Store an event of this moment."""
+        self.report(
+            Event(kind=kind, message=message, at=utc_now(), stage=self.queued.kind, level=level, done=done, total=total)
+        )
+
+    async def do(self, job: Job) -> Done:
+        """Have a child do something; cancelling kills it.
+
+        Raises:
+            ChildFailed: the child failed.
+        """
+        return await self.children.do(job, self.report)
+
+    async def program(self) -> ProgramAgain:
+        """The run's program and bundle, from the cache or made again.
+
+        Raises:
+            EtuiError: they cannot be had any more.
+        """
+        return await program_again(
+            self.document, cache=self.cache, children=self.children, say=self.report, threads=self.cores
+        )
+
+
+_KINDS: dict[str, Callable[[Pass], Awaitable[None]]] = {"profile": profile}
+
+
+async def run_pass(store: Store, children: Children, cache: ProgramCache, queued: QueuedPass) -> None:
+    """Do a pass to whatever end; afterwards it is not live.
+
+    Raises:
+        StoreError: the database is gone, or cannot be read or written any more.
+        asyncio.CancelledError: the runner is being stopped; the pass is interrupted.
+    """
+    try:
+        under_way = Pass(store, children, cache, queued)
+    except EtuiError as error:
+        store.set_pass_status(queued.id, "failed", str(error))
+        return
+    main = asyncio.current_task()
+    assert main is not None
+    watcher = asyncio.create_task(_watch(under_way, main))
+    doing = f"{queued.kind} of {under_way.document.model.name}"
+    try:
+        store.set_pass_status(queued.id, "running")
+        async with hold(doing, lambda words: under_way.say("stage", words)):
+            try:
+                async with asyncio.timeout(queued.options.timeout_s):
+                    await _KINDS[queued.kind](under_way)
+            except TimeoutError:
+                _end(under_way, "timed out", f"stopped after {queued.options.timeout_s:g} s, its time limit")
+        _end(under_way, "done", None)
+    except EtuiError as error:
+        if isinstance(error, ChildFailed) and error.traceback:
+            under_way.say("log", error.traceback.rstrip(), level="debug")
+        _end(under_way, "failed", str(error))
+    except asyncio.CancelledError:
+        # Who stops the runner cancels this task too; only what the watcher did is taken back.
+        if not watcher.done() or main.uncancel() > 0:
+            _end(under_way, "interrupted", "the runner was stopped")
+            raise
+        watcher.result()
+        _end(under_way, "cancelled", None)
+    finally:
+        watcher.cancel()
+        _end(under_way, "failed", "the runner came upon an error of its own; its log has it")
+
+
+def _end(under_way: Pass, status: PassStatus, error: str | None) -> None:
+    """End a pass that has not ended yet, and say so in the run's log."""
+    store, queued = under_way.store, under_way.queued
+    if not store.is_in_place() or not any(one.id == queued.id for one in store.live_passes(queued.run)):
+        return
+    level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"
+    under_way.say("log", f"{queued.kind}: {status}" + (f": {error}" if error else ""), level=level)
+    store.set_pass_status(queued.id, status, error)
+
+
+async def _watch(under_way: Pass, main: asyncio.Task[object]) -> None:
+    """Cancel the pass's work when somebody wants that, or when the database can no longer be asked.
+
+    Raises:
+        StoreError: the database is gone, or cannot be read.
+    """
+    store, seen = under_way.store, -1
+    try:
+        while True:
+            if not store.is_in_place():
+                raise StoreError(f"the database {store.path} was removed or replaced", "run it again")
+            version = store.data_version()
+            if version != seen and store.pass_cancel_requested(under_way.queued.id):
+                main.cancel()
+                return
+            seen = version
+            await asyncio.sleep(CANCEL_POLL_S)
+    except StoreError:
+        main.cancel()
+        raise

@@ -1,0 +1,201 @@
+"""Passes in the queue: work asked for on runs that have ended, such as a profile of their operators."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from etui.errors import StoreError, UsageError
+from etui.events import utc_now
+from etui.results import LIVE_PASS_STATUSES, LIVE_STATUSES, PassStatus
+from etui.spec import PassOptions
+from etui.store.queue import RunnerIdentity, new_id, storable
+
+_LIVE = "status IN ('queued', 'running')"
+_WAITING = f"{_LIVE} AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?)) AND installation IN ('', ?)"
+
+
+class QueuedPass(msgspec.Struct, frozen=True, kw_only=True):
+    """A pass as the queue knows it: on which run of which session, what it was asked for, and how far it is."""
+
+    id: str
+    run: str
+    session: str
+    kind: str
+    options: PassOptions
+    status: PassStatus
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
+    claimed_by: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it waits or is under way."""
+        return self.status in LIVE_PASS_STATUSES
+
+
+def add_pass(
+    connection: sqlite3.Connection, run_id: str, options: PassOptions, box: str, installation: str
+) -> QueuedPass:
+    """Queue a pass on a run that has ended and has a program; one that waits already with the same options is given
+    back instead. Raises UsageError where the run is not such a one."""
+    run = connection.execute("SELECT status, size_bytes, error FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if run is None:
+        raise UsageError(f"there is no run {run_id}", "see etui runs")
+    if run["status"] in LIVE_STATUSES:
+        raise UsageError(f"run {run_id[:6]} is {run['status']}", "wait until it has ended, or cancel it")
+    if run["size_bytes"] is None:
+        why = f" ({run['error']})" if run["error"] else ""
+        raise UsageError(f"run {run_id[:6]} is {run['status']} and left no program to look into{why}", "run it again")
+    text = msgspec.json.encode(options).decode()
+    kind = str(type(options).__struct_config__.tag)
+    waiting = connection.execute(
+        f"SELECT id FROM passes WHERE run = ? AND options = ? AND cancel_requested = 0 AND {_LIVE}",  # noqa: S608
+        (run_id, text),
+    ).fetchone()
+    if waiting is not None:
+        return get_pass(connection, waiting["id"])
+    pass_id = new_id()
+    connection.execute(
+        "INSERT INTO passes (id, run, kind, options, status, created_at, box, installation)"
+        " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
+        (pass_id, run_id, kind, text, utc_now(), box, installation),
+    )
+    return get_pass(connection, pass_id)
+
+
+def get_pass(connection: sqlite3.Connection, pass_id: str) -> QueuedPass:
+    """One pass. Raises UsageError where there is none, StoreError where its options cannot be read."""
+    row = connection.execute(
+        "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run WHERE passes.id = ?", (pass_id,)
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"there is no pass {pass_id}", "its run was deleted")
+    return _queued_pass(row)
+
+
+def live_passes(connection: sqlite3.Connection, run_id: str | None = None) -> list[QueuedPass]:
+    """The passes that wait or are under way, oldest first; of one run or of all."""
+    rows = connection.execute(
+        "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run"  # noqa: S608 - this code's own words
+        f" WHERE passes.{_LIVE} AND (? IS NULL OR run = ?) ORDER BY passes.created_at, passes.rowid",
+        (run_id, run_id),
+    )
+    return [_queued_pass(row) for row in rows]
+
+
+def last_pass(connection: sqlite3.Connection, run_id: str, kind: str) -> QueuedPass | None:
+    """The newest pass of a kind on a run, whatever its state; None where there never was one."""
+    row = connection.execute(
+        "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run WHERE run = ? AND kind = ?"
+        " ORDER BY passes.created_at DESC, passes.rowid DESC LIMIT 1",
+        (run_id, kind),
+    ).fetchone()
+    return None if row is None else _queued_pass(row)
+
+
+def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str | None:
+    """When the pass that ``claim_next_pass`` would take was queued; None where none waits."""
+    row = connection.execute(
+        f"SELECT min(created_at) FROM passes WHERE {_WAITING}",  # noqa: S608 - this code's own words
+        (owner.host, owner.installation),
+    ).fetchone()
+    return None if row[0] is None else str(row[0])
+
+
+def has_waiting_passes(connection: sqlite3.Connection, host: str, installation: str) -> bool:
+    """Whether a pass waits that a runner of this host and installation could claim."""
+    row = connection.execute(f"SELECT 1 FROM passes WHERE {_WAITING}", (host, installation)).fetchone()  # noqa: S608
+    return row is not None
+
+
+def claim_next_pass(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedPass | None:
+    """Give the oldest waiting pass to ``owner``. One whose options cannot be read fails, out of the others' way."""
+    while True:
+        row = connection.execute(
+            f"SELECT id FROM passes WHERE {_WAITING} ORDER BY created_at, rowid LIMIT 1",  # noqa: S608 - as above
+            (owner.host, owner.installation),
+        ).fetchone()
+        if row is None:
+            return None
+        connection.execute(
+            "UPDATE passes SET claimed_by = ?, claimed_pid = ?, claimed_host = ?, claimed_user = ? WHERE id = ?",
+            (owner.key, owner.pid, owner.host, owner.user, row["id"]),
+        )
+        try:
+            return get_pass(connection, row["id"])
+        except StoreError as error:
+            set_pass_status(connection, row["id"], "failed", str(error))
+
+
+def set_pass_status(connection: sqlite3.Connection, pass_id: str, status: PassStatus, error: str | None) -> None:
+    """Move a live pass on; one that has ended stays as it ended."""
+    now = utc_now()
+    connection.execute(
+        "UPDATE passes SET status = ?, error = ?,"  # noqa: S608 - as above
+        " started_at = CASE WHEN ? = 'running' THEN coalesce(started_at, ?) ELSE started_at END,"
+        f" finished_at = CASE WHEN ? THEN ? ELSE finished_at END WHERE id = ? AND {_LIVE}",
+        (
+            status, None if error is None else storable(error), status, now, status not in LIVE_PASS_STATUSES, now,
+            pass_id,
+        ),
+    )  # fmt: skip
+
+
+def request_pass_cancel(connection: sqlite3.Connection, pass_ids: Iterable[str]) -> list[str]:
+    """Mark live passes for cancelling and return them; one that nobody has claimed is cancelled at once."""
+    live = []
+    for pass_id in dict.fromkeys(pass_ids):
+        row = connection.execute(
+            f"SELECT claimed_by FROM passes WHERE id = ? AND {_LIVE}",  # noqa: S608 - as above
+            (pass_id,),
+        ).fetchone()
+        if row is None:
+            continue
+        live.append(pass_id)
+        connection.execute("UPDATE passes SET cancel_requested = 1 WHERE id = ?", (pass_id,))
+        if row["claimed_by"] is None:
+            set_pass_status(connection, pass_id, "cancelled", None)
+    return live
+
+
+def pass_cancel_requested(connection: sqlite3.Connection, pass_id: str) -> bool:
+    """Whether somebody wants this pass cancelled, or its run has been deleted."""
+    row = connection.execute("SELECT cancel_requested FROM passes WHERE id = ?", (pass_id,)).fetchone()
+    return row is None or bool(row["cancel_requested"])
+
+
+def claimed_passes(connection: sqlite3.Connection, host: str, user: str) -> list[tuple[str, str, int]]:
+    """The live passes that runners of this host and user have claimed: pass, installation, process id."""
+    rows = connection.execute(
+        f"SELECT id, installation, claimed_pid FROM passes WHERE {_LIVE} AND claimed_by IS NOT NULL"  # noqa: S608
+        " AND claimed_host = ? AND claimed_user = ? ORDER BY created_at, rowid",
+        (host, user),
+    )
+    return [(row["id"], row["installation"], row["claimed_pid"]) for row in rows]
+
+
+def _queued_pass(row: sqlite3.Row) -> QueuedPass:
+    try:
+        options = msgspec.json.decode(row["options"], type=PassOptions)
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"pass {row['id']} holds options that this etui cannot read ({error})", "update etui"
+        ) from error
+    return QueuedPass(
+        id=row["id"],
+        run=row["run"],
+        session=row["session"],
+        kind=row["kind"],
+        options=options,
+        status=row["status"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        error=row["error"],
+        claimed_by=row["claimed_by"],
+    )
