@@ -60,6 +60,10 @@ def accuracy(base: RunDocument, other: RunDocument, named: dict[str, str]) -> st
     )
     if base.model.identity != other.model.identity:
         return f"Their numbers belong to different models and are not compared{verdicts}."
+    for what in ("weights", "inputs"):
+        hashes = {getattr(getattr(run, what), "sha256", None) for run in (base, other)}
+        if len(hashes - {None}) > 1:
+            return f"Their numbers belong to different {what} and are not compared{verdicts}."
     if before.exact and now.exact:
         return f"Both give exactly the reference's numbers{verdicts}."
     if before.mae is None or now.mae is None:

@@ -10,6 +10,7 @@ from etui import text
 from etui.results import Environment, RunDocument
 
 UNKNOWN = "not known"
+_OF_THE_PROGRAM = frozenset({"model", "weights", "inputs", "arithmetic"})
 
 
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +37,8 @@ def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
         for name, verb, before, now in _circumstances(base, other)
         if before != now
     ]
-    # Variants of one session were timed side by side, whatever their delegates compute in.
-    return [one for one in found if one.name != "arithmetic"] if same_session(base, other) else found
+    # Variants of one session were timed side by side, whatever they compute: in a duel that may be another model.
+    return [one for one in found if one.name not in _OF_THE_PROGRAM] if same_session(base, other) else found
 
 
 def cautions(base: RunDocument, other: RunDocument) -> list[str]:
@@ -46,8 +47,12 @@ def cautions(base: RunDocument, other: RunDocument) -> list[str]:
     for name, of in (("weights", _weights), ("inputs", _inputs)):
         if of(base) == of(other) == UNKNOWN:
             said.append(f"That the {name} are the same cannot be shown: neither run has their hash.")
-    if same_session(base, other) and base.arithmetic != other.arithmetic:
-        said.append(f"The arithmetic differs: {_arithmetic(base)} and {_arithmetic(other)}.")
+    if same_session(base, other):
+        said += [
+            f"The {name} {verb}: {before} and {now}."
+            for name, verb, before, now in _circumstances(base, other)
+            if name in _OF_THE_PROGRAM and before != now
+        ]
     return said
 
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
-from etui.errors import EXIT_DONE, UsageError
+from etui.errors import UsageError
 
 if TYPE_CHECKING:
     from etui.catalog.find import Model
-    from etui.cli.follow import Talk
     from etui.spec import SessionSpec, Variant
-    from etui.store import QueuedSession, Store
 
 _EXIT_STATUS = (
     "\n\nExit status: 0 done and within tolerance, 1 a tolerance was crossed, 2 wrong usage, 3 a run failed, 4 timed"
@@ -118,6 +113,10 @@ def run(
 
     MODEL is a name from `etui models`, FILE.py:FACTORY, a .pt2 exported program or a .pte.
     """  # fmt: skip
+    from etui.catalog.find import describe
+    from etui.cli.sessions import finish, followed
+    from etui.runner.client import submit
+
     found, variants = _check_choice(model, precision, delegate, measure=not export_only)
     if export_only and output is None:
         raise UsageError("--export-only needs a folder", "name it with -o DIR")
@@ -136,12 +135,12 @@ def run(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )
     with settings.open_store() as store:
-        ids = _run_sessions(store, [(spec, found)], options)
+        ids = followed(store, lambda: [submit(store, spec, describe(found))], options)
         if not options["detach"] and output is not None and not export_only:
             from etui.store.transfer import write_documents
 
             write_documents([store.document(one) for one in ids], output, force=force)
-        return _finish(store, ids, options)
+        return finish(store, ids, options)
 
 
 @click.command(
@@ -166,7 +165,10 @@ def sweep(
     **options: Any,
 ) -> int:
     """Measure several models in every precision on every delegate."""
+    from etui.catalog.find import describe
+    from etui.cli.sessions import finish, followed
     from etui.request import check_model, combine
+    from etui.runner.client import submit
 
     wanted = []
     for text in models:
@@ -179,7 +181,8 @@ def sweep(
     if not wanted:
         raise UsageError("no combination is left to measure", "see `etui models` and `etui delegates`")
     with settings.open_store() as store:
-        return _finish(store, _run_sessions(store, wanted, options), options)
+        ids = followed(store, lambda: [submit(store, spec, describe(model)) for spec, model in wanted], options)
+        return finish(store, ids, options)
 
 
 def _check_choice(
@@ -226,76 +229,3 @@ def _check_writable(output: Path, force: bool) -> None:
         raise UsageError(f"the folder {folder} is not writable", "choose another FILE")
     if output.is_file() and not force:
         raise UsageError(f"{output} exists already", "choose another FILE, or overwrite it with --force")
-
-
-def _run_sessions(store: Store, wanted: list[tuple[SessionSpec, Model]], options: dict[str, Any]) -> list[str]:
-    """Queue the sessions and, unless detached, follow each to its end. Returns the run ids in order."""
-    from etui.catalog.find import describe
-    from etui.cli.follow import follow, talking
-    from etui.runner.client import submit
-
-    # From before the first is queued: what Ctrl-C meets halfway is cancelled too.
-    with _interrupts_counted() as interrupted:
-        sessions: list[QueuedSession] = [submit(store, spec, describe(model)) for spec, model in wanted]
-        ids = [run_id for session in sessions for run_id, _ in session.runs]
-        labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
-        if options["detach"]:
-            return ids
-        with talking(labels, verbose=options["verbose"]) as talk:
-            stop = _CancelOnInterrupt(store, ids, talk, interrupted)
-            for session in sessions:
-                follow(store, session, talk, stop=stop)
-    return ids
-
-
-class _CancelOnInterrupt:
-    """Asked again and again while runs are followed: the first Ctrl-C cancels them, the second one leaves."""
-
-    def __init__(self, store: Store, ids: list[str], talk: Talk, interrupted: list[int]) -> None:
-        self._store, self._ids, self._talk, self._interrupted = store, ids, talk, interrupted
-        self._asked = False
-
-    def __call__(self) -> bool:
-        if self._interrupted and not self._asked:
-            self._asked = True
-            self._talk.line("cancelling (Ctrl-C again leaves at once)")
-            self._store.request_cancel(self._ids)
-        return len(self._interrupted) > 1
-
-
-@contextmanager
-def _interrupts_counted() -> Iterator[list[int]]:
-    """While this lasts, Ctrl-C is only noted: a signal may come amid a transaction, where no other can begin."""
-    interrupted: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        interrupted.append(number)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _finish(store: Store, ids: list[str], options: dict[str, Any]) -> int:
-    """Print what came out and return the exit status that says it."""
-    from etui.cli.follow import ended_with
-
-    if options["as_json"]:
-        import msgspec
-
-        summaries = [store.summary(run_id) for run_id in ids]
-        click.echo(msgspec.json.format(msgspec.json.encode(summaries), indent=2))
-    if options["detach"]:
-        if not options["as_json"]:
-            click.echo("\n".join(ids))
-        click.echo(f"queued; follow with `etui log {ids[0][:6]} -f`, stop with `etui cancel {ids[0][:6]}`", err=True)
-        return EXIT_DONE
-    if not options["as_json"]:
-        from etui.cli.session_table import session_table
-
-        documents = [store.document(run_id) for run_id in ids]
-        for session in dict.fromkeys(document.session.id for document in documents):
-            click.echo(session_table([document for document in documents if document.session.id == session]))
-    return ended_with(store, ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from etui import text
+from etui import spec, text
 from etui.cli.table import Column, table
 from etui.results import LatencyStats, RunDocument
 
@@ -74,7 +74,7 @@ def _latency(stats: LatencyStats) -> tuple[str, str]:
 
 def _remarks(document: RunDocument) -> list[str]:
     """What must be known with a run's figures, a line each."""
-    label = f"{document.precision}/{document.delegate}"
+    label = spec.label(document.precision, document.delegate, document.repeats)
     remarks = []
     if document.weights is not None and document.weights.kind == "synthetic":
         remarks.append(f"! weights are synthetic ({document.weights.detail}): speed holds, accuracy is a stand-in")

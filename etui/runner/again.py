@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,9 +30,11 @@ from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
 from etui.paths import cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.cache import VERSIONED, ProgramCache, installed_versions, program_key
-from etui.runner.children import Children
 from etui.spec import Repeated, SessionSpec
 from etui.text import plain
+
+if TYPE_CHECKING:
+    from etui.runner.children import Children
 
 Say = Callable[[Event], None]
 Do = Callable[[Job], Awaitable[Done]]

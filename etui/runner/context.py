@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from etui.catalog.find import Model, describe
+from etui.catalog.find import Model, describe, find_model
 from etui.errors import EtuiError
 from etui.events import Event, EventKind, Level, utc_now
-from etui.jobs import Done, Job
+from etui.jobs import BundleResult, Done, Job
 from etui.results import Status
 from etui.runner.cache import ProgramCache
 from etui.runner.children import ChildFailed, Children
 from etui.runner.document import RunResults, SessionResults, build_document
+from etui.spec import Variant
 from etui.store import QueuedSession, Store
 
 
@@ -34,8 +35,9 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
 
 @dataclass
 class Run(RunResults):
-    """One run under way: its results, and the jobs it has under way."""
+    """One run under way: its results, what names its model in jobs, and the jobs it has under way."""
 
+    reference: str = ""
     live: bool = True
     cancelled: bool = False
     tasks: set[asyncio.Task[Done]] = field(default_factory=set)
@@ -54,8 +56,9 @@ class Session:
         self.queued = queued
         self.spec = queued.spec
         self.model = model
-        self.results = SessionResults(queued=queued, model=describe(model))
-        self.runs = [Run(id=run_id, variant=variant) for run_id, variant in queued.runs]
+        self.results = SessionResults(queued=queued)
+        self.is_duel = any(variant.repeats for variant in queued.spec.variants)
+        self.runs = [self._run(run_id, variant) for run_id, variant in queued.runs]
         self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
     @property
@@ -66,6 +69,23 @@ class Session:
     def live(self) -> list[Run]:
         """The runs that have not ended."""
         return [run for run in self.runs if run.live]
+
+    def models(self) -> list[Model]:
+        """The models that are measured: the session's, or those of a duel."""
+        references = dict.fromkeys(run.reference for run in self.runs)
+        return [self.model if one == self.spec.model else find_model(one) for one in references]
+
+    def eager_bundle(self) -> BundleResult | None:
+        """The bundle whose eager model is measured beside the programs. None where it has none, and in a duel of
+        programs that do not share model, weights and shapes of inputs: no eager stands beside both."""
+        bundles = [run.bundle for run in self.runs if run.bundle is not None]
+        shared = {(one.model.identity, one.weights.sha256, str(one.inputs.shapes)) for one in bundles}
+        return bundles[0] if len(shared) == 1 and bundles[0].has_eager else None
+
+    def _run(self, run_id: str, variant: Variant) -> Run:
+        reference = variant.repeats.model if variant.repeats else self.spec.model
+        model = self.model if reference == self.spec.model else find_model(reference)
+        return Run(id=run_id, variant=variant, model=describe(model), reference=reference)
 
     # Speaking
 

@@ -32,6 +32,8 @@ class RunResults:
 
     id: str
     variant: Variant
+    model: ModelInfo
+    bundle: BundleResult | None = None
     lowered: LowerResult | None = None
     blocks: list[Block] = field(default_factory=list)
     accuracy: Accuracy | None = None
@@ -46,9 +48,7 @@ class SessionResults:
     """What the runs of a session share."""
 
     queued: QueuedSession
-    model: ModelInfo
     environment: Environment | None = None
-    bundle: BundleResult | None = None
     eager_blocks: list[Block] = field(default_factory=list)
     eager_memory: Memory | None = None
     threads: int | None = None
@@ -59,7 +59,7 @@ def build_document(
     session: SessionResults, run: RunResults, status: Status, error: str | None, finished_at: str
 ) -> RunDocument:
     """The document of one run as it ended. Figures are computed here and nowhere else."""
-    bundle, lowered, spec = session.bundle, run.lowered, session.queued.spec
+    bundle, lowered, spec = run.bundle, run.lowered, session.queued.spec
     stats = latency_stats(run.blocks)
     inputs = bundle.inputs if bundle else None
     if inputs is not None:
@@ -93,7 +93,7 @@ def build_document(
         created_at=session.queued.created_at,
         started_at=run.started_at,
         finished_at=finished_at,
-        model=bundle.model if bundle else session.model,
+        model=bundle.model if bundle else run.model,
         precision=run.variant.precision,
         delegate=run.variant.delegate,
         preset=spec.preset,
@@ -117,6 +117,7 @@ def build_document(
         graph_stages=lowered.graph_stages if lowered else [],
         environment=session.environment,
         flags=flags,
+        repeats=run.variant.repeats.run if run.variant.repeats else None,
         blocks=run.blocks,
         eager_blocks=session.eager_blocks,
     )

@@ -21,25 +21,29 @@ ACCURACY_LIMIT_S = 60.0
 FEWEST_BLOCKS_FOR_STOPPING = 5
 
 
-async def measure(session: Session, bundle: BundleResult) -> None:
+async def measure(session: Session) -> None:
     """Measure every live run's program and eager, interleaved.
 
     Raises:
         ChildFailed: eager cannot be measured.
     """
-    await _Blocks(session, bundle).measure()
+    await _Blocks(session).measure()
 
 
 class _Blocks:
     """The blocks of one session, and what each variant's cost so far."""
 
-    def __init__(self, session: Session, bundle: BundleResult) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._bundle = bundle
+        self._eager = session.eager_bundle()
         self._runs = {run.variant.label: run for run in session.live()}
-        eager = [EAGER] if bundle.has_eager else []
+        eager = [EAGER] if self._eager else []
+        models = session.models()
         self._plan: Plan = make_plan(
-            session.spec, [*eager, *self._runs], repeat=session.model.repeat, warmup=session.model.warmup
+            session.spec,
+            [*eager, *self._runs],
+            repeat=max(model.repeat for model in models),
+            warmup=max(model.warmup for model in models),
         )
         self._spent_s: dict[str, list[float]] = {variant: [] for variant in (*eager, *self._runs)}
 
@@ -75,9 +79,11 @@ class _Blocks:
 
     async def _block(self, index: int, position: int, variant: str) -> None:
         session, plan, run = self._session, self._plan, self._runs.get(variant)
+        bundle = run.bundle if run else self._eager
+        assert bundle is not None
         job = MeasureJob(
-            bundle=self._bundle.path,
-            model=session.spec.model,
+            bundle=bundle.path,
+            model=run.reference if run else session.runs[0].reference,
             program=run.lowered.path if run and run.lowered else None,
             delegate=run.variant.delegate if run else EAGER,
             variant=variant,
@@ -140,7 +146,7 @@ class _Blocks:
         if wanted is None or self._session.spec.repeat is not None or blocks < FEWEST_BLOCKS_FOR_STOPPING:
             return False
         series: list[list[Block]] = [run.blocks for name, run in self._runs.items() if self._is_active(name)]
-        if self._bundle.has_eager:
+        if self._eager:
             series.append(self._session.results.eager_blocks)
         widths = [relative_half_width(latency_stats(one)) for one in series]
         return all(width is not None and width <= wanted for width in widths)
@@ -174,29 +180,29 @@ class _Blocks:
         )
 
 
-async def run_passes(session: Session, bundle: BundleResult) -> None:
+async def run_passes(session: Session) -> None:
     """Accuracy and memory, after the timing and side by side: neither reads a clock."""
     session.say("stage", "comparing outputs and watching memory", stage="accuracy")
     slots = asyncio.Semaphore(session.cores)
     async with side_by_side() as group:
         for run in session.live():
-            if bundle.has_eager:
-                group.create_task(_accuracy(session, bundle, run, slots))
-            group.create_task(_memory(session, bundle, run, slots))
+            if run.bundle is not None and run.bundle.has_eager:
+                group.create_task(_accuracy(session, run, slots))
+            group.create_task(_memory(session, run, slots))
         # Eager comes last: its threads spin while they wait, and with others beside it that costs most.
-        if bundle.has_eager:
-            group.create_task(_eager_memory(session, bundle, slots))
+        if eager := session.eager_bundle():
+            group.create_task(_eager_memory(session, eager, slots))
 
 
-async def _accuracy(session: Session, bundle: BundleResult, run: Run, slots: asyncio.Semaphore) -> None:
+async def _accuracy(session: Session, run: Run, slots: asyncio.Semaphore) -> None:
     async with slots:
-        assert run.lowered is not None
+        assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         done = await session.do_for(
             run,
             AccuracyJob(
-                bundle=bundle.path,
-                model=session.spec.model,
+                bundle=run.bundle.path,
+                model=run.reference,
                 program_dir=str(Path(run.lowered.path).parent),
                 precision=run.variant.precision,
                 delegate=run.variant.delegate,
@@ -212,15 +218,15 @@ async def _accuracy(session: Session, bundle: BundleResult, run: Run, slots: asy
         session.say("log", f"accuracy {done.accuracy.verdict}: {done.accuracy.reason}", run=run, stage="accuracy")
 
 
-async def _memory(session: Session, bundle: BundleResult, run: Run, slots: asyncio.Semaphore) -> None:
+async def _memory(session: Session, run: Run, slots: asyncio.Semaphore) -> None:
     async with slots:
-        assert run.lowered is not None
+        assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         done = await session.do_for(
             run,
             MemoryJob(
-                bundle=bundle.path,
-                model=session.spec.model,
+                bundle=run.bundle.path,
+                model=run.reference,
                 program=run.lowered.path,
                 delegate=run.variant.delegate,
                 threads=session.threads,
@@ -236,7 +242,7 @@ async def _eager_memory(session: Session, bundle: BundleResult, slots: asyncio.S
     async with slots:
         job = MemoryJob(
             bundle=bundle.path,
-            model=session.spec.model,
+            model=session.runs[0].reference,
             program=None,
             delegate=EAGER,
             threads=session.threads,

@@ -123,7 +123,7 @@ def export_programs(session: Session, folder: Path) -> None:
     """Copy every run's program to the folder that was named, each whole or not at all."""
     for run in session.live():
         assert run.lowered is not None
-        target = folder / program_name(session.results.model.name, run.variant)
+        target = folder / program_name(run.model.name, run.variant)
         part = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from etui.catalog.find import find_model
 from etui.environment import read_environment
 from etui.errors import EtuiError, StoreError
 from etui.events import utc_now
-from etui.runner.boxlock import BoxLock
+from etui.runner.boxlock import hold
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
 from etui.runner.context import Session
+from etui.runner.duel import prepare_duel
 from etui.runner.measuring import measure, run_passes
 from etui.runner.preparing import export_programs, make_bundle, prepare, start_zygotes
 from etui.store import QueuedSession, Store
 
 CANCEL_POLL_S = 0.2
-BOX_POLL_S = 0.2
 
 
 async def run_session(store: Store, children: Children, cache: ProgramCache, queued: QueuedSession) -> None:
@@ -41,7 +39,7 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
     assert main is not None
     watcher = asyncio.create_task(_watch_cancels(session, main))
     try:
-        async with _box(session):
+        async with hold(f"measuring {session.model.name}", lambda words: session.say("stage", words, stage="wait")):
             try:
                 async with asyncio.timeout(session.spec.timeout_s):
                     await _do(session)
@@ -73,42 +71,27 @@ async def _do(session: Session) -> None:
     session.cache.sweep()
     cache = session.cache if spec.use_cache else session.cache.scratch(session.queued.id)
     try:
-        start_zygotes(session, cache)
-        bundle = await make_bundle(session, cache)
-        session.results.bundle = bundle
-        await prepare(session, cache, bundle)
+        if session.is_duel:
+            await prepare_duel(session, cache)
+        else:
+            start_zygotes(session, cache)
+            bundle = await make_bundle(session, cache)
+            for run in session.runs:
+                run.bundle = bundle
+            await prepare(session, cache, bundle)
         if spec.export_only_dir is not None:
             export_programs(session, Path(spec.export_only_dir))
         elif session.live():
-            await measure(session, bundle)
-            await run_passes(session, bundle)
+            await measure(session)
+            await run_passes(session)
         session.end_all("done", None)
     finally:
         if cache is session.cache:
             used = {Path(run.lowered.path).parent for run in session.runs if run.lowered}
-            if session.results.bundle is not None:
-                used.add(Path(session.results.bundle.path))
+            used |= {Path(run.bundle.path) for run in session.runs if run.bundle}
             cache.sweep(keep=used)
         else:
             cache.remove()
-
-
-@asynccontextmanager
-async def _box(session: Session) -> AsyncIterator[None]:
-    """Hold the box's lock; while another process has it the runs stay queued and say whom they wait for."""
-    lock = BoxLock()
-    said = ""
-    while not lock.acquire(f"measuring {session.model.name}"):
-        holder = lock.holder()
-        words = holder.words() if holder else "another process"
-        if words != said:
-            session.say("stage", f"waiting for the box: {words}", stage="wait")
-            said = words
-        await asyncio.sleep(BOX_POLL_S)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:
@@ -128,7 +111,8 @@ async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:
             wanted = session.store.cancel_requested(session.queued.id) if version != seen else set()
             seen = version
             for run in session.live():
-                if run.id in wanted and not run.cancelled:
+                # One side of a duel alone answers nothing.
+                if not run.cancelled and (run.id in wanted or (wanted and session.is_duel)):
                     session.cancel(run)
             cancelled = any(run.cancelled for run in session.runs)
             if cancelled and not any(run.live and not run.cancelled for run in session.runs):
