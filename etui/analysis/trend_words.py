@@ -23,7 +23,7 @@ def circumstances(trend: Trend) -> str:
     """What else all the runs have in common."""
     choice = trend.history.choice
     parts = [
-        f"{choice.weights} weights",
+        f"weights: {choice.weights}",
         f"inputs: {choice.inputs}",
         f"threads: {choice.threads}",
         f"box: {choice.box}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 
 from rich.text import Text
 
@@ -15,7 +16,7 @@ from etui.charts.scale import Scale, scale_over
 
 NOTHING = "No latencies yet: they appear with the first block."
 TOO_SMALL = "Too small for a chart."
-_LEGEND_FROM = 72
+LEGEND_FROM = 72
 _LEGEND = 27
 _OUTLIERS = 0.01
 _FAR = 5
@@ -35,8 +36,8 @@ def histogram(program: Series, eager: Series | None, canvas: Canvas, *, log: boo
     if canvas.width < 24 or canvas.height < 2 + 2 * len(series):
         return sentence(canvas, TOO_SMALL)
     palette = canvas.palette
-    scale = _shared_scale(series, log)
-    beside = canvas.width >= _LEGEND_FROM
+    scale = shared_scale(series, log)
+    beside = canvas.width >= LEGEND_FROM
     body = canvas.height - 2
     grid = Grid(canvas.width, canvas.height)
     gutter = 5
@@ -68,28 +69,16 @@ def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = F
     if canvas.width < 24 or canvas.height < 5:
         return sentence(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
-    scale = _shared_scale(series, log)
+    scale = shared_scale(series, log)
     grid = Grid(canvas.width, canvas.height)
     gutter = 6
     plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=canvas.height - 3)
-    for y in range(plot.top, plot.top + plot.height):
-        grid.put(gutter - 1, y, glyphs.side, palette.muted)
-    taken: set[int] = set()
-    for share in (0.5, 1.0, 0.0, 0.95, 0.25, 0.75):
-        y = plot.row(share)
-        if y in taken or (share in (0.95, 0.25, 0.75) and {y - 1, y + 1} & taken):
-            continue
-        taken.add(y)
-        grid.put(gutter - 1, y, glyphs.side_tick, palette.muted)
-        label = f"{share:.0%}".replace("%", " %")
-        grid.put(gutter - 1 - len(label), y, label, palette.text)
-        if share in (0.5, 0.95):
-            grid.put(gutter, y, glyphs.guide * plot.width, palette.muted)
+    share_axis(grid, plot, palette)
     column = gutter
     for one in reversed(series):
         is_program = one is program
         marker = glyphs.curve if is_program else glyphs.other_curve
-        curve(grid, plot, _steps(one, scale, plot.width), marker, palette.program if is_program else palette.eager)
+        curve(grid, plot, steps(one, scale, plot.width), marker, palette.program if is_program else palette.eager)
     for one in series:
         is_program = one is program
         style = palette.program if is_program else palette.eager
@@ -103,7 +92,25 @@ def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = F
     return grid.text()
 
 
-def _shared_scale(series: list[Series], log: bool) -> Scale:
+def share_axis(grid: Grid, plot: Plot, palette: Palette) -> None:
+    """The axis of a cumulative curve, from nothing to all, with guides at the median and the 95th percentile."""
+    glyphs, gutter = palette.glyphs, plot.left
+    for y in range(plot.top, plot.top + plot.height):
+        grid.put(gutter - 1, y, glyphs.side, palette.muted)
+    taken: set[int] = set()
+    for share in (0.5, 1.0, 0.0, 0.95, 0.25, 0.75):
+        y = plot.row(share)
+        if y in taken or (share in (0.95, 0.25, 0.75) and {y - 1, y + 1} & taken):
+            continue
+        taken.add(y)
+        grid.put(gutter - 1, y, glyphs.side_tick, palette.muted)
+        label = f"{share:.0%}".replace("%", " %")
+        grid.put(gutter - 1 - len(label), y, label, palette.text)
+        if share in (0.5, 0.95):
+            grid.put(gutter, y, glyphs.guide * plot.width, palette.muted)
+
+
+def shared_scale(series: Sequence[Series], log: bool) -> Scale:
     """From the fastest sample to the slowest, but for the last hundredth of each series and what lies far out: a few
     stragglers would press all the others into one column."""
     ends: list[float] = []
@@ -120,12 +127,7 @@ def _shared_scale(series: list[Series], log: bool) -> Scale:
 def _bars(grid: Grid, plot: Plot, scale: Scale, series: Series, style: str, palette: Palette) -> int:
     """Draw one series and return how many of its samples lie beyond the axis."""
     glyphs = palette.glyphs
-    places = [scale.place(sample) * (plot.width - 1) for sample in series.samples]
-    inside = [place for place in places if -0.5 <= place < plot.width - 0.5]
-    step = _bin_width(inside, plot.width)
-    counts = [0] * math.ceil(plot.width / step)
-    for place in inside:
-        counts[int((place + 0.5) / step)] += 1
+    counts, step, beyond = bins(scale, series, plot.width)
     peak = max(counts, default=0) or 1
     # Marks have a row of their own where there is room, so that they hide no bar.
     tall = plot.height - 1 if plot.height >= _ROWS_FOR_MARKS else plot.height
@@ -140,11 +142,23 @@ def _bars(grid: Grid, plot: Plot, scale: Scale, series: Series, style: str, pale
     if series.p95 is not None and scale.place(series.p95) <= 1:
         _mark(grid, plot, plot.column(scale.place(series.p95)), glyphs.percentile, glyphs.percentile_top, palette)
     _mark(grid, plot, plot.column(scale.place(series.middle)), glyphs.median, glyphs.median_top, palette)
-    peak = round(peak * series.total / len(places))
+    peak = round(peak * series.total / len(series.samples))
     label = str(peak) if peak < 10_000 else f"{peak // 1000}k"
     grid.put(plot.left - 1 - len(label), plot.top, label, palette.text)
     grid.put(plot.left - 1, plot.top, glyphs.side_tick, palette.muted)
-    return round((len(places) - len(inside)) * series.total / len(places))
+    return beyond
+
+
+def bins(scale: Scale, series: Series, width: int) -> tuple[list[int], int, int]:
+    """How many samples fall into each bin along ``width`` columns, how many columns a bin takes, and how many of all
+    the series' samples lie beyond the axis. There must be a sample."""
+    places = [scale.place(sample) * (width - 1) for sample in series.samples]
+    inside = [place for place in places if -0.5 <= place < width - 0.5]
+    step = _bin_width(inside, width)
+    counts = [0] * math.ceil(width / step)
+    for place in inside:
+        counts[int((place + 0.5) / step)] += 1
+    return counts, step, round((len(places) - len(inside)) * series.total / len(places))
 
 
 def _mark(grid: Grid, plot: Plot, column: int, line: str, top: str, palette: Palette) -> None:
@@ -214,7 +228,7 @@ def _legend_above(grid: Grid, y: int, series: Series, beyond: int, style: str, p
         x += 2 + text.width(words) + 2
 
 
-def _steps(series: Series, scale: Scale, width: int) -> list[tuple[float, float]]:
+def steps(series: Series, scale: Scale, width: int) -> list[tuple[float, float]]:
     """The corners of the cumulative curve, thinned to what the columns can show."""
     ordered = sorted(series.samples)
     count = len(ordered)

@@ -35,6 +35,11 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     other_curve: str = "·"
     separator: str = "·"
     beyond: str = "›"
+    series: str = "◆●■▲○□"
+    others: str = "·"
+    cursor: str = "▲"
+    mark_line: str = "┊"
+    level: str = "╌"
 
 
 ASCII = Glyphs(
@@ -60,11 +65,17 @@ ASCII = Glyphs(
     other_curve=".",
     separator="|",
     beyond=">",
+    series="@*#^o+",
+    others=".",
+    cursor="^",
+    mark_line=":",
+    level="=",
 )
 
 
 class Palette(msgspec.Struct, frozen=True, kw_only=True):
-    """Styles (rich's words for them; empty is the terminal's own) and glyphs."""
+    """Styles (rich's words for them; empty is the terminal's own) and glyphs. ``series`` are those of up to six runs
+    in one picture, each with the glyph of its place in ``glyphs.series``."""
 
     program: str = "bold"
     eager: str = ""
@@ -72,21 +83,40 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     muted: str = ""
     bad: str = "bold"
+    series: tuple[str, ...] = ("bold", "", "", "", "", "")
     glyphs: Glyphs = Glyphs()
 
 
 _DARK: dict[Colours, Palette] = {
     "none": Palette(),
-    "16": Palette(program="cyan", eager="yellow", mark="bold", muted="bright_black", bad="bold red"),
-    "256": Palette(program="color(80)", eager="color(179)", mark="bold", muted="color(245)", bad="bold color(203)"),
-    "truecolor": Palette(program="#5ec8d8", eager="#d9a441", mark="bold", muted="#8a93a0", bad="bold #f2736b"),
-}
+    "16": Palette(
+        program="cyan", eager="yellow", mark="bold", muted="bright_black", bad="bold red",
+        series=("yellow", "cyan", "magenta", "green", "bright_blue", "bright_red"),
+    ),
+    "256": Palette(
+        program="color(80)", eager="color(179)", mark="bold", muted="color(245)", bad="bold color(203)",
+        series=("color(214)", "color(80)", "color(176)", "color(114)", "color(111)", "color(210)"),
+    ),
+    "truecolor": Palette(
+        program="#5ec8d8", eager="#d9a441", mark="bold", muted="#8a93a0", bad="bold #f2736b",
+        series=("#ffb454", "#59c2d9", "#d896e0", "#8fd175", "#86a8ff", "#f29a8e"),
+    ),
+}  # fmt: skip
 _LIGHT: dict[Colours, Palette] = {
     "none": Palette(),
-    "16": Palette(program="blue", eager="magenta", mark="bold", muted="bright_black", bad="bold red"),
-    "256": Palette(program="color(25)", eager="color(130)", mark="bold", muted="color(242)", bad="bold color(160)"),
-    "truecolor": Palette(program="#0b6e8a", eager="#a35a00", mark="bold", muted="#66707c", bad="bold #b3261e"),
-}
+    "16": Palette(
+        program="blue", eager="magenta", mark="bold", muted="bright_black", bad="bold red",
+        series=("red", "blue", "magenta", "green", "cyan", "bright_black"),
+    ),
+    "256": Palette(
+        program="color(25)", eager="color(130)", mark="bold", muted="color(242)", bad="bold color(160)",
+        series=("color(130)", "color(25)", "color(127)", "color(28)", "color(61)", "color(124)"),
+    ),
+    "truecolor": Palette(
+        program="#0b6e8a", eager="#a35a00", mark="bold", muted="#66707c", bad="bold #b3261e",
+        series=("#9a5200", "#00698c", "#8a2f96", "#22702a", "#3d4db7", "#a8324a"),
+    ),
+}  # fmt: skip
 
 
 def palette(colours: Colours = "truecolor", *, dark: bool = True, unicode: bool = True) -> Palette:

@@ -37,9 +37,9 @@ def test_a_step_is_named_and_the_runs_stand_under_it(etui: Etui, stored: Callabl
     by_run = etui("trend", "000000000003")
     assert by_run.returncode == 0, by_run.stderr
     assert "since executorch 1.5.1 (2026-10-07 10:00)" in by_run.stdout
-    assert "Slower by 10.0 %" in by_run.stdout and "One of the 12 runs failed on 2026-10-03 10:00" in by_run.stdout
+    assert "Slower by 10.1 %" in by_run.stdout and "One of the 12 runs failed on 2026-10-03 10:00" in by_run.stdout
     rows = [line for line in by_run.stdout.splitlines() if line.startswith("0000000000")]
-    assert len(rows) == 12 and "slower by 10.0 %" in rows[6] and "executorch 1.5.1" in rows[6]
+    assert len(rows) == 12 and "slower by 10.1 %" in rows[6] and "executorch 1.5.1" in rows[6]
     by_choice = etui("trend", "--model", "resnet18", "--precision", "fp32", "--delegate", "xnnpack")
     assert by_choice.stdout == by_run.stdout
 

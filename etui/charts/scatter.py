@@ -1,0 +1,98 @@
+"""The scatter of latency against another measure, with the runs that no other beats joined to a front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+from rich.text import Text
+
+from etui import text
+from etui.charts.distribution import TOO_SMALL
+from etui.charts.grid import Canvas, Grid, Plot, curve, gutter_for, horizontal_axis, sentence, vertical_axis
+from etui.charts.scale import Scale, scale_over
+
+NOTHING = "No run here has both a latency and the other measure."
+DECADE = 10.0
+"""From this ratio of the largest value to the smallest on, an axis is logarithmic."""
+
+
+class Dot(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: latency along, ``value`` upward (infinite: at the upper edge). Without a ``slot`` it is one of many."""
+
+    name: str
+    latency_ms: float
+    value: float
+    slot: int | None = None
+    front: bool = False
+
+
+def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False) -> Text:
+    """Each run at its place, those of the front with their names. ``log`` is for the latency; the other axis is
+    logarithmic where its values are decades apart and not decibels."""
+    if not dots:
+        return sentence(canvas, NOTHING)
+    if canvas.width < 24 or canvas.height < 6:
+        return sentence(canvas, TOO_SMALL)
+    palette, glyphs = canvas.palette, canvas.palette.glyphs
+    across = scale_over([dot.latency_ms for dot in dots], log=log, margin=0.06)
+    if not log and across.low < 0:
+        across = Scale(low=0.0, high=across.high)
+    finite = [dot.value for dot in dots if not math.isinf(dot.value)]
+    up = scale_over(finite or [1.0], log=unit != "SQNR dB" and _decades(finite), margin=0.1)
+    if len(finite) < len(dots) and finite:
+        # Room for the exact ones above all that can be said in figures.
+        up = Scale(low=up.low, high=up.high + 0.25 * (up.high - up.low), log=up.log)
+    rows = canvas.height - 3
+    gutter = max(len("exact") + 1 if len(finite) < len(dots) else 0, gutter_for(up, rows) + 1)
+    plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=rows)
+    grid = Grid(canvas.width, canvas.height)
+    if finite:
+        vertical_axis(grid, plot, up, palette)
+    if len(finite) < len(dots):
+        grid.put(0, plot.top, " " * (gutter - 1), palette.text)
+        grid.put(gutter - 6, plot.top, "exact", palette.text)
+    grid.put(0, 0, unit, palette.muted)
+    places = {id(dot): (plot.column(across.place(dot.latency_ms)), _row(plot, up, dot.value)) for dot in dots}
+    front = sorted((dot for dot in dots if dot.front), key=lambda dot: dot.latency_ms)
+    if glyphs.curve == "braille" and len(front) > 1:
+        line = [
+            ((x - plot.left) / max(1, plot.width - 1), 1 - (y - plot.top) / max(1, plot.height - 1))
+            for x, y in (places[id(dot)] for dot in front)
+        ]
+        curve(grid, plot, line, glyphs.curve, palette.muted)
+    # The front last, so that it lies on top.
+    for dot in sorted(dots, key=lambda dot: (dot.front, dot.slot is not None)):
+        x, y = places[id(dot)]
+        glyph = glyphs.others if dot.slot is None else glyphs.series[dot.slot]
+        style = palette.muted if dot.slot is None else palette.series[dot.slot]
+        grid.put(x, y, glyph, f"{style} bold".strip() if dot.front and "bold" not in style else style)
+    taken: list[tuple[int, int, int]] = [(y, x, x + 1) for x, y in places.values()]
+    for dot in [*front, *(dot for dot in dots if not dot.front and dot.slot is not None)]:
+        x, y = places[id(dot)]
+        _name(grid, plot, x, y, text.plain(dot.name), palette.mark if dot.front else palette.muted, taken)
+    horizontal_axis(grid, plot, across, "ms (log)" if log else "ms", palette)
+    return grid.text()
+
+
+def _decades(values: Sequence[float]) -> bool:
+    positive = [value for value in values if value > 0]
+    return len(positive) == len(values) and bool(values) and max(values) / min(values) >= DECADE
+
+
+def _row(plot: Plot, scale: Scale, value: float) -> int:
+    return plot.top if math.isinf(value) else plot.row(scale.place(value))
+
+
+def _name(grid: Grid, plot: Plot, x: int, y: int, name: str, style: str, taken: list[tuple[int, int, int]]) -> None:
+    """Write a name right of its dot, or left, above or below, wherever nothing stands yet; else nowhere."""
+    size = text.width(name)
+    for start, row in ((x + 2, y), (x - 1 - size, y), (x - size // 2, y - 1), (x - size // 2, y + 1)):
+        start = max(plot.left, start) if row != y else start
+        end = start + size
+        inside = plot.left <= start and end <= plot.left + plot.width and plot.top <= row < plot.top + plot.height
+        if inside and all(row != line or end < left or start > right for line, left, right in taken):
+            grid.put(start, row, name, style)
+            taken.append((row, start, end))
+            return
