@@ -57,6 +57,8 @@ class GraphStages:
         begun = self._since
 
         def watched(config: Any, program: ExportedProgram, *args: Any, **kwargs: Any) -> ExportedProgram:
+            # Once only: delegates lower small patterns of their own by the same function.
+            setattr(_program, name, make_edge)
             core = time.perf_counter()
             self.add("core aten", program.graph_module, core - begun)
             start = time.perf_counter()
@@ -95,7 +97,12 @@ def operator_name(node: torch.fx.Node) -> str:
         return "getitem"
     if isinstance(target, str):
         return target
-    inner = getattr(target, "_op", target)
-    if isinstance(inner, torch._ops.OpOverload):
-        return str(inner)
-    return str(getattr(inner, "_name", None) or getattr(inner, "__name__", None) or inner)
+    # An operator of the edge dialect holds the ATen operator it stands for.
+    if not isinstance(target, torch._ops.OpOverload) and isinstance(
+        getattr(target, "_op", None), torch._ops.OpOverload
+    ):
+        target = target._op
+    if isinstance(target, torch._ops.OpOverload):
+        return str(target)
+    name = getattr(target, "_name", None) or getattr(target, "__name__", None)
+    return str(name or target)
