@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import msgspec
+from scipy.special import stdtrit
 
-from etui.analysis.bootstrap import LogEstimate, calibration, paired_ratio, typical, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical, unpaired_ratio
 from etui.analysis.latency import MARGIN, verdict_of
 from etui.analysis.obstacles import Obstacle, cautions, obstacles, same_session
 from etui.analysis.ranks import benjamini_hochberg, least_mann_whitney_p, mann_whitney_p, sign_flip_p
@@ -80,16 +83,21 @@ def usable(blocks: Sequence[Block]) -> list[Block]:
 def more_blocks(ratio: LogEstimate, blocks: int, margin: float) -> int | None:
     """About how many more blocks bring the interval wholly beyond the margin or within it, if the estimate stays.
 
-    The half width goes with the root of the number of blocks. None where over a thousand would not do.
+    The half width goes as a t interval's: with Student's quantile, and with the root of the number of blocks. None
+    where over a thousand would not do.
     """
     room = abs(abs(ratio.centre) - math.log1p(margin))
     if ratio.half is None:
         return None
-    spread = ratio.half * math.sqrt(blocks) / calibration(blocks)
-    for wanted in range(blocks + 1, MOST_BLOCKS + blocks + 1):
-        if spread * calibration(wanted) / math.sqrt(wanted) < room:
-            return wanted - blocks
-    return None
+    spread = ratio.half / _t_width(blocks)
+    further = range(1, MOST_BLOCKS + 1)
+    found = bisect_left(further, True, key=lambda more: spread * _t_width(blocks + more) < room)
+    return further[found] if found < len(further) else None
+
+
+@cache
+def _t_width(blocks: int) -> float:
+    return float(stdtrit(blocks - 1, 0.975)) / math.sqrt(blocks)
 
 
 def _one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from etui import text
@@ -24,8 +25,11 @@ def names(documents: Sequence[RunDocument]) -> dict[str, str]:
         )
         for document in documents
     }
-    taken = list(plain.values())
-    return {key: f"{name} {key[:6]}" if taken.count(name) > 1 else name for key, name in plain.items()}
+    taken = Counter(plain.values())
+    length = next(
+        (length for length in range(6, 12) if len({key[:length] for key in plain}) == len(plain)), None
+    )  # ids that differ later still are told apart by the whole of them
+    return {key: f"{name} {key[:length]}" if taken[name] > 1 else name for key, name in plain.items()}
 
 
 def sentences(found: RunComparison, named: dict[str, str]) -> list[str]:

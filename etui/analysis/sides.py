@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Literal
+import itertools
+from collections.abc import Sequence
 
 import msgspec
 
 from etui import text
-from etui.analysis.bootstrap import paired_ratio, typical, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical, unpaired_ratio
 from etui.analysis.comparison import RunComparison
 from etui.analysis.comparison_words import change, change_interval, signed
-from etui.results import Block, Interval, Metrics, RunDocument
+from etui.analysis.figures import ONCE_A_BLOCK, WITHOUT_CHANGE, Better, Value, figures
+from etui.results import Interval, RunDocument
 
-Better = Literal["lower", "higher"] | None
-Value = float | int | str | None
-BYTES_IN_MB = 1e6
 BEST = "*"
+DRAWS = 1_000
+"""Enough where a block has one value, which leaves nothing to draw within it."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,23 +41,28 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def rows(base: RunDocument, others: Sequence[RunDocument], found: Sequence[RunComparison]) -> list[Row]:
     """All figures that any of the runs has. ``found`` are the comparisons of ``others`` with ``base``, in order.
 
-    A time has no change where its comparison was refused, and none is the best: the figures stand there, but what they
-    differ by is not the difference of the runs.
+    A time has no change where its comparison was refused: the figures stand there, but what they differ by is not the
+    difference of the runs. A time is marked as the best only where it is decided that all others are worse.
     """
     documents = [base, *others]
+    beside = [_Beside(base, other, one) for other, one in zip(others, found, strict=True)]
     made = []
-    for group, name, better, of in _figures(documents):
+    for group, name, better, of in figures(documents):
         values = [of(document) for document in documents]
         if all(value is None for value in values):
             continue
         timed = group in ("latency", "start")
+        typical_of_base = _typical(name, base)
         cells = [Cell(value=values[0])]
-        for other, value, comparison in zip(others, values[1:], found, strict=True):
-            cells.append(_cell(name, values[0], value, timed, base, other, comparison))
-        ranked = None if timed and any(one.refused for one in found) else better
-        made.append(
-            Row(group=group, name=name, cells=_marked(cells, ranked), differs=len(set(map(_figure, values))) > 1)
-        )
+        cells += [
+            one.cell(name, values[0], value, timed, typical_of_base)
+            for one, value in zip(beside, values[1:], strict=True)
+        ]
+        best = _best(cells, better)
+        if timed and not _decided(name, cells, best, beside):
+            best = frozenset()
+        cells = [msgspec.structs.replace(cell, best=True) if at in best else cell for at, cell in enumerate(cells)]
+        made.append(Row(group=group, name=name, cells=cells, differs=len(set(map(_figure, values))) > 1))
     return made
 
 
@@ -73,129 +77,77 @@ def shown(cell: Cell) -> str:
     return f"{words} {BEST}" if cell.best else words
 
 
+class _Beside:
+    """One of the others beside the base, with what their comparison found."""
+
+    def __init__(self, base: RunDocument, other: RunDocument, found: RunComparison) -> None:
+        self._base, self._other, self.found = base, other, found
+
+    def cell(self, name: str, before: Value, now: Value, timed: bool, base: LogEstimate | None) -> Cell:
+        """The other's figure. ``base`` is the base's typical one, for what every block measures once."""
+        found = self.found
+        if not isinstance(before, float) or not isinstance(now, float) or before <= 0 or name in WITHOUT_CHANGE:
+            return Cell(value=now)
+        if timed and found.refused:
+            return Cell(value=now)
+        if name == "median ms" and found.ratio is not None:
+            return Cell(value=now, change=change(found.ratio), ci95=change_interval(found.ci95) if found.ci95 else None)
+        ci95 = self._of_blocks(name, base) if base else None
+        return Cell(value=now, change=100 * (now / before - 1), ci95=ci95)
+
+    def _of_blocks(self, name: str, base: LogEstimate) -> Interval | None:
+        """The interval of a change of something that every block measures once."""
+        if self.found.kind == "paired":
+            first, second = _by_block(name, self._base), _by_block(name, self._other)
+            pairs = [(first[index], second[index]) for index in sorted(first.keys() & second.keys())]
+            estimate = paired_ratio(pairs, DRAWS) if pairs else None
+        else:
+            alone = _typical(name, self._other)
+            estimate = unpaired_ratio(base, alone) if alone else None
+        return change_interval(estimate.interval) if estimate and estimate.interval else None
+
+    def span(self, name: str, cell: Cell) -> Interval | None:
+        """Between what the change of a time lies: that of the figure where it has an interval, else that of the
+        medians."""
+        if name in ONCE_A_BLOCK:
+            return cell.ci95
+        return change_interval(self.found.ci95) if self.found.ci95 and not self.found.refused else None
+
+
+def _by_block(name: str, document: RunDocument) -> dict[int, list[float]]:
+    of = ONCE_A_BLOCK[name]
+    return {block.index: [value] for block in document.blocks if (value := of(block))}
+
+
+def _typical(name: str, document: RunDocument) -> LogEstimate | None:
+    values = list(_by_block(name, document).values()) if name in ONCE_A_BLOCK else []
+    return typical(values, DRAWS) if values else None
+
+
 def _figure(value: Value) -> str:
     if isinstance(value, str):
         return text.plain(value)
     return f"{value:,}" if isinstance(value, int) else text.number(value)
 
 
-def _cell(
-    name: str, before: Value, now: Value, timed: bool, base: RunDocument, other: RunDocument, found: RunComparison
-) -> Cell:
-    if not isinstance(before, float) or not isinstance(now, float) or before <= 0 or name in _WITHOUT_CHANGE:
-        return Cell(value=now)
-    if timed and found.refused:
-        return Cell(value=now)
-    if name == "median ms" and found.ratio is not None:
-        return Cell(value=now, change=change(found.ratio), ci95=change_interval(found.ci95) if found.ci95 else None)
-    return Cell(value=now, change=100 * (now / before - 1), ci95=_of_blocks(name, base, other, found))
-
-
-def _of_blocks(name: str, base: RunDocument, other: RunDocument, found: RunComparison) -> Interval | None:
-    """The interval of a change of something that every block measures once."""
-    of = _ONCE_A_BLOCK.get(name)
-    if of is None:
-        return None
-    first = {block.index: [value] for block in base.blocks if (value := of(block))}
-    second = {block.index: [value] for block in other.blocks if (value := of(block))}
-    if found.kind == "paired":
-        pairs = [(first[index], second[index]) for index in sorted(first.keys() & second.keys())]
-        estimate = paired_ratio(pairs) if pairs else None
-    else:
-        sides = list(first.values()), list(second.values())
-        estimate = unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
-    return change_interval(estimate.interval) if estimate and estimate.interval else None
-
-
-def _marked(cells: list[Cell], better: Better) -> list[Cell]:
+def _best(cells: Sequence[Cell], better: Better) -> frozenset[int]:
+    """The places of the best. What reads the same is no better, whatever its further digits."""
     known = [cell.value for cell in cells if isinstance(cell.value, float)]
-    # What reads the same is no better, whatever its further digits.
     if better is None or len(set(map(_figure, known))) < 2:
-        return cells
+        return frozenset()
     best = _figure(min(known) if better == "lower" else max(known))
-    return [msgspec.structs.replace(cell, best=_figure(cell.value) == best) for cell in cells]
+    return frozenset(at for at, cell in enumerate(cells) if _figure(cell.value) == best)
 
 
-_ONCE_A_BLOCK: dict[str, Callable[[Block], float | None]] = {
-    "first inference ms": lambda block: block.first_inference_ms,
-    "program load ms": lambda block: block.program_load_ms,
-    "method load ms": lambda block: block.method_load_ms,
-}
-_WITHOUT_CHANGE = frozenset({"SQNR dB", "cosine", "top-1", "top-5"})
-
-
-Figure = tuple[str, str, Better, Callable[[RunDocument], Value]]
-
-
-def _figures(documents: Sequence[RunDocument]) -> Iterator[Figure]:
-    for name in ("median", "mean", "min", "max", "std", "mad", "p90", "p95", "p99"):
-        yield "latency", f"{name} ms", "lower", partial(_of, lambda run: run.latency_ms, name)
-    yield "latency", "samples", None, partial(_of, lambda run: run.latency_ms, "count")
-    yield "latency", "against eager", "higher", partial(_of, lambda run: run.speedup, "value")
-    yield "start", "first inference ms", "lower", lambda run: run.first_inference_ms
-    yield "start", "program load ms", "lower", lambda run: run.program_load_ms
-    yield "start", "method load ms", "lower", lambda run: run.method_load_ms
-    yield "memory", "peak RSS MB", "lower", partial(_megabytes, lambda run: run.memory, "peak_rss_bytes")
-    yield "memory", "RSS after load MB", "lower", partial(_megabytes, lambda run: run.memory, "load_rss_bytes")
-    yield "memory", "planned MB", "lower", partial(_megabytes, lambda run: run.memory, "planned_bytes")
-    yield "size", "size MB", "lower", partial(_megabytes, lambda run: run.artifact, "size_bytes")
-    for name, label, better in _METRICS:
-        yield "accuracy", label, better, partial(_of, _overall, name)
-    yield "accuracy", "verdict", None, lambda run: run.accuracy.verdict if run.accuracy else None
-    yield "delegation", "nodes delegated", None, partial(_of, lambda run: run.delegation, "delegated_nodes")
-    yield "delegation", "nodes outside", None, partial(_of, lambda run: run.delegation, "undelegated_nodes")
-    yield "delegation", "subgraphs", None, partial(_of, lambda run: run.delegation, "subgraphs")
-    for label, of in _ENVIRONMENT.items():
-        yield "environment", label, None, of
-    for package in sorted({name for run in documents if run.environment for name in run.environment.versions}):
-        if package != "etui":
-            yield "environment", package, None, partial(_version, package)
-
-
-_METRICS: tuple[tuple[str, str, Better], ...] = (
-    ("mae", "MAE", "lower"),
-    ("max_abs", "max error", "lower"),
-    ("rmse", "RMSE", "lower"),
-    ("sqnr_db", "SQNR dB", "higher"),
-    ("cosine", "cosine", "higher"),
-    ("top1", "top-1", "higher"),
-    ("top5", "top-5", "higher"),
-)
-
-_ENVIRONMENT: dict[str, Callable[[RunDocument], Value]] = {
-    "model": lambda run: run.model.name,
-    "status": lambda run: run.status,
-    "when": lambda run: text.local_time(run.created_at),
-    "session": lambda run: run.session.id,
-    "preset": lambda run: run.preset,
-    "threads": lambda run: None if run.threads is None else str(run.threads),
-    "arithmetic": lambda run: run.arithmetic,
-    "weights": lambda run: f"{run.weights.kind} {(run.weights.sha256 or '')[:8]}".strip() if run.weights else None,
-    "inputs": lambda run: f"{run.inputs.kind} {(run.inputs.sha256 or '')[:8]}".strip() if run.inputs else None,
-    "box": lambda run: run.environment.box if run.environment else None,
-    "CPU": lambda run: run.environment.cpu if run.environment else None,
-    "governor": lambda run: (run.environment.governor or "not readable") if run.environment else None,
-    "Python": lambda run: run.environment.python if run.environment else None,
-    "etui": lambda run: run.etui_version,
-    "flags": lambda run: ", ".join(flag.name for flag in run.flags) or "none",
-}
-
-
-def _overall(run: RunDocument) -> Metrics | None:
-    return run.accuracy.end_to_end.overall if run.accuracy else None
-
-
-def _of(part: Callable[[RunDocument], msgspec.Struct | None], field: str, run: RunDocument) -> float | None:
-    """A figure of a part of the run that may not be there; counts stay whole numbers."""
-    found = part(run)
-    value: float | None = getattr(found, field) if found is not None else None
-    return value
-
-
-def _megabytes(part: Callable[[RunDocument], msgspec.Struct | None], field: str, run: RunDocument) -> float | None:
-    count = _of(part, field, run)
-    return None if count is None else count / BYTES_IN_MB
-
-
-def _version(package: str, run: RunDocument) -> str | None:
-    return run.environment.versions.get(package) if run.environment else None
+def _decided(name: str, cells: Sequence[Cell], best: frozenset[int], beside: Sequence[_Beside]) -> bool:
+    """Whether each of the best times is better than every other beyond the doubt that their intervals leave."""
+    spans = [(0.0, 0.0), *(one.span(name, cell) for one, cell in zip(beside, cells[1:], strict=True))]
+    others = [at for at, cell in enumerate(cells) if at not in best and cell.value is not None]
+    for winner, loser in itertools.product(best, others):
+        won, lost = spans[winner], spans[loser]
+        if won is None or lost is None or won[1] >= lost[0]:
+            return False
+        against_base = beside[(winner or loser) - 1].found if 0 in (winner, loser) else None
+        if against_base and name not in ONCE_A_BLOCK and against_base.verdict not in ("faster", "slower"):
+            return False
+    return True

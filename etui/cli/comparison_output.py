@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -43,7 +44,7 @@ class Compared:
         ]
         return cls(base, list(others), found, checks)
 
-    @property
+    @cached_property
     def names(self) -> dict[str, str]:
         """A short name for each run."""
         return comparison_words.names([self.base, *self.others])

@@ -87,7 +87,7 @@ def test_one_spoiled_block_moves_the_ratio_by_less_than_its_interval() -> None:
 def test_more_blocks_shrink_the_interval_to_the_margin() -> None:
     wide = LogEstimate(math.log(1.03), 0.05)
     wanted = more_blocks(wide, 6, 0.02)
-    assert wanted is not None and 100 < wanted < 200
+    assert wanted is not None and 80 < wanted < 120
     assert more_blocks(wide, 6, 0.10) == more_blocks(wide.reciprocal(), 6, 0.10)
     assert more_blocks(LogEstimate(math.log(1.02), 0.05), 6, 0.02) is None
     assert more_blocks(LogEstimate(0.1), 1, 0.02) is None
