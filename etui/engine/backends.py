@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from etui.engine.graph_stages import NOT_OPERATORS, operator_name
 from etui.errors import PreparationError
 from etui.results import Delegation
 
 _ARITHMETIC = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
-_NOT_OPERATORS = frozenset({"getitem", "executorch_call_delegate", "alloc"})
 
 
 def partitioners(delegate: str, precision: str) -> list[Any]:
@@ -100,7 +100,7 @@ def delegation(graph_module: torch.fx.GraphModule) -> Delegation:
             lowered: Any = getattr(graph_module, node.name)
             delegated += sum(_is_operator(inner) for inner in lowered.original_module.graph.nodes)
         elif _is_operator(node):
-            left[_kind(node)] += 1
+            left[operator_name(node)] += 1
     return Delegation(
         delegated_nodes=delegated,
         undelegated_nodes=left.total(),
@@ -110,10 +110,4 @@ def delegation(graph_module: torch.fx.GraphModule) -> Delegation:
 
 
 def _is_operator(node: torch.fx.Node) -> bool:
-    return node.op == "call_function" and _kind(node) not in _NOT_OPERATORS
-
-
-def _kind(node: torch.fx.Node) -> str:
-    """A node's operator: its name without the number that makes it unique."""
-    head, _, tail = node.name.rpartition("_")
-    return head if head and tail.isdigit() else node.name
+    return node.op == "call_function" and operator_name(node) not in NOT_OPERATORS

@@ -19,7 +19,8 @@ from torch.export import ExportedProgram
 from etui.insight import GraphStage
 
 CALL_DELEGATE = "call_delegate"
-_NOT_OPERATORS = frozenset({"getitem", "alloc", "executorch_call_delegate"})
+NOT_OPERATORS = frozenset({"getitem", "alloc", "executorch_call_delegate"})
+"""Nodes that compute nothing: they take a result apart, reserve memory, or are a delegate's whole subgraph."""
 
 
 class GraphStages:
@@ -85,7 +86,7 @@ def count_operators(module: torch.fx.GraphModule) -> dict[str, int]:
         if name == "executorch_call_delegate":
             lowered: Any = getattr(module, node.args[0].target, None)
             counts[f"{CALL_DELEGATE} {getattr(lowered, 'backend_id', '')}".strip()] += 1
-        elif name not in _NOT_OPERATORS:
+        elif name not in NOT_OPERATORS:
             counts[name] += 1
     return dict(counts.most_common())
 

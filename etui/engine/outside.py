@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from etui.engine.graph_stages import operator_name
+from etui.engine.graph_stages import NOT_OPERATORS, operator_name
 from etui.engine.origins import origin_of
 from etui.insight import OutsideNode
-
-_NOT_OPERATORS = frozenset({"getitem", "alloc", "executorch_call_delegate"})
 
 
 def outside_nodes(module: torch.fx.GraphModule) -> list[OutsideNode]:
@@ -18,7 +16,7 @@ def outside_nodes(module: torch.fx.GraphModule) -> list[OutsideNode]:
     return [
         OutsideNode(operator=operator_name(node), origin=origin_of(node), breaks=node in after and node in before)
         for node in module.graph.nodes
-        if node.op == "call_function" and operator_name(node) not in _NOT_OPERATORS
+        if node.op == "call_function" and operator_name(node) not in NOT_OPERATORS
     ]
 
 
