@@ -1,0 +1,182 @@
+"""Two runs' programs measured again: real exports of small models, real child processes, the installed command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from etui.duel import queue_duel
+from etui.results import RunDocument
+from etui.store import Store
+from etui.store.transfer import encode_documents
+from tests.boxes import Box, until
+from tests.documents import make_document
+
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
+MODEL = f"{TINY}:convolutional"
+FEW = ("--repeat", "40", "--warmup", "2")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def runs(warm_box: Box) -> dict[str, RunDocument]:
+    """Finished runs by name: two precisions of one session, one of a later session without cache, one of another
+    model."""
+    warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
+    warm_box.etui("run", MODEL, *FEW, "--no-cache")
+    warm_box.etui("run", f"{TINY}:indexed", *FEW)
+    other, later, *both = [warm_box.document(one["id"]) for one in warm_box.summaries()]
+    return {run.precision: run for run in both} | {"later": later, "other": other}
+
+
+def _duel(box: Box, first: RunDocument, second: RunDocument, *words: str) -> dict[str, Any]:
+    done = box.etui("duel", first.id, second.id, *FEW, *words, "--json")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_duel_is_a_session_of_two_new_runs_that_compare_pairs(warm_box: Box, runs: dict[str, RunDocument]) -> None:
+    found = _duel(warm_box, runs["fp32"], runs["later"])
+    (comparison,) = found["comparisons"]
+    assert comparison["kind"] == "paired" and comparison["verdict"] is not None and comparison["base_blocks"] == 2
+    first, second = (warm_box.document(run_id) for run_id in (found["base"], *found["others"]))
+    assert (first.repeats, second.repeats) == (runs["fp32"].id, runs["later"].id)
+    assert first.session == second.session and first.session.id not in {run.session.id for run in runs.values()}
+    # The same pair twice in one session, and yet each has blocks of its own in every block's order.
+    assert {block.variant for block in first.blocks} == {f"fp32/xnnpack@{first.repeats}"}
+    for index in range(2):
+        blocks = [run.blocks[index] for run in (first, second)] + [first.eager_blocks[index]]
+        assert sorted(block.position for block in blocks) == [0, 1, 2]
+    assert first.blocks != second.blocks and first.eager_blocks == second.eager_blocks
+    assert first.accuracy is not None and first.accuracy.verdict == "PASS" and first.speedup is not None
+    assert first.artifact is not None and runs["fp32"].artifact is not None
+    assert first.artifact.sha256 == runs["fp32"].artifact.sha256
+    later = json.loads(warm_box.etui("compare", first.id, second.id, "--json").stdout)
+    assert later["comparisons"] == found["comparisons"]
+
+
+def test_different_models_meet_without_eager_and_their_accuracy_stays_apart(
+    warm_box: Box, runs: dict[str, RunDocument]
+) -> None:
+    done = warm_box.etui("duel", runs["int8"].id, runs["other"].id, *FEW)
+    assert "The model differs" in done.stdout and "belong to different models" in done.stdout
+    assert "cannot be said" not in done.stdout and f"repeats run {runs['other'].id}" in done.stdout
+    second, first = (warm_box.document(one["id"]) for one in warm_box.summaries()[:2])
+    assert (first.model.name, second.model.name) == ("tiny-convolutional", "tiny-indexed")
+    assert first.blocks and second.blocks and not first.eager_blocks and first.speedup is None
+    assert first.accuracy is not None and second.accuracy is not None
+    assert len(first.accuracy.end_to_end.outputs) == 8 and len(second.accuracy.end_to_end.outputs) == 16
+
+
+def test_a_duel_travels_whole_and_its_runs_can_meet_again_elsewhere(
+    warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path
+) -> None:
+    found = _duel(warm_box, runs["int8"], runs["fp32"])
+    ids = [found["base"], *found["others"]]
+    warm_box.etui("export", *ids, "-o", tmp_path / "duel.json")
+    shutil.rmtree(warm_box.cache / "programs")
+    shutil.rmtree(warm_box.cache / "models")
+    elsewhere = Box(warm_box.folder)
+    elsewhere.database = tmp_path / "other.db"
+    elsewhere.environment = {**warm_box.environment, "ETUI_DB": str(elsewhere.database)}
+    try:
+        elsewhere.etui("import", tmp_path / "duel.json")
+        assert [elsewhere.document(one) for one in ids] == [warm_box.document(one) for one in ids]
+        done = elsewhere.etui("duel", *ids, *FEW)
+        # Nothing is left of the cache: both were prepared as they were, to the last byte.
+        assert done.stderr.count("lowering for xnnpack took") == 2 and "not the same bytes" not in done.stderr
+        again = [elsewhere.document(one["id"]) for one in elsewhere.summaries() if one["id"] not in ids]
+        assert {run.repeats for run in again} == set(ids)
+        assert {run.artifact and run.artifact.key for run in again} == {
+            run.artifact and run.artifact.key for run in (runs["int8"], runs["fp32"])
+        }
+    finally:
+        elsewhere.close()
+
+
+def test_a_finished_program_meets_the_run_it_was_exported_by(
+    warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path
+) -> None:
+    warm_box.etui("run", MODEL, "--export-only", "-o", tmp_path)
+    (program,) = tmp_path.iterdir()
+    warm_box.etui("run", program, *FEW)
+    bare = warm_box.document(warm_box.summaries()[0]["id"])
+    shutil.rmtree(warm_box.cache / "programs")
+    found = _duel(warm_box, runs["fp32"], bare)
+    second = warm_box.document(found["others"][0])
+    assert second.blocks and second.accuracy is None and second.artifact is not None and bare.artifact is not None
+    assert second.artifact.sha256 == bare.artifact.sha256
+
+
+def test_cancelling_one_side_cancels_the_duel(warm_box: Box, runs: dict[str, RunDocument]) -> None:
+    words = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--detach")
+    first, second = warm_box.etui("duel", runs["fp32"].id, runs["int8"].id, *words).stdout.split()
+    warm_box.wait_for_status(first, "measuring")
+    warm_box.etui("cancel", second)
+    assert warm_box.wait_for_status(first, "cancelled", "done", "failed") == "cancelled"
+    assert warm_box.status(second) == "cancelled"
+    until(lambda: not warm_box.jobs())
+
+
+def test_a_run_deleted_before_its_turn_ends_both_sides(
+    warm_box: Box, runs: dict[str, RunDocument], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in warm_box.environment.items():
+        monkeypatch.setenv(name, value)
+    doomed = msgspec.structs.replace(runs["fp32"], id="doomed")
+    (ahead,) = warm_box.detach(MODEL, "--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+    warm_box.wait_for_status(ahead, "measuring")
+    with Store.open(warm_box.database) as store:
+        store.import_document(doomed)
+        queued = queue_duel(store, runs["int8"].id, "doomed", preset="quick")
+        store.delete_runs(["doomed"])
+    warm_box.etui("cancel", ahead)
+    first, second = (run_id for run_id, _ in queued.runs)
+    assert warm_box.wait_for_status(first, "failed", "done") == warm_box.wait_for_status(second, "failed", "done")
+    assert "there is no run doomed" in (warm_box.document(first).error or "")
+
+
+def test_what_cannot_meet_is_said_in_one_line(warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    shutil.copyfile(TINY, mine)
+    warm_box.etui("run", f"{mine}:convolutional", *FEW)
+    warm_box.etui("run", f"{mine}:raises", *FEW, status=3)
+    failed, own = (one["id"] for one in warm_box.summaries()[:2])
+    bare = make_document("summaryonly1")
+    bare.artifact, bare.summary_only = None, True
+    older = msgspec.structs.replace(runs["fp32"], id="olderrun0001")
+    assert older.artifact is not None and older.environment is not None
+    precious = warm_box.folder / "precious"
+    precious.mkdir()
+    # A key from elsewhere must lead nowhere: what is damaged under a key is removed.
+    older.artifact = msgspec.structs.replace(older.artifact, key="../../precious")
+    versions = older.environment.versions | {"executorch": "1.4.0"}
+    older.environment = msgspec.structs.replace(older.environment, versions=versions)
+    (tmp_path / "runs.json").write_bytes(encode_documents([bare, older]))
+    warm_box.etui("import", tmp_path / "runs.json")
+    good = runs["fp32"].id
+
+    def refused(*words: str) -> str:
+        done = warm_box.etui("duel", *words, status=2)
+        assert not done.stdout and done.stderr.count("\n") == 1 and done.stderr.startswith("etui: ")
+        return done.stderr
+
+    before = len(warm_box.summaries())
+    assert "cannot meet itself" in refused(good, good[:8])
+    assert "no run" in refused(good, "fffffffffff0")
+    assert "failed" in refused(good, failed)
+    assert "as a summary, without a program" in refused("summaryonly1", good)
+    assert "executorch was 1.4.0 and is 1." in refused("olderrun0001", good)
+    assert precious.is_dir()
+    assert "cores" in refused(good, runs["int8"].id, "--threads", "4096")
+    mine.write_text(mine.read_text() + "\n# another file now\n")
+    assert "changed since" in refused(good, own)
+    mine.unlink()
+    assert f"there is no file {mine}" in refused(own, good)
+    assert len(warm_box.summaries()) == before
