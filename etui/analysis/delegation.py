@@ -1,0 +1,258 @@
+"""What a delegate took of a program and what it left: in nodes and in time, and for known causes what to do about it.
+
+Advice is given only where the run's own facts show the case: each cause looks for its marks in what was recorded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from etui import text
+from etui.analysis.kinds import bare_name, kind_of
+from etui.insight import OutsideNode
+from etui.results import Delegation, RunDocument
+
+NEVER_BY_XNNPACK = {
+    "native_layer_norm": "layer_norm",
+    "layer_norm": "layer_norm",
+    "native_group_norm": "group_norm",
+    "group_norm": "group_norm",
+    "embedding": "embedding",
+    "expand_copy": "expand",
+    "expand": "expand",
+    "where": "where",
+}
+"""Operators that XNNPACK has no kernel for, whatever the precision."""
+
+_LINEAR = {"linear", "addmm", "mm"}
+_QUANTIZING = {"choose_qparams", "quantize_per_tensor", "dequantize_per_tensor"}
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """One cause: what the run shows, what to do about it (empty: nothing), and the operators it is about, as they are
+    named in the run. ``cause`` names it for good."""
+
+    cause: str
+    seen: str
+    what_to_do: str = ""
+    operators: list[str] = []
+    nodes: int = 0
+
+
+def node_share(delegation: Delegation) -> float | None:
+    """The part (0 to 1) of the graph's operators that are inside the delegate; None for an empty graph."""
+    total = delegation.delegated_nodes + delegation.undelegated_nodes
+    return delegation.delegated_nodes / total if total else None
+
+
+def time_share(document: RunDocument) -> float | None:
+    """The part (0 to 1) of the operators' time that is spent inside the delegate, where the run was profiled."""
+    profile = document.profile
+    if profile is None or document.delegate == "portable":
+        return None
+    total = sum(one.median_ms for one in profile.program.operators)
+    inside = sum(one.median_ms for one in profile.program.operators if one.delegate is not None)
+    return inside / total if total > 0 else None
+
+
+def advice(document: RunDocument) -> list[Advice]:
+    """What the run's facts show of known causes, the weightiest first."""
+    found = [cause(document) for cause in _CAUSES]
+    return [one for one in found if one is not None]
+
+
+# The causes
+
+
+def _took_nothing(document: RunDocument) -> Advice | None:
+    delegation = document.delegation
+    if delegation is None or document.delegate == "portable" or delegation.delegated_nodes:
+        return None
+    return Advice(
+        cause="took nothing",
+        seen=f"{text.plain(document.delegate)} took none of the {delegation.undelegated_nodes:,} nodes.",
+        what_to_do="what is measured here is ExecuTorch's own kernels: choose another delegate or precision",
+        nodes=delegation.undelegated_nodes,
+    )
+
+
+def _dynamic_per_tensor(document: RunDocument) -> Advice | None:
+    if document.delegate != "xnnpack" or not _counts(document, {"choose_qparams"}):
+        return None
+    linear = _counts(document, _LINEAR)
+    if not linear:
+        return None
+    return Advice(
+        cause="dynamic per-tensor linear",
+        seen=f"{_nodes(linear)} of linear layers, dynamically quantized with one scale a tensor, stay outside XNNPACK.",
+        what_to_do="quantize with one scale a channel (--precision int8-dynamic), which XNNPACK takes; outside of it"
+        " such a layer can be a hundred times slower",
+        operators=[*linear, *_counts(document, _QUANTIZING)],
+        nodes=sum(linear.values()),
+    )
+
+
+def _not_quantized(document: RunDocument) -> Advice | None:
+    """addmm that no quantizer touched: it is what transformers' Conv1D calls, where a linear layer calls linear."""
+    if document.delegate not in {"xnnpack", "portable"} or not document.precision.startswith(("int8", "8da4w")):
+        return None
+    stage = next((stage for stage in document.graph_stages if stage.name == "quantized"), None)
+    count = 0 if stage is None else sum(n for name, n in stage.operators.items() if bare_name(name) == "addmm")
+    if not count:
+        return None
+    return Advice(
+        cause="addmm not quantized",
+        seen=f"{count:,} {'addmm stays' if count == 1 else 'addmm stay'} in floating point: only linear layers are"
+        " quantized, and these are none.",
+        what_to_do="if they are transformers' Conv1D layers (GPT-2's), put torch.nn.Linear in their place",
+        operators=["aten.addmm.default"],
+        nodes=count,
+    )
+
+
+def _fused_attention(document: RunDocument) -> Advice | None:
+    nodes = _outside(document, lambda node: any("scaled_dot_product" in name for name in node.origin.operators))
+    if not nodes:
+        return None
+    return Advice(
+        cause="fused attention",
+        seen=f"{_plural(len(nodes), 'node')} outside come from scaled_dot_product_attention, taken apart in lowering.",
+        what_to_do='export with attn_implementation="eager" (transformers), or write attention as matmul and softmax:'
+        " fewer operators stay outside",
+        operators=_names(nodes),
+        nodes=len(nodes),
+    )
+
+
+def _pow(document: RunDocument) -> Advice | None:
+    if document.delegate != "xnnpack":
+        return None
+
+    def of_gelu(node: OutsideNode) -> bool:
+        said = (node.origin.module_type, *node.origin.stack)
+        return bare_name(node.operator) == "pow" and any("gelu" in part.lower() or "tanh(" in part for part in said)
+
+    nodes = _outside(document, of_gelu)
+    if not nodes:
+        return None
+    return Advice(
+        cause="pow of a written-out GELU",
+        seen=f"{_plural(len(nodes), 'pow')} of a GELU written out with tanh {'stay' if len(nodes) > 1 else 'stays'}"
+        " outside XNNPACK, which takes no power but the second.",
+        what_to_do='use torch.nn.GELU(approximate="tanh") (in transformers the activation "gelu_pytorch_tanh"): it'
+        " computes the same in one operator that is delegated",
+        operators=_names(nodes),
+        nodes=len(nodes),
+    )
+
+
+def _never(document: RunDocument) -> Advice | None:
+    if document.delegate != "xnnpack":
+        return None
+    counts = _counts(document, set(NEVER_BY_XNNPACK))
+    if not counts:
+        return None
+    by_name: Counter[str] = Counter()
+    for name, count in counts.items():
+        by_name[NEVER_BY_XNNPACK[bare_name(name)]] += count
+    listed = ", ".join(f"{count:,} {name}" for name, count in by_name.most_common())
+    breaking = sum(
+        node.breaks for node in _outside(document, lambda node: bare_name(node.operator) in NEVER_BY_XNNPACK)
+    )
+    parting = f" {breaking:,} of them stand between delegated nodes and part the graph." if breaking else ""
+    return Advice(
+        cause="never delegated",
+        seen=f"XNNPACK has no kernel for what these {_plural(by_name.total(), 'node')} compute: {listed}.{parting}",
+        what_to_do="no setting changes that; they run on ExecuTorch's own kernels",
+        operators=list(counts),
+        nodes=by_name.total(),
+    )
+
+
+def _portable_convolution(document: RunDocument) -> Advice | None:
+    if document.delegate != "portable":
+        return None
+    counts = {
+        name: count
+        for name, count in (document.delegation.undelegated_operators if document.delegation else {}).items()
+        if bare_name(name) == "convolution"
+    }
+    if not counts:
+        return None
+    spent = ""
+    if document.profile is not None:
+        share = sum(one.share for one in document.profile.program.operators if kind_of(one.name) == "convolution")
+        spent = f", and they take {_percent(share)} of the time"
+    return Advice(
+        cause="convolution without a delegate",
+        seen=f"{_plural(sum(counts.values()), 'convolution')} run on ExecuTorch's reference kernel, which is not"
+        f" optimized{spent}.",
+        what_to_do="use a delegate: --delegate xnnpack",
+        operators=list(counts),
+        nodes=sum(counts.values()),
+    )
+
+
+def _bf16(document: RunDocument) -> Advice | None:
+    if document.delegate != "openvino" or document.arithmetic != "bf16":
+        return None
+    return Advice(
+        cause="bf16",
+        seen=f"OpenVINO computes this {text.plain(document.precision)} program in bfloat16 on this CPU: 8 significant"
+        " bits, which moves its numbers and not only its speed.",
+        what_to_do="compare its accuracy with that of xnnpack, which computes in the precision that was asked for",
+    )
+
+
+def _fp16(document: RunDocument) -> Advice | None:
+    flags = set(document.environment.cpu_flags) if document.environment else set()
+    x86 = any(flag.startswith(("avx", "sse")) for flag in flags)
+    if document.precision != "fp16" or document.delegate == "openvino" or not x86 or "avx512_fp16" in flags:
+        return None
+    return Advice(
+        cause="no fp16 arithmetic",
+        seen="This CPU has no 16-bit floating-point arithmetic (no avx512_fp16 among its flags).",
+        what_to_do="expect a smaller file here and no speed; measure FP16 on the CPU it is meant for",
+    )
+
+
+_CAUSES: tuple[Callable[[RunDocument], Advice | None], ...] = (
+    _took_nothing,
+    _dynamic_per_tensor,
+    _not_quantized,
+    _fused_attention,
+    _pow,
+    _portable_convolution,
+    _bf16,
+    _fp16,
+    _never,
+)
+
+
+def _counts(document: RunDocument, bare: set[str]) -> dict[str, int]:
+    """The operators left outside whose bare names are among these, with their counts."""
+    left = document.delegation.undelegated_operators if document.delegation else {}
+    return {name: count for name, count in left.items() if bare_name(name) in bare}
+
+
+def _outside(document: RunDocument, wanted: Callable[[OutsideNode], bool]) -> list[OutsideNode]:
+    return [node for node in (document.delegation.outside if document.delegation else []) if wanted(node)]
+
+
+def _names(nodes: Sequence[OutsideNode]) -> list[str]:
+    return list(dict.fromkeys(node.operator for node in nodes))
+
+
+def _nodes(counts: dict[str, int]) -> str:
+    return _plural(sum(counts.values()), "node")
+
+
+def _plural(count: int, name: str) -> str:
+    return f"{count:,} {name}" + ("" if count == 1 else "s")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

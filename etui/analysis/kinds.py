@@ -1,0 +1,48 @@
+"""Operators' names made comparable: ATen's, edge's, XNNPACK's own, and what kind of work each is."""
+
+from __future__ import annotations
+
+import re
+
+_SUFFIXES = re.compile(
+    r"_(default|tensor|tensor_out|scalar|scalar_out|tensor_scalar|tensor_tensor|self|self_out|out|dim|dim_intlist|int"
+    r"|start_step|start_out|vec)$"
+)
+
+KINDS: tuple[tuple[str, str], ...] = (
+    ("convolution", r"conv|deconv"),
+    ("linear layers", r"linear|addmm|fully.?connected|^mm$"),
+    ("matrix multiplication", r"bmm|matmul|batch.?matrix"),
+    ("attention", r"scaled_dot_product|sdpa"),
+    ("layer_norm", r"layer_norm"),
+    ("group_norm", r"group_norm"),
+    ("batch_norm", r"batch_norm"),
+    ("softmax", r"softmax"),
+    ("embedding", r"embedding"),
+    ("pooling", r"pool"),
+    ("quantizing and dequantizing", r"quantize|qparams|^convert"),
+    ("activations", r"gelu|relu|sigmoid|tanh|silu|swish|hardswish|clamp|elu"),
+    ("resizing", r"upsample|resize"),
+    ("moving data", r"copy|permute|transpose|view|expand|slice|cat$|concat|unsqueeze|reshape|clone|dim_order|split"),
+    ("element-wise arithmetic", r"^(add|sub|mul|div|multiply|subtract|divide|pow|exp|sqrt|rsqrt|neg|square)\b"),
+)
+"""Kinds of work and what the bare names of their operators look like; the first that fits."""
+
+
+def bare_name(operator: str) -> str:
+    """An operator's name without its library and overload: ``native_layer_norm``, ``fully connected``."""
+    name = operator.partition("(")[0].strip()
+    name = name.replace("::", ".")
+    parts = name.split(".")
+    if len(parts) > 1:
+        return parts[1] if re.fullmatch(r"\w+", parts[0]) else name
+    for library in ("aten_", "quantized_decomposed_", "dim_order_ops_"):
+        if name.startswith(library):
+            return _SUFFIXES.sub("", name.removeprefix(library))
+    return name.lower()
+
+
+def kind_of(operator: str) -> str:
+    """The kind of work an operator does; its bare name where that is no known kind."""
+    name = bare_name(operator)
+    return next((kind for kind, form in KINDS if re.search(form, name.lower())), name)
