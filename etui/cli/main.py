@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": ("etui.cli.compare:compare", "Say whether runs are faster than another, and how sure that is."),
     "trend": ("etui.cli.trend:trend", "Say what changed over a choice's runs, and since when."),
     "duel": ("etui.cli.duel:duel", "Measure two runs' programs again, interleaved, and say which is faster."),
+    "inspect": ("etui.cli.inspecting:inspect", "Say what a program holds, whoever made it, and whether it loads here."),
     "gate": ("etui.cli.gate:gate", "Fail where runs are worse than a baseline in a file."),
     "report": ("etui.cli.reporting:report", "Write a page about runs, to share."),
     "export": ("etui.cli.export:export", "Write runs as JSON files."),

@@ -1,0 +1,124 @@
+"""``etui inspect``: what a program holds and whether it loads here; for a run, what lowering made of its graph."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etui.cli.context import Settings
+from etui.cli.lazy import examples
+from etui.errors import EXIT_DONE, EXIT_FAILED
+from etui.text import plain
+
+if TYPE_CHECKING:
+    from etui.insight import ProgramInfo
+    from etui.results import RunDocument
+
+_FILES = (".pte", ".ptd", ".bpte", ".pt2")
+
+
+@click.command(
+    epilog=examples(
+        "etui inspect model.pte",
+        "etui inspect model.pte --json | jq '.methods[].backends'",
+        "etui inspect weightless.pte --data weights.ptd",
+        "etui inspect 3f2a",
+    )
+)
+@click.argument("target", metavar="FILE|RUN")
+@click.option("--data", type=click.Path(path_type=Path), metavar="FILE.ptd", help="The program's data file.")
+@click.option("--all", "whole", is_flag=True, help="List every section, not the largest alone.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds it may take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@click.pass_obj
+def inspect(settings: Settings, target: str, data: Path | None, whole: bool, timeout: float, as_json: bool) -> int:
+    """Say what a program holds, whoever made it, and whether this box loads it: methods, inputs and outputs, backends,
+    operators, and where the file's bytes go. Nothing of it is executed.
+
+    For a RUN also what each stage of lowering changed, and what the delegate left outside and why. The exit status is 2
+    where FILE is no program, and 3 where it is one that does not load here.
+    """
+    file = Path(target).expanduser()
+    if _is_a_file(target, file):
+        info = _looked_at(file, data, timeout)
+        _print_program(info, whole=whole, as_json=as_json)
+        return _status(info)
+    with settings.store_with_runs() as store:
+        document = store.document(store.resolve(target))
+    program = _cached(document)
+    found = _looked_at(program, data, timeout) if program is not None else None
+    _print_run(document, found, whole=whole, as_json=as_json)
+    return EXIT_DONE
+
+
+def _is_a_file(target: str, file: Path) -> bool:
+    """Whether a file is meant: there is one, or it is written as one."""
+    try:
+        there = file.exists()
+    except (OSError, ValueError):
+        return True
+    return there or "/" in target or file.suffix.lower() in _FILES
+
+
+def _looked_at(file: Path, data: Path | None, timeout: float) -> ProgramInfo:
+    from etui.inspection import inspect_program
+
+    if sys.stderr.isatty():
+        click.echo(f"looking at {plain(str(file))} ..", err=True)
+    return inspect_program(file, data=data, limit_s=timeout)
+
+
+def _cached(document: RunDocument) -> Path | None:
+    """The run's program, if the cache still has it as it was."""
+    from etui.paths import cache_dir
+
+    artifact = document.artifact
+    if artifact is None:
+        return None
+    program = cache_dir() / "programs" / artifact.key / "program.pte"
+    try:
+        return program if program.stat().st_size == artifact.size_bytes else None
+    except OSError:
+        return None
+
+
+def _print_program(info: ProgramInfo, *, whole: bool, as_json: bool) -> None:
+    if as_json:
+        _print_json(info)
+    else:
+        from etui.cli.inspection_output import program_text
+
+        click.echo(program_text(info, whole=whole))
+
+
+def _print_run(document: RunDocument, info: ProgramInfo | None, *, whole: bool, as_json: bool) -> None:
+    from etui.cli.inspection_output import run_as_json, run_text
+
+    if as_json:
+        _print_json(run_as_json(document, info))
+    else:
+        click.echo(run_text(document, info, whole=whole))
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _status(info: ProgramInfo) -> int:
+    """Where a program does not load the reason is said as an error is, after all that is known of it."""
+    if info.loads:
+        return EXIT_DONE
+    click.echo(f"etui: {plain(info.name)} does not load here: {plain(info.problem)}", err=True)
+    return EXIT_FAILED

@@ -1,0 +1,208 @@
+"""A program's inside as text: its methods, its sections as a tree, a run's lowering and what stayed outside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from etui import text
+from etui.analysis import verdicts
+from etui.analysis.delegation import advice
+from etui.analysis.lowering import Change, changes
+from etui.cli.table import Column, table
+from etui.insight import MethodInfo, OutsideNode, ProgramInfo, Section, TensorSignature
+from etui.results import RunDocument
+
+_LABEL_WIDTH = 13
+_FEW = 6
+_LONG_NAME = 44
+
+
+def program_text(info: ProgramInfo, *, whole: bool) -> str:
+    """All that is known of a program, whoever made it."""
+    parts = [list(_heading(info)), *(list(_method(method)) for method in info.methods)]
+    parts.append(list(tree(info.sections, info.size_bytes, whole=whole)))
+    return _joined(parts)
+
+
+def run_text(document: RunDocument, info: ProgramInfo | None, *, whole: bool) -> str:
+    """A run's program: its lowering, what stayed outside, and its file; ``info`` where the file is still there."""
+    parts = [list(_run_heading(document)), list(_stages(document)), list(_outside(document)), list(_advice(document))]
+    if info is not None:
+        parts += [list(_heading(info)), *(list(_method(method)) for method in info.methods)]
+    artifact = document.artifact
+    sections = info.sections if info is not None else artifact.sections if artifact is not None else []
+    size = info.size_bytes if info is not None else artifact.size_bytes if artifact is not None else 0
+    parts.append(list(tree(sections, size, whole=whole)))
+    if info is None and artifact is not None:
+        parts.append(["Its file is no longer in the cache: what is shown was kept with the run."])
+    return _joined(parts)
+
+
+def run_as_json(document: RunDocument, info: ProgramInfo | None) -> dict[str, object]:
+    """The same as one JSON object."""
+    return {
+        "run": document.id,
+        "model": document.model.name,
+        "precision": document.precision,
+        "delegate": document.delegate,
+        "graph_stages": document.graph_stages,
+        "delegation": document.delegation,
+        "advice": advice(document),
+        "planned_bytes": document.memory.planned_bytes if document.memory else None,
+        "peak_rss_bytes": document.memory.peak_rss_bytes if document.memory else None,
+        "sections": document.artifact.sections if document.artifact else [],
+        "program": info,
+    }
+
+
+def tree(sections: Sequence[Section], size: int, *, whole: bool) -> Iterator[str]:
+    """The sections as an indented table, of each the largest parts; a part's share is that of the file."""
+    if not sections:
+        return
+    rows: list[tuple[str, str, str, str]] = []
+    children: dict[str, list[Section]] = {}
+    for section in sections:
+        children.setdefault(section.path.rpartition("/")[0], []).append(section)
+
+    def put(parent: str, depth: int) -> None:
+        listed = children.get(parent, [])
+        few = len(listed) if whole or depth == 0 else _FEW
+        for section in listed[:few]:
+            name = _short(section.path.rpartition("/")[2])
+            share = _share(section.size_bytes, size)
+            rows.append((f"{'  ' * depth}{name}", text.size(section.size_bytes), share, section.detail))
+            put(section.path, depth + 1)
+        rest = listed[few:]
+        if rest:
+            left = sum(section.size_bytes for section in rest)
+            rows.append((f"{'  ' * depth}{len(rest):,} more", text.size(left), _share(left, size), "--all lists them"))
+
+    put("", 0)
+    rows.append(("file", text.size(size), "100 %", f"{size:,} bytes"))
+    columns = [Column("section"), Column("size", right=True), Column("share", right=True), Column("", spare=1)]
+    yield from table(columns, rows).splitlines()
+
+
+def _heading(info: ProgramInfo) -> Iterator[str]:
+    yield f"{info.name}  {text.size(info.size_bytes)}  sha256 {info.sha256[:16]}"
+    if info.loads:
+        yield from _labelled("loads here", "yes")
+    else:
+        yield from _labelled("loads here", f"no: {info.problem}" if info.problem else "not known")
+    for note in info.notes:
+        yield from _labelled("note", note)
+
+
+def _method(method: MethodInfo) -> Iterator[str]:
+    count = "1 instruction" if method.instructions == 1 else f"{method.instructions:,} instructions"
+    yield f"method {method.name}: {count}, plans {text.size(method.planned_bytes)} of memory"
+    for signature in (*method.inputs, *method.outputs):
+        yield from _labelled(f"  {signature.kind} {signature.index}", _signature(signature))
+    if not method.backends:
+        yield from _labelled("  backends", "none: all of it runs on ExecuTorch's own kernels")
+    for need in method.backends:
+        subgraphs = "1 subgraph" if need.subgraphs == 1 else f"{need.subgraphs:,} subgraphs"
+        here = "this box has it" if need.here else f"not on this box: {need.hint}"
+        yield from _labelled("  backend", f"{need.name}, {subgraphs}, {here}")
+    listed = ", ".join(f"{name} x{count}" for name, count in method.operators.items())
+    yield from _labelled("  operators", listed or "none outside of delegates")
+
+
+def _signature(signature: TensorSignature) -> str:
+    if signature.shape is None:
+        return signature.dtype
+    return f"{signature.dtype} {signature.shape}  {text.size(signature.size_bytes)}"
+
+
+def _run_heading(document: RunDocument) -> Iterator[str]:
+    yield f"{document.model.name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
+    if said := verdicts.delegated(document):
+        yield from _labelled("delegation", said)
+    memory = document.memory
+    if memory is not None:
+        yield from _labelled(
+            "memory", f"planned {text.size(memory.planned_bytes)}, peak RSS {text.size(memory.peak_rss_bytes)}"
+        )
+
+
+def _stages(document: RunDocument) -> Iterator[str]:
+    rows = [
+        (
+            change.name,
+            f"{change.nodes:,}",
+            text.MISSING if change.seconds is None else text.number(change.seconds),
+            _changed(change),
+        )
+        for change in changes(document.graph_stages)
+    ]
+    if rows:
+        columns = [
+            Column("stage"),
+            Column("nodes", right=True),
+            Column("seconds", right=True),
+            Column("what it changed"),
+        ]
+        yield from table(columns, rows).splitlines()
+
+
+def _changed(change: Change) -> str:
+    if change.first:
+        return ""
+    parts = [f"-{count:,} {name}" for name, count in list(change.removed.items())[:_FEW]]
+    parts += [f"+{count:,} {name}" for name, count in list(change.added.items())[:_FEW]]
+    left = len(change.removed) + len(change.added) - len(parts)
+    return (", ".join(parts) or "nothing") + (f", {left} more" if left else "")
+
+
+def _outside(document: RunDocument) -> Iterator[str]:
+    delegation = document.delegation
+    if delegation is None or not delegation.outside:
+        return
+    groups: dict[str, list[OutsideNode]] = {}
+    for node in delegation.outside:
+        groups.setdefault(node.operator, []).append(node)
+    rows = [
+        (name, f"{len(nodes):,}", f"{sum(node.breaks for node in nodes):,}", _places(nodes))
+        for name, nodes in sorted(groups.items(), key=lambda item: -len(item[1]))
+    ]
+    columns = [Column("outside"), Column("nodes", right=True), Column("parting", right=True), Column("from")]
+    yield from table(columns, rows).splitlines()
+    yield "Parting nodes stand between delegated ones: each makes the program change hands."
+
+
+def _places(nodes: Sequence[OutsideNode]) -> str:
+    """The modules that most nodes come from, layers of one stack as one, and the line that called the first."""
+    named = Counter(_starred(node) for node in nodes)
+    words = ", ".join(f"{name} x{count}" if count > 1 else name for name, count in named.most_common(2))
+    more = f" and {len(named) - 2} more" if len(named) > 2 else ""
+    line = next((node.origin.stack[-1] for node in nodes if node.origin.stack), "")
+    return f"{words}{more}" + (f"; {line}" if line else "")
+
+
+def _starred(node: OutsideNode) -> str:
+    module = ".".join("*" if part.isdecimal() else part for part in node.origin.module.split("."))
+    return f"{module or 'the model'} ({node.origin.module_type})" if node.origin.module_type else module or "not known"
+
+
+def _advice(document: RunDocument) -> Iterator[str]:
+    for one in advice(document):
+        yield from _labelled("seen", one.seen)
+        if one.what_to_do:
+            yield from _labelled("  what to do", one.what_to_do)
+
+
+def _labelled(label: str, words: str) -> Iterator[str]:
+    yield f"{label:<{_LABEL_WIDTH}}{words}"
+
+
+def _share(count: int, size: int) -> str:
+    return verdicts.part(count / size) if size else text.MISSING
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONG_NAME else f"{name[:16]}.."
+
+
+def _joined(parts: Sequence[Sequence[str]]) -> str:
+    return text.plain("\n\n".join("\n".join(part) for part in parts if part), keep_lines=True)
