@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from etui import text
+from etui.analysis.delegation import advice
+from etui.analysis.verdicts import verdict
 from etui.cli.table import Column, table
-from etui.results import Comparison, Environment, LatencyStats, Metrics, Ratio, RunDocument
+from etui.results import Comparison, Environment, LatencyStats, Metrics, RunDocument
 
 _STATS = ("median", "mean", "min", "max", "std", "p90", "p95", "p99")
 _LABEL_WIDTH = 13
 
 
-def report(document: RunDocument) -> str:
-    """The report's text, without anything in it that a terminal would act on."""
-    lines = list(_heading(document))
+def report(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> str:
+    """The report's text, without anything in it that a terminal would act on. ``siblings`` are runs of its session."""
+    lines = list(_heading(document, siblings))
     for part in (_latency, _accuracy, _program, _circumstances, _remarks):
         block = list(part(document))
         if block:
@@ -22,23 +24,12 @@ def report(document: RunDocument) -> str:
     return text.plain("\n".join(lines), keep_lines=True)
 
 
-def _heading(document: RunDocument) -> Iterator[str]:
+def _heading(document: RunDocument, siblings: Sequence[RunDocument]) -> Iterator[str]:
+    """The verdict, each sentence with the section that has its facts."""
     yield f"{document.model.name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
-    if document.error:
-        yield from _labelled("error", document.error)
-    if document.accuracy:
-        yield from _labelled("accuracy", f"{document.accuracy.verdict}: {document.accuracy.reason}")
-    if document.speedup:
-        yield from _labelled("speed", _speed(document.speedup))
-    if document.summary_only:
-        yield from _labelled("note well", "only a summary was imported: there are no samples behind it")
-
-
-def _speed(speedup: Ratio) -> str:
-    words = f"{text.ratio(speedup.value)} eager"
-    if speedup.ci95:
-        words += f", 95 % interval {text.interval(speedup.ci95)} over {speedup.blocks} pairs of blocks"
-    return f"{speedup.verdict}: {words}" if speedup.verdict else words
+    for sentence in verdict(document, siblings):
+        row = sentence.row[:6] if sentence.source == "comparison" else sentence.row
+        yield f"{sentence.text}  [{sentence.source}{f': {row}' if row else ''}]"
 
 
 def _latency(document: RunDocument) -> Iterator[str]:
@@ -126,6 +117,10 @@ def _program(document: RunDocument) -> Iterator[str]:
         if delegation.undelegated_operators:
             by_count = sorted(delegation.undelegated_operators.items(), key=lambda item: (-item[1], item[0]))
             yield from _labelled("outside it", ", ".join(f"{name} x{count}" for name, count in by_count))
+    for one in advice(document):
+        yield from _labelled("seen", one.seen)
+        if one.what_to_do:
+            yield from _labelled("what to do", one.what_to_do)
     if document.stages:
         stages = (
             f"{stage.name} {text.seconds(stage.seconds)}{' (cached)' if stage.cached else ''}"

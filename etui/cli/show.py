@@ -14,8 +14,11 @@ from etui.cli.lazy import examples
 @click.pass_obj
 def show(settings: Settings, run: str, as_json: bool) -> None:
     """Show the whole of a run. RUN is its id or the beginning of it. A run still live shows what there is so far."""
+    from etui.store.siblings import fp32_siblings
+
     with settings.store_with_runs() as store:
         document = store.document(store.resolve(run))
+        siblings = [] if as_json else fp32_siblings(store, document)
     if as_json:
         from etui.store.transfer import encode_document
 
@@ -23,4 +26,4 @@ def show(settings: Settings, run: str, as_json: bool) -> None:
     else:
         from etui.cli.report import report
 
-        click.echo(report(document))
+        click.echo(report(document, siblings))
