@@ -93,7 +93,7 @@ def _choice(document: RunDocument) -> tuple[str, str, str]:
 
 def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument, RunDocument]]:
     """Each run of the baseline with its candidate; one without any is said on stderr."""
-    from etui.store.queries import Condition
+    from etui.store.conditions import Condition
 
     pairs = []
     for base in kept:

@@ -75,7 +75,7 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def open_database(path: Path, *, create: bool) -> Database:
+def open_database(path: Path, *, create: bool, cache_bytes: int | None = None) -> Database:
     """Open the file, creating it (where ``create``) and bringing its schema up to date.
 
     Raises StoreError where the file is missing and may not be created, is no etui database, comes from a newer etui,
@@ -97,6 +97,8 @@ def open_database(path: Path, *, create: bool) -> Database:
             version = _checked_version(connection, path)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = NORMAL")
+            if cache_bytes is not None:
+                connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
             if version < schema.VERSION:
                 _migrate(connection, path)
         except BaseException:

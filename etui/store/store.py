@@ -16,6 +16,7 @@ from etui.store import blocks, documents, histories, operators, pages, passes, q
 from etui.store.conditions import Condition, count
 from etui.store.database import Database, open_database
 from etui.store.operators import OperatorPage, Side
+from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.store.passes import QueuedPass
 from etui.store.queue import QueuedSession, RunnerIdentity
 
@@ -33,9 +34,10 @@ class Store:
         self.path = database.path
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True) -> Self:
-        """Open the file, bringing its schema up to date; without ``create`` a missing file is a StoreError."""
-        return cls(open_database(path, create=create))
+    def open(cls, path: Path, *, create: bool = True, cache_bytes: int | None = None) -> Self:
+        """Open the file, bringing its schema up to date; without ``create`` a missing file is a StoreError.
+        ``cache_bytes`` is the most that is kept of the file in memory, for who scans it again and again."""
+        return cls(open_database(path, create=create, cache_bytes=cache_bytes))
 
     def close(self) -> None:
         """Close the file."""
@@ -255,31 +257,15 @@ class Store:
         with self._database.read() as connection:
             return count(connection, where)
 
-    def page(
-        self,
-        where: Sequence[Condition] = (),
-        *,
-        order_by: str = "created_at",
-        descending: bool = True,
-        limit: int,
-        offset: int = 0,
-        around: str | None = None,
-        before: int | None = None,
-    ) -> tuple[int, int, int | None, list[RunSummary]]:
-        """A page for a table: (how many runs there are in all, the place of the page's first, the place of the run
-        ``around``, the runs), all of one state of the database. The page begins at ``offset``, or so that ``before``
-        runs stand before the run ``around`` (half a page, unless given), where that is among them."""
+    def page(self, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page:
+        """A page for a table, all of one state of the database. UsageError for a column that does not exist."""
         with self._database.read() as connection:
-            return pages.page(
-                connection,
-                where,
-                order_by=order_by,
-                descending=descending,
-                limit=limit,
-                offset=offset,
-                around=around,
-                before=limit // 2 if before is None else before,
-            )
+            return pages.page(connection, where, sorting, window)
+
+    def glimpse(self, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page | Glimpse:
+        """The page; or only its runs, where it would take a while to count how many there are."""
+        with self._database.read() as connection:
+            return pages.glimpse(connection, where, sorting, window)
 
     def run_ids(self, where: Sequence[Condition] = ()) -> list[str]:
         """The ids of all runs that meet the conditions."""
@@ -346,9 +332,9 @@ class Store:
             return histories.history(connection, run_id, limit)
 
     def blocks(self, session_id: str) -> list[Block]:
-        """The session's blocks in the order they were measured, eager ones among them."""
+        """The session's blocks that count, in the order they were measured, eager ones among them."""
         with self._database.read() as connection:
-            return blocks.session_blocks(connection, session_id)
+            return [block for block in blocks.session_blocks(connection, session_id) if not block.superseded]
 
     # The user's own changes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import gc
 import signal
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -106,6 +107,11 @@ class EtuiApp(App[object]):
         if self._live:
             self._feed.start()
 
+    def stands(self) -> None:
+        """All that stays has been made. The garbage collector need not look at it again, which costs 25 ms a time."""
+        if self._live:
+            gc.freeze()
+
     def nudge(self) -> None:
         """Look at the database at once: the user has changed something."""
         self._feed.nudge()
@@ -171,6 +177,8 @@ class EtuiApp(App[object]):
             elif screen is self.bench and action.scope in ("bench", "table", "chart", "log"):
                 run = f"forward('{action.id}')" if action.scope != "bench" else action.name
                 yield SystemCommand(action.about, _with_key(action.keys), partial(self._do_on_bench, run))
+            elif action.scope == getattr(screen, "scope", None):
+                yield SystemCommand(action.about, _with_key(action.keys), partial(self._do_on, screen, action.name))
         if screen is self.bench:
             for model in MODELS.values():
                 yield SystemCommand(f"Model: {model.name}", model.title, partial(self.bench.pick_model, model.name))
@@ -182,6 +190,9 @@ class EtuiApp(App[object]):
 
     async def _do_on_bench(self, action: str) -> None:
         await self.bench.run_action(action)
+
+    async def _do_on(self, screen: Screen[object], action: str) -> None:
+        await screen.run_action(action)
 
     def _wear(self, name: str) -> None:
         self.theme = name

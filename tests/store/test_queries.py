@@ -10,6 +10,7 @@ import pytest
 
 from etui.errors import StoreError, UsageError
 from etui.store import Condition, Store
+from etui.store.pages import Sorting, Window
 from etui.store.schema import SORTABLE
 from tests.documents import MODEL, make_document, make_spec
 
@@ -159,15 +160,31 @@ def test_a_page_is_a_slice_of_the_runs_that_knows_its_place(
     large: Store, where: list[Condition], order_by: str, descending: bool
 ) -> None:
     every = [run.id for run in large.summaries(where, order_by=order_by, descending=descending)]
+    sorting = Sorting(column=order_by, descending=descending)
     for index in (0, len(every) // 3, len(every) - 3):
-        total, first, place, rows = large.page(
-            where, order_by=order_by, descending=descending, limit=40, around=every[index]
-        )
+        window = Window(limit=40, around=every[index], before=20)
+        total, first, place, rows = large.page(where, sorting, window)
         assert (total, place) == (len(every), index)
         assert [run.id for run in rows] == every[first : first + 40]
+        seen = large.glimpse(where, sorting, window)
+        assert [run.id for run in seen[-1]] == every[max(0, index - 20) : index + 20] if seen[0] is None else rows
+    for offset in (0, len(every) // 2, len(every)):
+        _, first, _, rows = large.page(where, sorting, Window(limit=40, offset=offset))
+        assert [run.id for run in rows] == every[min(offset, len(every) - 40) :][:40]
+
+
+def test_what_takes_a_while_to_count_is_glimpsed_at_first(large: Store) -> None:
+    where = [Condition("words", "contains", "model3", negated=True)]
+    for column in ("latency_median_ms", "model", "tags"):
+        sorting = Sorting(column=column, descending=False)
+        every = [run.id for run in large.summaries(where, order_by=column, descending=False)]
+        for around, place, last in ((None, None, 40), (every[7], 7, 27)):
+            seen = large.glimpse(where, sorting, Window(limit=40, around=around, before=20))
+            assert seen[:2] == (None, place)
+            assert [run.id for run in seen[-1]] == every[:last]
 
 
 def test_a_run_that_does_not_meet_the_filter_has_no_place(large: Store) -> None:
     where = [Condition("model", "=", "model3")]
-    assert large.page(where, limit=10, around=f"{1:012x}")[2] is None
+    assert large.page(where, Sorting(column="id", descending=False), Window(limit=10, around=f"{1:012x}"))[2] is None
     assert large.distinct("model")[:3] == ["model0", "model1", "model2"]

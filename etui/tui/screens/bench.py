@@ -62,6 +62,7 @@ class BenchScreen(Work, Panes, Screen[None]):
         self.glyphs = glyphs
         self.picker: Picker | None = None
         self._columns = columns
+        self._filtered_now = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="too-small", markup=False)
@@ -72,7 +73,7 @@ class BenchScreen(Work, Panes, Screen[None]):
             with Vertical(id="right"):
                 with Vertical(id="runs"):
                     yield FilterBar(self.library.values, id="filter")
-                    yield RunsTable(self.library.page, self.library.ids, self.glyphs, columns=self._columns, id="table")
+                    yield RunsTable(self.library, self.write_title, self.glyphs, columns=self._columns, id="table")
                 yield ChartPane(id="chart")
         yield LogPane(id="log")
         yield KeyBar(id="keys")
@@ -89,6 +90,7 @@ class BenchScreen(Work, Panes, Screen[None]):
         picker = Picker(self.library.database, id="picker")
         await self.query_one("#left").mount(picker, before=0)
         self.picker = picker
+        self.app.stands()
 
     def on_resize(self, event: events.Resize) -> None:
         """Which parts there is room for. Set by hand, for both sides decide together."""
@@ -136,10 +138,6 @@ class BenchScreen(Work, Panes, Screen[None]):
     def _highlighted(self, event: RunsTable.Highlighted) -> None:
         self.show_soon(event.run)
 
-    @on(RunsTable.Loaded)
-    def _loaded(self) -> None:
-        self.write_title()
-
     @on(RunsTable.Failed)
     def _failed(self, event: RunsTable.Failed) -> None:
         self.app.complain(event.error)
@@ -157,7 +155,9 @@ class BenchScreen(Work, Panes, Screen[None]):
     @on(FilterBar.Changed)
     def _filtered(self, event: FilterBar.Changed) -> None:
         self.filter_runs(event.conditions)
-        self.refresh_bindings()
+        if bool(event.text) != self._filtered_now:
+            self._filtered_now = bool(event.text)
+            self.refresh_bindings()
 
     @on(FilterBar.Closed)
     def _filter_closed(self) -> None:
@@ -220,7 +220,7 @@ class BenchScreen(Work, Panes, Screen[None]):
         """How many runs are shown, how many are marked, and by which filter."""
         table, bar = self.query_one(RunsTable), self.query_one(FilterBar)
         frame = self.query_one("#runs")
-        parts = [f"Runs {table.total:,}"]
+        parts = [f"Runs {self.glyphs.cut}" if table.counting else f"Runs {table.total:,}"]
         if table.marked:
             parts.append(f"{len(table.marked):,} marked")
         if bar.text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from textual.widgets import Input, Static
 from etui.store import Condition
 from etui.store.language import FilterMistake, completions, parse, word_before
 from etui.text import plain
+from etui.tui.work import start
 
 _MOST_COMPLETIONS = 8
 
@@ -73,7 +75,7 @@ class FilterBar(Vertical):
 
     def open(self) -> None:
         """Show the line and put the cursor in it."""
-        self._known.clear()
+        start(self, self._learn, group="values", exclusive=True)
         self._before = self.text
         self.display = True
         line = self.query_one(FilterInput)
@@ -81,6 +83,14 @@ class FilterBar(Vertical):
         line.cursor_position = len(self.text)
         line.focus()
         self._say_completions()
+
+    async def _learn(self) -> None:
+        """Read what stands in the columns, for completion; until it is there the keys alone are completed."""
+        for column in _COLUMNS:
+            self._known[column] = await asyncio.to_thread(self._values, column)
+        line = self.query_one(FilterInput)
+        if line.has_focus and not self.query_one("#filter-word").has_class("-mistake"):
+            self._say_completions()
 
     def clear(self) -> None:
         """Show every run again."""
@@ -154,9 +164,6 @@ class FilterBar(Vertical):
     def _completions(self) -> list[str]:
         line = self.query_one(FilterInput)
         before = word_before(line.value, line.cursor_position)
-        key = before.removeprefix("-").partition(":")[0]
-        if key in _COLUMNS and key not in self._known:
-            self._known[key] = self._values(key)
         return [one for one in completions(line.value, line.cursor_position, self._known) if one != before]
 
     def _say_completions(self) -> None:
@@ -166,8 +173,8 @@ class FilterBar(Vertical):
     def _say(self, words: str, *, mistake: bool) -> None:
         word = self.query_one("#filter-word", Static)
         word.set_class(mistake, "-mistake")
-        word.update(Text(plain(words), no_wrap=True, overflow="ellipsis"))
+        word.update(Text(plain(words), no_wrap=True, overflow="ellipsis"), layout=False)
 
 
-_COLUMNS = frozenset({"model", "precision", "delegate", "box", "weights", "preset"})
+_COLUMNS = ("model", "precision", "delegate", "weights", "preset", "box")
 """The keys whose values are asked of the database, which calls their columns the same."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 from textual.geometry import Region, Size
@@ -14,6 +14,7 @@ from textual.scroll_view import ScrollView
 from etui.errors import EtuiError
 from etui.results import RunSummary
 from etui.store import Condition
+from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.work import start
 
@@ -28,23 +29,30 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     descending: bool = True
 
     @property
-    def order_by(self) -> str:
-        """The database column to sort by."""
-        return BY_NAME[self.column].order_by
+    def sorting(self) -> Sorting:
+        """The database column to sort by, and which way."""
+        return Sorting(column=BY_NAME[self.column].order_by, descending=self.descending)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A page to be read: ``around`` a run with so many ``before`` it, or from ``offset`` where that is not there."""
+    """Which rows are to be read. ``at_once`` means that they are to be shown before they have been counted."""
 
     order: Order
-    offset: int
-    around: str | None
-    before: int
-    limit: int = PAGE
+    window: Window
+    at_once: bool = False
 
 
-Page = tuple[int, int, int | None, list[RunSummary]]
-"""How many runs there are, the place of the page's first, that of the run it was read around, and the runs."""
+class Rows(Protocol):
+    """Where rows come from. Every method may take its time, is called from a thread, and raises EtuiError."""
+
+    def page(self, wanted: Wanted) -> Page:
+        """A page."""
+
+    def glimpse(self, wanted: Wanted) -> Page | Glimpse:
+        """The page, or only its rows where it would take a while to count."""
+
+    def ids(self, where: Sequence[Condition]) -> list[str]:
+        """The ids of all runs that meet a filter."""
 
 
 class PagedList(ScrollView, can_focus=True):
@@ -58,13 +66,6 @@ class PagedList(ScrollView, can_focus=True):
             super().__init__()
             self.run = run
 
-    class Loaded(Message):
-        """A page has been read: so many runs meet the filter."""
-
-        def __init__(self, total: int) -> None:
-            super().__init__()
-            self.total = total
-
     class Failed(Message):
         """A page could not be read."""
 
@@ -72,17 +73,23 @@ class PagedList(ScrollView, can_focus=True):
             super().__init__()
             self.error = error
 
-    def __init__(self, read: Callable[[Wanted], Page], *, id: str | None = None) -> None:
+    def __init__(self, source: Rows, counted: Callable[[], None], *, id: str | None = None) -> None:
+        """``counted`` is called when how many runs are shown or marked may
+        have changed: no message, which would arrive after the rows were drawn and have what is said of them drawn
+        later."""
         super().__init__(id=id)
-        self._read = read
+        self._source = source
+        self._counted = counted
         self.order = Order()
         self.total = 0
         self.known = False
+        self.counting = False
         self.cursor = 0
         self._first = 0
         self._rows: list[RunSummary] = []
         self._cursor_id: str | None = None
-        self._asked = 0
+        self._wanted: Wanted | None = None
+        self._reading = False
         self._jumping: tuple[str | None] | None = None
 
     # What it shows
@@ -127,7 +134,7 @@ class PagedList(ScrollView, can_focus=True):
 
     def _jump(self, run_id: str | None) -> None:
         self._jumping = (run_id,)
-        self._load(0, around=run_id)
+        self._load(0, around=run_id, at_once=True)
 
     def update_runs(self, runs: Iterable[RunSummary]) -> None:
         """Put the newest figures of live runs in their rows, without reading the page again."""
@@ -142,36 +149,58 @@ class PagedList(ScrollView, can_focus=True):
 
     # Reading pages
 
-    def _load(self, offset: int, *, around: str | None, before: int | None = None) -> None:
-        self._asked += 1
+    def _load(self, offset: int, *, around: str | None, before: int | None = None, at_once: bool = False) -> None:
         limit = max(PAGE, 3 * self.visible_rows)
-        wanted = Wanted(
-            order=self.order,
-            offset=max(0, offset),
-            around=around,
-            before=limit // 2 if before is None else before,
-            limit=limit,
-        )
-        start(self, partial(self._fetch, wanted, self._asked), group="page", exclusive=True)
+        before = limit // 2 if before is None else before
+        window = Window(limit=limit, offset=max(0, offset), around=around, before=before)
+        self._wanted = Wanted(order=self.order, window=window, at_once=at_once)
+        if not self._reading:
+            self._reading = True
+            start(self, self._fetch, group="page")
 
-    async def _fetch(self, wanted: Wanted, asked: int) -> None:
+    async def _fetch(self) -> None:
+        """Read what is wanted last. What is wanted meanwhile waits, and of that again only the last is read: a filter
+        typed fast asks for more pages than can be read."""
         try:
-            page = await asyncio.to_thread(self._read, wanted)
+            while (wanted := self._wanted) is not None:
+                self._wanted = None
+                read = self._source.glimpse if wanted.at_once else self._source.page
+                page = await asyncio.to_thread(read, wanted)
+                if self._wanted is not None:
+                    continue
+                if page[0] is None:
+                    self._take_glimpse(*page[1:])
+                else:
+                    self._take(page, wanted)
         except EtuiError as error:
-            self._jumping = None
+            self._wanted = self._jumping = None
             self.post_message(self.Failed(error))
-            return
-        if asked == self._asked:
-            self._take(page, wanted)
+        finally:
+            self._reading = False
+
+    def _take_glimpse(self, place: int | None, rows: list[RunSummary]) -> None:
+        """Show rows of which it is not known yet how many there are and where among them these stand: where the cursor
+        is, and as many as before. The page that says it follows, and what is seen stays where it is."""
+        self._jumping = None
+        self.known = self.counting = True
+        self._rows = rows
+        self._first = 0 if place is None else max(0, self.cursor - place)
+        self.cursor = self._first + (place or 0)
+        self.total = max(self.total, self._first + len(rows))
+        self._resize()
+        self._scroll_to_cursor()
+        self._show_rows()
+        self.reload()
 
     def _take(self, page: Page, wanted: Wanted) -> None:
         jumped, self._jumping = self._jumping is not None, None
+        self.counting = False
         total, first, place, rows = page
         before, at_top = self.cursor, self.scroll_offset.y == 0
         self.total, self._first, self._rows, self.known = total, first, rows, True
         if place is not None:
             self.cursor = place
-        elif wanted.around is not None and jumped:
+        elif wanted.window.around is not None and jumped:
             self.cursor = 0
         self.cursor = max(0, min(self.cursor, total - 1))
         self._resize()
@@ -180,14 +209,17 @@ class PagedList(ScrollView, can_focus=True):
             self._scroll_to_cursor()
         elif moved and place is not None and not (at_top and self.cursor < self.visible_rows):
             self._scroll(self.scroll_offset.y + moved)
-        run = self.run
-        self._cursor_id = run.id if run else None
-        self.refresh()
-        self.post_message(self.Loaded(total))
-        self.post_message(self.Highlighted(run))
-        if run is None and total:
+        self._show_rows()
+        if self.run is None and total:
             # The rows end above the cursor: what was deleted stood below it.
             self._load(self.cursor - PAGE // 2, around=None)
+
+    def _show_rows(self) -> None:
+        run = self.run
+        self._cursor_id = run.id if run else None
+        self._counted()
+        self.refresh()
+        self.post_message(self.Highlighted(run))
 
     def _row(self, index: int) -> RunSummary | None:
         place = index - self._first
@@ -197,7 +229,7 @@ class PagedList(ScrollView, can_focus=True):
         """Read the page around what is seen, before its edge comes into sight."""
         top, height = self.scroll_offset.y, self.visible_rows
         last = self._first + len(self._rows)
-        if self._jumping is not None:
+        if self._jumping is not None or self.counting:
             return
         near_top = top - height < self._first and self._first > 0
         near_end = top + 2 * height > last and last < self.total

@@ -15,11 +15,10 @@ from textual.message import Message
 from textual.strip import Strip
 
 from etui.errors import EtuiError
-from etui.store import Condition
 from etui.tui.actions import bindings
 from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, that_fit
-from etui.tui.widgets.paged_list import Page, PagedList, Wanted
+from etui.tui.widgets.paged_list import PagedList, Rows
 from etui.tui.widgets.row_painter import GUTTER, Shown, column_at, heading, row
 from etui.tui.work import start
 
@@ -51,15 +50,14 @@ class RunsTable(PagedList):
 
     def __init__(
         self,
-        read: Callable[[Wanted], Page],
-        read_ids: Callable[[Sequence[Condition]], list[str]],
+        source: Rows,
+        counted: Callable[[], None],
         glyphs: Glyphs,
         *,
         columns: Sequence[str] = (),
         id: str | None = None,
     ) -> None:
-        super().__init__(read, id=id)
-        self._read_ids = read_ids
+        super().__init__(source, counted, id=id)
         self._glyphs = glyphs
         self.marked: set[str] = set()
         self.baseline: str | None = None
@@ -112,7 +110,7 @@ class RunsTable(PagedList):
         if self._cursor_id is not None:
             self.marked ^= {self._cursor_id}
             self._refresh_row(self.cursor)
-            self.post_message(self.Loaded(self.total))
+            self._counted()
             self._move(self.cursor + 1)
 
     def action_mark_all(self) -> None:
@@ -120,16 +118,16 @@ class RunsTable(PagedList):
 
     async def _mark_all(self) -> None:
         try:
-            self.marked |= set(await asyncio.to_thread(self._read_ids, self.order.where))
+            self.marked |= set(await asyncio.to_thread(self._source.ids, self.order.where))
         except EtuiError as error:
             self.post_message(self.Failed(error))
         self.refresh()
-        self.post_message(self.Loaded(self.total))
+        self._counted()
 
     def action_unmark_all(self) -> None:
         self.marked.clear()
         self.refresh()
-        self.post_message(self.Loaded(self.total))
+        self._counted()
 
     def action_baseline(self) -> None:
         self.baseline = None if self._cursor_id == self.baseline else self._cursor_id
