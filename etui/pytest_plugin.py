@@ -1,0 +1,144 @@
+"""The pytest plugin: its options, the fixture ``etui_run`` that measures a project's own model, and what it reports.
+
+It is loaded in every pytest run of the environment, so it imports nothing but pytest until the fixture is used or
+``pytest --pyargs etui.verify`` is asked for. ``-p no:etui`` turns it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from etui.results import Tolerance
+    from etui.spec import Variant
+    from etui.testing import EtuiRun
+
+    Choice = tuple[str, list[Variant], Tolerance | None]
+
+PROPERTY = "etui"
+"""The name under which a test's report, and so JUnit XML, holds what was measured for it."""
+
+VERIFYING: pytest.StashKey[bool] = pytest.StashKey()
+CHOICE: pytest.StashKey[Choice] = pytest.StashKey()
+_BENCH: pytest.StashKey[EtuiRun] = pytest.StashKey()
+
+_OPTIONS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
+    ("db", False, {"metavar": "FILE", "help": "The database that runs are kept in; `user` is that of etui itself."
+                   " [default: a temporary one]"}),
+    ("preset", True, {"choices": ("quick", "default", "rigorous"), "default": "default",
+                      "help": "How long to measure where a test does not say. [default: default]"}),
+    ("threads", True, {"type": int, "metavar": "N", "help": "Threads of eager and ExecuTorch. [default: every core]"}),
+    ("timeout", False, {"type": float, "metavar": "S", "help": "Seconds a session may take. [default: 3600]"}),
+    ("model", True, {"metavar": "MODEL", "help": "etui.verify: a name from `etui models`, FILE.py:FACTORY, a .pt2 or a"
+                     " .pte."}),
+    ("precision", True, {"metavar": "P,..", "help": "etui.verify: one or more precisions. [default: fp32]"}),
+    ("delegate", True, {"metavar": "D,..", "help": "etui.verify: one or more delegates. [default: xnnpack]"}),
+    ("weights", True, {"default": "auto", "metavar": "W",
+                       "help": "etui.verify: auto, pretrained, synthetic or a path. [default: auto]"}),
+    ("tolerance", True, {"metavar": "NAME=X,..", "help": "etui.verify: what the worst output must reach, instead of the"
+                         " model's own tolerance: sqnr_db, cosine and top1 at least, mae at most; such as"
+                         " sqnr_db=20,cosine=0.99."}),
+)  # fmt: skip
+"""Name, whether ``--name`` means it too in a session of etui.verify, and what argparse is told."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options, all under names that no other plugin's can meet."""
+    group = parser.getgroup("etui", "etui (measuring PyTorch models on ExecuTorch)")
+    for name, _, told in _OPTIONS:
+        group.addoption(f"--etui-{name}", dest=f"etui_{name}", **told)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None, object, object]:
+    """In a session of etui.verify the options have short names too, as far as no conftest file took them."""
+    result = yield
+    if any(_names_verify(word) for word in args):
+        early_config.stash[VERIFYING] = True
+        group = parser.getgroup("etui")
+        for name, short, told in _OPTIONS:
+            if not short:
+                continue
+            try:
+                # Without a default of its own, which would stand in the way of the long name's value.
+                words = {key: value for key, value in told.items() if key not in ("default", "help")}
+                group.addoption(f"--{name}", dest=f"etui_{name}", help=f"The same as --etui-{name}.", **words)
+            except ValueError:
+                continue
+    return result
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See what etui.verify is asked for before anything is collected."""
+    config.pluginmanager.register(_Reporting(config), "etui-reporting")
+    if config.stash.get(VERIFYING, False) and not (config.option.help or config.option.version):
+        from etui.testing import verified
+
+        config.stash[CHOICE] = verified(config)
+
+
+@pytest.fixture(scope="session")
+def etui_run(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtuiRun]:
+    """Measure a model and give back the run: ``etui_run("model.py:factory", precision="int8").latency_ms.median``.
+
+    The model is a catalog name, ``FILE.py:FACTORY``, a ``.pt2``, a ``.pte``, or a function at the top of a file that
+    returns (module, example inputs).
+    """
+    from etui.testing import EtuiRun
+
+    chosen = pytestconfig.getoption("etui_db")
+    bench = EtuiRun(
+        _database(chosen) if chosen else tmp_path_factory.mktemp("etui") / "etui.db",
+        temporary=not chosen,
+        folders=(pytestconfig.invocation_params.dir, pytestconfig.rootpath),
+        preset=pytestconfig.getoption("etui_preset"),
+        threads=pytestconfig.getoption("etui_threads"),
+        timeout_s=pytestconfig.getoption("etui_timeout"),
+    )
+    pytestconfig.stash[_BENCH] = bench
+    yield bench
+    bench.close()
+
+
+class _Reporting:
+    """Carries what was measured from the tests, wherever they run, to the end of the terminal's report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._lines: dict[str, None] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, object, object]:
+        """What a test measured goes with its report, which may travel to another process."""
+        bench = self._config.stash.get(_BENCH, None)
+        if bench is not None:
+            item.user_properties += [(PROPERTY, line) for line in bench.take_lines()]
+        return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep each line once: a test has three reports."""
+        self._lines.update((str(value), None) for name, value in report.user_properties if name == PROPERTY)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The runs that were measured, a line each."""
+        if self._lines:
+            terminalreporter.section("etui")
+            for line in self._lines:
+                terminalreporter.write_line(line)
+
+
+def _names_verify(word: str) -> bool:
+    name = word.partition("::")[0]
+    return name == "etui.verify" or name.replace("\\", "/").endswith("etui/verify.py")
+
+
+def _database(chosen: str) -> Path:
+    from etui.paths import database_path
+
+    return database_path(None if chosen == "user" else chosen)

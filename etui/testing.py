@@ -1,0 +1,247 @@
+"""Measuring from tests: what the fixture ``etui_run`` is, and what etui.verify is asked for.
+
+A session of runs goes the way of any other: queued in a database, taken by the runner, which waits for the box's lock,
+so that tests that run side by side never measure at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypedDict, Unpack
+
+import pytest
+
+from etui.analysis import words
+from etui.analysis.accuracy import judge
+from etui.catalog.find import Model, describe
+from etui.cli.follow import Talk, follow
+from etui.errors import EtuiError, UsageError
+from etui.paths import installation, runner_lock_path, runner_log_path
+from etui.request import FieldError, Options, check_model, check_preset, combine, default_choice, specification
+from etui.results import Accuracy, RunDocument, Tolerance
+from etui.runner.client import submit
+from etui.runner.lifeline import Lifeline
+from etui.spec import PresetName, Variant
+from etui.store import Store
+from etui.text import plain
+
+ModelReference = str | Path | Callable[[], object]
+
+_TOLERANCES = {"sqnr_db": "sqnr_db_min", "cosine": "cosine_min", "top1": "top1_min", "mae": "mae_max"}
+_LEAVING_S, _POLL_S = 20.0, 0.02
+
+
+class Measuring(TypedDict, total=False):
+    """How to measure, as the options of ``etui run`` have it; what is left out the pytest options decide."""
+
+    preset: PresetName
+    repeat: int | None
+    warmup: int | None
+    threads: int | None
+    weights: str
+    timeout_s: float | None
+    calibration_count: int
+    accuracy_inputs: int
+    seed: int
+    use_cache: bool
+
+
+class EtuiRun:
+    """Measures models for tests. ``runs`` are all it has measured, as documents (``etui.results.RunDocument``)."""
+
+    def __init__(
+        self,
+        database: Path,
+        *,
+        temporary: bool,
+        folders: Sequence[Path],
+        preset: str = "default",
+        threads: int | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """``temporary`` means that nobody else uses the database: its runner ends with the tests. Relative paths are
+        looked for in ``folders``, in order."""
+        self._store = Store.open(database)
+        self._temporary = temporary
+        self._folders = folders
+        self._defaults = Measuring(preset=check_preset(preset), threads=threads, timeout_s=timeout_s)
+        self._lines: list[str] = []
+        self.runs: list[RunDocument] = []
+
+    def __call__(
+        self,
+        model: ModelReference,
+        precision: str | None = None,
+        delegate: str | None = None,
+        *,
+        check: bool = True,
+        **options: Unpack[Measuring],
+    ) -> RunDocument:
+        """Measure one variant against eager and give back its run. The test fails where it could not be measured,
+        unless ``check`` is False; what came out is for the test to judge: ``run.accuracy.verdict == "PASS"``."""
+        __tracebackhide__ = True
+        precisions, delegates = (None if one is None else [one] for one in (precision, delegate))
+        (run,) = self.together(model, precisions, delegates, check=check, **options)
+        return run
+
+    def together(
+        self,
+        model: ModelReference,
+        precisions: Iterable[str] | None = None,
+        delegates: Iterable[str] | None = None,
+        *,
+        check: bool = True,
+        **options: Unpack[Measuring],
+    ) -> list[RunDocument]:
+        """Measure several variants of one model interleaved, and give back a run each: their blocks make pairs, so
+        ``etui.analysis.comparison.compare(runs[0], runs[1:])`` says which is faster."""
+        __tracebackhide__ = True
+        try:
+            found = check_model(self._reference(model))
+            precision, delegate = default_choice(found)
+            variants, refused = combine(found, precisions or [precision], delegates or [delegate])
+            for variant, reason in refused.items():
+                raise UsageError(f"{found.name} cannot be run as {variant.label}: {reason}")
+            runs = self._measure(found, variants, self._defaults | options)
+        except EtuiError as error:
+            pytest.fail(f"etui: {plain(str(error))}")
+        for run in runs:
+            if check and run.status != "done":
+                pytest.fail(f"etui: {' '.join([_name(run) + ':', *words.verdict(run)])} Its log is what was captured.")
+        return runs
+
+    def take_lines(self) -> list[str]:
+        """What was measured since the last call, a line a run."""
+        lines, self._lines = self._lines, []
+        return lines
+
+    def close(self) -> None:
+        """Let the database go; a temporary one's runner ends."""
+        path = self._store.path
+        self._store.close()
+        if self._temporary:
+            _end_runner(path)
+
+    def _measure(self, model: Model, variants: Sequence[Variant], options: Measuring) -> list[RunDocument]:
+        queued = submit(self._store, specification(model, variants, Options(**options)), describe(model))
+        ids = [run_id for run_id, _ in queued.runs]
+        # Told where pytest captures it, so that a failed test shows its run's log.
+        talk = Talk(sys.stderr, {run_id: variant.label for run_id, variant in queued.runs}, verbose=True)
+        try:
+            follow(self._store, queued, talk)
+        except BaseException:
+            self._store.request_cancel(ids)
+            raise
+        finally:
+            talk.close()
+        runs = [self._store.document(run_id) for run_id in ids]
+        self.runs += runs
+        self._lines += [_line(run) for run in runs]
+        return runs
+
+    def _reference(self, model: ModelReference) -> str:
+        if callable(model):
+            file = inspect.getsourcefile(model)
+            if file is None or "." in model.__qualname__ or "<" in model.__qualname__:
+                raise UsageError(
+                    f"{model.__qualname__} is no function at the top of a file", "child processes must find it there"
+                )
+            return f"{file}:{model.__name__}"
+        text = os.fspath(model)
+        path = text.rpartition(":")[0] if ".py:" in text else text
+        for folder in self._folders:
+            if (folder / path).is_file():
+                return str(folder / text)
+        return text
+
+
+def judged(run: RunDocument, tolerance: Tolerance | None) -> Accuracy | None:
+    """The accuracy of a run against ``tolerance`` instead of its model's own; None where none was measured."""
+    if run.accuracy is None or tolerance is None:
+        return run.accuracy
+    verdict, reason = judge(run.accuracy.end_to_end, tolerance)
+    return Accuracy(
+        verdict=verdict,
+        reason=reason,
+        tolerance=tolerance,
+        end_to_end=run.accuracy.end_to_end,
+        lowering=run.accuracy.lowering,
+    )
+
+
+def verified(config: pytest.Config) -> tuple[str, list[Variant], Tolerance | None]:
+    """The model, variants and tolerance that etui.verify is asked for.
+
+    Raises pytest.UsageError where there is none, or the combination cannot be.
+    """
+    if not (text := config.getoption("etui_model")):
+        _refuse("etui.verify needs a model: --model NAME; see `etui models`")
+    try:
+        model = check_model(text)
+        precision, delegate = default_choice(model)
+        names = [
+            [part.strip() for part in (config.getoption(option) or default).split(",") if part.strip()]
+            for option, default in (("etui_precision", precision), ("etui_delegate", delegate))
+        ]
+        variants, refused = combine(model, *names)
+        for variant, reason in refused.items():
+            _refuse(f"{model.name} cannot be run as {variant.label}: {reason}")
+        options = Options(weights=config.getoption("etui_weights"), threads=config.getoption("etui_threads"))
+        specification(model, variants, options)
+    except FieldError as error:
+        _refuse(f"--{error.field}: {error}")
+    except EtuiError as error:
+        _refuse(str(error))
+    return model.reference, variants, parse_tolerance(config.getoption("etui_tolerance"))
+
+
+def parse_tolerance(text: str | None) -> Tolerance | None:
+    """What ``--etui-tolerance`` says; None where it says nothing. Raises pytest.UsageError."""
+    if not text:
+        return None
+    limits: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name not in _TOLERANCES:
+            _refuse(f"--tolerance knows {', '.join(_TOLERANCES)}, not {name!r}: write sqnr_db=20,cosine=0.99")
+        try:
+            limits[_TOLERANCES[name]] = float(value)
+        except ValueError:
+            _refuse(f"--tolerance: {value!r} is no number for {name}")
+    return Tolerance(source="--tolerance", **limits)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise pytest.UsageError(f"etui: {plain(message)}")
+
+
+def _name(run: RunDocument) -> str:
+    return plain(f"{run.model.name} {run.precision}/{run.delegate}")
+
+
+def _line(run: RunDocument) -> str:
+    """A run in one line: how fast, whether within tolerance, its flags, and its id."""
+    said = [words.ending(run), words.speed(run), words.accuracy(run)]
+    flags = f" Flags: {', '.join(flag.name for flag in run.flags)}." if run.flags else ""
+    weights = " Weights are synthetic." if run.weights is not None and run.weights.kind == "synthetic" else ""
+    return f"{plain(run.model.name)}: {' '.join(one for one in said if one)}{weights}{flags} (run {run.id})"
+
+
+def _end_runner(database: Path) -> None:
+    """End the runner of a database that is about to go, and remove its lock and log: they would stay for ever."""
+    lock, lifeline = runner_lock_path(database, installation()), Lifeline(database, installation())
+    end = time.monotonic() + _LEAVING_S
+    while lifeline.runner_is_alive() and time.monotonic() < end:
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(lock.read_text()), signal.SIGTERM)
+        time.sleep(_POLL_S)
+    with contextlib.suppress(OSError):
+        lock.unlink()
+        runner_log_path(database, installation()).unlink()

@@ -1,0 +1,77 @@
+"""A model's verification as tests: ``pytest --pyargs etui.verify --model resnet18 --precision fp32,int8``.
+
+For each precision and delegate three tests: it exports, its outputs are within tolerance, its latency is known. All
+are measured in one session, interleaved, before the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etui.pytest_plugin import CHOICE
+
+if TYPE_CHECKING:
+    from etui.results import RunDocument
+    from etui.spec import Variant
+    from etui.testing import EtuiRun
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One of each test a variant."""
+    choice = metafunc.config.stash.get(CHOICE, None)
+    if choice is None:
+        raise pytest.UsageError("etui.verify needs etui's pytest plugin: leave -p no:etui out, and name etui.verify")
+    if "variant" in metafunc.fixturenames:
+        metafunc.parametrize("variant", choice[1], ids=[variant.label for variant in choice[1]])
+
+
+@pytest.fixture(scope="module")
+def measured(pytestconfig: pytest.Config, etui_run: EtuiRun) -> Mapping[str, RunDocument]:
+    """The runs by the labels of their variants."""
+    model, variants, _ = pytestconfig.stash[CHOICE]
+    precisions = [variant.precision for variant in variants]
+    delegates = [variant.delegate for variant in variants]
+    runs = etui_run.together(model, precisions, delegates, check=False, weights=pytestconfig.getoption("etui_weights"))
+    return {f"{run.precision}/{run.delegate}": run for run in runs}
+
+
+def test_exports(variant: Variant, measured: Mapping[str, RunDocument]) -> None:
+    run = measured[variant.label]
+    if run.artifact is None:
+        pytest.fail(f"{variant.label} has no program. {_ending(run)}", pytrace=False)
+
+
+def test_accuracy(variant: Variant, measured: Mapping[str, RunDocument], pytestconfig: pytest.Config) -> None:
+    from etui.testing import judged
+
+    run = _with_program(measured[variant.label])
+    accuracy = judged(run, pytestconfig.stash[CHOICE][2])
+    if accuracy is None:
+        if run.status != "done":
+            pytest.fail(f"the accuracy of {variant.label} is not known. {_ending(run)}", pytrace=False)
+        pytest.skip("a finished program has no reference to compare it with")
+    if accuracy.verdict == "UNPROVEN":
+        pytest.skip(f"UNPROVEN: {accuracy.reason}")
+    if accuracy.verdict == "FAIL":
+        pytest.fail(f"the outputs of {variant.label} moved too far: {accuracy.reason}", pytrace=False)
+
+
+def test_latency(variant: Variant, measured: Mapping[str, RunDocument]) -> None:
+    run = _with_program(measured[variant.label])
+    if run.status != "done" or run.latency_ms is None or run.latency_ms.median is None:
+        pytest.fail(f"the latency of {variant.label} is not known. {_ending(run)}", pytrace=False)
+
+
+def _with_program(run: RunDocument) -> RunDocument:
+    if run.artifact is None:
+        pytest.skip("it has no program")
+    return run
+
+
+def _ending(run: RunDocument) -> str:
+    from etui.analysis import words
+
+    return words.ending(run)
