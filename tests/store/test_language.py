@@ -9,8 +9,8 @@ import pytest
 
 from etui.results import RunDocument
 from etui.store import Condition, Store
-from etui.store.language import KEYS, FilterMistake, completions, parse
 from etui.store.conditions import ANY_TEXT
+from etui.store.language import KEYS, FilterMistake, completions, parse
 from tests.documents import make_document
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
