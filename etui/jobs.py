@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from etui.events import Event
-from etui.insight import GraphStage
+from etui.insight import GraphStage, NumericGap, OperatorSide
 from etui.results import (
     Accuracy,
     Artifact,
@@ -59,7 +59,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
 class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
     """Export, quantize and lower one variant of a bundle into ``program_dir``: ``program.pte``, ``lowered.json`` (a
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph as it was before lowering (absent where
-    that is the eager reference itself). The folder appears whole or not at all."""
+    that is the eager reference itself), ``source_map.json``, and with ``etrecord`` an ETRecord for other tools. The
+    folder appears whole or not at all."""
 
     bundle: str
     model: str
@@ -70,6 +71,8 @@ class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
     program_dir: str
     run_id: str
     threads: int = 1
+    keep_fp32: tuple[str, ...] = ()
+    etrecord: bool = False
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +95,7 @@ class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
 
     ``warmup`` and ``samples`` None leave the counts to ``block_s`` (seconds of timing), ``min_samples`` and settling;
     ``limit_s`` ends the block after that many seconds, with at least one sample taken, unless ``samples`` fixes them.
+    ``canary_ms`` is what the canary took in the session's other blocks, before and after.
     """
 
     bundle: str
@@ -108,6 +112,7 @@ class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
     min_samples: int
     min_warmup: int
     limit_s: float
+    canary_ms: tuple[float, float] | None = None
     run_id: str | None = None
 
 
@@ -137,7 +142,54 @@ class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
     run_id: str | None = None
 
 
-Job = BundleJob | LowerJob | MeasureJob | AccuracyJob | MemoryJob
+class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
+    """Compare a run's program with FP32 eager layer by layer, on up to ``inputs`` of its bundle's inputs.
+
+    ``threshold_db`` None takes the one of the precision, or of the ``arithmetic`` really used. ``budget_s`` is about
+    how many seconds comparing, and then trying the layers one by one, may take each.
+    """
+
+    bundle: str
+    model: str
+    program_dir: str
+    precision: str
+    delegate: str
+    arithmetic: str | None
+    calibration_count: int
+    keep_fp32: tuple[str, ...]
+    inputs: int
+    threshold_db: float | None
+    budget_s: float
+    threads: int
+    run_id: str
+
+
+class ProfileJob(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
+    """Profile the operators of a program, or of eager where ``program`` is None.
+
+    ``inferences`` None traces as many as fit ``budget_s`` seconds. Into ``files_dir``, where given, go the ETDump and
+    a timeline of a few inferences.
+    """
+
+    bundle: str
+    model: str
+    program: str | None
+    delegate: str
+    threads: int
+    inferences: int | None
+    budget_s: float
+    run_id: str
+    files_dir: str | None = None
+
+
+class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a profile, and what must be known with it."""
+
+    side: OperatorSide
+    notes: list[str] = []
+
+
+Job = BundleJob | LowerJob | MeasureJob | AccuracyJob | MemoryJob | GapJob | ProfileJob
 
 
 class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
@@ -157,6 +209,8 @@ class Done(msgspec.Struct, tag="done", frozen=True, kw_only=True):
     block: Block | None = None
     accuracy: Accuracy | None = None
     memory: Memory | None = None
+    gap: NumericGap | None = None
+    profile: ProfileResult | None = None
 
 
 class Said(msgspec.Struct, tag="said", frozen=True, kw_only=True):
@@ -170,8 +224,8 @@ Zygote = Literal["measure", "prepare"]
 
 
 def zygote_for(job: Job) -> Zygote:
-    """Which zygote a job's child is forked from: only lowering needs the ahead-of-time code."""
-    return "prepare" if isinstance(job, LowerJob) else "measure"
+    """Which zygote a job's child is forked from: only what exports needs the ahead-of-time code."""
+    return "prepare" if isinstance(job, LowerJob | GapJob) else "measure"
 
 
 class Fork(msgspec.Struct, tag="fork", frozen=True, kw_only=True):

@@ -16,11 +16,13 @@ from etui.jobs import (
     Answer,
     BundleJob,
     Done,
+    GapJob,
     Job,
     JobError,
     LowerJob,
     MeasureJob,
     MemoryJob,
+    ProfileJob,
     Said,
 )
 
@@ -117,3 +119,15 @@ def _do(job: Job, say: Say) -> Done:
             from etui.engine.memory import run_memory
 
             return Done(memory=run_memory(job))
+        case ProfileJob(program=None):
+            from etui.engine.profile_eager import run_eager_profile
+
+            return Done(profile=run_eager_profile(job, say))
+        case ProfileJob():
+            from etui.engine.profile import run_profile
+
+            return Done(profile=run_profile(job, say))
+        case GapJob():
+            from etui.engine.gap import run_gap
+
+            return Done(gap=run_gap(job, say))

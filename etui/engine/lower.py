@@ -22,6 +22,8 @@ from etui.engine.backends import delegation, partitioners, real_arithmetic
 from etui.engine.bundle import Bundle, flat_outputs, put_in_place, write_reference
 from etui.engine.casting import program_inputs
 from etui.engine.graph_stages import GraphStages
+from etui.engine.keeping import check_modules
+from etui.engine.mapping import source_map_of
 from etui.engine.outside import outside_nodes
 from etui.engine.quantize import Graph, export, halve, quantize
 from etui.errors import PreparationError
@@ -30,6 +32,7 @@ from etui.insight import Section
 from etui.jobs import LowerJob, LowerResult
 from etui.programs.files import sections_of
 from etui.programs.flatbuffer import DamagedFile
+from etui.programs.source_map import ETRECORD, write_source_map
 from etui.results import Artifact, Delegation, Stage
 
 PROGRAM = "program.pte"
@@ -98,6 +101,7 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
         import executorch.kernels.quantized  # noqa: F401
 
         module = bundle.eager()
+        check_modules(module, job.keep_fp32)
         accuracy = bundle.inputs()
         inputs = accuracy[0]
     graph = _graph(bundle, module, inputs, job, stages)
@@ -106,9 +110,12 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
             outputs = [flat_outputs(graph.module(*program_inputs(one, job.precision))) for one in accuracy]
             write_reference(making / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _unheard(job.delegate):
-        manager, shared = _lower(graph, job.delegate, job.precision, stages.graphs)
+        manager, shared = _lower(graph, job, stages.graphs)
         details.append(_in_words(shared))
     artifact = _write(manager, making / PROGRAM, job, stages)
+    write_source_map(source_map_of(manager), making)
+    if job.etrecord:
+        manager.get_etrecord().save(str(making / ETRECORD))
     arithmetic = real_arithmetic(job.delegate, job.precision)
     notes: list[str] = []
     if arithmetic is not None:
@@ -146,24 +153,27 @@ def _graph(
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         chosen = recipe(bundle.model.family, job.precision, job.delegate)
-        graph = quantize(module, exported, inputs, calibration, chosen)
+        graph = quantize(module, exported, inputs, calibration, chosen, keep=job.keep_fp32)
         details.append(graph.detail)
+        if job.keep_fp32:
+            details.append(f"kept in FP32: {', '.join(job.keep_fp32)}")
     stages.graphs.add("quantized", graph.program.graph_module, stages.done[-1].seconds)
     return graph
 
 
-def _lower(graph: Graph, delegate: str, precision: str, graphs: GraphStages) -> tuple[Any, Delegation]:
+def _lower(graph: Graph, job: LowerJob, graphs: GraphStages) -> tuple[Any, Delegation]:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     with graphs.watching():
         edge = to_edge_transform_and_lower(
             graph.program,
-            partitioner=partitioners(delegate, precision),
+            partitioner=partitioners(job.delegate, job.precision),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
+            generate_etrecord=job.etrecord,
         )
     module = edge.exported_program().graph_module
     shared = delegation(module)
-    if delegate != "portable":
+    if job.delegate != "portable":
         graphs.add_next("delegated", module)
         shared = msgspec.structs.replace(shared, outside=outside_nodes(module))
     manager = edge.to_executorch()

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 from etui.engine.quiet import quiet
 
-_MEASURING = ("etui.engine.bundle", "etui.engine.measure", "etui.engine.memory", "etui.engine.accuracy")
+_MEASURING = ("etui.engine.bundle", "etui.engine.measure", "etui.engine.memory", "etui.engine.accuracy",
+    "etui.engine.profile", "etui.engine.profile_eager",
+)  # fmt: skip
 
 _PREPARING = (
     "numpy",

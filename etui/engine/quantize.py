@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from torch.export import ExportedProgram
 
 from etui.engine.backends import ethos_u_target
 from etui.engine.casting import program_inputs
+from etui.engine.keeping import is_under, module_path
 from etui.errors import PreparationError
 
 Inputs = tuple[torch.Tensor, ...]
@@ -26,12 +28,17 @@ _INTEGER_TARGETS = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
 
 class Graph(NamedTuple):
     """An exported program and the callable that computes the same before lowering. ``calibration_count`` is how many
-    inputs were looked at, None where none were needed; ``detail`` says in words what was done."""
+    inputs were looked at, None where none were needed; ``detail`` says in words what was done.
+
+    ``observed``, kept where that was asked for, is the FP32 graph that was quantized: BatchNorm folded, nodes named as
+    in ``module``, annotated by the quantizer, with observers that let values pass.
+    """
 
     program: ExportedProgram
     module: Callable[..., object]
     calibration_count: int | None = None
     detail: str = ""
+    observed: torch.fx.GraphModule | None = None
 
 
 def export(module: nn.Module, inputs: Inputs) -> ExportedProgram:
@@ -46,30 +53,58 @@ def halve(module: nn.Module, inputs: Inputs) -> Graph:
 
 
 def quantize(
-    module: nn.Module, exported: ExportedProgram | None, inputs: Inputs, calibration: Sequence[Inputs], recipe: str
+    module: nn.Module,
+    exported: ExportedProgram | None,
+    inputs: Inputs,
+    calibration: Sequence[Inputs],
+    recipe: str,
+    *,
+    keep: Sequence[str] = (),
+    keep_observed: bool = False,
 ) -> Graph:
-    """The graph of a recipe (see ``etui.catalog.precisions.recipe``).
+    """The graph of a recipe (see ``etui.catalog.precisions.recipe``), the modules ``keep`` left in FP32.
 
     ``exported`` is the FP32 export, which every recipe but 8da4w starts from. Raises PreparationError where there is
     nothing to quantize, or nothing to calibrate with.
     """
     name = recipe.partition("/")[0]
     if name == "8da4w":
-        return _four_bit_linear(module, inputs)
+        return _four_bit_linear(module, inputs, keep)
     assert exported is not None
+    quantizer, fold, dynamic = _quantizer(module, exported, name, keep)
+    return _pt2e(
+        exported,
+        inputs,
+        () if dynamic else calibration,
+        quantizer,
+        fold=fold,
+        calibrated=not dynamic,
+        keep_observed=keep_observed,
+    )
+
+
+def _quantizer(module: nn.Module, exported: ExportedProgram, name: str, keep: Sequence[str]) -> tuple[Any, bool, bool]:
+    """The quantizer of a recipe, whether its weights are folded, and whether activations are scaled at run time."""
     convolutional = any(isinstance(layer, _CONVOLUTIONS) for layer in module.modules()) or _convolves(exported)
     if name == "int8-auto":
         name = "int8-static" if convolutional else "int8-dynamic"
     if name.startswith("nncf"):
         transformer = name.endswith("transformer") or (name.endswith("auto") and not convolutional)
-        return _pt2e(exported, inputs, calibration, _openvino_quantizer(transformer), fold=False)
+        return _openvino_quantizer(transformer, _nodes_under(exported, keep)), False, False
     if name.startswith("arm"):
-        return _pt2e(exported, inputs, calibration, _ethos_u_quantizer())
+        return _ethos_u_quantizer(keep), True, False
     dynamic = name == "int8-dynamic"
     quantizer = _xnnpack_quantizer(
-        per_channel="per-tensor" not in name, dynamic=dynamic, linear_only=dynamic or name.endswith("-linear")
+        per_channel="per-tensor" not in name,
+        dynamic=dynamic,
+        linear_only=dynamic or name.endswith("-linear"),
+        keep=keep,
     )
-    return _pt2e(exported, inputs, () if dynamic else calibration, quantizer, calibrated=not dynamic)
+    return quantizer, True, dynamic
+
+
+def _nodes_under(exported: ExportedProgram, modules: Sequence[str]) -> list[str]:
+    return [node.name for node in exported.graph.nodes if is_under(module_path(node), modules)]
 
 
 def _pt2e(
@@ -79,6 +114,7 @@ def _pt2e(
     quantizer: Any,
     fold: bool = True,
     calibrated: bool = True,
+    keep_observed: bool = False,
 ) -> Graph:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -90,9 +126,14 @@ def _pt2e(
         # A dynamic recipe observes nothing, but its weights' observers run with the graph.
         for one in calibration or [inputs]:
             prepared(*one)
+        # The conversion changes its graph in place; a copy of the graph shares its tensors.
+        observed = torch.fx.GraphModule(prepared, copy.deepcopy(prepared.graph)) if keep_observed else None
         converted = convert_pt2e(prepared, fold_quantize=fold)
     if not any("quantize" in str(node.target) for node in converted.graph.nodes):
-        raise PreparationError("this model holds nothing that the recipe quantizes", "choose another precision")
+        raise PreparationError(
+            "this model holds nothing that the recipe quantizes",
+            "choose another precision, or keep fewer modules in FP32",
+        )
     program = export(converted, inputs)
     _compute_weights_once(converted)
     return Graph(
@@ -100,6 +141,7 @@ def _pt2e(
         converted,
         len(calibration) if calibrated else None,
         f"calibrated on {len(calibration)} inputs" if calibrated else "scaled at run time, nothing to calibrate",
+        observed,
     )
 
 
@@ -129,14 +171,21 @@ def _compute_weights_once(module: torch.fx.GraphModule) -> None:
     module.recompile()
 
 
-def _four_bit_linear(module: nn.Module, inputs: Inputs) -> Graph:
+def _four_bit_linear(module: nn.Module, inputs: Inputs, keep: Sequence[str]) -> Graph:
     from torchao.quantization import Int8DynamicActivationIntxWeightConfig, quantize_
     from torchao.quantization.granularity import PerGroup
     from torchao.utils import unwrap_tensor_subclass
 
-    fitting = {id(layer) for layer in module.modules() if type(layer) is nn.Linear and _divides(layer)}
+    fitting = {
+        id(layer)
+        for path, layer in module.named_modules()
+        if type(layer) is nn.Linear and _divides(layer) and not is_under(path, keep)
+    }
     if not fitting:
-        raise PreparationError(f"no linear layer has a width divisible by {_GROUP_SIZE}", "choose another precision")
+        left = " outside of what stays in FP32" if keep else ""
+        raise PreparationError(
+            f"no linear layer{left} has a width divisible by {_GROUP_SIZE}", "choose another precision"
+        )
     four_bits: torch.dtype = getattr(torch, "int4")  # noqa: B009 - torch's stubs do not know it
     config = Int8DynamicActivationIntxWeightConfig(weight_dtype=four_bits, weight_granularity=PerGroup(_GROUP_SIZE))
     quantize_(module, config, filter_fn=lambda layer, _name: id(layer) in fitting)
@@ -153,7 +202,7 @@ def _convolves(exported: ExportedProgram) -> bool:
     return any("conv" in str(node.target) for node in exported.graph.nodes if node.op == "call_function")
 
 
-def _xnnpack_quantizer(per_channel: bool, dynamic: bool, linear_only: bool) -> Any:
+def _xnnpack_quantizer(per_channel: bool, dynamic: bool, linear_only: bool, keep: Sequence[str]) -> Any:
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
@@ -185,6 +234,8 @@ def _xnnpack_quantizer(per_channel: bool, dynamic: bool, linear_only: bool) -> A
         quantizer.set_module_type(nn.MultiheadAttention, config if dynamic else None)
     else:
         quantizer.set_global(config)
+    if keep:
+        quantizer.set_filter_function(lambda node: not is_under(module_path(node), keep))
     return quantizer
 
 
@@ -193,16 +244,21 @@ def _is_integer(node: torch.fx.Node) -> bool:
     return isinstance(value, torch.Tensor) and not value.is_floating_point()
 
 
-def _openvino_quantizer(transformer: bool) -> Any:
+def _openvino_quantizer(transformer: bool, ignored: Sequence[str]) -> Any:
     try:
         from executorch.backends.openvino.quantizer import OpenVINOQuantizer, QuantizationMode
     except ImportError as error:
         message = f"OpenVINO's quantizer cannot be imported: {error}"
         raise PreparationError(message, "pip install openvino nncf") from error
-    return OpenVINOQuantizer(mode=QuantizationMode.INT8_TRANSFORMER if transformer else QuantizationMode.INT8_SYM)
+    mode = QuantizationMode.INT8_TRANSFORMER if transformer else QuantizationMode.INT8_SYM
+    quantizer = OpenVINOQuantizer(mode=mode)
+    if ignored:
+        # Folding BatchNorm takes some of these nodes away before they are looked for.
+        quantizer.set_ignored_scope(names=list(ignored), validate=False)
+    return quantizer
 
 
-def _ethos_u_quantizer() -> Any:
+def _ethos_u_quantizer(keep: Sequence[str]) -> Any:
     try:
         from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
     except ImportError as error:
@@ -210,4 +266,6 @@ def _ethos_u_quantizer() -> Any:
         raise PreparationError(message, "pip install 'executorch[ethos-u]'") from error
     quantizer = EthosUQuantizer(ethos_u_target())
     quantizer.set_global(get_symmetric_quantization_config())
+    for path in keep:
+        quantizer.set_module_name(path, None)
     return quantizer

@@ -88,8 +88,9 @@ class LoadedProgram:
     The program's bytes and the program stay referenced as long as the method does: the runtime reads from both.
     """
 
-    def __init__(self, path: Path, *, delegate: str, method: str = "forward") -> None:
-        """Load ``path``, a program lowered for ``delegate`` ("as-is" where that is not known).
+    def __init__(self, path: Path, *, delegate: str, method: str = "forward", trace: bool = False) -> None:
+        """Load ``path``, a program lowered for ``delegate`` ("as-is" where that is not known). ``trace`` has the
+        runtime keep an ETDump of what it does.
 
         Raises:
             RuntimeFailure: the file is no program, or it needs a backend this runtime lacks.
@@ -102,9 +103,9 @@ class LoadedProgram:
                 # Loaded by path, an OpenVINO program is a segmentation fault at its first execute.
                 find_openvino_library()
                 self._data = path.read_bytes()
-                self._program = _C._load_program_from_buffer(self._data)
+                self._program = _C._load_program_from_buffer(self._data, enable_etdump=trace)
             else:
-                self._program = _C._load_program(str(path))
+                self._program = _C._load_program(str(path), enable_etdump=trace)
             loaded = time.perf_counter()
             names = [self._program.get_method_name(i) for i in range(self._program.num_methods())]
             if method not in names:
@@ -138,6 +139,19 @@ class LoadedProgram:
         """Run once: set the inputs, execute, and clone the outputs out of the program's memory."""
         outputs: list[torch.Tensor] = self._method(inputs)
         return outputs
+
+    def write_etdump(self, path: Path) -> None:
+        """Write what was traced since the program was loaded to a file, and begin afresh.
+
+        Raises:
+            RuntimeFailure: this build of the runtime cannot trace, or the file cannot be written.
+        """
+        if not self._program.has_etdump():
+            raise RuntimeFailure("this build of ExecuTorch cannot trace a program", "install executorch from PyPI")
+        try:
+            self._program.write_etdump_result_to_file(str(path), str(path.with_suffix(".debug")))
+        except RuntimeError as error:
+            raise RuntimeFailure(f"the ETDump cannot be written: {error}", "free some disk space") from error
 
 
 def runs_openvino(path: Path, delegate: str) -> bool:

@@ -183,23 +183,32 @@ async def program_again(
     lowered = cache.find(key)
     if lowered is None:
         done = await do(
-            LowerJob(
-                bundle=bundle.path,
-                model=origin.model,
-                precision=document.precision,
-                delegate=document.delegate,
-                calibration_count=origin.calibration_count,
-                program_key=key,
-                program_dir=str(cache.program_dir(key)),
-                run_id=run_id,
-                threads=threads,
-            )
+            lower_job(document, origin, bundle, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)
         )
         assert done.lowered is not None
         lowered = done.lowered
     if lowered.artifact.sha256 != artifact.sha256:
         _tell(say, run_id, "prepared again from the same model, weights, recipe and versions; not the same bytes")
     return ProgramAgain(document=document, origin=origin, bundle=bundle, lowered=lowered)
+
+
+def lower_job(
+    document: RunDocument, origin: Repeated, bundle: BundleResult, key: str, program_dir: str, *, run_id: str,
+    threads: int, etrecord: bool = False,
+) -> LowerJob:  # fmt: skip
+    """The job that prepares a run's program, as it was asked for then, into a folder."""
+    return LowerJob(
+        bundle=bundle.path,
+        model=origin.model,
+        precision=document.precision,
+        delegate=document.delegate,
+        calibration_count=origin.calibration_count,
+        program_key=key,
+        program_dir=program_dir,
+        run_id=run_id,
+        threads=threads,
+        etrecord=etrecord,
+    )
 
 
 def _same_model(document: RunDocument, origin: Repeated) -> Model:

@@ -44,6 +44,7 @@ NOISE = (
     "[cpuinfo_utils.cpp:",
     "[threadpool.cpp:66] Resetting threadpool",
     "[OpenvinoBackend.cpp:98] OpenVINO: runtime loaded",
+    "USDT:",
 )
 """What the runtime prints at every start whatever happens; it would bury what a child has to say."""
 
@@ -308,7 +309,7 @@ class _Child:
             self._outcome.exception()
 
     def _died(self, status: int) -> ChildFailed:
-        doing = {"bundle": "loading the model", "lower": "lowering"}.get(_tag(self._job), "measuring")
+        doing = {"bundle": "loading the model", "lower": "lowering", "profile": "profiling"}.get(_tag(self._job), "measuring")
         if status == -signal.SIGKILL:
             if _oom_kills() > self._oom_kills:
                 return ChildFailed(

@@ -2,12 +2,219 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+
+from etui.errors import EtuiError
+from etui.events import utc_now
+from etui.insight import OperatorSide, Profile
+from etui.jobs import ProfileJob, ProfileResult
+from etui.programs.source_map import ETRECORD, SOURCE_MAP
+from etui.results import RunDocument
+from etui.runner.again import ProgramAgain, lower_job
+from etui.runner.children import ChildFailed
+from etui.spec import EAGER, ProfileOptions
+from etui.text import number, plain
+from etui.traces import Timeline, chrome_trace
 
 if TYPE_CHECKING:
     from etui.runner.passes import Pass
 
+PROGRAM_BUDGET_S, EAGER_BUDGET_S = 0.6, 0.4
+"""Seconds of inferences on each side, where their number is not asked for: the table shall be there in three."""
+
+_ETDUMP, _ETRECORD, _TRACE = ".etdp", ".etrecord", ".trace.json"
+_TIMELINES = ("program.timeline.json", "eager.timeline.json")
+
 
 async def profile(under_way: Pass) -> None:
-    """Profile the pass's run and store the result in its document."""
-    await under_way.program()
+    """Profile the pass's run and store the result in its document.
+
+    Raises:
+        EtuiError: the program cannot be had, run or traced, or a file cannot be written.
+    """
+    options = under_way.queued.options
+    assert isinstance(options, ProfileOptions)
+    document = under_way.document
+    stem = file_stem(document)
+    target = Path(options.keep_dir) if options.keep_dir else None
+    if target is not None:
+        _refuse_taken(target, stem, options)
+    under_way.say("stage", "profiling: finding the program")
+    again = await under_way.program()
+    await _with_map(under_way, again, etrecord=options.etrecord)
+    made = _scratch(target) if target is not None else None
+    try:
+        profiled = await _sides(under_way, again, options, made)
+        if made is not None and target is not None:
+            _keep(made, target, stem, document, Path(again.program_dir), options)
+            under_way.say("log", f"kept the profile's files in {target}")
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+    under_way.store.save_profile(document.id, profiled)
+    under_way.say("log", _in_words(profiled))
+
+
+def file_stem(document: RunDocument) -> str:
+    """What the names of a run's files for other tools begin with, such as ``resnet18_int8_xnnpack``."""
+    parts = (document.model.name, document.precision, document.delegate)
+    return "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in part).strip(".-") for part in parts)
+
+
+async def _sides(under_way: Pass, again: ProgramAgain, options: ProfileOptions, made: Path | None) -> Profile:
+    document = under_way.document
+
+    def job(program: str | None, delegate: str, budget_s: float) -> ProfileJob:
+        return ProfileJob(
+            bundle=again.bundle.path,
+            model=again.model,
+            program=program,
+            delegate=delegate,
+            threads=under_way.threads,
+            inferences=options.inferences,
+            budget_s=budget_s,
+            run_id=document.id,
+            files_dir=str(made) if made else None,
+        )
+
+    under_way.say("stage", f"profiling {document.precision}/{document.delegate}")
+    program = await _side(under_way, job(again.lowered.path, document.delegate, PROGRAM_BUDGET_S))
+    notes = list(program.notes)
+    eager: OperatorSide | None = None
+    if options.eager and again.bundle.has_eager:
+        under_way.say("stage", "profiling eager")
+        try:
+            result = await _side(under_way, job(None, EAGER, EAGER_BUDGET_S))
+        except ChildFailed as error:
+            # The program's profile is whole without it.
+            notes.append(f"Eager could not be profiled: {error}")
+            under_way.say("log", notes[-1], level="warning")
+        else:
+            eager = result.side
+            notes += result.notes
+    elif not again.bundle.has_eager:
+        notes.append("A finished program has no eager side.")
+    if again.lowered.artifact.sha256 != (document.artifact.sha256 if document.artifact else None):
+        notes.append("The program was prepared again for this profile; its bytes are not those that were measured.")
+    return Profile(created_at=utc_now(), threads=under_way.threads, program=program.side, eager=eager, notes=notes)
+
+
+async def _side(under_way: Pass, job: ProfileJob) -> ProfileResult:
+    done = await under_way.do(job)
+    assert done.profile is not None
+    return done.profile
+
+
+async def _with_map(under_way: Pass, again: ProgramAgain, *, etrecord: bool) -> None:
+    """See that a source map (and an ETRecord, where one is asked for) lies beside the program.
+
+    A program that was prepared without them is lowered again, aside; where that gives the very same bytes, what it
+    gives is put beside the program, and where not, it says nothing of this program and is dropped.
+    """
+    folder = Path(again.program_dir)
+    lacking = [name for name, wanted in ((SOURCE_MAP, True), (ETRECORD, etrecord)) if wanted]
+    lacking = [name for name in lacking if not (folder / name).exists()]
+    document = under_way.document
+    if not lacking or not again.bundle.has_eager:
+        return
+    under_way.say("stage", "profiling: lowering again, to learn where the operators come from")
+    scratch = under_way.cache.scratch(f"map-{under_way.queued.id}")
+    try:
+        done = await under_way.do(
+            lower_job(
+                document,
+                again.origin,
+                again.bundle,
+                again.lowered.artifact.key,
+                str(scratch.program_dir("again")),
+                run_id=document.id,
+                threads=under_way.cores,
+                etrecord=etrecord,
+            )
+        )
+        assert done.lowered is not None
+        if done.lowered.artifact.sha256 != again.lowered.artifact.sha256:
+            under_way.say(
+                "log", "lowering again gave another program, so where its operators come from is not known",
+                level="warning",
+            )  # fmt: skip
+            return
+        for name in lacking:
+            made = scratch.program_dir("again") / name
+            if made.exists():
+                part = folder / f".{secrets.token_hex(4)}"
+                shutil.copyfile(made, part)
+                part.replace(folder / name)
+    finally:
+        scratch.remove()
+
+
+def _files(stem: str, options: ProfileOptions) -> list[str]:
+    names = [f"{stem}{_ETDUMP}", f"{stem}{_TRACE}"]
+    return [*names, f"{stem}{_ETRECORD}"] if options.etrecord else names
+
+
+def _refuse_taken(target: Path, stem: str, options: ProfileOptions) -> None:
+    """Say at once, before anything is run, that a file is in the way."""
+    if options.force:
+        return
+    for name in _files(stem, options):
+        if (target / name).exists():
+            raise EtuiError(f"{target / name} is there already", "name another folder, or overwrite with --force")
+
+
+def _scratch(target: Path) -> Path:
+    """A folder of our own within the target for what the children write, so that giving it its name is one step."""
+    made = target / f".etui-{secrets.token_hex(4)}"
+    try:
+        made.mkdir(parents=True)
+    except OSError as error:
+        raise EtuiError(f"cannot write to {target}: {error.strerror or error}", "name another folder") from error
+    return made
+
+
+def _keep(
+    made: Path, target: Path, stem: str, document: RunDocument, program_dir: Path, options: ProfileOptions
+) -> None:
+    """Give the files their names, each whole or not at all.
+
+    Raises:
+        EtuiError: a file is there already, or cannot be written.
+    """
+    timelines = [
+        msgspec.json.decode((made / name).read_bytes(), type=Timeline) for name in _TIMELINES if (made / name).exists()
+    ]
+    title = f"{document.model.name} {document.precision}/{document.delegate}, run {document.id}"
+    (made / "trace").write_bytes(chrome_trace(timelines, title=title))
+    found = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace"}
+    if options.etrecord:
+        if not (program_dir / ETRECORD).exists():
+            raise EtuiError("no ETRecord could be made for this program", "the run's log says why")
+        shutil.copyfile(program_dir / ETRECORD, made / "etrecord")
+        found[_ETRECORD] = made / "etrecord"
+    for suffix, path in found.items():
+        place = target / f"{stem}{suffix}"
+        try:
+            if options.force:
+                path.replace(place)
+            else:
+                os.link(path, place)
+        except FileExistsError as error:
+            raise EtuiError(f"{place} is there already", "overwrite it with --force") from error
+        except OSError as error:
+            raise EtuiError(f"cannot write {place}: {error.strerror or error}", "name another folder") from error
+
+
+def _in_words(profiled: Profile) -> str:
+    side = profiled.program
+    first = max(side.operators, key=lambda operator: operator.share)
+    return (
+        f"profiled {side.inferences} inferences of {number(side.inference_ms)} ms: {len(side.operators)} operators, "
+        f"{first.share:.0%} in {plain(first.name)}"
+    )
