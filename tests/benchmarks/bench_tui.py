@@ -82,6 +82,18 @@ class Screen:
         self._started = time.perf_counter()
         os.write(self._end, key)
 
+    def rest(self, seconds: float) -> None:
+        """Take in what is drawn meanwhile."""
+        until = time.perf_counter() + seconds
+        while (left := until - time.perf_counter()) > 0:
+            if select.select([self._end], [], [], left)[0]:
+                os.read(self._end, 1 << 16)
+
+    def cpu_s(self) -> float:
+        """The seconds of a core that the process has taken."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return float(times.user + times.system)
+
     def rss(self) -> int:
         """The memory of the process now."""
         return int(psutil.Process(self._process.pid).memory_info().rss)

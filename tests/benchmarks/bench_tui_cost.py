@@ -1,0 +1,80 @@
+"""What the terminal UI takes of a core while something is measured beside it, and while its log fills fast."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from etui.store import Store
+from tests.benchmarks.bench_tui import Screen, terminal
+from tests.benchmarks.figures import Figure
+from tests.boxes import ETUI, box_in
+
+WRITER = Path(__file__).with_name("log_writer.py")
+LOOK_S = 20.0
+LINES_A_SECOND = 200
+
+
+def figures(folder: Path) -> list[Figure]:
+    """The whole process in a terminal of 120 by 40: beside a real run, then over a writer of log lines."""
+    return [_beside_a_run(folder / "run"), *(_under_lines(folder / stage, stage) for stage in ("lower", "measure"))]
+
+
+def _beside_a_run(folder: Path) -> Figure:
+    folder.mkdir()
+    with box_in(folder) as box:
+        run_id = box.detach("resnet18", "--precision", "fp32", "--delegate", "xnnpack")[0]
+        with terminal([str(ETUI)], folder) as screen, Store.open(box.database) as store:
+            screen.wait(rb"Runs 1")
+            session = store.summary(run_id).session
+
+            def measures() -> bool:
+                events = store.events_after(session, 0)
+                stages = [event.stage for event in events if event.kind == "stage"]
+                return bool(stages) and stages[-1] == "measure"
+
+            while not measures():
+                screen.rest(0.2)
+            share, seconds = _share(screen, measures)
+    return Figure(
+        "tui: of a core while a run is measured",
+        share,
+        1.0,
+        "%",
+        f"resnet18 fp32 xnnpack, preset default, {seconds:.0f} s",
+    )
+
+
+def _under_lines(folder: Path, stage: str) -> Figure:
+    folder.mkdir()
+    command = [sys.executable, str(WRITER), str(folder / "etui.db"), stage, str(LINES_A_SECOND)]
+    # The name is how the app knows a runner by its process.
+    with subprocess.Popen([*command, "etui.runner"]) as writer:
+        try:
+            while not (folder / "ready").exists():
+                time.sleep(0.05)
+            with terminal([str(ETUI)], folder) as screen:
+                screen.wait(rb"line \d+")
+                screen.rest(3.0)
+                share, seconds = _share(screen, lambda: True)
+        finally:
+            writer.terminate()
+    return Figure(
+        f"tui: of a core with {LINES_A_SECOND} lines a second, {stage}",
+        share,
+        10.0,
+        "%",
+        f"{seconds:.0f} s of a writer",
+    )
+
+
+def _share(screen: Screen, goes_on: Callable[[], bool]) -> tuple[float, float]:
+    """Percent of a core that the app took, over so many seconds."""
+    began, spent = time.perf_counter(), screen.cpu_s()
+    while time.perf_counter() - began < LOOK_S and goes_on():
+        screen.rest(1.0)
+    seconds = time.perf_counter() - began
+    return (screen.cpu_s() - spent) / seconds * 100, seconds

@@ -1,0 +1,37 @@
+"""Writes log lines into a database as a runner does that works on a session, until it is ended."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from etui.events import Event, utc_now
+from etui.store import RunnerIdentity, Store
+from etui.user import user_name
+from tests.documents import MODEL, make_spec
+
+
+def main(database: Path, stage: str, lines_a_second: int) -> None:
+    """One transaction a line, evenly, in this stage of the work."""
+    with Store.open(database) as store:
+        store.add_session(make_spec(), model=MODEL, box=socket.gethostname())
+        owner = RunnerIdentity(pid=os.getpid(), host=socket.gethostname(), user=user_name(), started_at=utc_now())
+        session = store.claim_next_session(owner)
+        assert session is not None
+        run_id = session.runs[0][0]
+        store.set_status(run_id, "measuring" if stage == "measure" else "preparing")
+        store.add_event(session.id, Event(kind="stage", message="a made-up stage", at=utc_now(), stage=stage))
+        database.with_name("ready").touch()
+        began, written = time.monotonic(), 0
+        while True:
+            written += 1
+            line = f"line {written}: some words that a compiler says about one of very many operators"
+            store.add_event(session.id, Event(kind="log", message=line, at=utc_now(), stage=stage, run_id=run_id))
+            time.sleep(max(0.0, began + written / lines_a_second - time.monotonic()))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
