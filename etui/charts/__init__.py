@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from etui.charts.blocks import block_strip
 from etui.charts.data import Past, Series
+from etui.charts.depth import depth
 from etui.charts.distribution import ecdf, histogram
 from etui.charts.grid import Canvas, sentence
+from etui.charts.history import Dated, Step, history
+from etui.charts.overlay import SLOTS, Overlaid, overlaid_blocks, overlaid_ecdf, overlaid_histograms
 from etui.charts.palette import Colours, Palette, palette
+from etui.charts.scatter import DECADE, Dot, scatter
 from etui.charts.trend import trend_latency, trend_mae
 
 __all__ = [
+    "DECADE",
+    "SLOTS",
     "Canvas",
     "Colours",
+    "Dated",
+    "Dot",
+    "Overlaid",
     "Palette",
     "Past",
     "Series",
+    "Step",
     "block_strip",
+    "depth",
     "ecdf",
     "histogram",
+    "history",
+    "overlaid_blocks",
+    "overlaid_ecdf",
+    "overlaid_histograms",
     "palette",
+    "scatter",
     "sentence",
     "trend_latency",
     "trend_mae",

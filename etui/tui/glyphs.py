@@ -28,6 +28,8 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     bar_rest: str = "─"
     drop: str = "▾"
     cycle: str = "↔"
+    folded: str = "▸"
+    unfolded: str = "▾"
 
     def of_status(self, status: str) -> str:
         """The sign of a run's status."""
@@ -44,7 +46,7 @@ UNICODE = Glyphs()
 ASCII = Glyphs(
     live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", baseline="@", cursor=">", marked="#",
     up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
-    drop="v", cycle="~",
+    drop="v", cycle="~", folded="+", unfolded="-",
 )  # fmt: skip
 
 

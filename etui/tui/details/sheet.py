@@ -72,13 +72,18 @@ class Sheet:
             line.append(f"  {_cut(plain(aside), room, self.styles.cut)}", self.styles.muted or None)
         self._lines.append(line)
 
-    def say(self, words: str, style: str = "", glyph: str = "") -> None:
-        """A paragraph, after a glyph where one is given."""
+    def say(self, words: str, style: str = "", glyph: str = "", source: str = "") -> None:
+        """A paragraph, after a glyph where one is given; ``source``, a word on where it comes from, ends it quietly."""
         indent = cells(glyph) + 1 if glyph else 0
-        for number, row in enumerate(wrapped(words, self.width - indent)):
+        end = f"[{plain(source)}]" if source else ""
+        rows = wrapped(f"{words} {end}".rstrip(), self.width - indent)
+        for number, row in enumerate(rows):
             line = Text(no_wrap=True)
             line.append(f"{glyph if number == 0 else '':<{indent}}", style or None)
-            line.append(row, style or None)
+            quiet = number == len(rows) - 1 and end and row.endswith(end)
+            line.append(row.removesuffix(end) if quiet else row, style or None)
+            if quiet:
+                line.append(end, self.styles.muted or None)
             self._lines.append(line)
 
     def fact(self, label: str, words: str, style: str = "", *, label_width: int = LABEL) -> None:

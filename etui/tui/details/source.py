@@ -12,7 +12,9 @@ import msgspec
 from etui.errors import EtuiError
 from etui.events import Event, EventKind, Level
 from etui.results import LIVE_STATUSES, RunDocument, RunSummary
-from etui.store import Condition, Store
+from etui.store import Condition, QueuedPass, Store
+from etui.store.siblings import fp32_siblings
+from etui.tui.details.passes import KINDS
 
 LOOK_S = 1.0
 PAST = 200
@@ -23,14 +25,17 @@ _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it stands: its document, the runs of the same choice, the one before it, what was said of it, and its
-    document as lines of JSON where they are wanted."""
+    """A run as it stands: its document, the runs of the same choice, the one before it, what was said of it, its
+    document as lines of JSON where they are wanted, the newest pass on it of each kind, and the FP32 run of its session
+    that it is held against."""
 
     document: RunDocument
     past: list[RunSummary]
     previous: RunDocument | None
     events: list[Event]
     json: list[str] | None = None
+    passes: dict[str, QueuedPass] = {}
+    siblings: list[RunDocument] = []
 
 
 class Source:
@@ -107,6 +112,8 @@ class Source:
             previous=self._read_previous(store, document, past),
             events=_events(store, document),
             json=json_lines(document) if wants_json else None,
+            siblings=fp32_siblings(store, document),
+            passes={kind.name: one for kind in KINDS if (one := store.last_pass(self._run_id, kind.name)) is not None},
         )
 
     def _read_previous(self, store: Store, document: RunDocument, past: list[RunSummary]) -> RunDocument | None:

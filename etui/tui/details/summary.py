@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from etui import text
 from etui.analysis import words
+from etui.analysis.verdicts import Source, verdict
 from etui.results import RunDocument
 from etui.tui.details.sheet import Sheet, Styles
 
+_TABS: dict[Source, str] = {
+    "log": "Log",
+    "latency": "Latency",
+    "comparison": "Compare",
+    "delegation": "Delegation",
+    "operators": "Operators",
+    "accuracy": "Accuracy",
+    "numbers": "Numbers",
+    "artifact": "Artifact",
+}
+"""Where the facts of a verdict's sentence are: the details' tabs, and the screen that compares runs."""
 
-def summary_page(document: RunDocument, width: int, styles: Styles) -> Text:
-    """The page as text."""
+
+def summary_page(document: RunDocument, siblings: Sequence[RunDocument], width: int, styles: Styles) -> Text:
+    """The page as text. ``siblings`` are runs of its session that it is compared with."""
     sheet = Sheet(width, styles)
-    for number, sentence in enumerate(words.verdict(document)):
-        sheet.say(sentence, _style(document, number, styles))
-    for sentence in words.hints(document):
-        sheet.say(sentence, styles.muted)
+    for number, sentence in enumerate(verdict(document, siblings)):
+        sheet.say(sentence.text, _style(document, number, styles), source=_TABS[sentence.source])
+    for hint in words.hints(document):
+        sheet.say(hint, styles.muted)
     if figures := list(_figures(document)):
         sheet.heading("Figures")
         for label, value in figures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 from textual.app import RenderResult
@@ -25,9 +25,10 @@ class TabBar(Widget):
             super().__init__()
             self.number = number
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], short: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self._names = tuple(names)
+        self._short = tuple((short or {}).get(name, name) for name in names)
         self._open = 0
 
     def show(self, number: int) -> None:
@@ -36,11 +37,16 @@ class TabBar(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
-        """The names; where there is little room with fewer blanks around them, and those that come before may go."""
-        line = Text(no_wrap=True, overflow="crop", end="")
-        closed = theme_colour(self.app, "faint")
-        for number, (_, _, words) in enumerate(self._places()):
-            line.append(words, "bold reverse" if number == self._open else closed or None)
+        """The names; where there is little room with fewer blanks and shorter, and those that come before may go."""
+        places, closed = self._places(), theme_colour(self.app, "faint")
+        line = Text(" " * places[-1][1], no_wrap=True, overflow="crop", end="")
+        cells = list(line.plain)
+        for start, end, words in places:
+            cells[start:end] = words
+        line.plain = "".join(cells)
+        line.stylize(closed or "none")
+        start, end, _ = places[self._open]
+        line.stylize("bold reverse", start, end)
         return line[self._hidden() :]
 
     def on_click(self, event: Click) -> None:
@@ -54,10 +60,18 @@ class TabBar(Widget):
         return max(0, self._places()[self._open][1] - self.size.width)
 
     def _places(self) -> list[tuple[int, int, str]]:
-        pad = "  " if sum(len(name) + 4 for name in self._names) <= self.size.width else " "
+        width = self.size.width
+        names, pad, shared = self._names, "  ", 0
+        if sum(len(name) + 4 for name in names) > width:
+            pad = " "
+        if sum(len(name) + 2 for name in names) > width:
+            # The blank after a name is that before the next.
+            shared = 1
+        if sum(len(name) + 1 for name in names) + 1 > width:
+            names = self._short
         places, start = [], 0
-        for name in self._names:
+        for name in names:
             words = f"{pad}{name}{pad}"
             places.append((start, start + len(words), words))
-            start += len(words)
+            start += len(words) - shared
         return places

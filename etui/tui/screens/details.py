@@ -21,10 +21,15 @@ from etui.store import Store
 from etui.text import local_time, plain
 from etui.tui.actions import BY_ID, bindings
 from etui.tui.details.accuracy import accuracy_page
-from etui.tui.details.artifact import artifact_page
+from etui.tui.details.artifact_tab import ArtifactTab
+from etui.tui.details.delegation import delegation_page
 from etui.tui.details.environment import environment_page
 from etui.tui.details.latency_tab import LatencyTab
+from etui.tui.details.numbers_tab import NumbersTab
+from etui.tui.details.operators_tab import OperatorsTab
 from etui.tui.details.page import Page, Paper
+from etui.tui.details.passes import KINDS, PROFILE, Kind, cancel, in_words, options_of, submit
+from etui.tui.details.rows_tab import RowsTab
 from etui.tui.details.source import Reading, Source
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
@@ -35,7 +40,18 @@ from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
 
-TABS = ("Summary", "Latency", "Accuracy", "Environment", "Artifact", "Log", "JSON")
+TABS = (
+    "Summary",
+    "Latency",
+    "Accuracy",
+    "Operators",
+    "Delegation",
+    "Numbers",
+    "Environment",
+    "Artifact",
+    "Log",
+    "JSON",
+)
 
 
 class DetailsScreen(Screen[None]):
@@ -77,13 +93,16 @@ class DetailsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """A title, the tabs, the open one, and the keys."""
         yield Static(f"run {plain(self._run_id)}", id="details-title", markup=False)
-        yield TabBar(TABS)
+        yield TabBar(TABS, {"Environment": "Env"})
         with ContentSwitcher(initial="tab-summary"):
             yield Page(id="tab-summary")
             yield LatencyTab(id="tab-latency")
             yield Page(id="tab-accuracy")
+            yield OperatorsTab(id="tab-operators")
+            yield Page(id="tab-delegation")
+            yield NumbersTab(id="tab-numbers")
             yield Page(id="tab-environment")
-            yield Page(id="tab-artifact")
+            yield ArtifactTab(id="tab-artifact")
             yield LogPane(id="tab-log", classes="-bare")
             yield JsonView(id="tab-json")
         yield ProgressLine(id="details-progress")
@@ -118,8 +137,9 @@ class DetailsScreen(Screen[None]):
         if isinstance(message.found, str):
             self._complain(message.found)
             return
-        self._reading = message.found
+        before, self._reading = self._reading, message.found
         self._fill(message.found)
+        self._tell_ends(before, message.found)
 
     # Actions
 
@@ -157,11 +177,22 @@ class DetailsScreen(Screen[None]):
 
         self.app.push_screen(ExportDialog(self._database, [self._run_id]))
 
+    def action_profile(self) -> None:
+        """Make the pass that the open tab shows."""
+        if self.document is not None:
+            self._submit(PROFILE)
+
+    def action_cancel(self) -> None:
+        """Cancel the pass that waits or is under way."""
+        self._cancel()
+
     def action_close(self) -> None:
         """Go back; from a search in the log, only out of that."""
         log = self.query_one(LogPane)
         if log.has_class("-searching"):
             log.action_end_search()
+            return
+        if any(tab.end_filter() for tab in self.query(RowsTab) if tab.id == f"tab-{self.tab.lower()}"):
             return
         self.dismiss()
 
@@ -192,11 +223,14 @@ class DetailsScreen(Screen[None]):
     def _fill(self, reading: Reading) -> None:
         document, previous = reading.document, reading.previous
         self._write_title(document)
-        self._page("summary").write(lambda width, styles: summary_page(document, width, styles))
+        self._page("summary").write(lambda width, styles: summary_page(document, reading.siblings, width, styles))
         self.query_one(LatencyTab).show(reading)
         self._page("accuracy").write(lambda width, styles: accuracy_page(document, width, styles))
         self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
-        self._page("artifact").write(lambda width, styles: artifact_page(document, width, styles))
+        self._page("delegation").write(lambda width, styles: delegation_page(document, width, styles))
+        self.query_one(OperatorsTab).show(reading)
+        self.query_one(NumbersTab).show(reading)
+        self.query_one(ArtifactTab).show(reading)
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
         self._fill_log(reading)
@@ -212,7 +246,7 @@ class DetailsScreen(Screen[None]):
         else:
             log.add(reading.events[self._said :])
         self._said = len(reading.events)
-        if document.status not in LIVE_STATUSES:
+        if document.status not in LIVE_STATUSES and not any(one.live for one in reading.passes.values()):
             log.ended()
             progress.clear()
 
@@ -236,12 +270,43 @@ class DetailsScreen(Screen[None]):
     def _rewrite(self) -> None:
         for paper in self.query(Paper):
             paper.rewrite()
+        for tab in self.query(RowsTab):
+            tab.rewrite()
 
     def _complain(self, words: str) -> None:
         if self._reading is None:
             self._page("summary").write(lambda width, _styles: Text(f"This run cannot be shown: {plain(words)}."))
         else:
             self.notify(words, title="The database cannot be read", severity="error", markup=False, timeout=10)
+
+    def _tell_ends(self, before: Reading | None, now: Reading) -> None:
+        """Say how a pass ended that was live when it was last looked at."""
+        for kind in KINDS:
+            last, one = before.passes.get(kind.name) if before else None, now.passes.get(kind.name)
+            if last is None or one is None or not last.live or one.live or last.id != one.id:
+                continue
+            done = one.status == "done"
+            self.notify(in_words(kind, one), severity="information" if done else "error", markup=False)
+
+    @work(exit_on_error=False, group="details-pass")
+    async def _submit(self, kind: Kind) -> None:
+        try:
+            queued = await asyncio.to_thread(submit, self._database, self._run_id, options_of(kind))
+        except EtuiError as error:
+            self.notify(str(error), title=f"No {kind.title} can be made", severity="error", markup=False, timeout=10)
+            return
+        self.notify(in_words(kind, queued), markup=False)
+        self._source.nudge()
+
+    @work(exit_on_error=False, group="details-pass")
+    async def _cancel(self) -> None:
+        try:
+            count = await asyncio.to_thread(cancel, self._database, self._run_id)
+        except EtuiError as error:
+            self.notify(str(error), severity="error", markup=False, timeout=10)
+            return
+        self.notify("Cancelling." if count else "Nothing is made of this run now.", markup=False)
+        self._source.nudge()
 
     @work(exit_on_error=False, group="details-note")
     async def _save_note(self, note: str, tags: list[str]) -> None:

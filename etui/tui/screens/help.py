@@ -24,6 +24,9 @@ _TITLES: dict[Scope, str] = {
     "chart": "The charts",
     "log": "The log",
     "details": "The details of a run",
+    "rows": "Operators, numbers, and the sections of the program",
+    "compare": "Comparing runs",
+    "trend": "The trend of a choice",
     "dialog": "Dialogs",
     "app": "The app",
 }

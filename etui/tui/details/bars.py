@@ -1,0 +1,52 @@
+"""Bars of glyphs for shares, and figures of one column written with the same number of decimals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from etui.text import MISSING
+
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bar(share: float | None, width: int, *, unicode: bool) -> str:
+    """A bar of at most ``width`` cells for a share from 0 to 1; what is not nothing is never drawn as nothing."""
+    if share is None or not share > 0 or width < 1:
+        return ""
+    share = min(1.0, share)
+    if not unicode:
+        return "#" * round(share * width) or "."
+    eighths = max(1, round(share * width * 8))
+    whole, rest = divmod(eighths, 8)
+    return "█" * whole + (_EIGHTHS[rest] if rest else "")
+
+
+def decimals(values: Iterable[float | None]) -> int:
+    """How many decimals a column of these figures needs, so that its largest has about four digits."""
+    largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
+    if largest <= 0:
+        return 0
+    return max(1 if largest < 100_000 else 0, min(6, 3 - math.floor(math.log10(largest))))
+
+
+def fixed(value: float | None, places: int) -> str:
+    """A figure with so many decimals; one too small for them says so instead of looking like nothing."""
+    if value is None:
+        return MISSING
+    least = 10.0**-places
+    if 0 < abs(value) < least / 2:
+        return f"<{least:.{places}f}"
+    return f"{value:,.{places}f}"
+
+
+def percent(share: float | None) -> str:
+    """A share from 0 to 1 as a percentage with one decimal, without its sign; never all or nothing by rounding."""
+    if share is None:
+        return MISSING
+    value = 100 * share
+    if 0 < value < 0.05:
+        return "<0.1"
+    if 99.95 <= value < 100:
+        return ">99.9"
+    return f"{value:.1f}"

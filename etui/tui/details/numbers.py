@@ -1,0 +1,213 @@
+"""The Numbers tab's rows and words: how far each layer's output is from its reference, and which makes the error."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from rich.text import Text
+
+from etui import text
+from etui.charts import Canvas, Palette, depth
+from etui.insight import LayerGap, NumericGap
+from etui.tui.details.bars import percent
+from etui.tui.details.rows import Column, Node, Rows, Tone
+from etui.tui.details.sheet import Sheet, Styles
+
+Figure = Literal["sqnr", "mse", "contribution"]
+_TITLES: dict[Figure, tuple[str, str]] = {
+    "sqnr": ("SQNR of each layer's output, from the first to the last (low is bad)", "dB"),
+    "mse": ("mean squared error of each layer's output (high is bad, log scale)", "MSE"),
+    "contribution": ("what each layer adds to the error at the output", "%"),
+}
+
+
+def figures_of(gap: NumericGap) -> list[Figure]:
+    """The figures that can be drawn; the contributions only where they were found out."""
+    found: list[Figure] = ["sqnr", "mse"]
+    if any(layer.contribution is not None for layer in gap.layers):
+        found.append("contribution")
+    return found
+
+
+def number_rows(gap: NumericGap) -> Rows:
+    """A row a layer, the one that contributes most first; in order of depth where contributions are not known."""
+    nodes = []
+    for number, layer in enumerate(gap.layers):
+        place = _place(layer)
+        nodes.append(
+            Node(
+                f"layer {number}",
+                layer.name,
+                figures={
+                    "depth": float(number), "sqnr": layer.sqnr_db, "mse": layer.mse, "max": layer.max_abs,
+                    "contribution": layer.contribution, "elements": float(layer.elements),
+                },
+                words=" ".join(
+                    (layer.name, layer.origin.module, layer.origin.module_type, place, *layer.origin.operators)
+                ).casefold(),
+                item=layer,
+            )
+        )  # fmt: skip
+    known = any(layer.contribution is not None for layer in gap.layers)
+
+    def tone(node: Node) -> Tone:
+        return "bad" if _off(_layer(node), gap.threshold_db) else ""
+
+    columns = [
+        Column(name="depth", title="#", width=5, cell=_depth, sorts="depth", descends=False),
+        Column(name="name", title="layer", width=0, right=False, cell=_name, tree=True),
+        Column(name="where", title="where", width=9, right=False, falls=5, cell=lambda node: _place(_layer(node))),
+        Column(name="sqnr", title="SQNR dB", width=8, sorts="sqnr", descends=False, cell=_sqnr, tone=tone),
+        Column(name="mse", title="MSE", width=8, sorts="mse", cell=lambda node: text.number(_layer(node).mse)),
+        Column(
+            name="max", title="max", width=8, falls=7, sorts="max", cell=lambda node: text.number(_layer(node).max_abs)
+        ),
+        Column(name="elements", title="elements", width=10, falls=9, cell=lambda node: f"{_layer(node).elements:,}"),
+    ]
+    if known:
+        columns += [
+            Column(
+                name="contribution", title="of error %", width=11, sorts="contribution",
+                cell=lambda node: percent(_layer(node).contribution),
+            ),
+            Column(
+                name="bar", title="", width=6, right=False, falls=3, cell=lambda _node: "",
+                share=lambda node: _layer(node).contribution,
+            ),
+        ]  # fmt: skip
+    return Rows(nodes, columns, sort="contribution" if known else "depth")
+
+
+def numbers_head(gap: NumericGap, figure: Figure, palette: Palette, width: int, height: int, styles: Styles) -> Text:
+    """The answer in words, then the chart along the depth, ``height`` lines high."""
+    sheet = Sheet(width, styles)
+    for number, sentence in enumerate(answer(gap)):
+        sheet.say(sentence, styles.strong if not number else "")
+    if gap.suggestion:
+        press = " K runs it again so." if gap.keep_fp32 else ""
+        sheet.say(f"{gap.suggestion}{press}", styles.warn, glyph=styles.flagged)
+    sheet.gap()
+    lines = [sheet.text, Text(), _chart(gap, figure, Canvas(width=width, height=height, palette=palette)), Text()]
+    return Text("\n", no_wrap=True).join(lines)
+
+
+def numbers_tail(gap: NumericGap, width: int, styles: Styles) -> Text:
+    """How the figures were found, and what must be known with them."""
+    sheet = Sheet(width, styles)
+    sheet.say("")
+    sheet.heading("How this was found")
+    sheet.say(gap.method)
+    inputs = "1 input" if gap.inputs == 1 else f"{gap.inputs} inputs"
+    sheet.say(f"{inputs}, {text.local_time(gap.created_at)}.", styles.muted)
+    for note in gap.notes:
+        sheet.say(note, glyph=styles.flagged)
+    return sheet.text
+
+
+def answer(gap: NumericGap) -> list[str]:
+    """Where the numbers moved, in two or three sentences."""
+    if not gap.layers:
+        return [f"No layer could be compared with {gap.against}."]
+    sentences = []
+    exact = sum(layer.exact for layer in gap.layers)
+    if exact == len(gap.layers):
+        return [f"All {exact:,} layers are exactly those of {gap.against}."]
+    if gap.first_past is not None and 0 <= gap.first_past < len(gap.layers):
+        layer = gap.layers[gap.first_past]
+        off = sum(_off(one, gap.threshold_db) for one in gap.layers)
+        sentences.append(
+            f"The first layer past {text.number(gap.threshold_db)} dB is {_called(layer)}"
+            f" ({_decibels(layer)}), number {gap.first_past + 1:,} of {len(gap.layers):,}; {off:,} are past it."
+        )
+    else:
+        worst = min((one for one in gap.layers if one.sqnr_db is not None), key=_sqnr_of, default=None)
+        lowest = f" The lowest is {_called(worst)} with {_decibels(worst)}." if worst else ""
+        sentences.append(
+            f"No layer is past {text.number(gap.threshold_db)} dB against {gap.against}, of {len(gap.layers):,}."
+            + lowest
+        )
+    contributions = [layer for layer in gap.layers if layer.contribution is not None]
+    if contributions:
+        most = max(contributions, key=lambda layer: layer.contribution or 0.0)
+        sentences.append(f"{_called(most)} makes {percent(most.contribution)} % of the error at the output.")
+    sentences[-1] += f" Compared with {gap.against}." if gap.first_past is not None else ""
+    return sentences
+
+
+def layer_page(node: Node | None, width: int, styles: Styles, most: int) -> Text:
+    """Where the layer under the cursor comes from, in at most ``most`` lines."""
+    sheet = Sheet(width, styles)
+    if node is None:
+        return sheet.text
+    layer = _layer(node)
+    origin = layer.origin
+    kind = f" ({origin.module_type})" if origin.module_type else ""
+    made_of = f", made of {', '.join(origin.operators)}" if origin.operators else ""
+    sheet.say(f"{layer.name}: {layer.elements:,} elements, {_decibels(layer)}", styles.strong)
+    sheet.say(f"{origin.module or 'module not known'}{kind}{made_of}")
+    for line in reversed(origin.stack):
+        sheet.say(line, styles.muted)
+    return Text("\n").join(sheet.text.split("\n")[:most])
+
+
+def module_of(gap: NumericGap, node: Node | None) -> str:
+    """The module that would be kept in FP32: the suggested one, else that of the row under the cursor."""
+    if gap.keep_fp32:
+        return gap.keep_fp32
+    return _layer(node).origin.module if node is not None else ""
+
+
+def _chart(gap: NumericGap, figure: Figure, canvas: Canvas) -> Text:
+    subject, unit = _TITLES[figure]
+    canvas = msgspec.structs.replace(canvas, width=max(24, canvas.width))
+    first = gap.first_past
+    if figure == "sqnr":
+        values: list[float | None] = [layer.sqnr_db for layer in gap.layers]
+        return depth(values, canvas, threshold=gap.threshold_db, marked=first, unit=unit, subject=subject)
+    if figure == "mse":
+        values = [layer.mse for layer in gap.layers]
+        return depth(values, canvas, worst="high", log=True, marked=first, unit=unit, subject=subject)
+    values = [None if layer.contribution is None else 100 * layer.contribution for layer in gap.layers]
+    return depth(values, canvas, worst="high", marked=first, unit=unit, subject=subject)
+
+
+def _layer(node: Node) -> LayerGap:
+    assert isinstance(node.item, LayerGap)
+    return node.item
+
+
+def _off(layer: LayerGap, threshold_db: float) -> bool:
+    return layer.sqnr_db is not None and layer.sqnr_db < threshold_db
+
+
+def _sqnr_of(layer: LayerGap) -> float:
+    return layer.sqnr_db if layer.sqnr_db is not None else float("inf")
+
+
+def _called(layer: LayerGap) -> str:
+    return layer.origin.module or layer.name
+
+
+def _decibels(layer: LayerGap) -> str:
+    return "exact" if layer.exact else f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else "no SQNR"
+
+
+def _place(layer: LayerGap) -> str:
+    return {True: "delegate", False: "CPU", None: ""}[layer.delegated]
+
+
+def _depth(node: Node) -> str:
+    number = node.figures["depth"]
+    return f"{int(number) + 1:,}" if isinstance(number, float) else ""
+
+
+def _name(node: Node) -> str:
+    layer = _layer(node)
+    module = layer.origin.module
+    return f"{module}  {layer.name}" if module and module != layer.name else layer.name
+
+
+def _sqnr(node: Node) -> str:
+    layer = _layer(node)
+    return "exact" if layer.exact else text.MISSING if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}"

@@ -1,0 +1,90 @@
+"""The details' tab on numbers: where along the depth of the program they moved, and which layer makes the error."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from etui.insight import NumericGap
+from etui.tui.details.numbers import (
+    Figure,
+    figures_of,
+    layer_page,
+    module_of,
+    number_rows,
+    numbers_head,
+    numbers_tail,
+)
+from etui.tui.details.passes import GAP, missing_page
+from etui.tui.details.rows import Node, Rows
+from etui.tui.details.rows_tab import RowsTab
+from etui.tui.details.sheet import Styles
+from etui.tui.details.source import Reading
+from etui.tui.terminal import chart_palette
+
+
+class NumbersTab(RowsTab):
+    """Shows a numeric gap; without one what finds it."""
+
+    placeholder = "layer, module or operator; -word: not that"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._gap: NumericGap | None = None
+        self._kind = 0
+
+    @property
+    def figure(self) -> Figure:
+        """What the chart draws."""
+        if self._gap is None:
+            return "sqnr"
+        figures = figures_of(self._gap)
+        return figures[self._kind % len(figures)]
+
+    @property
+    def module(self) -> str:
+        """The module to keep in FP32: the suggested one, or that of the row under the cursor; empty for none."""
+        return module_of(self._gap, self.view.node) if self._gap else ""
+
+    def show(self, reading: Reading) -> None:
+        """Show this run's gap."""
+        document, queued = reading.document, reading.passes.get(GAP.name)
+        gap = document.gap
+        if gap is None:
+            self._gap = None
+            self.view.show(None, lambda width, styles: missing_page(document, GAP, queued, None, width, styles))
+        elif gap != self._gap:
+            self._gap = gap
+            self.view.kinds_of_view = len(figures_of(gap))
+            self._draw(self.keep_filter(number_rows(gap)))
+        self.write_foot()
+
+    def next_view(self) -> None:
+        """Draw the next figure: SQNR, mean squared error, contribution."""
+        if self._gap is not None and self.view.rows is not None:
+            self._kind = (self._kind + 1) % len(figures_of(self._gap))
+            self._draw(self.view.rows)
+
+    def _draw(self, rows: Rows) -> None:
+        gap, figure = self._gap, self.figure
+        if gap is None:
+            return
+        self.view.show(
+            rows,
+            lambda width, styles: numbers_head(
+                gap, figure, chart_palette(self.app), width, _chart_height(self.app.size.height), styles
+            ),
+            lambda width, styles: numbers_tail(gap, width, styles),
+        )
+
+    def foot(self, node: Node | None, width: int, styles: Styles, most: int) -> Text:
+        """Where the layer comes from."""
+        return layer_page(node, width, styles, most)
+
+    def left(self, rows: Rows) -> str:
+        """How many layers are left."""
+        count = len(rows.matching())
+        return f"{count:,} layer{'' if count == 1 else 's'}"
+
+
+def _chart_height(terminal: int) -> int:
+    return max(7, min(14, terminal // 4))

@@ -1,0 +1,130 @@
+"""What the Operators tab says above and under its rows: the answer in words, and how far the figures can be trusted."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from etui import text
+from etui.analysis.kinds import kind_of
+from etui.insight import Operator, OperatorSide, Profile
+from etui.tui.details.bars import percent
+from etui.tui.details.operators import Side, View
+from etui.tui.details.rows import Node, Rows
+from etui.tui.details.sheet import Sheet, Styles
+
+SUM_WITHIN = 0.10
+OVERHEAD_MOST = 0.10
+_NAMED = 3
+_LEAST_NAMED = 0.02
+
+
+def operators_head(profile: Profile, side: Side, view: View, name: str, width: int, styles: Styles) -> Text:
+    """Where the time goes, whether the operators add up to the inference, and what tracing cost."""
+    sheet = Sheet(width, styles)
+    chosen = profile.eager if side == "eager" and profile.eager is not None else profile.program
+    sheet.say(where_the_time_goes(chosen, "Eager PyTorch" if side == "eager" else name), styles.strong)
+    glyph, sentence = adds_up(chosen, styles)
+    sheet.say(sentence, styles.warn if glyph == styles.flagged else "", glyph=glyph)
+    glyph, sentence = tracing(chosen, styles)
+    sheet.say(sentence, styles.warn if glyph == styles.flagged else "", glyph=glyph)
+    told = "One by one" if view == "one by one" else f"By {view}"
+    told += f"; {chosen.inferences:,} traced inferences, {_threads(profile.threads)}"
+    if chosen.unmapped_share and chosen.unmapped_share >= 0.005:
+        told += f"; {percent(chosen.unmapped_share)} % of the time has no known module"
+    sheet.say(f"{told}.", styles.muted)
+    sheet.gap()
+    return sheet.text
+
+
+def operators_tail(profile: Profile, width: int, styles: Styles) -> Text:
+    """What must be known with the profile."""
+    sheet = Sheet(width, styles)
+    sheet.say("")
+    sheet.say(f"Profiled {text.local_time(profile.created_at)}.", styles.muted)
+    if profile.notes:
+        sheet.heading("Notes")
+        for note in profile.notes:
+            sheet.say(note, glyph=styles.flagged)
+    return sheet.text
+
+
+def where_the_time_goes(side: OperatorSide, name: str) -> str:
+    """The operators that make most of the time, and how much of it is outside of any delegate."""
+    if not side.operators:
+        return f"{name}: the trace has no operators."
+    shares: dict[str, float] = {}
+    for operator in side.operators:
+        kind = kind_of(operator.name)
+        shares[kind] = shares.get(kind, 0.0) + operator.share
+    first = sorted(shares.items(), key=lambda item: -item[1])
+    named = [(kind, share) for number, (kind, share) in enumerate(first[:_NAMED]) if not number or share > _LEAST_NAMED]
+    (kind, share), *others = named
+    words = f"{name}: {percent(share)} % of the time is {kind}"
+    words += "".join(f", {percent(share)} % {kind}" for kind, share in others)
+    if any(operator.delegate is not None for operator in side.operators):
+        delegated = sum(operator.share for operator in side.operators if operator.delegate is not None)
+        words += f"; {percent(min(1.0, delegated))} % is inside the delegate"
+    return f"{words}."
+
+
+def adds_up(side: OperatorSide, styles: Styles) -> tuple[str, str]:
+    """A glyph and a sentence: whether the operators' times agree with the inference that was measured around them."""
+    if not side.inference_ms:
+        return styles.flagged, "The inference around the operators was not measured."
+    share = side.operators_ms / side.inference_ms
+    sums = f"{text.number(side.operators_ms)} of {text.number(side.inference_ms)} ms"
+    if abs(1 - share) <= SUM_WITHIN:
+        return styles.ok, f"The operators add up to {sums} ({100 * share:.1f} %)."
+    if share < 1:
+        return styles.flagged, f"The operators add up to {sums}: {100 * (1 - share):.0f} % lies between them."
+    return styles.flagged, f"The operators add up to {sums}: {100 * (share - 1):.0f} % too much, they overlap."
+
+
+def tracing(side: OperatorSide, styles: Styles) -> tuple[str, str]:
+    """A glyph and a sentence: what tracing cost."""
+    if not side.untraced_ms:
+        return styles.flagged, "What tracing costs was not measured."
+    cost = side.inference_ms / side.untraced_ms - 1
+    without = f"{text.number(side.untraced_ms)} ms untraced"
+    if cost > OVERHEAD_MOST:
+        return styles.flagged, f"Tracing makes an inference {100 * cost:.0f} % slower ({without}): shares may be off."
+    if cost < 0.005:
+        return styles.ok, f"Tracing adds nothing that shows ({without})."
+    return styles.ok, f"Tracing adds {100 * cost:.1f} % to an inference ({without})."
+
+
+def matched(rows: Rows) -> str:
+    """What a filter has left, with the sum of it."""
+    found = rows.matching()
+    own = [node for node in found if node.figures.get("ms") is not None]
+    total = sum(value for node in own if isinstance(value := node.figures["ms"], float))
+    share = sum(value for node in own if isinstance(value := node.figures["share"], float))
+    count = len(own) or len(found)
+    words = f"{count:,} operator{'' if count == 1 else 's'}"
+    return f"{words}, {text.number(total)} ms, {percent(min(1.0, share))} %" if own else words
+
+
+def origin_page(node: Node | None, width: int, styles: Styles, most: int) -> Text:
+    """Where the row under the cursor comes from, in at most ``most`` lines."""
+    sheet = Sheet(width, styles)
+    if node is None:
+        return sheet.text
+    if not isinstance(node.item, Operator):
+        path = node.key.partition(" ")[2]
+        leaves = sum(1 for _ in node.leaves())
+        sheet.say(f"{path}: {leaves:,} operators", styles.muted)
+        return sheet.text
+    origin = node.item.origin
+    module = origin.module or "module not known"
+    made_of = f", made of {', '.join(origin.operators)}" if origin.operators else ""
+    kind = f" ({origin.module_type})" if origin.module_type else ""
+    sheet.say(f"{node.item.name}", styles.strong)
+    sheet.say(f"{module}{kind}{made_of}")
+    for line in reversed(origin.stack):
+        sheet.say(line, styles.muted)
+    lines = sheet.text.split("\n")
+    return Text("\n").join(lines[:most])
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

@@ -1,0 +1,76 @@
+"""The rows of the Artifact tab: the sections of the program's file as a tree, the largest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etui import text
+from etui.insight import Section
+from etui.tui.details.bars import percent
+from etui.tui.details.rows import Column, Node, Rows
+
+
+def section_rows(sections: Sequence[Section], total: int) -> Rows:
+    """The tree of sections, each with its share of ``total`` bytes. A parent that is not in the list has the size of
+    what is under it."""
+    nodes: dict[str, Node] = {}
+    root = Node("", "")
+    for number, section in enumerate(sections):
+        node = _node(section.path, nodes, root)
+        node.figures.update({"order": float(number), "size": float(section.size_bytes)})
+        node.item = section
+    for node in root.children:
+        _size(node)
+    for node in root.children:
+        _place(node, 0, float(max(total, 1)))
+    columns = [
+        Column(name="name", title="section", width=0, right=False, cell=lambda node: node.label, tree=True),
+        Column(
+            name="detail", title="", width=30, right=False, falls=5,
+            cell=lambda node: node.item.detail if isinstance(node.item, Section) else "",
+        ),
+        Column(name="size", title="size", width=9, sorts="size", cell=lambda node: text.size(_bytes(node))),
+        Column(name="bytes", title="bytes", width=13, falls=6, sorts="size", cell=lambda node: f"{_bytes(node):,}"),
+        Column(name="share", title="% of file", width=10, cell=lambda node: percent(_share(node))),
+        Column(name="bar", title="", width=8, right=False, falls=4, cell=lambda _node: "", share=_share),
+    ]  # fmt: skip
+    rows = Rows(root.children, columns, sort="size")
+    rows.opened |= {node.key for node in root.children}
+    rows.arrange()
+    return rows
+
+
+def _node(path: str, nodes: dict[str, Node], root: Node) -> Node:
+    if path not in nodes:
+        above, _, name = path.rpartition("/")
+        parent = _node(above, nodes, root) if above else root
+        nodes[path] = parent.add(Node(path, name or path))
+    return nodes[path]
+
+
+def _size(node: Node) -> float:
+    under = sum(_size(child) for child in node.children)
+    own = node.figures.get("size")
+    node.figures["size"] = own if isinstance(own, float) else under
+    return float(node.figures["size"] or 0.0)
+
+
+def _place(node: Node, depth: int, total: float) -> None:
+    node.depth = depth
+    if not depth:
+        node.parent = None
+    detail = node.item.detail if isinstance(node.item, Section) else ""
+    node.figures["share"] = _bytes(node) / total
+    node.words = f"{node.key} {detail}".casefold()
+    for child in node.children:
+        _place(child, depth + 1, total)
+
+
+def _bytes(node: Node) -> int:
+    size = node.figures.get("size")
+    return round(size) if isinstance(size, float) else 0
+
+
+def _share(node: Node) -> float | None:
+    share = node.figures.get("share")
+    return min(1.0, share) if isinstance(share, float) else None

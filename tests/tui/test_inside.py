@@ -1,0 +1,380 @@
+"""The tabs that look inside a program, as a user meets them: operators, delegation, numbers, the file's sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from etui.insight import Operator, Origin, Section
+from etui.results import RunDocument
+from etui.spec import ProfileOptions
+from etui.store import Store
+from etui.tui.details import source
+from etui.tui.details.rows_tab import RowsTab
+from etui.tui.details.rows_view import RowsView
+from etui.tui.screens.details import DetailsScreen
+from tests.documents import make_document
+from tests.insights import look_inside, make_gap, make_profile
+from tests.tui.hosts import type_text, until
+from tests.tui.test_details import RUN, DetailsHost, opened
+
+pytestmark = pytest.mark.asyncio
+
+SIZE = (120, 40)
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is looked at often enough for a test."""
+    monkeypatch.setattr(source, "LOOK_S", 0.02)
+
+
+def store(database: Path, document: RunDocument) -> Path:
+    """The database with this run."""
+    with Store.open(database) as opened_store:
+        opened_store.save_document(document)
+    return database
+
+
+@pytest.fixture
+def inside(database: Path) -> Path:
+    """A database with a run that was looked into."""
+    return store(database, look_inside(make_document(RUN, precision="int8", median=12.0)))
+
+
+def rows_of(host: DetailsHost) -> RowsView:
+    """The rows of the open tab."""
+    return host.details.query_one(f"#tab-{host.details.tab.lower()}", RowsTab).view
+
+
+def labels(host: DetailsHost) -> list[str]:
+    """The names of all rows that are shown."""
+    rows = rows_of(host).rows
+    return [node.label for node in rows.shown] if rows else []
+
+
+async def at(pilot: Pilot[None], tab: str) -> DetailsHost:
+    """The host with this tab open and its rows there."""
+    host = await opened(pilot, tab)
+    await until(pilot, lambda: rows_of(host).rows is not None)
+    return host
+
+
+# Operators
+
+
+async def test_the_operators_begin_with_the_answer_and_how_far_it_holds(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        lines = host.lines()
+        assert lines[0] == (" int8/xnnpack: 96.1 % of the time is convolution; 98.9 % is inside the delegate.")
+        assert lines[1] == " ✓ The operators add up to 17.2 of 17.7 ms (97.2 %)."
+        assert lines[2].startswith(" ✓ Tracing adds 4.1 % to an inference")
+        assert "! Eager's operators were timed by torch.profiler" in host.page()
+        heading = next(line for line in lines if "module / operator" in line)
+        assert " ".join(heading.split()) == "module / operator where calls p50 ms p90 ms share %▼ eager ms eager %"
+
+
+async def test_operators_that_do_not_add_up_and_a_dear_trace_are_said(database: Path) -> None:
+    document = make_document(RUN)
+    profile = make_profile()
+    program = msgspec.structs.replace(profile.program, inference_ms=30.0, untraced_ms=20.0)
+    document.profile = msgspec.structs.replace(profile, program=program)
+    async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        assert "! The operators add up to 17.2 of 30.0 ms: 43 % lies between them." in host.page()
+        assert "! Tracing makes an inference 50 % slower" in host.page()
+
+
+async def test_modules_unfold_to_operators_with_eager_beside(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        assert labels(host)[:5] == ["layer3", "layer4", "layer2", "layer1", "conv1"]
+        await pilot.press("right")
+        assert labels(host)[:4] == ["layer3", "layer3.1", "layer3.0", "layer4"]
+        await pilot.press("right", "enter", "right", "right")
+        assert labels(host)[1:5] == ["layer3.1", "conv2", "Convolution (NHWC, F32) IGEMM", "aten::convolution"]
+        row = next(line for line in host.lines() if line.startswith("▌"))
+        assert " ".join(row.split()[1:]) == "▾ conv2 xnnpack 0 1 1.210 1.295 7.1 ▊ 1.650 6.8"
+        await pilot.press("down")
+        foot = str(host.details.query_one("#tab-operators #rows-foot").render())
+        assert "layer3.1.conv2 (Conv2d), made of aten.conv2d.default" in foot
+        assert "torchvision/models/resnet.py:92 in forward: out = self.conv2(x)" in foot
+        await pilot.press("left", "left", "left", "left", "left")
+        assert rows_of(host).node is not None and labels(host)[:3] == ["layer3", "layer3.1", "layer3.0"]
+        await pilot.press("enter")
+        assert labels(host)[:2] == ["layer3", "layer4"]
+        await pilot.press("asterisk")
+        assert len(labels(host)) > 60
+        await pilot.press("asterisk")
+        assert len(labels(host)) == 10
+        assert host.details.tab == "Operators"
+
+
+async def test_m_groups_otherwise_and_w_shows_eager(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        await pilot.press("m")
+        await until(pilot, lambda: labels(host)[0] == "Convolution (NHWC, F32) IGEMM")
+        await pilot.press("right")
+        assert labels(host)[1:3] == ["conv1", "layer4.0.conv2"]
+        await pilot.press("w")
+        await until(pilot, lambda: "aten::batch_norm" in labels(host))
+        assert host.lines()[0].startswith(" Eager PyTorch: 91.6 % of the time is convolution")
+        await pilot.press("m")
+        await until(pilot, lambda: labels(host)[0] == "aten::convolution  conv1")
+        # The keys that unfold are the tabs' again where nothing does.
+        await pilot.press("right")
+        assert host.details.tab == "Delegation"
+        await pilot.press("left", "m")
+        await until(pilot, lambda: labels(host)[0] == "layer3")
+        heading = next(line for line in host.lines() if "module / operator" in line)
+        assert "program ms" in heading
+
+
+async def test_s_sorts_by_the_next_column_and_shift_s_the_other_way(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        rows = rows_of(host).rows
+        assert rows is not None
+        await pilot.press("s")
+        assert rows.sort == "other"
+        assert labels(host)[0] == "layer3"
+        await pilot.press("s")
+        assert rows.sort == "name"
+        assert labels(host)[:3] == ["conv1", "layer1", "layer2"]
+        await pilot.press("S")
+        assert labels(host)[0] == "(module not known)"
+        # What the other side alone ran has no place in this order, and stays at the end.
+        assert labels(host)[-1] == "relu"
+
+
+async def test_a_click_on_a_heading_sorts_and_one_on_a_row_moves(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        line = next(y for y, words in enumerate(host.lines()) if "module / operator" in words)
+        await pilot.click(rows_of(host), offset=(5, line))
+        rows = rows_of(host).rows
+        assert rows is not None and rows.sort == "name"
+        line = next(y for y, words in enumerate(host.lines()) if "layer2" in words)
+        await pilot.click(rows_of(host), offset=(10, line))
+        node = rows_of(host).node
+        assert node is not None and node.label == "layer2"
+
+
+async def test_the_filter_shows_what_is_left_and_its_sum(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        await pilot.press("slash")
+        await type_text(pilot, "mean cpu")
+        left = host.details.query_one("#tab-operators #rows-left")
+        await until(pilot, lambda: "1 operator, 0.190 ms, 1.1 %" in str(left.render()))
+        assert labels(host) == ["avgpool", "aten::mean.out"]
+        await pilot.press("enter")
+        assert isinstance(host.focused, RowsView)
+        await pilot.press("m")
+        await until(pilot, lambda: labels(host) == ["aten::mean.out", "avgpool"])
+        await pilot.press("escape")
+        assert not host.closed and len(labels(host)) > 2
+        await pilot.press("slash")
+        await type_text(pilot, "nothing like it")
+        assert labels(host) == []
+        await pilot.press("escape")
+        assert host.details.query_one("#tab-operators Input", Input).value == ""
+        await pilot.press("escape")
+        await until(pilot, lambda: host.closed)
+
+
+async def test_the_cursor_moves_by_the_tables_keys_and_the_words_scroll_with_it(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=(80, 16)) as pilot:
+        host = await at(pilot, "Operators")
+        view = rows_of(host)
+        await pilot.press("j", "j", "k")
+        assert view.cursor == 1
+        await pilot.press("G")
+        assert view.cursor == view.count - 1
+        assert view.scroll_offset.y == view.max_scroll_y
+        await pilot.press("ctrl+u")
+        assert view.cursor < view.count - 1
+        await pilot.press("g")
+        assert (view.cursor, view.scroll_offset.y) == (0, 0)
+        await pilot.press("ctrl+d", "pagedown")
+        # The heading stays in sight over the rows.
+        assert "module / operator" in host.lines()[0] or view.scroll_offset.y <= len(view._above)
+
+
+async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path) -> None:
+    document = make_document(RUN)
+    document.profile = make_profile(2_500)
+    async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Operators")
+        before = len(host.details.query("*"))
+        await pilot.press("m", "m")
+        await until(pilot, lambda: len(labels(host)) > 7_500)
+        await pilot.press("G")
+        assert len(host.details.query("*")) == before
+        assert any("aten::view_copy.out" in line for line in host.lines())
+
+
+async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from etui.runner import client
+
+    monkeypatch.setattr(client, "check_again", lambda _document: None)
+    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    with Store.open(store(database, make_document(RUN))) as held:
+        async with DetailsHost(database).run_test(size=SIZE) as pilot:
+            host = await opened(pilot, "Operators")
+            assert "No profile yet." in host.page() and "Press P to profile this run" in host.page()
+            await pilot.press("P")
+            await until(pilot, lambda: "The profile is queued" in host.page())
+            queued = held.last_pass(RUN, "profile")
+            assert queued is not None and isinstance(queued.options, ProfileOptions)
+            await pilot.press("x")
+            await until(pilot, lambda: "The last profile was cancelled." in host.page())
+            assert "Press P" in host.page()
+            await pilot.press("P")
+            await until(pilot, lambda: "The profile is queued" in host.page())
+            again = held.last_pass(RUN, "profile")
+            assert again is not None
+            held.set_pass_status(again.id, "running")
+            await until(pilot, lambda: "The profile is under way. x stops it." in host.page())
+            held.set_pass_status(again.id, "failed", "the [b]trace\x1b[31m is empty")
+            await until(pilot, lambda: "The last profile failed: the [b]trace is empty." in host.page())
+
+
+async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> None:
+    async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
+        host = await opened(pilot, "Operators")
+        await pilot.press("P")
+        await until(pilot, lambda: len(host._notifications) == 1)
+        (said,) = host._notifications
+        assert said.severity == "error" and "profile" in said.title
+
+
+# Delegation
+
+
+async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await opened(pilot, "Delegation")
+        page = host.page()
+        for words in (
+            "xnnpack took 66 of 70 nodes (94.3 %), in 3 subgraphs.",
+            "98.9 % of the operators' time is inside the delegate.",
+            "encoder.layers.*.norm",
+            "encoder.layers.0.norm (LayerNorm), and 2 like it",
+            "torchvision/models/resnet.py:92 in forward: out = self.norm(x)",
+            "core aten",
+            "-20 batch_norm",
+        ):
+            assert words in page
+
+
+# Numbers
+
+
+async def test_the_numbers_name_the_first_layer_past_the_threshold(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Numbers")
+        lines = host.lines()
+        assert lines[0].startswith(" The first layer past 20.0 dB is layer2.1.conv1 (19.0 dB), number 7 of 21")
+        assert "! layer2.1.conv1 makes 81 % of the error: keep it in FP32." in host.page()
+        assert "SQNR of each layer's output" in host.page()
+        row = next(line for line in lines if line.startswith("▌"))
+        assert row.split()[:3] == ["▌", "7", "layer2.1.conv1"] and "81.0" in row
+        await pilot.press("m")
+        assert "mean squared error" in host.page()
+        await pilot.press("m")
+        assert "what each layer adds" in host.page()
+        await pilot.press("s")
+        rows = rows_of(host).rows
+        assert rows is not None and rows.sort == "depth"
+        assert [node.figures["depth"] for node in rows.shown[:3]] == [0.0, 1.0, 2.0]
+
+
+async def test_exact_numbers_need_no_chart(database: Path) -> None:
+    document, gap = make_document(RUN), make_gap()
+    exact = [
+        msgspec.structs.replace(layer, exact=True, sqnr_db=None, mse=0.0, contribution=None) for layer in gap.layers
+    ]
+    document.gap = msgspec.structs.replace(gap, layers=exact, first_past=None, suggestion="", keep_fp32="")
+    async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Numbers")
+        assert "All 21 layers are exactly those of FP32 eager." in host.page()
+        assert "exact" in host.lines()[-8] or any("exact" in line for line in host.lines())
+
+
+# The program's file
+
+
+async def test_the_sections_are_a_tree_with_the_largest_first(inside: Path) -> None:
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Artifact")
+        assert labels(host) == ["delegates", "XnnpackBackend 0", "constants", "fc.weight", "fc.bias", "program"]
+        row = next(line for line in host.lines() if "XnnpackBackend" in line)
+        assert "46.6 MB" in row and "99.8" in row and "██" in row
+        await pilot.press("left")
+        assert labels(host) == ["delegates", "constants", "fc.weight", "fc.bias", "program"]
+
+
+# Whatever the names are, and whatever the terminal is
+
+
+@pytest.mark.parametrize("size", [(40, 20), (80, 24), (250, 70)])
+async def test_names_are_data(database: Path, size: tuple[int, int]) -> None:
+    evil = "[red]op\x1b[31m\x07\n漢字[/red]" * 7
+    document = look_inside(make_document(RUN))
+    assert document.profile is not None and document.gap is not None and document.artifact is not None
+    operator = Operator(
+        name=evil, calls=1, median_ms=1.0, p90_ms=None, share=1.0, delegate=evil, subgraph=3,
+        origin=Origin(module=evil, module_type=evil, operators=[evil], stack=[evil]),
+    )  # fmt: skip
+    program = msgspec.structs.replace(document.profile.program, operators=[operator])
+    document.profile = msgspec.structs.replace(document.profile, program=program, notes=[evil])
+    layers = [msgspec.structs.replace(layer, name=evil, origin=operator.origin) for layer in document.gap.layers]
+    document.gap = msgspec.structs.replace(document.gap, layers=layers, suggestion=evil, keep_fp32=evil)
+    sections = [Section(path=f"{evil}/{evil}", size_bytes=7, detail=evil)]
+    document.artifact = msgspec.structs.replace(document.artifact, sections=sections)
+    async with DetailsHost(store(database, document)).run_test(size=size) as pilot:
+        for tab in ("Operators", "Numbers", "Artifact"):
+            host = await at(pilot, tab) if tab == "Operators" else pilot.app
+            assert isinstance(host, DetailsHost)
+            while host.details.tab != tab:
+                await pilot.press("l")
+            await pilot.press("asterisk", "j", "j")
+            seen = host.page()
+            await pilot.press("G")
+            seen += host.page()
+            assert "\x1b" not in seen and "[red]" in seen
+            await pilot.resize_terminal(30, 8)
+            await pilot.pause()
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+
+
+async def test_bars_are_ascii_where_the_terminal_is(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    async with DetailsHost(inside).run_test(size=SIZE) as pilot:
+        for tab in ("Operators", "Numbers", "Artifact"):
+            host = await at(pilot, tab) if tab == "Operators" else pilot.app
+            assert isinstance(host, DetailsHost)
+            while host.details.tab != tab:
+                await pilot.press("l")
+            assert "#" in "".join(host.lines())
+            assert all(line.isascii() for line in host.lines())
+
+
+async def test_every_key_of_the_rows_does_something(inside: Path) -> None:
+    from etui.tui.actions import ACTIONS
+
+    for action in ACTIONS:
+        if action.scope == "rows":
+            assert hasattr(RowsView, f"action_{action.name}")
+        if action.scope == "details":
+            assert hasattr(DetailsScreen, f"action_{action.name}")
