@@ -102,8 +102,9 @@ class LayerGap(msgspec.Struct, kw_only=True, frozen=True):
     """How far one layer's output is from its reference, in the order of execution.
 
     ``mse`` and ``max_abs`` are in the layer's own unit, ``sqnr_db`` relative to the reference's power (None for an
-    exact match or no power; ``exact`` tells which). ``contribution`` (0 to 1) is the part of the error at the output
-    that arises in this layer, where that was found out.
+    exact match or no power; ``exact`` tells which). ``non_finite`` counts elements that are NaN or infinite where the
+    reference is not; the figures leave them out. ``contribution`` (0 to 1) is the part of the error at the output that
+    arises in this layer, where that was found out.
     """
 
     name: str
@@ -112,6 +113,7 @@ class LayerGap(msgspec.Struct, kw_only=True, frozen=True):
     max_abs: float
     sqnr_db: float | None = None
     exact: bool = False
+    non_finite: int = 0
     delegated: bool | None = None
     contribution: float | None = None
     origin: Origin = Origin()

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -120,14 +121,23 @@ class ProgramCache:
 
 
 def program_key(
-    *, bundle_key: str, recipe: str, delegate: str, calibration_count: int, versions: dict[str, str]
+    *,
+    bundle_key: str,
+    recipe: str,
+    delegate: str,
+    calibration_count: int,
+    versions: dict[str, str],
+    keep_fp32: Sequence[str] = (),
 ) -> str:
     """The content address of a program: model, weights and inputs (the bundle's key), recipe, delegate, versions.
 
-    The calibration count enters only where the recipe calibrates.
+    The calibration count enters only where the recipe calibrates, modules kept in FP32 only where there are any.
     """
     calibration = calibration_count if needs_calibration(recipe) else None
-    text = msgspec.json.encode([bundle_key, recipe, delegate, calibration, sorted(versions.items())])
+    parts: list[object] = [bundle_key, recipe, delegate, calibration, sorted(versions.items())]
+    if keep_fp32:
+        parts.append(sorted(keep_fp32))
+    text = msgspec.json.encode(parts)
     return hashlib.sha256(text).hexdigest()[:32]
 
 
