@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": ("etui.cli.compare:compare", "Say whether runs are faster than another, and how sure that is."),
     "trend": ("etui.cli.trend:trend", "Say what changed over a choice's runs, and since when."),
     "duel": ("etui.cli.duel:duel", "Measure two runs' programs again, interleaved, and say which is faster."),
+    "profile": ("etui.cli.profile:profile", "Say where a run's time goes, operator by operator, beside eager."),
     "inspect": ("etui.cli.inspecting:inspect", "Say what a program holds, whoever made it, and whether it loads here."),
     "gate": ("etui.cli.gate:gate", "Fail where runs are worse than a baseline in a file."),
     "report": ("etui.cli.reporting:report", "Write a page about runs, to share."),
@@ -35,8 +36,8 @@ COMMANDS = {
 }
 
 KEYS = (
-    "r run, x cancel, n new, / filter, enter details, space mark, s sort, e export, i import, l log, ? help,"
-    " ctrl+p palette, q quit"
+    "r run, x cancel, n new, / filter, enter details, space mark, s sort, c compare, t trend, e export, i import,"
+    " l log, ? help, ctrl+p palette, q quit"
 )
 """The main keys of the screen, written out because the registry they stand in is not imported for the help."""
 

@@ -1,0 +1,167 @@
+"""``etui profile``: where the time of a run goes, operator by operator, beside eager."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from etui.cli.context import Settings
+from etui.cli.lazy import examples
+from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError, UsageError
+from etui.text import plain
+
+if TYPE_CHECKING:
+    from etui.analysis.profiles import Sort
+    from etui.spec import ProfileOptions
+    from etui.store import Store
+
+DEFAULT_LINES = 25
+_SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
+_ENDS = {"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
+_WORDS = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
+
+
+@click.command(
+    epilog=examples(
+        "etui profile 3f2a",
+        "etui profile 3f2a --module layer1",
+        "etui profile 3f2a --by operator --sort calls --limit 0",
+        "etui profile 3f2a --trace resnet18.json      open it in ui.perfetto.dev",
+        "etui profile 3f2a --keep profiles --etrecord for ExecuTorch's Inspector",
+    )
+)
+@click.argument("run")
+@click.option("--by", "view", type=click.Choice(["module", "operator", "each"]), default="module", show_default=True,
+              help="Group by the source model's modules, by operator, or list each operator as it ran.")  # fmt: skip
+@click.option("--module", default="", metavar="PATH", help="Only this module and what is in it, such as layer1.0.")
+@click.option("--sort", type=click.Choice(_SORTS), default="share", show_default=True, help="By which column.")
+@click.option("--limit", type=click.IntRange(min=0), default=DEFAULT_LINES, show_default=True,
+              help="At most so many lines, 0 for all.")  # fmt: skip
+@click.option("--inferences", type=click.IntRange(1, 100_000), metavar="N",
+              help="Trace so many inferences on each side; else as many as half a second holds.")  # fmt: skip
+@click.option("--no-eager", is_flag=True, help="Leave the eager side out.")
+@click.option("--again", is_flag=True, help="Profile anew, although there is a profile.")
+@click.option("--timeout", type=click.FloatRange(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all operators as CSV.")
+@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE",
+              help="Profile anew, and write a trace of a few inferences for Perfetto and Chrome.")  # fmt: skip
+@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR",
+              help="Profile anew, and keep the ETDump and the trace in this folder.")  # fmt: skip
+@click.option("--etrecord", is_flag=True, help="With --keep: an ETRecord too, for which the program is lowered again.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.pass_obj
+def profile(
+    settings: Settings,
+    run: str,
+    view: str,
+    module: str,
+    sort: str,
+    limit: int,
+    inferences: int | None,
+    no_eager: bool,
+    again: bool,
+    timeout: float,
+    as_json: bool,
+    csv_file: Path | None,
+    trace: Path | None,
+    keep: Path | None,
+    etrecord: bool,
+    force: bool,
+) -> int:
+    """Say where the time of RUN goes: its operators under ExecuTorch's own tracing, in the delegate and out of it, and
+    those of eager PyTorch beside them, by the module they come from.
+
+    The profile is made once and kept with the run.
+    """
+    from etui.cli import profile_output as output
+    from etui.spec import ProfileOptions
+
+    if etrecord and keep is None:
+        raise UsageError("--etrecord says what to keep, but not where", "add --keep DIR")
+    for path in (csv_file, trace):
+        if path is not None and path.exists() and not force:
+            raise UsageError(f"{path} is there already", "name another file, or overwrite it with --force")
+    with settings.store_with_runs() as store:
+        run_id = store.resolve(run)
+        stored = store.document(run_id, operators=False).profile
+        wanted = again or keep is not None or trace is not None or stored is None
+        if stored is not None and inferences is not None and stored.program.inferences != inferences:
+            wanted = True
+        if wanted:
+            options = ProfileOptions(
+                inferences=inferences,
+                eager=not no_eager,
+                timeout_s=timeout,
+                keep_dir=str(keep.absolute()) if keep else None,
+                etrecord=etrecord,
+                force=force,
+            )
+            status = _make(store, run_id, options, trace)
+            if status != EXIT_DONE:
+                return status
+        document = store.document(run_id)
+    found = document.profile
+    if found is None:
+        raise EtuiError(f"run {run_id[:6]} has no profile", "make one with --again")
+    if no_eager and found.eager is not None:
+        import msgspec
+
+        found = msgspec.structs.replace(found, eager=None)
+    shown = output.as_json(document, found) if as_json else output.as_text(
+        document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=_ascii_only()
+    )  # fmt: skip
+    if csv_file is not None:
+        from etui.store.transfer import write_file
+
+        write_file(csv_file, output.as_csv(found), force=force)
+        click.echo(f"wrote {csv_file}", err=True)
+    click.echo(shown)
+    return EXIT_DONE
+
+
+def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None) -> int:
+    """Have the profile made, told of on stderr; the trace goes from the kept files to the place it was asked for."""
+    import msgspec
+
+    from etui.store.transfer import write_file
+
+    if trace is None:
+        return _follow(store, run_id, options)
+    with tempfile.TemporaryDirectory(prefix="etui-trace-") as folder:
+        kept = Path(options.keep_dir or folder)
+        status = _follow(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)))
+        if status == EXIT_DONE:
+            made = max(kept.glob("*.trace.json"), key=lambda path: path.stat().st_mtime_ns)
+            write_file(trace, made.read_bytes(), force=options.force)
+            click.echo(f"wrote {trace}", err=True)
+        return status
+
+
+def _follow(store: Store, run_id: str, options: ProfileOptions) -> int:
+    from etui.cli.follow import talking
+    from etui.cli.follow_pass import follow_pass
+    from etui.runner.client import submit_pass
+
+    queued = submit_pass(store, run_id, options)
+    with talking({}) as talk:
+        try:
+            ended = follow_pass(store, queued, talk)
+        except KeyboardInterrupt:
+            store.request_pass_cancel([queued.id])
+            talk.line("cancelling")
+            follow_pass(store, queued, talk)
+            return EXIT_CANCELLED
+    if ended.status == "done":
+        return EXIT_DONE
+    why = f": {plain(ended.error)}" if ended.error else ""
+    click.echo(f"etui: the profile {_WORDS.get(ended.status, ended.status)}{why}", err=True)
+    return _ENDS.get(ended.status, EXIT_FAILED)
+
+
+def _ascii_only() -> bool:
+    return not (sys.stdout.encoding or "").lower().startswith("utf")

@@ -1,0 +1,197 @@
+"""A profile as a table, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import msgspec
+
+from etui import text
+from etui.analysis.profiles import (
+    MODEL_ITSELF,
+    NOT_KNOWN,
+    Group,
+    Sort,
+    below,
+    by_operator,
+    in_order,
+    module_tree,
+    one_by_one,
+    opened,
+    overhead_words,
+    rows_of,
+    sum_check,
+)
+from etui.cli.table import Column, table
+from etui.errors import UsageError
+from etui.insight import Profile
+from etui.results import RunDocument
+
+BAR = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+CSV_HEAD = (
+    "side", "order", "name", "calls", "median_ms", "p90_ms", "share", "delegate", "subgraph", "module", "module_type",
+    "aten", "source",
+)  # fmt: skip
+
+
+def as_text(
+    document: RunDocument, profile: Profile, *, view: str, sort: Sort, limit: int, module: str, ascii_only: bool
+) -> str:
+    """What the profile is of, what must be known with it, and the table. Raises UsageError for an unknown module."""
+    groups, where = _groups(profile, view, module)
+    shown = in_order(groups, sort)
+    cut = shown[:limit] if limit else shown
+    lines = _head(document, profile)
+    if where:
+        lines.append(f"within {where}:")
+    lines += ["", _table(cut, view, profile, ascii_only)]
+    if len(cut) < len(shown):
+        lines.append(f"{len(cut)} of {len(shown)} lines; --limit 0 shows all")
+    if view == "module" and any(group.children or _operators(group) > 1 for group in cut):
+        inner = next((group.path for group in cut if group.path not in (NOT_KNOWN, MODEL_ITSELF) and group.path), "")
+        if inner:
+            lines.append(f"a module's own parts: --module {inner}")
+    return "\n".join(text.plain(line, keep_lines=True) for line in lines)
+
+
+def as_json(document: RunDocument, profile: Profile) -> bytes:
+    """The profile with the run it is of and what it says of itself."""
+    value = {
+        "run": document.id,
+        "model": document.model.name,
+        "precision": document.precision,
+        "delegate": document.delegate,
+        "checks": _checks(profile),
+        "profile": profile,
+    }
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+def as_csv(profile: Profile) -> bytes:
+    """Every operator of both sides, a line each."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_HEAD)
+    sides = [("program", profile.program), *([("eager", profile.eager)] if profile.eager else [])]
+    for name, side in sides:
+        for order, one in enumerate(side.operators):
+            origin = one.origin
+            cells = (
+                name, order, one.name, one.calls, one.median_ms, one.p90_ms, one.share, one.delegate, one.subgraph,
+                origin.module, origin.module_type, " ".join(origin.operators), origin.stack[-1] if origin.stack else "",
+            )  # fmt: skip
+            writer.writerow([_cell(cell) for cell in cells])
+    return out.getvalue().encode()
+
+
+def _cell(value: object) -> object:
+    """A cell without control characters, and no formula for the program that opens the file."""
+    if not isinstance(value, str):
+        return value
+    value = text.plain(value)
+    return f"'{value}" if value[:1] in "=+-@" else value
+
+
+def _head(document: RunDocument, profile: Profile) -> list[str]:
+    side = profile.program
+    threads = f"{profile.threads} thread" + ("" if profile.threads == 1 else "s")
+    return [
+        f"{document.model.name} {document.precision}/{document.delegate}, run {document.id[:6]}, profiled "
+        f"{text.local_time(profile.created_at)}: {_many(side.inferences, 'inference')} on {threads}",
+        *_checks(profile),
+        *profile.notes,
+    ]
+
+
+def _checks(profile: Profile) -> list[str]:
+    side, eager = profile.program, profile.eager
+    lines = [f"{sum_check(side, 'program')} {overhead_words(side).capitalize()}."]
+    if side.unmapped_share and side.unmapped_share >= 0.01 and side.unmapped_share < 0.999:
+        lines.append(f"program: of {side.unmapped_share:.0%} of the time it is not known which module it comes from.")
+    if eager is not None:
+        lines.append(f"{sum_check(eager, 'eager')} {overhead_words(eager).capitalize()}.")
+    return lines
+
+
+def _groups(profile: Profile, view: str, module: str) -> tuple[list[Group], str]:
+    if view == "each":
+        return one_by_one(profile.program, module), module
+    root = module_tree(profile)
+    group = below(root, module)
+    if group is None:
+        known = sorted(child.path for child in opened(root).children)
+        raise UsageError(
+            f"nothing in this profile comes from a module {module!r}", f"there are {', '.join(known[:12])}"
+        )
+    if view == "operator":
+        return by_operator(profile, module), module
+    group = group if module else opened(root)
+    return rows_of(group), group.path
+
+
+def _table(groups: list[Group], view: str, profile: Profile, ascii_only: bool) -> str:
+    most = max((group.share or 0.0 for group in groups), default=0.0)
+    both = profile.eager is not None and view != "each"
+    first = {"module": "module", "operator": "operator", "each": "operator"}[view]
+    columns = [
+        Column(first),
+        *([Column("module", spare=4)] if view == "each" else []),
+        *([Column("type", spare=8)] if view == "module" else []),
+        Column("where", spare=6),
+        Column("calls", right=True, spare=5),
+        Column("p50 ms", right=True),
+        Column("p90 ms", right=True, spare=7),
+        Column("share", right=True),
+        Column("", spare=9),
+        *([Column("eager ms", right=True, spare=1), Column("eager share", right=True, spare=3)] if both else []),
+    ]
+    rows = []
+    for group in groups:
+        rows.append(
+            [
+                group.name,
+                *([group.path] if view == "each" else []),
+                *([group.module_type] if view == "module" else []),
+                _where(group),
+                text.MISSING if group.calls is None else f"{group.calls:,}",
+                text.number(group.median_ms),
+                text.number(group.p90_ms),
+                _percent(group.share),
+                _bar(group.share, most, ascii_only),
+                *([text.number(group.eager_ms), _percent(group.eager_share)] if both else []),
+            ]
+        )
+    return table(columns, rows)
+
+
+def _where(group: Group) -> str:
+    if group.delegated is None:
+        return "eager" if group.median_ms is None else ""
+    if group.delegated >= 0.999:
+        return "delegate"
+    return "CPU" if group.delegated <= 0.001 else f"{group.delegated:.0%} delegate"
+
+
+def _operators(group: Group) -> int:
+    return len(group.operators) + len(group.eager_operators)
+
+
+def _percent(share: float | None) -> str:
+    return text.MISSING if share is None else f"{share * 100:.1f} %"
+
+
+def _bar(share: float | None, most: float, ascii_only: bool) -> str:
+    """A bar for a share, the longest one for the largest share."""
+    if not share or most <= 0:
+        return ""
+    if ascii_only:
+        return "#" * max(1, round(share / most * BAR))
+    eighths = max(1, math.floor(share / most * BAR * 8 + 0.5))
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
