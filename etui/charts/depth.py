@@ -1,4 +1,4 @@
-"""A figure of each layer along the depth of a program: a column a layer, or the worst of several where they are many."""
+"""A figure of each layer along a program's depth: a column a layer, or the worst of several where they are many."""
 
 from __future__ import annotations
 

@@ -152,6 +152,31 @@ class Work(Screen[None]):
 
         self._in_thread(lambda: self.library.delete(ids), deleted)
 
+    def action_compare(self) -> None:
+        """Compare the marked runs with the pinned baseline, or with the one under the cursor; without marks, that one
+        with the baseline."""
+        from etui.tui.screens.compare import MOST_RUNS, CompareScreen
+
+        ids, table = self._chosen(), self._table
+        if not ids:
+            return
+        if len(ids) > MOST_RUNS:
+            self.app.say(f"{len(ids):,} runs are marked, and {MOST_RUNS:,} can be compared: mark fewer", "warning")
+            return
+        cursor = table.run.id if table.run else None
+        self.app.push_screen(
+            CompareScreen(self.library.database, ids, baseline=table.baseline, cursor=cursor if cursor in ids else None)
+        )
+
+    def action_trend(self) -> None:
+        """Show the history of the choice of the run under the cursor."""
+        from etui.tui.screens.trend import TrendScreen
+
+        if self._table.run is None:
+            self.app.say("there is no run under the cursor", "warning")
+        else:
+            self.app.push_screen(TrendScreen(self.library.database, self._table.run.id))
+
     def action_copy(self) -> None:
         """Copy the marked runs as a table, or the run under the cursor whole."""
         from etui.tui.markdown import copy_markdown, run_markdown, table_markdown

@@ -53,7 +53,7 @@ class ExportDialog(Dialog[list[Path]]):
         self.title_text = "Export 1 run" if len(self._ids) == 1 else f"Export {len(self._ids):,} runs"
         self._runs: list[_Named] = []
         self._writing = False
-        self._here = _here()
+        self._here = here()
         self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
         self._path = Combo(f"{self._here}/", suggest=lambda text: suggest.paths(text, (".json",)))
         self._path_row = FormRow("Path", self._path)
@@ -230,7 +230,7 @@ class ExportDialog(Dialog[list[Path]]):
             self.dismiss(None)
 
 
-def _here() -> Path:
+def here() -> Path:
     """The current folder; the home folder where that was removed meanwhile."""
     try:
         return Path.cwd()

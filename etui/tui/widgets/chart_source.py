@@ -18,6 +18,11 @@ def program_series(document: RunDocument) -> Series:
     return _series(f"{document.precision}/{document.delegate}", document.blocks, document.latency_ms)
 
 
+def named_series(name: str, document: RunDocument) -> Series:
+    """The run's own samples under a name that tells it from others."""
+    return _series(name, document.blocks, document.latency_ms)
+
+
 def eager_series(document: RunDocument) -> Series:
     """The samples of eager in the run's session."""
     return _series(EAGER, document.eager_blocks, document.eager_latency_ms)

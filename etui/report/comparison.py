@@ -1,0 +1,18 @@
+"""A comparison as Markdown: the words as a list, then the figures as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from etui.analysis.compared import Compared
+from etui.report import markdown
+
+
+def as_markdown(compared: Compared, *, everything: bool, remarks: Iterable[str] = ()) -> str:
+    """The figures that differ, or ``everything``; ``remarks`` follow the verdicts."""
+    model, base = compared.base.model.name, compared.names[compared.base.id]
+    lines = [f"## {markdown.escaped(f'{model}: compared with {base}')}", ""]
+    lines += markdown.bullets(" ".join(said) for said in compared.sentences())
+    lines += markdown.bullets(remarks)
+    lines += ["", *markdown.table(*compared.figures(everything=everything)), ""]
+    return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""Reads the runs of a comparison and compares them, away from the screen's own thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from etui.analysis import pareto
+from etui.analysis.compared import Compared
+from etui.analysis.pareto import Front
+from etui.analysis.sides import Row
+from etui.errors import EtuiError
+from etui.results import LIVE_STATUSES, RunDocument
+from etui.store import Condition, Store
+
+_AT_ONCE = 500
+_TELL_EVERY = 10
+
+
+class Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs that could be read, oldest first; ``gone`` are ids of which there are none (any more), and ``broken``
+    sentences on those that cannot be read."""
+
+    documents: dict[str, RunDocument]
+    gone: list[str]
+    broken: list[str]
+
+    @property
+    def live(self) -> list[RunDocument]:
+        """Those whose figures are not final."""
+        return [document for document in self.documents.values() if document.status in LIVE_STATUSES]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the screen shows of a comparison."""
+
+    compared: Compared
+    sentences: list[list[str]]
+    rows: list[Row]
+    accuracy: Front
+    size: Front
+
+
+class Stopped(Exception):
+    """Nobody waits for it any more."""
+
+
+def read(database: Path, run_ids: Sequence[str], tell: Callable[[int], object], is_stopped: Callable[[], bool]) -> Runs:
+    """Read the runs; ``tell`` is told how many have been. Raises EtuiError where the database cannot be read, and
+    Stopped."""
+    documents: dict[str, RunDocument] = {}
+    broken: list[str] = []
+    with Store.open(database, create=False) as store:
+        known: list[str] = []
+        for begin in range(0, len(run_ids), _AT_ONCE):
+            part = list(run_ids[begin : begin + _AT_ONCE])
+            known += [run.id for run in store.summaries([Condition("id", "in", part)], descending=False)]
+        # A run may go between the two looks; then the second says that it is broken.
+        for number, run_id in enumerate(known):
+            if is_stopped():
+                raise Stopped
+            if number % _TELL_EVERY == 0:
+                tell(number)
+            try:
+                documents[run_id] = store.document(run_id)
+            except EtuiError as error:
+                broken.append(error.message)
+    ordered = dict(sorted(documents.items(), key=lambda item: item[1].created_at))
+    return Runs(documents=ordered, gone=[one for one in run_ids if one not in set(known)], broken=broken)
+
+
+def outcome(base: RunDocument, others: Sequence[RunDocument], *, margin: float, force: bool) -> Outcome:
+    """Compare the runs, and look for the fronts."""
+    compared = Compared.of(base, others, margin=margin, force=force)
+    return Outcome(
+        compared=compared,
+        sentences=compared.sentences(),
+        rows=compared.rows,
+        accuracy=pareto.accuracy_front(base, others, compared.found),
+        size=pareto.size_front(base, others, compared.found),
+    )

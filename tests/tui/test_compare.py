@@ -1,0 +1,387 @@
+"""The compare screen by keyboard alone: words as on the command line, figures, pictures, and every key it has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from etui.analysis.compared import Compared
+from etui.results import RunDocument
+from etui.spec import SessionSpec
+from etui.store import Store
+from etui.tui.actions import ACTIONS
+from etui.tui.compare.figures import FiguresTable
+from etui.tui.compare.pictures import ComparePictures
+from etui.tui.compare.words import VerdictView
+from etui.tui.screens.compare import MOST_RUNS, CompareScreen
+from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.margin import MarginDialog
+from etui.tui.screens.report import ReportDialog
+from etui.tui.screens.trend import TrendScreen
+from etui.tui.widgets.combo import Combo
+from tests.documents import MODEL, make_spec
+from tests.tui.benches import bench_table, fill, make_app, opened
+from tests.tui.comparing import (
+    BASE,
+    FAILED,
+    FP16,
+    INT8,
+    OPENVINO,
+    OTHER_MODEL,
+    OTHER_THREADS,
+    SUMMARY,
+    strangers,
+    variants,
+)
+from tests.tui.hosts import type_text, until
+
+pytestmark = pytest.mark.asyncio
+
+
+def screen_of(pilot: Pilot[Any]) -> CompareScreen:
+    """The compare screen on top."""
+    assert isinstance(pilot.app.screen, CompareScreen)
+    return pilot.app.screen
+
+
+def said(pilot: Pilot[Any]) -> str:
+    """All the words it says."""
+    return screen_of(pilot).query_one(VerdictView).words
+
+
+def title(pilot: Pilot[Any]) -> str:
+    """The line at the top."""
+    return str(screen_of(pilot).query_one("#compare-title", Static).content)
+
+
+def figures(pilot: Pilot[Any]) -> FiguresTable:
+    """The table."""
+    return screen_of(pilot).query_one(FiguresTable)
+
+
+def pictures(pilot: Pilot[Any]) -> ComparePictures:
+    """The pane of pictures."""
+    return screen_of(pilot).query_one(ComparePictures)
+
+
+async def compared(pilot: Pilot[Any]) -> None:
+    """Wait until what was asked for last is shown."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+    await pilot.app.workers.wait_for_complete()
+    await until(pilot, lambda: screen_of(pilot).found is not None)
+    await pilot.pause()
+
+
+@asynccontextmanager
+async def comparing(
+    database: Path,
+    documents: Sequence[RunDocument],
+    *,
+    ids: Sequence[str] = (),
+    base: str | None = BASE,
+    size: tuple[int, int] = (120, 40),
+) -> AsyncIterator[Pilot[Any]]:
+    """The screen over the bench, comparing these runs with the first."""
+    fill(database, documents)
+    async with opened(make_app(database), size) as pilot:
+        wanted = list(ids) or [document.id for document in documents]
+        pilot.app.push_screen(CompareScreen(database, wanted, baseline=base))
+        await compared(pilot)
+        yield pilot
+
+
+async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(database: Path) -> None:
+    fill(database, variants())
+    async with opened(make_app(database)) as pilot:
+        table = bench_table(pilot)
+        table.go_to(BASE)
+        await pilot.app.workers.wait_for_complete()
+        await pilot.press("p", "asterisk")
+        await until(pilot, lambda: len(table.marked) == 4)
+        await pilot.press("c")
+        await compared(pilot)
+        assert screen_of(pilot).base == BASE
+        found = screen_of(pilot).found
+        assert found is not None
+        base, others = variants()[0], {one.id: one for one in variants()}
+        ids = [one.id for one in found.compared.others]
+        wanted = Compared.of(base, [others[one] for one in ids], margin=0.02, force=False)
+        for lines in wanted.sentences():
+            assert " ".join(lines) in said(pilot)
+        assert "Of 3 runs beside the base: 2 faster, 1 as fast." in said(pilot)
+
+
+async def test_without_a_baseline_the_run_under_the_cursor_is_the_base(database: Path) -> None:
+    fill(database, variants())
+    async with opened(make_app(database)) as pilot:
+        table = bench_table(pilot)
+        await pilot.press("asterisk")
+        await until(pilot, lambda: len(table.marked) == 4)
+        table.go_to(OPENVINO)
+        await pilot.app.workers.wait_for_complete()
+        await pilot.press("c")
+        await compared(pilot)
+        assert screen_of(pilot).base == OPENVINO
+
+
+async def test_figures_scroll_and_show_what_differs_or_everything(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        table = figures(pilot)
+        lines = [table.line_text(index) for index in range(8)]
+        median = next(line for line in lines if "median ms" in line)
+        assert "16.1" in median and "-68.7 %" in median and "±" in median and "★" in median
+        assert "samples" not in table.row_names and "size MB" in table.row_names
+        await pilot.press("o")
+        assert "samples" in table.row_names and "every figure" in str(table.border_title)
+        await pilot.press("G")
+        assert table.scroll_offset.y == table.max_scroll_y > 0
+        await pilot.press("g", "j", "j", "k")
+        assert table.scroll_offset.y == 1
+        await pilot.press("o")
+        assert "samples" not in table.row_names
+
+
+async def test_the_cursor_goes_over_the_runs_and_opens_details_and_trend(database: Path) -> None:
+    async with comparing(database, variants(), size=(80, 24)) as pilot:
+        assert figures(pilot).run == INT8
+        await pilot.press("l", "right")
+        assert figures(pilot).run == FP16 and "left" in figures(pilot).render_line(0).text
+        await pilot.press("h", "left", "left", "left")
+        assert figures(pilot).run == BASE
+        await pilot.press("l", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, CompareScreen))
+
+
+async def test_another_base_turns_the_verdict_and_keeps_the_other_colours(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        before = {one.series.name: one.slot for one in pictures(pilot)._overlaid}
+        await pilot.press("p")
+        await compared(pilot)
+        assert screen_of(pilot).base == INT8
+        assert "fp32/xnnpack takes 3.20 times as long as int8/xnnpack" in said(pilot)
+        after = {one.series.name: one.slot for one in pictures(pilot)._overlaid}
+        assert after["int8/xnnpack"] == 0 == before["fp32/xnnpack"]
+        assert {name: slot for name, slot in after.items() if name.endswith(("openvino", "fp16/xnnpack"))} == {
+            name: slot for name, slot in before.items() if name.endswith(("openvino", "fp16/xnnpack"))
+        }
+
+
+async def test_runs_are_dropped_and_taken_back(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        await pilot.press("x")
+        await compared(pilot)
+        assert "int8/xnnpack" not in said(pilot) and "1 left out" in title(pilot)
+        assert figures(pilot).run == OPENVINO
+        await pilot.press("u")
+        await compared(pilot)
+        assert "int8/xnnpack" in said(pilot) and "left out" not in title(pilot)
+        await pilot.press("h", "h", "h", "x")
+        assert screen_of(pilot).base == BASE and figures(pilot).run == BASE
+
+
+async def test_the_margin_is_asked_for_and_decides(database: Path) -> None:
+    async with comparing(database, variants()[::3], ids=[BASE, FP16]) as pilot:
+        assert "is as fast as" in said(pilot)
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MarginDialog))
+        await type_text(pilot, "abc")
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, MarginDialog) and "a margin is a number" in str(
+            pilot.app.screen._row.problem
+        )
+        await pilot.press("backspace", "backspace", "backspace")
+        await type_text(pilot, "0.01")
+        await pilot.press("enter")
+        await compared(pilot)
+        assert "margin 0.01 %" in title(pilot)
+        assert "is as fast as" not in said(pilot)
+
+
+async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(database: Path) -> None:
+    async with comparing(database, [variants()[0], *strangers()]) as pilot:
+        words = said(pilot)
+        assert "because threads differ: 2 and 1" in words
+        assert "because model differs" in words
+        assert f"run {FAILED} failed and has no samples" in words
+        assert f"run {SUMMARY} was imported as a summary, without samples" in words
+        assert "What else is known of them stands side by side." in words
+        assert "4 not comparable" in words
+        median = next(
+            figures(pilot).line_text(index) for index in range(4) if "median" in figures(pilot).line_text(index)
+        )
+        assert "%" not in median and "★" not in median
+        await pilot.press("4")
+        assert "Left out, not comparable" in pictures(pilot).render().plain.replace("\n", " ")  # type: ignore[union-attr]
+        await pilot.press("f")
+        await compared(pilot)
+        assert "forced" in title(pilot)
+        assert "It was compared all the same, though threads differ: 2 and 1." in said(pilot)
+        await pilot.press("f")
+        await compared(pilot)
+        assert "forced" not in title(pilot)
+
+
+async def test_one_run_alone_says_what_it_is_against_eager(database: Path) -> None:
+    async with comparing(database, variants(), ids=[BASE]) as pilot:
+        assert "There is only one run" in said(pilot) and "eager PyTorch" in said(pilot)
+        assert "median ms" in figures(pilot).row_names
+        await pilot.press("D")
+        assert isinstance(pilot.app.screen, CompareScreen)
+
+
+async def test_a_deleted_baseline_and_deleted_runs_are_named(database: Path) -> None:
+    async with comparing(database, variants(), ids=[BASE, INT8, "0123456789ab"], base="777777777777") as pilot:
+        assert "The pinned baseline 777777 was deleted: fp32/xnnpack is the base instead." in said(pilot)
+        assert "Run 012345 is no longer in the database." in said(pilot)
+        assert screen_of(pilot).base == BASE
+
+
+async def test_no_run_left_is_said(database: Path) -> None:
+    fill(database, variants())
+    async with opened(make_app(database)) as pilot:
+        pilot.app.push_screen(CompareScreen(database, ["777777777777"]))
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await until(pilot, lambda: screen_of(pilot).query(VerdictView) and "no longer in the database" in said(pilot))
+        await pilot.press(*"pxumfoy12345Lz", "escape", "escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, CompareScreen))
+
+
+async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etui.tui.screens.compare._AGAIN_S", 0.05)
+    done = variants()[0]
+    fill(database, [done])
+    spec: SessionSpec = make_spec(("int8", "xnnpack"))
+    with Store.open(database) as store:
+        queued = store.add_session(spec, model=MODEL, box="bench-1")
+        (live, _), *_ = queued.runs
+        async with opened(make_app(database)) as pilot:
+            pilot.app.push_screen(CompareScreen(database, [BASE, live], baseline=BASE))
+            await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and screen_of(pilot).found)
+            assert "One run is still live" in said(pilot) and "live" in title(pilot)
+            store.request_cancel([live])
+            await until(pilot, lambda: "still live" not in said(pilot))
+            assert "cancelled" in said(pilot)
+
+
+async def test_pictures_by_key(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        drawn = set()
+        for number, view in enumerate(("histogram", "ecdf", "blocks", "accuracy", "size"), 1):
+            await pilot.press(str(number))
+            assert pictures(pilot).view == view
+            drawn.add(cast("Any", pictures(pilot).render()).plain)
+        assert len(drawn) == 5
+        assert (
+            "Ship one of these, from faster to smaller: int8/xnnpack" not in cast("Any", pictures(pilot).render()).plain
+        )
+        assert "Ship int8/xnnpack (5.00 ms, 11.7 MB): no other run is faster or smaller." in " ".join(
+            cast("Any", pictures(pilot).render()).plain.split()
+        )
+        was = pictures(pilot).is_log
+        await pilot.press("L")
+        assert pictures(pilot).is_log is not was
+        await pilot.press("z")
+        assert not figures(pilot).display
+        await pilot.press("escape")
+        assert figures(pilot).display
+
+
+async def test_copying_writes_words_and_figures(database: Path, tmp_path: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        await pilot.press("y")
+        copied = (tmp_path / "state" / "copied-runs.md").read_text()
+        assert "## resnet18: compared with fp32/xnnpack" in copied
+        assert "times as fast as fp32/xnnpack" in copied and "Ship " in copied and "| median ms |" in copied
+
+
+async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with comparing(database, variants()) as pilot:
+        for kind, beginning in (("html", "<!doctype html>"), ("md", "# etui report")):
+            page = tmp_path / f"page.{kind}"
+            page.write_text("mine")
+            await pilot.press("e")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ReportDialog))
+            path = pilot.app.screen.query_one(Combo)
+            assert path.value == str(tmp_path / "etui-report.html")
+            path.value = str(tmp_path)
+            await pilot.press("enter")
+            assert "a report is .html or .md" in str(cast("ReportDialog", pilot.app.screen)._row.problem)
+            path.value = str(page)
+            await pilot.press("enter")
+            await until(pilot, lambda: not isinstance(pilot.app.screen, ReportDialog))
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ReportDialog))
+            assert page.read_text() == "mine"
+            await pilot.press("enter")
+            await until(pilot, lambda: not isinstance(pilot.app.screen, ReportDialog))
+            await pilot.press("right", "enter")
+            await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+            assert page.read_text().startswith(beginning) and "times as fast as fp32/xnnpack" in page.read_text()
+
+
+async def test_a_duel_is_queued_and_followed(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def queue(store: Store, first: str, second: str) -> object:
+        asked.append((first, second))
+        return store.add_session(make_spec(), model=MODEL, box="bench-1")
+
+    monkeypatch.setattr("etui.duel.queue_duel", queue)
+    async with comparing(database, variants()) as pilot:
+        before = screen_of(pilot)
+        await pilot.press("D")
+        await until(pilot, lambda: pilot.app.screen is not before)
+        await compared(pilot)
+        assert asked == [(BASE, INT8)]
+        assert "2 runs are still live" in said(pilot)
+        await pilot.press("escape")
+        assert pilot.app.screen is before
+
+
+async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
+    documents = [*variants()[:1], *strangers()[2:3]]
+    async with comparing(database, documents) as pilot:
+        await pilot.press("D")
+        await until(pilot, lambda: len(pilot.app._notifications) > 0)
+        assert isinstance(pilot.app.screen, CompareScreen)
+
+
+async def test_different_models_are_named_and_stand_side_by_side(database: Path) -> None:
+    documents = [variants()[0], strangers()[1]]
+    async with comparing(database, documents, ids=[BASE, OTHER_MODEL]) as pilot:
+        assert "gpt2 fp32/xnnpack" in said(pilot) and "different models" in said(pilot)
+        assert "model" in figures(pilot).row_names and OTHER_THREADS not in said(pilot)
+
+
+async def test_too_many_marked_runs_are_refused(database: Path) -> None:
+    fill(database, variants())
+    async with opened(make_app(database)) as pilot:
+        bench_table(pilot).marked = {f"{number:012x}" for number in range(MOST_RUNS + 1)}
+        await pilot.press("c")
+        await pilot.pause()
+        assert not isinstance(pilot.app.screen, CompareScreen)
+
+
+async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        wanted = [action for action in ACTIONS if action.scope == "compare"]
+        assert wanted and all(hasattr(CompareScreen, f"action_{action.name}") for action in wanted)
+        offered = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
+        assert {action.about for action in wanted} <= offered
