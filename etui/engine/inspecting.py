@@ -25,6 +25,10 @@ from etui.programs.files import mapped
 from etui.programs.program import Method, ProgramFile, read_program
 from etui.programs.sections import sections
 
+MOST_OF_THE_MEMORY = 0.5
+"""A program that plans more than this part of the free memory is not loaded: the runtime fills what it reserves, and
+others on the box need the rest."""
+
 _OPENVINO = "OpenvinoBackend"
 
 
@@ -110,8 +114,8 @@ def _obstacle(
         words = f"this runtime has no kernel for {', '.join(unknown[:3])}{more}"
         return words, "load it in a runtime built with them"
     planned, free = _planned_bytes(program), _available_bytes()
-    if free is not None and planned > free:  # reserving it could end the box
-        words = f"it plans {planned / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free here"
+    if free is not None and planned > free * MOST_OF_THE_MEMORY:
+        words = f"it plans {planned / 1e9:,.1f} GB of memory, too much of the {free / 1e9:,.1f} GB that are free here"
         return words, "load it on a box with more memory"
     external = [name for method in program.methods for name in method.external]
     if external and data is None:

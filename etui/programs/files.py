@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from etui.insight import Section
@@ -21,12 +21,12 @@ def mapped(path: Path) -> Iterator[memoryview]:
             bytes_ = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError as error:
             raise DamagedFile("is empty", "lower the model again") from error
-        view = memoryview(bytes_)
         try:
-            yield view
+            yield memoryview(bytes_)
         finally:
-            view.release()
-            bytes_.close()
+            # An error on its way out still holds parts of the view; the mapping then goes with it.
+            with suppress(BufferError):
+                bytes_.close()
 
 
 def sections_of(path: Path) -> list[Section]:

@@ -1,0 +1,132 @@
+"""``etui inspect`` as a shell sees it: any program whoever made it, and every kind of file that is none."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from etui.programs.program import read_program
+from tests.boxes import Box
+
+pytestmark = pytest.mark.slow
+
+
+def patched(source: Path, target: Path, old: bytes, new: bytes) -> Path:
+    """A copy of a program with its first ``old`` replaced."""
+    content = source.read_bytes()
+    assert old in content
+    target.write_bytes(content.replace(old, new, 1))
+    return target
+
+
+def test_a_program_of_a_plain_script(box: Box, made: Path) -> None:
+    shown = box.etui("inspect", made / "xnnpack.pte").stdout
+    assert "loads here   yes" in shown
+    for part in (
+        "method forward",
+        "input 0    float32 [2, 24]  192 B",
+        "output 0   float32 [2, 32]  256 B",
+        "XnnpackBackend, 1 subgraph, this box has it",
+        "aten.native_layer_norm.out x1",
+        f"{(made / 'xnnpack.pte').stat().st_size:,} bytes",
+    ):
+        assert part in shown
+    found = json.loads(box.etui("inspect", made / "two.pte", "--json").stdout)
+    assert [method["name"] for method in found["methods"]] == ["encode", "forward"]
+    assert found["loads"] is True and found["problem"] == ""
+    assert not box.database.exists() and not box.cache.exists() and not box.processes()
+
+
+def test_a_backend_this_box_lacks(box: Box, made: Path) -> None:
+    done = box.etui("inspect", made / "vulkan.pte", status=3)
+    assert "VulkanBackend, 1 subgraph, not on this box: run it on a device with a Vulkan build" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("etui: vulkan.pte does not load here: it needs VulkanBackend")
+
+
+def test_data_in_a_file_of_its_own(box: Box, made: Path) -> None:
+    done = box.etui("inspect", made / "outside.pte", status=3)
+    assert "lies in a .ptd file; name that file with --data" in done.stderr
+    assert "loads here   yes" in box.etui("inspect", made / "outside.pte", "--data", made / "outside.ptd").stdout
+    assert "data file (.ptd)" in box.etui("inspect", made / "outside.ptd", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        ("missing", 2, "No such file"),
+        ("folder", 2, "is a folder"),
+        ("device", 2, "no ordinary file"),
+        ("empty", 2, "is empty"),
+        ("random", 2, "no ExecuTorch program"),
+        ("cut", 2, "is cut short"),
+        ("cut to its head", 2, "is cut short"),
+        ("newer format", 2, "another file format (ET13"),
+        ("newer schema", 2, "newer schema: version 9"),
+        ("plans far too much", 3, "1,125,899.9 GB of memory"),
+        ("plans less than nothing", 3, "ExecuTorch refuses it"),
+        ("crashes the runtime", 3, "crashed with an abort"),
+        ("data that is none", 3, "ExecuTorch refuses it"),
+    ],
+)
+def test_bad_input_is_one_line(box: Box, made: Path, tmp_path: Path, kind: str, status: int, words: str) -> None:
+    good, bad = made / "xnnpack.pte", tmp_path / "bad.pte"
+    content, extra = good.read_bytes(), []
+    planned = sum(read_program(memoryview(content)).methods[0].planned)
+    match kind:
+        case "folder":
+            bad.mkdir()
+        case "device":
+            bad = Path("/dev/urandom")
+        case "empty":
+            bad.touch()
+        case "random":
+            with Path("/dev/urandom").open("rb") as source:
+                bad.write_bytes(source.read(1024))
+        case "cut":
+            bad.write_bytes(content[: len(content) // 2])
+        case "cut to its head":
+            bad.write_bytes(content[:70])
+        case "newer format":
+            bad.write_bytes(content[:4] + b"ET13" + content[8:])
+        case "newer schema":
+            bad.write_bytes(with_version(content, 9))
+        case "plans far too much":
+            patched(good, bad, struct.pack("<q", planned), struct.pack("<q", 1 << 50))
+        case "plans less than nothing":
+            patched(good, bad, struct.pack("<q", planned), struct.pack("<q", -5))
+        case "crashes the runtime":
+            patched(good, bad, b"XN01", b"XN99")
+        case "data that is none":
+            bad, extra = made / "outside.pte", ["--data", str(good)]
+    done = box.etui("inspect", bad, *extra, status=status)
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("etui: ")
+    assert (done.stdout == "") == (status == 2)
+    assert not box.processes()
+
+
+def test_names_in_a_file_cannot_reach_the_terminal(box: Box, made: Path, tmp_path: Path) -> None:
+    bad = patched(made / "plain.pte", tmp_path / "bad.pte", b"forward", b"\x1b[31mX\n")
+    done = box.etui("inspect", bad, status=None)
+    assert "method X" in done.stdout and "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_limit_of_time(box: Box, made: Path) -> None:
+    done = box.etui("inspect", made / "xnnpack.pte", "--timeout", "0.1", status=None)
+    assert done.returncode in (3, 4) and "took longer than 0.1 s" in done.stderr
+    assert not box.processes()
+
+
+def with_version(content: bytes, version: int) -> bytes:
+    """A program that says it is of another schema version, in a field that a program of version 0 leaves out."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(64)
+    builder.StartObject(8)
+    builder.PrependUint32Slot(0, version, 0)
+    builder.Finish(builder.EndObject(), file_identifier=b"ET12")
+    return bytes(builder.Output())

@@ -1,0 +1,108 @@
+"""Programs read byte by byte: as ExecuTorch's own reader reads them, and whatever the bytes are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from etui.insight import Section
+from etui.programs.files import mapped, sections_of
+from etui.programs.flatbuffer import DamagedFile
+from etui.programs.program import ProgramFile, read_program
+from etui.programs.sections import leaves, sections
+
+NAMES = ("xnnpack", "plain", "vulkan", "outside", "two")
+
+
+def read(path: Path) -> tuple[ProgramFile, list[Section]]:
+    with mapped(path) as buffer:
+        program = read_program(buffer)
+        return program, sections(program, buffer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_it_reads_what_executorch_reads(made: Path, name: str) -> None:
+    from executorch.exir._serialize._program import deserialize_pte_binary
+
+    data = (made / f"{name}.pte").read_bytes()
+    theirs = deserialize_pte_binary(data).program
+    ours, _ = read(made / f"{name}.pte")
+    assert [method.name for method in ours.methods] == [plan.name for plan in theirs.execution_plan]
+    for method, plan in zip(ours.methods, theirs.execution_plan, strict=True):
+        assert [one.backend for one in method.delegates] == [one.id for one in plan.delegates]
+        assert method.planned == plan.non_const_buffer_sizes
+        assert method.instructions == sum(len(chain.instructions) for chain in plan.chains)
+        for signatures, places in ((method.inputs, plan.inputs), (method.outputs, plan.outputs)):
+            values = [plan.values[place].val for place in places]
+            assert [one.shape for one in signatures] == [list(value.sizes) for value in values]
+            assert {one.dtype for one in signatures} == {"float32"}
+        called = [
+            plan.operators[instruction.instr_args.op_index].name.replace("::", ".")
+            for chain in plan.chains
+            for instruction in chain.instructions
+            if type(instruction.instr_args).__name__ == "KernelCall"
+        ]
+        assert sum(method.operators.values()) == len(called)
+        assert {name.rpartition(".")[0] for name in method.operators} == set(called)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_sections_sum_to_the_file_and_parents_to_their_parts(made: Path, name: str) -> None:
+    path = made / f"{name}.pte"
+    found = sections_of(path)
+    assert sum(one.size_bytes for one in leaves(found)) == path.stat().st_size
+    for parent in found:
+        parts = [one for one in found if one.path.rpartition("/")[0] == parent.path]
+        assert not parts or sum(one.size_bytes for one in parts) == parent.size_bytes
+
+
+@pytest.mark.slow
+def test_weights_stand_where_they_lie(made: Path) -> None:
+    weights = 24 * 32 * 4
+    by_path = {one.path: one for one in sections_of(made / "plain.pte")}
+    assert any(one.size_bytes == weights and "[32, 24]" in one.detail for one in by_path.values())
+    named = [one for one in sections_of(made / "xnnpack.pte") if one.path.startswith("named data/")]
+    assert any(one.size_bytes == weights and one.detail == "used by XnnpackBackend 0" for one in named)
+    program, found = read(made / "outside.pte")
+    assert sorted(program.methods[0].external) == ["0.bias", "0.weight", "2.bias", "2.weight"]
+    assert not any(one.size_bytes >= weights for one in found if one.path != "program")
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_the_bytes_are_it_ends_and_never_counts_wrong(made: Path, data: st.DataObject) -> None:
+    whole = bytearray((made / data.draw(st.sampled_from(["xnnpack.pte", "plain.pte"]))).read_bytes())
+    flatbuffer = int.from_bytes(whole[16:24], "little")
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, flatbuffer - 4))
+        whole[place : place + 4] = data.draw(st.integers(0, 2**32 - 1)).to_bytes(4, "little")
+    cut = data.draw(st.one_of(st.none(), st.integers(0, len(whole))))
+    view = memoryview(bytes(whole[:cut]))
+    try:
+        program = read_program(view)
+        found = sections(program, view)
+    except DamagedFile as error:
+        assert str(error).startswith(("is ", "cannot"))
+    else:
+        assert sum(one.size_bytes for one in leaves(found)) == len(view)
+
+
+def test_other_files_are_named(tmp_path: Path) -> None:
+    for content, words in (
+        (b"", "is empty"),
+        (b"PK\x03\x04 and so on, an archive", "zip archive"),
+        (b"\0\0\0\0FT01" + bytes(60), ".ptd"),
+        (b"\0\0\0\0BP08" + bytes(60), "bundled program"),
+        (b"\0\0\0\0ET13" + bytes(60), "another file format (ET13; ExecuTorch 1.5 reads ET12)"),
+        (b"neither this nor that, and long enough", "no ExecuTorch program"),
+    ):
+        file = tmp_path / "file"
+        file.write_bytes(content)
+        with pytest.raises(DamagedFile, match=words.replace("(", r"\(").replace(")", r"\)")):
+            sections_of(file)
