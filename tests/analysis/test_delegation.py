@@ -1,0 +1,138 @@
+"""What a delegate left, and advice: given where the run's facts show the case, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from etui.analysis.delegation import advice, node_share, time_share
+from etui.analysis.kinds import bare_name, kind_of
+from etui.analysis.lowering import changes
+from etui.insight import GraphStage, Origin, OutsideNode
+from etui.results import Delegation, RunDocument
+from tests.documents import ENVIRONMENT, make_document
+from tests.insights import look_inside
+
+
+def left(*nodes: OutsideNode, delegated: int = 60) -> Delegation:
+    counts: dict[str, int] = {}
+    for node in nodes:
+        counts[node.operator] = counts.get(node.operator, 0) + 1
+    return Delegation(
+        delegated_nodes=delegated,
+        undelegated_nodes=len(nodes),
+        subgraphs=2,
+        undelegated_operators=counts,
+        outside=list(nodes),
+    )
+
+
+def node(operator: str, *, breaks: bool = False, kind: str = "", source: str = "", line: str = "") -> OutsideNode:
+    origin = Origin(module_type=kind, operators=[source] if source else [], stack=[line] if line else [])
+    return OutsideNode(operator=operator, origin=origin, breaks=breaks)
+
+
+def run(precision: str = "fp32", delegate: str = "xnnpack", **facts: Any) -> RunDocument:
+    document = make_document(precision=precision, delegate=delegate)
+    document.delegation = facts.pop("delegation", left())
+    for name, value in facts.items():
+        setattr(document, name, value)
+    return document
+
+
+NORM = node("aten.native_layer_norm.default", breaks=True)
+QPARAMS = node("quantized_decomposed.choose_qparams.tensor")
+ADDMM = node("aten.addmm.default")
+SDPA = node("aten.where.self", source="aten.scaled_dot_product_attention.default")
+POW = node("aten.pow.Tensor_Scalar", kind="NewGELUActivation")
+CONVOLUTION = node("aten.convolution.default")
+QUANTIZED = [GraphStage(name="quantized", operators={"aten.addmm.default": 2, "aten.linear.default": 3})]
+NO_HALVES = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["avx2", "avx512_bf16"])
+HALVES = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["avx2", "avx512_fp16"])
+ARM = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["asimdhp", "fphp"])
+
+
+@pytest.mark.parametrize(
+    ("document", "causes"),
+    [
+        (run(), []),
+        (run(delegation=left(NORM)), ["never delegated"]),
+        (run(delegate="openvino", delegation=left(NORM)), []),
+        (run(delegation=left(ADDMM)), []),
+        (run("int8-dynamic", delegation=left(QPARAMS, ADDMM)), ["dynamic per-tensor linear"]),
+        (run("int8", graph_stages=QUANTIZED), ["addmm not quantized"]),
+        (run("fp32", graph_stages=QUANTIZED), []),
+        (run("int8", "openvino", graph_stages=QUANTIZED), []),
+        (run(delegation=left(SDPA)), ["fused attention", "never delegated"]),
+        (run(delegation=left(POW)), ["pow of a written-out GELU"]),
+        (run(delegation=left(node("aten.pow.Tensor_Scalar", kind="RMSNorm"))), []),
+        (run(delegate="portable", delegation=left(CONVOLUTION, delegated=0)), ["convolution without a delegate"]),
+        (run(delegate="portable", delegation=left(ADDMM, delegated=0)), []),
+        (run(delegation=left(CONVOLUTION, delegated=0)), ["took nothing"]),
+        (run(delegate="openvino", arithmetic="bf16"), ["bf16"]),
+        (run(delegate="openvino"), []),
+        (run("fp16", environment=NO_HALVES), ["no fp16 arithmetic"]),
+        (run("fp16", environment=HALVES), []),
+        (run("fp16", environment=ARM), []),
+        (run("fp16", environment=None), []),
+        (run("fp32", environment=NO_HALVES), []),
+        (run(delegation=None), []),
+    ],
+)
+def test_advice_only_where_the_facts_show_the_case(document: RunDocument, causes: list[str]) -> None:
+    assert [one.cause for one in advice(document)] == causes
+
+
+def test_advice_counts_what_it_is_about() -> None:
+    (found,) = advice(run(delegation=left(NORM, NORM, node("aten.expand_copy.default"))))
+    assert "2 layer_norm, 1 expand" in found.seen and "2 of them stand between delegated nodes" in found.seen
+    assert found.nodes == 3 and found.operators == ["aten.native_layer_norm.default", "aten.expand_copy.default"]
+    profiled = look_inside(run())
+    portable = run(delegate="portable", delegation=left(CONVOLUTION, delegated=0), profile=profiled.profile)
+    assert "% of the time" in advice(portable)[0].seen
+
+
+def test_shares_of_nodes_and_time() -> None:
+    assert node_share(left(NORM, delegated=3)) == 0.75
+    assert node_share(left(delegated=0)) is None
+    document = look_inside(make_document())
+    assert document.profile is not None
+    inside = sum(one.share for one in document.profile.program.operators if one.delegate)
+    assert time_share(document) == pytest.approx(inside) and 0 < inside < 1
+    assert time_share(make_document()) is None
+    document.delegate = "portable"
+    assert time_share(document) is None
+
+
+@pytest.mark.parametrize(
+    ("operator", "bare", "kind"),
+    [
+        ("aten.convolution.default", "convolution", "convolution"),
+        ("aten::conv2d", "conv2d", "convolution"),
+        ("Convolution (NHWC, F32) IGEMM", "convolution", "convolution"),
+        ("Fully Connected (NC, F32) GEMM", "fully connected", "linear layers"),
+        ("aten::addmm.out", "addmm", "linear layers"),
+        ("Batch Matrix Multiply (NC, F32)", "batch matrix multiply", "matrix multiplication"),
+        ("aten_native_layer_norm_default", "native_layer_norm", "layer_norm"),
+        ("quantized_decomposed.choose_qparams.tensor", "choose_qparams", "quantizing and dequantizing"),
+        ("aten.expand_copy.out", "expand_copy", "moving data"),
+        ("my.own_operator.default", "own_operator", "own_operator"),
+    ],
+)
+def test_names_of_three_dialects_are_one_kind(operator: str, bare: str, kind: str) -> None:
+    assert (bare_name(operator), kind_of(operator)) == (bare, kind)
+
+
+def test_what_a_stage_changed() -> None:
+    stages = [
+        GraphStage(name="aten", operators={"aten.conv2d.default": 2, "aten.relu.default": 1}, seconds=1.0),
+        GraphStage(name="core aten", operators={"aten.convolution.default": 2, "aten.relu.default": 1}),
+        GraphStage(name="delegated", operators={"call_delegate XnnpackBackend": 1}),
+    ]
+    first, second, third = changes(stages)
+    assert (first.first, first.nodes, first.added, first.removed) == (True, 3, {}, {})
+    assert (second.added, second.removed) == ({"aten.convolution.default": 2}, {"aten.conv2d.default": 2})
+    assert third.removed == {"aten.convolution.default": 2, "aten.relu.default": 1} and third.nodes == 1
+    assert changes([]) == []
