@@ -24,7 +24,8 @@ from etui.store import Condition, QueuedSession, Store
 
 IDLE_LOOK_S = 0.25
 LIVE_LOOK_S = 1.0
-"""While something is measured the screen may not cost more than one redraw a second: it shares the machine."""
+MEASURING_LOOK_S = 1.5
+"""While something is measured the screen, which shares the machine, may not cost more than a hundredth of a core."""
 BOX_LOOK_S = 5.0
 RUNNER_CHECK_S = 2.0
 OLD_EVENTS = 2_000
@@ -135,9 +136,15 @@ class Feed:
             snapshot = self.look()
             if snapshot is not None and not self._stopped.is_set():
                 self._post(snapshot)
-            self._wake.wait(LIVE_LOOK_S if self._sessions else IDLE_LOOK_S)
+            self._wake.wait(self._rest_s())
             self._wake.clear()
         self._close()
+
+    def _rest_s(self) -> float:
+        if not self._sessions:
+            return IDLE_LOOK_S
+        step = self._sessions[0].step
+        return MEASURING_LOOK_S if step is not None and step.stage == "measure" else LIVE_LOOK_S
 
     def _opened(self) -> Store:
         """The store of the file that is there now. A file that was deleted or replaced still answers: it must not."""

@@ -14,6 +14,7 @@ from etui.tui.glyphs import Glyphs
 
 _BAR = 12
 _ROOM_FOR_BAR = 100
+_EXACT_S, _STEP_S = 10, 5
 
 
 class Header(Widget):
@@ -25,13 +26,20 @@ class Header(Widget):
         super().__init__(id=id)
         self._glyphs = glyphs
         self._snapshot: Snapshot | None = None
+        self._drawn = Text()
 
     def show(self, snapshot: Snapshot) -> None:
         """Show another state of the box and the queue."""
         self._snapshot = snapshot
-        self.refresh()
+        if self._words() != self._drawn:
+            self.refresh()
 
     def render(self) -> Text:
+        """What was seen last."""
+        self._drawn = self._words()
+        return self._drawn
+
+    def _words(self) -> Text:
         """The live run at the right always fits; of the box as much as there is room for."""
         snapshot = self._snapshot
         if snapshot is None:
@@ -107,4 +115,6 @@ def _left(progress: Event | None) -> int | None:
         said = datetime.fromisoformat(progress.at)
     except ValueError:
         return round(progress.left_s)
-    return max(0, round(progress.left_s - (datetime.now(UTC) - said).total_seconds()))
+    left = max(0, round(progress.left_s - (datetime.now(UTC) - said).total_seconds()))
+    # An estimate, and each figure that changes is a redraw beside what is measured.
+    return left if left < _EXACT_S else -(-left // _STEP_S) * _STEP_S

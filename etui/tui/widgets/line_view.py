@@ -71,6 +71,13 @@ class HalfPages(_Base):
         return max(1, self.scrollable_content_region.height // 2)
 
 
+def set_length(view: ScrollView, size: Size) -> None:
+    """Give a view the size of all its lines. Only its scrollbar changes: setting it the usual way would lay the whole
+    screen out anew, which costs more than to draw the lines."""
+    view.set_reactive(ScrollView.virtual_size, size)
+    view._scroll_update(size)
+
+
 class LineView(HalfPages, ScrollView, can_focus=True):
     """Rows of text, drawn one by one. A subclass says how many there are and what each shows."""
 
@@ -90,9 +97,7 @@ class LineView(HalfPages, ScrollView, can_focus=True):
 
     def rows_changed(self) -> None:
         """Draw again, since the rows are others now."""
-        self.virtual_size = Size(self.scrollable_content_region.width, self.row_count())
-        # Textual looks at the scrollbars only when a layout comes, and without one there is no scrolling.
-        self._scroll_update(self.virtual_size)
+        set_length(self, Size(self.scrollable_content_region.width, self.row_count()))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

@@ -22,8 +22,9 @@ from etui.tui.widgets.log_lines import KEPT, LEVELS
 from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
 
-QUIET_REDRAW_S = 1.0
-"""While a measurement runs the screen may not be redrawn oftener: it shares the machine."""
+QUIET_REDRAW_S = 0.8
+"""While a measurement runs the screen may not be redrawn oftener than once a second: it shares the machine. What is handed
+over once a second is drawn with the rest of that second's picture, a little early rather than in a picture of its own."""
 BRISK_REDRAW_S = 0.2
 
 

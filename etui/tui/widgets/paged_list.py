@@ -16,6 +16,7 @@ from etui.results import RunSummary
 from etui.store import Condition
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.tui.runs_columns import BY_NAME
+from etui.tui.widgets.line_view import set_length
 from etui.tui.work import start
 
 PAGE = 120
@@ -291,7 +292,7 @@ class PagedList(ScrollView, can_focus=True):
         self._load(0, around=None)
 
     def _resize(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, self.total + 1)
+        set_length(self, Size(self.scrollable_content_region.width, self.total + 1))
 
     def _refresh_row(self, index: int) -> None:
         y = index - self.scroll_offset.y + 1

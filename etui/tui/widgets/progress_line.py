@@ -15,6 +15,8 @@ from etui.text import plain
 from etui.text import width as cells
 from etui.tui.terminal import glyphs, theme_colour
 
+MEASURING_TICK_S = 5.0
+"""While samples are taken the clock is redrawn this often where nothing else moves it."""
 _SHORTEST_BAR = 8
 
 
@@ -30,13 +32,18 @@ class ProgressLine(Widget):
         super().__init__(id=id)
         self._stage: Event | None = None
         self._progress: Event | None = None
-        self._since = self._deadline = 0.0
+        self._since = self._deadline = self._drawn_at = 0.0
         self._ticking: Timer | None = None
 
     def on_mount(self) -> None:
         """Make the clock, which runs while there is something to count."""
-        self._ticking = self.set_interval(1.0, self.refresh, pause=True)
+        self._ticking = self.set_interval(1.0, self._tick, pause=True)
         self._follow_state()
+
+    def _tick(self) -> None:
+        # What is measured shares the machine, and each block that ends moves the line anyway.
+        if not self.is_measuring or time.monotonic() - self._drawn_at >= MEASURING_TICK_S:
+            self.refresh()
 
     def clear(self) -> None:
         """Nothing is being done."""
@@ -62,6 +69,7 @@ class ProgressLine(Widget):
 
     def render(self) -> RenderResult:
         """The line for the width there is."""
+        self._drawn_at = time.monotonic()
         width = self.content_size.width
         if self._progress is not None and self._progress.total:
             return self._bar(self._progress, width)
