@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
-from etui.catalog.precisions import AS_IS
+from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.environment import usable_cores
 from etui.errors import UsageError
 from etui.paths import expanded
@@ -53,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
     seed: int = 0
     use_cache: bool = True
+    keep_fp32: tuple[str, ...] = ()
 
 
 def is_as_is(model: Model) -> bool:
@@ -173,6 +174,24 @@ def check_weights(text: str) -> str:
     return str(path)
 
 
+def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]) -> tuple[str, ...]:
+    """The modules to keep in FP32, each once, sorted. Raises UsageError where no variant quantizes anything they could
+    be kept from. Whether the model has them is only known once it is loaded."""
+    wanted = tuple(sorted({module.strip() for module in modules if module.strip()}))
+    if not wanted:
+        return ()
+    names = list(dict.fromkeys(variant.precision for variant in variants))
+    if is_as_is(model):
+        raise UsageError(f"{model.name} is a finished program: nothing of it can be kept in FP32", "run its model")
+    if "fp16" in names:
+        raise UsageError("fp16 halves the whole model: no module can be kept in FP32", "leave fp16 or --keep-fp32 out")
+    if not any(PRECISIONS[name].quantized for name in names if name in PRECISIONS):
+        raise UsageError(
+            f"{', '.join(names)} quantizes nothing: every module is in FP32", "choose int8, or leave --keep-fp32 out"
+        )
+    return wanted
+
+
 def check_preset(text: str) -> PresetName:
     """The preset of this name. Raises FieldError where there is none."""
     if text not in PRESETS:
@@ -184,9 +203,10 @@ def specification(
     model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
 ) -> SessionSpec:
     """The specification of a session. Raises FieldError where an option cannot be met on this box."""
+    variants = tuple(variants)
     return SessionSpec(
         model=model.reference,
-        variants=tuple(variants),
+        variants=variants,
         preset=options.preset,
         repeat=options.repeat,
         warmup=options.warmup,
@@ -198,4 +218,5 @@ def specification(
         seed=options.seed,
         use_cache=options.use_cache,
         export_only_dir=export_only_dir,
+        keep_fp32=check_kept(model, variants, options.keep_fp32),
     )

@@ -56,6 +56,7 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     seed: int = 0
     calibration_count: int = DEFAULT_CALIBRATION_COUNT
     accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
+    keep_fp32: tuple[str, ...] = ()
 
 
 class Variant(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
@@ -84,7 +85,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     ``auto``, ``pretrained``, ``synthetic`` or an absolute path. ``repeat`` is the number of timed inferences of each
     variant over the whole session, ``warmup`` of untimed ones before them in each block; None leaves both to the
     preset. ``threads`` None means one a core this process may use. ``export_only_dir`` set means: export the
-    programs there and measure nothing.
+    programs there and measure nothing. ``keep_fp32`` are paths of modules that quantized variants leave in FP32.
     """
 
     model: str
@@ -100,6 +101,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     use_cache: bool = True
     export_only_dir: str | None = None
+    keep_fp32: tuple[str, ...] = ()
 
 
 class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
@@ -118,7 +120,19 @@ class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
     force: bool = False
 
 
-PassOptions = ProfileOptions
+DEFAULT_GAP_INPUTS = 4
+
+
+class GapOptions(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
+    """How to find where a finished run's numbers left those of FP32 eager: on how many of its inputs, and below which
+    SQNR (in dB) a layer counts as off; None takes what is asked of the run's outputs."""
+
+    inputs: int = DEFAULT_GAP_INPUTS
+    threshold_db: float | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
+
+
+PassOptions = ProfileOptions | GapOptions
 """What a pass on a finished run is asked for; its tag is the pass's kind."""
 
 

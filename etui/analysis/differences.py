@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from etui import text
+from etui.analysis.kept import kept_fp32
 from etui.results import Environment, RunDocument
 
 
@@ -37,6 +38,7 @@ def _circumstances(document: RunDocument) -> dict[str, str]:
         "inputs": inputs.detail if inputs else text.MISSING,
         "program's hash": document.artifact.sha256[:12] if document.artifact else text.MISSING,
         "arithmetic": document.arithmetic or text.MISSING,
+        "kept in FP32": ", ".join(kept_fp32(document)) or text.MISSING,
         "etui": document.etui_version,
     }
     if document.environment is not None:

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from etui import text
+from etui.analysis.kept import kept_fp32
 from etui.results import Block, Metrics, RunDocument
 
 Better = Literal["lower", "higher"] | None
@@ -73,6 +74,7 @@ _ENVIRONMENT: dict[str, Callable[[RunDocument], Value]] = {
     "preset": lambda run: run.preset,
     "threads": lambda run: None if run.threads is None else str(run.threads),
     "arithmetic": lambda run: run.arithmetic,
+    "kept in FP32": lambda run: ", ".join(kept_fp32(run)) or None,
     "weights": lambda run: f"{run.weights.kind} {(run.weights.sha256 or '')[:8]}".strip() if run.weights else None,
     "inputs": lambda run: f"{run.inputs.kind} {(run.inputs.sha256 or '')[:8]}".strip() if run.inputs else None,
     "box": lambda run: run.environment.box if run.environment else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from etui.catalog.models import ModelEntry
@@ -54,6 +56,13 @@ def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") 
     elif name.startswith("int8-static") and kind not in {"cnn", "custom"}:
         name += "-linear"
     return f"{name}/{RECIPE_VERSION}"
+
+
+def keeps(precision: str, modules: Sequence[str]) -> tuple[str, ...]:
+    """The modules that ``--keep-fp32`` leaves in FP32 in programs of a precision, sorted: none where nothing is
+    quantized."""
+    chosen = PRECISIONS.get(precision)
+    return tuple(sorted(set(modules))) if chosen is not None and chosen.quantized else ()
 
 
 def needs_calibration(recipe_id: str) -> bool:

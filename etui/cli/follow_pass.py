@@ -5,12 +5,42 @@ from __future__ import annotations
 import subprocess
 import time
 
-from etui.cli.follow import MOST_FAILURES, POLL_S, RUNNER_CHECK_S, Talk
-from etui.errors import EtuiError
-from etui.runner.client import ensure_runner, log_of, settle
+import click
+
+from etui.cli.follow import MOST_FAILURES, POLL_S, RUNNER_CHECK_S, Talk, talking
+from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError
+from etui.runner.client import ensure_runner, log_of, settle, submit_pass
+from etui.spec import PassOptions
 from etui.store import QueuedPass, Store
+from etui.text import plain
 
 PATIENCE_S = 1.0
+
+_ENDS = {"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
+_WORDS = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
+
+
+def have_made(store: Store, run_id: str, options: PassOptions, what: str) -> int:
+    """Queue a pass on a finished run and tell on stderr what happens until it has ended; Ctrl-C cancels it. Returns the
+    exit status that says how it ended, which is told too where that is not well.
+
+    Raises:
+        EtuiError: see ``submit_pass`` and ``follow_pass``.
+    """
+    queued = submit_pass(store, run_id, options)
+    with talking({}) as talk:
+        try:
+            ended = follow_pass(store, queued, talk)
+        except KeyboardInterrupt:
+            store.request_pass_cancel([queued.id])
+            talk.line("cancelling")
+            follow_pass(store, queued, talk)
+            return EXIT_CANCELLED
+    if ended.status == "done":
+        return EXIT_DONE
+    why = f": {plain(ended.error)}" if ended.error else ""
+    click.echo(f"etui: the {what} {_WORDS.get(ended.status, ended.status)}{why}", err=True)
+    return _ENDS.get(ended.status, EXIT_FAILED)
 
 
 def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:

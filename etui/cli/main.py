@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": ("etui.cli.compare:compare", "Say whether runs are faster than another, and how sure that is."),
     "trend": ("etui.cli.trend:trend", "Say what changed over a choice's runs, and since when."),
     "duel": ("etui.cli.duel:duel", "Measure two runs' programs again, interleaved, and say which is faster."),
+    "gap": ("etui.cli.gap:gap", "Say where a run's numbers moved, layer by layer, and what to keep in FP32."),
     "profile": ("etui.cli.profile:profile", "Say where a run's time goes, operator by operator, beside eager."),
     "inspect": ("etui.cli.inspecting:inspect", "Say what a program holds, whoever made it, and whether it loads here."),
     "gate": ("etui.cli.gate:gate", "Fail where runs are worse than a baseline in a file."),

@@ -11,8 +11,7 @@ import click
 
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
-from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError, UsageError
-from etui.text import plain
+from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
     from etui.analysis.profiles import Sort
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LINES = 25
 _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
-_ENDS = {"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
-_WORDS = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
 
 
 @click.command(
@@ -128,39 +125,19 @@ def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None
     """Have the profile made, told of on stderr; the trace goes from the kept files to the place it was asked for."""
     import msgspec
 
+    from etui.cli.follow_pass import have_made
     from etui.store.transfer import write_file
 
     if trace is None:
-        return _follow(store, run_id, options)
+        return have_made(store, run_id, options, "profile")
     with tempfile.TemporaryDirectory(prefix="etui-trace-") as folder:
         kept = Path(options.keep_dir or folder)
-        status = _follow(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)))
+        status = have_made(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)), "profile")
         if status == EXIT_DONE:
             made = max(kept.glob("*.trace.json"), key=lambda path: path.stat().st_mtime_ns)
             write_file(trace, made.read_bytes(), force=options.force)
             click.echo(f"wrote {trace}", err=True)
         return status
-
-
-def _follow(store: Store, run_id: str, options: ProfileOptions) -> int:
-    from etui.cli.follow import talking
-    from etui.cli.follow_pass import follow_pass
-    from etui.runner.client import submit_pass
-
-    queued = submit_pass(store, run_id, options)
-    with talking({}) as talk:
-        try:
-            ended = follow_pass(store, queued, talk)
-        except KeyboardInterrupt:
-            store.request_pass_cancel([queued.id])
-            talk.line("cancelling")
-            follow_pass(store, queued, talk)
-            return EXIT_CANCELLED
-    if ended.status == "done":
-        return EXIT_DONE
-    why = f": {plain(ended.error)}" if ended.error else ""
-    click.echo(f"etui: the profile {_WORDS.get(ended.status, ended.status)}{why}", err=True)
-    return _ENDS.get(ended.status, EXIT_FAILED)
 
 
 def _ascii_only() -> bool:

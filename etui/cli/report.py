@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from etui import text
 from etui.analysis.delegation import advice
+from etui.analysis.kept import kept_fp32
 from etui.analysis.verdicts import verdict
 from etui.cli.table import Column, table
 from etui.results import Comparison, Environment, LatencyStats, Metrics, RunDocument
@@ -134,6 +135,8 @@ def _circumstances(document: RunDocument) -> Iterator[str]:
         yield from _labelled("weights", f"{document.weights.kind}: {document.weights.detail}")
     if document.inputs:
         yield from _labelled("inputs", f"{document.inputs.kind}: {document.inputs.detail}")
+    if kept := kept_fp32(document):
+        yield from _labelled("in FP32", f"kept: {', '.join(kept)}")
     if document.arithmetic:
         yield from _labelled("arithmetic", f"{document.arithmetic}, whatever the precision says")
     threads = f", {document.threads} threads" if document.threads is not None else ""

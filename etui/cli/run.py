@@ -57,6 +57,8 @@ _MEASURING: list[Any] = [
                  help="Inputs that static quantization is calibrated on."),
     click.option("--inputs", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
                  help="Inputs that accuracy is compared on."),
+    click.option("--keep-fp32", type=NAMES, metavar="MODULE,..",
+                 help="Leave these modules of the model (and what is in them) in FP32 where the rest is quantized."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
                  help="Seed of synthetic weights, crops, tokens and the order of blocks."),
     click.option("--no-cache", is_flag=True, help="Prepare everything anew and leave nothing in the cache."),
@@ -80,6 +82,7 @@ def _measuring_options(command: Any) -> Any:
         "etui run minilm --weights ./all-MiniLM-L6-v2 --precision int8 --json | jq .",
         "etui run ./my_model.py:make_model --precision int8 -o result.json",
         "etui run resnet50 --detach",
+        "etui run resnet18 --precision int8 --keep-fp32 conv1,layer4.1",
         "etui run resnet18 --delegate coreml --export-only -o ./programs",
     )
     + _EXIT_STATUS
@@ -215,6 +218,7 @@ def _specification(
         accuracy_inputs=options["inputs"],
         seed=options["seed"],
         use_cache=not options["no_cache"],
+        keep_fp32=options["keep_fp32"] or (),
     )
     return specification(model, variants, chosen, export_only_dir=export_only_dir)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etui import spec, text
+from etui.analysis.kept import kept_fp32
 from etui.cli.table import Column, table
 from etui.results import LatencyStats, RunDocument
 
@@ -78,6 +79,8 @@ def _remarks(document: RunDocument) -> list[str]:
     remarks = []
     if document.weights is not None and document.weights.kind == "synthetic":
         remarks.append(f"! weights are synthetic ({document.weights.detail}): speed holds, accuracy is a stand-in")
+    if kept := kept_fp32(document):
+        remarks.append(f"{label}: kept in FP32: {', '.join(kept)}")
     if document.error:
         remarks.append(f"✗ {label} {document.status}: {document.error}")
     if document.accuracy is not None and document.accuracy.verdict != "PASS":

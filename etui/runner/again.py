@@ -23,7 +23,7 @@ import msgspec
 
 from etui import __version__
 from etui.catalog.find import Model, UserModel, describe, find_model, impossible
-from etui.catalog.precisions import recipe
+from etui.catalog.precisions import keeps, recipe
 from etui.errors import UsageError
 from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
@@ -80,6 +80,7 @@ def origin_of(document: RunDocument) -> Repeated:
         seed=spec.seed,
         calibration_count=spec.calibration_count,
         accuracy_inputs=spec.accuracy_inputs,
+        keep_fp32=spec.keep_fp32,
     )
 
 
@@ -150,6 +151,7 @@ async def program_again(
             delegate=document.delegate,
             calibration_count=origin.calibration_count,
             versions=versions,
+            keep_fp32=keeps(document.precision, origin.keep_fp32),
         )
 
     done = await do(
@@ -208,6 +210,7 @@ def lower_job(
         run_id=run_id,
         threads=threads,
         etrecord=etrecord,
+        keep_fp32=keeps(document.precision, origin.keep_fp32),
     )
 
 

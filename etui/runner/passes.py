@@ -17,6 +17,7 @@ from etui.runner.again import ProgramAgain, program_again
 from etui.runner.boxlock import hold
 from etui.runner.cache import ProgramCache
 from etui.runner.children import ChildFailed, Children
+from etui.runner.gapping import find_gap
 from etui.runner.profiling import profile
 from etui.store import QueuedPass, Store
 
@@ -76,7 +77,7 @@ class Pass:
         )
 
 
-_KINDS: dict[str, Callable[[Pass], Awaitable[None]]] = {"profile": profile}
+_KINDS: dict[str, Callable[[Pass], Awaitable[None]]] = {"profile": profile, "gap": find_gap}
 
 
 async def run_pass(store: Store, children: Children, cache: ProgramCache, queued: QueuedPass) -> None:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from etui.catalog.find import UserModel
-from etui.catalog.precisions import recipe
+from etui.catalog.precisions import keeps, recipe
 from etui.errors import EtuiError
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, program_key
@@ -61,6 +61,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             delegate=run.variant.delegate,
             calibration_count=session.spec.calibration_count,
             versions=versions,
+            keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
         )
         run.lowered = cache.find(run.key)
         if run.lowered is None:
@@ -92,6 +93,7 @@ async def _lower(
                 program_dir=str(cache.program_dir(run.key)),
                 run_id=run.id,
                 threads=threads,
+                keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             ),
         )
     if done is None or done.lowered is None:
@@ -115,6 +117,7 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
         delegate=run.variant.delegate,
         calibration_count=spec.calibration_count,
         versions=installed_versions(),
+        keep_fp32=keeps(run.variant.precision, spec.keep_fp32),
     )
     return cache.root / "prepared" / key
 

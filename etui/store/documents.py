@@ -9,7 +9,7 @@ from typing import Literal, cast
 import msgspec
 
 from etui.errors import StoreError
-from etui.insight import Profile, Section
+from etui.insight import NumericGap, Profile, Section
 from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
 from etui.spec import EAGER, label
 from etui.store import blocks, logs
@@ -30,6 +30,7 @@ def save_document(connection: sqlite3.Connection, document: RunDocument) -> None
     run_id = document.id
     blocks.refer(connection, document.session.id, run_id, "own", document.blocks)
     blocks.refer(connection, document.session.id, run_id, "eager", document.eager_blocks)
+    blocks.refer(connection, document.session.id, run_id, "superseded", document.superseded_blocks)
     connection.execute("DELETE FROM artifacts WHERE run = ?", (run_id,))
     if (artifact := document.artifact) is not None:
         connection.execute(
@@ -92,6 +93,14 @@ def save_profile(connection: sqlite3.Connection, run_id: str, profile: Profile) 
     save_operators(connection, run_id, profile)
 
 
+def save_gap(connection: sqlite3.Connection, run_id: str, gap: NumericGap) -> None:
+    """Store a numeric gap in the document of a run, where that run still is there."""
+    row = connection.execute("SELECT detail FROM details WHERE run = ?", (run_id,)).fetchone()
+    if row is not None:
+        detail = msgspec.structs.replace(decode_detail(row["detail"]), gap=gap)
+        connection.execute("UPDATE details SET detail = ? WHERE run = ?", (encode_detail(detail), run_id))
+
+
 def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators: bool = True) -> RunDocument:
     """The whole of a run; of a live one, what there is so far. Without operators its profile's sides are empty lists.
 
@@ -117,9 +126,12 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
     if detail.saved:
         own = blocks.saved_blocks(connection, run_id, "own")
         eager = blocks.saved_blocks(connection, run_id, "eager")
+        superseded = blocks.saved_blocks(connection, run_id, "superseded")
     else:
         own = blocks.session_blocks(connection, session_id, label(row["precision"], row["delegate"], detail.repeats))
         eager = blocks.session_blocks(connection, session_id, EAGER)
+        superseded = [block for block in (*own, *eager) if block.superseded]
+        own, eager = ([block for block in side if not block.superseded] for side in (own, eager))
     session = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return RunDocument(
         schema=detail.schema,
@@ -163,6 +175,7 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         tags=msgspec.json.decode(row["tags"], type=list[str]),
         blocks=own,
         eager_blocks=eager,
+        superseded_blocks=superseded,
         log=logs.load_log(connection, session_id, run_id, detail.log),
     )
 

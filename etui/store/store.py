@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from etui.events import Event
 from etui.history import History
-from etui.insight import Profile
+from etui.insight import NumericGap, Profile
 from etui.results import LIVE_STATUSES, Block, ModelInfo, PassStatus, RunDocument, RunSummary, Status
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue
@@ -206,6 +206,11 @@ class Store:
         """Store a profile as its run's, over one that was there; a run deleted meanwhile is no error."""
         with self._database.write() as connection:
             documents.save_profile(connection, run_id, profile)
+
+    def save_gap(self, run_id: str, gap: NumericGap) -> None:
+        """Store a numeric gap as its run's, over one that was there; a run deleted meanwhile is no error."""
+        with self._database.write() as connection:
+            documents.save_gap(connection, run_id, gap)
 
     # Reading
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from etui import text
 from etui.analysis import words
+from etui.analysis.kept import kept_fp32
 from etui.analysis.verdicts import Source, verdict
 from etui.results import RunDocument
 from etui.tui.details.sheet import Sheet, Styles
@@ -104,6 +105,8 @@ def _subject(document: RunDocument) -> Iterator[tuple[str, str]]:
     yield "model", f"{model.name} ({model.family}, {model.source}{parameters})"
     yield "precision", document.precision
     yield "delegate", document.delegate
+    if kept := kept_fp32(document):
+        yield "kept in FP32", ", ".join(kept)
     if document.weights:
         yield "weights", f"{document.weights.kind}: {document.weights.detail}"
     if document.inputs:

@@ -1,0 +1,143 @@
+"""A numeric gap as text with a chart along the depth, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import msgspec
+
+from etui import text
+from etui.analysis.gaps import Order, is_off, ordered
+from etui.cli.table import Column, table
+from etui.insight import LayerGap, NumericGap
+from etui.results import RunDocument
+
+BAR = 20
+_LAYER = 44
+_COLUMNS = (
+    Column("", right=True, spare=1),
+    Column("layer"),
+    Column("operator", spare=4),
+    Column("SQNR dB", right=True),
+    Column("noise", spare=3),
+    Column("MSE", right=True, spare=5),
+    Column("max error", right=True, spare=6),
+    Column("contribution", right=True, spare=2),
+)
+CSV_HEAD = (
+    "depth", "layer", "module", "module_type", "operator", "elements", "mse", "max_abs", "sqnr_db", "exact",
+    "non_finite", "below_threshold", "delegated", "contribution", "source",
+)  # fmt: skip
+
+
+def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int, ascii_only: bool) -> str:
+    """What was compared and how, the first layer past the threshold, the suggestion, and the layers with a bar each."""
+    many = "input" if gap.inputs == 1 else "inputs"
+    lines = [
+        f"{document.model.name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
+        f"numeric gap against {gap.against} on {gap.inputs} {many}",
+        f"{_sentence(gap.method)}",
+        "",
+        first_past_words(gap),
+    ]
+    if gap.suggestion:
+        lines.append(_sentence(gap.suggestion))
+    lines += [f"! {note}" for note in gap.notes]
+    places = ordered(gap, order)
+    shown = places[:limit] if limit else places
+    lines += ["", table(_COLUMNS, [_row(gap, place, ascii_only) for place in shown])]
+    if len(shown) < len(places):
+        lines.append(f"{len(shown)} of {len(places)} layers; --limit 0 shows all")
+    lines.append(
+        f"noise: longer is worse, from the best layer to the worst; ! is below {text.number(gap.threshold_db)} dB"
+    )
+    return "\n".join(text.plain(line, keep_lines=True) for line in lines)
+
+
+def first_past_words(gap: NumericGap) -> str:
+    """The first layer past the threshold, in a sentence."""
+    threshold = text.number(gap.threshold_db)
+    if gap.first_past is None:
+        return f"No layer is below {threshold} dB."
+    layer = gap.layers[gap.first_past]
+    db = f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else "not finite"
+    many = sum(is_off(one, gap.threshold_db) for one in gap.layers)
+    return f"The first layer below {threshold} dB is {layer.name} ({db}); {many} of {len(gap.layers)} layers are."
+
+
+def as_json(document: RunDocument, gap: NumericGap) -> str:
+    """The gap with what it is of, as the run's document has it."""
+    found = {
+        "run": document.id,
+        "model": document.model.name,
+        "precision": document.precision,
+        "delegate": document.delegate,
+        **msgspec.to_builtins(gap),
+    }
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+
+
+def as_csv(gap: NumericGap) -> bytes:
+    """Every layer in the order of the graph; what is not known is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_HEAD)
+    for place, layer in enumerate(gap.layers):
+        origin = layer.origin
+        writer.writerow(
+            [
+                place, _cell(layer.name), _cell(origin.module), _cell(origin.module_type), _cell(_operator(layer)),
+                layer.elements, layer.mse, layer.max_abs, layer.sqnr_db, layer.exact, layer.non_finite,
+                is_off(layer, gap.threshold_db), layer.delegated, layer.contribution,
+                _cell(origin.stack[-1] if origin.stack else ""),
+            ]
+        )  # fmt: skip
+    return out.getvalue().encode()
+
+
+def _cell(words: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    words = text.plain(words)
+    return f"'{words}" if words[:1] in ("=", "+", "-", "@") else words
+
+
+def _row(gap: NumericGap, place: int, ascii_only: bool) -> tuple[str, ...]:
+    layer = gap.layers[place]
+    mark = "!" if is_off(layer, gap.threshold_db) else ""
+    if layer.exact:
+        sqnr = "exact"
+    elif layer.non_finite:
+        sqnr = "NaN or inf"
+    else:
+        sqnr = text.number(layer.sqnr_db)
+    name = layer.name if len(layer.name) <= _LAYER else f"…{layer.name[1 - _LAYER :]}"
+    return (
+        str(place + 1),
+        name,
+        _operator(layer).removeprefix("aten."),
+        f"{mark}{sqnr}",
+        _bar(gap, layer, ascii_only),
+        text.number(layer.mse),
+        text.number(layer.max_abs),
+        text.MISSING if layer.contribution is None else f"{layer.contribution:.1%}",
+    )
+
+
+def _operator(layer: LayerGap) -> str:
+    return layer.origin.operators[0] if layer.origin.operators else ""
+
+
+def _bar(gap: NumericGap, layer: LayerGap, ascii_only: bool) -> str:
+    """How much noise a layer has, in dB between the best layer's and the worst's."""
+    known = [one.sqnr_db for one in gap.layers if one.sqnr_db is not None]
+    if layer.sqnr_db is None or not known:
+        return ""
+    best, worst = max(known), min(known)
+    part = (best - layer.sqnr_db) / (best - worst) if best > worst else 1.0
+    return ("#" if ascii_only else "█") * max(1, round(part * BAR))
+
+
+def _sentence(words: str) -> str:
+    words = words[:1].upper() + words[1:] if not words.startswith("-") else words
+    return words if words.endswith((".", "!")) else f"{words}."

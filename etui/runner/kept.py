@@ -1,0 +1,37 @@
+"""A finished run once more with modules left in FP32: the session for front ends to queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from etui.catalog.find import find_model
+from etui.request import check_kept
+from etui.results import RunDocument
+from etui.runner.again import origin_of
+from etui.spec import SessionSpec, Variant
+
+
+def spec_keeping(document: RunDocument, modules: Sequence[str]) -> SessionSpec:
+    """What the run's session asked for, of this run's variant alone, with these modules in FP32 besides those that were
+    already. Queue it with ``client.submit(store, spec, describe(find_model(spec.model)))``.
+
+    Raises UsageError where the document does not say how the run was made, its model is gone, or its precision
+    quantizes nothing.
+    """
+    origin = origin_of(document)
+    model = find_model(origin.model)
+    variants = (Variant(document.precision, document.delegate),)
+    spec = msgspec.convert(document.session.spec, SessionSpec)
+    return msgspec.structs.replace(
+        spec,
+        model=origin.model,
+        variants=variants,
+        weights=origin.weights,
+        seed=origin.seed,
+        calibration_count=origin.calibration_count,
+        accuracy_inputs=origin.accuracy_inputs,
+        export_only_dir=None,
+        keep_fp32=check_kept(model, variants, (*origin.keep_fp32, *modules)),
+    )
