@@ -22,6 +22,8 @@ _FLAGS = re.compile(
 def read_environment(root: Path = Path("/")) -> Environment:
     """The box and its software now. What cannot be read is None; nothing is raised. ``root`` is where /proc and /sys
     are looked for."""
+    from etui import sensors  # which finds its cgroup by this module
+
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     return Environment(
         box=platform.node() or "unknown",
@@ -36,6 +38,7 @@ def read_environment(root: Path = Path("/")) -> Environment:
         python=platform.python_version(),
         versions=package_versions(),
         cpu_flags=sorted(flag for flag in _cpu_flags(cpuinfo) if _FLAGS.match(flag)),
+        not_readable=sensors.not_readable(root),
     )
 
 

@@ -66,9 +66,11 @@ class Block(msgspec.Struct, kw_only=True):
     """One variant measured once in a fresh child process, as part of one randomized complete block.
 
     ``variant`` is ``eager`` or a variant's label; ``position`` its place in the block's order. ``samples_ms`` are the
-    raw timed inferences in the order they were taken. ``cpu_s`` and ``wall_s`` cover the timed loop alone;
-    ``foreign_cpu_cores`` is how many cores something else kept busy meanwhile. ``first_sample_at`` is the wall-clock
-    time at which timing began.
+    raw timed inferences in the order they were taken. ``cpu_s`` and ``wall_s`` cover the timed loop alone, and so do
+    page faults, throttling and the pressures (percentages of that time); ``foreign_cpu_cores`` is how many cores
+    something else kept busy meanwhile. ``first_sample_at`` is the wall-clock time at which timing began. ``canary_ms``
+    is what the same small piece of work took before and after; where that was off, the block was measured again, and
+    ``superseded`` marks the one that does not count.
     """
 
     index: int
@@ -90,6 +92,12 @@ class Block(msgspec.Struct, kw_only=True):
     steal_s: float | None = None
     frequency_mhz: tuple[float, float] | None = None
     memory_pressure: float | None = None
+    cpu_pressure: float | None = None
+    thermal_throttles: int | None = None
+    major_faults: int | None = None
+    minor_faults: int | None = None
+    canary_ms: tuple[float, float] | None = None
+    superseded: bool = False
 
 
 class Metrics(msgspec.Struct, kw_only=True, frozen=True):
@@ -235,7 +243,8 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):
-    """The box and the software a session ran on; None is 'not readable here'."""
+    """The box and the software a session ran on; None is 'not readable here'. ``not_readable`` names what could not be
+    watched while it was measured; None in documents of before that was noted."""
 
     box: str
     os: str
@@ -249,6 +258,7 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     python: str
     versions: dict[str, str]
     cpu_flags: list[str] = []
+    not_readable: list[str] | None = None
 
 
 class SessionInfo(msgspec.Struct, kw_only=True, frozen=True):
@@ -320,6 +330,7 @@ class RunDocument(msgspec.Struct, kw_only=True):
     tags: list[str] = []
     blocks: list[Block] = []
     eager_blocks: list[Block] = []
+    superseded_blocks: list[Block] = []
     log: list[LogLine] = []
 
 

@@ -6,9 +6,16 @@ import itertools
 import statistics
 from collections.abc import Sequence
 
+from etui.analysis import canary, series
 from etui.results import Block, Environment, Flag, LatencyStats
+from etui.spec import EAGER
 
 SPREAD = 0.05
+WIDE_SPREAD = 0.10
+AUTOCORRELATION = 0.7
+PARALLELISM = 0.15
+PARALLELISM_OF_EAGER = 0.25
+CPU_PRESSURE_PERCENT = 20.0
 DRIFT = 0.03
 FOREIGN_CORES = 0.10
 STEAL_SHARE = 0.01
@@ -25,12 +32,16 @@ def find_flags(
     environment: Environment | None,
     planned_blocks: int,
     fixed_samples: bool,
+    superseded: Sequence[Block] = (),
 ) -> list[Flag]:
-    """All flags of one run. ``fixed_samples`` means the user chose the number of samples."""
+    """All flags of one run. ``fixed_samples`` means the user chose the number of samples; ``superseded`` are the blocks
+    that were measured again."""
     flags: list[Flag] = []
     if stats is not None and stats.count is not None:
         flags += _of_samples(stats, stats.count, blocks, planned_blocks, fixed_samples)
         flags += _of_blocks(blocks)
+        flags += _of_canaries(blocks, eager_blocks, superseded)
+        flags += _of_parallelism(blocks, eager_blocks)
     if environment is not None and environment.governor not in (None, "performance"):
         flags.append(Flag(name="governor", detail=f"the CPU governor is {environment.governor}, not performance"))
     threads = {block.threads for block in (*blocks, *eager_blocks)}
@@ -60,7 +71,21 @@ def _of_samples(
         )
     if stats.mad and stats.median and stats.mad / stats.median > SPREAD:
         share = stats.mad / stats.median
-        flags.append(Flag(name="spread", detail=f"the samples spread by {share:.0%} (MAD over median)"))
+        name = "wide spread" if share > WIDE_SPREAD else "spread"
+        flags.append(Flag(name=name, detail=f"the samples spread by {share:.0%} (MAD over median)"))
+    leaning = series.autocorrelation([block.samples_ms for block in blocks])
+    if leaning is not None and leaning > AUTOCORRELATION:
+        detail = f"each sample leans on the one before it (rank correlation {leaning:.2f})"
+        flags.append(Flag(name="autocorrelation", detail=detail))
+    modes = series.two_modes([sample for block in blocks for sample in block.samples_ms])
+    if modes is not None:
+        flags.append(
+            Flag(
+                name="two modes",
+                detail=f"the samples lie around two values: {modes.low:.3g} ms, and {modes.high:.3g} ms in "
+                f"{modes.share_high:.0%} of them",
+            )
+        )
     return flags
 
 
@@ -87,14 +112,19 @@ def _of_blocks(blocks: Sequence[Block]) -> list[Flag]:
     steal, wall = sum(block.steal_s or 0.0 for block in blocks), sum(block.wall_s or 0.0 for block in blocks)
     if wall and steal / wall > STEAL_SHARE:
         flags.append(Flag(name="steal", detail=f"the hypervisor took {steal / wall:.1%} of a core away"))
-    for block in blocks:
-        if block.frequency_mhz is not None:
-            before, after = block.frequency_mhz
-            if before and abs(after - before) / before > FREQUENCY_CHANGE:
-                flags.append(
-                    Flag(name="frequency", detail=f"the CPU went from {before:.0f} to {after:.0f} MHz in a block")
-                )
-                break
+    clocks = [mhz for block in blocks if block.frequency_mhz is not None for mhz in block.frequency_mhz]
+    if clocks and max(clocks) > (1 + FREQUENCY_CHANGE) * min(clocks):
+        detail = f"the CPU ran at {min(clocks):.0f} to {max(clocks):.0f} MHz within and between blocks"
+        flags.append(Flag(name="frequency", detail=detail))
+    throttles = sum(block.thermal_throttles or 0 for block in blocks)
+    if throttles:
+        flags.append(Flag(name="thermal", detail=f"cores were slowed down {_times(throttles)} for heat"))
+    waited = max((block.cpu_pressure or 0.0 for block in blocks), default=0.0)
+    if waited > CPU_PRESSURE_PERCENT:
+        flags.append(Flag(name="CPU pressure", detail=f"tasks waited for a core up to {waited:.0f} % of a block"))
+    faults = sum(block.major_faults or 0 for block in blocks)
+    if faults:
+        flags.append(Flag(name="page faults", detail=f"memory was read from disk {_times(faults)} while it was timed"))
     pressure = max((block.memory_pressure or 0.0 for block in blocks), default=0.0)
     if pressure > MEMORY_PRESSURE_PERCENT:
         flags.append(Flag(name="memory pressure", detail=f"tasks waited for memory {pressure:.0f} % of the time"))
@@ -104,6 +134,49 @@ def _of_blocks(blocks: Sequence[Block]) -> list[Flag]:
             Flag(name="unsettled", detail=f"warm-up did not settle in {len(unsettled)} of {len(blocks)} blocks")
         )
     return flags
+
+
+def _of_canaries(blocks: Sequence[Block], eager_blocks: Sequence[Block], superseded: Sequence[Block]) -> list[Flag]:
+    """Blocks whose canary was off, those that count and those that were measured again for it."""
+    usual = canary.typical([block.canary_ms for block in (*blocks, *eager_blocks) if block.canary_ms is not None])
+    off = [block for block in blocks if canary.is_off(block, usual)]
+    again = sum(block.variant != EAGER for block in superseded)
+    if not off and not again:
+        return []
+    said = []
+    if again:
+        said.append(f"{again} of {len(blocks)} blocks measured again, both kept")
+    if off:
+        worst = max(off, key=lambda block: canary.worst(block, usual))
+        said.append(
+            f"in {len(off)} of {len(blocks)} blocks that count it was off; in one, {canary.words(worst, usual)}"
+        )
+    return [Flag(name="canary", detail="; ".join(said))]
+
+
+def _of_parallelism(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> list[Flag]:
+    """How many cores the program really used, where that differs between blocks, or from what eager used."""
+    own, eager = _cores_used(blocks), _cores_used(eager_blocks)
+    if not own:
+        return []
+    threads, typical = blocks[0].threads, statistics.median(own)
+    said = []
+    if max(own) - min(own) > PARALLELISM * typical:
+        said.append(f"the program used from {min(own):.2f} to {max(own):.2f} cores, block by block")
+    if eager and abs(statistics.median(eager) - typical) > PARALLELISM_OF_EAGER * threads:
+        said.append(
+            f"with {threads} threads the program used {typical:.2f} cores and eager {statistics.median(eager):.2f}"
+        )
+    return [Flag(name="parallelism", detail="; ".join(said))] if said else []
+
+
+def _cores_used(blocks: Sequence[Block]) -> list[float]:
+    """CPU time over wall time of each block."""
+    return [block.cpu_s / block.wall_s for block in blocks if block.cpu_s is not None and block.wall_s]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _monotonic(values: Sequence[float]) -> bool:

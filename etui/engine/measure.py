@@ -13,6 +13,7 @@ import torch
 
 from etui.engine import boxwatch
 from etui.engine.bundle import Bundle
+from etui.engine.canary import canary_ms
 from etui.engine.runtime import LoadedProgram, TensorTuple, runs_openvino, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
@@ -55,6 +56,8 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         first_ms = _timed(subject.call, subject.inputs[0])
         if first_ms > SLOW_INFERENCE_S * 1e3:
             say(_progress(job, "first inference done, now timing", 0, job.samples or job.min_samples, first_ms))
+        # Before the warm-up, which brings caches and thread pools back to what is timed.
+        canary_before = canary_ms(threads, job.canary_ms[0] if job.canary_ms else None)
         warmups, settled = _warm_up(job, subject, first_ms, say)
         gc.collect()
         gc.freeze()
@@ -64,6 +67,7 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         samples = _collect(job, subject, time.perf_counter() - start, say)
         watched = boxwatch.between(before, boxwatch.read())
         gc.enable()
+    canary_after = canary_ms(threads, job.canary_ms[1] if job.canary_ms else None)
 
     return Block(
         index=job.index,
@@ -78,13 +82,18 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         warmup_count=warmups,
         warmup_settled=settled,
         first_sample_at=first_sample_at,
-        wall_s=watched.wall_s,
+        wall_s=watched.box.wall_s,
         cpu_s=watched.cpu_s,
         foreign_cpu_cores=watched.foreign_cpu_cores,
-        throttled_ms=watched.throttled_ms,
-        steal_s=watched.steal_s,
-        frequency_mhz=watched.frequency_mhz,
-        memory_pressure=boxwatch.memory_pressure(),
+        throttled_ms=watched.box.throttled_ms,
+        steal_s=watched.box.steal_s,
+        frequency_mhz=watched.box.frequency_mhz,
+        memory_pressure=watched.box.memory_pressure,
+        cpu_pressure=watched.box.cpu_pressure,
+        thermal_throttles=watched.box.thermal_throttles,
+        major_faults=watched.major_faults,
+        minor_faults=watched.minor_faults,
+        canary_ms=(canary_before, canary_after),
     )
 
 

@@ -36,6 +36,7 @@ class RunResults:
     bundle: BundleResult | None = None
     lowered: LowerResult | None = None
     blocks: list[Block] = field(default_factory=list)
+    superseded: list[Block] = field(default_factory=list)
     accuracy: Accuracy | None = None
     memory: Memory | None = None
     passes: list[Stage] = field(default_factory=list)
@@ -50,6 +51,7 @@ class SessionResults:
     queued: QueuedSession
     environment: Environment | None = None
     eager_blocks: list[Block] = field(default_factory=list)
+    eager_superseded: list[Block] = field(default_factory=list)
     eager_memory: Memory | None = None
     threads: int | None = None
     planned_blocks: int = 0
@@ -76,6 +78,7 @@ def build_document(
         # A session that was cut short says so itself; a variant that used up its budget is a fact of the variant.
         planned_blocks=session.planned_blocks if status == "done" or run.stopped_early else len(run.blocks),
         fixed_samples=spec.repeat is not None,
+        superseded=[*run.superseded, *session.eager_superseded],
     )
     if lowered is not None and lowered.arithmetic is not None:
         flags.append(
@@ -120,6 +123,7 @@ def build_document(
         repeats=run.variant.repeats.run if run.variant.repeats else None,
         blocks=run.blocks,
         eager_blocks=session.eager_blocks,
+        superseded_blocks=[*run.superseded, *session.eager_superseded],
     )
 
 

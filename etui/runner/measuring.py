@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import time
 from pathlib import Path
 
+from etui.analysis import canary
 from etui.analysis.latency import latency_stats, relative_half_width
 from etui.events import Event, utc_now
 from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
@@ -19,6 +21,8 @@ from etui.text import number
 
 ACCURACY_LIMIT_S = 60.0
 FEWEST_BLOCKS_FOR_STOPPING = 5
+AGAIN_SHARE = 0.25
+"""Of all blocks of a session this share may be measured again for its canary."""
 
 
 async def measure(session: Session) -> None:
@@ -46,6 +50,8 @@ class _Blocks:
             warmup=max(model.warmup for model in models),
         )
         self._spent_s: dict[str, list[float]] = {variant: [] for variant in (*eager, *self._runs)}
+        self._canaries: list[tuple[float, float]] = []
+        self._again_left = math.ceil(AGAIN_SHARE * self._plan.blocks * len(self._spent_s))
 
     async def measure(self) -> None:
         session, plan = self._session, self._plan
@@ -96,6 +102,7 @@ class _Blocks:
             min_samples=plan.min_samples,
             min_warmup=plan.min_warmup,
             limit_s=plan.block_limit_s,
+            canary_ms=canary.typical(self._canaries),
             run_id=run.id if run else None,
         )
         start = time.monotonic()
@@ -108,6 +115,21 @@ class _Blocks:
             own = Stage(name="measure", seconds=sum(self._spent_s[variant]))
             run.passes = [*(stage for stage in run.passes if stage.name != "measure"), own]
         block = done.block
+        if self._shall_be_measured_again(block, job.canary_ms):
+            block.superseded = True
+            session.store.add_block(session.queued.id, block)
+            (run.superseded if run else session.results.eager_superseded).append(block)
+            session.say(
+                "warning",
+                f"{variant}: block {index + 1} is measured again: {canary.words(block, job.canary_ms)}",
+                run=run,
+                stage="measure",
+                level="warning",
+            )
+            await self._block(index, position, variant)
+            return
+        if block.canary_ms is not None:
+            self._canaries.append(block.canary_ms)
         session.store.add_block(session.queued.id, block)
         (run.blocks if run else session.results.eager_blocks).append(block)
         session.say(
@@ -119,6 +141,21 @@ class _Blocks:
         )
         if run is not None and self._budget_is_spent(variant, index):
             self._stop_early(run)
+
+    def _shall_be_measured_again(self, block: Block, usual: tuple[float, float] | None) -> bool:
+        """Whether a block's canary was off, and there is time to give it a second chance.
+
+        Each block has one, and only some of a session's have: on a box that is never calm the flag has to do.
+        """
+        earlier = self._session.results.eager_superseded
+        if (run := self._runs.get(block.variant)) is not None:
+            earlier = run.superseded
+        if self._again_left == 0 or any(one.index == block.index for one in earlier):
+            return False
+        if self._budget_is_spent(block.variant, block.index) or not canary.is_off(block, usual):
+            return False
+        self._again_left -= 1
+        return True
 
     def _budget_is_spent(self, variant: str, index: int) -> bool:
         """Whether another block of a variant would exceed its budget. Counts that the user fixed are kept whatever

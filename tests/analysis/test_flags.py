@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import msgspec
 import pytest
 
+from etui.analysis.flag_words import explained, not_readable
 from etui.analysis.flags import find_flags
 from etui.analysis.latency import latency_stats
-from etui.results import Block
+from etui.results import Block, Flag
 from tests.documents import ENVIRONMENT
 
 QUIET = Block(
@@ -15,7 +19,7 @@ QUIET = Block(
     position=0,
     variant="fp32/xnnpack",
     started_at="",
-    samples_ms=[10.0 + 0.01 * step for step in range(30)],
+    samples_ms=[10.0 + 0.01 * (7 * step % 30) for step in range(30)],
     threads=2,
     warmup_settled=True,
     wall_s=0.3,
@@ -25,19 +29,36 @@ QUIET = Block(
     steal_s=0.0,
     frequency_mhz=(3000.0, 3000.0),
     memory_pressure=0.0,
+    cpu_pressure=0.0,
+    thermal_throttles=0,
+    major_faults=0,
+    minor_faults=0,
+    canary_ms=(1.0, 1.1),
 )
 
 
-def names(blocks: list[Block], *, governor: str | None = "performance", planned: int | None = None) -> set[str]:
-    flags = find_flags(
+def found(
+    blocks: list[Block],
+    *,
+    governor: str | None = "performance",
+    planned: int | None = None,
+    eager: list[Block] | None = None,
+    superseded: list[Block] | None = None,
+) -> list[Flag]:
+    return find_flags(
         stats=latency_stats(blocks),
         blocks=blocks,
-        eager_blocks=[],
+        eager_blocks=eager or [],
         environment=msgspec.structs.replace(ENVIRONMENT, governor=governor),
         planned_blocks=len(blocks) if planned is None else planned,
         fixed_samples=False,
+        superseded=superseded or [],
     )
-    assert all(flag.detail for flag in flags)
+
+
+def names(blocks: list[Block], *, governor: str | None = "performance", planned: int | None = None) -> set[str]:
+    flags = found(blocks, governor=governor, planned=planned)
+    assert all(flag.detail and explained(flag.name) for flag in flags)
     return {flag.name for flag in flags}
 
 
@@ -57,6 +78,12 @@ def test_a_quiet_box_raises_none() -> None:
         (changed(steal_s=0.2), "steal"),
         (changed(frequency_mhz=(3000.0, 2000.0)), "frequency"),
         (changed(memory_pressure=20.0), "memory pressure"),
+        (changed(frequency_mhz=(2500.0, 2500.0)), "frequency"),
+        (changed(cpu_pressure=40.0), "CPU pressure"),
+        (changed(thermal_throttles=2), "thermal"),
+        (changed(major_faults=1), "page faults"),
+        (changed(canary_ms=(1.0, 1.2)), "canary"),
+        (changed(cpu_s=0.4), "parallelism"),
         (changed(warmup_settled=False), "unsettled"),
         (changed(threads=1), "threads"),
     ],
@@ -70,7 +97,40 @@ def test_few_samples_and_few_blocks() -> None:
 
 
 def test_wide_samples() -> None:
-    assert names([changed(samples_ms=[10.0 + 2 * (step % 2) for step in range(30)])] * 3) == {"spread"}
+    chance = random.Random(1)
+    for share, flag in ((0.1, "spread"), (0.3, "wide spread")):
+        wide = [changed(samples_ms=[chance.gauss(10, 10 * share) for _ in range(50)]) for _ in range(3)]
+        assert names(wide) == {flag}
+
+
+def test_a_wandering_pace_and_two_paces() -> None:
+    chance = random.Random(2)
+    wandering = [changed(samples_ms=[10 + math.sin(step / 8) / 5 for step in range(60)]) for _ in range(3)]
+    assert names(wandering) == {"autocorrelation"}
+    two = [changed(samples_ms=[chance.choice((10, 10, 11)) + chance.gauss(0, 0.1) for _ in range(60)])] * 3
+    assert names(two) == {"two modes"}
+    assert "10 ms, and 11 ms in " in found(two)[0].detail
+
+
+def test_a_block_measured_again_is_kept_and_said() -> None:
+    spoiled = changed(canary_ms=(1.0, 1.5), superseded=True)
+    (flag,) = found([QUIET] * 3, superseded=[spoiled])
+    assert (flag.name, flag.detail) == ("canary", "1 of 3 blocks measured again, both kept")
+    assert found([QUIET] * 3, superseded=[msgspec.structs.replace(spoiled, variant="eager")]) == []
+
+
+def test_fewer_cores_than_eager_used_is_said() -> None:
+    eager = [changed(variant="eager")] * 3
+    (flag,) = found([changed(cpu_s=0.3)] * 3, eager=eager)
+    assert (flag.name, flag.detail) == ("parallelism", "with 2 threads the program used 1.00 cores and eager 2.00")
+    assert found([QUIET] * 3, eager=eager) == []
+
+
+def test_what_cannot_be_read_is_said_to_be_not_readable() -> None:
+    silent = msgspec.structs.replace(ENVIRONMENT, not_readable=["steal", "thermal throttling"])
+    assert not_readable(silent) == ["governor", "turbo", "steal", "thermal throttling"]
+    # Of documents of before that was noted, nothing is claimed.
+    assert not_readable(ENVIRONMENT) == [] and not_readable(None) == []
 
 
 def test_a_trend_over_blocks_is_drift_and_one_odd_block_is_not() -> None:

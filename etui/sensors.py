@@ -1,0 +1,152 @@
+"""What can be read of a box while it works: CPU time, steal, throttling, pressure, frequency, heat.
+
+Each reading is a look at the kernel's counters; what happened is the difference of two. None is 'not readable here'.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from etui.environment import cgroup_folders, throttled_seconds
+
+_HZ = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+
+SHORTEST_TICKS = 25
+"""Over fewer ticks of the kernel's CPU clock, one tick more or less would pass for another process's work."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """The counters at one moment. ``wall_s`` is monotonic; the pressures are seconds in which some task waited."""
+
+    wall_s: float
+    busy_cpu_s: float | None = None
+    steal_s: float | None = None
+    throttled_ms: float | None = None
+    frequency_mhz: float | None = None
+    cpu_pressure_s: float | None = None
+    memory_pressure_s: float | None = None
+    thermal_throttles: int | None = None
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened between two readings; the pressures are percentages of that time."""
+
+    wall_s: float
+    busy_cores: float | None
+    steal_s: float | None
+    throttled_ms: float | None
+    frequency_mhz: tuple[float, float] | None
+    cpu_pressure: float | None
+    memory_pressure: float | None
+    thermal_throttles: int | None
+
+
+def read(root: Path = Path("/")) -> Reading:
+    """Look at the counters now; raises nothing. ``root`` holds /proc and /sys."""
+    busy, steal = _cpu_times(root)
+    throttled_s = throttled_seconds(root)
+    return Reading(
+        wall_s=time.perf_counter(),
+        busy_cpu_s=busy,
+        steal_s=steal,
+        throttled_ms=None if throttled_s is None else throttled_s * 1e3,
+        frequency_mhz=_frequency_mhz(root),
+        cpu_pressure_s=_pressure_s(root, "cpu"),
+        memory_pressure_s=_pressure_s(root, "memory"),
+        thermal_throttles=thermal_throttles(root),
+    )
+
+
+def between(before: Reading, after: Reading) -> Span:
+    """The difference of two readings. CPU time and steal are None over a span too short for the kernel's ticks."""
+    wall = after.wall_s - before.wall_s
+    long_enough = wall >= SHORTEST_TICKS / _HZ
+    busy = _minus(after.busy_cpu_s, before.busy_cpu_s)
+    frequency = None
+    if before.frequency_mhz is not None and after.frequency_mhz is not None:
+        frequency = (before.frequency_mhz, after.frequency_mhz)
+    throttles = _minus(after.thermal_throttles, before.thermal_throttles)
+    return Span(
+        wall_s=wall,
+        busy_cores=busy / wall if busy is not None and long_enough else None,
+        steal_s=_minus(after.steal_s, before.steal_s) if long_enough else None,
+        throttled_ms=_minus(after.throttled_ms, before.throttled_ms),
+        frequency_mhz=frequency,
+        cpu_pressure=_percent(_minus(after.cpu_pressure_s, before.cpu_pressure_s), wall),
+        memory_pressure=_percent(_minus(after.memory_pressure_s, before.memory_pressure_s), wall),
+        thermal_throttles=None if throttles is None else int(throttles),
+    )
+
+
+_SENSORS: dict[str, Callable[[Reading], float | None]] = {
+    "foreign CPU": lambda found: found.busy_cpu_s,
+    "steal": lambda found: found.steal_s,
+    "CPU quota throttling": lambda found: found.throttled_ms,
+    "CPU frequency": lambda found: found.frequency_mhz,
+    "CPU pressure (PSI)": lambda found: found.cpu_pressure_s,
+    "memory pressure (PSI)": lambda found: found.memory_pressure_s,
+    "thermal throttling": lambda found: found.thermal_throttles,
+}
+
+
+def not_readable(root: Path = Path("/")) -> list[str]:
+    """What this box does not tell, so that nobody takes its silence for good news."""
+    found = read(root)
+    return [name for name, of in _SENSORS.items() if of(found) is None]
+
+
+def thermal_throttles(root: Path = Path("/")) -> int | None:
+    """How often the cores were throttled for heat since the box was started."""
+    counts = []
+    for file in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count"):
+        try:
+            counts.append(int(file.read_text()))
+        except (OSError, ValueError):
+            continue
+    return sum(counts) if counts else None
+
+
+def _minus(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before
+
+
+def _percent(seconds: float | None, wall_s: float) -> float | None:
+    return None if seconds is None or wall_s <= 0 else 100 * seconds / wall_s
+
+
+def _cpu_times(root: Path) -> tuple[float | None, float | None]:
+    try:
+        fields = (root / "proc/stat").read_text().split("\n", 1)[0].split()[1:]
+        user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) / _HZ for field in fields[:8])
+    except (OSError, ValueError):
+        return None, None
+    return user + nice + system + irq + softirq, steal
+
+
+def _pressure_s(root: Path, what: str) -> float | None:
+    """Seconds in which some task waited for ``what``, of this cgroup where it is counted, else of the box."""
+    files = [folder / f"{what}.pressure" for folder in cgroup_folders(root, what)[:1]]
+    for file in (*files, root / "proc/pressure" / what):
+        try:
+            match = re.search(r"^some .*\btotal=(\d+)", file.read_text(), re.MULTILINE)
+        except OSError:
+            continue
+        if match:
+            return int(match.group(1)) / 1e6
+    return None
+
+
+def _frequency_mhz(root: Path) -> float | None:
+    values = []
+    for file in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"):
+        try:
+            values.append(int(file.read_text()) / 1e3)
+        except (OSError, ValueError):
+            return None
+    return sum(values) / len(values) if values else None
