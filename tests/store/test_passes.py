@@ -1,0 +1,178 @@
+"""Passes on finished runs: in the queue with the sessions, and a profile's operators read page by page."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from etui.errors import UsageError
+from etui.spec import ProfileOptions
+from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store
+from tests.documents import MODEL, make_document, make_spec
+from tests.profiles import make_profile
+
+RUNNER = RunnerIdentity(pid=7, host="bench-1", user="u", started_at="2026-11-20T10:00:00.000Z")
+RUN = "aaaaaaaaaaa1"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    opened = Store.open(tmp_path / "etui.db")
+    opened.save_document(make_document(RUN))
+    return opened
+
+
+def test_passes_and_sessions_are_claimed_in_the_order_they_were_queued(store: Store) -> None:
+    first = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    second = store.add_pass(RUN, ProfileOptions(inferences=3), box="bench-1")
+    elsewhere = store.add_pass(RUN, ProfileOptions(inferences=4), box="bench-2")
+    assert store.has_waiting_work("bench-1", "")
+    claimed = [store.claim_next(RUNNER) for _ in range(3)]
+    assert [one.id for one in claimed if one is not None] == [first.id, session.id, second.id]
+    assert isinstance(claimed[0], QueuedPass) and isinstance(claimed[1], QueuedSession)
+    assert (claimed[0].run, claimed[0].kind, claimed[0].options) == (RUN, "profile", ProfileOptions())
+    assert store.claim_next(RUNNER) is None
+    assert not store.has_waiting_work("bench-1", "") and store.has_waiting_work("bench-2", "")
+    assert [one.id for one in store.live_passes(RUN)] == [first.id, second.id, elsewhere.id]
+
+
+def test_the_same_pass_is_not_queued_twice(store: Store) -> None:
+    first = store.add_pass(RUN, ProfileOptions(), box="")
+    assert store.add_pass(RUN, ProfileOptions(), box="").id == first.id
+    assert store.add_pass(RUN, ProfileOptions(eager=False), box="").id != first.id
+    store.request_pass_cancel([first.id])
+    assert store.add_pass(RUN, ProfileOptions(), box="").id != first.id
+
+
+def test_a_pass_that_nobody_claimed_is_cancelled_at_once_and_one_under_way_is_asked_to_stop(store: Store) -> None:
+    waiting = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    assert store.request_pass_cancel([waiting.id, "unknown"]) == [waiting.id]
+    assert store.get_pass(waiting.id).status == "cancelled"
+    under_way = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    store.claim_next(RUNNER)
+    store.set_pass_status(under_way.id, "running")
+    assert not store.pass_cancel_requested(under_way.id)
+    store.request_pass_cancel([under_way.id])
+    assert store.pass_cancel_requested(under_way.id)
+    assert store.get_pass(under_way.id).status == "running"
+
+
+def test_a_dead_runners_pass_is_interrupted_and_an_end_stays(store: Store) -> None:
+    queued = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    store.claim_next(RUNNER)
+    assert store.claimed_passes("bench-1", "u") == [(queued.id, "", RUNNER.pid)]
+    store.interrupt_passes([queued.id])
+    store.set_pass_status(queued.id, "done")
+    ended = store.get_pass(queued.id)
+    assert (ended.status, ended.live) == ("interrupted", False)
+    assert ended.error and ended.finished_at
+    assert store.claimed_passes("bench-1", "u") == []
+    last = store.last_pass(RUN, "profile")
+    assert last is not None and last.id == queued.id
+
+
+def test_only_a_run_that_ended_with_a_program_can_be_looked_into(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="")
+    with pytest.raises(UsageError, match="is queued"):
+        store.add_pass(session.runs[0][0], ProfileOptions(), box="")
+    without = make_document("aaaaaaaaaaa2")
+    without.artifact, without.status, without.error = None, "failed", "lowering failed"
+    store.save_document(without)
+    with pytest.raises(UsageError, match=r"no program .*lowering failed"):
+        store.add_pass(without.id, ProfileOptions(), box="")
+    with pytest.raises(UsageError, match="there is no run"):
+        store.add_pass("unknown", ProfileOptions(), box="")
+
+
+def test_a_run_under_a_pass_is_not_deleted_and_its_rows_go_with_it(store: Store) -> None:
+    queued = store.add_pass(RUN, ProfileOptions(), box="")
+    with pytest.raises(UsageError, match="looked into"):
+        store.delete_runs([RUN])
+    store.request_pass_cancel([queued.id])
+    store.save_profile(RUN, make_profile())
+    store.delete_runs([RUN])
+    store.save_profile(RUN, make_profile())
+    with sqlite3.connect(store.path) as connection:
+        for table in ("passes", "operators", "origins"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0  # noqa: S608 - named above
+
+
+def test_a_pass_whose_options_cannot_be_read_fails_and_lets_the_next_one_through(store: Store) -> None:
+    broken = store.add_pass(RUN, ProfileOptions(), box="")
+    waiting = store.add_pass(RUN, ProfileOptions(inferences=3), box="")
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE passes SET options = '{}' WHERE id = ?", (broken.id,))
+    claimed = store.claim_next(RUNNER)
+    assert claimed is not None and claimed.id == waiting.id
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("SELECT status FROM passes WHERE id = ?", (broken.id,)).fetchone()[0] == "failed"
+
+
+def test_a_profile_is_stored_with_its_run_and_replaced_whole(store: Store) -> None:
+    before = store.document(RUN)
+    for count in (30, 4):
+        profile = make_profile(count)
+        store.save_profile(RUN, profile)
+        stored = store.document(RUN)
+        assert stored.profile == profile
+        stored.profile = None
+        assert stored == before
+    light = store.document(RUN, operators=False).profile
+    assert light is not None and light.eager is not None
+    assert (light.program.operators, light.eager.operators) == ([], [])
+    assert light.program.operators_ms == profile.program.operators_ms
+
+
+def test_operators_are_filtered_sorted_and_paged_by_the_database(store: Store) -> None:
+    profile = make_profile(500)
+    store.save_profile(RUN, profile)
+    everything = profile.program.operators
+    page = store.operators(RUN, limit=20, offset=490)
+    assert (page.total, page.operators, page.positions) == (501, everything[490:], list(range(490, 501)))
+    page = store.operators(RUN, order_by="median_ms", descending=True, limit=3)
+    assert page.operators == sorted(everything, key=lambda one: -one.median_ms)[:3]
+    page = store.operators(RUN, module="layer4")
+    assert page.operators == [one for one in everything if one.origin.module.startswith("layer4.")]
+    assert page.share == pytest.approx(sum(one.share for one in page.operators))
+    page = store.operators(RUN, words="XNNPACK layer1.", delegated=True, order_by="name")
+    inside = [one for one in everything if one.delegate and "layer1." in one.origin.module]
+    assert page.operators == sorted(inside, key=lambda one: one.name)
+    assert store.operators(RUN, module="").operators == [everything[-1]]
+    assert store.operators(RUN, "eager").total == 50
+    assert store.operators("unknown").total == 0
+    with pytest.raises(UsageError, match="no column"):
+        store.operators(RUN, order_by="rowid")
+
+
+def test_a_database_of_version_2_is_opened_with_all_that_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with Store.open(path) as store:
+        store.save_document(make_document(RUN))
+    # What version 3 added is taken out again, so that the file is one that version 2 wrote.
+    with sqlite3.connect(path) as connection:
+        for table in ("passes", "operators", "origins"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = '0003_insight'")
+        connection.execute("PRAGMA user_version = 2")
+    with Store.open(path) as store:
+        assert store.document(RUN) == make_document(RUN)
+        store.save_profile(RUN, make_profile())
+        queued = store.add_pass(RUN, ProfileOptions(), box="")
+        assert store.live_passes() == [queued]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
+
+
+def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None:
+    from etui.store.checks import document_from
+    from etui.store.transfer import encode_document
+
+    store.save_profile(RUN, make_profile(30))
+    exported = encode_document(store.document(RUN))
+    with Store.open(tmp_path / "other.db") as other:
+        other.import_document(document_from(msgspec.json.decode(exported)))
+        assert encode_document(other.document(RUN)) == exported
