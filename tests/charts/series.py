@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etui.charts import Past, Series
+from etui.charts import Dated, Dot, Overlaid, Past, Series, Step
 
 
 def spread(middle: float, count: int, blocks: int = 3, drift: float = 0.0) -> list[list[float]]:
@@ -28,3 +28,37 @@ PAST = [
     Past(at="2026-11-09T10:00:00Z", median_ms=5.1, interval_ms=(5.0, 5.2), mae=0.4, verdict="FAIL"),
     Past(at="2026-11-20T10:00:00Z", kind="chosen", median_ms=4.96, mae=2.1e-3, verdict="PASS"),
 ]
+
+SIX = [
+    Overlaid(
+        series=Series(name=name, blocks=spread(middle, 60, drift=0.01 * slot), numbers=[0, 1, 2], median=middle),
+        slot=slot,
+    )
+    for slot, (name, middle) in enumerate(
+        [
+            ("fp32/xnnpack", 16.0), ("int8/xnnpack", 5.0), ("fp32/openvino", 8.0), ("fp16/xnnpack", 16.1),
+            ("int8/openvino", 4.9), ("fp32/portable", 5_800.0),
+        ]
+    )
+]  # fmt: skip
+
+DOTS = [
+    Dot(name="int8/openvino", latency_ms=4.9, value=26.0, slot=4, front=True),
+    Dot(name="fp32/openvino", latency_ms=8.0, value=47.0, slot=2, front=True),
+    Dot(name="int8/xnnpack", latency_ms=5.0, value=24.0, slot=1),
+    Dot(name="fp32/xnnpack", latency_ms=16.0, value=126.0, slot=0, front=True),
+    Dot(name="fp32/portable", latency_ms=5_800.0, value=126.0, slot=5),
+    Dot(name="another", latency_ms=9.0, value=30.0),
+]
+
+DATED = [
+    Dated(at="2026-11-01T10:00:00Z", value=5.0, interval=(4.9, 5.1)),
+    Dated(at="2026-11-03T10:00:00Z", value=5.05, interval=(4.95, 5.15)),
+    Dated(at="2026-11-04T10:00:00Z", failed=True),
+    Dated(
+        at="2026-11-12T10:00:00Z", value=5.5, interval=(5.4, 5.6), software="executorch 1.5.1", change="slower by 9.5 %"
+    ),
+    Dated(at="2026-11-12T16:00:00Z", value=5.48, interval=(5.4, 5.6), suspect=True),
+    Dated(at="2026-11-20T10:00:00Z", value=5.52, interval=(5.4, 5.6)),
+]
+LEVELS = [Step(first=0, last=1, value=5.02), Step(first=3, last=5, value=5.5)]

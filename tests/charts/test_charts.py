@@ -11,7 +11,7 @@ from rich.text import Text
 from etui import charts
 from etui.charts import Canvas, Colours, Past, Series, palette
 from etui.text import width as cells
-from tests.charts.series import EAGER, EMPTY, PAST, PROGRAM
+from tests.charts.series import DATED, DOTS, EAGER, EMPTY, LEVELS, PAST, PROGRAM, SIX
 
 Draw = Callable[[Canvas], Text]
 DRAWN: dict[str, Draw] = {
@@ -21,6 +21,14 @@ DRAWN: dict[str, Draw] = {
     "blocks": lambda canvas: charts.block_strip(PROGRAM, EAGER, canvas),
     "trend": lambda canvas: charts.trend_latency(PAST, canvas),
     "mae": lambda canvas: charts.trend_mae(PAST, canvas, log=True),
+    "six histograms": lambda canvas: charts.overlaid_histograms(SIX, canvas, log=True),
+    "six ecdfs": lambda canvas: charts.overlaid_ecdf(SIX, canvas, log=True),
+    "six blocks": lambda canvas: charts.overlaid_blocks(SIX, canvas),
+    "scatter": lambda canvas: charts.scatter(DOTS, canvas, unit="SQNR dB", log=True),
+    "history": lambda canvas: charts.history(
+        DATED, canvas, unit="ms", subject="median latency", levels=LEVELS, cursor=4
+    ),
+    "even history": lambda canvas: charts.history(DATED, canvas, unit="ms", subject="median latency", even=True),
 }
 
 
@@ -45,7 +53,10 @@ def test_no_chart_leaves_its_place(draw: Draw, width: int, height: int) -> None:
 
 @pytest.mark.parametrize("size", [(40, 6), (80, 10), (200, 40)])
 def test_every_chart_names_its_unit(size: tuple[int, int]) -> None:
-    units = {"histogram": "ms", "ecdf": "ms", "blocks": "%", "trend": "ms", "mae": "MAE"}
+    units = {
+        "histogram": "ms", "ecdf": "ms", "blocks": "%", "trend": "ms", "mae": "MAE", "six histograms": "ms",
+        "six ecdfs": "ms", "six blocks": "%", "scatter": "SQNR dB", "history": "ms",
+    }  # fmt: skip
     for name, unit in units.items():
         assert unit in DRAWN[name](canvas(*size)).plain, name
 

@@ -1,0 +1,100 @@
+"""Which runs no other beats: latency against accuracy and size, and who cannot stand beside the others."""
+
+from __future__ import annotations
+
+import msgspec
+
+from etui.analysis import pareto
+from etui.analysis.comparison import compare
+from etui.analysis.comparison_words import names
+from etui.results import RunDocument
+from tests.documents import make_accuracy
+from tests.tui.comparing import (
+    BASE,
+    FAILED,
+    FP16,
+    INT8,
+    OPENVINO,
+    OTHER_MODEL,
+    OTHER_THREADS,
+    accuracy,
+    strangers,
+    variants,
+)
+
+
+def fronts(runs: list[RunDocument], *, force: bool = False, margin: float = 0.02) -> tuple[pareto.Front, pareto.Front]:
+    """Both fronts of runs of which the first is the base."""
+    found = compare(runs[0], runs[1:], margin=margin, force=force)
+    return pareto.accuracy_front(runs[0], runs[1:], found), pareto.size_front(runs[0], runs[1:], found)
+
+
+def on(front: pareto.Front) -> set[str]:
+    """The runs on a front."""
+    return {one.run for one in front.places if one.front}
+
+
+def test_the_front_holds_whom_no_other_beats() -> None:
+    by_accuracy, by_size = fronts(variants())
+    # FP16 is as fast as FP32 and further off: it is beaten.
+    assert (by_accuracy.measure, on(by_accuracy)) == ("SQNR dB", {BASE, INT8, OPENVINO})
+    assert (by_size.measure, on(by_size)) == ("size MB", {INT8})
+    said = pareto.sentences(by_accuracy, names(variants()))
+    assert said[0].startswith(
+        "Ship one of these, from faster to closer: int8/xnnpack (5.00 ms, 28.0 dB), fp32/openvino"
+    )
+    assert said[1] == "Beaten by one of them, and no better in either: fp16/xnnpack."
+    assert pareto.sentences(by_size, names(variants()))[0] == (
+        "Ship int8/xnnpack (5.00 ms, 11.7 MB): no other run is faster or smaller."
+    )
+
+
+def test_latencies_within_the_margin_are_equal() -> None:
+    close = [variants()[0], variants()[3]]
+    close[1].accuracy = accuracy(150.0, 1e-8)
+    assert on(fronts(close)[0]) == {FP16}, "a third of a percent slower, and closer"
+    assert on(fronts(close, margin=0.0001)[0]) == {BASE, FP16}
+
+
+def test_whose_figures_read_the_same_stay_together() -> None:
+    same = [variants()[0], variants()[3]]
+    same[1].accuracy = accuracy(126.01, 5e-7)
+    assert on(fronts(same)[0]) == {BASE, FP16}
+
+
+def test_an_exact_run_is_closer_than_any_other() -> None:
+    runs = variants()
+    runs[0].accuracy = accuracy(None, 0.0)
+    front, _ = fronts(runs)
+    assert front.measure == "SQNR dB" and BASE in on(front)
+    assert "exact" in pareto.sentences(front, names(runs))[0]
+
+
+def test_without_sqnr_the_mae_decides() -> None:
+    runs = variants()
+    assert runs[1].accuracy is not None
+    overall = msgspec.structs.replace(runs[1].accuracy.end_to_end.overall, sqnr_db=None)
+    end_to_end = msgspec.structs.replace(runs[1].accuracy.end_to_end, overall=overall)
+    runs[1].accuracy = msgspec.structs.replace(runs[1].accuracy, end_to_end=end_to_end)
+    front, _ = fronts(runs)
+    assert front.measure == "MAE" and on(front) == {BASE, INT8, OPENVINO}
+
+
+def test_who_cannot_stand_there_is_left_out_with_the_reason() -> None:
+    runs = variants()
+    runs[1].accuracy = msgspec.structs.replace(make_accuracy(), verdict="FAIL")
+    runs[2].accuracy = None
+    front, _ = fronts([*runs, *strangers()])
+    assert front.left_out[INT8] == "out of tolerance"
+    assert front.left_out[OPENVINO] == "without an accuracy"
+    assert {front.left_out[one] for one in (OTHER_THREADS, OTHER_MODEL, FAILED)} == {"not comparable"}
+    said = " ".join(pareto.sentences(front, names([*runs, *strangers()])))
+    assert "Left out, out of tolerance: resnet18 int8/xnnpack." in said
+    forced, _ = fronts([*runs, *strangers()], force=True)
+    assert OTHER_THREADS not in forced.left_out and forced.left_out[FAILED] != ""
+
+
+def test_nobody_to_show_is_said() -> None:
+    alone = strangers()[2]
+    front, _ = fronts([alone])
+    assert pareto.sentences(front, names([alone]))[0].startswith("No run has both a latency")
