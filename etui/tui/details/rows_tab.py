@@ -7,12 +7,13 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
 from etui.text import plain
+from etui.tui.actions import bindings
 from etui.tui.details.page import Paper
 from etui.tui.details.rows import Node, Rows
 from etui.tui.details.rows_view import RowsView
@@ -27,7 +28,7 @@ _LOW = 12
 class RowsFilter(Input):
     """The line the filter is typed in."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "leave", show=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [one for one in bindings("filter") if one.id == "filter.leave"]
 
     class Left(Message):
         """Escape was pressed."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from textual import on
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Static
 
+from etui.tui.actions import bindings
 from etui.tui.screens.dialog import Dialog
 from etui.tui.widgets.multi_select import Item, MultiSelect
 
@@ -16,10 +18,7 @@ from etui.tui.widgets.multi_select import Item, MultiSelect
 class _Columns(MultiSelect):
     """A list whose items can be moved."""
 
-    BINDINGS = [
-        Binding("J,shift+down", "lower", "Move the column down", show=False),
-        Binding("K,shift+up", "raise_up", "Move the column up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("columns")]
 
     def action_lower(self) -> None:
         """Move the item under the cursor one line down."""

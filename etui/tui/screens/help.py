@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from etui.store.language import KEYS
 from etui.tui.actions import ACTIONS, Action, Scope, bindings
+from etui.tui.widgets.line_view import HalfPages, scroll_bindings
 
 _TITLES: dict[Scope, str] = {
     "bench": "Everywhere on the bench",
@@ -27,7 +28,12 @@ _TITLES: dict[Scope, str] = {
     "rows": "Operators, numbers, and the sections of the program",
     "compare": "Comparing runs",
     "trend": "The trend of a choice",
+    "search": "A search in the log",
+    "filter": "The filter",
+    "list": "Fields that suggest",
+    "columns": "Choosing columns",
     "dialog": "Dialogs",
+    "help": "The help",
     "app": "The app",
 }
 _FILTER = (
@@ -40,15 +46,17 @@ _FILTER = (
 )
 
 
+class _Frame(HalfPages, VerticalScroll, can_focus=True):
+    """Scrolls by the keys that move in the runs table."""
+
+    BINDINGS: ClassVar[list[BindingType]] = scroll_bindings()
+
+
 class HelpScreen(ModalScreen[None]):
     """Closes with escape, q, ? or F1."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1", "close", "back", show=True),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-        Binding("ctrl+d,pagedown,space", "scroll(10)", show=False),
-        Binding("ctrl+u,pageup", "scroll(-10)", show=False),
+        *bindings("help"),
         *[one for one in bindings("app") if one.id == "app.screenshot"],
     ]
 
@@ -57,7 +65,7 @@ class HelpScreen(ModalScreen[None]):
         self._keymap = keymap
 
     def compose(self) -> ComposeResult:
-        frame = VerticalScroll(id="help-frame", can_focus=True)
+        frame = _Frame(id="help-frame")
         frame.border_title = "Help"
         frame.border_subtitle = "j k scroll, escape closes"
         with frame:
@@ -72,9 +80,6 @@ class HelpScreen(ModalScreen[None]):
     def action_close(self) -> None:
         self.dismiss()
 
-    def action_scroll(self, lines: int) -> None:
-        self.query_one("#help-frame").scroll_relative(y=lines, animate=False)
-
     def _draw(self) -> None:
         colours = self.app.theme_variables
         key, title = Style(color=colours["accent"], bold=True), Style(color=colours["primary"], bold=True)
@@ -83,7 +88,7 @@ class HelpScreen(ModalScreen[None]):
             actions = [action for action in ACTIONS if action.scope == scope]
             if actions:
                 parts += [Text(name, title), self._grid([(self._keys(one), one.about) for one in actions], key), Text()]
-        parts += [Text("The filter", title), self._grid(list(_FILTER), key)]
+        parts += [Text("What a filter says", title), self._grid(list(_FILTER), key)]
         parts.append(Text("  keys: " + ", ".join(KEYS)))
         self.query_one("#help-text", Static).update(Group(*parts))
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events, on, work
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from etui.tui.actions import bindings
 from etui.tui.glyphs import glyphs_of
 from etui.tui.suggest import Suggest, Suggestion, is_path
 
@@ -233,26 +236,40 @@ class Combo(Widget):
 class _Line(Input):
     """The text field of a combo, which shares its keys with the list."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("list")]
+
     @property
     def _combo(self) -> Combo:
         return next(node for node in self.ancestors if isinstance(node, Combo))
 
-    async def _on_key(self, event: events.Key) -> None:
-        combo = self._combo
-        at_end = self.cursor_position >= len(self.value)
-        if event.key in ("down", "up"):
-            combo.move(1 if event.key == "down" else -1)
-        elif event.key == "escape" and combo.is_open:
-            combo.revert()
-        elif event.key == "right" and at_end and combo.is_open:
-            combo.take(or_first=True)
-        elif event.key == "enter":
-            combo.submit()
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape is the list's only while it is open; else it means what it does around the field."""
+        if action == "revert":
+            return self._combo.is_open
+        return super().check_action(action, parameters)
+
+    def action_next(self) -> None:
+        """Open the list, or go to its next line."""
+        self._combo.move(1)
+
+    def action_previous(self) -> None:
+        """Go to the line before in the list."""
+        self._combo.move(-1)
+
+    def action_take(self) -> None:
+        """At the text's end complete it; elsewhere move in it."""
+        if self.cursor_position >= len(self.value) and self._combo.is_open:
+            self._combo.take(or_first=True)
         else:
-            await super()._on_key(event)
-            return
-        event.stop()
-        event.prevent_default()
+            self.action_cursor_right()
+
+    def action_choose(self) -> None:
+        """Take what is highlighted, or say that the field is done."""
+        self._combo.submit()
+
+    def action_revert(self) -> None:
+        """Close the list."""
+        self._combo.revert()
 
     def _on_blur(self, event: events.Blur) -> None:
         super()._on_blur(event)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from etui.store import Condition
 from etui.store.language import FilterMistake, completions, parse, word_before
 from etui.text import plain
+from etui.tui.actions import bindings
 from etui.tui.work import start
 
 _MOST_COMPLETIONS = 8
@@ -25,10 +26,7 @@ _MOST_COMPLETIONS = 8
 class FilterInput(Input):
     """The line itself; tab takes the first completion instead of leaving."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "complete", show=True, priority=True),
-        Binding("escape", "leave", "leave", show=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
 
     class Left(Message):
         """Escape was pressed."""

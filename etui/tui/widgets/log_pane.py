@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
@@ -23,8 +23,8 @@ from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
 
 QUIET_REDRAW_S = 0.8
-"""While a measurement runs the screen may not be redrawn oftener than once a second: it shares the machine. What is handed
-over once a second is drawn with the rest of that second's picture, a little early rather than in a picture of its own."""
+"""While a measurement runs the screen, which shares the machine, may not be redrawn oftener than once a second. What
+comes once a second is drawn with the rest of that second's picture, rather than a moment later in one of its own."""
 BRISK_REDRAW_S = 0.2
 
 
@@ -46,10 +46,7 @@ class LogPane(Widget):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("log"),
-        Binding("n", "next_match", show=False),
-        Binding("N", "previous_match", show=False),
-        Binding("escape", "end_search", show=False),
+        *bindings("log", "search"),
     ]
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
