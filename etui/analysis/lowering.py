@@ -8,6 +8,9 @@ import msgspec
 
 from etui.insight import GraphStage
 
+PLANNED = "planned"
+"""The stage in which every operator is replaced by the overload that writes to planned memory: that is no change."""
+
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One stage beside the one before: how many nodes the graph has after it, and how many of which operator came and
@@ -26,9 +29,11 @@ def changes(stages: Sequence[GraphStage]) -> list[Change]:
     found: list[Change] = []
     before: dict[str, int] | None = None
     for stage in stages:
+        now, earlier = stage.operators, before or {}
+        if stage.name == PLANNED:
+            now, earlier = _by_name(now), _by_name(earlier)
         moved = {
-            name: stage.operators.get(name, 0) - (before or {}).get(name, 0)
-            for name in ({} if before is None else {**before, **stage.operators})
+            name: now.get(name, 0) - earlier.get(name, 0) for name in ({} if before is None else {**earlier, **now})
         }
         found.append(
             Change(
@@ -46,3 +51,12 @@ def changes(stages: Sequence[GraphStage]) -> list[Change]:
 
 def _most(counts: dict[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _by_name(counts: dict[str, int]) -> dict[str, int]:
+    """The counts of operators whatever their overload; a delegate's call has none."""
+    found: dict[str, int] = {}
+    for name, count in counts.items():
+        bare = name.rpartition(".")[0] if name.count(".") == 2 else name
+        found[bare] = found.get(bare, 0) + count
+    return found

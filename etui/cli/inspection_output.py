@@ -172,11 +172,12 @@ def _outside(document: RunDocument) -> Iterator[str]:
 
 
 def _places(nodes: Sequence[OutsideNode]) -> str:
-    """The modules that most nodes come from, layers of one stack as one, and the line that called the first."""
+    """The modules that most nodes come from, layers of one stack as one, and the line that called the most."""
     named = Counter(_starred(node) for node in nodes)
     words = ", ".join(f"{name} x{count}" if count > 1 else name for name, count in named.most_common(2))
     more = f" and {len(named) - 2} more" if len(named) > 2 else ""
-    line = next((node.origin.stack[-1] for node in nodes if node.origin.stack), "")
+    first = named.most_common(1)[0][0]
+    line = next((node.origin.stack[-1] for node in nodes if node.origin.stack and _starred(node) == first), "")
     return f"{words}{more}" + (f"; {line}" if line else "")
 
 

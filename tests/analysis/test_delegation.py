@@ -136,3 +136,10 @@ def test_what_a_stage_changed() -> None:
     assert (second.added, second.removed) == ({"aten.convolution.default": 2}, {"aten.conv2d.default": 2})
     assert third.removed == {"aten.convolution.default": 2, "aten.relu.default": 1} and third.nodes == 1
     assert changes([]) == []
+
+
+def test_planning_memory_changes_overloads_and_that_is_no_change() -> None:
+    edge = GraphStage(name="delegated", operators={"aten.mean.dim": 2, "aten.alias_copy.default": 1})
+    planned = GraphStage(name="planned", operators={"aten.mean.out": 2, "view": 1})
+    assert changes([edge, planned])[1].added == {"view": 1}
+    assert changes([edge, planned])[1].removed == {"aten.alias_copy": 1}
