@@ -52,8 +52,10 @@ def history(
     cursor: int | None = None,
     even: bool = False,
     log: bool = False,
+    gutter: int = 0,
 ) -> Text:
-    """Each run's figure, oldest left: at its time, or ``even`` at equal steps. The run at ``cursor`` is marked."""
+    """Each run's figure, oldest left: at its time, or ``even`` at equal steps. The run at ``cursor`` is marked. At
+    least ``gutter`` columns are left for the values, so that charts one above the other line up."""
     values = [end for run in runs for end in (run.value, *(run.interval or ())) if end is not None and not run.failed]
     if not runs or not values:
         return sentence(canvas, NOTHING)
@@ -72,7 +74,7 @@ def history(
         has_changes = has_changes and canvas.height >= 7
         heads = 1 + has_changes + has_software
     rows = canvas.height - heads - 2
-    gutter = max(len(unit) + 2, gutter_for(scale, rows))
+    gutter = max(gutter, len(unit) + 2, gutter_for(scale, rows))
     plot = Plot(left=gutter, top=heads, width=canvas.width - gutter - 1, height=rows)
     grid = Grid(canvas.width, canvas.height)
     vertical_axis(grid, plot, scale, palette)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,13 +19,16 @@ from etui.store import Store
 from etui.tui.actions import ACTIONS
 from etui.tui.compare.figures import FiguresTable
 from etui.tui.compare.pictures import ComparePictures
+from etui.tui.compare.source import Outcome, outcome
 from etui.tui.compare.words import VerdictView
 from etui.tui.screens.compare import MOST_RUNS, CompareScreen
 from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.margin import MarginDialog
 from etui.tui.screens.report import ReportDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.widgets.combo import Combo
+from tests.analysis.comparisons import measured
 from tests.documents import MODEL, make_spec
 from tests.tui.benches import bench_table, fill, make_app, opened
 from tests.tui.comparing import (
@@ -385,3 +389,38 @@ async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(databa
         assert wanted and all(hasattr(CompareScreen, f"action_{action.name}") for action in wanted)
         offered = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
         assert {action.about for action in wanted} <= offered
+
+
+async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = variants()
+    many = []
+    for number in range(150):
+        document = measured(f"{number:012x}", seed=number, session_id=f"5e55{number:08x}")
+        document.flags = []
+        many.append(document)
+    working, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **options: Any) -> Outcome:
+        working.set()
+        assert go_on.wait(20)
+        return outcome(*arguments, **options)
+
+    monkeypatch.setattr("etui.tui.screens.compare.outcome", slow)
+    fill(database, [*first, *many])
+    async with opened(make_app(database)) as pilot:
+        screen = CompareScreen(database, [BASE, *(document.id for document in many)], baseline=BASE)
+        pilot.app.push_screen(screen)
+        await until(pilot, working.is_set)
+        # Nothing waits for the comparison: help opens and closes while it is under way.
+        await pilot.press("question_mark")
+        assert isinstance(pilot.app.screen, HelpScreen)
+        await pilot.press("escape")
+        assert pilot.app.screen is screen and screen.found is None
+        go_on.set()
+        await until(pilot, lambda: screen.found is not None)
+        assert "Of 150 runs beside the base" in said(pilot)
+        await pilot.press(*"lllll")
+        assert figures(pilot).run == many[5].id
+        assert "6 of 151 runs" in str(pictures(pilot).border_subtitle)

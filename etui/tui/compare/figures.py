@@ -30,7 +30,7 @@ _GROUPS = {
     "delegation": "Delegation", "environment": "Environment",
 }  # fmt: skip
 _GAP = 2
-_NARROWEST, _WIDEST_NAME, _WIDEST_TEXT = 10, 26, 28
+_NARROWEST, _WIDEST_NAME, _WIDEST_TEXT = 10, 34, 28
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):

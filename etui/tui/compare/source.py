@@ -64,7 +64,7 @@ def read(database: Path, run_ids: Sequence[str], tell: Callable[[int], object], 
             if number % _TELL_EVERY == 0:
                 tell(number)
             try:
-                documents[run_id] = store.document(run_id)
+                documents[run_id] = store.document(run_id, operators=False)
             except EtuiError as error:
                 broken.append(error.message)
     ordered = dict(sorted(documents.items(), key=lambda item: item[1].created_at))

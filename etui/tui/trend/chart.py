@@ -14,6 +14,7 @@ from etui.history import Point
 from etui.tui.terminal import chart_palette
 
 VIEWS = ("latency", "MAE", "both")
+_GUTTER = 8
 _FOR_BOTH = 18
 """From so many rows on both are shown unless another view is chosen."""
 
@@ -117,7 +118,7 @@ class HistoryChart(Widget):
         levels = [Step(first=one.first, last=one.last, value=one.median_ms) for one in trend.levels]
         return charts.history(
             runs, canvas, unit="ms", subject="median latency, 95 % interval", levels=levels if trend.changes else (),
-            cursor=self._cursor, even=self._even, log=self._log[0],
+            cursor=self._cursor, even=self._even, log=self._log[0], gutter=_GUTTER,
         )  # fmt: skip
 
     def _mae(self, trend: Trend, canvas: Canvas) -> Text:
@@ -125,7 +126,7 @@ class HistoryChart(Widget):
         runs = [_dated(trend, place, point, changes, point.mae) for place, point in enumerate(trend.history.points)]
         return charts.history(
             runs, canvas, unit="MAE", subject="mean absolute error", cursor=self._cursor, even=self._even,
-            log=self._log[1],
+            log=self._log[1], gutter=_GUTTER,
         )  # fmt: skip
 
     def _write_titles(self) -> None:

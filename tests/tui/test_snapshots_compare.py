@@ -1,0 +1,95 @@
+"""Pictures of the compare and trend screens at the two sizes they are drawn for, dark and light."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from etui.tui.screens.compare import CompareScreen
+from etui.tui.screens.trend import TrendScreen
+from tests.tui.benches import app_of, fill, make_app, settled, snapshot
+from tests.tui.comparing import BASE, past, strangers, variants
+from tests.tui.hosts import until
+
+SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
+THEMES = ("etui-dark", "etui-light")
+Prepare = Callable[[Pilot[Any]], Awaitable[None]]
+
+
+def comparing(database: Path, runs: list[str], *keys: str) -> Prepare:
+    """Open the compare screen over a quiet bench, and type."""
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        app_of(pilot).bench.take(snapshot())
+        screen = CompareScreen(database, runs, baseline=BASE)
+        pilot.app.push_screen(screen)
+        await until(pilot, lambda: screen.found is not None)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.app.workers.wait_for_complete()
+        await settled(pilot)
+
+    return prepare
+
+
+def trending(database: Path, run: str, *keys: str) -> Prepare:
+    """Open the trend screen over a quiet bench, and type."""
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        screen = TrendScreen(database, run)
+        pilot.app.push_screen(screen)
+        await until(pilot, lambda: screen.trend is not None)
+        await pilot.press(*keys)
+        await settled(pilot)
+
+    return prepare
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_variants_of_a_session(snap_compare: Any, database: Path, size: str, theme: str) -> None:
+    fill(database, variants())
+    runs = [document.id for document in variants()]
+    app = make_app(database, theme=theme)
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=comparing(database, runs))
+
+
+@pytest.mark.parametrize("keys", [("2", "o"), ("3", "G"), ("4",), ("5", "z")], ids=" ".join)
+def test_pictures_and_figures(snap_compare: Any, database: Path, keys: tuple[str, ...]) -> None:
+    fill(database, variants())
+    runs = [document.id for document in variants()]
+    assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=comparing(database, runs, *keys))
+
+
+def test_what_cannot_be_compared(snap_compare: Any, database: Path) -> None:
+    documents = [variants()[0], *strangers()]
+    fill(database, documents)
+    runs = [*(document.id for document in documents), "0123456789ab"]
+    assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=comparing(database, runs))
+
+
+def test_a_comparison_in_ascii(snap_compare: Any, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    fill(database, variants())
+    runs = [document.id for document in variants()]
+    assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=comparing(database, runs, "4"))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_a_history(snap_compare: Any, database: Path, size: str, theme: str) -> None:
+    fill(database, past())
+    app = make_app(database, theme=theme)
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=trending(database, past()[-1].id, "j", "j"))
+
+
+def test_a_history_of_both_at_even_steps(snap_compare: Any, database: Path) -> None:
+    fill(database, past())
+    run = past()[-1].id
+    assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=trending(database, run, "3", "s", "G"))
