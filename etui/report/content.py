@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from etui import text
-from etui.analysis import comparison_words, sides, words
+from etui.analysis import comparison_words, flag_words, sides
 from etui.analysis.comparison import RunComparison, compare, usable
+from etui.analysis.verdicts import verdict
 from etui.report.svg import Bar
 from etui.results import Environment, RunDocument
 
@@ -23,6 +24,10 @@ HOW = (
     "latency, size or error against the base: below zero is faster, smaller or closer.",
     "Numbers are those of the box named here and of no other.",
 )
+
+
+_INSIDE = ("delegation", "operators", "numbers")
+"""What of a run's verdict is said beside a comparison: where its speed and its error come from."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,16 +72,17 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool) -> Section
     base, others = runs[0], runs[1:]
     found = compare(base, others, margin=margin, force=force)
     named = comparison_words.names(runs)
-    verdicts = [f"{named[base.id]}: {' '.join(words.verdict(base))}"]
+    verdicts = [f"{named[base.id]}: {' '.join(one.text for one in verdict(base))}"]
     for comparison, other in zip(found, others, strict=True):
         said = [*comparison_words.sentences(comparison, named), comparison_words.accuracy(base, other, named)]
+        said += [one.text for one in verdict(other) if one.source in _INSIDE]
         verdicts.append(" ".join(sentence for sentence in said if sentence))
     return Section(
         title=text.plain(base.model.name),
         verdicts=verdicts,
         headings=["", f"{named[base.id]} (base)", *(named[other.id] for other in others)],
         rows=[[row.name, *map(sides.shown, row.cells)] for row in sides.rows(base, others, found)],
-        flags=[f"{named[run.id]}: {flag.name}: {flag.detail}" for run in runs for flag in run.flags],
+        flags=[text.plain(said) for run in runs for said in _flags(run, named[run.id])],
         series=[
             (named[run.id], [sample for block in usable(run.blocks) for sample in block.samples_ms]) for run in runs
         ],
@@ -109,9 +115,16 @@ def _box(found: Environment) -> list[tuple[str, str]]:
         ("memory", text.size(found.memory_bytes)),
         ("governor", found.governor or "not readable"),
         ("turbo", {None: "not readable", True: "on", False: "off"}[found.turbo]),
+        ("not readable", ", ".join(found.not_readable or [])),
         ("software", f"Python {found.python}, {versions}"),
     ]
-    return [(label, text.plain(said)) for label, said in facts]
+    return [(label, text.plain(said)) for label, said in facts if said]
+
+
+def _flags(run: RunDocument, name: str) -> Iterator[str]:
+    """What spoils a run's figures, with what it means and what to do."""
+    for flag in run.flags:
+        yield f"{name}: {flag.name}: {flag.detail}. {flag_words.explained(flag.name)}".rstrip()
 
 
 def _measured(run: RunDocument) -> str:
