@@ -1,0 +1,165 @@
+"""The pytest plugin as a project meets it: pytest itself in a folder of its own, with real measurements of a small
+model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.boxes import PATIENCE_S, Box
+
+TINY = Path(__file__).parent / "engine" / "tiny.py"
+MODEL = f"{TINY}:convolutional"
+
+
+def _pytest(box: Box, folder: Path, *words: str | Path, status: int = 0, alone: bool = True) -> str:
+    """Run pytest in ``folder`` and return what it printed; ``alone`` without the other plugins of this environment."""
+    if alone:
+        words = ("-p", "etui.pytest_plugin", *words)
+    environment = box.environment | ({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if alone else {})
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={folder / 'temporary'}", *words],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def _write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(dedent(text))
+
+
+def test_other_sessions_pay_nothing_and_keep_their_option_names(box: Box, tmp_path: Path) -> None:
+    _write(
+        tmp_path,
+        conftest="""
+            def pytest_addoption(parser):
+                for name in ("--model", "--precision", "--delegate", "--preset", "--tolerance"):
+                    parser.addoption(name)
+        """,
+        test_theirs="""
+            import sys
+
+            def test_theirs(pytestconfig):
+                assert pytestconfig.getoption("model") == "theirs"
+                assert pytestconfig.pluginmanager.hasplugin("etui.pytest_plugin")
+                heavy = {"torch", "textual", "msgspec", "click", "etui.store", "etui.testing"} & set(sys.modules)
+                assert not heavy
+        """,
+    )
+    said = _pytest(box, tmp_path, "--model", "theirs")
+    assert "1 passed" in said and "= etui =" not in said
+    assert not box.database.exists() and not box.cache.exists()
+
+
+def test_help_shows_the_options_in_a_group_and_the_plugin_can_be_turned_off(box: Box, tmp_path: Path) -> None:
+    shown = _pytest(box, tmp_path, "--help", alone=False)
+    group = shown[shown.index("\netui (") :].split("\n\n")[0]
+    assert "--etui-db=FILE" in group and "--etui-tolerance" in group and "--model" not in shown
+    assert "--model" in _pytest(box, tmp_path, "--pyargs", "etui.verify", "--help")
+    assert "--etui-db" not in _pytest(box, tmp_path, "-p", "no:etui", "--help", alone=False)
+    off = _pytest(box, tmp_path, "-p", "no:etui", "--pyargs", "etui.verify", status=2, alone=False)
+    assert "leave -p no:etui out" in off
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "etui.verify needs a model: --model NAME; see `etui models`"),
+        (["--model", "resnet81"], "did you mean resnet18"),
+        (["--model", "resnet18", "--precision", "8da4w"], "cannot be run as 8da4w/xnnpack"),
+        (["--model", "resnet18", "--tolerance", "psnr=3"], "knows sqnr_db, cosine, top1, mae"),
+        (["--model", "resnet18", "--threads", "4096"], "cores, not 4096"),
+    ],
+)
+def test_what_cannot_be_verified_is_said_before_anything_starts(
+    box: Box, tmp_path: Path, words: list[str], said: str
+) -> None:
+    shown = _pytest(box, tmp_path, "--pyargs", "etui.verify", *words, status=4)
+    assert "ERROR: etui: " in shown and said in shown
+    assert "Traceback" not in shown and not box.database.exists()
+
+
+@pytest.mark.slow
+class TestMeasuring:
+    """Real measurements, into the database of a box whose runner stays warm."""
+
+    def test_a_project_measures_its_own_model(self, warm_box: Box, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(TINY.read_text())
+        _write(
+            tmp_path,
+            test_mine="""
+                import mine
+                import pytest
+
+                def test_by_reference(etui_run):
+                    run = etui_run("mine.py:convolutional", precision="int8", repeat=20)
+                    assert run.accuracy.verdict == "PASS", run.accuracy.reason
+                    assert run.latency_ms.median > 0 and run.preset == "quick"
+
+                def test_by_function_interleaved(etui_run):
+                    first, second = etui_run.together(mine.convolutional, ["fp32", "int8"], repeat=40)
+                    assert first.session.id == second.session.id and len(etui_run.runs) == 3
+                    assert [block.index for block in first.blocks] == [block.index for block in second.blocks]
+
+                def test_a_model_that_cannot_be_built(etui_run):
+                    assert etui_run("mine.py:raises", check=False).status == "failed"
+                    etui_run("mine.py:raises")
+
+                def test_a_function_that_no_child_can_find(etui_run):
+                    etui_run(lambda: None)
+            """,
+        )
+        words = ("--etui-db", warm_box.database, "--etui-preset", "quick", "--junitxml", "out.xml")
+        said = _pytest(warm_box, tmp_path, *words, status=1)
+        assert "2 failed, 2 passed" in said
+        assert "the user's own mistake" in said and "is no function at the top of a file" in said
+        # The failed run's log is shown with the test, the figures of every run at the end.
+        assert "ZeroDivisionError" in said[said.index("Captured stderr") :]
+        summary = said[said.index("= etui =") :].split("= short")[0].splitlines()[1:]
+        assert sum("eager PyTorch" in line for line in summary) == 3 and sum("failed" in line for line in summary) == 2
+        assert len(warm_box.summaries()) == 5
+        properties = ElementTree.parse(tmp_path / "out.xml").findall(".//property[@name='etui']")
+        assert len(properties) == 5
+
+    def test_verify_passes_and_fails_with_an_impossible_tolerance(self, warm_box: Box, tmp_path: Path) -> None:
+        words = ("--pyargs", "etui.verify", "--model", MODEL, "--precision", "fp32,int8", "--preset", "quick", "-v")
+        said = _pytest(warm_box, tmp_path, *words, "--etui-db", warm_box.database)
+        assert "6 passed" in said
+        for test in ("test_exports", "test_accuracy", "test_latency"):
+            assert f"{test}[fp32/xnnpack]" in said and f"{test}[int8/xnnpack]" in said
+        said = _pytest(
+            warm_box, tmp_path, *words, "--etui-db", warm_box.database, "--tolerance", "sqnr_db=80,mae=1", status=1
+        )
+        # Only the quantized one is that far off.
+        assert "1 failed, 5 passed" in said
+        assert "the outputs of int8/xnnpack moved too far: worst SQNR" in said
+        assert "is below the tolerance of 80 dB" in said
+
+    def test_a_model_that_does_not_export_fails_once(self, warm_box: Box, tmp_path: Path) -> None:
+        words = ("--pyargs", "etui.verify", "--model", f"{TINY}:raises", "--etui-db", warm_box.database)
+        said = _pytest(warm_box, tmp_path, *words, status=1)
+        assert "1 failed, 2 skipped" in said
+        assert "fp32/xnnpack has no program. The run failed" in said and "the user's own mistake" in said
+
+
+@pytest.mark.slow
+def test_a_temporary_database_leaves_no_runner_and_nothing_in_the_users_folders(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    _write(
+        tmp_path / "project",
+        test_mine=f"""
+            def test_mine(etui_run):
+                assert etui_run({MODEL!r}, repeat=20).status == "done"
+        """,
+    )
+    assert "1 passed" in _pytest(box, tmp_path / "project")
+    assert not box.database.exists() and not list((box.folder / "state").iterdir())
+    assert (box.cache / "programs").is_dir()
+    assert not box.processes()
