@@ -7,10 +7,11 @@ import socket
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from etui import doctor, environment, paths
-from etui.doctor import Finding
+from etui import doctor, environment, paths, sensors
+from etui.doctor import Finding, software
 
 CPUINFO = "processor\t: 0\nmodel name\t: A CPU @ 2.0GHz\nflags\t\t: fpu sse4_2 avx2 avx512_bf16 hypervisor ht\n"
 
@@ -133,8 +134,36 @@ def test_a_hub_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path:
         never.wait(10)
         raise OSError
 
-    monkeypatch.setattr(doctor, "HUB_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(software, "HUB_TIMEOUT_S", 0.05)
     monkeypatch.setattr(socket, "create_connection", hang)
     found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "weights hub")
     never.set()
     assert (found.status, "does not answer" in found.seen) == ("warn", True)
+
+
+def test_what_a_box_does_not_tell_while_it_works_is_named(tmp_path: Path) -> None:
+    names = ["foreign CPU", "steal", "CPU quota throttling", "CPU frequency", "CPU pressure (PSI)"]
+    names += ["memory pressure (PSI)", "thermal throttling"]
+    assert sensors.not_readable(tmp_path) == names == environment.read_environment(tmp_path).not_readable
+    assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "watching").seen.endswith(", ".join(names))
+    put(
+        tmp_path,
+        {
+            "proc/stat": "cpu 10 0 10 70 0 0 0 10 0 0\n",
+            "proc/self/cgroup": "0::/box\n",
+            "sys/fs/cgroup/box/cpu.stat": "throttled_usec 1500\n",
+            "sys/fs/cgroup/box/cpu.pressure": "some avg10=0.00 total=2000000\nfull avg10=0.00 total=0\n",
+            "proc/pressure/cpu": "some avg10=0.00 total=9000000\n",
+            "proc/pressure/memory": "some avg10=0.00 total=3000000\n",
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "2000000\n",
+            "sys/devices/system/cpu/cpu1/cpufreq/scaling_cur_freq": "3000000\n",
+            "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "4\n",
+        },
+    )
+    assert sensors.not_readable(tmp_path) == []
+    before = sensors.read(tmp_path)
+    assert (before.throttled_ms, before.cpu_pressure_s, before.memory_pressure_s) == (1.5, 2.0, 3.0)
+    assert (before.frequency_mhz, before.thermal_throttles) == (2500.0, 4)
+    after = msgspec.structs.replace(before, wall_s=before.wall_s + 2, cpu_pressure_s=2.5, thermal_throttles=6)
+    span = sensors.between(before, after)
+    assert (span.cpu_pressure, span.memory_pressure, span.thermal_throttles) == (25.0, 0.0, 2)

@@ -140,18 +140,19 @@ def _of_canaries(blocks: Sequence[Block], eager_blocks: Sequence[Block], superse
     """Blocks whose canary was off, those that count and those that were measured again for it."""
     usual = canary.typical([block.canary_ms for block in (*blocks, *eager_blocks) if block.canary_ms is not None])
     off = [block for block in blocks if canary.is_off(block, usual)]
+    off_eager = sum(canary.is_off(block, usual) for block in eager_blocks)
     again = sum(block.variant != EAGER for block in superseded)
-    if not off and not again:
-        return []
     said = []
     if again:
         said.append(f"{again} of {len(blocks)} blocks measured again, both kept")
     if off:
         worst = max(off, key=lambda block: canary.worst(block, usual))
         said.append(
-            f"in {len(off)} of {len(blocks)} blocks that count it was off; in one, {canary.words(worst, usual)}"
+            f"in {len(off)} of {len(blocks)} blocks that count it was off: {canary.words(worst, usual)}"
         )
-    return [Flag(name="canary", detail="; ".join(said))]
+    if off_eager:
+        said.append(f"off in {off_eager} of {len(eager_blocks)} blocks of eager")
+    return [Flag(name="canary", detail="; ".join(said))] if said else []
 
 
 def _of_parallelism(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> list[Flag]:

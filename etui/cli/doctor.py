@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from etui.cli.context import Settings
@@ -9,17 +11,34 @@ from etui.cli.lazy import examples
 from etui.errors import EXIT_CROSSED, EXIT_DONE
 from etui.text import plain
 
+HEADING_EVERY = 20
 _MARKS = {"ok": "ok     ", "warn": "WARNING", "bad": "BAD    ", "unknown": "unknown"}
 
 
-@click.command(epilog=examples("etui doctor", "etui doctor --json | jq '.[] | select(.status != \"ok\")'"))
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.command(
+    epilog=examples(
+        "etui doctor",
+        "etui doctor --json | jq '.[] | select(.status != \"ok\")'",
+        "etui doctor --watch --for 60",
+    )
+)
+@click.option("--watch", is_flag=True, help="Show each second what would spoil a measurement now, until ctrl-c.")
+@click.option(
+    "--for",
+    "for_s",
+    type=click.FloatRange(min=1.0),
+    metavar="SECONDS",
+    help="Watch for so long instead of until ctrl-c.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON; with --watch, an object a line.")
 @click.pass_obj
-def doctor(settings: Settings, as_json: bool) -> int:
+def doctor(settings: Settings, watch: bool, for_s: float | None, as_json: bool) -> int:
     """Say what this box can do and what will spoil measurements on it, each with what to do.
 
-    The exit status is 1 where something makes measuring impossible, else 0.
+    The exit status is 1 where something makes measuring impossible, else 0; with --watch it is 0.
     """
+    if watch or for_s is not None:
+        return _watch(for_s, as_json)
     from etui.doctor import examine
 
     findings = examine(settings.database)
@@ -38,3 +57,34 @@ def doctor(settings: Settings, as_json: bool) -> int:
             if finding.advice and finding.status != "ok":
                 click.echo(f"{'':<{longest + 11}}-> {plain(finding.advice)}")
     return EXIT_CROSSED if any(finding.status == "bad" for finding in findings) else EXIT_DONE
+
+
+def _watch(for_s: float | None, as_json: bool) -> int:
+    """A line a second; ctrl-c is how one leaves, and no error."""
+    import threading
+
+    from etui.doctor.watch import COLUMNS, blind, row, seconds, troubles
+
+    widths = [max(10, len(column)) for column in COLUMNS]
+    stop, printed = threading.Event(), 0
+    try:
+        for second in seconds(stop, limit_s=for_s):
+            if as_json:
+                import msgspec
+
+                click.echo(msgspec.json.encode(second))
+                continue
+            if printed == 0 and (unknown := blind(second)):
+                click.echo(f"? is not readable here: {', '.join(unknown)}", err=True)
+            if printed % HEADING_EVERY == 0:
+                click.echo(_line(COLUMNS, widths))
+            found = ", ".join(troubles(second))
+            click.echo(plain(f"{_line(row(second), widths)}  {f'! {found}' if found else ''}".rstrip()))
+            printed += 1
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+    return EXIT_DONE
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))

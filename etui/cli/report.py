@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from etui import text
+from etui.analysis import flag_words
 from etui.analysis.delegation import advice
 from etui.analysis.kept import kept_fp32
 from etui.analysis.verdicts import verdict
@@ -163,7 +164,10 @@ def _box(environment: Environment) -> str:
 
 def _remarks(document: RunDocument) -> Iterator[str]:
     for flag in document.flags:
-        yield from _labelled("flag", f"{flag.name}: {flag.detail}")
+        explained = flag_words.explained(flag.name)
+        yield from _labelled("flag", f"{flag.name}: {flag.detail}" + (f"\n{explained}" if explained else ""))
+    if blind := flag_words.blind_spots(document):
+        yield from _labelled("not watched", blind)
     if document.note:
         yield from _labelled("note", document.note)
     if document.tags:

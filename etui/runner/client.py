@@ -83,6 +83,12 @@ def settle(store: Store) -> list[str]:
         if not Lifeline(store.path, by).runner_is_alive() and not _is_runner(pid)
     ]
     interrupted = store.interrupt(gone) if gone else []
+    for run_id in interrupted:
+        document = store.document(run_id)
+        if document.blocks:
+            from etui.runner.document import with_figures  # which brings NumPy, and runs are seldom left behind
+
+            store.save_document(with_figures(document))
     dropped = [
         pass_id
         for pass_id, by, pid in store.claimed_passes(socket.gethostname(), user_name())

@@ -127,6 +127,31 @@ def build_document(
     )
 
 
+def with_figures(document: RunDocument) -> RunDocument:
+    """A run that was left without its runner, with the figures of the blocks it had."""
+    stats = latency_stats(document.blocks)
+    return msgspec.structs.replace(
+        document,
+        threads=document.blocks[0].threads if document.blocks else document.threads,
+        latency_ms=stats,
+        eager_latency_ms=latency_stats(document.eager_blocks),
+        speedup=speedup(document.eager_blocks, document.blocks),
+        program_load_ms=_median([block.program_load_ms for block in document.blocks]),
+        method_load_ms=_median([block.method_load_ms for block in document.blocks]),
+        first_inference_ms=_median([block.first_inference_ms for block in document.blocks]),
+        eager_first_inference_ms=_median([block.first_inference_ms for block in document.eager_blocks]),
+        flags=find_flags(
+            stats=stats,
+            blocks=document.blocks,
+            eager_blocks=document.eager_blocks,
+            environment=document.environment,
+            planned_blocks=len(document.blocks),
+            fixed_samples=document.session.spec.get("repeat") is not None,
+            superseded=document.superseded_blocks,
+        ),
+    )
+
+
 def _median(values: list[float | None]) -> float | None:
     known = sorted(value for value in values if value is not None)
     if not known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from etui.results import RunDocument
+from tests.boxes import Box
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 
@@ -187,3 +189,14 @@ def test_doctor_ends_with_one_where_nothing_can_be_measured(etui: Etui, database
     done = etui("doctor")
     assert done.returncode == 1
     assert "BAD" in done.stdout and "is not a database" in done.stdout
+
+
+def test_doctor_watches_until_it_is_told_to_stop(etui: Etui, tmp_path: Path) -> None:
+    (line,) = etui("doctor", "--for", "1", "--json").stdout.splitlines()
+    assert {"busy_cores", "steal_share", "cpu_pressure", "governor"} <= json.loads(line).keys()
+    watching = Box(tmp_path).start("doctor", "--watch")
+    assert watching.stdout is not None
+    assert "busy cores" in watching.stdout.readline()
+    assert watching.stdout.readline().count(":") >= 2
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(timeout=30) == 0

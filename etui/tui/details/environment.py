@@ -66,4 +66,5 @@ def _box(environment: Environment) -> list[tuple[str, str]]:
         ("turbo", {None: unknown, True: "on", False: "off"}[environment.turbo]),
         ("virtual machine", answers[environment.virtualized]),
         ("CPU quota", "none" if quota is None else f"{quota:g} CPUs"),
+        *((name, unknown) for name in environment.not_readable or ()),
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from etui import text
-from etui.analysis import words
+from etui.analysis import flag_words, words
 from etui.analysis.kept import kept_fp32
 from etui.analysis.verdicts import Source, verdict
 from etui.results import RunDocument
@@ -41,8 +41,12 @@ def summary_page(document: RunDocument, siblings: Sequence[RunDocument], width: 
         sheet.heading("Flags", "what spoils a figure, or must be known with it")
         for flag in document.flags:
             sheet.say(f"{flag.name}: {flag.detail}", styles.warn, glyph=styles.flagged)
+            if explained := flag_words.explained(flag.name):
+                sheet.say(explained, styles.muted)
     elif document.latency_ms is not None and not document.summary_only:
         sheet.heading("Flags", "none: nothing is known that spoils these figures")
+    if blind := flag_words.blind_spots(document):
+        sheet.say(blind, styles.muted)
     sheet.heading("Note")
     sheet.say(document.note or "none; a adds one", "" if document.note else styles.muted)
     if document.tags:
