@@ -13,7 +13,6 @@ from etui.charts.scale import Scale, scale_over
 from etui.text import width as cells
 
 _WIDEST = 3
-_MOST_GAP = 1
 
 
 def depth(
@@ -47,7 +46,7 @@ def depth(
     grid.put(gutter, 0, subject, palette.text)
     vertical_axis(grid, plot, scale, palette)
     columns, wide = _columns(values, plot.width, worst, log)
-    step = wide + (_MOST_GAP if wide > 1 else 0)
+    step = wide + (1 if wide > 1 and (wide + 1) * len(columns) <= plot.width else 0)
     past, mark = plot.left + len(columns) * step, None
     for number, (value, layers) in enumerate(columns):
         left = plot.left + number * step
@@ -82,7 +81,8 @@ def _columns(
 ) -> tuple[list[tuple[float | None, range]], int]:
     """The worst value of each column with the layers it stands for, and how wide a column is."""
     count = len(values)
-    wide = max(1, min(_WIDEST, width // count - _MOST_GAP)) if count * 2 <= width else 1
+    pitch = min(_WIDEST + 1, width // count)
+    wide = max(1, pitch - 1 if pitch > 2 else pitch)
     places = min(count, width)
     columns = []
     for number in range(places):

@@ -150,7 +150,7 @@ async def test_the_open_tab_is_in_sight_in_a_narrow_terminal(stored: Path) -> No
         ("Latency", ("95 % interval", "16.00", "20.00", "Blocks", "unsettled", "p99 1,000")),
         ("Accuracy", ("✓ Its outputs stay within tolerance", "Lowering changed nothing", "logits", "✗ input 2")),
         ("Environment", ("2 things differ", "2.12.0", "2.13.0", "bench-1", "avx512_bf16")),
-        ("Delegation", ("xnnpack took 68 of 70 nodes (97.1 %), in 1 subgraph.", "mean", "peak RSS", "P makes one")),
+        ("Delegation", ("xnnpack took 68 of 70 nodes (97 %), in 1 subgraph.", "mean", "peak RSS", "P makes one")),
         ("Artifact", ("46.7 MB", "lower", "cached")),
     ],
 )

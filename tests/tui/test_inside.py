@@ -11,13 +11,17 @@ from textual.widgets import Input
 
 from etui.insight import Operator, Origin, Section
 from etui.results import RunDocument
-from etui.spec import ProfileOptions
+from etui.runner import client
+from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details import source
 from etui.tui.details.rows_tab import RowsTab
 from etui.tui.details.rows_view import RowsView
 from etui.tui.screens.details import DetailsScreen
-from tests.documents import make_document
+from etui.tui.screens.keep_files import KeepFilesDialog
+from etui.tui.screens.keep_fp32 import KeepFp32Dialog
+from etui.tui.widgets.combo import Combo
+from tests.documents import make_document, make_spec
 from tests.insights import look_inside, make_gap, make_profile
 from tests.tui.hosts import type_text, until
 from tests.tui.test_details import RUN, DetailsHost, opened
@@ -71,8 +75,8 @@ async def test_the_operators_begin_with_the_answer_and_how_far_it_holds(inside: 
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
         lines = host.lines()
-        assert lines[0] == (" int8/xnnpack: 96.1 % of the time is convolution; 98.9 % is inside the delegate.")
-        assert lines[1] == " ✓ The operators add up to 17.2 of 17.7 ms (97.2 %)."
+        assert lines[0] == (" int8/xnnpack: 96 % of the time is convolution; 99 % is inside the delegate.")
+        assert lines[1] == " ✓ They add up to 17.2 ms; an untraced inference takes 17.0 ms (+1.2 %)."
         assert lines[2].startswith(" ✓ Tracing adds 4.1 % to an inference")
         assert "! Eager's operators were timed by torch.profiler" in host.page()
         heading = next(line for line in lines if "module / operator" in line)
@@ -86,7 +90,7 @@ async def test_operators_that_do_not_add_up_and_a_dear_trace_are_said(database: 
     document.profile = msgspec.structs.replace(profile, program=program)
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
-        assert "! The operators add up to 17.2 of 30.0 ms: 43 % lies between them." in host.page()
+        assert "! They add up to 17.2 ms; an untraced inference takes 20.0 ms: 14 %" in host.page()
         assert "! Tracing makes an inference 50 % slower" in host.page()
 
 
@@ -124,7 +128,7 @@ async def test_m_groups_otherwise_and_w_shows_eager(inside: Path) -> None:
         assert labels(host)[1:3] == ["conv1", "layer4.0.conv2"]
         await pilot.press("w")
         await until(pilot, lambda: "aten::batch_norm" in labels(host))
-        assert host.lines()[0].startswith(" Eager PyTorch: 91.6 % of the time is convolution")
+        assert host.lines()[0].startswith(" Eager PyTorch: 92 % of the time is convolution")
         await pilot.press("m")
         await until(pilot, lambda: labels(host)[0] == "aten::convolution  conv1")
         # The keys that unfold are the tabs' again where nothing does.
@@ -223,8 +227,6 @@ async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path
 async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from etui.runner import client
-
     monkeypatch.setattr(client, "check_again", lambda _document: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     with Store.open(store(database, make_document(RUN))) as held:
@@ -257,6 +259,51 @@ async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> No
         assert said.severity == "error" and "profile" in said.title
 
 
+async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "check_again", lambda _document: None)
+    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
+        host = await opened(pilot, "Operators")
+        await pilot.press("T")
+        await until(pilot, lambda: isinstance(host.screen, KeepFilesDialog))
+        field = host.screen.query_one(Combo)
+        field.value = str(database)
+        await pilot.press("enter")
+        assert isinstance(host.screen, KeepFilesDialog), "a file is no folder"
+        field.value = str(tmp_path / "kept")
+        await pilot.press("enter")
+        await until(pilot, lambda: "The profile is queued" in host.page())
+        with Store.open(database) as held:
+            queued = held.last_pass(RUN, "profile")
+        assert queued is not None and isinstance(queued.options, ProfileOptions)
+        assert queued.options.keep_dir == str(tmp_path / "kept") and not queued.options.etrecord
+
+
+# The summary
+
+
+async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: Path) -> None:
+    with Store.open(database) as held:
+        held.save_document(make_document("aaaaaaaaaaa1", median=40.0))
+    document = look_inside(make_document(RUN, precision="int8", median=12.0))
+    async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
+        host = await opened(pilot)
+        said = host.page().split("Figures")[0]
+        for words in (
+            "[Latency]",
+            "INT8 is 3.21x as fast as FP32",
+            "[Compare]",
+            "94 % of the graph is delegated, in 3 subgraphs, with 99 % of the time. [Delegation]",
+            "96 % of the time is convolution. [Operators]",
+            "[Accuracy]",
+            "layer2.1.conv1 adds most of the error (81 %). [Numbers]",
+            "[Artifact]",
+        ):
+            assert words in " ".join(said.split())
+
+
 # Delegation
 
 
@@ -265,8 +312,8 @@ async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(i
         host = await opened(pilot, "Delegation")
         page = host.page()
         for words in (
-            "xnnpack took 66 of 70 nodes (94.3 %), in 3 subgraphs.",
-            "98.9 % of the operators' time is inside the delegate.",
+            "xnnpack took 66 of 70 nodes (94 %), in 3 subgraphs.",
+            "99 % of the operators' time is inside the delegate.",
             "encoder.layers.*.norm",
             "encoder.layers.0.norm (LayerNorm), and 2 like it",
             "torchvision/models/resnet.py:92 in forward: out = self.norm(x)",
@@ -308,6 +355,52 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
         host = await at(pilot, "Numbers")
         assert "All 21 layers are exactly those of FP32 eager." in host.page()
         assert "exact" in host.lines()[-8] or any("exact" in line for line in host.lines())
+
+
+async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "check_again", lambda _document: None)
+    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    async with DetailsHost(store(database, make_document(RUN, precision="int8"))).run_test(size=SIZE) as pilot:
+        host = await opened(pilot, "Numbers")
+        assert "Press P to compare this run with FP32 eager, layer by layer" in host.page()
+        await pilot.press("P")
+        await until(pilot, lambda: "The comparison layer by layer is queued" in host.page())
+        with Store.open(database) as held:
+            queued = held.last_pass(RUN, "gap")
+        assert queued is not None and isinstance(queued.options, GapOptions)
+
+
+async def test_shift_k_runs_it_again_with_the_worst_module_in_fp32(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    document = look_inside(make_document(RUN, precision="int8"))
+    document.session = msgspec.structs.replace(document.session, spec=msgspec.to_builtins(make_spec()))
+    async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
+        host = await at(pilot, "Numbers")
+        await pilot.press("K")
+        await until(pilot, lambda: isinstance(host.screen, KeepFp32Dialog))
+        field = host.screen.query_one(Input)
+        assert field.value == "layer2.1.conv1"
+        field.value = " , "
+        await pilot.press("enter")
+        assert isinstance(host.screen, KeepFp32Dialog), "no module is named"
+        field.value = "layer2.1.conv1, fc"
+        await pilot.press("enter")
+        with Store.open(database) as held:
+            await until(pilot, lambda: held.live_run_ids())
+            (run_id,) = held.live_run_ids()
+            spec = held.document(run_id).session.spec
+        assert spec["keep_fp32"] == ["layer2.1.conv1", "fc"]
+        assert spec["variants"] == [{"precision": "int8", "delegate": "xnnpack"}]
+
+
+async def test_what_is_not_quantized_has_nothing_to_keep(database: Path) -> None:
+    async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
+        host = await opened(pilot, "Numbers")
+        await pilot.press("K")
+        await until(pilot, lambda: len(host._notifications) == 1)
+        assert not isinstance(host.screen, KeepFp32Dialog)
 
 
 # The program's file

@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from etui.events import Event
 from etui.results import Ratio
 from etui.store import Store
+from etui.tui.details.rows_tab import RowsTab
 from etui.tui.screens.details import TABS
 from etui.tui.themes import THEMES
 from etui.tui.widgets.chart_pane import ChartPane
@@ -21,6 +22,7 @@ from etui.tui.widgets.json_view import JsonView
 from etui.tui.widgets.log_pane import LogPane
 from tests.charts.series import EAGER, PROGRAM
 from tests.documents import make_document
+from tests.insights import look_inside
 from tests.tui.hosts import until
 from tests.tui.summaries import make_summary
 from tests.tui.test_details import RUN, DetailsHost
@@ -41,7 +43,7 @@ def pictured_run() -> Any:
     for block, samples in zip(document.eager_blocks, EAGER.blocks, strict=True):
         block.samples_ms = samples
     document.speedup = Ratio(value=4.8, ci95=(4.71, 4.91), verdict="faster", blocks=3)
-    return document
+    return look_inside(document)
 
 
 @pytest.fixture
@@ -71,9 +73,60 @@ def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int,
             await pilot.press("tab")
         if tab == "JSON":
             await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
+        if tab in ("Operators", "Numbers", "Artifact"):
+            rows = host.details.query_one(f"#tab-{tab.lower()}", RowsTab)
+            await until(pilot, lambda: rows.view.rows is not None)
+            await pilot.press("j", "right", "j")
         await pilot.pause()
 
     assert snap_compare(host, terminal_size=size, run_before=open_tab)
+
+
+@sizes
+@pytest.mark.parametrize("case", ["missing", "filtered", "one by one", "eager"])
+def test_operators(database: Path, snap_compare: Compare, case: str, size: tuple[int, int]) -> None:
+    document = pictured_run()
+    if case == "missing":
+        document.profile = None
+    with Store.open(database) as store:
+        store.save_document(document)
+    host = DetailsHost(database)
+
+    async def open_tab(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: host.details.document is not None)
+        for _ in range(TABS.index("Operators")):
+            await pilot.press("tab")
+        view = host.details.query_one("#tab-operators", RowsTab).view
+        if case != "missing":
+            await until(pilot, lambda: view.rows is not None)
+        before = view.rows
+        keys = {"filtered": ["slash", *"layer3", "enter"], "one by one": ["m", "m"], "eager": ["w"]}
+        await pilot.press(*keys.get(case, []))
+        if case in ("one by one", "eager"):
+            await until(pilot, lambda: view.rows is not before)
+        await pilot.app.workers.wait_for_complete([one for one in pilot.app.workers if one.group == "rows"])
+        await pilot.pause()
+
+    assert snap_compare(host, terminal_size=size, run_before=open_tab)
+
+
+@pytest.mark.parametrize("tab", ["Operators", "Numbers", "Artifact"])
+@pytest.mark.parametrize("look", ["NO_COLOR", "LC_ALL"])
+def test_rows_without_colour_and_in_ascii(
+    stored: Path, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, look: str, tab: str
+) -> None:
+    monkeypatch.setenv(look, {"NO_COLOR": "1", "LC_ALL": "C"}[look])
+    host = DetailsHost(stored)
+
+    async def open_tab(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: host.details.document is not None)
+        for _ in range(TABS.index(tab)):
+            await pilot.press("tab")
+        view = host.details.query_one(f"#tab-{tab.lower()}", RowsTab).view
+        await until(pilot, lambda: view.rows is not None)
+        await pilot.pause()
+
+    assert snap_compare(host, terminal_size=(80, 24), run_before=open_tab)
 
 
 class PanesHost(App[None]):

@@ -44,7 +44,8 @@ def percent(share: float | None) -> str:
     """A share from 0 to 1 as a percentage with one decimal, without its sign; never all or nothing by rounding."""
     if share is None:
         return MISSING
-    value = 100 * share
+    # Sums of shares are off by what floating point leaves.
+    value = round(100 * share, 6)
     if 0 < value < 0.05:
         return "<0.1"
     if 99.95 <= value < 100:

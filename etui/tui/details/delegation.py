@@ -9,9 +9,11 @@ from rich.text import Text
 
 from etui import text
 from etui.analysis.delegation import Advice, advice, time_share
+from etui.analysis.kinds import bare_name
+from etui.analysis.verdicts import part
 from etui.insight import GraphStage, Origin, OutsideNode
 from etui.results import Delegation, RunDocument
-from etui.tui.details.bars import fixed, percent
+from etui.tui.details.bars import fixed
 from etui.tui.details.sheet import Column, Sheet, Styles
 
 _PLACES = 4
@@ -41,13 +43,13 @@ def _answer(sheet: Sheet, document: RunDocument, delegation: Delegation) -> None
     if document.delegate == "portable":
         sheet.say(f"No delegate: all {total:,} nodes run on ExecuTorch's own kernels.", sheet.styles.strong)
     else:
-        share = f" ({percent(delegation.delegated_nodes / total)} %)" if total else ""
+        share = f" ({part(delegation.delegated_nodes / total)})" if total else ""
         sheet.say(
             f"{document.delegate} took {delegation.delegated_nodes:,} of {total:,} nodes{share}, in {pieces}.",
             sheet.styles.strong,
         )
     if (time := time_share(document)) is not None:
-        sheet.say(f"{percent(time)} % of the operators' time is inside the delegate.")
+        sheet.say(f"{part(round(time, 6))} of the operators' time is inside the delegate.")
     elif document.delegate != "portable":
         sheet.say("How much of the time that is, a profile tells: P makes one.", sheet.styles.muted)
     breaks = sum(node.breaks for node in delegation.outside)
@@ -189,13 +191,7 @@ def changed(before: dict[str, int], after: dict[str, int]) -> str:
     if not most:
         return "nothing"
     more = f", {len(most) - _CHANGES} more" if len(most) > _CHANGES else ""
-    return ", ".join(f"{count:+,} {_bare(name)}" for name, count in most[:_CHANGES]) + more
-
-
-def _bare(name: str) -> str:
-    """An operator's name without its library and overload."""
-    parts = name.removeprefix("torch.ops.").replace("::", ".").split(".")
-    return parts[1] if len(parts) > 1 and parts[0] in ("aten", "dim_order_ops", "_ops") else name
+    return ", ".join(f"{count:+,} {bare_name(name)}" for name, count in most[:_CHANGES]) + more
 
 
 # Memory

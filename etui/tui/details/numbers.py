@@ -8,6 +8,7 @@ import msgspec
 from rich.text import Text
 
 from etui import text
+from etui.analysis.gaps import is_off
 from etui.charts import Canvas, Palette, depth
 from etui.insight import LayerGap, NumericGap
 from etui.tui.details.bars import percent
@@ -52,7 +53,7 @@ def number_rows(gap: NumericGap) -> Rows:
     known = any(layer.contribution is not None for layer in gap.layers)
 
     def tone(node: Node) -> Tone:
-        return "bad" if _off(_layer(node), gap.threshold_db) else ""
+        return "bad" if is_off(_layer(node), gap.threshold_db) else ""
 
     columns = [
         Column(name="depth", title="#", width=5, cell=_depth, sorts="depth", descends=False),
@@ -97,11 +98,11 @@ def numbers_tail(gap: NumericGap, width: int, styles: Styles) -> Text:
     sheet = Sheet(width, styles)
     sheet.say("")
     sheet.heading("How this was found")
-    sheet.say(gap.method)
+    sheet.say(_sentence(gap.method))
     inputs = "1 input" if gap.inputs == 1 else f"{gap.inputs} inputs"
     sheet.say(f"{inputs}, {text.local_time(gap.created_at)}.", styles.muted)
     for note in gap.notes:
-        sheet.say(note, glyph=styles.flagged)
+        sheet.say(_sentence(note), glyph=styles.flagged)
     return sheet.text
 
 
@@ -115,7 +116,7 @@ def answer(gap: NumericGap) -> list[str]:
         return [f"All {exact:,} layers are exactly those of {gap.against}."]
     if gap.first_past is not None and 0 <= gap.first_past < len(gap.layers):
         layer = gap.layers[gap.first_past]
-        off = sum(_off(one, gap.threshold_db) for one in gap.layers)
+        off = sum(is_off(one, gap.threshold_db) for one in gap.layers)
         sentences.append(
             f"The first layer past {text.number(gap.threshold_db)} dB is {_called(layer)}"
             f" ({_decibels(layer)}), number {gap.first_past + 1:,} of {len(gap.layers):,}; {off:,} are past it."
@@ -177,10 +178,6 @@ def _layer(node: Node) -> LayerGap:
     return node.item
 
 
-def _off(layer: LayerGap, threshold_db: float) -> bool:
-    return layer.sqnr_db is not None and layer.sqnr_db < threshold_db
-
-
 def _sqnr_of(layer: LayerGap) -> float:
     return layer.sqnr_db if layer.sqnr_db is not None else float("inf")
 
@@ -190,6 +187,8 @@ def _called(layer: LayerGap) -> str:
 
 
 def _decibels(layer: LayerGap) -> str:
+    if layer.non_finite:
+        return f"{layer.non_finite:,} of its elements are not finite"
     return "exact" if layer.exact else f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else "no SQNR"
 
 
@@ -205,9 +204,15 @@ def _depth(node: Node) -> str:
 def _name(node: Node) -> str:
     layer = _layer(node)
     module = layer.origin.module
-    return f"{module}  {layer.name}" if module and module != layer.name else layer.name
+    return f"{module}  {layer.name}" if module and not layer.name.startswith(module) else layer.name
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}" if words else ""
 
 
 def _sqnr(node: Node) -> str:
     layer = _layer(node)
+    if layer.non_finite:
+        return "not fin."
     return "exact" if layer.exact else text.MISSING if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from etui.analysis.kinds import kind_of
+from etui.analysis.profiles import bare_name, is_known
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import MISSING
 from etui.tui.details.bars import decimals, fixed, percent
@@ -19,7 +20,7 @@ View = Literal["module", "operator", "one by one"]
 VIEWS: tuple[View, ...] = ("module", "operator", "one by one")
 Side = Literal["program", "eager"]
 
-NO_MODULE = "(module not known)"
+MODEL_ITSELF, NO_MODULE = "(the model itself)", "(module not known)"
 _ON_CPU = "CPU"
 
 
@@ -114,7 +115,7 @@ def _by_module(chosen: OperatorSide, other: OperatorSide | None, side: Side) -> 
 
 def _module(operator: Operator, nodes: dict[str, Node]) -> Node:
     """The node of the module an operator came from, made with those above it where it is not there yet."""
-    path = operator.origin.module or NO_MODULE
+    path = _module_of(operator)
     node = nodes.get(path)
     if node is not None:
         return node
@@ -126,6 +127,10 @@ def _module(operator: Operator, nodes: dict[str, Node]) -> Node:
             nodes[name] = above.add(Node(f"m {name}", _short(parts[:end])))
         above = nodes[name]
     return above
+
+
+def _module_of(operator: Operator) -> str:
+    return operator.origin.module or (MODEL_ITSELF if is_known(operator) else NO_MODULE)
 
 
 def _short(parts: list[str]) -> str:
@@ -148,9 +153,10 @@ def _lift(node: Node, depth: int = 0) -> None:
 def _by_name(chosen: OperatorSide, side: Side) -> list[Node]:
     nodes: dict[str, Node] = {}
     for number, operator in enumerate(chosen.operators):
-        node = nodes.setdefault(operator.name, Node(f"o {operator.name}", operator.name))
+        name = bare_name(operator.name)
+        node = nodes.setdefault(name, Node(f"o {name}", name))
         leaf = _leaf(operator, number, side)
-        leaf.label = operator.origin.module or NO_MODULE
+        leaf.label = _module_of(operator)
         node.add(leaf)
     for node in nodes.values():
         _sum_up(node)

@@ -10,7 +10,7 @@ from rich.text import Text
 from etui.insight import Profile
 from etui.tui.details.operators import VIEWS, Side, View, operator_rows
 from etui.tui.details.operators_words import matched, operators_head, operators_tail, origin_page
-from etui.tui.details.passes import PROFILE, missing_page
+from etui.tui.details.passes import PROFILE, missing_page, profile_seconds
 from etui.tui.details.rows import Node, Rows
 from etui.tui.details.rows_tab import RowsTab
 from etui.tui.details.sheet import Styles
@@ -48,7 +48,10 @@ class OperatorsTab(RowsTab):
         self._subject = f"{document.precision}/{document.delegate}"
         if profile is None:
             self._profile = None
-            self.view.show(None, lambda width, styles: missing_page(document, PROFILE, queued, None, width, styles))
+            self.view.show(
+                None,
+                lambda width, styles: missing_page(document, PROFILE, queued, profile_seconds(document), width, styles),
+            )
             self.write_foot()
         else:
             self._make(profile)

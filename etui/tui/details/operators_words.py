@@ -6,13 +6,14 @@ from rich.text import Text
 
 from etui import text
 from etui.analysis.kinds import kind_of
+from etui.analysis.profiles import agrees, overhead
+from etui.analysis.verdicts import part
 from etui.insight import Operator, OperatorSide, Profile
 from etui.tui.details.bars import percent
 from etui.tui.details.operators import Side, View
 from etui.tui.details.rows import Node, Rows
 from etui.tui.details.sheet import Sheet, Styles
 
-SUM_WITHIN = 0.10
 OVERHEAD_MOST = 0.10
 _NAMED = 3
 _LEAST_NAMED = 0.02
@@ -30,7 +31,7 @@ def operators_head(profile: Profile, side: Side, view: View, name: str, width: i
     told = "One by one" if view == "one by one" else f"By {view}"
     told += f"; {chosen.inferences:,} traced inferences, {_threads(profile.threads)}"
     if chosen.unmapped_share and chosen.unmapped_share >= 0.005:
-        told += f"; {percent(chosen.unmapped_share)} % of the time has no known module"
+        told += f"; {percent(chosen.unmapped_share)} % of unknown module"
     sheet.say(f"{told}.", styles.muted)
     sheet.gap()
     return sheet.text
@@ -59,38 +60,40 @@ def where_the_time_goes(side: OperatorSide, name: str) -> str:
     first = sorted(shares.items(), key=lambda item: -item[1])
     named = [(kind, share) for number, (kind, share) in enumerate(first[:_NAMED]) if not number or share > _LEAST_NAMED]
     (kind, share), *others = named
-    words = f"{name}: {percent(share)} % of the time is {kind}"
-    words += "".join(f", {percent(share)} % {kind}" for kind, share in others)
+    words = f"{name}: {part(share)} of the time is {kind}"
+    words += "".join(f", {part(share)} {kind}" for kind, share in others)
     if any(operator.delegate is not None for operator in side.operators):
         delegated = sum(operator.share for operator in side.operators if operator.delegate is not None)
-        words += f"; {percent(min(1.0, delegated))} % is inside the delegate"
+        words += f"; {part(min(1.0, round(delegated, 6)))} is inside the delegate"
     return f"{words}."
 
 
 def adds_up(side: OperatorSide, styles: Styles) -> tuple[str, str]:
-    """A glyph and a sentence: whether the operators' times agree with the inference that was measured around them."""
-    if not side.inference_ms:
-        return styles.flagged, "The inference around the operators was not measured."
-    share = side.operators_ms / side.inference_ms
-    sums = f"{text.number(side.operators_ms)} of {text.number(side.inference_ms)} ms"
-    if abs(1 - share) <= SUM_WITHIN:
-        return styles.ok, f"The operators add up to {sums} ({100 * share:.1f} %)."
-    if share < 1:
-        return styles.flagged, f"The operators add up to {sums}: {100 * (1 - share):.0f} % lies between them."
-    return styles.flagged, f"The operators add up to {sums}: {100 * (share - 1):.0f} % too much, they overlap."
+    """A glyph and a sentence: whether the operators' times agree with the measured inference."""
+    untraced = side.untraced_ms is not None
+    measured = side.untraced_ms if side.untraced_ms is not None else side.inference_ms
+    if not measured:
+        return styles.flagged, "The inference that the operators make up was not measured."
+    off = side.operators_ms / measured - 1
+    found = f"They add up to {text.number(side.operators_ms)} ms; an {'untraced ' if untraced else ''}inference"
+    found += f" takes {text.number(measured)} ms"
+    if agrees(side):
+        return styles.ok, f"{found} ({100 * off:+.1f} %)."
+    if off < 0:
+        return styles.flagged, f"{found}: {-100 * off:.0f} % of it is in none of them."
+    return styles.flagged, f"{found}: {100 * off:.0f} % too much, tracing made them slower than they are."
 
 
 def tracing(side: OperatorSide, styles: Styles) -> tuple[str, str]:
     """A glyph and a sentence: what tracing cost."""
-    if not side.untraced_ms:
+    cost = overhead(side)
+    if cost is None:
         return styles.flagged, "What tracing costs was not measured."
-    cost = side.inference_ms / side.untraced_ms - 1
-    without = f"{text.number(side.untraced_ms)} ms untraced"
     if cost > OVERHEAD_MOST:
-        return styles.flagged, f"Tracing makes an inference {100 * cost:.0f} % slower ({without}): shares may be off."
+        return styles.flagged, f"Tracing makes an inference {100 * cost:.0f} % slower: shares may be off."
     if cost < 0.005:
-        return styles.ok, f"Tracing adds nothing that shows ({without})."
-    return styles.ok, f"Tracing adds {100 * cost:.1f} % to an inference ({without})."
+        return styles.ok, "Tracing adds nothing to an inference that could be measured."
+    return styles.ok, f"Tracing adds {100 * cost:.1f} % to an inference."
 
 
 def matched(rows: Rows) -> str:
@@ -111,8 +114,10 @@ def origin_page(node: Node | None, width: int, styles: Styles, most: int) -> Tex
         return sheet.text
     if not isinstance(node.item, Operator):
         path = node.key.partition(" ")[2]
-        leaves = sum(1 for _ in node.leaves())
-        sheet.say(f"{path}: {leaves:,} operators", styles.muted)
+        leaves = list(node.leaves())
+        own = sum(leaf.figures.get("ms") is not None for leaf in leaves)
+        beside = f", {len(leaves) - own:,} of the other side" if len(leaves) > own else ""
+        sheet.say(f"{path}: {own:,} operator{'' if own == 1 else 's'}{beside}", styles.muted)
         return sheet.text
     origin = node.item.origin
     module = origin.module or "module not known"

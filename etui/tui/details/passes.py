@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from rich.text import Text
 
 from etui import text
+from etui.errors import UsageError
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.spec import PassOptions, ProfileOptions
+from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import QueuedPass, Store
 from etui.tui.details.sheet import Sheet, Styles
 
@@ -29,8 +31,16 @@ PROFILE = Kind(
     missing="No profile yet.",
     press="Press P to profile this run: every operator's time, in the program and in eager",
 )
-GAP = Kind(name="gap", title="layer by layer comparison", missing="Where the numbers moved is not known.", press="")
+GAP = Kind(
+    name="gap",
+    title="comparison layer by layer",
+    missing="Where the numbers moved is not known yet.",
+    press="Press P to compare this run with FP32 eager, layer by layer",
+)
 KINDS = (PROFILE, GAP)
+
+_BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
+"""What starting the children of a profile takes, and its least seconds and inferences a side."""
 
 
 def submit(database: Path, run_id: str, options: PassOptions) -> QueuedPass:
@@ -41,9 +51,39 @@ def submit(database: Path, run_id: str, options: PassOptions) -> QueuedPass:
         return submit_pass(store, run_id, options)
 
 
-def options_of(kind: Kind) -> PassOptions:
-    """What a pass of this kind is asked for where nothing else is said."""
-    return ProfileOptions()
+def is_quantized(document: RunDocument) -> bool:
+    """Whether modules of the run could be kept in higher precision than the rest."""
+    from etui.catalog.precisions import PRECISIONS
+
+    found = PRECISIONS.get(document.precision)
+    return found is not None and found.quantized
+
+
+def run_again(database: Path, document: RunDocument, keep_fp32: Sequence[str]) -> str:
+    """Queue this run's precision and delegate again, as its session was asked for, with more modules in FP32; returns
+    the new run's id. Raises EtuiError where that cannot be."""
+    from etui.catalog.find import describe, find_model
+    from etui.runner.client import submit as submit_session
+
+    try:
+        before = msgspec.convert(document.session.spec, SessionSpec)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"what its session was asked for cannot be read ({error})", "use etui run") from error
+    kept = tuple(dict.fromkeys((*before.keep_fp32, *keep_fp32)))
+    variant = Variant(document.precision, document.delegate)
+    spec = msgspec.structs.replace(before, variants=(variant,), keep_fp32=kept, export_only_dir=None)
+    with Store.open(database, create=False) as store:
+        queued = submit_session(store, spec, describe(find_model(spec.model)))
+    return queued.runs[0][0]
+
+
+def profile_seconds(document: RunDocument) -> float | None:
+    """About how long a profile takes on a warm runner: both sides' inferences, traced and not, and what starts them."""
+    sides = [document.latency_ms, document.eager_latency_ms]
+    medians = [stats.median for stats in sides if stats is not None and stats.median is not None]
+    if not medians:
+        return None
+    return _BEGIN_S + sum(max(_LEAST_S, 2 * _FEWEST * median / 1000) for median in medians)
 
 
 def cancel(database: Path, run_id: str) -> int:
@@ -59,11 +99,12 @@ def in_words(kind: Kind, queued: QueuedPass) -> str:
     if queued.status == "running":
         return f"The {kind.title} is under way. x stops it."
     why = f": {text.plain(queued.error)}" if queued.error else ""
+    if queued.status == "done":
+        return f"The {kind.title} was made."
     return f"The last {kind.title} {_ENDED.get(queued.status, queued.status)}{why}."
 
 
 _ENDED = {
-    "done": "was made",
     "failed": "failed",
     "cancelled": "was cancelled",
     "timed out": "timed out",
@@ -86,7 +127,7 @@ def missing_page(
         sheet.say("This run left no program that could be looked into.", styles.muted)
     elif document.status in LIVE_STATUSES:
         sheet.say(f"The run is {document.status}; once it has ended this can be made here.", styles.muted)
-    elif kind.press:
+    else:
         about = f" (about {text.seconds(seconds)})" if seconds else ""
         sheet.say(f"{kind.press}{about}.")
     return sheet.text

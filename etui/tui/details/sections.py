@@ -9,6 +9,9 @@ from etui.insight import Section
 from etui.tui.details.bars import percent
 from etui.tui.details.rows import Column, Node, Rows
 
+_OPEN_MOST = 12
+"""A section of more parts than these begins closed: its parts would hide what else there is."""
+
 
 def section_rows(sections: Sequence[Section], total: int) -> Rows:
     """The tree of sections, each with its share of ``total`` bytes. A parent that is not in the list has the size of
@@ -35,7 +38,7 @@ def section_rows(sections: Sequence[Section], total: int) -> Rows:
         Column(name="bar", title="", width=8, right=False, falls=4, cell=lambda _node: "", share=_share),
     ]  # fmt: skip
     rows = Rows(root.children, columns, sort="size")
-    rows.opened |= {node.key for node in root.children}
+    rows.opened |= {node.key for node in root.children if len(node.children) <= _OPEN_MOST}
     rows.arrange()
     return rows
 

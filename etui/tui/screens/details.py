@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,13 +10,10 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
-from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.store import Store
 from etui.text import local_time, plain
 from etui.tui.actions import BY_ID, bindings
 from etui.tui.details.accuracy import accuracy_page
@@ -28,11 +24,11 @@ from etui.tui.details.latency_tab import LatencyTab
 from etui.tui.details.numbers_tab import NumbersTab
 from etui.tui.details.operators_tab import OperatorsTab
 from etui.tui.details.page import Page, Paper
-from etui.tui.details.passes import KINDS, PROFILE, Kind, cancel, in_words, options_of, submit
 from etui.tui.details.rows_tab import RowsTab
 from etui.tui.details.source import Reading, Source
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
+from etui.tui.screens.details_work import DetailsWork
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView
@@ -54,7 +50,7 @@ TABS = (
 )
 
 
-class DetailsScreen(Screen[None]):
+class DetailsScreen(DetailsWork):
     """One run of a database. The actions of scope ``details`` are its methods; chart and log have their own."""
 
     DEFAULT_CSS = """
@@ -151,41 +147,6 @@ class DetailsScreen(Screen[None]):
         """Open the tab to the left."""
         self._open_tab((self._tab - 1) % len(TABS))
 
-    def action_annotate(self) -> None:
-        """Edit the note and the tags."""
-        from etui.tui.screens.annotate import AnnotateDialog
-
-        if (document := self.document) is None:
-            return
-
-        def save(result: tuple[str, list[str]] | None) -> None:
-            if result is not None:
-                self._save_note(*result)
-
-        self.app.push_screen(AnnotateDialog(document.note, document.tags), save)
-
-    def action_copy(self) -> None:
-        """Copy the run as Markdown."""
-        from etui.tui.markdown import copy_markdown, run_markdown
-
-        if (document := self.document) is not None:
-            self.notify(copy_markdown(self.app, run_markdown(document)), title="Copied", markup=False)
-
-    def action_export(self) -> None:
-        """Write the run as JSON."""
-        from etui.tui.screens.export import ExportDialog
-
-        self.app.push_screen(ExportDialog(self._database, [self._run_id]))
-
-    def action_profile(self) -> None:
-        """Make the pass that the open tab shows."""
-        if self.document is not None:
-            self._submit(PROFILE)
-
-    def action_cancel(self) -> None:
-        """Cancel the pass that waits or is under way."""
-        self._cancel()
-
     def action_close(self) -> None:
         """Go back; from a search in the log, only out of that."""
         log = self.query_one(LogPane)
@@ -278,46 +239,3 @@ class DetailsScreen(Screen[None]):
             self._page("summary").write(lambda width, _styles: Text(f"This run cannot be shown: {plain(words)}."))
         else:
             self.notify(words, title="The database cannot be read", severity="error", markup=False, timeout=10)
-
-    def _tell_ends(self, before: Reading | None, now: Reading) -> None:
-        """Say how a pass ended that was live when it was last looked at."""
-        for kind in KINDS:
-            last, one = before.passes.get(kind.name) if before else None, now.passes.get(kind.name)
-            if last is None or one is None or not last.live or one.live or last.id != one.id:
-                continue
-            done = one.status == "done"
-            self.notify(in_words(kind, one), severity="information" if done else "error", markup=False)
-
-    @work(exit_on_error=False, group="details-pass")
-    async def _submit(self, kind: Kind) -> None:
-        try:
-            queued = await asyncio.to_thread(submit, self._database, self._run_id, options_of(kind))
-        except EtuiError as error:
-            self.notify(str(error), title=f"No {kind.title} can be made", severity="error", markup=False, timeout=10)
-            return
-        self.notify(in_words(kind, queued), markup=False)
-        self._source.nudge()
-
-    @work(exit_on_error=False, group="details-pass")
-    async def _cancel(self) -> None:
-        try:
-            count = await asyncio.to_thread(cancel, self._database, self._run_id)
-        except EtuiError as error:
-            self.notify(str(error), severity="error", markup=False, timeout=10)
-            return
-        self.notify("Cancelling." if count else "Nothing is made of this run now.", markup=False)
-        self._source.nudge()
-
-    @work(exit_on_error=False, group="details-note")
-    async def _save_note(self, note: str, tags: list[str]) -> None:
-        try:
-            await asyncio.to_thread(_annotate, self._database, self._run_id, note, tags)
-        except EtuiError as error:
-            self.notify(str(error), title="The note was not saved", severity="error", markup=False, timeout=10)
-            return
-        self._source.nudge()
-
-
-def _annotate(database: Path, run_id: str, note: str, tags: list[str]) -> None:
-    with Store.open(database, create=False) as store:
-        store.annotate(run_id, note=note, tags=tags)
