@@ -1,0 +1,152 @@
+"""What the verdicts are worth on this box: planted slowdowns, a load in one block, and a core that burns throughout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from etui.analysis.comparison import RunComparison, compare
+from etui.analysis.comparison_words import change, change_interval, signed
+from etui.analysis.flags import find_flags
+from etui.analysis.latency import latency_stats
+from etui.jobs import MeasureJob
+from etui.results import Block, RunDocument
+from etui.spec import PRESETS
+from tests.benchmarks.figures import Figure
+from tests.boxes import Box, box_in
+from tests.documents import ENVIRONMENT, make_document
+
+MODEL = "resnet18"
+SLOWDOWNS = (0.0, 0.03, 0.05, 0.10)
+LOADED_BLOCK = 3
+PRESET = PRESETS["default"]
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Each slowdown is planted into the same program, measured by the engine, and judged as any pair."""
+    with box_in(folder) as box:
+        box.etui("run", MODEL, "--repeat", "20", "--warmup", "2")
+        job = _job(box)
+        found = [figure for slowdown in SLOWDOWNS for figure in _planted(job, slowdown)]
+        return [*found, *_load_in_one_block(job), _burning(box)]
+
+
+def _planted(job: MeasureJob, slowdown: float) -> list[Figure]:
+    result, blocks = _session(job, slowdown)
+    assert result.ratio is not None and result.ci95 is not None
+    truth = 1 / (1 + slowdown)
+    low, high = change_interval(result.ci95)
+    shown = f"{result.verdict}: {signed(change(result.ratio))} ({signed(low)} to {signed(high)})"
+    shown += f", something else on up to {max(block.foreign_cpu_cores or 0.0 for block in blocks):.2f} cores"
+    made = [
+        Figure(
+            f"planted {slowdown:.0%}: interval misses it",
+            float(not result.ci95[0] <= truth <= result.ci95[1]),
+            0,
+            "times",
+            shown,
+        )
+    ]
+    if slowdown >= 0.05:
+        made.append(
+            Figure(f"planted {slowdown:.0%}: not called slower", float(result.verdict != "slower"), 0, "times", shown)
+        )
+    return made
+
+
+def _load_in_one_block(job: MeasureJob) -> list[Figure]:
+    """Both sides of one block are timed beside a process that burns a core."""
+    loaded, blocks = _session(job, 0.0, loaded=LOADED_BLOCK)
+    flags = find_flags(
+        stats=latency_stats(blocks),
+        blocks=blocks,
+        eager_blocks=[],
+        environment=None,
+        planned_blocks=PRESET.blocks,
+        fixed_samples=False,
+    )
+    assert loaded.ratio is not None and loaded.ci95 is not None
+    half_width = (loaded.ci95[1] - loaded.ci95[0]) / 2
+    return [
+        Figure("load in one block: not flagged", float("foreign load" not in {flag.name for flag in flags}), 0, "times",
+               "; ".join(f"{flag.name}: {flag.detail}" for flag in flags)),
+        Figure("load in one block: the ratio moves by", abs(loaded.ratio - 1) / half_width, 1.0, "of half its interval",
+               f"{loaded.verdict}: ratio {loaded.ratio:.4f} of the same program under two labels"),
+    ]  # fmt: skip
+
+
+def _burning(box: Box) -> Figure:
+    """``etui run`` while a loop burns a core: the row, the details and the JSON say so."""
+    with _burner():
+        done = box.etui("run", MODEL, "--preset", "quick", "--json")
+    (run,) = json.loads(done.stdout)
+    places = {
+        "JSON": "foreign load" in run["flags"],
+        "row": "foreign load" in box.etui("runs").stdout.splitlines()[1],
+        "details": "flag         foreign load: something else used" in box.etui("show", run["id"]).stdout,
+    }
+    silent = [place for place, says in places.items() if not says]
+    return Figure("a core burns during etui run: places silent", float(len(silent)), 0, "of 3", ", ".join(run["flags"]))
+
+
+def _session(job: MeasureJob, slowdown: float, loaded: int | None = None) -> tuple[RunComparison, list[Block]]:
+    """The program and the slowed program in interleaved blocks, each in a fresh process, and their comparison."""
+    sides: dict[str, list[Block]] = {"plain": [], "slowed": []}
+    for index in range(PRESET.blocks):
+        order = list(sides) if index % 2 == 0 else list(reversed(sides))
+        for position, side in enumerate(order):
+            one = msgspec.structs.replace(job, index=index, position=position, variant=side)
+            with _burner(index == loaded):
+                sides[side].append(_block(one, slowdown if side == "slowed" else 0.0))
+    base, other = _document("aaaaaaaaaaa1", sides["plain"]), _document("bbbbbbbbbbb2", sides["slowed"])
+    (found,) = compare(base, [other])
+    return found, sides["slowed"]
+
+
+def _block(job: MeasureJob, slowdown: float) -> Block:
+    """One block in a fresh process that waits busily, inside the measured call, for this share of what it took."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.slowed_block", str(slowdown)],
+        input=msgspec.json.encode(job),
+        capture_output=True,
+        check=True,
+    )
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Block)
+
+
+@contextmanager
+def _burner(wanted: bool = True) -> Iterator[None]:
+    """A process that keeps one core busy meanwhile."""
+    if not wanted:
+        yield
+        return
+    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        burner.kill()
+        burner.wait()
+
+
+def _job(box: Box) -> MeasureJob:
+    """The job of a block of the default preset, for the program that the box has prepared."""
+    run = box.document(box.summaries()[0]["id"])
+    assert run.artifact is not None and run.threads is not None
+    (bundle,) = [path for path in (box.cache / "models").iterdir() if path.is_dir()]
+    return MeasureJob(
+        bundle=str(bundle), model=MODEL, program=str(box.cache / "programs" / run.artifact.key / "program.pte"),
+        delegate=run.delegate, variant="plain", index=0, position=0, threads=run.threads, warmup=None, samples=None,
+        block_s=PRESET.block_s, min_samples=5, min_warmup=3, limit_s=30.0,
+    )  # fmt: skip
+
+
+def _document(run_id: str, blocks: list[Block]) -> RunDocument:
+    made = make_document(run_id)
+    made.blocks, made.latency_ms, made.environment = blocks, latency_stats(blocks), ENVIRONMENT
+    return made
