@@ -146,6 +146,8 @@ def _circumstances(document: RunDocument) -> Iterator[str]:
         "measured", f"{text.local_time(document.created_at)}, preset {document.preset}{threads}{blocks}"
     )
     yield from _labelled("session", document.session.id)
+    if document.repeats:
+        yield from _labelled("repeats", f"the program of run {document.repeats}, measured again in a duel")
     if document.environment:
         yield from _labelled("box", _box(document.environment))
         versions = ", ".join(f"{name} {version}" for name, version in sorted(document.environment.versions.items()))
