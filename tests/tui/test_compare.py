@@ -415,9 +415,9 @@ async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
         await until(pilot, working.is_set)
         # Nothing waits for the comparison: help opens and closes while it is under way.
         await pilot.press("question_mark")
-        assert isinstance(pilot.app.screen, HelpScreen)
+        assert [type(one) for one in pilot.app.screen_stack[-2:]] == [CompareScreen, HelpScreen]
         await pilot.press("escape")
-        assert pilot.app.screen is screen and screen.found is None
+        assert pilot.app.screen_stack[-1] is screen and screen.found is None
         go_on.set()
         await until(pilot, lambda: screen.found is not None)
         assert "Of 150 runs beside the base" in said(pilot)

@@ -59,6 +59,52 @@ class _Widths(msgspec.Struct, frozen=True):
     whole: int
 
 
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The table as it is drawn: lines (a text is a group's heading), the cells of each, the width of the names, and
+    those of each run's column."""
+
+    headings: list[Heading] = []
+    lines: list[Row | str] = []
+    cells: list[list[_Shown]] = []
+    label: int = _NARROWEST
+    widths: list[_Widths] = []
+
+
+def sheet(headings: Sequence[Heading], rows: Sequence[Row], signs: Glyphs, *, everything: bool) -> Sheet:
+    """The figures that differ, or ``everything``. Of hundreds of runs this takes a while; a thread may do it."""
+    lines: list[Row | str] = []
+    cells: list[list[_Shown]] = []
+    group = ""
+    for row in rows:
+        if not (everything or row.differs or len(headings) == 1):
+            continue
+        if row.group != group:
+            group = row.group
+            lines.append(_GROUPS.get(group, group))
+            cells.append([])
+        lines.append(row)
+        cells.append([_shown(cell, signs) for cell in row.cells])
+    columns = zip(headings, *(row for row in cells if row), strict=True)
+    return Sheet(
+        headings=list(headings),
+        lines=lines,
+        cells=cells,
+        label=max([_NARROWEST, *(width(line.name) + 2 for line in lines if isinstance(line, Row))]),
+        widths=[_widths(heading.name, column) for heading, *column in columns],
+    )
+
+
+def _widths(name: str, cells: Sequence[_Shown]) -> _Widths:
+    figures = [cell for cell in cells if not cell.is_text]
+    figure = max([5, *(width(cell.figure) for cell in figures)])
+    change = max([0, *(width(cell.change) for cell in figures)])
+    half = max([0, *(width(cell.half) for cell in figures)])
+    numbers = figure + (change + 1 if change else 0) + (half + 1 if half else 0) + 2
+    texts = max([0, *(width(cell.figure) for cell in cells if cell.is_text)])
+    whole = max(_NARROWEST, numbers, min(texts, _WIDEST_TEXT), min(width(name) + 3, _WIDEST_NAME))
+    return _Widths(figure, change, half, whole)
+
+
 def half_width(cell: Cell) -> float | None:
     """The larger side of the interval about a change, in percent."""
     if cell.change is None or cell.ci95 is None:
@@ -123,24 +169,13 @@ class FiguresTable(HalfPages, ScrollView, can_focus=True):
         """The names of the rows shown, groups left out."""
         return [line.name for line in self._lines if isinstance(line, Row)]
 
-    def show(self, headings: Sequence[Heading], rows: Sequence[Row], *, everything: bool) -> None:
-        """Show these figures: those that differ, or ``everything``. The cursor stays on its run."""
+    def show(self, shown: Sheet) -> None:
+        """Show these figures. The cursor stays on its run."""
         before = self.run
-        self._headings = list(headings)
-        ids = [one.run for one in headings]
-        self._cursor = ids.index(before) if before in ids else min(self._cursor, len(ids) - 1)
-        self._lines, self._cells = [], []
-        group = ""
-        for row in rows:
-            if not (everything or row.differs or len(headings) == 1):
-                continue
-            if row.group != group:
-                group = row.group
-                self._lines.append(_GROUPS.get(group, group))
-                self._cells.append([])
-            self._lines.append(row)
-            self._cells.append([_shown(cell, glyphs_of(self)) for cell in row.cells])
-        self._measure()
+        self._headings, self._lines, self._cells = shown.headings, shown.lines, shown.cells
+        self._label, self._widths = shown.label, shown.widths
+        ids = [one.run for one in self._headings]
+        self._cursor = ids.index(before) if before in ids else max(0, min(self._cursor, len(ids) - 1))
         self._resize()
         self._show_cursor()
 
@@ -180,21 +215,6 @@ class FiguresTable(HalfPages, ScrollView, can_focus=True):
                 return
 
     # The room it takes
-
-    def _measure(self) -> None:
-        self._label = max([_NARROWEST, *(width(line.name) + 2 for line in self._lines if isinstance(line, Row))])
-        self._widths = []
-        for place, heading in enumerate(self._headings):
-            cells = [cells[place] for cells in self._cells if cells]
-            figures = [cell for cell in cells if not cell.is_text]
-            figure = max([5, *(width(cell.figure) for cell in figures)])
-            change = max([0, *(width(cell.change) for cell in figures)])
-            half = max([0, *(width(cell.half) for cell in figures)])
-            numbers = figure + (change + 1 if change else 0) + (half + 1 if half else 0) + 2
-            texts = max([0, *(width(cell.figure) for cell in cells if cell.is_text)])
-            name = width(heading.name) + 3
-            whole = max(_NARROWEST, numbers, min(texts, _WIDEST_TEXT), min(name, _WIDEST_NAME))
-            self._widths.append(_Widths(figure, change, half, whole))
 
     def _resize(self) -> None:
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines) + 1)

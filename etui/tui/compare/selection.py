@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from etui.charts import SLOTS
 
@@ -25,6 +25,11 @@ class Selection:
     def slot(self, run_id: str) -> int:
         """The run's slot, 0 to 5."""
         return self._slots[run_id]
+
+    @property
+    def slots(self) -> dict[str, int]:
+        """The slots of all runs."""
+        return dict(self._slots)
 
     def make_base(self, run_id: str) -> None:
         """Make another run the base; the old one takes its place."""
@@ -52,11 +57,9 @@ class Selection:
     def pictured(self, near: str) -> list[str]:
         """Up to six runs with slots of their own: the base, and those around ``near``, in the order shown."""
         place = self.others.index(near) if near in self.others else 0
-        by_distance: Sequence[str] = sorted(self.others, key=lambda run_id: abs(self.others.index(run_id) - place))
-        if len(self.others) > SLOTS - 1:
-            # The nearest hold every slot long before the list ends.
-            window = range(max(0, place - 2 * SLOTS), min(len(self.others), place + 2 * SLOTS))
-            by_distance = [self.others[at] for at in sorted(window, key=lambda at: abs(at - place))]
+        # The nearest hold every slot long before the window ends.
+        window = range(max(0, place - 2 * SLOTS), min(len(self.others), place + 2 * SLOTS))
+        by_distance = [self.others[at] for at in sorted(window, key=lambda at: abs(at - place))]
         taken: dict[int, str] = {}
         for run_id in by_distance:
             taken.setdefault(self._slots[run_id], run_id)

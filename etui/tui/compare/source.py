@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,10 +10,11 @@ import msgspec
 from etui.analysis import pareto
 from etui.analysis.compared import Compared
 from etui.analysis.pareto import Front
-from etui.analysis.sides import Row
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, Store
+from etui.tui.compare.figures import Heading, Sheet, sheet
+from etui.tui.glyphs import Glyphs
 
 _AT_ONCE = 500
 _TELL_EVERY = 10
@@ -38,9 +39,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     compared: Compared
     sentences: list[list[str]]
-    rows: list[Row]
     accuracy: Front
     size: Front
+    differing: Sheet
+    everything: Sheet
 
 
 class Stopped(Exception):
@@ -71,13 +73,27 @@ def read(database: Path, run_ids: Sequence[str], tell: Callable[[int], object], 
     return Runs(documents=ordered, gone=[one for one in run_ids if one not in set(known)], broken=broken)
 
 
-def outcome(base: RunDocument, others: Sequence[RunDocument], *, margin: float, force: bool) -> Outcome:
-    """Compare the runs, and look for the fronts."""
+def outcome(
+    base: RunDocument,
+    others: Sequence[RunDocument],
+    slots: Mapping[str, int],
+    signs: Glyphs,
+    *,
+    margin: float,
+    force: bool,
+) -> Outcome:
+    """Compare the runs, look for the fronts, and lay out the table; ``slots`` holds that of each run."""
     compared = Compared.of(base, others, margin=margin, force=force)
+    verdicts = {one.other: one.verdict for one in compared.found}
+    headings = [
+        Heading(run=one.id, name=compared.names[one.id], slot=slots[one.id], verdict=verdicts.get(one.id))
+        for one in (base, *others)
+    ]
     return Outcome(
         compared=compared,
         sentences=compared.sentences(),
-        rows=compared.rows,
         accuracy=pareto.accuracy_front(base, others, compared.found),
         size=pareto.size_front(base, others, compared.found),
+        differing=sheet(headings, compared.rows, signs, everything=False),
+        everything=sheet(headings, compared.rows, signs, everything=True),
     )

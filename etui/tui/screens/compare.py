@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,7 +22,7 @@ from etui.errors import EtuiError
 from etui.results import RunDocument
 from etui.text import plain
 from etui.tui.actions import Scope, bindings
-from etui.tui.compare.figures import FiguresTable, Heading, best_sign
+from etui.tui.compare.figures import FiguresTable, best_sign
 from etui.tui.compare.pictures import ComparePictures
 from etui.tui.compare.selection import Selection
 from etui.tui.compare.source import Outcome, Runs, Stopped, outcome, read
@@ -165,11 +165,9 @@ class CompareScreen(Screen[None]):
             self.post_message(self.Read(runs))
 
     @work(thread=True, exclusive=True, group="compare", exit_on_error=False)
-    def _compare(
-        self, base: RunDocument, others: Sequence[RunDocument], margin: float, force: bool, asked: int
-    ) -> None:
+    def _compare(self, base: RunDocument, others: Sequence[RunDocument], slots: Mapping[str, int], asked: int) -> None:
         worker = get_current_worker()
-        found = outcome(base, others, margin=margin, force=force)
+        found = outcome(base, others, slots, glyphs(self.app), margin=self._margin, force=self._force)
         if not worker.is_cancelled:
             self.post_message(self.Compared(found, asked))
 
@@ -233,7 +231,7 @@ class CompareScreen(Screen[None]):
         self._asked += 1
         others = [runs.documents[one] for one in selection.others]
         self._write_title(working=True)
-        self._compare(runs.documents[selection.base], others, self._margin, self._force, self._asked)
+        self._compare(runs.documents[selection.base], others, selection.slots, self._asked)
 
     def on_compare_screen_compared(self, message: Compared) -> None:
         """Show it, unless another was asked for meanwhile."""
@@ -241,7 +239,7 @@ class CompareScreen(Screen[None]):
             return
         self._outcome = message.found
         self._write_words(message.found, self._runs, self._selection)
-        self._write_figures(message.found, self._selection)
+        self._write_figures(message.found)
         self._show_pictures()
         self._write_title(working=False)
         self._lay_out()
@@ -271,14 +269,9 @@ class CompareScreen(Screen[None]):
                 )
         self._words.show(paragraphs)
 
-    def _write_figures(self, found: Outcome, selection: Selection) -> None:
+    def _write_figures(self, found: Outcome) -> None:
         compared = found.compared
-        verdicts = {one.other: one.verdict for one in compared.found}
-        headings = [
-            Heading(run=one.id, name=compared.names[one.id], slot=selection.slot(one.id), verdict=verdicts.get(one.id))
-            for one in (compared.base, *compared.others)
-        ]
-        self._figures.show(headings, found.rows, everything=self._everything)
+        self._figures.show(found.everything if self._everything else found.differing)
         if self._focus_run is None:
             # The answer is about the others: the first of them is where the work begins.
             self._figures.put_cursor(compared.others[0].id if compared.others else compared.base.id)
@@ -386,8 +379,8 @@ class CompareScreen(Screen[None]):
     def action_differing(self) -> None:
         """Show every figure, or only those that differ."""
         self._everything = not self._everything
-        if self._outcome is not None and self._selection is not None:
-            self._write_figures(self._outcome, self._selection)
+        if self._outcome is not None:
+            self._write_figures(self._outcome)
 
     def action_force(self) -> None:
         """Compare what is not comparable, or no longer."""
