@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from executorch.exir.dialects.edge._ops import EdgeOpOverload as _EdgeOverload
 
 from etui.engine.origins import origin_of
 from etui.insight import Origin
@@ -12,38 +13,35 @@ from etui.programs.flatbuffer import DamagedFile
 from etui.programs.source_map import SourceMap, Subgraph
 from etui.programs.xnnpack import node_kinds
 
-_METHOD = "forward"
-
 
 def source_map_of(manager: Any) -> SourceMap:
     """The map of an ``ExecutorchProgramManager``'s method ``forward``.
 
-    What ties an instruction to a node is the debug handle; nodes that were made of one ATen operator share one.
+    Emitting a program leaves with each node, as its debug handle, the number of the instruction it became.
     """
     numbers = _Numbers()
     module = manager.exported_program().graph_module
-    origins = _by_handle([module])
-    calls = [node for node in module.graph.nodes if _calls_delegate(node)]
-    delegates = sorted(manager.delegate_map.get(_METHOD) or {})
-    subgraphs = []
-    for instruction, call in zip(delegates, calls, strict=False):
-        lowered = getattr(module, call.args[0].target)
-        inner = _by_handle([lowered.original_module])
-        kinds = _kinds(lowered)
+    subgraphs: list[Subgraph] = []
+    instructions: dict[int, int] = {}
+    for node in module.graph.nodes:
+        instruction = node.meta.get("debug_handle")
+        if not isinstance(instruction, int) or not _is_instruction(node):
+            continue
+        if not _calls_delegate(node):
+            instructions[instruction] = numbers.of(origin_of(node))
+            continue
+        lowered = getattr(module, node.args[0].target)
+        inner = _by_handle(lowered.original_module)
         subgraphs.append(
             Subgraph(
                 instruction=instruction,
                 backend=str(lowered.backend_id),
                 origins=list(dict.fromkeys(numbers.of(origin) for origin in inner.values())),
-                nodes=[(kind, numbers.of(inner[handle]) if handle in inner else None) for (kind, handle) in kinds],
+                nodes=[
+                    (kind, numbers.of(inner[handle]) if handle in inner else None) for kind, handle in _kinds(lowered)
+                ],
             )
         )
-    instructions = {}
-    for instruction, handles in (manager.debug_handle_map.get(_METHOD) or {}).items():
-        for handle in handles if isinstance(handles, list | tuple) else [handles]:
-            if instruction not in delegates and handle in origins:
-                instructions[instruction] = numbers.of(origins[handle])
-                break
     return SourceMap(origins=numbers.origins, instructions=instructions, subgraphs=subgraphs)
 
 
@@ -62,20 +60,28 @@ class _Numbers:
         return number
 
 
-def _by_handle(modules: list[torch.fx.GraphModule]) -> dict[int, Origin]:
-    """The origin of each debug handle: that of the first node that knows its module, else of the first."""
+def _by_handle(module: torch.fx.GraphModule) -> dict[int, Origin]:
+    """The origin of each debug handle of a delegated graph: that of the first node that knows its module, else of the
+    first. Nodes made of one ATen operator share a handle."""
     found: dict[int, Origin] = {}
-    for module in modules:
-        for node in module.graph.nodes:
-            handle = node.meta.get("debug_handle")
-            if node.op != "call_function" or not handle:
-                continue
-            for one in handle if isinstance(handle, list | tuple) else [handle]:
-                if one not in found or not found[one].module:
-                    origin = origin_of(node)
-                    if one not in found or origin.module:
-                        found[one] = origin
+    for node in module.graph.nodes:
+        handle = node.meta.get("debug_handle")
+        if node.op != "call_function" or not handle:
+            continue
+        for one in handle if isinstance(handle, list | tuple) else [handle]:
+            if one not in found or not found[one].module:
+                origin = origin_of(node)
+                if one not in found or origin.module:
+                    found[one] = origin
     return found
+
+
+def _is_instruction(node: torch.fx.Node) -> bool:
+    """Whether a node became an instruction; the others (memory, parts of a result) keep handles of another kind."""
+    if node.op != "call_function":
+        return False
+    target = node.target
+    return _calls_delegate(node) or isinstance(target, torch._ops.OpOverload | _EdgeOverload)
 
 
 def _calls_delegate(node: torch.fx.Node) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from etui.insight import Origin
 
-SOURCE_MAP = "source_map.json"
+SOURCE_MAP = "sources.json"
 ETRECORD = "program.etrecord"
 """What ExecuTorch's own tools read beside an ETDump; made on request only, for it holds the graphs of all stages."""
 

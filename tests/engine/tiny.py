@@ -37,6 +37,48 @@ class Indexed(nn.Module):
         return self.head(hidden), hidden
 
 
+class Spoiled(nn.Module):
+    """Three convolutions of which one scale for the whole tensor spoils the middle one: weights for a channel that is
+    always zero are five hundred times as large as its others, which all become zero beside them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.middle = nn.Conv2d(16, 16, 3, padding=1)
+        self.tail = nn.Conv2d(16, 16, 3, padding=1)
+        self.head = nn.Linear(16, 10)
+        with torch.no_grad():
+            self.stem.weight[0] = self.stem.bias[0] = 0.0
+            self.middle.weight[:, 0] = 40.0
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        features = torch.relu(self.middle(torch.relu(self.stem(picture))))
+        scores: torch.Tensor = self.head(torch.relu(self.tail(features)).mean((2, 3)))
+        return scores
+
+
+class Projections(nn.Module):
+    """Values of one shape that leave a delegated subgraph together, as an attention's do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = nn.Linear(32, 32), nn.Linear(32, 32), nn.Linear(32, 32)
+        self.norm = nn.LayerNorm(32)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        query, key, value = self.query(tokens), self.key(tokens), self.value(tokens)
+        joined: torch.Tensor = self.norm(query) + self.norm(key * 2) + value
+        return joined
+
+
+def spoiled() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Spoiled(), (torch.randn(1, 3, 16, 16),)
+
+
+def projections() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Projections(), (torch.randn(8, 32),)
+
+
 def convolutional() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return Convolutional(), (torch.randn(1, 3, 16, 16),)
 
@@ -55,3 +97,14 @@ def no_inputs() -> tuple[nn.Module, tuple[()]]:
 
 def raises() -> None:
     raise ZeroDivisionError("the user's own mistake")
+
+
+class Untouched(nn.Module):
+    """Gives back what it is given, without any operator."""
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        return picture
+
+
+def untouched() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Untouched(), (torch.randn(1, 3, 4, 4),)
