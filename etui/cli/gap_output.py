@@ -42,7 +42,7 @@ def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int,
         first_past_words(gap),
     ]
     if gap.suggestion:
-        lines.append(_sentence(gap.suggestion))
+        lines.append(gap.suggestion)
     lines += [f"! {note}" for note in gap.notes]
     places = ordered(gap, order)
     shown = places[:limit] if limit else places

@@ -339,8 +339,8 @@ def _error_db(error: float, outputs: int) -> float | None:
 def _suggestion(suspect: Suspect, part: float, before: float | None, after: float | None) -> str:
     makes = "makes" if suspect.layers == 1 else f"with its {suspect.layers} quantized layers makes"
     return (
-        f"{suspect.module} {makes} {part:.0%} of the squared error at the output: quantized without it, the output's "
-        f"SQNR is {number(after)} dB instead of {number(before)} dB. Keep it in higher precision: "
+        f"{suspect.module} {makes} {part:.0%} of the squared error at the output: with it left in FP32, the "
+        f"output's SQNR is {number(after)} dB instead of {number(before)} dB. Keep it in higher precision: "
         f"--keep-fp32 {suspect.module}"
     )
 
