@@ -207,6 +207,24 @@ async def test_a_baseline_is_pinned_and_unpinned(filled: Path) -> None:
         assert table.baseline is None
 
 
+async def test_columns_order_and_baseline_are_as_they_were_left(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("j", "p", "s", "S", "v", "space", "tab", "tab", "enter")
+        await until(pilot, lambda: "when" not in [column.name for column in bench_table(pilot).columns])
+        await settled(pilot)
+        pinned, order = bench_table(pilot).baseline, bench_table(pilot).order
+    assert pinned is not None and order.column == "model"
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        assert (table.baseline, table.order) == (pinned, order)
+        assert [column.name for column in table.columns][:2] == ["model", "precision"]
+    with Store.open(filled) as store:
+        store.delete_runs([pinned])
+    async with opened(make_app(filled)) as pilot:
+        await until(pilot, lambda: bench_table(pilot).baseline is None)
+        assert any("was deleted" in str(one.message) for one in pilot.app._notifications)
+
+
 async def test_deleting_asks_first_and_then_deletes_what_is_marked(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,15 +20,19 @@ from etui.tui.actions import BY_ID, bindings
 from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.library import Library
+from etui.tui.runs_columns import BY_NAME
 from etui.tui.screens.bench_panes import Panes
 from etui.tui.screens.bench_work import Work
+from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.header import Header
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.paged_list import Order
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
+from etui.tui.work import start
 
 if TYPE_CHECKING:
     from etui.tui.app import EtuiApp
@@ -73,10 +79,33 @@ class BenchScreen(Work, Panes, Screen[None]):
             with Vertical(id="right"):
                 with Vertical(id="runs"):
                     yield FilterBar(self.library.values, id="filter")
-                    yield RunsTable(self.library, self.write_title, self.glyphs, columns=self._columns, id="table")
+                    yield self._make_table()
                 yield ChartPane(id="chart")
         yield LogPane(id="log")
         yield KeyBar(id="keys")
+
+    def _make_table(self) -> RunsTable:
+        """The table as it was left."""
+        view = recall_view()
+        columns = view.columns if view.columns and view.configured == self._columns else self._columns
+        table = RunsTable(self.library, self.write_title, self.glyphs, columns=columns, id="table")
+        if view.sorted_by in BY_NAME:
+            table.order = Order(column=view.sorted_by, descending=view.descending)
+        table.baseline = view.baselines.get(str(self.library.database))
+        return table
+
+    @on(RunsTable.Arranged)
+    def _arranged(self) -> None:
+        table = self.query_one(RunsTable)
+        remember = partial(
+            remember_view,
+            self.library.database,
+            columns=tuple(column.name for column in table.columns),
+            configured=self._columns,
+            order=(table.order.column, table.order.descending),
+            baseline=table.baseline,
+        )
+        start(self, partial(asyncio.to_thread, remember), group="remember")
 
     def on_mount(self) -> None:
         self.write_title()
@@ -90,6 +119,8 @@ class BenchScreen(Work, Panes, Screen[None]):
         picker = Picker(self.library.database, id="picker")
         await self.query_one("#left").mount(picker, before=0)
         self.picker = picker
+        if (pinned := self.query_one(RunsTable).baseline) is not None:
+            self.look_for_baseline(pinned)
         self.app.stands()
 
     def on_resize(self, event: events.Resize) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from textual.screen import Screen
 
 from etui.errors import EtuiError
-from etui.results import LIVE_STATUSES
+from etui.results import LIVE_STATUSES, RunSummary
 from etui.store import Condition
 from etui.tui.feed import Snapshot
 from etui.tui.library import Library
@@ -96,6 +96,16 @@ class Work(Screen[None]):
 
         self._in_thread(lambda: self.library.cancel(ids), asked)
 
+    def look_for_baseline(self, run_id: str) -> None:
+        """Forget the baseline that was pinned before, with a word, where its run is no more."""
+
+        def found(runs: Sequence[RunSummary]) -> None:
+            if not runs and self._table.baseline == run_id:
+                self._table.pin(None)
+                self.app.say(f"the baseline {run_id[:6]} was deleted, and is pinned no more", "warning", keep=True)
+
+        self._in_thread(lambda: self.library.summaries([run_id]), found)
+
     def _chosen(self) -> list[str]:
         ids = self._table.chosen_ids()
         if not ids:
@@ -146,7 +156,8 @@ class Work(Screen[None]):
 
     def _delete(self, ids: Sequence[str]) -> None:
         def deleted(count: int) -> None:
-            self.app.say(f"{count} run{'s' if count != 1 else ''} deleted", keep=True)
+            pinned = "; the pinned baseline was among them" if self._table.baseline in ids else ""
+            self.app.say(f"{count} run{'s' if count != 1 else ''} deleted{pinned}", keep=True)
             self._table.keep_marks(ids)
             self._table.reload()
 

@@ -48,6 +48,9 @@ class RunsTable(PagedList):
             super().__init__()
             self.what = what
 
+    class Arranged(Message):
+        """The columns, the order or the baseline are others now."""
+
     def __init__(
         self,
         source: Rows,
@@ -72,12 +75,13 @@ class RunsTable(PagedList):
         """Show these columns in their order, as far as there is room."""
         self.columns = [BY_NAME[name] for name in names if name in BY_NAME] or list(COLUMNS)
         self._lay_out()
+        self.post_message(self.Arranged())
 
     def keep_marks(self, gone: Collection[str]) -> None:
         """Forget the marks of runs that are no more."""
         self.marked.difference_update(gone)
         if self.baseline in gone:
-            self.baseline = None
+            self.pin(None)
         self.refresh()
 
     def chosen_ids(self) -> list[str]:
@@ -130,8 +134,13 @@ class RunsTable(PagedList):
         self._counted()
 
     def action_baseline(self) -> None:
-        self.baseline = None if self._cursor_id == self.baseline else self._cursor_id
+        self.pin(None if self._cursor_id == self.baseline else self._cursor_id)
+
+    def pin(self, run_id: str | None) -> None:
+        """Make a run the baseline; None for none."""
+        self.baseline = run_id
         self.refresh()
+        self.post_message(self.Arranged())
 
     def action_sort(self) -> None:
         shown = [column for column, _ in self._shown]
@@ -141,6 +150,7 @@ class RunsTable(PagedList):
 
     def action_sort_direction(self) -> None:
         self.show_order(msgspec.structs.replace(self.order, descending=not self.order.descending))
+        self.post_message(self.Arranged())
 
     def action_columns(self) -> None:
         self.post_message(self.Asked("columns"))
@@ -150,6 +160,7 @@ class RunsTable(PagedList):
 
     def _sort_by(self, column: Column) -> None:
         self.show_order(msgspec.structs.replace(self.order, column=column.name, descending=column.descends))
+        self.post_message(self.Arranged())
 
     def _sort_at(self, x: int) -> None:
         column = column_at(self._shown, x)
