@@ -70,7 +70,7 @@ def test_what_a_kept_module_brings_is_what_quantizing_without_it_gives(recipe: s
         pair = (
             Pair(observed, graph.module)
             if observed is not None
-            else Pair(exported.module(check_guards=False), graph.program.module(check_guards=False))  # type: ignore[arg-type]
+            else Pair(exported.module(check_guards=False), graph.program.module(check_guards=False))
         )
         expected = flat_outputs(quantized((module,)).module(*inputs))[0]
         plain = pair.changed.outputs(inputs)[0]

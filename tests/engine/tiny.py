@@ -48,7 +48,8 @@ class Spoiled(nn.Module):
         self.tail = nn.Conv2d(16, 16, 3, padding=1)
         self.head = nn.Linear(16, 10)
         with torch.no_grad():
-            self.stem.weight[0] = self.stem.bias[0] = 0.0
+            for tensor in self.stem.parameters():
+                tensor[0] = 0.0
             self.middle.weight[:, 0] = 40.0
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
