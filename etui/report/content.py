@@ -81,7 +81,12 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool) -> Section
         title=text.plain(base.model.name),
         verdicts=verdicts,
         headings=["", f"{named[base.id]} (base)", *(named[other.id] for other in others)],
-        rows=[[row.name, *map(sides.shown, row.cells)] for row in sides.rows(base, others, found)],
+        rows=[
+            [row.name, *map(sides.shown, row.cells)]
+            for row in sides.rows(base, others, found)
+            # Where they were measured stands below.
+            if row.differs or row.group != "environment"
+        ],
         flags=[text.plain(said) for run in runs for said in _flags(run, named[run.id])],
         series=[
             (named[run.id], [sample for block in usable(run.blocks) for sample in block.samples_ms]) for run in runs

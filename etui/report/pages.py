@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+
+import msgspec
 
 from etui import text
 from etui.report import markdown, svg
 from etui.report.content import Report, Section
 
 TITLE = "etui report"
+MANY_PERCENT = 400.0
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -61,10 +64,26 @@ def _section(section: Section) -> Iterator[str]:
     for heading, drawing in (
         ("Latency of each run", svg.histograms(section.series)),
         ("Median latency", svg.intervals(section.medians, unit="ms")),
-        ("Change of latency against the base", svg.intervals(section.changes, unit="%", mark=0.0)),
+        ("Change of latency against the base", _changes(section.changes)),
     ):
         if drawing:
             yield f"<h3>{heading}</h3>{drawing}"
+
+
+def _changes(bars: Sequence[svg.Bar]) -> str:
+    """The changes in percent; as times the base's latency where a percentage would say nothing."""
+    if all(bar.value < MANY_PERCENT for bar in bars):
+        return svg.intervals(bars, unit="%", mark=0.0)
+    times = [
+        msgspec.structs.replace(
+            bar,
+            value=1 + bar.value / 100,
+            low=None if bar.low is None else 1 + bar.low / 100,
+            high=None if bar.high is None else 1 + bar.high / 100,
+        )
+        for bar in bars
+    ]
+    return svg.intervals(times, unit="times the base's latency", mark=1.0)
 
 
 def _list(lines: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from html import escape
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from etui import text
 
@@ -19,6 +20,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's colours, which the colour-blind tell apart; every row carries its name besides."""
 BINS = 60
 BEYOND = 99.0
+FAR_APART = 20.0
+"""From this ratio of the largest to the smallest value on a scale is logarithmic."""
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +55,7 @@ def histograms(series: Sequence[tuple[str, Sequence[float]]], *, unit: str = "ms
     height, parts = 64, []
     for row, (colour, name, values) in enumerate(shown):
         top = row * height + 8
-        counts, edges = np.histogram(values, bins=BINS, range=(scale.low, scale.high))
+        counts, edges = np.histogram(values, bins=scale.edges(BINS))
         most = max(int(counts.max()), 1)
         for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
             if count:
@@ -90,21 +93,34 @@ def intervals(bars: Sequence[Bar], *, unit: str, mark: float | None = None) -> s
 
 
 class _Scale:
-    """From values to pixels, with round marks."""
+    """From values to pixels, with round marks; logarithmic where the values are positive and far apart."""
 
     def __init__(self, low: float, high: float) -> None:
+        self.is_log = low > 0 and high / low > FAR_APART
+        if self.is_log:
+            low, high = math.log10(low), math.log10(high)
         room = (high - low) * 0.04 or abs(high) * 0.05 or 1.0
-        self.low, self.high = low - room, high + room
-        step = 10 ** math.floor(math.log10((self.high - self.low) / 4))
-        self._step = next(step * by for by in (1, 2, 5, 10) if (self.high - self.low) / (step * by) <= 7)
+        self._low, self._high = low - room, high + room
 
     def at(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
+        place = math.log10(value) if self.is_log else value
+        return LEFT + (place - self._low) / (self._high - self._low) * (WIDTH - LEFT - RIGHT)
+
+    def edges(self, count: int) -> NDArray[np.float64]:
+        """The edges of so many bins that look equally wide."""
+        places = np.linspace(self._low, self._high, count + 1)
+        found: NDArray[np.float64] = 10.0**places if self.is_log else places
+        return found
 
     def marks(self) -> list[float]:
-        first, last = math.ceil(self.low / self._step), math.floor(self.high / self._step)
-        return [number * self._step for number in range(first, last + 1)]
+        if self.is_log:
+            decades = range(math.floor(self._low), math.ceil(self._high) + 1)
+            steps = (1, 2, 5) if self._high - self._low < 2.5 else (1,)
+            round_ones = [by * 10.0**power for power in decades for by in steps]
+            return [one for one in round_ones if self._low <= math.log10(one) <= self._high]
+        step = 10 ** math.floor(math.log10((self._high - self._low) / 4))
+        step = next(step * by for by in (1, 2, 5, 10) if (self._high - self._low) / (step * by) <= 7)
+        return [number * step for number in range(math.ceil(self._low / step), math.floor(self._high / step) + 1)]
 
 
 def _drawing(parts: Sequence[str], height: int, scale: _Scale, unit: str, title: str) -> str:
@@ -113,7 +129,7 @@ def _drawing(parts: Sequence[str], height: int, scale: _Scale, unit: str, title:
         at = scale.at(value)
         axis.append(_line(at, height, at, height + 5, "currentColor"))
         axis.append(_words(at, height + 18, f"{value:.6g}", "middle"))
-    axis.append(_words(WIDTH - RIGHT, height + 34, unit, "end"))
+    axis.append(_words(WIDTH - RIGHT, height + 34, f"{unit}, logarithmic" if scale.is_log else unit, "end"))
     inside = "".join([*parts, *axis])
     return (
         f'<svg viewBox="0 0 {WIDTH} {height + 42}" role="img" font-size="12" fill="currentColor">'

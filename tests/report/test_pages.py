@@ -121,3 +121,11 @@ def test_charts_are_well_formed_and_empty_without_figures() -> None:
                 assert 0 <= float(element.get(name, 0)) <= width
             for name in ("y", "y1", "y2", "cy"):
                 assert 0 <= float(element.get(name, 0)) <= height
+
+
+def test_values_far_apart_stand_on_a_logarithmic_scale() -> None:
+    near = svg.intervals([svg.Bar(name="a", value=10.0), svg.Bar(name="b", value=20.0)], unit="ms")
+    far = svg.intervals([svg.Bar(name="a", value=1.0), svg.Bar(name="b", value=1000.0)], unit="ms")
+    assert "logarithmic" not in near
+    assert "ms, logarithmic" in far and all(f">{mark}</text>" in far for mark in (1, 10, 100, 1000))
+    assert svg.histograms([("a", [1.0, 1.5]), ("b", [600.0, 1000.0])]).count("<rect") == 4
