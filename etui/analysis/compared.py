@@ -20,7 +20,7 @@ class Compared:
     found: list[RunComparison]
 
     @classmethod
-    def of(cls, base: RunDocument, others: Sequence[RunDocument], *, margin: float, force: bool) -> Compared:
+    def between(cls, base: RunDocument, others: Sequence[RunDocument], *, margin: float, force: bool) -> Compared:
         """Compare the runs. ``margin`` is a share."""
         return Compared(base, list(others), compare(base, others, margin=margin, force=force))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,12 +11,13 @@ import click
 import msgspec
 
 from etui import text
-from etui.analysis import comparison_words, gates, sides, words
-from etui.analysis.comparison import RunComparison, compare
+from etui.analysis import compared as compared_runs
+from etui.analysis import gates, sides
+from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
 from etui.cli.table import Column, table
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
-from etui.report import markdown
+from etui.report import comparison
 from etui.results import RunDocument
 from etui.store.transfer import write_file
 
@@ -25,12 +25,9 @@ SCHEMA = "etui.compare/1"
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A base, the runs beside it, and what came of it."""
+class Compared(compared_runs.Compared):
+    """The same with the limits that were looked at."""
 
-    base: RunDocument
-    others: list[RunDocument]
-    found: list[RunComparison]
     checks: list[Check] = field(default_factory=list)
 
     @classmethod
@@ -43,35 +40,6 @@ class Compared:
             one for result, other in zip(found, others, strict=True) for one in gates.check(result, other, limits)
         ]
         return cls(base, list(others), found, checks)
-
-    @cached_property
-    def names(self) -> dict[str, str]:
-        """A short name for each run."""
-        return comparison_words.names([self.base, *self.others])
-
-    def sentences(self) -> list[list[str]]:
-        """What can be said of each of the others."""
-        if not self.others:
-            alone = "There is only one run, so nothing to compare it with but eager of its own session."
-            return [[alone, *words.verdict(self.base)]]
-        said = []
-        for found, other in zip(self.found, self.others, strict=True):
-            lines = comparison_words.sentences(found, self.names)
-            if other.id != self.base.id:
-                lines.append(comparison_words.accuracy(self.base, other, self.names))
-            said.append([line for line in lines if line])
-        return said
-
-    def figures(self, *, everything: bool) -> tuple[list[str], list[list[str]]]:
-        """Headings and rows of the table: what differs, or ``everything``."""
-        named = self.names
-        headings = [f"{named[self.base.id]} (base)", *(named[other.id] for other in self.others)]
-        shown = [
-            [row.name, *map(sides.shown, row.cells)]
-            for row in sides.rows(self.base, self.others, self.found)
-            if everything or row.differs or not self.others
-        ]
-        return ["", *headings], shown
 
 
 def status_of(compared: Sequence[Compared], limits: Limits) -> int:
@@ -98,14 +66,14 @@ def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
 
 def as_markdown(compared: Sequence[Compared], *, everything: bool) -> str:
     """The same for a page: a list of words and a table."""
-    lines = []
-    for each in compared:
-        model, base = each.base.model.name, each.names[each.base.id]
-        lines += [f"## {markdown.escaped(f'{model}: compared with {base}')}", ""]
-        lines += markdown.bullets(" ".join(said) for said in each.sentences())
-        lines += markdown.bullets(f"{check.outcome}: {_checked(each, check)}" for check in each.checks)
-        lines += ["", *markdown.table(*each.figures(everything=everything)), ""]
-    return "\n".join(lines)
+    return "\n".join(
+        comparison.as_markdown(
+            each,
+            everything=everything,
+            remarks=[f"{check.outcome}: {_checked(each, check)}" for check in each.checks],
+        )
+        for each in compared
+    )
 
 
 def as_json(compared: Sequence[Compared]) -> list[dict[str, object]]:
@@ -120,7 +88,7 @@ def as_json(compared: Sequence[Compared]) -> list[dict[str, object]]:
                 for found, said in zip(each.found, each.sentences(), strict=bool(each.found))
             ],
             "checks": msgspec.to_builtins(each.checks),
-            "rows": msgspec.to_builtins(sides.rows(each.base, each.others, each.found)),
+            "rows": msgspec.to_builtins(each.rows),
         }
         for each in compared
     ]

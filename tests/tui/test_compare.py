@@ -115,7 +115,7 @@ async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(
         assert found is not None
         base, others = variants()[0], {one.id: one for one in variants()}
         ids = [one.id for one in found.compared.others]
-        wanted = Compared.of(base, [others[one] for one in ids], margin=0.02, force=False)
+        wanted = Compared.between(base, [others[one] for one in ids], margin=0.02, force=False)
         for lines in wanted.sentences():
             assert " ".join(lines) in said(pilot)
         assert "Of 3 runs beside the base: 2 faster, 1 as fast." in said(pilot)

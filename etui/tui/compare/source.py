@@ -83,7 +83,7 @@ def outcome(
     force: bool,
 ) -> Outcome:
     """Compare the runs, look for the fronts, and lay out the table; ``slots`` holds that of each run."""
-    compared = Compared.of(base, others, margin=margin, force=force)
+    compared = Compared.between(base, others, margin=margin, force=force)
     verdicts = {one.other: one.verdict for one in compared.found}
     headings = [
         Heading(run=one.id, name=compared.names[one.id], slot=slots[one.id], verdict=verdicts.get(one.id))
