@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from etui.cli.compare import reporting
 from etui.cli.context import Settings
+from etui.cli.judging import Judging, judging
 from etui.cli.lazy import examples
 from etui.errors import EXIT_USAGE, UsageError
 from etui.results import RunDocument
@@ -37,22 +38,9 @@ DEFAULT_SLOWER = 5.0
     metavar="FILE",
     help="Runs that etui export wrote.",
 )
-@reporting
+@judging
 @click.pass_obj
-def gate(
-    settings: Settings,
-    runs: tuple[str, ...],
-    baseline: Path,
-    margin: float,
-    force: bool,
-    everything: bool,
-    as_json: bool,
-    fail_if_slower: float | None,
-    fail_if_mae_above: float | None,
-    fail_if_inconclusive: bool,
-    junit: Path | None,
-    markdown: Path | None,
-) -> int:
+def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, judging: Judging) -> int:
     """Fail where runs are worse than a baseline.
 
     Each run of the baseline meets the newest finished run of the same model, precision and delegate, or the RUNs that
@@ -63,28 +51,14 @@ def gate(
     kept = read_documents(baseline)
     with settings.store_with_runs() as store:
         pairs = _named(store, kept, runs) if runs else _newest(store, kept)
-    from etui.analysis.gates import Limits
-    from etui.cli import comparison_output as output
-
-    if fail_if_slower is None and fail_if_mae_above is None:
-        fail_if_slower = DEFAULT_SLOWER
-    limits = Limits(slower=fail_if_slower, mae=fail_if_mae_above, inconclusive=fail_if_inconclusive)
-    compared = [
-        output.Compared.of(base, [candidate], margin=margin / 100, force=force, limits=limits)
-        for base, candidate in pairs
-    ]
-    output.write_reports(compared, junit=junit, page=markdown, everything=everything)
-    if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(output.as_json(compared))))
-    elif compared:
-        click.echo(output.as_text(compared, everything=everything))
-    output.say_what_is_open(compared)
+    if judging.fail_if_slower is None and judging.fail_if_mae_above is None:
+        judging = replace(judging, fail_if_slower=DEFAULT_SLOWER)
+    compared = [judging.compared(base, [candidate]) for base, candidate in pairs]
+    status = judging.put_out(compared, many=True)
     if not compared:
         click.echo("etui: nothing can be compared: no run is of the baseline's choices; see etui runs", err=True)
         return EXIT_USAGE
-    return output.status_of(compared, limits)
+    return status
 
 
 def _choice(document: RunDocument) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from etui.cli.context import Settings
+from etui.cli.judging import margin_option
 from etui.cli.lazy import examples
 from etui.errors import UsageError
 from etui.text import plain
@@ -24,14 +25,7 @@ SUFFIXES = (".md", ".html")
     metavar="FILE",
     help="A file ending in .md, or in .html for one that also holds charts.",
 )
-@click.option(
-    "--margin",
-    type=click.FloatRange(min=0.0, max=100.0),
-    default=2.0,
-    show_default=True,
-    metavar="PCT",
-    help="Within this percentage two count as equally fast.",
-)
+@margin_option
 @click.option("--force-compare", is_flag=True, help="Compare what is not comparable; the reasons stay beside it.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @click.pass_obj

@@ -1,0 +1,107 @@
+"""The options that ``compare`` and ``gate`` share, and what both do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from etui.analysis.gates import Limits
+    from etui.cli.comparison_output import Compared
+    from etui.results import RunDocument
+
+_ABOVE_ZERO = click.FloatRange(min=0.0)
+
+margin_option = click.option(
+    "--margin",
+    type=click.FloatRange(min=0.0, max=100.0),
+    default=2.0,
+    show_default=True,
+    metavar="PCT",
+    help="Within this percentage two count as equally fast.",
+)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How to compare, what must not be crossed, and what to put out."""
+
+    margin: float
+    force: bool
+    everything: bool
+    as_json: bool
+    fail_if_slower: float | None
+    fail_if_mae_above: float | None
+    fail_if_inconclusive: bool
+    junit: Path | None
+    markdown: Path | None
+
+    def limits(self) -> Limits:
+        """The limits that were asked for."""
+        from etui.analysis.gates import Limits
+
+        return Limits(slower=self.fail_if_slower, mae=self.fail_if_mae_above, inconclusive=self.fail_if_inconclusive)
+
+    def compared(self, base: RunDocument, others: Sequence[RunDocument]) -> Compared:
+        """The others beside the base, with the limits looked at."""
+        from etui.cli.comparison_output import Compared
+
+        return Compared.of(base, others, margin=self.margin / 100, force=self.force, limits=self.limits())
+
+    def put_out(self, compared: Sequence[Compared], *, many: bool) -> int:
+        """Write the files, print words or JSON (an array where there may be ``many``), and return the exit status.
+
+        Raises:
+            StoreError: a file cannot be written.
+        """
+        from etui.cli import comparison_output as output
+
+        output.write_reports(compared, junit=self.junit, page=self.markdown, everything=self.everything)
+        if self.as_json:
+            import msgspec
+
+            found = output.as_json(compared)
+            click.echo(msgspec.json.format(msgspec.json.encode(found if many else found[0])))
+        elif compared:
+            click.echo(output.as_text(compared, everything=self.everything))
+        output.say_what_is_open(compared)
+        return output.status_of(compared, self.limits())
+
+
+_OPTIONS = (
+    margin_option,
+    click.option("--force", is_flag=True, help="Compare what is not comparable; the reasons stay beside it."),
+    click.option("--all", "everything", is_flag=True, help="Show also the figures that do not differ."),
+    click.option("--json", "as_json", is_flag=True, help="Print everything as JSON."),
+    click.option(
+        "--fail-if-slower",
+        type=_ABOVE_ZERO,
+        metavar="PCT",
+        help="Status 1 where the whole interval is slower than the base by more than this.",
+    ),
+    click.option(
+        "--fail-if-mae-above", type=_ABOVE_ZERO, metavar="X", help="Status 1 where the mean absolute error is above."
+    ),
+    click.option("--fail-if-inconclusive", is_flag=True, help="Status 1 where it cannot be told, or is refused."),
+    click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML."),
+    click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown page."),
+)
+
+
+def judging(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command these options; it takes them together, as its argument ``judging``."""
+
+    @wraps(command)
+    def gathered(*arguments: Any, **options: Any) -> int:
+        taken = {field.name: options.pop(field.name) for field in fields(Judging)}
+        return command(*arguments, judging=Judging(**taken), **options)
+
+    made: Callable[..., int] = gathered
+    for option in reversed(_OPTIONS):
+        made = option(made)
+    return made
