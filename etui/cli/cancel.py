@@ -50,6 +50,6 @@ def cancel(settings: Settings, runs: tuple[str, ...], every: bool) -> None:
             state = store.summary(run_id).status
             click.echo(f"{run_id[:6]} {'is being cancelled' if run_id in waiting else state}", err=True)
         for one in passes:
-            state = store.get_pass(one.id)
-            words = "is being cancelled" if state.live else state.status
+            now = store.get_pass(one.id)
+            words = "is being cancelled" if now.live else now.status
             click.echo(f"{one.kind} of {one.run[:6]} {words}", err=True)

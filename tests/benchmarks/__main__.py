@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure, table
 
-NAMES = ("cli", "first_sample", "script", "prepare", "agreement", "compare", "planted", "tui", "tui_cost")
+NAMES = ("cli", "first_sample", "script", "prepare", "agreement", "compare", "planted", "tui", "tui_cost", "profile")
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,71 @@
+"""How soon a profile's table is there on a warm runner, what tracing adds, how far its sum is from the inference, and
+how fast a page of 10,000 operators is read."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+from etui.analysis.profiles import overhead
+from etui.insight import OperatorSide
+from etui.store import Store
+from tests.benchmarks.figures import Figure
+from tests.boxes import Box, box_in
+from tests.documents import make_document
+from tests.profiles import make_profile
+
+TIMES = 5
+FEW = ("--preset", "quick", "--repeat", "20", "--warmup", "3")
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Figures of resnet18 on XNNPACK in FP32, and of a made-up profile."""
+    with box_in(folder) as box:
+        (run_id,) = box.detach("resnet18", *FEW)
+        box.wait_for_status(run_id, "done", "failed")
+        box.etui("profile", run_id)
+        found = [_profile(box, run_id) for _ in range(TIMES)]
+    seconds = [spent for spent, _ in found]
+    sides = [side for _, side in found]
+    added = [100 * (overhead(side) or 0.0) for side in sides]
+    off = [100 * abs(side.operators_ms / (side.untraced_ms or side.inference_ms) - 1) for side in sides]
+    return [
+        Figure(
+            "profile of a cached resnet18, runner warm", statistics.median(seconds), 3.0, "s",
+            f"{TIMES} times, worst {max(seconds):.2f}",
+        ),
+        Figure("tracing adds to an inference", statistics.median(added), 10.0, "%", f"worst {max(added):.1f}"),
+        Figure("sum of operators from the inference", statistics.median(off), 10.0, "%", f"worst {max(off):.1f}"),
+        _page(folder / "pages.db"),
+    ]  # fmt: skip
+
+
+def _profile(box: Box, run_id: str) -> tuple[float, OperatorSide]:
+    start = time.perf_counter()
+    box.etui("profile", run_id, "--again")
+    spent = time.perf_counter() - start
+    found = box.document(run_id).profile
+    assert found is not None
+    return spent, found.program
+
+
+def _page(path: Path) -> Figure:
+    with Store.open(path) as store:
+        document = make_document()
+        store.save_document(document)
+        store.save_profile(document.id, make_profile(10_000))
+        spent = []
+        for offset in range(0, 10_000, 500):
+            start = time.perf_counter()
+            page = store.operators(document.id, words="conv", order_by="median_ms", descending=True,
+                                   limit=40, offset=offset)  # fmt: skip
+            spent.append(1e3 * (time.perf_counter() - start))
+            assert page.total == 10_000
+        start = time.perf_counter()
+        store.document(document.id, operators=False)
+        opened = 1e3 * (time.perf_counter() - start)
+    return Figure(
+        "a filtered, sorted page of 10,000 operators", statistics.median(spent), 50.0, "ms",
+        f"worst {max(spent):.0f}; the run without its operators {opened:.1f} ms",
+    )  # fmt: skip

@@ -1,0 +1,187 @@
+"""``etui profile`` with real runs: the table, the files, what is refused, and how a pass ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etui.store import Store
+from tests.boxes import Box, until
+from tests.documents import make_document
+
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
+MODEL = f"{TINY}:convolutional"
+SHORT = ("--repeat", "20", "--warmup", "2")
+ENDLESS = ("--again", "--inferences", "100000")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def profiled(warm_box: Box) -> str:
+    """A run with a profile."""
+    (run_id,) = warm_box.detach(MODEL, "--delegate", "xnnpack", *SHORT)
+    assert warm_box.wait_for_status(run_id, "done", "failed") == "done"
+    warm_box.etui("profile", run_id, "--inferences", "12")
+    return run_id
+
+
+def under_way(box: Box, run_id: str) -> None:
+    """Wait until a pass on the run is running."""
+
+    def running() -> bool:
+        with Store.open(box.database, create=False) as store:
+            return any(one.status == "running" for one in store.live_passes(run_id))
+
+    until(running)
+
+
+def test_the_table_shows_both_sides_by_module_and_says_whether_it_holds(warm_box: Box, profiled: str) -> None:
+    shown = warm_box.etui("profile", profiled)
+    head, *lines = shown.stdout.splitlines()
+    assert "12 inferences" in head and profiled[:6] in head
+    assert any(line.startswith("program: the operators add up to") for line in lines)
+    assert any(line.startswith("eager: the operators add up to") for line in lines)
+    assert {"convolution", "norm", "head"} <= {line.split()[0] for line in lines if line}
+    assert shown.stderr == ""  # a stored profile is shown at once, nothing is made
+    inside = warm_box.etui("profile", profiled, "--module", "head", "--by", "operator").stdout
+    assert "Fully Connected" in inside and "Convolution" not in inside
+    ran = warm_box.etui("profile", profiled, "--by", "each", "--sort", "order", "--limit", "1").stdout
+    assert "lines; --limit 0 shows all" in ran
+
+
+def test_the_json_counts_every_operator_once(warm_box: Box, profiled: str) -> None:
+    found: dict[str, Any] = json.loads(warm_box.etui("profile", profiled, "--json").stdout)
+    assert found["run"] == profiled
+    for side in (found["profile"]["program"], found["profile"]["eager"]):
+        assert side["inferences"] == 12
+        assert sum(one["share"] for one in side["operators"]) == pytest.approx(1.0)
+        assert sum(one["median_ms"] for one in side["operators"]) == pytest.approx(side["operators_ms"])
+        assert all(one["p90_ms"] >= one["median_ms"] for one in side["operators"])
+        assert side["operators_ms"] <= side["inference_ms"]
+        assert side["untraced_ms"] > 0
+    by_name = {one["name"].partition(" (")[0]: one for one in found["profile"]["program"]["operators"]}
+    assert by_name["Convolution"]["origin"]["module"] == "convolution"
+    eager = {one["name"]: one["origin"]["module"] for one in found["profile"]["eager"]["operators"]}
+    assert (eager["conv2d"], eager["linear"], eager["batch_norm"]) == ("convolution", "head", "norm")
+
+
+def test_the_trace_is_one_that_perfetto_reads_and_files_are_kept_whole(
+    warm_box: Box, profiled: str, tmp_path: Path
+) -> None:
+    trace, kept, table = tmp_path / "trace.json", tmp_path / "kept", tmp_path / "table.csv"
+    warm_box.etui("profile", profiled, "--trace", trace, "--keep", kept, "--csv", table, "--inferences", "5")
+    names = sorted(path.name for path in kept.iterdir())
+    stem = names[0].removesuffix(".etdp")
+    assert names == [f"{stem}.etdp", f"{stem}.trace.json"]
+    assert (kept / f"{stem}.trace.json").read_bytes() == trace.read_bytes()
+    check_trace(json.loads(trace.read_text()))
+    rows = list(csv.DictReader(io.StringIO(table.read_text())))
+    assert {row["side"] for row in rows} == {"program", "eager"}
+    assert {row["module"] for row in rows} >= {"convolution", "head"}
+    refused = warm_box.etui("profile", profiled, "--keep", kept, status=3)
+    assert "is there already" in refused.stderr
+    assert "is there already" in warm_box.etui("profile", profiled, "--trace", trace, status=2).stderr
+    warm_box.etui("profile", profiled, "--keep", kept, "--force", "--etrecord", "--inferences", "12")
+    assert (kept / f"{stem}.etrecord").stat().st_size > 0
+    assert not list(kept.glob(".*"))
+
+
+def check_trace(trace: dict[str, Any]) -> None:
+    """What the Trace Event Format asks of complete events, and that those of a track lie within each other or apart."""
+    assert set(trace) >= {"traceEvents"}
+    tracks: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for event in trace["traceEvents"]:
+        assert isinstance(event["name"], str) and isinstance(event["pid"], int) and isinstance(event["tid"], int)
+        assert event["ph"] in {"X", "M"}
+        if event["ph"] == "X":
+            assert event["ts"] >= 0 and event["dur"] >= 0 and isinstance(event["cat"], str)
+            tracks.setdefault((event["pid"], event["tid"]), []).append((event["ts"], event["ts"] + event["dur"]))
+    assert len(tracks) == 2
+    for spans in tracks.values():
+        open_until: list[float] = []
+        for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+            while open_until and open_until[-1] <= start + 1e-3:
+                open_until.pop()
+            assert not open_until or end <= open_until[-1] + 1e-3
+            open_until.append(end)
+
+
+def test_a_program_prepared_without_a_map_gets_one(warm_box: Box, profiled: str) -> None:
+    (made,) = (warm_box.cache / "programs").glob("*/sources.json")
+    made.unlink()
+    shown = warm_box.etui("profile", profiled, "--again", "--inferences", "12")
+    assert "lowering again" in shown.stderr
+    assert "convolution" in shown.stdout
+    assert made.exists()
+
+
+def test_what_cannot_be_profiled_says_so_in_a_line(warm_box: Box, profiled: str) -> None:
+    failed, summary = make_document("fffffffffff1", session_id="5e5510000008"), make_document("fffffffffff2")
+    failed.status, failed.error, failed.artifact = "failed", "lowering failed", None
+    summary.summary_only, summary.artifact = True, None
+    with Store.open(warm_box.database) as store:
+        store.import_documents([failed, summary])
+    for words, said in (
+        (("fffffffffff1",), "failed before it had a program"),
+        (("fffffffffff2",), "summary"),
+        (("0000",), "there is no run"),
+        ((profiled, "--module", "nowhere"), "nowhere"),
+        ((profiled, "--etrecord"), "--keep"),
+    ):
+        done = warm_box.etui("profile", *words, status=2)
+        assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_program_without_operators_says_so(warm_box: Box) -> None:
+    (run_id,) = warm_box.detach(f"{TINY}:untouched", "--delegate", "portable", *SHORT)
+    if warm_box.wait_for_status(run_id, "done", "failed") == "failed":
+        assert "program" in warm_box.etui("profile", run_id, status=2).stderr
+        return
+    done = warm_box.etui("profile", run_id, status=3)
+    assert "no operator" in done.stderr
+
+
+def test_a_finished_program_has_one_side_and_no_map(warm_box: Box, profiled: str, tmp_path: Path) -> None:
+    program = next((warm_box.cache / "programs").glob("*/program.pte"))
+    shutil.copyfile(program, tmp_path / "mine.pte")
+    (run_id,) = warm_box.detach(tmp_path / "mine.pte", *SHORT)
+    assert warm_box.wait_for_status(run_id, "done", "failed") == "done"
+    shown = warm_box.etui("profile", run_id, "--inferences", "12").stdout
+    assert "A finished program has no eager side." in shown
+    assert "no source map" in shown
+
+
+def test_control_c_and_cancel_end_the_pass_and_leave_the_run(warm_box: Box, profiled: str) -> None:
+    front = warm_box.start("profile", profiled, *ENDLESS)
+    under_way(warm_box, profiled)
+    until(lambda: warm_box.jobs())
+    front.send_signal(signal.SIGINT)
+    assert front.wait() == 130
+    other = warm_box.start("profile", profiled, *ENDLESS)
+    under_way(warm_box, profiled)
+    warm_box.etui("cancel", profiled)
+    _, said = other.communicate()
+    assert (other.returncode, "cancelled" in said) == (130, True)
+    until(lambda: not warm_box.jobs())
+    assert warm_box.status(profiled) == "done"
+    assert warm_box.document(profiled).profile is not None
+
+
+def test_a_time_limit_and_a_killed_runner_end_the_pass_and_the_next_one_works(warm_box: Box, profiled: str) -> None:
+    late = warm_box.etui("profile", profiled, *ENDLESS, "--timeout", "0.5", status=4)
+    assert "time limit" in late.stderr
+    front = warm_box.start("profile", profiled, *ENDLESS)
+    under_way(warm_box, profiled)
+    warm_box.runner().kill()
+    _, said = front.communicate()
+    assert front.returncode == 3
+    assert "interrupted" in said
+    warm_box.etui("profile", profiled, "--again", "--inferences", "12")
