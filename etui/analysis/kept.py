@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from etui.catalog.precisions import keeps
 from etui.results import RunDocument
+
+_UNQUANTIZED = frozenset({"fp32", "fp16", "as-is"})
+"""Precisions of a session that asked for quantized ones too: what those keep does not concern them."""
 
 
 def kept_fp32(document: RunDocument) -> tuple[str, ...]:
@@ -15,7 +17,9 @@ def kept_fp32(document: RunDocument) -> tuple[str, ...]:
         repeats = variant.get("repeats")
         if document.repeats is not None and isinstance(repeats, Mapping) and repeats.get("run") == document.repeats:
             spec = repeats
-    return keeps(document.precision, [path for path in _items(spec.get("keep_fp32")) if isinstance(path, str)])
+    if document.precision in _UNQUANTIZED:
+        return ()
+    return tuple(sorted({path for path in _items(spec.get("keep_fp32")) if isinstance(path, str)}))
 
 
 def _mappings(value: object) -> Iterable[Mapping[str, object]]:

@@ -201,6 +201,15 @@ class ZygoteClient:
                 future.exception()  # nobody may be waiting
 
 
+_DOING = {
+    "bundle": "loading the model",
+    "lower": "lowering",
+    "profile": "profiling",
+    "gap": "comparing layers",
+}
+"""What a child does, by its job's tag, where that is not measuring."""
+
+
 class _Pipe:
     """One pipe from a child, read line by line without ever blocking the runner."""
 
@@ -309,7 +318,7 @@ class _Child:
             self._outcome.exception()
 
     def _died(self, status: int) -> ChildFailed:
-        doing = {"bundle": "loading the model", "lower": "lowering", "profile": "profiling"}.get(_tag(self._job), "measuring")
+        doing = _DOING.get(_tag(self._job), "measuring")
         if status == -signal.SIGKILL:
             if _oom_kills() > self._oom_kills:
                 return ChildFailed(
