@@ -314,7 +314,7 @@ async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(i
         for words in (
             "xnnpack took 66 of 70 nodes (94 %), in 3 subgraphs.",
             "99 % of the operators' time is inside the delegate.",
-            "encoder.layers.*.norm",
+            "native_layer_norm      3        3  encoder.layers.*.norm",
             "encoder.layers.0.norm (LayerNorm), and 2 like it",
             "torchvision/models/resnet.py:92 in forward: out = self.norm(x)",
             "core aten",

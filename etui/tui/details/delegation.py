@@ -34,6 +34,8 @@ def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
         _outside(sheet, document, delegation)
     _stages(sheet, document.graph_stages)
     _memory(sheet, document)
+    if delegation is not None and document.delegate != "portable":
+        _sources(sheet, delegation.outside)
     return sheet.text
 
 
@@ -85,24 +87,22 @@ def _outside(sheet: Sheet, document: RunDocument, delegation: Delegation) -> Non
     times = _times_outside(document)
     sheet.heading("Outside the delegate" if document.delegate != "portable" else "Operators", "most nodes first")
     by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shared = _shared([node.origin.module for node in delegation.outside if node.origin.module])
     columns = [
         Column("operator", right=False),
         Column("nodes"),
-        Column("parting", optional=True),
-        Column("from", right=False),
+        Column("parting"),
+        Column(f"from, in {shared}" if shared else "from", right=False),
     ]
     rows = []
     for name, count in by_count:
         nodes = [node for node in delegation.outside if node.operator == name]
         breaks = sum(node.breaks for node in nodes)
-        rows.append([name, f"{count:,}", f"{breaks:,}" if breaks else "", _modules(nodes)])
+        rows.append([_shortened(name), f"{count:,}", f"{breaks:,}" if breaks else "", _modules(nodes, len(shared))])
     sheet.table(columns, rows)
     if times:
         sheet.gap()
         sheet.say(times, sheet.styles.muted)
-    if document.delegate != "portable":
-        for name, _ in by_count:
-            _places(sheet, name, [node for node in delegation.outside if node.operator == name])
 
 
 def _times_outside(document: RunDocument) -> str:
@@ -120,9 +120,25 @@ def _times_outside(document: RunDocument) -> str:
     return f"Their time: {fixed(sum(outside.values()), 3)} ms an inference; the most in {parts}."
 
 
-def _modules(nodes: Sequence[OutsideNode]) -> str:
-    """The modules the nodes come from, those of one kind once: ``layers.*.norm``."""
-    found = dict.fromkeys(_starred(node.origin.module) for node in nodes if node.origin.module)
+def _shortened(operator: str) -> str:
+    """An operator's name without what most have in common."""
+    return operator.removeprefix("aten.").removesuffix(".default")
+
+
+def _shared(modules: Sequence[str]) -> str:
+    """The path that all these modules have in common, up to a dot; empty for none."""
+    parts = [module.split(".") for module in modules]
+    same = 0
+    while parts and all(len(one) > same and one[same] == parts[0][same] for one in parts):
+        same += 1
+    return ".".join(parts[0][:same]) if parts and len(parts) > 1 else ""
+
+
+def _modules(nodes: Sequence[OutsideNode], shared: int) -> str:
+    """The modules the nodes come from, those of one kind once: ``layers.*.norm``; without the first ``shared``
+    characters, which all have."""
+    cut = [node.origin.module[shared:].lstrip(".") or "itself" for node in nodes if node.origin.module]
+    found = dict.fromkeys(_starred(module) for module in cut)
     names = list(found)
     more = f" and {len(names) - _PLACES} more" if len(names) > _PLACES else ""
     return ", ".join(names[:_PLACES]) + more
@@ -131,6 +147,18 @@ def _modules(nodes: Sequence[OutsideNode]) -> str:
 def _starred(module: str) -> str:
     """A module's path with its numbers left out, so that the layers of a stack are one."""
     return ".".join("*" if part.isdecimal() else part for part in module.split("."))
+
+
+def _sources(sheet: Sheet, nodes: Sequence[OutsideNode]) -> None:
+    """What stayed outside, line by line of the source, those that are met most first."""
+    if not any(node.origin.stack for node in nodes):
+        return
+    sheet.heading("Where what is outside comes from", "the innermost source lines last")
+    by_name: dict[str, list[OutsideNode]] = {}
+    for node in nodes:
+        by_name.setdefault(node.operator, []).append(node)
+    for name, found in sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0])):
+        _places(sheet, name, found)
 
 
 def _places(sheet: Sheet, name: str, nodes: Sequence[OutsideNode]) -> None:
@@ -142,14 +170,15 @@ def _places(sheet: Sheet, name: str, nodes: Sequence[OutsideNode]) -> None:
     told = [place for place in places.values() if place.origin.stack]
     if not told:
         return
-    sheet.heading(name)
+    sheet.say("")
+    sheet.say(name, sheet.styles.strong)
     for place in told[:_PLACES]:
         origin = place.origin
         kind = f" ({origin.module_type})" if origin.module_type else ""
         times = f", and {place.nodes - 1:,} like it" if place.nodes > 1 else ""
         sheet.say(f"{origin.module or 'the model itself'}{kind}{times}")
         for line in origin.stack[-_LINES:]:
-            sheet.say(f"  {line}", sheet.styles.muted)
+            sheet.line(f"  {line}", sheet.styles.muted)
     if len(told) > _PLACES:
         sheet.say(f"and {len(told) - _PLACES:,} more places", sheet.styles.muted)
 

@@ -128,6 +128,8 @@ def missing_page(
     elif document.status in LIVE_STATUSES:
         sheet.say(f"The run is {document.status}; once it has ended this can be made here.", styles.muted)
     else:
-        about = f" (about {text.seconds(seconds)})" if seconds else ""
+        about = ""
+        if seconds:
+            about = f" (about {round(seconds)} s)" if seconds < 60 else f" (about {text.seconds(seconds)})"
         sheet.say(f"{kind.press}{about}.")
     return sheet.text

@@ -86,6 +86,10 @@ class Sheet:
                 line.append(end, self.styles.muted or None)
             self._lines.append(line)
 
+    def line(self, words: str, style: str = "") -> None:
+        """One line, cut short where it is too long."""
+        self._lines.append(Text(_cut(plain(words), self.width, self.styles.cut), style or "", no_wrap=True))
+
     def fact(self, label: str, words: str, style: str = "", *, label_width: int = LABEL) -> None:
         """A label with what it is, which goes on under itself."""
         label_width = min(label_width, self.width // 2)
