@@ -142,7 +142,11 @@ class BenchScreen(Work, Panes, Screen[None]):
 
     def take(self, snapshot: Snapshot) -> None:
         """Show another state of the queue. Called at most once a second while something is measured."""
-        recovered = self.snapshot is not None and self.snapshot.problem is not None and snapshot.problem is None
+        was_well = self.snapshot is None or self.snapshot.problem is None
+        recovered = not was_well and snapshot.problem is None
+        if was_well and snapshot.problem is not None:
+            # What this connection holds of a file that is gone or damaged would spoil whatever takes its place.
+            start(self, partial(asyncio.to_thread, self.library.forget), group="forget")
         self.snapshot = snapshot
         self.query_one(Header).show(snapshot)
         current = snapshot.current
