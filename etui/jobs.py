@@ -146,7 +146,7 @@ class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
     """Compare a run's program with FP32 eager layer by layer, on up to ``inputs`` of its bundle's inputs.
 
     ``threshold_db`` None takes the one of the precision, or of the ``arithmetic`` really used. ``budget_s`` is about
-    how many seconds comparing, and then trying the layers one by one, may take each.
+    how many seconds of work comparing, running the program, and trying the layers one by one may take each.
     """
 
     bundle: str

@@ -15,7 +15,7 @@ from etui.catalog.find import tolerance_for
 from etui.catalog.precisions import recipe
 from etui.engine.bundle import Bundle, flat_outputs, read_reference
 from etui.engine.casting import program_inputs
-from etui.engine.gap_blame import MOST, Blame, Inputs, OutputError, Suspect, blame
+from etui.engine.gap_blame import MOST, Blame, Inputs, OutputError, Suspect, blame, work_s
 from etui.engine.gap_debug import DebugProgram, Logged, TooLarge
 from etui.engine.gap_pair import Layer, Pair
 from etui.engine.gap_walk import GapSums
@@ -131,7 +131,7 @@ class _Gap:
         except TooLarge as error:
             self._notes.append(f"{error}; only the outputs are compared")
         else:
-            start = time.perf_counter()
+            start = work_s()
             for place, one in enumerate(self._inputs):
                 self._voice.stage(f"running input {place + 1} of {len(self._inputs)} under the debug buffer")
                 outputs.append(program.add(program_inputs(one, job.precision)))
@@ -157,7 +157,7 @@ class _Gap:
         graph = self._graph(job.keep_fp32)
         pair = self._pair(graph)
         sums = [GapSums() for _ in range(len(pair.layers) + 1)]
-        start = time.perf_counter()
+        start = work_s()
         for place, one in enumerate(self._inputs):
             voice.stage(f"comparing layers on input {place + 1} of {len(self._inputs)}")
             pair.compare(one, program_inputs(one, job.precision), sums)
@@ -243,7 +243,7 @@ class _Gap:
         job = self._job
         program = LoadedProgram(Path(job.program_dir) / "program.pte", delegate=job.delegate)
         outputs: list[list[torch.Tensor]] = []
-        start = time.perf_counter()
+        start = work_s()
         for one in self._inputs:
             outputs.append([tensor.clone() for tensor in program(program.fit(one))])
             if self._is_late(start, len(outputs)):
@@ -252,7 +252,7 @@ class _Gap:
 
     def _is_late(self, start: float, done: int) -> bool:
         """Whether another input would take more than the time there is."""
-        spent = time.perf_counter() - start
+        spent = work_s() - start
         late = done < len(self._inputs) and spent + spent / done > self._job.budget_s
         if late:
             self._notes.append(f"on {done} of {len(self._inputs)} inputs, because each takes long")
