@@ -26,6 +26,7 @@ from etui.tui.actions import ACTIONS, bindings
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
+from etui.tui.in_words import in_words
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
 
@@ -134,7 +135,7 @@ class EtuiApp(App[object]):
 
     def complain(self, error: EtuiError) -> None:
         """Say what went wrong and what to do about it."""
-        self.say(str(error), "error")
+        self.say(in_words(error), "error")
 
     # Actions of the registry
 

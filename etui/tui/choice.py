@@ -29,6 +29,7 @@ from etui.request import (
 )
 from etui.spec import SessionSpec, Variant
 from etui.store.transfer import write_file
+from etui.tui.in_words import in_words
 
 _LARGEST_BYTES = 1 << 16
 
@@ -71,7 +72,7 @@ def check(choice: Choice) -> Checked:
         try:
             return test()
         except FieldError as error:
-            problems[error.field] = str(error)
+            problems[error.field] = in_words(error)
             return None
 
     model = tried(lambda: check_model(choice.model))

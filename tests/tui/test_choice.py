@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from etui.errors import UsageError
 from etui.paths import state_dir
 from etui.tui.choice import Choice, check, recall, remember
+from etui.tui.in_words import in_words
 
 
 def test_a_whole_choice_becomes_a_specification() -> None:
@@ -63,3 +65,11 @@ def test_a_state_folder_that_cannot_be_written_costs_only_the_memory(
     monkeypatch.setenv("ETUI_STATE", str(tmp_path / "file" / "below"))
     remember(Choice(model="gpt2"))
     assert recall() == Choice()
+
+
+def test_an_error_names_no_command_of_the_command_line() -> None:
+    found = check(Choice(model="resnt18", precisions=("fp33",))).problems
+    assert "FILE.py:FACTORY" in found["model"] and "etui models" not in " ".join(found.values())
+    live = UsageError("run a1 is queued", "cancel it first: etui cancel a1")
+    assert in_words(live) == "run a1 is queued; cancel it first with x"
+    assert in_words(UsageError("there is no run a1", "see etui runs")) == "there is no run a1"
