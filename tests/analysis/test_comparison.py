@@ -214,3 +214,30 @@ def test_what_cannot_be_looked_at_is_not_judged() -> None:
     checks = check(one(base, other), other, Limits(slower=5, mae=0.1, inconclusive=True))
     assert [found.outcome for found in checks] == ["not judged", "not judged", "crossed"]
     assert "threads differ: 2 and 1" in checks[0].detail
+
+
+def test_the_best_is_marked_only_where_it_is_decided() -> None:
+    base = measured("aaaaaaaaaaa1", seed=1)
+    near = measured("bbbbbbbbbbb2", seed=2, median=15.9, precision="int8")
+    fast = measured("ccccccccccc3", seed=3, median=8.0, delegate="openvino")
+    again = measured("ddddddddddd4", seed=4, median=8.02, precision="int8", delegate="openvino")
+
+    def marks(name: str, *others: RunDocument) -> list[bool]:
+        rows = {row.name: row for row in sides.rows(base, others, compare(base, others))}
+        return [cell.best for cell in rows[name].cells]
+
+    assert marks("median ms", near) == [False, False]
+    assert marks("median ms", near, fast) == marks("p90 ms", near, fast) == [False, False, True]
+    assert marks("median ms", near, fast, again) == [False] * 4
+    assert marks("std ms", near, fast) == [False] * 3
+    fast.threads = 1
+    assert marks("median ms", fast) == [False, False]
+
+
+def test_names_go_on_until_they_differ() -> None:
+    runs = [measured("aaaaaaaaaaa1"), measured("aaaaaaaaaab2"), measured("ccccccccccc3", precision="int8")]
+    assert list(comparison_words.names(runs).values()) == [
+        "fp32/xnnpack aaaaaaaaaaa",
+        "fp32/xnnpack aaaaaaaaaab",
+        "int8/xnnpack",
+    ]

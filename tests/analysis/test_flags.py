@@ -8,6 +8,7 @@ import random
 import msgspec
 import pytest
 
+from etui.analysis import canary
 from etui.analysis.flag_words import explained, not_readable
 from etui.analysis.flags import find_flags
 from etui.analysis.latency import latency_stats
@@ -143,3 +144,14 @@ def test_a_trend_over_blocks_is_drift_and_one_odd_block_is_not() -> None:
 def test_the_governor_counts_only_where_it_is_readable() -> None:
     assert names([QUIET] * 3, governor="powersave") == {"governor"}
     assert names([QUIET] * 3, governor=None) == set()
+
+
+def test_a_canary_is_judged_by_the_session_and_by_the_moment() -> None:
+    assert canary.typical([(1.0, 2.0)] * 2) is None
+    usual = canary.typical([(1.0, 2.0), (1.01, 2.02), (0.99, 1.98), (9.0, 9.0)])
+    assert usual == pytest.approx((1.005, 2.01))
+    assert not canary.is_off(changed(canary_ms=(1.04, 2.09)), usual)
+    assert canary.is_off(changed(canary_ms=(1.0, 2.2)), usual) and canary.is_off(changed(canary_ms=(0.9, 2.0)), usual)
+    assert not canary.is_off(changed(canary_ms=None), usual) and not canary.is_off(QUIET, None)
+    said = canary.words(changed(canary_ms=(0.9, 2.2)), usual)
+    assert said == "the canary was 10% faster before it and 9% slower after it than is typical of the session"

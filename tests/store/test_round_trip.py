@@ -126,3 +126,13 @@ def _rows_left(path: Path) -> dict[str, int]:
     counts = {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables}  # noqa: S608
     connection.close()
     return {name: count for name, count in counts.items() if count}
+
+
+def test_a_block_measured_again_stays_beside_the_one_that_counts(store: Store) -> None:
+    document = make_document()
+    spoiled = msgspec.structs.replace(document.blocks[1], superseded=True, canary_ms=(1.0, 2.0))
+    document.superseded_blocks = [spoiled]
+    store.import_documents([document])
+    found = store.document(document.id)
+    assert found.superseded_blocks == [spoiled] and found.blocks == document.blocks
+    assert spoiled not in store.blocks(document.session.id)
