@@ -104,7 +104,6 @@ def test_operators(database: Path, snap_compare: Compare, case: str, size: tuple
         await pilot.press(*keys.get(case, []))
         if case in ("one by one", "eager"):
             await until(pilot, lambda: view.rows is not before)
-        await pilot.app.workers.wait_for_complete([one for one in pilot.app.workers if one.group == "rows"])
         await pilot.pause()
 
     assert snap_compare(host, terminal_size=size, run_before=open_tab)

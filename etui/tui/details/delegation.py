@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -214,13 +215,16 @@ def _stages(sheet: Sheet, stages: Sequence[GraphStage]) -> None:
 
 
 def changed(before: dict[str, int], after: dict[str, int]) -> str:
-    """The operators whose counts moved most, as ``+3 add, -2 mul``."""
-    moves = {name: after.get(name, 0) - before.get(name, 0) for name in (*before, *after)}
+    """The operators whose counts moved most, as ``+3 add, -2 mul``; of overloads no more is said than that."""
+    moves: Counter[str] = Counter()
+    for sign, counts in ((1, after), (-1, before)):
+        for name, count in counts.items():
+            moves[bare_name(name)] += sign * count
     most = sorted((item for item in moves.items() if item[1]), key=lambda item: (-abs(item[1]), item[0]))
     if not most:
-        return "nothing"
+        return "only overloads" if before != after else "nothing"
     more = f", {len(most) - _CHANGES} more" if len(most) > _CHANGES else ""
-    return ", ".join(f"{count:+,} {bare_name(name)}" for name, count in most[:_CHANGES]) + more
+    return ", ".join(f"{count:+,} {name}" for name, count in most[:_CHANGES]) + more
 
 
 # Memory

@@ -88,7 +88,6 @@ def numbers_head(gap: NumericGap, figure: Figure, palette: Palette, width: int, 
     if gap.suggestion:
         press = " K runs it again so." if gap.keep_fp32 else ""
         sheet.say(f"{gap.suggestion}{press}", styles.warn, glyph=styles.flagged)
-    sheet.gap()
     lines = [sheet.text, Text(), _chart(gap, figure, Canvas(width=width, height=height, palette=palette)), Text()]
     return Text("\n", no_wrap=True).join(lines)
 
