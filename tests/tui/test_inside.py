@@ -76,7 +76,7 @@ async def test_the_operators_begin_with_the_answer_and_how_far_it_holds(inside: 
         host = await at(pilot, "Operators")
         lines = host.lines()
         assert lines[0] == (" int8/xnnpack: 96 % of the time is convolution; 99 % is inside the delegate.")
-        assert lines[1] == " ✓ They add up to 17.2 ms; an untraced inference takes 17.0 ms (+1.2 %)."
+        assert lines[1] == " ✓ Operators add up to 17.2 ms; an untraced inference takes 17.0 ms (+1.2 %)."
         assert lines[2].startswith(" ✓ Tracing adds 4.1 % to an inference")
         assert "! Eager's operators were timed by torch.profiler" in host.page()
         heading = next(line for line in lines if "module / operator" in line)
@@ -90,7 +90,7 @@ async def test_operators_that_do_not_add_up_and_a_dear_trace_are_said(database: 
     document.profile = msgspec.structs.replace(profile, program=program)
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
-        assert "! They add up to 17.2 ms; an untraced inference takes 20.0 ms: 14 %" in host.page()
+        assert "! Operators add up to 17.2 ms; an untraced inference takes 20.0 ms: 14 %" in host.page()
         assert "! Tracing makes an inference 50 % slower" in host.page()
 
 

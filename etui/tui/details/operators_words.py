@@ -75,7 +75,7 @@ def adds_up(side: OperatorSide, styles: Styles) -> tuple[str, str]:
     if not measured:
         return styles.flagged, "The inference that the operators make up was not measured."
     off = side.operators_ms / measured - 1
-    found = f"They add up to {text.number(side.operators_ms)} ms; an {'untraced ' if untraced else ''}inference"
+    found = f"Operators add up to {text.number(side.operators_ms)} ms; an {'untraced ' if untraced else ''}inference"
     found += f" takes {text.number(measured)} ms"
     if agrees(side):
         return styles.ok, f"{found} ({100 * off:+.1f} %)."
