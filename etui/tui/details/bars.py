@@ -27,7 +27,8 @@ def decimals(values: Iterable[float | None]) -> int:
     largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
     if largest <= 0:
         return 0
-    return max(1 if largest < 100_000 else 0, min(6, 3 - math.floor(math.log10(largest))))
+    size = math.floor(math.log10(largest))
+    return max(1 if size < 5 else 0, min(6, 3 - size if size >= 0 else 2 - size))
 
 
 def fixed(value: float | None, places: int) -> str:
