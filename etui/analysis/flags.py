@@ -147,9 +147,7 @@ def _of_canaries(blocks: Sequence[Block], eager_blocks: Sequence[Block], superse
         said.append(f"{again} of {len(blocks)} blocks measured again, both kept")
     if off:
         worst = max(off, key=lambda block: canary.worst(block, usual))
-        said.append(
-            f"in {len(off)} of {len(blocks)} blocks that count it was off: {canary.words(worst, usual)}"
-        )
+        said.append(f"in {len(off)} of {len(blocks)} blocks that count it was off: {canary.words(worst, usual)}")
     if off_eager:
         said.append(f"off in {off_eager} of {len(eager_blocks)} blocks of eager")
     return [Flag(name="canary", detail="; ".join(said))] if said else []

@@ -38,9 +38,7 @@ def _export_only(name: str, title: str, where: str, tools: tuple[str, ...], inst
 
 
 def _not_here(name: str, title: str, reason: str, what_to_do: str = "choose xnnpack, portable or openvino") -> Delegate:
-    return Delegate(
-        name=name, title=title, runs_here=False, exports_here=False, reason=reason, what_to_do=what_to_do
-    )
+    return Delegate(name=name, title=title, runs_here=False, exports_here=False, reason=reason, what_to_do=what_to_do)
 
 
 @cache

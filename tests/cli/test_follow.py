@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from etui.cli.follow import Talk, ended_with
-from etui.cli.run import _CancelOnInterrupt, _interrupts_counted
+from etui.cli.sessions import _CancelOnInterrupt, _interrupts_counted
 from etui.events import Event
 from etui.results import ModelInfo
 from etui.spec import SessionSpec, Variant

@@ -100,9 +100,9 @@ def test_an_exported_program_and_a_finished_one(workshop: Workshop, execute: Run
     )
     quantized = workshop.lower(exported, second, "int8", "xnnpack")
     assert quantized.calibration_count == 2
-    assert sqnr_db(
-        Bundle.open(Path(second.path), exported).reference(), execute(quantized, second, exported, "int8")
-    ) > 20
+    assert (
+        sqnr_db(Bundle.open(Path(second.path), exported).reference(), execute(quantized, second, exported, "int8")) > 20
+    )
 
     finished = str(tmp_path / "mine.pte")
     Path(finished).write_bytes(Path(lowered.path).read_bytes())
