@@ -163,7 +163,7 @@ def _cap_from_environment() -> int:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a finished folder so that whoever is killed meanwhile leaves one that is swept, not one that looks whole."""
+    """Remove a finished folder so that who is killed meanwhile leaves one that is swept, not one that looks whole."""
     doomed = folder.with_name(f".{os.getpid()}-{folder.name}")
     with contextlib.suppress(OSError):
         folder.replace(doomed)
