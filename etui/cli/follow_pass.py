@@ -72,6 +72,10 @@ def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:
         if now - checked > RUNNER_CHECK_S:
             checked = now
             settle(store)
+            # What this process wrote itself does not count as a change of the database.
+            if not (queued := store.get_pass(queued.id)).live:
+                seen = -1
+                continue
             if sum(bool(runner.poll()) for runner in started) >= MOST_FAILURES:
                 raise EtuiError("the runner ends as soon as it is started", f"see {log_of(store.path)}")
             if (runner := ensure_runner(store.path)) is not None:
