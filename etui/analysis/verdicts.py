@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from etui import text
 from etui.analysis import words
-from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.delegation import node_share, time_share
 from etui.analysis.kinds import kind_of
 from etui.insight import LayerGap, NumericGap
 from etui.results import RunDocument
+
+if TYPE_CHECKING:
+    from etui.analysis.comparison import RunComparison
 
 Source = Literal["log", "latency", "comparison", "delegation", "operators", "accuracy", "numbers", "artifact"]
 
@@ -96,6 +98,9 @@ def _against_fp32(document: RunDocument, siblings: Sequence[RunDocument]) -> lis
     base = fp32_sibling(document, siblings)
     if base is None or document.latency_ms is None:
         return []
+    # NumPy and SciPy take longer to import than a run without a sibling takes to show.
+    from etui.analysis.comparison import compare
+
     found = compare(base, [document])[0]
     sentence = _compared(found, _label(document))
     return [(sentence, "comparison", base.id)] if sentence else []
