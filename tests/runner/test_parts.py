@@ -25,6 +25,9 @@ from etui.runner.lifeline import Lifeline
 from etui.runner.plan import block_orders, make_plan
 from etui.spec import SessionSpec, Variant
 
+ONE, TWO = "1" * 32, "2" * 32
+"""Keys as the cache gives them: 32 hexadecimal digits."""
+
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True), st.integers(1, 20), st.integers(0, 99))
 def test_every_block_holds_every_variant_once(variants: list[str], blocks: int, seed: int) -> None:
@@ -155,25 +158,25 @@ def _program(cache: ProgramCache, key: str, size: int) -> Path:
 
 def test_a_program_is_found_again_and_said_to_be_cached(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
-    folder = _program(cache, "one", 10)
-    found = cache.find("one")
+    folder = _program(cache, ONE, 10)
+    found = cache.find(ONE)
     assert found is not None
     assert found.path == str(folder / "program.pte")
     assert found.artifact.cached and found.stages[0].cached
-    assert cache.find("two") is None
+    assert cache.find(TWO) is None
 
 
 @pytest.mark.parametrize("damage", ["truncated program", "garbled description", "missing description"])
 def test_a_damaged_program_is_removed_and_not_used(tmp_path: Path, damage: str) -> None:
     cache = ProgramCache(tmp_path)
-    folder = _program(cache, "one", 10)
+    folder = _program(cache, ONE, 10)
     if damage == "truncated program":
         (folder / "program.pte").write_bytes(b"x")
     elif damage == "garbled description":
         (folder / "lowered.json").write_text("{")
     else:
         (folder / "lowered.json").unlink()
-    assert cache.find("one") is None
+    assert cache.find(ONE) is None
     assert not folder.exists()
 
 

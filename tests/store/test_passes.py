@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from etui.errors import UsageError
+from etui.events import utc_now
 from etui.spec import ProfileOptions
 from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store
 from tests.documents import MODEL, make_document, make_spec
@@ -25,9 +26,17 @@ def store(tmp_path: Path) -> Store:
     return opened
 
 
+def _let_the_clock_go_on(moment: str) -> None:
+    """Two that are queued within a millisecond have no order."""
+    while utc_now() <= moment:
+        pass
+
+
 def test_passes_and_sessions_are_claimed_in_the_order_they_were_queued(store: Store) -> None:
     first = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    _let_the_clock_go_on(first.created_at)
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    _let_the_clock_go_on(session.created_at)
     second = store.add_pass(RUN, ProfileOptions(inferences=3), box="bench-1")
     elsewhere = store.add_pass(RUN, ProfileOptions(inferences=4), box="bench-2")
     assert store.has_waiting_work("bench-1", "")
