@@ -31,7 +31,7 @@ def queue_duel(
     run_a: str,
     run_b: str,
     *,
-    preset: PresetName = "default",
+    preset: PresetName = "rigorous",
     repeat: int | None = None,
     warmup: int | None = None,
     threads: int | None = None,

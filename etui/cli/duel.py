@@ -14,7 +14,7 @@ from etui.errors import EXIT_DONE
 @click.command(
     epilog=examples(
         "etui duel 3f2a 91bc",
-        "etui duel 3f2a 91bc --preset rigorous",
+        "etui duel 3f2a 91bc --preset default     sooner done, wider intervals",
         "etui duel 3f2a 91bc --threads 1 --json | jq .comparisons",
         "etui duel 3f2a 91bc --detach",
     )
@@ -27,7 +27,7 @@ from etui.errors import EXIT_DONE
 @click.option(
     "--preset",
     type=click.Choice(["quick", "default", "rigorous"]),
-    default="default",
+    default="rigorous",
     show_default=True,
     help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %.",
 )
