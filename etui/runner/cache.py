@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import importlib.metadata
 import os
 import re
 import shutil
@@ -147,6 +146,9 @@ def installed_versions() -> dict[str, str]:
 
     Asked once a process, as the zygotes import once: what is upgraded meanwhile is used by the next runner.
     """
+    # A front end that only asks whether a program can be had does not wait for this import.
+    import importlib.metadata
+
     found = {}
     for name in VERSIONED:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -10,7 +10,6 @@ from pathlib import Path
 from etui.errors import EtuiError
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
-from etui.runner.again import check_again
 from etui.runner.lifeline import Lifeline
 from etui.spec import PassOptions, SessionSpec
 from etui.store import QueuedPass, QueuedSession, Store
@@ -35,6 +34,9 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
         UsageError: the run is live, or its program cannot be had any more; the reason and what to do.
         EtuiError: the database or the runner's state folder cannot be written.
     """
+    # The terminal UI needs this module for its first paint, and that one never before a key.
+    from etui.runner.again import check_again
+
     check_again(store.document(run_id, operators=False))
     queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())
     ensure_runner(store.path)
