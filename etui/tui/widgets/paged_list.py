@@ -167,7 +167,8 @@ class PagedList(ScrollView, can_focus=True):
                 self._wanted = None
                 read = self._source.glimpse if wanted.at_once else self._source.page
                 page = await asyncio.to_thread(read, wanted)
-                if self._wanted is not None:
+                # Overtaken rows are not shown, but for the first ones: until then there is nothing to see.
+                if self._wanted is not None and (self.known or self._wanted.order != wanted.order):
                     continue
                 if page[0] is None:
                     self._take_glimpse(*page[1:])
