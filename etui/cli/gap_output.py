@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import msgspec
 
 from etui import text
 from etui.analysis.gaps import Order, is_off, ordered
+from etui.cli.csv_file import csv_bytes
 from etui.cli.table import Column, table
 from etui.insight import LayerGap, NumericGap
 from etui.results import RunDocument
@@ -80,26 +78,18 @@ def as_json(document: RunDocument, gap: NumericGap) -> str:
 
 def as_csv(gap: NumericGap) -> bytes:
     """Every layer in the order of the graph; what is not known is empty."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_HEAD)
-    for place, layer in enumerate(gap.layers):
-        origin = layer.origin
-        writer.writerow(
-            [
-                place, _cell(layer.name), _cell(origin.module), _cell(origin.module_type), _cell(_operator(layer)),
+    return csv_bytes(
+        CSV_HEAD,
+        (
+            (
+                place, layer.name, layer.origin.module, layer.origin.module_type, _operator(layer),
                 layer.elements, layer.mse, layer.max_abs, layer.sqnr_db, layer.exact, layer.non_finite,
                 is_off(layer, gap.threshold_db), layer.delegated, layer.contribution,
-                _cell(origin.stack[-1] if origin.stack else ""),
-            ]
-        )  # fmt: skip
-    return out.getvalue().encode()
-
-
-def _cell(words: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    words = text.plain(words)
-    return f"'{words}" if words[:1] in ("=", "+", "-", "@") else words
+                layer.origin.stack[-1] if layer.origin.stack else "",
+            )
+            for place, layer in enumerate(gap.layers)
+        ),
+    )  # fmt: skip
 
 
 def _row(gap: NumericGap, place: int, ascii_only: bool) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 
 import msgspec
@@ -24,6 +22,7 @@ from etui.analysis.profiles import (
     rows_of,
     sum_check,
 )
+from etui.cli.csv_file import csv_bytes
 from etui.cli.table import Column, table
 from etui.errors import UsageError
 from etui.insight import Profile
@@ -72,27 +71,19 @@ def as_json(document: RunDocument, profile: Profile) -> bytes:
 
 def as_csv(profile: Profile) -> bytes:
     """Every operator of both sides, a line each."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_HEAD)
     sides = [("program", profile.program), *([("eager", profile.eager)] if profile.eager else [])]
-    for name, side in sides:
-        for order, one in enumerate(side.operators):
-            origin = one.origin
-            cells = (
+    return csv_bytes(
+        CSV_HEAD,
+        (
+            (
                 name, order, one.name, one.calls, one.median_ms, one.p90_ms, one.share, one.delegate, one.subgraph,
-                origin.module, origin.module_type, " ".join(origin.operators), origin.stack[-1] if origin.stack else "",
-            )  # fmt: skip
-            writer.writerow([_cell(cell) for cell in cells])
-    return out.getvalue().encode()
-
-
-def _cell(value: object) -> object:
-    """A cell without control characters, and no formula for the program that opens the file."""
-    if not isinstance(value, str):
-        return value
-    value = text.plain(value)
-    return f"'{value}" if value[:1] in "=+-@" else value
+                one.origin.module, one.origin.module_type, " ".join(one.origin.operators),
+                one.origin.stack[-1] if one.origin.stack else "",
+            )
+            for name, side in sides
+            for order, one in enumerate(side.operators)
+        ),
+    )  # fmt: skip
 
 
 def _head(document: RunDocument, profile: Profile) -> list[str]:

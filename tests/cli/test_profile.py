@@ -86,6 +86,7 @@ def test_the_trace_is_one_that_perfetto_reads_and_files_are_kept_whole(
     rows = list(csv.DictReader(io.StringIO(table.read_text())))
     assert {row["side"] for row in rows} == {"program", "eager"}
     assert {row["module"] for row in rows} >= {"convolution", "head"}
+    assert "'" not in {cell for row in rows for cell in row.values()}
     refused = warm_box.etui("profile", profiled, "--keep", kept, status=3)
     assert "is there already" in refused.stderr
     assert "is there already" in warm_box.etui("profile", profiled, "--trace", trace, status=2).stderr
