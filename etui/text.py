@@ -55,6 +55,16 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{float(f'{mantissa}e{exponent}'):.{max(0, digits - 1 - int(exponent))}f}"
 
 
+def percent(share: float, places: int = 0) -> str:
+    """A share (1 is all) such as ``12 %``."""
+    return f"{100 * share:.{places}f} %"
+
+
+def counted(count: int, what: str) -> str:
+    """A count and what is counted, such as ``1 node`` and ``1,200 nodes``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def ratio(value: float | None) -> str:
     """A speed-up such as ``1.85x``."""
     return MISSING if value is None else f"{number(value)}x"

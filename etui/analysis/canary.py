@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from etui.results import Block
+from etui.text import percent
 
 OFF = 0.05
 FEWEST = 3
@@ -35,7 +36,7 @@ def worst(block: Block, usual: Canary | None) -> float:
 def words(block: Block, usual: Canary | None) -> str:
     """By how much the canary was off, for people."""
     said = [
-        f"{abs(share):.0%} {'slower' if share > 0 else 'faster'} {moment} it"
+        f"{percent(abs(share))} {'slower' if share > 0 else 'faster'} {moment} it"
         for moment, share in zip(("before", "after"), _shares(block, usual), strict=False)
         if abs(share) > OFF
     ]

@@ -119,7 +119,8 @@ def _fused_attention(document: RunDocument) -> Advice | None:
         return None
     return Advice(
         cause="fused attention",
-        seen=f"{_plural(len(nodes), 'node')} outside come from scaled_dot_product_attention, taken apart in lowering.",
+        seen=f"{text.counted(len(nodes), 'node')} outside come from scaled_dot_product_attention, taken apart in"
+        " lowering.",
         what_to_do='export with attn_implementation="eager" (transformers), or write attention as matmul and softmax:'
         " fewer operators stay outside",
         operators=_names(nodes),
@@ -140,8 +141,8 @@ def _pow(document: RunDocument) -> Advice | None:
         return None
     return Advice(
         cause="pow of a written-out GELU",
-        seen=f"{_plural(len(nodes), 'pow')} of a GELU written out with tanh {'stay' if len(nodes) > 1 else 'stays'}"
-        " outside XNNPACK, which takes no power but the second.",
+        seen=f"{text.counted(len(nodes), 'pow')} of a GELU written out with tanh"
+        f" {'stay' if len(nodes) > 1 else 'stays'} outside XNNPACK, which takes no power but the second.",
         what_to_do='use torch.nn.GELU(approximate="tanh") (in transformers the activation "gelu_pytorch_tanh"): it'
         " computes the same in one operator that is delegated",
         operators=_names(nodes),
@@ -165,7 +166,8 @@ def _never(document: RunDocument) -> Advice | None:
     parting = f" {breaking:,} of them stand between delegated nodes and part the graph." if breaking else ""
     return Advice(
         cause="never delegated",
-        seen=f"XNNPACK has no kernel for what these {_plural(by_name.total(), 'node')} compute: {listed}.{parting}",
+        seen=f"XNNPACK has no kernel for what these {text.counted(by_name.total(), 'node')} compute:"
+        f" {listed}.{parting}",
         what_to_do="no setting changes that; they run on ExecuTorch's own kernels",
         operators=list(counts),
         nodes=by_name.total(),
@@ -185,10 +187,10 @@ def _portable_convolution(document: RunDocument) -> Advice | None:
     spent = ""
     if document.profile is not None:
         share = sum(one.share for one in document.profile.program.operators if kind_of(one.name) == "convolution")
-        spent = f", and they take {_percent(share)} of the time"
+        spent = f", and they take {text.percent(share)} of the time"
     return Advice(
         cause="convolution without a delegate",
-        seen=f"{_plural(sum(counts.values()), 'convolution')} run on ExecuTorch's reference kernel, which is not"
+        seen=f"{text.counted(sum(counts.values()), 'convolution')} run on ExecuTorch's reference kernel, which is not"
         f" optimized{spent}.",
         what_to_do="use a delegate: --delegate xnnpack",
         operators=list(counts),
@@ -247,12 +249,4 @@ def _names(nodes: Sequence[OutsideNode]) -> list[str]:
 
 
 def _nodes(counts: dict[str, int]) -> str:
-    return _plural(sum(counts.values()), "node")
-
-
-def _plural(count: int, name: str) -> str:
-    return f"{count:,} {name}" + ("" if count == 1 else "s")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return text.counted(sum(counts.values()), "node")

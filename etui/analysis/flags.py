@@ -6,6 +6,7 @@ import itertools
 import statistics
 from collections.abc import Sequence
 
+from etui import text
 from etui.analysis import canary, series
 from etui.results import Block, Environment, Flag, LatencyStats
 from etui.spec import EAGER
@@ -66,13 +67,13 @@ def _of_samples(
         flags.append(
             Flag(
                 name="few samples",
-                detail=f"{count} timed inference{'' if count == 1 else 's'}{chosen}: take the figures as a hint",
+                detail=f"{text.counted(count, 'timed inference')}{chosen}: take the figures as a hint",
             )
         )
     if stats.mad and stats.median and stats.mad / stats.median > SPREAD:
         share = stats.mad / stats.median
         name = "wide spread" if share > WIDE_SPREAD else "spread"
-        flags.append(Flag(name=name, detail=f"the samples spread by {share:.0%} (MAD over median)"))
+        flags.append(Flag(name=name, detail=f"the samples spread by {text.percent(share)} (MAD over median)"))
     leaning = series.autocorrelation([block.samples_ms for block in blocks])
     if leaning is not None and leaning > AUTOCORRELATION:
         detail = f"each sample leans on the one before it (rank correlation {leaning:.2f})"
@@ -83,7 +84,7 @@ def _of_samples(
             Flag(
                 name="two modes",
                 detail=f"the samples lie around two values: {modes.low:.3g} ms, and {modes.high:.3g} ms in "
-                f"{modes.share_high:.0%} of them",
+                f"{text.percent(modes.share_high)} of them",
             )
         )
     return flags
@@ -111,7 +112,7 @@ def _of_blocks(blocks: Sequence[Block]) -> list[Flag]:
         flags.append(Flag(name="throttled", detail=f"the cgroup's CPU quota held the process for {throttled:.0f} ms"))
     steal, wall = sum(block.steal_s or 0.0 for block in blocks), sum(block.wall_s or 0.0 for block in blocks)
     if wall and steal / wall > STEAL_SHARE:
-        flags.append(Flag(name="steal", detail=f"the hypervisor took {steal / wall:.1%} of a core away"))
+        flags.append(Flag(name="steal", detail=f"the hypervisor took {text.percent(steal / wall, 1)} of a core away"))
     clocks = [mhz for block in blocks if block.frequency_mhz is not None for mhz in block.frequency_mhz]
     if clocks and max(clocks) > (1 + FREQUENCY_CHANGE) * min(clocks):
         detail = f"the CPU ran at {min(clocks):.0f} to {max(clocks):.0f} MHz within and between blocks"

@@ -29,13 +29,22 @@ KINDS: tuple[tuple[str, str], ...] = (
 """Kinds of work and what the bare names of their operators look like; the first that fits."""
 
 
+LIBRARIES = frozenset({"aten", "prims", "quantized_decomposed", "dim_order_ops", "torchao", "torchvision", "etvk"})
+"""What stands before an operator's name and a point; a name without it has its overload there."""
+
+
 def bare_name(operator: str) -> str:
     """An operator's name without its library and overload: ``native_layer_norm``, ``fully connected``."""
     name = operator.partition("(")[0].strip()
-    name = name.replace("::", ".")
-    parts = name.split(".")
+    library, marked, after = name.rpartition("::")
+    parts = (after if marked else name).split(".")
+    if len(parts) > 1 and not all(re.fullmatch(r"\w+", part) for part in parts):
+        return name
+    if marked or (len(parts) == 2 and parts[0] not in LIBRARIES):
+        # ``aten::add.out``, and ``add.out``, as ExecuTorch's own kernels are named when they are traced.
+        return parts[0]
     if len(parts) > 1:
-        return parts[1] if re.fullmatch(r"\w+", parts[0]) else name
+        return parts[1]
     for library in ("aten_", "quantized_decomposed_", "dim_order_ops_"):
         if name.startswith(library):
             return _SUFFIXES.sub("", name.removeprefix(library))

@@ -12,7 +12,9 @@ from typing import Literal
 
 import msgspec
 
+from etui.analysis.kinds import kind_of
 from etui.insight import Operator, OperatorSide, Profile
+from etui.text import percent
 
 AGREES_WITHIN = 0.10
 """A sum of operators this near to the measured inference counts as the same."""
@@ -48,7 +50,19 @@ class Group(msgspec.Struct, kw_only=True):
     eager_operators: list[Operator] = []
 
 
-MODEL_ITSELF, NOT_KNOWN = "(the model itself)", "(not known)"
+class Line(msgspec.Struct, frozen=True):
+    """A group in an outline: how deep it stands, and its name from the line above it on."""
+
+    group: Group
+    depth: int
+    label: str
+    is_open: bool = False
+
+
+MODEL_ITSELF, NOT_KNOWN, ITS_OWN = "(the model itself)", "(not known)", "(its own operators)"
+
+WORTH_OPENING = 0.10
+"""An outline opens modules that take this part of the time or more, of one side or the other."""
 
 
 def is_known(operator: Operator) -> bool:
@@ -89,9 +103,64 @@ def below(root: Group, module: str) -> Group | None:
 
 def opened(group: Group) -> Group:
     """The first group from here on that is worth opening: a module that only holds another one says nothing."""
-    while len(group.children) == 1 and not group.operators and not group.eager_operators and group.children[0].children:
-        group = group.children[0]
+    while not group.operators and not group.eager_operators:
+        inner = [child for child in group.children if child.path not in (MODEL_ITSELF, NOT_KNOWN)]
+        if len(inner) != 1 or not inner[0].children:
+            break
+        group = inner[0]
     return group
+
+
+def outline(root: Group, sort: Sort, limit: int, module: str = "") -> tuple[Group, list[Line]]:
+    """The modules as a tree to print, and the group it is of: the one that was named, or the first worth opening.
+
+    The heaviest modules are opened as far as ``limit`` lines allow; 0 opens all. Where the rows of the group alone are
+    more than that they are all there, and none is open. Raises KeyError where the tree has no such module.
+    """
+    top = below(root, module) if module else opened(root)
+    if top is None:
+        raise KeyError(module)
+    beside = [] if module or top is root else [one for one in root.children if one.path in (MODEL_ITSELF, NOT_KNOWN)]
+    first = in_order([*(rows_of(top) if module else _folded(top)), *beside], sort)
+    inside: dict[int, list[Group]] = {}
+    count, waiting = len(first), [(one, opened(one)) for one in first]
+    while waiting:
+        one, inner = waiting.pop(max(range(len(waiting)), key=lambda index: _weight(waiting[index][0])))
+        rows = _folded(inner)
+        fits = not limit or (count + len(rows) <= limit and _weight(one) >= WORTH_OPENING)
+        if inner.children and fits:
+            inside[id(inner)] = in_order(rows, sort)
+            count += len(rows)
+            waiting += [(row, opened(row)) for row in rows]
+    return top, list(_lines(first, top, inside, 0))
+
+
+def _folded(group: Group) -> list[Group]:
+    """The modules in a group, and all that is its own as one row; the operators themselves where it holds no module."""
+    if not group.children or len(group.operators) + len(group.eager_operators) <= 1:
+        return rows_of(group)
+    own = Group(
+        path=group.path,
+        name=ITS_OWN,
+        order=group.order,
+        operators=group.operators,
+        eager_operators=group.eager_operators,
+    )
+    _add_up(own)
+    return [*group.children, own]
+
+
+def _weight(group: Group) -> float:
+    return max(group.share or 0.0, group.eager_share or 0.0)
+
+
+def _lines(groups: Iterable[Group], above: Group, inside: dict[int, list[Group]], depth: int) -> Iterable[Line]:
+    for group in groups:
+        inner = opened(group)
+        rows = inside.get(id(inner), [])
+        label = inner.path.removeprefix(f"{above.path}.") if group.children else group.name
+        yield Line(inner if group.children else group, depth, label, is_open=bool(rows))
+        yield from _lines(rows, inner, inside, depth + 1)
 
 
 def rows_of(group: Group) -> list[Group]:
@@ -111,6 +180,17 @@ def by_operator(profile: Profile, module: str = "") -> list[Group]:
         ]
 
     return _by_name(inside(profile.program.operators), inside(profile.eager.operators if profile.eager else []))
+
+
+def by_kind(side: OperatorSide) -> list[tuple[str, float]]:
+    """The kinds of work of a side and the part (0 to 1) of the operators' time each takes, the largest first; empty
+    where no operator takes any."""
+    kinds: dict[str, float] = {}
+    for one in side.operators:
+        kind = kind_of(one.name)
+        kinds[kind] = kinds.get(kind, 0.0) + one.median_ms
+    total = sum(kinds.values())
+    return sorted(((kind, spent / total) for kind, spent in kinds.items()), key=lambda item: -item[1]) if total else []
 
 
 def one_by_one(side: OperatorSide, module: str = "") -> list[Group]:
@@ -155,14 +235,14 @@ def sum_check(side: OperatorSide, name: str) -> str:
     off = side.operators_ms / measured - 1
     found = f"{name}: the operators add up to {_ms(side.operators_ms)} ms, an inference takes {_ms(measured)} ms"
     if abs(off) <= AGREES_WITHIN:
-        return f"{found}: they agree within {AGREES_WITHIN:.0%}."
+        return f"{found}: they agree within {percent(AGREES_WITHIN)}."
     direction = "less" if off < 0 else "more"
     why = (
         "; what is between the operators, or happened to only some inferences, is in none of them"
         if off < 0
         else "; tracing made the operators slower than they are"
     )
-    return f"{found}: {abs(off):.0%} {direction}{why}."
+    return f"{found}: {percent(abs(off))} {direction}{why}."
 
 
 def agrees(side: OperatorSide) -> bool:
@@ -185,7 +265,7 @@ def overhead_words(side: OperatorSide) -> str:
         return "what tracing adds was not measured"
     if added <= 0.005:
         return "tracing adds nothing that can be measured"
-    return f"tracing adds {added:.1%} to an inference"
+    return f"tracing adds {percent(added, 1)} to an inference"
 
 
 def _group_of(operator: Operator, groups: dict[str, Group], order: int) -> Group:

@@ -10,7 +10,7 @@ import msgspec
 from etui import text
 from etui.analysis import words
 from etui.analysis.delegation import node_share, time_share
-from etui.analysis.kinds import kind_of
+from etui.analysis.profiles import by_kind
 from etui.insight import LayerGap, NumericGap
 from etui.results import RunDocument
 
@@ -74,8 +74,10 @@ def fp32_sibling(document: RunDocument, siblings: Sequence[RunDocument]) -> RunD
 def delegated(document: RunDocument) -> str:
     """How much of the graph and of the time the delegate has."""
     delegation = document.delegation
-    if delegation is None or document.delegate == "portable" or (share := node_share(delegation)) is None:
+    if delegation is None or (share := node_share(delegation)) is None:
         return ""
+    if document.delegate == "portable":
+        return "Nothing is delegated: all of it runs on ExecuTorch's portable kernels, which are not made for speed."
     if not delegation.delegated_nodes:
         return f"{text.plain(document.delegate)} took nothing of the graph: all of it runs on ExecuTorch's own kernels."
     pieces = "one subgraph" if delegation.subgraphs == 1 else f"{delegation.subgraphs:,} subgraphs"
@@ -126,23 +128,16 @@ def _compared(found: RunComparison, name: str) -> str:
 
 def _time(document: RunDocument) -> list[tuple[str, Source, str]]:
     """Where the time goes, by kinds of work."""
-    profile = document.profile
-    if profile is None:
+    kinds = by_kind(document.profile.program) if document.profile is not None else []
+    if not kinds:
         return []
-    kinds: dict[str, float] = {}
-    for one in profile.program.operators:
-        kind = kind_of(one.name)
-        kinds[kind] = kinds.get(kind, 0.0) + one.median_ms
-    total = sum(kinds.values())
-    if total <= 0:
-        return []
-    (first, most), *rest = sorted(kinds.items(), key=lambda item: -item[1])[:2]
-    if most / total >= MOST_OF_THE_TIME or not rest:
-        return [(f"{part(most / total)} of the time is {text.plain(first)}.", "operators", first)]
+    (first, most), *rest = kinds[:2]
+    if most >= MOST_OF_THE_TIME or not rest:
+        return [(f"{part(most)} of the time is {text.plain(first)}.", "operators", first)]
     second, next_most = rest[0]
     return [
         (
-            f"{part(most / total)} of the time is {text.plain(first)}, {part(next_most / total)} {text.plain(second)}.",
+            f"{part(most)} of the time is {text.plain(first)}, {part(next_most)} {text.plain(second)}.",
             "operators",
             first,
         )

@@ -132,7 +132,8 @@ def two_errors(found: Accuracy) -> str:
         share = lowered.rmse / whole.rmse
         if share < 0.01:
             return "All but a hundredth of the error comes from the precision; lowering adds next to nothing."
-        return f"The error that lowering adds is {share:.0%} of the whole (RMSE); the rest comes from the precision."
+        part = text.percent(share)
+        return f"The error that lowering adds is {part} of the whole (RMSE); the rest comes from the precision."
     return ""
 
 

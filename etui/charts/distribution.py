@@ -104,7 +104,7 @@ def share_axis(grid: Grid, plot: Plot, palette: Palette) -> None:
             continue
         taken.add(y)
         grid.put(gutter - 1, y, glyphs.side_tick, palette.muted)
-        label = f"{share:.0%}".replace("%", " %")
+        label = text.percent(share)
         grid.put(gutter - 1 - len(label), y, label, palette.text)
         if share in (0.5, 0.95):
             grid.put(gutter, y, glyphs.guide * plot.width, palette.muted)
@@ -200,7 +200,7 @@ def _legend_beside(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, 
     if series.p95 is not None:
         mark = glyphs.percentile_top if tall else glyphs.percentile
         lines.append((mark, palette.mark, f"p95    {text.number(series.p95)} ms", palette.text))
-    lines.append((" ", "", f"{series.total:,} inferences", palette.muted))
+    lines.append((" ", "", text.counted(series.total, "inference"), palette.muted))
     if beyond:
         lines.append((glyphs.beyond, palette.muted, f"{beyond} beyond the axis", palette.muted))
     for number, (glyph, glyph_style, words, words_style) in enumerate(lines[: plot.height]):

@@ -6,8 +6,8 @@ import msgspec
 
 from etui import text
 from etui.analysis.gaps import Order, is_off, ordered
-from etui.cli.csv_file import csv_bytes
 from etui.cli.table import Column, table
+from etui.csv_tables import csv_bytes
 from etui.insight import LayerGap, NumericGap
 from etui.results import RunDocument
 
@@ -31,10 +31,9 @@ CSV_HEAD = (
 
 def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int, ascii_only: bool) -> str:
     """What was compared and how, the first layer past the threshold, the suggestion, and the layers with a bar each."""
-    many = "input" if gap.inputs == 1 else "inputs"
     lines = [
         f"{document.model.name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
-        f"numeric gap against {gap.against} on {gap.inputs} {many}",
+        f"numeric gap against {gap.against} on {text.counted(gap.inputs, 'input')}",
         f"{_sentence(gap.method)}",
         "",
         first_past_words(gap),
@@ -110,7 +109,7 @@ def _row(gap: NumericGap, place: int, ascii_only: bool) -> tuple[str, ...]:
         _bar(gap, layer, ascii_only),
         text.number(layer.mse),
         text.number(layer.max_abs),
-        text.MISSING if layer.contribution is None else f"{layer.contribution:.1%}",
+        text.MISSING if layer.contribution is None else text.percent(layer.contribution, 1),
     )
 
 

@@ -48,7 +48,7 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE",
               help="Profile anew, and write a trace of a few inferences for Perfetto and Chrome.")  # fmt: skip
 @click.option("--keep", type=click.Path(path_type=Path), metavar="DIR",
-              help="Profile anew, and keep the ETDump and the trace in this folder.")  # fmt: skip
+              help="Profile anew, and keep the ETDump, the trace and a CSV in this folder.")  # fmt: skip
 @click.option("--etrecord", is_flag=True, help="With --keep: an ETRecord too, for which the program is lowered again.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @click.pass_obj
@@ -113,9 +113,10 @@ def profile(
         document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=_ascii_only()
     )  # fmt: skip
     if csv_file is not None:
+        from etui.csv_tables import profile_csv
         from etui.store.transfer import write_file
 
-        write_file(csv_file, output.as_csv(found), force=force)
+        write_file(csv_file, profile_csv(found), force=force)
         click.echo(f"wrote {csv_file}", err=True)
     click.echo(shown)
     return EXIT_DONE

@@ -8,9 +8,11 @@ import msgspec
 
 from etui import text
 from etui.analysis.profiles import (
+    ITS_OWN,
     MODEL_ITSELF,
     NOT_KNOWN,
     Group,
+    Line,
     Sort,
     below,
     by_operator,
@@ -18,11 +20,10 @@ from etui.analysis.profiles import (
     module_tree,
     one_by_one,
     opened,
+    outline,
     overhead_words,
-    rows_of,
     sum_check,
 )
-from etui.cli.csv_file import csv_bytes
 from etui.cli.table import Column, table
 from etui.errors import UsageError
 from etui.insight import Profile
@@ -30,18 +31,13 @@ from etui.results import RunDocument
 
 BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-CSV_HEAD = (
-    "side", "order", "name", "calls", "median_ms", "p90_ms", "share", "delegate", "subgraph", "module", "module_type",
-    "aten", "source",
-)  # fmt: skip
 
 
 def as_text(
     document: RunDocument, profile: Profile, *, view: str, sort: Sort, limit: int, module: str, ascii_only: bool
 ) -> str:
     """What the profile is of, what must be known with it, and the table. Raises UsageError for an unknown module."""
-    groups, where = _groups(profile, view, module)
-    shown = in_order(groups, sort)
+    shown, where = _lines_of(profile, view, sort, limit, module)
     cut = shown[:limit] if limit else shown
     lines = _head(document, profile)
     if where:
@@ -49,10 +45,11 @@ def as_text(
     lines += ["", _table(cut, view, profile, ascii_only)]
     if len(cut) < len(shown):
         lines.append(f"{len(cut)} of {len(shown)} lines; --limit 0 shows all")
-    if view == "module" and any(group.children or _operators(group) > 1 for group in cut):
-        inner = next((group.path for group in cut if group.path not in (NOT_KNOWN, MODEL_ITSELF) and group.path), "")
-        if inner:
-            lines.append(f"a module's own parts: --module {inner}")
+    closed = next(
+        (line.group.path for line in cut if not line.is_open and line.label != ITS_OWN and _has_parts(line.group)), ""
+    )
+    if view == "module" and closed:
+        lines.append(f"what a module is made of: --module {closed}")
     return "\n".join(text.plain(line, keep_lines=True) for line in lines)
 
 
@@ -69,29 +66,11 @@ def as_json(document: RunDocument, profile: Profile) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2)
 
 
-def as_csv(profile: Profile) -> bytes:
-    """Every operator of both sides, a line each."""
-    sides = [("program", profile.program), *([("eager", profile.eager)] if profile.eager else [])]
-    return csv_bytes(
-        CSV_HEAD,
-        (
-            (
-                name, order, one.name, one.calls, one.median_ms, one.p90_ms, one.share, one.delegate, one.subgraph,
-                one.origin.module, one.origin.module_type, " ".join(one.origin.operators),
-                one.origin.stack[-1] if one.origin.stack else "",
-            )
-            for name, side in sides
-            for order, one in enumerate(side.operators)
-        ),
-    )  # fmt: skip
-
-
 def _head(document: RunDocument, profile: Profile) -> list[str]:
-    side = profile.program
-    threads = f"{profile.threads} thread" + ("" if profile.threads == 1 else "s")
+    ran = f"{text.counted(profile.program.inferences, 'inference')} on {text.counted(profile.threads, 'thread')}"
     return [
         f"{document.model.name} {document.precision}/{document.delegate}, run {document.id[:6]}, profiled "
-        f"{text.local_time(profile.created_at)}: {_many(side.inferences, 'inference')} on {threads}",
+        f"{text.local_time(profile.created_at)}: {ran}",
         *_checks(profile),
         *profile.notes,
     ]
@@ -101,30 +80,35 @@ def _checks(profile: Profile) -> list[str]:
     side, eager = profile.program, profile.eager
     lines = [f"{sum_check(side, 'program')} {overhead_words(side).capitalize()}."]
     if side.unmapped_share and side.unmapped_share >= 0.01 and side.unmapped_share < 0.999:
-        lines.append(f"program: of {side.unmapped_share:.0%} of the time it is not known which module it comes from.")
+        lines.append(
+            f"program: of {text.percent(side.unmapped_share)} of the time it is not known which module it comes from."
+        )
     if eager is not None:
         lines.append(f"{sum_check(eager, 'eager')} {overhead_words(eager).capitalize()}.")
     return lines
 
 
-def _groups(profile: Profile, view: str, module: str) -> tuple[list[Group], str]:
-    if view == "each":
-        return one_by_one(profile.program, module), module
+def _lines_of(profile: Profile, view: str, sort: Sort, limit: int, module: str) -> tuple[list[Line], str]:
+    """The lines, not yet cut to the limit, and the module they are within."""
     root = module_tree(profile)
-    group = below(root, module)
-    if group is None:
+    if below(root, module) is None:
         known = sorted(child.path for child in opened(root).children)
         raise UsageError(
             f"nothing in this profile comes from a module {module!r}", f"there are {', '.join(known[:12])}"
         )
-    if view == "operator":
-        return by_operator(profile, module), module
-    group = group if module else opened(root)
-    return rows_of(group), group.path
+    if view == "module":
+        top, lines = outline(root, sort, limit, module)
+        return lines, top.path
+    groups = one_by_one(profile.program, module) if view == "each" else by_operator(profile, module)
+    return [Line(group, 0, group.name) for group in in_order(groups, sort)], module
 
 
-def _table(groups: list[Group], view: str, profile: Profile, ascii_only: bool) -> str:
-    most = max((group.share or 0.0 for group in groups), default=0.0)
+def _has_parts(group: Group) -> bool:
+    return group.path not in ("", NOT_KNOWN, MODEL_ITSELF) and bool(group.children or _operators(group) > 1)
+
+
+def _table(lines: list[Line], view: str, profile: Profile, ascii_only: bool) -> str:
+    most = max((line.group.share or 0.0 for line in lines), default=0.0)
     both = profile.eager is not None and view != "each"
     first = {"module": "module", "operator": "operator", "each": "operator"}[view]
     columns = [
@@ -140,10 +124,11 @@ def _table(groups: list[Group], view: str, profile: Profile, ascii_only: bool) -
         *([Column("eager ms", right=True, spare=1), Column("eager share", right=True, spare=3)] if both else []),
     ]
     rows = []
-    for group in groups:
+    for line in lines:
+        group = line.group
         rows.append(
             [
-                group.name,
+                "  " * line.depth + line.label,
                 *([group.path] if view == "each" else []),
                 *([group.module_type] if view == "module" else []),
                 _where(group),
@@ -163,7 +148,7 @@ def _where(group: Group) -> str:
         return "eager" if group.median_ms is None else ""
     if group.delegated >= 0.999:
         return "delegate"
-    return "CPU" if group.delegated <= 0.001 else f"{group.delegated:.0%} delegate"
+    return "CPU" if group.delegated <= 0.001 else f"{text.percent(group.delegated)} delegate"
 
 
 def _operators(group: Group) -> int:
@@ -182,7 +167,3 @@ def _bar(share: float | None, most: float, ascii_only: bool) -> str:
         return "#" * max(1, round(share / most * BAR))
     eighths = max(1, math.floor(share / most * BAR * 8 + 0.5))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

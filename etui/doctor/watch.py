@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from etui import environment, sensors
-from etui.text import number
+from etui.text import number, percent
 
 UNKNOWN = "not readable"
 SETTLED = 0.05
@@ -55,7 +55,7 @@ def row(second: Second) -> list[str]:
     return [
         second.at,
         _figure(second.busy_cores, "{:.2f}"),
-        _figure(second.steal_share, "{:.1%}"),
+        "?" if second.steal_share is None else percent(second.steal_share, 1),
         _figure(second.throttled_ms, "{:.0f} ms"),
         _figure(second.cpu_pressure, "{:.0f} %"),
         _figure(second.memory_pressure, "{:.0f} %"),

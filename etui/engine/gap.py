@@ -25,7 +25,7 @@ from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.insight import LayerGap, NumericGap, Origin
 from etui.jobs import GapJob
-from etui.text import number
+from etui.text import counted, number, percent
 
 AGAINST = "FP32 eager PyTorch"
 
@@ -218,7 +218,7 @@ class _Gap:
         if suspect.part < MOST:
             if suspect.part > 0:
                 self._notes.append(
-                    f"no single module makes most of the error: the largest part found is {suspect.part:.0%}, in "
+                    f"no single module makes most of the error: the largest part found is {percent(suspect.part)}, in "
                     f"{suspect.module}"
                 )
             return
@@ -339,14 +339,14 @@ def _error_db(error: float, outputs: int) -> float | None:
 def _suggestion(suspect: Suspect, part: float, before: float | None, after: float | None) -> str:
     makes = "makes" if suspect.layers == 1 else f"with its {suspect.layers} quantized layers makes"
     return (
-        f"{suspect.module} {makes} {part:.0%} of the squared error at the output: with it left in FP32, the "
+        f"{suspect.module} {makes} {percent(part)} of the squared error at the output: with it left in FP32, the "
         f"output's SQNR is {number(after)} dB instead of {number(before)} dB. Keep it in higher precision: "
         f"--keep-fp32 {suspect.module}"
     )
 
 
 def _graph_method(job: GapJob, found: Blame, inputs: int) -> str:
-    many = f"{inputs} input{'' if inputs == 1 else 's'}"
+    many = counted(inputs, "input")
     changed = "halved" if job.precision == "fp16" else "quantized"
     words = (
         f"the {changed} graph, before it was lowered, against the FP32 graph, operator by operator on {many}; a "

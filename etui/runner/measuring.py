@@ -17,7 +17,7 @@ from etui.runner.children import ChildFailed
 from etui.runner.context import Run, Session, side_by_side
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER
-from etui.text import number
+from etui.text import counted, number
 
 ACCURACY_LIMIT_S = 60.0
 FEWEST_BLOCKS_FOR_STOPPING = 5
@@ -60,7 +60,7 @@ class _Blocks:
         for run in self._runs.values():
             session.store.set_status(run.id, "measuring")
         session.say(
-            "stage", f"measuring {len(self._spent_s)} variants in {_counted(plan.blocks, 'block')}", stage="measure"
+            "stage", f"measuring {len(self._spent_s)} variants in {counted(plan.blocks, 'block')}", stage="measure"
         )
         for index, order in enumerate(plan.orders):
             for position, variant in enumerate(order):
@@ -71,9 +71,7 @@ class _Blocks:
                 break
             if index + 1 < plan.blocks and self._settled(index + 1):
                 session.results.planned_blocks = index + 1
-                session.say(
-                    "log", f"every interval is within 1 % after {_counted(index + 1, 'block')}", stage="measure"
-                )
+                session.say("log", f"every interval is within 1 % after {counted(index + 1, 'block')}", stage="measure")
                 break
 
     def _is_active(self, variant: str) -> bool:
@@ -135,7 +133,7 @@ class _Blocks:
         session.say(
             "block",
             f"{variant}: block {index + 1} of {plan.blocks}, {number(statistics.median(block.samples_ms), 4)} ms, "
-            f"{_counted(len(block.samples_ms), 'sample')}",
+            f"{counted(len(block.samples_ms), 'sample')}",
             run=run,
             stage="measure",
         )
@@ -170,8 +168,8 @@ class _Blocks:
         samples = sum(len(block.samples_ms) for block in run.blocks)
         self._session.say(
             "warning",
-            f"{run.variant.label} is slow: stopped after {len(run.blocks)} of {_counted(self._plan.blocks, 'block')} "
-            f"with {_counted(samples, 'sample')}, because its budget of {self._plan.preset.budget_s:g} s is used up",
+            f"{run.variant.label} is slow: stopped after {len(run.blocks)} of {counted(self._plan.blocks, 'block')} "
+            f"with {counted(samples, 'sample')}, because its budget of {self._plan.preset.budget_s:g} s is used up",
             run=run,
             stage="measure",
             level="warning",
@@ -289,7 +287,3 @@ async def _eager_memory(session: Session, bundle: BundleResult, slots: asyncio.S
         except ChildFailed as error:
             # Eager was timed already; its memory is a figure beside the runs, not one of theirs.
             session.say("warning", f"eager's memory is not known: {error}", stage="memory", level="warning")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from etui.analysis.profiles import by_kind
+from etui.csv_tables import profile_csv
 from etui.errors import EtuiError
 from etui.events import utc_now
 from etui.insight import OperatorSide, Profile
@@ -19,7 +21,7 @@ from etui.results import RunDocument
 from etui.runner.again import ProgramAgain, lower_job
 from etui.runner.children import ChildFailed
 from etui.spec import EAGER, ProfileOptions
-from etui.text import number, plain
+from etui.text import counted, number, percent, plain
 from etui.traces import Timeline, chrome_trace
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 PROGRAM_BUDGET_S, EAGER_BUDGET_S = 0.6, 0.4
 """Seconds of inferences on each side, where their number is not asked for: the table shall be there in three."""
 
-_ETDUMP, _ETRECORD, _TRACE = ".etdp", ".etrecord", ".trace.json"
+_ETDUMP, _ETRECORD, _TRACE, _CSV = ".etdp", ".etrecord", ".trace.json", ".operators.csv"
 _TIMELINES = ("program.timeline.json", "eager.timeline.json")
 
 
@@ -52,6 +54,7 @@ async def profile(under_way: Pass) -> None:
     try:
         profiled = await _sides(under_way, again, options, made)
         if made is not None and target is not None:
+            (made / "csv").write_bytes(profile_csv(profiled))
             _keep(made, target, stem, document, Path(again.program_dir), options)
             under_way.say("log", f"kept the profile's files in {target}")
     finally:
@@ -156,7 +159,7 @@ async def _with_map(under_way: Pass, again: ProgramAgain, *, etrecord: bool) -> 
 
 
 def _files(stem: str, options: ProfileOptions) -> list[str]:
-    names = [f"{stem}{_ETDUMP}", f"{stem}{_TRACE}"]
+    names = [f"{stem}{suffix}" for suffix in (_ETDUMP, _TRACE, _CSV)]
     return [*names, f"{stem}{_ETRECORD}"] if options.etrecord else names
 
 
@@ -192,7 +195,7 @@ def _keep(
     ]
     title = f"{document.model.name} {document.precision}/{document.delegate}, run {document.id}"
     (made / "trace").write_bytes(chrome_trace(timelines, title=title))
-    found = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace"}
+    found = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace", _CSV: made / "csv"}
     if options.etrecord:
         if not (program_dir / ETRECORD).exists():
             raise EtuiError("no ETRecord could be made for this program", "the run's log says why")
@@ -213,8 +216,8 @@ def _keep(
 
 def _in_words(profiled: Profile) -> str:
     side = profiled.program
-    first = max(side.operators, key=lambda operator: operator.share)
+    kind, share = next(iter(by_kind(side)), ("operators", 1.0))
     return (
-        f"profiled {side.inferences} inferences of {number(side.inference_ms)} ms: {len(side.operators)} operators, "
-        f"{first.share:.0%} in {plain(first.name)}"
+        f"profiled {counted(side.inferences, 'inference')} of {number(side.inference_ms)} ms: "
+        f"{counted(len(side.operators), 'operator')}, {percent(share)} of the time {plain(kind)}"
     )

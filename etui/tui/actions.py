@@ -104,7 +104,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("details", "export", "e", "Details: write the run as JSON", "export"),
     _action("details", "profile", "P", "Details: profile this run; on Numbers, compare it layer by layer", "profile"),
     _action("details", "keep_fp32", "K", "Details: run it again with a module kept in FP32; asks first"),
-    _action("details", "keep_files", "T", "Details: profile it again and keep trace and ETDump for other tools"),
+    _action("details", "keep_files", "T", "Details: profile it again and keep trace, ETDump and CSV for other tools"),
     _action("details", "cancel", "x", "Details: cancel the profile or comparison that waits or is under way"),
     _action("details", "close", "escape q", "Details: go back", "back"),
     _action("rows", "fold", "enter", "Rows of the details: open the branch under the cursor, or close it", "open"),

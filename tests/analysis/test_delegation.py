@@ -110,6 +110,8 @@ def test_shares_of_nodes_and_time() -> None:
     ("operator", "bare", "kind"),
     [
         ("aten.convolution.default", "convolution", "convolution"),
+        ("convolution.out", "convolution", "convolution"),
+        ("native_batch_norm.no_stats_out", "native_batch_norm", "batch_norm"),
         ("aten::conv2d", "conv2d", "convolution"),
         ("Convolution (NHWC, F32) IGEMM", "convolution", "convolution"),
         ("Fully Connected (NC, F32) GEMM", "fully connected", "linear layers"),

@@ -154,4 +154,4 @@ def test_a_canary_is_judged_by_the_session_and_by_the_moment() -> None:
     assert canary.is_off(changed(canary_ms=(1.0, 2.2)), usual) and canary.is_off(changed(canary_ms=(0.9, 2.0)), usual)
     assert not canary.is_off(changed(canary_ms=None), usual) and not canary.is_off(QUIET, None)
     said = canary.words(changed(canary_ms=(0.9, 2.2)), usual)
-    assert said == "the canary was 10% faster before it and 9% slower after it than is typical of the session"
+    assert said == "the canary was 10 % faster before it and 9 % slower after it than is typical of the session"

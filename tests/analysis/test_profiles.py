@@ -6,14 +6,17 @@ import msgspec
 import pytest
 
 from etui.analysis.profiles import (
+    ITS_OWN,
     NOT_KNOWN,
     agrees,
     below,
+    by_kind,
     by_operator,
     in_order,
     module_tree,
     one_by_one,
     opened,
+    outline,
     overhead,
     overhead_words,
     rows_of,
@@ -64,6 +67,64 @@ def test_a_module_that_only_holds_another_is_passed_over() -> None:
     assert [row.path for row in rows_of(opened(root))] == ["net.body.0", "net.body.1"]
 
 
+def deep_profile() -> Profile:
+    """Two stages in a wrapper, the first one with two blocks of three layers; something beside them is not known."""
+    heavy = [
+        make_operator(f"linear #{block}{layer}", f"net.first.{block}.fc{layer}", 3.0, 0.12)
+        for block in range(2)
+        for layer in range(3)
+    ]
+    rest = [
+        make_operator("add #1", "net.first.0", 1.0, 0.04),
+        make_operator("mul #1", "net.first.0", 1.0, 0.04),
+        make_operator("linear #9", "net.second", 2.0, 0.08),
+        make_operator("rest of XnnpackBackend", "", 3.0, 0.12),
+    ]
+    return Profile(
+        created_at="", threads=1, program=msgspec.structs.replace(side(25.0, 25.0), operators=[*heavy, *rest])
+    )
+
+
+def drawn(limit: int, module: str = "") -> list[tuple[int, str, bool]]:
+    _, lines = outline(module_tree(deep_profile()), "share", limit, module)
+    return [(line.depth, line.label, line.is_open) for line in lines]
+
+
+def test_an_outline_opens_the_heaviest_modules_as_far_as_the_lines_go() -> None:
+    top, _ = outline(module_tree(deep_profile()), "share", 25)
+    assert top.path == "net"
+    closed = [(0, "first", False), (0, NOT_KNOWN, False), (0, "second", False)]
+    assert drawn(3) == drawn(2) == closed
+    assert drawn(5) == [(0, "first", True), (1, "0", False), (1, "1", False), *closed[1:]]
+    block = [(2, f"fc{layer}", False) for layer in range(3)]
+    assert drawn(9) == [
+        (0, "first", True), (1, "0", True), *block, (2, ITS_OWN, False), (1, "1", False), *closed[1:]
+    ]  # fmt: skip
+    everything = [
+        (0, "first", True), (1, "0", True), *block, (2, ITS_OWN, False), (1, "1", True), *block, *closed[1:]
+    ]  # fmt: skip
+    assert drawn(12) == drawn(0) == everything
+    # Each level adds up to the line above it, whatever is open.
+    _, lines = outline(module_tree(deep_profile()), "share", 0)
+    assert sum(line.group.share or 0.0 for line in lines if line.depth == 0) == pytest.approx(1.0)
+    inner = [line.group.median_ms or 0.0 for line in lines[1:] if line.depth == 1]
+    assert sum(inner) == pytest.approx(lines[0].group.median_ms)
+
+
+def test_an_outline_within_a_module_has_its_operators_one_by_one() -> None:
+    assert drawn(25, "net.first.0") == [
+        (0, "fc0", False), (0, "fc1", False), (0, "fc2", False), (0, "add", False), (0, "mul", False)
+    ]  # fmt: skip
+    with pytest.raises(KeyError):
+        outline(module_tree(deep_profile()), "share", 25, "net.third")
+
+
+def test_kinds_of_work_by_their_time() -> None:
+    kind, share = by_kind(deep_profile().program)[0]
+    assert (kind, share) == ("linear layers", 20 / 25)
+    assert by_kind(side(0.0, 1.0)) == []
+
+
 def test_operators_of_one_kind_are_one_line_whatever_their_number() -> None:
     groups = by_operator(make_profile(30))
     assert [(group.name, group.calls) for group in groups] == [
@@ -76,7 +137,7 @@ def test_operators_of_one_kind_are_one_line_whatever_their_number() -> None:
 
 @pytest.mark.parametrize(
     ("operators_ms", "untraced_ms", "holds", "words"),
-    [(9.5, 10.0, True, "agree within 10%"), (7.0, 10.0, False, "30% less"), (13.0, 10.0, False, "30% more")],
+    [(9.5, 10.0, True, "agree within 10 %"), (7.0, 10.0, False, "30 % less"), (13.0, 10.0, False, "30 % more")],
 )
 def test_the_sum_agrees_or_says_by_how_much_not(
     operators_ms: float, untraced_ms: float, holds: bool, words: str
@@ -88,6 +149,6 @@ def test_the_sum_agrees_or_says_by_how_much_not(
 
 def test_tracing_says_what_it_adds() -> None:
     assert overhead(side(9.0, 10.0, 10.5)) == pytest.approx(0.05)
-    assert "5.0%" in overhead_words(side(9.0, 10.0, 10.5))
+    assert "5.0 %" in overhead_words(side(9.0, 10.0, 10.5))
     assert "nothing" in overhead_words(side(9.0, 10.0, 9.9))
     assert "not measured" in overhead_words(side(9.0, None))

@@ -186,7 +186,7 @@ def test_hints_name_what_slows_a_program() -> None:
     [
         (Metrics(exact=True, rmse=0.0), "Lowering changed nothing"),
         (Metrics(rmse=0.0001), "All but a hundredth"),
-        (Metrics(rmse=0.05), "The error that lowering adds is 50% of the whole"),
+        (Metrics(rmse=0.05), "The error that lowering adds is 50 % of the whole"),
     ],
 )
 def test_both_errors_are_told_apart(lowered: Metrics, expected: str) -> None:

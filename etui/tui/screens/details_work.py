@@ -71,7 +71,7 @@ class DetailsWork(Screen[None]):
                 self._submit(PROFILE, ProfileOptions())
 
     def action_keep_files(self) -> None:
-        """Profile again and keep the trace and the ETDump for other tools."""
+        """Profile again and keep the trace, the ETDump and a CSV for other tools."""
         from etui.tui.screens.keep_files import KeepFilesDialog
 
         if self.document is None:

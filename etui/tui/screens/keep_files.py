@@ -16,7 +16,7 @@ from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
 
-_TRACE, _RECORD = "trace and ETDump", "ETRecord too"
+_TRACE, _RECORD = "trace, ETDump, CSV", "ETRecord too"
 
 
 class KeepFilesDialog(Dialog[ProfileOptions]):
@@ -34,7 +34,8 @@ class KeepFilesDialog(Dialog[ProfileOptions]):
     def body(self) -> Iterable[Widget]:
         """What is kept, and where."""
         yield Static(
-            "Profiles this run again and keeps the trace (open it in ui.perfetto.dev) and the ETDump.",
+            "Profiles this run again and keeps the trace (open it in ui.perfetto.dev), the ETDump,"
+            " and the operators as CSV.",
             classes="dialog--note", markup=False,
         )  # fmt: skip
         yield self._row
