@@ -76,7 +76,7 @@ def overlaid_histograms(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool =
         grid.put(2, foot, name[:names], palette.text)
         grid.put(gutter - 2 - len(figure), foot, figure, palette.text)
         if plot.height > 1:
-            count = f"{run.series.total:,} inferences"
+            count = text.counted(run.series.total, "inference")
             grid.put(gutter - 2 - len(count), foot - 1, count, palette.muted)
         if beyond:
             grid.put(gutter + width, foot, glyphs.beyond, palette.muted)

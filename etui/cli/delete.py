@@ -9,7 +9,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import UsageError
-from etui.text import plain
+from etui.text import counted, plain
 
 
 @click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
@@ -27,11 +27,7 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
                 summary = store.summary(run_id)
                 name = f"{summary.model} {summary.precision}/{summary.delegate}"
                 click.echo(f"{run_id}  {plain(name)}  {summary.status}", err=True)
-            if not click.confirm(f"Delete {_runs(len(run_ids))}?", err=True):
+            if not click.confirm(f"Delete {counted(len(run_ids), 'run')}?", err=True):
                 click.echo("nothing was deleted", err=True)
                 return
-        click.echo(f"deleted {_runs(store.delete_runs(run_ids))}", err=True)
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
+        click.echo(f"deleted {counted(store.delete_runs(run_ids), 'run')}", err=True)

@@ -95,14 +95,14 @@ def _heading(info: ProgramInfo) -> Iterator[str]:
 
 
 def _method(method: MethodInfo) -> Iterator[str]:
-    count = "1 instruction" if method.instructions == 1 else f"{method.instructions:,} instructions"
+    count = text.counted(method.instructions, "instruction")
     yield f"method {method.name}: {count}, plans {text.size(method.planned_bytes)} of memory"
     for signature in (*method.inputs, *method.outputs):
         yield from _labelled(f"  {signature.kind} {signature.index}", _signature(signature))
     if not method.backends:
         yield from _labelled("  backends", "none: all of it runs on ExecuTorch's own kernels")
     for need in method.backends:
-        subgraphs = "1 subgraph" if need.subgraphs == 1 else f"{need.subgraphs:,} subgraphs"
+        subgraphs = text.counted(need.subgraphs, "subgraph")
         here = "this box has it" if need.here else f"not on this box: {need.hint}"
         yield from _labelled("  backend", f"{need.name}, {subgraphs}, {here}")
     listed = ", ".join(f"{name} x{count}" for name, count in method.operators.items())

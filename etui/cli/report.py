@@ -114,7 +114,7 @@ def _program(document: RunDocument) -> Iterator[str]:
         yield from _labelled("memory", ", ".join(parts))
     if (delegation := document.delegation) is not None:
         total = delegation.delegated_nodes + delegation.undelegated_nodes
-        pieces = "1 subgraph" if delegation.subgraphs == 1 else f"{delegation.subgraphs} subgraphs"
+        pieces = text.counted(delegation.subgraphs, "subgraph")
         yield from _labelled("delegation", f"{delegation.delegated_nodes} of {total} nodes, in {pieces}")
         if delegation.undelegated_operators:
             by_count = sorted(delegation.undelegated_operators.items(), key=lambda item: (-item[1], item[0]))
@@ -140,8 +140,8 @@ def _circumstances(document: RunDocument) -> Iterator[str]:
         yield from _labelled("in FP32", f"kept: {', '.join(kept)}")
     if document.arithmetic:
         yield from _labelled("arithmetic", f"{document.arithmetic}, whatever the precision says")
-    threads = f", {document.threads} threads" if document.threads is not None else ""
-    blocks = f", {len(document.blocks)} blocks" if document.blocks else ""
+    threads = f", {text.counted(document.threads, 'thread')}" if document.threads is not None else ""
+    blocks = f", {text.counted(len(document.blocks), 'block')}" if document.blocks else ""
     yield from _labelled(
         "measured", f"{text.local_time(document.created_at)}, preset {document.preset}{threads}{blocks}"
     )

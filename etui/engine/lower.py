@@ -34,6 +34,7 @@ from etui.programs.files import sections_of
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.source_map import ETRECORD, write_source_map
 from etui.results import Artifact, Delegation, Stage
+from etui.text import counted
 
 PROGRAM = "program.pte"
 DESCRIPTION = "lowered.json"
@@ -220,8 +221,7 @@ def _artifact(path: Path, job: LowerJob) -> Artifact:
 
 def _in_words(shared: Delegation) -> str:
     total = shared.delegated_nodes + shared.undelegated_nodes
-    plural = "" if shared.subgraphs == 1 else "s"
-    return f"{shared.delegated_nodes} of {total} nodes delegated in {shared.subgraphs} subgraph{plural}"
+    return f"{shared.delegated_nodes} of {total} nodes delegated in {counted(shared.subgraphs, 'subgraph')}"
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from etui.insight import Section
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.program import Offsets, ProgramFile
+from etui.text import counted
 
 MOST_CHILDREN = 100
 """The largest entries of one section are listed; those beyond are summed in one line."""
@@ -48,7 +49,9 @@ def sections(program: ProgramFile, buffer: memoryview) -> list[Section]:
     inline = sum(program.inline_constants) + sum(program.inline_delegates)
     methods, instructions = len(program.methods), sum(method.instructions for method in program.methods)
     tree.leaf(
-        "program", program.program_bytes - inline, f"{_count(methods, 'method')}, {_count(instructions, 'instruction')}"
+        "program",
+        program.program_bytes - inline,
+        f"{counted(methods, 'method')}, {counted(instructions, 'instruction')}",
     )
     owner: dict[int, str] = {}
     _constants(tree, program, owner)
@@ -59,7 +62,7 @@ def sections(program: ProgramFile, buffer: memoryview) -> list[Section]:
         for index, segment in enumerate(program.segments)
         if index not in owner
     ]
-    tree.parent("others", [part for part in others if part[1]], _count(len(others), "segment"))
+    tree.parent("others", [part for part in others if part[1]], counted(len(others), "segment"))
     known = sum(section.size_bytes for section in tree.sections if "/" not in section.path)
     if known > program.size:
         raise DamagedFile(
@@ -81,14 +84,14 @@ def _constants(tree: _Tree, program: ProgramFile, owner: dict[int, str]) -> None
         for index, size in enumerate(program.inline_constants)
         if size
     ]
-    tree.parent("constants", parts, _count(len(parts), "tensor"))
+    tree.parent("constants", parts, counted(len(parts), "tensor"))
     changing: list[tuple[str, int, str]] = []
     for number, offsets in enumerate(program.mutable):
         if offsets.segment not in owner:
             owner[offsets.segment] = "mutable"
             several = f"{number} " if len(program.mutable) > 1 else ""
             changing += [(f"{several}{name}", size, told) for name, size, told in _tensors(program, offsets, {})]
-    tree.parent("mutable data", changing, _count(len(changing), "tensor"))
+    tree.parent("mutable data", changing, counted(len(changing), "tensor"))
 
 
 def _tensors(program: ProgramFile, offsets: Offsets, words: dict[int, str]) -> list[tuple[str, int, str]]:
@@ -125,7 +128,7 @@ def _delegates(tree: _Tree, program: ProgramFile, owner: dict[int, str]) -> None
                 parts.append((name, dict(enumerate(program.inline_delegates)).get(delegate.inline, 0), words))
     loose = [(f"inline {index}", size, "nothing names it") for index, size in enumerate(program.inline_delegates)
              if size and -1 - index not in owner]  # fmt: skip
-    tree.parent("delegates", [*parts, *loose], _count(len(parts), "subgraph"))
+    tree.parent("delegates", [*parts, *loose], counted(len(parts), "subgraph"))
 
 
 def _named(tree: _Tree, program: ProgramFile, buffer: memoryview, owner: dict[int, str]) -> None:
@@ -149,16 +152,12 @@ def _named(tree: _Tree, program: ProgramFile, buffer: memoryview, owner: dict[in
         by = [user for user, blob in blobs.items() if mark in blob] if len(blobs) * len(program.named) < 50_000 else []
         told = f"used by {by[0]}" + (f" and {len(by) - 1} more" if len(by) > 1 else "") if by else ""
         parts.append((name, program.segments[index].size, told))
-    tree.parent("named data", parts, _count(len(parts), "blob"))
+    tree.parent("named data", parts, counted(len(parts), "blob"))
 
 
 def _part(name: str) -> str:
     """A name as one part of a path."""
     return name.replace("/", "|") or "unnamed"
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number:,} {name}" + ("" if number == 1 else "s")
 
 
 def leaves(found: Iterable[Section]) -> list[Section]:

@@ -135,9 +135,9 @@ def _flags(run: RunDocument, name: str) -> Iterator[str]:
 def _measured(run: RunDocument) -> str:
     parts = [f"{run.model.name} {run.precision}/{run.delegate}: run {run.id} of session {run.session.id}"]
     parts.append(f"{text.local_time(run.created_at)}, etui {run.etui_version}, preset {run.preset}")
-    parts.append(f"{len(run.blocks)} {'block' if len(run.blocks) == 1 else 'blocks'}")
+    parts.append(text.counted(len(run.blocks), "block"))
     if run.threads is not None:
-        parts.append(f"{run.threads} {'thread' if run.threads == 1 else 'threads'}")
+        parts.append(text.counted(run.threads, "thread"))
     if run.weights is not None:
         parts.append(f"{run.weights.kind} weights ({run.weights.detail})")
     if run.inputs is not None:

@@ -67,7 +67,7 @@ def histograms(series: Sequence[tuple[str, Sequence[float]]], *, unit: str = "ms
                 )
         median = scale.at(float(np.median(values)))
         parts.append(_line(median, top - 4, median, top + height - 16, "currentColor"))
-        parts.append(_words(LEFT - 10, top + height / 2, f"{name}, {len(values)} samples", "end"))
+        parts.append(_words(LEFT - 10, top + height / 2, f"{name}, {text.counted(len(values), 'sample')}", "end"))
     return _drawing(parts, len(shown) * height, scale, unit, "Histograms of the latency samples")
 
 

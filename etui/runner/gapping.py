@@ -8,7 +8,7 @@ from etui.catalog.precisions import keeps
 from etui.errors import EtuiError
 from etui.jobs import GapJob
 from etui.spec import GapOptions
-from etui.text import plain
+from etui.text import counted, plain
 
 if TYPE_CHECKING:
     from etui.runner.passes import Pass
@@ -52,6 +52,8 @@ async def find_gap(under_way: Pass) -> None:
     )
     assert done.gap is not None
     under_way.store.save_gap(document.id, done.gap)
-    under_way.say("log", f"numeric gap: {len(done.gap.layers)} layers compared on {done.gap.inputs} inputs")
+    under_way.say(
+        "log", f"numeric gap: {counted(len(done.gap.layers), 'layer')} compared on {counted(done.gap.inputs, 'input')}"
+    )
     if done.gap.suggestion:
         under_way.say("log", plain(done.gap.suggestion))

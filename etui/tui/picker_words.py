@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from etui.request import FieldName
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS
+from etui.text import counted
 from etui.tui.choice import Checked, Choice
 from etui.tui.widgets.multi_select import Item
 
@@ -44,7 +45,7 @@ def programs(checked: Checked) -> str:
     """How many programs a choice comes to, or how many fields are wrong."""
     wrong = len(checked.problems)
     if wrong:
-        return "1 field to mend" if wrong == 1 else f"{wrong} fields to mend"
+        return f"{counted(wrong, 'field')} to mend"
     count, left_out = len(checked.variants), len(checked.refused)
-    words = "1 program" if count == 1 else f"{count} programs"
+    words = counted(count, "program")
     return f"{words}, {left_out} left out" if left_out else words

@@ -13,6 +13,7 @@ from etui.errors import ImportRefused, UsageError
 from etui.paths import expanded
 from etui.store import Store
 from etui.store.transfer import read_documents
+from etui.text import counted
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +73,11 @@ def outcome(taken: Sequence[Taken]) -> str:
     """All of it in one sentence."""
     new, known = sum(one.new for one in taken), sum(one.known for one in taken)
     refused = sum(one.refused is not None for one in taken)
-    words = [f"{_count(new, 'run')} came in"]
+    words = [f"{counted(new, 'run')} came in"]
     if known:
         words.append(f"{known:,} {'was' if known == 1 else 'were'} there already")
     if refused:
-        words.append(f"{_count(refused, 'file')} {'was' if refused == 1 else 'were'} refused")
+        words.append(f"{counted(refused, 'file')} {'was' if refused == 1 else 'were'} refused")
     return ", ".join(words)
 
 
@@ -97,7 +98,3 @@ def _files_of(part: str) -> list[Path]:
         what = "matches no file" if glob.has_magic(str(path)) else "does not exist"
         raise UsageError(f"{path} {what}", "check the path")
     return found
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

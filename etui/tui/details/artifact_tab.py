@@ -53,4 +53,4 @@ class ArtifactTab(RowsTab):
         """How many sections are left, and their size."""
         found = rows.matching()
         total = sum(size for node in found if isinstance(size := node.figures.get("size"), float))
-        return f"{len(found):,} section{'' if len(found) == 1 else 's'}, {text.size(round(total))}"
+        return f"{text.counted(len(found), 'section')}, {text.size(round(total))}"

@@ -42,7 +42,7 @@ def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
 
 def _answer(sheet: Sheet, document: RunDocument, delegation: Delegation) -> None:
     total = delegation.delegated_nodes + delegation.undelegated_nodes
-    pieces = "1 subgraph" if delegation.subgraphs == 1 else f"{delegation.subgraphs:,} subgraphs"
+    pieces = text.counted(delegation.subgraphs, "subgraph")
     if document.delegate == "portable":
         sheet.say(f"No delegate: all {total:,} nodes run on ExecuTorch's own kernels.", sheet.styles.strong)
     else:

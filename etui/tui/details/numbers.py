@@ -98,8 +98,7 @@ def numbers_tail(gap: NumericGap, width: int, styles: Styles) -> Text:
     sheet.say("")
     sheet.heading("How this was found")
     sheet.say(_sentence(gap.method))
-    inputs = "1 input" if gap.inputs == 1 else f"{gap.inputs} inputs"
-    sheet.say(f"{inputs}, {text.local_time(gap.created_at)}.", styles.muted)
+    sheet.say(f"{text.counted(gap.inputs, 'input')}, {text.local_time(gap.created_at)}.", styles.muted)
     for note in gap.notes:
         sheet.say(_sentence(note), glyph=styles.flagged)
     return sheet.text

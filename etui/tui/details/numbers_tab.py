@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui.insight import NumericGap
+from etui.text import counted
 from etui.tui.details.numbers import (
     Figure,
     figures_of,
@@ -82,8 +83,7 @@ class NumbersTab(RowsTab):
 
     def left(self, rows: Rows) -> str:
         """How many layers are left."""
-        count = len(rows.matching())
-        return f"{count:,} layer{'' if count == 1 else 's'}"
+        return counted(len(rows.matching()), "layer")
 
 
 def _chart_height(terminal: int) -> int:

@@ -29,7 +29,7 @@ def operators_head(profile: Profile, side: Side, view: View, name: str, width: i
     glyph, sentence = tracing(chosen, styles)
     sheet.say(sentence, styles.warn if glyph == styles.flagged else "", glyph=glyph)
     told = "One by one" if view == "one by one" else f"By {view}"
-    told += f"; {chosen.inferences:,} traced inferences, {_threads(profile.threads)}"
+    told += f"; {text.counted(chosen.inferences, 'traced inference')}, {text.counted(profile.threads, 'thread')}"
     if chosen.unmapped_share and chosen.unmapped_share >= 0.005:
         told += f"; {percent(chosen.unmapped_share)} % of unknown module"
     sheet.say(f"{told}.", styles.muted)
@@ -80,8 +80,8 @@ def adds_up(side: OperatorSide, styles: Styles) -> tuple[str, str]:
     if agrees(side):
         return styles.ok, f"{found} ({100 * off:+.1f} %)."
     if off < 0:
-        return styles.flagged, f"{found}: {-100 * off:.0f} % of it is in none of them."
-    return styles.flagged, f"{found}: {100 * off:.0f} % too much, tracing made them slower than they are."
+        return styles.flagged, f"{found}: {text.percent(-off)} of it is in none of them."
+    return styles.flagged, f"{found}: {text.percent(off)} too much, tracing made them slower than they are."
 
 
 def tracing(side: OperatorSide, styles: Styles) -> tuple[str, str]:
@@ -90,10 +90,10 @@ def tracing(side: OperatorSide, styles: Styles) -> tuple[str, str]:
     if cost is None:
         return styles.flagged, "What tracing costs was not measured."
     if cost > OVERHEAD_MOST:
-        return styles.flagged, f"Tracing makes an inference {100 * cost:.0f} % slower: shares may be off."
+        return styles.flagged, f"Tracing makes an inference {text.percent(cost)} slower: shares may be off."
     if cost < 0.005:
         return styles.ok, "Tracing adds nothing to an inference that could be measured."
-    return styles.ok, f"Tracing adds {100 * cost:.1f} % to an inference."
+    return styles.ok, f"Tracing adds {text.percent(cost, 1)} to an inference."
 
 
 def matched(rows: Rows) -> str:
@@ -103,7 +103,7 @@ def matched(rows: Rows) -> str:
     total = sum(value for node in own if isinstance(value := node.figures["ms"], float))
     share = sum(value for node in own if isinstance(value := node.figures["share"], float))
     count = len(own) or len(found)
-    words = f"{count:,} operator{'' if count == 1 else 's'}"
+    words = text.counted(count, "operator")
     return f"{words}, {text.number(total)} ms, {percent(min(1.0, share))} %" if own else words
 
 
@@ -117,7 +117,7 @@ def origin_page(node: Node | None, width: int, styles: Styles, most: int) -> Tex
         leaves = list(node.leaves())
         own = sum(leaf.figures.get("ms") is not None for leaf in leaves)
         beside = f", {len(leaves) - own:,} of the other side" if len(leaves) > own else ""
-        sheet.say(f"{path}: {own:,} operator{'' if own == 1 else 's'}{beside}", styles.muted)
+        sheet.say(f"{path}: {text.counted(own, 'operator')}{beside}", styles.muted)
         return sheet.text
     origin = node.item.origin
     module = origin.module or "module not known"
@@ -129,7 +129,3 @@ def origin_page(node: Node | None, width: int, styles: Styles, most: int) -> Tex
         sheet.say(line, styles.muted)
     lines = sheet.text.split("\n")
     return Text("\n").join(lines[:most])
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"

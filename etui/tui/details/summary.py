@@ -118,11 +118,11 @@ def _subject(document: RunDocument) -> Iterator[tuple[str, str]]:
     count = document.latency_ms.count if document.latency_ms else None
     measured = f"preset {document.preset}"
     if document.threads is not None:
-        measured += f", {document.threads} {'thread' if document.threads == 1 else 'threads'}"
+        measured += f", {text.counted(document.threads, 'thread')}"
     if document.blocks:
-        measured += f", {len(document.blocks)} blocks"
+        measured += f", {text.counted(len(document.blocks), 'block')}"
     if count is not None:
-        measured += f", {count:,} inferences"
+        measured += f", {text.counted(count, 'inference')}"
     yield "measured", measured
     yield "when", text.local_time(document.created_at)
     if document.environment:

@@ -20,7 +20,7 @@ from etui.analysis import pareto
 from etui.analysis.latency import MARGIN
 from etui.errors import EtuiError
 from etui.results import RunDocument
-from etui.text import plain
+from etui.text import counted, plain
 from etui.tui.actions import Scope, bindings
 from etui.tui.compare.figures import FiguresTable, best_sign
 from etui.tui.compare.pictures import ComparePictures
@@ -119,7 +119,7 @@ class CompareScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin to read."""
         self._figures.focus()
-        self._words.show([Paragraph(words=f"reading {len(self._wanted):,} runs")])
+        self._words.show([Paragraph(words=f"reading {counted(len(self._wanted), 'run')}")])
         self._read()
 
     @property
@@ -296,15 +296,14 @@ class CompareScreen(Screen[None]):
         base = runs.documents[selection.base]
         line = Text("Compare  ")
         line.append(f"{signs.baseline} {plain(f'{base.model.name} {base.precision}/{base.delegate}')}")
-        count = len(selection.others)
-        parts = [f"beside {count:,} {'run' if count == 1 else 'runs'}", f"margin {self._margin * 100:g} %"]
+        parts = [f"beside {counted(len(selection.others), 'run')}", f"margin {self._margin * 100:g} %"]
         if self._force:
             parts.append("forced")
         if selection.dropped:
             parts.append(f"{len(selection.dropped):,} left out")
         if runs.live:
             parts.append(f"{signs.live} live")
-        if working and (count > 20 or self._outcome is None):
+        if working and (len(selection.others) > 20 or self._outcome is None):
             parts.append("comparing")
         line.append("".join(f" {signs.dot} {part}" for part in parts), "not bold")
         self.query_one("#compare-title", Static).update(line)

@@ -18,7 +18,7 @@ from etui.paths import expanded
 from etui.results import LIVE_STATUSES, RunSummary
 from etui.store import Store
 from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
-from etui.text import plain
+from etui.text import counted, plain
 from etui.tui import suggest
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.dialog import CLOSE, CONFIRM, Dialog
@@ -50,7 +50,7 @@ class ExportDialog(Dialog[list[Path]]):
         super().__init__()
         self._database = database
         self._ids = list(dict.fromkeys(run_ids))
-        self.title_text = "Export 1 run" if len(self._ids) == 1 else f"Export {len(self._ids):,} runs"
+        self.title_text = f"Export {counted(len(self._ids), 'run')}"
         self._runs: list[_Named] = []
         self._writing = False
         self._here = here()

@@ -14,7 +14,7 @@ from etui.errors import EtuiError
 from etui.paths import expanded
 from etui.results import RunDocument
 from etui.store.transfer import write_file
-from etui.text import plain
+from etui.text import counted, plain
 from etui.tui import suggest
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.dialog import CONFIRM, Dialog
@@ -33,8 +33,7 @@ class ReportDialog(Dialog[Path]):
 
     def __init__(self, documents: Sequence[RunDocument], *, margin: float, force: bool) -> None:
         super().__init__()
-        count = len(documents)
-        self.title_text = f"Report of {count:,} {'run' if count == 1 else 'runs'}"
+        self.title_text = f"Report of {counted(len(documents), 'run')}"
         self._documents = list(documents)
         self._margin = margin
         self._force = force

@@ -19,7 +19,7 @@ from etui.analysis import trend_words, trends
 from etui.analysis.trends import Trend
 from etui.errors import EtuiError
 from etui.store import Store
-from etui.text import plain
+from etui.text import counted, plain
 from etui.tui.actions import Scope, bindings
 from etui.tui.details.sheet import Styles, wrapped
 from etui.tui.terminal import glyphs, sheet_styles
@@ -102,7 +102,7 @@ class TrendScreen(Screen[None]):
 
     def _write_title(self, found: Trend) -> None:
         count = len(found.history.points)
-        shown = f"{count:,} {'run' if count == 1 else 'runs'}"
+        shown = counted(count, "run")
         if count < found.history.total:
             shown = f"the newest {count:,} of {found.history.total:,} runs"
         line = Text(f"Trend  {trend_words.name(found)}")

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from etui.events import Event
-from etui.text import plain
+from etui.text import counted, plain
 from etui.tui.actions import bindings
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.log_lines import KEPT, LEVELS
@@ -208,7 +208,7 @@ class LogPane(Widget):
         self.border_title = Content(between.join(["Log", *subject, state]))
         parts = []
         if self._view.unseen:
-            parts.append(f"{self._view.unseen:,} new {'line' if self._view.unseen == 1 else 'lines'} below")
+            parts.append(f"{counted(self._view.unseen, 'new line')} below")
         if self._view.term:
             parts.append(self._view.search_words())
         if self._view.lines.forgotten:
