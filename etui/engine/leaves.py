@@ -159,8 +159,5 @@ class Leaves:
         subgraph: Subgraph | None = self._subgraphs.get(instruction)
         if subgraph is None or self._source is None or not subgraph.nodes:
             return [_NOWHERE] * len(names)
-        found = []
-        for place in match_events(names, [kind for kind, _ in subgraph.nodes]):
-            number = subgraph.nodes[place][1] if place is not None else None
-            found.append(self._source.origins[number] if number is not None else _NOWHERE)
-        return found
+        numbers = match_events(names, subgraph.nodes)
+        return [self._source.origins[number] if number is not None else _NOWHERE for number in numbers]

@@ -1,4 +1,4 @@
-"""What an XNNPACK subgraph is made of, read from its bytes, and which of its nodes an event of a profile was.
+"""What an XNNPACK subgraph is made of, read from its bytes, and from which of its nodes an event of a profile comes.
 
 The layout is that of ExecuTorch 1.5's ``backends/xnnpack/serialization``: a head, then a flatbuffer of ``schema.fbs``.
 """
@@ -23,7 +23,8 @@ _KINDS = (
 _EVENTS = {
     "convolution": {"Conv2d", "DepthwiseConv2d"},
     "deconvolution": {"ConvTranspose2d"},
-    "fully connected": {"FullyConnected"},
+    # A convolution of one by one with stride one is run as a matrix multiplication.
+    "fully connected": {"FullyConnected", "Conv2d"},
     "batch matrix multiply": {"BatchMatrixMultiply"},
     "divide": {"Div"},
     "transpose": {"StaticTranspose"},
@@ -64,16 +65,28 @@ def node_kinds(data: bytes) -> list[tuple[str, int]]:
     return found
 
 
-def match_events(events: Sequence[str], kinds: Sequence[str]) -> list[int | None]:
-    """For each event of one run of a subgraph, by its name, the place of its node in ``kinds``.
+def match_events(events: Sequence[str], nodes: Sequence[tuple[str, int | None]]) -> list[int | None]:
+    """For each event of one run of a subgraph, by its name, the origin of its node; ``nodes`` are kind and origin.
 
-    XNNPACK runs the nodes in their order, having dropped some (a clamp it fused) and put in a few of its own. Where
-    every event can follow the one before, each takes the first node that fits; else as many as can be are matched in
-    order, and the others have None.
+    XNNPACK runs the nodes in their order, having dropped some (a clamp it fused) and put in a few of its own. As many
+    events as can be are matched in order, once each as early and once as late as that leaves free: what is of one
+    origin either way is certain, and the others have None.
     """
     wanted = [_fitting(name) for name in events]
+    kinds = [kind for kind, _ in nodes]
+    first = _matched(wanted, kinds)
+    last = [None if at is None else len(kinds) - 1 - at for at in _matched(wanted[::-1], kinds[::-1])[::-1]]
+    return [
+        nodes[one][1] if one is not None and other is not None and nodes[one][1] == nodes[other][1] else None
+        for one, other in zip(first, last, strict=True)
+    ]
+
+
+def _matched(wanted: Sequence[set[str]], kinds: Sequence[str]) -> list[int | None]:
+    """The place of each event's node, as early as can be: where every event can follow the one before, each takes the
+    first node that fits."""
     first = _first_fitting(wanted, kinds)
-    if None not in first or len(events) * len(kinds) > _MOST_CELLS:
+    if None not in first or len(wanted) * len(kinds) > _MOST_CELLS:
         return first
     return _longest(wanted, kinds)
 

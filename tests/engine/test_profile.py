@@ -116,11 +116,32 @@ def test_without_a_map_the_operators_stand_and_the_profile_says_so(workshop: Wor
     assert "no source map" in leaves.notes()[0]
 
 
+def matched(events: list[str], kinds: list[str]) -> list[int | None]:
+    """The events' places among nodes that all are of an origin of their own."""
+    return match_events(events, [(kind, place) for place, kind in enumerate(kinds)])
+
+
 def test_events_follow_their_nodes_past_what_was_fused_and_put_in() -> None:
     nodes = ["StaticTranspose", "Conv2d", "Clamp", "Add", "Clamp", "FullyConnected"]
     events = ["Transpose (ND, X32) #1", "Convolution (NHWC, F32) IGEMM #1", "Add (ND) #1", "Clamp (NC) #1",
               "Fully Connected (NC, F32) GEMM #1"]  # fmt: skip
-    assert match_events(events, nodes) == [0, 1, 3, 4, 5]
+    assert matched(events, nodes) == [0, 1, 3, 4, 5]
     # Something put in that looks like a node far behind must not take what stands before that.
-    assert match_events(["Fully Connected (NC, F32) GEMM #1", *events[:3]], nodes) == [None, 0, 1, 3]
-    assert match_events(["Something New (NC) #1"], nodes) == [None]
+    assert matched(["Fully Connected (NC, F32) GEMM #1", *events[:3]], nodes) == [None, 0, 1, 3]
+    assert matched(["Something New (NC) #1"], nodes) == [None]
+
+
+def test_a_convolution_run_as_matrix_multiplication_is_its_own_module() -> None:
+    block = ["Conv2d", "Clamp", "DepthwiseConv2d", "Clamp", "Conv2d"]
+    one, deep = "Fully Connected (NC, QS8, QC8W) GEMM", "Convolution (NHWC, QC8) DWConv"
+    events = [one, deep, one, one, deep, one, f"{one} #5"]
+    assert matched(events, [*block, *block, "FullyConnected"]) == [0, 2, 4, 5, 7, 9, 10]
+
+
+def test_what_could_be_of_two_origins_is_of_none() -> None:
+    kinds = ["Conv2d", "Clamp", "Clamp", "Add"]
+    events = ["Convolution (NHWC, F32) IGEMM #1", "Clamp (NC) #1", "Add (ND) #1"]
+    assert matched(events, kinds) == [0, None, 3]
+    assert match_events(events, list(zip(kinds, [7, 8, 8, 9], strict=True))) == [7, 8, 9]
+    # Also where something unknown stands between.
+    assert matched([*events[:2], "Something New #1", events[2]], kinds) == [0, None, None, 3]
