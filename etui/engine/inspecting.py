@@ -191,7 +191,9 @@ def _hold_memory() -> None:
     if free is None:
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + free
+    # Who started this may have set a lower limit already, which cannot be raised.
+    limits = (pages * resource.getpagesize() + free, *resource.getrlimit(resource.RLIMIT_AS))
+    limit = min(one for one in limits if one != resource.RLIM_INFINITY)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

@@ -210,6 +210,9 @@ def _method(plan: Table) -> Method:
                 if not 0 <= index < len(names):
                     raise DamagedFile(f"is damaged: it calls operator {index} of {len(names)}", "lower it again")
                 calls[names[index]] += 1
+    planned = list(plan.numbers(8, "q"))
+    if any(size < 0 for size in planned):
+        raise DamagedFile(f"is damaged: it plans a buffer of {min(planned):,} bytes", "lower it again")
     return Method(
         name=plan.text(0),
         inputs=[_signature(plan, "input", number, place) for number, place in enumerate(plan.numbers(3, "i"))],
@@ -217,7 +220,7 @@ def _method(plan: Table) -> Method:
         delegates=[_delegate(table) for table in plan.tables(7)],
         operators=dict(calls.most_common()),
         instructions=instructions,
-        planned=list(plan.numbers(8, "q")),
+        planned=planned,
         constants=constants,
         external=external,
     )
@@ -254,4 +257,6 @@ def _type_and_shape(tensor: Table) -> tuple[str, list[int], int | None]:
     scalar = tensor.number(0, "b")
     name, width = SCALAR_TYPES.get(scalar, (f"type {scalar}", 0))
     shape = list(tensor.numbers(2, "i"))
+    if any(size < 0 for size in shape):
+        raise DamagedFile(f"is damaged: it has a tensor with a dimension of {min(shape):,}", "lower it again")
     return name, shape, math.prod(shape) * width if width else None

@@ -47,6 +47,11 @@ def sections(program: ProgramFile, buffer: memoryview) -> list[Section]:
     """
     tree = _Tree()
     inline = sum(program.inline_constants) + sum(program.inline_delegates)
+    if inline > program.program_bytes:
+        raise DamagedFile(
+            f"is damaged: {inline:,} bytes of data overlap within the {program.program_bytes:,} of its program",
+            "lower it again",
+        )
     methods, instructions = len(program.methods), sum(method.instructions for method in program.methods)
     tree.leaf(
         "program",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from etui.programs.program import read_program
-from tests.boxes import Box
+from tests.boxes import ETUI, PATIENCE_S, Box
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +42,17 @@ def test_a_program_of_a_plain_script(box: Box, made: Path) -> None:
     assert not box.database.exists() and not box.cache.exists() and not box.processes()
 
 
+def test_a_limit_of_memory_that_was_set_before_stays(box: Box, made: Path) -> None:
+    code = (
+        "import os, resource, sys; "
+        f"resource.setrlimit(resource.RLIMIT_AS, ({12 << 30}, {12 << 30})); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    words = [sys.executable, "-c", code, ETUI, "inspect", str(made / "xnnpack.pte")]
+    done = subprocess.run(words, capture_output=True, text=True, env=box.environment, timeout=PATIENCE_S, check=False)
+    assert "loads here   yes" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_backend_this_box_lacks(box: Box, made: Path) -> None:
     done = box.etui("inspect", made / "vulkan.pte", status=3)
     assert "VulkanBackend, 1 subgraph, not on this box: run it on a device with a Vulkan build" in done.stdout
@@ -67,7 +80,7 @@ def test_data_in_a_file_of_its_own(box: Box, made: Path) -> None:
         ("newer format", 2, "another file format (ET13"),
         ("newer schema", 2, "newer schema: version 9"),
         ("plans far too much", 3, "1,125,899.9 GB of memory"),
-        ("plans less than nothing", 3, "ExecuTorch refuses it"),
+        ("plans less than nothing", 2, "plans a buffer of -5 bytes"),
         ("crashes the runtime", 3, "loading it crashed with "),
         ("data that is none", 3, "ExecuTorch refuses it"),
     ],

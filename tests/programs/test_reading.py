@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,34 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(DamagedFile, match=words.replace("(", r"\(").replace(")", r"\)")):
             sections_of(file)
+
+
+def test_data_that_overlaps_is_damage_and_no_negative_size() -> None:
+    tables, data = 20, 1000
+    places = [4 * (tables - number) + 8 for number in range(tables)]  # all of the one table behind the list
+    shared = struct.pack("<HHHxxiI", 6, 8, 4, 8, 4) + struct.pack("<I", data) + bytes(data)
+    root = struct.pack("<I4s5HxxiI", 20, b"ET12", 10, 8, 0, 0, 4, 12, 4)
+    content = root + struct.pack(f"<I{tables}I", tables, *places) + shared
+    view = memoryview(content)
+    program = read_program(view)
+    assert program.inline_constants == [data] * tables and sum(program.inline_constants) > len(content)
+    with pytest.raises(DamagedFile, match="20,000 bytes of data overlap within the 1,"):
+        sections(program, view)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (struct.pack("<I2i", 2, 2, 24), struct.pack("<I2i", 2, -2, 24), "a tensor with a dimension of -2"),
+        (b"planned", b"", "plans a buffer of -5 bytes"),
+    ],
+)
+def test_sizes_below_nothing_are_damage(made: Path, old: bytes, new: bytes, words: str) -> None:
+    content = (made / "xnnpack.pte").read_bytes()
+    if old == b"planned":
+        size = sum(read_program(memoryview(content)).methods[0].planned)
+        old, new = struct.pack("<q", size), struct.pack("<q", -5)
+    assert old in content
+    with pytest.raises(DamagedFile, match=words):
+        read_program(memoryview(content.replace(old, new)))
