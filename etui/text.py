@@ -99,14 +99,18 @@ def seconds(value: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def moment(at: str) -> datetime | None:
+    """An ISO 8601 time in local time, UTC where it names no zone; None where it is no time."""
+    try:
+        read = datetime.fromisoformat(at)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone()
+    except (ValueError, OverflowError):
+        return None
+
+
 def local_time(at: str | None) -> str:
     """An ISO 8601 time as local date and minute; as it is where it is no time."""
     if at is None:
         return MISSING
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return plain(at)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+    local = moment(at)
+    return f"{local:%Y-%m-%d %H:%M}" if local else plain(at)

@@ -69,6 +69,9 @@ def test_durations_and_times() -> None:
     assert [text.seconds(value) for value in (None, 0.35, 200, 7500)] == ["-", "0.350 s", "3 min 20 s", "2 h 05 min"]
     assert text.local_time("not a time") == "not a time"
     assert text.local_time("2026-11-20T10:00:00.000Z").startswith("2026-11-2")
+    zoned, bare = text.moment("2026-11-20T11:00:00+01:00"), text.moment("2026-11-20T10:00:00")
+    assert zoned is not None and zoned == bare, "a time without a zone is UTC"
+    assert text.moment("0001-01-01T00:00:00+23:59") is None and text.moment("soon") is None
     assert text.ratio(1.849) == "1.85x"
     assert text.interval((16.11, 16.5)) == "16.1 to 16.5"
 
@@ -77,3 +80,8 @@ def test_wide_characters_take_two_cells() -> None:
     assert text.width("ab") == 2
     assert text.width("\u6a21\u578b") == 4
     assert text.width("e\u0301") == 1
+
+
+def test_counts_and_percents() -> None:
+    assert [text.counted(count, "node") for count in (0, 1, 1200)] == ["0 nodes", "1 node", "1,200 nodes"]
+    assert (text.percent(0.125), text.percent(0.0042, 1)) == ("12 %", "0.4 %")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from rich.text import Text
 
 from etui import text
+from etui.charts.dates import date_axis
 from etui.charts.distribution import TOO_SMALL
 from etui.charts.grid import Canvas, Grid, Plot, curve, gutter_for, sentence, vertical_axis
 from etui.charts.palette import Palette
@@ -78,7 +79,7 @@ def history(
     plot = Plot(left=gutter, top=heads, width=canvas.width - gutter - 1, height=rows)
     grid = Grid(canvas.width, canvas.height)
     vertical_axis(grid, plot, scale, palette)
-    moments = [_moment(run.at) for run in runs]
+    moments = [text.moment(run.at) for run in runs]
     columns = _columns(plot, moments, even)
     for run, column in zip(runs, columns, strict=True):
         if run.software or run.change:
@@ -97,7 +98,7 @@ def history(
         _labels(grid, row, [(column, run.software) for run, column in zip(runs, columns, strict=True)], palette.muted)
     grid.put(max(0, gutter - 1 - len(unit)), 0, unit, palette.muted)
     _legend(grid, gutter + 1, runs, f"{subject}, log scale" if log else subject, palette)
-    _dates(grid, plot, columns, moments, palette)
+    date_axis(grid, plot, columns, moments, palette, tick_all=True)
     if cursor is not None and 0 <= cursor < len(runs):
         grid.put(columns[cursor], plot.top + plot.height, glyphs.cursor, palette.program)
     return grid.text()
@@ -172,34 +173,3 @@ def _legend(grid: Grid, x: int, runs: Sequence[Dated], subject: str, palette: Pa
             grid.put(x, 0, glyph, style)
             grid.put(x + 2, 0, words, palette.text)
             x += len(words) + 5
-
-
-def _dates(
-    grid: Grid, plot: Plot, columns: Sequence[int], moments: Sequence[datetime | None], palette: Palette
-) -> None:
-    """The axis, with the date or the hour of a run wherever there is room and it is another than the last written."""
-    glyphs, line = palette.glyphs, plot.top + plot.height
-    grid.put(plot.left - 1, line, glyphs.corner + glyphs.axis * plot.width, palette.muted)
-    known = [moment for moment in moments if moment]
-    one_day = len({moment.date() for moment in known}) == 1
-    one_year = len({moment.year for moment in known}) == 1
-    last, free = "", 0
-    for column, moment in zip(columns, moments, strict=True):
-        if moment is None:
-            continue
-        pattern = "%b %d %H:%M" if one_day and not last else "%H:%M" if one_day else "%b %d" if one_year else "%Y-%m-%d"
-        label = f"{moment:{pattern}}"
-        start = min(max(free, column - len(label) // 2), grid.width - len(label))
-        grid.put(column, line, glyphs.tick, palette.muted)
-        if label == last or start < free or abs(start + len(label) // 2 - column) > len(label):
-            continue
-        grid.put(start, line + 1, label, palette.text)
-        last, free = label, start + len(label) + 2
-
-
-def _moment(at: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 from rich.text import Text
 
+from etui import text
 from etui.charts.data import Past
+from etui.charts.dates import date_axis
 from etui.charts.distribution import TOO_SMALL
 from etui.charts.grid import Canvas, Grid, Plot, curve, gutter_for, sentence, vertical_axis
 from etui.charts.palette import Palette
@@ -103,7 +104,8 @@ def _trend(points: list[_Point], canvas: Canvas, *, log: bool, unit: str, subjec
     grid.put(max(0, gutter - 1 - len(unit)), 0, unit, palette.muted)
     subjects = [f"{subject}, log scale", "log scale"] if log else [subject]
     _legend(grid, gutter + 1, points, subjects, palette)
-    _dates(grid, plot, columns, points, palette)
+    moments = [text.moment(point.run.at) for point in points]
+    date_axis(grid, plot, columns, moments, palette, tick_all=False)
     return grid.text()
 
 
@@ -130,36 +132,6 @@ def _legend(grid: Grid, x: int, points: list[_Point], subjects: Sequence[str], p
         grid.put(x, 0, glyph, style)
         grid.put(x + 2, 0, word, palette.text)
         x += len(word) + 5
-
-
-def _dates(grid: Grid, plot: Plot, columns: list[int], points: list[_Point], palette: Palette) -> None:
-    """The axis line and, where a day or a minute begins that has room, its name under it."""
-    glyphs = palette.glyphs
-    line = plot.top + plot.height
-    grid.put(plot.left - 1, line, glyphs.corner + glyphs.axis * plot.width, palette.muted)
-    moments = [_moment(point.run.at) for point in points]
-    one_day = len({moment.date() for moment in moments if moment}) == 1
-    last_label, free = "", 0
-    for column, moment in zip(columns, moments, strict=True):
-        if moment is None:
-            continue
-        label = f"{moment:%H:%M}" if one_day and last_label else f"{moment:%b %d}"
-        if one_day and not last_label:
-            label = f"{moment:%b %d %H:%M}"
-        start = min(max(free, column - len(label) // 2), grid.width - len(label))
-        if label == last_label or start < free or abs(start + len(label) // 2 - column) > len(label):
-            continue
-        grid.put(column, line, glyphs.tick, palette.muted)
-        grid.put(start, line + 1, label, palette.text)
-        last_label, free = label, start + len(label) + 2
-
-
-def _moment(at: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone()
 
 
 def _most(width: int) -> int:

@@ -36,7 +36,7 @@ def session_table(documents: Sequence[RunDocument]) -> str:
     if first.inputs is not None:
         facts.append(first.inputs.kind)
     if first.threads is not None:
-        facts.append(f"{first.threads} thread{'s' if first.threads != 1 else ''}")
+        facts.append(text.counted(first.threads, "thread"))
     facts.append(f"preset {first.preset}")
     lines = ["", f"{heading}: {', '.join(text.plain(fact) for fact in facts)}", "", table(_COLUMNS, rows)]
     remarks = list(dict.fromkeys(remark for document in documents for remark in _remarks(document)))

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from etui.results import LIVE_STATUSES, RunSummary
-from etui.text import number, plain, width
+from etui.text import moment, number, plain, width
 from etui.tui.glyphs import Glyphs
 
 Tone = Literal["", "faint", "good", "bad", "warn", "live"]
@@ -41,13 +41,9 @@ def now() -> datetime:
 
 
 def _when(run: RunSummary, _glyphs: Glyphs) -> Cell:
-    try:
-        moment = datetime.fromisoformat(run.created_at)
-    except ValueError:
+    local = moment(run.created_at)
+    if local is None:
         return plain(run.created_at), "faint"
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    local = moment.astimezone()
     today = now().astimezone()
     if local.date() == today.date():
         return f"{local:%H:%M:%S}", ""

@@ -139,6 +139,11 @@ def test_a_trend_of_one_day_tells_the_hours() -> None:
     assert dates[:2] == ["Nov", "20"] and len(dates) == 5
 
 
+def test_a_trend_over_two_years_tells_the_years() -> None:
+    past = [Past(at=f"{year}-11-20T12:00:00Z", median_ms=5.0) for year in (2025, 2026)]
+    assert charts.trend_latency(past, canvas(80, 10)).plain.split("\n")[-1].split() == ["2025-11-20", "2026-11-20"]
+
+
 def test_a_trend_of_errors_marks_what_missed_its_tolerance() -> None:
     drawn = charts.trend_mae(PAST, canvas(120, 12), log=True).plain
     assert "▲ out of tolerance" in drawn and "? unproven" in drawn and "1e-6" in drawn and "log scale" in drawn

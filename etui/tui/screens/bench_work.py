@@ -14,6 +14,7 @@ from textual.screen import Screen
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunSummary
 from etui.store import Condition
+from etui.text import counted
 from etui.tui.feed import Snapshot
 from etui.tui.library import Library
 from etui.tui.runs_columns import COLUMNS
@@ -67,8 +68,7 @@ class Work(Screen[None]):
             self.remove_class("-new")
             self._table.focus()
             self._table.go_to(session_runs[0])
-            count = len(session_runs)
-            self.app.say(f"{model.name}: {count} run{'s' if count > 1 else ''} queued")
+            self.app.say(f"{model.name}: {counted(len(session_runs), 'run')} queued")
 
         def submit() -> list[str]:
             return [run_id for run_id, _ in self.library.submit(spec, model).runs]
@@ -91,7 +91,7 @@ class Work(Screen[None]):
 
         def asked(live: list[str]) -> None:
             if live:
-                self.app.say(f"cancelling {len(live)} run{'s' if len(live) > 1 else ''}; what was measured is kept")
+                self.app.say(f"cancelling {counted(len(live), 'run')}; what was measured is kept")
             self._table.reload()
 
         self._in_thread(lambda: self.library.cancel(ids), asked)
@@ -133,7 +133,7 @@ class Work(Screen[None]):
 
     def _imported(self, count: int) -> None:
         if count:
-            self.app.say(f"{count} run{'s' if count > 1 else ''} imported", keep=True)
+            self.app.say(f"{counted(count, 'run')} imported", keep=True)
         self._table.reload()
 
     def action_delete(self) -> None:
@@ -157,7 +157,7 @@ class Work(Screen[None]):
     def _delete(self, ids: Sequence[str]) -> None:
         def deleted(count: int) -> None:
             pinned = "; the pinned baseline was among them" if self._table.baseline in ids else ""
-            self.app.say(f"{count} run{'s' if count != 1 else ''} deleted{pinned}", keep=True)
+            self.app.say(f"{counted(count, 'run')} deleted{pinned}", keep=True)
             self._table.keep_marks(ids)
             self._table.reload()
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from etui.events import Event
-from etui.text import plain
+from etui.text import counted, moment, plain
 from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 
@@ -60,7 +60,7 @@ class Header(Widget):
         box = snapshot.box
         load = "load not readable" if box.load is None else f"load {box.load:.2f}"
         governor = f"governor {box.governor}" if box.governor else "governor not readable"
-        return [plain(box.host), f"{box.cores} core{'s' if box.cores != 1 else ''}", load, plain(governor)]
+        return [plain(box.host), counted(box.cores, "core"), load, plain(governor)]
 
     def _right(self, snapshot: Snapshot) -> Text:
         if snapshot.problem is not None:
@@ -111,9 +111,8 @@ def _left(progress: Event | None) -> int | None:
     """The seconds left now, from what was said when progress was last told."""
     if progress is None or progress.left_s is None:
         return None
-    try:
-        said = datetime.fromisoformat(progress.at)
-    except ValueError:
+    said = moment(progress.at)
+    if said is None:
         return round(progress.left_s)
     left = max(0, round(progress.left_s - (datetime.now(UTC) - said).total_seconds()))
     # An estimate, and each figure that changes is a redraw beside what is measured.

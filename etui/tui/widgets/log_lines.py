@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 import msgspec
 from rich.text import Text
 
 from etui.events import Event, Level
-from etui.text import plain
+from etui.text import moment, plain
 from etui.text import width as cells
 
 KEPT = 2_000
@@ -208,10 +207,5 @@ def _broken(line: str, room: int) -> list[str]:
 
 def local_clock(at: str) -> str:
     """The local time of day of an ISO 8601 time, to the second."""
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        return " " * 8
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return f"{moment.astimezone():%H:%M:%S}"
+    local = moment(at)
+    return f"{local:%H:%M:%S}" if local else " " * 8

@@ -11,7 +11,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from etui.events import Event
-from etui.text import plain
+from etui.text import moment, plain
 from etui.text import width as cells
 from etui.tui.terminal import glyphs, theme_colour
 
@@ -112,12 +112,8 @@ class ProgressLine(Widget):
 
 def _monotonic(at: str) -> float:
     """A wall-clock time of an event on the monotonic clock; now where it cannot be read."""
-    now = time.monotonic()
-    try:
-        age = (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
-    except (ValueError, TypeError):
-        return now
-    return now - max(0.0, age)
+    now, said = time.monotonic(), moment(at)
+    return now - max(0.0, (datetime.now(UTC) - said).total_seconds()) if said else now
 
 
 def _clock(seconds: float) -> str:
