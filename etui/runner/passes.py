@@ -127,7 +127,7 @@ def _end(under_way: Pass, status: PassStatus, error: str | None) -> None:
     if not store.is_in_place() or not any(one.id == queued.id for one in store.live_passes(queued.run)):
         return
     level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"
-    under_way.say("log", f"{queued.kind}: {status}" + (f": {error}" if error else ""), level=level)
+    under_way.say("finished", f"{queued.kind}: {status}" + (f": {error}" if error else ""), level=level)
     store.set_pass_status(queued.id, status, error)
 
 

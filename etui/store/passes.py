@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import msgspec
 
 from etui.errors import StoreError, UsageError
-from etui.events import utc_now
+from etui.events import Event, utc_now
 from etui.results import LIVE_PASS_STATUSES, LIVE_STATUSES, PassStatus
 from etui.spec import PassOptions
-from etui.store.queue import RunnerIdentity, new_id, storable
+from etui.store.queue import RunnerIdentity, add_event, new_id, storable
 
 _LIVE = "status IN ('queued', 'running')"
 _WAITING = f"{_LIVE} AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?)) AND installation IN ('', ?)"
@@ -144,6 +144,21 @@ def set_pass_status(connection: sqlite3.Connection, pass_id: str, status: PassSt
             pass_id,
         ),
     )  # fmt: skip
+
+
+def interrupt(connection: sqlite3.Connection, pass_id: str, error: str) -> None:
+    """End a live pass as interrupted, and say so in its run's log, where its last stage would seem to go on."""
+    found = connection.execute(
+        "SELECT kind, run, runs.session FROM passes JOIN runs ON runs.id = run"  # noqa: S608 - as above
+        f" WHERE passes.id = ? AND passes.{_LIVE}",
+        (pass_id,),
+    ).fetchone()
+    if found is None:
+        return
+    set_pass_status(connection, pass_id, "interrupted", error)
+    message = f"{found['kind']}: interrupted: {error}"
+    event = Event(kind="finished", message=message, level="warning", run_id=found["run"], stage=found["kind"])
+    add_event(connection, found["session"], event)
 
 
 def request_pass_cancel(connection: sqlite3.Connection, pass_ids: Iterable[str]) -> list[str]:

@@ -197,10 +197,10 @@ class Store:
             return passes.claimed_passes(connection, host, user)
 
     def interrupt_passes(self, pass_ids: Iterable[str], error: str = RUNNER_GONE) -> None:
-        """End these passes, where live, as interrupted."""
+        """End these passes, where live, as interrupted, and say so in their runs' logs."""
         with self._database.write() as connection:
             for pass_id in pass_ids:
-                passes.set_pass_status(connection, pass_id, "interrupted", error)
+                passes.interrupt(connection, pass_id, error)
 
     def save_profile(self, run_id: str, profile: Profile) -> None:
         """Store a profile as its run's, over one that was there; a run deleted meanwhile is no error."""

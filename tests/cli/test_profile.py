@@ -187,4 +187,7 @@ def test_a_time_limit_and_a_killed_runner_end_the_pass_and_the_next_one_works(wa
     _, said = front.communicate()
     assert front.returncode == 3
     assert "interrupted" in said
+    with Store.open(warm_box.database, create=False) as store:
+        told = [event.message for event in store.events_after(warm_box.document(profiled).session.id)]
+    assert told[-1].startswith("profile: interrupted") and any(one.startswith("profile: timed out") for one in told)
     warm_box.etui("profile", profiled, "--again", "--inferences", "12")

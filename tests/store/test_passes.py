@@ -76,7 +76,10 @@ def test_a_dead_runners_pass_is_interrupted_and_an_end_stays(store: Store) -> No
     assert store.claimed_passes("bench-1", "u") == [(queued.id, "", RUNNER.pid)]
     store.interrupt_passes([queued.id])
     store.set_pass_status(queued.id, "done")
+    store.interrupt_passes([queued.id])
     ended = store.get_pass(queued.id)
+    said = [event for event in store.events_after(ended.session) if event.kind == "finished"]
+    assert [(event.run_id, event.stage, event.level) for event in said] == [(RUN, "profile", "warning")]
     assert (ended.status, ended.live) == ("interrupted", False)
     assert ended.error and ended.finished_at
     assert store.claimed_passes("bench-1", "u") == []
