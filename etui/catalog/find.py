@@ -170,6 +170,8 @@ def _not_together(model: Model, precision: str, delegate: str) -> str | None:
     if precision == "8da4w":
         if delegate != "xnnpack":
             return "8da4w needs kernels that only XNNPACK has here"
+        if isinstance(model, UserModel) and model.kind == "pt2":
+            return "8da4w replaces a model's linear modules, and a .pt2 holds operators alone; choose int8-dynamic"
         if model.family == "cnn":
             return "8da4w quantizes linear layers only, and a convolutional net has next to none"
     if precision == "int8-dynamic":

@@ -31,6 +31,7 @@ class Leaves:
         self._known: dict[tuple[object, ...], Seen] = {}
         self._matched: dict[tuple[int, tuple[str, ...]], list[Origin]] = {}
         self._nested = False
+        self._silent: dict[str, None] = {}
 
     @property
     def seen(self) -> list[Seen]:
@@ -78,6 +79,11 @@ class Leaves:
             found.append("Where the operators come from in the model is not known: the program has no source map.")
         if self._nested:
             found.append("The delegate's own events lie within each other, so each of its calls counts as one.")
+        for backend in self._silent:
+            found.append(
+                f"{backend} does not time its own operators: each of its subgraphs is one line here, of the module that "
+                "holds all of it."
+            )
         return found
 
     def _leaves(self, events: Sequence[TracedEvent]) -> list[tuple[Seen, int | None, int]]:
@@ -114,6 +120,8 @@ class Leaves:
         if spent > whole * _TOLERANCE and spent - whole > 1000 * len(inner):
             self._nested = True
             inner = []
+        elif not inner:
+            self._silent[backend] = None
         if not inner:
             key: tuple[object, ...] = (call.chain, call.instruction)
             if key not in self._known:

@@ -184,7 +184,7 @@ def _four_bit_linear(module: nn.Module, inputs: Inputs, keep: Sequence[str]) -> 
     if not fitting:
         left = " outside of what stays in FP32" if keep else ""
         raise PreparationError(
-            f"no linear layer{left} has a width divisible by {_GROUP_SIZE}", "choose another precision"
+            f"the model has no torch.nn.Linear{left} of a width divisible by {_GROUP_SIZE}", "choose another precision"
         )
     four_bits: torch.dtype = getattr(torch, "int4")  # noqa: B009 - torch's stubs do not know it
     config = Int8DynamicActivationIntxWeightConfig(weight_dtype=four_bits, weight_granularity=PerGroup(_GROUP_SIZE))

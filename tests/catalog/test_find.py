@@ -84,6 +84,13 @@ def test_impossible_combinations_say_why(model: str, precision: str, delegate: s
     assert "\n" not in reason
 
 
+def test_an_exported_program_has_no_linear_modules_to_replace(tmp_path: Path) -> None:
+    (tmp_path / "x.pt2").touch()
+    model = find_model(str(tmp_path / "x.pt2"))
+    assert "int8-dynamic" in (impossible(model, "8da4w", "xnnpack") or "")
+    assert impossible(model, "int8-dynamic", "xnnpack") is None
+
+
 def test_what_cannot_run_here_can_be_exported() -> None:
     assert impossible(find_model("resnet18"), "fp32", "vulkan", measure=False) is None
 

@@ -11,7 +11,8 @@ from etui.engine.casting import program_inputs
 from etui.engine.etdump import DELEGATE, METHOD, TracedEvent, read_inferences
 from etui.engine.leaves import Leaves
 from etui.engine.runtime import LoadedProgram, RuntimeFailure
-from etui.programs.source_map import read_source_map
+from etui.insight import Origin
+from etui.programs.source_map import SourceMap, Subgraph, read_source_map
 from etui.programs.xnnpack import match_events
 from tests.engine.conftest import TINY, Workshop
 
@@ -114,6 +115,21 @@ def test_without_a_map_the_operators_stand_and_the_profile_says_so(workshop: Wor
     assert any(one.name.startswith("Convolution") for one in leaves.seen)
     assert all(not one.origin.module for one in leaves.seen)
     assert "no source map" in leaves.notes()[0]
+
+
+def test_a_delegate_that_times_no_operators_is_one_line_and_said_to_be() -> None:
+    origins = [Origin(module="body.first", module_type="Linear"), Origin(module="body.second", module_type="Linear")]
+    source = SourceMap(
+        origins=origins,
+        instructions={},
+        subgraphs=[Subgraph(instruction=0, backend="OpenvinoBackend", origins=[0, 1])],
+    )
+    leaves = Leaves(source)
+    times = leaves.add([TracedEvent(DELEGATE, "", 0, 0, 1_000_000, 3_000_000)])
+    assert [(one.name, one.origin.module) for one in leaves.seen] == [("OpenvinoBackend", "body")]
+    assert list(times.values()) == [(1, 2.0)]
+    (note,) = leaves.notes()
+    assert note.startswith("OpenvinoBackend does not time its own operators")
 
 
 def matched(events: list[str], kinds: list[str]) -> list[int | None]:
