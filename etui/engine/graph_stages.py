@@ -19,8 +19,10 @@ from torch.export import ExportedProgram
 from etui.insight import GraphStage
 
 CALL_DELEGATE = "call_delegate"
-NOT_OPERATORS = frozenset({"getitem", "alloc", "executorch_call_delegate"})
-"""Nodes that compute nothing: they take a result apart, reserve memory, or are a delegate's whole subgraph."""
+NOT_OPERATORS = frozenset({"getitem", "alloc", "view", "free", "executorch_call_delegate"})
+"""Nodes that compute nothing: they take a result apart, reserve memory, look at it in another shape (memory planning's
+``view``, which becomes no instruction; ATen's has its library and overload with it), or are a delegate's whole
+subgraph."""
 
 
 class GraphStages:
@@ -77,7 +79,7 @@ class GraphStages:
 
 def count_operators(module: torch.fx.GraphModule) -> dict[str, int]:
     """How many nodes of which operator a graph holds, the most frequent first. A subgraph given to a delegate counts as
-    one ``call_delegate BACKEND``; taking a result apart and reserving memory are no operators."""
+    one ``call_delegate BACKEND``; what computes nothing (``NOT_OPERATORS``) is left out."""
     counts: Counter[str] = Counter()
     for node in module.graph.nodes:
         if node.op != "call_function":

@@ -19,12 +19,14 @@ from etui.engine.graph_stages import GraphStages
 from etui.engine.outside import outside_nodes
 from etui.engine.quantize import Graph, export, quantize
 from etui.jobs import LowerResult
+from etui.programs.program import read_program
 from etui.programs.sections import leaves
 from etui.results import Delegation
 from tests.documents import make_document
 from tests.engine.conftest import TINY, Workshop
 
 CONVOLUTIONAL = f"{TINY}:convolutional"
+INDEXED = f"{TINY}:indexed"
 X = (torch.randn(4, 32),)
 
 
@@ -50,6 +52,19 @@ def test_stages_sections_and_what_stays_outside_come_with_the_program(workshop: 
     assert [stage.name for stage in plain.graph_stages] == ["aten", "core aten", "edge", "planned"]
     assert plain.graph_stages[-1].operators["aten.convolution.out"] == 1
     assert plain.delegation is not None and plain.delegation.outside == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delegate", ["portable", "xnnpack"])
+def test_the_planned_stage_counts_the_programs_instructions(workshop: Workshop, delegate: str) -> None:
+    found = workshop.lower(INDEXED, workshop.bundle(INDEXED), "fp32", delegate)
+    program = read_program(memoryview(Path(found.path).read_bytes()))
+    planned = found.graph_stages[-1].operators
+    assert found.graph_stages[-1].name == "planned"
+    assert sum(planned.values()) == program.methods[0].instructions
+    assert {name: count for name, count in planned.items() if "call_delegate" not in name} == program.methods[
+        0
+    ].operators
 
 
 def lowered(graph: Graph, delegate: str = "xnnpack", stages: GraphStages | None = None) -> tuple[bytes, Delegation]:
