@@ -326,7 +326,7 @@ async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
             assert path.value == str(tmp_path / "etui-report.html")
             path.value = str(tmp_path)
             await pilot.press("enter")
-            assert "a report is .html or .md" in str(cast("ReportDialog", pilot.app.screen)._row.problem)
+            assert "a report is .html or .md" in str(cast("ReportDialog", pilot.app.screen).path_row.problem)
             path.value = str(page)
             await pilot.press("enter")
             await until(pilot, lambda: not isinstance(pilot.app.screen, ReportDialog))

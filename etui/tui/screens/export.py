@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rich.text import Text
 from textual import on, work
 from textual.widget import Widget
-from textual.widgets import Button, Static
+from textual.widgets import Button
 from textual.worker import get_current_worker
 
 from etui.errors import EtuiError
@@ -19,10 +19,8 @@ from etui.results import LIVE_STATUSES, RunSummary
 from etui.store import Store
 from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
 from etui.text import counted, plain
-from etui.tui import suggest
-from etui.tui.screens.confirm import ConfirmDialog
-from etui.tui.screens.dialog import CLOSE, CONFIRM, Dialog
-from etui.tui.widgets.combo import Combo
+from etui.tui.screens.dialog import CLOSE, CONFIRM
+from etui.tui.screens.path_dialog import WriteDialog, here
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
 
@@ -41,35 +39,31 @@ class _Named(NamedTuple):
     is_live: bool
 
 
-class ExportDialog(Dialog[list[Path]]):
+class ExportDialog(WriteDialog[list[Path]]):
     """Write runs as JSON. The result are the files that were written."""
 
     confirm_label = "Export"
 
     def __init__(self, database: Path, run_ids: Sequence[str]) -> None:
-        super().__init__()
+        self._here = here()
+        super().__init__(f"{self._here}/", (".json",))
         self._database = database
         self._ids = list(dict.fromkeys(run_ids))
         self.title_text = f"Export {counted(len(self._ids), 'run')}"
         self._runs: list[_Named] = []
         self._writing = False
-        self._here = here()
         self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
-        self._path = Combo(f"{self._here}/", suggest=lambda text: suggest.paths(text, (".json",)))
-        self._path_row = FormRow("Path", self._path)
-        self._preview = Static(classes="dialog--note", markup=False)
 
     def body(self) -> Iterable[Widget]:
         """The shape, the path, and what would be written."""
         if len(self._ids) > 1:
             yield FormRow("As", self._shape)
-        yield self._path_row
-        yield self._preview
+        yield self.path_row
+        yield self.preview
 
     def on_mount(self) -> None:
         """Look the runs up, for the names of their files."""
         self.query_one(f"#{CONFIRM}", Button).disabled = True
-        self._path.focus()
         self._look_up()
 
     @work(thread=True, group="export")
@@ -85,9 +79,9 @@ class ExportDialog(Dialog[list[Path]]):
     def _looked_up(self, runs: list[_Named]) -> None:
         self._runs = runs
         self.query_one(f"#{CONFIRM}", Button).disabled = False
-        if len(runs) == 1 and self._path.value == f"{self._here}/":
-            self._path.value = str(self._here / self._names()[0])
-        self._show(self._path.value)
+        if len(runs) == 1 and self.path.value == f"{self._here}/":
+            self.path.value = str(self._here / self._names()[0])
+        self.path_changed(self.path.value)
 
     # What would be written
 
@@ -100,19 +94,19 @@ class ExportDialog(Dialog[list[Path]]):
             return [(target, [run.id for run in self._runs])]
         return [(target / name, [run.id]) for name, run in zip(self._names(), self._runs, strict=True)]
 
-    def _show(self, text: str) -> None:
+    def path_changed(self, text: str) -> None:
         """Say what the path means."""
-        self._path_row.mark(None)
+        super().path_changed(text)
         target = expanded(text)
         if not text.strip() or not self._runs:
-            self._preview.update("")
+            self.preview.update("")
             return
         try:
             files = [path for path, _ in self._files(target)]
             there = sum(path.exists() for path in files[:_LOOKED_AT])
             is_new_folder = not files[0].parent.is_dir()
         except OSError as error:
-            self._path_row.mark(f"cannot look there ({error.strerror}); check its permissions")
+            self.path_row.mark(f"cannot look there ({error.strerror}); check its permissions")
             return
         words = [_list_of(files)] if len(files) > 1 else [] if there else ["a new file"]
         if is_new_folder:
@@ -123,45 +117,33 @@ class ExportDialog(Dialog[list[Path]]):
         live = sum(run.is_live for run in self._runs)
         if live:
             words.append(f"{live:,} still running: what there is so far is written")
-        self._preview.update(Text(plain("; ".join(words))))
+        self.preview.update(Text(plain("; ".join(words))))
         if len(self._ids) > 1:
             self._shape.value = _ALL if is_one_file(target) else _EACH
-
-    @on(Combo.Typed)
-    @on(Combo.Changed)
-    def _path_changed(self, event: Combo.Told) -> None:
-        event.stop()
-        self._show(event.value)
-
-    @on(Combo.Submitted)
-    def _path_submitted(self, event: Combo.Submitted) -> None:
-        event.stop()
-        self.confirm()
 
     @on(Cycle.Changed)
     def _shape_changed(self, event: Cycle.Changed) -> None:
         event.stop()
-        path = Path(self._path.value or ".")
+        path = Path(self.path.value or ".")
         if event.value == _ALL:
-            self._path.value = str(path / "etui-runs.json" if path.suffix != ".json" else path)
+            self.path.value = str(path / "etui-runs.json" if path.suffix != ".json" else path)
         else:
-            self._path.value = f"{path.parent if path.suffix == '.json' else path}/"
-        self._show(self._path.value)
+            self.path.value = f"{path.parent if path.suffix == '.json' else path}/"
+        self.path_changed(self.path.value)
 
     # Writing
 
     def confirm(self) -> None:
         """Write, unless files are in the way: then ask."""
-        text = self._path.value.strip()
+        text = self.path.value.strip()
         if not text:
-            self._path_row.mark("no path is given; name a file ending in .json, or a folder")
-            self._path.focus()
+            self.refuse("no path is given; name a file ending in .json, or a folder")
             return
         if self._runs:
-            self._begin(expanded(text).absolute(), force=False)
+            self.begin(expanded(text).absolute(), force=False)
 
-    def _begin(self, target: Path, *, force: bool) -> None:
-        self.query_one(f"#{CONFIRM}", Button).disabled = True
+    def write(self, target: Path, *, force: bool) -> None:
+        """Write the files, beside the screen; files in the way are asked about unless ``force``."""
         self.relabel(CLOSE, "Stop")
         self._writing = True
         self._write(target, force)
@@ -174,7 +156,7 @@ class ExportDialog(Dialog[list[Path]]):
             files = self._files(target)
             there = [path for path, _ in files if path.exists()]
             if there and not force:
-                self.call_later(self._ask, target, there)
+                self.call_later(self.ask, target, there)
                 return
             with Store.open(self._database, create=False) as store:
                 for path, ids in files:
@@ -194,27 +176,13 @@ class ExportDialog(Dialog[list[Path]]):
         else:
             self.call_later(self._done, written)
 
-    def _ask(self, target: Path, there: list[Path]) -> None:
-        count = len(there)
-        what = "This file is" if count == 1 else f"These {count:,} files are"
-        names = "\n".join(str(path) for path in there[:8]) + (f"\nand {count - 8:,} more" if count > 8 else "")
-
-        def answered(overwrite: bool | None) -> None:
-            if overwrite:
-                self._begin(target, force=True)
-            else:
-                self._again()
-                self._path.focus()
-
-        text = f"{what} there already:\n\n{names}\n\nWhat {'it holds' if count == 1 else 'they hold'} now is lost."
-        self.app.push_screen(ConfirmDialog("Overwrite?", text, "Overwrite"), answered)
-
     def _failed(self, problem: str, written: Sequence[Path] = ()) -> None:
-        self._again()
+        self.again()
         before = f"{_list_of(written)}: written. " if written else ""
         self.say(f"{before}{problem}", problem=True)
 
-    def _again(self) -> None:
+    def again(self) -> None:
+        """Nothing is being written any more."""
         self._writing = False
         self.query_one(f"#{CONFIRM}", Button).disabled = not self._runs
         self.relabel(CLOSE, self.close_label)
@@ -228,14 +196,6 @@ class ExportDialog(Dialog[list[Path]]):
             self.workers.cancel_group(self, "export")
         else:
             self.dismiss(None)
-
-
-def here() -> Path:
-    """The current folder; the home folder where that was removed meanwhile."""
-    try:
-        return Path.cwd()
-    except OSError:
-        return Path.home()
 
 
 def _named(run: RunSummary) -> _Named:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rich.text import Text
-from textual import on, work
+from textual import work
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Button, Static
@@ -15,18 +15,16 @@ from textual.worker import get_current_worker
 
 from etui.errors import EtuiError, UsageError
 from etui.text import plain
-from etui.tui import suggest
 from etui.tui.glyphs import Glyphs, glyphs_of
-from etui.tui.screens.dialog import CLOSE, CONFIRM, Dialog
+from etui.tui.screens.dialog import CLOSE, CONFIRM
+from etui.tui.screens.path_dialog import PathDialog
 from etui.tui.taking_in import Taken, named_files, outcome, take_in
-from etui.tui.widgets.combo import Combo
-from etui.tui.widgets.form_row import FormRow
 
 _REPORTED = 200
 _PICTURE_S = 0.2
 
 
-class ImportDialog(Dialog[int]):
+class ImportDialog(PathDialog[int]):
     """Take runs in. It stays open with its report; the result is how many runs were new."""
 
     title_text = "Import runs"
@@ -40,10 +38,8 @@ class ImportDialog(Dialog[int]):
 
     def __init__(self, database: Path, start: str = "") -> None:
         """``start`` is a path that stands in the field to begin with."""
-        super().__init__()
+        super().__init__(start, (".json",), placeholder="results/*.json")
         self._database = database
-        self._path = Combo(start, suggest=lambda text: suggest.paths(text, (".json",)), placeholder="results/*.json")
-        self._row = FormRow("Path", self._path)
         self._report = Static(markup=False)
         self._scroll = VerticalScroll(self._report, classes="import--report")
         self._taken: tuple[Taken, ...] = ()
@@ -52,7 +48,7 @@ class ImportDialog(Dialog[int]):
 
     def body(self) -> Iterable[Widget]:
         """The path, what may stand there, and the report."""
-        yield self._row
+        yield self.path_row
         yield Static(
             "A file, a folder, a pattern such as results/*.json, or several with spaces between them: what etui export"
             " wrote, or results of executorch-utils.",
@@ -60,19 +56,14 @@ class ImportDialog(Dialog[int]):
         )
         yield self._scroll
 
-    def on_mount(self) -> None:
-        """Begin in the field."""
-        self._path.focus()
-
     def confirm(self) -> None:
         """Take in what the path names."""
         try:
-            files = named_files(self._path.value)
+            files = named_files(self.path.value)
         except UsageError as error:
-            self._row.mark(str(error))
-            self._path.focus()
+            self.refuse(str(error))
             return
-        self._row.mark(None)
+        self.path_row.mark(None)
         self._taken = ()
         self._show()
         self.say(f"reading {files[0].name}" if len(files) == 1 else f"reading {len(files):,} files")
@@ -133,17 +124,6 @@ class ImportDialog(Dialog[int]):
             self.workers.cancel_group(self, "import")
         else:
             self.dismiss(self._came_in)
-
-    @on(Combo.Typed)
-    @on(Combo.Changed)
-    def _changed(self, event: Combo.Told) -> None:
-        event.stop()
-        self._row.mark(None)
-
-    @on(Combo.Submitted)
-    def _submitted(self, event: Combo.Submitted) -> None:
-        event.stop()
-        self.confirm()
 
 
 def _line(one: Taken, signs: Glyphs) -> Text:

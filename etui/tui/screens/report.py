@@ -6,53 +6,44 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.text import Text
-from textual import on, work
+from textual import work
 from textual.widget import Widget
-from textual.widgets import Button, Static
 
 from etui.errors import EtuiError
 from etui.paths import expanded
 from etui.results import RunDocument
 from etui.store.transfer import write_file
 from etui.text import counted, plain
-from etui.tui import suggest
-from etui.tui.screens.confirm import ConfirmDialog
-from etui.tui.screens.dialog import CONFIRM, Dialog
-from etui.tui.screens.export import here
-from etui.tui.widgets.combo import Combo
-from etui.tui.widgets.form_row import FormRow
+from etui.tui.screens.path_dialog import WriteDialog, here
 
 SUFFIXES = (".html", ".md")
 NAME = "etui-report.html"
 
 
-class ReportDialog(Dialog[Path]):
+class ReportDialog(WriteDialog[Path]):
     """Write a page on runs, the base first; the result is the file."""
 
     confirm_label = "Write"
 
     def __init__(self, documents: Sequence[RunDocument], *, margin: float, force: bool) -> None:
-        super().__init__()
+        super().__init__(str(here() / NAME), SUFFIXES)
         self.title_text = f"Report of {counted(len(documents), 'run')}"
         self._documents = list(documents)
         self._margin = margin
         self._force = force
-        self._path = Combo(str(here() / NAME), suggest=lambda text: suggest.paths(text, SUFFIXES))
-        self._row = FormRow("Path", self._path)
-        self._preview = Static(classes="dialog--note", markup=False)
 
     def body(self) -> Iterable[Widget]:
         """The path, and what would be written."""
-        yield self._row
-        yield self._preview
+        yield self.path_row
+        yield self.preview
 
     def on_mount(self) -> None:
         """Say what the path means."""
-        self._path.focus()
-        self._show(self._path.value)
+        self.path_changed(self.path.value)
 
-    def _show(self, text: str) -> None:
-        self._row.mark(None)
+    def path_changed(self, text: str) -> None:
+        """Say what the path means."""
+        super().path_changed(text)
         target = expanded(text.strip())
         kinds = {
             ".html": "one HTML file with charts, which opens offline",
@@ -66,51 +57,28 @@ class ReportDialog(Dialog[Path]):
                 words.append(f"the folder {target.parent} will be made")
         except OSError as error:
             words.append(f"cannot look there ({error.strerror})")
-        self._preview.update(Text(plain("; ".join(words))))
-
-    @on(Combo.Typed)
-    @on(Combo.Changed)
-    def _path_changed(self, event: Combo.Told) -> None:
-        event.stop()
-        self._show(event.value)
-
-    @on(Combo.Submitted)
-    def _path_submitted(self, event: Combo.Submitted) -> None:
-        event.stop()
-        self.confirm()
+        self.preview.update(Text(plain("; ".join(words))))
 
     def confirm(self) -> None:
         """Write, unless a file is in the way: then ask."""
-        text = self._path.value.strip()
-        target = expanded(text).absolute()
+        target = expanded(self.path.value.strip()).absolute()
         if target.suffix.lower() not in SUFFIXES:
-            self._row.mark("a report is .html or .md; name a file such as report.html")
-            self._path.focus()
+            self.refuse("a report is .html or .md; name a file such as report.html")
             return
         try:
             is_folder, is_there = target.is_dir(), target.exists()
         except OSError as error:
-            self._row.mark(f"cannot look there ({error.strerror}); check its permissions")
+            self.path_row.mark(f"cannot look there ({error.strerror}); check its permissions")
             return
         if is_folder:
-            self._row.mark("this is a folder; name a file in it")
+            self.path_row.mark("this is a folder; name a file in it")
         elif is_there:
-            self._ask(target)
+            self.ask(target, [target])
         else:
-            self._begin(target, force=False)
+            self.begin(target, force=False)
 
-    def _ask(self, target: Path) -> None:
-        def answered(overwrite: bool | None) -> None:
-            if overwrite:
-                self._begin(target, force=True)
-            else:
-                self._path.focus()
-
-        text = f"This file is there already:\n\n{target}\n\nWhat it holds now is lost."
-        self.app.push_screen(ConfirmDialog("Overwrite?", text, "Overwrite"), answered)
-
-    def _begin(self, target: Path, *, force: bool) -> None:
-        self.query_one(f"#{CONFIRM}", Button).disabled = True
+    def write(self, target: Path, *, force: bool) -> None:
+        """Write the page, beside the screen."""
         self.say("writing")
         self._write(target, force)
 
@@ -132,5 +100,5 @@ class ReportDialog(Dialog[Path]):
         self.dismiss(target)
 
     def _failed(self, problem: str) -> None:
-        self.query_one(f"#{CONFIRM}", Button).disabled = False
+        self.again()
         self.say(problem, problem=True)
