@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.app import RenderResult
-from textual.widget import Widget
 
 from etui import charts
 from etui.analysis import trend_words
 from etui.analysis.trends import Trend
 from etui.charts import Canvas, Dated, Step
 from etui.history import Point
-from etui.tui.terminal import chart_palette
+from etui.tui.widgets.chart_frame import ChartFrame
 
 VIEWS = ("latency", "MAE", "both")
 _GUTTER = 8
@@ -19,16 +17,10 @@ _FOR_BOTH = 18
 """From so many rows on both are shown unless another view is chosen."""
 
 
-class HistoryChart(Widget):
+class HistoryChart(ChartFrame):
     """Three views by key; the run under the table's cursor is marked."""
 
-    DEFAULT_CSS = """
-    HistoryChart {
-        border: round $border-blurred; border-title-color: $text-muted; border-subtitle-color: $text-muted;
-        border-subtitle-align: right; link-style: none; link-color: $text-muted; link-background: transparent;
-        height: 1fr; padding: 0 1;
-    }
-    """
+    views = VIEWS
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -39,35 +31,29 @@ class HistoryChart(Widget):
         self._trend: Trend | None = None
 
     @property
-    def view(self) -> str:
-        """The name of the view that is shown."""
-        return VIEWS[self._view]
-
-    @property
     def is_even(self) -> bool:
         """Whether runs stand at even steps."""
         return self._even
 
     @property
-    def _view(self) -> int:
+    def place(self) -> int:
+        """The place of the view that is shown: both where there is room, unless one was chosen."""
         if self._chosen is not None:
             return self._chosen
         return 2 if self.content_size.height >= _FOR_BOTH else 0
 
-    def on_mount(self) -> None:
-        """Write the titles, and follow the theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.refresh())
-        self._write_titles()
-
-    def on_resize(self) -> None:
-        """Another height may show another view."""
-        self._write_titles()
-
     def show(self, trend: Trend) -> None:
         """Draw this history."""
         self._trend = trend
-        self._write_titles()
-        self.refresh()
+        self.redraw(anew=True)
+
+    def state(self) -> tuple[object, ...]:
+        """The view, its axes, and the marked run."""
+        return self.place, *self._log, self._even, self._cursor
+
+    def subject(self) -> str:
+        """How the runs stand along the axis."""
+        return "even steps" if self._even else "true times"
 
     def put_cursor(self, place: int | None) -> None:
         """Mark the run at a place among the history's points."""
@@ -77,32 +63,28 @@ class HistoryChart(Widget):
     def choose(self, view: int) -> None:
         """Show another view."""
         self._chosen = view
-        self._write_titles()
-        self.refresh()
+        self.redraw()
 
     def turn_log(self) -> None:
         """Turn the logarithmic axis of what is shown on or off."""
-        shown = (0, 1) if self._view == 2 else (self._view,)
+        shown = (0, 1) if self.place == 2 else (self.place,)
         turned = not self._log[shown[0]]
         for view in shown:
             self._log[view] = turned
-        self._write_titles()
-        self.refresh()
+        self.redraw()
 
     def turn_spacing(self) -> None:
         """Even steps, or true times."""
         self._even = not self._even
-        self._write_titles()
-        self.refresh()
+        self.redraw()
 
-    def render(self) -> RenderResult:
-        """The view for the size there is."""
-        canvas = Canvas(width=self.content_size.width, height=self.content_size.height, palette=chart_palette(self.app))
+    def draw(self, canvas: Canvas) -> Text:
+        """One chart, or both above each other."""
         if self._trend is None:
             return charts.sentence(canvas, "")
-        if self._view == 0:
+        if self.place == 0:
             return self._latency(self._trend, canvas)
-        if self._view == 1:
+        if self.place == 1:
             return self._mae(self._trend, canvas)
         upper = canvas.height * 3 // 5
         text = self._latency(self._trend, _lines(canvas, upper))
@@ -128,16 +110,6 @@ class HistoryChart(Widget):
             runs, canvas, unit="MAE", subject="mean absolute error", cursor=self._cursor, even=self._even,
             log=self._log[1], gutter=_GUTTER,
         )  # fmt: skip
-
-    def _write_titles(self) -> None:
-        parts = []
-        for number, name in enumerate(VIEWS):
-            if number == self._view:
-                parts.append(f"[bold reverse] {number + 1} {name} [/]")
-            else:
-                parts.append(f"[@click=screen.view_{number + 1}]{number + 1} {name}[/]")
-        self.border_title = "  ".join(parts)
-        self.border_subtitle = "even steps" if self._even else "true times"
 
 
 def _lines(canvas: Canvas, height: int) -> Canvas:

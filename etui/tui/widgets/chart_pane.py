@@ -6,41 +6,26 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import RenderResult
 from textual.binding import BindingType
-from textual.content import Content
-from textual.widget import Widget
 
 from etui import charts
 from etui.charts import Canvas, Past, Series
 from etui.results import RunDocument, RunSummary
 from etui.text import plain
 from etui.tui.actions import bindings
-from etui.tui.terminal import chart_palette
+from etui.tui.widgets.chart_frame import ChartFrame
 from etui.tui.widgets.chart_source import eager_series, past_runs, program_series
 
 VIEWS = ("histogram", "ecdf", "blocks", "trend", "MAE")
 _WITH_LOG = {0, 1, 3, 4}
-_SHORTEST_TITLE = 52
 
 
-class ChartPane(Widget):
+class ChartPane(ChartFrame):
     """Charts of the run that ``show_run`` was given last. The actions of scope ``chart`` are its methods."""
 
-    DEFAULT_CSS = """
-    ChartPane {
-        border: round $border-blurred;
-        border-title-color: $text-muted;
-        border-subtitle-color: $text-muted;
-        border-title-align: left;
-        border-subtitle-align: right;
-        link-style: none;
-        link-color: $text-muted;
-        link-background: transparent;
-        height: 1fr;
-        padding: 0 1;
-    }
-    """
+    views = VIEWS
+    narrow_below = 52
+    click_action = "view_"
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("chart")]
 
@@ -52,26 +37,32 @@ class ChartPane(Widget):
         self._document: RunDocument | None = None
         self._series: tuple[Series, Series] | None = None
         self._past: list[Past] = []
-        self._drawn: dict[tuple[object, ...], Text] = {}
-
-    def on_mount(self) -> None:
-        """Write the title, and follow the theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.refresh())
-        self._write_titles()
 
     def show_run(self, document: RunDocument | None, past: Sequence[RunSummary]) -> None:
         """Show this run, with the past runs of the same model, precision and delegate; None for no run."""
         self._document = document
         self._series = None if document is None else (program_series(document), eager_series(document))
         self._past = [] if document is None else past_runs(document, past)
-        self._drawn.clear()
-        self._write_titles()
-        self.refresh()
+        self.redraw(anew=True)
 
     @property
-    def view(self) -> str:
-        """The name of the view that is shown."""
-        return VIEWS[self._view]
+    def place(self) -> int:
+        """The place of the view that is shown."""
+        return self._view
+
+    def state(self) -> tuple[object, ...]:
+        """The view, and whether its axis is logarithmic."""
+        return self._view, self._log[self._view]
+
+    def label(self, place: int) -> str:
+        """A view's name, and the axis of the one that is shown."""
+        is_log = place == self._view and self._log[place] and place in _WITH_LOG
+        return f"{VIEWS[place]} log" if is_log else VIEWS[place]
+
+    def subject(self) -> str:
+        """The run."""
+        document = self._document
+        return plain(f"{document.model.name} {document.precision}/{document.delegate}") if document else ""
 
     def action_view_1(self) -> None:
         """Show the histogram."""
@@ -99,25 +90,10 @@ class ChartPane(Widget):
             self.notify("The blocks are shown in percent, which has no logarithmic scale.", timeout=3)
             return
         self._log[self._view] = not self._log[self._view]
-        self._write_titles()
-        self.refresh()
+        self.redraw()
 
-    def on_resize(self) -> None:
-        """Shorten or lengthen the title."""
-        self._write_titles()
-
-    def render(self) -> RenderResult:
-        """The chart for the size there is, drawn once."""
-        palette = chart_palette(self.app)
-        canvas = Canvas(width=self.content_size.width, height=self.content_size.height, palette=palette)
-        key = (self._view, self._log[self._view], canvas)
-        if key not in self._drawn:
-            if len(self._drawn) > 20:
-                self._drawn.clear()
-            self._drawn[key] = self._draw(canvas)
-        return self._drawn[key]
-
-    def _draw(self, canvas: Canvas) -> Text:
+    def draw(self, canvas: Canvas) -> Text:
+        """The chart, or why there is none."""
         document, log = self._document, self._log[self._view]
         if document is None or self._series is None:
             return charts.sentence(canvas, "No run under the cursor: press r to start one, or i to import results.")
@@ -136,24 +112,7 @@ class ChartPane(Widget):
 
     def _choose(self, view: int) -> None:
         self._view = view
-        self._write_titles()
-        self.refresh()
-
-    def _write_titles(self) -> None:
-        narrow = self.size.width < _SHORTEST_TITLE
-        parts = []
-        for number, name in enumerate(VIEWS):
-            if number == self._view:
-                log = " log" if self._log[number] and number in _WITH_LOG else ""
-                parts.append(f"[bold reverse] {number + 1} {name}{log} [/]")
-            else:
-                label = str(number + 1) if narrow else f"{number + 1} {name}"
-                parts.append(f"[@click=view_{number + 1}]{label}[/]")
-        self.border_title = " ".join(parts) if narrow else "  ".join(parts)
-        subject = ""
-        if (document := self._document) is not None:
-            subject = plain(f"{document.model.name} {document.precision}/{document.delegate}")
-        self.border_subtitle = Content(subject)
+        self.redraw()
 
 
 def _why_nothing(document: RunDocument) -> str:
