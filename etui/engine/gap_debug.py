@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 from etui.engine.backends import partitioners
 from etui.engine.gap_pair import is_compared, layer_names, operator_name, origin
 from etui.engine.gap_walk import GapSums, Walk
+from etui.engine.obstacles import available_bytes
 from etui.errors import EtuiError
 from etui.insight import Origin
 
@@ -204,20 +205,9 @@ def _value_bytes(exported: ExportedProgram) -> int:
 
 def _check_room(needed: int) -> None:
     """Refuse what would take more than a quarter of the memory that is free: the values are held three times."""
-    free = _available_bytes()
+    free = available_bytes()
     if free is not None and needed > free / 4:
         raise TooLarge(
             f"the model is too large for the debug buffer: its intermediate outputs take {needed / 1e9:.1f} GB,"
             f" and a quarter of the free memory is {free / 4e9:.1f} GB"
         )
-
-
-def _available_bytes() -> int | None:
-    try:
-        text = Path("/proc/meminfo").read_text()
-    except OSError:
-        return None
-    for line in text.splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None

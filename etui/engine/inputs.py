@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
-from etui.engine.casting import DTYPES
+from etui.engine.finished import NAMED, runnable_method
 from etui.engine.sentences import sentence
 from etui.errors import PreparationError
 from etui.results import InputsInfo
@@ -80,26 +80,13 @@ def example_inputs(example: Inputs, accuracy: int, calibration: int, seed: int) 
 def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
     """Seeded random inputs of the shapes and types that a finished program's method asks for.
 
-    Raises PreparationError where the file is no program or takes something else than tensors.
+    Raises PreparationError where the file is no program, cannot be run here, or takes something else than tensors.
     """
-    from executorch.extension.pybindings import _C
-
-    try:
-        content = path.read_bytes()  # The program reads from it as long as it lives.
-        if content[4:6] != b"ET":
-            # The runtime ends the process on a file without its mark, instead of saying so.
-            raise RuntimeError("it does not begin like a .pte")
-        program = _C._load_program_from_buffer(content, program_verification=_C.Verification.InternalConsistency)
-        meta = program.method_meta("forward")
-        tensors = [meta.input_tensor_meta(index) for index in range(meta.num_inputs())]
-    except (RuntimeError, OSError, IndexError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PreparationError(
-            f"{path} is not a program this ExecuTorch can read: {first_line}",
-            "give a .pte whose method `forward` takes tensors",
-        ) from error
+    method = runnable_method(path)
     generator = _generator(seed, "accuracy")
-    made = [tuple(_random(list(t.sizes()), DTYPES[t.dtype()], generator) for t in tensors) for _ in range(accuracy)]
+    made = [
+        tuple(_random(one.shape or [], NAMED[one.dtype], generator) for one in method.inputs) for _ in range(accuracy)
+    ]
     return InputSet(made, [], _info("random", "seeded random values of the program's own shapes", made, []))
 
 

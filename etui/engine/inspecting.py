@@ -12,7 +12,7 @@ import os
 import resource
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -24,12 +24,6 @@ from etui.programs.answers import Answer, Here, Loaded, Read, Refused
 from etui.programs.files import mapped
 from etui.programs.program import Method, ProgramFile, read_program
 from etui.programs.sections import sections
-
-MOST_OF_THE_MEMORY = 0.5
-"""A program that plans more than this part of the free memory is not loaded: the runtime fills what it reserves, and
-others on the box need the rest."""
-
-_OPENVINO = "OpenvinoBackend"
 
 
 def main() -> None:
@@ -83,45 +77,19 @@ def load(path: Path, data: Path | None, program: ProgramFile, say: Callable[[Ans
     from etui.engine.quiet import quiet
 
     quiet()
-    from executorch.extension.pybindings import _C
+    from etui.engine.obstacles import backends_here, needed_backends, obstacle
+    from etui.engine.runtime import OPENVINO_BACKEND
 
-    from etui.engine.runtime import find_openvino_library, registered_backends
-
-    needed = list(dict.fromkeys(one.backend for method in program.methods for one in method.delegates))
-    if _OPENVINO in needed:
-        find_openvino_library()
-    registered = set(registered_backends())
-    here = [name for name in needed if name in registered and _C._is_available(name)]
+    here = backends_here(program)
     say(Here(backends=here))
-    kernels = {name.replace("::", ".") for name in _C._get_operator_names()}
-    problem, hint = _obstacle(program, [name for name in needed if name not in here], kernels, data)
-    if not problem:
-        problem, hint = _loaded(path, data, program, from_bytes=_OPENVINO in needed)
-    say(Loaded(loads=not problem, problem=problem, hint=hint))
-
-
-def _obstacle(
-    program: ProgramFile, missing: Sequence[str], kernels: Collection[str], data: Path | None
-) -> tuple[str, str]:
-    """What stands in the way of loading, seen before trying, and what to do; two empty texts for nothing."""
-    if not program.methods:
-        return "it has no method that could be loaded", "lower the model again"
-    if missing:
-        return f"it needs {' and '.join(missing)}, which this box does not have", hint_for(missing[0])
-    unknown = sorted({name for method in program.methods for name in method.operators if name not in kernels})
-    if unknown:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        words = f"this runtime has no kernel for {', '.join(unknown[:3])}{more}"
-        return words, "load it in a runtime built with them"
-    planned, free = _planned_bytes(program), _available_bytes()
-    if free is not None and planned > free * MOST_OF_THE_MEMORY:
-        words = f"it plans {planned / 1e9:,.1f} GB of memory, too much of the {free / 1e9:,.1f} GB that are free here"
-        return words, "load it on a box with more memory"
+    problem, hint = obstacle(program, here)
     external = [name for method in program.methods for name in method.external]
-    if external and data is None:
+    if not problem and external and data is None:
         more = f" and {len(external) - 1} more" if len(external) > 1 else ""
-        return f"the data of {external[0]}{more} lies in a .ptd file", "name that file with --data"
-    return "", ""
+        problem, hint = f"the data of {external[0]}{more} lies in a .ptd file", "name that file with --data"
+    if not problem:
+        problem, hint = _loaded(path, data, program, from_bytes=OPENVINO_BACKEND in needed_backends(program))
+    say(Loaded(loads=not problem, problem=problem, hint=hint))
 
 
 def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_bytes: bool) -> tuple[str, str]:
@@ -172,22 +140,11 @@ def _notes(program: ProgramFile) -> list[str]:
     return notes
 
 
-def _planned_bytes(program: ProgramFile) -> int:
-    return max((sum(size for size in method.planned if size > 0) for method in program.methods), default=0)
-
-
-def _available_bytes() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else None
-
-
 def _hold_memory() -> None:
     """Let reserving fail before the box runs out of memory."""
-    free = _available_bytes()
+    from etui.engine.obstacles import available_bytes
+
+    free = available_bytes()
     if free is None:
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -81,8 +81,8 @@ class Leaves:
             found.append("The delegate's own events lie within each other, so each of its calls counts as one.")
         for backend in self._silent:
             found.append(
-                f"{backend} does not time its own operators: each of its subgraphs is one line here, of the module that "
-                "holds all of it."
+                f"{backend} does not time its own operators: each of its subgraphs is one line here, of the module "
+                "that holds all of it."
             )
         return found
 

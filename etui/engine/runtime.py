@@ -172,8 +172,8 @@ def needs_openvino(path: Path) -> bool:
 
 
 def _load_hint(error: str) -> str:
-    if "0x20" in error:
+    if "0x:20" in error:
         return f"it needs a backend this runtime lacks; registered here: {', '.join(registered_backends())}"
-    if "0x14" in error:
+    if "0x:14" in error:
         return "an operator it calls has no kernel in this runtime; `etui log RUN --verbose` names it"
     return "check that it is a whole .pte file made for ExecuTorch 1.5"

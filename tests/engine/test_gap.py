@@ -128,7 +128,7 @@ def test_half_precision_is_compared_layer_by_layer_without_blame(workshop: Works
 def test_a_model_too_large_for_the_debug_buffer_is_said_and_its_outputs_compared(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etui.engine.gap_debug._available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("etui.engine.gap_debug.available_bytes", lambda: 1 << 20)
     gap = gap_of(workshop, f"{TINY}:projections", "fp32")
     assert [layer.name for layer in gap.layers] == ["the whole program (xnnpack)"]
     assert (gap.layers[0].sqnr_db or 0.0) > 100
