@@ -27,14 +27,20 @@ class _Tree:
             self.sections.append(Section(path=path, size_bytes=size, detail=detail))
 
     def parent(self, path: str, parts: list[tuple[str, int, str]], detail: str) -> None:
-        """A section of parts, given as name, bytes and detail; the largest first."""
+        """A section of parts, given as name, bytes and detail; the largest first. Of parts with the same name those
+        behind the first have a number behind it, for a path names one section alone."""
         if not parts:
             return
         self.sections.append(Section(path=path, size_bytes=sum(size for _, size, _ in parts), detail=detail))
         ordered = sorted(parts, key=lambda part: -part[1])
-        for name, size, words in ordered[:MOST_CHILDREN]:
-            self.leaf(f"{path}/{_part(name)}", size, words)
         rest = ordered[MOST_CHILDREN:]
+        taken = {"others"} if rest else set()
+        for whole, size, words in ordered[:MOST_CHILDREN]:
+            name = _part(whole)
+            names = (name, *(f"{name} ({number})" for number in range(2, MOST_CHILDREN + 3)))
+            name = next(one for one in names if one not in taken)
+            taken.add(name)
+            self.leaf(f"{path}/{name}", size, words)
         self.leaf(f"{path}/others", sum(size for _, size, _ in rest), f"{len(rest)} smaller ones")
 
 
@@ -117,8 +123,8 @@ def _tensors(program: ProgramFile, offsets: Offsets, words: dict[int, str]) -> l
 def _delegates(tree: _Tree, program: ProgramFile, owner: dict[int, str]) -> None:
     parts: list[tuple[str, int, str]] = []
     several = len(program.methods) > 1
+    numbers: dict[str, int] = {}
     for method in program.methods:
-        numbers: dict[str, int] = {}
         for delegate in method.delegates:
             number = numbers[delegate.backend] = numbers.get(delegate.backend, -1) + 1
             name = f"{delegate.backend} {number}"

@@ -10,7 +10,8 @@ import pytest
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``xnnpack.pte``, ``plain.pte`` (no delegate), ``vulkan.pte``, ``outside.pte`` with
-    ``outside.ptd`` (its weights in a file of their own) and ``two.pte`` (two methods)."""
+    ``outside.ptd`` (its weights in a file of their own) and ``two.pte`` (two methods with
+    a subgraph each)."""
     from etui.engine.preload import preload_prepare
 
     preload_prepare()
@@ -30,6 +31,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outside.write_tensor_data_to_file(str(folder))
     (data,) = [file for file in folder.iterdir() if file.suffix == ".ptd"]
     data.rename(folder / "outside.ptd")
-    both = {"forward": exported, "encode": exported}
+    encoder = torch.export.export(
+        torch.nn.Sequential(torch.nn.Linear(24, 8), torch.nn.Sigmoid()), (torch.randn(2, 24),)
+    )
+    both = {"forward": exported, "encode": encoder}
     to_edge_transform_and_lower(both, partitioner=[XnnpackPartitioner()]).to_executorch().save(str(folder / "two.pte"))
     return folder

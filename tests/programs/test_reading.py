@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,6 +61,29 @@ def test_sections_sum_to_the_file_and_parents_to_their_parts(made: Path, name: s
     for parent in found:
         parts = [one for one in found if one.path.rpartition("/")[0] == parent.path]
         assert not parts or sum(one.size_bytes for one in parts) == parent.size_bytes
+
+
+@pytest.mark.slow
+def test_each_section_has_a_path_of_its_own(made: Path) -> None:
+    by_path = {one.path: one for one in sections_of(made / "two.pte")}
+    assert len(by_path) == len(sections_of(made / "two.pte"))
+    parts = [one for path, one in by_path.items() if path.startswith("delegates/")]
+    assert {one.detail: one.path for one in parts} == {
+        "of encode": "delegates/XnnpackBackend 0", "of forward": "delegates/XnnpackBackend 1",
+    }  # fmt: skip
+    weights = {32 * 24 * 4: "XnnpackBackend 1", 8 * 24 * 4: "XnnpackBackend 0"}
+    named = {one.size_bytes: one.detail for path, one in by_path.items() if path.startswith("named data/")}
+    assert {size: named[size] for size in weights} == {size: f"used by {name}" for size, name in weights.items()}
+
+
+@pytest.mark.slow
+def test_names_that_a_file_gives_twice_stand_twice(made: Path) -> None:
+    program, _ = read(made / "xnnpack.pte")
+    (name, first), (_, second) = program.named
+    twice = msgspec.structs.replace(program, named=[(name, first), (name, second)])
+    with mapped(made / "xnnpack.pte") as buffer:
+        found = [one.path for one in sections(twice, buffer) if one.path.startswith("named data/")]
+    assert found == [f"named data/{name}", f"named data/{name} (2)"]
 
 
 @pytest.mark.slow
