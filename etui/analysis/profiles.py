@@ -61,7 +61,7 @@ class Line(msgspec.Struct, frozen=True):
 
 MODEL_ITSELF, NOT_KNOWN, ITS_OWN = "(the model itself)", "(not known)", "(its own operators)"
 
-WORTH_OPENING = 0.10
+WORTH_OPENING = 0.15
 """An outline opens modules that take this part of the time or more, of one side or the other."""
 
 

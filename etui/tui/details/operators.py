@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from etui.analysis.kinds import kind_of
-from etui.analysis.profiles import bare_name, is_known
+from etui.analysis.profiles import ITS_OWN, MODEL_ITSELF, WORTH_OPENING, bare_name, is_known
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import MISSING
 from etui.tui.details.bars import decimals, fixed, percent
@@ -20,7 +20,9 @@ View = Literal["module", "operator", "one by one"]
 VIEWS: tuple[View, ...] = ("module", "operator", "one by one")
 Side = Literal["program", "eager"]
 
-MODEL_ITSELF, NO_MODULE = "(the model itself)", "(module not known)"
+NO_MODULE = "(module not known)"
+_LINES_OPENED = 26
+"""By module the heaviest branches are open at first, until there are so many lines: about a screen of them."""
 _ON_CPU = "CPU"
 
 
@@ -36,7 +38,10 @@ def operator_rows(profile: Profile, view: View, side: Side) -> Rows:
         for node in roots:
             node.label = _named(node.item)
     sort = "name" if view == "one by one" else "share"
-    return Rows(roots, _columns(chosen, other if view == "module" else None, view, side), sort=sort)
+    rows = Rows(roots, _columns(chosen, other if view == "module" else None, view, side), sort=sort)
+    if view == "module":
+        rows.open_heaviest("share", lines=_LINES_OPENED, least=WORTH_OPENING)
+    return rows
 
 
 def where(operator: Operator, side: Side = "program") -> str:
@@ -71,7 +76,7 @@ def _columns(chosen: OperatorSide, other: OperatorSide | None, view: View, side:
         ),
     ]  # fmt: skip
     if side == "program":
-        columns.append(Column(name="where", title="where", width=10, right=False, falls=4, cell=_text("where")))
+        columns.append(Column(name="where", title="where", width=11, right=False, falls=4, cell=_text("where")))
     columns += [
         Column(name="calls", title="calls", width=5, falls=7, sorts="calls", cell=_count("calls")),
         Column(name="p50", title="p50 ms", width=9, sorts="ms", cell=_ms("ms", own_places)),
@@ -108,6 +113,7 @@ def _by_module(chosen: OperatorSide, other: OperatorSide | None, side: Side) -> 
         leaf.figures["calls"] = leaf.figures["order"] = None
         _module(operator, nodes).add(leaf)
     for child in root.children:
+        _gather(child)
         _sum_up(child)
         _lift(child)
     return root.children
@@ -127,6 +133,19 @@ def _module(operator: Operator, nodes: dict[str, Node]) -> Node:
             nodes[name] = above.add(Node(f"m {name}", _short(parts[:end])))
         above = nodes[name]
     return above
+
+
+def _gather(node: Node) -> None:
+    """Put a module's own operators under one row, where they would stand in a crowd between the modules in it."""
+    own = [child for child in node.children if not child.children]
+    modules = [child for child in node.children if child.children]
+    if modules and len(own) > 1:
+        node.children = list(modules)
+        gathered = node.add(Node(f"{node.key} {ITS_OWN}", ITS_OWN))
+        for leaf in own:
+            gathered.add(leaf)
+    for module in modules:
+        _gather(module)
 
 
 def _module_of(operator: Operator) -> str:

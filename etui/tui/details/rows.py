@@ -126,6 +126,24 @@ class Rows:
             self.opened.add(nodes[0].key)
             nodes = nodes[0].children
 
+    def open_heaviest(self, figure: str, *, lines: int, least: float) -> None:
+        """Open the branches with most of a figure, from ``least`` up, as far as so many lines hold what is in them."""
+
+        def weight(node: Node) -> float:
+            value = node.figures.get(figure)
+            return value if isinstance(value, float) else 0.0
+
+        count, waiting = len(self.shown), [node for node in self.shown if node.children and not self.is_open(node)]
+        while waiting:
+            node = waiting.pop(max(range(len(waiting)), key=lambda index: weight(waiting[index])))
+            inside = node.children
+            branches = any(child.children for child in inside)
+            if branches and weight(node) >= least and count + len(inside) <= lines:
+                self.opened.add(node.key)
+                count += len(inside)
+                waiting += [child for child in inside if child.children]
+        self.arrange()
+
     def arrange(self) -> None:
         """Bring the rows in order again."""
         by, turn = self._by[self.sort], self.descending
