@@ -72,6 +72,23 @@ class Projections(nn.Module):
         return joined
 
 
+class Repeated(nn.Module):
+    """Two linear layers of which the first is called three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 8)])
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        first, second = self.blocks
+        scores: torch.Tensor = second(first(first(first(tokens))))
+        return scores
+
+
+def repeated() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Repeated(), (torch.randn(2, 8),)
+
+
 def spoiled() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return Spoiled(), (torch.randn(1, 3, 16, 16),)
 
