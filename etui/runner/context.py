@@ -14,7 +14,8 @@ from etui.events import Event, EventKind, Level, utc_now
 from etui.jobs import BundleResult, Done, Job
 from etui.results import Status
 from etui.runner.cache import ProgramCache
-from etui.runner.children import ChildFailed, Children
+from etui.runner.child import ChildFailed
+from etui.runner.children import Children
 from etui.runner.document import RunResults, SessionResults, build_document
 from etui.spec import Variant
 from etui.store import QueuedSession, Store

@@ -13,7 +13,7 @@ from etui.analysis.latency import latency_stats, relative_half_width
 from etui.events import Event, utc_now
 from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
 from etui.results import Block, Stage
-from etui.runner.children import ChildFailed
+from etui.runner.child import ChildFailed
 from etui.runner.context import Run, Session, side_by_side
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER

@@ -16,7 +16,8 @@ from etui.results import PassStatus, RunDocument
 from etui.runner.again import ProgramAgain, program_again
 from etui.runner.boxlock import hold
 from etui.runner.cache import ProgramCache
-from etui.runner.children import ChildFailed, Children
+from etui.runner.child import ChildFailed
+from etui.runner.children import Children
 from etui.runner.gapping import find_gap
 from etui.runner.profiling import profile
 from etui.store import QueuedPass, Store

@@ -19,7 +19,7 @@ from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
 from etui.results import RunDocument
 from etui.runner.again import ProgramAgain, lower_job
-from etui.runner.children import ChildFailed
+from etui.runner.child import ChildFailed
 from etui.spec import EAGER, ProfileOptions
 from etui.text import counted, number, percent, plain
 from etui.traces import Timeline, chrome_trace

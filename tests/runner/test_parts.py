@@ -19,7 +19,7 @@ from etui.jobs import Done, LowerResult, MemoryJob, Said
 from etui.results import Artifact, Stage
 from etui.runner.boxlock import BoxLock
 from etui.runner.cache import ProgramCache, program_key
-from etui.runner.children import _Child
+from etui.runner.child import Child
 from etui.runner.context import side_by_side
 from etui.runner.lifeline import Lifeline
 from etui.runner.plan import block_orders, make_plan
@@ -103,9 +103,9 @@ def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: 
     assert not front.runner_is_alive()
 
 
-def _child(say: Callable[[Event], None]) -> _Child:
+def _child(say: Callable[[Event], None]) -> Child:
     job = MemoryJob(bundle="", model="m", program=None, delegate="eager", threads=1)
-    return _Child(1, job, say)
+    return Child(1, job, say)
 
 
 @pytest.mark.asyncio
