@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from etui.engine.profile_eager import run_eager_profile
+from etui.engine.profile_eager import TIMELINE, run_eager_profile
 from etui.insight import OperatorSide
 from etui.jobs import ProfileJob
+from etui.traces import Timeline
 from tests.engine.conftest import TINY, Workshop
 
 
@@ -15,7 +17,7 @@ def profiled(workshop: Workshop, model: str, inferences: int) -> OperatorSide:
     bundle = workshop.bundle(model)
     job = ProfileJob(
         bundle=bundle.path, model=model, program=None, delegate="eager", threads=1, inferences=inferences, run_id="run",
-        budget_s=1.0, files_dir=None,
+        budget_s=1.0, files_dir=str(workshop.cache_dir),
     )  # fmt: skip
     return run_eager_profile(job, workshop.said.append).side
 
@@ -39,7 +41,11 @@ def test_each_operator_counts_once_in_the_innermost_module_that_called_it(worksh
 
 @pytest.mark.slow
 def test_calls_of_one_module_are_one_operator_with_their_sum(workshop: Workshop) -> None:
-    side = profiled(workshop, f"{TINY}:repeated", 3)
+    side = profiled(workshop, f"{TINY}:repeated", 1)
     found = {one.origin.module: one for one in side.operators if one.name == "linear"}
     assert {module: one.calls for module, one in found.items()} == {"blocks.0": 3, "blocks.1": 1}
-    assert all(one.p90_ms is None for one in side.operators)
+    (spans,) = msgspec.json.decode((workshop.cache_dir / TIMELINE).read_bytes(), type=Timeline).inferences
+    for module, one in found.items():
+        spent_ns = sum(span.duration_ns for span in spans if (span.name, span.module) == ("aten::linear", module))
+        assert one.median_ms == pytest.approx(spent_ns / 1e6)
+        assert one.p90_ms is None
