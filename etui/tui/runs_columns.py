@@ -179,6 +179,11 @@ def that_fit(columns: Sequence[Column], available: int) -> list[tuple[Column, in
     return widths
 
 
+def arrowed(title: str, cells: int, glyphs: Glyphs, *, descending: bool) -> str:
+    """The heading of the column that is sorted by. One that fills its column gives its last letter for the arrow."""
+    return title[: cells - 1] + (glyphs.down if descending else glyphs.up)
+
+
 def fitted(text: str, cells: int, glyphs: Glyphs, *, right: bool = False, clips: bool = False) -> str:
     """A text in exactly so many cells, its end cut off where it is longer, with a sign for that unless it ``clips``."""
     if clips:

@@ -23,7 +23,7 @@ from etui.text import plain, width
 from etui.tui.glyphs import Glyphs, glyphs_of
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
-from etui.tui.widgets.line_view import HalfPages, scroll_bindings
+from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _GROUPS = {
     "latency": "Latency", "start": "Start", "memory": "Memory", "size": "Size", "accuracy": "Accuracy",
@@ -130,7 +130,7 @@ class FiguresTable(HalfPages, ScrollView, can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"figures--{name}" for name in ("header", "group", "name", "cursor", "faint", "good", "bad", "best")
     }
-    BINDINGS: ClassVar[list[BindingType]] = scroll_bindings()
+    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
     class Moved(Message):
         """The cursor is on another run."""

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from etui.tui.details.sheet import Styles
 from etui.tui.terminal import sheet_styles
-from etui.tui.widgets.line_view import HalfPages, scroll_bindings
+from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _AROUND = 3
 """The columns of padding and scrollbar around a paper."""
@@ -55,7 +55,7 @@ class Page(HalfPages, VerticalScroll):
     Page { padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = scroll_bindings()
+    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
     def compose(self) -> ComposeResult:
         """One paper."""

@@ -11,32 +11,22 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from etui.text import plain
-from etui.tui.actions import BY_ID, bindings
-from etui.tui.details.bars import bar
+from etui.tui.actions import bindings
 from etui.tui.details.page import Writer
 from etui.tui.details.rows import GAP, Column, Node, Rows, that_fit
+from etui.tui.details.rows_painter import GUTTER, RowsPainter
 from etui.tui.details.sheet import Styles
-from etui.tui.runs_columns import fitted
-from etui.tui.terminal import colours, draws_unicode, glyphs, sheet_styles, theme_colour
+from etui.tui.terminal import sheet_styles
+from etui.tui.widgets.line_view import move_bindings
 
-_GUTTER = 2
 _EDGE = 1
 _MOVES = {"down": "down", "up": "up", "top": "top", "bottom": "bottom", "page_down": "page_down", "page_up": "page_up"}
-_TONES = {"faint": "faint", "good": "success", "bad": "error", "warn": "warning", "live": "primary"}
-
-
-def _moves() -> list[BindingType]:
-    return [
-        Binding(",".join(BY_ID[f"table.{name}"].keys), action, show=False, id=f"table.{name}")
-        for name, action in _MOVES.items()
-    ]
 
 
 class RowsView(ScrollView, can_focus=True):
@@ -46,7 +36,7 @@ class RowsView(ScrollView, can_focus=True):
     RowsView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*_moves(), *bindings("rows")]
+    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings(_MOVES), *bindings("rows")]
 
     class Moved(Message):
         """The cursor is on another row; None where there is none."""
@@ -73,7 +63,7 @@ class RowsView(ScrollView, can_focus=True):
         self._above: list[Text] = []
         self._below: list[Text] = []
         self._columns: list[tuple[Column, int]] = []
-        self._styles: dict[str, Style] = {}
+        self._painter = RowsPainter(self)
         self.kinds_of_view = 1
         self.has_sides = False
 
@@ -122,7 +112,7 @@ class RowsView(ScrollView, can_focus=True):
         self._above = _lines(self._head, width, styles)
         self._below = _lines(self._tail, width, styles)
         if self.rows is not None:
-            self._columns = that_fit(self.rows.columns, width + _EDGE - _GUTTER)
+            self._columns = that_fit(self.rows.columns, width + _EDGE - GUTTER)
         self._resize()
         self.refresh()
 
@@ -146,7 +136,7 @@ class RowsView(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Take the theme's colours anew."""
         super().notify_style_update()
-        self._styles = {}
+        self._painter.forget()
 
     # Moving
 
@@ -284,7 +274,7 @@ class RowsView(ScrollView, can_focus=True):
         """Turn the sorting round."""
         if self.rows is not None:
             self.rows.turn_round()
-            self._sorted()
+            self.begin_again()
 
     def action_filter(self) -> None:
         """Ask the tab for its filter."""
@@ -301,11 +291,7 @@ class RowsView(ScrollView, can_focus=True):
     def _sort_by(self, name: str) -> None:
         if self.rows is not None:
             self.rows.sort_by(name)
-            self._sorted()
-
-    def _sorted(self) -> None:
-        """Show the beginning of the new order."""
-        self.begin_again()
+            self.begin_again()
 
     def begin_again(self) -> None:
         """Put the cursor on the first row, with the heading at the top where the words leave the rows little room."""
@@ -329,7 +315,7 @@ class RowsView(ScrollView, can_focus=True):
                 self.action_fold()
 
     def _sort_at(self, x: int) -> None:
-        left = _GUTTER
+        left = GUTTER
         for column, size in self._columns:
             if left <= x < left + size + GAP and column.sorts and self.rows is not None:
                 if column.name == self.rows.sort:
@@ -358,9 +344,10 @@ class RowsView(ScrollView, can_focus=True):
             return self._words(self._above[line], width, ground)
         if self.rows is not None:
             if line == heading:
-                return self._heading(width)
+                return self._painter.heading(self.rows, self._columns, width)
             if (index := line - heading - 1) < self.count:
-                return self._row(index, width)
+                node, here = self.rows.shown[index], index == self.cursor
+                return self._painter.row(self.rows, node, self._columns, width, here=here)
             line -= self.count + 1
         if 0 <= (index := line - heading) < len(self._below):
             return self._words(self._below[index], width, ground)
@@ -369,68 +356,6 @@ class RowsView(ScrollView, can_focus=True):
     def _words(self, words: Text, width: int, ground: Style) -> Strip:
         segments = [Segment(" " * _EDGE), *words.render(self.app.console)]
         return Strip(segments).adjust_cell_length(width).apply_style(ground)
-
-    def _heading(self, width: int) -> Strip:
-        assert self.rows is not None
-        signs, plain_style, chosen = glyphs(self.app), self._style("header"), self._style("sorted")
-        segments = [Segment(" " * _GUTTER, plain_style)]
-        for column, size in self._columns:
-            title, style = column.title, plain_style
-            if column.name == self.rows.sort:
-                # A heading that fills its column gives its last letter for the arrow.
-                title = title[: size - 1] + (signs.down if self.rows.descending else signs.up)
-                style = chosen
-            segments.append(Segment(fitted(title, size, signs, right=column.right), style))
-            segments.append(Segment(" " * GAP, plain_style))
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
-
-    def _row(self, index: int, width: int) -> Strip:
-        assert self.rows is not None
-        node, signs = self.rows.shown[index], glyphs(self.app)
-        here = index == self.cursor
-        ground = self._style("cursor" if self.has_focus else "cursor-blurred") if here else self.rich_style
-        segments = [
-            Segment(signs.cursor if here else " ", ground + self._style("live") if here else ground),
-            Segment(" ", ground),
-        ]
-        for column, size in self._columns:
-            tone = column.tone(node) if column.tone else ""
-            if column.share is not None:
-                words = bar(column.share(node), size, unicode=draws_unicode(self.app))
-                tone = tone or "live"
-            elif column.tree:
-                words = self._indented(node, signs.folded, signs.unfolded) + plain(column.cell(node))
-            else:
-                words = plain(column.cell(node))
-            style = ground + self._style(tone) if tone else ground
-            segments.append(Segment(fitted(words, size, signs, right=column.right), style))
-            segments.append(Segment(" " * GAP, ground))
-        return Strip(segments).adjust_cell_length(width, ground)
-
-    def _indented(self, node: Node, folded: str, unfolded: str) -> str:
-        if self.rows is None or not self.rows.is_tree:
-            return ""
-        sign = " " if not node.children else unfolded if self.rows.is_open(node) else folded
-        return f"{'  ' * node.depth}{sign} "
-
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
-        if style is None:
-            style = self._styles[name] = self._made(name)
-        return style
-
-    def _made(self, name: str) -> Style:
-        app = self.app
-        if name in ("header", "sorted"):
-            colour = theme_colour(app, "faint" if name == "header" else "accent")
-            return self.rich_style + Style(color=colour or None, bold=True)
-        if name in ("cursor", "cursor-blurred"):
-            if colours(app) == "none":
-                return self.rich_style + Style(bold=True)
-            ground = theme_colour(app, "cursor" if name == "cursor" else "panel")
-            return self.rich_style + Style(bgcolor=ground or None, bold=name == "cursor")
-        colour = theme_colour(app, _TONES[name])
-        return Style(color=colour or None, bold=True if name == "bad" else None)
 
 
 def _lines(writer: Writer | None, width: int, styles: Styles) -> list[Text]:

@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from etui.store.language import KEYS
 from etui.tui.actions import ACTIONS, Action, Scope, bindings
-from etui.tui.widgets.line_view import HalfPages, scroll_bindings
+from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _TITLES: dict[Scope, str] = {
     "bench": "Everywhere on the bench",
@@ -49,7 +49,7 @@ _FILTER = (
 class _Frame(HalfPages, VerticalScroll, can_focus=True):
     """Scrolls by the keys that move in the runs table."""
 
-    BINDINGS: ClassVar[list[BindingType]] = scroll_bindings()
+    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
 
 class HelpScreen(ModalScreen[None]):

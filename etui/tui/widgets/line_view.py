@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -15,7 +16,7 @@ from etui.tui.actions import BY_ID
 if TYPE_CHECKING:
     from textual.widget import Widget
 
-_MOVES = {
+_SCROLLS = {
     "down": "scroll_down",
     "up": "scroll_up",
     "top": "scroll_home",
@@ -25,11 +26,11 @@ _MOVES = {
 }
 
 
-def scroll_bindings() -> list[BindingType]:
-    """The keys that move in the runs table, for whatever else scrolls; remapping those remaps these."""
+def move_bindings(actions: Mapping[str, str] = _SCROLLS) -> list[BindingType]:
+    """The keys that move in the runs table, for whatever else scrolls or has a cursor; remapping those remaps these."""
     return [
         Binding(",".join(BY_ID[f"table.{name}"].keys), action, show=False, id=f"table.{name}")
-        for name, action in _MOVES.items()
+        for name, action in actions.items()
     ]
 
 
@@ -85,7 +86,7 @@ class LineView(HalfPages, ScrollView, can_focus=True):
     LineView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = scroll_bindings()
+    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
     def row_count(self) -> int:
         """How many rows there are."""

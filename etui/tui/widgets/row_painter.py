@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from etui.results import RunSummary
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import GAP, Column, fitted
+from etui.tui.runs_columns import GAP, Column, arrowed, fitted
 
 GUTTER = 4
 
@@ -25,8 +25,7 @@ def heading(shown: Shown, sorted_by: str, descending: bool, glyphs: Glyphs, styl
     for column, size in shown:
         title, own = column.title.replace("×", glyphs.times), header
         if column.name == sorted_by:
-            # A heading that fills its column gives its last letter for the arrow.
-            title, own = title[: size - 1] + (glyphs.down if descending else glyphs.up), chosen
+            title, own = arrowed(title, size, glyphs, descending=descending), chosen
         segments.append(Segment(fitted(title, size, glyphs, right=column.right), own))
         segments.append(Segment(" " * GAP, header))
     return Strip(segments)
