@@ -265,7 +265,7 @@ async def test_no_run_left_is_said(database: Path) -> None:
 
 
 async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etui.tui.screens.compare._AGAIN_S", 0.05)
+    monkeypatch.setattr("etui.tui.screens.compare_runs._AGAIN_S", 0.05)
     done = variants()[0]
     fill(database, [done])
     spec: SessionSpec = make_spec(("int8", "xnnpack"))
@@ -407,7 +407,7 @@ async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
         assert go_on.wait(20)
         return outcome(*arguments, **options)
 
-    monkeypatch.setattr("etui.tui.screens.compare.outcome", slow)
+    monkeypatch.setattr("etui.tui.screens.compare_runs.outcome", slow)
     fill(database, [*first, *many])
     async with opened(make_app(database)) as pilot:
         screen = CompareScreen(database, [BASE, *(document.id for document in many)], baseline=BASE)

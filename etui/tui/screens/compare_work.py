@@ -1,0 +1,103 @@
+"""What the compare screen's keys do beyond it: details, the trend, a duel, a copy as Markdown, a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import work
+
+from etui.analysis import pareto
+from etui.errors import EtuiError
+from etui.tui.screens.compare_runs import CompareRuns
+
+
+class CompareWork(CompareRuns):
+    """The half of the compare screen that does. What touches the disk runs in a thread, and its failure is told in
+    words."""
+
+    @property
+    def run(self) -> str | None:
+        """The run under the cursor."""
+        raise NotImplementedError
+
+    @property
+    def shows_everything(self) -> bool:
+        """Whether every figure is shown, not only those that differ."""
+        raise NotImplementedError
+
+    def open(self, run_id: str) -> None:
+        """Open a run's details."""
+        from etui.tui.screens.details import DetailsScreen
+
+        self.app.push_screen(DetailsScreen(self._database, run_id))
+
+    def action_details(self) -> None:
+        """Open the details of the run under the cursor."""
+        if (run := self.run) is not None:
+            self.open(run)
+
+    def action_copy(self) -> None:
+        """Copy the comparison as Markdown."""
+        from etui.report.comparison import as_markdown
+        from etui.tui.markdown import copy_markdown
+
+        if (found := self._outcome) is None:
+            return
+        names = found.compared.names
+        fronts = []
+        if found.compared.others:
+            fronts = [*pareto.sentences(found.accuracy, names), *pareto.sentences(found.size, names)]
+        page = as_markdown(found.compared, everything=self.shows_everything, remarks=fronts)
+        self.notify(copy_markdown(self.app, page), title="Copied", markup=False)
+
+    def action_report(self) -> None:
+        """Write a report of these runs."""
+        from etui.tui.screens.report import ReportDialog
+
+        if (found := self._outcome) is None:
+            return
+        documents = [found.compared.base, *found.compared.others]
+
+        def written(path: Path | None) -> None:
+            if path is not None:
+                self.app.say(f"the report was written: {path}", keep=True)
+
+        self.app.push_screen(ReportDialog(documents, margin=self._margin, force=self._force), written)
+
+    def action_trend(self) -> None:
+        """The trend of the run under the cursor."""
+        from etui.tui.screens.trend import TrendScreen
+
+        if (run := self.run) is not None:
+            self.app.push_screen(TrendScreen(self._database, run))
+
+    def action_duel(self) -> None:
+        """Measure the base and the run under the cursor again, interleaved."""
+        run, selection = self.run, self._selection
+        if run is None or selection is None:
+            return
+        if run == selection.base:
+            self.notify("A duel needs two runs: put the cursor on another than the base.", severity="warning")
+            return
+        self._queue_duel(selection.base, run)
+
+    @work(thread=True, exclusive=True, group="duel", exit_on_error=False)
+    def _queue_duel(self, first: str, second: str) -> None:
+        from etui.duel import queue_duel
+        from etui.store import Store
+
+        try:
+            with Store.open(self._database, create=False) as store:
+                ids = [run_id for run_id, _ in queue_duel(store, first, second).runs]
+        except EtuiError as error:
+            self.call_later(self.app.complain, error)
+            return
+        self.call_later(self._follow_duel, ids)
+
+    def _follow_duel(self, run_ids: list[str]) -> None:
+        """Compare the two new runs from now on, as their blocks come."""
+        from etui.tui.screens.compare import CompareScreen
+
+        self.app.nudge()
+        self.app.say("the duel is queued: what is known of it so far stands here, and is filled as its blocks come")
+        self.app.push_screen(CompareScreen(self._database, run_ids, baseline=run_ids[0]))
