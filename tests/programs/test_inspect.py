@@ -48,7 +48,7 @@ def test_a_limit_of_memory_that_was_set_before_stays(box: Box, made: Path) -> No
         f"resource.setrlimit(resource.RLIMIT_AS, ({12 << 30}, {12 << 30})); "
         "os.execv(sys.argv[1], sys.argv[1:])"
     )
-    words = [sys.executable, "-c", code, ETUI, "inspect", str(made / "xnnpack.pte")]
+    words = [sys.executable, "-c", code, str(ETUI), "inspect", str(made / "xnnpack.pte")]
     done = subprocess.run(words, capture_output=True, text=True, env=box.environment, timeout=PATIENCE_S, check=False)
     assert "loads here   yes" in done.stdout, done.stdout + done.stderr
 
