@@ -32,8 +32,9 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
     )
 )
 @click.argument("run")
-@click.option("--by", "view", type=click.Choice(["module", "operator", "each"]), default="module", show_default=True,
-              help="Group by the source model's modules, by operator, or list each operator as it ran.")  # fmt: skip
+@click.option("--by", "view", type=click.Choice(["module", "operator", "each"]),
+              help="Group by the source model's modules, by operator, or list each operator as it ran.  "
+                   "[default: module; operator where no module is known]")  # fmt: skip
 @click.option("--module", default="", metavar="PATH", help="Only this module and what is in it, such as layer1.0.")
 @click.option("--sort", type=click.Choice(_SORTS), default="share", show_default=True, help="By which column.")
 @click.option("--limit", type=click.IntRange(min=0), default=DEFAULT_LINES, show_default=True,
@@ -55,7 +56,7 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 def profile(
     settings: Settings,
     run: str,
-    view: str,
+    view: str | None,
     module: str,
     sort: str,
     limit: int,
@@ -75,6 +76,7 @@ def profile(
 
     The profile is made once and kept with the run.
     """
+    from etui.catalog.precisions import AS_IS
     from etui.cli import profile_output as output
     from etui.spec import ProfileOptions
 
@@ -85,9 +87,12 @@ def profile(
             raise UsageError(f"{path} is there already", "name another file, or overwrite it with --force")
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
-        stored = store.document(run_id, operators=False).profile
+        document = store.document(run_id, operators=False)
+        stored = document.profile
         wanted = again or keep is not None or trace is not None or stored is None
         if stored is not None and inferences is not None and stored.program.inferences != inferences:
+            wanted = True
+        if stored is not None and stored.eager is None and not no_eager and document.precision != AS_IS:
             wanted = True
         if wanted:
             options = ProfileOptions(
@@ -109,6 +114,9 @@ def profile(
         import msgspec
 
         found = msgspec.structs.replace(found, eager=None)
+    if view is None:
+        known = any(one.origin.module or one.origin.module_type for one in found.program.operators)
+        view = "module" if known or module else "operator"
     shown = output.as_json(document, found) if as_json else output.as_text(
         document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=_ascii_only()
     )  # fmt: skip

@@ -22,10 +22,14 @@ _TOLERANCE = 1.02
 
 
 class Leaves:
-    """Takes in one inference after the other; ``seen`` are the operators of all of them in the order they first ran."""
+    """Takes in one inference after the other; ``seen`` are the operators of all of them in the order they first ran.
 
-    def __init__(self, source: SourceMap | None) -> None:
+    ``backend`` is what a delegate is called that the source map does not name.
+    """
+
+    def __init__(self, source: SourceMap | None, backend: str = "delegate") -> None:
         self._source = source
+        self._default = backend
         self._subgraphs = {one.instruction: one for one in source.subgraphs} if source else {}
         self._numbers: dict[int, int] = {}
         self._known: dict[tuple[object, ...], Seen] = {}
@@ -79,11 +83,9 @@ class Leaves:
             found.append("Where the operators come from in the model is not known: the program has no source map.")
         if self._nested:
             found.append("The delegate's own events lie within each other, so each of its calls counts as one.")
+        place = ", of the module that holds all of it" if self._source is not None else ""
         for backend in self._silent:
-            found.append(
-                f"{backend} does not time its own operators: each of its subgraphs is one line here, of the module "
-                "that holds all of it."
-            )
+            found.append(f"{backend} does not time its own operators: each of its subgraphs is one line here{place}.")
         return found
 
     def _leaves(self, events: Sequence[TracedEvent]) -> list[tuple[Seen, int | None, int]]:
@@ -144,7 +146,7 @@ class Leaves:
 
     def _backend(self, instruction: int) -> str:
         subgraph = self._subgraphs.get(instruction)
-        return subgraph.backend if subgraph else "delegate"
+        return subgraph.backend if subgraph else self._default
 
     def _whole(self, instruction: int) -> Origin:
         """The origin of a subgraph that runs as one: the module that holds all it was made of, and their operators."""

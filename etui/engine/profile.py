@@ -17,6 +17,8 @@ from etui.engine.profile_sums import side_of
 from etui.engine.runtime import LoadedProgram, RuntimeFailure, TensorTuple, runs_openvino, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import ProfileJob, ProfileResult
+from etui.programs.files import mapped
+from etui.programs.program import read_program
 from etui.programs.source_map import read_source_map
 from etui.traces import Timeline
 
@@ -67,7 +69,7 @@ def run_profile(job: ProfileJob, say: Say) -> ProfileResult:
     inferences = read_inferences(dump)[-count:]
     if len(inferences) < count:
         raise RuntimeFailure(f"{count} inferences were traced, but the ETDump has {len(inferences)}")
-    leaves = Leaves(read_source_map(path.parent))
+    leaves = Leaves(read_source_map(path.parent), backend=_backend(path))
     times = [leaves.add(events) for events in inferences]
     if not leaves.seen:
         raise RuntimeFailure("the program ran, but no operator of it was traced", "it may hold no operator at all")
@@ -126,6 +128,14 @@ def say_slow(job: ProfileJob, say: Say, side: str, took_s: float, done: int, tot
             left_s=(total - done) * took_s,
         )
     )
+
+
+def _backend(path: Path) -> str:
+    """The backend of all of a program's subgraphs, for programs without a source map; where there are several,
+    ``delegate``."""
+    with mapped(path) as buffer:
+        named = {one.backend for method in read_program(buffer).methods for one in method.delegates}
+    return named.pop() if len(named) == 1 else "delegate"
 
 
 def _etdump(program: LoadedProgram) -> bytes:
