@@ -11,7 +11,8 @@ from etui import text
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.lazy import examples
 from etui.cli.table import Column, table
-from etui.results import RunSummary, Status
+from etui.results import Status
+from etui.summary import RunSummary
 
 if TYPE_CHECKING:
     from etui.store import Condition

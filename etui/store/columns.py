@@ -7,17 +7,8 @@ from typing import cast
 
 import msgspec
 
-from etui.results import (
-    Interval,
-    LatencyStats,
-    Ratio,
-    RunDocument,
-    RunSummary,
-    Status,
-    SummaryAccuracy,
-    SummaryLatency,
-    SummaryRatio,
-)
+from etui.results import Interval, LatencyStats, Ratio, RunDocument, Status
+from etui.summary import RunSummary, SummaryAccuracy, SummaryLatency, SummaryRatio
 
 _STATS = ("mean", "median", "min", "max", "std", "p90", "p95", "p99")
 _LATENCY_COLUMNS = tuple(

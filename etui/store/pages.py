@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from etui.results import RunSummary
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import SCAN, Condition, count, is_indexed, is_scannable, known_column, where_clause
 from etui.store.schema import IN_ORDER
+from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)
 _FEW = 2_000

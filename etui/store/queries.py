@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import msgspec
 
 from etui.errors import UsageError
-from etui.results import LIVE_STATUSES, RunSummary
+from etui.results import LIVE_STATUSES
 from etui.store import blocks
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import Condition, known_column, where_clause
+from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)
 

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from etui.events import Event
 from etui.history import History
 from etui.insight import NumericGap, Profile
-from etui.results import LIVE_STATUSES, Block, ModelInfo, PassStatus, RunDocument, RunSummary, Status
+from etui.results import LIVE_STATUSES, Block, ModelInfo, PassStatus, RunDocument, Status
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue
 from etui.store.conditions import Condition, count
@@ -19,6 +19,7 @@ from etui.store.operators import OperatorPage, Side
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.store.passes import QueuedPass
 from etui.store.queue import QueuedSession, RunnerIdentity
+from etui.summary import RunSummary
 
 RUNNER_GONE = "the runner that measured it is gone"
 

@@ -19,8 +19,9 @@ from etui.environment import governor, usable_cores
 from etui.errors import EtuiError, StoreError
 from etui.events import Event
 from etui.paths import installation
-from etui.results import LIVE_STATUSES, RunSummary
+from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store
+from etui.summary import RunSummary
 
 IDLE_LOOK_S = 0.25
 LIVE_LOOK_S = 1.0

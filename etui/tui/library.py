@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from etui.errors import StoreError, UsageError
 from etui.events import Event
-from etui.results import RunDocument, RunSummary
+from etui.results import RunDocument
 from etui.spec import SessionSpec
 from etui.store import Condition, QueuedSession, Store
 from etui.store.pages import Glimpse, Page
+from etui.summary import RunSummary
 from etui.tui.feed import OLD_EVENTS
 from etui.tui.widgets.paged_list import Wanted
 

@@ -10,8 +10,9 @@ from textual.app import App
 from etui import text
 from etui.errors import StoreError
 from etui.paths import state_dir
-from etui.results import LatencyStats, Metrics, RunDocument, RunSummary
+from etui.results import LatencyStats, Metrics, RunDocument
 from etui.store.transfer import write_file
+from etui.summary import RunSummary
 
 COPY_NAME = "copied-runs.md"
 

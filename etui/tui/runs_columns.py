@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from etui.results import LIVE_STATUSES, RunSummary
+from etui.results import LIVE_STATUSES
+from etui.summary import RunSummary
 from etui.text import moment, number, plain, width
 from etui.tui.glyphs import Glyphs
 

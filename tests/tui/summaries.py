@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from etui.results import RunSummary, SummaryAccuracy, SummaryLatency, SummaryRatio
+from etui.summary import RunSummary, SummaryAccuracy, SummaryLatency, SummaryRatio
 
 
 def make_summary(run_id: str, **changes: Any) -> RunSummary:

@@ -11,9 +11,10 @@ import msgspec
 
 from etui.errors import EtuiError
 from etui.events import Event, EventKind, Level
-from etui.results import LIVE_STATUSES, RunDocument, RunSummary
+from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedPass, Store
 from etui.store.siblings import fp32_siblings
+from etui.summary import RunSummary
 from etui.tui.details.passes import KINDS
 
 LOOK_S = 1.0

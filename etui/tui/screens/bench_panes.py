@@ -12,7 +12,8 @@ from textual.timer import Timer
 
 from etui.errors import EtuiError
 from etui.events import Event
-from etui.results import LIVE_STATUSES, RunSummary
+from etui.results import LIVE_STATUSES
+from etui.summary import RunSummary
 from etui.text import plain
 from etui.tui.feed import Snapshot
 from etui.tui.library import Library

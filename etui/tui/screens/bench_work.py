@@ -12,8 +12,9 @@ import msgspec
 from textual.screen import Screen
 
 from etui.errors import EtuiError
-from etui.results import LIVE_STATUSES, RunSummary
+from etui.results import LIVE_STATUSES
 from etui.store import Condition
+from etui.summary import RunSummary
 from etui.text import counted
 from etui.tui.feed import Snapshot
 from etui.tui.library import Library

@@ -15,9 +15,10 @@ from textual.worker import get_current_worker
 
 from etui.errors import EtuiError
 from etui.paths import expanded
-from etui.results import LIVE_STATUSES, RunSummary
+from etui.results import LIVE_STATUSES
 from etui.store import Store
 from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
+from etui.summary import RunSummary
 from etui.text import counted, plain
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import WriteDialog, here

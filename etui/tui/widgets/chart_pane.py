@@ -10,7 +10,8 @@ from textual.binding import BindingType
 
 from etui import charts
 from etui.charts import Canvas, Past, Series
-from etui.results import RunDocument, RunSummary
+from etui.results import RunDocument
+from etui.summary import RunSummary
 from etui.text import plain
 from etui.tui.actions import bindings
 from etui.tui.widgets.chart_frame import ChartFrame

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from etui.charts import Past, Series
-from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument, RunSummary
+from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument
 from etui.spec import EAGER
+from etui.summary import RunSummary
 
 MOST_SAMPLES = 10_000
 """More than this draws the same picture but takes longer than a key may: every n-th sample then stands for others."""

@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 
 from etui.errors import EtuiError
-from etui.results import RunSummary
 from etui.store import Condition
 from etui.store.pages import Glimpse, Page, Sorting, Window
+from etui.summary import RunSummary
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.widgets.line_view import set_length
 from etui.tui.work import start
