@@ -39,14 +39,14 @@ class Settings:
     def existing_store(self) -> Store | None:
         """The store, or None where nothing was ever stored: reading makes no file. Raises StoreError.
 
-        Runs whose runner has died are marked as interrupted first, as far as the database can be written.
+        Runs and passes whose runner has died are marked as interrupted first, as far as the database can be written.
         """
         from etui.store import Store
 
         if not self.database.exists():
             return None
         store = Store.open(self.database, create=False)
-        if store.live_run_ids():
+        if store.live_run_ids() or store.live_passes():
             from etui.runner.client import settle
 
             with contextlib.suppress(EtuiError):

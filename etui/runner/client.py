@@ -38,6 +38,8 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
     from etui.runner.again import check_again
 
     check_again(store.document(run_id, operators=False))
+    # The same pass under a runner that is dead would be taken for one under way.
+    settle(store)
     queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())
     ensure_runner(store.path)
     return queued

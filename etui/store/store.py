@@ -22,6 +22,7 @@ from etui.store.queue import QueuedSession, RunnerIdentity
 from etui.summary import RunSummary
 
 RUNNER_GONE = "the runner that measured it is gone"
+PASS_RUNNER_GONE = "its runner is gone"
 
 
 class Store:
@@ -197,7 +198,7 @@ class Store:
         with self._database.read() as connection:
             return passes.claimed_passes(connection, host, user)
 
-    def interrupt_passes(self, pass_ids: Iterable[str], error: str = RUNNER_GONE) -> None:
+    def interrupt_passes(self, pass_ids: Iterable[str], error: str = PASS_RUNNER_GONE) -> None:
         """End these passes, where live, as interrupted, and say so in their runs' logs."""
         with self._database.write() as connection:
             for pass_id in pass_ids:

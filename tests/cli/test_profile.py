@@ -198,4 +198,11 @@ def test_a_time_limit_and_a_killed_runner_end_the_pass_and_the_next_one_works(wa
     with Store.open(warm_box.database, create=False) as store:
         told = [event.message for event in store.events_after(warm_box.document(profiled).session.id)]
     assert told[-1].startswith("profile: interrupted") and any(one.startswith("profile: timed out") for one in told)
+    # With nobody left to notice, the next command does.
+    front = warm_box.start("profile", profiled, *ENDLESS)
+    under_way(warm_box, profiled)
+    front.kill()
+    front.communicate()
+    warm_box.runner().kill()
+    assert "profile: interrupted" in warm_box.etui("log", profiled).stdout.splitlines()[-1]
     warm_box.etui("profile", profiled, "--again", "--inferences", "12")
