@@ -145,6 +145,13 @@ class Box:
         until(lambda: not self.processes())
 
 
+def ended(command: subprocess.Popen[str]) -> int:
+    """The exit status of a command that was started, once it has ended. Its pipes are read, lest it wait for that, and
+    closed."""
+    command.communicate(timeout=PATIENCE_S)
+    return command.returncode
+
+
 @contextmanager
 def box_in(folder: Path) -> Iterator[Box]:
     """A box that is stopped at the end."""

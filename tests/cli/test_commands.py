@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from etui.results import RunDocument
-from tests.boxes import Box
+from tests.boxes import Box, ended
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 
@@ -199,4 +199,4 @@ def test_doctor_watches_until_it_is_told_to_stop(etui: Etui, tmp_path: Path) -> 
     assert "busy cores" in watching.stdout.readline()
     assert watching.stdout.readline().count(":") >= 2
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(timeout=30) == 0
+    assert ended(watching) == 0

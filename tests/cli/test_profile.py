@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from etui.store import Store
-from tests.boxes import Box, until
+from tests.boxes import Box, ended, until
 from tests.documents import make_document
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
@@ -175,7 +175,7 @@ def test_control_c_and_cancel_end_the_pass_and_leave_the_run(warm_box: Box, prof
     under_way(warm_box, profiled)
     until(lambda: warm_box.jobs())
     front.send_signal(signal.SIGINT)
-    assert front.wait() == 130
+    assert ended(front) == 130
     other = warm_box.start("profile", profiled, *ENDLESS)
     under_way(warm_box, profiled)
     warm_box.etui("cancel", profiled)

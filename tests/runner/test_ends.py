@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box, until
+from tests.boxes import Box, ended, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -43,14 +43,14 @@ class TestOnAWarmBox:
         front = warm_box.start("run", MODEL, *LONG)
         run_id = until(lambda: [one["id"] for one in warm_box.summaries() if one["status"] == "measuring"])[0]
         front.send_signal(signal.SIGINT)
-        assert front.wait() == 130
+        assert ended(front) == 130
         assert warm_box.status(run_id) == "cancelled"
 
     def test_closing_the_terminal_lets_the_run_go_on_and_log_follows_it(self, warm_box: Box) -> None:
         front = warm_box.start("run", MODEL, *LONG)
         run_id = until(lambda: [one["id"] for one in warm_box.summaries() if one["status"] == "measuring"])[0]
         front.send_signal(signal.SIGHUP)
-        assert front.wait() == -signal.SIGHUP
+        assert ended(front) == -signal.SIGHUP
         assert warm_box.jobs()
         follower = warm_box.start("log", run_id[:6], "-f")
         warm_box.etui("cancel", run_id)
@@ -78,8 +78,7 @@ class TestOnAWarmBox:
         assert second.stderr is not None
         until(lambda: "ahead in the queue" in second.stderr.readline())  # type: ignore[union-attr]
         warm_box.etui("cancel", run_id)
-        second.communicate()
-        assert second.returncode == 0
+        assert ended(second) == 0
 
     def test_a_variant_cancelled_in_the_queue_is_not_measured_when_its_turn_comes(self, warm_box: Box) -> None:
         ahead = _measuring(warm_box)
