@@ -126,7 +126,8 @@ async def _with_map(under_way: Pass, again: ProgramAgain, *, etrecord: bool) -> 
     document = under_way.document
     if not lacking or not again.bundle.has_eager:
         return
-    under_way.say("stage", "profiling: lowering again, to learn where the operators come from")
+    why = "to learn where the operators come from" if SOURCE_MAP in lacking else "for its ETRecord"
+    under_way.say("stage", f"profiling: lowering again, {why}")
     scratch = under_way.cache.scratch(f"map-{under_way.queued.id}")
     try:
         done = await under_way.do(
