@@ -25,7 +25,7 @@ NEVER_BY_XNNPACK = {
     "expand": "expand",
     "where": "where",
 }
-"""Operators that XNNPACK has no kernel for, whatever the precision."""
+"""Operators that no config of ExecuTorch's XNNPACK partitioner takes, whatever the precision."""
 
 _LINEAR = {"linear", "addmm", "mm"}
 _QUANTIZING = {"choose_qparams", "quantize_per_tensor", "dequantize_per_tensor"}
@@ -88,8 +88,8 @@ def _dynamic_per_tensor(document: RunDocument) -> Advice | None:
     return Advice(
         cause="dynamic per-tensor linear",
         seen=f"{_nodes(linear)} of linear layers, dynamically quantized with one scale a tensor, stay outside XNNPACK.",
-        what_to_do="quantize with one scale a channel (--precision int8-dynamic), which XNNPACK takes; outside of it"
-        " such a layer can be a hundred times slower",
+        what_to_do="quantize with one scale a channel, which XNNPACK takes (--precision int8-dynamic does so for linear"
+        " layers); outside of it such a layer can be a hundred times slower",
         operators=[*linear, *_counts(document, _QUANTIZING)],
         nodes=sum(linear.values()),
     )
@@ -164,10 +164,10 @@ def _never(document: RunDocument) -> Advice | None:
         node.breaks for node in _outside(document, lambda node: bare_name(node.operator) in NEVER_BY_XNNPACK)
     )
     parting = f" {breaking:,} of them stand between delegated nodes and part the graph." if breaking else ""
+    nodes = text.counted(by_name.total(), "node")
     return Advice(
         cause="never delegated",
-        seen=f"XNNPACK has no kernel for what these {text.counted(by_name.total(), 'node')} compute:"
-        f" {listed}.{parting}",
+        seen=f"ExecuTorch's XNNPACK backend takes none of these {nodes}: {listed}.{parting}",
         what_to_do="no setting changes that; they run on ExecuTorch's own kernels",
         operators=list(counts),
         nodes=by_name.total(),

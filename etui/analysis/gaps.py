@@ -16,8 +16,11 @@ may be is where to look."""
 
 
 def is_off(layer: LayerGap, threshold_db: float) -> bool:
-    """Whether a layer's values are further from the reference than the threshold allows, or not even finite."""
-    return layer.non_finite > 0 or (layer.sqnr_db is not None and layer.sqnr_db < threshold_db)
+    """Whether a layer's values are further from the reference than the threshold allows, or not even finite. An error
+    where the reference is silent has no SQNR and is past any threshold."""
+    if layer.non_finite > 0 or (layer.sqnr_db is None and layer.mse > 0):
+        return True
+    return layer.sqnr_db is not None and layer.sqnr_db < threshold_db
 
 
 def first_past(layers: Sequence[LayerGap], threshold_db: float) -> int | None:

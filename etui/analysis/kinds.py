@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
+from etui.insight import Operator
+
 _SUFFIXES = re.compile(
     r"_(default|tensor|tensor_out|scalar|scalar_out|tensor_scalar|tensor_tensor|self|self_out|out|dim|dim_intlist|int"
     r"|start_step|start_out|vec)$"
 )
 
 KINDS: tuple[tuple[str, str], ...] = (
-    ("convolution", r"conv|deconv"),
-    ("linear layers", r"linear|addmm|fully.?connected|^mm$"),
+    ("convolution", r"conv(?!ert)"),
+    ("linear layers", r"(?<!bi)(?<!tri)linear|addmm|fully.?connected|^mm$"),
     ("matrix multiplication", r"bmm|matmul|batch.?matrix"),
     ("attention", r"scaled_dot_product|sdpa"),
     ("layer_norm", r"layer_norm"),
@@ -20,11 +22,11 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("softmax", r"softmax"),
     ("embedding", r"embedding"),
     ("pooling", r"pool"),
-    ("quantizing and dequantizing", r"quantize|qparams|^convert"),
+    ("quantizing and dequantizing", r"quantize|qparams|^convert$"),
     ("activations", r"gelu|relu|sigmoid|tanh|silu|swish|hardswish|clamp|elu"),
     ("resizing", r"upsample|resize"),
     ("moving data", r"copy|permute|transpose|view|expand|slice|cat$|concat|unsqueeze|reshape|clone|dim_order|split"),
-    ("element-wise arithmetic", r"^(add|sub|mul|div|multiply|subtract|divide|pow|exp|sqrt|rsqrt|neg|square)\b"),
+    ("element-wise arithmetic", r"^(add|sub|mul|div|multiply|subtract|divide|pow|exp|sqrt|rsqrt|neg|square)_?\b"),
 )
 """Kinds of work and what the bare names of their operators look like; the first that fits."""
 
@@ -55,3 +57,11 @@ def kind_of(operator: str) -> str:
     """The kind of work an operator does; its bare name where that is no known kind."""
     name = bare_name(operator)
     return next((kind for kind, form in KINDS if re.search(form, name.lower())), name)
+
+
+def kind_of_operator(operator: Operator) -> str:
+    """The kind of work an operator of a profile does. XNNPACK runs a convolution with a kernel of one element as a
+    matrix multiplication and names it so: what it was made of tells."""
+    kind = kind_of(operator.name)
+    made_of = {kind_of(name) for name in operator.origin.operators}
+    return "convolution" if kind == "linear layers" and "convolution" in made_of else kind

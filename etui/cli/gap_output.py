@@ -58,7 +58,8 @@ def first_past_words(gap: NumericGap) -> str:
     if gap.first_past is None:
         return f"No layer is below {threshold} dB."
     layer = gap.layers[gap.first_past]
-    db = f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else "not finite"
+    silent = "not finite" if layer.non_finite else "an error where the reference is zero"
+    db = f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else silent
     many = sum(is_off(one, gap.threshold_db) for one in gap.layers)
     return f"The first layer below {threshold} dB is {layer.name} ({db}); {many} of {len(gap.layers)} layers are."
 

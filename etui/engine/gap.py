@@ -32,6 +32,9 @@ AGAINST = "FP32 eager PyTorch"
 SAME_DB = 60.0
 """Two graphs that are the same agree at least so far: what is left is the order of summation."""
 
+ADDS_UP_WITHIN = 0.1
+"""How far the layers' contributions may be from the whole error together without a word about it."""
+
 Say = Callable[[Event], None]
 
 
@@ -95,6 +98,12 @@ class _Gap:
             self._by_debug_buffer()
         else:
             self._by_graphs()
+        compared = [layer for layer in self._layers if layer.elements]
+        if left := len(self._layers) - len(compared):
+            self._notes.append(
+                f"{counted(left, 'layer')} could not be compared: FP32 eager's own values there are not finite"
+            )
+            self._layers = compared
         threshold = job.threshold_db
         if threshold is None:
             asked = tolerance_for(job.model, job.precision, job.arithmetic, job.delegate)
@@ -191,6 +200,12 @@ class _Gap:
             )
         )
         self._method = _graph_method(job, found, len(self._inputs))
+        total = sum(layer.contribution or 0.0 for layer in self._layers)
+        if found.parts and not found.untried and abs(total - 1) > ADDS_UP_WITHIN:
+            self._notes.append(
+                f"the contributions add up to {percent(total)} of the error: each is what its layer alone takes with"
+                " it, and errors of several layers do not simply add"
+            )
         if found.untried:
             self._notes.append(f"{found.untried} layers went untried: the time for it was up")
 

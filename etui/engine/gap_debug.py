@@ -31,8 +31,9 @@ HEADROOM = 1.5
 LEAST_BUFFER_BYTES = 1 << 20
 
 _CALL_DELEGATE = "executorch_call_delegate"
-_NO_INSTRUCTION = frozenset({"getitem", "alloc"})
-"""Nodes of a planned graph that are no instructions; what they have as debug handle is no instruction's number."""
+_NO_INSTRUCTION = frozenset({"getitem", "alloc", "view"})
+"""Nodes of a planned graph that are no instructions (``view`` is memory planning's: the edge dialect's is
+``view_copy``); what they have as debug handle is no instruction's number."""
 
 
 class TooLarge(EtuiError):
@@ -97,7 +98,8 @@ class DebugProgram:
         for node, expected in self._walk.values(inputs, logged.keys()):
             if node.op != "output" and isinstance(expected, torch.Tensor):
                 got = logged.pop(node)
-                if got.shape == expected.shape:
+                # Views, which no instruction makes, may follow the last instruction of a layer: the elements are its.
+                if got.numel() == expected.numel():
                     self._sums[node].add(expected, got)
         return outputs
 
@@ -138,7 +140,7 @@ def _instructions(module: torch.fx.GraphModule) -> Iterator[tuple[int, list[str 
     last: dict[str, Node] = {}
     for node in _all_nodes(module):
         name = _exported_name(node)
-        if name is not None and operator_name(node) != "getitem":
+        if name is not None and operator_name(node) not in _NO_INSTRUCTION:
             last[name] = node
 
     def value_of(node: Node) -> str | None:

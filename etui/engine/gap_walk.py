@@ -145,8 +145,8 @@ class GapSums:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing differs at all."""
-        return self.squared == 0.0 and not self.non_finite
+        """Whether values were compared and nothing differs at all."""
+        return self.count > 0 and self.squared == 0.0 and not self.non_finite
 
     @property
     def sqnr_db(self) -> float | None:

@@ -147,6 +147,11 @@ def test_the_sum_agrees_or_says_by_how_much_not(
     assert words in sum_check(checked, "program")
 
 
+def test_a_sum_that_is_too_large_blames_tracing_only_where_tracing_costs() -> None:
+    assert "tracing made the operators slower" in sum_check(side(13.0, 10.0, traced_ms=12.0), "program")
+    assert "medians of many operators" in sum_check(side(13.0, 10.0, traced_ms=10.0), "program")
+
+
 def test_tracing_says_what_it_adds() -> None:
     assert overhead(side(9.0, 10.0, 10.5)) == pytest.approx(0.05)
     assert "5.0 %" in overhead_words(side(9.0, 10.0, 10.5))

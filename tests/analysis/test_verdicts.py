@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from etui.analysis.verdicts import Sentence, delegated, fp32_sibling, verdict
+from etui.insight import Origin
 from etui.results import Delegation, RunDocument
 from tests.analysis.comparisons import measured
 from tests.documents import make_document
@@ -37,7 +38,7 @@ def test_two_kinds_share_the_time_where_none_has_half() -> None:
     assert document.profile is not None
     program = document.profile.program
     operators = [
-        msgspec.structs.replace(program.operators[0], name=name, median_ms=ms)
+        msgspec.structs.replace(program.operators[0], name=name, median_ms=ms, origin=Origin())
         for name, ms in (("aten.convolution.out", 4.0), ("aten.addmm.out", 3.0), ("aten.gelu.out", 3.0))
     ]
     document.profile = msgspec.structs.replace(

@@ -117,6 +117,14 @@ def test_each_value_of_an_fp32_program_is_compared_with_its_own(workshop: Worksh
 
 
 @pytest.mark.slow
+def test_views_hide_no_layer_and_take_no_other_ones_place(workshop: Workshop) -> None:
+    gap = gap_of(workshop, f"{TINY}:blocks", "fp32", "portable")
+    assert {f"layers.{block}.{linear}" for block in range(4) for linear in range(2)} <= {one.name for one in gap.layers}
+    assert all((layer.sqnr_db or 0.0) > 100 for layer in gap.layers), gap.layers
+    assert len(gap.layers) == 4 * 6
+
+
+@pytest.mark.slow
 def test_half_precision_is_compared_layer_by_layer_without_blame(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:convolutional", "fp16")
     assert {"convolution", "head"} <= {layer.origin.module for layer in gap.layers}
@@ -142,6 +150,22 @@ def test_masks_are_no_signal_and_what_is_not_finite_is_counted() -> None:
     assert sums.squared == 0.25
     assert sums.power == 17.0
     assert not sums.exact
+
+
+def test_what_was_not_compared_is_not_exact() -> None:
+    sums = GapSums()
+    assert not sums.exact
+    sums.add(torch.full((3,), torch.nan), torch.ones(3))
+    assert (sums.count, sums.exact, sums.sqnr_db) == (0, False, None)
+    sums.add(torch.ones(3), torch.ones(3))
+    assert sums.exact
+
+
+@pytest.mark.slow
+def test_a_model_that_gives_nan_itself_is_not_called_exact(workshop: Workshop) -> None:
+    gap = gap_of(workshop, f"{TINY}:nowhere", "fp32")
+    assert gap.layers == []
+    assert any("FP32 eager's own values there are not finite" in note for note in gap.notes)
 
 
 def test_a_walk_drops_values_after_their_last_use_and_takes_bypasses() -> None:

@@ -89,6 +89,43 @@ def repeated() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return Repeated(), (torch.randn(2, 8),)
 
 
+class Blocks(nn.Module):
+    """Attention and two linear layers on tokens, four times: lowering takes attention apart into more operators than
+    it has numbers for, and puts views around linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.ModuleList([nn.Linear(16, 16), nn.Linear(16, 16)]) for _ in range(4)])
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        for block in self.layers:
+            assert isinstance(block, nn.ModuleList)
+            first, second = block
+            heads = tokens.view(1, 5, 2, 8).transpose(1, 2)
+            mixed = nn.functional.scaled_dot_product_attention(heads, heads, heads, is_causal=True)
+            tokens = torch.tanh(second(torch.sigmoid(first(tokens + mixed.transpose(1, 2).reshape(1, 5, 16)))))
+        return tokens
+
+
+def blocks() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Blocks(), (torch.randn(1, 5, 16),)
+
+
+class Nowhere(nn.Module):
+    """Gives nothing but NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return torch.log(-self.inner(tokens).abs() - 1)
+
+
+def nowhere() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return Nowhere(), (torch.randn(2, 8),)
+
+
 def spoiled() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return Spoiled(), (torch.randn(1, 3, 16, 16),)
 

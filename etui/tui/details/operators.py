@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from etui.analysis.kinds import kind_of
+from etui.analysis.kinds import kind_of_operator
 from etui.analysis.profiles import ITS_OWN, MODEL_ITSELF, WORTH_OPENING, bare_name, is_known
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import MISSING
@@ -193,7 +193,7 @@ def _leaf(operator: Operator, number: int, side: Side) -> Node:
             "share": operator.share, "where": place,
         },
         words=" ".join(
-            (operator.name, kind_of(operator.name), origin.module, origin.module_type, place, *origin.operators)
+            (operator.name, kind_of_operator(operator), origin.module, origin.module_type, place, *origin.operators)
         ).casefold(),
         item=operator,
     )  # fmt: skip

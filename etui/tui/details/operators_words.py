@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui import text
-from etui.analysis.kinds import kind_of
+from etui.analysis.kinds import kind_of_operator
 from etui.analysis.profiles import agrees, overhead
 from etui.analysis.verdicts import part
 from etui.insight import Operator, OperatorSide, Profile
@@ -55,7 +55,7 @@ def where_the_time_goes(side: OperatorSide, name: str) -> str:
         return f"{name}: the trace has no operators."
     shares: dict[str, float] = {}
     for operator in side.operators:
-        kind = kind_of(operator.name)
+        kind = kind_of_operator(operator)
         shares[kind] = shares.get(kind, 0.0) + operator.share
     first = sorted(shares.items(), key=lambda item: -item[1])
     named = [(kind, share) for number, (kind, share) in enumerate(first[:_NAMED]) if not number or share > _LEAST_NAMED]
