@@ -60,9 +60,8 @@ class SessionResults:
 def build_document(
     session: SessionResults, run: RunResults, status: Status, error: str | None, finished_at: str
 ) -> RunDocument:
-    """The document of one run as it ended. Figures are computed here and nowhere else."""
+    """The document of one run as it ended."""
     bundle, lowered, spec = run.bundle, run.lowered, session.queued.spec
-    stats = latency_stats(run.blocks)
     inputs = bundle.inputs if bundle else None
     if inputs is not None:
         inputs = msgspec.structs.replace(inputs, calibration_count=lowered.calibration_count if lowered else None)
@@ -70,24 +69,7 @@ def build_document(
     memory = run.memory
     if lowered is not None and lowered.planned_bytes is not None:
         memory = msgspec.structs.replace(memory or Memory(), planned_bytes=lowered.planned_bytes)
-    flags = find_flags(
-        stats=stats,
-        blocks=run.blocks,
-        eager_blocks=session.eager_blocks,
-        environment=session.environment,
-        # A session that was cut short says so itself; a variant that used up its budget is a fact of the variant.
-        planned_blocks=session.planned_blocks if status == "done" or run.stopped_early else len(run.blocks),
-        fixed_samples=spec.repeat is not None,
-        superseded=[*run.superseded, *session.eager_superseded],
-    )
-    if lowered is not None and lowered.arithmetic is not None:
-        flags.append(
-            Flag(
-                name=lowered.arithmetic,
-                detail=f"the delegate computes in {lowered.arithmetic} on this CPU, not in {run.variant.precision}",
-            )
-        )
-    return RunDocument(
+    document = RunDocument(
         etui_version=__version__,
         id=run.id,
         session=SessionInfo(id=session.queued.id, created_at=session.queued.created_at, spec=msgspec.to_builtins(spec)),
@@ -102,15 +84,8 @@ def build_document(
         preset=spec.preset,
         weights=bundle.weights if bundle else None,
         inputs=inputs,
-        threads=run.blocks[0].threads if run.blocks else session.threads,
+        threads=session.threads,
         arithmetic=lowered.arithmetic if lowered else None,
-        latency_ms=stats,
-        eager_latency_ms=latency_stats(session.eager_blocks),
-        speedup=speedup(session.eager_blocks, run.blocks),
-        program_load_ms=_median([block.program_load_ms for block in run.blocks]),
-        method_load_ms=_median([block.method_load_ms for block in run.blocks]),
-        first_inference_ms=_median([block.first_inference_ms for block in run.blocks]),
-        eager_first_inference_ms=_median([block.first_inference_ms for block in session.eager_blocks]),
         accuracy=run.accuracy,
         memory=memory,
         eager_memory=session.eager_memory,
@@ -119,17 +94,36 @@ def build_document(
         stages=stages,
         graph_stages=lowered.graph_stages if lowered else [],
         environment=session.environment,
-        flags=flags,
         repeats=run.variant.repeats.run if run.variant.repeats else None,
         blocks=run.blocks,
         eager_blocks=session.eager_blocks,
         superseded_blocks=[*run.superseded, *session.eager_superseded],
     )
+    # A session that was cut short says so itself; a variant that used up its budget is a fact of the variant.
+    is_of_note = status == "done" or run.stopped_early
+    return with_figures(document, planned_blocks=session.planned_blocks if is_of_note else None)
 
 
-def with_figures(document: RunDocument) -> RunDocument:
-    """A run that was left without its runner, with the figures of the blocks it had."""
+def with_figures(document: RunDocument, planned_blocks: int | None = None) -> RunDocument:
+    """A run with the figures and flags of the blocks it has. They are computed here and nowhere else. Where fewer than
+    ``planned_blocks`` are to be known with it, those are given."""
     stats = latency_stats(document.blocks)
+    flags = find_flags(
+        stats=stats,
+        blocks=document.blocks,
+        eager_blocks=document.eager_blocks,
+        environment=document.environment,
+        planned_blocks=len(document.blocks) if planned_blocks is None else planned_blocks,
+        fixed_samples=document.session.spec.get("repeat") is not None,
+        superseded=document.superseded_blocks,
+    )
+    if document.arithmetic is not None:
+        flags.append(
+            Flag(
+                name=document.arithmetic,
+                detail=f"the delegate computes in {document.arithmetic} on this CPU, not in {document.precision}",
+            )
+        )
     return msgspec.structs.replace(
         document,
         threads=document.blocks[0].threads if document.blocks else document.threads,
@@ -140,15 +134,7 @@ def with_figures(document: RunDocument) -> RunDocument:
         method_load_ms=_median([block.method_load_ms for block in document.blocks]),
         first_inference_ms=_median([block.first_inference_ms for block in document.blocks]),
         eager_first_inference_ms=_median([block.first_inference_ms for block in document.eager_blocks]),
-        flags=find_flags(
-            stats=stats,
-            blocks=document.blocks,
-            eager_blocks=document.eager_blocks,
-            environment=document.environment,
-            planned_blocks=len(document.blocks),
-            fixed_samples=document.session.spec.get("repeat") is not None,
-            superseded=document.superseded_blocks,
-        ),
+        flags=flags,
     )
 
 
