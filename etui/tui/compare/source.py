@@ -13,7 +13,7 @@ from etui.analysis.pareto import Front
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, Store
-from etui.tui.compare.figures import Heading, Sheet, sheet
+from etui.tui.compare.side_by_side import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs
 
 _AT_ONCE = 500

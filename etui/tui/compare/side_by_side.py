@@ -1,0 +1,111 @@
+"""A comparison's figures side by side as text: which rows there are, what the cells say, and the columns' widths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from etui.analysis import sides
+from etui.analysis.comparison_words import signed
+from etui.analysis.sides import Cell, Row
+from etui.text import width
+from etui.tui.glyphs import Glyphs
+
+_GROUPS = {
+    "latency": "Latency", "start": "Start", "memory": "Memory", "size": "Size", "accuracy": "Accuracy",
+    "delegation": "Delegation", "environment": "Environment",
+}  # fmt: skip
+NARROWEST, _WIDEST_NAME, _WIDEST_TEXT = 10, 34, 28
+
+
+class Heading(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's column: its id, name, slot, and how it compares (for the tone of its median)."""
+
+    run: str
+    name: str
+    slot: int
+    verdict: str | None = None
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A cell as text: the figure, its change, and the half of the change's interval; text figures stand left."""
+
+    figure: str
+    change: str
+    half: str
+    best: bool
+    is_text: bool
+
+
+class Widths(msgspec.Struct, frozen=True):
+    """How many cells a run's column takes: the widest figure, change and half interval, and the column as a whole."""
+
+    figure: int
+    change: int
+    half: int
+    whole: int
+
+
+class Sheet(msgspec.Struct, frozen=True, kw_only=True):
+    """The table as it is drawn: lines (a text is a group's heading), the cells of each, the width of the names, and
+    those of each run's column."""
+
+    headings: list[Heading] = []
+    lines: list[Row | str] = []
+    cells: list[list[Shown]] = []
+    label: int = NARROWEST
+    widths: list[Widths] = []
+
+
+def sheet(headings: Sequence[Heading], rows: Sequence[Row], signs: Glyphs, *, everything: bool) -> Sheet:
+    """The figures that differ, or ``everything``. Of hundreds of runs this takes a while; a thread may do it."""
+    lines: list[Row | str] = []
+    cells: list[list[Shown]] = []
+    group = ""
+    for row in rows:
+        if not (everything or row.differs or len(headings) == 1):
+            continue
+        if row.group != group:
+            group = row.group
+            lines.append(_GROUPS.get(group, group))
+            cells.append([])
+        lines.append(row)
+        cells.append([_shown(cell, signs) for cell in row.cells])
+    columns = zip(headings, *(row for row in cells if row), strict=True)
+    return Sheet(
+        headings=list(headings),
+        lines=lines,
+        cells=cells,
+        label=max([NARROWEST, *(width(line.name) + 2 for line in lines if isinstance(line, Row))]),
+        widths=[_widths(heading.name, column) for heading, *column in columns],
+    )
+
+
+def _widths(name: str, cells: Sequence[Shown]) -> Widths:
+    figures = [cell for cell in cells if not cell.is_text]
+    figure = max([5, *(width(cell.figure) for cell in figures)])
+    change = max([0, *(width(cell.change) for cell in figures)])
+    half = max([0, *(width(cell.half) for cell in figures)])
+    numbers = figure + (change + 1 if change else 0) + (half + 1 if half else 0) + 2
+    texts = max([0, *(width(cell.figure) for cell in cells if cell.is_text)])
+    whole = max(NARROWEST, numbers, min(texts, _WIDEST_TEXT), min(width(name) + 3, _WIDEST_NAME))
+    return Widths(figure, change, half, whole)
+
+
+def _half_width(cell: Cell) -> float | None:
+    """The larger side of the interval about a change, in percent."""
+    if cell.change is None or cell.ci95 is None:
+        return None
+    return max(cell.change - cell.ci95[0], cell.ci95[1] - cell.change)
+
+
+def _shown(cell: Cell, signs: Glyphs) -> Shown:
+    half = _half_width(cell)
+    return Shown(
+        figure=sides.shown(Cell(value=cell.value)),
+        change=signed(cell.change) if cell.change is not None else "",
+        half="" if half is None else f"{signs.about}{half:.1f}" if half < 99.95 else f"{signs.about}{half:,.0f}",
+        best=cell.best,
+        is_text=isinstance(cell.value, str),
+    )
