@@ -29,7 +29,7 @@ def is_under(path: str, modules: Iterable[str]) -> bool:
 
 def check_modules(module: nn.Module, wanted: Sequence[str]) -> None:
     """Refuse paths that the model does not have. Raises PreparationError naming the nearest that it has."""
-    known = [name for name, _ in module.named_modules() if name]
+    known = list(dict.fromkeys([*(name for name, _ in module.named_modules() if name), *_called(module)]))
     for path in wanted:
         if path in known:
             continue
@@ -37,6 +37,16 @@ def check_modules(module: nn.Module, wanted: Sequence[str]) -> None:
         near = (ending or difflib.get_close_matches(path, known, n=3, cutoff=0.5))[:3]
         hint = f"did you mean {' or '.join(near)}?" if near else f"the outermost are {', '.join(_outermost(known))}"
         raise PreparationError(f"the model has no module {path!r} to keep in FP32", hint)
+
+
+def _called(module: nn.Module) -> list[str]:
+    """The modules an exported program was made of: of those without weights only its nodes still tell."""
+    if not isinstance(module, torch.fx.GraphModule):
+        return []
+    stacks = (node.meta.get("nn_module_stack") or {} for node in module.graph.nodes)
+    # A module that is called more than once has the number of the call behind its path.
+    paths = (str(path).partition("@")[0] for stack in stacks for path, _ in stack.values())
+    return [path for path in paths if path]
 
 
 def _outermost(known: Sequence[str]) -> list[str]:

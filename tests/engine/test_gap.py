@@ -194,3 +194,9 @@ def test_modules_that_the_model_does_not_have_are_refused_with_near_ones() -> No
     with pytest.raises(PreparationError) as refused:
         check_modules(module, ["zzz"])
     assert "stem, middle, tail, head" in refused.value.hint
+    # An exported program has no submodule for one without weights, but what its nodes say of it.
+    inner = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    exported = torch.export.export(torch.nn.Sequential(inner), (torch.randn(1, 2),)).module(check_guards=False)
+    check_modules(exported, ["0", "0.0", "0.1"])
+    with pytest.raises(PreparationError):
+        check_modules(exported, ["0.2"])
