@@ -12,6 +12,7 @@ from etui.analysis.gaps import is_off
 from etui.charts import Canvas, Palette, depth
 from etui.insight import LayerGap, NumericGap
 from etui.tui.details.bars import percent
+from etui.tui.details.origins import origin_text
 from etui.tui.details.rows import Column, Node, Rows, Tone
 from etui.tui.details.sheet import Sheet, Styles
 
@@ -140,14 +141,8 @@ def layer_page(node: Node | None, width: int, styles: Styles, most: int) -> Text
     if node is None:
         return sheet.text
     layer = _layer(node)
-    origin = layer.origin
-    kind = f" ({origin.module_type})" if origin.module_type else ""
-    made_of = f", made of {', '.join(origin.operators)}" if origin.operators else ""
     sheet.say(f"{layer.name}: {layer.elements:,} elements, {_decibels(layer)}", styles.strong)
-    sheet.say(f"{origin.module or 'module not known'}{kind}{made_of}")
-    for line in reversed(origin.stack):
-        sheet.say(line, styles.muted)
-    return Text("\n").join(sheet.text.split("\n")[:most])
+    return origin_text(sheet, layer.origin, most)
 
 
 def module_of(gap: NumericGap, node: Node | None) -> str:

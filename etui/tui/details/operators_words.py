@@ -11,6 +11,7 @@ from etui.analysis.verdicts import part
 from etui.insight import Operator, OperatorSide, Profile
 from etui.tui.details.bars import percent
 from etui.tui.details.operators import Side, View
+from etui.tui.details.origins import origin_text
 from etui.tui.details.rows import Node, Rows
 from etui.tui.details.sheet import Sheet, Styles
 
@@ -119,13 +120,5 @@ def origin_page(node: Node | None, width: int, styles: Styles, most: int) -> Tex
         beside = f", {len(leaves) - own:,} of the other side" if len(leaves) > own else ""
         sheet.say(f"{path}: {text.counted(own, 'operator')}{beside}", styles.muted)
         return sheet.text
-    origin = node.item.origin
-    module = origin.module or "module not known"
-    made_of = f", made of {', '.join(origin.operators)}" if origin.operators else ""
-    kind = f" ({origin.module_type})" if origin.module_type else ""
     sheet.say(f"{node.item.name}", styles.strong)
-    sheet.say(f"{module}{kind}{made_of}")
-    for line in reversed(origin.stack):
-        sheet.say(line, styles.muted)
-    lines = sheet.text.split("\n")
-    return Text("\n").join(lines[:most])
+    return origin_text(sheet, node.item.origin, most)
