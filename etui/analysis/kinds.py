@@ -62,6 +62,8 @@ def kind_of(operator: str) -> str:
 def kind_of_operator(operator: Operator) -> str:
     """The kind of work an operator of a profile does. XNNPACK runs a convolution with a kernel of one element as a
     matrix multiplication and names it so: what it was made of tells."""
+    if operator.delegate is not None and operator.name == operator.delegate:
+        return f"work that {operator.delegate} does not time by operator"
     kind = kind_of(operator.name)
     made_of = {kind_of(name) for name in operator.origin.operators}
     return "convolution" if kind == "linear layers" and "convolution" in made_of else kind

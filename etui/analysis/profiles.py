@@ -298,7 +298,9 @@ def _add_up(group: Group) -> None:
         group.median_ms = sum(one.median_ms for one in program)
         group.share = sum(one.share for one in program)
         inside = sum(one.median_ms for one in program if one.delegate is not None)
-        group.delegated = inside / group.median_ms if group.median_ms else None
+        # Where all of it is too short for the clock, what ran it still says where.
+        everywhere = sum(one.delegate is not None for one in program) / len(program)
+        group.delegated = inside / group.median_ms if group.median_ms else everywhere
         group.p90_ms = program[0].p90_ms if len(program) == 1 else None
     if eager:
         group.eager_calls = sum(one.calls for one in eager)

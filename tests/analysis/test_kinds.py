@@ -29,6 +29,13 @@ def test_a_name_tells_the_kind_of_work(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
 
+def test_what_a_delegate_does_not_divide_is_no_operators_name() -> None:
+    whole = Operator(
+        name="OpenvinoBackend", calls=1, median_ms=1.0, p90_ms=None, share=1.0, delegate="OpenvinoBackend", subgraph=0
+    )
+    assert kind_of_operator(whole) == "work that OpenvinoBackend does not time by operator"
+
+
 def test_a_convolution_run_as_a_matrix_multiplication_is_a_convolution() -> None:
     def made_of(*operators: str) -> Operator:
         origin = Origin(operators=list(operators))

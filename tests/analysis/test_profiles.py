@@ -119,6 +119,15 @@ def test_an_outline_within_a_module_has_its_operators_one_by_one() -> None:
         outline(module_tree(deep_profile()), "share", 25, "net.third")
 
 
+def test_what_is_too_short_for_the_clock_is_still_somewhere() -> None:
+    tiny = [make_operator("Clamp (NC)", "act", 0.0, 0.0, delegate="XnnpackBackend")]
+    root = module_tree(
+        Profile(created_at="", threads=1, program=msgspec.structs.replace(side(0.0, 1.0), operators=tiny))
+    )
+    group = below(root, "act")
+    assert group is not None and group.delegated == 1.0
+
+
 def test_kinds_of_work_by_their_time() -> None:
     kind, share = by_kind(deep_profile().program)[0]
     assert (kind, share) == ("linear layers", 20 / 25)

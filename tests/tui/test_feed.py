@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from etui.events import Event
-from etui.spec import SessionSpec, Variant
+from etui.spec import ProfileOptions, SessionSpec, Variant
 from etui.store import QueuedSession, RunnerIdentity, Store
 from etui.tui.feed import Feed, Snapshot
-from tests.documents import MODEL
+from etui.user import user_name
+from tests.documents import MODEL, make_document
 
 SPEC = SessionSpec(model="resnet18", variants=(Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")))
 
@@ -70,6 +72,16 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
     assert ended.sessions == ()
     assert set(ended.ended) == {first, second}
     assert [event.kind for event in ended.events[session.id]] == ["finished"]
+
+
+def test_a_pass_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
+    document = make_document("aaaaaaaaaaa1")
+    store.save_document(document)
+    dropped = store.add_pass(document.id, ProfileOptions(), box=socket.gethostname())
+    gone = RunnerIdentity(pid=2**22 + 1, host=socket.gethostname(), user=user_name(), started_at="now")
+    assert store.claim_next(gone) is not None
+    looker(database).look()
+    assert store.get_pass(dropped.id).status == "interrupted"
 
 
 def test_a_live_session_is_told_at_every_look(store: Store, database: Path) -> None:
