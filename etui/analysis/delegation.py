@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from etui import text
-from etui.analysis.kinds import bare_name, kind_of
+from etui.analysis.kinds import bare_name
+from etui.analysis.profiles import by_kind
 from etui.insight import OutsideNode
 from etui.results import Delegation, RunDocument
 
@@ -186,7 +187,7 @@ def _portable_convolution(document: RunDocument) -> Advice | None:
         return None
     spent = ""
     if document.profile is not None:
-        share = sum(one.share for one in document.profile.program.operators if kind_of(one.name) == "convolution")
+        share = dict(by_kind(document.profile.program)).get("convolution", 0.0)
         spent = f", and they take {text.percent(share)} of the time"
     return Advice(
         cause="convolution without a delegate",

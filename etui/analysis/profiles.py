@@ -60,6 +60,8 @@ class Line(msgspec.Struct, frozen=True):
 
 
 MODEL_ITSELF, NOT_KNOWN, ITS_OWN = "(the model itself)", "(not known)", "(its own operators)"
+BESIDE_MODULES = (MODEL_ITSELF, NOT_KNOWN)
+"""Groups that are no modules and stand beside the model's."""
 
 WORTH_OPENING = 0.15
 """An outline opens modules that take this part of the time or more, of one side or the other."""
@@ -104,7 +106,7 @@ def below(root: Group, module: str) -> Group | None:
 def opened(group: Group) -> Group:
     """The first group from here on that is worth opening: a module that only holds another one says nothing."""
     while not group.operators and not group.eager_operators:
-        inner = [child for child in group.children if child.path not in (MODEL_ITSELF, NOT_KNOWN)]
+        inner = [child for child in group.children if child.path not in BESIDE_MODULES]
         if len(inner) != 1 or not inner[0].children:
             break
         group = inner[0]
@@ -120,7 +122,7 @@ def outline(root: Group, sort: Sort, limit: int, module: str = "") -> tuple[Grou
     top = below(root, module) if module else opened(root)
     if top is None:
         raise KeyError(module)
-    beside = [] if module or top is root else [one for one in root.children if one.path in (MODEL_ITSELF, NOT_KNOWN)]
+    beside = [] if module or top is root else [one for one in root.children if one.path in BESIDE_MODULES]
     first = in_order([*(rows_of(top) if module else _folded(top)), *beside], sort)
     inside: dict[int, list[Group]] = {}
     count, waiting = len(first), [(one, opened(one)) for one in first]

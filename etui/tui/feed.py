@@ -239,16 +239,14 @@ class Feed:
         """Where a runner has died its runs must not look live for ever, and what waits must not wait for nobody."""
         if now - self._runner_checked_at < RUNNER_CHECK_S:
             return
-        if not self._sessions and self._seen_version is not None and not store.live_passes():
-            self._runner_checked_at = now
+        self._runner_checked_at = now
+        if not (store.live_run_ids() or store.live_passes()):
             return
         from etui.runner.client import ensure_runner, settle
 
-        self._runner_checked_at = now
-        if store.live_run_ids() or store.live_passes():
-            settle(store)
-            if store.has_waiting_work(socket.gethostname(), installation()):
-                ensure_runner(store.path)
+        settle(store)
+        if store.has_waiting_work(socket.gethostname(), installation()):
+            ensure_runner(store.path)
 
 
 def read_box() -> BoxFacts:

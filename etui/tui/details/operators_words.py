@@ -5,8 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui import text
-from etui.analysis.kinds import kind_of_operator
-from etui.analysis.profiles import agrees, overhead
+from etui.analysis.profiles import agrees, by_kind, overhead
 from etui.analysis.verdicts import part
 from etui.insight import Operator, OperatorSide, Profile
 from etui.tui.details.bars import percent
@@ -52,13 +51,9 @@ def operators_tail(profile: Profile, width: int, styles: Styles) -> Text:
 
 def where_the_time_goes(side: OperatorSide, name: str) -> str:
     """The operators that make most of the time, and how much of it is outside of any delegate."""
-    if not side.operators:
+    first = by_kind(side)
+    if not first:
         return f"{name}: the trace has no operators."
-    shares: dict[str, float] = {}
-    for operator in side.operators:
-        kind = kind_of_operator(operator)
-        shares[kind] = shares.get(kind, 0.0) + operator.share
-    first = sorted(shares.items(), key=lambda item: -item[1])
     named = [(kind, share) for number, (kind, share) in enumerate(first[:_NAMED]) if not number or share > _LEAST_NAMED]
     (kind, share), *others = named
     words = f"{name}: {part(share)} of the time is {kind}"
