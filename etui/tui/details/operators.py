@@ -76,7 +76,7 @@ def _columns(chosen: OperatorSide, other: OperatorSide | None, view: View, side:
         ),
     ]  # fmt: skip
     if side == "program":
-        columns.append(Column(name="where", title="where", width=11, right=False, falls=4, cell=_text("where")))
+        columns.append(Column(name="where", title="where", width=10, right=False, falls=4, cell=_text("where")))
     columns += [
         Column(name="calls", title="calls", width=5, falls=7, sorts="calls", cell=_count("calls")),
         Column(name="p50", title="p50 ms", width=9, sorts="ms", cell=_ms("ms", own_places)),
