@@ -1,0 +1,44 @@
+"""Decide which blocks something else disturbed while they were timed, from the counters that each block carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from etui.results import Block
+
+FOREIGN_CORES = 0.10
+"""Cores that other programs kept busy during a block, from which on the block counts as disturbed."""
+
+CPU_PRESSURE_PERCENT = 20.0
+"""Share of the block, in percent, during which some task waited for a core (PSI ``some``)."""
+
+STEAL_SHARE = 0.01
+"""Core-seconds that the hypervisor gave to others, per second of the block."""
+
+FEW = 1 / 3
+"""From this share of disturbed blocks on, a run is not compared with runs of other sessions."""
+
+MOST = 1 / 2
+"""From this share of disturbed blocks on (on either side), a ratio within a session is not reliable either."""
+
+
+def causes(block: Block) -> list[str]:
+    """The names of what disturbed a block, as flags use them; empty for a quiet block. What was not readable on the
+    machine is not counted."""
+    found = []
+    if (block.foreign_cpu_cores or 0.0) > FOREIGN_CORES:
+        found.append("foreign load")
+    if (block.cpu_pressure or 0.0) > CPU_PRESSURE_PERCENT:
+        found.append("CPU pressure")
+    if block.steal_s and block.wall_s and block.steal_s / block.wall_s > STEAL_SHARE:
+        found.append("steal")
+    if (block.throttled_ms or 0.0) > 0:
+        found.append("throttled")
+    if block.thermal_throttles:
+        found.append("thermal")
+    return found
+
+
+def disturbed_share(blocks: Sequence[Block]) -> float:
+    """The share of blocks that something disturbed, 0 to 1; 0 without blocks."""
+    return sum(bool(causes(block)) for block in blocks) / len(blocks) if blocks else 0.0
