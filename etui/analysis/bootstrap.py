@@ -38,7 +38,7 @@ SEED = 20_261_120
 NORMAL_95 = NormalDist().inv_cdf(0.975)
 BEYOND_ONE_SIGMA = NormalDist().cdf(-1)
 
-CALIBRATION = {2: 5.6, 3: 1.6, 4: 1.24, 5: 1.03, 6: 1.14, 7: 1.01, 8: 0.97, 9: 0.93, 10: 0.91, 11: 0.90, 12: 0.90}
+CALIBRATION = {2: 5.6, 3: 1.6, 4: 1.24, 5: 1.03, 6: 1.15, 7: 1.01, 8: 0.97, 9: 0.93, 10: 0.91, 11: 0.90, 12: 0.90}
 MANY_BLOCKS = 0.87
 """What a half width is multiplied with, by the number of blocks, found by simulating sessions: the interval then covers
 the truth 93 to 97 times in 100, for block effects from none to five times the spread of the samples, normal or with

@@ -224,8 +224,9 @@ def _historical(
     control, kernel = _control(base, other), _canary(base, other)
     shift = 0.0
     if control is not None and control.half is not None:
-        # What the control moved by beyond what chance is known to explain, the program may have moved by as well.
-        shift = max(0.0, abs(control.centre) - math.hypot(control.half, spread.known * spread.half))
+        # What the control certainly moved by, the program may have moved by as well; as far as the spread between
+        # sessions is known rather than assumed, the interval includes that already.
+        shift = (1 - spread.known) * max(0.0, abs(control.centre) - control.half)
     estimate = _widened(unpaired_ratio(base_level, other_level), spread.half, shift)
     relative = _relative(base, other, spread)
     limits = [
