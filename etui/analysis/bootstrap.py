@@ -40,9 +40,10 @@ BEYOND_ONE_SIGMA = NormalDist().cdf(-1)
 
 CALIBRATION = {2: 5.6, 3: 1.6, 4: 1.24, 5: 1.03, 6: 1.15, 7: 1.01, 8: 0.97, 9: 0.93, 10: 0.91, 11: 0.90, 12: 0.90}
 MANY_BLOCKS = 0.87
-"""What a half width is multiplied with, by the number of blocks, found by simulating sessions: the interval then covers
-the truth 93 to 97 times in 100, for block effects from none to five times the spread of the samples, normal or with
-heavy tails. From 13 blocks on it is ``MANY_BLOCKS``."""
+"""What a half width is multiplied with, by the number of blocks, found by simulating sessions
+(``tests.benchmarks.interval_calibration``): the interval then covers the truth 93 to 97 times in 100, for block effects
+from none to five times the spread of the samples, normal or with heavy tails, and drift that both sides share. From 13
+blocks on it is ``MANY_BLOCKS``."""
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]

@@ -28,8 +28,8 @@ MOST_LOOKED_AT = 2_000
 """So many runs of a model, precision and delegate are looked through for those of the same choice, the newest."""
 
 _SELECT = (
-    "SELECT runs.id, session, status, created_at, model, precision, delegate, threads, latency_median_ms,"
-    " latency_ci95_low_ms, latency_ci95_high_ms, eager_latency_median_ms, eager_latency_ci95_low_ms,"
+    "SELECT runs.id, session, status, runs.created_at AS created_at, model, precision, delegate, threads,"
+    " latency_median_ms, latency_ci95_low_ms, latency_ci95_high_ms, eager_latency_median_ms, eager_latency_ci95_low_ms,"
     " eager_latency_ci95_high_ms, mae, verdict, flags, error, etui_version,"
     " details.detail AS detail, environments.detail AS environment_detail, sessions.spec AS spec"
     " FROM runs JOIN details ON details.run = runs.id JOIN sessions ON sessions.id = runs.session"
@@ -59,7 +59,7 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
         # Such a run may not have come as far as its weights and inputs: the newest that did stands for its choice.
         done = connection.execute(
             f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ? AND status = 'done'"
-            " ORDER BY created_at DESC, runs.rowid DESC LIMIT 1",
+            " ORDER BY runs.created_at DESC, runs.rowid DESC LIMIT 1",
             (row["model"], row["precision"], row["delegate"]),
         ).fetchone()
         row = done or row
@@ -67,7 +67,7 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
     live = sorted(LIVE_STATUSES)
     rows = connection.execute(
         f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ?"
-        f" AND status NOT IN ({', '.join('?' * len(live))}) ORDER BY created_at DESC, runs.rowid DESC LIMIT ?",
+        f" AND status NOT IN ({', '.join('?' * len(live))}) ORDER BY runs.created_at DESC, runs.rowid DESC LIMIT ?",
         (choice.model, choice.precision, choice.delegate, *live, MOST_LOOKED_AT),
     )
     points: list[Point] = []

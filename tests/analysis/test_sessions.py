@@ -131,7 +131,7 @@ def test_a_change_that_eager_does_not_share_is_found_absolutely_and_relatively()
 )  # fmt: skip
 def test_a_third_of_disturbed_blocks_limits_the_verdict(loads: dict[str, int], verdict: str) -> None:
     machine = Machine(8)
-    base, other = machine.session(16.0), machine.session(24.0, **loads)
+    base, other = machine.session(16.0), machine.session(24.0, **loads)  # type: ignore[arg-type]
     found, back = one(base, other), one(other, base)
     assert found.verdict == verdict
     assert back.verdict == {"slower": "faster"}.get(verdict, verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -156,3 +157,29 @@ def test_what_is_not_shown_is_counted() -> None:
     said = " ".join(trend_words.sentences(trend(whole)))
     assert "the newest 2 of 300 runs" in said
     assert "4 runs of resnet18 int8/xnnpack measured otherwise, by what differs: inputs (3), box (1)" in said
+
+
+def test_a_step_that_eager_shares_is_of_the_machine() -> None:
+    values = stepped(noisy(20, 5), 10, 0.2)
+    found = history(list(values))
+    for place, point in enumerate(found.points):
+        eager = 20.0 * (1.2 if place >= 10 else 1.0)
+        found.points[place] = msgspec.structs.replace(point, eager_ms=eager)
+    (change,) = trend(found).changes
+    assert change.is_of_machine and change.control_ratio == pytest.approx(1 / 1.2)
+    words = " ".join(trend_words.sentences(trend(found)))
+    assert "Inconclusive" in words and "eager" in words and "etui duel" in words
+    calm = msgspec.structs.replace(found, points=[msgspec.structs.replace(one, eager_ms=20.0) for one in found.points])
+    assert not trend(calm).changes[0].is_of_machine
+
+
+def test_runs_of_disturbed_sessions_make_no_change() -> None:
+    values = stepped(noisy(20, 6), 14, 0.5)
+    found = history(list(values))
+    loaded = [
+        msgspec.structs.replace(point, disturbed=0.5 if place >= 14 else 0.2)
+        for place, point in enumerate(found.points)
+    ]
+    result = trend(msgspec.structs.replace(found, points=loaded))
+    assert result.changes == [] and result.disturbed == list(range(14, 20))
+    assert "disturbed" in " ".join(trend_words.sentences(result))

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure, table
 
-NAMES = ("cli", "first_sample", "script", "prepare", "agreement", "compare", "planted", "tui", "tui_cost", "profile")
+NAMES = (
+    "cli", "first_sample", "script", "prepare", "agreement", "compare", "planted", "sessions", "tui", "tui_cost",
+    "profile",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> int:

@@ -117,6 +117,41 @@ def test_the_gate_passes_on_the_same_program_measured_again(etui: Etui, stored: 
     assert done.returncode == 0, done.stdout
 
 
+def test_a_newest_run_that_failed_fails_the_gate(etui: Etui, stored: Stored, written: Written) -> None:
+    kept = written("baseline.json", measured("aaaaaaaaaaa1", seed=1, drift_sd=0))
+    failed = measured("ccccccccccc3", drift_sd=0, session_id="5e5510000003")
+    failed.status, failed.error, failed.blocks, failed.latency_ms = "failed", "no kernel", [], None
+    failed.created_at = "2026-11-22T10:00:00.000Z"
+    stored(measured("bbbbbbbbbbb2", seed=2, drift_sd=0, session_id=LATER), failed)
+    done = etui("gate", "--baseline", kept)
+    assert done.returncode == 1 and "crossed" in done.stdout and "no kernel" in done.stdout
+    assert etui("gate", "--baseline", kept, "b").returncode == 0
+
+
+def test_the_gate_passes_over_a_newer_run_with_modules_kept_in_fp32(
+    etui: Etui, stored: Stored, written: Written
+) -> None:
+    kept = written("baseline.json", measured("aaaaaaaaaaa1", seed=1, drift_sd=0, precision="int8"))
+    partial = measured("ccccccccccc3", median=32.0, drift_sd=0, precision="int8", session_id="5e5510000003")
+    partial.created_at = "2026-11-22T10:00:00.000Z"
+    partial.session = msgspec.structs.replace(partial.session, spec=partial.session.spec | {"keep_fp32": ["layer4"]})
+    stored(measured("bbbbbbbbbbb2", seed=2, drift_sd=0, precision="int8", session_id=LATER), partial)
+    done = etui("gate", "--baseline", kept, "--json")
+    assert done.returncode == 0
+    assert [found["others"] for found in json.loads(done.stdout)] == [["bbbbbbbbbbb2"]]
+
+
+def test_a_loaded_machine_neither_holds_nor_crosses_a_gate(etui: Etui, stored: Stored, written: Written) -> None:
+    kept = written("baseline.json", measured("aaaaaaaaaaa1", seed=1, drift_sd=0))
+    loaded = measured("bbbbbbbbbbb2", median=32.0, drift_sd=0, session_id=LATER)
+    loaded.blocks = [msgspec.structs.replace(block, foreign_cpu_cores=1.0) for block in loaded.blocks]
+    stored(loaded)
+    done = etui("gate", "--baseline", kept)
+    assert done.returncode == 0 and "open" in done.stderr and "unreliable" in done.stdout
+    assert etui("gate", "--baseline", kept, "--fail-if-inconclusive").returncode == 1
+    assert json.loads(etui("gate", "--baseline", kept, "--json").stdout)[0]["comparisons"][0]["verdict"] == "unreliable"
+
+
 def test_a_gate_with_nothing_to_compare_ends_with_2(
     etui: Etui, three: tuple[RunDocument, ...], written: Written
 ) -> None:

@@ -51,6 +51,41 @@ def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> N
     assert (last.median_ms, last.interval_ms, last.mae) == (16.0, (15.8, 16.2), 0.01)
 
 
+def test_runs_with_modules_kept_in_fp32_are_a_configuration_of_their_own(store: Store) -> None:
+    whole = [later(day, precision="int8") for day in (1, 2)]
+    spec = whole[0].session.spec | {"keep_fp32": ["layer4"]}
+    partial = [
+        msgspec.structs.replace(run, session=msgspec.structs.replace(run.session, spec=spec))
+        for run in (later(3, precision="int8"), later(4, precision="int8"))
+    ]
+    store.import_documents([*whole, *partial])
+    assert [point.run for point in store.history(whole[0].id).points] == [run.id for run in whole]
+    found = store.history(partial[0].id)
+    assert [point.run for point in found.points] == [run.id for run in partial]
+    assert found.choice.kept == "layer4" and found.left_out == {"modules kept in FP32": 2}
+
+
+def test_a_point_tells_eager_and_how_much_of_its_session_was_disturbed(store: Store) -> None:
+    run = later(1)
+    run.blocks = [msgspec.structs.replace(block, foreign_cpu_cores=1.0) for block in run.blocks]
+    store.import_documents([run, later(2)])
+    loaded, quiet = store.history(run.id).points
+    assert (loaded.disturbed, quiet.disturbed) == (1.0, 0.0)
+    assert quiet.eager_ms == 20.0
+
+
+def test_levels_are_those_of_repeated_undisturbed_sessions_of_the_machine(store: Store) -> None:
+    loaded = later(3)
+    loaded.blocks = [msgspec.structs.replace(block, foreign_cpu_cores=1.0) for block in loaded.blocks]
+    elsewhere = later(4, environment=msgspec.structs.replace(ENVIRONMENT, box="bench-2"))
+    store.import_documents([later(1), later(2), loaded, elsewhere, later(5, threads=1)])
+    levels = store.session_levels(ENVIRONMENT)
+    assert {level.session for level in levels} == {later(1).session.id, later(2).session.id}
+    assert len(levels) == 4 and sum(level.is_control for level in levels) == 2
+    assert len({level.configuration for level in levels}) == 2
+    assert store.session_levels(None) == []
+
+
 def test_a_limit_keeps_the_newest_and_counts_all(store: Store) -> None:
     store.import_documents([later(day) for day in range(1, 9)])
     found = store.history(f"{3:012x}", limit=3)

@@ -1,0 +1,175 @@
+"""What verdicts across sessions are worth on this machine: sessions repeated, some beside a load, and slowed down."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from etui.analysis.comparison import RunComparison, compare
+from etui.analysis.disturbance import disturbed_share
+from etui.analysis.latency import latency_stats
+from etui.analysis.levels import levels_of
+from etui.analysis.sessions import Level
+from etui.results import RunDocument
+from tests.benchmarks.figures import Figure
+from tests.boxes import Box, box_in
+
+SESSIONS = 24
+LOADED = 8
+SLOWDOWN = 0.10
+DECIDED = ("faster", "slower")
+SEED = 10
+
+MODEL = """
+from torch import nn
+import torch
+
+def net():
+    layers = [nn.Conv2d(3, 24, 3, stride=2), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 48, 3, stride=2),
+              nn.BatchNorm2d(48), nn.ReLU(), nn.Conv2d(48, 96, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Linear(96, 10)), (torch.randn(1, 3, 128, 128),)
+"""
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Sessions of one small network, a third of them beside a load on one core that comes and goes; then resnet18 on a
+    quiet machine and beside a load on every core."""
+    (folder / "small.py").write_text(MODEL)
+    with box_in(folder) as box:
+        box.environment["ETUI_WAIT_QUIET"] = "0"
+        reference = f"{folder / 'small.py'}:net"
+        box.etui("run", reference, "--preset", "quick")
+        generator = random.Random(SEED)
+        loaded = set(generator.sample(range(SESSIONS), LOADED))
+        runs = []
+        for number in range(SESSIONS):
+            with _visitor(generator.random()) if number in loaded else ExitStack():
+                runs.append((_measured(box, reference)[0], number in loaded))
+        return [*_same_program(runs), *_planted([run for run, beside in runs if not beside]), _burdened(box)]
+
+
+def _same_program(runs: Sequence[tuple[RunDocument, bool]]) -> list[Figure]:
+    """Every pair of sessions of the same program, with and without what is known of the machine's other sessions."""
+    levels = [level for run, _ in runs for level in levels_of(run)]
+    made = []
+    for name, known in (("first comparison", []), ("with history", levels)):
+        verdicts: Counter[str] = Counter()
+        for (base, _), (other, _) in itertools.combinations(runs, 2):
+            verdicts[_one(base, other, known).verdict or "refused"] += 1
+        pairs = sum(verdicts.values())
+        wrong = sum(verdicts[verdict] for verdict in DECIDED)
+        shown = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+        made.append(Figure(f"same program, {name}: called different", 100 * wrong / pairs, 5, "%", shown))
+    return made
+
+
+def _planted(quiet: Sequence[RunDocument]) -> list[Figure]:
+    """Pairs of quiet sessions with every latency of the second raised by a tenth: exactly what a program that takes a
+    tenth longer would have given."""
+    levels = [level for run in quiet for level in levels_of(run)]
+    found = [_one(base, _slowed(other), levels) for base, other in itertools.permutations(quiet, 2)]
+    truth = 1 / (1 + SLOWDOWN)
+    missed = sum(result.verdict != "slower" for result in found)
+    covered = sum(result.ci95[0] <= truth <= result.ci95[1] for result in found if result.ci95 is not None)
+    shares = [max(disturbed_share(run.blocks), disturbed_share(run.eager_blocks)) for run in quiet]
+    shown = Counter(result.verdict for result in found)
+    widths = sorted((result.ci95[1] / result.ci95[0] - 1) / 2 for result in found if result.ci95 is not None)
+    return [
+        Figure(
+            "10 % slower between quiet sessions: not found", 100 * missed / len(found), 20, "%",
+            f"{dict(shown)}; a third of the blocks disturbed in {sum(share >= 1 / 3 for share in shares)} of "
+            f"{len(quiet)} sessions; median half width {100 * widths[len(widths) // 2]:.1f} %",
+        ),
+        Figure(
+            "interval between quiet sessions: misses the truth", 100 * (1 - covered / len(found)), 7, "%",
+            f"{len(found)} pairs; session sd {100 * (found[0].session_sd or 0):.1f} %",
+        ),
+    ]  # fmt: skip
+
+
+def _burdened(box: Box) -> Figure:
+    """A verdict beside a load on every core that the quiet machine contradicts."""
+    quiet = _measured(box, "resnet18", "-p", "fp32,int8")
+    with ExitStack() as loads:
+        for _ in range(os.cpu_count() or 1):
+            loads.enter_context(_burner())
+        burdened = _measured(box, "resnet18", "-p", "fp32,int8")
+    shown, wrong = [], 0
+    for calm, loud in zip(quiet, burdened, strict=True):
+        assert calm.speedup is not None and loud.speedup is not None
+        wrong += loud.speedup.verdict in DECIDED and not _agrees(calm, loud)
+        shown.append(
+            f"{calm.precision} {calm.speedup.value:.2f}x quiet, {loud.speedup.value:.2f}x {loud.speedup.verdict} loaded"
+        )
+        across = _one(calm, loud, [])
+        wrong += across.verdict in DECIDED
+        shown.append(f"across {across.verdict}")
+    return Figure("a load on every core: verdicts that are wrong", float(wrong), 0, "of 4", "; ".join(shown))
+
+
+def _agrees(calm: RunDocument, loud: RunDocument) -> bool:
+    """Whether two speed-ups of the same program say the same, each within the other's interval."""
+    one, two = calm.speedup, loud.speedup
+    assert one is not None and two is not None and one.ci95 is not None and two.ci95 is not None
+    return one.ci95[0] <= two.ci95[1] and two.ci95[0] <= one.ci95[1]
+
+
+def _one(base: RunDocument, other: RunDocument, levels: list[Level]) -> RunComparison:
+    (found,) = compare(base, [other], levels=levels)
+    return found
+
+
+def _slowed(run: RunDocument) -> RunDocument:
+    blocks = [
+        msgspec.structs.replace(block, samples_ms=[sample * (1 + SLOWDOWN) for sample in block.samples_ms])
+        for block in run.blocks
+    ]
+    return msgspec.structs.replace(run, blocks=blocks, latency_ms=latency_stats(blocks))
+
+
+def _measured(box: Box, model: str, *words: str) -> list[RunDocument]:
+    """The runs of a session of the default preset."""
+    before = {summary["id"] for summary in box.summaries()}
+    box.etui("run", model, *words, status=None)
+    new = [summary["id"] for summary in box.summaries() if summary["id"] not in before]
+    return [box.document(run_id) for run_id in reversed(new)]
+
+
+@contextmanager
+def _burner() -> Iterator[None]:
+    """A process that keeps one core busy meanwhile."""
+    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        burner.kill()
+        burner.wait()
+
+
+@contextmanager
+def _visitor(start: float) -> Iterator[None]:
+    """A load on one core that begins up to eight seconds into the session and lasts for up to twelve."""
+    gone = threading.Event()
+
+    def visit() -> None:
+        if not gone.wait(8 * start):
+            with _burner():
+                gone.wait(4 + 8 * (1 - start))
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        yield
+    finally:
+        gone.set()
+        visitor.join()
