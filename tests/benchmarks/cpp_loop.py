@@ -1,0 +1,104 @@
+"""Build and run a C++ loop over one program, linked against the shared libraries in the executorch package."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+_SOURCE = Path(__file__).with_name("cpp_loop.cpp")
+_LIBRARIES = (
+    "executorch",
+    "executorch_threadpool",
+    "executorch_kernels_optimized",
+    "executorch_kernels_quantized",
+    "executorch_backend_xnnpack",
+)
+_DEFINITIONS = ("C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED")
+"""Those that the package's own CMake files give: its headers do not compile, or not to the same layout, without."""
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """What the C++ loop prints: medians over its samples, and each single figure of the start, in milliseconds."""
+
+    inputs_ms: float
+    execute_ms: float
+    outputs_ms: float
+    call_ms: float
+    first_inference_ms: float
+    program_load_ms: float
+    method_load_ms: float
+
+
+class NoCompiler(Exception):
+    """The C++ loop cannot be built here; the message says why."""
+
+
+class CppLoop:
+    """The compiled loop."""
+
+    def __init__(self, binary: Path) -> None:
+        self._binary = binary
+
+    def time(
+        self, program: Path, *, threads: int, samples: int, warmup: int = 20, rest_s: float = 0.0, inputs: Path | None
+    ) -> Timing:
+        """Time ``samples`` calls of a program after ``rest_s`` seconds of rest and ``warmup`` calls. ``inputs`` is a
+        file of raw input sets that are taken in turn; None gives zeros.
+
+        Raises:
+            subprocess.CalledProcessError: the program cannot be loaded or run.
+        """
+        words = [self._binary, program, threads, warmup, samples, rest_s, *([inputs] if inputs else [])]
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
+        return msgspec.json.decode(done.stdout, type=Timing)
+
+
+def build(folder: Path) -> CppLoop:
+    """Compile the loop into ``folder``.
+
+    Raises:
+        NoCompiler: there is no C++ compiler, or the package lacks headers or libraries.
+    """
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
+    if compiler is None:
+        raise NoCompiler("there is no C++ compiler (g++, c++ or $CXX)")
+    package = _package()
+    include, libraries = package / "include", package / "lib"
+    missing = [name for name in _LIBRARIES if not (libraries / f"lib{name}.so").is_file()]
+    if missing or not include.is_dir():
+        raise NoCompiler(f"the executorch package has no {', '.join(missing) or 'headers'}")
+    binary = folder / "cpp_loop"
+    command = [
+        compiler,
+        "-std=c++17",
+        "-O2",
+        *(f"-D{name}" for name in _DEFINITIONS),
+        f"-I{include}",
+        f"-I{include / 'executorch/runtime/core/portable_type/c10'}",
+        str(_SOURCE),
+        f"-L{libraries}",
+        f"-Wl,-rpath,{libraries}",
+        # Kernels and delegates register themselves as they are loaded: no symbol of theirs is referenced.
+        "-Wl,--no-as-needed",
+        *(f"-l{name}" for name in _LIBRARIES),
+        "-o",
+        str(binary),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NoCompiler(f"{compiler} cannot build the loop: {done.stderr.strip().splitlines()[-1]}\n{done.stderr}")
+    return CppLoop(binary)
+
+
+def _package() -> Path:
+    spec = importlib.util.find_spec("executorch")
+    places = (spec.submodule_search_locations or []) if spec else []
+    for place in places:
+        if Path(place, "lib").is_dir():
+            return Path(place)
+    raise NoCompiler("the executorch package has no lib folder")
