@@ -13,9 +13,11 @@ from pathlib import Path
 import psutil
 
 from etui.engine.bundle import Bundle
+from etui.engine.noop import NOOP
 from etui.results import CallTiming
 from tests.benchmarks import cpp_loop
-from tests.benchmarks.cpp_loop import CppLoop, NoCompiler, Timing
+from tests.benchmarks.bursts import Timing, in_cpp, in_etui
+from tests.benchmarks.cpp_loop import NoCompiler
 from tests.benchmarks.figures import Figure
 from tests.boxes import Box, box_in, until
 
@@ -28,9 +30,15 @@ sides start from the same rest, after all imports, and keep the cores busy for a
 
 SESSIONS = 5
 PRECISIONS = ("fp32", "int8")
+PARTS = ("inputs_ms", "execute_ms", "outputs_ms")
+BURSTS = 16
+BURST = (5, 15)
+"""Calls of a burst that do not count, and that do: the other process has just used the caches."""
+
 CPP_SAMPLES = 400
-CPP_WARMUP = 200
-"""The C++ loop starts on rested cores; etui's blocks follow preparation and eager's work. So it warms up for longer."""
+NOOP_CALLS = 2000
+WARMUP = 200
+"""The C++ loop starts on rested cores; etui's blocks follow other work. So it warms up for longer."""
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -68,56 +76,93 @@ def figures(folder: Path) -> list[Figure]:
 
 
 def _against_cpp(box: Box, folder: Path) -> list[Figure]:
-    """``execute`` as etui's blocks split it from their calls, against a C++ loop over the same program and inputs.
-
-    Each session stands between two runs of the C++ loop, whose geometric mean it is compared with: a drift of the
-    machine cancels. None where the loop cannot be built, which is said.
-    """
+    """``execute`` in etui against a C++ loop over the same program and inputs; nothing if the loop cannot be built."""
     try:
-        loop = cpp_loop.build(folder)
+        binary = cpp_loop.build(folder)
     except NoCompiler as reason:
         print(f"the comparison with C++ is skipped: {reason}", file=sys.stderr)
         return []
     box.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--repeat", "3")
-    pairs: dict[str, list[tuple[CallTiming, Timing, Timing]]] = {precision: [] for precision in PRECISIONS}
+    threads = box.document(box.summaries()[0]["id"]).threads or 1
+    programs, bundle = _programs(box), _bundle(box)
+    inputs = _raw_inputs(bundle, folder / "inputs.bin")
+    found = []
+    for precision, program in programs.items():
+        pairs = [_bursts(binary, program, threads, bundle, inputs) for _ in range(SESSIONS)]
+        found.append(_burst_figure(precision, pairs))
+    return [*found, *_session_figures(box, binary, programs, threads, inputs)]
+
+
+def _bursts(binary: Path, program: Path, threads: int, bundle: Path, inputs: Path) -> list[tuple[Timing, Timing]]:
+    """Bursts of a worker and of the C++ loop in turn, every second pair in the other order."""
+    with in_etui(program, threads, bundle) as worker, in_cpp(binary, program, threads, inputs) as loop:
+        worker.time(WARMUP, 1)
+        loop.time(WARMUP, 1)
+        pairs = []
+        for number in range(BURSTS):
+            if number % 2:
+                theirs, ours = loop.time(*BURST), worker.time(*BURST)
+            else:
+                ours, theirs = worker.time(*BURST), loop.time(*BURST)
+            pairs.append((ours, theirs))
+    return pairs
+
+
+def _burst_figure(precision: str, sessions: list[list[tuple[Timing, Timing]]]) -> Figure:
+    def ratios(part: str) -> list[float]:
+        return [
+            statistics.median(getattr(one, part) / getattr(other, part) for one, other in pairs) for pairs in sessions
+        ]
+
+    def middle(part: str, side: int) -> float:
+        return 1e3 * float(statistics.median(getattr(pair[side], part) for pairs in sessions for pair in pairs))
+
+    parts = ", ".join(f"{part[:-3]} {middle(part, 0):.0f} / {middle(part, 1):.0f}" for part in PARTS)
+    return Figure(
+        f"execute of resnet18 {precision} against C++, bursts in turn",
+        abs(statistics.median(ratios("execute_ms")) - 1) * 100,
+        1.0,
+        "%",
+        f"{SESSIONS} pairs of processes: {' '.join(f'{ratio:.4f}' for ratio in ratios('execute_ms'))}; "
+        f"whole call {statistics.median(ratios('call_ms')):.4f}; us in etui / C++: {parts}",
+    )
+
+
+def _session_figures(box: Box, binary: Path, programs: dict[str, Path], threads: int, inputs: Path) -> list[Figure]:
+    """The same from whole sessions of etui. Each stands between two runs of the C++ loop, and is compared with their
+    geometric mean: a drift of the machine cancels."""
+    calls: dict[str, list[CallTiming]] = {precision: [] for precision in programs}
+    loops: dict[str, list[float]] = {precision: [] for precision in programs}
     for _ in range(SESSIONS):
-        programs = _programs(box)
-        inputs = _raw_inputs(box, folder / "inputs.bin")
-        threads = box.document(box.summaries()[0]["id"]).threads or 1
-        before = {precision: _cpp(loop, programs[precision], threads, inputs) for precision in PRECISIONS}
+        before = {name: _execute_in_cpp(binary, program, threads, inputs) for name, program in programs.items()}
         done = box.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--json")
-        after = {precision: _cpp(loop, programs[precision], threads, inputs) for precision in PRECISIONS}
+        after = {name: _execute_in_cpp(binary, program, threads, inputs) for name, program in programs.items()}
         for summary in json.loads(done.stdout):
             call = box.document(summary["id"]).call
             assert call is not None
-            precision = summary["precision"]
-            pairs[precision].append((call, before[precision], after[precision]))
-    noop = loop.time(programs["fp32"].with_name("noop.pte"), threads=threads, samples=2000, inputs=None)
-    return [_cpp_figure(precision, found, noop) for precision, found in pairs.items()]
+            calls[summary["precision"]].append(call)
+            loops[summary["precision"]].append(math.sqrt(before[summary["precision"]] * after[summary["precision"]]))
+    with in_cpp(binary, programs["fp32"].with_name(NOOP), threads) as loop:
+        noop_ms = loop.time(WARMUP, NOOP_CALLS).call_ms
+    return [_session_figure(precision, calls[precision], loops[precision], noop_ms) for precision in programs]
 
 
-def _cpp_figure(precision: str, found: list[tuple[CallTiming, Timing, Timing]], noop: Timing) -> Figure:
-    def middle(part: str, which: int) -> float:
-        return 1e3 * float(statistics.median(getattr(one[which], part) for one in found))
-
-    ratios = [call.execute_ms / math.sqrt(before.execute_ms * after.execute_ms) for call, before, after in found]
-    fixed = statistics.median(call.fixed_ms or math.nan for call, _, _ in found) * 1e3
-    parts = ", ".join(
-        f"{name} {middle(part, 0):.0f} against {statistics.median((middle(part, 1), middle(part, 2))):.0f}"
-        for name, part in (("inputs", "inputs_ms"), ("execute", "execute_ms"), ("outputs", "outputs_ms"))
-    )
+def _session_figure(precision: str, calls: list[CallTiming], loops: list[float], noop_ms: float) -> Figure:
+    ratios = [call.execute_ms / loop for call, loop in zip(calls, loops, strict=True)]
+    fixed_us = 1e3 * statistics.median(call.fixed_ms or math.nan for call in calls)
     return Figure(
-        f"execute of resnet18 {precision} against C++",
+        f"execute of resnet18 {precision} against C++, whole sessions",
         abs(statistics.median(ratios) - 1) * 100,
         1.0,
         "%",
-        f"ratios {' '.join(f'{ratio:.4f}' for ratio in ratios)}; in us: {parts}, "
-        f"a no-op call {fixed:.1f} against {noop.call_ms * 1e3:.1f}",
+        f"{SESSIONS} sessions: {' '.join(f'{ratio:.4f}' for ratio in ratios)}; a no-op call takes {fixed_us:.1f} us, "
+        f"in C++ {noop_ms * 1e3:.2f}",
     )
 
 
-def _cpp(loop: CppLoop, program: Path, threads: int, inputs: Path) -> Timing:
-    return loop.time(program, threads=threads, samples=CPP_SAMPLES, warmup=CPP_WARMUP, inputs=inputs)
+def _execute_in_cpp(binary: Path, program: Path, threads: int, inputs: Path) -> float:
+    with in_cpp(binary, program, threads, inputs) as loop:
+        return loop.time(WARMUP, CPP_SAMPLES).execute_ms
 
 
 def _programs(box: Box) -> dict[str, Path]:
@@ -130,11 +175,16 @@ def _programs(box: Box) -> dict[str, Path]:
     return found
 
 
-def _raw_inputs(box: Box, path: Path) -> Path:
-    """The inputs that etui's blocks take in turn, as the C++ loop reads them."""
+def _bundle(box: Box) -> Path:
+    """The folder of the model's weights and inputs."""
     (folder,) = (box.cache / "models").glob("[0-9a-f]*")
+    return folder
+
+
+def _raw_inputs(bundle: Path, path: Path) -> Path:
+    """The inputs that etui's blocks take in turn, as the C++ loop reads them."""
     with path.open("wb") as file:
-        for inputs in Bundle.open(folder, "resnet18").inputs():
+        for inputs in Bundle.open(bundle, "resnet18").inputs():
             for tensor in inputs:
                 file.write(tensor.contiguous().numpy().tobytes())
     return path

@@ -1,10 +1,11 @@
-// Times one method of an ExecuTorch program in a plain C++ loop and prints where a call's time goes, as one JSON object.
+// Times one method of an ExecuTorch program in C++ and prints where a call's time goes, as one JSON object for each
+// request on standard input: "WARMUP SAMPLES", the calls that do not count and those that do.
 //
-// cpp_loop PROGRAM THREADS WARMUP SAMPLES REST_S [INPUTS]
+// cpp_loop PROGRAM THREADS [INPUTS]
 //
 // The program is loaded as ExecuTorch's Python bindings load it: mapped into memory, with planned buffers from the heap.
 // INPUTS is a file of raw input tensors, one complete set of inputs after the other; a call takes the sets in turn.
-// Without it every input is zeros. A sample is split by four clock readings into copying the inputs in, `execute`, and
+// Without it every input is zeros. A call is split by four clock readings into copying the inputs in, `execute`, and
 // copying the outputs out. All figures are medians in milliseconds.
 
 #include <algorithm>
@@ -15,7 +16,6 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include <executorch/extension/data_loader/mmap_data_loader.h>
@@ -124,11 +124,10 @@ std::vector<InputSet> read_sets(const MethodMeta& meta, const char* path) {
 } // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 6) {
-    fail("usage: cpp_loop PROGRAM THREADS WARMUP SAMPLES REST_S [INPUTS]");
+  if (argc < 3) {
+    fail("usage: cpp_loop PROGRAM THREADS [INPUTS]");
   }
   const auto threads = static_cast<uint32_t>(std::atoi(argv[2]));
-  const int warmup = std::atoi(argv[3]), samples = std::atoi(argv[4]);
 
   executorch::runtime::runtime_init();
   auto* pool = executorch::extension::threadpool::get_threadpool();
@@ -136,12 +135,10 @@ int main(int argc, char** argv) {
     fail("the thread pool did not take the number of threads");
   }
 
-  const auto load_start = Clock::now();
   auto loader = MmapDataLoader::from(argv[1], MmapDataLoader::MlockConfig::UseMlockIgnoreErrors);
   auto& data = value_of(loader, "cannot open the program");
   auto loaded = Program::load(&data, Program::Verification::Minimal);
   auto& program = value_of(loaded, "cannot load the program");
-  const auto method_start = Clock::now();
   auto name = program.get_method_name(0);
   auto described = program.method_meta(value_of(name, "the program has no method"));
   const auto& meta = value_of(described, "cannot read the method");
@@ -158,7 +155,6 @@ int main(int argc, char** argv) {
   MemoryManager memory(&allocator, &planned, &temporary);
   auto method_loaded = program.load_method(name.get(), &memory);
   auto& method = value_of(method_loaded, "cannot load the method");
-  const auto load_end = Clock::now();
 
   std::vector<std::vector<uint8_t>> outputs(meta.num_outputs());
   for (size_t i = 0; i < outputs.size(); ++i) {
@@ -169,51 +165,47 @@ int main(int argc, char** argv) {
       fail("an output has no planned memory");
     }
   }
-  auto sets = read_sets(meta, argc > 6 ? argv[6] : nullptr);
-  std::this_thread::sleep_for(std::chrono::duration<double>(std::atof(argv[5])));
+  auto sets = read_sets(meta, argc > 3 ? argv[3] : nullptr);
 
-  double first_ms = 0;
-  std::vector<double> inputs_ms, execute_ms, outputs_ms, call_ms;
+  int warmup = 0, samples = 0;
   std::vector<EValue> results(outputs.size());
-  for (int number = 0; number < warmup + samples; ++number) {
-    const auto& set = sets[static_cast<size_t>(number) % sets.size()];
-    const auto start = Clock::now();
-    Error error = method.set_inputs({set.values.data(), set.values.size()});
-    const auto copied_in = Clock::now();
-    if (error == Error::Ok) {
-      error = method.execute();
+  size_t number = 0;
+  while (std::scanf("%d %d", &warmup, &samples) == 2) {
+    std::vector<double> inputs_ms, execute_ms, outputs_ms, call_ms;
+    for (int done = 0; done < warmup + samples; ++done) {
+      const auto& set = sets[number++ % sets.size()];
+      const auto start = Clock::now();
+      Error error = method.set_inputs({set.values.data(), set.values.size()});
+      const auto copied_in = Clock::now();
+      if (error == Error::Ok) {
+        error = method.execute();
+      }
+      const auto executed = Clock::now();
+      if (error == Error::Ok) {
+        error = method.get_outputs(results.data(), results.size());
+      }
+      for (size_t i = 0; error == Error::Ok && i < results.size(); ++i) {
+        const auto& tensor = results[i].toTensor();
+        std::memcpy(outputs[i].data(), tensor.const_data_ptr(), tensor.nbytes());
+      }
+      const auto end = Clock::now();
+      if (error != Error::Ok) {
+        fail("the method failed", error);
+      }
+      if (done >= warmup) {
+        inputs_ms.push_back(ms_between(start, copied_in));
+        execute_ms.push_back(ms_between(copied_in, executed));
+        outputs_ms.push_back(ms_between(executed, end));
+        call_ms.push_back(ms_between(start, end));
+      }
     }
-    const auto executed = Clock::now();
-    if (error == Error::Ok) {
-      error = method.get_outputs(results.data(), results.size());
-    }
-    for (size_t i = 0; error == Error::Ok && i < results.size(); ++i) {
-      const auto& tensor = results[i].toTensor();
-      std::memcpy(outputs[i].data(), tensor.const_data_ptr(), tensor.nbytes());
-    }
-    const auto end = Clock::now();
-    if (error != Error::Ok) {
-      fail("the method failed", error);
-    }
-    if (number == 0) {
-      first_ms = ms_between(start, end);
-    }
-    if (number >= warmup) {
-      inputs_ms.push_back(ms_between(start, copied_in));
-      execute_ms.push_back(ms_between(copied_in, executed));
-      outputs_ms.push_back(ms_between(executed, end));
-      call_ms.push_back(ms_between(start, end));
-    }
+    std::printf(
+        "{\"inputs_ms\": %.6f, \"execute_ms\": %.6f, \"outputs_ms\": %.6f, \"call_ms\": %.6f}\n",
+        median(inputs_ms),
+        median(execute_ms),
+        median(outputs_ms),
+        median(call_ms));
+    std::fflush(stdout);
   }
-  std::printf(
-      "{\"inputs_ms\": %.6f, \"execute_ms\": %.6f, \"outputs_ms\": %.6f, \"call_ms\": %.6f, "
-      "\"first_inference_ms\": %.6f, \"program_load_ms\": %.6f, \"method_load_ms\": %.6f}\n",
-      median(inputs_ms),
-      median(execute_ms),
-      median(outputs_ms),
-      median(call_ms),
-      first_ms,
-      ms_between(load_start, method_start),
-      ms_between(method_start, load_end));
   return 0;
 }

@@ -1,4 +1,4 @@
-"""Build and run a C++ loop over one program, linked against the shared libraries in the executorch package."""
+"""Build a C++ loop over one program, linked against the shared libraries in the executorch package."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-
-import msgspec
 
 _SOURCE = Path(__file__).with_name("cpp_loop.cpp")
 _LIBRARIES = (
@@ -22,44 +20,12 @@ _DEFINITIONS = ("C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED")
 """Those that the package's own CMake files give: its headers do not compile, or not to the same layout, without."""
 
 
-class Timing(msgspec.Struct, frozen=True):
-    """What the C++ loop prints: medians over its samples, and each single figure of the start, in milliseconds."""
-
-    inputs_ms: float
-    execute_ms: float
-    outputs_ms: float
-    call_ms: float
-    first_inference_ms: float
-    program_load_ms: float
-    method_load_ms: float
-
-
 class NoCompiler(Exception):
     """The C++ loop cannot be built here; the message says why."""
 
 
-class CppLoop:
-    """The compiled loop."""
-
-    def __init__(self, binary: Path) -> None:
-        self._binary = binary
-
-    def time(
-        self, program: Path, *, threads: int, samples: int, warmup: int = 20, rest_s: float = 0.0, inputs: Path | None
-    ) -> Timing:
-        """Time ``samples`` calls of a program after ``rest_s`` seconds of rest and ``warmup`` calls. ``inputs`` is a
-        file of raw input sets that are taken in turn; None gives zeros.
-
-        Raises:
-            subprocess.CalledProcessError: the program cannot be loaded or run.
-        """
-        words = [self._binary, program, threads, warmup, samples, rest_s, *([inputs] if inputs else [])]
-        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
-        return msgspec.json.decode(done.stdout, type=Timing)
-
-
-def build(folder: Path) -> CppLoop:
-    """Compile the loop into ``folder``.
+def build(folder: Path) -> Path:
+    """Compile the loop into ``folder`` and return the program, which ``bursts.Bursts`` speaks with.
 
     Raises:
         NoCompiler: there is no C++ compiler, or the package lacks headers or libraries.
@@ -92,7 +58,7 @@ def build(folder: Path) -> CppLoop:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NoCompiler(f"{compiler} cannot build the loop: {done.stderr.strip().splitlines()[-1]}\n{done.stderr}")
-    return CppLoop(binary)
+    return binary
 
 
 def _package() -> Path:
