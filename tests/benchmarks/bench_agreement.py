@@ -22,11 +22,11 @@ from tests.benchmarks.figures import Figure
 from tests.boxes import Box, box_in, until
 
 ROUNDS = 6
-SAMPLES = 120
-LOOP_SAMPLES = 600
+SAMPLES = 600
 REST_S = 8.0
 """A core that has worked for seconds is a few percent slower than one that comes from a rest or from importing. So both
-sides start from the same rest, after all imports, and keep the cores busy for about as long."""
+sides start from the same rest, after all imports, and take as many samples, which keeps the cores busy for about as
+long."""
 
 SESSIONS = 5
 PRECISIONS = ("fp32", "int8")
@@ -42,21 +42,18 @@ WARMUP = 200
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Rounds of both, every second one in the other order, so that drift hits both alike."""
+    """Rounds of etui between two plain loops, whose geometric mean it is compared with, so that drift cancels."""
     with box_in(folder) as box:
         box.etui("run", "resnet18", "--repeat", "20")
         run = box.document(box.summaries()[0]["id"])
         assert run.artifact is not None and run.threads is not None
         program = box.cache / "programs" / run.artifact.key / "program.pte"
         logs = []
-        for number in range(ROUNDS):
-            if number % 2:
-                loop = _loop_ms(program, run.threads)
-                ours = _etui_ms(box)
-            else:
-                ours = _etui_ms(box)
-                loop = _loop_ms(program, run.threads)
-            logs.append(math.log(ours / loop))
+        before = _loop_ms(program, run.threads)
+        for _ in range(ROUNDS):
+            ours, after = _etui_ms(box), _loop_ms(program, run.threads)
+            logs.append(math.log(ours / math.sqrt(before * after)))
+            before = after
         share, rss = _overhead(box)
         against_cpp = _against_cpp(box, folder)
     off = statistics.median(logs)
@@ -205,7 +202,7 @@ def _loop_ms(program: Path, threads: int) -> float:
             "tests.benchmarks.plain_loop",
             str(program),
             str(threads),
-            str(LOOP_SAMPLES),
+            str(SAMPLES),
             str(REST_S),
         ],
         capture_output=True,
