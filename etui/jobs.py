@@ -59,7 +59,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
 class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
     """Export, quantize and lower one variant of a bundle into ``program_dir``: ``program.pte``, ``lowered.json`` (a
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph as it was before lowering (absent where
-    that is the eager reference itself), ``sources.json``, and with ``etrecord`` an ETRecord for other tools. The
+    that is the eager reference itself), ``sources.json``, ``noop.pte``, which the fixed cost of a call is measured
+    with, and with ``etrecord`` an ETRecord for other tools. The
     folder appears whole or not at all."""
 
     bundle: str

@@ -65,6 +65,17 @@ class Flag(msgspec.Struct, kw_only=True, frozen=True):
     detail: str
 
 
+class CallTiming(msgspec.Struct, kw_only=True, frozen=True):
+    """Where the time of a program's call goes, in milliseconds: copying the inputs in, ``execute``, and copying the
+    outputs out. ``execute_ms`` is what a C++ program sees of the same method. ``fixed_ms`` is a whole call of a program
+    that adds 1 to eight numbers: what a call from Python costs when caches are warm and there is nothing to compute."""
+
+    inputs_ms: float
+    execute_ms: float
+    outputs_ms: float
+    fixed_ms: float | None = None
+
+
 class Block(msgspec.Struct, kw_only=True):
     """One variant measured once in a fresh child process, as part of one randomized complete block.
 
@@ -73,7 +84,8 @@ class Block(msgspec.Struct, kw_only=True):
     page faults, throttling and the pressures (percentages of that time); ``foreign_cpu_cores`` is how many cores
     something else kept busy meanwhile. ``first_sample_at`` is the wall-clock time at which timing began. ``canary_ms``
     is what the same small piece of work took before and after; where that was off, the block was measured again, and
-    ``superseded`` marks the one that does not count.
+    ``superseded`` marks the one that does not count. ``call`` comes from further calls after the samples; eager, a
+    program of a second or more a call, and blocks of before that was measured have none.
     """
 
     index: int
@@ -101,6 +113,7 @@ class Block(msgspec.Struct, kw_only=True):
     minor_faults: int | None = None
     canary_ms: tuple[float, float] | None = None
     superseded: bool = False
+    call: CallTiming | None = None
 
 
 class Metrics(msgspec.Struct, kw_only=True, frozen=True):
@@ -287,9 +300,9 @@ class LogLine(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 class RunDocument(msgspec.Struct, kw_only=True):
     """The whole of one run: what ``etui show --json`` prints, what export writes and import reads.
 
-    ``eager_blocks`` are the session's, repeated in each of its runs, so that a run compares alone. ``note`` and
-    ``tags`` are the user's. ``summary_only`` marks runs that came from a format without raw samples. ``repeats`` is the
-    run whose program a run of a duel measured again.
+    ``eager_blocks`` are the session's, repeated in each of its runs, so that a run compares alone. ``call`` has the
+    median over the blocks of each part. ``note`` and ``tags`` are the user's. ``summary_only`` marks runs that came
+    from a format without raw samples. ``repeats`` is the run whose program a run of a duel measured again.
     """
 
     schema: str = SCHEMA
@@ -316,6 +329,7 @@ class RunDocument(msgspec.Struct, kw_only=True):
     method_load_ms: float | None = None
     first_inference_ms: float | None = None
     eager_first_inference_ms: float | None = None
+    call: CallTiming | None = None
     accuracy: Accuracy | None = None
     memory: Memory | None = None
     eager_memory: Memory | None = None

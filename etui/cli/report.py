@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from etui import text
-from etui.analysis import flag_words
+from etui.analysis import call_words, flag_words
 from etui.analysis.delegation import advice
 from etui.analysis.kept import kept_fp32
 from etui.analysis.verdicts import verdict
@@ -57,6 +57,8 @@ def _latency(document: RunDocument) -> Iterator[str]:
     ]
     if loads:
         yield from _labelled("start", ", ".join(loads))
+    if document.call is not None:
+        yield from _labelled("call", call_words.parts(document.call))
 
 
 def _stats(stats: LatencyStats) -> Sequence[str]:

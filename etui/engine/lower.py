@@ -24,6 +24,7 @@ from etui.engine.casting import program_inputs
 from etui.engine.graph_stages import GraphStages
 from etui.engine.keeping import check_modules
 from etui.engine.mapping import source_map_of
+from etui.engine.noop import NOOP, write_noop
 from etui.engine.outside import outside_nodes
 from etui.engine.quantize import Graph, export, halve, quantize
 from etui.errors import PreparationError
@@ -89,6 +90,7 @@ def run_lower(job: LowerJob, say: Say) -> LowerResult:
             result = _take_over(bundle.model, job, making, stages)
         else:
             result = _prepare(bundle, job, making, stages)
+        write_noop(making / NOOP)
         (making / DESCRIPTION).write_bytes(msgspec.json.encode(result))
         put_in_place(making, folder)
         return result

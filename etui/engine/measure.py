@@ -13,7 +13,9 @@ import torch
 
 from etui.engine import boxwatch
 from etui.engine.bundle import Bundle
+from etui.engine.call_timing import call_timing
 from etui.engine.canary import canary_ms
+from etui.engine.noop import NOOP
 from etui.engine.runtime import LoadedProgram, TensorTuple, runs_openvino, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
@@ -66,6 +68,10 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         before = boxwatch.read()
         samples = _collect(job, subject, time.perf_counter() - start, say)
         watched = boxwatch.between(before, boxwatch.read())
+        # After everything that is counted, and still without the collector, as the samples were taken.
+        call = None
+        if job.program is not None and isinstance(subject.call, LoadedProgram):
+            call = call_timing(subject.call, subject.inputs, samples, Path(job.program).with_name(NOOP))
         gc.enable()
     canary_after = canary_ms(threads, job.canary_ms[1] if job.canary_ms else None)
 
@@ -94,6 +100,7 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         major_faults=watched.major_faults,
         minor_faults=watched.minor_faults,
         canary_ms=(canary_before, canary_after),
+        call=call,
     )
 
 

@@ -140,6 +140,19 @@ class LoadedProgram:
         outputs: list[torch.Tensor] = self._method(inputs)
         return outputs
 
+    def parts_ns(self, inputs: TensorTuple) -> tuple[int, int, int]:
+        """Run once as a call does, and return the nanoseconds of its parts: setting the inputs, ``execute``, and
+        cloning the outputs."""
+        clock, method = time.perf_counter_ns, self._method
+        start = clock()
+        method.set_inputs(inputs)
+        inputs_set = clock()
+        method.execute()
+        executed = clock()
+        method.get_outputs()
+        end = clock()
+        return inputs_set - start, executed - inputs_set, end - executed
+
     def write_etdump(self, path: Path) -> None:
         """Write what was traced since the program was loaded to a file, and begin afresh.
 

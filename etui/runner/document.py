@@ -13,6 +13,7 @@ from etui.jobs import BundleResult, LowerResult
 from etui.results import (
     Accuracy,
     Block,
+    CallTiming,
     Environment,
     Flag,
     Memory,
@@ -134,7 +135,24 @@ def with_figures(document: RunDocument, planned_blocks: int | None = None) -> Ru
         method_load_ms=_median([block.method_load_ms for block in document.blocks]),
         first_inference_ms=_median([block.first_inference_ms for block in document.blocks]),
         eager_first_inference_ms=_median([block.first_inference_ms for block in document.eager_blocks]),
+        call=_call_timing(document.blocks),
         flags=flags,
+    )
+
+
+def _call_timing(blocks: list[Block]) -> CallTiming | None:
+    """The median over the blocks of each part of a call."""
+    known = [block.call for block in blocks if block.call is not None]
+    inputs_ms, execute_ms, outputs_ms = (
+        _median([getattr(call, part) for call in known]) for part in ("inputs_ms", "execute_ms", "outputs_ms")
+    )
+    if inputs_ms is None or execute_ms is None or outputs_ms is None:
+        return None
+    return CallTiming(
+        inputs_ms=inputs_ms,
+        execute_ms=execute_ms,
+        outputs_ms=outputs_ms,
+        fixed_ms=_median([call.fixed_ms for call in known]),
     )
 
 

@@ -24,7 +24,7 @@ def add_block(connection: sqlite3.Connection, session_id: str, block: Block) -> 
     detail, samples = _encode(block)
     attempt, block_id = 1, base
     while (stored := _stored(connection, block_id)) is not None:
-        if stored == (detail, samples):
+        if stored == (detail, samples) or _says_the_same(stored, block, samples):
             return block_id
         attempt += 1
         block_id = f"{base}:{attempt}"
@@ -93,6 +93,13 @@ def _stored(connection: sqlite3.Connection, block_id: str) -> tuple[str, bytes] 
         (LATENCY_SERIES, block_id),
     ).fetchone()
     return (row["detail"], row["float64_le"]) if row else None
+
+
+def _says_the_same(stored: tuple[str, bytes], block: Block, samples: bytes) -> bool:
+    """Whether a block is the stored one, although its text differs: an earlier version wrote fewer fields."""
+    detail, stored_samples = stored
+    bare = msgspec.structs.replace(block, samples_ms=[])
+    return stored_samples == samples and msgspec.json.decode(detail, type=Block) == bare
 
 
 def _encode(block: Block) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ from etui.insight import GraphStage, NumericGap, Profile, Section
 from etui.results import (
     SCHEMA,
     AccuracyVerdict,
+    CallTiming,
     Delegation,
     Flag,
     InputsInfo,
@@ -60,6 +61,7 @@ class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     program_load_ms: float | None = None
     method_load_ms: float | None = None
     eager_first_inference_ms: float | None = None
+    call: CallTiming | None = None
     accuracy: AccuracyDetail | None = None
     memory: Memory | None = None
     eager_memory: Memory | None = None

@@ -1,4 +1,4 @@
-"""Whether etui's median is that of a plain loop, and what runner and front end cost while a block is measured."""
+"""Whether etui's figures are those of plain loops in Python and in C++, and what runner and front end cost beside."""
 
 from __future__ import annotations
 
@@ -12,34 +12,50 @@ from pathlib import Path
 
 import psutil
 
+from etui.engine.bundle import Bundle
+from etui.engine.noop import NOOP
+from etui.results import CallTiming
+from tests.benchmarks import cpp_loop
+from tests.benchmarks.bursts import Timing, in_cpp, in_etui
+from tests.benchmarks.cpp_loop import NoCompiler
 from tests.benchmarks.figures import Figure
 from tests.boxes import Box, box_in, until
 
 ROUNDS = 6
-SAMPLES = 120
-LOOP_SAMPLES = 600
+SAMPLES = 600
 REST_S = 8.0
 """A core that has worked for seconds is a few percent slower than one that comes from a rest or from importing. So both
-sides start from the same rest, after all imports, and keep the cores busy for about as long."""
+sides start from the same rest, after all imports, and take as many samples, which keeps the cores busy for about as
+long."""
+
+SESSIONS = 5
+PRECISIONS = ("fp32", "int8")
+PARTS = ("inputs_ms", "execute_ms", "outputs_ms")
+BURSTS = 16
+BURST = (5, 15)
+"""Calls of a burst that do not count, and that do: the other process has just used the caches."""
+
+CPP_SAMPLES = 400
+NOOP_CALLS = 2000
+WARMUP = 200
+"""The C++ loop starts on rested cores; etui's blocks follow other work. So it warms up for longer."""
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Rounds of both, every second one in the other order, so that drift hits both alike."""
+    """Rounds of etui between two plain loops, whose geometric mean it is compared with, so that drift cancels."""
     with box_in(folder) as box:
         box.etui("run", "resnet18", "--repeat", "20")
         run = box.document(box.summaries()[0]["id"])
         assert run.artifact is not None and run.threads is not None
         program = box.cache / "programs" / run.artifact.key / "program.pte"
         logs = []
-        for number in range(ROUNDS):
-            if number % 2:
-                loop = _loop_ms(program, run.threads)
-                ours = _etui_ms(box)
-            else:
-                ours = _etui_ms(box)
-                loop = _loop_ms(program, run.threads)
-            logs.append(math.log(ours / loop))
+        before = _loop_ms(program, run.threads)
+        for _ in range(ROUNDS):
+            ours, after = _etui_ms(box), _loop_ms(program, run.threads)
+            logs.append(math.log(ours / math.sqrt(before * after)))
+            before = after
         share, rss = _overhead(box)
+        against_cpp = _against_cpp(box, folder)
     off = statistics.median(logs)
     return [
         Figure(
@@ -52,7 +68,123 @@ def figures(folder: Path) -> list[Figure]:
         ),
         Figure("CPU of runner and front end while measuring", share * 100, 2.0, "%", "of one core"),
         Figure("memory of runner and front end", rss / 1e6, 150.0, "MB", "RSS of both together"),
+        *against_cpp,
     ]
+
+
+def _against_cpp(box: Box, folder: Path) -> list[Figure]:
+    """``execute`` in etui against a C++ loop over the same program and inputs; nothing if the loop cannot be built."""
+    try:
+        binary = cpp_loop.build(folder)
+    except NoCompiler as reason:
+        print(f"the comparison with C++ is skipped: {reason}", file=sys.stderr)
+        return []
+    box.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--repeat", "3")
+    threads = box.document(box.summaries()[0]["id"]).threads or 1
+    programs, bundle = _programs(box), _bundle(box)
+    inputs = _raw_inputs(bundle, folder / "inputs.bin")
+    found = []
+    for precision, program in programs.items():
+        pairs = [_bursts(binary, program, threads, bundle, inputs) for _ in range(SESSIONS)]
+        found.append(_burst_figure(precision, pairs))
+    return [*found, *_session_figures(box, binary, programs, threads, inputs)]
+
+
+def _bursts(binary: Path, program: Path, threads: int, bundle: Path, inputs: Path) -> list[tuple[Timing, Timing]]:
+    """Bursts of a worker and of the C++ loop in turn, every second pair in the other order."""
+    with in_etui(program, threads, bundle) as worker, in_cpp(binary, program, threads, inputs) as loop:
+        worker.time(WARMUP, 1)
+        loop.time(WARMUP, 1)
+        pairs = []
+        for number in range(BURSTS):
+            if number % 2:
+                theirs, ours = loop.time(*BURST), worker.time(*BURST)
+            else:
+                ours, theirs = worker.time(*BURST), loop.time(*BURST)
+            pairs.append((ours, theirs))
+    return pairs
+
+
+def _burst_figure(precision: str, sessions: list[list[tuple[Timing, Timing]]]) -> Figure:
+    def ratios(part: str) -> list[float]:
+        return [
+            statistics.median(getattr(one, part) / getattr(other, part) for one, other in pairs) for pairs in sessions
+        ]
+
+    def middle(part: str, side: int) -> float:
+        return 1e3 * float(statistics.median(getattr(pair[side], part) for pairs in sessions for pair in pairs))
+
+    parts = ", ".join(f"{part[:-3]} {middle(part, 0):.0f} / {middle(part, 1):.0f}" for part in PARTS)
+    return Figure(
+        f"execute of resnet18 {precision} against C++, bursts in turn",
+        abs(statistics.median(ratios("execute_ms")) - 1) * 100,
+        1.0,
+        "%",
+        f"{SESSIONS} pairs of processes: {' '.join(f'{ratio:.4f}' for ratio in ratios('execute_ms'))}; "
+        f"whole call {statistics.median(ratios('call_ms')):.4f}; us in etui / C++: {parts}",
+    )
+
+
+def _session_figures(box: Box, binary: Path, programs: dict[str, Path], threads: int, inputs: Path) -> list[Figure]:
+    """The same from whole sessions of etui. Each stands between two runs of the C++ loop, and is compared with their
+    geometric mean: a drift of the machine cancels."""
+    calls: dict[str, list[CallTiming]] = {precision: [] for precision in programs}
+    loops: dict[str, list[float]] = {precision: [] for precision in programs}
+    for _ in range(SESSIONS):
+        before = {name: _execute_in_cpp(binary, program, threads, inputs) for name, program in programs.items()}
+        done = box.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--json")
+        after = {name: _execute_in_cpp(binary, program, threads, inputs) for name, program in programs.items()}
+        for summary in json.loads(done.stdout):
+            call = box.document(summary["id"]).call
+            assert call is not None
+            calls[summary["precision"]].append(call)
+            loops[summary["precision"]].append(math.sqrt(before[summary["precision"]] * after[summary["precision"]]))
+    with in_cpp(binary, programs["fp32"].with_name(NOOP), threads) as loop:
+        noop_ms = loop.time(WARMUP, NOOP_CALLS).call_ms
+    return [_session_figure(precision, calls[precision], loops[precision], noop_ms) for precision in programs]
+
+
+def _session_figure(precision: str, calls: list[CallTiming], loops: list[float], noop_ms: float) -> Figure:
+    ratios = [call.execute_ms / loop for call, loop in zip(calls, loops, strict=True)]
+    fixed_us = 1e3 * statistics.median(call.fixed_ms or math.nan for call in calls)
+    return Figure(
+        f"execute of resnet18 {precision} against C++, whole sessions",
+        abs(statistics.median(ratios) - 1) * 100,
+        1.0,
+        "%",
+        f"{SESSIONS} sessions: {' '.join(f'{ratio:.4f}' for ratio in ratios)}; a no-op call takes {fixed_us:.1f} us, "
+        f"in C++ {noop_ms * 1e3:.2f}",
+    )
+
+
+def _execute_in_cpp(binary: Path, program: Path, threads: int, inputs: Path) -> float:
+    with in_cpp(binary, program, threads, inputs) as loop:
+        return loop.time(WARMUP, CPP_SAMPLES).execute_ms
+
+
+def _programs(box: Box) -> dict[str, Path]:
+    """The newest run's program of each precision."""
+    found: dict[str, Path] = {}
+    for summary in box.summaries():
+        run = box.document(summary["id"])
+        assert run.artifact is not None
+        found.setdefault(run.precision, box.cache / "programs" / run.artifact.key / "program.pte")
+    return found
+
+
+def _bundle(box: Box) -> Path:
+    """The folder of the model's weights and inputs."""
+    (folder,) = (box.cache / "models").glob("[0-9a-f]*")
+    return folder
+
+
+def _raw_inputs(bundle: Path, path: Path) -> Path:
+    """The inputs that etui's blocks take in turn, as the C++ loop reads them."""
+    with path.open("wb") as file:
+        for inputs in Bundle.open(bundle, "resnet18").inputs():
+            for tensor in inputs:
+                file.write(tensor.contiguous().numpy().tobytes())
+    return path
 
 
 def _etui_ms(box: Box) -> float:
@@ -70,7 +202,7 @@ def _loop_ms(program: Path, threads: int) -> float:
             "tests.benchmarks.plain_loop",
             str(program),
             str(threads),
-            str(LOOP_SAMPLES),
+            str(SAMPLES),
             str(REST_S),
         ],
         capture_output=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui.results import RunDocument
+from etui.results import CallTiming, RunDocument
 from tests.boxes import Box, ended
 from tests.cli.conftest import Etui
 from tests.documents import make_document
@@ -90,6 +90,18 @@ def test_show_tells_the_verdict_first(etui: Etui, two: tuple[RunDocument, RunDoc
         "a note",
     ):
         assert part in text
+
+
+def test_show_says_where_a_calls_time_goes_if_that_was_measured(etui: Etui, stored: Stored) -> None:
+    split, old = make_document("ccccccccccc3"), make_document("ddddddddddd4")
+    split.call = CallTiming(inputs_ms=0.02, execute_ms=1.98, outputs_ms=0.01, fixed_ms=0.004)
+    stored(split, old)
+    (line,) = (line for line in etui("show", "c").stdout.splitlines() if line.startswith("call "))
+    assert line.removeprefix("call").strip() == (
+        "of 2.01 ms, 0.0200 copy inputs in, 1.98 execute, 0.0100 copy outputs out; "
+        "fixed cost of a call from Python 0.00400 ms"
+    )
+    assert not any(line.startswith("call ") for line in etui("show", "d").stdout.splitlines())
 
 
 def test_show_as_json_is_the_document(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,18 @@ def test_load_and_first_inference_stand_apart(measured: list[RunDocument]) -> No
         assert run.program_load_ms is not None and run.program_load_ms > 0
         assert run.method_load_ms is not None and run.method_load_ms > 0
         assert run.first_inference_ms is not None and run.first_inference_ms > 0
+
+
+def test_a_programs_call_is_split_into_its_parts(measured: list[RunDocument]) -> None:
+    for run in measured:
+        for block in run.blocks:
+            assert block.call is not None and block.call.fixed_ms is not None
+            parts = (block.call.inputs_ms, block.call.execute_ms, block.call.outputs_ms)
+            assert min(parts) > 0 and block.call.fixed_ms > 0
+        for part in ("inputs_ms", "execute_ms", "outputs_ms", "fixed_ms"):
+            of_blocks = statistics.median(getattr(block.call, part) for block in run.blocks)
+            assert getattr(run.call, part) == pytest.approx(of_blocks)
+        assert all(block.call is None for block in run.eager_blocks)
 
 
 def test_fp32_is_the_same_function_and_its_document_says_so(measured: list[RunDocument]) -> None:

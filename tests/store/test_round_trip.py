@@ -59,6 +59,20 @@ def test_two_runs_of_one_session_share_what_is_the_sessions(store: Store) -> Non
     assert len(store.events_after(first.session.id)) == 7
 
 
+def test_a_block_that_an_earlier_version_stored_with_fewer_fields_is_stored_once(tmp_path: Path) -> None:
+    path, document = tmp_path / "etui.db", make_document()
+    with Store.open(path) as store:
+        store.import_document(document)
+        before = len(store.blocks(document.session.id))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE blocks SET detail = json_remove(detail, '$.call')")
+    connection.close()
+    with Store.open(path) as store:
+        store.save_document(document)
+        assert store.document(document.id) == document
+        assert len(store.blocks(document.session.id)) == before
+
+
 def test_runs_that_tell_their_session_differently_keep_their_own_account(store: Store) -> None:
     first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
     second.session = msgspec.structs.replace(second.session, spec={"other": True})

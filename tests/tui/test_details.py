@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static, TextArea
 
 from etui.events import Event
-from etui.results import ModelInfo, RunDocument
+from etui.results import CallTiming, ModelInfo, RunDocument
 from etui.store import Store
 from etui.tui.actions import ACTIONS
 from etui.tui.details import source
@@ -148,6 +148,7 @@ async def test_the_open_tab_is_in_sight_in_a_narrow_terminal(stored: Path) -> No
     ("tab", "words"),
     [
         ("Latency", ("95 % interval", "16.00", "20.00", "Blocks", "unsettled", "p99 1,000")),
+        ("Latency", ("Where a call's time goes", "copying inputs in", "1.98", "fixed cost of a call from Python")),
         ("Accuracy", ("✓ Its outputs stay within tolerance", "Lowering changed nothing", "logits", "✗ input 2")),
         ("Environment", ("2 things differ", "2.12.0", "2.13.0", "bench-1", "avx512_bf16")),
         ("Delegation", ("xnnpack took 68 of 70 nodes (97 %), in 1 subgraph.", "mean", "peak RSS", "P makes one")),
@@ -158,6 +159,7 @@ async def test_each_page_has_its_facts(database: Path, stored: Path, tab: str, w
     document = make_document(RUN, session_id="5e5510000002")
     document.blocks[1].warmup_settled = False
     document.threads = 1
+    document.call = CallTiming(inputs_ms=0.02, execute_ms=1.984, outputs_ms=0.01, fixed_ms=0.004)
     with Store.open(database) as store:
         store.delete_runs([RUN])
         store.save_document(document)

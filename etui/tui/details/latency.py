@@ -53,6 +53,15 @@ def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
     if any(cell not in ("", text.MISSING) for row in starts for cell in row[1:]):
         sheet.heading("Start")
         sheet.table([Column("ms", right=False), Column(name), Column("eager")], starts)
+    if (call := document.call) is not None:
+        sheet.heading("Where a call's time goes", "further calls after the samples")
+        parts = [
+            ["copying inputs in", text.number(call.inputs_ms)],
+            ["execute", text.number(call.execute_ms)],
+            ["copying outputs out", text.number(call.outputs_ms)],
+            ["fixed cost of a call from Python", text.number(call.fixed_ms)],
+        ]
+        sheet.table([Column("ms", right=False), Column(name)], parts)
     return sheet.text
 
 
