@@ -83,6 +83,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Blocks with different thread counts do not belong together.",
         "Measure again with --threads, and tell us: this should not happen.",
     ),
+    "eager": (
+        "The program's own latency is not affected, but the ratio against eager is.",
+        "Measure again on a quieter machine before going by the speed-up.",
+    ),
+    "busy start": (
+        "Other programs were using the cores, and did not stop within the time that --wait-quiet allows.",
+        "End them, or wait longer for them with --wait-quiet MIN.",
+    ),
     "bf16": (
         "The delegate computes in another arithmetic than the precision says.",
         "Read its speed and its error as those of that arithmetic.",

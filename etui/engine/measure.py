@@ -14,7 +14,7 @@ import torch
 from etui.engine import boxwatch
 from etui.engine.bundle import Bundle
 from etui.engine.canary import canary_ms
-from etui.engine.runtime import LoadedProgram, TensorTuple, runs_openvino, set_threads
+from etui.engine.runtime import LoadedProgram, TensorTuple, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
 from etui.results import Block
@@ -47,8 +47,7 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         EtuiError: the program or the model cannot be loaded or run.
     """
     started_at, start = utc_now(), time.perf_counter()
-    hold = job.program is not None and runs_openvino(Path(job.program), job.delegate)
-    threads = set_threads(job.threads, hold_affinity=hold)
+    threads = set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     subject = load_program(job, bundle) if job.program else load_eager(bundle)
 
@@ -63,9 +62,9 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         gc.freeze()
         gc.disable()
         first_sample_at = utc_now()
-        before = boxwatch.read()
+        before = boxwatch.read(job.cpus)
         samples = _collect(job, subject, time.perf_counter() - start, say)
-        watched = boxwatch.between(before, boxwatch.read())
+        watched = boxwatch.between(before, boxwatch.read(job.cpus))
         gc.enable()
     canary_after = canary_ms(threads, job.canary_ms[1] if job.canary_ms else None)
 
@@ -88,12 +87,15 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         throttled_ms=watched.box.throttled_ms,
         steal_s=watched.box.steal_s,
         frequency_mhz=watched.box.frequency_mhz,
+        frequency_range_mhz={str(cpu): (min(seen), max(seen)) for cpu, seen in watched.box.mhz_of.items()} or None,
         memory_pressure=watched.box.memory_pressure,
         cpu_pressure=watched.box.cpu_pressure,
         thermal_throttles=watched.box.thermal_throttles,
         major_faults=watched.major_faults,
         minor_faults=watched.minor_faults,
         canary_ms=(canary_before, canary_after),
+        cpus=job.cpus,
+        busy_threads=watched.busy_threads,
     )
 
 
