@@ -79,12 +79,11 @@ def _of_eager(found: Sequence[Flag]) -> str:
 
 
 def _busy_start(quiet: QuietCheck) -> str:
-    found = f"the machine was busy when measuring began ({text.number(quiet.foreign_cpu_cores)} cores in use"
-    if quiet.foreign_cpu_cores is None:
-        found = "the machine was busy when measuring began (tasks waited for a core"
-    if quiet.by:
-        found += f": {', '.join(quiet.by)}"
-    return f"{found}), after waiting {text.seconds(quiet.waited_s)} for it to calm down"
+    used = "tasks waited for a core"
+    if disturbance.of_load(quiet.foreign_cpu_cores, None):
+        used = f"other programs used {text.number(quiet.foreign_cpu_cores, 2)} cores"
+    who = f": {', '.join(quiet.by)}" if quiet.by else ""
+    return f"after {text.seconds(quiet.waited_s)} of waiting {used} when measuring began{who}"
 
 
 def _of_samples(

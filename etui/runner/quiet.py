@@ -58,10 +58,10 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         """How much of the machine is in use, and who uses it."""
         if disturbance.of_load(self.foreign_cpu_cores, None):
-            found = f"other programs use {number(self.foreign_cpu_cores)} cores"
+            found = f"other programs use {number(self.foreign_cpu_cores, 2)} cores"
         else:
-            found = f"tasks waited for a core {number(self.cpu_pressure)} % of the time"
-        return f"{found} ({', '.join(self.by) or 'none of them visible to this user'})"
+            found = f"tasks waited for a core {number(self.cpu_pressure, 2)} % of the time"
+        return f"{found}: {', '.join(self.by) or 'none of them is visible to this user'}"
 
 
 LookFor = Callable[[float], Awaitable[Look]]
@@ -78,8 +78,8 @@ async def wait_until_calm(
     """Look at the machine until it is calm or ``limit_s`` seconds of waiting have gone by.
 
     ``say`` is told once that there is something to wait for, ``progress`` after each further look: in words, how many
-    seconds have gone by, and of how many. A calm machine is looked at once, for ``FIRST_LOOK_S``. Where nothing is
-    readable, nothing is known against the machine.
+    seconds have gone by, and of how many. The last look may end up to ``LOOK_S`` past the limit. A calm machine is
+    looked at once, for ``FIRST_LOOK_S``. Where nothing is readable, nothing is known against the machine.
     """
     look_for = look_for or look_at_machine
     look = await look_for(FIRST_LOOK_S)
@@ -91,9 +91,9 @@ async def wait_until_calm(
         if waited_s >= limit_s:
             break
         if not waited_s:
-            say(f"the machine is busy: {look.words()}; waiting up to {seconds(limit_s)} for it to calm down")
+            say(f"the machine is busy, {look.words()}; waiting up to {seconds(limit_s)} for it to calm down")
         progress(f"waiting for a calm machine: {look.words()}", waited_s, limit_s)
-        look = await look_for(min(LOOK_S, max(FIRST_LOOK_S, limit_s - waited_s)))
+        look = await look_for(LOOK_S)
         waited_s += look.span_s
     return QuietCheck(
         waited_s=waited_s,
@@ -131,7 +131,7 @@ def busiest(before: Processes, after: Processes, span_s: float, *, own: int) -> 
     }
     first = sorted((pid for pid in used if used[pid] >= LEAST_NAMED_CORES), key=lambda pid: -used[pid])[:MOST_NAMED]
     return [
-        f"{plain(after[pid].name)}, pid {pid}, user {_user_name(after[pid].user)}, {number(used[pid])} cores"
+        f"{plain(after[pid].name)} (pid {pid}, user {_user_name(after[pid].user)}) {number(used[pid], 2)} cores"
         for pid in first
     ]
 
