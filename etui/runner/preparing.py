@@ -72,7 +72,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             missing.append(run)
         else:
             session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
-    slots = asyncio.Semaphore(_most_at_once(session.cores, memory_bytes()))
+    slots = asyncio.Semaphore(most_at_once(session.cores, memory_bytes()))
     # Alone, a program's calibration and reference outputs may use every core.
     threads = 1 if len(missing) > 1 else session.cores
     async with side_by_side() as group:
@@ -80,7 +80,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             group.create_task(_lower(session, cache, bundle, run, slots, threads))
 
 
-def _most_at_once(cores: int, memory: int | None) -> int:
+def most_at_once(cores: int, memory: int | None) -> int:
     """How many programs to prepare side by side: one a core, as far as the memory goes. ETUI_PREPARE_JOBS overrides."""
     if chosen := os.environ.get("ETUI_PREPARE_JOBS"):
         return max(1, int(chosen))

@@ -24,7 +24,7 @@ class Machine:
         self.root = root
         self.wall_s = 0.0
         self._busy_s = [0.0] * CPUS
-        monkeypatch.setattr(sensors.time, "perf_counter", lambda: self.wall_s)
+        monkeypatch.setattr("etui.sensors.time.perf_counter", lambda: self.wall_s)
 
     def goes_on(self, seconds: float, mhz: dict[int, float], idle_mhz: float = 800.0) -> None:
         """Some time in which the CPUs of ``mhz`` worked, and their frequencies at its end."""
