@@ -14,7 +14,8 @@ UNKNOWN = "not known"
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What must be the same for latencies to make one history. The texts name things well enough to tell them apart;
-    what is not known is ``UNKNOWN``. ``box`` holds the processor, too: a name alone outlives its machine."""
+    what is not known is ``UNKNOWN``. ``box`` holds the processor, too: a name alone outlives its machine. ``kept`` are
+    the modules that were kept in FP32."""
 
     model: str
     identity: str
@@ -25,11 +26,13 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     threads: str
     arithmetic: str
     box: str
+    kept: str = ""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a history. ``software`` are versions by name, with the CPU governor among them; empty where the run
-    has no environment."""
+    """One run of a history. ``software`` are versions by name, with the CPU governor among them; empty if the run has
+    no environment. ``eager_ms`` is the latency of eager in the same session, and ``disturbed`` the share of the
+    session's blocks (the run's or eager's, whichever is larger) that something else disturbed."""
 
     run: str
     session: str
@@ -37,6 +40,9 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     median_ms: float | None = None
     interval_ms: Interval | None = None
+    eager_ms: float | None = None
+    eager_interval_ms: Interval | None = None
+    disturbed: float = 0.0
     mae: float | None = None
     verdict: AccuracyVerdict | None = None
     flags: list[str] = []

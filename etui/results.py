@@ -22,15 +22,16 @@ PassStatus = Literal["queued", "running", "done", "failed", "cancelled", "timed 
 LIVE_PASS_STATUSES: frozenset[str] = frozenset({"queued", "running"})
 
 AccuracyVerdict = Literal["PASS", "FAIL", "UNPROVEN"]
-SpeedVerdict = Literal["faster", "slower", "equivalent", "inconclusive"]
+SpeedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "unreliable"]
 Interval = tuple[float, float]
 
 
 class LatencyStats(msgspec.Struct, kw_only=True, frozen=True):
-    """Latency over all timed samples of all blocks of one variant, in milliseconds.
+    """Latency of one variant over its blocks, in milliseconds; every block counts equally.
 
-    ``ci95`` is the bootstrap interval of the median. A percentile is None where there are too few samples for it
-    (p90 wants 100, p95 200, p99 1,000).
+    ``median`` is the variant's latency everywhere in etui: the median over blocks of each block's median. ``ci95`` is
+    its bootstrap interval. A percentile is None if there are too few samples for it (p90 needs 100, p95 200, p99
+    1,000).
     """
 
     count: int | None
@@ -47,12 +48,14 @@ class LatencyStats(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Ratio(msgspec.Struct, kw_only=True, frozen=True):
-    """How many times faster than its baseline a variant is: above 1 is faster. ``blocks`` pairs stand behind it."""
+    """How many times faster than its baseline a variant is: above 1 is faster. ``blocks`` is the number of pairs of
+    blocks. ``reason`` says why a verdict is ``unreliable``: what disturbed most blocks of either side."""
 
     value: float
     ci95: Interval | None = None
     verdict: SpeedVerdict | None = None
     blocks: int = 0
+    reason: str = ""
 
 
 class Flag(msgspec.Struct, kw_only=True, frozen=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from etui.results import AccuracyVerdict, Interval, Status
+from etui.results import AccuracyVerdict, Interval, SpeedVerdict, Status
 
 
 class SummaryLatency(msgspec.Struct, kw_only=True, frozen=True):
@@ -29,6 +29,7 @@ class SummaryRatio(msgspec.Struct, kw_only=True, frozen=True):
 
     value: float | None = None
     ci95: Interval | None = None
+    verdict: SpeedVerdict | None = None
 
 
 class SummaryAccuracy(msgspec.Struct, kw_only=True, frozen=True):

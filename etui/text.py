@@ -70,6 +70,11 @@ def ratio(value: float | None) -> str:
     return MISSING if value is None else f"{number(value)}x"
 
 
+def speedup(value: float | None, verdict: str | None) -> str:
+    """A speed-up such as ``5.08x``, with ``unreliable`` behind it if that is the verdict."""
+    return f"{ratio(value)} unreliable" if verdict == "unreliable" else ratio(value)
+
+
 def interval(bounds: tuple[float, float] | None) -> str:
     """An interval such as ``16.1 to 16.5``."""
     return MISSING if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from etui.analysis import comparison_words, sides, words
 from etui.analysis.comparison import RunComparison, compare
+from etui.analysis.sessions import Level
 from etui.results import RunDocument
 
 
@@ -20,9 +21,17 @@ class Compared:
     found: list[RunComparison]
 
     @classmethod
-    def between(cls, base: RunDocument, others: Sequence[RunDocument], *, margin: float, force: bool) -> Compared:
-        """Compare the runs. ``margin`` is a share."""
-        return Compared(base, list(others), compare(base, others, margin=margin, force=force))
+    def between(
+        cls,
+        base: RunDocument,
+        others: Sequence[RunDocument],
+        *,
+        margin: float,
+        force: bool,
+        levels: Sequence[Level] = (),
+    ) -> Compared:
+        """Compare the runs. ``margin`` is a share; ``levels`` are those of earlier sessions on the machine."""
+        return Compared(base, list(others), compare(base, others, margin=margin, force=force, levels=levels))
 
     @cached_property
     def names(self) -> dict[str, str]:

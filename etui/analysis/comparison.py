@@ -1,8 +1,10 @@
-"""Whether a run is faster than another, how sure that is, and why it cannot be said where it cannot.
+"""Decide whether a run is faster than another, how certain that is, and why if it cannot be decided.
 
 Runs of one session were measured interleaved: their blocks make pairs, and what was slow in both at once cancels. Runs
-of different sessions are compared by their blocks' medians, and only where nothing but the choice and the software
-differs. A ratio is the base's latency over the other's: above one, the other is faster.
+of different sessions are compared only if nothing but the configuration and the software differs. Their interval
+includes how far the machine's level moves between sessions (``etui.analysis.sessions``), and what every session has,
+eager and the canary kernel, serves as their control. A ratio is the base's latency over the other's: above one, the
+other is faster.
 """
 
 from __future__ import annotations
@@ -15,15 +17,23 @@ from functools import cache
 from typing import Literal
 
 import msgspec
-from scipy.special import stdtrit
+from scipy.special import ndtr, stdtrit
 
-from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical, unpaired_ratio
+from etui import text
+from etui.analysis import canary
+from etui.analysis.bootstrap import NORMAL_95, LogEstimate, paired_ratio, typical, unpaired_ratio
+from etui.analysis.disturbance import FEW, MOST, causes, disturbed_share, most_common, unreliable_because
 from etui.analysis.latency import MARGIN, verdict_of
+from etui.analysis.levels import levels_of, machine_of
 from etui.analysis.obstacles import Obstacle, cautions, obstacles, same_session
-from etui.analysis.ranks import benjamini_hochberg, least_mann_whitney_p, mann_whitney_p, sign_flip_p
+from etui.analysis.ranks import benjamini_hochberg, sign_flip_p
+from etui.analysis.sessions import PRIOR, Level, SessionSpread, session_spread
 from etui.results import Block, Interval, RunDocument, SpeedVerdict
 
 SIGNIFICANT = 0.05
+ONE_SIDED = 1.645 / 1.96
+"""From half the width of a two-sided 95 % interval to that of a one-sided one, of a normal distribution."""
+
 MOST_BLOCKS = 1_000
 """More blocks than that nobody measures: the difference lies at the margin itself."""
 
@@ -31,9 +41,15 @@ MOST_BLOCKS = 1_000
 class RunComparison(msgspec.Struct, kw_only=True, frozen=True):
     """One run beside its base. ``ratio`` is the base's latency over the other's, with its 95 % interval.
 
-    ``verdict`` is None where it is refused; ``reasons`` say why, and stay where the comparison was forced.
-    ``p`` belongs to the sign flips of the pairs, or to Mann-Whitney; ``p_adjusted`` counts all comparisons made at
-    once. ``more_blocks`` is about how many further blocks would settle what is inconclusive; None where none would.
+    ``verdict`` is None if the comparison is refused; ``reasons`` say why, and stay if it was forced. ``limits`` say why
+    the verdict is at most ``inconclusive`` or ``unreliable`` whatever the interval. ``p`` belongs to the sign flips of
+    the pairs, or to the interval of two sessions; ``p_adjusted`` counts all comparisons made at once. ``more_blocks``
+    is about how many further blocks would settle what is inconclusive; None if none would.
+
+    Of runs of different sessions, ``relative_ratio`` is the ratio of their speed-ups over eager of their own session
+    (the difference in differences on the log scale), ``control_ratio`` and ``canary_ratio`` compare eager and the
+    canary kernel of the two sessions, and ``session_sd`` is the standard deviation of a session's level that is part of
+    both intervals, estimated from ``sessions`` sessions besides the prior.
     """
 
     base: str
@@ -53,6 +69,14 @@ class RunComparison(msgspec.Struct, kw_only=True, frozen=True):
     reasons: list[Obstacle] = []
     cautions: list[str] = []
     forced: bool = False
+    limits: list[str] = []
+    relative_ratio: float | None = None
+    relative_ci95: Interval | None = None
+    control_ratio: float | None = None
+    control_ci95: Interval | None = None
+    canary_ratio: float | None = None
+    session_sd: float | None = None
+    sessions: int | None = None
 
     @property
     def refused(self) -> bool:
@@ -61,18 +85,43 @@ class RunComparison(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def compare(
-    base: RunDocument, others: Sequence[RunDocument], *, margin: float = MARGIN, force: bool = False
+    base: RunDocument,
+    others: Sequence[RunDocument],
+    *,
+    margin: float = MARGIN,
+    force: bool = False,
+    levels: Sequence[Level] = (),
 ) -> list[RunComparison]:
-    """Each of ``others`` beside ``base``. ``margin`` is the share within which two count as equivalent."""
+    """Each of ``others`` beside ``base``. ``margin`` is the share within which two count as equivalent.
+
+    ``levels`` are what is known of earlier sessions on the base's machine (``Store.session_levels``); those of the
+    compared runs themselves are added. They decide how much two sessions may differ by chance.
+    """
     # Among hundreds of runs the base is drawn once.
     alone: dict[str, LogEstimate] = {}
-    found = [_one(base, other, margin, force, alone) for other in others]
-    # Pairs within a session are few and planned; what is fished from history must pay for every look at it.
+    spread = _spread([base, *others], levels)
+    found = [_one(base, other, margin, force, alone, spread) for other in others]
+    # Pairs within a session are few and planned; historical comparisons are corrected for multiple testing.
     historical = [index for index, one in enumerate(found) if one.kind == "historical" and one.p is not None]
     adjusted = benjamini_hochberg([found[index].p or 0.0 for index in historical])
     for index, p in zip(historical, adjusted, strict=True):
-        found[index] = _settle(found[index], p)
+        found[index] = _adjusted(found[index], p)
     return found
+
+
+def _spread(compared: Sequence[RunDocument], levels: Sequence[Level]) -> SessionSpread:
+    """How far two sessions differ by chance. The programs that are compared are no evidence of that, only their
+    controls are: what they differ by is the question."""
+    sessions = {run.session.id for run in compared}
+    if len(sessions) < 2:
+        return PRIOR
+    machine = machine_of(compared[0].environment)
+    own = [level for run in compared for level in levels_of(run)]
+    return session_spread(
+        level
+        for level in (*levels, *own)
+        if level.machine == machine and (level.is_control or level.session not in sessions)
+    )
 
 
 def usable(blocks: Sequence[Block]) -> list[Block]:
@@ -101,7 +150,12 @@ def _t_width(blocks: int) -> float:
 
 
 def _one(
-    base: RunDocument, other: RunDocument, margin: float, force: bool, alone: dict[str, LogEstimate]
+    base: RunDocument,
+    other: RunDocument,
+    margin: float,
+    force: bool,
+    alone: dict[str, LogEstimate],
+    spread: SessionSpread,
 ) -> RunComparison:
     missing = [one for one in (_without_samples(base, "base"), _without_samples(other, "other")) if one]
     reasons = [*missing, *obstacles(base, other)]
@@ -134,7 +188,7 @@ def _one(
         return _paired(found, first, second, shared)
     if base.id not in alone:
         alone[base.id] = typical([block.samples_ms for block in first])
-    return _historical(found, alone[base.id], first, second)
+    return _historical(found, base, other, alone[base.id], typical([block.samples_ms for block in second]), spread)
 
 
 def _paired(found: RunComparison, first: Sequence[Block], second: Sequence[Block], shared: set[int]) -> RunComparison:
@@ -142,12 +196,16 @@ def _paired(found: RunComparison, first: Sequence[Block], second: Sequence[Block
     pairs = [(one[index], two[index]) for index in sorted(shared)]
     steps = [math.log(statistics.median(a)) - math.log(statistics.median(b)) for a, b in pairs]
     estimate = paired_ratio(pairs)
-    verdict = verdict_of(estimate, found.margin)
+    disturbed = unreliable_because(
+        [block for block in first if block.index in shared], [block for block in second if block.index in shared]
+    )
+    verdict = "unreliable" if disturbed else verdict_of(estimate, found.margin)
     return msgspec.structs.replace(
         found,
         ratio=estimate.value,
         ci95=estimate.interval,
         verdict=verdict,
+        limits=[disturbed] if disturbed else [],
         p=sign_flip_p(steps),
         base_blocks=len(pairs),
         other_blocks=len(pairs),
@@ -156,34 +214,134 @@ def _paired(found: RunComparison, first: Sequence[Block], second: Sequence[Block
 
 
 def _historical(
-    found: RunComparison, base: LogEstimate, first: Sequence[Block], second: Sequence[Block]
+    found: RunComparison,
+    base: RunDocument,
+    other: RunDocument,
+    base_level: LogEstimate,
+    other_level: LogEstimate,
+    spread: SessionSpread,
 ) -> RunComparison:
-    sides = [[block.samples_ms for block in side] for side in (first, second)]
-    estimate = unpaired_ratio(base, typical(sides[1]))
+    control, kernel = _control(base, other), _canary(base, other)
+    shift = 0.0
+    if control is not None and control.half is not None:
+        # What the control certainly moved by, the program may have moved by as well; as far as the spread between
+        # sessions is known rather than assumed, the interval includes that already.
+        shift = (1 - spread.known) * max(0.0, abs(control.centre) - control.half)
+    estimate = _widened(unpaired_ratio(base_level, other_level), spread.half, shift)
+    relative = _relative(base, other, spread)
+    limits = [
+        *_disturbances(base, other),
+        *_moved("eager", control, found.margin),
+        *_moved("the canary kernel", kernel, found.margin),
+    ]
     verdict = verdict_of(estimate, found.margin)
-    blocks = min(len(first), len(second))
+    if verdict in ("faster", "slower") and relative is not None and not _confirms(relative, estimate, found.margin):
+        limits.append(
+            f"relative to eager of its own session it did not change by more than {text.number(100 * found.margin)} %"
+            f" in that direction ({text.ratio(relative.value)})"
+        )
+    if limits:
+        loaded = max(_disturbed(base), _disturbed(other)) > MOST
+        verdict = "unreliable" if loaded else "inconclusive"
     return msgspec.structs.replace(
         found,
         ratio=estimate.value,
         ci95=estimate.interval,
         verdict=verdict,
-        # In an order of their own, so that base and other exchanged give the same figure to the last bit.
-        p=mann_whitney_p(*sorted([statistics.median(samples) for samples in side] for side in sides)),
-        more_blocks=more_blocks(estimate, blocks, found.margin) if verdict == "inconclusive" else None,
+        limits=limits,
+        p=None if estimate.half is None else _p_of(estimate),
+        relative_ratio=relative.value if relative else None,
+        relative_ci95=relative.interval if relative else None,
+        control_ratio=control.value if control else None,
+        control_ci95=control.interval if control else None,
+        canary_ratio=kernel.value if kernel else None,
+        session_sd=spread.sd,
+        sessions=spread.sessions,
     )
 
 
-def _settle(found: RunComparison, adjusted: float) -> RunComparison:
-    """A difference of history must hold among all that were looked for; the same box is not the same hour."""
+def _control(base: RunDocument, other: RunDocument) -> LogEstimate | None:
+    """Eager of the base's session over that of the other's, which is the same program; None if either has none."""
+    sides = [[block.samples_ms for block in usable(run.eager_blocks)] for run in (base, other)]
+    return unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
+
+
+def _canary(base: RunDocument, other: RunDocument) -> LogEstimate | None:
+    """What the canary kernel took in the base's session over that in the other's; None if either has too few."""
+    sides = []
+    for run in (base, other):
+        readings = [block.canary_ms for block in (*run.blocks, *run.eager_blocks) if block.canary_ms]
+        if len(readings) < canary.FEWEST or min(map(min, readings)) <= 0:
+            return None
+        sides.append(typical([[math.sqrt(before * after)] for before, after in readings]))
+    return unpaired_ratio(*sides)
+
+
+def _relative(base: RunDocument, other: RunDocument, spread: SessionSpread) -> LogEstimate | None:
+    """The ratio of the two speed-ups over eager: the other's over the base's."""
+    sides = []
+    for run in (base, other):
+        eager = {block.index: block.samples_ms for block in usable(run.eager_blocks)}
+        pairs = [(eager[one.index], one.samples_ms) for one in usable(run.blocks) if one.index in eager]
+        if not pairs:
+            return None
+        sides.append(paired_ratio(pairs))
+    before, now = sides
+    # Eager and the program each have a level of their own in either session.
+    return _widened(unpaired_ratio(now, before), math.sqrt(2) * spread.half, 0.0)
+
+
+def _widened(estimate: LogEstimate, half: float, shift: float) -> LogEstimate:
+    if estimate.half is None:
+        return estimate
+    return LogEstimate(estimate.centre, math.hypot(estimate.half, half) + shift)
+
+
+def _confirms(relative: LogEstimate, absolute: LogEstimate, margin: float) -> bool:
+    """Whether a change is one of the program, not of the machine: it also shows against eager."""
+    return relative.centre * absolute.centre > 0 and abs(relative.centre) > math.log1p(margin)
+
+
+def _p_of(estimate: LogEstimate) -> float:
+    """Two-sided p-value of the ratio being one, from the interval on the log scale."""
+    if not estimate.half:
+        return 1.0 if estimate.centre == 0 else 0.0
+    return 2 * float(ndtr(-abs(estimate.centre) / (estimate.half / NORMAL_95)))
+
+
+def _disturbed(run: RunDocument) -> float:
+    return max(disturbed_share(run.blocks), disturbed_share(run.eager_blocks))
+
+
+def _disturbances(*runs: RunDocument) -> list[str]:
+    """What disturbed a third or more of a session's blocks."""
+    found = []
+    for run in runs:
+        if _disturbed(run) < FEW:
+            continue
+        blocks = [*run.blocks, *run.eager_blocks]
+        disturbed = sum(bool(causes(block)) for block in blocks)
+        found.append(
+            f"in the session of run {run.id[:6]} {disturbed} of {len(blocks)} blocks were disturbed"
+            f" ({most_common(blocks)})"
+        )
+    return found
+
+
+def _moved(name: str, control: LogEstimate | None, margin: float) -> list[str]:
+    """A sentence if a control differs between the sessions by more than the margin (one-sided, at 95 %, so that the
+    control's own noise alone does not count)."""
+    if control is None or abs(control.centre) - ONE_SIDED * (control.half or 0.0) <= math.log1p(margin):
+        return []
+    change = 100 * math.expm1(-control.centre)
+    return [f"{name} took {abs(change):.1f} % {'longer' if change > 0 else 'less time'} in the other session"]
+
+
+def _adjusted(found: RunComparison, adjusted: float) -> RunComparison:
+    """A difference between sessions must hold among all that were compared at once."""
     if found.verdict not in ("faster", "slower") or adjusted <= SIGNIFICANT:
         return msgspec.structs.replace(found, p_adjusted=adjusted)
-    wanted = next(
-        more
-        for more in range(1, MOST_BLOCKS)
-        if least_mann_whitney_p(found.base_blocks + more, found.other_blocks + more) * adjusted / (found.p or 1.0)
-        <= SIGNIFICANT
-    )
-    return msgspec.structs.replace(found, p_adjusted=adjusted, verdict="inconclusive", more_blocks=wanted)
+    return msgspec.structs.replace(found, p_adjusted=adjusted, verdict="inconclusive")
 
 
 def _without_samples(document: RunDocument, side: Literal["base", "other"]) -> Obstacle | None:

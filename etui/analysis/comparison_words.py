@@ -41,10 +41,12 @@ def sentences(found: RunComparison, named: dict[str, str]) -> list[str]:
         said = [_answer(found, base, other)]
         if found.forced:
             said.append(f"It was compared all the same, though {_reasons(found)}.")
-        if found.verdict == "inconclusive":
-            said.append(_settling(found))
+        if found.limits:
+            said.append(f"The verdict is {found.verdict} because {'; '.join(found.limits)}.")
         if found.kind == "historical":
-            said.append("They are runs of different sessions: what changed on the box between them is not in this.")
+            said += _across_sessions(found)
+        elif found.verdict == "inconclusive":
+            said.append(_settling(found))
     return [*said, *found.cautions]
 
 
@@ -109,6 +111,8 @@ def _answer(found: RunComparison, base: str, other: str) -> str:
     if found.verdict == "equivalent":
         within = f"within {found.margin * 100:g} %"
         return f"{other} is as fast as {base}, {within}{shown}{medians}."
+    if found.verdict == "unreliable":
+        return f"Whether {other} is faster than {base} is unreliable: as measured it {size} {than} it{shown}{medians}."
     return f"Whether {other} is faster than {base} is open: as far as was measured it {size}{shown}{medians}."
 
 
@@ -133,6 +137,23 @@ def _behind(found: RunComparison) -> str:
     if found.kind == "paired":
         return "1 pair of blocks" if found.base_blocks == 1 else f"{found.base_blocks} pairs of blocks"
     return f"{found.other_blocks} blocks against {found.base_blocks}"
+
+
+def _across_sessions(found: RunComparison) -> list[str]:
+    """What two sessions add to the doubt, what their controls say, and how to settle it."""
+    said = []
+    if found.session_sd is not None:
+        known = f"estimated from {found.sessions} sessions" if found.sessions else "assumed, as none was repeated yet"
+        said.append(
+            "They are runs of different sessions; the interval includes that the level of this machine varies by "
+            f"{text.number(100 * found.session_sd, 2)} % from session to session ({known})."
+        )
+    if found.relative_ratio is not None:
+        bounds = f" ({text.interval(found.relative_ci95)})" if found.relative_ci95 else ""
+        said.append(f"Relative to eager of its own session the ratio is {text.ratio(found.relative_ratio)}{bounds}.")
+    if found.verdict in ("inconclusive", "unreliable"):
+        said.append(f"`etui duel {found.base[:6]} {found.other[:6]}` measures both side by side and settles it.")
+    return said
 
 
 def _settling(found: RunComparison) -> str:

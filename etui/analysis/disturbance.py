@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from etui.results import Block
@@ -49,3 +50,20 @@ def of_load(foreign_cpu_cores: float | None, cpu_pressure: float | None) -> list
 def disturbed_share(blocks: Sequence[Block]) -> float:
     """The share of blocks that something disturbed, 0 to 1; 0 without blocks."""
     return sum(bool(causes(block)) for block in blocks) / len(blocks) if blocks else 0.0
+
+
+def most_common(blocks: Sequence[Block]) -> str:
+    """The causes found in these blocks, the most frequent first, such as ``foreign load, steal``."""
+    return ", ".join(name for name, _ in Counter(name for block in blocks for name in causes(block)).most_common())
+
+
+def unreliable_because(first: Sequence[Block], second: Sequence[Block]) -> str:
+    """Why a ratio of two sides measured together is not reliable: most blocks of a side were disturbed. Empty for
+    none."""
+    found = []
+    for side in (first, second):
+        if disturbed_share(side) > MOST:
+            disturbed = sum(bool(causes(block)) for block in side)
+            name = side[0].variant
+            found.append(f"{disturbed} of {len(side)} blocks of {name} were disturbed ({most_common(side)})")
+    return "; ".join(found)

@@ -40,6 +40,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 def check(found: RunComparison, other: RunDocument, limits: Limits) -> list[Check]:
     """The limits that are asked for, one result each."""
     made = []
+    if other.status in ("failed", "timed out"):
+        detail = f"the run {other.status}: {other.error}" if other.error else f"the run {other.status}"
+        made.append(Check(run=other.id, name="finished", outcome="crossed", detail=detail))
     if limits.slower is not None:
         outcome, detail = _speed(found, limits.slower)
         made.append(Check(run=other.id, name=f"slower than {limits.slower:g} %", outcome=outcome, detail=detail))
@@ -48,7 +51,7 @@ def check(found: RunComparison, other: RunDocument, limits: Limits) -> list[Chec
         made.append(Check(run=other.id, name=f"MAE above {limits.mae:g}", outcome=outcome, detail=detail))
     if limits.inconclusive:
         unsure = [one for one in made if one.outcome in ("open", "not judged")]
-        sure = found.verdict not in (None, "inconclusive")
+        sure = found.verdict not in (None, "inconclusive", "unreliable")
         detail = "all that was asked could be told" if made else f"the verdict is {found.verdict or 'refused'}"
         if unsure:
             detail = f"{unsure[0].name}: {unsure[0].detail}"
@@ -65,6 +68,8 @@ def _speed(found: RunComparison, limit: float) -> tuple[Outcome, str]:
         return "open", f"{signed(change(found.ratio))}, without an interval"
     low, high = change_interval(found.ci95)
     shown = f"{signed(change(found.ratio))} ({signed(low)} to {signed(high)})"
+    if found.limits:
+        return "open", f"{shown}, but {found.verdict}: {'; '.join(found.limits)}"
     if low > limit:
         return "crossed", shown
     return ("held", shown) if high <= limit else ("open", shown)

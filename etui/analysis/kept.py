@@ -11,13 +11,18 @@ _UNQUANTIZED = frozenset({"fp32", "fp16", "as-is"})
 
 
 def kept_fp32(document: RunDocument) -> tuple[str, ...]:
-    """The paths of the modules, sorted; none where the run's precision quantizes nothing, or its document is older."""
-    spec: Mapping[str, object] = document.session.spec
+    """The paths of the modules that a run kept, sorted; see ``kept_in``."""
+    return kept_in(document.session.spec, document.precision, document.repeats)
+
+
+def kept_in(spec: Mapping[str, object], precision: str, repeats: str | None) -> tuple[str, ...]:
+    """The paths of the modules, sorted; none if ``precision`` quantizes nothing, or the session is older than the
+    option. ``spec`` is the session's specification, ``repeats`` the run that a run of a duel measured again."""
     for variant in _mappings(spec.get("variants")):
-        repeats = variant.get("repeats")
-        if document.repeats is not None and isinstance(repeats, Mapping) and repeats.get("run") == document.repeats:
-            spec = repeats
-    if document.precision in _UNQUANTIZED:
+        repeated = variant.get("repeats")
+        if repeats is not None and isinstance(repeated, Mapping) and repeated.get("run") == repeats:
+            spec = repeated
+    if precision in _UNQUANTIZED:
         return ()
     return tuple(sorted({path for path in _items(spec.get("keep_fp32")) if isinstance(path, str)}))
 

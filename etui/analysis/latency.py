@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from etui.analysis.bootstrap import LogEstimate, median_interval, paired_ratio
-from etui.results import Block, Interval, LatencyStats, Ratio, SpeedVerdict
+from etui.analysis.bootstrap import LogEstimate, latency_of, median_interval, paired_ratio
+from etui.analysis.disturbance import unreliable_because
+from etui.results import Block, LatencyStats, Ratio, SpeedVerdict
 
 MARGIN = 0.02
 """Ratios within this margin of one count as equivalent."""
@@ -16,29 +18,37 @@ MARGIN = 0.02
 SAMPLES_FOR_PERCENTILE = {90: 100, 95: 200, 99: 1_000}
 """The fewest samples that leave ten beyond the percentile; below, it would be a guess at the extremes."""
 
+Floats = NDArray[np.float64]
+
 
 def latency_stats(blocks: Sequence[Block]) -> LatencyStats | None:
-    """Figures over all samples of all blocks, in milliseconds; None without samples.
+    """The figures of one variant's blocks, in milliseconds; None without samples.
 
-    ``std`` is the sample standard deviation, ``mad`` the median absolute deviation from the median (unscaled).
+    ``median`` is the variant's latency: the median over blocks of each block's median (``bootstrap.latency_of``), with
+    its 95 % interval. All other figures weigh every block equally too, whatever number of samples it has: ``mean`` is
+    the mean of the blocks' means, ``std`` the weighted standard deviation about it (with Bessel's correction for the
+    number of samples), ``mad`` the weighted median absolute deviation from ``median`` (unscaled), and percentiles
+    interpolate linearly between weighted samples.
     """
-    series = [block.samples_ms for block in blocks if block.samples_ms]
+    series = [np.asarray(block.samples_ms, dtype=np.float64) for block in blocks if block.samples_ms]
     if not series:
         return None
-    samples = np.concatenate([np.asarray(one, dtype=np.float64) for one in series])
-    median = float(np.median(samples))
+    samples = np.concatenate(series)
+    weights = np.concatenate([np.full(len(one), 1 / (len(series) * len(one))) for one in series])
+    median, mean = latency_of(series), float(weights @ samples)
     percentiles = {
-        percent: float(np.percentile(samples, percent)) if len(samples) >= fewest else None
+        percent: weighted_percentile(samples, weights, percent) if len(samples) >= fewest else None
         for percent, fewest in SAMPLES_FOR_PERCENTILE.items()
     }
+    variance = float(weights @ (samples - mean) ** 2) * len(samples) / max(1, len(samples) - 1)
     return LatencyStats(
         count=len(samples),
-        mean=float(samples.mean()),
+        mean=mean,
         median=median,
         min=float(samples.min()),
         max=float(samples.max()),
-        std=float(samples.std(ddof=1)) if len(samples) > 1 else None,
-        mad=float(np.median(np.abs(samples - median))),
+        std=math.sqrt(variance) if len(samples) > 1 else None,
+        mad=weighted_percentile(np.abs(samples - median), weights, 50),
         p90=percentiles[90],
         p95=percentiles[95],
         p99=percentiles[99],
@@ -46,25 +56,39 @@ def latency_stats(blocks: Sequence[Block]) -> LatencyStats | None:
     )
 
 
+def weighted_percentile(values: Floats, weights: Floats, percent: float) -> float:
+    """A percentile of values with weights, interpolated linearly: with equal weights it is NumPy's default (type 7 of
+    Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996), and doubling all weights changes nothing."""
+    order = np.argsort(values, kind="stable")
+    ordered, share = values[order], weights[order]
+    before = np.concatenate(([0.0], np.cumsum(share)[:-1]))
+    places = np.arange(len(ordered)) * share + (len(ordered) - 1) * before
+    return float(np.interp(percent / 100 * places[-1], places, ordered)) if len(ordered) > 1 else float(ordered[0])
+
+
 def speedup(baseline: Sequence[Block], other: Sequence[Block]) -> Ratio | None:
-    """How many times faster ``other`` is than ``baseline``, over the blocks that hold both; None where none does."""
-    first = {block.index: block.samples_ms for block in baseline if block.samples_ms}
-    pairs = [(first[block.index], block.samples_ms) for block in other if block.index in first and block.samples_ms]
+    """How many times faster ``other`` is than ``baseline``, over the blocks that hold both; None if none does.
+
+    If something disturbed most blocks of either side, the verdict is ``unreliable``, whatever the interval says.
+    """
+    first = {block.index: block for block in baseline if block.samples_ms}
+    pairs = [(first[block.index], block) for block in other if block.index in first and block.samples_ms]
     if not pairs:
         return None
-    found = paired_ratio(pairs)
-    return Ratio(value=found.value, ci95=found.interval, verdict=verdict_of(found), blocks=len(pairs))
-
-
-def speed_verdict(interval: Interval | None, margin: float = MARGIN) -> SpeedVerdict:
-    """What an interval of a ratio allows to say: it must lie wholly beyond the margin, or wholly within it."""
-    if interval is None:
-        return "inconclusive"
-    return _verdict(math.log(interval[0]), math.log(interval[1]), margin)
+    found = paired_ratio([(one.samples_ms, two.samples_ms) for one, two in pairs])
+    reason = unreliable_because([one for one, _ in pairs], [two for _, two in pairs])
+    return Ratio(
+        value=found.value,
+        ci95=found.interval,
+        verdict="unreliable" if reason else verdict_of(found),
+        blocks=len(pairs),
+        reason=reason,
+    )
 
 
 def verdict_of(ratio: LogEstimate, margin: float = MARGIN) -> SpeedVerdict:
-    """The same of a ratio that is still a logarithm, where turning it round turns the verdict round exactly."""
+    """What the interval of a ratio allows to say: it must lie wholly beyond the margin, or wholly within it. On the
+    scale of logarithms, so that the reciprocal of a ratio has the opposite verdict exactly."""
     if ratio.half is None:
         return "inconclusive"
     return _verdict(ratio.centre - ratio.half, ratio.centre + ratio.half, margin)

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from etui import text
+from etui.analysis.bootstrap import NORMAL_95
 from etui.analysis.comparison import RunComparison
 from etui.results import RunDocument
 
@@ -22,6 +23,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     ``front`` says that no other run is better in one and at least as good in the other."""
 
     run: str
+    session: str = ""
     latency_ms: float
     value: float
     front: bool = False
@@ -92,11 +94,15 @@ def _front(measure: Measure, base: RunDocument, others: Sequence[RunDocument], f
     places: list[Place] = []
     left_out: dict[str, str] = {}
     refused = {one.other for one in found if one.refused}
+    limited = {one.other for one in found if one.limits}
     margin = found[0].margin if found else 0.0
+    between = max((_between_sessions(one) for one in found), default=0.0)
     for run in [base, *others]:
         value, median = _value(run, measure), run.latency_ms.median if run.latency_ms else None
         if run.id in refused:
             left_out[run.id] = "not comparable"
+        elif run.id in limited:
+            left_out[run.id] = "measured under a load or at another level of the machine"
         elif median is None:
             left_out[run.id] = "without a latency"
         elif value is None:
@@ -104,13 +110,24 @@ def _front(measure: Measure, base: RunDocument, others: Sequence[RunDocument], f
         elif run.accuracy is not None and run.accuracy.verdict == "FAIL":
             left_out[run.id] = "out of tolerance"
         else:
-            places.append(Place(run=run.id, latency_ms=median, value=value))
+            places.append(Place(run=run.id, session=run.session.id, latency_ms=median, value=value))
     upward = measure == "SQNR dB"
     marked = [
-        msgspec.structs.replace(one, front=not any(_beats(other, one, upward, margin) for other in places))
+        msgspec.structs.replace(
+            one,
+            front=not any(
+                _beats(other, one, upward, margin if other.session == one.session else max(margin, between))
+                for other in places
+            ),
+        )
         for one in places
     ]
     return Front(measure=measure, margin=margin, places=marked, left_out=left_out)
+
+
+def _between_sessions(found: RunComparison) -> float:
+    """The share by which the latencies of two sessions may differ by chance (95 %)."""
+    return math.expm1(NORMAL_95 * math.sqrt(2) * found.session_sd) if found.session_sd is not None else 0.0
 
 
 def _beats(one: Place, other: Place, upward: bool, margin: float) -> bool:

@@ -10,6 +10,7 @@ from etui.analysis.trends import FEWEST, Change, MaeChange, SoftwareChange, Tren
 from etui.history import Point
 
 _MOST_MAE_CHANGES = 3
+_MOST_NAMED = 4
 _NAMED = ("executorch", "torch", "etui")
 
 
@@ -58,13 +59,20 @@ def versions(software: Sequence[SoftwareChange]) -> str:
 
 def changed(one: Change) -> str:
     """By how much: ``slower by 6.1 %``."""
-    percent = change(one.ratio)
+    return changed_by(one.ratio)
+
+
+def changed_by(ratio: float) -> str:
+    """The same of a ratio of the latency before over that after."""
+    percent = change(ratio)
     return f"{'slower' if percent > 0 else 'faster'} by {abs(percent):.1f} %"
 
 
 def _latency(trend: Trend) -> list[str]:
     points = trend.history.points
     if not trend.measured:
+        if trend.disturbed:
+            return ["Every run of this configuration was measured on a loaded machine, so nothing can be concluded."]
         return ["No run of this choice has a latency yet." if points else "No run of this choice has ended yet."]
     newest = points[trend.measured[-1]]
     interval = f" (95 % interval {text.interval(newest.interval_ms)})" if newest.interval_ms else ""
@@ -74,6 +82,13 @@ def _latency(trend: Trend) -> list[str]:
         shown = f" (95 % interval {signed(bounds[0])} to {signed(bounds[1])})" if bounds else ""
         medians = f"{text.number(one.after_ms)} ms against {text.number(one.before_ms)} ms before"
         words = changed(one)
+        if one.is_of_machine and one.control_ratio is not None:
+            said.append(
+                f"Inconclusive: {words}{shown} since {since(trend, one.at, one.software)}, but eager of those sessions "
+                f"is {changed_by(one.control_ratio)} as well, so the machine changed: {medians}. "
+                "etui duel compares two runs side by side."
+            )
+            continue
         said.append(f"{words[0].upper()}{words[1:]}{shown} since {since(trend, one.at, one.software)}: {medians}.")
     count = len(trend.measured)
     level = f"{name(trend)} takes {text.number(newest.median_ms)} ms in its newest run{interval}."
@@ -130,6 +145,10 @@ def _failures(trend: Trend) -> str:
 def _scope(trend: Trend) -> list[str]:
     history = trend.history
     said = []
+    if trend.disturbed:
+        named = ", ".join(history.points[place].run[:6] for place in trend.disturbed[-_MOST_NAMED:])
+        more = f" and {len(trend.disturbed) - _MOST_NAMED} more" if len(trend.disturbed) > _MOST_NAMED else ""
+        said.append(f"Not counted, because something disturbed a third or more of their blocks: {named}{more}.")
     if len(history.points) < history.total:
         said.append(f"Shown are the newest {len(history.points):,} of {history.total:,} runs of this choice.")
     if history.left_out:

@@ -18,7 +18,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from etui.analysis.bootstrap import typical, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, typical, unpaired_ratio
+from etui.analysis.disturbance import FEW
 from etui.analysis.latency import MARGIN
 from etui.analysis.ranks import mann_whitney_p
 from etui.history import History, Point
@@ -63,7 +64,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """The latency went to another level with the run at ``at``, a place among the history's points.
 
     ``ratio`` is the level before over that after (above one: faster now), with its 95 % interval over the runs of both
-    levels. ``p`` is of Mann-Whitney between their runs. ``software`` is what changed with that run.
+    levels. ``p`` is of Mann-Whitney between their runs. ``software`` is what changed with that run. ``control_ratio``
+    is the same ratio of eager in the same sessions; if eager moved by more than the margin, by more than its own noise
+    and in the same direction, the machine changed and ``is_of_machine`` is true.
     """
 
     at: int
@@ -73,6 +76,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     ci95: Interval | None
     p: float
     software: list[SoftwareChange]
+    control_ratio: float | None = None
+    is_of_machine: bool = False
 
 
 class MaeChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,10 +91,12 @@ class MaeChange(msgspec.Struct, frozen=True, kw_only=True):
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
     """A history with what was found in it. ``software`` holds what changed, by the place of the first run with it;
-    ``measured`` are the places of the runs whose latency counts."""
+    ``measured`` are the places of the runs whose latency counts, ``disturbed`` of those that were measured while
+    something disturbed a third or more of their session's blocks, and do not count."""
 
     history: History
     measured: list[int]
+    disturbed: list[int]
     levels: list[Level]
     changes: list[Change]
     mae_changes: list[MaeChange]
@@ -100,7 +107,8 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
     """What can be said of a history; levels closer than ``margin`` are one."""
     points = history.points
     software = software_changes(points)
-    measured = [place for place, point in enumerate(points) if point.status == "done" and point.median_ms]
+    done = [place for place, point in enumerate(points) if point.status == "done" and point.median_ms]
+    measured = [place for place in done if points[place].disturbed < FEW]
     medians = [points[place].median_ms or 0.0 for place in measured]
     bounds = [0, *change_points(medians, margin), len(medians)]
     parts = [part for part in itertools.pairwise(bounds) if part[0] < part[1]]
@@ -112,6 +120,7 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
     for (first, middle), (_, end) in itertools.pairwise(parts):
         before, after = medians[first:middle], medians[middle:end]
         estimate = unpaired_ratio(typical([[one] for one in before]), typical([[one] for one in after]))
+        control = _control(points, measured[first:middle], measured[middle:end])
         changes.append(
             Change(
                 at=measured[middle],
@@ -121,16 +130,31 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
                 ci95=estimate.interval,
                 p=mann_whitney_p(before, after) or 0.0,
                 software=_between(software, measured[middle - 1], measured[middle]),
+                control_ratio=control.value if control else None,
+                is_of_machine=control is not None and _moved_too(control, estimate, margin),
             )
         )
     return Trend(
         history=history,
         measured=measured,
+        disturbed=[place for place in done if place not in set(measured)],
         levels=levels,
         changes=changes,
         mae_changes=_mae_changes(points, software),
         software=software,
     )
+
+
+def _control(points: Sequence[Point], before: Sequence[int], after: Sequence[int]) -> LogEstimate | None:
+    """Eager's level before over that after; None if a side has none."""
+    sides = [[[value] for place in side if (value := points[place].eager_ms)] for side in (before, after)]
+    return unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
+
+
+def _moved_too(control: LogEstimate, estimate: LogEstimate, margin: float) -> bool:
+    """Whether eager changed in the same direction by more than the margin and by more than its noise."""
+    certain = abs(control.centre) - (control.half or 0.0)
+    return control.centre * estimate.centre > 0 and certain > 0 and abs(control.centre) > math.log1p(margin)
 
 
 def change_points(values: Sequence[float], margin: float = MARGIN) -> list[int]:

@@ -114,6 +114,8 @@ def _compared(found: RunComparison, name: str) -> str:
         return ""
     behind = f"95 % interval {text.interval(found.ci95)}" if found.ci95 else "no interval"
     pairs = f"{behind}, {found.base_blocks} paired blocks"
+    if found.verdict == "unreliable":
+        return f"How fast {name} is against FP32 is unreliable: {'; '.join(found.limits)}."
     if found.verdict == "faster":
         return f"{name} is {text.number(found.ratio)}x as fast as FP32 ({pairs})."
     if found.verdict == "slower":

@@ -50,6 +50,12 @@ def speed(document: RunDocument) -> str:
         return f"{name} takes {median} an inference{interval}; there is no eager measurement to compare it with."
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)
+    if ratio.verdict == "unreliable":
+        return (
+            f"How fast {name} is against eager PyTorch is unreliable: {ratio.reason or 'most blocks were disturbed'}. "
+            f"As measured: {text.ratio(ratio.value)}{_in_brackets(ratio.ci95, behind)}{medians}. "
+            "Measure again on a quiet machine."
+        )
     if ratio.verdict == "faster":
         return f"{name} is {_times(ratio.value)} as fast as eager PyTorch{_in_brackets(ratio.ci95, behind)}{medians}."
     if ratio.verdict == "slower":

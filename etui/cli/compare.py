@@ -30,4 +30,5 @@ def compare(settings: Settings, base: str, others: tuple[str, ...], judging: Jud
     with settings.store_with_runs() as store:
         first = store.document(store.resolve(base))
         rest = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, others))]
-    return judging.put_out([judging.compared(first, rest)], many=False)
+        levels = store.session_levels(first.environment)
+    return judging.put_out([judging.compared(first, rest, levels)], many=False)

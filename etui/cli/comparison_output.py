@@ -15,6 +15,7 @@ from etui.analysis import compared as compared_runs
 from etui.analysis import gates, sides
 from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
+from etui.analysis.sessions import Level
 from etui.cli.table import Column, table
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 from etui.report import comparison
@@ -32,10 +33,17 @@ class Compared(compared_runs.Compared):
 
     @classmethod
     def of(
-        cls, base: RunDocument, others: Sequence[RunDocument], *, margin: float, force: bool, limits: Limits
+        cls,
+        base: RunDocument,
+        others: Sequence[RunDocument],
+        *,
+        margin: float,
+        force: bool,
+        limits: Limits,
+        levels: Sequence[Level] = (),
     ) -> Compared:
-        """Compare the runs and look at the limits."""
-        found = compare(base, others, margin=margin, force=force)
+        """Compare the runs and look at the limits; ``levels`` are those of earlier sessions on the machine."""
+        found = compare(base, others, margin=margin, force=force, levels=levels)
         checks = [
             one for result, other in zip(found, others, strict=True) for one in gates.check(result, other, limits)
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etui.analysis.kept import kept_fp32
 from etui.cli.context import Settings
 from etui.cli.judging import Judging, judging
 from etui.cli.lazy import examples
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from etui.store import Store
 
 DEFAULT_SLOWER = 5.0
+_MOST_LOOKED_AT = 100
 
 
 @click.command(
@@ -41,19 +43,23 @@ DEFAULT_SLOWER = 5.0
 @judging
 @click.pass_obj
 def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, judging: Judging) -> int:
-    """Fail where runs are worse than a baseline.
+    """Fail if runs are worse than a baseline.
 
-    Each run of the baseline meets the newest finished run of the same model, precision and delegate, or the RUNs that
-    are named. Without any --fail-if it is --fail-if-slower 5.
+    Each run of the baseline is compared with the newest run of the same model, precision, delegate and modules kept in
+    FP32, or with the RUNs that are named. A newest run that failed or timed out fails the gate. Without any --fail-if
+    it is --fail-if-slower 5.
     """
     from etui.store.transfer import read_documents
 
     kept = read_documents(baseline)
     with settings.store_with_runs() as store:
         pairs = _named(store, kept, runs) if runs else _newest(store, kept)
+        levels = [store.session_levels(base.environment) for base, _ in pairs]
     if judging.fail_if_slower is None and judging.fail_if_mae_above is None:
         judging = replace(judging, fail_if_slower=DEFAULT_SLOWER)
-    compared = [judging.compared(base, [candidate]) for base, candidate in pairs]
+    compared = [
+        judging.compared(base, [candidate], known) for (base, candidate), known in zip(pairs, levels, strict=True)
+    ]
     status = judging.put_out(compared, many=True)
     if not compared:
         click.echo("etui: nothing can be compared: no run is of the baseline's choices; see etui runs", err=True)
@@ -61,23 +67,29 @@ def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, judging: Jud
     return status
 
 
-def _choice(document: RunDocument) -> tuple[str, str, str]:
-    return document.model.name, document.precision, document.delegate
+def _choice(document: RunDocument) -> tuple[str, str, str, str]:
+    kept = ",".join(kept_fp32(document))
+    return document.model.name, document.precision, document.delegate, f"without {kept}" if kept else ""
 
 
 def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument, RunDocument]]:
-    """Each run of the baseline with its candidate; one without any is said on stderr."""
+    """Each run of the baseline with its candidate, the newest run that was measured or failed; a baseline run without
+    one is reported on stderr."""
     from etui.store.conditions import Condition
 
     pairs = []
     for base in kept:
         names = ("model", "precision", "delegate")
-        where = [Condition(name, "=", value) for name, value in zip(names, _choice(base), strict=True)]
-        found = store.summaries([*where, Condition("status", "=", "done"), Condition("id", "!=", base.id)], limit=1)
-        if found:
-            pairs.append((base, store.document(found[0].id)))
+        where = [Condition(name, "=", value) for name, value in zip(names, _choice(base), strict=False)]
+        ended = Condition("status", "in", ["done", "failed", "timed out"])
+        for summary in store.summaries([*where, ended, Condition("id", "!=", base.id)], limit=_MOST_LOOKED_AT):
+            candidate = store.document(summary.id, operators=False)
+            if _choice(candidate) == _choice(base):
+                pairs.append((base, candidate))
+                break
         else:
-            click.echo(f"etui: no finished run of {plain(' '.join(_choice(base)))} besides the baseline", err=True)
+            choice = " ".join(filter(None, _choice(base)))
+            click.echo(f"etui: no finished run of {plain(choice)} besides the baseline", err=True)
     return pairs
 
 
@@ -90,7 +102,8 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
         base = by_choice.get(_choice(candidate)) or (kept[0] if len(kept) == 1 else None)
         if base is None:
             raise UsageError(
-                f"the baseline holds no run of {' '.join(_choice(candidate))}", "name runs of its choices, or none"
+                f"the baseline holds no run of {' '.join(filter(None, _choice(candidate)))}",
+                "name runs of configurations that it holds, or none",
             )
         pairs.append((base, candidate))
     return pairs

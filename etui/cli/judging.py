@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
+    from etui.analysis.sessions import Level
     from etui.cli.comparison_output import Compared
     from etui.results import RunDocument
 
@@ -47,11 +48,13 @@ class Judging:
 
         return Limits(slower=self.fail_if_slower, mae=self.fail_if_mae_above, inconclusive=self.fail_if_inconclusive)
 
-    def compared(self, base: RunDocument, others: Sequence[RunDocument]) -> Compared:
-        """The others beside the base, with the limits looked at."""
+    def compared(self, base: RunDocument, others: Sequence[RunDocument], levels: Sequence[Level]) -> Compared:
+        """The others beside the base, with the limits looked at; ``levels`` are those of earlier sessions."""
         from etui.cli.comparison_output import Compared
 
-        return Compared.of(base, others, margin=self.margin / 100, force=self.force, limits=self.limits())
+        return Compared.of(
+            base, others, margin=self.margin / 100, force=self.force, limits=self.limits(), levels=levels
+        )
 
     def put_out(self, compared: Sequence[Compared], *, many: bool) -> int:
         """Write the files, print words or JSON (an array where there may be ``many``), and return the exit status.

@@ -41,11 +41,12 @@ def report(
         raise UsageError(f"{plain(str(output))} is neither .md nor .html", "name a file such as report.html")
     with settings.store_with_runs() as store:
         documents = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
+        levels = store.session_levels(documents[0].environment)
     from etui.report import pages
     from etui.report.content import report_of
     from etui.store.transfer import write_file
 
-    made = report_of(documents, margin=margin / 100, force=force_compare)
+    made = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
     page = pages.as_html(made) if suffix == ".html" else pages.as_markdown(made)
     target = output.expanduser()
     write_file(target, page.encode(), force=force)

@@ -110,7 +110,7 @@ def row(summary: RunSummary) -> Sequence[str]:
         summary.delegate,
         median,
         text.interval(latency.ci95),
-        text.ratio(summary.speedup.value),
+        text.speedup(summary.speedup.value, summary.speedup.verdict),
         text.number(accuracy.sqnr_db),
         accuracy.verdict or text.MISSING,
         text.size(summary.size_bytes),

@@ -64,7 +64,7 @@ def _row(document: RunDocument) -> list[str]:
         document.precision,
         "portable (undelegated)" if document.delegate == "portable" else document.delegate,
         *(_latency(document.latency_ms) if document.latency_ms else (text.MISSING, text.MISSING)),
-        text.ratio(speedup.value if speedup else None),
+        text.speedup(speedup.value, speedup.verdict) if speedup else text.MISSING,
         sqnr,
         accuracy.verdict if accuracy else document.status if document.status != "done" else text.MISSING,
         text.size(document.artifact.size_bytes if document.artifact else None),
@@ -95,6 +95,8 @@ def _remarks(document: RunDocument) -> list[str]:
     if document.accuracy is not None and document.accuracy.verdict != "PASS":
         remarks.append(f"! {label} accuracy {document.accuracy.verdict}: {document.accuracy.reason}")
     if document.speedup is not None and document.speedup.verdict == "inconclusive":
-        remarks.append(f"! {label} against eager is inconclusive: more blocks or a quieter box would tell")
+        remarks.append(f"! {label} against eager is inconclusive: more blocks or a quieter machine would settle it")
+    if document.speedup is not None and document.speedup.verdict == "unreliable":
+        remarks.append(f"! {label} against eager is unreliable: {document.speedup.reason}")
     remarks += [f"! {label} {flag.name}: {flag.detail}" for flag in _own_flags(document)]
     return [text.plain(remark) for remark in remarks]

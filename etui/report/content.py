@@ -10,6 +10,7 @@ from etui import text
 from etui.analysis import comparison_words, flag_words, sides
 from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
+from etui.analysis.sessions import Level
 from etui.analysis.verdicts import verdict
 from etui.report.svg import Bar
 from etui.results import Environment, RunDocument
@@ -54,8 +55,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     how: list[str]
 
 
-def report_of(documents: Sequence[RunDocument], *, margin: float, force: bool = False) -> Report:
-    """A report on ``documents``; the first of each model is what its others are compared with."""
+def report_of(
+    documents: Sequence[RunDocument], *, margin: float, force: bool = False, levels: Sequence[Level] = ()
+) -> Report:
+    """A report on ``documents``; the first of each model is what its others are compared with. ``levels`` are those of
+    earlier sessions on the machine."""
     groups: dict[tuple[str, str], list[RunDocument]] = {}
     for document in documents:
         groups.setdefault((document.model.name, document.model.identity), []).append(document)
@@ -64,15 +68,15 @@ def report_of(documents: Sequence[RunDocument], *, margin: float, force: bool = 
         if document.environment is not None and document.environment not in boxes:
             boxes.append(document.environment)
     return Report(
-        sections=[_section(runs, margin, force) for runs in groups.values()],
+        sections=[_section(runs, margin, force, levels) for runs in groups.values()],
         environments=[_box(environment) for environment in boxes],
         how=[*HOW, *dict.fromkeys(map(_measured, documents))],
     )
 
 
-def _section(runs: Sequence[RunDocument], margin: float, force: bool) -> Section:
+def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[Level]) -> Section:
     base, others = runs[0], runs[1:]
-    found = compare(base, others, margin=margin, force=force)
+    found = compare(base, others, margin=margin, force=force, levels=levels)
     named = comparison_words.names(runs)
     verdicts = [f"{named[base.id]}: {' '.join(one.text for one in verdict(base))}"]
     for comparison, other in zip(found, others, strict=True):

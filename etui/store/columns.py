@@ -83,7 +83,11 @@ def summary_of(row: sqlite3.Row) -> RunSummary:
         preset=row["preset"],
         latency_ms=_summary_latency("", row),
         eager_latency_ms=_summary_latency("eager_", row),
-        speedup=SummaryRatio(value=row["speedup"], ci95=_interval(row["speedup_low"], row["speedup_high"])),
+        speedup=SummaryRatio(
+            value=row["speedup"],
+            ci95=_interval(row["speedup_low"], row["speedup_high"]),
+            verdict=row["speed_verdict"],
+        ),
         first_inference_ms=row["first_inference_ms"],
         load_ms=row["load_ms"],
         accuracy=SummaryAccuracy(

@@ -8,20 +8,34 @@ from typing import cast
 
 import msgspec
 
+from etui.analysis.disturbance import disturbed_share
+from etui.analysis.kept import kept_in
 from etui.errors import UsageError
 from etui.history import UNKNOWN, Choice, History, Point
-from etui.results import LIVE_STATUSES, Environment, InputsInfo, ModelInfo, Status, WeightsInfo
+from etui.results import (
+    LIVE_STATUSES,
+    Block,
+    Environment,
+    InputsInfo,
+    Interval,
+    ModelInfo,
+    SessionInfo,
+    Status,
+    WeightsInfo,
+)
 
 MOST_LOOKED_AT = 2_000
 """So many runs of a model, precision and delegate are looked through for those of the same choice, the newest."""
 
 _SELECT = (
     "SELECT runs.id, session, status, created_at, model, precision, delegate, threads, latency_median_ms,"
-    " latency_ci95_low_ms, latency_ci95_high_ms, mae, verdict, flags, error, etui_version,"
-    " details.detail AS detail, environments.detail AS environment_detail"
-    " FROM runs JOIN details ON details.run = runs.id LEFT JOIN environments ON environments.id = runs.environment"
+    " latency_ci95_low_ms, latency_ci95_high_ms, eager_latency_median_ms, eager_latency_ci95_low_ms,"
+    " eager_latency_ci95_high_ms, mae, verdict, flags, error, etui_version,"
+    " details.detail AS detail, environments.detail AS environment_detail, sessions.spec AS spec"
+    " FROM runs JOIN details ON details.run = runs.id JOIN sessions ON sessions.id = runs.session"
+    " LEFT JOIN environments ON environments.id = runs.environment"
 )
-_NAMES = ("weights", "inputs", "threads", "arithmetic", "box", "identity")
+_NAMES = ("weights", "inputs", "threads", "arithmetic", "box", "kept", "identity")
 
 
 class _Circumstances(msgspec.Struct, frozen=True):
@@ -31,6 +45,8 @@ class _Circumstances(msgspec.Struct, frozen=True):
     weights: WeightsInfo | None = None
     inputs: InputsInfo | None = None
     arithmetic: str | None = None
+    session: SessionInfo | None = None
+    repeats: str | None = None
 
 
 def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
@@ -65,7 +81,7 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
             continue
         total += 1
         if len(points) < limit:
-            points.append(_point(one))
+            points.append(_point(one, disturbed(connection, one["id"])))
     return History(
         choice=choice, points=points[::-1], total=total, left_out=dict(left_out.most_common()), looked_at=looked_at
     )
@@ -76,7 +92,7 @@ def _difference(choice: Choice, other: Choice, *, failed: bool) -> str | None:
     for name in _NAMES:
         wanted, found = getattr(choice, name), getattr(other, name)
         if wanted != found and not (failed and found == UNKNOWN):
-            return "model's code" if name == "identity" else name
+            return {"identity": "model's code", "kept": "modules kept in FP32"}.get(name, name)
     return None
 
 
@@ -94,7 +110,27 @@ def _choice(row: sqlite3.Row) -> Choice:
         # One that failed before it was measured has none, and neither has one that computes as its precision says.
         arithmetic=known.arithmetic or UNKNOWN,
         box=UNKNOWN if environment is None else _box(environment),
+        kept=", ".join(_kept(row, known)),
     )
+
+
+def _kept(row: sqlite3.Row, known: _Circumstances) -> tuple[str, ...]:
+    """The modules kept in FP32: what the document's own description of its session says, else the session's row."""
+    spec = known.session.spec if known.session is not None else msgspec.json.decode(row["spec"])
+    return kept_in(spec, row["precision"], known.repeats) if isinstance(spec, dict) else ()
+
+
+def disturbed(connection: sqlite3.Connection, run_id: str) -> float:
+    """The share of a run's blocks, or of its session's eager blocks if that is larger, that something disturbed."""
+    rows = connection.execute(
+        "SELECT role, detail FROM run_blocks JOIN blocks ON blocks.id = run_blocks.block"
+        " WHERE run_blocks.run = ? AND role IN ('own', 'eager')",
+        (run_id,),
+    )
+    sides: dict[str, list[Block]] = {"own": [], "eager": []}
+    for row in rows:
+        sides[row["role"]].append(msgspec.json.decode(row["detail"], type=Block))
+    return max(map(disturbed_share, sides.values()))
 
 
 def _box(environment: Environment) -> str:
@@ -112,24 +148,31 @@ def _environment(row: sqlite3.Row) -> Environment | None:
     return msgspec.json.decode(row["environment_detail"], type=Environment)
 
 
-def _point(row: sqlite3.Row) -> Point:
+def _point(row: sqlite3.Row, disturbed: float) -> Point:
     environment = _environment(row)
     software: dict[str, str] = {}
     if environment is not None:
         software = {**environment.versions, "Python": environment.python, "etui": row["etui_version"]}
         if environment.governor is not None:
             software["governor"] = environment.governor
-    low, high = row["latency_ci95_low_ms"], row["latency_ci95_high_ms"]
     return Point(
         run=row["id"],
         session=row["session"],
         at=row["created_at"],
         status=cast("Status", row["status"]),
         median_ms=row["latency_median_ms"],
-        interval_ms=None if low is None or high is None else (low, high),
+        interval_ms=_interval(row, ""),
+        eager_ms=row["eager_latency_median_ms"],
+        eager_interval_ms=_interval(row, "eager_"),
+        disturbed=disturbed,
         mae=row["mae"],
         verdict=row["verdict"],
         flags=msgspec.json.decode(row["flags"], type=list[str]),
         error=row["error"],
         software=software,
     )
+
+
+def _interval(row: sqlite3.Row, side: str) -> Interval | None:
+    low, high = row[f"{side}latency_ci95_low_ms"], row[f"{side}latency_ci95_high_ms"]
+    return None if low is None or high is None else (low, high)

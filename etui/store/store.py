@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from etui.events import Event
 from etui.history import History
 from etui.insight import NumericGap, Profile
-from etui.results import LIVE_STATUSES, Block, ModelInfo, PassStatus, RunDocument, Status
+from etui.results import LIVE_STATUSES, Block, Environment, ModelInfo, PassStatus, RunDocument, Status
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue
 from etui.store.conditions import Condition, count
@@ -20,6 +20,9 @@ from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.store.passes import QueuedPass
 from etui.store.queue import QueuedSession, RunnerIdentity
 from etui.summary import RunSummary
+
+if TYPE_CHECKING:
+    from etui.analysis.sessions import Level
 
 RUNNER_GONE = "the runner that measured it is gone"
 PASS_RUNNER_GONE = "its runner is gone"
@@ -337,6 +340,15 @@ class Store:
         UsageError where there is no such run."""
         with self._database.read() as connection:
             return histories.history(connection, run_id, limit)
+
+    def session_levels(self, environment: Environment | None) -> list[Level]:
+        """At which level the newest sessions on this machine ran, for ``etui.analysis.comparison.compare``; none if
+        the machine is not known."""
+        # It brings NumPy and SciPy, and the terminal UI opens the store for its first paint.
+        from etui.store.session_levels import session_levels
+
+        with self._database.read() as connection:
+            return session_levels(connection, environment)
 
     def blocks(self, session_id: str) -> list[Block]:
         """The session's blocks that count, in the order they were measured, eager ones among them."""

@@ -34,7 +34,7 @@ def table_markdown(summaries: Sequence[RunSummary]) -> str:
             text.number(run.latency_ms.median) if run.latency_ms.median is not None else run.status,
             text.interval(run.latency_ms.ci95),
             text.number(run.latency_ms.p95),
-            text.ratio(run.speedup.value),
+            text.speedup(run.speedup.value, run.speedup.verdict),
             text.number(run.accuracy.mae),
             text.number(run.accuracy.sqnr_db),
             run.accuracy.verdict or text.MISSING,

@@ -72,6 +72,8 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     if value is None:
         return "", ""
     words = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+    if run.speedup.verdict == "unreliable":
+        return words + glyphs.times + glyphs.flagged, "warn"
     return words + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
 
 

@@ -147,12 +147,12 @@ def test_runs_of_different_sessions_pay_for_every_look() -> None:
     assert many[0].verdict == "faster"
 
 
-def test_three_blocks_on_either_side_can_prove_nothing_of_history() -> None:
+def test_two_sessions_that_no_number_of_blocks_would_settle_suggest_a_duel() -> None:
     base = measured("aaaaaaaaaaa1", blocks=3)
-    other = measured("bbbbbbbbbbb2", blocks=3, median=8.0, session_id=LATER)
+    other = measured("bbbbbbbbbbb2", blocks=3, median=16.5, session_id=LATER)
     found = one(base, other)
-    assert (found.verdict, found.more_blocks) == ("inconclusive", 1)
-    assert found.p == pytest.approx(0.1)
+    assert (found.verdict, found.more_blocks) == ("inconclusive", None)
+    assert "etui duel aaaaaa bbbbbb" in said(base, other)
 
 
 def test_failed_without_samples_and_the_same_run_say_why() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etui.analysis.bootstrap import median_interval, resampled_medians
-from etui.analysis.latency import latency_stats, relative_half_width, speed_verdict, speedup
+from etui.analysis.bootstrap import LogEstimate, median_interval, resampled_medians
+from etui.analysis.latency import latency_stats, relative_half_width, speedup, verdict_of, weighted_percentile
 from etui.results import Block
 
 
@@ -31,9 +31,9 @@ def test_figures_are_numpys_own() -> None:
     assert stats is not None
     assert stats.count == 1800
     assert stats.mean == pytest.approx(samples.mean())
-    assert stats.median == pytest.approx(np.median(samples))
+    assert stats.median == pytest.approx(np.median([np.median(one.samples_ms) for one in blocks]))
     assert stats.std == pytest.approx(samples.std(ddof=1))
-    assert stats.mad == pytest.approx(np.median(np.abs(samples - np.median(samples))))
+    assert stats.mad == pytest.approx(np.median(np.abs(samples - stats.median)))
     assert (stats.p90, stats.p95, stats.p99) == pytest.approx(tuple(np.percentile(samples, [90, 95, 99])))
     assert stats.ci95 is not None and stats.ci95[0] < float(np.median(samples)) < stats.ci95[1]
 
@@ -98,7 +98,52 @@ def test_only_blocks_that_hold_both_count() -> None:
     ],
 )
 def test_a_verdict_needs_the_whole_interval(interval: tuple[float, float] | None, verdict: str) -> None:
-    assert speed_verdict(interval) == verdict
+    low, high = np.log(interval) if interval else (0.0, 0.0)
+    assert verdict_of(LogEstimate((low + high) / 2, (high - low) / 2 if interval else None)) == verdict
+
+
+def test_a_slow_block_counts_as_much_as_a_fast_one() -> None:
+    """A block lasts a fixed time, so one at half the pace has half the samples."""
+    eager = [block(index, [24.0] * 40) for index in range(6)]
+    blocks = [block(index, [4.0] * 250, "p") for index in range(4)] + [
+        block(index, [2.0] * 500, "p") for index in (4, 5)
+    ]
+    stats, ratio, slow = latency_stats(blocks), speedup(eager, blocks), latency_stats(eager)
+    assert stats is not None and ratio is not None and slow is not None
+    assert stats.median == 4.0
+    assert stats.mean == pytest.approx((4 * 4.0 + 2 * 2.0) / 6)
+    assert stats.ci95 is not None and stats.ci95[0] <= 4.0 <= stats.ci95[1]
+    assert stats.p90 == 4.0
+    assert ratio.value == pytest.approx(6.0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_printed_ratio_is_that_of_the_printed_medians(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    counts = generator.integers(1, 40, 6)
+    levels = np.exp(generator.normal(0, 0.3, 6))
+    sides = [
+        [
+            block(index, list(base * levels[index] * np.exp(generator.normal(0, 0.1, counts[index]))))
+            for index in range(6)
+        ]
+        for base in (16.0, 3.0)
+    ]
+    eager, program, ratio = latency_stats(sides[0]), latency_stats(sides[1]), speedup(*sides)
+    assert eager is not None and program is not None and ratio is not None and ratio.ci95 is not None
+    assert eager.median is not None and program.median is not None
+    assert ratio.value == pytest.approx(eager.median / program.median, rel=1e-12)
+    assert ratio.ci95[0] <= ratio.value <= ratio.ci95[1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=50), st.floats(0, 100))
+def test_equal_weights_give_numpys_percentile(values: list[float], percent: float) -> None:
+    array = np.array(values)
+    for weight in (1.0, 0.25):
+        found = weighted_percentile(array, np.full(len(array), weight), percent)
+        assert found == pytest.approx(np.percentile(array, percent))
 
 
 def test_one_blocks_interval_is_that_of_its_samples_alone() -> None:

@@ -9,7 +9,9 @@ import msgspec
 
 from etui.analysis import pareto
 from etui.analysis.compared import Compared
+from etui.analysis.levels import machine_of
 from etui.analysis.pareto import Front
+from etui.analysis.sessions import Level
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, Store
@@ -27,6 +29,7 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
     documents: dict[str, RunDocument]
     gone: list[str]
     broken: list[str]
+    levels: list[Level] = []
 
     @property
     def live(self) -> list[RunDocument]:
@@ -69,8 +72,11 @@ def read(database: Path, run_ids: Sequence[str], tell: Callable[[int], object], 
                 documents[run_id] = store.document(run_id, operators=False)
             except EtuiError as error:
                 broken.append(error.message)
-    ordered = dict(sorted(documents.items(), key=lambda item: item[1].created_at))
-    return Runs(documents=ordered, gone=[one for one in run_ids if one not in set(known)], broken=broken)
+        ordered = dict(sorted(documents.items(), key=lambda item: item[1].created_at))
+        machines = {machine_of(run.environment): run.environment for run in ordered.values()}
+        levels = [level for machine in machines.values() for level in store.session_levels(machine)]
+    gone = [one for one in run_ids if one not in set(known)]
+    return Runs(documents=ordered, gone=gone, broken=broken, levels=levels)
 
 
 def outcome(
@@ -81,9 +87,10 @@ def outcome(
     *,
     margin: float,
     force: bool,
+    levels: Sequence[Level] = (),
 ) -> Outcome:
     """Compare the runs, look for the fronts, and lay out the table; ``slots`` holds that of each run."""
-    compared = Compared.between(base, others, margin=margin, force=force)
+    compared = Compared.between(base, others, margin=margin, force=force, levels=levels)
     verdicts = {one.other: one.verdict for one in compared.found}
     headings = [
         Heading(run=one.id, name=compared.names[one.id], slot=slots[one.id], verdict=verdicts.get(one.id))

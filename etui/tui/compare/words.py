@@ -35,7 +35,7 @@ def summary(found: Sequence[RunComparison]) -> str:
     counts: Counter[str] = Counter(one.verdict or "refused" for one in found)
     named = {
         "faster": "faster", "slower": "slower", "equivalent": "as fast", "inconclusive": "open",
-        "refused": "not comparable",
+        "unreliable": "unreliable", "refused": "not comparable",
     }  # fmt: skip
     parts = [f"{counts[verdict]:,} {words}" for verdict, words in named.items() if counts[verdict]]
     return f"Of {len(found):,} runs beside the base: {', '.join(parts)}."

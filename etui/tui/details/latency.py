@@ -131,7 +131,6 @@ def _ratio(document: RunDocument, field: str) -> str:
     if field in ("std", "mad") or ours is None or eager is None:
         return ""
     if field == "median" and document.speedup is not None:
-        # The median of paired ratios, block by block: what the verdict rests on.
-        return text.ratio(document.speedup.value)
+        return text.speedup(document.speedup.value, document.speedup.verdict)
     own, other = getattr(ours, field), getattr(eager, field)
     return text.ratio(other / own) if own and other else ""

@@ -157,9 +157,9 @@ class Panes(Screen[None]):
 
 
 def _ending(run: RunSummary) -> str:
-    from etui.text import number, ratio
+    from etui.text import number, speedup
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
-    words = f"{number(run.latency_ms.median)} ms, {ratio(run.speedup.value)} eager"
+    words = f"{number(run.latency_ms.median)} ms, {speedup(run.speedup.value, run.speedup.verdict)} eager"
     return f"{words}, {run.accuracy.verdict}" if run.accuracy.verdict else words

@@ -136,7 +136,8 @@ class CompareRuns(Screen[None]):
     @work(thread=True, exclusive=True, group="compare", exit_on_error=False)
     def _compare(self, base: RunDocument, others: Sequence[RunDocument], slots: Mapping[str, int], asked: int) -> None:
         worker = get_current_worker()
-        found = outcome(base, others, slots, glyphs(self.app), margin=self._margin, force=self._force)
+        levels = self._runs.levels if self._runs is not None else []
+        found = outcome(base, others, slots, glyphs(self.app), margin=self._margin, force=self._force, levels=levels)
         if not worker.is_cancelled:
             self.post_message(self.Compared(found, asked))
 

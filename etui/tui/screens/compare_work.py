@@ -62,7 +62,9 @@ class CompareWork(CompareRuns):
             if path is not None:
                 self.app.say(f"the report was written: {path}", keep=True)
 
-        self.app.push_screen(ReportDialog(documents, margin=self._margin, force=self._force), written)
+        levels = self._runs.levels if self._runs is not None else []
+        dialog = ReportDialog(documents, margin=self._margin, force=self._force, levels=levels)
+        self.app.push_screen(dialog, written)
 
     def action_trend(self) -> None:
         """The trend of the run under the cursor."""

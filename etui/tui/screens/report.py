@@ -9,6 +9,7 @@ from rich.text import Text
 from textual import work
 from textual.widget import Widget
 
+from etui.analysis.sessions import Level
 from etui.errors import EtuiError
 from etui.paths import expanded
 from etui.results import RunDocument
@@ -25,12 +26,15 @@ class ReportDialog(WriteDialog[Path]):
 
     confirm_label = "Write"
 
-    def __init__(self, documents: Sequence[RunDocument], *, margin: float, force: bool) -> None:
+    def __init__(
+        self, documents: Sequence[RunDocument], *, margin: float, force: bool, levels: Sequence[Level] = ()
+    ) -> None:
         super().__init__(str(here() / NAME), SUFFIXES)
         self.title_text = f"Report of {counted(len(documents), 'run')}"
         self._documents = list(documents)
         self._margin = margin
         self._force = force
+        self._levels = list(levels)
 
     def body(self) -> Iterable[Widget]:
         """The path, and what would be written."""
@@ -87,7 +91,7 @@ class ReportDialog(WriteDialog[Path]):
         from etui.report import pages
         from etui.report.content import report_of
 
-        made = report_of(self._documents, margin=self._margin, force=self._force)
+        made = report_of(self._documents, margin=self._margin, force=self._force, levels=self._levels)
         page = pages.as_html(made) if target.suffix.lower() == ".html" else pages.as_markdown(made)
         try:
             write_file(target, page.encode(), force=force)

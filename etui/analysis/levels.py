@@ -1,0 +1,88 @@
+"""Read from a run at which level its session ran: its program's latency and eager's, each with what it is of."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from etui.analysis.disturbance import FEW, disturbed_share
+from etui.analysis.kept import kept_fp32
+from etui.analysis.sessions import Level, log_half
+from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, RunDocument, WeightsInfo
+
+Configuration = tuple[object, ...]
+
+
+def levels_of(document: RunDocument) -> list[Level]:
+    """The levels of a finished run's program and of its session's eager; none if the session was disturbed."""
+    if document.status != "done" or document.summary_only:
+        return []
+    if max(disturbed_share(document.blocks), disturbed_share(document.eager_blocks)) >= FEW:
+        return []
+    program, eager = configurations(
+        model=document.model,
+        weights=document.weights,
+        inputs=document.inputs,
+        threads=document.threads,
+        environment=document.environment,
+        precision=document.precision,
+        delegate=document.delegate,
+        arithmetic=document.arithmetic,
+        kept=kept_fp32(document),
+    )
+    session, machine = document.session.id, machine_of(document.environment)
+    found = (
+        make_level(session, machine, program, document.latency_ms, is_control=False),
+        make_level(session, machine, eager, document.eager_latency_ms, is_control=True),
+    )
+    return [level for level in found if level is not None]
+
+
+def configurations(
+    *,
+    model: ModelInfo,
+    weights: WeightsInfo | None,
+    inputs: InputsInfo | None,
+    threads: int | None,
+    environment: Environment | None,
+    precision: str,
+    delegate: str,
+    arithmetic: str | None,
+    kept: tuple[str, ...],
+) -> tuple[Configuration, Configuration]:
+    """What must be equal for two sessions to have measured the same: of a run's program, and of its eager."""
+    software = (environment.os, sorted(environment.versions.items())) if environment is not None else None
+    eager = (
+        model.identity,
+        weights.sha256 if weights else None,
+        inputs.shapes if inputs else None,
+        threads,
+        machine_of(environment),
+        software,
+    )
+    return (*eager, precision, delegate, arithmetic, kept), eager
+
+
+def machine_of(environment: Environment | None) -> str:
+    """What names a machine: host, CPU, cores and quota; empty if it is not known."""
+    if environment is None:
+        return ""
+    return f"{environment.box} {environment.cpu} {environment.cores} {environment.cgroup_cpus}"
+
+
+def make_level(
+    session: str, machine: str, configuration: Configuration, stats: LatencyStats | None, *, is_control: bool
+) -> Level | None:
+    """The level of one configuration in one session; None without a latency."""
+    if stats is None or not stats.median:
+        return None
+    key = hashlib.sha256(msgspec.json.encode(configuration)).hexdigest()[:16]
+    return Level(
+        session=session,
+        machine=machine,
+        configuration=key,
+        latency_ms=stats.median,
+        half=log_half(stats.ci95),
+        is_control=is_control,
+    )

@@ -1,0 +1,181 @@
+"""What may be said of runs of different sessions: how often it is wrong, what it finds, and when it says nothing."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+from etui.analysis import comparison_words, pareto
+from etui.analysis.comparison import RunComparison, compare
+from etui.analysis.gates import Limits, check
+from etui.analysis.levels import levels_of
+from etui.analysis.sessions import PRIOR, Level, session_spread
+from etui.results import RunDocument
+from tests.analysis.comparisons import Machine
+
+SLOWER = "slower"
+
+
+def one(base: RunDocument, other: RunDocument, levels: list[Level] | None = None) -> RunComparison:
+    (found,) = compare(base, [other], levels=levels or [])
+    return found
+
+
+def said(found: RunComparison, *runs: RunDocument) -> str:
+    return " ".join(comparison_words.sentences(found, comparison_words.names(runs)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_history", [False, True])
+def test_the_same_program_in_two_sessions_is_hardly_ever_called_another(with_history: bool) -> None:
+    """One session in two meets a load on a core, in a random number of its blocks."""
+    machine = Machine(1, common_sd=0.008)
+    runs = [
+        machine.session(
+            loaded=number % 7 if number % 2 else 0, eager_loaded=number % 5 if number % 2 else 0, factor=1.6
+        )
+        for number in range(24)
+    ]
+    levels = [level for run in runs for level in levels_of(run)] if with_history else []
+    verdicts = [one(base, other, levels).verdict for base, other in itertools.combinations(runs, 2)]
+    assert len(verdicts) == 276
+    assert sum(verdict in ("faster", "slower") for verdict in verdicts) <= 0.05 * len(verdicts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_history", [False, True])
+@pytest.mark.parametrize("common_sd", [0.0, 0.005, 0.008])
+def test_a_slowdown_of_a_tenth_between_quiet_sessions_is_found(common_sd: float, with_history: bool) -> None:
+    machine = Machine(2, common_sd=common_sd)
+    before = [machine.session(16.0) for _ in range(40)]
+    after = [machine.session(17.6, identity="changed") for _ in range(40)]
+    levels = [level for run in (*before, *after) for level in levels_of(run)] if with_history else []
+    for run in after:
+        run.model = before[0].model
+    found = [one(base, other, levels) for base, other in zip(before, after, strict=True)]
+    assert sum(pair.verdict == SLOWER for pair in found) >= 0.8 * len(found)
+    assert not any(pair.verdict == "faster" for pair in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("common_sd", "own_sd"), [(0.008, 0.004), (0.02, 0.01), (0.05, 0.01)])
+def test_with_repeated_sessions_the_interval_covers_the_truth_in_93_to_97_percent(
+    common_sd: float, own_sd: float
+) -> None:
+    covered = pairs = 0
+    for seed in range(12):
+        machine = Machine(100 + seed, common_sd=common_sd, own_sd=own_sd)
+        runs = [machine.session() for _ in range(30)]
+        levels = [level for run in runs for level in levels_of(run)]
+        for base, other in itertools.pairwise(runs):
+            found = one(base, other, levels)
+            assert found.ci95 is not None
+            covered += found.ci95[0] <= 1 <= found.ci95[1]
+            pairs += 1
+    assert 0.93 <= covered / pairs <= 0.98
+
+
+def test_the_spread_between_sessions_is_that_of_the_machine() -> None:
+    for sd in (0.01, 0.05):
+        machine = Machine(3, common_sd=sd, own_sd=0.0)
+        levels = [level for _ in range(60) for level in levels_of(machine.session())]
+        spread = session_spread(levels)
+        assert spread.sessions == 60
+        assert spread.sd == pytest.approx(sd, rel=0.25)
+    assert session_spread([]) == PRIOR
+    assert session_spread(levels_of(machine.session())) == PRIOR
+
+
+def test_disturbed_sessions_are_no_evidence_of_the_spread() -> None:
+    assert levels_of(Machine(4).session(loaded=2)) == levels_of(Machine(4).session(eager_loaded=2)) == []
+    assert len(levels_of(Machine(4).session(loaded=1))) == 2
+
+
+@pytest.mark.parametrize("level", [0.9, 1.1, 2.1])
+def test_a_control_that_moved_makes_the_verdict_inconclusive(level: float) -> None:
+    """The whole machine was slower in the second session: eager and the canary kernel show it."""
+    machine = Machine(5)
+    base, other = machine.session(), machine.session(level=level)
+    found = one(base, other)
+    assert found.verdict == "inconclusive"
+    assert found.control_ratio == pytest.approx(1 / level, rel=0.05)
+    assert found.canary_ratio == pytest.approx(1 / level, rel=0.05)
+    assert found.relative_ratio == pytest.approx(1.0, rel=0.05)
+    assert found.ratio == pytest.approx(1 / level, rel=0.05)
+    words = said(found, base, other)
+    assert "eager" in words and "canary" in words and f"etui duel {base.id[:6]} {other.id[:6]}" in words
+
+
+def test_eager_alone_that_moved_does_too() -> None:
+    machine = Machine(6)
+    found = one(machine.session(), machine.session(17.6, eager_level=1.05))
+    assert found.verdict == "inconclusive" and any("eager" in limit for limit in found.limits)
+
+
+def test_a_change_that_eager_does_not_share_is_found_absolutely_and_relatively() -> None:
+    machine = Machine(7)
+    base, other = machine.session(16.0), machine.session(20.0)
+    found = one(base, other)
+    assert found.verdict == SLOWER and not found.limits
+    for ratio, interval in ((found.ratio, found.ci95), (found.relative_ratio, found.relative_ci95)):
+        assert ratio == pytest.approx(0.8, rel=0.05) and interval is not None
+        assert interval[0] < 0.8 < interval[1]
+
+
+@pytest.mark.parametrize(
+    ("loads", "verdict"),
+    [({"loaded": 1}, SLOWER), ({"loaded": 2}, "inconclusive"), ({"eager_loaded": 2}, "inconclusive"),
+     ({"loaded": 4}, "unreliable"), ({"eager_loaded": 6}, "unreliable")],
+)  # fmt: skip
+def test_a_third_of_disturbed_blocks_limits_the_verdict(loads: dict[str, int], verdict: str) -> None:
+    machine = Machine(8)
+    base, other = machine.session(16.0), machine.session(24.0, **loads)
+    found, back = one(base, other), one(other, base)
+    assert found.verdict == verdict
+    assert back.verdict == {"slower": "faster"}.get(verdict, verdict)
+    if verdict != SLOWER:
+        assert "foreign load" in said(found, base, other) and "etui duel" in said(found, base, other)
+
+
+def test_what_is_limited_is_neither_held_nor_crossed_nor_shipped() -> None:
+    machine = Machine(9)
+    base, other = machine.session(16.0), machine.session(32.0, loaded=6)
+    found = one(base, other)
+    checks = check(found, other, Limits(slower=5))
+    assert [result.outcome for result in checks] == ["open"] and "unreliable" in checks[0].detail
+    strict = check(found, other, Limits(slower=5, inconclusive=True))
+    assert [result.outcome for result in strict] == ["open", "crossed"]
+    front = pareto.size_front(base, [other], [found])
+    assert [place.run for place in front.places] == [base.id] and other.id in front.left_out
+
+
+def test_latencies_of_two_sessions_that_may_be_equal_do_not_beat_each_other() -> None:
+    machine = Machine(10, common_sd=0.0, own_sd=0.0, block_sd=0.001)
+    base, other = machine.session(16.0), machine.session(16.3)
+    found = one(base, other)
+    front = pareto.size_front(base, [other], [found])
+    assert all(place.front for place in front.places) and len(front.places) == 2
+
+
+@pytest.mark.parametrize("side", ["loaded", "eager_loaded"])
+def test_a_ratio_within_a_session_is_unreliable_if_most_blocks_of_a_side_were_disturbed(side: str) -> None:
+    machine = Machine(11)
+    for disturbed, verdict in ((3, "faster"), (4, "unreliable")):
+        run = machine.session(8.0, **{side: disturbed})  # type: ignore[arg-type]
+        assert run.speedup is not None and run.speedup.verdict == verdict
+        assert bool(run.speedup.reason) == (verdict == "unreliable")
+    assert run.speedup is not None and "foreign load" in run.speedup.reason
+
+
+def test_exchanged_the_verdict_is_mirrored_across_sessions() -> None:
+    machine = Machine(12)
+    base, other = machine.session(16.0), machine.session(20.0)
+    there, back = one(base, other), one(other, base)
+    assert there.ratio is not None and back.ratio is not None
+    assert there.ratio * back.ratio == pytest.approx(1)
+    assert there.relative_ratio is not None and back.relative_ratio is not None
+    assert there.relative_ratio * back.relative_ratio == pytest.approx(1)
+    assert (there.verdict, back.verdict) == ("slower", "faster")
+    assert math.isclose(there.p or 0, back.p or 0)
