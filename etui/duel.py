@@ -18,7 +18,7 @@ from etui.catalog.find import describe, find_model
 from etui.environment import usable_cores
 from etui.errors import UsageError
 from etui.paths import installation
-from etui.request import check_threads
+from etui.request import check_threads, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.again import check_again
 from etui.runner.client import ensure_runner
@@ -36,10 +36,12 @@ def queue_duel(
     warmup: int | None = None,
     threads: int | None = None,
     timeout_s: float | None = None,
+    wait_quiet: float | None = None,
 ) -> QueuedSession:
     """Queue a duel of two stored runs and see that a runner is there to take it. Nothing is loaded here.
 
     ``threads`` None takes those of the runs where both had the same and this box has them, else one a core.
+    ``wait_quiet`` is how many minutes to wait at most for a calm machine; None is the default.
 
     Raises:
         UsageError: no such run, one run twice, a live or failed run, or a program that cannot be had any more.
@@ -65,6 +67,7 @@ def queue_duel(
         threads=_threads(first, second) if threads is None else check_threads(threads),
         weights=origins[0].weights,
         timeout_s=timeout_s or DEFAULT_TIMEOUT_S,
+        wait_quiet_min=wait_quiet_min(wait_quiet),
         calibration_count=origins[0].calibration_count,
         accuracy_inputs=origins[0].accuracy_inputs,
         seed=origins[0].seed,

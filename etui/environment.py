@@ -29,7 +29,7 @@ def read_environment(root: Path = Path("/")) -> Environment:
         box=platform.node() or "unknown",
         os=_os_name(),
         cpu=cpu_model(cpuinfo),
-        cores=usable_cores(),
+        cores=len(allowed_cpus()),
         memory_bytes=memory_bytes(root),
         governor=governor(root),
         turbo=turbo(root),
@@ -42,9 +42,18 @@ def read_environment(root: Path = Path("/")) -> Environment:
     )
 
 
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+def allowed_cpus() -> list[int]:
+    """The logical CPUs that this process may run on, by its affinity, in ascending order."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """How many logical CPUs this process can keep busy: those of its affinity, or what the cgroup's CPU quota allows
+    if that is fewer. A fraction of a CPU is rounded down, but the result is at least 1."""
+    cpus, quota = len(allowed_cpus()), cgroup_cpus(root)
+    return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
 def package_versions() -> dict[str, str]:
@@ -91,7 +100,7 @@ def governor(root: Path = Path("/")) -> str | None:
     """The frequency governor of the cores this process may use; several are joined by a comma."""
     found = {
         text
-        for core in sorted(os.sched_getaffinity(0))
+        for core in allowed_cpus()
         if (text := _read(root / f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"))
     }
     return ",".join(sorted(found)) or None

@@ -96,7 +96,8 @@ class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
 
     ``warmup`` and ``samples`` None leave the counts to ``block_s`` (seconds of timing), ``min_samples`` and settling;
     ``limit_s`` ends the block after that many seconds, with at least one sample taken, unless ``samples`` fixes them.
-    ``canary_ms`` is what the canary took in the session's other blocks, before and after.
+    ``canary_ms`` is what the canary took in the session's other blocks, before and after. ``cpus`` are the logical CPUs
+    that the child is held to, here as in the other jobs.
     """
 
     bundle: str
@@ -115,6 +116,7 @@ class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
     limit_s: float
     canary_ms: tuple[float, float] | None = None
     run_id: str | None = None
+    cpus: list[int] | None = None
 
 
 class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
@@ -130,6 +132,7 @@ class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
     threads: int
     limit_s: float
     run_id: str
+    cpus: list[int] | None = None
 
 
 class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
@@ -141,6 +144,7 @@ class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
     delegate: str
     threads: int
     run_id: str | None = None
+    cpus: list[int] | None = None
 
 
 class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
@@ -163,6 +167,7 @@ class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
     budget_s: float
     threads: int
     run_id: str
+    cpus: list[int] | None = None
 
 
 class ProfileJob(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
@@ -181,6 +186,7 @@ class ProfileJob(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
     budget_s: float
     run_id: str
     files_dir: str | None = None
+    cpus: list[int] | None = None
 
 
 class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,9 @@ _OPTIONS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
                       "help": "How long to measure where a test does not say. [default: default]"}),
     ("threads", True, {"type": int, "metavar": "N", "help": "Threads of eager and ExecuTorch. [default: every core]"}),
     ("timeout", False, {"type": float, "metavar": "S", "help": "Seconds a session may take. [default: 3600]"}),
+    ("wait-quiet", True, {"type": float, "metavar": "MIN",
+                          "help": "Minutes to wait at most for a calm machine before measuring; 0 does not wait."
+                          " [default: 0.5]"}),
     ("model", True, {"metavar": "MODEL", "help": "etui.verify: a name from `etui models`, FILE.py:FACTORY, a .pt2 or a"
                      " .pte."}),
     ("precision", True, {"metavar": "P,..", "help": "etui.verify: one or more precisions. [default: fp32]"}),
@@ -50,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options, all under names that no other plugin's can meet."""
     group = parser.getgroup("etui", "etui (measuring PyTorch models on ExecuTorch)")
     for name, _, told in _OPTIONS:
-        group.addoption(f"--etui-{name}", dest=f"etui_{name}", **told)
+        group.addoption(f"--etui-{name}", dest=_dest(name), **told)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,7 +71,7 @@ def pytest_load_initial_conftests(
             try:
                 # Without a default of its own, which would stand in the way of the long name's value.
                 words = {key: value for key, value in told.items() if key not in ("default", "help")}
-                group.addoption(f"--{name}", dest=f"etui_{name}", help=f"The same as --etui-{name}.", **words)
+                group.addoption(f"--{name}", dest=_dest(name), help=f"The same as --etui-{name}.", **words)
             except ValueError:
                 continue
     return result
@@ -100,6 +103,7 @@ def etui_run(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
         preset=pytestconfig.getoption("etui_preset"),
         threads=pytestconfig.getoption("etui_threads"),
         timeout_s=pytestconfig.getoption("etui_timeout"),
+        wait_quiet_min=pytestconfig.getoption("etui_wait_quiet"),
     )
     pytestconfig.stash[_BENCH] = bench
     yield bench
@@ -131,6 +135,10 @@ class _Reporting:
             terminalreporter.section("etui")
             for line in self._lines:
                 terminalreporter.write_line(line)
+
+
+def _dest(name: str) -> str:
+    return f"etui_{name.replace('-', '_')}"
 
 
 def _names_verify(word: str) -> bool:

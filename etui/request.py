@@ -17,6 +17,7 @@ from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_TIMEOUT_S,
+    DEFAULT_WAIT_QUIET_MIN,
     PRESETS,
     PresetName,
     SessionSpec,
@@ -27,6 +28,8 @@ FieldName = Literal["model", "precision", "delegate", "weights", "preset", "repe
 
 WEIGHTS = ("auto", "pretrained", "synthetic")
 """The words that weights may be; anything else is a path."""
+
+WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 
 LEAST: Mapping[FieldName, int] = {"repeat": 1, "warmup": 0, "threads": 1}
 """The least each count may be."""
@@ -54,6 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     use_cache: bool = True
     keep_fp32: tuple[str, ...] = ()
+    wait_quiet_min: float | None = None
 
 
 def is_as_is(model: Model) -> bool:
@@ -192,6 +196,23 @@ def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]
     return wanted
 
 
+def wait_quiet_min(chosen: float | None) -> float:
+    """How many minutes to wait for a calm machine: what was chosen, else what ETUI_WAIT_QUIET says, else the default.
+    A value of the variable that is not a number of minutes is ignored.
+
+    Raises UsageError for a choice that is not one.
+    """
+    if chosen is not None:
+        if not 0 <= chosen < float("inf"):
+            raise UsageError(f"{chosen:g} is not a number of minutes to wait", "0 or more; 0 measures at once")
+        return chosen
+    try:
+        value = float(os.environ.get(WAIT_QUIET_VARIABLE, ""))
+    except ValueError:
+        return DEFAULT_WAIT_QUIET_MIN
+    return value if 0 <= value < float("inf") else DEFAULT_WAIT_QUIET_MIN
+
+
 def check_preset(text: str) -> PresetName:
     """The preset of this name. Raises FieldError where there is none."""
     if text not in PRESETS:
@@ -219,4 +240,5 @@ def specification(
         use_cache=options.use_cache,
         export_only_dir=export_only_dir,
         keep_fp32=check_kept(model, variants, options.keep_fp32),
+        wait_quiet_min=wait_quiet_min(options.wait_quiet_min),
     )

@@ -84,8 +84,11 @@ class Block(msgspec.Struct, kw_only=True):
     page faults, throttling and the pressures (percentages of that time); ``foreign_cpu_cores`` is how many cores
     something else kept busy meanwhile. ``first_sample_at`` is the wall-clock time at which timing began. ``canary_ms``
     is what the same small piece of work took before and after; where that was off, the block was measured again, and
-    ``superseded`` marks the one that does not count. ``call`` comes from further calls after the samples; eager, a
-    program of a second or more a call, and blocks of before that was measured have none.
+    ``superseded`` marks the one that does not count. ``threads`` was read back from PyTorch and ExecuTorch;
+    ``busy_threads`` is how many threads of the process, of whichever library, worked while it was timed, and ``cpus``
+    the logical CPUs that it was held to. ``frequency_mhz`` is the mean of the CPUs that worked, at the beginning and at
+    the end; ``frequency_range_mhz`` has the least and the most of each of them while they worked. ``call`` comes from
+    further calls after the samples; eager, programs of a second or more per call, and older blocks have none.
     """
 
     index: int
@@ -114,6 +117,9 @@ class Block(msgspec.Struct, kw_only=True):
     canary_ms: tuple[float, float] | None = None
     superseded: bool = False
     call: CallTiming | None = None
+    cpus: list[int] | None = None
+    busy_threads: int | None = None
+    frequency_range_mhz: dict[str, tuple[float, float]] | None = None
 
 
 class Metrics(msgspec.Struct, kw_only=True, frozen=True):
@@ -277,6 +283,22 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     not_readable: list[str] | None = None
 
 
+class QuietCheck(msgspec.Struct, kw_only=True, frozen=True):
+    """How the machine looked right before a session's first block, after waiting ``waited_s`` seconds for other
+    programs to calm down. ``calm`` is False for a session that was measured although they had not.
+
+    ``foreign_cpu_cores`` is how many cores they kept busy, ``cpu_pressure`` the percentage of the time in which tasks
+    waited for a core, both of the last look; None is 'not readable here'. ``by`` names those that used most, the most
+    first: what was seen of them in the last look at a busy machine.
+    """
+
+    waited_s: float
+    calm: bool
+    foreign_cpu_cores: float | None = None
+    cpu_pressure: float | None = None
+    by: list[str] = []
+
+
 class SessionInfo(msgspec.Struct, kw_only=True, frozen=True):
     """The session a run belongs to: runs of one session were measured interleaved and can be compared in pairs.
     ``spec`` is the session's specification as plain data."""
@@ -300,9 +322,11 @@ class LogLine(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 class RunDocument(msgspec.Struct, kw_only=True):
     """The whole of one run: what ``etui show --json`` prints, what export writes and import reads.
 
-    ``eager_blocks`` are the session's, repeated in each of its runs, so that a run compares alone. ``call`` has the
-    median over the blocks of each part. ``note`` and ``tags`` are the user's. ``summary_only`` marks runs that came
-    from a format without raw samples. ``repeats`` is the run whose program a run of a duel measured again.
+    ``eager_blocks`` are the session's, repeated in each of its runs, so that a run compares alone; ``eager_flags`` are
+    about them, and one flag named ``eager`` in ``flags`` stands for all of these. ``call`` has the median over the
+    blocks of each part of a call. ``note`` and ``tags`` are the user's. ``summary_only`` marks runs that came from a
+    format without raw samples. ``repeats`` is the run whose program a run of a duel measured again. ``quiet`` is how
+    the machine looked before the first block; None if nobody looked.
     """
 
     schema: str = SCHEMA
@@ -341,6 +365,8 @@ class RunDocument(msgspec.Struct, kw_only=True):
     gap: NumericGap | None = None
     environment: Environment | None = None
     flags: list[Flag] = []
+    eager_flags: list[Flag] = []
+    quiet: QuietCheck | None = None
     summary_only: bool = False
     repeats: str | None = None
     note: str = ""

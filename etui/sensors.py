@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -20,22 +20,29 @@ _HZ = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 SHORTEST_TICKS = 25
 """Over fewer ticks of the kernel's CPU clock, one tick more or less would pass for another process's work."""
 
+WORKED_SHARE = 0.5
+"""From this share of a span on a CPU counts as having worked: only then does its frequency say something."""
+
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The counters at one moment. ``wall_s`` is monotonic; the pressures are seconds in which some task waited."""
+    """The counters at one moment. ``wall_s`` is monotonic; the pressures are seconds in which some task waited.
+    ``busy_s_of`` and ``mhz_of`` hold busy time and frequency of each CPU that was asked for."""
 
     wall_s: float
     busy_cpu_s: float | None = None
     steal_s: float | None = None
     throttled_ms: float | None = None
     frequency_mhz: float | None = None
+    busy_s_of: dict[int, float] = {}
+    mhz_of: dict[int, float] = {}
     cpu_pressure_s: float | None = None
     memory_pressure_s: float | None = None
     thermal_throttles: int | None = None
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened between two readings; the pressures are percentages of that time."""
+    """What happened between two readings; the pressures are percentages of that time. The frequencies are those of
+    the CPUs that worked: their mean at the first and at the second reading, and both for each CPU."""
 
     wall_s: float
     busy_cores: float | None
@@ -45,18 +52,23 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     cpu_pressure: float | None
     memory_pressure: float | None
     thermal_throttles: int | None
+    mhz_of: dict[int, tuple[float, float]] = {}
 
 
-def read(root: Path = Path("/")) -> Reading:
-    """Look at the counters now; raises nothing. ``root`` holds /proc and /sys."""
-    busy, steal = _cpu_times(root)
+def read(root: Path = Path("/"), cpus: Collection[int] | None = None) -> Reading:
+    """Look at the counters now; raises nothing. ``root`` holds /proc and /sys; frequencies are read of ``cpus``, or of
+    every CPU where none are named."""
+    busy, steal, busy_s_of = _cpu_times(root)
+    mhz_of = frequencies_mhz(root, cpus)
     throttled_s = throttled_seconds(root)
     return Reading(
         wall_s=time.perf_counter(),
         busy_cpu_s=busy,
         steal_s=steal,
         throttled_ms=None if throttled_s is None else throttled_s * 1e3,
-        frequency_mhz=_frequency_mhz(root),
+        frequency_mhz=_mean(list(mhz_of.values())),
+        busy_s_of={cpu: spent for cpu, spent in busy_s_of.items() if cpus is None or cpu in cpus},
+        mhz_of=mhz_of,
         cpu_pressure_s=_pressure_s(root, "cpu"),
         memory_pressure_s=_pressure_s(root, "memory"),
         thermal_throttles=thermal_throttles(root),
@@ -68,20 +80,32 @@ def between(before: Reading, after: Reading) -> Span:
     wall = after.wall_s - before.wall_s
     long_enough = wall >= SHORTEST_TICKS / _HZ
     busy = _minus(after.busy_cpu_s, before.busy_cpu_s)
-    frequency = None
-    if before.frequency_mhz is not None and after.frequency_mhz is not None:
-        frequency = (before.frequency_mhz, after.frequency_mhz)
+    mhz_of = {cpu: (before.mhz_of[cpu], after.mhz_of[cpu]) for cpu in worked(before, after)}
+    frequency = (_mean([first for first, _ in mhz_of.values()]), _mean([last for _, last in mhz_of.values()]))
     throttles = _minus(after.thermal_throttles, before.thermal_throttles)
     return Span(
         wall_s=wall,
         busy_cores=busy / wall if busy is not None and long_enough else None,
         steal_s=_minus(after.steal_s, before.steal_s) if long_enough else None,
         throttled_ms=_minus(after.throttled_ms, before.throttled_ms),
-        frequency_mhz=frequency,
+        frequency_mhz=None if frequency[0] is None or frequency[1] is None else (frequency[0], frequency[1]),
+        mhz_of=mhz_of,
         cpu_pressure=_percent(_minus(after.cpu_pressure_s, before.cpu_pressure_s), wall),
         memory_pressure=_percent(_minus(after.memory_pressure_s, before.memory_pressure_s), wall),
         thermal_throttles=None if throttles is None else int(throttles),
     )
+
+
+def worked(before: Reading, after: Reading) -> list[int]:
+    """The CPUs that worked between two readings and whose frequency both have; all of these where the busy time of
+    single CPUs is not readable, or the span is too short for the kernel's ticks. An idle CPU's frequency falls, and
+    says nothing of what was timed."""
+    wall = after.wall_s - before.wall_s
+    found = [cpu for cpu in before.mhz_of if cpu in after.mhz_of]
+    if wall < SHORTEST_TICKS / _HZ:
+        return found
+    spent_s = {cpu: _minus(after.busy_s_of.get(cpu), before.busy_s_of.get(cpu)) for cpu in found}
+    return [cpu for cpu, spent in spent_s.items() if spent is None or spent >= WORKED_SHARE * wall]
 
 
 _SENSORS: dict[str, Callable[[Reading], float | None]] = {
@@ -120,13 +144,25 @@ def _percent(seconds: float | None, wall_s: float) -> float | None:
     return None if seconds is None or wall_s <= 0 else 100 * seconds / wall_s
 
 
-def _cpu_times(root: Path) -> tuple[float | None, float | None]:
+def _cpu_times(root: Path) -> tuple[float | None, float | None, dict[int, float]]:
+    """Busy time and steal of all CPUs together, and the busy time of each, in seconds since the machine started."""
+    total: tuple[float | None, float | None] = (None, None)
+    busy_s_of: dict[int, float] = {}
     try:
-        fields = (root / "proc/stat").read_text().split("\n", 1)[0].split()[1:]
-        user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) / _HZ for field in fields[:8])
+        lines = (root / "proc/stat").read_text().splitlines()
+        for line in lines:
+            name, *fields = line.split()
+            if not name.startswith("cpu"):
+                break
+            user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) / _HZ for field in fields[:8])
+            busy = user + nice + system + irq + softirq
+            if name == "cpu":
+                total = busy, steal
+            else:
+                busy_s_of[int(name.removeprefix("cpu"))] = busy
     except (OSError, ValueError):
-        return None, None
-    return user + nice + system + irq + softirq, steal
+        return None, None, {}
+    return *total, busy_s_of
 
 
 def _pressure_s(root: Path, what: str) -> float | None:
@@ -142,11 +178,19 @@ def _pressure_s(root: Path, what: str) -> float | None:
     return None
 
 
-def _frequency_mhz(root: Path) -> float | None:
-    values = []
-    for file in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq"):
+def frequencies_mhz(root: Path = Path("/"), cpus: Collection[int] | None = None) -> dict[int, float]:
+    """The present frequency of these CPUs, or of every CPU; empty where one of them is not readable."""
+    folder = root / "sys/devices/system/cpu"
+    if cpus is None:
+        cpus = [int(file.parts[-3].removeprefix("cpu")) for file in folder.glob("cpu[0-9]*/cpufreq/scaling_cur_freq")]
+    found = {}
+    for cpu in sorted(cpus):
         try:
-            values.append(int(file.read_text()) / 1e3)
+            found[cpu] = int((folder / f"cpu{cpu}/cpufreq/scaling_cur_freq").read_text()) / 1e3
         except (OSError, ValueError):
-            return None
+            return {}
+    return found
+
+
+def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None

@@ -42,6 +42,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 DEFAULT_TIMEOUT_S = 3600.0
+DEFAULT_WAIT_QUIET_MIN = 0.5
 DEFAULT_CALIBRATION_COUNT = 8
 DEFAULT_ACCURACY_INPUTS = 8
 
@@ -86,6 +87,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     variant over the whole session, ``warmup`` of untimed ones before them in each block; None leaves both to the
     preset. ``threads`` None means one a core this process may use. ``export_only_dir`` set means: export the
     programs there and measure nothing. ``keep_fp32`` are paths of modules that quantized variants leave in FP32.
+    ``wait_quiet_min`` is how many minutes to wait at most for other programs to leave the cores alone before the first
+    block; 0 means to measure at once, without a look at the machine.
     """
 
     model: str
@@ -102,6 +105,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     use_cache: bool = True
     export_only_dir: str | None = None
     keep_fp32: tuple[str, ...] = ()
+    wait_quiet_min: float = 0.0
 
 
 class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):

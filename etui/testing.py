@@ -51,6 +51,7 @@ class Measuring(TypedDict, total=False):
     accuracy_inputs: int
     seed: int
     use_cache: bool
+    wait_quiet_min: float | None
 
 
 class EtuiRun:
@@ -65,13 +66,16 @@ class EtuiRun:
         preset: str = "default",
         threads: int | None = None,
         timeout_s: float | None = None,
+        wait_quiet_min: float | None = None,
     ) -> None:
         """``temporary`` means that nobody else uses the database: its runner ends with the tests. Relative paths are
         looked for in ``folders``, in order."""
         self._store = Store.open(database)
         self._temporary = temporary
         self._folders = folders
-        self._defaults = Measuring(preset=check_preset(preset), threads=threads, timeout_s=timeout_s)
+        self._defaults = Measuring(
+            preset=check_preset(preset), threads=threads, timeout_s=timeout_s, wait_quiet_min=wait_quiet_min
+        )
         self._lines: list[str] = []
         self.runs: list[RunDocument] = []
 

@@ -40,6 +40,8 @@ class Box:
             "HF_HUB_OFFLINE": "1",
             "HF_HOME": str(folder / "hf"),
             "TORCH_HOME": str(folder / "torch"),
+            # Tests run beside whatever else the machine does; those about waiting say so.
+            "ETUI_WAIT_QUIET": "0",
         }
 
     def etui(self, *words: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:

@@ -8,8 +8,9 @@ import pytest
 
 from etui import request
 from etui.catalog.find import find_model
+from etui.errors import UsageError
 from etui.request import FieldError, Options, check_count, check_model, check_seconds, check_weights, combine
-from etui.spec import DEFAULT_TIMEOUT_S, Variant
+from etui.spec import DEFAULT_TIMEOUT_S, DEFAULT_WAIT_QUIET_MIN, Variant
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,20 @@ def test_a_specification_holds_what_was_chosen() -> None:
     model = find_model("resnet18")
     spec = request.specification(model, [Variant("int8", "xnnpack")], Options(repeat=5, preset="quick"))
     assert (spec.model, spec.repeat, spec.preset, spec.timeout_s) == ("resnet18", 5, "quick", DEFAULT_TIMEOUT_S)
+
+
+def test_how_long_to_wait_for_a_calm_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, variants = find_model("resnet18"), [Variant("int8", "xnnpack")]
+    monkeypatch.delenv("ETUI_WAIT_QUIET", raising=False)
+    assert request.specification(model, variants, Options()).wait_quiet_min == DEFAULT_WAIT_QUIET_MIN
+    monkeypatch.setenv("ETUI_WAIT_QUIET", "0")
+    assert request.specification(model, variants, Options()).wait_quiet_min == 0
+    assert request.specification(model, variants, Options(wait_quiet_min=2.5)).wait_quiet_min == 2.5
+    for wrong in ("", "soon", "-1", "inf", "nan"):
+        monkeypatch.setenv("ETUI_WAIT_QUIET", wrong)
+        assert request.wait_quiet_min(None) == DEFAULT_WAIT_QUIET_MIN
+    with pytest.raises(UsageError, match="-1 is not a number of minutes"):
+        request.wait_quiet_min(-1)
 
 
 def test_the_home_of_nobody_is_a_path_that_is_not_there() -> None:

@@ -26,17 +26,24 @@ MOST = 1 / 2
 def causes(block: Block) -> list[str]:
     """The names of what disturbed a block, as flags use them; empty for a quiet block. What was not readable on the
     machine is not counted."""
-    found = []
-    if (block.foreign_cpu_cores or 0.0) > FOREIGN_CORES:
-        found.append("foreign load")
-    if (block.cpu_pressure or 0.0) > CPU_PRESSURE_PERCENT:
-        found.append("CPU pressure")
+    found = of_load(block.foreign_cpu_cores, block.cpu_pressure)
     if block.steal_s and block.wall_s and block.steal_s / block.wall_s > STEAL_SHARE:
         found.append("steal")
     if (block.throttled_ms or 0.0) > 0:
         found.append("throttled")
     if block.thermal_throttles:
         found.append("thermal")
+    return found
+
+
+def of_load(foreign_cpu_cores: float | None, cpu_pressure: float | None) -> list[str]:
+    """The names of what other programs did to the cores over some time, by the cores that they kept busy and by the
+    percentage of that time in which some task waited for a core."""
+    found = []
+    if (foreign_cpu_cores or 0.0) > FOREIGN_CORES:
+        found.append("foreign load")
+    if (cpu_pressure or 0.0) > CPU_PRESSURE_PERCENT:
+        found.append("CPU pressure")
     return found
 
 

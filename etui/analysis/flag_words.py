@@ -80,8 +80,16 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Measure with a higher --warmup.",
     ),
     "threads": (
-        "Blocks with different thread counts do not belong together.",
-        "Measure again with --threads, and tell us: this should not happen.",
+        "Not every block had, or used, the number of threads that was asked for, so their times are not comparable.",
+        "Measure again with --threads 1, or with as many threads as there are physical cores.",
+    ),
+    "eager": (
+        "The program's own latency is not affected, but the ratio against eager is.",
+        "Measure again on a quieter machine before going by the speed-up.",
+    ),
+    "busy start": (
+        "Other programs were using the cores, and did not stop within the time that --wait-quiet allows.",
+        "End them, or wait longer for them with --wait-quiet MIN.",
     ),
     "bf16": (
         "The delegate computes in another arithmetic than the precision says.",

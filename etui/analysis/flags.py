@@ -1,14 +1,15 @@
-"""What spoils a number, or must be known with it: flags from a run's blocks and its box, each with its figures."""
+"""What spoils a number, or must be known with it: flags from a run's blocks, eager's and its machine, with figures."""
 
 from __future__ import annotations
 
 import itertools
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 from etui import text
-from etui.analysis import canary, series
-from etui.results import Block, Environment, Flag, LatencyStats
+from etui.analysis import canary, disturbance, series
+from etui.results import Block, Environment, Flag, LatencyStats, QuietCheck
 from etui.spec import EAGER
 
 SPREAD = 0.05
@@ -16,13 +17,13 @@ WIDE_SPREAD = 0.10
 AUTOCORRELATION = 0.7
 PARALLELISM = 0.15
 PARALLELISM_OF_EAGER = 0.25
-CPU_PRESSURE_PERCENT = 20.0
 DRIFT = 0.03
-FOREIGN_CORES = 0.10
-STEAL_SHARE = 0.01
 FREQUENCY_CHANGE = 0.05
 MEMORY_PRESSURE_PERCENT = 1.0
 FEWEST_SAMPLES = 20
+
+EAGER_FLAG = EAGER
+"""The name of the one flag of a run that stands for all of its eager side's."""
 
 
 def find_flags(
@@ -34,21 +35,55 @@ def find_flags(
     planned_blocks: int,
     fixed_samples: bool,
     superseded: Sequence[Block] = (),
+    eager_stats: LatencyStats | None = None,
+    quiet: QuietCheck | None = None,
 ) -> list[Flag]:
-    """All flags of one run. ``fixed_samples`` means the user chose the number of samples; ``superseded`` are the blocks
-    that were measured again."""
+    """All flags of one run; those of its eager side together are one of them. ``fixed_samples`` means the user chose
+    the number of samples; ``superseded`` are the blocks that were measured again; ``quiet`` is how the machine looked
+    before the first block."""
     flags: list[Flag] = []
+    if quiet is not None and not quiet.calm:
+        flags.append(Flag(name="busy start", detail=_busy_start(quiet)))
     if stats is not None and stats.count is not None:
         flags += _of_samples(stats, stats.count, blocks, planned_blocks, fixed_samples)
-        flags += _of_blocks(blocks)
-        flags += _of_canaries(blocks, eager_blocks, superseded)
+        flags += _of_blocks(blocks, environment)
+        flags += _of_canaries(blocks, (*blocks, *eager_blocks), superseded)
         flags += _of_parallelism(blocks, eager_blocks)
+        if found := find_eager_flags(eager_stats, eager_blocks, environment, blocks, fixed_samples):
+            flags.append(Flag(name=EAGER_FLAG, detail=_of_eager(found)))
     if environment is not None and environment.governor not in (None, "performance"):
         flags.append(Flag(name="governor", detail=f"the CPU governor is {environment.governor}, not performance"))
-    threads = {block.threads for block in (*blocks, *eager_blocks)}
-    if len(threads) > 1:
-        flags.append(Flag(name="threads", detail=f"thread counts differ between blocks: {sorted(threads)}"))
-    return flags
+    return flags + _of_threads(blocks, eager_blocks)
+
+
+def find_eager_flags(
+    stats: LatencyStats | None,
+    eager_blocks: Sequence[Block],
+    environment: Environment | None,
+    blocks: Sequence[Block] = (),
+    fixed_samples: bool = False,
+) -> list[Flag]:
+    """The flags of eager's side, which half of every ratio against eager rests on: its blocks are judged as a
+    program's are. ``blocks`` are the program's, which the canary is compared with too."""
+    flags: list[Flag] = []
+    if not eager_blocks:
+        return flags
+    if stats is not None and stats.count is not None:
+        flags += _of_samples(stats, stats.count, eager_blocks, len(eager_blocks), fixed_samples)
+    flags += _of_blocks(eager_blocks, environment)
+    return flags + _of_canaries(eager_blocks, (*blocks, *eager_blocks), ())
+
+
+def _of_eager(found: Sequence[Flag]) -> str:
+    return "eager, and so the ratio to it, is flagged: " + "; ".join(f"{flag.name} ({flag.detail})" for flag in found)
+
+
+def _busy_start(quiet: QuietCheck) -> str:
+    used = "tasks waited for a core"
+    if disturbance.of_load(quiet.foreign_cpu_cores, None):
+        used = f"other programs used {text.number(quiet.foreign_cpu_cores, 2)} cores"
+    who = f": {', '.join(quiet.by)}" if quiet.by else ""
+    return f"after {text.seconds(quiet.waited_s)} of waiting {used} when measuring began{who}"
 
 
 def _of_samples(
@@ -90,7 +125,7 @@ def _of_samples(
     return flags
 
 
-def _of_blocks(blocks: Sequence[Block]) -> list[Flag]:
+def _of_blocks(blocks: Sequence[Block], environment: Environment | None) -> list[Flag]:
     flags: list[Flag] = []
     medians = [statistics.median(block.samples_ms) for block in blocks if block.samples_ms]
     if len(medians) >= 3:
@@ -98,31 +133,9 @@ def _of_blocks(blocks: Sequence[Block]) -> list[Flag]:
         first, last = statistics.median(medians[:third]), statistics.median(medians[-third:])
         if abs(last - first) > DRIFT * first and _monotonic(medians):
             flags.append(Flag(name="drift", detail=f"block medians went from {first:.3g} to {last:.3g} ms"))
-    foreign = [block.foreign_cpu_cores for block in blocks if block.foreign_cpu_cores is not None]
-    loaded = [value for value in foreign if value > FOREIGN_CORES]
-    if loaded:
-        flags.append(
-            Flag(
-                name="foreign load",
-                detail=f"something else used up to {max(loaded):.2f} cores in {len(loaded)} of {len(blocks)} blocks",
-            )
-        )
-    throttled = sum(block.throttled_ms or 0.0 for block in blocks)
-    if throttled > 0:
-        flags.append(Flag(name="throttled", detail=f"the cgroup's CPU quota held the process for {throttled:.0f} ms"))
-    steal, wall = sum(block.steal_s or 0.0 for block in blocks), sum(block.wall_s or 0.0 for block in blocks)
-    if wall and steal / wall > STEAL_SHARE:
-        flags.append(Flag(name="steal", detail=f"the hypervisor took {text.percent(steal / wall, 1)} of a core away"))
-    clocks = [mhz for block in blocks if block.frequency_mhz is not None for mhz in block.frequency_mhz]
-    if clocks and max(clocks) > (1 + FREQUENCY_CHANGE) * min(clocks):
-        detail = f"the CPU ran at {min(clocks):.0f} to {max(clocks):.0f} MHz within and between blocks"
+    flags += _of_disturbances(blocks, environment)
+    if (detail := _frequency_change(blocks)) is not None:
         flags.append(Flag(name="frequency", detail=detail))
-    throttles = sum(block.thermal_throttles or 0 for block in blocks)
-    if throttles:
-        flags.append(Flag(name="thermal", detail=f"cores were slowed down {_times(throttles)} for heat"))
-    waited = max((block.cpu_pressure or 0.0 for block in blocks), default=0.0)
-    if waited > CPU_PRESSURE_PERCENT:
-        flags.append(Flag(name="CPU pressure", detail=f"tasks waited for a core up to {waited:.0f} % of a block"))
     faults = sum(block.major_faults or 0 for block in blocks)
     if faults:
         flags.append(Flag(name="page faults", detail=f"memory was read from disk {_times(faults)} while it was timed"))
@@ -137,11 +150,91 @@ def _of_blocks(blocks: Sequence[Block]) -> list[Flag]:
     return flags
 
 
-def _of_canaries(blocks: Sequence[Block], eager_blocks: Sequence[Block], superseded: Sequence[Block]) -> list[Flag]:
-    """Blocks whose canary was off, those that count and those that were measured again for it."""
-    usual = canary.typical([block.canary_ms for block in (*blocks, *eager_blocks) if block.canary_ms is not None])
+def _of_disturbances(blocks: Sequence[Block], environment: Environment | None) -> list[Flag]:
+    """What other programs, the hypervisor, the quota or heat did, by the thresholds that verdicts go by too."""
+    disturbed = Counter(cause for block in blocks for cause in disturbance.causes(block))
+    steal = max((block.steal_s / block.wall_s for block in blocks if block.steal_s and block.wall_s), default=0.0)
+    throttled = sum(block.throttled_ms or 0.0 for block in blocks)
+    throttles = sum(block.thermal_throttles or 0 for block in blocks)
+    foreign = max((block.foreign_cpu_cores or 0.0 for block in blocks), default=0.0)
+    waited = max((block.cpu_pressure or 0.0 for block in blocks), default=0.0)
+    said = {
+        "foreign load": f"something else used up to {foreign:.2f} cores",
+        "CPU pressure": f"tasks waited for a core up to {waited:.0f} % of a block",
+        "steal": f"the hypervisor took up to {text.percent(steal, 1)} of a core away",
+        "throttled": f"the cgroup's CPU quota held the process for {throttled:.0f} ms",
+        "thermal": f"cores were slowed down {_times(throttles)} for heat",
+    }
+    flags = []
+    for name, detail in said.items():
+        if count := disturbed[name]:
+            advice = _threads_advice(name, disturbed, blocks, environment)
+            flags.append(Flag(name=name, detail=f"{detail} in {count} of {len(blocks)} blocks{advice}"))
+    return flags
+
+
+def _threads_advice(
+    name: str, disturbed: Counter[str], blocks: Sequence[Block], environment: Environment | None
+) -> str:
+    """What to do where most blocks met a load and there is no core to spare for it: threads that wait for each other
+    lose more than their share of the cores. Said once, with the first of the flags that are about it."""
+    about = [cause for cause in ("foreign load", "CPU pressure") if disturbed[cause]]
+    threads = blocks[0].threads
+    if environment is None or not about or name != about[0]:
+        return ""
+    if disturbed[name] <= disturbance.MOST * len(blocks) or threads < max(2, _cores_to_use(environment)):
+        return ""
+    return (
+        f"; {threads} threads wait for each other at every operator, so this slows them far more than it slows one: "
+        "measure with --threads 1, or when nothing else runs"
+    )
+
+
+def _cores_to_use(environment: Environment) -> int:
+    """The cores that the run's machine had for it, its quota counted."""
+    quota = environment.cgroup_cpus
+    return environment.cores if quota is None else max(1, min(environment.cores, int(quota)))
+
+
+def _frequency_change(blocks: Sequence[Block]) -> str | None:
+    """How the frequency of a CPU that worked changed within and between blocks, None where it did not. In documents
+    of before the CPUs were told apart there is only their mean."""
+    seen: dict[str, list[float]] = {}
+    for block in blocks:
+        for cpu, bounds in (block.frequency_range_mhz or {}).items():
+            seen.setdefault(f"CPU {cpu}", []).extend(bounds)
+    if not seen:
+        seen["the CPU"] = [mhz for block in blocks for mhz in block.frequency_mhz or ()]
+    changed = {cpu: max(mhz) / min(mhz) for cpu, mhz in seen.items() if mhz and min(mhz) > 0}
+    worst = max(changed, key=lambda cpu: changed[cpu], default=None)
+    if worst is None or changed[worst] <= 1 + FREQUENCY_CHANGE:
+        return None
+    return f"{worst} ran at {min(seen[worst]):.0f} to {max(seen[worst]):.0f} MHz within and between blocks"
+
+
+def _of_threads(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> list[Flag]:
+    """Thread counts that differ from block to block, or from how many threads really worked."""
+    said = []
+    threads = {block.threads for block in (*blocks, *eager_blocks)}
+    if len(threads) > 1:
+        said.append(f"thread counts differ between blocks: {sorted(threads)}")
+    for name, side in (("the program", blocks), (EAGER, eager_blocks)):
+        worked = [(block.busy_threads, block.threads) for block in side if block.busy_threads is not None]
+        more = [busy for busy, asked in worked if busy > asked]
+        fewer = [busy for busy, asked in worked if busy < asked]
+        if more:
+            said.append(f"up to {max(more)} threads of {name} worked, not {side[0].threads}")
+        # OpenVINO alone chooses how many it starts; with the others, one that idles is a matter of the program.
+        elif 2 * len(fewer) > len(worked) and side[0].variant.split("@")[0].endswith("/openvino"):
+            said.append(f"OpenVINO worked on {text.counted(max(fewer), 'thread')}, not {side[0].threads}")
+    return [Flag(name="threads", detail="; ".join(said))] if said else []
+
+
+def _of_canaries(blocks: Sequence[Block], around: Sequence[Block], superseded: Sequence[Block]) -> list[Flag]:
+    """Blocks whose canary was off by what is typical of all blocks ``around`` them: those that count, and those that
+    were measured again for it."""
+    usual = canary.typical([block.canary_ms for block in around if block.canary_ms is not None])
     off = [block for block in blocks if canary.is_off(block, usual)]
-    off_eager = sum(canary.is_off(block, usual) for block in eager_blocks)
     again = sum(block.variant != EAGER for block in superseded)
     said = []
     if again:
@@ -149,8 +242,6 @@ def _of_canaries(blocks: Sequence[Block], eager_blocks: Sequence[Block], superse
     if off:
         worst = max(off, key=lambda block: canary.worst(block, usual))
         said.append(f"in {len(off)} of {len(blocks)} blocks that count it was off: {canary.words(worst, usual)}")
-    if off_eager:
-        said.append(f"off in {off_eager} of {len(eager_blocks)} blocks of eager")
     return [Flag(name="canary", detail="; ".join(said))] if said else []
 
 

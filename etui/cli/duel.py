@@ -53,7 +53,15 @@ from etui.errors import EXIT_DONE
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="S",
-    help="Seconds it may take in all, waiting for the box not counted.  [default: 3600]",
+    help="Seconds it may take in all, waiting for the box or for calm not counted.  [default: 3600]",
+)
+@click.option(
+    "--wait-quiet",
+    type=click.FloatRange(min=0),
+    metavar="MIN",
+    envvar="ETUI_WAIT_QUIET",
+    help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0 measures at"
+    " once.  [default: 0.5]",
 )
 @click.option("--detach", is_flag=True, help="Queue, print the new run ids, and return at once.")
 @click.option(
@@ -81,7 +89,7 @@ def duel(
     from etui.cli.sessions import finish, followed
     from etui.duel import queue_duel
 
-    chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads")}
+    chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet")}
     with settings.store_with_runs() as store:
         ids = followed(store, lambda: [queue_duel(store, run_a, run_b, timeout_s=timeout, **chosen)], options)
         if options["detach"] or not options["as_json"]:

@@ -52,7 +52,11 @@ _MEASURING: list[Any] = [
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
                  help="PATH is a Hugging Face folder, a safetensors file or a state dict."),
     click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S",
-                 help="Seconds a session may take in all, waiting for the box not counted.  [default: 3600]"),
+                 help="Seconds a session may take in all, waiting for the box or for calm not counted."
+                 "  [default: 3600]"),
+    click.option("--wait-quiet", type=click.FloatRange(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
+                 help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0"
+                 " measures at once.  [default: 0.5]"),
     click.option("--calibration", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
                  help="Inputs that static quantization is calibrated on."),
     click.option("--inputs", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
@@ -219,6 +223,7 @@ def _specification(
         seed=options["seed"],
         use_cache=not options["no_cache"],
         keep_fp32=options["keep_fp32"] or (),
+        wait_quiet_min=options["wait_quiet"],
     )
     return specification(model, variants, chosen, export_only_dir=export_only_dir)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etui import spec, text
+from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.kept import kept_fp32
 from etui.cli.table import Column, table
-from etui.results import LatencyStats, RunDocument
+from etui.results import Flag, LatencyStats, RunDocument
+from etui.spec import EAGER
 
 _COLUMNS = (
     Column("run"),
@@ -40,6 +42,7 @@ def session_table(documents: Sequence[RunDocument]) -> str:
     facts.append(f"preset {first.preset}")
     lines = ["", f"{heading}: {', '.join(text.plain(fact) for fact in facts)}", "", table(_COLUMNS, rows)]
     remarks = list(dict.fromkeys(remark for document in documents for remark in _remarks(document)))
+    remarks += [text.plain(f"! {EAGER} {flag.name}: {flag.detail}") for flag in first.eager_flags]
     return "\n".join([*lines, "", *remarks] if remarks else lines)
 
 
@@ -47,7 +50,8 @@ def _eager_row(document: RunDocument) -> list[str]:
     stats = document.eager_latency_ms
     assert stats is not None
     row = ["eager", "fp32", "PyTorch", *_latency(stats), "1x"]
-    return row + [text.MISSING] * (len(_COLUMNS) - len(row))
+    row += [text.MISSING] * (len(_COLUMNS) - len(row) - 1)
+    return [*row, ", ".join(flag.name for flag in document.eager_flags) or text.MISSING]
 
 
 def _row(document: RunDocument) -> list[str]:
@@ -65,12 +69,17 @@ def _row(document: RunDocument) -> list[str]:
         accuracy.verdict if accuracy else document.status if document.status != "done" else text.MISSING,
         text.size(document.artifact.size_bytes if document.artifact else None),
         text.number(sum(loads) if loads else None),
-        ", ".join(flag.name for flag in document.flags) or text.MISSING,
+        ", ".join(flag.name for flag in _own_flags(document)) or text.MISSING,
     ]
 
 
 def _latency(stats: LatencyStats) -> tuple[str, str]:
     return text.number(stats.median, 4), text.interval(stats.ci95)
+
+
+def _own_flags(document: RunDocument) -> list[Flag]:
+    """A run's flags without the one for its eager side, whose flags stand in eager's row."""
+    return [flag for flag in document.flags if flag.name != EAGER_FLAG]
 
 
 def _remarks(document: RunDocument) -> list[str]:
@@ -89,5 +98,5 @@ def _remarks(document: RunDocument) -> list[str]:
         remarks.append(f"! {label} against eager is inconclusive: more blocks or a quieter machine would settle it")
     if document.speedup is not None and document.speedup.verdict == "unreliable":
         remarks.append(f"! {label} against eager is unreliable: {document.speedup.reason}")
-    remarks += [f"! {label} {flag.name}: {flag.detail}" for flag in document.flags]
+    remarks += [f"! {label} {flag.name}: {flag.detail}" for flag in _own_flags(document)]
     return [text.plain(remark) for remark in remarks]

@@ -79,7 +79,7 @@ def quota(root: Path) -> Finding:
     """The cgroup's CPU quota."""
     cpus, throttled = environment.cgroup_cpus(root), environment.throttled_seconds(root)
     held = f"; held back for {seconds(throttled)} so far" if throttled else ""
-    cores = environment.usable_cores()
+    cores = len(environment.allowed_cpus())
     if cpus is None:
         if not environment.cgroup_folders(root, "cpu"):
             return Finding(name="CPU quota", status="unknown", seen="no cgroup is readable here")

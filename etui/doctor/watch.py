@@ -44,7 +44,7 @@ def seconds(stop: threading.Event, *, limit_s: float | None = None, root: Path =
         now = sensors.read(root)
         # What is left of a limit may be too short for the kernel's clock to say anything.
         if now.wall_s - before.wall_s >= 0.5:
-            yield _second(sensors.between(before, now), root)
+            yield _second(sensors.between(before, now), now.frequency_mhz, root)
             before = now
         if end is not None and time.monotonic() >= end:
             return
@@ -84,7 +84,7 @@ def troubles(second: Second) -> list[str]:
     return [name for name, holds in found if holds]
 
 
-def _second(span: sensors.Span, root: Path) -> Second:
+def _second(span: sensors.Span, frequency_mhz: float | None, root: Path) -> Second:
     try:
         load: float | None = os.getloadavg()[0]
     except OSError:
@@ -96,7 +96,7 @@ def _second(span: sensors.Span, root: Path) -> Second:
         throttled_ms=span.throttled_ms,
         cpu_pressure=span.cpu_pressure,
         memory_pressure=span.memory_pressure,
-        frequency_mhz=span.frequency_mhz[1] if span.frequency_mhz else None,
+        frequency_mhz=frequency_mhz,
         thermal_throttles=span.thermal_throttles,
         load=load,
         governor=environment.governor(root),

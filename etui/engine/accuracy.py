@@ -34,7 +34,7 @@ def run_accuracy(job: AccuracyJob) -> Accuracy:
         EtuiError: the program cannot be loaded or run.
     """
     start = time.perf_counter()
-    set_threads(job.threads, hold_affinity=job.delegate == "openvino")
+    set_threads(job.threads, cpus=job.cpus)
     folder = Path(job.program_dir)
     bundle = Bundle.open(Path(job.bundle), job.model)
     program = LoadedProgram(folder / "program.pte", delegate=job.delegate)

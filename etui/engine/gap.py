@@ -74,7 +74,7 @@ def run_gap(job: GapJob, say: Say) -> NumericGap:
     # The kernels that undelegated quantized operators are registered with it.
     import executorch.kernels.quantized  # noqa: F401
 
-    set_threads(job.threads, hold_affinity=job.delegate == "openvino")
+    set_threads(job.threads, cpus=job.cpus)
     voice = _Voice(say, job.run_id)
     bundle = Bundle.open(Path(job.bundle), job.model)
     with torch.inference_mode(False), torch.no_grad():

@@ -16,7 +16,7 @@ from etui.engine.bundle import Bundle
 from etui.engine.call_timing import call_timing
 from etui.engine.canary import canary_ms
 from etui.engine.noop import NOOP
-from etui.engine.runtime import LoadedProgram, TensorTuple, runs_openvino, set_threads
+from etui.engine.runtime import LoadedProgram, TensorTuple, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
 from etui.results import Block
@@ -49,8 +49,7 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         EtuiError: the program or the model cannot be loaded or run.
     """
     started_at, start = utc_now(), time.perf_counter()
-    hold = job.program is not None and runs_openvino(Path(job.program), job.delegate)
-    threads = set_threads(job.threads, hold_affinity=hold)
+    threads = set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     subject = load_program(job, bundle) if job.program else load_eager(bundle)
 
@@ -65,9 +64,9 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         gc.freeze()
         gc.disable()
         first_sample_at = utc_now()
-        before = boxwatch.read()
+        before = boxwatch.read(job.cpus)
         samples = _collect(job, subject, time.perf_counter() - start, say)
-        watched = boxwatch.between(before, boxwatch.read())
+        watched = boxwatch.between(before, boxwatch.read(job.cpus))
         # After everything that is counted, and still without the collector, as the samples were taken.
         call = None
         if job.program is not None and isinstance(subject.call, LoadedProgram):
@@ -94,6 +93,7 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         throttled_ms=watched.box.throttled_ms,
         steal_s=watched.box.steal_s,
         frequency_mhz=watched.box.frequency_mhz,
+        frequency_range_mhz={str(cpu): (min(seen), max(seen)) for cpu, seen in watched.box.mhz_of.items()} or None,
         memory_pressure=watched.box.memory_pressure,
         cpu_pressure=watched.box.cpu_pressure,
         thermal_throttles=watched.box.thermal_throttles,
@@ -101,6 +101,8 @@ def run_measure(job: MeasureJob, say: Say) -> Block:
         minor_faults=watched.minor_faults,
         canary_ms=(canary_before, canary_after),
         call=call,
+        cpus=job.cpus,
+        busy_threads=watched.busy_threads,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from etui.engine.bundle import Bundle
-from etui.engine.runtime import LoadedProgram, runs_openvino, set_threads
+from etui.engine.runtime import LoadedProgram, set_threads
 from etui.jobs import MemoryJob
 from etui.results import Memory
 
@@ -27,8 +27,7 @@ def run_memory(job: MemoryJob) -> Memory:
     Raises:
         EtuiError: the program or the model cannot be loaded or run.
     """
-    hold = job.program is not None and runs_openvino(Path(job.program), job.delegate)
-    set_threads(job.threads, hold_affinity=hold)
+    set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     inputs = bundle.inputs()[0]
     _reset_peak()

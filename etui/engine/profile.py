@@ -14,7 +14,7 @@ from etui.engine.bundle import Bundle
 from etui.engine.etdump import read_inferences
 from etui.engine.leaves import Leaves
 from etui.engine.profile_sums import side_of
-from etui.engine.runtime import LoadedProgram, RuntimeFailure, TensorTuple, runs_openvino, set_threads
+from etui.engine.runtime import LoadedProgram, RuntimeFailure, TensorTuple, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.files import mapped
@@ -45,7 +45,7 @@ def run_profile(job: ProfileJob, say: Say) -> ProfileResult:
     """
     assert job.program is not None
     path = Path(job.program)
-    set_threads(job.threads, hold_affinity=runs_openvino(path, job.delegate))
+    set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     plain = LoadedProgram(path, delegate=job.delegate)
     traced = LoadedProgram(path, delegate=job.delegate, trace=True)

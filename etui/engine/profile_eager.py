@@ -50,7 +50,7 @@ def run_eager_profile(job: ProfileJob, say: Say) -> ProfileResult:
     Raises:
         EtuiError: the model cannot be loaded or run.
     """
-    set_threads(job.threads, hold_affinity=False)
+    set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     model = bundle.eager()
     inputs = [tuple(tensor.contiguous() for tensor in one) for one in bundle.inputs()]

@@ -42,20 +42,27 @@ class RuntimeFailure(EtuiError):
     """The runtime refused a program or its inputs."""
 
 
-def set_threads(threads: int, *, hold_affinity: bool) -> int:
-    """Give eager PyTorch and ExecuTorch the same number of threads and return the number read back.
+def set_threads(threads: int, *, cpus: Sequence[int] | None) -> int:
+    """Hold this process to ``cpus``, give eager PyTorch and ExecuTorch the same number of threads, and return the
+    number read back from both.
 
-    Must come before anything is loaded: resetting ExecuTorch's pool after a load leaves a dangling one.
-    ``hold_affinity`` also binds the process to that many cores, for a delegate with a thread pool of its own.
+    Must come before anything is loaded: threads that exist keep the CPUs they had, and resetting ExecuTorch's pool
+    after a load leaves a dangling one. OpenVINO takes neither pool: it starts as many threads of its own as there are
+    CPUs that the process is held to. How many threads of any library worked is counted while it is timed.
 
     Raises:
-        RuntimeFailure: a pool did not take the number.
+        RuntimeFailure: a pool did not take the number, or the CPUs are not there.
     """
+    if cpus and hasattr(os, "sched_setaffinity"):
+        try:
+            os.sched_setaffinity(0, cpus)
+        except OSError as error:
+            raise RuntimeFailure(
+                f"this process cannot be held to CPUs {list(cpus)}: {error.strerror}",
+                "were CPUs taken offline, or was a cpuset changed? `etui doctor` says which this process may use",
+            ) from error
     torch.set_num_threads(threads)
     _C._unsafe_reset_threadpool(threads)
-    if hold_affinity and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-        return len(os.sched_getaffinity(0))
     eager, program = torch.get_num_threads(), int(_C._threadpool_get_thread_count())
     if eager != threads or program != threads:
         raise RuntimeFailure(

@@ -9,10 +9,12 @@ import msgspec
 from etui import text
 from etui.analysis import comparison_words, flag_words, sides
 from etui.analysis.comparison import RunComparison, compare, usable
+from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.sessions import Level
 from etui.analysis.verdicts import verdict
 from etui.report.svg import Bar
 from etui.results import Environment, RunDocument
+from etui.spec import EAGER
 
 HOW = (
     "A session measures eager PyTorch and every variant in randomized complete blocks: each block runs each variant "
@@ -91,7 +93,7 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
             # Where they were measured stands below.
             if row.differs or row.group != "environment"
         ],
-        flags=[text.plain(said) for run in runs for said in _flags(run, named[run.id])],
+        flags=[text.plain(said) for said in _flags(runs, named)],
         series=[
             (named[run.id], [sample for block in usable(run.blocks) for sample in block.samples_ms]) for run in runs
         ],
@@ -130,10 +132,18 @@ def _box(found: Environment) -> list[tuple[str, str]]:
     return [(label, text.plain(said)) for label, said in facts if said]
 
 
-def _flags(run: RunDocument, name: str) -> Iterator[str]:
-    """What spoils a run's figures, with what it means and what to do."""
-    for flag in run.flags:
-        yield f"{name}: {flag.name}: {flag.detail}. {flag_words.explained(flag.name)}".rstrip()
+def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
+    """What spoils the runs' figures, with what it means and what to do; eager's once for each session."""
+    for run in runs:
+        for flag in run.flags:
+            if flag.name != EAGER_FLAG:
+                yield f"{named[run.id]}: {flag.name}: {flag.detail}. {flag_words.explained(flag.name)}".rstrip()
+    # Its canary is compared with each program's too, so its flags may differ a little between runs of a session.
+    sessions = {run.session.id: run for run in reversed(runs)}
+    for run in reversed(sessions.values()):
+        name = f"{EAGER} of session {run.session.id}" if len(sessions) > 1 else EAGER
+        for flag in run.eager_flags:
+            yield f"{name}: {flag.name}: {flag.detail}. {flag_words.explained(flag.name)}".rstrip()
 
 
 def _measured(run: RunDocument) -> str:

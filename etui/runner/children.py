@@ -185,6 +185,14 @@ class Children:
             self._zygotes["prepare"].preload(source)
         await self._zygotes["measure"].ready(source)
 
+    async def idle(self) -> None:
+        """Wait until no zygote imports any more, so that nothing of this runner works."""
+        for zygote in self._zygotes.values():
+            if zygote.alive:
+                # Who has a job done by it hears why it failed.
+                with contextlib.suppress(ChildFailed):
+                    await zygote.ready()
+
     async def do(self, job: Job, say: Say) -> Done:
         """Have a job done in a fresh child of the zygote it belongs to.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from etui.catalog.find import Model, describe, find_model
+from etui.cpus import measuring_cpus
+from etui.environment import usable_cores
 from etui.errors import EtuiError
 from etui.events import Event, EventKind, Level, utc_now
 from etui.jobs import BundleResult, Done, Job
@@ -60,7 +61,8 @@ class Session:
         self.results = SessionResults(queued=queued)
         self.is_duel = any(variant.repeats for variant in queued.spec.variants)
         self.runs = [self._run(run_id, variant) for run_id, variant in queued.runs]
-        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        self.cores = usable_cores()
+        self.cpus = measuring_cpus(self.threads)
 
     @property
     def threads(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from etui import __version__
-from etui.analysis.flags import find_flags
+from etui.analysis.flags import find_eager_flags, find_flags
 from etui.analysis.latency import latency_stats, speedup
 from etui.jobs import BundleResult, LowerResult
 from etui.results import (
@@ -18,6 +18,7 @@ from etui.results import (
     Flag,
     Memory,
     ModelInfo,
+    QuietCheck,
     RunDocument,
     SessionInfo,
     Stage,
@@ -56,6 +57,7 @@ class SessionResults:
     eager_memory: Memory | None = None
     threads: int | None = None
     planned_blocks: int = 0
+    quiet: QuietCheck | None = None
 
 
 def build_document(
@@ -95,6 +97,7 @@ def build_document(
         stages=stages,
         graph_stages=lowered.graph_stages if lowered else [],
         environment=session.environment,
+        quiet=session.quiet,
         repeats=run.variant.repeats.run if run.variant.repeats else None,
         blocks=run.blocks,
         eager_blocks=session.eager_blocks,
@@ -108,15 +111,18 @@ def build_document(
 def with_figures(document: RunDocument, planned_blocks: int | None = None) -> RunDocument:
     """A run with the figures and flags of the blocks it has. They are computed here and nowhere else. Where fewer than
     ``planned_blocks`` are to be known with it, those are given."""
-    stats = latency_stats(document.blocks)
+    stats, eager_stats = latency_stats(document.blocks), latency_stats(document.eager_blocks)
+    fixed_samples = document.session.spec.get("repeat") is not None
     flags = find_flags(
         stats=stats,
         blocks=document.blocks,
         eager_blocks=document.eager_blocks,
         environment=document.environment,
         planned_blocks=len(document.blocks) if planned_blocks is None else planned_blocks,
-        fixed_samples=document.session.spec.get("repeat") is not None,
+        fixed_samples=fixed_samples,
         superseded=document.superseded_blocks,
+        eager_stats=eager_stats,
+        quiet=document.quiet,
     )
     if document.arithmetic is not None:
         flags.append(
@@ -129,7 +135,7 @@ def with_figures(document: RunDocument, planned_blocks: int | None = None) -> Ru
         document,
         threads=document.blocks[0].threads if document.blocks else document.threads,
         latency_ms=stats,
-        eager_latency_ms=latency_stats(document.eager_blocks),
+        eager_latency_ms=eager_stats,
         speedup=speedup(document.eager_blocks, document.blocks),
         program_load_ms=_median([block.program_load_ms for block in document.blocks]),
         method_load_ms=_median([block.method_load_ms for block in document.blocks]),
@@ -137,6 +143,9 @@ def with_figures(document: RunDocument, planned_blocks: int | None = None) -> Ru
         eager_first_inference_ms=_median([block.first_inference_ms for block in document.eager_blocks]),
         call=_call_timing(document.blocks),
         flags=flags,
+        eager_flags=find_eager_flags(
+            eager_stats, document.eager_blocks, document.environment, document.blocks, fixed_samples
+        ),
     )
 
 

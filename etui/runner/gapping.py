@@ -47,6 +47,7 @@ async def find_gap(under_way: Pass) -> None:
             threshold_db=options.threshold_db,
             budget_s=min(BUDGET_S, options.timeout_s / 4),
             threads=under_way.threads,
+            cpus=under_way.cpus,
             run_id=document.id,
         )
     )

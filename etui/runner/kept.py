@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from etui.catalog.find import find_model
-from etui.request import check_kept
+from etui.request import check_kept, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.again import origin_of
 from etui.spec import SessionSpec, Variant
@@ -33,5 +33,6 @@ def spec_keeping(document: RunDocument, modules: Sequence[str]) -> SessionSpec:
         calibration_count=origin.calibration_count,
         accuracy_inputs=origin.accuracy_inputs,
         export_only_dir=None,
+        wait_quiet_min=wait_quiet_min(None),
         keep_fp32=check_kept(model, variants, (*origin.keep_fp32, *modules)),
     )

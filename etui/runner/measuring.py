@@ -6,14 +6,18 @@ import asyncio
 import math
 import statistics
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from etui.analysis import canary
 from etui.analysis.latency import latency_stats, relative_half_width
+from etui.cpus import cpu_sets
 from etui.events import Event, utc_now
 from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
 from etui.results import Block, Stage
 from etui.runner.child import ChildFailed
+from etui.runner.clocks import Clocks
 from etui.runner.context import Run, Session, side_by_side
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER
@@ -51,6 +55,7 @@ class _Blocks:
         )
         self._spent_s: dict[str, list[float]] = {variant: [] for variant in (*eager, *self._runs)}
         self._canaries: list[tuple[float, float]] = []
+        self._clocks = Clocks(session.cpus)
         self._again_left = math.ceil(AGAIN_SHARE * self._plan.blocks * len(self._spent_s))
 
     async def measure(self) -> None:
@@ -101,12 +106,15 @@ class _Blocks:
             min_warmup=plan.min_warmup,
             limit_s=plan.block_limit_s,
             canary_ms=canary.typical(self._canaries),
+            cpus=session.cpus,
             run_id=run.id if run else None,
         )
         start = time.monotonic()
-        done = await (session.do_for(run, job) if run else session.do(job))
+        async with self._clocks.watching():
+            done = await (session.do_for(run, job) if run else session.do(job))
         if done is None or done.block is None:
             return
+        self._clocks.add_to(done.block)
         self._spent_s[variant].append(time.monotonic() - start)
         if run is not None:
             # Its own blocks alone, and kept as they come: a run that does not reach the end has measured too.
@@ -218,7 +226,7 @@ class _Blocks:
 async def run_passes(session: Session) -> None:
     """Accuracy and memory, after the timing and side by side: neither reads a clock."""
     session.say("stage", "comparing outputs and watching memory", stage="accuracy")
-    slots = asyncio.Semaphore(session.cores)
+    slots = _Slots(session)
     async with side_by_side() as group:
         for run in session.live():
             if run.bundle is not None and run.bundle.has_eager:
@@ -229,8 +237,28 @@ async def run_passes(session: Session) -> None:
             group.create_task(_eager_memory(session, eager, slots))
 
 
-async def _accuracy(session: Session, run: Run, slots: asyncio.Semaphore) -> None:
-    async with slots:
+class _Slots:
+    """Places for children that work side by side, as many as there are cores, each with a set of CPUs: one on which
+    nobody else works, as long as there are some."""
+
+    def __init__(self, session: Session) -> None:
+        self._free: asyncio.Queue[list[int]] = asyncio.Queue()
+        sets = cpu_sets(session.threads)
+        for index in range(session.cores):
+            self._free.put_nowait(sets[index % len(sets)])
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[list[int]]:
+        """A place while in here: its CPUs."""
+        cpus = await self._free.get()
+        try:
+            yield cpus
+        finally:
+            self._free.put_nowait(cpus)
+
+
+async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
+    async with slots.one() as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         done = await session.do_for(
@@ -243,6 +271,7 @@ async def _accuracy(session: Session, run: Run, slots: asyncio.Semaphore) -> Non
                 delegate=run.variant.delegate,
                 arithmetic=run.lowered.arithmetic,
                 threads=session.threads,
+                cpus=cpus,
                 limit_s=ACCURACY_LIMIT_S,
                 run_id=run.id,
             ),
@@ -253,8 +282,8 @@ async def _accuracy(session: Session, run: Run, slots: asyncio.Semaphore) -> Non
         session.say("log", f"accuracy {done.accuracy.verdict}: {done.accuracy.reason}", run=run, stage="accuracy")
 
 
-async def _memory(session: Session, run: Run, slots: asyncio.Semaphore) -> None:
-    async with slots:
+async def _memory(session: Session, run: Run, slots: _Slots) -> None:
+    async with slots.one() as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         done = await session.do_for(
@@ -265,6 +294,7 @@ async def _memory(session: Session, run: Run, slots: asyncio.Semaphore) -> None:
                 program=run.lowered.path,
                 delegate=run.variant.delegate,
                 threads=session.threads,
+                cpus=cpus,
                 run_id=run.id,
             ),
         )
@@ -273,14 +303,15 @@ async def _memory(session: Session, run: Run, slots: asyncio.Semaphore) -> None:
         run.passes.append(Stage(name="memory", seconds=time.monotonic() - start))
 
 
-async def _eager_memory(session: Session, bundle: BundleResult, slots: asyncio.Semaphore) -> None:
-    async with slots:
+async def _eager_memory(session: Session, bundle: BundleResult, slots: _Slots) -> None:
+    async with slots.one() as cpus:
         job = MemoryJob(
             bundle=bundle.path,
             model=session.runs[0].reference,
             program=None,
             delegate=EAGER,
             threads=session.threads,
+            cpus=cpus,
         )
         try:
             session.results.eager_memory = (await session.do(job)).memory

@@ -6,9 +6,10 @@ A kind of pass is a function from a ``Pass`` under way that stores its result it
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 
+from etui.cpus import measuring_cpus
+from etui.environment import usable_cores
 from etui.errors import EtuiError, StoreError
 from etui.events import Event, EventKind, Level, utc_now
 from etui.jobs import Done, Job
@@ -37,12 +38,17 @@ class Pass:
         self.cache = cache
         self.queued = queued
         self.document: RunDocument = store.document(queued.run, operators=False)
-        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        self.cores = usable_cores()
 
     @property
     def threads(self) -> int:
         """The number of threads the run was measured with, as far as this process has them."""
         return min(self.document.threads or self.cores, self.cores)
+
+    @property
+    def cpus(self) -> list[int]:
+        """The CPUs its measuring children are held to, the same as in a session with as many threads."""
+        return measuring_cpus(self.threads)
 
     def report(self, event: Event) -> None:
         """Store an event of the run; what a child says without naming the run is said of this one."""

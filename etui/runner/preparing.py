@@ -10,11 +10,15 @@ from pathlib import Path
 
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import keeps, recipe
+from etui.environment import memory_bytes
 from etui.errors import EtuiError
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, program_key
 from etui.runner.context import Run, Session, side_by_side
 from etui.spec import program_name
+
+PREPARING_BYTES = 2_000_000_000
+"""Memory that preparing one program takes: most take 1 to 3 GB."""
 
 
 def start_zygotes(session: Session, cache: ProgramCache) -> None:
@@ -49,8 +53,8 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
 
 
 async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -> None:
-    """Find every run's program in the cache, and prepare those it lacks side by side, as many as there are cores.
-    A run whose program cannot be prepared has failed; the others go on."""
+    """Find every run's program in the cache, and prepare those it lacks side by side, as many as there are cores
+    and memory for. A run whose program cannot be prepared has failed; the others go on."""
     versions = installed_versions()
     missing: list[Run] = []
     for run in session.live():
@@ -68,13 +72,19 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             missing.append(run)
         else:
             session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
-    jobs = int(os.environ.get("ETUI_PREPARE_JOBS") or session.cores)
-    slots = asyncio.Semaphore(max(1, jobs))
+    slots = asyncio.Semaphore(most_at_once(session.cores, memory_bytes()))
     # Alone, a program's calibration and reference outputs may use every core.
     threads = 1 if len(missing) > 1 else session.cores
     async with side_by_side() as group:
         for run in missing:
             group.create_task(_lower(session, cache, bundle, run, slots, threads))
+
+
+def most_at_once(cores: int, memory: int | None) -> int:
+    """How many programs to prepare side by side: one a core, as far as the memory goes. ETUI_PREPARE_JOBS overrides."""
+    if chosen := os.environ.get("ETUI_PREPARE_JOBS"):
+        return max(1, int(chosen))
+    return max(1, cores if memory is None else min(cores, memory // PREPARING_BYTES))
 
 
 async def _lower(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 from etui.catalog.find import find_model
 from etui.environment import read_environment
 from etui.errors import EtuiError, StoreError
-from etui.events import utc_now
+from etui.events import Event, utc_now
 from etui.runner.boxlock import hold
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
@@ -16,7 +17,9 @@ from etui.runner.context import Session
 from etui.runner.duel import prepare_duel
 from etui.runner.measuring import measure, run_passes
 from etui.runner.preparing import export_programs, make_bundle, prepare, start_zygotes
+from etui.runner.quiet import wait_until_calm
 from etui.store import QueuedSession, Store
+from etui.text import seconds
 
 CANCEL_POLL_S = 0.2
 
@@ -41,8 +44,8 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
     try:
         async with hold(f"measuring {session.model.name}", lambda words: session.say("stage", words, stage="wait")):
             try:
-                async with asyncio.timeout(session.spec.timeout_s):
-                    await _do(session)
+                async with asyncio.timeout(session.spec.timeout_s) as limit:
+                    await _do(session, limit)
             except TimeoutError:
                 session.end_all("timed out", f"stopped after {session.spec.timeout_s:g} s, the session's time limit")
     except EtuiError as error:
@@ -61,7 +64,7 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
         store.finish_session(queued.id)
 
 
-async def _do(session: Session) -> None:
+async def _do(session: Session, limit: asyncio.Timeout) -> None:
     spec = session.spec
     session.results.environment = read_environment()
     for run in session.live():
@@ -82,6 +85,7 @@ async def _do(session: Session) -> None:
         if spec.export_only_dir is not None:
             export_programs(session, Path(spec.export_only_dir))
         elif session.live():
+            await _wait_until_calm(session, limit)
             await measure(session)
             await run_passes(session)
         session.end_all("done", None)
@@ -92,6 +96,41 @@ async def _do(session: Session) -> None:
             cache.sweep(keep=used)
         else:
             cache.remove()
+
+
+async def _wait_until_calm(session: Session, limit: asyncio.Timeout) -> None:
+    """Wait for other programs to leave the cores alone, as long as the session may, and keep how the machine looked.
+    The session's time limit does not run meanwhile, as it does not while another session has the machine."""
+    if not session.spec.wait_quiet_min:
+        return
+    await session.children.idle()
+
+    def progress(words: str, done_s: float, total_s: float) -> None:
+        left_s = total_s - done_s
+        session.report(
+            Event(kind="progress", message=words, at=utc_now(), stage="wait", done=done_s, total=total_s, left_s=left_s)
+        )
+
+    start, deadline = time.monotonic(), limit.when()
+    limit.reschedule(None)
+    quiet = await wait_until_calm(
+        60 * session.spec.wait_quiet_min,
+        say=lambda words: session.say("stage", words, stage="wait", level="warning"),
+        progress=progress,
+    )
+    if deadline is not None:
+        limit.reschedule(deadline + time.monotonic() - start)
+    session.results.quiet = quiet
+    if not quiet.calm:
+        session.say(
+            "warning",
+            f"the machine is still busy after {seconds(quiet.waited_s)}: measuring anyway, flagged as busy start; "
+            "`--wait-quiet MIN` waits longer",
+            stage="wait",
+            level="warning",
+        )
+    elif quiet.waited_s:
+        session.say("log", f"the machine calmed down after {seconds(quiet.waited_s)}", stage="wait")
 
 
 async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:

@@ -16,6 +16,7 @@ from etui.results import (
     Memory,
     Metrics,
     ModelInfo,
+    QuietCheck,
     Ratio,
     SessionInfo,
     Stage,
@@ -72,6 +73,8 @@ class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     profile: Profile | None = None
     gap: NumericGap | None = None
     flags: list[Flag] = []
+    eager_flags: list[Flag] = []
+    quiet: QuietCheck | None = None
     repeats: str | None = None
     log: list[tuple[int, int]] | None = None
     saved: bool = False

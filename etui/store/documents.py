@@ -65,6 +65,8 @@ def save_document(connection: sqlite3.Connection, document: RunDocument) -> None
         profile=document.profile,
         gap=document.gap,
         flags=document.flags,
+        eager_flags=document.eager_flags,
+        quiet=document.quiet,
         repeats=document.repeats,
         # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
         log=ranges if session["imported"] else None,
@@ -171,6 +173,8 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         gap=detail.gap,
         environment=_environment(connection, row["environment"]),
         flags=detail.flags,
+        eager_flags=detail.eager_flags,
+        quiet=detail.quiet,
         repeats=detail.repeats,
         summary_only=bool(row["summary_only"]),
         note=row["note"],

@@ -10,10 +10,11 @@ import pytest
 
 from etui.analysis import canary
 from etui.analysis.flag_words import explained, not_readable
-from etui.analysis.flags import find_flags
+from etui.analysis.flags import find_eager_flags, find_flags
 from etui.analysis.latency import latency_stats
-from etui.results import Block, Flag
-from tests.documents import ENVIRONMENT
+from etui.results import Block, Flag, QuietCheck
+from etui.runner.document import with_figures
+from tests.documents import ENVIRONMENT, make_document
 
 QUIET = Block(
     index=0,
@@ -54,6 +55,7 @@ def found(
         planned_blocks=len(blocks) if planned is None else planned,
         fixed_samples=False,
         superseded=superseded or [],
+        eager_stats=latency_stats(eager or []),
     )
 
 
@@ -155,3 +157,93 @@ def test_a_canary_is_judged_by_the_session_and_by_the_moment() -> None:
     assert not canary.is_off(changed(canary_ms=None), usual) and not canary.is_off(QUIET, None)
     said = canary.words(changed(canary_ms=(0.9, 2.2)), usual)
     assert said == "the canary was 10 % faster before it and 9 % slower after it than is typical of the session"
+
+
+EAGER_QUIET = msgspec.structs.replace(QUIET, variant="eager")
+
+OF_EAGER = [
+    ({"foreign_cpu_cores": 0.5}, "foreign load"),
+    ({"throttled_ms": 12.0}, "throttled"),
+    ({"steal_s": 0.2}, "steal"),
+    ({"cpu_pressure": 40.0}, "CPU pressure"),
+    ({"thermal_throttles": 2}, "thermal"),
+    ({"memory_pressure": 20.0}, "memory pressure"),
+    ({"frequency_mhz": (3000.0, 2000.0)}, "frequency"),
+    ({"major_faults": 1}, "page faults"),
+    ({"warmup_settled": False}, "unsettled"),
+    ({"canary_ms": (1.0, 1.2)}, "canary"),
+]
+
+
+@pytest.mark.parametrize(("fields", "flag"), OF_EAGER)
+def test_eagers_blocks_are_judged_as_the_programs_are(fields: dict[str, object], flag: str) -> None:
+    eager = [EAGER_QUIET, msgspec.structs.replace(EAGER_QUIET, **fields), EAGER_QUIET]
+    environment = msgspec.structs.replace(ENVIRONMENT, governor="performance")
+    assert {one.name for one in find_eager_flags(latency_stats(eager), eager, environment, [QUIET] * 3)} == {flag}
+    # One flag of the run stands for them: the ratio to eager is its number too.
+    (of_run,) = found([QUIET] * 3, eager=eager)
+    assert of_run.name == "eager" and flag in of_run.detail and explained("eager")
+
+
+def test_the_samples_of_eager_are_judged_too() -> None:
+    chance = random.Random(1)
+    wide = [msgspec.structs.replace(EAGER_QUIET, samples_ms=[chance.gauss(10, 3) for _ in range(50)]) for _ in range(3)]
+    assert {one.name for one in find_eager_flags(latency_stats(wide), wide, None)} == {"wide spread"}
+    assert find_eager_flags(None, [], None) == []
+
+
+def test_figures_of_a_document_carry_the_flags_of_both_sides() -> None:
+    document = make_document()
+    document.eager_blocks = [msgspec.structs.replace(block, foreign_cpu_cores=1.9) for block in document.eager_blocks]
+    judged = with_figures(document)
+    assert "foreign load" in {flag.name for flag in judged.eager_flags}
+    assert "eager" in {flag.name for flag in judged.flags}
+    assert "foreign load" not in {flag.name for flag in judged.flags}
+
+
+def test_the_frequency_of_each_cpu_is_compared_with_its_own() -> None:
+    fast_and_slow = {"0": (3500.0, 3500.0), "8": (2400.0, 2400.0)}
+    same = [changed(frequency_range_mhz=fast_and_slow, frequency_mhz=(3500.0, 2400.0))] * 3
+    assert names(same) == set()
+    slowed = [*same, changed(frequency_range_mhz={"0": (2000.0, 3500.0)})]
+    (flag,) = found(slowed)
+    assert (flag.name, flag.detail) == ("frequency", "CPU 0 ran at 2000 to 3500 MHz within and between blocks")
+
+
+def test_more_threads_than_were_given_are_flagged() -> None:
+    (flag,) = found([changed(busy_threads=2), changed(busy_threads=4), changed(busy_threads=2)])
+    assert (flag.name, flag.detail) == ("threads", "up to 4 threads of the program worked, not 2")
+    assert found([changed(busy_threads=2)] * 3) == []
+    (flag,) = found([QUIET] * 3, eager=[msgspec.structs.replace(EAGER_QUIET, busy_threads=8)] * 3)
+    assert flag.detail == "up to 8 threads of eager worked, not 2"
+
+
+def test_openvino_on_fewer_threads_than_the_others_is_flagged() -> None:
+    (flag,) = found([changed(variant="fp32/openvino", busy_threads=1)] * 3)
+    assert (flag.name, flag.detail) == ("threads", "OpenVINO worked on 1 thread, not 2")
+    # Which of their threads a program's operators keep busy is for the others no matter of how many there are.
+    assert found([changed(busy_threads=1)] * 3) == []
+
+
+def test_a_load_in_most_blocks_on_every_core_suggests_one_thread() -> None:
+    loaded = [changed(foreign_cpu_cores=1.0, cpu_pressure=90.0)] * 2 + [QUIET]
+    by_name = {flag.name: flag.detail for flag in found(loaded)}
+    assert "--threads 1" in by_name["foreign load"] and "--threads 1" not in by_name["CPU pressure"]
+    for spared in (
+        [QUIET, QUIET, loaded[0]],
+        [msgspec.structs.replace(block, threads=1, cpu_s=0.3) for block in loaded],
+    ):
+        assert not any("--threads" in flag.detail for flag in found(spared))
+
+
+def test_a_machine_that_was_busy_before_the_first_block_is_flagged() -> None:
+    busy = QuietCheck(waited_s=30.0, calm=False, foreign_cpu_cores=1.5, by=["stress (pid 7, user bob) 1.5 cores"])
+    (flag,) = find_flags(
+        stats=None, blocks=[], eager_blocks=[], environment=None, planned_blocks=0, fixed_samples=False, quiet=busy
+    )
+    assert flag.name == "busy start" and "30.0 s" in flag.detail and "stress (pid 7, user bob)" in flag.detail
+    assert "--wait-quiet" in explained("busy start")
+    calm = msgspec.structs.replace(busy, calm=True)
+    assert not find_flags(
+        stats=None, blocks=[], eager_blocks=[], environment=None, planned_blocks=0, fixed_samples=False, quiet=calm
+    )

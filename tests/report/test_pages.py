@@ -11,7 +11,7 @@ import pytest
 
 from etui.report import pages, svg
 from etui.report.content import Report, report_of
-from etui.results import RunDocument
+from etui.results import Flag, RunDocument
 from tests.analysis.comparisons import LATER, measured
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m|&\"'"
@@ -96,6 +96,18 @@ def test_what_others_wrote_is_shown_not_obeyed() -> None:
     tags = Tags()
     tags.feed(pages.as_html(made))
     assert not tags.open
+
+
+def test_the_flags_of_eager_stand_once_for_a_session() -> None:
+    eager = Flag(name="foreign load", detail="something else used up to 1.90 cores in 3 of 3 blocks")
+    documents = runs()[:2]
+    for document in documents:
+        document.eager_flags = [eager]
+        document.flags = [*document.flags, Flag(name="eager", detail="eager, and so the ratio to it, is flagged")]
+    (section,) = report_of(documents, margin=0.02).sections
+    assert sum("1.90 cores" in said for said in section.flags) == 1
+    assert any(said.startswith("eager: foreign load: ") for said in section.flags)
+    assert not any(": eager: " in said for said in section.flags)
 
 
 def test_models_stand_apart() -> None:

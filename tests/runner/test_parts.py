@@ -23,6 +23,7 @@ from etui.runner.child import Child
 from etui.runner.context import side_by_side
 from etui.runner.lifeline import Lifeline
 from etui.runner.plan import block_orders, make_plan
+from etui.runner.preparing import most_at_once
 from etui.spec import SessionSpec, Variant
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -89,6 +90,19 @@ def test_a_lock_that_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EtuiError, match="lock"):
         BoxLock(tmp_path / "lock").acquire("measuring")
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory_bytes", "at_once"),
+    [(2, 8_000_000_000, 2), (64, 16_000_000_000, 8), (64, 1_000_000_000, 1), (4, None, 4)],
+)
+def test_programs_are_prepared_side_by_side_as_far_as_the_memory_goes(
+    monkeypatch: pytest.MonkeyPatch, cores: int, memory_bytes: int | None, at_once: int
+) -> None:
+    monkeypatch.delenv("ETUI_PREPARE_JOBS", raising=False)
+    assert most_at_once(cores, memory_bytes) == at_once
+    monkeypatch.setenv("ETUI_PREPARE_JOBS", "3")
+    assert most_at_once(cores, memory_bytes) == 3
 
 
 def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,96 @@
+"""The frequency of the CPUs that worked, seen from outside the process that is timed, on a made-up /proc and /sys."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from etui import sensors
+from etui.results import Block
+from etui.runner.clocks import Clocks
+
+HZ = os.sysconf("SC_CLK_TCK")
+START = datetime(2026, 11, 20, 10, 0, 0, tzinfo=UTC)
+CPUS = 64
+
+
+class Machine:
+    """A machine of 64 CPUs of which some work; its clock goes as it is told to."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self.wall_s = 0.0
+        self._busy_s = [0.0] * CPUS
+        monkeypatch.setattr("etui.sensors.time.perf_counter", lambda: self.wall_s)
+
+    def goes_on(self, seconds: float, mhz: dict[int, float], idle_mhz: float = 800.0) -> None:
+        """Some time in which the CPUs of ``mhz`` worked, and their frequencies at its end."""
+        self.wall_s += seconds
+        lines = []
+        for cpu in range(CPUS):
+            self._busy_s[cpu] += seconds if cpu in mhz else 0.0
+            lines.append(f"cpu{cpu} {round(self._busy_s[cpu] * HZ)} 0 0 0 0 0 0 0 0 0")
+            folder = self.root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "scaling_cur_freq").write_text(f"{round(1e3 * mhz.get(cpu, idle_mhz))}\n")
+        (self.root / "proc").mkdir(exist_ok=True)
+        total = round(sum(self._busy_s) * HZ)
+        (self.root / "proc/stat").write_text("\n".join([f"cpu {total} 0 0 0 0 0 0 0 0 0", *lines, "intr 1 2 3"]))
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path, monkeypatch)
+    machine.goes_on(1.0, {})
+    return machine
+
+
+def block() -> Block:
+    return Block(
+        index=0, position=0, variant="eager", started_at="", samples_ms=[1.0], threads=2, wall_s=2.0,
+        first_sample_at=START.isoformat().replace("+00:00", "Z"),
+    )  # fmt: skip
+
+
+def test_two_of_64_cores_that_slow_down_in_the_middle_of_a_block_are_seen(machine: Machine) -> None:
+    clocks, found = Clocks([4, 5], machine.root), block()
+    for at_s, mhz in ((-0.4, 1000.0), (0.0, 3500.0), (0.4, 3500.0), (0.8, 2000.0), (1.2, 3500.0), (2.4, 900.0)):
+        machine.goes_on(0.4, {4: mhz, 5: 3500.0})
+        clocks.look(START.timestamp() + at_s)
+    clocks.add_to(found)
+    assert found.frequency_range_mhz == {"4": (2000.0, 3500.0), "5": (3500.0, 3500.0)}
+
+
+def test_a_core_that_idles_is_not_taken_for_one_that_slowed_down(machine: Machine) -> None:
+    clocks, found = Clocks([4, 5], machine.root), block()
+    for at_s, idle_mhz in ((0.0, 3500.0), (0.4, 800.0), (0.8, 3000.0)):
+        machine.goes_on(0.4, {4: 3500.0}, idle_mhz)
+        clocks.look(START.timestamp() + at_s)
+    clocks.add_to(found)
+    assert found.frequency_range_mhz == {"4": (3500.0, 3500.0)}
+
+
+def test_what_the_child_saw_at_both_ends_is_kept(machine: Machine) -> None:
+    clocks, found = Clocks([4], machine.root), block()
+    found.frequency_range_mhz = {"4": (3400.0, 3600.0), "9": (1000.0, 1000.0)}
+    for at_s in (0.0, 0.4):
+        machine.goes_on(0.4, {4: 3300.0})
+        clocks.look(START.timestamp() + at_s)
+    clocks.add_to(found)
+    assert found.frequency_range_mhz == {"4": (3300.0, 3600.0), "9": (1000.0, 1000.0)}
+
+
+def test_between_two_readings_of_a_block_only_the_cpus_that_worked_count(machine: Machine) -> None:
+    before = sensors.read(machine.root)
+    machine.goes_on(1.0, {4: 3500.0, 5: 3400.0})
+    after = sensors.read(machine.root)
+    machine.goes_on(1.0, {4: 2000.0, 5: 2100.0}, idle_mhz=3500.0)
+    later = sensors.read(machine.root)
+    span = sensors.between(after, later)
+    assert span.frequency_mhz == (3450.0, 2050.0)
+    assert span.mhz_of == {4: (3500.0, 2000.0), 5: (3400.0, 2100.0)}
+    assert sensors.worked(before, after) == [4, 5]
+    assert sensors.read(machine.root, [4]).frequency_mhz == 2000.0

@@ -1,0 +1,97 @@
+"""Which CPUs a session's workers are held to, on made-up machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etui import cpus, environment
+
+
+class Machine:
+    """A machine in a folder: what /sys says of its CPUs, and the affinity of this process on it."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        self._monkeypatch = monkeypatch
+
+    def allow(self, allowed: range | list[int]) -> None:
+        for module in (environment, cpus):
+            self._monkeypatch.setattr(module, "allowed_cpus", lambda: list(allowed))
+
+    def cpu(self, number: int, *, siblings: str, package: int = 0, capacity: int | None = None) -> None:
+        folder = self.root / f"sys/devices/system/cpu/cpu{number}"
+        (folder / "topology").mkdir(parents=True)
+        (folder / "topology/thread_siblings_list").write_text(f"{siblings}\n")
+        (folder / "topology/physical_package_id").write_text(f"{package}\n")
+        if capacity is not None:
+            (folder / "cpu_capacity").write_text(f"{capacity}\n")
+
+    def quota(self, cpu_max: str) -> None:
+        (self.root / "proc/self").mkdir(parents=True)
+        (self.root / "proc/self/cgroup").write_text("0::/\n")
+        (self.root / "sys/fs/cgroup").mkdir(parents=True)
+        (self.root / "sys/fs/cgroup/cpu.max").write_text(cpu_max)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(tmp_path, monkeypatch)
+
+
+def test_two_threads_get_two_physical_cores_and_leave_cpu_0_alone(machine: Machine) -> None:
+    for number in range(8):  # siblings are neighbours, as in most virtual machines
+        machine.cpu(number, siblings=f"{number - number % 2}-{number - number % 2 + 1}")
+    machine.allow(range(8))
+    assert cpus.measuring_cpus(2, machine.root) == [2, 4]
+    assert cpus.measuring_cpus(3, machine.root) == [2, 4, 6]
+    assert cpus.measuring_cpus(4, machine.root) == [0, 2, 4, 6]
+    assert cpus.measuring_cpus(8, machine.root) == list(range(8))
+
+
+def test_siblings_that_are_far_apart_are_told_too(machine: Machine) -> None:
+    for number in range(8):
+        machine.cpu(number, siblings=f"{number % 4},{number % 4 + 4}")
+    machine.allow(range(8))
+    assert cpus.measuring_cpus(3, machine.root) == [1, 2, 3]
+    assert cpus.measuring_cpus(5, machine.root) == [0, 1, 2, 3, 5]
+
+
+def test_the_affinity_is_kept_and_a_core_of_which_one_sibling_is_allowed_counts(machine: Machine) -> None:
+    for number in range(8):
+        machine.cpu(number, siblings=f"{number - number % 2}-{number - number % 2 + 1}")
+    machine.allow([1, 3, 6, 7])
+    assert cpus.measuring_cpus(2, machine.root) == [3, 6]
+    assert cpus.measuring_cpus(4, machine.root) == [1, 3, 6, 7]
+
+
+def test_fast_cores_come_first_and_packages_are_not_mixed(machine: Machine) -> None:
+    for number in range(4):
+        machine.cpu(number, siblings=str(number), capacity=400)
+    for number in range(4, 8):
+        machine.cpu(number, siblings=str(number), capacity=1024)
+    machine.allow(range(8))
+    assert cpus.measuring_cpus(2, machine.root) == [4, 5]
+    two = Machine(machine.root / "two", pytest.MonkeyPatch())
+    for number in range(8):
+        two.cpu(number, siblings=str(number), package=number % 2)
+    assert cpus.measuring_cpus(3, two.root) == [2, 4, 6]
+    assert cpus.measuring_cpus(4, two.root) == [0, 2, 4, 6]
+
+
+def test_without_a_topology_the_cpus_are_taken_in_their_order(machine: Machine) -> None:
+    machine.allow([0, 1, 2, 3])
+    assert cpus.measuring_cpus(2, machine.root) == [1, 2]
+    assert cpus.cpu_sets(2, machine.root) == [[1, 2], [0, 3]]
+    # More threads than CPUs, as a document of another machine may say, take all there are.
+    assert cpus.measuring_cpus(64, machine.root) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "usable"), [("max 100000", 64), ("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1)]
+)
+def test_the_quota_of_the_cgroup_bounds_the_default_threads(machine: Machine, cpu_max: str, usable: int) -> None:
+    machine.allow(range(64))
+    machine.quota(cpu_max)
+    assert environment.usable_cores(machine.root) == usable
