@@ -201,7 +201,8 @@ class Children:
                 shutil.rmtree(Path(done.lowered.path).parent, ignore_errors=True)
             if done.bundle is not None and not done.bundle.cached:
                 shutil.rmtree(done.bundle.path, ignore_errors=True)
-            raise ChildFailed(f"packages were installed or removed during the run: {', '.join(changed)}", "run it again")
+            names = ", ".join(changed)
+            raise ChildFailed(f"packages were installed or removed during the run: {names}", "run it again")
         return done
 
     def changed_packages(self) -> list[str]:

@@ -12,7 +12,7 @@ from etui.catalog.find import UserModel
 from etui.catalog.precisions import keeps, recipe
 from etui.errors import EtuiError
 from etui.jobs import BundleJob, BundleResult, LowerJob
-from etui.runner.cache import ProgramCache, installed_versions, program_key
+from etui.runner.cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.context import Run, Session, side_by_side
 from etui.spec import program_name
 
@@ -62,6 +62,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             calibration_count=session.spec.calibration_count,
             versions=versions,
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
+            machine=machine_for(run.variant.delegate),
         )
         run.lowered = cache.find(run.key)
         if run.lowered is None:
@@ -118,6 +119,7 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
         calibration_count=spec.calibration_count,
         versions=installed_versions(),
         keep_fp32=keeps(run.variant.precision, spec.keep_fp32),
+        machine=machine_for(run.variant.delegate),
     )
     return cache.root / "prepared" / key
 
