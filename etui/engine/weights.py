@@ -208,7 +208,8 @@ def _identity(path: Path, cache_dir: Path) -> str:
     if path.is_dir():
         # The same weights often lie in a folder in several formats, of which one is read.
         others = (x for x in path.iterdir() if x.is_file() and x.suffix not in _WEIGHT_SUFFIXES)
-        files = [*_weight_files(path), *others]
+        # One that an index names and that is not there is for reading to refuse.
+        files = [*(x for x in _weight_files(path) if x.is_file()), *others]
     try:
         return f"sha256:{content_hash(files, cache_dir)}"
     except OSError as error:
