@@ -24,7 +24,7 @@ from etui.engine import weights
 from etui.engine.content import file_stamp
 from etui.engine.inputs import INPUTS_VERSION, Inputs, InputSet, catalog_inputs, example_inputs, program_file_inputs
 from etui.engine.models import Built, build
-from etui.engine.state import hash_tensors, other_tensors, save_tensors, set_tensors, structure
+from etui.engine.state import hash_tensors, other_tensors, set_tensors, structure
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult
@@ -36,12 +36,13 @@ BUNDLE_VERSION = 1
 Say = Callable[[Event], None]
 
 _WEIGHTS = "weights.safetensors"
-_OTHERS = "other_tensors.safetensors"
 _STRUCTURE = "structure.json"
 _INPUTS = "inputs.safetensors"
 _REFERENCE = "reference.safetensors"
 _DESCRIPTION = "bundle.json"
 _ALIASES = "aliases"
+_OTHER = "@"
+"""Begins the name of a tensor that the state dict does not have."""
 
 
 def run_bundle(job: BundleJob, say: Say) -> BundleResult:
@@ -97,7 +98,7 @@ def _is_whole(folder: Path) -> bool:
     from safetensors import SafetensorError, safe_open
 
     try:
-        for name in (_WEIGHTS, _OTHERS, _INPUTS, _REFERENCE):
+        for name in (_WEIGHTS, _INPUTS, _REFERENCE):
             if (folder / name).is_file():
                 with safe_open(folder / name, framework="pt"):
                     pass
@@ -129,13 +130,13 @@ class Bundle:
         """
         if not self.result.has_eager:
             raise PreparationError(f"{self.result.model.name} is a finished program and has no module")
+        if _is_factory(self.model) and not is_same_file(self.model.identity(), self.result.model.identity):
+            raise _changed(self.model, [])
         built = build(self.model, initialise=False, seed=self.result.seed)
         self._check_same(built)
         module = built.module
         if (self.path / _WEIGHTS).is_file():
             _load_weights(module, self.path / _WEIGHTS)
-        if (self.path / _OTHERS).is_file():
-            _load_others(module, self.path / _OTHERS)
         for parameter in module.parameters():
             parameter.requires_grad_(False)
         return module
@@ -153,7 +154,10 @@ class Bundle:
         if now.identity != info.identity:
             same_file = is_same_file(info.identity, now.identity)
             raise _changed(model, changed_sources(info, now) if same_file else [])
-        known = msgspec.json.decode((self.path / _STRUCTURE).read_bytes(), type=dict[str, str])
+        try:
+            known = msgspec.json.decode((self.path / _STRUCTURE).read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError) as error:
+            raise _not_whole(self.path) from error
         found = structure(built.module)
         others = sorted(path for path in known.keys() | found.keys() if known.get(path) != found.get(path))
         if others:
@@ -278,8 +282,6 @@ def _build(
             if made is not None:
                 assert isinstance(model, UserModel)
                 info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
-                if state.others:
-                    save_tensors(making / _OTHERS, state.others)
                 (making / _STRUCTURE).write_bytes(msgspec.json.encode(made.structure))
             weights_info = msgspec.structs.replace(weights_info, sha256=state.sha256)
             with torch.inference_mode():
@@ -346,20 +348,24 @@ def _described(folder: Path) -> BundleResult:
     try:
         return msgspec.json.decode((folder / _DESCRIPTION).read_bytes(), type=BundleResult)
     except (OSError, msgspec.DecodeError) as error:
-        raise PreparationError(f"the bundle {folder} is not whole", "delete the cache folder and run again") from error
+        raise _not_whole(folder) from error
+
+
+def _not_whole(folder: Path) -> PreparationError:
+    return PreparationError(f"the bundle {folder} is not whole", "delete the cache folder and run again")
 
 
 class _State(NamedTuple):
-    """The tensors of a module: its state dict, each tensor once, with the names of tied ones; the others where they
-    were asked for; and the hash over names, types, shapes and bytes, which does not depend on a file format."""
+    """The tensors of a module, each once, with the names of tied ones; and the hash over names, types, shapes and
+    bytes, which does not depend on a file format. Names of those that the state dict leaves out begin with ``_OTHER``.
+    """
 
     unique: dict[str, torch.Tensor]
     aliases: dict[str, str]
-    others: dict[str, torch.Tensor]
     sha256: str
 
     def save(self, path: Path) -> None:
-        """Write the state dict for ``_load_weights``."""
+        """Write the tensors for ``_load_weights``."""
         from safetensors.torch import save_file
 
         # A tensor that shares part of another's memory gets memory of its own, or safetensors refuses it.
@@ -371,11 +377,16 @@ class _State(NamedTuple):
 
 
 def _state_of(module: nn.Module, *, others: bool) -> _State:
+    """The state dict of a module; with ``others`` everything else that it computes with, too. Of a catalog's model that
+    follows from its code, which its versions name."""
     unique: dict[str, torch.Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple[object, ...], str] = {}
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    named = sorted(module.state_dict().items())
+    if others:
+        named += [(f"{_OTHER}{name}", tensor) for name, tensor in sorted(other_tensors(module).items())]
+    for name, tensor in named:
         place = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tuple(tensor.stride()))
         if tensor.numel() and place in seen:
             aliases[name] = seen[place]
@@ -384,34 +395,33 @@ def _state_of(module: nn.Module, *, others: bool) -> _State:
         seen[place] = name
         unique[name] = tensor.detach().contiguous()
         hash_tensors(digest, {name: unique[name]})
-    # A catalog model's other tensors follow from its code, which its versions name.
-    left_out = other_tensors(module) if others else {}
-    hash_tensors(digest, left_out)
-    return _State(unique, aliases, left_out, digest.hexdigest())
-
-
-def _load_others(module: nn.Module, path: Path) -> None:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        set_tensors(module, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - not a dict
+        if others and not tensor.is_contiguous():
+            digest.update(f"strides {tensor.stride()};".encode())
+    return _State(unique, aliases, digest.hexdigest())
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
+    """Put the tensors that ``_State.save`` wrote into a module, in the memory format that its own have."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         aliases = msgspec.json.decode((file.metadata() or {}).get(_ALIASES, "{}"), type=dict[str, str])
+    formats = {name: tensor for name, tensor in module.state_dict().items() if not tensor.is_contiguous()}
+    for name in state.keys() & formats.keys():
+        strided = torch.empty_strided(state[name].shape, formats[name].stride(), dtype=state[name].dtype)
+        state[name] = strided.copy_(state[name])
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     for name in set(state) & parameters:
         # One Parameter object for every name keeps tied weights tied.
         state[name] = nn.Parameter(state[name], requires_grad=False)
     for name, original in aliases.items():
         state[name] = state[original]
+    others = {name.removeprefix(_OTHER): state.pop(name) for name in list(state) if name.startswith(_OTHER)}
     try:
         module.load_state_dict(state, assign=True)
-    except RuntimeError as error:
+        set_tensors(module, others)
+    except (RuntimeError, AttributeError) as error:
         raise PreparationError(f"the weights in {path} do not fit the model any more", "run with --no-cache") from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,7 +33,7 @@ def set_tensors(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
         owner = module.get_submodule(path)
         # A parameter's place takes nothing but parameters.
         is_parameter = attribute in dict(owner.named_parameters(recurse=False))
-        setattr(owner, attribute, nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor)
+        setattr(owner, attribute, nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor.detach())
 
 
 def hash_tensors(digest: hashlib._Hash, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -54,13 +53,6 @@ def structure(module: nn.Module) -> dict[str, str]:
         if not isinstance(value, torch.Tensor):
             _hash_value(digests[path], name, value, _DEPTH)
     return {path: digest.hexdigest()[:16] for path, digest in digests.items()}
-
-
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors to a safetensors file, each with memory of its own."""
-    from safetensors.torch import save_file
-
-    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, path)
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, str, object]]:

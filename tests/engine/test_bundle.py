@@ -264,6 +264,35 @@ def test_state_outside_of_the_state_dict_is_part_of_the_weights(workshop: Worksh
     assert len(digests) == 3
 
 
+def test_shared_tensors_and_memory_formats_stay_as_the_factory_made_them(workshop: Workshop, tmp_path: Path) -> None:
+    text = """
+import torch
+from torch import nn
+class Shared(nn.Module):
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+        self.convolution = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        self.view = self.convolution.bias.detach()
+    def forward(self, x): return self.convolution(x) * self.table + self.view.sum()
+def make():
+    table = torch.randn(1)
+    return nn.Sequential(Shared(table), nn.Conv2d(4, 3, 1), Shared(table)), (torch.ones(1, 3, 9, 9),)
+"""
+    model = _written(tmp_path, mine=text)
+    result = workshop.bundle(model)
+    eager = Bundle.open(Path(result.path), model).eager()
+    first, last = eager.get_submodule("0"), eager.get_submodule("2")
+    assert vars(first)["table"].data_ptr() == vars(last)["table"].data_ptr()
+    assert vars(first)["view"].data_ptr() == first.get_parameter("convolution.bias").data_ptr()
+    assert {name for name, _ in first.named_parameters()} == {"convolution.weight", "convolution.bias"}
+    assert first.get_parameter("convolution.weight").is_contiguous(memory_format=torch.channels_last)
+    outputs, reference = _first_outputs(result, model)
+    assert torch.equal(outputs, reference)
+    (tmp_path / "mine.py").write_text(text.replace(".to(memory_format=torch.channels_last)", ""))
+    assert workshop.bundle(model).weights.sha256 != result.weights.sha256
+
+
 def test_a_number_that_the_factory_reads_from_elsewhere_is_part_of_the_model(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
