@@ -22,7 +22,7 @@ _FLAGS = re.compile(
 def read_environment(root: Path = Path("/")) -> Environment:
     """The box and its software now. What cannot be read is None; nothing is raised. ``root`` is where /proc and /sys
     are looked for."""
-    from etui import sensors  # which finds its cgroup by this module
+    from etui import process_settings, sensors  # the latter finds its cgroup by this module
 
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     return Environment(
@@ -37,8 +37,11 @@ def read_environment(root: Path = Path("/")) -> Environment:
         cgroup_cpus=cgroup_cpus(root),
         python=platform.python_version(),
         versions=package_versions(),
-        cpu_flags=sorted(flag for flag in _cpu_flags(cpuinfo) if _FLAGS.match(flag)),
+        cpu_flags=cpu_flags(cpuinfo),
         not_readable=sensors.not_readable(root),
+        variables=process_settings.variables(),
+        nice=process_settings.nice_level(),
+        affinity=process_settings.affinity(),
     )
 
 
@@ -74,6 +77,13 @@ def cpu_model(cpuinfo: str) -> str:
     """The CPU's name as the kernel tells it, else the machine's architecture."""
     match = re.search(r"^(?:model name|Hardware|Processor)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return match.group(1).strip() if match else platform.processor() or platform.machine() or "unknown"
+
+
+def cpu_flags(cpuinfo: str | None = None) -> list[str]:
+    """The features of the CPU that decide which kernels run, sorted; of this machine unless ``cpuinfo`` is given."""
+    if cpuinfo is None:
+        cpuinfo = _read(Path("/proc/cpuinfo")) or ""
+    return sorted(flag for flag in _cpu_flags(cpuinfo) if _FLAGS.match(flag))
 
 
 def virtualized(cpuinfo: str) -> bool | None:

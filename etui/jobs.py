@@ -30,8 +30,9 @@ class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
 
     The result lies in the cache as one folder, named by its content: ``weights.safetensors``, ``inputs.safetensors``,
     ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). With the folder already there, only its key is
-    computed. ``key`` names a bundle made earlier: where that is there and whole it is taken, whatever the same choice
-    would make now.
+    computed; for a user's factory that takes a call of it, because the key covers what it builds. ``key`` names a
+    bundle made earlier: if that is there and whole it is taken, whatever the same choice would make now, except for a
+    factory, whose eager model is built anew in any case.
     """
 
     model: str
@@ -44,7 +45,8 @@ class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
 
 
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bundle lies and what it holds. ``has_eager`` is False for a ``.pte``, which has no eager side."""
+    """Where the bundle lies and what it holds. ``has_eager`` is False for a ``.pte``, which has no eager side. ``seed``
+    is what the model was built from, ``file_stamp`` tells whether the user's file was written since."""
 
     path: str
     key: str
@@ -54,6 +56,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     stages: list[Stage]
     cached: bool
     has_eager: bool = True
+    seed: int = 0
+    file_stamp: str | None = None
 
 
 class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):

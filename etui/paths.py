@@ -63,13 +63,26 @@ def runner_log_path(database: Path, installation: str) -> Path:
     return runner_lock_path(database, installation).with_suffix(".log")
 
 
-HEEDED = ("ETUI_CACHE_GB", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "OPENVINO_LIB_PATH")
-"""Settings of the environment that the work of a runner heeds, besides those with a path of their own here."""
-
-
 def installation() -> str:
-    """The Python environment, code, cache, cores and settings this process measures with. No other one may take its
-    sessions: a runner that is still warm under ``taskset`` or another ``HF_HOME`` would measure something else."""
-    cores = ",".join(map(str, sorted(os.sched_getaffinity(0)))) if hasattr(os, "sched_getaffinity") else "all"
-    settings = [f"{name}={os.environ[name]}" for name in HEEDED if name in os.environ]
-    return " ".join([sys.prefix, "etui", __version__, str(cache_dir()), "cores", cores, *settings])
+    """The Python environment, code, cache, cores and settings this process measures with. A runner only takes sessions
+    that were queued under the same text: one that is still warm under ``taskset``, ``nice`` or another ``HF_HOME``
+    would measure something else.
+
+    It is stored with queued sessions, so it holds no value of an environment variable. The versions of packages are
+    not part of it: a queued session is measured with what is installed when it begins (see ``etui.installed``).
+    """
+    # The terminal UI needs this module for its first paint, and neither of these before a key.
+    from etui import process_settings
+    from etui.environment import cgroup_cpus
+
+    cores = process_settings.affinity()
+    parts = {
+        "etui": __version__,
+        "code": process_settings.code_folder(),
+        "cache": cache_dir(),
+        "cache-gb": os.environ.get("ETUI_CACHE_GB"),
+        "cores": "all" if cores is None else ",".join(map(str, cores)),
+        "quota": cgroup_cpus(),
+        "settings": process_settings.digest(),
+    }
+    return " ".join([sys.prefix, *(f"{name} {value}" for name, value in parts.items() if value is not None)])

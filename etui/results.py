@@ -231,7 +231,9 @@ class Artifact(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """Which model it was. ``identity`` is a hash of the user's own file, or the source id for a catalog model."""
+    """Which model it was. ``identity`` is the source id for a catalog model, else a hash of the user's own file and of
+    the modules it imported from outside the installed packages. ``sources`` has the hash of each of those modules by
+    its name; None where they were not recorded."""
 
     name: str
     family: str
@@ -239,11 +241,13 @@ class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
     identity: str
     parameters: int | None = None
     outputs: str = ""
+    sources: dict[str, str] | None = None
 
 
 class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
     """Which weights: ``kind`` pretrained, checkpoint or synthetic, and in words where they came from.
-    ``sha256`` is the hash of the state dict that was used, whatever its origin."""
+    ``sha256`` is the hash of the state that was used, whatever its origin: the state dict, and for a user's own model
+    every other tensor of its modules."""
 
     kind: Literal["pretrained", "checkpoint", "synthetic", "embedded"]
     detail: str
@@ -266,7 +270,11 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):
     """The box and the software a session ran on; None is 'not readable here'. ``not_readable`` names what could not be
-    watched while it was measured; None in documents of before that was noted."""
+    watched while it was measured; None in documents of before that was noted.
+
+    ``variables`` are the environment variables that belong to the identity of a run and were set, ``nice`` the nice
+    level and ``affinity`` the logical CPUs of the processes that measured; None in documents that do not record them.
+    """
 
     box: str
     os: str
@@ -281,6 +289,9 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     versions: dict[str, str]
     cpu_flags: list[str] = []
     not_readable: list[str] | None = None
+    variables: dict[str, str] | None = None
+    nice: int | None = None
+    affinity: list[int] | None = None
 
 
 class QuietCheck(msgspec.Struct, kw_only=True, frozen=True):

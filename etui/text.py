@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 MISSING = "-"
@@ -63,6 +64,17 @@ def percent(share: float, places: int = 0) -> str:
 def counted(count: int, what: str) -> str:
     """A count and what is counted, such as ``1 node`` and ``1,200 nodes``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers as the kernel writes CPU lists: ``0-3,8``."""
+    runs: list[list[int]] = []
+    for one in sorted(set(numbers)):
+        if runs and one == runs[-1][-1] + 1:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs) or MISSING
 
 
 def ratio(value: float | None) -> str:

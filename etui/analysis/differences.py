@@ -20,6 +20,8 @@ class Difference(msgspec.Struct, frozen=True):
 def differences(document: RunDocument, previous: RunDocument) -> list[Difference]:
     """The circumstances in which ``document`` differs from ``previous``, the weightiest first."""
     before, now = _circumstances(previous), _circumstances(document)
+    for name, (was, one) in _settings(previous.environment, document.environment).items():
+        before[name], now[name] = was, one
     names = [*now, *(name for name in before if name not in now)]
     return [
         Difference(name, before.get(name, text.MISSING), now.get(name, text.MISSING))
@@ -60,6 +62,22 @@ def _environment(environment: Environment) -> dict[str, str]:
         "Python": environment.python,
         **{name: version for name, version in sorted(environment.versions.items()) if name != "etui"},
     }
+
+
+def _settings(before: Environment | None, now: Environment | None) -> dict[str, tuple[str, str]]:
+    """The settings of the measuring processes on both sides; what either did not record is no difference."""
+    facts: dict[str, tuple[str, str]] = {}
+    if before is None or now is None:
+        return facts
+    if before.nice is not None and now.nice is not None:
+        facts["nice level"] = str(before.nice), str(now.nice)
+    if before.affinity is not None and now.affinity is not None:
+        facts["CPU affinity"] = text.ranges(before.affinity), text.ranges(now.affinity)
+    if before.variables is not None and now.variables is not None:
+        for name in sorted(before.variables.keys() | now.variables.keys()):
+            sides = (text.plain(one.get(name, text.MISSING)) for one in (before.variables, now.variables))
+            facts[text.plain(name)] = next(sides), next(sides)
+    return facts
 
 
 def _or_missing(value: float | None) -> str:

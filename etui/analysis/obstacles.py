@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from etui import text
+from etui.process_settings import affects_speed
 from etui.results import Environment, RunDocument
 
 UNKNOWN = "not known"
+NOT_SET = "not set"
 _OF_THE_PROGRAM = frozenset({"model", "weights", "inputs", "arithmetic"})
 
 
@@ -64,6 +66,8 @@ def _circumstances(base: RunDocument, other: RunDocument) -> Iterator[tuple[str,
     yield "arithmetic", "differs", _arithmetic(base), _arithmetic(other)
     yield "box", "differs", _box(base.environment), _box(other.environment)
     yield "governor", "differs", _governor(base.environment), _governor(other.environment)
+    if base.environment is not None and other.environment is not None:
+        yield from _settings(base.environment, other.environment)
 
 
 def _model(document: RunDocument) -> str:
@@ -94,6 +98,18 @@ def _box(found: Environment | None) -> str:
 
 def _governor(found: Environment | None) -> str:
     return text.plain(found.governor) if found and found.governor else "not readable"
+
+
+def _settings(base: Environment, other: Environment) -> Iterator[tuple[str, str, str, str]]:
+    """The settings of the measuring processes; what either side did not record is left out."""
+    if base.nice is not None and other.nice is not None:
+        yield "nice level", "differs", str(base.nice), str(other.nice)
+    if base.affinity is not None and other.affinity is not None:
+        yield "CPU affinity", "differs", text.ranges(base.affinity), text.ranges(other.affinity)
+    if base.variables is not None and other.variables is not None:
+        for name in sorted(filter(affects_speed, base.variables.keys() | other.variables.keys())):
+            before, now = base.variables.get(name, NOT_SET), other.variables.get(name, NOT_SET)
+            yield f"environment variable {text.plain(name)}", "differs", text.plain(before), text.plain(now)
 
 
 def _or_unknown(value: int | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from etui.paths import expanded
 from etui.results import ModelInfo, Tolerance
 
 _READ_BYTES = 1 << 20
+_IMPORTS = "+"
 
 
 class UserModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,8 @@ class UserModel(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.path}:{self.factory}" if self.factory else self.path
 
     def identity(self) -> str:
-        """``sha256:`` and the hash of the file's content (of this one file, not of what it imports).
+        """``sha256:`` and the hash of the file's content: of this one file, because what it imports is only known once
+        it has been run (see ``identity_of``).
 
         Raises UsageError where the file cannot be read.
         """
@@ -68,7 +70,16 @@ class UserModel(msgspec.Struct, frozen=True, kw_only=True):
                     digest.update(piece)
         except OSError as error:
             raise UsageError(f"cannot read {self.path}: {error.strerror or error}", "give a readable file") from error
-        return f"sha256:{digest.hexdigest()}" + (f":{self.factory}" if self.factory else "")
+        return self.identity_of(digest.hexdigest(), {})
+
+    def identity_of(self, sha256: str, modules: Mapping[str, str]) -> str:
+        """The identity of a file with this hash that imports modules with these hashes, by name, from outside the
+        installed packages; without any it is ``identity``."""
+        file = f"sha256:{sha256}" + (f":{self.factory}" if self.factory else "")
+        if not modules:
+            return file
+        text = ";".join(f"{name}={digest}" for name, digest in sorted(modules.items()))
+        return f"{file}{_IMPORTS}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 Model = ModelEntry | UserModel
@@ -136,6 +147,21 @@ def impossible(model: Model, precision: str, delegate: str, measure: bool = True
             if limit.precision in {ANY, precision} and limit.delegate in {ANY, delegate}:
                 return limit.reason
     return None
+
+
+def is_same_file(one: str, other: str) -> bool:
+    """Whether two identities are of the same file, whatever it imports."""
+    return one.partition(_IMPORTS)[0] == other.partition(_IMPORTS)[0]
+
+
+def changed_sources(before: ModelInfo, now: ModelInfo) -> list[str]:
+    """The user's own file and modules whose content differs between two runs of it; nothing that was not recorded."""
+    if not is_same_file(before.identity, now.identity):
+        return [now.source.partition(":")[2].partition(":")[0] or now.name]
+    if before.sources is None or now.sources is None:
+        return []
+    names = before.sources.keys() | now.sources.keys()
+    return sorted(name for name in names if before.sources.get(name) != now.sources.get(name))
 
 
 def describe(model: Model) -> ModelInfo:

@@ -154,6 +154,8 @@ def _circumstances(document: RunDocument) -> Iterator[str]:
         yield from _labelled("box", _box(document.environment))
         versions = ", ".join(f"{name} {version}" for name, version in sorted(document.environment.versions.items()))
         yield from _labelled("software", f"Python {document.environment.python}, {versions}")
+        if settings := _settings(document.environment):
+            yield from _labelled("settings", settings)
 
 
 def _box(environment: Environment) -> str:
@@ -164,6 +166,15 @@ def _box(environment: Environment) -> str:
     if environment.cgroup_cpus is not None:
         parts.append(f"quota of {text.number(environment.cgroup_cpus)} CPUs")
     return ", ".join(parts)
+
+
+def _settings(environment: Environment) -> str:
+    """Nice level and CPU affinity of the measuring processes, then the environment variables, one a line."""
+    parts = [] if environment.nice is None else [f"nice level {environment.nice}"]
+    if environment.affinity is not None:
+        parts.append(f"CPUs {text.ranges(environment.affinity)}")
+    variables = [f"{name}={value}" for name, value in sorted((environment.variables or {}).items())]
+    return text.plain("\n".join([*([", ".join(parts)] if parts else []), *variables]), keep_lines=True)
 
 
 def _remarks(document: RunDocument) -> Iterator[str]:

@@ -11,17 +11,20 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from etui.catalog.find import Model, UserModel, find_model
+from etui.catalog.find import Model, UserModel, changed_sources, find_model, is_same_file
 from etui.catalog.models import ModelEntry
 from etui.engine import weights
+from etui.engine.content import file_stamp
 from etui.engine.inputs import INPUTS_VERSION, Inputs, InputSet, catalog_inputs, example_inputs, program_file_inputs
-from etui.engine.models import build
+from etui.engine.models import Built, build
+from etui.engine.state import hash_tensors, other_tensors, set_tensors, structure
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult
@@ -33,10 +36,13 @@ BUNDLE_VERSION = 1
 Say = Callable[[Event], None]
 
 _WEIGHTS = "weights.safetensors"
+_STRUCTURE = "structure.json"
 _INPUTS = "inputs.safetensors"
 _REFERENCE = "reference.safetensors"
 _DESCRIPTION = "bundle.json"
 _ALIASES = "aliases"
+_OTHER = "@"
+"""Begins the name of a tensor that the state dict does not have."""
 
 
 def run_bundle(job: BundleJob, say: Say) -> BundleResult:
@@ -48,11 +54,13 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     model = find_model(job.model)
     say(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
     models = Path(job.cache_dir) / "models"
-    result = _kept(models / job.key) if job.key is not None else None
+    # What a factory gives is only known once it has been called, and the eager model needs it to be called anyway.
+    result = _kept(models / job.key) if job.key is not None and not _is_factory(model) else None
     if result is None:
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), say)
-        key = _key(model, resolved, job)
-        result = _kept(models / key) or _build(model, resolved, job, key, models / key, start)
+        made = _make(model, resolved, job) if _is_factory(model) else None
+        key = _key(model, resolved, job, made)
+        result = _kept(models / key) or _build(model, resolved, job, made, key, models / key, start)
     what = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
     say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
              f"({result.inputs.detail})"))  # fmt: skip
@@ -116,19 +124,48 @@ class Bundle:
     def eager(self) -> nn.Module:
         """The FP32 module in eval mode, its weights mapped from the bundle's file, no gradients.
 
-        Raises PreparationError for a bundle that has no eager side, or a factory's file that changed since.
+        It is built by the same code and from the same seed as the one that computed the reference, and holds the same
+        tensors. Raises PreparationError for a bundle that has no eager side, or if the user's file, a module that it
+        imports or what its factory builds is no longer the same.
         """
         if not self.result.has_eager:
             raise PreparationError(f"{self.result.model.name} is a finished program and has no module")
-        factory = isinstance(self.model, UserModel) and self.model.kind == "factory"
-        if factory and self.model.identity() != self.result.model.identity:
-            raise PreparationError(f"{self.model.reference} changed while it was measured", "run it again")
-        module = build(self.model, initialise=False).module
+        if _is_factory(self.model) and not is_same_file(self.model.identity(), self.result.model.identity):
+            raise _changed(self.model, [])
+        built = build(self.model, initialise=False, seed=self.result.seed)
+        self._check_same(built)
+        module = built.module
         if (self.path / _WEIGHTS).is_file():
             _load_weights(module, self.path / _WEIGHTS)
         for parameter in module.parameters():
             parameter.requires_grad_(False)
         return module
+
+    def _check_same(self, built: Built) -> None:
+        """Raise PreparationError unless a user's model was built as it was for the reference."""
+        model, info = self.model, self.result.model
+        if not isinstance(model, UserModel):
+            return
+        if built.sources is None:
+            if file_stamp(Path(model.path)) != self.result.file_stamp and model.identity() != info.identity:
+                raise _changed(model, [])
+            return
+        now = msgspec.structs.replace(info, **_code_of(model, built.sources))
+        if now.identity != info.identity:
+            same_file = is_same_file(info.identity, now.identity)
+            raise _changed(model, changed_sources(info, now) if same_file else [])
+        try:
+            known = msgspec.json.decode((self.path / _STRUCTURE).read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError) as error:
+            raise _not_whole(self.path) from error
+        found = structure(built.module)
+        others = sorted(path for path in known.keys() | found.keys() if known.get(path) != found.get(path))
+        if others:
+            raise PreparationError(
+                f"{model.reference} built another model than before: {others[0] or 'its outermost module'} has other"
+                " attributes",
+                "have the factory build the same model at every call, and run it again",
+            )
 
     def inputs(self) -> list[Inputs]:
         """The accuracy inputs, in order; each is what one inference takes. Measuring uses the first ones."""
@@ -160,9 +197,29 @@ def read_reference(path: Path) -> list[list[torch.Tensor]] | None:
     return [list(outputs) for outputs in _read_lists(path, "output")]
 
 
-def _key(model: Model, resolved: weights.Resolved, job: BundleJob) -> str:
+class _Made(NamedTuple):
+    """What a user's factory gave: the module with its weights, the inputs made from its example, and its state."""
+
+    built: Built
+    inputs: InputSet
+    state: _State
+    structure: dict[str, str]
+
+
+def _make(model: Model, resolved: weights.Resolved, job: BundleJob) -> _Made:
+    built = weights.load(model, resolved, job.seed)
+    inputs = _inputs(model, resolved, job, built.example)
+    return _Made(built, inputs, _state_of(built.module, others=True), structure(built.module))
+
+
+def _key(model: Model, resolved: weights.Resolved, job: BundleJob, made: _Made | None) -> str:
+    """The content address of a bundle: the code and the state of the model, the inputs, and what they are made with."""
+    described: object
     if isinstance(model, ModelEntry):
-        described: object = (model.source, model.image, model.text, model.builder)
+        described = (model.source, model.image, model.text, model.builder)
+    elif made is not None:
+        code = _code_of(model, made.built.sources or {})
+        described = (model.source, code, made.state.sha256, sorted(made.structure.items()), made.inputs.info.sha256)
     else:
         described = (model.source, model.identity())
     parts = (
@@ -173,6 +230,17 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob) -> str:
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 
 
+def _code_of(model: UserModel, sources: dict[str, str]) -> dict[str, Any]:
+    """The fields of ModelInfo that name the code a factory was run from."""
+    modules = {name: digest for name, digest in sorted(sources.items()) if name}
+    return {"identity": model.identity_of(sources.get("", ""), modules), "sources": modules}
+
+
+def _changed(model: UserModel, names: list[str]) -> PreparationError:
+    what = f"{', '.join(names)}, which {model.reference} imports," if names else model.reference
+    return PreparationError(f"{what} changed while it was measured", "run it again")
+
+
 def _version(package: str) -> str:
     try:
         return version(package)
@@ -181,7 +249,13 @@ def _version(package: str) -> str:
 
 
 def _build(
-    model: Model, resolved: weights.Resolved, job: BundleJob, key: str, folder: Path, start: float
+    model: Model,
+    resolved: weights.Resolved,
+    job: BundleJob,
+    made: _Made | None,
+    key: str,
+    folder: Path,
+    start: float,
 ) -> BundleResult:
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=folder.parent))
@@ -194,20 +268,29 @@ def _build(
             outputs=model.outputs,
         )
         weights_info = WeightsInfo(kind=resolved.kind, detail=resolved.detail, revision=resolved.revision)
+        stamp = file_stamp(Path(model.path)) if isinstance(model, UserModel) else None
         has_eager = not (isinstance(model, UserModel) and model.kind == "pte")
         if has_eager:
-            module, example = weights.load(model, resolved, job.seed)
+            built = made.built if made else weights.load(model, resolved, job.seed)
+            module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
             info = msgspec.structs.replace(info, parameters=parameters)
-            inputs = _inputs(model, resolved, job, example)
-            digest = _save_weights(module, None if _is_pt2(model) else making / _WEIGHTS)
-            weights_info = msgspec.structs.replace(weights_info, sha256=digest)
+            inputs = made.inputs if made else _inputs(model, resolved, job, built.example)
+            state = made.state if made else _state_of(module, others=False)
+            if not _is_pt2(model):
+                state.save(making / _WEIGHTS)
+            if made is not None:
+                assert isinstance(model, UserModel)
+                info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
+                (making / _STRUCTURE).write_bytes(msgspec.json.encode(made.structure))
+            weights_info = msgspec.structs.replace(weights_info, sha256=state.sha256)
             with torch.inference_mode():
                 write_reference(making / _REFERENCE, [flat_outputs(module(*one)) for one in inputs.accuracy])
         else:
             assert isinstance(model, UserModel)
             inputs = program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
         _write_lists(making / _INPUTS, {"accuracy": inputs.accuracy, "calibration": inputs.calibration})
+        _check_files(model, resolved, job, made, stamp)
         result = BundleResult(
             path=str(folder),
             key=key,
@@ -217,12 +300,24 @@ def _build(
             stages=[Stage(name="load", seconds=time.perf_counter() - start)],
             cached=False,
             has_eager=has_eager,
+            seed=job.seed,
+            file_stamp=stamp,
         )
         (making / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
         put_in_place(making, folder)
         return result
     finally:
         shutil.rmtree(making, ignore_errors=True)
+
+
+def _check_files(
+    model: Model, resolved: weights.Resolved, job: BundleJob, made: _Made | None, stamp: str | None
+) -> None:
+    """Raise PreparationError if a file that is named in the key was written while it was read."""
+    if isinstance(model, UserModel) and made is None and file_stamp(Path(model.path)) != stamp:
+        raise _changed(model, [])
+    if resolved.path is not None and not weights.is_same(resolved, Path(job.cache_dir)):
+        raise PreparationError(f"{resolved.path} changed while it was read", "run it again")
 
 
 def put_in_place(making: Path, folder: Path) -> None:
@@ -241,6 +336,10 @@ def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, example: I
     return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed)
 
 
+def _is_factory(model: Model) -> TypeGuard[UserModel]:
+    return isinstance(model, UserModel) and model.kind == "factory"
+
+
 def _is_pt2(model: Model) -> bool:
     return isinstance(model, UserModel) and model.kind == "pt2"
 
@@ -249,52 +348,80 @@ def _described(folder: Path) -> BundleResult:
     try:
         return msgspec.json.decode((folder / _DESCRIPTION).read_bytes(), type=BundleResult)
     except (OSError, msgspec.DecodeError) as error:
-        raise PreparationError(f"the bundle {folder} is not whole", "delete the cache folder and run again") from error
+        raise _not_whole(folder) from error
 
 
-def _save_weights(module: nn.Module, path: Path | None) -> str:
-    """Write a module's state once a tensor (tied ones are noted by name) and give the hash over it.
+def _not_whole(folder: Path) -> PreparationError:
+    return PreparationError(f"the bundle {folder} is not whole", "delete the cache folder and run again")
 
-    The hash is over names, types, shapes and bytes, so it does not depend on a file format.
+
+class _State(NamedTuple):
+    """The tensors of a module, each once, with the names of tied ones; and the hash over names, types, shapes and
+    bytes, which does not depend on a file format. Names of those that the state dict leaves out begin with ``_OTHER``.
     """
+
+    unique: dict[str, torch.Tensor]
+    aliases: dict[str, str]
+    sha256: str
+
+    def save(self, path: Path) -> None:
+        """Write the tensors for ``_load_weights``."""
+        from safetensors.torch import save_file
+
+        # A tensor that shares part of another's memory gets memory of its own, or safetensors refuses it.
+        tensors = {
+            name: tensor.clone() if tensor.untyped_storage().nbytes() != tensor.nbytes else tensor
+            for name, tensor in self.unique.items()
+        }
+        save_file(tensors, path, metadata={_ALIASES: msgspec.json.encode(self.aliases).decode()})
+
+
+def _state_of(module: nn.Module, *, others: bool) -> _State:
+    """The state dict of a module; with ``others`` everything else that it computes with, too. Of a catalog's model that
+    follows from its code, which its versions name."""
     unique: dict[str, torch.Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple[object, ...], str] = {}
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    named = sorted(module.state_dict().items())
+    if others:
+        named += [(f"{_OTHER}{name}", tensor) for name, tensor in sorted(other_tensors(module).items())]
+    for name, tensor in named:
         place = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tuple(tensor.stride()))
         if tensor.numel() and place in seen:
             aliases[name] = seen[place]
             digest.update(f"{name}={seen[place]};".encode())
             continue
         seen[place] = name
-        whole = tensor.detach().contiguous()
-        # A tensor that shares part of another's memory gets memory of its own, or safetensors refuses it.
-        unique[name] = whole.clone() if whole.untyped_storage().nbytes() != whole.nbytes else whole
-        digest.update(f"{name}:{tensor.dtype}{list(tensor.shape)};".encode())
-        digest.update(whole.flatten().view(torch.uint8).numpy())
-    if path is not None:
-        from safetensors.torch import save_file
-
-        save_file(unique, path, metadata={_ALIASES: msgspec.json.encode(aliases).decode()})
-    return digest.hexdigest()
+        unique[name] = tensor.detach().contiguous()
+        hash_tensors(digest, {name: unique[name]})
+        if others and not tensor.is_contiguous():
+            digest.update(f"strides {tensor.stride()};".encode())
+    return _State(unique, aliases, digest.hexdigest())
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
+    """Put the tensors that ``_State.save`` wrote into a module, in the memory format that its own have."""
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         aliases = msgspec.json.decode((file.metadata() or {}).get(_ALIASES, "{}"), type=dict[str, str])
+    formats = {name: tensor for name, tensor in module.state_dict().items() if not tensor.is_contiguous()}
+    for name in state.keys() & formats.keys():
+        strided = torch.empty_strided(state[name].shape, formats[name].stride(), dtype=state[name].dtype)
+        state[name] = strided.copy_(state[name])
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     for name in set(state) & parameters:
         # One Parameter object for every name keeps tied weights tied.
         state[name] = nn.Parameter(state[name], requires_grad=False)
     for name, original in aliases.items():
         state[name] = state[original]
+    others = {name.removeprefix(_OTHER): state.pop(name) for name in list(state) if name.startswith(_OTHER)}
     try:
         module.load_state_dict(state, assign=True)
-    except RuntimeError as error:
+        set_tensors(module, others)
+    except (RuntimeError, AttributeError) as error:
         raise PreparationError(f"the weights in {path} do not fit the model any more", "run with --no-cache") from error
 
 

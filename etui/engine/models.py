@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
+import random
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
+from etui.engine.sources import UserFile
 from etui.engine.torchvision_shim import prepare_torchvision
 from etui.errors import PreparationError
 
@@ -34,10 +36,12 @@ _INITIALISERS = (
 
 
 class Built(NamedTuple):
-    """A module in eval mode and, for a user's own model, the example inputs that came with it."""
+    """A module in eval mode and, for a user's own model, the example inputs that came with it. ``sources`` has the hash
+    of each source that a factory was run from (see ``etui.engine.sources``)."""
 
     module: nn.Module
     example: tuple[torch.Tensor, ...] | None
+    sources: dict[str, str] | None = None
 
 
 def build(model: Model, initialise: bool = True, seed: int = 0) -> Built:
@@ -51,7 +55,7 @@ def build(model: Model, initialise: bool = True, seed: int = 0) -> Built:
         torch.manual_seed(seed)
         return Built(finish(model, build_raw(model, initialise), keep=initialise), None)
     built = _build_user_model(model, seed)
-    return Built(_evaluating(built.module), built.example)
+    return built._replace(module=_evaluating(built.module))
 
 
 def build_raw(entry: ModelEntry, initialise: bool) -> nn.Module:
@@ -218,39 +222,32 @@ def _build_user_model(model: UserModel, seed: int) -> Built:
         # Its guards check shapes at every call, which is no part of the model's own time.
         return Built(program.module(check_guards=False), _positional(positional, model.reference))
     if model.kind == "factory":
-        torch.manual_seed(seed)
-        made = _call_factory(model)
+        made, sources = _call_factory(model, seed)
         if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
             raise PreparationError(
                 f"{model.reference} does not return a module and its example inputs",
                 "return (module, (tensor, ..)) from it",
             )
-        return Built(made[0], _positional(made[1], model.reference))
+        return Built(made[0], _positional(made[1], model.reference), sources)
     raise PreparationError(f"{model.path} is a finished program and has no module", "measure it as it is")
 
 
-def _call_factory(model: UserModel) -> object:
-    """Run the user's file and its factory; the file's folder is importable meanwhile, so that it may have helpers.
+def _call_factory(model: UserModel, seed: int) -> tuple[object, dict[str, str]]:
+    """What the factory of the user's file returns, and the hashes of the sources that it was run from.
 
-    Whatever the user's code raises is the user's to see, so it passes through as it is.
+    Every generator of random numbers that it may draw from starts at ``seed``. Whatever the user's code raises is the
+    user's to see, so it passes through as it is.
     """
-    name = f"etui_user_{abs(hash(model.path))}"
-    spec = importlib.util.spec_from_file_location(name, model.path)
-    if spec is None or spec.loader is None:
-        raise PreparationError(f"{model.path} cannot be imported", "give a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    folder = model.path.rpartition("/")[0]
-    sys.path.insert(0, folder)
-    try:
-        spec.loader.exec_module(module)
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    file = UserFile(Path(model.path))
+    with file.running() as module:
         factory = getattr(module, model.factory or "", None)
         if not callable(factory):
             raise PreparationError(f"{model.path} has no function {model.factory}", "check the name after the colon")
         made: object = factory()
-    finally:
-        sys.path.remove(folder)
-    return made
+    return made, file.sources
 
 
 def _positional(example: object, source: str) -> tuple[torch.Tensor, ...]:

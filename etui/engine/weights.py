@@ -14,6 +14,7 @@ from torch import nn
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import ImageRecipe, ModelEntry
 from etui.engine import hub
+from etui.engine.content import content_hash
 from etui.engine.inputs import photos
 from etui.engine.models import Built, build, build_raw, finish, transformers_parts
 from etui.errors import WeightsError
@@ -55,17 +56,23 @@ def resolve(model: Model, weights: str, seed: int, cache_dir: Path, say: Say) ->
     May fetch published weights. Raises WeightsError where what was asked for is not to be had.
     """
     if isinstance(model, UserModel):
-        return _resolve_user(model, weights)
+        return _resolve_user(model, weights, cache_dir)
     if weights == "synthetic":
         return _synthetic(seed)
     if weights not in {"auto", "pretrained"}:
-        return _from_path(weights)
+        return _from_path(weights, cache_dir)
     published = hub.find_local(model)
     if published is None:
         published = _fetch(model, weights == "pretrained", cache_dir, say)
     if published is None:
         return _synthetic(seed)
-    return Resolved("pretrained", published.detail, _stamp(published.path), published.path, published.revision)
+    identity = _identity(published.path, cache_dir)
+    return Resolved("pretrained", published.detail, identity, published.path, published.revision)
+
+
+def is_same(resolved: Resolved, cache_dir: Path) -> bool:
+    """Whether the files of weights still hold what they did when they were resolved."""
+    return resolved.path is None or _identity(resolved.path, cache_dir) == resolved.identity
 
 
 def load(model: Model, resolved: Resolved, seed: int) -> Built:
@@ -130,24 +137,23 @@ def read_state_dict(path: Path) -> StateDict:
 _REPLACE = "give another file, or let etui choose with --weights auto"
 
 
-def _resolve_user(model: UserModel, weights: str) -> Resolved:
+def _resolve_user(model: UserModel, weights: str, cache_dir: Path) -> Resolved:
     if weights in {"auto", "synthetic"}:
         return Resolved("embedded", "as your own file gives them", "embedded")
     if weights == "pretrained":
         raise WeightsError("your own model has no published weights", "use --weights auto, or give a file")
     if model.kind != "factory":
         raise WeightsError(f"a .{model.kind} carries its own weights", "leave --weights out")
-    return _from_path(weights)
+    return _from_path(weights, cache_dir)
 
 
-def _from_path(weights: str) -> Resolved:
+def _from_path(weights: str, cache_dir: Path) -> Resolved:
     path = Path(weights).expanduser().absolute()
     if not path.exists():
         raise WeightsError(f"there are no weights at {path}", "check the path, or use auto, pretrained or synthetic")
     if path.is_dir():
-        _weight_files(path)
-        return Resolved("checkpoint", f"folder {path.name}", _stamp(path), path)
-    return Resolved("checkpoint", f"file {path.name}", _stamp(path), path)
+        return Resolved("checkpoint", f"folder {path.name}", _identity(path, cache_dir), path)
+    return Resolved("checkpoint", f"file {path.name}", _identity(path, cache_dir), path)
 
 
 def _synthetic(seed: int) -> Resolved:
@@ -193,11 +199,24 @@ def _weight_files(folder: Path) -> list[Path]:
     raise WeightsError(f"{folder} holds no model.safetensors and no pytorch_model.bin", "give a Hugging Face folder")
 
 
-def _stamp(path: Path) -> str:
-    """Changes when a file (or a weight or tokenizer file of a folder) does, without reading it."""
-    files = sorted(x for x in path.iterdir() if x.is_file()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return f"{path}:{stats}"
+def _identity(path: Path, cache_dir: Path) -> str:
+    """Changes whenever the content of a weight file does, or that of a weight or tokenizer file of a folder.
+
+    Raises WeightsError if one cannot be read.
+    """
+    files = [path]
+    if path.is_dir():
+        # The same weights often lie in a folder in several formats, of which one is read.
+        others = (x for x in path.iterdir() if x.is_file() and x.suffix not in _WEIGHT_SUFFIXES)
+        # One that an index names and that is not there is for reading to refuse.
+        files = [*(x for x in _weight_files(path) if x.is_file()), *others]
+    try:
+        return f"sha256:{content_hash(files, cache_dir)}"
+    except OSError as error:
+        raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}", _REPLACE) from error
+
+
+_WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".ot"})
 
 
 def _fit(module: nn.Module, state: StateDict, path: Path) -> None:

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from etui import __version__
-from etui.catalog.find import Model, UserModel, describe, find_model, impossible
+from etui.catalog.find import Model, UserModel, changed_sources, describe, find_model, impossible, is_same_file
 from etui.catalog.precisions import keeps, recipe
 from etui.errors import UsageError
 from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
 from etui.paths import cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.runner.cache import VERSIONED, ProgramCache, installed_versions, program_key
+from etui.runner.cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
 from etui.spec import Repeated, SessionSpec
 from etui.text import plain
 
@@ -105,8 +105,10 @@ def check_again(document: RunDocument) -> Repeated:
     if reason is not None:
         raise _no(document, f"{document.delegate} cannot measure here: {reason}", "choose another run")
     changed = _changed_versions(document)
-    if changed and ProgramCache(cache_dir()).find(document.artifact.key) is None:
-        raise _gone(document, origin, changed)
+    machine = _changed_machine(document)
+    cached = ProgramCache(cache_dir()).find(document.artifact.key) is not None
+    if machine or (changed and not cached):
+        raise _gone(document, origin, machine + changed, cached=cached)
     return origin
 
 
@@ -141,6 +143,8 @@ async def program_again(
     if not isinstance(model, UserModel):
         await children.preload(model.source)
     then, now = _versions_of(document), installed_versions()
+    # Without a record of it, the machine is taken for the same.
+    machine = machine_for(document.delegate, document.environment) or machine_for(document.delegate)
 
     def key_of(bundle_key: str, versions: dict[str, str]) -> str:
         return program_key(
@@ -152,6 +156,7 @@ async def program_again(
             calibration_count=origin.calibration_count,
             versions=versions,
             keep_fp32=keeps(document.precision, origin.keep_fp32),
+            machine=machine,
         )
 
     done = await do(
@@ -177,11 +182,13 @@ async def program_again(
         if older := _changed_versions(document):
             _tell(say, run_id, f"it was prepared with other versions than run it now: {', '.join(older)}")
         return ProgramAgain(document=document, origin=origin, bundle=bundle, lowered=lowered)
+    cached = lowered is not None
     changed += _changed_versions(document)
-    # A checkpoint that was moved or touched has another key, although nothing in it is different.
+    # Another key alone proves nothing: an earlier etui may have made it of other parts.
     same = not changed and document.etui_version == __version__
     if key != artifact.key and not same:
-        raise _gone(document, origin, changed or [f"etui {document.etui_version} prepared it otherwise"])
+        changed = changed or [f"etui {document.etui_version} prepared it in another way"]
+        raise _gone(document, origin, changed, cached=cached)
     lowered = cache.find(key)
     if lowered is None:
         done = await do(
@@ -215,13 +222,14 @@ def lower_job(
 
 
 def _same_model(document: RunDocument, origin: Repeated) -> Model:
-    """The model the run was made from. Raises UsageError where its file is gone, or holds something else now."""
+    """The model the run was made from. Raises UsageError where its file is gone, or holds something else now; what it
+    imports is only known once it has been run."""
     try:
         model = find_model(origin.model)
         identity = describe(model).identity
     except UsageError as error:
         raise _no(document, error.message, "put it back where it was, or choose another run") from error
-    if identity != document.model.identity:
+    if not is_same_file(identity, document.model.identity):
         raise _no(document, f"{origin.model} changed since", _measure_it(origin.model))
     return model
 
@@ -241,9 +249,26 @@ def _changed_versions(document: RunDocument) -> list[str]:
     ]
 
 
+def _changed_machine(document: RunDocument) -> list[str]:
+    """What of the machine changed on which the arithmetic of the run's delegate depends."""
+    environment = document.environment
+    if environment is None or not environment.cpu_flags:
+        return []
+    now = machine_for(document.delegate)
+    if environment.variables is None:
+        # The document has the CPU's features alone.
+        now = tuple(one for one in now if "=" not in one)
+    differing = sorted(set(machine_for(document.delegate, environment)) ^ set(now))
+    if not differing:
+        return []
+    return [f"{document.delegate} computes by the CPU's features, which differ in {', '.join(differing)}"]
+
+
 def _changed_content(document: RunDocument, bundle: BundleResult) -> list[str]:
-    """What of weights and inputs is other than it was."""
+    """What of the code, weights and inputs is other than it was."""
     changed = []
+    if names := changed_sources(document.model, bundle.model):
+        changed.append(f"what its file imports changed: {', '.join(names)}")
     if document.weights is not None and document.weights.sha256 != bundle.weights.sha256:
         was, now = document.weights, bundle.weights
         changed.append(
@@ -254,8 +279,9 @@ def _changed_content(document: RunDocument, bundle: BundleResult) -> list[str]:
     return changed
 
 
-def _gone(document: RunDocument, origin: Repeated, changed: list[str]) -> UsageError:
-    why = "its program is not in the cache any more, and would come out otherwise now: " + "; ".join(changed)
+def _gone(document: RunDocument, origin: Repeated, changed: list[str], *, cached: bool) -> UsageError:
+    lost = "" if cached else "its program is not in the cache any more, and "
+    why = f"{lost}it would come out otherwise now: {'; '.join(changed)}"
     return _no(document, why, _measure_it(f"{origin.model} -p {document.precision} -d {document.delegate}"))
 
 

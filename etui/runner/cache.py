@@ -9,13 +9,17 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
 
+from etui import process_settings
 from etui.catalog.precisions import needs_calibration
+from etui.environment import cpu_flags
 from etui.errors import EtuiError
 from etui.jobs import LowerResult
+from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
 VERSIONED = ("torch", "executorch", "torchao", "transformers", "openvino", "nncf")
@@ -127,24 +131,50 @@ def program_key(
     calibration_count: int,
     versions: dict[str, str],
     keep_fp32: Sequence[str] = (),
+    machine: Sequence[str] = (),
 ) -> str:
     """The content address of a program: model, weights and inputs (the bundle's key), recipe, delegate, versions.
 
-    The calibration count enters only where the recipe calibrates, modules kept in FP32 only where there are any.
+    The calibration count enters only where the recipe calibrates, modules kept in FP32 only where there are any, and
+    ``machine`` (see ``machine_for``) only where the delegate depends on it.
     """
     calibration = calibration_count if needs_calibration(recipe) else None
     parts: list[object] = [bundle_key, recipe, delegate, calibration, sorted(versions.items())]
     if keep_fp32:
         parts.append(sorted(keep_fp32))
+    if machine:
+        parts.append({"machine": list(machine)})
     text = msgspec.json.encode(parts)
     return hashlib.sha256(text).hexdigest()[:32]
+
+
+_BY_CPU = frozenset({"openvino"})
+_INSTRUCTION_SETS = ("ONEDNN_*", "DNNL_*", "OPENVINO_*", "OV_*")
+
+
+def machine_for(delegate: str, environment: Environment | None = None) -> tuple[str, ...]:
+    """What of the machine decides the arithmetic that a delegate computes a program in: the CPU's features, and the
+    variables that hold some of them back; of this process, or as the ``environment`` of a run has them.
+
+    Empty for a delegate that computes the same on every CPU, and if it was not recorded.
+    """
+    if delegate not in _BY_CPU:
+        return ()
+    flags = cpu_flags() if environment is None else environment.cpu_flags
+    variables = process_settings.variables() if environment is None else environment.variables or {}
+    chosen = (
+        f"{name}={value}"
+        for name, value in sorted(variables.items())
+        if any(fnmatchcase(name, pattern) for pattern in _INSTRUCTION_SETS)
+    )
+    return (*flags, *chosen)
 
 
 @functools.cache
 def installed_versions() -> dict[str, str]:
     """The versions of the packages that decide what lowering makes of a graph; read from metadata, not imported.
 
-    Asked once a process, as the zygotes import once: what is upgraded meanwhile is used by the next runner.
+    Asked once a process, as the zygotes import once: after an upgrade a runner starts anew (see ``runner.service``).
     """
     # A front end that only asks whether a program can be had does not wait for this import.
     import importlib.metadata

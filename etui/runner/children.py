@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from etui.installed import Stamp, changed_since
 from etui.jobs import Done, Exited, Fork, Job, Preload, Ready, Reply, Started, Zygote, zygote_for
+from etui.process_settings import FIXED_VARIABLES
 from etui.runner.child import Child, ChildFailed, Say, kill
 
 MESSAGE_BYTES = 1 << 17
@@ -42,12 +45,6 @@ class ZygoteClient:
         self.stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        environment = os.environ | {
-            # NumPy's BLAS would start a thread pool at import, which no fork survives.
-            "OPENBLAS_NUM_THREADS": "1",
-            "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "etui.engine.zygote", self.role, str(theirs.fileno())],
@@ -55,7 +52,7 @@ class ZygoteClient:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env={**os.environ, **FIXED_VARIABLES},
             )
         theirs.close()
         self._socket = ours
@@ -163,9 +160,15 @@ class ZygoteClient:
 
 
 class Children:
-    """Both zygotes: one that only measures, one with the ahead-of-time code, started when first needed."""
+    """Both zygotes: one that only measures, one with the ahead-of-time code, started when first needed.
 
-    def __init__(self, log: Path) -> None:
+    ``packages`` is the state of the installed packages (``etui.installed``) when this process started. What a child
+    does is only accepted as long as that is still their state: a zygote keeps what it imported, and a child imports
+    more, so that the versions could be mixed.
+    """
+
+    def __init__(self, log: Path, packages: Stamp) -> None:
+        self._packages = packages
         self._zygotes: dict[Zygote, ZygoteClient] = {
             "measure": ZygoteClient("measure", log),
             "prepare": ZygoteClient("prepare", log),
@@ -197,9 +200,22 @@ class Children:
         """Have a job done in a fresh child of the zygote it belongs to.
 
         Raises:
-            ChildFailed: see ``ZygoteClient.do``.
+            ChildFailed: see ``ZygoteClient.do``; or packages were installed or removed since this process started.
         """
-        return await self._zygotes[zygote_for(job)].do(job, say)
+        done = await self._zygotes[zygote_for(job)].do(job, say)
+        if changed := self.changed_packages():
+            # Its key names other versions than those that made it.
+            if done.lowered is not None:
+                shutil.rmtree(Path(done.lowered.path).parent, ignore_errors=True)
+            if done.bundle is not None and not done.bundle.cached:
+                shutil.rmtree(done.bundle.path, ignore_errors=True)
+            names = ", ".join(changed)
+            raise ChildFailed(f"packages were installed or removed during the run: {names}", "run it again")
+        return done
+
+    def changed_packages(self) -> list[str]:
+        """The names of the packages that were installed or removed since this process started."""
+        return changed_since(self._packages)
 
     def stop(self) -> None:
         """End both."""

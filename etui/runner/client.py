@@ -54,6 +54,9 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
     """
     if Lifeline(database, installation()).runner_is_alive():
         return None
+    # Not needed before a key, and this module is needed for the terminal UI's first paint.
+    from etui.process_settings import child_environment
+
     log = log_of(database)
     try:
         with log.open("ab") as out:
@@ -65,6 +68,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
                 stderr=out,
                 start_new_session=True,
                 cwd="/",
+                env=child_environment(),
             )
     except OSError as error:
         raise EtuiError(f"cannot start the runner: {error.strerror}", f"see {log}") from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from etui.catalog.find import find_model
-from etui.request import check_kept, wait_quiet_min
+from etui.request import check_kept, check_threads, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.again import origin_of
 from etui.spec import SessionSpec, Variant
@@ -15,10 +15,11 @@ from etui.spec import SessionSpec, Variant
 
 def spec_keeping(document: RunDocument, modules: Sequence[str]) -> SessionSpec:
     """What the run's session asked for, of this run's variant alone, with these modules in FP32 besides those that were
-    already. Queue it with ``client.submit(store, spec, describe(find_model(spec.model)))``.
+    already. Of a duel's run it has the model and options of the run that was repeated. Queue it with
+    ``client.submit(store, spec, describe(find_model(spec.model)))``.
 
-    Raises UsageError where the document does not say how the run was made, its model is gone, or its precision
-    quantizes nothing.
+    Raises UsageError if the document does not say how the run was made, its model is gone, its precision quantizes
+    nothing, or it had more threads than this process may use.
     """
     origin = origin_of(document)
     model = find_model(origin.model)
@@ -28,6 +29,7 @@ def spec_keeping(document: RunDocument, modules: Sequence[str]) -> SessionSpec:
         spec,
         model=origin.model,
         variants=variants,
+        threads=check_threads(spec.threads),
         weights=origin.weights,
         seed=origin.seed,
         calibration_count=origin.calibration_count,

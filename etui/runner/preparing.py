@@ -13,7 +13,7 @@ from etui.catalog.precisions import keeps, recipe
 from etui.environment import memory_bytes
 from etui.errors import EtuiError
 from etui.jobs import BundleJob, BundleResult, LowerJob
-from etui.runner.cache import ProgramCache, installed_versions, program_key
+from etui.runner.cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.context import Run, Session, side_by_side
 from etui.spec import program_name
 
@@ -66,6 +66,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             calibration_count=session.spec.calibration_count,
             versions=versions,
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
+            machine=machine_for(run.variant.delegate),
         )
         run.lowered = cache.find(run.key)
         if run.lowered is None:
@@ -128,6 +129,7 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
         calibration_count=spec.calibration_count,
         versions=installed_versions(),
         keep_fp32=keeps(run.variant.precision, spec.keep_fp32),
+        machine=machine_for(run.variant.delegate),
     )
     return cache.root / "prepared" / key
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from etui.errors import EtuiError
 from etui.events import utc_now
+from etui.installed import Stamp, stamp
 from etui.paths import cache_dir, installation, runner_log_path
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
@@ -33,6 +34,7 @@ LOG_CAP_BYTES = 1_000_000
 
 def main(database: Path) -> int:
     """Run until there is nothing left to do. Returns the exit status."""
+    packages = stamp()
     lifeline = Lifeline(database, installation())
     log = runner_log_path(database, installation())
     with contextlib.suppress(OSError):
@@ -40,7 +42,7 @@ def main(database: Path) -> int:
             log.unlink()
     while _take(lifeline):
         try:
-            asyncio.run(_serve(database, log))
+            outdated = asyncio.run(_serve(database, log, packages))
         except asyncio.CancelledError:
             return 0
         except EtuiError as error:
@@ -48,6 +50,8 @@ def main(database: Path) -> int:
             return error.exit_status
         finally:
             lifeline.drop()
+        if outdated:
+            return _start_anew(database)
         # A session queued between the last look and dropping the lock saw a runner that was about to leave.
         if not database.exists():
             return 0
@@ -66,7 +70,17 @@ def _take(lifeline: Lifeline) -> bool:
     return False
 
 
-async def _serve(database: Path, log: Path) -> None:
+def _start_anew(database: Path) -> int:
+    """Replace this process by a runner that imports what is installed now, under the same settings."""
+    try:
+        os.execv(sys.executable, [sys.executable, "-m", "etui.runner", str(database)])
+    except OSError as error:
+        print(f"{utc_now()} cannot start {sys.executable} again: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+async def _serve(database: Path, log: Path, packages: Stamp) -> bool:
+    """Do what is queued. Returns what ``_work`` does."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,7 +93,7 @@ async def _serve(database: Path, log: Path) -> None:
         started_at=utc_now(),
         installation=installation(),
     )
-    children = Children(log)
+    children = Children(log, packages)
     with Store.open(database) as store:
         # The lifeline is this process's now, so whoever claimed these under this installation is gone.
         claimed = store.claimed_sessions(identity.host, identity.user)
@@ -88,18 +102,22 @@ async def _serve(database: Path, log: Path) -> None:
         store.interrupt_passes(one for one, by, _ in passes if by == identity.installation)
         settle(store)
         try:
-            await _work(store, children, identity)
+            return await _work(store, children, identity)
         finally:
             children.stop()
 
 
-async def _work(store: Store, children: Children, identity: RunnerIdentity) -> None:
+async def _work(store: Store, children: Children, identity: RunnerIdentity) -> bool:
+    """Do what is queued, and stay a while after the last. Returns whether packages were installed or removed since
+    this process started: what is queued then is for a new process to claim."""
     linger_s = float(os.environ.get("ETUI_LINGER_S") or LINGER_S)
     seen, idle_since = -1, time.monotonic()
     while True:
         if not store.is_in_place():
-            return
+            return False
         version = store.data_version()
+        if version != seen and children.changed_packages():
+            return True
         queued = store.claim_next(identity) if version != seen else None
         if queued is not None:
             await _run(store, children, queued)
@@ -107,7 +125,7 @@ async def _work(store: Store, children: Children, identity: RunnerIdentity) -> N
             continue
         seen = version
         if time.monotonic() - idle_since > linger_s:
-            return
+            return False
         await asyncio.sleep(POLL_S)
 
 

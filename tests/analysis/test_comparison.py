@@ -241,3 +241,32 @@ def test_names_go_on_until_they_differ() -> None:
         "fp32/xnnpack aaaaaaaaaab",
         "int8/xnnpack",
     ]
+
+
+def test_settings_of_the_processes_that_differ_are_reasons_against_comparing() -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", session_id=LATER)
+    settings = (
+        {"nice": 0, "affinity": [0, 1], "variables": {"OMP_WAIT_POLICY": "passive", "HF_HOME": "/hf"}},
+        {"nice": 19, "affinity": [2, 3], "variables": {"KMP_BLOCKTIME": "0", "HF_HOME": "/elsewhere"}},
+    )
+    for run, fields in zip((base, other), settings, strict=True):
+        assert run.environment is not None
+        run.environment = msgspec.structs.replace(run.environment, **fields)
+    found = one(base, other)
+    assert found.refused
+    # Where weights are looked for changes no time: what was found has a hash.
+    assert [reason.detail for reason in found.reasons] == [
+        "nice level differs: 0 and 19",
+        "CPU affinity differs: 0-1 and 2-3",
+        "environment variable KMP_BLOCKTIME differs: not set and 0",
+        "environment variable OMP_WAIT_POLICY differs: passive and not set",
+    ]
+
+
+def test_settings_that_an_earlier_etui_did_not_record_are_no_reason() -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", session_id=LATER)
+    assert other.environment is not None
+    other.environment = msgspec.structs.replace(
+        other.environment, nice=19, affinity=[0], variables={"OMP_WAIT_POLICY": "passive"}
+    )
+    assert not one(base, other).reasons and not one(other, base).reasons

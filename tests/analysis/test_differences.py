@@ -33,3 +33,19 @@ def test_runs_that_know_nothing_of_their_box_are_compared_in_the_rest() -> None:
     bare = msgspec.structs.replace(make_document(), environment=None, weights=None, artifact=None, inputs=None)
     assert differences(bare, bare) == []
     assert "box" in {one.name for one in differences(bare, make_document())}
+
+
+def test_settings_that_both_runs_recorded_are_named_one_by_one() -> None:
+    recorded = {"nice": 0, "affinity": [0, 1], "variables": {"OMP_WAIT_POLICY": "passive", "HF_HOME": "/hf"}}
+    other = {"nice": 10, "affinity": [0], "variables": {"HF_HOME": "/elsewhere"}}
+    before, now = (
+        msgspec.structs.replace(make_document(), environment=msgspec.structs.replace(ENVIRONMENT, **fields))
+        for fields in (recorded, other)
+    )
+    assert differences(now, before) == [
+        Difference("nice level", "0", "10"),
+        Difference("CPU affinity", "0-1", "0"),
+        Difference("HF_HOME", "/hf", "/elsewhere"),
+        Difference("OMP_WAIT_POLICY", "passive", "-"),
+    ]
+    assert differences(now, make_document()) == differences(make_document(), before) == []

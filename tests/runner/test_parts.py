@@ -228,7 +228,7 @@ def test_the_key_follows_everything_that_makes_a_program() -> None:
     }  # fmt: skip
     changes: list[dict[str, object]] = [
         {}, {"bundle_key": "c"}, {"recipe": "fp32/1"}, {"delegate": "portable"}, {"calibration_count": 9},
-        {"versions": {"torch": "2.13.1"}},
+        {"versions": {"torch": "2.13.1"}}, {"machine": ("avx2",)}, {"machine": ("avx2", "avx512_bf16")},
     ]  # fmt: skip
     keys = [program_key(**{**base, **change}) for change in changes]  # type: ignore[arg-type]
     assert max(Counter(keys).values()) == 1

@@ -30,6 +30,10 @@ def environment_page(document: RunDocument, previous: RunDocument | None, width:
     for name, version in sorted(environment.versions.items()):
         if name != "etui":
             sheet.fact(name, version)
+    if environment.variables:
+        sheet.heading("Environment variables")
+        for name, value in sorted(environment.variables.items()):
+            sheet.say(f"{name}={value}")
     if environment.cpu_flags:
         sheet.heading("CPU flags")
         sheet.say(" ".join(environment.cpu_flags), styles.muted)
@@ -66,5 +70,7 @@ def _box(environment: Environment) -> list[tuple[str, str]]:
         ("turbo", {None: unknown, True: "on", False: "off"}[environment.turbo]),
         ("virtual machine", answers[environment.virtualized]),
         ("CPU quota", "none" if quota is None else f"{quota:g} CPUs"),
+        *([] if environment.affinity is None else [("CPU affinity", text.ranges(environment.affinity))]),
+        *([] if environment.nice is None else [("nice level", str(environment.nice))]),
         *((name, unknown) for name in environment.not_readable or ()),
     ]

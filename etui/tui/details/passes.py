@@ -9,9 +9,8 @@ import msgspec
 from rich.text import Text
 
 from etui import text
-from etui.errors import UsageError
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.spec import PassOptions, SessionSpec, Variant
+from etui.spec import PassOptions
 from etui.store import QueuedPass, Store
 from etui.tui.details.sheet import Sheet, Styles
 
@@ -64,14 +63,9 @@ def run_again(database: Path, document: RunDocument, keep_fp32: Sequence[str]) -
     the new run's id. Raises EtuiError where that cannot be."""
     from etui.catalog.find import describe, find_model
     from etui.runner.client import submit as submit_session
+    from etui.runner.kept import spec_keeping
 
-    try:
-        before = msgspec.convert(document.session.spec, SessionSpec)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"what its session was asked for cannot be read ({error})", "use etui run") from error
-    kept = tuple(dict.fromkeys((*before.keep_fp32, *keep_fp32)))
-    variant = Variant(document.precision, document.delegate)
-    spec = msgspec.structs.replace(before, variants=(variant,), keep_fp32=kept, export_only_dir=None)
+    spec = spec_keeping(document, keep_fp32)
     with Store.open(database, create=False) as store:
         queued = submit_session(store, spec, describe(find_model(spec.model)))
     return queued.runs[0][0]

@@ -1,0 +1,83 @@
+"""Doing more with a finished run: what of it must still be the same, and what another session takes over from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from etui.catalog.find import describe
+from etui.catalog.models import MODELS
+from etui.environment import cpu_flags
+from etui.errors import UsageError
+from etui.results import RunDocument, SessionInfo
+from etui.runner.again import check_again
+from etui.runner.cache import installed_versions, machine_for
+from etui.runner.kept import spec_keeping
+from etui.spec import Repeated, SessionSpec, Variant
+from etui.tui.details.passes import run_again
+from tests.documents import ENVIRONMENT, make_document
+
+
+def test_only_a_delegate_that_depends_on_the_cpu_is_keyed_by_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    here = machine_for("openvino")
+    assert set(cpu_flags()) < set(here) and "ONEDNN_MAX_CPU_ISA=AVX2" in here
+    assert not any("OMP" in one for one in here)
+    assert machine_for("xnnpack") == machine_for("xnnpack", ENVIRONMENT) == ()
+    assert machine_for("openvino", ENVIRONMENT) == ("avx512_bf16",)
+
+
+def test_an_openvino_program_of_another_cpu_is_not_taken_for_this_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETUI_CACHE", str(tmp_path))
+    spec = msgspec.to_builtins(SessionSpec(model="resnet18", variants=(Variant("fp32", "openvino"),)))
+    flags = [*cpu_flags(), "amx_fp16"]
+    environment = msgspec.structs.replace(ENVIRONMENT, versions=installed_versions(), cpu_flags=flags)
+    document = msgspec.structs.replace(
+        make_document(delegate="openvino"),
+        model=describe(MODELS["resnet18"]),
+        environment=environment,
+        session=SessionInfo(id="5e5510000001", created_at="", spec=spec),
+    )
+    with pytest.raises(UsageError, match="openvino computes by the CPU's features, which differ in amx_fp16"):
+        check_again(document)
+    check_again(
+        msgspec.structs.replace(document, environment=msgspec.structs.replace(environment, cpu_flags=cpu_flags()))
+    )
+
+
+def _finished(spec: SessionSpec, **fields: Any) -> RunDocument:
+    session = SessionInfo(id="5e5510000001", created_at="", spec=msgspec.to_builtins(spec))
+    return msgspec.structs.replace(make_document(precision="int8"), session=session, **fields)
+
+
+def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again() -> None:
+    variants = (Variant("int8", "xnnpack"),)
+    spec = SessionSpec(model="resnet18", variants=variants, threads=1, keep_fp32=("fc",), seed=3)
+    again = spec_keeping(_finished(spec), ["layer4"])
+    assert (again.threads, again.keep_fp32, again.seed) == (1, ("fc", "layer4"), 3)
+    many = msgspec.structs.replace(spec, threads=4096)
+    with pytest.raises(UsageError, match=r"this process may use \d+ cores, not 4096"):
+        spec_keeping(_finished(many), ["layer4"])
+    # What the screen's key does, before it opens the database.
+    with pytest.raises(UsageError, match="not 4096"):
+        run_again(Path("/nowhere/etui.db"), _finished(many), ["layer4"])
+
+
+def test_a_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
+    def side(run: str, model: str, seed: int) -> Variant:
+        origin = Repeated(
+            run=run, model=model, weights="synthetic", seed=seed, calibration_count=4, accuracy_inputs=2, keep_fp32=()
+        )
+        return Variant("int8", "xnnpack", repeats=origin)
+
+    variants = (side("first", "resnet18", 1), side("second", "mobilenet_v2", 2))
+    duel = SessionSpec(model="resnet18", variants=variants, seed=1)
+    again = spec_keeping(_finished(duel, repeats="second"), ["features"])
+    assert (again.model, again.seed, again.weights, again.calibration_count) == ("mobilenet_v2", 2, "synthetic", 4)
+    assert again.variants == (Variant("int8", "xnnpack"),) and again.keep_fp32 == ("features",)

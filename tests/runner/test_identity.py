@@ -1,0 +1,142 @@
+"""A result names what was measured: real runs between which weights, code, packages or settings change."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from etui.results import RunDocument
+from tests.boxes import ETUI, Box
+
+FEW = ("--repeat", "40", "--warmup", "2")
+
+pytestmark = pytest.mark.slow
+
+
+def _newest(box: Box) -> RunDocument:
+    return box.document(box.summaries()[0]["id"])
+
+
+def _install(folder: Path, package: str, version: str) -> None:
+    """What ``pip install -U`` does to the metadata of a package."""
+    metadata = folder / f"{package}-{version}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A factory that reads its weights from a file and an activation from a helper module."""
+    (tmp_path / "layers.py").write_text(
+        "from torch import nn\nclass Act(nn.Module):\n    def forward(self, x):\n        return x * 1.0\n"
+    )
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom pathlib import Path\nfrom torch import nn\nfrom layers import Act\n"
+        "def make():\n"
+        "    model = nn.Sequential(nn.Linear(16, 16), Act())\n"
+        "    model.load_state_dict(torch.load(Path(__file__).parent / 'w.pt'))\n"
+        "    return model, (torch.ones(1, 16),)\n"
+    )
+    _train(tmp_path, 1)
+    return f"{tmp_path / 'mine.py'}:make"
+
+
+def _train(folder: Path, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    weight, bias = torch.randn(16, 16, generator=generator), torch.randn(16, generator=generator)
+    torch.save({"0.weight": weight, "0.bias": bias}, folder / "w.pt")
+
+
+def test_retrained_weights_are_prepared_anew_and_named(warm_box: Box, model: str, tmp_path: Path) -> None:
+    warm_box.etui("run", model, *FEW)
+    before = _newest(warm_box)
+    _train(tmp_path, 2)
+    again = warm_box.etui("run", model, *FEW)
+    after = _newest(warm_box)
+    assert "cached, nothing to prepare" not in again.stderr
+    assert before.artifact is not None and after.artifact is not None
+    assert before.artifact.key != after.artifact.key and before.artifact.sha256 != after.artifact.sha256
+    # Against eager with the new weights: the program and its reference have them too.
+    assert after.accuracy is not None and after.accuracy.verdict == "PASS"
+    compared = warm_box.etui("compare", before.id, after.id, status=None)
+    assert "weights differ" in compared.stdout + compared.stderr
+    refused = warm_box.etui("duel", before.id, after.id, status=3)
+    assert "its weights were embedded" in refused.stderr and "not the same" in refused.stderr
+    assert "cached, nothing to prepare" in warm_box.etui("run", model, *FEW).stderr
+
+
+def test_a_changed_helper_is_measured_and_what_was_made_with_it_is_refused(
+    warm_box: Box, model: str, tmp_path: Path
+) -> None:
+    warm_box.etui("run", model, *FEW)
+    before = _newest(warm_box)
+    helper = tmp_path / "layers.py"
+    helper.write_text(helper.read_text().replace("1.0", "9.0"))
+    warm_box.etui("run", model, *FEW)
+    after = _newest(warm_box)
+    assert after.accuracy is not None and after.accuracy.verdict == "PASS"
+    assert before.model.identity != after.model.identity
+    assert before.artifact is not None and after.artifact is not None
+    assert before.artifact.sha256 != after.artifact.sha256
+    refused = warm_box.etui("duel", before.id, after.id, status=3)
+    assert "what its file imports changed: layers" in refused.stderr
+
+
+def test_an_upgraded_package_is_measured_by_workers_of_its_own(box: Box, model: str, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    box.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    box.etui("run", model, *FEW)
+    first, zygotes = _newest(box), {(one.pid, one.create_time()) for one in box.zygotes()}
+    _install(site, "executorch", "9.9.9")
+    box.etui("run", model, *FEW)
+    second = _newest(box)
+    assert first.environment is not None and first.environment.versions["executorch"] != "9.9.9"
+    assert second.environment is not None and second.environment.versions["executorch"] == "9.9.9"
+    assert zygotes and not zygotes & {(one.pid, one.create_time()) for one in box.zygotes()}
+    assert first.artifact is not None and second.artifact is not None and first.artifact.key != second.artifact.key
+
+
+def test_a_session_during_which_a_package_is_installed_fails(box: Box, model: str, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    box.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    (run_id,) = box.detach(model, "--repeat", "60000", "--timeout", "600")
+    box.wait_for_event(run_id, "block 1 of")
+    _install(site, "torch", "9.9.9")
+    assert box.wait_for_status(run_id, "failed", "done") == "failed"
+    document = box.document(run_id)
+    assert "packages were installed or removed during the run: torch" in (document.error or "")
+
+
+def test_other_settings_get_workers_of_their_own_and_stand_in_the_document(box: Box, model: str) -> None:
+    box.etui("run", model, *FEW)
+    plain = _newest(box)
+    subprocess.run(
+        ["nice", "-n", "3", str(ETUI), "run", model, *FEW],
+        env={**box.environment, "ONEDNN_MAX_CPU_ISA": "SSE41", "HF_TOKEN": "hf_geheim"},
+        check=True,
+        capture_output=True,
+    )
+    other = _newest(box)
+    runners = [one for one in box.processes() if "etui.runner" in one.cmdline()]
+    assert {one.environ().get("ONEDNN_MAX_CPU_ISA") for one in runners} == {None, "SSE41"}
+    assert plain.environment is not None and other.environment is not None
+    assert (plain.environment.nice, other.environment.nice) == (os.nice(0), os.nice(0) + 3)
+    assert "ONEDNN_MAX_CPU_ISA" not in (plain.environment.variables or {})
+    assert (other.environment.variables or {})["ONEDNN_MAX_CPU_ISA"] == "SSE41"
+    assert all(b"hf_geheim" not in file.read_bytes() for file in box.folder.rglob("*") if file.is_file())
+    compared = json.loads(box.etui("compare", plain.id, other.id, "--json", status=None).stdout)
+    reasons = [reason["detail"] for reason in compared["comparisons"][0]["reasons"]]
+    assert f"nice level differs: {os.nice(0)} and {os.nice(0) + 3}" in reasons
+    assert "environment variable ONEDNN_MAX_CPU_ISA differs: not set and SSE41" in reasons
+    # What is queued as before is for the first one, which is still there.
+    box.etui("run", model, *FEW)
+    last = _newest(box).environment
+    assert last is not None and last.variables == plain.environment.variables and last.nice == plain.environment.nice
+    assert {one.pid for one in runners} == {one.pid for one in box.processes() if "etui.runner" in one.cmdline()}
