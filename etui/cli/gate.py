@@ -28,7 +28,7 @@ DEFAULT_SLOWER = 5.0
         "etui gate --baseline baseline.json --fail-if-slower 5",
         "etui gate --baseline baseline.json 07de --fail-if-inconclusive --junit gate.xml",
     )
-    + "\n\nExit status: 0 nothing crossed; 1 a --fail-if is crossed; 2 nothing can be compared."
+    + "\n\nExit status: 0 nothing crossed; 1 a --fail-if is crossed; 2 a limit could not be judged."
 )
 @click.argument("runs", nargs=-1, metavar="[RUN..]")
 @click.option(

@@ -20,7 +20,8 @@ from torch.utils import _pytree as pytree
 from etui.catalog.find import Model, UserModel, find_model
 from etui.catalog.models import ModelEntry
 from etui.engine import weights
-from etui.engine.inputs import INPUTS_VERSION, Inputs, InputSet, catalog_inputs, example_inputs, program_file_inputs
+from etui.engine.examples import Examples, Inputs
+from etui.engine.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
 from etui.engine.models import build
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
@@ -199,7 +200,7 @@ def _build(
             module, example = weights.load(model, resolved, job.seed)
             parameters = sum(parameter.numel() for parameter in module.parameters())
             info = msgspec.structs.replace(info, parameters=parameters)
-            inputs = _inputs(model, resolved, job, example)
+            inputs = _inputs(model, resolved, job, example, module)
             digest = _save_weights(module, None if _is_pt2(model) else making / _WEIGHTS)
             weights_info = msgspec.structs.replace(weights_info, sha256=digest)
             with torch.inference_mode():
@@ -234,11 +235,22 @@ def put_in_place(making: Path, folder: Path) -> None:
             raise
 
 
-def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, example: Inputs | None) -> InputSet:
+def _inputs(
+    model: Model, resolved: weights.Resolved, job: BundleJob, example: Examples | None, module: nn.Module
+) -> InputSet:
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder)
     assert example is not None
-    return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed)
+
+    def accepts(inputs: Inputs) -> bool:
+        try:
+            with torch.inference_mode():
+                module(*inputs)
+        except (IndexError, RuntimeError):  # an index out of range, as an embedding or gather reports it
+            return False
+        return True
+
+    return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
 
 
 def _is_pt2(model: Model) -> bool:
