@@ -57,6 +57,8 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     what = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
     say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
              f"({result.inputs.detail})"))  # fmt: skip
+    if result.inputs.split:
+        say(_log(f"calibration inputs: {result.inputs.split}"))
     if result.weights.kind == "synthetic":
         say(
             Event(

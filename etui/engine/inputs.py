@@ -26,6 +26,9 @@ _MEAN_AND_STD = {
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
 _SMALLEST_CROP = 0.35
+_EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
+"""Where a photo is divided, as a share of its width: through the middle of what it shows, so that both parts show it."""
+
 _TRIES = 20
 
 _STREAMS = {"accuracy": 0, "calibration": 1, "settling": 2}
@@ -63,7 +66,7 @@ def catalog_inputs(
     if entry.image is not None:
         kinds.append("photos")
         details.append(f"seeded crops of two photos, {entry.image.size}x{entry.image.size}")
-        splits.append("evaluation crops the left halves of the photos, calibration the right halves")
+        splits.append("evaluation crops the left parts of the photos, calibration the right parts")
     if entry.text is not None:
         kinds.append("sentences" if tokenizer is not None else "tokens")
         source = "plain sentences through the model's tokenizer" if tokenizer is not None else "seeded random tokens"
@@ -158,8 +161,8 @@ def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
 def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torch.Tensor]:
     """``count`` normalised tensors of shape (1, 3, size, size): seeded square crops of scikit-learn's two photos.
 
-    The stream ``accuracy`` takes them from the left halves, the others from the right halves, so that no pixel serves
-    both. Raises PreparationError where the photos are not there.
+    The stream ``accuracy`` takes them from the left parts, the others from the right parts (half of them mirrored), so
+    that no pixel serves both. Raises PreparationError where the photos are not there.
     """
     import numpy
     from PIL import Image
@@ -171,7 +174,7 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
     paths = sorted(folder.glob("*.jpg"))
     if not paths:
         raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
-    pictures = [_half(Image.open(path).convert("RGB"), left=stream == "accuracy") for path in paths]
+    pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in _MEAN_AND_STD[recipe.normalization])
     made = []
     for index in range(count):
@@ -181,15 +184,17 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
         left, top = int((picture.width - side) * across), int((picture.height - side) * down)
         size = (recipe.size, recipe.size)
         crop = picture.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        if stream != "accuracy" and index // len(pictures) % 2 == 0:
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)  # the right part as a left one
         pixels = torch.from_numpy(numpy.array(crop)).permute(2, 0, 1).float() / 255
         made.append(((pixels - mean) / std).unsqueeze(0).contiguous())
     return made
 
 
-def _half(picture: Any, *, left: bool) -> Any:
-    """A half of its own, since resizing a box of the whole would look at pixels beside the box too."""
-    middle = picture.width // 2
-    return picture.crop((0, 0, middle, picture.height) if left else (middle, 0, picture.width, picture.height))
+def _region(picture: Any, name: str, *, left: bool) -> Any:
+    """A picture of its own, since resizing a box of the whole would look at pixels beside the box too."""
+    edge = round(picture.width * _EDGES.get(name, 0.5))
+    return picture.crop((0, 0, edge, picture.height) if left else (edge, 0, picture.width, picture.height))
 
 
 def _texts(recipe: TextRecipe, count: int, seed: int, stream: str, tokenizer: Any) -> list[Inputs]:

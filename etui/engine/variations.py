@@ -65,7 +65,7 @@ def in_words(example: Inputs, found: Sequence[Way]) -> str:
             "its constant varied by up to a half" if floats[0].any() else "standard normal values for its zeros"
         )
     if "draw" in found:
-        said.append("integers drawn within the example's range")
+        said.append("integers and masks drawn within the example's range")
     kept = [str(number) for number, way in enumerate(found, 1) if way == "keep"]
     if kept:
         said.append(f"input {', '.join(kept)} of {len(found)} kept as it is")
