@@ -27,7 +27,7 @@ _MEAN_AND_STD = {
 }
 _SMALLEST_CROP = 0.35
 _EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
-"""Where a photo is divided, as a share of its width: through the middle of what it shows, so that both parts show it."""
+"""Where a photo is divided, as a share of its width: through what it shows, so that both parts show it."""
 
 _TRIES = 20
 
