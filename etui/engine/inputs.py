@@ -79,9 +79,13 @@ def catalog_inputs(
 
 
 def example_inputs(
-    examples: Examples, accuracy: int, calibration: int, seed: int, accepts: Callable[[Inputs], bool] | None = None
+    examples: Examples | Inputs,
+    accuracy: int,
+    calibration: int,
+    seed: int,
+    accepts: Callable[[Inputs], bool] | None = None,
 ) -> InputSet:
-    """Inputs from what came with a user's model.
+    """Inputs from what came with a user's model: its examples, or a single one.
 
     Several examples (or a function's) are split: the first for accuracy, the others for calibration. A single one is
     for accuracy, and both sets are filled up with seeded variations of it. ``accepts`` says whether the model runs on
@@ -89,6 +93,8 @@ def example_inputs(
 
     Raises PreparationError as ``Examples.take`` does.
     """
+    if not isinstance(examples, Examples):
+        examples = Examples.of(examples, "the model")
     own = examples.take(accuracy + calibration, seed)
     if len(own) > 1:
         return _split(own, accuracy, calibration)
