@@ -58,7 +58,7 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
              f"({result.inputs.detail})"))  # fmt: skip
     if result.inputs.split:
-        say(_log(f"calibration inputs: {result.inputs.split}"))
+        say(_log(f"inputs are split: {result.inputs.split}"))
     if result.weights.kind == "synthetic":
         say(
             Event(
