@@ -43,8 +43,8 @@ _OPTIONS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
     ("weights", True, {"default": "auto", "metavar": "W",
                        "help": "etui.verify: auto, pretrained, synthetic or a path. [default: auto]"}),
     ("tolerance", True, {"metavar": "NAME=X,..", "help": "etui.verify: what the worst output must reach, instead of the"
-                         " model's own tolerance: sqnr_db, cosine and top1 at least, mae at most; such as"
-                         " sqnr_db=20,cosine=0.99."}),
+                         " model's own tolerance: sqnr_db, cosine and top1 (over all inputs) at least, mae at most;"
+                         " such as sqnr_db=20,cosine=0.99."}),
 )  # fmt: skip
 """Name, whether ``--name`` means it too in a session of etui.verify, and what argparse is told."""
 
@@ -91,7 +91,7 @@ def etui_run(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
     """Measure a model and give back the run: ``etui_run("model.py:factory", precision="int8").latency_ms.median``.
 
     The model is a catalog name, ``FILE.py:FACTORY``, a ``.pt2``, a ``.pte``, or a function at the top of a file that
-    returns (module, example inputs).
+    returns (module, inputs): one example, a list of several, or a function that makes as many as it is asked for.
     """
     from etui.testing import EtuiRun
 

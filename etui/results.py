@@ -256,8 +256,9 @@ class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """Which inputs: ``kind`` (photos, sentences, tokens, photos and sentences, example, random), in words, and shapes;
-    ``sha256`` over their bytes; how many served accuracy and calibration."""
+    """Which inputs: ``kind`` (photos, sentences, tokens, photos and sentences, example, examples, random), in words,
+    and shapes; ``sha256`` over their bytes; how many served accuracy and calibration; ``split`` says in words how
+    those for calibration differ from those for accuracy (empty in older documents and if nothing is calibrated)."""
 
     kind: str
     detail: str
@@ -266,6 +267,7 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     accuracy_count: int
     calibration_count: int | None = None
     sha256: str | None = None
+    split: str = ""
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):

@@ -33,13 +33,16 @@ class SummaryRatio(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class SummaryAccuracy(msgspec.Struct, kw_only=True, frozen=True):
-    """The accuracy figures of a run's summary, end to end, over all outputs and inputs."""
+    """The accuracy figures of a run's summary, end to end, over all outputs and inputs. ``top1`` and ``top5`` are the
+    shares of agreeing classes, where classes are what the output means."""
 
     mae: float | None = None
     max_abs: float | None = None
     rmse: float | None = None
     sqnr_db: float | None = None
     cosine: float | None = None
+    top1: float | None = None
+    top5: float | None = None
     verdict: AccuracyVerdict | None = None
 
 

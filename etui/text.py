@@ -61,6 +61,13 @@ def percent(share: float, places: int = 0) -> str:
     return f"{100 * share:.{places}f} %"
 
 
+def agreement(share: float | None) -> str:
+    """A share of agreeing classes such as ``87.5 %``, which never rounds to all; ``-`` where there is none."""
+    if share is None:
+        return MISSING
+    return "100 %" if share == 1 else f"{min(99.9, 100 * share):.3g} %"
+
+
 def counted(count: int, what: str) -> str:
     """A count and what is counted, such as ``1 node`` and ``1,200 nodes``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

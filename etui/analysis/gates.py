@@ -38,7 +38,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(found: RunComparison, other: RunDocument, limits: Limits) -> list[Check]:
-    """The limits that are asked for, one result each."""
+    """The limits that are asked for, one result each.
+
+    A run whose outputs hold NaN, have a wrong shape or are missing crosses the limit on MAE; where none is asked for,
+    it crosses a check of its own beside the others.
+    """
     made = []
     if other.status in ("failed", "timed out"):
         detail = f"the run {other.status}: {other.error}" if other.error else f"the run {other.status}"
@@ -49,6 +53,9 @@ def check(found: RunComparison, other: RunDocument, limits: Limits) -> list[Chec
     if limits.mae is not None:
         outcome, detail = _mae(other, limits.mae)
         made.append(Check(run=other.id, name=f"MAE above {limits.mae:g}", outcome=outcome, detail=detail))
+    elif limits.asked and (problem := _broken(other)):
+        # How fast a program is that gives NaN or the wrong outputs is nobody's question.
+        made.append(Check(run=other.id, name="broken outputs", outcome="crossed", detail=problem))
     if limits.inconclusive:
         unsure = [one for one in made if one.outcome in ("open", "not judged")]
         sure = found.verdict not in (None, "inconclusive", "unreliable")
@@ -76,8 +83,22 @@ def _speed(found: RunComparison, limit: float) -> tuple[Outcome, str]:
 
 
 def _mae(other: RunDocument, limit: float) -> tuple[Outcome, str]:
-    mae = other.accuracy.end_to_end.overall.mae if other.accuracy else None
-    if mae is None:
+    if other.accuracy is None:
         return "not judged", "its accuracy was not measured"
+    mae = other.accuracy.end_to_end.overall.mae
+    if problem := _broken(other):
+        # The error of the outputs that are left says nothing about those that are missing or not finite.
+        return "crossed", f"accuracy FAIL: {problem}"
+    if mae is None:
+        failed = other.accuracy.verdict == "FAIL"
+        return ("crossed" if failed else "not judged"), f"accuracy {other.accuracy.verdict}: {other.accuracy.reason}"
     # Written so that an error that is no number crosses.
     return ("held" if mae <= limit else "crossed"), f"MAE {text.number(mae)}"
+
+
+def _broken(other: RunDocument) -> str:
+    """What makes a run's outputs unfit for any gate: NaN, a wrong shape, a missing output; empty if nothing does."""
+    found = other.accuracy
+    if found is None or found.verdict != "FAIL":
+        return ""
+    return next((one.problem for one in found.end_to_end.outputs if one.problem), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from etui import text
+from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, Tolerance
 
 BYTES_PER_FP32 = 4
@@ -75,10 +76,18 @@ def speed(document: RunDocument) -> str:
 
 
 def accuracy(document: RunDocument) -> str:
-    """Whether the outputs are near enough to the reference, and what shows it."""
+    """Whether the outputs are near enough to the reference, and what shows it; with synthetic weights, of what."""
     found = document.accuracy
     if found is None:
         return "" if document.status != "done" else "How far its outputs moved was not measured."
+    said = _moved(found)
+    untrained = document.weights is not None and document.weights.kind == "synthetic"
+    if untrained and OF_ARITHMETIC not in said:
+        said += f" {OF_ARITHMETIC.capitalize()}."
+    return said
+
+
+def _moved(found: Accuracy) -> str:
     if found.verdict == "FAIL":
         return _sentence(f"Its outputs moved too far (FAIL): {text.plain(found.reason)}")
     if found.verdict == "UNPROVEN":
@@ -169,15 +178,10 @@ def _closeness(comparison: Comparison) -> str:
     if worst.cosine is not None and overall.sqnr_db is None:
         parts.append(f"cosine {text.number(worst.cosine, 5)} at the worst")
     if overall.top1 is not None:
-        parts.append("top-1 always agrees" if overall.top1 == 1 else f"top-1 agrees on {_share(overall.top1)}")
+        parts.append("top-1 always agrees" if overall.top1 == 1 else f"top-1 agrees on {text.agreement(overall.top1)}")
     if not parts and overall.mae is not None:
         parts.append(f"MAE {text.number(overall.mae)}")
     return ", ".join(parts)
-
-
-def _share(value: float) -> str:
-    """A share as a percentage that never rounds to all or nothing."""
-    return f"{min(99.9, max(0.1, 100 * value)):.3g} %"
 
 
 def _behind(ratio: Ratio) -> str:

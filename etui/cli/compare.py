@@ -15,7 +15,7 @@ from etui.cli.lazy import examples
         "etui compare 3f2a 91bc 07de --all",
         "etui compare 3f2a 91bc --fail-if-slower 5 --fail-if-mae-above 1e-3 --fail-if-inconclusive",
     )
-    + "\n\nExit status: 1 where a --fail-if is crossed, 2 where one was asked for and nothing can be compared."
+    + "\n\nExit status: 1 where a --fail-if is crossed, 2 where one was asked for and could not be judged."
 )
 @click.argument("base")
 @click.argument("others", nargs=-1, metavar="OTHER..")

@@ -51,11 +51,12 @@ class Compared(compared_runs.Compared):
 
 
 def status_of(compared: Sequence[Compared], limits: Limits) -> int:
-    """1 where a limit was crossed, 2 where limits were asked for and none could be looked at, else 0."""
+    """1 if a limit was crossed, 2 if one that was asked for could not be judged (or nothing was there to judge), else
+    0: what could not be looked at must not look as if it had held."""
     checks = [one for each in compared for one in each.checks]
     if any(one.outcome == "crossed" for one in checks):
         return EXIT_CROSSED
-    if limits.asked and all(one.outcome == "not judged" for one in checks):
+    if limits.asked and (not checks or any(one.outcome == "not judged" for one in checks)):
         return EXIT_USAGE
     return EXIT_DONE
 

@@ -30,7 +30,7 @@ _MOST_LOOKED_AT = 100
         "etui gate --baseline baseline.json --fail-if-slower 5",
         "etui gate --baseline baseline.json 07de --fail-if-inconclusive --junit gate.xml",
     )
-    + "\n\nExit status: 0 nothing crossed; 1 a --fail-if is crossed; 2 nothing can be compared."
+    + "\n\nExit status: 0 nothing crossed; 1 a --fail-if is crossed; 2 a limit could not be judged."
 )
 @click.argument("runs", nargs=-1, metavar="[RUN..]")
 @click.option(

@@ -138,6 +138,8 @@ def _circumstances(document: RunDocument) -> Iterator[str]:
         yield from _labelled("weights", f"{document.weights.kind}: {document.weights.detail}")
     if document.inputs:
         yield from _labelled("inputs", f"{document.inputs.kind}: {document.inputs.detail}")
+        if document.inputs.split:
+            yield from _labelled("split", document.inputs.split)
     if kept := kept_fp32(document):
         yield from _labelled("in FP32", f"kept: {', '.join(kept)}")
     if document.arithmetic:

@@ -19,6 +19,7 @@ _COLUMNS = (
     Column("95 % interval", right=True, spare=5),
     Column("vs eager", right=True, spare=1),
     Column("SQNR dB", right=True, spare=3),
+    Column("top-1", right=True, spare=4),
     Column("accuracy", spare=2),
     Column("size", right=True, spare=6),
     Column("load ms", right=True, spare=7),
@@ -66,6 +67,7 @@ def _row(document: RunDocument) -> list[str]:
         *(_latency(document.latency_ms) if document.latency_ms else (text.MISSING, text.MISSING)),
         text.speedup(speedup.value, speedup.verdict) if speedup else text.MISSING,
         sqnr,
+        text.agreement(overall.top1 if overall else None),
         accuracy.verdict if accuracy else document.status if document.status != "done" else text.MISSING,
         text.size(document.artifact.size_bytes if document.artifact else None),
         text.number(sum(loads) if loads else None),
@@ -87,7 +89,8 @@ def _remarks(document: RunDocument) -> list[str]:
     label = spec.label(document.precision, document.delegate, document.repeats)
     remarks = []
     if document.weights is not None and document.weights.kind == "synthetic":
-        remarks.append(f"! weights are synthetic ({document.weights.detail}): speed holds, accuracy is a stand-in")
+        about = "speed holds, accuracy is about the arithmetic, not about the trained model"
+        remarks.append(f"! weights are synthetic ({document.weights.detail}): {about}")
     if kept := kept_fp32(document):
         remarks.append(f"{label}: kept in FP32: {', '.join(kept)}")
     if document.error:

@@ -7,22 +7,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import torch
 
-from etui.analysis.accuracy import judge
-from etui.catalog.find import tolerance_for
+from etui.analysis.accuracy import NO_MAGNITUDE, judge
+from etui.catalog.find import Model, tolerance_for
+from etui.catalog.models import ModelEntry
 from etui.engine.bundle import Bundle, read_reference
+from etui.engine.examples import Inputs
 from etui.engine.runtime import LoadedProgram, set_threads
 from etui.jobs import AccuracyJob
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy
-
-NO_MAGNITUDE = 1e-6
-"""Root mean square below which an output of a network is numerically nothing."""
 
 SAME = 1e-5
 """Spread, relative to the magnitude, below which values count as constant."""
 
 Outputs = Sequence[torch.Tensor]
+Counted = Sequence[torch.Tensor | None]
+"""For each input, which places of its outputs count: a mask over their first dimensions, or None for all of them."""
 
 
 def run_accuracy(job: AccuracyJob) -> Accuracy:
@@ -47,28 +49,47 @@ def run_accuracy(job: AccuracyJob) -> Accuracy:
             if spent_s + spent_s / len(outputs) > job.limit_s:
                 break
         done, meaning = len(outputs), bundle.result.model.outputs
-        end_to_end = compare(bundle.reference()[:done], outputs, meaning, "FP32 eager PyTorch")
+        real = real_tokens(bundle.model, inputs[:done])
+        end_to_end = compare(bundle.reference()[:done], outputs, meaning, "FP32 eager PyTorch", real)
         before_lowering = read_reference(folder / "reference.safetensors")
         lowering = None
         if before_lowering is not None:
-            lowering = compare(before_lowering[:done], outputs, meaning, "the same graph before lowering")
+            lowering = compare(before_lowering[:done], outputs, meaning, "the same graph before lowering", real)
     asked = tolerance_for(job.model, job.precision, job.arithmetic, job.delegate)
-    verdict, reason = judge(end_to_end, asked)
+    verdict, reason = judge(end_to_end, asked, bundle.result.weights.kind)
+    if any(mask is not None for mask in real):
+        reason += "; over real tokens alone, padding does not count"
     if done < len(inputs):
         reason += f"; on {done} of {len(inputs)} inputs, because each takes long"
     return Accuracy(verdict=verdict, reason=reason, tolerance=asked, end_to_end=end_to_end, lowering=lowering)
 
 
-def compare(references: Sequence[Outputs], results: Sequence[Outputs], meaning: str, against: str) -> Comparison:
+def real_tokens(model: Model, inputs: Sequence[Inputs]) -> list[torch.Tensor | None]:
+    """Which places of each input's outputs are real tokens, for a catalog model that gives a vector for each token.
+
+    What it gives for padding means nothing, and nobody reads it; most of a short sentence's output is that. None for
+    every other model: either its outputs are pooled over real tokens, or all of its places are real.
+    """
+    if not (isinstance(model, ModelEntry) and model.outputs == "hidden state" and model.text and model.text.mask):
+        return [None] * len(inputs)
+    place = 1  # token ids come first, then the attention mask
+    return [one[place].to(torch.bool) for one in inputs]
+
+
+def compare(
+    references: Sequence[Outputs], results: Sequence[Outputs], meaning: str, against: str, counted: Counted = ()
+) -> Comparison:
     """Every output of every input against its reference.
 
-    ``meaning`` is what the outputs are: for ``logits`` and ``segmentation map`` the last or the class dimension is
-    compared by top-1 and top-5 too. ``worst`` takes the worst value of each figure over the outputs, ``overall``
-    pools all elements.
+    ``counted`` says for each input which places of its outputs are compared; an output whose first dimensions are not
+    the mask's is compared whole. Shapes are compared before anything is left out. ``meaning`` is what the outputs
+    are: for ``logits`` and ``segmentation map`` the last or the class dimension is compared by top-1 and top-5 too.
+    ``worst`` takes the worst value of each figure over the outputs, ``overall`` pools all elements.
     """
     rows: list[OutputAccuracy] = []
     pooled = _Pool()
-    dull = _same_for_every_input(references)
+    masks = [*counted, *[None] * (len(references) - len(counted))]
+    dull = _same_for_every_input(_where_all_count(references, masks))
     for number, (reference, result) in enumerate(zip(references, results, strict=True)):
         if len(reference) != len(result):
             problem = f"{len(result)} outputs instead of {len(reference)} on input {number}"
@@ -79,12 +100,31 @@ def compare(references: Sequence[Outputs], results: Sequence[Outputs], meaning: 
             )
             continue
         for position, (expected, got) in enumerate(zip(reference, result, strict=True)):
+            shape = list(got.shape)
+            if expected.shape == got.shape:
+                expected, got = _counting(expected, masks[number]), _counting(got, masks[number])
             row = _compare_one(number, position, expected, got, meaning, dull=dull.get(position, False))
-            rows.append(row)
+            rows.append(msgspec.structs.replace(row, shape=shape))
             if row.metrics is not None:
                 pooled.add(expected, got)
     measured = [row.metrics for row in rows if row.metrics is not None]
     return Comparison(against=against, overall=pooled.metrics(measured), worst=_worst(measured), outputs=rows)
+
+
+def _counting(output: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """The places of an output that count."""
+    if mask is None or output.shape[: mask.dim()] != mask.shape or not bool(mask.any()):
+        return output
+    return output[mask]
+
+
+def _where_all_count(references: Sequence[Outputs], masks: Counted) -> list[list[torch.Tensor]]:
+    """The references at the places that count for every input, so that inputs can be compared with each other."""
+    known = [mask for mask in masks if mask is not None]
+    if not known or len({mask.shape for mask in known}) != 1:
+        return [list(outputs) for outputs in references]
+    shared = torch.stack(known).all(dim=0)
+    return [[_counting(output, shared) for output in outputs] for outputs in references]
 
 
 def _compare_one(
@@ -164,9 +204,10 @@ def _sqnr_db(power: float, squared_error: float) -> float | None:
     return 10 * math.log10(power / squared_error) if power > 0 and squared_error > 0 else None
 
 
-def _cosine(reference: torch.Tensor, result: torch.Tensor) -> float | None:
+def _cosine(reference: torch.Tensor, result: torch.Tensor) -> float:
+    """The cosine of two vectors that differ; 0 if one is of zeros, which has no direction to agree in."""
     norms = float(reference.norm() * result.norm())
-    return float(reference @ result) / norms if norms > 0 else None
+    return float(reference @ result) / norms if norms > 0 else 0.0
 
 
 def _agreement(expected: torch.Tensor, got: torch.Tensor, meaning: str) -> tuple[float | None, float | None]:
@@ -214,7 +255,7 @@ class _Pool:
             max_abs=self.largest,
             rmse=math.sqrt(self.squared / self.count),
             sqnr_db=_sqnr_db(self.power, self.squared),
-            cosine=1.0 if exact else (self.dot / norms if norms > 0 else None),
+            cosine=1.0 if exact else (self.dot / norms if norms > 0 else 0.0),
             top1=_mean([one.top1 for one in outputs]),
             top5=_mean([one.top5 for one in outputs]),
             exact=exact,

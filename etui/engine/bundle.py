@@ -22,7 +22,8 @@ from etui.catalog.find import Model, UserModel, changed_sources, find_model, is_
 from etui.catalog.models import ModelEntry
 from etui.engine import weights
 from etui.engine.content import file_stamp
-from etui.engine.inputs import INPUTS_VERSION, Inputs, InputSet, catalog_inputs, example_inputs, program_file_inputs
+from etui.engine.examples import Examples, Inputs
+from etui.engine.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
 from etui.engine.models import Built, build
 from etui.engine.state import hash_tensors, other_tensors, set_tensors, structure
 from etui.errors import PreparationError
@@ -64,6 +65,8 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     what = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
     say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
              f"({result.inputs.detail})"))  # fmt: skip
+    if result.inputs.split:
+        say(_log(f"inputs are split: {result.inputs.split}"))
     if result.weights.kind == "synthetic":
         say(
             Event(
@@ -208,7 +211,7 @@ class _Made(NamedTuple):
 
 def _make(model: Model, resolved: weights.Resolved, job: BundleJob) -> _Made:
     built = weights.load(model, resolved, job.seed)
-    inputs = _inputs(model, resolved, job, built.example)
+    inputs = _inputs(model, resolved, job, built.example, built.module)
     return _Made(built, inputs, _state_of(built.module, others=True), structure(built.module))
 
 
@@ -275,7 +278,7 @@ def _build(
             module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
             info = msgspec.structs.replace(info, parameters=parameters)
-            inputs = made.inputs if made else _inputs(model, resolved, job, built.example)
+            inputs = made.inputs if made else _inputs(model, resolved, job, built.example, module)
             state = made.state if made else _state_of(module, others=False)
             if not _is_pt2(model):
                 state.save(making / _WEIGHTS)
@@ -329,11 +332,22 @@ def put_in_place(making: Path, folder: Path) -> None:
             raise
 
 
-def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, example: Inputs | None) -> InputSet:
+def _inputs(
+    model: Model, resolved: weights.Resolved, job: BundleJob, example: Examples | None, module: nn.Module
+) -> InputSet:
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder)
     assert example is not None
-    return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed)
+
+    def accepts(inputs: Inputs) -> bool:
+        try:
+            with torch.inference_mode():
+                module(*inputs)
+        except (IndexError, RuntimeError):  # an index out of range, as an embedding or gather reports it
+            return False
+        return True
+
+    return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
 
 
 def _is_factory(model: Model) -> TypeGuard[UserModel]:

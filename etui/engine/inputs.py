@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.examples import Examples, Inputs, content
 from etui.engine.finished import NAMED, runnable_method
 from etui.engine.sentences import sentence
+from etui.engine.variations import Way, in_words, vary, ways
 from etui.errors import PreparationError
 from etui.results import InputsInfo
 
-INPUTS_VERSION = 1
+INPUTS_VERSION = 2
 """Raise it when the same recipe makes other inputs than before."""
 
 _MEAN_AND_STD = {
@@ -24,15 +26,18 @@ _MEAN_AND_STD = {
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
 _SMALLEST_CROP = 0.35
-_PERTURBATION = 0.1
+_EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
+"""Where a photo is divided, as a share of its width: through what it shows, so that both parts show it."""
+
+_TRIES = 20
 
 _STREAMS = {"accuracy": 0, "calibration": 1, "settling": 2}
-
-Inputs = tuple[torch.Tensor, ...]
+"""What inputs are made for. Calibration and settling (of synthetic weights' BatchNorm statistics) share no content with
+accuracy: other regions of the photos, other sentences, other draws."""
 
 
 class InputSet(NamedTuple):
-    """Accuracy inputs, calibration inputs (never the same ones), and what they are."""
+    """Accuracy inputs, calibration inputs (of other content), and what they are."""
 
     accuracy: list[Inputs]
     calibration: list[Inputs]
@@ -48,33 +53,102 @@ def catalog_inputs(
     """
     tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
     sets: dict[str, list[Inputs]] = {}
-    for stream, count, first in (("accuracy", accuracy, 0), ("calibration", calibration, accuracy)):
+    for stream, count in (("accuracy", accuracy), ("calibration", calibration)):
         columns: list[list[Inputs]] = []
         if entry.text is not None:
-            columns.append(_texts(entry.text, count, first, seed, stream, tokenizer))
+            columns.append(_texts(entry.text, count, seed, stream, tokenizer))
         if entry.image is not None:
             columns.append([(photo,) for photo in photos(entry.image, count, seed, stream)])
         sets[stream] = [tuple(tensor for part in parts for tensor in part) for parts in zip(*columns, strict=True)]
     kinds: list[str] = []
     details: list[str] = []
+    splits: list[str] = []
     if entry.image is not None:
         kinds.append("photos")
         details.append(f"seeded crops of two photos, {entry.image.size}x{entry.image.size}")
+        splits.append("evaluation crops the left parts of the photos, calibration the right parts")
     if entry.text is not None:
         kinds.append("sentences" if tokenizer is not None else "tokens")
         source = "plain sentences through the model's tokenizer" if tokenizer is not None else "seeded random tokens"
         details.append(f"{source}, {entry.text.length} long")
-    kind, detail = " and ".join(kinds), "; ".join(details)
-    return InputSet(sets["accuracy"], sets["calibration"], _info(kind, detail, sets["accuracy"], sets["calibration"]))
+        splits.append(
+            "calibration has sentences of its own" if tokenizer is not None else "calibration has other draws"
+        )
+    info = _info(" and ".join(kinds), "; ".join(details), "; ".join(splits), sets["accuracy"], sets["calibration"])
+    return InputSet(sets["accuracy"], sets["calibration"], info)
 
 
-def example_inputs(example: Inputs, accuracy: int, calibration: int, seed: int) -> InputSet:
-    """Inputs from a user's example: itself first, then copies whose floats are perturbed (seeded); integers repeat."""
-    generator = _generator(seed, "accuracy")
-    first = [example] + [_perturbed(example, generator) for _ in range(accuracy - 1)]
-    second = [_perturbed(example, generator) for _ in range(calibration)]
-    detail = f"the example inputs, then copies with seeded noise of {_PERTURBATION:g} standard deviations"
-    return InputSet(first, second, _info("example", detail, first, second))
+def example_inputs(
+    examples: Examples | Inputs,
+    accuracy: int,
+    calibration: int,
+    seed: int,
+    accepts: Callable[[Inputs], bool] | None = None,
+) -> InputSet:
+    """Inputs from what came with a user's model: its examples, or a single one.
+
+    Several examples (or a function's) are split: the first for accuracy, the others for calibration. A single one is
+    for accuracy, and both sets are filled up with seeded variations of it. ``accepts`` says whether the model runs on
+    an input: where it refuses integers that the example does not show to be valid, they stay as they are.
+
+    Raises PreparationError as ``Examples.take`` does.
+    """
+    if not isinstance(examples, Examples):
+        examples = Examples.of(examples, "the model")
+    own = examples.take(accuracy + calibration, seed)
+    if len(own) > 1:
+        return _split(own, accuracy, calibration)
+    made = _variations(own[0], ways(own[0]), accuracy, calibration, seed)
+    drawn = any(way == "draw" for way in ways(own[0]))
+    if drawn and accepts is not None and not all(accepts(one) for inputs in made[:2] for one in inputs):
+        made = _variations(own[0], ways(own[0], integers=False), accuracy, calibration, seed)
+    return made
+
+
+def _split(own: list[Inputs], accuracy: int, calibration: int) -> InputSet:
+    """Examples of the user's own, each for accuracy or for calibration, in the proportion that was asked for."""
+    first = min(accuracy, max(1, round(len(own) * accuracy / (accuracy + calibration))))
+    if calibration:
+        first = min(first, len(own) - 1)
+    evaluated, calibrated = own[:first], own[first : first + calibration]
+    split = f"{len(evaluated)} of your examples for evaluation, {len(calibrated)} for calibration, none for both"
+    return InputSet(evaluated, calibrated, _info("examples", "examples of your own", split, evaluated, calibrated))
+
+
+def _variations(example: Inputs, found: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
+    taken = {content(example)}
+    first = [example, *_others(example, found, accuracy - 1, _generator(seed, "accuracy"), taken)]
+    second = _others(example, found, calibration, _generator(seed, "calibration"), taken)
+    if calibration and not second and len(first) > 1:
+        half = len(first) - len(first) // 2  # so few values are possible that the evaluation took all of them
+        first, second = first[:half], first[half:]
+    detail = f"the example, then seeded variations of it ({in_words(example, found)})"
+    if len(first) == 1 and not second:
+        detail = "the example alone, which cannot be varied"
+    if second:
+        split = (
+            "calibration has other variations of the example, which itself is for evaluation only; they are alike, so "
+            "that errors may be smaller than on unrelated inputs"
+        )
+    else:
+        second = [example] * min(1, calibration)
+        split = "none: calibration and evaluation both use the example, which cannot be varied" if second else ""
+    return InputSet(first, second, _info("example", detail, split, first, second))
+
+
+def _others(
+    example: Inputs, found: Sequence[Way], count: int, generator: torch.Generator, taken: set[bytes]
+) -> list[Inputs]:
+    """Up to ``count`` variations that are not ``taken``; fewer if there are hardly as many."""
+    made: list[Inputs] = []
+    for _ in range(count * _TRIES):
+        one = vary(example, found, generator)
+        if content(one) not in taken:
+            taken.add(content(one))
+            made.append(one)
+        if len(made) == count or all(way == "keep" for way in found):
+            break
+    return made
 
 
 def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
@@ -87,13 +161,14 @@ def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
     made = [
         tuple(_random(one.shape or [], NAMED[one.dtype], generator) for one in method.inputs) for _ in range(accuracy)
     ]
-    return InputSet(made, [], _info("random", "seeded random values of the program's own shapes", made, []))
+    return InputSet(made, [], _info("random", "seeded random values of the program's own shapes", "", made, []))
 
 
 def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torch.Tensor]:
     """``count`` normalised tensors of shape (1, 3, size, size): seeded square crops of scikit-learn's two photos.
 
-    Different streams give different crops. Raises PreparationError where the photos are not there.
+    The stream ``accuracy`` takes them from the left parts, the others from the right parts (half of them mirrored), so
+    that no pixel serves both. Raises PreparationError where the photos are not there.
     """
     import numpy
     from PIL import Image
@@ -105,7 +180,7 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
     paths = sorted(folder.glob("*.jpg"))
     if not paths:
         raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
-    pictures = [Image.open(path).convert("RGB") for path in paths]
+    pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in _MEAN_AND_STD[recipe.normalization])
     made = []
     for index in range(count):
@@ -115,19 +190,27 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
         left, top = int((picture.width - side) * across), int((picture.height - side) * down)
         size = (recipe.size, recipe.size)
         crop = picture.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        if stream != "accuracy" and index // len(pictures) % 2 == 0:
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)  # the right part as a left one
         pixels = torch.from_numpy(numpy.array(crop)).permute(2, 0, 1).float() / 255
         made.append(((pixels - mean) / std).unsqueeze(0).contiguous())
     return made
 
 
-def _texts(recipe: TextRecipe, count: int, first: int, seed: int, stream: str, tokenizer: Any) -> list[Inputs]:
+def _region(picture: Any, name: str, *, left: bool) -> Any:
+    """A picture of its own, since resizing a box of the whole would look at pixels beside the box too."""
+    edge = round(picture.width * _EDGES.get(name, 0.5))
+    return picture.crop((0, 0, edge, picture.height) if left else (edge, 0, picture.width, picture.height))
+
+
+def _texts(recipe: TextRecipe, count: int, seed: int, stream: str, tokenizer: Any) -> list[Inputs]:
     generator = _generator(seed, stream)
     made: list[Inputs] = []
-    for index in range(first, first + count):
+    for index in range(count):
         rows = []
         for place in range(recipe.count):
             if tokenizer is not None:
-                rows.append(_tokenized(recipe, index * recipe.count + place, tokenizer))
+                rows.append(_tokenized(recipe, index * recipe.count + place, tokenizer, stream))
             else:
                 rows.append(_seeded_tokens(recipe, generator))
         ids = torch.stack([row[0] for row in rows])
@@ -136,12 +219,13 @@ def _texts(recipe: TextRecipe, count: int, first: int, seed: int, stream: str, t
     return made
 
 
-def _tokenized(recipe: TextRecipe, index: int, tokenizer: Any) -> Inputs:
-    text = sentence(index)
+def _tokenized(recipe: TextRecipe, index: int, tokenizer: Any, stream: str) -> Inputs:
+    calibration = stream != "accuracy"
+    text = sentence(index, calibration=calibration)
     following = index
     while recipe.fill and len(tokenizer(text)["input_ids"]) < recipe.length:
         following += 1
-        text += f" {sentence(following)}"
+        text += f" {sentence(following, calibration=calibration)}"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     encoded = tokenizer(text, padding="max_length", truncation=True, max_length=recipe.length)
@@ -180,16 +264,6 @@ def _load_tokenizer(folder: Path | None) -> Any:
         raise PreparationError(f"the tokenizer in {folder} cannot be read: {first_line}", "mend the folder") from error
 
 
-def _perturbed(example: Inputs, generator: torch.Generator) -> Inputs:
-    return tuple(_with_noise(tensor, generator) if tensor.is_floating_point() else tensor for tensor in example)
-
-
-def _with_noise(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    spread = float(tensor.float().std()) if tensor.numel() > 1 else 0.0
-    noise = torch.randn(tensor.shape, generator=generator) * _PERTURBATION * (spread or 1.0)
-    return (tensor + noise.to(tensor.dtype)).contiguous()
-
-
 def _random(shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
     if dtype.is_floating_point:
         return torch.randn(shape, generator=generator).to(dtype)
@@ -201,12 +275,10 @@ def _generator(seed: int, stream: str) -> torch.Generator:
     return torch.Generator().manual_seed(seed * len(_STREAMS) + _STREAMS[stream])
 
 
-def _info(kind: str, detail: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
+def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
     digest = hashlib.sha256()
     for inputs in [*accuracy, *calibration]:
-        for tensor in inputs:
-            digest.update(f"{tensor.dtype} {list(tensor.shape)} ".encode())
-            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(content(inputs))
     return InputsInfo(
         kind=kind,
         detail=detail,
@@ -215,4 +287,5 @@ def _info(kind: str, detail: str, accuracy: Sequence[Inputs], calibration: Seque
         accuracy_count=len(accuracy),
         calibration_count=len(calibration),
         sha256=digest.hexdigest(),
+        split=split,
     )

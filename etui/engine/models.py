@@ -16,6 +16,7 @@ from torch import nn
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
+from etui.engine.examples import Examples
 from etui.engine.sources import UserFile
 from etui.engine.torchvision_shim import prepare_torchvision
 from etui.errors import PreparationError
@@ -40,7 +41,7 @@ class Built(NamedTuple):
     of each source that a factory was run from (see ``etui.engine.sources``)."""
 
     module: nn.Module
-    example: tuple[torch.Tensor, ...] | None
+    example: Examples | None
     sources: dict[str, str] | None = None
 
 
@@ -97,11 +98,20 @@ def transformers_parts(builder: Builder) -> tuple[Any, Any]:
 
 
 def _evaluating(module: nn.Module) -> nn.Module:
-    if not hasattr(module, "graph"):
-        module.eval()
+    _set_eval(module)
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     return module
+
+
+def _set_eval(module: nn.Module) -> None:
+    """Put a module in eval mode, whatever it is or holds; exported programs refuse, since export has fixed theirs."""
+    try:
+        module.eval()
+    except NotImplementedError:
+        # It came from one of the children, which ended the walk over the others.
+        for child in module.children():
+            _set_eval(child)
 
 
 @contextmanager
@@ -220,7 +230,7 @@ def _build_user_model(model: UserModel, seed: int) -> Built:
         if by_name:
             raise PreparationError(f"{model.path} takes inputs by name", "export it with positional inputs only")
         # Its guards check shapes at every call, which is no part of the model's own time.
-        return Built(program.module(check_guards=False), _positional(positional, model.reference))
+        return Built(program.module(check_guards=False), Examples.of(positional, model.reference))
     if model.kind == "factory":
         made, sources = _call_factory(model, seed)
         if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
@@ -228,7 +238,7 @@ def _build_user_model(model: UserModel, seed: int) -> Built:
                 f"{model.reference} does not return a module and its example inputs",
                 "return (module, (tensor, ..)) from it",
             )
-        return Built(made[0], _positional(made[1], model.reference), sources)
+        return Built(made[0], Examples.of(made[1], model.reference), sources)
     raise PreparationError(f"{model.path} is a finished program and has no module", "measure it as it is")
 
 
@@ -248,14 +258,6 @@ def _call_factory(model: UserModel, seed: int) -> tuple[object, dict[str, str]]:
             raise PreparationError(f"{model.path} has no function {model.factory}", "check the name after the colon")
         made: object = factory()
     return made, file.sources
-
-
-def _positional(example: object, source: str) -> tuple[torch.Tensor, ...]:
-    if isinstance(example, torch.Tensor):
-        example = (example,)
-    if not isinstance(example, tuple | list) or not example or not all(isinstance(x, torch.Tensor) for x in example):
-        raise PreparationError(f"{source} has no example inputs that are tensors", "give at least one tensor, by place")
-    return tuple(tensor.detach().contiguous() for tensor in example)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,6 +1,6 @@
-"""The plain sentences that text models are measured and calibrated with."""
+"""The plain sentences that text models are evaluated with, and others that they are calibrated with."""
 
-SENTENCES: tuple[str, ...] = (
+EVALUATION: tuple[str, ...] = (
     "The ferry left the harbour ten minutes late because of the fog.",
     "She planted three rows of beans behind the old stone wall.",
     "A careful measurement is worth more than a hundred quick guesses.",
@@ -25,12 +25,60 @@ SENTENCES: tuple[str, ...] = (
     "The orchestra rehearsed the slow movement again and again.",
     "A golden pagoda stands on the hill above the crowded city.",
     "Water boils at a lower temperature on top of a high mountain.",
+    "The bridge was closed to lorries after cracks had been found in a pillar.",
+    "My neighbour keeps bees and sells the honey at the weekend market.",
+    "Which of these two paintings is older, the portrait or the landscape?",
+    "The satellite sends one picture of the polar ice every ninety minutes.",
+    "A good translation keeps the jokes even if it has to change the words.",
+    "They reached the summit at noon and saw nothing but clouds.",
+    "The court ruled that the tenant may stay until the lease ends.",
+    "Small earthquakes are common here, but few people ever notice them.",
 )
 
 
-def sentence(index: int) -> str:
-    """The sentence of an index; past the end of the list, two are joined so that none comes twice."""
-    if index < len(SENTENCES):
-        return SENTENCES[index]
-    turn, place = divmod(index, len(SENTENCES))
-    return f"{SENTENCES[place]} {SENTENCES[(place + turn) % len(SENTENCES)]}"
+CALIBRATION: tuple[str, ...] = (
+    "The library lends tools and bicycles as well as books.",
+    "Seven swans were resting on the frozen lake this morning.",
+    "The engineer drew a straight line through the measured points.",
+    "Fresh bread is delivered to the shop before six o'clock.",
+    "Why does the left headlight flicker when I turn the key?",
+    "The senate rejected the bill by a margin of three votes.",
+    "A thin layer of dust covered every piano in the warehouse.",
+    "He learned to swim at the age of forty-one.",
+    "The new vaccine must be stored at minus seventy degrees.",
+    "Our flight was diverted because a thunderstorm hung over the airport.",
+    "She writes crime novels under a name that nobody can pronounce.",
+    "The harvest of olives was poor, so the price of oil has doubled.",
+    "Please turn off your phone during the performance.",
+    "An old map shows a river where the main street runs today.",
+    "The cat slept on the keyboard and deleted half of the report.",
+    "Wind turbines now produce more power than the coal plant did.",
+    "The referee stopped the game until the spectators had calmed down.",
+    "A narrow staircase leads from the kitchen to the roof.",
+    "Scientists discovered a new species of frog in a roadside ditch.",
+    "The bank will answer your letter within five working days.",
+    "Four children built a dam out of branches, stones and mud.",
+    "I would rather walk than wait another hour for the tram.",
+    "The carpenter sharpened his chisel and began with the oak door.",
+    "Heavy snow blocked the pass, and the village had no post for a week.",
+    "Does the warranty cover damage that was caused by salt water?",
+    "The choir sang two encores, and then the lights went out.",
+    "A yellow taxi was parked in front of the theatre all night.",
+    "The startup hired a lawyer before it hired a programmer.",
+    "Elephants can hear sounds that are far too low for us.",
+    "Put the lid on the pot and let the soup simmer for twenty minutes.",
+    "The lighthouse keeper wrote down the weather every day for thirty years.",
+    "Half of the exhibits are copies, and the guide will not say which.",
+)
+
+
+def sentence(index: int, *, calibration: bool = False) -> str:
+    """The sentence of an index, for evaluation or for ``calibration``, which share none.
+
+    Past the end of the list, two of the same list are joined, so that none comes twice.
+    """
+    sentences = CALIBRATION if calibration else EVALUATION
+    if index < len(sentences):
+        return sentences[index]
+    turn, place = divmod(index, len(sentences))
+    return f"{sentences[place]} {sentences[(place + turn) % len(sentences)]}"

@@ -155,5 +155,5 @@ def _measured(run: RunDocument) -> str:
     if run.weights is not None:
         parts.append(f"{run.weights.kind} weights ({run.weights.detail})")
     if run.inputs is not None:
-        parts.append(f"inputs: {run.inputs.detail}")
+        parts.append(f"inputs: {run.inputs.detail}" + (f" ({run.inputs.split})" if run.inputs.split else ""))
     return text.plain(f"{', '.join(parts)}.")

@@ -18,8 +18,8 @@ _LATENCY_COLUMNS = tuple(
 SUMMARY_COLUMNS = (
     "id", "session", "status", "created_at", "started_at", "finished_at", "model", "precision", "delegate", "weights",
     "threads", "preset", "box", *_LATENCY_COLUMNS, "speedup", "speedup_low", "speedup_high", "speed_verdict",
-    "first_inference_ms", "load_ms", "mae", "max_abs", "rmse", "sqnr_db", "cosine", "verdict", "size_bytes",
-    "peak_rss_bytes", "flags", "note", "tags", "error", "summary_only",
+    "first_inference_ms", "load_ms", "mae", "max_abs", "rmse", "sqnr_db", "cosine", "top1", "top5", "verdict",
+    "size_bytes", "peak_rss_bytes", "flags", "note", "tags", "error", "summary_only",
 )  # fmt: skip
 """The columns that can be read, filtered and sorted by; a summary is made of them."""
 
@@ -56,6 +56,8 @@ def columns_of(document: RunDocument) -> dict[str, object]:
         "rmse": metrics.rmse if metrics else None,
         "sqnr_db": metrics.sqnr_db if metrics else None,
         "cosine": metrics.cosine if metrics else None,
+        "top1": metrics.top1 if metrics else None,
+        "top5": metrics.top5 if metrics else None,
         "verdict": document.accuracy.verdict if document.accuracy else None,
         "size_bytes": document.artifact.size_bytes if document.artifact else None,
         "peak_rss_bytes": document.memory.peak_rss_bytes if document.memory else None,
@@ -96,6 +98,8 @@ def summary_of(row: sqlite3.Row) -> RunSummary:
             rmse=row["rmse"],
             sqnr_db=row["sqnr_db"],
             cosine=row["cosine"],
+            top1=row["top1"],
+            top5=row["top5"],
             verdict=row["verdict"],
         ),
         size_bytes=row["size_bytes"],

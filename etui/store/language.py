@@ -68,6 +68,8 @@ KEYS: dict[str, Key] = {
     "rmse": Key(column="rmse"),
     "sqnr": Key(column="sqnr_db", units={"db": 1.0}),
     "cosine": Key(column="cosine"),
+    "top1": Key(column="top1", about="share of agreeing classes, 0 to 1"),
+    "top5": Key(column="top5"),
     "size": Key(column="size_bytes", units=_BYTES, about="in MB, or with its unit: size<500kB"),
     "rss": Key(column="peak_rss_bytes", units=_BYTES, about="peak memory in MB"),
 }

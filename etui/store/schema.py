@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 
     import sqlite_utils
 
-VERSION = 3
+VERSION = 4
 """The number of the newest migration; an up-to-date file carries it in ``PRAGMA user_version``."""
 
 APPLICATION_ID = 0x65747569
 """``etui`` in ASCII, in ``PRAGMA application_id``: tells an etui database from somebody else's SQLite file."""
 
-SORTABLE = (
+# What the migrations below read is as frozen as they are: a newer column goes into the live tuple and a new migration.
+
+_FIRST_SORTED = (
     "created_at", "status", "model", "precision", "delegate", "weights", "preset", "threads", "box", "verdict",
     "latency_median_ms", "latency_mean_ms", "latency_p95_ms", "eager_latency_median_ms", "speedup",
     "first_inference_ms", "load_ms", "mae", "sqnr_db", "cosine", "size_bytes", "peak_rss_bytes",
 )  # fmt: skip
+
+SORTABLE = (*_FIRST_SORTED, "top1")
 """The columns of ``runs`` with an index of their own, so that a page sorted by one is read in order, not sorted."""
 
 _STATS = ("mean", "median", "min", "max", "std", "p90", "p95", "p99", "ci95_low", "ci95_high")
@@ -186,18 +190,20 @@ _INDEXES = (
     "CREATE INDEX run_blocks_block ON run_blocks(block)",
     "CREATE INDEX events_session ON events(session, id)",
     "CREATE INDEX events_run ON events(run)",
-    *(f"CREATE INDEX runs_by_{column} ON runs({column})" for column in SORTABLE),
+    *(f"CREATE INDEX runs_by_{column} ON runs({column})" for column in _FIRST_SORTED),
 )
 
-WORDS = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
+_WORDS = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
 """The columns that a bare word of a filter is looked for in; ``words`` of a run is all of them in lower case."""
 
-SCANNED = (
+_FIRST_SCANNED = (
     "words", "created_at", "status", "model", "precision", "delegate", "weights", "preset", "threads", "box", "verdict",
     "speed_verdict", "latency_median_ms", "latency_mean_ms", "latency_p95_ms", "latency_ci95_low_ms",
     "latency_ci95_high_ms", "eager_latency_median_ms", "speedup", "first_inference_ms", "load_ms", "mae", "sqnr_db",
     "size_bytes", "peak_rss_bytes", "flags", "tags", "note", "id",
 )  # fmt: skip
+
+SCANNED = _FIRST_SCANNED
 """The columns of the index ``runs_page``: a scan of it is ten times shorter than one of the rows themselves."""
 
 _SORTED_TOO = ("latency_ci95_low_ms", "note", "flags", "finished_at")
@@ -206,9 +212,9 @@ IN_ORDER = frozenset({"id", *SORTABLE, *_SORTED_TOO})
 
 _PAGES = (
     "ALTER TABLE runs ADD COLUMN words TEXT GENERATED ALWAYS AS (lower("
-    + " || ' ' || ".join(f"coalesce({column}, '')" for column in WORDS)
+    + " || ' ' || ".join(f"coalesce({column}, '')" for column in _WORDS)
     + ")) VIRTUAL",
-    f"CREATE INDEX runs_page ON runs({', '.join(SCANNED)})",
+    f"CREATE INDEX runs_page ON runs({', '.join(_FIRST_SCANNED)})",
     # A run's interval, note and flags are columns of the table on the screen too, and each of those can be sorted by.
     *(f"CREATE INDEX runs_by_{column} ON runs({column})" for column in _SORTED_TOO),
 )
@@ -265,6 +271,19 @@ CREATE TABLE operators (
 ) WITHOUT ROWID""",
 )
 
+_CLASSES = (
+    "ALTER TABLE runs ADD COLUMN top1 REAL",
+    "ALTER TABLE runs ADD COLUMN top5 REAL",
+    # Runs of before have both in their detail.
+    """
+UPDATE runs SET (top1, top5) = (
+    SELECT json_extract(detail, '$.accuracy.end_to_end.overall.top1'),
+        json_extract(detail, '$.accuracy.end_to_end.overall.top5')
+    FROM details WHERE run = runs.id AND json_valid(detail)
+)""",
+    "CREATE INDEX runs_by_top1 ON runs(top1)",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply every migration the file lacks. The caller holds the write transaction and commits it.
@@ -290,6 +309,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations(name="0003_insight")
     def insight(database: sqlite_utils.Database) -> None:
         for statement in _INSIGHT:
+            database.execute(statement)
+
+    @migrations(name="0004_classes")
+    def classes(database: sqlite_utils.Database) -> None:
+        for statement in _CLASSES:
             database.execute(statement)
 
     migrations.apply(sqlite_utils.Database(connection, execute_plugins=False))

@@ -10,7 +10,7 @@ import msgspec
 
 from etui.results import LIVE_STATUSES
 from etui.summary import RunSummary
-from etui.text import moment, number, plain, width
+from etui.text import agreement, moment, number, plain, width
 from etui.tui.glyphs import Glyphs
 
 Tone = Literal["", "faint", "good", "bad", "warn", "live"]
@@ -103,6 +103,10 @@ def _figure(value: float | None) -> Cell:
     return ("", "") if value is None else (number(value), "")
 
 
+def _share(value: float | None) -> Cell:
+    return ("", "") if value is None else (agreement(value).removesuffix(" %"), "")
+
+
 def _megabytes(value: int | None) -> Cell:
     return ("", "") if value is None else (number(value / 1e6), "")
 
@@ -138,6 +142,8 @@ COLUMNS: tuple[Column, ...] = (
            order_by="size_bytes", spare=7, cell=lambda run, _: _megabytes(run.size_bytes)),
     Column(name="eager", title="eager ms", about="Median latency of eager in ms", cells=8, right=True,
            order_by="eager_latency_median_ms", spare=12, cell=lambda run, _: _figure(run.eager_latency_ms.median)),
+    Column(name="top1", title="top-1 %", about="Classes that agree with eager, in percent", cells=7, right=True,
+           order_by="top1", descends=True, spare=13, cell=lambda run, _: _share(run.accuracy.top1)),
     Column(name="first", title="first ms", about="First inference in ms", cells=8, right=True,
            order_by="first_inference_ms", spare=16, cell=lambda run, _: _figure(run.first_inference_ms)),
     Column(name="rss", title="RSS MB", about="Peak memory in MB", cells=6, right=True, order_by="peak_rss_bytes",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 import torch
 
-from etui.analysis.accuracy import judge
-from etui.engine.accuracy import compare
+from etui.analysis.accuracy import OF_ARITHMETIC, judge
+from etui.catalog.find import tolerance_for
+from etui.catalog.models import MODELS
+from etui.engine.accuracy import compare, real_tokens
 from etui.results import Comparison, Tolerance
 
 STRICT = Tolerance(sqnr_db_min=60.0, cosine_min=0.999, source="test")
@@ -126,3 +129,122 @@ def test_half_precision_outputs_are_compared_in_full() -> None:
     comparison = compared(reference, [[one[0].half()] for one in reference])
     assert comparison.overall.sqnr_db is not None and comparison.overall.sqnr_db > 50
     assert comparison.outputs[0].problem is None
+
+
+def beside(outputs: list[list[torch.Tensor]], other: torch.Tensor) -> list[list[torch.Tensor]]:
+    return [[*one, other.clone()] for one in outputs]
+
+
+ANCHORS, NOTHING = torch.arange(1.0, 9.0), torch.zeros(8)
+
+
+@pytest.mark.parametrize("constant", [ANCHORS, NOTHING, torch.tensor(4.6)], ids=["anchors", "zeros", "a scalar"])
+def test_a_constant_output_that_agrees_neither_proves_nor_hides_anything(constant: torch.Tensor) -> None:
+    reference = several()
+    expected = beside(reference, constant)
+    verdict, reason = judge(compared(expected, beside(noisy(reference, 1e-4), constant)), STRICT)
+    assert verdict == "PASS"
+    assert "output 1: no information on 4 of 8 outputs, which agree" in reason
+    assert judge(compared(expected, beside(noisy(reference, 3.0), constant)), STRICT)[0] == "FAIL"
+    assert judge(compared([[constant]] * 4, [[constant]] * 4), STRICT)[0] == "UNPROVEN"
+
+
+@pytest.mark.parametrize("constant", [ANCHORS, NOTHING], ids=["anchors", "zeros"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_noise_where_the_reference_is_constant_fails(constant: torch.Tensor, alone: bool) -> None:
+    reference = [[constant]] * 4 if alone else beside(several(), constant)
+    generator = torch.Generator().manual_seed(2)
+    result = [[*one[:-1], 100 * torch.randn(8, generator=generator)] for one in reference]
+    verdict, reason = judge(compared(reference, result), STRICT)
+    assert verdict == "FAIL"
+    assert "carries no information in the reference" in reason
+
+
+def test_an_error_of_no_magnitude_beside_nothing_is_no_evidence() -> None:
+    reference = [[1e-9 * torch.randn(1, 10)] for _ in range(4)]
+    assert judge(compared(reference, [[torch.zeros(1, 10)] for _ in reference]), STRICT)[0] == "UNPROVEN"
+
+
+def test_too_few_informative_inputs_are_no_evidence() -> None:
+    reference = several()
+    dead = [[torch.zeros(1, 100)]] * 5
+    assert judge(compared(reference + dead, noisy(reference, 1e-4) + dead), STRICT)[0] == "UNPROVEN"
+    assert judge(compared(reference + dead, noisy(reference, 1.0) + dead), STRICT)[0] == "FAIL"
+
+
+@pytest.mark.parametrize("dead", [1, 4])
+def test_an_output_of_zeros_fails_a_tolerance_on_cosine_alone(dead: int) -> None:
+    reference = several()
+    result = [[torch.zeros(1, 100)] for _ in range(dead)] + noisy(reference, 1e-4)[dead:]
+    comparison = compared(reference, result)
+    assert comparison.worst.cosine == 0.0
+    assert judge(comparison, Tolerance(cosine_min=0.99))[0] == "FAIL"
+
+
+def classes(agreeing: int, count: int = 8) -> Comparison:
+    """Logits of which ``agreeing`` keep their best class, all of them very near to the reference."""
+    generator = torch.Generator().manual_seed(3)
+    reference, result = [], []
+    for number in range(count):
+        logits = torch.randn(1, 1000, generator=generator)
+        best, second = logits.topk(2).indices[0].tolist()
+        logits[0, second] = logits[0, best] - 1e-4
+        moved = logits.clone()
+        if number >= agreeing:
+            moved[0, second] += 2e-4
+        reference.append([logits])
+        result.append([moved + 1e-7])
+    return compared(reference, result, "logits")
+
+
+def test_classes_that_change_fail_however_near_the_numbers_are() -> None:
+    asked = tolerance_for("mobilenet_v2", "int8")
+    assert judge(classes(8), asked)[0] == judge(classes(6), asked)[0] == "PASS"
+    verdict, reason = judge(classes(3), asked, "pretrained")
+    assert verdict == "FAIL"
+    assert reason == "top-1 agreement 0.375 is below the tolerance of 0.75"
+
+
+def test_untrained_classes_alone_prove_nothing_either_way() -> None:
+    asked = tolerance_for("mobilenet_v2", "int8")
+    verdict, reason = judge(classes(3), asked, "synthetic")
+    assert verdict == "UNPROVEN"
+    assert "top-1 agreement 0.375 is below the tolerance of 0.75" in reason and reason.endswith(OF_ARITHMETIC)
+    verdict, reason = judge(classes(8), asked, "synthetic")
+    assert verdict == "PASS" and reason.endswith(OF_ARITHMETIC)
+    reference = several(size=1000)
+    verdict, reason = judge(compared(reference, noisy(reference, 1.0), "logits"), asked, "synthetic")
+    assert verdict == "FAIL" and "worst SQNR" in reason
+
+
+def test_top1_is_asked_of_each_output_by_itself() -> None:
+    whole, spoiled = classes(8), classes(3)
+    second = [msgspec.structs.replace(one, output=1, name="output 1") for one in spoiled.outputs]
+    both = msgspec.structs.replace(whole, outputs=[*whole.outputs, *second])
+    verdict, reason = judge(both, Tolerance(top1_min=0.6))
+    assert verdict == "FAIL" and reason.startswith("output 1: top-1 agreement 0.375")
+
+
+def test_padding_does_not_count() -> None:
+    reference = [[torch.randn(1, 16, 8)] for _ in range(4)]
+    masks = [torch.arange(16).unsqueeze(0) < real for real in (3, 5, 4, 9)]
+    inputs = [(torch.zeros(1, 16, dtype=torch.long), mask.long()) for mask in masks]
+    counted = real_tokens(MODELS["distilbert"], inputs)
+    assert all(mask is not None and torch.equal(mask, real) for mask, real in zip(counted, masks, strict=True))
+    assert real_tokens(MODELS["minilm"], inputs) == [None] * 4
+
+    def outputs_with(change: float, *, padded: bool) -> list[list[torch.Tensor]]:
+        return [
+            [torch.where(mask.unsqueeze(-1) != padded, one[0] + change, one[0])]
+            for one, mask in zip(reference, masks, strict=True)
+        ]
+
+    padding, real = outputs_with(9.0, padded=True), outputs_with(0.5, padded=False)
+    assert compare(reference, padding, "hidden state", "test", counted).overall.exact
+    assert not compare(reference, padding, "hidden state", "test").overall.exact
+    spoiled = compare(reference, real, "hidden state", "test", counted)
+    assert spoiled.overall.mae == pytest.approx(0.5)
+    assert [one.shape for one in spoiled.outputs] == [[1, 16, 8]] * 4
+    assert all(one.informative for one in spoiled.outputs)
+    cut = [[one[0][:, :9]] for one in reference]
+    assert judge(compare(reference, cut, "hidden state", "test", counted), None)[0] == "FAIL"

@@ -12,7 +12,7 @@ from etui.analysis import comparison_words, sides
 from etui.analysis.bootstrap import LogEstimate
 from etui.analysis.comparison import RunComparison, compare, more_blocks
 from etui.analysis.gates import Limits, check
-from etui.results import RunDocument
+from etui.results import Metrics, RunDocument
 from tests.analysis.comparisons import LATER, measured
 
 MIRRORED = {"faster": "slower", "slower": "faster", "equivalent": "equivalent", "inconclusive": "inconclusive"}
@@ -214,6 +214,33 @@ def test_what_cannot_be_looked_at_is_not_judged() -> None:
     checks = check(one(base, other), other, Limits(slower=5, mae=0.1, inconclusive=True))
     assert [found.outcome for found in checks] == ["not judged", "not judged", "crossed"]
     assert "threads differ: 2 and 1" in checks[0].detail
+
+
+def broken(document: RunDocument, *, whole: int) -> RunDocument:
+    """A run that FAILs since all but ``whole`` of its eight outputs hold NaN."""
+    assert document.accuracy is not None
+    fine = document.accuracy.end_to_end.outputs[0]
+    rows = [msgspec.structs.replace(fine, input=number) for number in range(whole)]
+    rows += [
+        msgspec.structs.replace(fine, input=number, metrics=None, problem=f"output 0 holds NaN on input {number}")
+        for number in range(whole, 8)
+    ]
+    overall = document.accuracy.end_to_end.overall if whole else Metrics()
+    found = msgspec.structs.replace(document.accuracy.end_to_end, outputs=rows, overall=overall, worst=overall)
+    accuracy = msgspec.structs.replace(document.accuracy, verdict="FAIL", reason="NaN", end_to_end=found)
+    return msgspec.structs.replace(document, accuracy=accuracy)
+
+
+@pytest.mark.parametrize("whole", [0, 1, 7])
+@pytest.mark.parametrize(
+    "limits", [Limits(mae=1e9), Limits(slower=50), Limits(slower=50, mae=1e9), Limits(inconclusive=True)]
+)
+def test_broken_outputs_cross_whatever_is_asked(whole: int, limits: Limits) -> None:
+    base, other = measured("aaaaaaaaaaa1", seed=1), broken(measured("bbbbbbbbbbb2", seed=2, median=8.0), whole=whole)
+    checks = check(one(base, other), other, limits)
+    (crossed,) = [found for found in checks if found.outcome == "crossed" and "NaN" in found.detail]
+    assert crossed.name == ("MAE above 1e+09" if limits.mae else "broken outputs")
+    assert not check(one(base, other), other, Limits())
 
 
 def test_the_best_is_marked_only_where_it_is_decided() -> None:

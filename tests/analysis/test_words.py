@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from etui.analysis import words
+from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.results import (
     Accuracy,
     AccuracyVerdict,
@@ -19,6 +20,7 @@ from etui.results import (
     SpeedVerdict,
     Status,
     Tolerance,
+    WeightsInfo,
 )
 from tests.documents import make_block, make_document, make_stats
 
@@ -107,7 +109,17 @@ def test_a_run_without_latencies_says_nothing_of_speed() -> None:
     ],
 )
 def test_the_accuracy_in_words(found: Accuracy | None, expected: str) -> None:
-    assert words.accuracy(run(accuracy=found)) == expected
+    trained = WeightsInfo(kind="pretrained", detail="published")
+    assert words.accuracy(run(accuracy=found, weights=trained)) == expected
+
+
+@pytest.mark.parametrize("verdict", ["PASS", "FAIL", "UNPROVEN"])
+def test_with_synthetic_weights_it_is_said_once_what_is_judged(verdict: AccuracyVerdict) -> None:
+    untrained = WeightsInfo(kind="synthetic", detail="random, seed 0")
+    about = "ith synthetic weights this judges the arithmetic, not the trained model."
+    for reason in ("the reason", f"the reason; {OF_ARITHMETIC}"):
+        found = accuracy(verdict, Metrics(sqnr_db=28.5, top1=1.0), reason)
+        assert words.accuracy(run(accuracy=found, weights=untrained)).count(about) == 1
 
 
 def test_agreement_that_is_not_complete_is_never_rounded_to_all() -> None:

@@ -125,6 +125,17 @@ def test_every_precision_of_every_model_has_a_tolerance() -> None:
             assert tolerance_for(name, precision) is not None, (name, precision)
 
 
+def test_classes_must_agree_too_where_they_are_what_the_output_means() -> None:
+    for name, entry in MODELS.items():
+        asked = [tolerance_for(name, precision) for precision in PRECISIONS]
+        assert all(one is not None and (one.top1_min is not None) == (
+            entry.outputs in ("logits", "segmentation map")) for one in asked), name  # fmt: skip
+    precise, coarse = tolerance_for("mobilenet_v2", "fp32"), tolerance_for("mobilenet_v2", "int8")
+    assert precise is not None and coarse is not None
+    assert precise.top1_min is not None and precise.top1_min > 7 / 8
+    assert coarse.top1_min is not None and 0.5 < coarse.top1_min <= 0.75
+
+
 def test_a_coarser_arithmetic_lowers_what_is_asked() -> None:
     exact, coarse = tolerance_for("resnet18", "fp32"), tolerance_for("resnet18", "fp32", "bf16")
     assert exact is not None and coarse is not None

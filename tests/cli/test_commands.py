@@ -43,6 +43,8 @@ def test_runs_are_a_table_newest_first(etui: Etui, two: tuple[RunDocument, RunDo
     done = etui("runs")
     heading, newest, oldest = done.stdout.splitlines()
     assert heading.split()[:4] == ["run", "when", "status", "model"]
+    place = heading.index("top-1")
+    assert newest[place - 1 : place + 5].strip() == "100 %"
     assert newest.startswith("bbbbbbbbbbb2  2026-11-21 10:00  done") and "2.50x" in newest and "PASS" in newest
     assert oldest.startswith("aaaaaaaaaaa1")
     assert done.stderr == ""
@@ -69,7 +71,8 @@ def test_runs_as_json_have_the_keys_of_the_design(etui: Etui, two: tuple[RunDocu
     statistics = {"mean", "median", "min", "max", "std", "p90", "p95", "p99", "ci95"}
     assert set(newest["latency_ms"]) == set(newest["eager_latency_ms"]) == statistics
     assert set(newest["speedup"]) == {"value", "ci95"}
-    assert set(newest["accuracy"]) == {"mae", "max_abs", "rmse", "sqnr_db", "cosine", "verdict"}
+    assert set(newest["accuracy"]) == {"mae", "max_abs", "rmse", "sqnr_db", "cosine", "top1", "top5", "verdict"}
+    assert (newest["accuracy"]["top1"], newest["accuracy"]["top5"]) == (1.0, 0.96)
     assert newest["latency_ms"]["p99"] is None
     assert oldest["latency_ms"]["median"] == 16.0
 

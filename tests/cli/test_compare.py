@@ -83,6 +83,16 @@ def test_a_refusal_names_its_reason_unless_forced(etui: Etui, stored: Stored) ->
     assert done.returncode == 2 and "not judged" in done.stderr
 
 
+def test_a_limit_that_cannot_be_judged_is_not_hidden_by_one_that_holds(
+    etui: Etui, three: tuple[RunDocument, ...], stored: Stored
+) -> None:
+    unknown = msgspec.structs.replace(three[1], id="ddddddddddd4", accuracy=None)
+    stored(unknown)
+    done = etui("compare", "a", "d", "--fail-if-slower", "5", "--fail-if-mae-above", "1")
+    assert done.returncode == 2 and "held" in done.stdout and "its accuracy was not measured" in done.stderr
+    assert etui("compare", "a", "d", "--fail-if-slower", "5").returncode == 0
+
+
 def test_the_files_hold_the_checks_and_nothing_unescaped(etui: Etui, stored: Stored, tmp_path: Path) -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", median=20.0, precision="int8")
     name = msgspec.structs.replace(base.model, name="ev<i>l|\x1b[31m&*")

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import torch
 
+from etui.catalog.find import find_model
 from etui.catalog.models import MODELS, ModelEntry, TextRecipe
 from etui.engine import torchvision_shim
 from etui.engine.bundle import Bundle
@@ -37,6 +38,53 @@ def test_a_fast_build_has_the_same_shape(name: str) -> None:
     fast, whole = build(MODELS[name], initialise=False).module, build(MODELS[name]).module
     assert {k: v.shape for k, v in fast.state_dict().items()} == {k: v.shape for k, v in whole.state_dict().items()}
     assert not fast.training
+
+
+MODULES = """
+import torch
+from torch import nn
+
+class Graph(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.graph = [(0, 1)]
+        self.inner = nn.Linear(4, 4)
+        self.drop = nn.Dropout(0.5)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.norm(self.drop(self.inner(x)))
+
+class Around(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Dropout(0.5)
+        self.exported = torch.export.export(nn.Linear(4, 4).eval(), (torch.randn(2, 4),)).module()
+        self.last = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(4))
+
+    def forward(self, x):
+        return self.last(self.exported(self.first(x)))
+
+def named():
+    return Graph(), torch.randn(2, 4)
+
+def traced():
+    layers = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.BatchNorm1d(4))
+    return torch.fx.symbolic_trace(layers), torch.randn(2, 4)
+
+def around():
+    return Around(), torch.randn(2, 4)
+"""
+
+
+@pytest.mark.parametrize("factory", ["named", "traced", "around"])
+def test_whatever_a_module_holds_it_is_in_eval_mode(tmp_path: Path, factory: str) -> None:
+    (tmp_path / "mine.py").write_text(MODULES)
+    module = build(find_model(f"{tmp_path / 'mine.py'}:{factory}")).module
+    layers = [one for one in module.modules() if isinstance(one, torch.nn.Dropout | torch.nn.BatchNorm1d)]
+    assert len(layers) >= 2 and not any(one.training for one in layers)
+    value = torch.randn(2, 4)
+    assert torch.equal(module(value), module(value))
 
 
 @pytest.mark.slow

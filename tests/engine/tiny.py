@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import nn
 
@@ -140,6 +142,21 @@ def convolutional() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
 def indexed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return Indexed(), (torch.arange(8).unsqueeze(0),)
+
+
+def other_indexed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    module = Indexed()
+    with torch.no_grad():
+        module.inner.weight.mul_(-3.0)
+    return module, (torch.arange(8).unsqueeze(0),)
+
+
+def several() -> tuple[nn.Module, list[tuple[torch.Tensor, ...]]]:
+    return Projections(), [(torch.randn(8, 32),) for _ in range(5)]
+
+
+def made() -> tuple[nn.Module, Callable[[int], Iterator[torch.Tensor]]]:
+    return Projections(), lambda count: (torch.randn(8, 32) for _ in range(count))
 
 
 def not_a_module() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import subprocess
@@ -15,6 +16,9 @@ from etui.errors import StoreError
 from etui.store import Store, database, schema
 from tests.documents import make_document
 
+FROZEN = "0de736015df0f7bc9362fab138c1a80591451cc9ab989abe71220f7abea538a6"
+"""The hash over the statements of migrations 1 to 3, as they were released."""
+
 
 def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "etui.db"
@@ -27,7 +31,34 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
         ("0001_first",),
         ("0002_pages",),
         ("0003_insight",),
+        ("0004_classes",),
     ]
+
+
+def test_a_file_of_version_3_is_migrated_with_its_top1(tmp_path: Path) -> None:
+    path = tmp_path / "etui.db"
+    document, without = make_document(), make_document("aaaaaaaaaaa2")
+    without.accuracy = None
+    with Store.open(path) as store:
+        store.import_documents([document, without])
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "DROP INDEX runs_by_top1; ALTER TABLE runs DROP COLUMN top1; ALTER TABLE runs DROP COLUMN top5;"
+        "DELETE FROM _sqlite_migrations WHERE name = '0004_classes'; PRAGMA user_version = 3;"
+    )
+    connection.close()
+    with Store.open(path) as store:
+        found = {summary.id: summary.accuracy for summary in store.summaries(order_by="top1")}
+        assert (found[document.id].top1, found[document.id].top5) == (1.0, 0.96)
+        assert (found[without.id].top1, found[without.id].top5) == (None, None)
+        assert store.document(document.id) == document
+        store.save_document(make_document("aaaaaaaaaaa3"))
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
+
+
+def test_the_released_migrations_are_frozen() -> None:
+    statements = "\n".join((*schema._TABLES, *schema._VIEWS, *schema._INDEXES, *schema._PAGES, *schema._INSIGHT))
+    assert hashlib.sha256(statements.encode()).hexdigest() == FROZEN
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:

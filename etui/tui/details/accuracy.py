@@ -31,7 +31,8 @@ def accuracy_page(document: RunDocument, width: int, styles: Styles) -> Text:
     sheet.fact("tolerance", words.tolerance(found.tolerance))
     sheet.fact("reason", found.reason)
     if document.weights is not None and document.weights.kind == "synthetic":
-        sheet.fact("mind", "the weights are synthetic: these errors are not those of the trained model", styles.warn)
+        about = "these errors are about the arithmetic, not about the trained model"
+        sheet.fact("mind", f"the weights are synthetic: {about}", styles.warn)
     _errors(sheet, found)
     _outputs(sheet, "End to end, output by output", found.end_to_end)
     if found.lowering is not None:

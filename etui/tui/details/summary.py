@@ -115,6 +115,8 @@ def _subject(document: RunDocument) -> Iterator[tuple[str, str]]:
         yield "weights", f"{document.weights.kind}: {document.weights.detail}"
     if document.inputs:
         yield "inputs", f"{document.inputs.kind}: {document.inputs.detail}"
+        if document.inputs.split:
+            yield "split", document.inputs.split
     count = document.latency_ms.count if document.latency_ms else None
     measured = f"preset {document.preset}"
     if document.threads is not None:
