@@ -55,14 +55,22 @@ _IN_ADDRESS = re.compile(r"//[^/@\s]+@")
 _LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_STACK, resource.RLIMIT_MEMLOCK)
 
 
+_FOLDERS = frozenset({"TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"})
+_OWN_FOLDERS = ("ETUI_CACHE", "ETUI_STATE", "ETUI_BOX_LOCK")
+
+
 def variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables that belong to the identity of a run, by name; those that are not set are left out.
 
     Names that suggest a secret are left out, and a user name or password within an address is masked: what is
-    returned here is stored. The folders of ``PYTHONPATH`` are absolute and without the one etui itself lies in.
+    returned here is stored. Folders are absolute, and ``PYTHONPATH`` is without the one that etui itself lies in.
     """
     found = os.environ if environment is None else environment
-    chosen = {name: _IN_ADDRESS.sub("//***@", value) for name, value in sorted(found.items()) if _is_wanted(name)}
+    chosen = {
+        name: _absolute(value) if name in _FOLDERS else _IN_ADDRESS.sub("//***@", value)
+        for name, value in sorted(found.items())
+        if _is_wanted(name)
+    }
     if "PYTHONPATH" in chosen:
         folders = [folder for folder in _python_path(found) if folder != str(code_folder())]
         chosen["PYTHONPATH"] = os.pathsep.join(folders)
@@ -104,14 +112,17 @@ def digest() -> str:
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of a process in another working folder that has to import the same code as this one:
-    ``PYTHONPATH`` in absolute paths, with etui's own folder first unless it is an installed package's."""
+    """The environment of a process in another working folder that has to find the same code and files as this one:
+    paths are absolute, and ``PYTHONPATH`` begins with etui's own folder unless it is an installed package's."""
     folders = _python_path(os.environ)
     code = str(code_folder())
     if code not in folders and not _is_installed(code_folder()):
         folders.insert(0, code)
     environment = dict(os.environ)
     environment.pop("PYTHONPATH", None)
+    for name in (*_FOLDERS, *_OWN_FOLDERS):
+        if environment.get(name):
+            environment[name] = _absolute(environment[name])
     return environment | ({"PYTHONPATH": os.pathsep.join(folders)} if folders else {})
 
 
@@ -122,6 +133,11 @@ def _is_wanted(name: str) -> bool:
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _absolute(path: str) -> str:
+    # The home folder is the same in every process; who reads the variable puts it in.
+    return path if path.startswith("~") or not path else str(Path(path).absolute())
 
 
 def _python_path(environment: Mapping[str, str]) -> list[str]:

@@ -86,6 +86,8 @@ def test_nice_level_and_limits_tell_installations_apart() -> None:
 def test_a_process_in_another_folder_imports_the_same_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"libraries{os.pathsep}/opt/more")
+    monkeypatch.setenv("ETUI_CACHE", "cache")
+    monkeypatch.setenv("HF_HOME", "hf")
     expected = [str(tmp_path / "libraries"), "/opt/more"]
     assert process_settings.variables()["PYTHONPATH"].split(os.pathsep) == expected
     environment = process_settings.child_environment()
@@ -95,6 +97,7 @@ def test_a_process_in_another_folder_imports_the_same_code(monkeypatch: pytest.M
     )
     import etui
 
+    assert environment["HF_HOME"] == str(tmp_path / "hf")
     assert done.stdout.splitlines() == [etui.__file__, paths.installation()]
 
 
