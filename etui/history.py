@@ -15,7 +15,7 @@ UNKNOWN = "not known"
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What must be the same for latencies to make one history. The texts name things well enough to tell them apart;
     what is not known is ``UNKNOWN``. ``box`` holds the processor, too: a name alone outlives its machine. ``kept`` are
-    the modules that were kept in FP32."""
+    the modules that were kept in FP32, ``settings`` the nice level and environment variables that affect speed."""
 
     model: str
     identity: str
@@ -27,6 +27,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     arithmetic: str
     box: str
     kept: str = ""
+    settings: str = ""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

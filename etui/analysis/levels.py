@@ -8,6 +8,7 @@ import msgspec
 
 from etui.analysis.disturbance import FEW, disturbed_share
 from etui.analysis.kept import kept_fp32
+from etui.analysis.obstacles import settings_text
 from etui.analysis.sessions import Level, log_half
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, RunDocument, WeightsInfo
 
@@ -60,6 +61,7 @@ def configurations(
         threads,
         machine_of(environment),
         software,
+        settings_text(environment),
     )
     return (*eager, precision, delegate, arithmetic, kept), eager
 

@@ -112,5 +112,16 @@ def _settings(base: Environment, other: Environment) -> Iterator[tuple[str, str,
             yield f"environment variable {text.plain(name)}", "differs", text.plain(before), text.plain(now)
 
 
+def settings_text(environment: Environment | None) -> str:
+    """The nice level and the environment variables that affect speed, in one text; empty for the defaults and if they
+    were not recorded."""
+    if environment is None:
+        return ""
+    found = [f"nice {environment.nice}"] if environment.nice else []
+    variables = environment.variables or {}
+    found += [f"{name}={variables[name]}" for name in sorted(filter(affects_speed, variables))]
+    return text.plain(", ".join(found))
+
+
 def _or_unknown(value: int | None) -> str:
     return UNKNOWN if value is None else str(value)

@@ -10,6 +10,7 @@ import msgspec
 
 from etui.analysis.disturbance import disturbed_share
 from etui.analysis.kept import kept_in
+from etui.analysis.obstacles import settings_text
 from etui.errors import UsageError
 from etui.history import UNKNOWN, Choice, History, Point
 from etui.results import (
@@ -35,7 +36,8 @@ _SELECT = (
     " FROM runs JOIN details ON details.run = runs.id JOIN sessions ON sessions.id = runs.session"
     " LEFT JOIN environments ON environments.id = runs.environment"
 )
-_NAMES = ("weights", "inputs", "threads", "arithmetic", "box", "kept", "identity")
+_NAMES = ("weights", "inputs", "threads", "arithmetic", "box", "kept", "settings", "identity")
+_TITLES = {"identity": "model's code", "kept": "modules kept in FP32", "settings": "process settings"}
 
 
 class _Circumstances(msgspec.Struct, frozen=True):
@@ -92,7 +94,7 @@ def _difference(choice: Choice, other: Choice, *, failed: bool) -> str | None:
     for name in _NAMES:
         wanted, found = getattr(choice, name), getattr(other, name)
         if wanted != found and not (failed and found == UNKNOWN):
-            return {"identity": "model's code", "kept": "modules kept in FP32"}.get(name, name)
+            return _TITLES.get(name, name)
     return None
 
 
@@ -111,6 +113,7 @@ def _choice(row: sqlite3.Row) -> Choice:
         arithmetic=known.arithmetic or UNKNOWN,
         box=UNKNOWN if environment is None else _box(environment),
         kept=", ".join(_kept(row, known)),
+        settings=settings_text(environment),
     )
 
 

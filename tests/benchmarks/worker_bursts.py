@@ -36,7 +36,7 @@ def _serve(program_file: Path, threads: int, folder: Path) -> None:
     from etui.engine.canary import canary_ms
     from etui.engine.runtime import LoadedProgram, set_threads
 
-    set_threads(threads, hold_affinity=False)
+    set_threads(threads, cpus=None)
     bundle = Bundle.open(folder, "resnet18")
     program = LoadedProgram(program_file, delegate="xnnpack")
     inputs = [program.fit(one) for one in bundle.inputs()]

@@ -37,14 +37,15 @@ def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> N
         later(8, environment=msgspec.structs.replace(ENVIRONMENT, cpu="Another CPU")),
         later(9, model=msgspec.structs.replace(same[0].model, identity="other code")),
         later(10, arithmetic="bf16"),
+        later(12, environment=msgspec.structs.replace(ENVIRONMENT, variables={"OMP_WAIT_POLICY": "passive"}, nice=0)),
     ]
     newer = later(11, environment=msgspec.structs.replace(ENVIRONMENT, versions={"torch": "2.14.0"}))
     store.import_documents([*same[::-1], *other, newer])
     found = store.history(same[1].id)
     assert [point.run for point in found.points] == [same[0].id, same[1].id, same[2].id, newer.id]
-    assert found.total == 4 and found.looked_at == 10
+    assert found.total == 4 and found.looked_at == 11
     assert found.left_out == {
-        "threads": 1, "inputs": 1, "weights": 1, "box": 1, "model's code": 1, "arithmetic": 1,
+        "threads": 1, "inputs": 1, "weights": 1, "box": 1, "model's code": 1, "arithmetic": 1, "process settings": 1,
     }  # fmt: skip
     last = found.points[-1]
     assert last.software == {"torch": "2.14.0", "Python": "3.11.9", "etui": "0.1.0"}
