@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,11 @@ def cpu_sets(threads: int, root: Path = Path("/")) -> list[list[int]]:
     ranked = _ranked(allowed_cpus(), root)
     count = max(1, len(ranked) // threads)
     return [sorted(ranked[index * threads : (index + 1) * threads]) for index in range(count)]
+
+
+def competing_cpus(cpus: Collection[int], root: Path = Path("/")) -> set[int]:
+    """These CPUs and their siblings on the same physical cores: where another program's work slows theirs down."""
+    return {one for cpu in cpus for one in _siblings(root / _CPU_FOLDER / f"cpu{cpu}", cpu)}
 
 
 class _Place(NamedTuple):

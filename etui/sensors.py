@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui.cpus import competing_cpus
 from etui.environment import cgroup_folders, throttled_seconds
 
 _HZ = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -56,9 +57,10 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(root: Path = Path("/"), cpus: Collection[int] | None = None) -> Reading:
-    """Look at the counters now; raises nothing. ``root`` holds /proc and /sys; frequencies are read of ``cpus``, or of
-    every CPU where none are named."""
-    busy, steal, busy_s_of = _cpu_times(root)
+    """Look at the counters now; raises nothing. ``root`` holds /proc and /sys. Frequencies are those of ``cpus``, busy
+    time and steal those of the same physical cores, or of every CPU if none are named: what runs on other cores of a
+    large machine does not compete with what is measured."""
+    busy, steal, busy_s_of = _cpu_times(root, competing_cpus(cpus, root) if cpus else None)
     mhz_of = frequencies_mhz(root, cpus)
     throttled_s = throttled_seconds(root)
     return Reading(
@@ -144,10 +146,14 @@ def _percent(seconds: float | None, wall_s: float) -> float | None:
     return None if seconds is None or wall_s <= 0 else 100 * seconds / wall_s
 
 
-def _cpu_times(root: Path) -> tuple[float | None, float | None, dict[int, float]]:
-    """Busy time and steal of all CPUs together, and the busy time of each, in seconds since the machine started."""
+def _cpu_times(
+    root: Path, cpus: Collection[int] | None
+) -> tuple[float | None, float | None, dict[int, float]]:
+    """Busy time and steal of ``cpus`` together (of all CPUs if None, or if single ones are not readable), and the busy
+    time of each CPU, in seconds since the machine started."""
     total: tuple[float | None, float | None] = (None, None)
     busy_s_of: dict[int, float] = {}
+    steal_s_of: dict[int, float] = {}
     try:
         lines = (root / "proc/stat").read_text().splitlines()
         for line in lines:
@@ -159,9 +165,12 @@ def _cpu_times(root: Path) -> tuple[float | None, float | None, dict[int, float]
             if name == "cpu":
                 total = busy, steal
             else:
-                busy_s_of[int(name.removeprefix("cpu"))] = busy
+                number = int(name.removeprefix("cpu"))
+                busy_s_of[number], steal_s_of[number] = busy, steal
     except (OSError, ValueError):
         return None, None, {}
+    if cpus and all(cpu in busy_s_of for cpu in cpus):
+        total = sum(busy_s_of[cpu] for cpu in cpus), sum(steal_s_of[cpu] for cpu in cpus)
     return *total, busy_s_of
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from etui import cpus, environment
+from etui import cpus, environment, sensors
 
 
 class Machine:
@@ -95,3 +96,23 @@ def test_the_quota_of_the_cgroup_bounds_the_default_threads(machine: Machine, cp
     machine.allow(range(64))
     machine.quota(cpu_max)
     assert environment.usable_cores(machine.root) == usable
+
+
+def test_a_load_counts_only_on_the_physical_cores_that_are_measured_on(tmp_path: Path) -> None:
+    """Of eight CPUs in pairs of siblings, 0 and 1 are measured on; 4 is a sibling of 0, and 2 is another core."""
+    for cpu in range(8):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{cpu % 4},{cpu % 4 + 4}\n")
+    (tmp_path / "proc").mkdir()
+
+    def busy(**ticks: int) -> float | None:
+        lines = [f"cpu {sum(ticks.values())} 0 0 0 0 0 0 0"]
+        lines += [f"cpu{cpu} {ticks.get(f'cpu{cpu}', 0)} 0 0 0 0 0 0 0" for cpu in range(8)]
+        (tmp_path / "proc/stat").write_text("\n".join([*lines, "intr 1"]))
+        return sensors.read(tmp_path, [0, 1]).busy_cpu_s
+
+    assert busy(cpu2=1000, cpu6=1000) == 0
+    assert busy(cpu0=100) == busy(cpu4=100) == busy(cpu1=50, cpu5=50) == 100 / os.sysconf("SC_CLK_TCK")
+    busy(cpu2=700)
+    assert sensors.read(tmp_path).busy_cpu_s == 700 / os.sysconf("SC_CLK_TCK")

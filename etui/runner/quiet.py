@@ -6,7 +6,8 @@ import asyncio
 import os
 import pwd
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,6 +74,7 @@ async def wait_until_calm(
     *,
     say: Callable[[str], None],
     progress: Callable[[str, float, float], None],
+    cpus: Collection[int] = (),
     look_for: LookFor | None = None,
 ) -> QuietCheck:
     """Look at the machine until it is calm or ``limit_s`` seconds of waiting have gone by.
@@ -81,7 +83,7 @@ async def wait_until_calm(
     seconds have gone by, and of how many. The last look may end up to ``LOOK_S`` past the limit. A calm machine is
     looked at once, for ``FIRST_LOOK_S``. Where nothing is readable, nothing is known against the machine.
     """
-    look_for = look_for or look_at_machine
+    look_for = look_for or partial(look_at_machine, cpus=cpus)
     look = await look_for(FIRST_LOOK_S)
     waited_s, by = 0.0, look.by
     if not look.calm:
@@ -104,13 +106,14 @@ async def wait_until_calm(
     )
 
 
-async def look_at_machine(span_s: float, root: Path = Path("/")) -> Look:
-    """Look at the machine for this long, which must not work for etui meanwhile. ``root`` holds /proc and /sys."""
+async def look_at_machine(span_s: float, root: Path = Path("/"), cpus: Collection[int] = ()) -> Look:
+    """Look at the machine for this long, which must not work for etui meanwhile. ``root`` holds /proc and /sys. The
+    load is that of ``cpus``, or of all if none are named."""
     # Naming the processes takes a look at each of them, which a calm machine is spared.
     names = span_s >= LOOK_S
-    before = sensors.read(root, ()), processes(root) if names else {}, time.process_time()
+    before = sensors.read(root, cpus), processes(root) if names else {}, time.process_time()
     await asyncio.sleep(span_s)
-    after = sensors.read(root, ()), processes(root) if names else {}, time.process_time()
+    after = sensors.read(root, cpus), processes(root) if names else {}, time.process_time()
     span = sensors.between(before[0], after[0])
     own_cores = (after[2] - before[2]) / span.wall_s
     return Look(

@@ -117,6 +117,7 @@ async def _wait_until_calm(session: Session, limit: asyncio.Timeout) -> None:
         60 * session.spec.wait_quiet_min,
         say=lambda words: session.say("stage", words, stage="wait", level="warning"),
         progress=progress,
+        cpus=session.cpus,
     )
     if deadline is not None:
         limit.reschedule(deadline + time.monotonic() - start)
