@@ -11,7 +11,7 @@ import pytest
 from etui.errors import UsageError
 from etui.events import utc_now
 from etui.spec import ProfileOptions
-from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store
+from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store, schema
 from tests.documents import MODEL, make_document, make_spec
 from tests.profiles import make_profile
 
@@ -168,7 +168,10 @@ def test_a_database_of_version_2_is_opened_with_all_that_is_in_it(tmp_path: Path
     with sqlite3.connect(path) as connection:
         for table in ("passes", "operators", "origins"):
             connection.execute(f"DROP TABLE {table}")
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name = '0003_insight'")
+        connection.execute("DROP INDEX runs_by_top1")
+        for column in ("top1", "top5"):
+            connection.execute(f"ALTER TABLE runs DROP COLUMN {column}")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name IN ('0003_insight', '0004_classes')")
         connection.execute("PRAGMA user_version = 2")
     with Store.open(path) as store:
         assert store.document(RUN) == make_document(RUN)
@@ -176,7 +179,7 @@ def test_a_database_of_version_2_is_opened_with_all_that_is_in_it(tmp_path: Path
         queued = store.add_pass(RUN, ProfileOptions(), box="")
         assert store.live_passes() == [queued]
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 3
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
 
 
 def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None:
