@@ -13,8 +13,13 @@ FOREIGN_CORES = 0.10
 CPU_PRESSURE_PERCENT = 20.0
 """Share of the block, in percent, during which some task waited for a core (PSI ``some``)."""
 
-STEAL_SHARE = 0.01
-"""Core-seconds that the hypervisor gave to others, per second of the block."""
+PRESSING_CORES = FOREIGN_CORES / 2
+"""If a process has more busy threads than cores, it waits for itself, on a quiet machine as well: pressure then comes
+from others only if they used more than this many cores."""
+
+STEAL_SHARE = 0.05
+"""Core-seconds that the hypervisor gave to others, per second of the block. The kernel counts steal in ticks of some
+10 ms, so that much less cannot be told from rounding in a block of a second."""
 
 FEW = 1 / 3
 """From this share of disturbed blocks on, a run is not compared with runs of other sessions."""
@@ -26,7 +31,7 @@ MOST = 1 / 2
 def causes(block: Block) -> list[str]:
     """The names of what disturbed a block, as flags use them; empty for a quiet block. What was not readable on the
     machine is not counted."""
-    found = of_load(block.foreign_cpu_cores, block.cpu_pressure)
+    found = of_load(block.foreign_cpu_cores, None if _presses_on_itself(block) else block.cpu_pressure)
     if block.steal_s and block.wall_s and block.steal_s / block.wall_s > STEAL_SHARE:
         found.append("steal")
     if (block.throttled_ms or 0.0) > 0:
@@ -34,6 +39,13 @@ def causes(block: Block) -> list[str]:
     if block.thermal_throttles:
         found.append("thermal")
     return found
+
+
+def _presses_on_itself(block: Block) -> bool:
+    cores = len(block.cpus) if block.cpus else block.threads
+    if block.busy_threads is None or block.busy_threads <= cores or block.foreign_cpu_cores is None:
+        return False
+    return block.foreign_cpu_cores <= PRESSING_CORES
 
 
 def of_load(foreign_cpu_cores: float | None, cpu_pressure: float | None) -> list[str]:

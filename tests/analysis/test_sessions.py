@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 
+import msgspec
 import pytest
 
 from etui.analysis import comparison_words, pareto
 from etui.analysis.comparison import RunComparison, compare
+from etui.analysis.disturbance import causes
 from etui.analysis.gates import Limits, check
 from etui.analysis.levels import levels_of
 from etui.analysis.sessions import PRIOR, Level, session_spread
@@ -137,6 +139,16 @@ def test_a_third_of_disturbed_blocks_limits_the_verdict(loads: dict[str, int], v
     assert back.verdict == {"slower": "faster"}.get(verdict, verdict)
     if verdict != SLOWER:
         assert "foreign load" in said(found, base, other) and "etui duel" in said(found, base, other)
+
+
+def test_pressure_of_a_programs_own_threads_disturbs_nothing() -> None:
+    """Three busy threads on two cores wait for each other on a quiet machine as well."""
+    (block, *_) = Machine(13).session().blocks
+    pressed = msgspec.structs.replace(block, cpu_pressure=30.0, cpus=[0, 1], busy_threads=3)
+    assert causes(pressed) == []
+    assert causes(msgspec.structs.replace(pressed, foreign_cpu_cores=0.08)) == ["CPU pressure"]
+    assert causes(msgspec.structs.replace(pressed, busy_threads=2)) == ["CPU pressure"]
+    assert causes(msgspec.structs.replace(pressed, busy_threads=None)) == ["CPU pressure"]
 
 
 def test_what_is_limited_is_neither_held_nor_crossed_nor_shipped() -> None:
