@@ -71,9 +71,10 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     value = run.speedup.value
     if value is None:
         return "", ""
-    words = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
     if run.speedup.verdict == "unreliable":
-        return words + glyphs.times + glyphs.flagged, "warn"
+        # A digit less, which makes room for the glyph and is all that such a ratio is worth.
+        return number(value, 2) + glyphs.times + glyphs.flagged, "warn"
+    words = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
     return words + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
 
 

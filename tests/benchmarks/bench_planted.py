@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,6 +17,7 @@ from etui.jobs import MeasureJob
 from etui.results import Block, RunDocument
 from etui.spec import PRESETS
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.load import busy_core
 from tests.boxes import Box, box_in
 from tests.documents import ENVIRONMENT, make_document
 
@@ -83,7 +82,7 @@ def _load_in_one_block(job: MeasureJob) -> list[Figure]:
 
 def _burning(box: Box) -> Figure:
     """``etui run`` while a loop burns a core: the row, the details and the JSON say so."""
-    with _burner():
+    with busy_core():
         done = box.etui("run", MODEL, "--preset", "quick", "--json")
     (run,) = json.loads(done.stdout)
     places = {
@@ -102,7 +101,7 @@ def _session(job: MeasureJob, slowdown: float, loaded: int | None = None) -> tup
         order = list(sides) if index % 2 == 0 else list(reversed(sides))
         for position, side in enumerate(order):
             one = msgspec.structs.replace(job, index=index, position=position, variant=side)
-            with _burner(index == loaded):
+            with busy_core(index == loaded):
                 sides[side].append(_block(one, slowdown if side == "slowed" else 0.0))
     base, other = _document("aaaaaaaaaaa1", sides["plain"]), _document("bbbbbbbbbbb2", sides["slowed"])
     (found,) = compare(base, [other])
@@ -118,20 +117,6 @@ def _block(job: MeasureJob, slowdown: float) -> Block:
         check=True,
     )
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Block)
-
-
-@contextmanager
-def _burner(wanted: bool = True) -> Iterator[None]:
-    """A process that keeps one core busy meanwhile."""
-    if not wanted:
-        yield
-        return
-    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        yield
-    finally:
-        burner.kill()
-        burner.wait()
 
 
 def _job(box: Box) -> MeasureJob:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +20,7 @@ from etui.analysis.levels import levels_of
 from etui.analysis.sessions import Level
 from etui.results import RunDocument
 from tests.benchmarks.figures import Figure
+from tests.benchmarks.load import busy_core
 from tests.boxes import Box, box_in
 
 SESSIONS = 24
@@ -102,7 +101,7 @@ def _burdened(box: Box) -> Figure:
     quiet = _measured(box, "resnet18", "-p", "fp32,int8")
     with ExitStack() as loads:
         for _ in range(os.cpu_count() or 1):
-            loads.enter_context(_burner())
+            loads.enter_context(busy_core())
         burdened = _measured(box, "resnet18", "-p", "fp32,int8")
     shown, wrong = [], 0
     for calm, loud in zip(quiet, burdened, strict=True):
@@ -146,24 +145,13 @@ def _measured(box: Box, model: str, *words: str) -> list[RunDocument]:
 
 
 @contextmanager
-def _burner() -> Iterator[None]:
-    """A process that keeps one core busy meanwhile."""
-    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        yield
-    finally:
-        burner.kill()
-        burner.wait()
-
-
-@contextmanager
 def _visitor(start: float) -> Iterator[None]:
     """A load on one core that begins up to eight seconds into the session and lasts for up to twelve."""
     gone = threading.Event()
 
     def visit() -> None:
         if not gone.wait(8 * start):
-            with _burner():
+            with busy_core():
                 gone.wait(4 + 8 * (1 - start))
 
     visitor = threading.Thread(target=visit)

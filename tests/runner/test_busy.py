@@ -73,6 +73,7 @@ def test_the_time_limit_does_not_run_while_a_session_waits(monkeypatch: pytest.M
         session = SimpleNamespace(
             spec=SimpleNamespace(wait_quiet_min=1.0),
             children=SimpleNamespace(idle=nothing),
+            cpus=[0],
             results=SimpleNamespace(quiet=None),
             say=lambda *_, **__: None,
         )
