@@ -40,9 +40,10 @@ def main(database: Path) -> int:
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_CAP_BYTES:
             log.unlink()
+    stops: list[int] = []
     while _take(lifeline):
         try:
-            outdated = asyncio.run(_serve(database, log, packages))
+            outdated = asyncio.run(_serve(database, log, packages, stops))
         except asyncio.CancelledError:
             return 0
         except EtuiError as error:
@@ -50,6 +51,9 @@ def main(database: Path) -> int:
             return error.exit_status
         finally:
             lifeline.drop()
+        if stops:
+            # It came after the last moment at which the work could be cancelled.
+            return 0
         if outdated:
             return _start_anew(database)
         # A session queued between the last look and dropping the lock saw a runner that was about to leave.
@@ -79,12 +83,18 @@ def _start_anew(database: Path) -> int:
         return 1
 
 
-async def _serve(database: Path, log: Path, packages: Stamp) -> bool:
-    """Do what is queued. Returns what ``_work`` does."""
+async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -> bool:
+    """Do what is queued. Returns what ``_work`` does. Signals to stop are added to ``stops``, also those that come when
+    there is nothing left to cancel."""
     task = asyncio.current_task()
     assert task is not None
+
+    def stop(number: int) -> None:
+        stops.append(number)
+        task.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     identity = RunnerIdentity(
         pid=os.getpid(),
