@@ -13,7 +13,7 @@ import math
 import statistics
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Literal
 
 import msgspec
@@ -22,7 +22,7 @@ from scipy.special import ndtr, stdtrit
 from etui import text
 from etui.analysis import canary
 from etui.analysis.bootstrap import NORMAL_95, LogEstimate, paired_ratio, typical, unpaired_ratio
-from etui.analysis.disturbance import FEW, MOST, causes, disturbed_share, most_common, unreliable_because
+from etui.analysis.disturbance import FEW, MOST, causes, most_common, session_share, unreliable_because
 from etui.analysis.latency import MARGIN, verdict_of
 from etui.analysis.levels import levels_of, machine_of
 from etui.analysis.obstacles import Obstacle, cautions, obstacles, same_session
@@ -97,10 +97,9 @@ def compare(
     ``levels`` are what is known of earlier sessions on the base's machine (``Store.session_levels``); those of the
     compared runs themselves are added. They decide how much two sessions may differ by chance.
     """
-    # Among hundreds of runs the base is drawn once.
-    alone: dict[str, LogEstimate] = {}
     spread = _spread([base, *others], levels)
-    found = [_one(base, other, margin, force, alone, spread) for other in others]
+    side = _Side(base)
+    found = [_one(side, _Side(other), margin, force, spread) for other in others]
     # Pairs within a session are few and planned; historical comparisons are corrected for multiple testing.
     historical = [index for index, one in enumerate(found) if one.kind == "historical" and one.p is not None]
     adjusted = benjamini_hochberg([found[index].p or 0.0 for index in historical])
@@ -149,14 +148,47 @@ def _t_width(blocks: int) -> float:
     return float(stdtrit(blocks - 1, 0.975)) / math.sqrt(blocks)
 
 
-def _one(
-    base: RunDocument,
-    other: RunDocument,
-    margin: float,
-    force: bool,
-    alone: dict[str, LogEstimate],
-    spread: SessionSpread,
-) -> RunComparison:
+class _Side:
+    """One run of a comparison of sessions: its level and those of its controls, each drawn once however many runs it is
+    compared with."""
+
+    def __init__(self, run: RunDocument) -> None:
+        self.run = run
+
+    @cached_property
+    def level(self) -> LogEstimate:
+        """The latency of the run's program, which has samples."""
+        return typical([block.samples_ms for block in usable(self.run.blocks)])
+
+    @cached_property
+    def eager(self) -> LogEstimate | None:
+        """The latency of eager in the run's session; None if that has none."""
+        series = [block.samples_ms for block in usable(self.run.eager_blocks)]
+        return typical(series) if series else None
+
+    @cached_property
+    def canary(self) -> LogEstimate | None:
+        """What the canary kernel took in the run's session; None if that has too few readings."""
+        readings = [block.canary_ms for block in (*self.run.blocks, *self.run.eager_blocks) if block.canary_ms]
+        if len(readings) < canary.FEWEST or min(map(min, readings)) <= 0:
+            return None
+        return typical([[math.sqrt(before * after)] for before, after in readings])
+
+    @cached_property
+    def against_eager(self) -> LogEstimate | None:
+        """Eager's latency over the program's, over the blocks that hold both; None if none does."""
+        eager = {block.index: block.samples_ms for block in usable(self.run.eager_blocks)}
+        pairs = [(eager[one.index], one.samples_ms) for one in usable(self.run.blocks) if one.index in eager]
+        return paired_ratio(pairs) if pairs else None
+
+    @cached_property
+    def disturbed(self) -> float:
+        """The share of the session's blocks that something disturbed."""
+        return session_share(self.run.blocks, self.run.eager_blocks)
+
+
+def _one(base_side: _Side, other_side: _Side, margin: float, force: bool, spread: SessionSpread) -> RunComparison:
+    base, other = base_side.run, other_side.run
     missing = [one for one in (_without_samples(base, "base"), _without_samples(other, "other")) if one]
     reasons = [*missing, *obstacles(base, other)]
     if base.id == other.id:
@@ -186,9 +218,7 @@ def _one(
     found = msgspec.structs.replace(found, forced=bool(reasons))
     if paired:
         return _paired(found, first, second, shared)
-    if base.id not in alone:
-        alone[base.id] = typical([block.samples_ms for block in first])
-    return _historical(found, base, other, alone[base.id], typical([block.samples_ms for block in second]), spread)
+    return _historical(found, base_side, other_side, spread)
 
 
 def _paired(found: RunComparison, first: Sequence[Block], second: Sequence[Block], shared: set[int]) -> RunComparison:
@@ -213,22 +243,18 @@ def _paired(found: RunComparison, first: Sequence[Block], second: Sequence[Block
     )
 
 
-def _historical(
-    found: RunComparison,
-    base: RunDocument,
-    other: RunDocument,
-    base_level: LogEstimate,
-    other_level: LogEstimate,
-    spread: SessionSpread,
-) -> RunComparison:
-    control, kernel = _control(base, other), _canary(base, other)
+def _historical(found: RunComparison, base: _Side, other: _Side, spread: SessionSpread) -> RunComparison:
+    control, kernel = _ratio(base.eager, other.eager), _ratio(base.canary, other.canary)
     shift = 0.0
     if control is not None and control.half is not None:
         # What the control certainly moved by, the program may have moved by as well; as far as the spread between
         # sessions is known rather than assumed, the interval includes that already.
         shift = (1 - spread.known) * max(0.0, abs(control.centre) - control.half)
-    estimate = _widened(unpaired_ratio(base_level, other_level), spread.half, shift)
-    relative = _relative(base, other, spread)
+    estimate = _widened(unpaired_ratio(base.level, other.level), spread.half, shift)
+    relative = _ratio(other.against_eager, base.against_eager)
+    if relative is not None:
+        # Eager and the program each have a level of their own in either session.
+        relative = _widened(relative, math.sqrt(2) * spread.half, 0.0)
     limits = [
         *_disturbances(base, other),
         *_moved("eager", control, found.margin),
@@ -241,7 +267,7 @@ def _historical(
             f" in that direction ({text.ratio(relative.value)})"
         )
     if limits:
-        loaded = max(_disturbed(base), _disturbed(other)) > MOST
+        loaded = max(base.disturbed, other.disturbed) > MOST
         verdict = "unreliable" if loaded else "inconclusive"
     return msgspec.structs.replace(
         found,
@@ -260,35 +286,9 @@ def _historical(
     )
 
 
-def _control(base: RunDocument, other: RunDocument) -> LogEstimate | None:
-    """Eager of the base's session over that of the other's, which is the same program; None if either has none."""
-    sides = [[block.samples_ms for block in usable(run.eager_blocks)] for run in (base, other)]
-    return unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
-
-
-def _canary(base: RunDocument, other: RunDocument) -> LogEstimate | None:
-    """What the canary kernel took in the base's session over that in the other's; None if either has too few."""
-    sides = []
-    for run in (base, other):
-        readings = [block.canary_ms for block in (*run.blocks, *run.eager_blocks) if block.canary_ms]
-        if len(readings) < canary.FEWEST or min(map(min, readings)) <= 0:
-            return None
-        sides.append(typical([[math.sqrt(before * after)] for before, after in readings]))
-    return unpaired_ratio(*sides)
-
-
-def _relative(base: RunDocument, other: RunDocument, spread: SessionSpread) -> LogEstimate | None:
-    """The ratio of the two speed-ups over eager: the other's over the base's."""
-    sides = []
-    for run in (base, other):
-        eager = {block.index: block.samples_ms for block in usable(run.eager_blocks)}
-        pairs = [(eager[one.index], one.samples_ms) for one in usable(run.blocks) if one.index in eager]
-        if not pairs:
-            return None
-        sides.append(paired_ratio(pairs))
-    before, now = sides
-    # Eager and the program each have a level of their own in either session.
-    return _widened(unpaired_ratio(now, before), math.sqrt(2) * spread.half, 0.0)
+def _ratio(first: LogEstimate | None, second: LogEstimate | None) -> LogEstimate | None:
+    """The ratio of two levels of different sessions; None if either is not known."""
+    return None if first is None or second is None else unpaired_ratio(first, second)
 
 
 def _widened(estimate: LogEstimate, half: float, shift: float) -> LogEstimate:
@@ -309,16 +309,13 @@ def _p_of(estimate: LogEstimate) -> float:
     return 2 * float(ndtr(-abs(estimate.centre) / (estimate.half / NORMAL_95)))
 
 
-def _disturbed(run: RunDocument) -> float:
-    return max(disturbed_share(run.blocks), disturbed_share(run.eager_blocks))
-
-
-def _disturbances(*runs: RunDocument) -> list[str]:
+def _disturbances(*sides: _Side) -> list[str]:
     """What disturbed a third or more of a session's blocks."""
     found = []
-    for run in runs:
-        if _disturbed(run) < FEW:
+    for side in sides:
+        if side.disturbed < FEW:
             continue
+        run = side.run
         blocks = [*run.blocks, *run.eager_blocks]
         disturbed = sum(bool(causes(block)) for block in blocks)
         found.append(

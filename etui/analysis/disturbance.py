@@ -64,6 +64,11 @@ def disturbed_share(blocks: Sequence[Block]) -> float:
     return sum(bool(causes(block)) for block in blocks) / len(blocks) if blocks else 0.0
 
 
+def session_share(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> float:
+    """The share of a run's blocks that something disturbed, or of its session's eager blocks if that is larger."""
+    return max(disturbed_share(blocks), disturbed_share(eager_blocks))
+
+
 def most_common(blocks: Sequence[Block]) -> str:
     """The causes found in these blocks, the most frequent first, such as ``foreign load, steal``."""
     return ", ".join(name for name, _ in Counter(name for block in blocks for name in causes(block)).most_common())

@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from etui.analysis.disturbance import FEW, disturbed_share
+from etui.analysis.disturbance import FEW, session_share
 from etui.analysis.kept import kept_fp32
 from etui.analysis.obstacles import settings_text
 from etui.analysis.sessions import Level, log_half
@@ -19,7 +19,7 @@ def levels_of(document: RunDocument) -> list[Level]:
     """The levels of a finished run's program and of its session's eager; none if the session was disturbed."""
     if document.status != "done" or document.summary_only:
         return []
-    if max(disturbed_share(document.blocks), disturbed_share(document.eager_blocks)) >= FEW:
+    if session_share(document.blocks, document.eager_blocks) >= FEW:
         return []
     program, eager = configurations(
         model=document.model,

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from etui.analysis.disturbance import disturbed_share
+from etui.analysis.disturbance import session_share
 from etui.analysis.kept import kept_in
 from etui.analysis.obstacles import settings_text
 from etui.errors import UsageError
@@ -133,7 +133,7 @@ def disturbed(connection: sqlite3.Connection, run_id: str) -> float:
     sides: dict[str, list[Block]] = {"own": [], "eager": []}
     for row in rows:
         sides[row["role"]].append(msgspec.json.decode(row["detail"], type=Block))
-    return max(map(disturbed_share, sides.values()))
+    return session_share(sides["own"], sides["eager"])
 
 
 def _box(environment: Environment) -> str:

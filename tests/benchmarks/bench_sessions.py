@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from etui.analysis.comparison import RunComparison, compare
-from etui.analysis.disturbance import disturbed_share
+from etui.analysis.disturbance import session_share
 from etui.analysis.latency import latency_stats
 from etui.analysis.levels import levels_of
 from etui.analysis.sessions import Level
@@ -80,7 +80,7 @@ def _planted(quiet: Sequence[RunDocument]) -> list[Figure]:
     truth = 1 / (1 + SLOWDOWN)
     missed = sum(result.verdict != "slower" for result in found)
     covered = sum(result.ci95[0] <= truth <= result.ci95[1] for result in found if result.ci95 is not None)
-    shares = [max(disturbed_share(run.blocks), disturbed_share(run.eager_blocks)) for run in quiet]
+    shares = [session_share(run.blocks, run.eager_blocks) for run in quiet]
     shown = Counter(result.verdict for result in found)
     widths = sorted((result.ci95[1] / result.ci95[0] - 1) / 2 for result in found if result.ci95 is not None)
     return [
