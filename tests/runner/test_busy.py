@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from etui.cpus import measuring_cpus
 from etui.results import QuietCheck
 from etui.runner import session as session_module
 from etui.runner.context import Session
@@ -24,8 +26,10 @@ SHORT = ("--repeat", "20", "--warmup", "2", "--threads", "1")
 
 @pytest.fixture
 def hog() -> Iterator[subprocess.Popen[bytes]]:
-    """Another program that keeps a core busy."""
+    """Another program that keeps the core busy on which a session with one thread is measured; on any other core it
+    would disturb nothing, and a session would rightly not wait for it."""
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        os.sched_setaffinity(process.pid, measuring_cpus(1))
         yield process
         process.kill()
 
