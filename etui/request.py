@@ -12,7 +12,7 @@ from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.environment import usable_cores
 from etui.errors import UsageError
-from etui.paths import expanded
+from etui.paths import absolute
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -162,7 +162,10 @@ def check_weights(text: str) -> str:
     text = text.strip() or "auto"
     if text in WEIGHTS:
         return text
-    path = expanded(text).absolute()
+    try:
+        path = absolute(text, "--weights")
+    except UsageError as error:
+        raise FieldError("weights", error.message, error.hint) from error
     try:
         path.stat()
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
@@ -40,7 +41,7 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
 @click.option("--again", is_flag=True, help="Compare anew, although that was done.")
 @click.option("--timeout", type=click.FloatRange(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the layers as JSON.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the layers as CSV.")
+@click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write the layers as CSV.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @click.pass_obj
 def gap(

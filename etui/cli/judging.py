@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etui.cli.file_path import FILE_PATH
+
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
     from etui.analysis.sessions import Level
@@ -91,8 +93,8 @@ _OPTIONS = (
         "--fail-if-mae-above", type=_ABOVE_ZERO, metavar="X", help="Status 1 where the mean absolute error is above."
     ),
     click.option("--fail-if-inconclusive", is_flag=True, help="Status 1 where it cannot be told, or is refused."),
-    click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML."),
-    click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown page."),
+    click.option("--junit", type=FILE_PATH, metavar="FILE", help="Write JUnit XML."),
+    click.option("--markdown", type=FILE_PATH, metavar="FILE", help="Write a Markdown page."),
 )
 
 

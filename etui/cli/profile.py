@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
@@ -45,10 +46,10 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 @click.option("--again", is_flag=True, help="Profile anew, although there is a profile.")
 @click.option("--timeout", type=click.FloatRange(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all operators as CSV.")
-@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write all operators as CSV.")
+@click.option("--trace", type=FILE_PATH, metavar="FILE",
               help="Profile anew, and write a trace of a few inferences for Perfetto and Chrome.")  # fmt: skip
-@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--keep", type=FILE_PATH, metavar="DIR",
               help="Profile anew, and keep the ETDump, the trace and a CSV in this folder.")  # fmt: skip
 @click.option("--etrecord", is_flag=True, help="With --keep: an ETRecord too, for which the program is lowered again.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")

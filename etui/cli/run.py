@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.errors import UsageError
 
@@ -99,7 +100,7 @@ def _measuring_options(command: Any) -> Any:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="Write the runs as JSON to FILE; with --export-only, the programs' folder.",
 )

@@ -23,6 +23,7 @@ BINS = 60
 BEYOND = 99.0
 FAR_APART = 20.0
 """From this ratio of the largest to the smallest value on a scale is logarithmic."""
+_MOST_MARKS = 12
 _LEAST, _MOST = 1e-100, 1e100
 """Values beyond these magnitudes are drawn where these lie: earlier versions may have stored any float."""
 _LEAST_SPAN = 1e-9
@@ -125,7 +126,8 @@ class _Scale:
             decades = range(math.floor(self._low), math.ceil(self._high) + 1)
             steps = (1, 2, 5) if self._high - self._low < 2.5 else (1,)
             round_ones = [by * 10.0**power for power in decades for by in steps]
-            return [one for one in round_ones if one > 0 and self._low <= math.log10(one) <= self._high]
+            shown = [one for one in round_ones if one > 0 and self._low <= math.log10(one) <= self._high]
+            return shown[:: max(1, math.ceil(len(shown) / _MOST_MARKS))]
         step = 10 ** math.floor(math.log10((self._high - self._low) / 4))
         step = next(step * by for by in (1, 2, 5, 10) if (self._high - self._low) / (step * by) <= 7)
         return [number * step for number in range(math.ceil(self._low / step), math.floor(self._high / step) + 1)]
