@@ -91,7 +91,7 @@ class ReportDialog(WriteDialog[Path]):
         self.say("writing")
         self._write(target, force)
 
-    @work(thread=True, group="report", exit_on_error=False)
+    @work(thread=True, group="report")
     def _write(self, target: Path, force: bool) -> None:
         from etui.report import pages
         from etui.report.content import report_of
