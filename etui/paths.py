@@ -35,7 +35,7 @@ def absolute(text: str, what: str, *, most_bytes: int = LONGEST_NAME_BYTES) -> P
     try:
         os.fsencode(text)
     except UnicodeEncodeError:
-        raise UsageError(f"{what}: {ascii(text[:40])} cannot be the name of a file", "type it again") from None
+        raise UsageError(f"{what}: {text[:40]!a} cannot be the name of a file", "type it again") from None
     path = expanded(text)
     if text.startswith("~") and str(path).startswith("~"):
         raise UsageError(f"{what}: there is no user {text[1:].partition('/')[0]!r}", "write the whole path")

@@ -49,9 +49,9 @@ def speed(document: RunDocument) -> str:
     median = f"{text.number(stats.median)} ms"
     if ratio is None or not is_ratio(ratio.value):
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
-        why = "there is no eager measurement to compare it with" if ratio is None else (
-            f"{text.number(ratio.value)}, which is stored as its ratio to eager, cannot be one"
-        )
+        why = "there is no eager measurement to compare it with"
+        if ratio is not None:
+            why = f"what is stored as its ratio to eager, {text.number(ratio.value)}, cannot be one"
         return f"{name} takes {median} an inference{interval}; {why}."
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)

@@ -1,4 +1,4 @@
-"""The type of command line options that name a file or folder: what cannot be a path is refused before anything runs."""
+"""The type of options that name a file or folder: what cannot be a path is refused before anything runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FilePath(click.ParamType[Path]):
         if isinstance(value, Path):
             return value
         text = os.fsdecode(value) if isinstance(value, bytes) else str(value)
-        absolute(text, param.opts[0] if isinstance(param, click.Option) else text if param is None else param.name or "")
+        absolute(text, param.opts[0] if param is not None else "the path")
         return expanded(text)
 
 

@@ -168,5 +168,5 @@ def _check_ratio(document: RunDocument) -> None:
         return
     if not is_ratio(ratio.value):
         raise Refused("$.speedup.value", f"{ratio.value} is not a ratio of two latencies")
-    if ratio.ci95 is not None and not 0 < min(ratio.ci95):
+    if ratio.ci95 is not None and not min(ratio.ci95) > 0:
         raise Refused("$.speedup.ci95", "a ratio of two latencies is above 0")

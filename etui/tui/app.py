@@ -56,7 +56,9 @@ class EtuiApp(App[object]):
             super().__init__()
             self.snapshot = snapshot
 
-    def __init__(self, database: Path, loaded: Loaded | None = None, *, live: bool = True, forgiving: bool = False) -> None:
+    def __init__(
+        self, database: Path, loaded: Loaded | None = None, *, live: bool = True, forgiving: bool = False
+    ) -> None:
         loaded = loaded or Loaded()
         config = loaded.config
         ascii_only = not is_unicode() if config.ascii is None else config.ascii
@@ -136,7 +138,7 @@ class EtuiApp(App[object]):
     async def _dispatch_message(self, message: Message) -> None:
         try:
             await super()._dispatch_message(message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the screen must stay
+        except Exception as error:
             if isinstance(message, (events.Compose, events.Mount)):
                 raise
             self._handle_exception(error)

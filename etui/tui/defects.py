@@ -67,7 +67,7 @@ class Guarded(Widget):
     async def _dispatch_message(self, message: Message) -> None:
         try:
             await super()._dispatch_message(message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the screen must stay
+        except Exception as error:
             if isinstance(message, (events.Compose, events.Mount)):
                 raise  # half a widget is of no use
             self.app._handle_exception(error)

@@ -35,7 +35,11 @@ def invoke(arguments: Sequence[str]) -> Ended:
 
     out, err = io.StringIO(), io.StringIO()
     status = 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), mock.patch.object(sys, "stdin", io.StringIO()):
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "stdin", io.StringIO()),
+    ):
         try:
             cli.main(list(arguments))
         except SystemExit as ending:

@@ -99,7 +99,7 @@ def _bench(folder: Path) -> Iterator[Store]:
 
 @cache
 def bases() -> tuple[bytes, ...]:
-    """Sound documents as JSON: a few of the sample results with fewer samples, and one in which every part is filled."""
+    """Sound documents as JSON: some sample results with fewer samples, and two in which every part is filled."""
     from tests.insights import look_inside
 
     found = [look_inside(make_document("ba5e00000001"))]
@@ -182,7 +182,8 @@ def _imported(store: Store, folder: Path, rng: random.Random) -> Outcome:
 def _flat(rng: random.Random) -> Any:
     """A result of executorch-utils, changed."""
     tree: Any = {
-        "model_name": "resnet18", "model_type": "cv", "precision": "INT8", "precision_short": "INT8", "delegate": "XNNPACK",
+        "model_name": "resnet18", "model_type": "cv", "precision": "INT8", "precision_short": "INT8",
+        "delegate": "XNNPACK",
         "repeat": 50, "warmup": 5,
         "latency_ms": {"avg": 23.0, "min": 22.2, "max": 28.4, "std_dev": 1.2, "p95": 25.6, "p99": 27.9},
     }  # fmt: skip
@@ -250,7 +251,17 @@ def _read_by_commands(rng: random.Random, folder: Path, run_id: str) -> None:
             do("runs", "--json"),
             do("compare", base, run_id, "--all"),
             do("compare", run_id, base, sibling, "--json", "--force"),
-            do("compare", sibling, run_id, "--fail-if-slower", "5", "--fail-if-mae-above", "1e-3", "--force", crossed=True),
+            do(
+                "compare",
+                sibling,
+                run_id,
+                "--fail-if-slower",
+                "5",
+                "--fail-if-mae-above",
+                "1e-3",
+                "--force",
+                crossed=True,
+            ),
             do("compare", sibling, run_id, "--fail-if-inconclusive", "--markdown", folder / "m.md", crossed=True),
             do("trend", run_id),
             do("trend", run_id, "--json"),

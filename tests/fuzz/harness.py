@@ -102,9 +102,7 @@ def table(tallies: Sequence[Tally]) -> str:
     total = [sum(getattr(one, name) for one in tallies) for name in ("inputs", "refused", "accepted")]
     deviations = sum(len(one.deviations) for one in tallies)
     spent = sum(one.spent_s for one in tallies)
-    lines.append(
-        f"{'all':<12}{total[0]:>9,}{total[1]:>9,}{total[2]:>9,}{deviations:>11,}{spent:>9.0f}"
-    )
+    lines.append(f"{'all':<12}{total[0]:>9,}{total[1]:>9,}{total[2]:>9,}{deviations:>11,}{spent:>9.0f}")
     return "\n".join(lines)
 
 

@@ -40,16 +40,22 @@ class Filters:
         """A database with a few runs that the filters are asked of."""
         with Store.open(folder / "etui.db") as store:
             store.import_documents(
-                [make_document(f"{number:012x}", session_id=f"5{number:011x}", median=1.0 + number) for number in range(30)]
+                [
+                    make_document(f"{number:012x}", session_id=f"5{number:011x}", median=1.0 + number)
+                    for number in range(30)
+                ]
             )
             yield partial(_filtered, store)
 
 
 _OPERATORS = (":", "=", "!=", "<", "<=", ">", ">=", "~", "::", "=<", "")
 _FILTER_VALUES = (
-    "resnet18", "res*", "*", "*a*b*c", "int8,fp32", ",", "10", "10ms", "1e3", "1e999", "-1e-999", ".5", "5.", "10kb", "3x", "today",
-    "yesterday", "2026-11-20", "9999-12-31", "0001-01-01", "2026-11-20T10:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00",
-    "12h", "7d", "999999999w", "1e5d", "99999999999999999999m", "0.5h", "done", "timed-out", "failed,done", '"two words"', '"', "[", "?",
+    "resnet18", "res*", "*", "*a*b*c", "int8,fp32", ",", "10", "10ms", "1e3", "1e999", "-1e-999", ".5", "5.",
+    "10kb", "3x", "today",
+    "yesterday", "2026-11-20", "9999-12-31", "0001-01-01", "2026-11-20T10:00", "0001-01-01T00:00+14:00",
+    "9999-12-31T23:59-14:00",
+    "12h", "7d", "999999999w", "1e5d", "99999999999999999999m", "0.5h", "done", "timed-out", "failed,done",
+    '"two words"', '"', "[", "?",
     "%", "_", "\\", "mae", "nokey",
 )  # fmt: skip
 
@@ -86,7 +92,7 @@ def _filter_text(rng: random.Random) -> str:
 
 
 class Configs:
-    """Config files: ``load`` never fails, says each thing it ignores in a line, and what it took can be written back."""
+    """Config files: ``load`` never fails, says what it ignores in a line each, and what it took can be written back."""
 
     name = "config"
     share = 12.0
@@ -117,15 +123,30 @@ def _not_empty(config: Config) -> dict[str, str]:
 
 def _config_bytes(rng: random.Random) -> bytes:
     values = (
-        '"etui-light"', '"etui-dark"', "3", "true", "false", "1e999", "nan", "[]", "{}", '["when", "p50"]', '["when", "when"]', "[1]",
-        '"r"', '"j,down"', '""', '","', '"\\u0000"', '"a\\nb"', '"\\u001b[31m"', "1979-05-27T07:32:00Z", "9999-99-99", "0x" + "f" * 300,
-        "9" * 5000, "[" * rng.choice((5, 200, 2000)), "[" * 300 + "]" * 300, "{a=" * 400 + "1" + "}" * 400, '"""', "'", '"\\ud800"',
+        '"etui-light"', '"etui-dark"', "3", "true", "false", "1e999", "nan", "[]", "{}", '["when", "p50"]',
+        '["when", "when"]', "[1]",
+        '"r"', '"j,down"', '""', '","', '"\\u0000"', '"a\\nb"', '"\\u001b[31m"', "1979-05-27T07:32:00Z",
+        "9999-99-99", "0x" + "f" * 300,
+        "9" * 5000, "[" * rng.choice((5, 200, 2000)), "[" * 300 + "]" * 300, "{a=" * 400 + "1" + "}" * 400,
+        '"""', "'", '"\\ud800"',
     )  # fmt: skip
-    names = ("theme", "ascii", "columns", "keys", '"bench.run"', "bench.run", "colour", '""', "a." * 400 + "b", '"\\u001b"')
-    lines = []
-    for _ in range(rng.randint(0, 5)):
-        lines.append(rng.choice(("[keys]", "[keys.x]", "[[keys]]", "[theme]", "#", "", "[" * 500)) if rng.random() < 0.3 else
-                     f"{rng.choice(names)} = {rng.choice(values)}")  # fmt: skip
+    names = (
+        "theme",
+        "ascii",
+        "columns",
+        "keys",
+        '"bench.run"',
+        "bench.run",
+        "colour",
+        '""',
+        "a." * 400 + "b",
+        '"\\u001b"',
+    )
+    heads = ("[keys]", "[keys.x]", "[[keys]]", "[theme]", "#", "", "[" * 500)
+    lines = [
+        rng.choice(heads) if rng.random() < 0.3 else f"{rng.choice(names)} = {rng.choice(values)}"
+        for _ in range(rng.randint(0, 5))
+    ]
     data = "\n".join(lines).encode("utf-8", "surrogatepass")
     if rng.random() < 0.3:
         data = mutate.change_bytes(rng, data)
@@ -164,8 +185,8 @@ def _program_read(rng: random.Random) -> Outcome:
 
 def pte(rng: random.Random) -> bytes:
     """A small program as ExecuTorch lays it out, some of it random."""
-    tensor = {0: ("b", rng.choice((6, 1, 15, 99))), 2: ("I[]", [rng.choice((1, 3, 24, 2**31 - 1)) for _ in range(rng.randint(0, 4))]),
-              5: ("I", rng.randint(0, 2))}  # fmt: skip
+    shape = [rng.choice((1, 3, 24, 2**31 - 1)) for _ in range(rng.randint(0, 4))]
+    tensor = {0: ("b", rng.choice((6, 1, 15, 99))), 2: ("I[]", shape), 5: ("I", rng.randint(0, 2))}
     value = {0: ("B", rng.choice((5, 5, 5, 2, 77))), 1: tensor}
     call = {0: ("B", rng.choice((1, 2, 9))), 1: {0: ("i", rng.choice((0, 0, 1, -1)))}}
     method = {
@@ -195,8 +216,8 @@ def pte(rng: random.Random) -> bytes:
 
 
 def flatbuffer(root: dict[int, Any]) -> bytes:
-    """A FlatBuffer of tables: fields are texts, tables (dicts), lists of tables, numbers (form, value), or lists of numbers
-    (form with ``[]``, values)."""
+    """A FlatBuffer of tables: fields are texts, tables (dicts), lists of tables, numbers (form, value), or lists of
+    numbers (form with ``[]``, values)."""
     made = bytearray(4)
     struct.pack_into("<I", made, 0, _table(made, root))
     return bytes(made)

@@ -9,7 +9,8 @@ from tests.fuzz.shell import Arguments, Databases
 from tests.fuzz.weights import Folders, Weights
 
 _ALL: tuple[Target, ...] = (
-    Import(), Stored(), Pictures(), Screen(), Filters(), Configs(), Programs(), Lines(), Arguments(), Databases(), Weights(),
+    Import(), Stored(), Pictures(), Screen(), Filters(), Configs(), Programs(), Lines(), Arguments(),
+    Databases(), Weights(),
     Folders(),
 )  # fmt: skip
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}

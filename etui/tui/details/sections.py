@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etui import text
-from etui.insight import Section
 from etui.analysis.profiles import MOST_NESTED
+from etui.insight import Section
 from etui.tui.details.bars import percent
 from etui.tui.details.rows import Column, Node, Rows
 
