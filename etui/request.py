@@ -35,6 +35,10 @@ LEAST: Mapping[FieldName, int] = {"repeat": 1, "warmup": 0, "threads": 1}
 """The least each count may be."""
 
 
+MOST_COUNTED = 2**31 - 1
+"""The most any count may be."""
+
+
 class FieldError(UsageError):
     """One field of a choice is wrong; ``field`` says which."""
 
@@ -131,6 +135,8 @@ def check_count(field: FieldName, text: str) -> int | None:
         raise FieldError(field, f"{text!r} is not a whole number", "or leave it empty") from None
     if value < LEAST[field]:
         raise FieldError(field, f"{value} is too few", f"at least {LEAST[field]}, or leave it empty")
+    if value > MOST_COUNTED:
+        raise FieldError(field, f"{text[:30]} is too many", f"at most {MOST_COUNTED}, or leave it empty")
     return value
 
 

@@ -11,6 +11,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
+from etui.cli.numbers import Number
 from etui.errors import EXIT_DONE, EXIT_FAILED
 from etui.paths import expanded
 from etui.text import plain
@@ -35,7 +36,7 @@ _FILES = (".pte", ".ptd", ".bpte", ".pt2")
 @click.option("--all", "whole", is_flag=True, help="List every section, not the largest alone.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=Number(min=0.1),
     default=60.0,
     show_default=True,
     metavar="S",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etui.cli.file_path import FILE_PATH
+from etui.cli.numbers import Number
 
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from etui.cli.comparison_output import Compared
     from etui.results import RunDocument
 
-_ABOVE_ZERO = click.FloatRange(min=0.0)
+_ABOVE_ZERO = Number(min=0.0)
 
 margin_option = click.option(
     "--margin",
-    type=click.FloatRange(min=0.0, max=100.0),
+    type=Number(min=0.0, max=100.0),
     default=2.0,
     show_default=True,
     metavar="PCT",

@@ -71,6 +71,10 @@ def test_without_a_command_and_a_terminal_it_says_what_to_do(etui: Etui) -> None
         (["runs", "--db", "x"], "write --db before the command"),
         (["show"], "missing argument"),
         (["runs", "--limit", "many"], "--limit"),
+        (["runs", "--limit", "9" * 30], "--limit"),
+        (["compare", "a", "b", "--fail-if-slower", "nan"], "--fail-if-slower"),
+        (["run", "resnet18", "--timeout", "inf"], "--timeout"),
+        (["run", "resnet18", "--seed", "9" * 30], "--seed"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(etui: Etui, arguments: list[str], words: str) -> None:
@@ -124,7 +128,7 @@ def test_a_variable_that_can_be_no_path_is_named(
 ) -> None:
     stored(make_document())
     arguments = {
-        "ETUI_DB": ["runs"], "ETUI_CACHE": ["inspect", "a"], "ETUI_STATE": ["doctor"],
+        "ETUI_DB": ["runs"], "ETUI_CACHE": ["inspect", "a"], "ETUI_STATE": ["run", "resnet18", "--detach"],
         "ETUI_CONFIG": ["config", "show"],
     }[name]  # fmt: skip
     done = etui(*arguments, **{name: value})
