@@ -25,6 +25,9 @@ MOST = 1e100
 """The largest magnitude of any other figure. Errors of 32-bit floats reach 1e77 when squared; with this limit sums and
 products of two figures stay finite."""
 
+MOST_COUNTED = 2**31 - 1
+"""The most that can be asked for of anything that is counted."""
+
 _LARGEST_LOG = math.log(MOST)
 
 

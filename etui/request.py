@@ -12,6 +12,7 @@ from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.environment import usable_cores
 from etui.errors import UsageError
+from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
@@ -33,10 +34,6 @@ WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 
 LEAST: Mapping[FieldName, int] = {"repeat": 1, "warmup": 0, "threads": 1}
 """The least each count may be."""
-
-
-MOST_COUNTED = 2**31 - 1
-"""The most any count may be."""
 
 
 class FieldError(UsageError):

@@ -6,7 +6,7 @@ import math
 
 import click
 
-MOST_COUNTED = 2**31 - 1
+from etui.magnitudes import MOST_COUNTED
 
 
 class Number(click.FloatRange):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
-from textual.widget import Widget
 
 from etui.errors import EtuiError
 from etui.paths import state_dir
@@ -21,6 +20,12 @@ from etui.text import plain
 if TYPE_CHECKING:
     from textual.geometry import Region
     from textual.message import Message
+    from textual.widget import Widget
+
+    _Base = Widget
+else:
+    # Textual takes styles and keys from the first base that is a widget, which this must not be.
+    _Base = object
 
 MOST_A_MINUTE = 20
 """With more than that nobody can work: the app then leaves, and says why."""
@@ -58,8 +63,8 @@ class Defects:
         return len(self._times_s) > MOST_A_MINUTE
 
 
-class Guarded(Widget):
-    """A widget or screen that goes on after a defect in one of its handlers or in what it draws.
+class Guarded(_Base):
+    """For widgets and screens, as their first base: they go on after a defect in one of its handlers or in what it draws.
 
     ``app._handle_exception`` decides what comes of the defect. Without this the message pump of the widget would end.
     """
