@@ -84,7 +84,7 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
             msgspec.convert({name: value}, Config)
             taken[name] = value
         except (msgspec.ValidationError, RecursionError) as error:
-            notices.append(f"{path.name}: {name} = {_written(value)} does not hold ({error}); the default does")
+            notices.append(f"{path.name}: {name} = {_written(value)} does not hold ({_shown(str(error), 200)}); the default does")
     config = msgspec.convert(taken, Config)
     unknown = [name for name in config.keys if action_ids and name not in action_ids]
     if unknown:
@@ -117,7 +117,7 @@ def _written(value: object) -> str:
         return "a number of too many digits"
 
 
-def _shown(words: str) -> str:
+def _shown(words: str, most: int = _MOST_SHOWN) -> str:
     """Somebody's text in a notice: on one line, and not longer than is needed to find it."""
     words = plain(words)
-    return words if len(words) <= _MOST_SHOWN else f"{words[:_MOST_SHOWN]}…"
+    return words if len(words) <= most else f"{words[:most]}…"

@@ -46,6 +46,7 @@ def test_what_is_right_is_taken(tmp_path: Path) -> None:
         ('"' + "x" * 5_000 + '" = 1', "there is no setting"),
         ('theme = "' + "x" * 5_000 + '"', "does not hold"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_what_is_wrong_gives_a_notice_and_the_default(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config.toml"

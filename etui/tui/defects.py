@@ -64,7 +64,7 @@ class Defects:
 
 
 class Guarded(_Base):
-    """For widgets and screens, as their first base: they go on after a defect in one of its handlers or in what it draws.
+    """The first base of widgets and screens that go on after a defect in a handler or in what they draw.
 
     ``app._handle_exception`` decides what comes of the defect. Without this the message pump of the widget would end.
     """

@@ -111,6 +111,7 @@ TOO_LONG = "n" * 300
         ["run", f"{TOO_LONG}.pte"],
         ["run", f"~nouser/{TOO_LONG}.py:make"],
     ],
+    ids=lambda words: " ".join(word[:12] for word in words),
 )
 def test_what_can_be_no_path_is_one_line_and_status_2(
     etui: Etui, stored: Callable[..., None], arguments: list[str]
@@ -122,7 +123,7 @@ def test_what_can_be_no_path_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize("name", ["ETUI_DB", "ETUI_CACHE", "ETUI_STATE", "ETUI_CONFIG"])
-@pytest.mark.parametrize("value", [TOO_LONG, "~nouser/x"])
+@pytest.mark.parametrize("value", [TOO_LONG, "~nouser/x"], ids=["long", "nobody"])
 def test_a_variable_that_can_be_no_path_is_named(
     etui: Etui, stored: Callable[..., None], name: str, value: str
 ) -> None:

@@ -169,6 +169,7 @@ def test_every_key_means_a_column_that_can_be_asked_for(store: Store) -> None:
         "a " * 1_000,
         "model:a\udcff",
     ],
+    ids=lambda text: ascii(text[:20]),
 )
 def test_what_no_database_could_be_asked_is_a_mistake_with_its_place(store: Store, text: str) -> None:
     with pytest.raises(FilterMistake) as mistake:
