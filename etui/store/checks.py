@@ -14,9 +14,11 @@ import msgspec
 
 from etui.magnitudes import LEAST_MS, MOST, MOST_MS, MOST_S, is_latency, is_ratio
 from etui.results import SCHEMA, Block, RunDocument
+from etui.text import plain
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 _MAX_INTEGER = 2**63 - 1
+_MOST_SHOWN = 200
 _MOST_NESTED = 64
 """No part of a run is nested as deeply; beyond some hundreds Python cannot walk through it."""
 _NEVER_NEGATIVE = re.compile(r"(_ms|_s|_bytes|_count|^seconds|^count|^threads|^samples_ms|_nodes|^subgraphs)$")
@@ -31,7 +33,9 @@ class Refused(ValueError):
     """A value that cannot be taken in: ``path`` names the field as ``$.latency_ms.mean``."""
 
     def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{problem} - at `{path}`")
+        # Parts of the path may be names from the file.
+        shown = plain(path)
+        super().__init__(f"{problem} - at `{shown if len(shown) <= _MOST_SHOWN else f'{shown[:_MOST_SHOWN]}...'}`")
 
 
 def document_from(value: object) -> RunDocument:

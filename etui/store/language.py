@@ -246,7 +246,7 @@ def _time(name: str, key: Key, operator: str, value: str, now: datetime) -> Cond
     day = len(value) == 10
     try:
         begins, ends = _stored(moment), _stored(moment + (timedelta(days=1) if day else timedelta(minutes=1)))
-    except OverflowError:
+    except (OverflowError, ValueError):
         # The first and the last day have no neighbour, in UTC or in local time.
         raise _Mistake(f"{value!r} is out of range", f"{name} takes dates from 0001-01-02 to 9999-12-30") from None
     if operator in (":", "=", "!="):
@@ -266,7 +266,7 @@ def _age(name: str, key: Key, operator: str, value: str, now: datetime) -> Condi
         raise _Mistake(f"an age is compared with < or >, not with {operator}", f"write {name}<{value}")
     try:
         begins = _stored(now - float(match[1]) * _AGES[match[2]])
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise _Mistake(f"{value!r} is out of range", f"an age reaches back to year 1: write {name}<10000d") from None
     return Condition(key.column, _OPPOSITE[operator], begins)
 

@@ -6,11 +6,11 @@ import argparse
 import sys
 import time
 
-from tests.fuzz.harness import Target, case_name, dealt, run, table
+from tests.fuzz.harness import Tally, Target, case_name, dealt, run, table
 from tests.fuzz.targets import TARGETS
 
-_SHOWN = 3
-"""So many deviations of a target are printed in full; of the others their cases."""
+_SHOWN = 10
+"""So many kinds of deviations of a target are printed, and so many cases of each."""
 
 
 def main() -> int:
@@ -37,10 +37,20 @@ def main() -> int:
         tallies.append(run(target, given.seed, range(counts[target.name]), until))
         print(table(tallies[-1:]).splitlines()[1], flush=True)
     for tally in tallies:
-        for place, (case, words) in enumerate(tally.deviations):
-            print(f"\n{case}\n{words}" if place < _SHOWN else case)
+        for words, cases in list(_kinds(tally).items())[:_SHOWN]:
+            print(f"\n{len(cases)} times: {', '.join(cases[:_SHOWN])}\n{words}")
     print(f"\n{table(tallies)}")
     return 1 if any(tally.deviations for tally in tallies) else 0
+
+
+def _kinds(tally: Tally) -> dict[str, list[str]]:
+    """The deviations that end in the same place, each with the first one's traceback and all cases."""
+    kinds: dict[str, tuple[str, list[str]]] = {}
+    for case, words in tally.deviations:
+        places = [line for line in words.splitlines() if line.lstrip().startswith("File ") and "tests/fuzz" not in line]
+        kind = f"{places[-1:]} {words.strip().splitlines()[-1][:60]}"
+        kinds.setdefault(kind, (words, []))[1].append(case)
+    return {words: cases for words, cases in kinds.values()}
 
 
 def _replay(case: str) -> int:

@@ -33,7 +33,7 @@ def invoke(arguments: Sequence[str]) -> Ended:
     """Run ``etui`` with these arguments in this process, without a terminal."""
     from etui.cli.main import cli
 
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "replace", newline="\n") for _ in range(2))
     status = 0
     with (
         contextlib.redirect_stdout(out),
@@ -44,24 +44,31 @@ def invoke(arguments: Sequence[str]) -> Ended:
             cli.main(list(arguments))
         except SystemExit as ending:
             status = ending.code if isinstance(ending.code, int) else 0 if ending.code is None else 1
-    return Ended(status, out.getvalue(), err.getvalue())
+    for stream in (out, err):
+        stream.flush()
+    return Ended(status, *(stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)))
 
 
 def checked(arguments: Sequence[str], *, allowed: frozenset[int] = STATUSES) -> Ended:
     """The same. Raises Deviation for a status that is not allowed, a defect, or text that a terminal would act on."""
     ended = invoke(arguments)
-    problem = problem_of(ended, allowed)
+    problem = problem_of(ended, allowed, debug="--debug" in arguments)
     if problem:
-        raise Deviation(f"etui {list(arguments)!r:.400}: {problem}\nstatus {ended.status}\n{ended.err[-1500:]}")
+        told = f"etui {list(arguments)!r:.400}: {problem}\nstatus {ended.status}\n{ended.err[-1500:]}"
+        if "--debug" in ended.err:
+            told = f"{invoke(['--debug', *arguments]).err[-3000:]}\n{told}"
+        raise Deviation(told)
     return ended
 
 
-def problem_of(ended: Ended, allowed: frozenset[int]) -> str:
+def problem_of(ended: Ended, allowed: frozenset[int], *, debug: bool = False) -> str:
     """What of an ending is not as promised; empty for nothing."""
     if ended.status not in allowed:
         return f"status {ended.status}"
-    if "Traceback" in ended.err or "defect in etui" in ended.err:
+    if "defect in etui" in ended.err:
         return "a defect"
+    if "Traceback" in ended.err and not debug:
+        return "a traceback"
     if ended.status == 3 and "shows where it happened" in ended.err:
         return "an error of the system that no command expected"
     if ended.status in (2, 3) and not ended.err.strip():

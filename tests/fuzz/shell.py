@@ -148,7 +148,7 @@ def _same_installed(line: list[str], ended: Ended) -> None:
         errors="replace",
     )
     out, err = done.communicate(timeout=60)
-    problem = problem_of(Ended(done.returncode, out, err), STATUSES | {1})
+    problem = problem_of(Ended(done.returncode, out, err), STATUSES | {1}, debug="--debug" in line)
     if problem:
         raise Deviation(f"installed etui {line!r}: {problem}\n{err[-1500:]}")
 
