@@ -139,8 +139,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the JSON in it into a StoreError that says what to do; mistakes in etui's own SQL pass
-    as they are."""
+    """Turn errors of SQLite and of the JSON in it into a StoreError that says what to do. Mistakes in etui's own SQL
+    pass as they are."""
     try:
         yield
     except sqlite3.ProgrammingError:
