@@ -8,6 +8,7 @@ import click
 
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count, Number
 from etui.errors import EXIT_DONE
 
 
@@ -33,31 +34,31 @@ from etui.errors import EXIT_DONE
 )
 @click.option(
     "--repeat",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     metavar="N",
     help="Timed inferences of each program in all, dealt over the blocks, instead of the preset's time.",
 )
 @click.option(
     "--warmup",
-    type=click.IntRange(min=0),
+    type=Count(min=0),
     metavar="N",
     help="Warm-up inferences before timing in each block, instead of warming up until it settles.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     metavar="N",
     help="Threads of both.  [default: those of the runs where they are the same, else every core]",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="S",
     help="Seconds it may take in all, waiting for the box or for calm not counted.  [default: 3600]",
 )
 @click.option(
     "--wait-quiet",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="MIN",
     envvar="ETUI_WAIT_QUIET",
     help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0 measures at"

@@ -10,6 +10,7 @@ import click
 from etui import text
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count
 from etui.cli.table import Column, table
 from etui.results import Status
 from etui.summary import RunSummary
@@ -48,9 +49,7 @@ _COLUMNS = (
 @click.option("--precision", metavar="P,..", help="Only these precisions.")
 @click.option("--delegate", metavar="D,..", help="Only these delegates.")
 @click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only runs of this status.")
-@click.option(
-    "--limit", type=click.IntRange(min=0), help=f"At most so many, 0 for all; {DEFAULT_ROWS} unless --json is given."
-)
+@click.option("--limit", type=Count(min=0), help=f"At most so many, 0 for all; {DEFAULT_ROWS} unless --json is given.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of summaries.")
 @click.pass_obj
 def runs(

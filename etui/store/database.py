@@ -7,6 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from etui.errors import StoreError
 from etui.store import schema
 
@@ -137,13 +139,18 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn sqlite3's errors into a StoreError that says what to do; mistakes in etui's own SQL pass as they are."""
+    """Turn errors of SQLite and of the JSON in it into a StoreError that says what to do; mistakes in etui's own SQL pass
+    as they are."""
     try:
         yield
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
         raise StoreError(*_words(error, path)) from error
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"the database {path} is damaged ({error})", "restore a copy, or move it away and start afresh"
+        ) from error
     except UnicodeEncodeError as error:
         # A file's name whose bytes are not UTF-8 arrives as lone surrogates, which neither JSON nor SQLite takes.
         raise StoreError("a name or message is not valid UTF-8 and cannot be stored", "rename the file") from error

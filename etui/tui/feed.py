@@ -127,6 +127,8 @@ class Feed:
                 return snapshot
         except EtuiError as error:
             return self._trouble(error)
+        except Exception as error:  # noqa: BLE001 - without this thread the screen would stand still and say nothing
+            return self._trouble(EtuiError(f"a defect in etui ({type(error).__name__}: {error})", "please report it"))
         if self._problem is not None or box_changed or self._sessions:
             self._problem = None
             return self._snapshot()

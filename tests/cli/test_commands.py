@@ -161,6 +161,25 @@ def test_files_that_are_all_refused_make_no_database(etui: Etui, database: Path)
     assert not database.exists()
 
 
+@pytest.mark.parametrize("options", [[], ["-f"], ["-v"]])
+def test_the_log_of_a_run_from_elsewhere_needs_no_specification(
+    etui: Etui, stored: Stored, tmp_path: Path, options: list[str]
+) -> None:
+    document = make_document()
+    document.session = msgspec.structs.replace(document.session, spec={"format": "another"})
+    stored(document)
+    done = etui("log", "aaaaaaaaaaa1", *options)
+    assert done.returncode == 0
+    assert "measuring fp32" in done.stdout
+    assert ("done" in done.stderr) == ("-f" in options)
+    flat = {"model_name": "m", "precision_short": "FP32", "delegate": "XNNPACK", "latency_ms": {"avg": 1.0}}
+    (tmp_path / "flat.json").write_text(json.dumps(flat))
+    assert etui("import", "flat.json").returncode == 0
+    (imported,) = [run["id"] for run in json.loads(etui("runs", "--json").stdout) if run["model"] == "m"]
+    done = etui("log", imported, *options)
+    assert done.returncode == 2 and "has no log" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_delete_asks_or_wants_yes(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     done = etui("delete", "a", stdin="y\n")
     assert done.returncode == 2 and "--yes" in done.stderr
