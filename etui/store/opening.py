@@ -86,7 +86,6 @@ def _sqlite(name: str | Path, *, uri: bool = False) -> sqlite3.Connection:
     # A full or missing temporary folder is no reason to lose a result.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = EXTRA")
     return connection
 
 
@@ -102,6 +101,8 @@ def _writable(path: Path, file: Path, create: bool) -> Link:
         elif checked_version(connection, path) == 0:
             # A file that has a rollback journal keeps it: perhaps another machine has mounted its file system.
             connection.execute("PRAGMA journal_mode = WAL")
+        # Not sooner: it reads the file.
+        connection.execute("PRAGMA synchronous = EXTRA")
         if checked_version(connection, path) < schema.VERSION:
             upgrade(connection, path, file, partial(_sqlite_file, file, "mode=ro"))
         is_wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from etui.errors import EXIT_FAILED
 from etui.store import Store
 from tests.boxes import Box
-from tests.documents import make_document
+from tests.documents import make_document, make_spec
 from tests.mounts import read_only_view
 
 FIRST, SECOND = "aaaaaaaaaaa1", "aaaaaaaaaaa2"
@@ -22,7 +23,10 @@ def sealed(box: Box, tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "data"
     folder.mkdir()
     with Store.open(folder / "etui.db") as store:
-        store.import_documents([make_document(FIRST), make_document(SECOND, precision="int8", median=8.0)])
+        documents = [make_document(FIRST), make_document(SECOND, precision="int8", median=8.0)]
+        for document in documents:
+            document.session = msgspec.structs.replace(document.session, spec=msgspec.to_builtins(make_spec()))
+        store.import_documents(documents)
     with read_only_view(folder, tmp_path / "view") as view:
         box.database = view / "etui.db"
         box.environment["ETUI_DB"] = str(box.database)
