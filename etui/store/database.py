@@ -55,8 +55,11 @@ class Database:
         self._connect = connect
         self._turn = threading.RLock()
         self._times_replaced = 0
+        self._use(connect())
         self._file = _file_at(path)
-        self._link = connect()
+
+    def _use(self, link: Link) -> None:
+        self._link, self._connection = link, link.connection
 
     @property
     def read_only(self) -> str:
@@ -91,14 +94,13 @@ class Database:
         if durable or not self._link.is_wal:
             yield
             return
-        connection = self._link.connection
         with translated(self.path):
-            connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
         try:
             yield
         finally:
             with translated(self.path):
-                connection.execute("PRAGMA synchronous = EXTRA")
+                self._connection.execute("PRAGMA synchronous = EXTRA")
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
@@ -122,15 +124,16 @@ class Database:
         if self._link.is_outdated:
             file = _file_at(self.path)
             link = self._connect()
-            self._link.connection.close()
-            self._link, self._file = link, file
+            self._connection.close()
+            self._use(link)
+            self._file = file
             self._times_replaced += 1
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed something. Raises StoreError."""
         with self._turn, translated(self.path):
             self._refresh()
-            seen = int(self._link.connection.execute("PRAGMA data_version").fetchone()[0])
+            seen = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
             return (self._times_replaced << 32) + seen
 
     def is_in_place(self) -> bool:
@@ -140,7 +143,7 @@ class Database:
     def close(self) -> None:
         """Close the connection; closing twice does no harm."""
         with self._turn, translated(self.path):
-            self._link.connection.close()
+            self._connection.close()
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

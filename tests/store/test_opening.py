@@ -24,8 +24,11 @@ NORMAL, EXTRA = 1, 3
 
 def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "etui.db"
-    with Store.open(path):
-        pass
+    with Store.open(path) as store:
+        assert store.is_in_place() and not store.read_only
+        path.rename(tmp_path / "moved.db")
+        assert not store.is_in_place()
+        (tmp_path / "moved.db").rename(path)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
