@@ -32,8 +32,11 @@ def full_file_system(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def read_only_view(folder: Path, at: Path) -> Iterator[Path]:
-    """A folder mounted read-only at another place; what is written to it where it is can be seen there."""
-    at.mkdir()
+    """A folder or file mounted read-only at another place; what is written to it where it is can be seen there."""
+    if folder.is_dir():
+        at.mkdir()
+    else:
+        at.touch()
     _mount("--bind", str(folder), str(at))
     try:
         _mount("-o", "remount,bind,ro", str(at))

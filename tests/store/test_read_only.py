@@ -7,16 +7,18 @@ import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from etui.errors import StoreError
+from etui.runner.client import settle
 from etui.store import RunnerIdentity, Store, opening, schema
 from etui.store.transfer import read_documents
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.library import Library
+from etui.user import user_name
 from tests.documents import MODEL, make_document, make_spec
 from tests.mounts import read_only_view
 from tests.store.test_upgrading import schema_of, unpacked
@@ -75,6 +77,18 @@ def test_writing_is_refused_in_one_line_that_says_why(folder: Path, seal: Seal) 
         assert store.count() == 2
 
 
+def test_nothing_is_made_beside_a_file_that_alone_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    # A journal that belonged to the reader would keep out those who may write the file.
+    (tmp_path / "shared").mkdir()
+    with (
+        read_only_view(folder / "etui.db", tmp_path / "shared" / "etui.db") as file,
+        Store.open(file) as store,
+    ):
+        assert store.count() == 2 and store.read_only
+        assert names(tmp_path / "shared") == ["etui.db"]
+    assert names(tmp_path / "shared") == ["etui.db"]
+
+
 def test_a_missing_database_is_not_made_in_a_folder_that_cannot_be_written(tmp_path: Path, seal: Seal) -> None:
     (tmp_path / "empty").mkdir()
     with seal(tmp_path / "empty") as view:
@@ -111,8 +125,12 @@ def test_a_transaction_that_was_cut_off_is_not_read(folder: Path, tmp_path: Path
         shutil.copyfile(folder / name, killed / name)
     connection.execute("ROLLBACK")
     connection.close()
-    with seal(killed) as view, Store.open(view / "etui.db") as store:
-        assert store.document("aaaaaaaaaaa1") == make_document()
+    with seal(killed) as view:
+        with closing(opening.open_database(view / "etui.db", create=False)) as opened, opened.read() as read:
+            assert read.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            assert {tuple(row) for row in read.execute("SELECT model, note FROM runs")} == {("resnet18", "a note")}
+        with Store.open(view / "etui.db") as store:
+            assert store.document("aaaaaaaaaaa1") == make_document()
         assert names(view) == ["etui.db", "etui.db-journal"]
 
 
@@ -194,7 +212,7 @@ def test_the_screens_store_and_feed_read_it_and_start_no_runner(
     host = socket.gethostname()
     with Store.open(folder / "etui.db") as store:
         queued = store.add_session(make_spec(), model=MODEL, box=host)
-        store.claim_next_session(RunnerIdentity(pid=2**22 + 1, host=host, user="nobody", started_at="then"))
+        store.claim_next_session(RunnerIdentity(pid=2**22 + 1, host=host, user=user_name(), started_at="then"))
         store.add_session(make_spec(), model=MODEL, box=host)
     with seal(folder) as view:
         library = Library(view / "etui.db")
@@ -208,3 +226,6 @@ def test_the_screens_store_and_feed_read_it_and_start_no_runner(
         assert feed.look() is not None
         library.forget()
         feed.stop()
+        with Store.open(view / "etui.db") as store:
+            assert settle(store) == []
+            assert store.summary(queued.runs[0][0]).status == "queued"

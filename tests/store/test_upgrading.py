@@ -158,12 +158,12 @@ def drop_a_table(connection: sqlite3.Connection) -> None:
     raise sqlite3.OperationalError("it went wrong")
 
 
-def leave_a_dangling_row(connection: sqlite3.Connection) -> None:
-    connection.execute("CREATE TABLE more (run TEXT REFERENCES runs(id) DEFERRABLE INITIALLY DEFERRED)")
-    connection.execute("INSERT INTO more VALUES ('nowhere')")
+def fail_in_python(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM runs")
+    raise ValueError("it went wrong")
 
 
-@pytest.mark.parametrize("broken", [drop_a_table, leave_a_dangling_row])
+@pytest.mark.parametrize("broken", [drop_a_table, fail_in_python])
 def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
 ) -> None:
@@ -180,6 +180,16 @@ def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
     # The next attempt works, and the copy goes.
     assert documents(database) == read_documents(export)
     assert upgrading.kept_copies(database) == []
+
+
+def test_a_database_that_does_not_hold_together_is_not_upgraded(tmp_path: Path) -> None:
+    database = unpacked("schema2.db", tmp_path)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("INSERT INTO artifacts VALUES ('nowhere', 'pte', 1, '', '', 0)")
+        connection.commit()
+    with pytest.raises(StoreError, match="a row of artifacts refers to a missing one"):
+        Store.open(database)
+    assert schema_of(database) == 2
 
 
 def test_an_upgrade_that_is_killed_is_done_again(tmp_path: Path) -> None:
