@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from etui.doctor import software
 from etui.errors import StoreError
 from etui.runner.client import settle
 from etui.store import RunnerIdentity, Store, opening, schema
@@ -26,18 +27,21 @@ from tests.store.test_upgrading import schema_of, unpacked
 Seal = Callable[[Path], AbstractContextManager[Path]]
 
 
-@pytest.fixture
-def seal(tmp_path: Path) -> Seal:
-    """Make a folder read-only, by a mount for root and by its permissions else; gives where it is."""
+@pytest.fixture(params=["mount", "permissions"])
+def seal(request: pytest.FixtureRequest, tmp_path: Path) -> Seal:
+    """Make a folder read-only by a mount or by its permissions, of which one does not bind root and the other is only
+    for root; gives where the folder is then."""
 
     @contextmanager
     def sealed(folder: Path) -> Iterator[Path]:
-        if os.geteuid() == 0:
+        if request.param == "mount":
             with read_only_view(folder, tmp_path / "view") as view:
                 yield view
             return
         folder.chmod(0o500)
         try:
+            if os.access(folder, os.W_OK):
+                pytest.skip("permissions do not bind this user")
             yield folder
         finally:
             folder.chmod(0o700)
@@ -186,6 +190,12 @@ def test_an_older_schema_is_read_through_a_copy_and_the_file_stays_as_it_is(
         assert names(view) == [database.name]
     assert database.read_bytes() == before and schema_of(database) == version
     assert names(tmp_path / "tmp") == []
+
+
+def test_doctor_says_that_nothing_can_be_stored(folder: Path, seal: Seal) -> None:
+    with seal(folder) as view:
+        found = software.database(view / "etui.db")
+    assert found.status == "bad" and "with 2 runs: read-only" in found.seen and "ETUI_DB" in found.advice
 
 
 def test_a_newer_or_foreign_or_damaged_file_is_refused_as_ever(folder: Path, tmp_path: Path, seal: Seal) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from etui.doctor import software
 from etui.errors import StoreError
 from etui.results import RunDocument
 from etui.store import Store, opening, released, schema, upgrading
@@ -203,6 +204,16 @@ def test_an_upgrade_that_is_killed_is_done_again(tmp_path: Path) -> None:
     assert schema_of(database) == 2 and len(upgrading.kept_copies(database)) == 1
     assert documents(database) == read_documents(export)
     assert upgrading.kept_copies(database) == []
+
+
+def test_doctor_points_to_a_copy_that_was_left(tmp_path: Path) -> None:
+    database = unpacked("schema3.db", tmp_path)
+    Store.open(database).close()
+    assert software.database(database).status == "ok"
+    left = tmp_path / "schema3.db.before-upgrade-from-schema-3"
+    left.touch()
+    found = software.database(database)
+    assert found.status == "warn" and str(left) in found.seen
 
 
 def test_an_upgrade_that_is_interrupted_leaves_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
