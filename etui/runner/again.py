@@ -106,7 +106,7 @@ def check_again(document: RunDocument) -> Repeated:
         raise _no(document, f"{document.delegate} cannot measure here: {reason}", "choose another run")
     changed = _changed_versions(document)
     machine = _changed_machine(document)
-    cached = ProgramCache(cache_dir()).find(document.artifact.key) is not None
+    cached = ProgramCache(cache_dir()).has(document.artifact.key)
     if machine or (changed and not cached):
         raise _gone(document, origin, machine + changed, cached=cached)
     return origin
@@ -159,23 +159,29 @@ async def program_again(
             machine=machine,
         )
 
-    done = await do(
-        BundleJob(
-            model=origin.model,
-            weights=origin.weights,
-            seed=origin.seed,
-            accuracy_inputs=origin.accuracy_inputs,
-            calibration_count=origin.calibration_count,
-            cache_dir=str(cache.root),
-            # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
-            key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+    async def make_bundle() -> BundleResult:
+        done = await do(
+            BundleJob(
+                model=origin.model,
+                weights=origin.weights,
+                seed=origin.seed,
+                accuracy_inputs=origin.accuracy_inputs,
+                calibration_count=origin.calibration_count,
+                cache_dir=str(cache.root),
+                # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
+                key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+            )
         )
-    )
-    assert done.bundle is not None
-    bundle = done.bundle
+        assert done.bundle is not None
+        return done.bundle
+
+    def tell(words: str) -> None:
+        _tell(say, run_id, words)
+
+    bundle = await cache.take_bundle(make_bundle, tell)
     key = key_of(bundle.key, now)
     changed = _changed_content(document, bundle)
-    lowered = cache.find(artifact.key)
+    lowered = await cache.take(artifact.key, tell)
     known = artifact.key in (key, key_of(bundle.key, then))
     if lowered is not None and not changed and (known or lowered.artifact.sha256 == artifact.sha256):
         _tell(say, run_id, "cached, nothing to prepare")
@@ -189,7 +195,7 @@ async def program_again(
     if key != artifact.key and not same:
         changed = changed or [f"etui {document.etui_version} prepared it in another way"]
         raise _gone(document, origin, changed, cached=cached)
-    lowered = cache.find(key)
+    lowered = await cache.take(key, tell)
     if lowered is None:
         done = await do(
             lower_job(document, origin, bundle, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)

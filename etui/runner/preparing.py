@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 from etui.catalog.find import UserModel
@@ -34,22 +35,27 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
 
     Raises:
         ChildFailed: the model or its weights cannot be loaded.
+        EtuiError: the cache has them damaged, and others use them.
     """
     spec = session.spec
     if not isinstance(session.model, UserModel):
         await session.children.preload(session.model.source)
-    done = await session.do(
-        BundleJob(
-            model=spec.model,
-            weights=spec.weights,
-            seed=spec.seed,
-            accuracy_inputs=spec.accuracy_inputs,
-            calibration_count=spec.calibration_count,
-            cache_dir=str(cache.root),
+
+    async def make() -> BundleResult:
+        done = await session.do(
+            BundleJob(
+                model=spec.model,
+                weights=spec.weights,
+                seed=spec.seed,
+                accuracy_inputs=spec.accuracy_inputs,
+                calibration_count=spec.calibration_count,
+                cache_dir=str(cache.root),
+            )
         )
-    )
-    assert done.bundle is not None
-    return done.bundle
+        assert done.bundle is not None
+        return done.bundle
+
+    return await cache.take_bundle(make, lambda words: session.say("warning", words, stage="load", level="warning"))
 
 
 async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -> None:
@@ -68,7 +74,11 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             machine=machine_for(run.variant.delegate),
         )
-        run.lowered = cache.find(run.key)
+        try:
+            run.lowered = await cache.take(run.key, partial(_tell_of_damage, session, run))
+        except EtuiError as error:
+            session.fail(run, error)
+            continue
         if run.lowered is None:
             missing.append(run)
         else:
@@ -86,6 +96,10 @@ def most_at_once(cores: int, memory: int | None) -> int:
     if chosen := os.environ.get("ETUI_PREPARE_JOBS"):
         return max(1, int(chosen))
     return max(1, cores if memory is None else min(cores, memory // PREPARING_BYTES))
+
+
+def _tell_of_damage(session: Session, run: Run, words: str) -> None:
+    session.say("warning", f"{run.variant.label}: {words}", run=run, stage="lower", level="warning")
 
 
 async def _lower(
