@@ -9,7 +9,6 @@ removes it has that lock alone. While it is made it is called ``programs/.KEY-XX
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from etui.errors import EtuiError
+from etui.files import sync
 from etui.filesystems import is_network
 from etui.hashing import file_hash, file_stamp, is_settled
 from etui.locks import Held, LocksUnsupported, take
@@ -98,7 +98,7 @@ def making(entry: Path) -> Iterator[Path]:
             except OSError:
                 if not entry.is_dir():
                     raise
-            _sync(entry.parent)
+            sync(entry.parent)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     finally:
@@ -112,7 +112,7 @@ def add_file(entry: Path, name: str, source: Path) -> None:
     try:
         shutil.copyfile(source, part)
         recorded = _recorded(entry)
-        _sync(part)
+        sync(part)
         part.replace(entry / name)
         if recorded is not None:
             _record(entry, {**recorded, name: _as_it_is(entry / name)})
@@ -230,8 +230,8 @@ def _seal(made: Path) -> None:
     _record(made, {file.name: _as_it_is(file) for file in sorted(made.iterdir()) if file.is_file()})
     for file in made.iterdir():
         if file.is_file():
-            _sync(file)
-    _sync(made)
+            sync(file)
+    sync(made)
 
 
 def _as_it_is(path: Path) -> _File:
@@ -242,7 +242,7 @@ def _record(entry: Path, files: dict[str, _File]) -> None:
     part = entry / f".{secrets.token_hex(4)}"
     try:
         part.write_bytes(msgspec.json.encode(files))
-        _sync(part)
+        sync(part)
         part.replace(entry / _FILES)
     finally:
         part.unlink(missing_ok=True)
@@ -285,16 +285,3 @@ def _has_its_length(path: Path) -> bool:
         except (msgspec.MsgspecError, KeyError, TypeError, IndexError, ValueError):
             return False
     return 8 + length + max(ends, default=0) == size
-
-
-def _sync(path: Path) -> None:
-    """See that a file's content, or what a folder lists, is on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        # Some network file systems cannot do it for folders.
-        if error.errno != errno.EINVAL:
-            raise
-    finally:
-        os.close(fd)

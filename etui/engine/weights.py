@@ -61,6 +61,7 @@ def resolve(model: Model, weights: str, seed: int, cache_dir: Path, say: Say) ->
         return _synthetic(seed)
     if weights not in {"auto", "pretrained"}:
         return _from_path(weights, cache_dir)
+    hub.sweep_parts()
     published = hub.find_local(model)
     if published is None:
         published = _fetch(model, weights == "pretrained", cache_dir, say)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from etui.catalog.find import UserModel
 from etui.catalog.precisions import keeps, recipe
 from etui.environment import memory_bytes
 from etui.errors import EtuiError
+from etui.files import copy_file
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.context import Run, Session, side_by_side
@@ -153,13 +153,10 @@ def export_programs(session: Session, folder: Path) -> None:
     for run in session.live():
         assert run.lowered is not None
         target = folder / program_name(run.model.name, run.variant)
-        part = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run.lowered.path, part)
-            part.replace(target)
+            copy_file(Path(run.lowered.path), target, force=True)
         except OSError as error:
-            part.unlink(missing_ok=True)
             reason = error.strerror or str(error)
             session.fail(run, EtuiError(f"cannot write {target}: {reason}", "choose another folder with -o"))
             continue
