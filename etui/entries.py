@@ -9,7 +9,6 @@ removes it has that lock alone. While it is made it is called ``programs/.KEY-XX
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import tempfile
