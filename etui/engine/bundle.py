@@ -18,6 +18,7 @@ from etui.catalog.find import Model, UserModel, changed_sources, find_model, is_
 from etui.catalog.models import ModelEntry
 from etui.engine import weights
 from etui.engine.examples import Examples, Inputs
+from etui.engine.exported import check_exported
 from etui.engine.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
 from etui.engine.models import Built, build
 from etui.engine.state import hash_tensors, other_tensors, set_tensors, structure
@@ -54,11 +55,14 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     models = Path(job.cache_dir) / "models"
     # What a factory gives is only known once it has been called, and the eager model needs it to be called anyway.
     result = _kept(models / job.key, say) if job.key is not None and not _is_factory(model) else None
-    if result is None:
+    if result is None or (result.allow_pickle and not job.allow_pickle):
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), say)
         made = _make(model, resolved, job) if _is_factory(model) else None
         key = _key(model, resolved, job, made)
         result = _kept(models / key, say) or _build(model, resolved, job, made, key, models / key, start)
+    if result.cached and _is_pt2(model) and not result.allow_pickle:
+        # Earlier versions loaded any.
+        check_exported(Path(model.path))
     what = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
     say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
              f"({result.inputs.detail})"))  # fmt: skip
@@ -130,7 +134,10 @@ class Bundle:
             raise PreparationError(f"{self.result.model.name} is a finished program and has no module")
         if _is_factory(self.model) and not is_same_file(self.model.identity(), self.result.model.identity):
             raise _changed(self.model, [])
-        built = build(self.model, initialise=False, seed=self.result.seed)
+        if _is_pt2(self.model):
+            # Before anything of it is loaded.
+            self._check_file()
+        built = build(self.model, initialise=False, seed=self.result.seed, allow_pickle=self.result.allow_pickle)
         self._check_same(built)
         module = built.module
         if (self.path / _WEIGHTS).is_file():
@@ -145,8 +152,7 @@ class Bundle:
         if not isinstance(model, UserModel):
             return
         if built.sources is None:
-            if file_stamp(Path(model.path)) != self.result.file_stamp and model.identity() != info.identity:
-                raise _changed(model, [])
+            self._check_file()
             return
         now = msgspec.structs.replace(info, **_code_of(model, built.sources))
         if now.identity != info.identity:
@@ -164,6 +170,13 @@ class Bundle:
                 " attributes",
                 "have the factory build the same model at every call, and run it again",
             )
+
+    def _check_file(self) -> None:
+        """Raise PreparationError unless a user's file is what it was for the reference."""
+        model = self.model
+        assert isinstance(model, UserModel)
+        if file_stamp(Path(model.path)) != self.result.file_stamp and model.identity() != self.result.model.identity:
+            raise _changed(model, [])
 
     def inputs(self) -> list[Inputs]:
         """The accuracy inputs, in order; each is what one inference takes. Measuring uses the first ones."""
@@ -205,7 +218,7 @@ class _Made(NamedTuple):
 
 
 def _make(model: Model, resolved: weights.Resolved, job: BundleJob) -> _Made:
-    built = weights.load(model, resolved, job.seed)
+    built = weights.load(model, resolved, job.seed, job.allow_pickle)
     inputs = _inputs(model, resolved, job, built.example, built.module)
     return _Made(built, inputs, _state_of(built.module, others=True), structure(built.module))
 
@@ -222,7 +235,8 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, made: _Made |
         described = (model.source, model.identity())
     parts = (
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
-        described,
+        # What was made while code of the file ran must not be taken where that is not allowed.
+        (described, "allow pickle") if job.allow_pickle and _is_pt2(model) else described,
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
@@ -267,7 +281,7 @@ def _build(
         stamp = file_stamp(Path(model.path)) if isinstance(model, UserModel) else None
         has_eager = not (isinstance(model, UserModel) and model.kind == "pte")
         if has_eager:
-            built = made.built if made else weights.load(model, resolved, job.seed)
+            built = made.built if made else weights.load(model, resolved, job.seed, job.allow_pickle)
             module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
             info = msgspec.structs.replace(info, parameters=parameters)
@@ -298,6 +312,7 @@ def _build(
             has_eager=has_eager,
             seed=job.seed,
             file_stamp=stamp,
+            allow_pickle=job.allow_pickle,
         )
         (made_in / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
@@ -335,7 +350,7 @@ def _is_factory(model: Model) -> TypeGuard[UserModel]:
     return isinstance(model, UserModel) and model.kind == "factory"
 
 
-def _is_pt2(model: Model) -> bool:
+def _is_pt2(model: Model) -> TypeGuard[UserModel]:
     return isinstance(model, UserModel) and model.kind == "pt2"
 
 

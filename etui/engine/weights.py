@@ -76,10 +76,11 @@ def is_same(resolved: Resolved, cache_dir: Path) -> bool:
     return resolved.path is None or _identity(resolved.path, cache_dir) == resolved.identity
 
 
-def load(model: Model, resolved: Resolved, seed: int) -> Built:
-    """The module with its weights, in eval mode, ready to be measured. Raises WeightsError where they do not fit."""
+def load(model: Model, resolved: Resolved, seed: int, allow_pickle: bool = False) -> Built:
+    """The module with its weights, in eval mode, ready to be measured. ``allow_pickle`` lets an exported program run
+    code of its own. Raises WeightsError where they do not fit."""
     if isinstance(model, UserModel):
-        built = build(model, seed=seed)
+        built = build(model, seed=seed, allow_pickle=allow_pickle)
         if resolved.path is not None:
             _fit(built.module, read_state_dict(resolved.path), resolved.path)
         return built

@@ -81,6 +81,7 @@ def origin_of(document: RunDocument) -> Repeated:
         calibration_count=spec.calibration_count,
         accuracy_inputs=spec.accuracy_inputs,
         keep_fp32=spec.keep_fp32,
+        allow_pickle=spec.allow_pickle,
     )
 
 
@@ -121,11 +122,13 @@ async def program_again(
     do: Do | None = None,
     run_id: str | None = None,
     threads: int = 1,
+    allow_pickle: bool = False,
 ) -> ProgramAgain:
     """Find the run's program and bundle in ``cache``, or have them prepared again there.
 
     ``say`` hears what the children tell, under ``run_id`` (the run itself, unless another one is made of it). ``do``
     has a job done, for callers that must be able to cancel it (else ``children.do``). ``threads`` serve calibration.
+    ``allow_pickle`` lets a ``.pt2`` run code of its own, as does the run itself if that was allowed to.
 
     Raises:
         EtuiError: the program cannot be had: what ``check_again`` finds, a child that failed, or a key that is no
@@ -170,6 +173,7 @@ async def program_again(
                 cache_dir=str(cache.root),
                 # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
                 key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+                allow_pickle=allow_pickle or origin.allow_pickle,
             )
         )
         assert done.bundle is not None

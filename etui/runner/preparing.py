@@ -50,6 +50,7 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
                 accuracy_inputs=spec.accuracy_inputs,
                 calibration_count=spec.calibration_count,
                 cache_dir=str(cache.root),
+                allow_pickle=spec.allow_pickle,
             )
         )
         assert done.bundle is not None
