@@ -15,9 +15,10 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from etui.errors import PreparationError
 from etui.programs.pickled import SAMPLE_INPUTS, Part, in_words, unpickled, unsafe_parts
@@ -61,7 +62,15 @@ _SYNTAX = (
 )  # fmt: skip
 
 
-def load_exported(path: Path, *, allow_pickle: bool) -> torch.export.ExportedProgram:
+class Exported(NamedTuple):
+    """What an exported program holds: its module, and the inputs that it was exported with, by position and by name."""
+
+    module: nn.Module
+    positional: Any
+    by_name: Any
+
+
+def load_exported(path: Path, *, allow_pickle: bool) -> Exported:
     """The exported program of a file. With ``allow_pickle`` nothing is looked at, and whatever the file brings along is
     run.
 
@@ -69,14 +78,19 @@ def load_exported(path: Path, *, allow_pickle: bool) -> torch.export.ExportedPro
         PreparationError: it is none that this torch can read, or would run code and is not allowed to.
     """
     with _readable(path):
-        if allow_pickle:
-            return torch.export.load(path)
-        _check(path)
-        with _only_weights():
-            # Without the fallback that torch.export.load has, which would read another part of the file.
-            from torch.export.pt2_archive._package import load_pt2
+        program = torch.export.load(path) if allow_pickle else _load_checked(path)
+        positional, by_name = program.example_inputs or ((), {})
+        # Its guards check shapes at every call, which is no part of the model's own time.
+        return Exported(program.module(check_guards=False), positional, by_name)
 
-            return load_pt2(str(path)).exported_programs["model"]
+
+def _load_checked(path: Path) -> torch.export.ExportedProgram:
+    from torch.export.pt2_archive._package import load_pt2
+
+    _check(path)
+    with _only_weights():
+        # Not by torch.export.load, which falls back on reading the file in another way.
+        return load_pt2(str(path)).exported_programs["model"]
 
 
 def check_exported(path: Path) -> None:

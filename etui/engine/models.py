@@ -219,12 +219,10 @@ _WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
 
 def _build_user_model(model: UserModel, seed: int, allow_pickle: bool) -> Built:
     if model.kind == "pt2":
-        program = load_exported(Path(model.path), allow_pickle=allow_pickle)
-        positional, by_name = program.example_inputs or ((), {})
-        if by_name:
+        exported = load_exported(Path(model.path), allow_pickle=allow_pickle)
+        if exported.by_name:
             raise PreparationError(f"{model.path} takes inputs by name", "export it with positional inputs only")
-        # Its guards check shapes at every call, which is no part of the model's own time.
-        return Built(program.module(check_guards=False), Examples.of(positional, model.reference))
+        return Built(exported.module, Examples.of(exported.positional, model.reference))
     if model.kind == "factory":
         made, sources = _call_factory(model, seed)
         if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
