@@ -52,6 +52,7 @@ class Measuring(TypedDict, total=False):
     seed: int
     use_cache: bool
     wait_quiet_min: float | None
+    allow_pickle: bool
 
 
 class EtuiRun:
@@ -108,7 +109,7 @@ class EtuiRun:
         ``etui.analysis.comparison.compare(runs[0], runs[1:])`` says which is faster."""
         __tracebackhide__ = True
         try:
-            found = check_model(self._reference(model))
+            found = check_model(self._reference(model), allow_pickle=options.get("allow_pickle", False))
             precision, delegate = default_choice(found)
             variants, refused = combine(found, precisions or [precision], delegates or [delegate])
             for variant, reason in refused.items():

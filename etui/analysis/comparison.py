@@ -250,8 +250,9 @@ def _historical(found: RunComparison, base: _Side, other: _Side, spread: Session
     shift = 0.0
     if control is not None and control.half is not None:
         # What the control certainly moved by, the program may have moved by as well; as far as the spread between
-        # sessions is known rather than assumed, the interval includes that already.
-        shift = (1 - spread.known) * max(0.0, abs(control.centre) - control.half)
+        # usual sessions is known rather than assumed, the interval includes that already.
+        certain = max(0.0, abs(control.centre) - control.half)
+        shift = max((1 - spread.known) * certain, certain - spread.half)
     estimate = _widened(unpaired_ratio(base.level, other.level), spread.half, shift)
     relative = _ratio(other.against_eager, base.against_eager)
     if relative is not None:

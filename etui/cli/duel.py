@@ -64,6 +64,11 @@ from etui.errors import EXIT_DONE
     help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0 measures at"
     " once.  [default: 0.5]",
 )
+@click.option(
+    "--allow-pickle",
+    is_flag=True,
+    help="Load a .pt2 whose pickled parts hold more than tensors. That runs whatever code they name.",
+)
 @click.option("--detach", is_flag=True, help="Queue, print the new run ids, and return at once.")
 @click.option(
     "--json",
@@ -90,7 +95,7 @@ def duel(
     from etui.cli.sessions import finish, followed
     from etui.duel import queue_duel
 
-    chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet")}
+    chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet", "allow_pickle")}
     with settings.store_with_runs() as store:
         ids = followed(store, lambda: [queue_duel(store, run_a, run_b, timeout_s=timeout, **chosen)], options)
         if options["detach"] or not options["as_json"]:

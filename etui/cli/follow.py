@@ -150,7 +150,8 @@ def follow(
                 return
         if stop():
             return
-        if time.monotonic() - checked > RUNNER_CHECK_S:
+        # Into a read-only database no runner could write.
+        if time.monotonic() - checked > RUNNER_CHECK_S and not store.read_only:
             checked = time.monotonic()
             if set(settle(store)) & set(wanted):
                 talk.line("the runner was killed; what it measured is kept, and its run is interrupted")

@@ -67,6 +67,8 @@ _MEASURING: list[Any] = [
                  help="Leave these modules of the model (and what is in them) in FP32 where the rest is quantized."),
     click.option("--seed", type=Count(min=0, max=2**63 - 1), default=0, show_default=True, metavar="N",
                  help="Seed of synthetic weights, crops, tokens and the order of blocks."),
+    click.option("--allow-pickle", is_flag=True,
+                 help="Load a .pt2 whose pickled parts hold more than tensors. That runs whatever code they name."),
     click.option("--no-cache", is_flag=True, help="Prepare everything anew and leave nothing in the cache."),
     click.option("--detach", is_flag=True, help="Queue, print the run ids, and return at once."),
     click.option("--json", "as_json", is_flag=True, help="Print the runs' summaries as a JSON array."),
@@ -126,7 +128,9 @@ def run(
     from etui.cli.sessions import finish, followed
     from etui.runner.client import submit
 
-    found, variants = _check_choice(model, precision, delegate, measure=not export_only)
+    found, variants = _check_choice(
+        model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
+    )
     if export_only and output is None:
         raise UsageError("--export-only needs a folder", "name it with -o DIR")
     if output is not None and options["detach"] and not export_only:
@@ -181,7 +185,7 @@ def sweep(
 
     wanted = []
     for text in models:
-        found = check_model(text)
+        found = check_model(text, allow_pickle=options["allow_pickle"])
         variants, refused = combine(found, precisions, delegates)
         for variant, reason in refused.items():
             click.echo(f"etui: leaving out {found.name} {variant.label}: {reason}", err=True)
@@ -195,12 +199,17 @@ def sweep(
 
 
 def _check_choice(
-    model: str, precisions: tuple[str, ...] | None, delegates: tuple[str, ...] | None, *, measure: bool
+    model: str,
+    precisions: tuple[str, ...] | None,
+    delegates: tuple[str, ...] | None,
+    *,
+    measure: bool,
+    allow_pickle: bool,
 ) -> tuple[Model, list[Variant]]:
     """The model and its variants. Refuses names that do not exist and combinations that cannot be, loading nothing."""
     from etui.request import check_model, combine, default_choice
 
-    found = check_model(model)
+    found = check_model(model, allow_pickle=allow_pickle)
     precision, delegate = default_choice(found)
     variants, refused = combine(found, precisions or (precision,), delegates or (delegate,), measure=measure)
     for variant, reason in refused.items():
@@ -226,6 +235,7 @@ def _specification(
         use_cache=not options["no_cache"],
         keep_fp32=options["keep_fp32"] or (),
         wait_quiet_min=options["wait_quiet"],
+        allow_pickle=options["allow_pickle"],
     )
     return specification(model, variants, chosen, export_only_dir=export_only_dir)
 

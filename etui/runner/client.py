@@ -81,10 +81,13 @@ def log_of(database: Path) -> Path:
 
 def settle(store: Store) -> list[str]:
     """Mark the runs and passes of runners that have died as interrupted, and return the runs. What waits gets a runner.
+    Nothing is done with a read-only database.
 
     Raises:
         EtuiError: the database cannot be written, or no runner can be started.
     """
+    if store.read_only:
+        return []
     gone = [
         session_id
         for session_id, by, pid in store.claimed_sessions(socket.gethostname(), user_name())

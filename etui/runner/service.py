@@ -150,7 +150,10 @@ async def _run(store: Store, children: Children, queued: QueuedSession | QueuedP
             store.set_status(run_id, "failed", str(error))
         store.finish_session(queued.id)
         return
-    if isinstance(queued, QueuedPass):
-        await run_pass(store, children, cache, queued)
-    else:
-        await run_session(store, children, cache, queued)
+    try:
+        if isinstance(queued, QueuedPass):
+            await run_pass(store, children, cache, queued)
+        else:
+            await run_session(store, children, cache, queued)
+    finally:
+        cache.release()

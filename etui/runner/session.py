@@ -70,7 +70,6 @@ async def _do(session: Session, limit: asyncio.Timeout) -> None:
     for run in session.live():
         run.started_at = utc_now()
         session.store.set_status(run.id, "preparing")
-    # Only who holds the box sweeps, so that nothing is swept away under a session that measures.
     session.cache.sweep()
     cache = session.cache if spec.use_cache else session.cache.scratch(session.queued.id)
     try:
@@ -91,9 +90,7 @@ async def _do(session: Session, limit: asyncio.Timeout) -> None:
         session.end_all("done", None)
     finally:
         if cache is session.cache:
-            used = {Path(run.lowered.path).parent for run in session.runs if run.lowered}
-            used |= {Path(run.bundle.path) for run in session.runs if run.bundle}
-            cache.sweep(keep=used)
+            cache.sweep()
         else:
             cache.remove()
 

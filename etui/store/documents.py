@@ -19,10 +19,11 @@ from etui.store.detail import RunDetail, decode_detail, encode_detail
 from etui.store.operators import save_operators, with_their_operators, without_operators
 
 
-def save_document(connection: sqlite3.Connection, document: RunDocument) -> None:
+def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_is_complete: bool = False) -> None:
     """Store a run as its document has it, over its queued row where there is one.
 
-    A note and tags that were given to the row meanwhile stay.
+    A note and tags that were given to the row meanwhile stay. Unless ``log_is_complete``, the log of a run that was
+    queued here is whatever is said of it, also later; else it is what the document has, in that order.
     """
     session = _ensure_session(connection, document)
     columns = columns_of(document) | {"environment": _save_environment(connection, document.environment)}
@@ -68,8 +69,7 @@ def save_document(connection: sqlite3.Connection, document: RunDocument) -> None
         eager_flags=document.eager_flags,
         quiet=document.quiet,
         repeats=document.repeats,
-        # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
-        log=ranges if session["imported"] else None,
+        log=ranges if log_is_complete or session["imported"] else None,
         saved=True,
     )
     connection.execute("INSERT OR REPLACE INTO details (run, detail) VALUES (?, ?)", (run_id, encode_detail(detail)))
@@ -82,7 +82,8 @@ def import_document(connection: sqlite3.Connection, document: RunDocument) -> Li
     if document.status in LIVE_STATUSES:
         error = f"it was {document.status} when it was exported"
         document = msgspec.structs.replace(document, status="interrupted", error=document.error or error)
-    save_document(connection, document)
+    # A run that was queued here and deleted gets new log lines, which would all come after those of its session.
+    save_document(connection, document, log_is_complete=True)
     return "new"
 
 

@@ -14,7 +14,8 @@ from etui.results import LIVE_STATUSES, Block, Environment, ModelInfo, PassStatu
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue
 from etui.store.conditions import Condition, count
-from etui.store.database import Database, open_database
+from etui.store.database import Database
+from etui.store.opening import open_database
 from etui.store.operators import OperatorPage, Side
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.store.passes import QueuedPass
@@ -55,6 +56,11 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def read_only(self) -> str:
+        """Why the database cannot be written; empty if it can. What would write then raises StoreError."""
+        return self._database.read_only
 
     def data_version(self) -> int:
         """A number that changes when somebody else (another Store, another process) has written; cheap to ask."""
@@ -129,8 +135,10 @@ class Store:
         return self.add_events(session_id, [event])[0]
 
     def add_events(self, session_id: str, events: Iterable[Event]) -> list[int]:
-        """Append several events in one transaction and return their ids."""
-        with self._database.write() as connection:
+        """Append several events in one transaction and return their ids. Unlike everything else that is written they
+        may be lost at a power cut, until something else is written: there are too many to wait for the disk each time.
+        """
+        with self._database.write(durable=False) as connection:
             return [queue.add_event(connection, session_id, event) for event in events]
 
     def add_block(self, session_id: str, block: Block) -> None:

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from etui.errors import EtuiError, StoreError
 from etui.events import Event
-from etui.jobs import Done, LowerResult, MemoryJob, Said
-from etui.results import Artifact, Stage
+from etui.jobs import Done, MemoryJob, Said
 from etui.runner.boxlock import BoxLock
-from etui.runner.cache import ProgramCache, program_key
+from etui.runner.cache import program_key
 from etui.runner.child import Child
 from etui.runner.context import side_by_side
 from etui.runner.lifeline import Lifeline
@@ -155,70 +154,6 @@ async def test_an_expected_failure_comes_out_of_side_by_side_as_itself() -> None
     with pytest.raises(StoreError, match="no space"):
         async with side_by_side() as group:
             group.create_task(fail())
-
-
-def _program(cache: ProgramCache, key: str, size: int) -> Path:
-    folder = cache.program_dir(key)
-    folder.mkdir()
-    (folder / "program.pte").write_bytes(b"x" * size)
-    lowered = LowerResult(
-        path="elsewhere",
-        artifact=Artifact(kind="pte", size_bytes=size, sha256="0", key=key),
-        stages=[Stage(name="lower", seconds=1.0)],
-    )
-    (folder / "lowered.json").write_bytes(msgspec.json.encode(lowered))
-    return folder
-
-
-def test_a_program_is_found_again_and_said_to_be_cached(tmp_path: Path) -> None:
-    cache = ProgramCache(tmp_path)
-    folder = _program(cache, ONE, 10)
-    found = cache.find(ONE)
-    assert found is not None
-    assert found.path == str(folder / "program.pte")
-    assert found.artifact.cached and found.stages[0].cached
-    assert cache.find(TWO) is None
-
-
-@pytest.mark.parametrize("damage", ["truncated program", "garbled description", "missing description"])
-def test_a_damaged_program_is_removed_and_not_used(tmp_path: Path, damage: str) -> None:
-    cache = ProgramCache(tmp_path)
-    folder = _program(cache, ONE, 10)
-    if damage == "truncated program":
-        (folder / "program.pte").write_bytes(b"x")
-    elif damage == "garbled description":
-        (folder / "lowered.json").write_text("{")
-    else:
-        (folder / "lowered.json").unlink()
-    assert cache.find(ONE) is None
-    assert not folder.exists()
-
-
-def test_the_cap_removes_the_least_recently_used_but_not_what_is_in_use(tmp_path: Path) -> None:
-    cache = ProgramCache(tmp_path)
-    folders = [_program(cache, name, 1000) for name in ("oldest", "middle", "newest")]
-    for age, folder in enumerate(folders):
-        os.utime(folder, (1000 + age, 1000 + age))
-    cache.sweep(keep={folders[0]}, cap_bytes=3000)
-    assert [folder.exists() for folder in folders] == [True, False, True]
-
-
-def test_what_a_dead_process_left_is_swept_and_a_living_ones_work_is_not(tmp_path: Path) -> None:
-    cache = ProgramCache(tmp_path)
-    process = multiprocessing.get_context("spawn").Process(target=int)
-    process.start()
-    process.join()
-    dead, living = cache.root / "programs" / f".{process.pid}-x", cache.root / "programs" / f".{os.getpid()}-x"
-    for folder in (dead, living):
-        folder.mkdir()
-    cache.sweep()
-    assert not dead.exists() and living.exists()
-
-
-def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EtuiError, match="cannot write the cache"):
-        ProgramCache(tmp_path / "file")
 
 
 def test_the_key_follows_everything_that_makes_a_program() -> None:
