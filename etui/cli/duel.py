@@ -10,6 +10,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
 from etui.errors import EXIT_DONE
+from etui.json_text import harmless
 
 
 @click.command(
@@ -114,7 +115,7 @@ def duel(
     if options["as_json"]:
         import msgspec
 
-        click.echo(msgspec.json.format(msgspec.json.encode(output.as_json(compared)[0])))
+        click.echo(harmless(msgspec.json.format(msgspec.json.encode(output.as_json(compared)[0]))))
         return status
     click.echo("")
     for run in (first, second):

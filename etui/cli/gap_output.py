@@ -9,6 +9,7 @@ from etui.analysis.gaps import Order, is_off, ordered
 from etui.cli.table import Column, table
 from etui.csv_tables import csv_bytes
 from etui.insight import LayerGap, NumericGap
+from etui.json_text import harmless
 from etui.results import RunDocument
 
 BAR = 20
@@ -73,7 +74,7 @@ def as_json(document: RunDocument, gap: NumericGap) -> str:
         "delegate": document.delegate,
         **msgspec.to_builtins(gap),
     }
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
+    return harmless(msgspec.json.format(msgspec.json.encode(found), indent=2)).decode()
 
 
 def as_csv(gap: NumericGap) -> bytes:

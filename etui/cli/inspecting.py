@@ -13,6 +13,7 @@ from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.cli.numbers import Number
 from etui.errors import EXIT_DONE, EXIT_FAILED
+from etui.json_text import harmless
 from etui.paths import expanded
 from etui.text import plain
 
@@ -116,7 +117,7 @@ def _print_run(document: RunDocument, info: ProgramInfo | None, *, whole: bool, 
 def _print_json(value: object) -> None:
     import msgspec
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    click.echo(harmless(msgspec.json.format(msgspec.json.encode(value), indent=2)))
 
 
 def _status(info: ProgramInfo) -> int:

@@ -12,6 +12,7 @@ import click
 
 from etui.cli.file_path import FILE_PATH
 from etui.cli.numbers import Number
+from etui.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
@@ -72,7 +73,7 @@ class Judging:
             import msgspec
 
             found = output.as_json(compared)
-            click.echo(msgspec.json.format(msgspec.json.encode(found if many else found[0])))
+            click.echo(harmless(msgspec.json.format(msgspec.json.encode(found if many else found[0]))))
         elif compared:
             click.echo(output.as_text(compared, everything=self.everything))
         output.say_what_is_open(compared)

@@ -27,6 +27,7 @@ from etui.analysis.profiles import (
 from etui.cli.table import Column, table
 from etui.errors import UsageError
 from etui.insight import Profile
+from etui.json_text import harmless
 from etui.results import RunDocument
 
 BAR = 20
@@ -63,7 +64,7 @@ def as_json(document: RunDocument, profile: Profile) -> bytes:
         "checks": _checks(profile),
         "profile": profile,
     }
-    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def _head(document: RunDocument, profile: Profile) -> list[str]:

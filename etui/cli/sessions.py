@@ -12,6 +12,7 @@ import click
 
 from etui.cli.follow import Talk, ended_with, follow, talking
 from etui.errors import EXIT_DONE
+from etui.json_text import harmless
 from etui.store import QueuedSession, Store
 
 
@@ -67,7 +68,7 @@ def finish(store: Store, ids: list[str], options: Mapping[str, Any]) -> int:
         import msgspec
 
         summaries = [store.summary(run_id) for run_id in ids]
-        click.echo(msgspec.json.format(msgspec.json.encode(summaries), indent=2))
+        click.echo(harmless(msgspec.json.format(msgspec.json.encode(summaries), indent=2)))
     if options["detach"]:
         if not options["as_json"]:
             click.echo("\n".join(ids))

@@ -12,6 +12,7 @@ from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
 from etui.cli.table import Column, table
 from etui.errors import UsageError
+from etui.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.trends import Trend
@@ -134,4 +135,4 @@ def _as_json(found: Trend) -> str:
 
     plain = msgspec.to_builtins(found, str_keys=True)
     document = {"schema": SCHEMA, "words": trend_words.sentences(found), **plain}
-    return msgspec.json.format(msgspec.json.encode(document)).decode()
+    return harmless(msgspec.json.format(msgspec.json.encode(document))).decode()

@@ -49,6 +49,9 @@ def document_from_flat(value: object, written_at: str) -> RunDocument:
     for name in ("model_name", "precision_short", "delegate"):
         if not getattr(flat, name).strip():
             raise Refused(f"$.{name}", "it is empty")
+    for name in ("repeat", "warmup"):
+        if (getattr(flat, name) or 0) < 0:
+            raise Refused(f"$.{name}", f"{getattr(flat, name)} is negative")
     content = hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
     latency = flat.latency_ms
     counted = f" of {flat.repeat} samples" if flat.repeat is not None else ""

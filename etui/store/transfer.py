@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from etui.errors import ImportRefused, StoreError, UsageError
+from etui.json_text import harmless
 from etui.results import RunDocument
 from etui.store.checks import Refused, document_from
 from etui.store.legacy import document_from_flat, is_flat
@@ -78,7 +79,7 @@ def encode_document(document: RunDocument) -> bytes:
             fields.append(b" " + key + b": [\n  " + items + b"\n ]")
         else:
             fields.append(b" " + key + b": " + msgspec.json.encode(value))
-    return b"{\n" + b",\n".join(fields) + b"\n}\n"
+    return harmless(b"{\n" + b",\n".join(fields) + b"\n}\n")
 
 
 def encode_documents(documents: Sequence[RunDocument]) -> bytes:

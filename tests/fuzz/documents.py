@@ -75,6 +75,7 @@ class Screen:
 
     name = "screen"
     share = 0.05
+    limit_s = 240.0
     documents = 5
 
     @contextlib.contextmanager

@@ -153,6 +153,14 @@ def test_a_line_of_an_unknown_kind_or_level_is_read_as_one_of_the_log(tmp_path: 
         assert store.document(document.id) == document
 
 
+def test_what_is_written_holds_no_character_that_a_terminal_acts_on(tmp_path: Path) -> None:
+    document = make_document()
+    document.note = "a\x7fb\x9b31mc\x1b[0m é \xa0"
+    (file,) = write_documents([document], tmp_path)
+    assert not set(file.read_text()) & {"\x7f", "\x9b", "\x1b"}
+    assert read_documents(file) == [document]
+
+
 def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
     target = tmp_path / f"{'n' * 250}.json"
     assert write_documents([make_document()], target) == [target]
@@ -214,6 +222,7 @@ def test_a_flat_result_is_a_run_with_a_summary_alone(tmp_path: Path) -> None:
         (put("latency_ms", value={}), "$.latency_ms"),
         (put("delegate", value=""), "$.delegate"),
         (put("repeat", value="many"), "$.repeat"),
+        (put("repeat", value=-1), "$.repeat"),
     ],
 )
 def test_a_flat_result_is_checked_too(tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str) -> None:
