@@ -60,7 +60,7 @@ async def profile(under_way: Pass) -> None:
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
-    under_way.store.save_profile(document.id, profiled)
+    under_way.outbox.save_profile(document.id, profiled)
     under_way.say("log", _in_words(profiled))
 
 

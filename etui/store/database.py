@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from etui.errors import StoreError
+from etui.errors import StoreError, StoreUnavailable
 from etui.store import schema
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class Database:
         """A number that changes when another connection has committed something. Raises StoreError."""
         with self._turn, translated(self.path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def wait_for_locks(self, longest_s: float) -> None:
+        """Wait this long at most for another process's lock before a use fails. Raises StoreError."""
+        with self._turn, translated(self.path):
+            self._connection.execute(f"PRAGMA busy_timeout = {round(longest_s * 1000)}")
 
     def is_in_place(self) -> bool:
         """Whether the file is still the one that was opened; what is written to a removed one, nobody would read."""
@@ -143,10 +148,24 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        raise StoreError(*_words(error, path)) from error
+        raise _kind(error)(*_words(error, path)) from error
     except UnicodeEncodeError as error:
         # A file's name whose bytes are not UTF-8 arrives as lone surrogates, which neither JSON nor SQLite takes.
         raise StoreError("a name or message is not valid UTF-8 and cannot be stored", "rename the file") from error
+
+
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,
+    }
+)  # fmt: skip
+"""Failures that may be over a moment later, with nothing done to the database itself."""
+
+
+def _kind(error: sqlite3.DatabaseError) -> type[StoreError]:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return StoreUnavailable if code in _PASSING else StoreError
 
 
 def _words(error: sqlite3.DatabaseError, path: Path) -> tuple[str, str]:
