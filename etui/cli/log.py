@@ -25,6 +25,8 @@ from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
 def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
     """Print the log of RUN: its own lines and those of its session."""
     from etui.cli.follow import Talk, follow
+    from etui.results import LIVE_STATUSES
+    from etui.runner.standing import of_session
 
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
@@ -38,6 +40,8 @@ def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
             for event in events:
                 if event.kind != "progress":
                     talk.event(event)
+            if summary.status in LIVE_STATUSES and (standing := of_session(store, session)) is not None:
+                click.echo(f"etui: {standing}", err=True)
             return EXIT_DONE
         try:
             follow(store, session, talk, run_id=run_id)
