@@ -12,18 +12,15 @@ stands beside both.
 
 from __future__ import annotations
 
-import socket
-
 from msgspec.structs import replace
 
 from etui.catalog.find import describe, find_model
 from etui.environment import usable_cores
 from etui.errors import UsageError
-from etui.paths import installation
 from etui.request import check_threads, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.again import check_again
-from etui.runner.client import ensure_runner
+from etui.runner.client import submit
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
@@ -78,11 +75,7 @@ def queue_duel(
         seed=origins[0].seed,
     )
     models = {variant: describe(find_model(origin.model)) for variant, origin in zip(variants, origins, strict=True)}
-    queued = store.add_session(
-        spec, model=models[variants[0]], models=models, box=socket.gethostname(), installation=installation()
-    )
-    ensure_runner(store.path)
-    return queued
+    return submit(store, spec, models[variants[0]], models)
 
 
 def _threads(first: RunDocument, second: RunDocument) -> int | None:

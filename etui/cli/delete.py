@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import UsageError
 from etui.text import counted, plain
+
+if TYPE_CHECKING:
+    from etui.store import Store
 
 
 @click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
@@ -20,6 +24,7 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
     """Delete runs, with their samples and logs. A live run is refused: cancel it first."""
     with settings.store_with_runs() as store:
         run_ids = list(dict.fromkeys(map(store.resolve, runs)))
+        _refuse_unseen(store, run_ids)
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError("there is no terminal to ask on", "give --yes to delete without asking")
@@ -31,3 +36,18 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
                 click.echo("nothing was deleted", err=True)
                 return
         click.echo(f"deleted {counted(store.delete_runs(run_ids), 'run')}", err=True)
+
+
+def _refuse_unseen(store: Store, run_ids: list[str]) -> None:
+    """Refuse a run of a session whose runner cannot be seen from here, with what ends that."""
+    claims = {claim.id: claim for claim in store.claims()}
+    if not claims:
+        return
+    from etui.runner.standing import of_claim
+
+    for run_id in run_ids:
+        session_id = store.summary(run_id).session
+        live = store.live_run_ids(session_id) if session_id in claims else []
+        standing = of_claim(store, claims[session_id], run_id if run_id in live else live[0]) if live else None
+        if standing is not None:
+            raise UsageError(*standing)

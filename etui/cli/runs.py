@@ -125,6 +125,10 @@ def _read(settings: Settings, where: Sequence[Condition], limit: int | None) -> 
     if store is None:
         return [], 0
     with store:
+        from etui.cli.standing import stranded
+
+        for line in stranded(store):
+            click.echo(f"etui: {line}", err=True)
         return store.summaries(where, limit=limit), store.count(where)
 
 

@@ -136,6 +136,11 @@ class Database:
             seen = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
             return (self._times_replaced << 32) + seen
 
+    def wait_for_locks(self, longest_s: float) -> None:
+        """Wait this long at most for another process's lock before a use fails. Raises StoreError."""
+        with self._turn, translated(self.path):
+            self._connection.execute(f"PRAGMA busy_timeout = {round(longest_s * 1000)}")
+
     def is_in_place(self) -> bool:
         """Whether the file is still the one that was opened; what is written to a removed one, nobody would read."""
         return _file_at(self.path) == self._file

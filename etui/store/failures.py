@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from etui.errors import StoreError
+from etui.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def translated(path: Path, *, is_copy: bool = False) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        raise StoreError(*_words(error, path, is_copy)) from error
+        raise _kind(error)(*_words(error, path, is_copy)) from error
     except msgspec.DecodeError as error:
         raise StoreError(
             f"the database {path} is damaged ({error})", "restore a copy, or move it away and start afresh"
@@ -41,6 +41,19 @@ def translated(path: Path, *, is_copy: bool = False) -> Iterator[None]:
 def primary_code(error: sqlite3.Error) -> int:
     """The error's code without its extension; 0 if it has none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,
+    }
+)  # fmt: skip
+"""Failures that may be over a moment later, with nothing done to the database itself."""
+
+
+def _kind(error: sqlite3.DatabaseError) -> type[StoreError]:
+    return StoreUnavailable if primary_code(error) in _PASSING else StoreError
 
 
 def temporary_folder() -> Path:

@@ -19,7 +19,7 @@ from etui.store.opening import open_database
 from etui.store.operators import OperatorPage, Side
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.store.passes import QueuedPass
-from etui.store.queue import QueuedSession, RunnerIdentity
+from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class Store:
         """A number that changes when somebody else (another Store, another process) has written; cheap to ask."""
         return self._database.data_version()
 
+    def wait_for_locks(self, longest_s: float) -> None:
+        """Wait this long at most for another process's lock before a method fails."""
+        self._database.wait_for_locks(longest_s)
+
     def is_in_place(self) -> bool:
         """Whether the file is still the one that was opened, neither removed nor replaced; cheap to ask."""
         return self._database.is_in_place()
@@ -105,15 +109,31 @@ class Store:
                 connection, host, installation
             )
 
-    def claimed_sessions(self, host: str, user: str) -> list[tuple[str, str, int]]:
-        """The unfinished sessions that runners of this host and user have claimed: session, installation, process."""
+    def claims(self) -> list[Claim]:
+        """The unfinished sessions that runners have claimed, oldest first."""
         with self._database.read() as connection:
-            return queue.claimed_sessions(connection, host, user)
+            return queue.claims(connection)
 
-    def interrupt(self, session_ids: Iterable[str], error: str = RUNNER_GONE) -> list[str]:
-        """End the live runs of these sessions as interrupted, finish the sessions, and return the runs."""
+    def finished_with_live_runs(self) -> list[str]:
+        """The finished sessions that have live runs all the same, as earlier versions could leave them."""
+        with self._database.read() as connection:
+            return queue.finished_with_live_runs(connection)
+
+    def waiting_sessions(self) -> list[tuple[str, str, str]]:
+        """The sessions that no runner has claimed, oldest first: id, the host and the installation they are for."""
+        with self._database.read() as connection:
+            return queue.waiting_sessions(connection)
+
+    def end_left(self, session_id: str, left: Iterable[RunDocument], error: str = RUNNER_GONE) -> list[str]:
+        """End what a runner that is gone left of a session, and finish the session: each of these documents is stored
+        if its run is still live, and what else is live is interrupted. Returns the runs that were live."""
         with self._database.write() as connection:
-            return queue.interrupt(connection, session_ids, error)
+            live = queue.live_runs(connection, session_id)
+            for document in left:
+                if document.id in live:
+                    documents.save_document(connection, document)
+            queue.interrupt(connection, session_id, error)
+            return live
 
     def cancel_requested(self, session_id: str) -> set[str]:
         """The session's live runs that somebody wants cancelled; one indexed query."""
@@ -126,7 +146,7 @@ class Store:
             queue.set_status(connection, run_id, status, error)
 
     def finish_session(self, session_id: str) -> None:
-        """Say that the runner is done with the session."""
+        """Say that the runner is done with the session; a run of it that is still live has failed."""
         with self._database.write() as connection:
             queue.finish_session(connection, session_id)
 
@@ -154,6 +174,12 @@ class Store:
         """
         with self._database.write() as connection:
             documents.save_document(connection, document)
+
+    def save_partial(self, document: RunDocument) -> None:
+        """Store what is known so far of a run that is live. Its state, times, blocks and log stay what they are; a run
+        that has ended is left alone."""
+        with self._database.write() as connection:
+            documents.save_partial(connection, document)
 
     # Passes: work on runs that have ended, in the queue beside the sessions
 
@@ -204,10 +230,10 @@ class Store:
         with self._database.write() as connection:
             passes.set_pass_status(connection, pass_id, status, error)
 
-    def claimed_passes(self, host: str, user: str) -> list[tuple[str, str, int]]:
-        """The live passes that runners of this host and user have claimed: pass, installation, process."""
+    def pass_claims(self) -> list[Claim]:
+        """The live passes that runners have claimed, oldest first."""
         with self._database.read() as connection:
-            return passes.claimed_passes(connection, host, user)
+            return passes.claims(connection)
 
     def interrupt_passes(self, pass_ids: Iterable[str], error: str = PASS_RUNNER_GONE) -> None:
         """End these passes, where live, as interrupted, and say so in their runs' logs."""

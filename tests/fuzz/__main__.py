@@ -50,7 +50,7 @@ def _kinds(tally: Tally) -> dict[str, list[str]]:
         places = [line for line in words.splitlines() if line.lstrip().startswith("File ") and "tests/fuzz" not in line]
         kind = f"{places[-1:]} {words.strip().splitlines()[-1][:60]}"
         kinds.setdefault(kind, (words, []))[1].append(case)
-    return {words: cases for words, cases in kinds.values()}
+    return dict(kinds.values())
 
 
 def _replay(case: str) -> int:

@@ -112,8 +112,45 @@ def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: 
     assert runner.take()
     assert front.runner_is_alive() and not Lifeline(database, "here").take()
     assert not Lifeline(database, "another environment").runner_is_alive()
+    assert not Lifeline(database, "here", "another-host").runner_is_alive()
+    # Whoever sees the database sees the lock, whatever state folder it has, and by whatever path.
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path / "other"))
+    (tmp_path / "mounted").symlink_to(tmp_path)
+    assert Lifeline(tmp_path / "mounted" / "etui.db", "here").runner_is_alive()
     runner.drop()
-    assert not front.runner_is_alive()
+    assert front.look() == "free"
+
+
+def test_a_lifeline_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_leaves_none(tmp_path: Path) -> None:
+    database = tmp_path / "etui.db"
+    assert Lifeline(database, "here").look() == "missing"
+    assert list(tmp_path.iterdir()) == []
+    runner = Lifeline(database, "here")
+    assert runner.take()
+    runner.drop(remove=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_runner_left_of_its_lifeline_is_cleared_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    database = tmp_path / "etui.db"
+    killed = Lifeline(database, "here")
+    assert killed.take()
+    Lifeline(database, "here").clear()
+    assert Lifeline(database, "here").runner_is_alive()
+    killed.drop()
+    Lifeline(database, "here").clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lifeline_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    first, second = Lifeline(tmp_path / "etui.db", "here"), Lifeline(tmp_path / "etui.db", "here")
+    assert first.take()
+    first.path.unlink()
+    assert second.take() and second.runner_is_alive()
+    # The first one leaves the second one's file alone.
+    first.drop(remove=True)
+    assert second.runner_is_alive()
+    second.drop(remove=True)
 
 
 def _child(say: Callable[[Event], None]) -> Child:
