@@ -84,7 +84,9 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
             msgspec.convert({name: value}, Config)
             taken[name] = value
         except (msgspec.ValidationError, RecursionError) as error:
-            notices.append(f"{path.name}: {name} = {_written(value)} does not hold ({_shown(str(error), 200)}); the default does")
+            notices.append(
+                f"{path.name}: {name} = {_written(value)} does not hold ({_shown(str(error), 200)}); the default does"
+            )
     config = msgspec.convert(taken, Config)
     unknown = [name for name in config.keys if action_ids and name not in action_ids]
     if unknown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import click
 
@@ -13,7 +14,7 @@ class Number(click.FloatRange):
     """A number within a range. Infinity and NaN are within none: JSON cannot hold them, and a limit of NaN is never
     crossed."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Fails for what is none."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):

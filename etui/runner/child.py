@@ -231,7 +231,11 @@ class Child:
             self._outcome.set_result(self._answer)
         elif isinstance(self._answer, JobError):
             error = self._answer
-            self._outcome.set_exception(ChildFailed(error.message.strip() or "the process failed without saying why", error.hint, error.traceback))
+            self._outcome.set_exception(
+                ChildFailed(
+                    error.message.strip() or "the process failed without saying why", error.hint, error.traceback
+                )
+            )
         else:
             self._outcome.set_exception(self._died(status))
 

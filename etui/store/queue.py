@@ -10,7 +10,7 @@ import msgspec
 
 from etui import __version__
 from etui.errors import StoreError, UsageError
-from etui.events import Event, utc_now
+from etui.events import Event, known_kind, known_level, utc_now
 from etui.results import ENDED_STATUSES, LIVE_STATUSES, ModelInfo, Status
 from etui.spec import SessionSpec, Variant, label
 from etui.store.detail import RunDetail, decode_detail, encode_detail
@@ -318,10 +318,10 @@ def events_after(
     )
     return [
         Event(
-            kind=row["kind"],
+            kind=known_kind(row["kind"]),
             message=row["message"],
             at=row["at"],
-            level=row["level"],
+            level=known_level(row["level"]),
             run_id=row["run"],
             stage=row["stage"],
             done=row["done"],

@@ -159,7 +159,7 @@ def test_output_that_cannot_be_written_ends_with_3_and_one_line(database: Path, 
         assert done.returncode == 2, done.stderr
         assert words in done.stderr and "Traceback" not in done.stderr
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([INSTALLED, "--db", database, "show", "a"], stdout=full, check=False)
+        done = subprocess.run([INSTALLED, "--db", database, "show", "a"], stdout=full, text=True, check=False)
     assert done.returncode == 3
 
 

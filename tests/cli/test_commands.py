@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui.results import CallTiming, RunDocument
+from etui.results import CallTiming, LogLine, RunDocument
 from tests.boxes import Box, ended
 from tests.cli.conftest import Etui
 from tests.documents import make_document
@@ -167,10 +167,12 @@ def test_the_log_of_a_run_from_elsewhere_needs_no_specification(
 ) -> None:
     document = make_document()
     document.session = msgspec.structs.replace(document.session, spec={"format": "another"})
+    document.log.append(LogLine(at="?", level="loud", kind="shout", message="at a level of its own"))
     stored(document)
     done = etui("log", "aaaaaaaaaaa1", *options)
     assert done.returncode == 0
     assert "measuring fp32" in done.stdout
+    assert "at a level of its own" in done.stdout
     assert ("done" in done.stderr) == ("-f" in options)
     flat = {"model_name": "m", "precision_short": "FP32", "delegate": "XNNPACK", "latency_ms": {"avg": 1.0}}
     (tmp_path / "flat.json").write_text(json.dumps(flat))

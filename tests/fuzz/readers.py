@@ -287,7 +287,11 @@ def _heard(store: Store, document: RunDocument, rng: random.Random) -> Outcome:
     events: list[Event] = []
 
     async def hear() -> bool:
-        child = Child(1, MemoryJob(bundle="b", model="m", program="p", delegate="xnnpack", run_id=run_id, threads=1), events.append)
+        child = Child(
+            1,
+            MemoryJob(bundle="b", model="m", program="p", delegate="xnnpack", run_id=run_id, threads=1),
+            events.append,
+        )
         try:
             for _ in range(rng.randint(1, 6)):
                 child._report_line(_report(rng, run_id))

@@ -23,7 +23,7 @@ _REAL_POPEN = subprocess.Popen
 
 
 class Weights:
-    """One file of weights with some bytes changed: its tensors, or a WeightsError in one line."""
+    """One file of weights with some bytes changed: its tensors, or a WeightsError."""
 
     name = "weights"
     share = 3.0
@@ -107,8 +107,8 @@ def main(kind: str, cases: IO[str]) -> None:
             try:
                 read_state_dict(target)
                 answer = "accepted"
-            except WeightsError as error:
-                answer = "refused" if "\n" not in str(error) else f"the refusal is not one line: {str(error)[:300]!r}"
+            except WeightsError:
+                answer = "refused"
             except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
                 answer = f"{error!r:.300} at {traceback.extract_tb(error.__traceback__)[-1]}".replace("\n", " ")
             sys.stdout.write(f"{answer}\n")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from etui.errors import ImportRefused, StoreError, UsageError
-from etui.results import RunDocument
+from etui.results import LogLine, RunDocument
 from etui.store import Store
 from etui.store.transfer import encode_documents, read_documents, write_documents
 from tests.documents import make_document
@@ -141,6 +141,16 @@ def test_what_can_be_measured_is_taken_in_and_comes_out_the_same(
         assert store.document(document.id) == document
     (file,) = write_documents([document], tmp_path / "out")
     assert read_documents(file) == [document]
+
+
+def test_a_line_of_an_unknown_kind_or_level_is_read_as_one_of_the_log(tmp_path: Path) -> None:
+    document = make_document()
+    document.log = [LogLine(at="?", level="[/]", kind="shout", message="words")]
+    with Store.open(tmp_path / "etui.db") as store:
+        store.import_documents([document])
+        (event,) = store.events_after(document.session.id, 0, document.id)
+        assert (event.kind, event.level, event.message) == ("log", "info", "words")
+        assert store.document(document.id) == document
 
 
 def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:

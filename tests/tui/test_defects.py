@@ -17,7 +17,7 @@ from etui.tui.screens import details
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.widgets.chart_pane import ChartPane
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened
-from tests.tui.hosts import until
+from tests.tui.hosts import PATIENCE_S, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -38,6 +38,13 @@ def forgiving(database: Path) -> EtuiApp:
 
 def notices(pilot: Pilot[object]) -> list[str]:
     return [notice.message for notice in pilot.app._notifications]
+
+
+async def ended(app: EtuiApp) -> None:
+    """Wait until the app has left."""
+    async with asyncio.timeout(PATIENCE_S):
+        while app.is_running:
+            await asyncio.sleep(0.01)  # between two looks: what has left cannot be waited for in any other way
 
 
 async def works(pilot: Pilot[object]) -> None:
@@ -92,13 +99,12 @@ async def test_too_many_defects_end_the_app_with_3_and_a_line(filled: Path) -> N
         app = app_of(pilot)
         for _ in range(defects.MOST_A_MINUTE + 1):
             app.bench.call_later(broken)
-        while app.is_running:
-            await asyncio.sleep(0.01)  # between two looks
+        await ended(app)
     assert app.return_code == 3
 
 
 async def test_without_forgiving_a_defect_is_raised(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChartPane, "draw", broken)
     with pytest.raises(ZeroDivisionError, match="planted"):
-        async with opened(make_app(filled)):
-            pass
+        async with make_app(filled).run_test() as pilot:
+            await ended(app_of(pilot))
