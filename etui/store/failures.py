@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OTHER_FILE = "name another file with --db or ETUI_DB"
+_PERMISSIONS = "check the permissions of the file, its folder and the files beside it (-wal, -shm)"
 
 
 @contextmanager
@@ -59,10 +60,12 @@ def _words(error: sqlite3.DatabaseError, path: Path, is_copy: bool) -> tuple[str
     name = getattr(error, "sqlite_errorname", "")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"the database {path} is locked by another process", "try again, or end the process that holds it"
+    if name == "SQLITE_READONLY_DBMOVED":
+        return f"the database {path} was removed or replaced while it was open", "run the command again"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return f"the database {path} cannot be written", "check the permissions of the file and its folder"
+        return f"the database {path} cannot be written", _PERMISSIONS
     if code == sqlite3.SQLITE_CANTOPEN:
-        return f"the database {path} cannot be opened", "check the permissions of the file and its folder"
+        return f"the database {path} cannot be opened", _PERMISSIONS
     if code == sqlite3.SQLITE_FULL and is_copy:
         folder = temporary_folder()
         message = f"no space is left in the temporary folder {folder}{_free(folder)} for a copy of the database {path}"

@@ -13,6 +13,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from etui.doctor import software
 from etui.errors import StoreError
 from etui.results import RunDocument
 from etui.store import Store, opening, released, schema, upgrading
+from etui.store import database as store_database
 from etui.store.transfer import encode_documents, read_documents
+from tests.boxes import PATIENCE_S
 
 FIXTURES = Path(__file__).parent / "fixtures"
 OLD = range(1, schema.VERSION)
@@ -125,6 +128,32 @@ def test_several_processes_may_upgrade_one_file_at_once(tmp_path: Path) -> None:
     assert [(end.returncode, end.stdout, end.stderr) for end in ends] == [(0, f"{len(exported)}\n", "")] * 4
     assert documents(database) == exported
     assert upgrading.kept_copies(database) == []
+
+
+def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, migrate, is_upgraded = unpacked("schema3.db", tmp_path), schema.migrate, upgrading._is_upgraded
+    begun, waited, may_go_on = Event(), Event(), Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        begun.set()
+        assert may_go_on.wait(PATIENCE_S)
+        migrate(connection)
+
+    def asked(file: Path) -> bool:
+        waited.set()
+        return is_upgraded(file)
+
+    monkeypatch.setattr(store_database, "BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(schema, "migrate", slow)
+    monkeypatch.setattr(upgrading, "_is_upgraded", asked)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(documents, path)
+        assert begun.wait(PATIENCE_S)
+        second = pool.submit(documents, path)
+        assert waited.wait(PATIENCE_S)
+        may_go_on.set()
+        assert first.result() == second.result()
+    assert upgrading.kept_copies(path) == []
 
 
 def test_a_copy_for_the_owner_alone_is_kept_while_a_file_is_upgraded(
