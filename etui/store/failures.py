@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,9 +49,10 @@ def temporary_folder() -> Path:
 def free_bytes(folder: Path) -> int | None:
     """The space that this user can still take of a folder's file system; None if that cannot be told."""
     try:
-        return shutil.disk_usage(folder).free
+        status = os.statvfs(folder)
     except OSError:
         return None
+    return status.f_bavail * status.f_frsize
 
 
 def _words(error: sqlite3.DatabaseError, path: Path, is_copy: bool) -> tuple[str, str]:
