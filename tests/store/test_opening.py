@@ -40,27 +40,6 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_of_version_3_is_migrated_with_its_top1(tmp_path: Path) -> None:
-    path = tmp_path / "etui.db"
-    document, without = make_document(), make_document("aaaaaaaaaaa2")
-    without.accuracy = None
-    with Store.open(path) as store:
-        store.import_documents([document, without])
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "DROP INDEX runs_by_top1; ALTER TABLE runs DROP COLUMN top1; ALTER TABLE runs DROP COLUMN top5;"
-        "DELETE FROM _sqlite_migrations WHERE name = '0004_classes'; PRAGMA user_version = 3;"
-    )
-    connection.close()
-    with Store.open(path) as store:
-        found = {summary.id: summary.accuracy for summary in store.summaries(order_by="top1")}
-        assert (found[document.id].top1, found[document.id].top5) == (1.0, 0.96)
-        assert (found[without.id].top1, found[without.id].top5) == (None, None)
-        assert store.document(document.id) == document
-        store.save_document(make_document("aaaaaaaaaaa3"))
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
-
-
 def test_reading_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no database"):
         Store.open(tmp_path / "etui.db", create=False)

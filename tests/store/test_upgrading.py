@@ -20,7 +20,7 @@ import pytest
 
 from etui.doctor import software
 from etui.errors import StoreError
-from etui.results import RunDocument
+from etui.results import Metrics, RunDocument
 from etui.store import Store, opening, released, schema, upgrading
 from etui.store import database as store_database
 from etui.store.transfer import encode_documents, read_documents
@@ -99,6 +99,17 @@ def test_a_database_of_every_schema_opens_with_all_that_was_exported_of_it(tmp_p
     assert documents(new) == found
     assert statements(database) == statements(new)
     assert {file.name for file in tmp_path.iterdir()} == {"new.db", database.name, export.name}
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_columns_that_came_later_are_filled_from_the_documents(tmp_path: Path, version: int) -> None:
+    with Store.open(unpacked(f"schema{version}.db", tmp_path)) as store:
+        summaries = store.summaries(order_by="top1")
+        for summary in summaries:
+            accuracy = store.document(summary.id).accuracy
+            overall = accuracy.end_to_end.overall if accuracy and accuracy.end_to_end else Metrics()
+            assert (summary.accuracy.top1, summary.accuracy.top5) == (overall.top1, overall.top5)
+    assert summaries[0].accuracy.top1 is not None and summaries[-1].accuracy.top1 is None
 
 
 @pytest.mark.parametrize("version", ALL)
