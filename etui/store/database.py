@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etui.errors import StoreError
 from etui.store.failures import translated
@@ -21,8 +20,7 @@ FilesState = tuple[tuple[int, int, int, int] | None, ...]
 """What tells whether somebody wrote to a database: device, inode, size and time of its file and of those beside it."""
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """A connection, and what can be done with it.
 
     ``read_only`` says why the file cannot be written; it is empty if it can. ``snapshot`` is what ``look`` returned

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OTHER_FILE = "name another file with --db or ETUI_DB"
+_PERMISSIONS = "check the permissions of the file, its folder and the files beside it (-wal, -shm)"
 
 
 @contextmanager
@@ -68,9 +68,10 @@ def temporary_folder() -> Path:
 def free_bytes(folder: Path) -> int | None:
     """The space that this user can still take of a folder's file system; None if that cannot be told."""
     try:
-        return shutil.disk_usage(folder).free
+        status = os.statvfs(folder)
     except OSError:
         return None
+    return status.f_bavail * status.f_frsize
 
 
 def _words(error: sqlite3.DatabaseError, path: Path, is_copy: bool) -> tuple[str, str]:
@@ -78,10 +79,12 @@ def _words(error: sqlite3.DatabaseError, path: Path, is_copy: bool) -> tuple[str
     name = getattr(error, "sqlite_errorname", "")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"the database {path} is locked by another process", "try again, or end the process that holds it"
+    if name == "SQLITE_READONLY_DBMOVED":
+        return f"the database {path} was removed or replaced while it was open", "run the command again"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return f"the database {path} cannot be written", "check the permissions of the file and its folder"
+        return f"the database {path} cannot be written", _PERMISSIONS
     if code == sqlite3.SQLITE_CANTOPEN:
-        return f"the database {path} cannot be opened", "check the permissions of the file and its folder"
+        return f"the database {path} cannot be opened", _PERMISSIONS
     if code == sqlite3.SQLITE_FULL and is_copy:
         folder = temporary_folder()
         message = f"no space is left in the temporary folder {folder}{_free(folder)} for a copy of the database {path}"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -227,6 +225,10 @@ def _identity(file: Path) -> FilesState:
 
 def _recovered_copy(path: Path, file: Path) -> sqlite3.Connection:
     """A private copy of the database with what its journal adds."""
+    # Rarely needed, and every command imports this module.
+    import shutil
+    from tempfile import TemporaryDirectory
+
     try:
         with TemporaryDirectory(prefix="etui-", dir=temporary_folder()) as folder:
             copy = Path(folder) / "etui.db"

@@ -13,15 +13,18 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from etui.doctor import software
 from etui.errors import StoreError
-from etui.results import RunDocument
+from etui.results import Metrics, RunDocument
 from etui.store import Store, opening, released, schema, upgrading
+from etui.store import database as store_database
 from etui.store.transfer import encode_documents, read_documents
+from tests.boxes import PATIENCE_S
 
 FIXTURES = Path(__file__).parent / "fixtures"
 OLD = range(1, schema.VERSION)
@@ -99,6 +102,17 @@ def test_a_database_of_every_schema_opens_with_all_that_was_exported_of_it(tmp_p
 
 
 @pytest.mark.parametrize("version", ALL)
+def test_columns_that_came_later_are_filled_from_the_documents(tmp_path: Path, version: int) -> None:
+    with Store.open(unpacked(f"schema{version}.db", tmp_path)) as store:
+        summaries = store.summaries(order_by="top1")
+        for summary in summaries:
+            accuracy = store.document(summary.id).accuracy
+            overall = accuracy.end_to_end.overall if accuracy and accuracy.end_to_end else Metrics()
+            assert (summary.accuracy.top1, summary.accuracy.top5) == (overall.top1, overall.top5)
+    assert summaries[0].accuracy.top1 is not None and summaries[-1].accuracy.top1 is None
+
+
+@pytest.mark.parametrize("version", ALL)
 def test_an_export_of_every_schema_is_imported_as_it_was(tmp_path: Path, version: int) -> None:
     export = unpacked(f"schema{version}.json", tmp_path)
     imported = read_documents(export)
@@ -125,6 +139,32 @@ def test_several_processes_may_upgrade_one_file_at_once(tmp_path: Path) -> None:
     assert [(end.returncode, end.stdout, end.stderr) for end in ends] == [(0, f"{len(exported)}\n", "")] * 4
     assert documents(database) == exported
     assert upgrading.kept_copies(database) == []
+
+
+def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, migrate, is_upgraded = unpacked("schema3.db", tmp_path), schema.migrate, upgrading._is_upgraded
+    begun, waited, may_go_on = Event(), Event(), Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        begun.set()
+        assert may_go_on.wait(PATIENCE_S)
+        migrate(connection)
+
+    def asked(file: Path) -> bool:
+        waited.set()
+        return is_upgraded(file)
+
+    monkeypatch.setattr(store_database, "BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(schema, "migrate", slow)
+    monkeypatch.setattr(upgrading, "_is_upgraded", asked)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(documents, path)
+        assert begun.wait(PATIENCE_S)
+        second = pool.submit(documents, path)
+        assert waited.wait(PATIENCE_S)
+        may_go_on.set()
+        assert first.result() == second.result()
+    assert upgrading.kept_copies(path) == []
 
 
 def test_a_copy_for_the_owner_alone_is_kept_while_a_file_is_upgraded(
