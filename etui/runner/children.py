@@ -52,7 +52,18 @@ class ZygoteClient:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process if none is alive; it imports while the runner goes on."""
+        """Start the process if none is alive that could import what it needs; it imports while the runner goes on."""
+        if self._has_failed:
+            self.stop()
+        self._start()
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether it lives and said that it could not import what it needs."""
+        ready = self._ready.get("")
+        return ready is not None and ready.done() and ready.exception() is None and bool(ready.result().error)
+
+    def _start(self) -> None:
         if self.alive and self._socket is not None:
             return
         self.stop()
@@ -81,7 +92,7 @@ class ZygoteClient:
         Raises:
             ChildFailed: it died, or an import failed.
         """
-        self.start()
+        self._start()
         if source:
             self.preload(source)
         ready = await asyncio.shield(self._ready[source])

@@ -52,7 +52,9 @@ def _bundle(cache: ProgramCache, key: str, *, cached: bool = True) -> BundleResu
         key=key,
         model=ModelInfo(name="m", family="cnn", source="s", identity="i"),
         weights=WeightsInfo(kind="synthetic", detail="d"),
-        inputs=InputsInfo(kind="k", detail="d", accuracy_count=1, calibration_count=1, sha256="0", shapes=[], dtypes=[]),
+        inputs=InputsInfo(
+            kind="k", detail="d", accuracy_count=1, calibration_count=1, sha256="0", shapes=[], dtypes=[]
+        ),
         stages=[],
         cached=cached,
     )
