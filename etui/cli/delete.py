@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import UsageError
 from etui.text import counted, plain
+
+if TYPE_CHECKING:
+    from etui.store import Store
 
 
 @click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
@@ -30,4 +35,18 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
             if not click.confirm(f"Delete {counted(len(run_ids), 'run')}?", err=True):
                 click.echo("nothing was deleted", err=True)
                 return
-        click.echo(f"deleted {counted(store.delete_runs(run_ids), 'run')}", err=True)
+        _delete(store, run_ids)
+
+
+def _delete(store: Store, run_ids: Sequence[str]) -> None:
+    """Delete runs and say how many, also if that fails or is interrupted on the way."""
+    deleted, done = 0, False
+    try:
+        for some in store.delete_in_batches(run_ids):
+            deleted += some
+        done = True
+    finally:
+        if done:
+            click.echo(f"deleted {counted(deleted, 'run')}", err=True)
+        elif deleted:
+            click.echo(f"deleted {deleted:,} of {counted(len(run_ids), 'run')}; the others are still there", err=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import sqlite_utils
 
-VERSION = 4
+VERSION = 5
 """The number of the newest migration; an up-to-date file carries it in ``PRAGMA user_version``."""
 
 APPLICATION_ID = 0x65747569
@@ -207,8 +207,13 @@ SCANNED = _FIRST_SCANNED
 """The columns of the index ``runs_page``: a scan of it is ten times shorter than one of the rows themselves."""
 
 _SORTED_TOO = ("latency_ci95_low_ms", "note", "flags", "finished_at")
-IN_ORDER = frozenset({"id", *SORTABLE, *_SORTED_TOO})
+_FILTERED = ("tags", "speed_verdict", "latency_p90_ms", "latency_p99_ms", "max_abs", "rmse", "top5")
+IN_ORDER = frozenset({"id", *SORTABLE, *_SORTED_TOO, *_FILTERED})
 """The columns whose order an index holds."""
+
+UNUSUAL_ID = "id GLOB '*[^0-9a-f]*'"
+"""Ids that are not made of lower-case hexadecimal digits, as those of etui are; only an import can bring one. They have
+an index of their own, so that a word with any other letter is not looked for in a million ids."""
 
 _PAGES = (
     "ALTER TABLE runs ADD COLUMN words TEXT GENERATED ALWAYS AS (lower("
@@ -284,6 +289,12 @@ UPDATE runs SET (top1, top5) = (
     "CREATE INDEX runs_by_top1 ON runs(top1)",
 )
 
+_LOOKUPS = (
+    *(f"CREATE INDEX runs_by_{column} ON runs({column})" for column in _FILTERED),
+    "CREATE INDEX runs_by_error ON runs(error) WHERE error IS NOT NULL",
+    f"CREATE INDEX runs_unusual_id ON runs(id) WHERE {UNUSUAL_ID}",
+)
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply every migration the file lacks. The caller holds the write transaction and commits it.
@@ -314,6 +325,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations(name="0004_classes")
     def classes(database: sqlite_utils.Database) -> None:
         for statement in _CLASSES:
+            database.execute(statement)
+
+    @migrations(name="0005_lookups")
+    def lookups(database: sqlite_utils.Database) -> None:
+        for statement in _LOOKUPS:
             database.execute(statement)
 
     migrations.apply(sqlite_utils.Database(connection, execute_plugins=False))

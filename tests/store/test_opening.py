@@ -32,6 +32,7 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
         ("0002_pages",),
         ("0003_insight",),
         ("0004_classes",),
+        ("0005_lookups",),
     ]
 
 
@@ -42,9 +43,10 @@ def test_a_file_of_version_3_is_migrated_with_its_top1(tmp_path: Path) -> None:
     with Store.open(path) as store:
         store.import_documents([document, without])
     connection = sqlite3.connect(path)
+    connection.executescript(" ".join(f"DROP INDEX {statement.split()[2]};" for statement in schema._LOOKUPS))
     connection.executescript(
         "DROP INDEX runs_by_top1; ALTER TABLE runs DROP COLUMN top1; ALTER TABLE runs DROP COLUMN top5;"
-        "DELETE FROM _sqlite_migrations WHERE name = '0004_classes'; PRAGMA user_version = 3;"
+        "DELETE FROM _sqlite_migrations WHERE name >= '0004_classes'; PRAGMA user_version = 3;"
     )
     connection.close()
     with Store.open(path) as store:
