@@ -32,8 +32,10 @@ _MORE_PATIENCE = 4
 """So many times as many are followed where those have shown that the wanted runs are among them."""
 _SEEN = 60
 """So many rows fill a screen; a glimpse of more is not worth waiting for."""
-_SHORTER = 4
+_SHORTER = 8
 """A look-up of a row takes as long as a scan of so many."""
+_MUCH_SHORTER = 40
+"""A look-up of a row takes as long as passing so many in the sorted column's index."""
 
 Bounds = tuple[str, list[object]]
 """A piece of the table's order as a condition, and its values."""
@@ -102,6 +104,7 @@ class _Search:
         # As many as there are, or more where some have been deleted.
         self.runs = int(connection.execute("SELECT coalesce(max(rowid), 0) FROM runs").fetchone()[0])
         self._found: list[Source] | None = None
+        self._known: tuple[list[Source], list[Condition]] | None = None
         self._scanned: tuple[str, list[object]] | None = None
 
     @property
@@ -127,6 +130,32 @@ class _Search:
             if size <= most:
                 most, shortest = size, one
         return shortest
+
+    def known(self) -> tuple[list[Source], list[Condition]]:
+        """The lists of runs that indexes have for conditions, each once, and the conditions that are left: those whose
+        list would be of most runs, or that no index has one for."""
+        if self._known is None:
+            lists, rest = [], []
+            for condition in self.where:
+                one = source(self.connection, condition)
+                is_short = one is not None and size_up_to(self.connection, one, self.runs // 2) <= self.runs // 2
+                if one is not None and is_short:
+                    lists.append(one)
+                else:
+                    rest.append(condition)
+            self._known = lists, rest
+        return self._known
+
+    def passed(self) -> tuple[str, list[object]] | None:
+        """A condition that tells the runs that meet the conditions by their number as far as possible, so that an index
+        can be passed through without looking up each of its rows, and its values. None if no index helps."""
+        lists, rest = self.known()
+        if not lists or self.sorting.column not in IN_ORDER:
+            return None
+        parts = [one.condition() for one in lists]
+        clause, values = where_clause(rest)
+        words = " AND ".join([*(part for part, _ in parts), *([clause.removeprefix("WHERE ")] if rest else [])])
+        return words, [*(value for _, bound in parts for value in bound), *values]
 
     def matching(self) -> tuple[str, list[object]]:
         """``FROM`` and ``WHERE`` of all runs that meet the conditions, by the shortest way, and its values."""
@@ -201,17 +230,30 @@ def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> in
     search = _Search(connection, where, NEWEST_FIRST)
     if not where:
         return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
-    if len(where) == 1 and search.many:
-        condition = where[0]
-        if (found := source(connection, condition)) is not None:
-            return exact_size(connection, found)
-        if condition.negated:
-            # What does not meet a condition is what is left of all runs.
-            met = source(connection, msgspec.structs.replace(condition, negated=False))
-            if met is not None:
-                return count(connection) - exact_size(connection, met)
+    if search.many:
+        if len(where) == 1 and (alone := _count_alone(connection, where[0])) is not None:
+            return alone
+        lists, rest = search.known()
+        if not rest:
+            select, bound = lists[0].union()
+            others = [one.condition() for one in lists[1:]]
+            among = " AND ".join(other.replace("rowid IN", "number IN", 1) for other, _ in others)
+            row = connection.execute(
+                f"SELECT count(*) FROM ({select}) WHERE {among}",  # noqa: S608
+                (*bound, *(value for _, values in others for value in values)),
+            ).fetchone()
+            return int(row[0])
     matching, values = search.matching()
     return int(connection.execute(f"SELECT count(*) {matching}", values).fetchone()[0])
+
+
+def _count_alone(connection: sqlite3.Connection, condition: Condition) -> int | None:
+    """How many runs meet a condition, where an index tells that of the condition or of its opposite."""
+    found = source(connection, condition)
+    if found is not None:
+        return exact_size(connection, found)
+    opposite = source(connection, msgspec.structs.replace(condition, negated=not condition.negated))
+    return None if opposite is None else count(connection) - exact_size(connection, opposite)
 
 
 def is_soon_counted(where: Sequence[Condition]) -> bool:
@@ -289,6 +331,17 @@ def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
             for one, bounds in pieces
         )
         return count(search.connection), earlier
+    passed = search.passed() if search.many else None
+    if passed is not None and not search.known()[1]:
+        by = f"INDEXED BY {INDEXES[search.sorting.column]}"
+        earlier = sum(
+            search.connection.execute(
+                f"SELECT count(*) FROM runs {by} WHERE {one} AND {passed[0]}",  # noqa: S608
+                (*bounds, *passed[1]),
+            ).fetchone()[0]
+            for one, bounds in pieces
+        )
+        return count(search.connection, search.where), int(earlier)
     matching, values = search.matching()
     either = " OR ".join(f"({one})" for one, _ in pieces)
     total, earlier = search.connection.execute(
@@ -333,7 +386,16 @@ def _walk(
         found += [row["number"] for row in rows]
         if given_up or len(found) >= at_least:
             break
-    if given_up:
+    passed = search.passed() if given_up and where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
+    if passed is not None:
+        found, by = [], f"INDEXED BY {INDEXES[sorting.column]}"
+        for one, bounds in pieces:
+            rows = search.connection.execute(
+                f"SELECT rowid AS number FROM runs {by} WHERE {one} AND {passed[0]} {along} LIMIT ?",  # noqa: S608
+                (*bounds, *passed[1], wanted - len(found)),
+            ).fetchall()
+            found += [row["number"] for row in rows]
+    elif given_up:
         either = " OR ".join(f"({one})" for one, _ in pieces)
         matching, values = search.matching()
         rows = search.connection.execute(
