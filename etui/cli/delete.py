@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +36,21 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
             if not click.confirm(f"Delete {counted(len(run_ids), 'run')}?", err=True):
                 click.echo("nothing was deleted", err=True)
                 return
-        click.echo(f"deleted {counted(store.delete_runs(run_ids), 'run')}", err=True)
+        _delete(store, run_ids)
+
+
+def _delete(store: Store, run_ids: Sequence[str]) -> None:
+    """Delete runs and say how many, also if that fails or is interrupted on the way."""
+    deleted, done = 0, False
+    try:
+        for some in store.delete_in_batches(run_ids):
+            deleted += some
+        done = True
+    finally:
+        if done:
+            click.echo(f"deleted {counted(deleted, 'run')}", err=True)
+        elif deleted:
+            click.echo(f"deleted {deleted:,} of {counted(len(run_ids), 'run')}; the others are still there", err=True)
 
 
 def _refuse_unseen(store: Store, run_ids: list[str]) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 10.0
 
+_ASK_AFTER = 20_000
+"""So many steps of SQLite's machine take about a millisecond."""
+
 FilesState = tuple[tuple[int, int, int, int] | None, ...]
 """What tells whether somebody wrote to a database: device, inode, size and time of its file and of those beside it."""
 
@@ -39,6 +42,10 @@ class Link(NamedTuple):
     def is_outdated(self) -> bool:
         """Whether the file has changed and the connection cannot show it."""
         return self.look is not None and self.look() != self.snapshot
+
+
+class Overtaken(Exception):
+    """A reading was given up, for its result is not wanted any more."""
 
 
 class Database:
@@ -65,9 +72,10 @@ class Database:
         return self._link.read_only
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees one state of the database throughout. Raises StoreError."""
-        with self._transaction("BEGIN") as connection:
+    def read(self, overtaken: Callable[[], bool] | None = None) -> Iterator[sqlite3.Connection]:
+        """A transaction that sees one state of the database throughout. Raises StoreError; Overtaken as soon as
+        ``overtaken``, which is asked about every millisecond of a query, says so."""
+        with self._transaction("BEGIN") as connection, _given_up(connection, overtaken):
             yield connection
 
     @contextmanager
@@ -147,6 +155,23 @@ class Database:
         """Close the connection; closing twice does no harm."""
         with self._turn, translated(self.path):
             self._connection.close()
+
+
+@contextmanager
+def _given_up(connection: sqlite3.Connection, overtaken: Callable[[], bool] | None) -> Iterator[None]:
+    """End a query with Overtaken as soon as ``overtaken`` says so."""
+    if overtaken is None:
+        yield
+        return
+    connection.set_progress_handler(overtaken, _ASK_AFTER)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise Overtaken from error
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -12,8 +12,9 @@ from etui.history import History
 from etui.insight import NumericGap, Profile
 from etui.results import LIVE_STATUSES, Block, Environment, ModelInfo, PassStatus, RunDocument, Status
 from etui.spec import PassOptions, SessionSpec, Variant
-from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue
-from etui.store.conditions import Condition, count
+from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue, sources
+from etui.store.batches import in_batches
+from etui.store.conditions import Condition
 from etui.store.database import Database
 from etui.store.opening import open_database
 from etui.store.operators import OperatorPage, Side
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 RUNNER_GONE = "the runner that measured it is gone"
 PASS_RUNNER_GONE = "its runner is gone"
+
+_PART = 1_000
+"""So many runs are held in memory of a list of all."""
 
 
 class Store:
@@ -299,16 +303,40 @@ class Store:
     def count(self, where: Sequence[Condition] = ()) -> int:
         """How many runs meet the conditions."""
         with self._database.read() as connection:
-            return count(connection, where)
+            return pages.count(connection, where)
 
-    def page(self, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page:
-        """A page for a table, all of one state of the database. UsageError for a column that does not exist."""
-        with self._database.read() as connection:
+    def newest(self, where: Sequence[Condition] = ()) -> Iterator[RunSummary]:
+        """All runs that meet the conditions, newest first, read in parts: what is stored or deleted meanwhile may or
+        may not be among them, and nothing comes twice. UsageError for an unknown column."""
+        place: pages.Place | None = None
+        while True:
+            with self._database.read() as connection:
+                part, place = pages.newest_after(connection, where, place, _PART)
+            yield from part
+            if place is None:
+                return
+
+    def page(
+        self,
+        where: Sequence[Condition],
+        sorting: Sorting,
+        window: Window,
+        overtaken: Callable[[], bool] | None = None,
+    ) -> Page:
+        """A page for a table, all of one state of the database. UsageError for a column that does not exist; Overtaken
+        as soon as ``overtaken``, which is asked again and again, says that the page is not wanted any more."""
+        with self._database.read(overtaken) as connection:
             return pages.page(connection, where, sorting, window)
 
-    def glimpse(self, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page | Glimpse:
-        """The page; or only its runs, where it would take a while to count how many there are."""
-        with self._database.read() as connection:
+    def glimpse(
+        self,
+        where: Sequence[Condition],
+        sorting: Sorting,
+        window: Window,
+        overtaken: Callable[[], bool] | None = None,
+    ) -> Page | Glimpse:
+        """The page; or only its runs, where it would take a while to count how many there are. Raises as ``page``."""
+        with self._database.read(overtaken) as connection:
             return pages.glimpse(connection, where, sorting, window)
 
     def run_ids(self, where: Sequence[Condition] = ()) -> list[str]:
@@ -319,7 +347,7 @@ class Store:
     def distinct(self, column: str, limit: int = 200) -> list[str]:
         """The texts that stand in a column of the runs, in order. UsageError for an unknown column."""
         with self._database.read() as connection:
-            return queries.distinct(connection, column, limit)
+            return sources.distinct(connection, column, limit)
 
     def live_run_ids(self, session_id: str | None = None) -> list[str]:
         """The runs that are queued or being worked on, oldest first; of one session or of all."""
@@ -397,15 +425,32 @@ class Store:
             queries.annotate(connection, run_id, note, tags)
 
     def delete_runs(self, run_ids: Sequence[str]) -> int:
-        """Delete runs and what is theirs alone. Raises UsageError, deleting nothing, where one is live."""
-        with self._database.write() as connection:
-            return queries.delete_runs(connection, run_ids)
+        """Delete runs and what is theirs alone, as ``delete_in_batches`` does, and return how many were there."""
+        return sum(self.delete_in_batches(run_ids))
+
+    def delete_in_batches(self, run_ids: Sequence[str]) -> Iterator[int]:
+        """Delete runs and what is theirs alone in short transactions, so that other writers need not wait for the last
+        of them, and yield how many each of these deleted; that is final, wherever it stops.
+
+        Raises UsageError where one is live: before anything is deleted, unless it became so meanwhile.
+        """
+        wanted = list(dict.fromkeys(run_ids))
+        with self._database.read() as connection:
+            for run_id in wanted:
+                queries.check_deletable(connection, run_id)
+        for deleted in in_batches(self._database, wanted, queries.delete_run):
+            yield sum(deleted)
 
     def import_document(self, document: RunDocument) -> Literal["new", "known"]:
         """Store a run from elsewhere; one whose id is known changes nothing."""
         return self.import_documents([document])[0]
 
     def import_documents(self, imported: Sequence[RunDocument]) -> list[Literal["new", "known"]]:
-        """Store several runs from elsewhere in one transaction: all of them or none."""
-        with self._database.write() as connection:
-            return [documents.import_document(connection, document) for document in imported]
+        """Store several runs from elsewhere as ``import_in_batches`` does, and say of each whether it is new."""
+        return [one for outcomes in self.import_in_batches(imported) for one in outcomes]
+
+    def import_in_batches(self, imported: Sequence[RunDocument]) -> Iterator[list[Literal["new", "known"]]]:
+        """Store several runs from elsewhere in short transactions, so that other writers need not wait for the last of
+        them, and yield what came of the runs of each. A run is stored whole or not at all; those that were yielded are
+        stored, wherever it stops, and are known if all are imported again."""
+        yield from in_batches(self._database, imported, documents.import_document)

@@ -37,6 +37,7 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
         ("0002_pages",),
         ("0003_insight",),
         ("0004_classes",),
+        ("0005_lookups",),
     ]
 
 
