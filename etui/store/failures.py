@@ -22,7 +22,8 @@ _PERMISSIONS = "check the permissions of the file, its folder and the files besi
 @contextmanager
 def translated(path: Path, *, is_copy: bool = False) -> Iterator[None]:
     """Turn errors of SQLite and of the JSON in it into a StoreError that says what to do. Mistakes in etui's own SQL
-    pass as they are. ``is_copy`` tells that a private copy of the file is used, which SQLite keeps in the temporary folder."""
+    pass as they are. ``is_copy`` tells that a private copy of the file is used, which SQLite keeps in the temporary
+    folder."""
     try:
         yield
     except sqlite3.ProgrammingError:

@@ -11,7 +11,7 @@ import pytest
 from etui.errors import UsageError
 from etui.events import utc_now
 from etui.spec import ProfileOptions
-from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store, schema
+from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store, released, schema
 from tests.documents import MODEL, make_document, make_spec
 from tests.profiles import make_profile
 
@@ -168,7 +168,7 @@ def test_a_database_of_version_2_is_opened_with_all_that_is_in_it(tmp_path: Path
     with sqlite3.connect(path) as connection:
         for table in ("passes", "operators", "origins"):
             connection.execute(f"DROP TABLE {table}")
-        for index in ("runs_by_top1", *(statement.split()[2] for statement in schema._LOOKUPS)):
+        for index in ("runs_by_top1", *(statement.split()[2] for statement in released.LOOKUPS)):
             connection.execute(f"DROP INDEX {index}")
         for column in ("top1", "top5"):
             connection.execute(f"ALTER TABLE runs DROP COLUMN {column}")
