@@ -288,6 +288,14 @@ def test_a_copy_that_cannot_be_written_stops_the_upgrade(tmp_path: Path) -> None
     assert schema_of(database) == 3
 
 
+def test_a_database_with_a_long_name_is_upgraded_too(tmp_path: Path) -> None:
+    database = unpacked("schema3.db", tmp_path).rename(tmp_path / ("n" * 240))
+    Store.open(database).close()
+    assert schema_of(database) == schema.VERSION
+    assert [file.name for file in tmp_path.iterdir()] == [database.name]
+    assert software.database(database).status == "ok"
+
+
 @pytest.mark.parametrize("version", OLD)
 def test_a_file_of_a_network_file_system_is_upgraded_with_a_rollback_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
