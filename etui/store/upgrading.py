@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 import time
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 300.0
 """How long to wait for a process that upgrades the same file: with a million runs that takes minutes."""
+
+_LONGEST_STEM_BYTES = 200
+"""A longer name of a database would leave no room for what its copy's name adds."""
 
 _SPARE_BYTES = 1 << 20
 _GROWTH = 0.5
@@ -81,7 +85,9 @@ def upgrade(connection: sqlite3.Connection, path: Path, file: Path, read: Callab
 
 
 def _copy_path(file: Path, version: int) -> Path:
-    return file.with_name(f"{file.name}.before-upgrade-from-schema-{version}")
+    name = os.fsencode(file.name)
+    stem = file.name if len(name) <= _LONGEST_STEM_BYTES else hashlib.sha256(name).hexdigest()[:16]
+    return file.with_name(f"{stem}.before-upgrade-from-schema-{version}")
 
 
 def _partial_path(copy: Path) -> Path:

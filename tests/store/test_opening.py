@@ -218,7 +218,7 @@ def test_a_limit_on_file_sizes_is_named(tmp_path: Path) -> None:
     Store.open(tmp_path / "etui.db").close()
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))"
     done = run_with_tmp(tmp_path, limit + STORE_MUCH, tmp_path / "etui.db")
-    assert done.returncode == 1 and "StoreError" in done.stderr and "ulimit -f" in done.stderr
+    assert done.returncode == 1 and "ulimit -f" in done.stderr
     with Store.open(tmp_path / "etui.db") as store:
         assert store.count() == 0
 
