@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -143,7 +144,9 @@ def settle(store: Store) -> list[str]:
     if store.read_only:
         return []
     ended = settle_left(store)
-    if store.has_waiting_work(socket.gethostname(), installation()):
+    # In an archive on a read-only disk nothing will ever be measured.
+    writable = all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
+    if writable and store.has_waiting_work(socket.gethostname(), installation()):
         ensure_runner(store.path)
     return ended
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from etui.errors import ImportRefused, StoreError, StoreUnavailable, UsageError
@@ -53,8 +53,9 @@ def are_there(database: Path) -> bool:
     return next(_files(database), None) is not None
 
 
-def take_in(store: Store) -> list[str]:
-    """Store the runs of such files and remove those; returns the runs. A file that cannot be read as a run is left.
+def take_in(store: Store, busy: Collection[str] = ()) -> list[str]:
+    """Store the runs of such files and remove those; returns the runs. A file that cannot be read as a run is left, and
+    so are those of the sessions ``busy``, whose runner may be about to store them itself.
 
     Raises:
         StoreUnavailable: the database does not take them now.
@@ -66,6 +67,8 @@ def take_in(store: Store) -> list[str]:
         try:
             (document,) = read_documents(file)
         except (ImportRefused, ValueError):
+            continue
+        if document.session.id in busy:
             continue
         try:
             known = store.summary(document.id)

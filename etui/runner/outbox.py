@@ -8,11 +8,13 @@ So everything that a session or a pass brings goes through one outbox, whose met
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -69,6 +71,7 @@ class Outbox:
         self._why = ""
         self._event_bytes = 0
         self._dropped = 0
+        self._files: dict[str, Path] = {}
 
     # What there is to store
 
@@ -119,8 +122,8 @@ class Outbox:
     async def delivered(self, patience_s: float) -> None:
         """Wait until everything is stored.
 
-        If that takes longer than ``patience_s``, or who stops the runner cancels this wait, the documents that the
-        database did not take are put into files, and the rest is dropped.
+        Meanwhile the documents that wait lie in files too, as nobody knows what becomes of this process. If the wait
+        takes longer than ``patience_s``, or who stops the runner cancels it, the files stay, and the rest is dropped.
 
         Raises:
             StoreError: the database was removed or replaced, or the patience ended.
@@ -130,6 +133,7 @@ class Outbox:
         try:
             while not self._flush():
                 self._check_place()
+                self._safeguard()
                 left_s = end - time.monotonic()
                 if left_s <= 0:
                     self._give_up()
@@ -182,6 +186,10 @@ class Outbox:
     def _recovered(self) -> None:
         self._stop_retrying()
         self._retry_s = FIRST_RETRY_S
+        for file in self._files.values():
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+        self._files.clear()
         if self._failing_since is None:
             return
         waited_s, dropped = time.monotonic() - self._failing_since, self._dropped
@@ -196,13 +204,20 @@ class Outbox:
         if not self._store.is_in_place():
             return
         if item.kind == "document" and item.document is not None:
-            self._keep(item.document)
             say(f"the result of run {item.document.id} cannot be stored: {error}")
+            self._keep(item.document)
         else:
             say(f"{item.kind} dropped, since it cannot be stored: {error}")
 
+    def _safeguard(self) -> None:
+        """Have each document that waits in a file too, as far as one can be written."""
+        for item in self._waiting:
+            if item.document is not None and item.kind == "document" and item.document.id not in self._files:
+                with contextlib.suppress(OSError):
+                    self._files[item.document.id] = self._file_of(item.document)
+
     def _give_up(self) -> None:
-        """Put the documents that wait into files; the log lines that wait go with them."""
+        """Leave the documents that wait in files."""
         if self._store.is_in_place():
             for item in self._waiting:
                 if item.kind == "document" and item.document is not None:
@@ -211,6 +226,16 @@ class Outbox:
         self._waiting.clear()
 
     def _keep(self, document: RunDocument) -> None:
+        """Leave a document in a file, and say where."""
+        try:
+            file = self._files.pop(document.id, None) or self._file_of(document)
+        except OSError as error:
+            say(f"the result of run {document.id} is lost: it cannot be written to a file either ({error.strerror})")
+            return
+        say(f"the result of run {document.id} is kept in {file}, from where the next etui command stores it")
+
+    def _file_of(self, document: RunDocument) -> Path:
+        """Write a document into its file, with the lines of its log that wait. Raises OSError."""
         lines = [
             LogLine(
                 at=event.at, level=event.level, message=event.message, kind=event.kind, stage=event.stage,
@@ -219,12 +244,7 @@ class Outbox:
             for event in (item.event for item in self._waiting)
             if event is not None and event.run_id in (None, document.id)
         ]  # fmt: skip
-        try:
-            file = leftover.keep(self._store.path, msgspec.structs.replace(document, log=[*document.log, *lines]))
-        except OSError as error:
-            say(f"the result of run {document.id} is lost: it cannot be written to a file either ({error.strerror})")
-        else:
-            say(f"the result of run {document.id} is kept in {file}, from where the next etui command stores it")
+        return leftover.keep(self._store.path, msgspec.structs.replace(document, log=[*document.log, *lines]))
 
     def _forget_partial(self, run_id: str) -> None:
         """What comes now has all of what was to be stored of that run before."""

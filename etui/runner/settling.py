@@ -40,18 +40,19 @@ def settle_left(store: Store, own: Claim | None = None) -> list[str]:
     Raises:
         StoreError: the database cannot be read or written.
     """
-    saved = leftover.take_in(store)
+    claims = store.claims()
+    gone = [claim for claim in claims if judge(store.path, claim, own) == "gone"]
+    leftover.take_in(store, busy={claim.id for claim in claims if claim not in gone})
     ended = [run_id for session in store.finished_with_live_runs() for run_id in end_session(store, session)]
-    for claim in store.claims():
-        if judge(store.path, claim, own) == "gone":
-            ended += end_session(store, claim.id)
-            Lifeline(store.path, claim.installation, claim.host).clear()
+    for claim in gone:
+        ended += end_session(store, claim.id)
+        Lifeline(store.path, claim.installation, claim.host).clear()
     dropped = [claim for claim in store.pass_claims() if judge(store.path, claim, own) == "gone"]
     if dropped:
         store.interrupt_passes([claim.id for claim in dropped])
         for claim in dropped:
             Lifeline(store.path, claim.installation, claim.host).clear()
-    return [run_id for run_id in ended if run_id not in saved]
+    return ended
 
 
 def end_session(store: Store, session_id: str, error: str = RUNNER_GONE) -> list[str]:

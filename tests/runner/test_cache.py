@@ -186,6 +186,25 @@ async def test_a_damaged_bundle_is_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_bundle_that_is_removed_before_it_is_held_is_made_again(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    made = 0
+
+    async def make() -> BundleResult:
+        nonlocal made
+        made += 1
+        bundle = _bundle(cache, ONE)
+        if made == 1:
+            # As another runner's sweep may do it, once the worker has let go.
+            assert ProgramCache(tmp_path).sweep(cap_bytes=0) > 0
+        return bundle
+
+    bundle = await cache.take_bundle(make, lambda words: None)
+    assert made == 2 and Path(bundle.path).exists()
+    assert ProgramCache(tmp_path).sweep(cap_bytes=0) == 0
+
+
+@pytest.mark.asyncio
 async def test_a_damaged_program_that_others_use_stays(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, ONE)

@@ -147,6 +147,8 @@ def test_what_a_killed_preparation_left_is_swept_at_the_next_start(box: Box) -> 
     left = [path for folder in ("programs", "models") for path in (box.cache / folder).iterdir()]
     assert all((path / "program.pte").exists() or (path / "bundle.json").exists() for path in left)
     assert not (box.cache / "scratch").exists()
+    # The living runner's own.
+    assert len(list((box.cache / "workers").iterdir())) == 1
 
 
 def test_another_database_waits_for_the_same_box(box: Box, tmp_path: Path) -> None:

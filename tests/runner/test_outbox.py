@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +16,18 @@ from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
 from etui.results import RunDocument
 from etui.runner import leftover, outbox
+from etui.runner.lifeline import Lifeline
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
 from etui.runner.settling import settle_left
 from etui.store import QueuedSession, RunnerIdentity, Store
+from etui.user import user_name
 from tests.disks import small_disk
 from tests.documents import MODEL, make_block, make_document, make_spec
 
 # Nobody's process: whoever settles finds that this runner is gone.
-RUNNER = RunnerIdentity(pid=2**22 + 1, host="bench-1", user="u", started_at="2026-11-20T10:00:00.000Z")
+RUNNER = RunnerIdentity(
+    pid=2**22 + 1, host=socket.gethostname(), user=user_name(), started_at="2026-11-20T10:00:00.000Z"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +61,7 @@ def _locked(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _claimed(store: Store) -> QueuedSession:
-    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    session = store.add_session(make_spec(), model=MODEL, box="")
     assert store.claim_next_session(RUNNER) is not None
     return session
 
@@ -96,8 +101,12 @@ async def test_what_a_locked_database_does_not_take_is_stored_in_order_once_it_i
             await asyncio.sleep(0)
         assert [reader.summary(run_id).status for run_id, _ in session.runs] == ["queued", "queued"]
         assert reader.session(session.id).finished_at is None
+        # They would survive this process, too.
+        while not leftover.are_there(store.path):
+            await asyncio.sleep(0)
         assert not waiting.done()
     await waiting
+    assert not leftover.are_there(store.path)
     assert _is_whole(store, session, documents)
     said = [event.message for event in store.events_after(session.id)]
     assert [words for words in said if words.endswith(": done")] == ["fp32/xnnpack: done", "int8/xnnpack: done"]
@@ -138,9 +147,9 @@ async def test_when_patience_ends_results_go_to_files_and_are_stored_by_who_come
         assert leftover.are_there(store.path)
     with Store.open(store.path) as front:
         assert settle_left(front) == []
-        # Stored over whatever the run had become meanwhile; what the session had besides is for who knows its runner.
         assert [front.document(document.id).status for document in documents] == ["done", "done"]
         assert [front.document(one.id).blocks for one in documents] == [one.blocks for one in documents]
+        assert front.session(session.id).finished_at is not None
         log = [line.message for line in front.document(documents[0].id).log]
     assert "said while it was locked" in log
     assert list((tmp_path / "state").iterdir()) == [] and not leftover.are_there(store.path)
@@ -240,3 +249,16 @@ async def test_what_the_database_never_takes_holds_up_nothing(store: Store, caps
     await box.delivered(60)
     assert [event.message for event in store.events_after(session.id)] == ["afterwards"]
     assert "cannot be stored" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> None:
+    session = _claimed(store)
+    lifeline = Lifeline(store.path, "")
+    assert lifeline.take()
+    leftover.keep(store.path, make_document(session.runs[0][0], session_id=session.id))
+    with Store.open(store.path) as front:
+        assert settle_left(front) == [] and leftover.are_there(store.path)
+        lifeline.drop()
+        assert settle_left(front) == [session.runs[1][0]] and not leftover.are_there(store.path)
+        assert [front.summary(run_id).status for run_id, _ in session.runs] == ["done", "interrupted"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 from collections import Counter
@@ -140,6 +141,26 @@ def test_what_a_killed_runner_left_of_its_lifeline_is_cleared_and_a_living_ones_
     killed.drop()
     Lifeline(database, "here").clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lifeline_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "etui.db"
+    leaving, coming = Lifeline(database, "here"), Lifeline(database, "here")
+    assert leaving.take()
+    lock = fcntl.flock
+
+    def leave_first(fd: int, how: int) -> None:
+        # It opened the file while the other one was still there.
+        leaving.drop(remove=True)
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", leave_first)
+    assert coming.take()
+    monkeypatch.undo()
+    assert Lifeline(database, "here").runner_is_alive()
+    coming.drop(remove=True)
 
 
 def test_a_lifeline_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from etui.runner.settling import judge, settle_left
 from etui.spec import ProfileOptions
 from etui.store import Claim, RunnerIdentity, Store
 from etui.user import user_name
+from tests.boxes import until
 from tests.documents import MODEL, make_block, make_document, make_spec
 
 GONE_PID = 2**22 + 1
@@ -73,6 +74,8 @@ def test_a_runner_judges_what_others_claimed_under_the_lock_it_holds(database: P
 def older_runner() -> Iterator[int]:
     """A process that looks like a runner of an earlier version, which holds no lock beside the database."""
     with subprocess.Popen([sys.executable, "-c", "input()", "etui.runner"], stdin=subprocess.PIPE) as process:
+        command = Path(f"/proc/{process.pid}/cmdline")
+        until(lambda: b"etui.runner" in command.read_bytes())
         yield process.pid
         process.kill()
 
@@ -103,7 +106,9 @@ def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(databa
         assert lifeline.take()
         (first, variant), (second, _) = session.runs
         whole = make_document(first, session_id=session.id)
-        store.save_partial(msgspec.structs.replace(whole, status="measuring"))
+        store.save_partial(
+            msgspec.structs.replace(whole, latency_ms=None, eager_latency_ms=None, speedup=None, flags=[])
+        )
         for index in range(3):
             store.add_block(session.id, make_block(variant.label, index))
             store.add_block(session.id, make_block("eager", index, 20.0))
