@@ -128,7 +128,9 @@ def _lists(large: Box) -> list[Figure]:
 
 def _peak_mb(words: Sequence[str], box: Box) -> tuple[float, float]:
     begun, peak = time.perf_counter(), 0
-    with subprocess.Popen([str(ETUI), *words], env=box.environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [str(ETUI), *words], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         while process.poll() is None:
             try:
                 peak = max(peak, psutil.Process(process.pid).memory_info().rss)
