@@ -12,16 +12,15 @@ stands beside both.
 
 from __future__ import annotations
 
-import socket
+from msgspec.structs import replace
 
 from etui.catalog.find import describe, find_model
 from etui.environment import usable_cores
 from etui.errors import UsageError
-from etui.paths import installation
 from etui.request import check_threads, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.again import check_again
-from etui.runner.client import ensure_runner
+from etui.runner.client import submit
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
@@ -37,11 +36,13 @@ def queue_duel(
     threads: int | None = None,
     timeout_s: float | None = None,
     wait_quiet: float | None = None,
+    allow_pickle: bool = False,
 ) -> QueuedSession:
     """Queue a duel of two stored runs and see that a runner is there to take it. Nothing is loaded here.
 
     ``threads`` None takes those of the runs where both had the same and this box has them, else one a core.
-    ``wait_quiet`` is how many minutes to wait at most for a calm machine; None is the default.
+    ``wait_quiet`` is how many minutes to wait at most for a calm machine; None is the default. ``allow_pickle`` lets a
+    ``.pt2`` run code that its file brings along, as does its run if that was allowed to.
 
     Raises:
         UsageError: no such run, one run twice, a live or failed run, or a program that cannot be had any more.
@@ -54,6 +55,7 @@ def queue_duel(
             f"run {first.id} cannot meet itself", "name two runs; etui run measures one program again by itself"
         )
     origins = [check_again(document) for document in documents]
+    origins = [replace(one, allow_pickle=allow_pickle or one.allow_pickle) for one in origins]
     variants = tuple(
         Variant(precision=document.precision, delegate=document.delegate, repeats=origin)
         for document, origin in zip(documents, origins, strict=True)
@@ -73,11 +75,7 @@ def queue_duel(
         seed=origins[0].seed,
     )
     models = {variant: describe(find_model(origin.model)) for variant, origin in zip(variants, origins, strict=True)}
-    queued = store.add_session(
-        spec, model=models[variants[0]], models=models, box=socket.gethostname(), installation=installation()
-    )
-    ensure_runner(store.path)
-    return queued
+    return submit(store, spec, models[variants[0]], models)
 
 
 def _threads(first: RunDocument, second: RunDocument) -> int | None:

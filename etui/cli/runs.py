@@ -11,6 +11,7 @@ import click
 from etui import text
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count
 from etui.cli.table import Column, table_lines
 from etui.results import Status
 from etui.summary import RunSummary
@@ -51,9 +52,7 @@ _COLUMNS = (
 @click.option("--precision", metavar="P,..", help="Only these precisions.")
 @click.option("--delegate", metavar="D,..", help="Only these delegates.")
 @click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only runs of this status.")
-@click.option(
-    "--limit", type=click.IntRange(min=0), help=f"At most so many, 0 for all; {DEFAULT_ROWS} unless --json is given."
-)
+@click.option("--limit", type=Count(min=0), help=f"At most so many, 0 for all; {DEFAULT_ROWS} unless --json is given.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array of summaries.")
 @click.pass_obj
 def runs(
@@ -88,6 +87,10 @@ def runs(
         click.echo("[]" if as_json else f"{NOTHING_YET}; {WHAT_TO_START}", err=not as_json)
         return
     with store:
+        from etui.cli.standing import stranded
+
+        for line in stranded(store):
+            click.echo(f"etui: {line}", err=True)
         if as_json:
             _put_json(_newest(store, where, limit))
         else:

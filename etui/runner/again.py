@@ -81,6 +81,7 @@ def origin_of(document: RunDocument) -> Repeated:
         calibration_count=spec.calibration_count,
         accuracy_inputs=spec.accuracy_inputs,
         keep_fp32=spec.keep_fp32,
+        allow_pickle=spec.allow_pickle,
     )
 
 
@@ -106,7 +107,7 @@ def check_again(document: RunDocument) -> Repeated:
         raise _no(document, f"{document.delegate} cannot measure here: {reason}", "choose another run")
     changed = _changed_versions(document)
     machine = _changed_machine(document)
-    cached = ProgramCache(cache_dir()).find(document.artifact.key) is not None
+    cached = ProgramCache(cache_dir()).has(document.artifact.key)
     if machine or (changed and not cached):
         raise _gone(document, origin, machine + changed, cached=cached)
     return origin
@@ -121,11 +122,13 @@ async def program_again(
     do: Do | None = None,
     run_id: str | None = None,
     threads: int = 1,
+    allow_pickle: bool = False,
 ) -> ProgramAgain:
     """Find the run's program and bundle in ``cache``, or have them prepared again there.
 
     ``say`` hears what the children tell, under ``run_id`` (the run itself, unless another one is made of it). ``do``
     has a job done, for callers that must be able to cancel it (else ``children.do``). ``threads`` serve calibration.
+    ``allow_pickle`` lets a ``.pt2`` run code of its own, as does the run itself if that was allowed to.
 
     Raises:
         EtuiError: the program cannot be had: what ``check_again`` finds, a child that failed, or a key that is no
@@ -159,23 +162,30 @@ async def program_again(
             machine=machine,
         )
 
-    done = await do(
-        BundleJob(
-            model=origin.model,
-            weights=origin.weights,
-            seed=origin.seed,
-            accuracy_inputs=origin.accuracy_inputs,
-            calibration_count=origin.calibration_count,
-            cache_dir=str(cache.root),
-            # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
-            key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+    async def make_bundle() -> BundleResult:
+        done = await do(
+            BundleJob(
+                model=origin.model,
+                weights=origin.weights,
+                seed=origin.seed,
+                accuracy_inputs=origin.accuracy_inputs,
+                calibration_count=origin.calibration_count,
+                cache_dir=str(cache.root),
+                # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
+                key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+                allow_pickle=allow_pickle or origin.allow_pickle,
+            )
         )
-    )
-    assert done.bundle is not None
-    bundle = done.bundle
+        assert done.bundle is not None
+        return done.bundle
+
+    def tell(words: str) -> None:
+        _tell(say, run_id, words)
+
+    bundle = await cache.take_bundle(make_bundle, tell)
     key = key_of(bundle.key, now)
     changed = _changed_content(document, bundle)
-    lowered = cache.find(artifact.key)
+    lowered = await cache.take(artifact.key, tell)
     known = artifact.key in (key, key_of(bundle.key, then))
     if lowered is not None and not changed and (known or lowered.artifact.sha256 == artifact.sha256):
         _tell(say, run_id, "cached, nothing to prepare")
@@ -189,7 +199,7 @@ async def program_again(
     if key != artifact.key and not same:
         changed = changed or [f"etui {document.etui_version} prepared it in another way"]
         raise _gone(document, origin, changed, cached=cached)
-    lowered = cache.find(key)
+    lowered = await cache.take(key, tell)
     if lowered is None:
         done = await do(
             lower_job(document, origin, bundle, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)

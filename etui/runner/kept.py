@@ -36,5 +36,6 @@ def spec_keeping(document: RunDocument, modules: Sequence[str]) -> SessionSpec:
         accuracy_inputs=origin.accuracy_inputs,
         export_only_dir=None,
         wait_quiet_min=wait_quiet_min(None),
+        allow_pickle=origin.allow_pickle,
         keep_fp32=check_kept(model, variants, (*origin.keep_fp32, *modules)),
     )

@@ -15,11 +15,12 @@ from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue, sources
 from etui.store.batches import in_batches
 from etui.store.conditions import Condition
-from etui.store.database import Database, open_database
+from etui.store.database import Database
+from etui.store.opening import open_database
 from etui.store.operators import OperatorPage, Side
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.store.passes import QueuedPass
-from etui.store.queue import QueuedSession, RunnerIdentity
+from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -60,9 +61,18 @@ class Store:
     ) -> None:
         self.close()
 
+    @property
+    def read_only(self) -> str:
+        """Why the database cannot be written; empty if it can. What would write then raises StoreError."""
+        return self._database.read_only
+
     def data_version(self) -> int:
         """A number that changes when somebody else (another Store, another process) has written; cheap to ask."""
         return self._database.data_version()
+
+    def wait_for_locks(self, longest_s: float) -> None:
+        """Wait this long at most for another process's lock before a method fails."""
+        self._database.wait_for_locks(longest_s)
 
     def is_in_place(self) -> bool:
         """Whether the file is still the one that was opened, neither removed nor replaced; cheap to ask."""
@@ -103,15 +113,31 @@ class Store:
                 connection, host, installation
             )
 
-    def claimed_sessions(self, host: str, user: str) -> list[tuple[str, str, int]]:
-        """The unfinished sessions that runners of this host and user have claimed: session, installation, process."""
+    def claims(self) -> list[Claim]:
+        """The unfinished sessions that runners have claimed, oldest first."""
         with self._database.read() as connection:
-            return queue.claimed_sessions(connection, host, user)
+            return queue.claims(connection)
 
-    def interrupt(self, session_ids: Iterable[str], error: str = RUNNER_GONE) -> list[str]:
-        """End the live runs of these sessions as interrupted, finish the sessions, and return the runs."""
+    def finished_with_live_runs(self) -> list[str]:
+        """The finished sessions that have live runs all the same, as earlier versions could leave them."""
+        with self._database.read() as connection:
+            return queue.finished_with_live_runs(connection)
+
+    def waiting_sessions(self) -> list[tuple[str, str, str]]:
+        """The sessions that no runner has claimed, oldest first: id, the host and the installation they are for."""
+        with self._database.read() as connection:
+            return queue.waiting_sessions(connection)
+
+    def end_left(self, session_id: str, left: Iterable[RunDocument], error: str = RUNNER_GONE) -> list[str]:
+        """End what a runner that is gone left of a session, and finish the session: each of these documents is stored
+        if its run is still live, and what else is live is interrupted. Returns the runs that were live."""
         with self._database.write() as connection:
-            return queue.interrupt(connection, session_ids, error)
+            live = queue.live_runs(connection, session_id)
+            for document in left:
+                if document.id in live:
+                    documents.save_document(connection, document)
+            queue.interrupt(connection, session_id, error)
+            return live
 
     def cancel_requested(self, session_id: str) -> set[str]:
         """The session's live runs that somebody wants cancelled; one indexed query."""
@@ -124,7 +150,7 @@ class Store:
             queue.set_status(connection, run_id, status, error)
 
     def finish_session(self, session_id: str) -> None:
-        """Say that the runner is done with the session."""
+        """Say that the runner is done with the session; a run of it that is still live has failed."""
         with self._database.write() as connection:
             queue.finish_session(connection, session_id)
 
@@ -133,8 +159,10 @@ class Store:
         return self.add_events(session_id, [event])[0]
 
     def add_events(self, session_id: str, events: Iterable[Event]) -> list[int]:
-        """Append several events in one transaction and return their ids."""
-        with self._database.write() as connection:
+        """Append several events in one transaction and return their ids. Unlike everything else that is written they
+        may be lost at a power cut, until something else is written: there are too many to wait for the disk each time.
+        """
+        with self._database.write(durable=False) as connection:
             return [queue.add_event(connection, session_id, event) for event in events]
 
     def add_block(self, session_id: str, block: Block) -> None:
@@ -150,6 +178,12 @@ class Store:
         """
         with self._database.write() as connection:
             documents.save_document(connection, document)
+
+    def save_partial(self, document: RunDocument) -> None:
+        """Store what is known so far of a run that is live. Its state, times, blocks and log stay what they are; a run
+        that has ended is left alone."""
+        with self._database.write() as connection:
+            documents.save_partial(connection, document)
 
     # Passes: work on runs that have ended, in the queue beside the sessions
 
@@ -200,10 +234,10 @@ class Store:
         with self._database.write() as connection:
             passes.set_pass_status(connection, pass_id, status, error)
 
-    def claimed_passes(self, host: str, user: str) -> list[tuple[str, str, int]]:
-        """The live passes that runners of this host and user have claimed: pass, installation, process."""
+    def pass_claims(self) -> list[Claim]:
+        """The live passes that runners have claimed, oldest first."""
         with self._database.read() as connection:
-            return passes.claimed_passes(connection, host, user)
+            return passes.claims(connection)
 
     def interrupt_passes(self, pass_ids: Iterable[str], error: str = PASS_RUNNER_GONE) -> None:
         """End these passes, where live, as interrupted, and say so in their runs' logs."""

@@ -17,6 +17,7 @@ from etui.store import Condition
 from etui.store.database import Overtaken
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
+from etui.tui.defects import Guarded
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.widgets.line_view import set_length
 from etui.tui.work import start
@@ -58,7 +59,7 @@ class Rows(Protocol):
         """The ids of all runs that meet a filter."""
 
 
-class PagedList(ScrollView, can_focus=True):
+class PagedList(Guarded, ScrollView, can_focus=True):
     """Rows from the database under one heading. The cursor is a run, not a line: it stays on it whatever arrives
     above."""
 
