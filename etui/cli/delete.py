@@ -9,7 +9,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import UsageError
-from etui.text import counted, plain
+from etui.text import LINE_CELLS, counted, shortened
 
 
 @click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
@@ -26,7 +26,7 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
             for run_id in run_ids:
                 summary = store.summary(run_id)
                 name = f"{summary.model} {summary.precision}/{summary.delegate}"
-                click.echo(f"{run_id}  {plain(name)}  {summary.status}", err=True)
+                click.echo(f"{run_id}  {shortened(name, LINE_CELLS)}  {summary.status}", err=True)
             if not click.confirm(f"Delete {counted(len(run_ids), 'run')}?", err=True):
                 click.echo("nothing was deleted", err=True)
                 return

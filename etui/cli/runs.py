@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from etui.store import Condition
 
 DEFAULT_ROWS = 50
+_NAME_CELLS = 60
 _COLUMNS = (
     Column("run"),
     Column("when", spare=6),
     Column("status"),
-    Column("model"),
-    Column("precision"),
-    Column("delegate"),
+    Column("model", most=_NAME_CELLS),
+    Column("precision", most=_NAME_CELLS),
+    Column("delegate", most=_NAME_CELLS),
     Column("median ms", right=True),
     Column("95 % interval", right=True, spare=5),
     Column("vs eager", right=True, spare=1),
