@@ -81,9 +81,13 @@ def _looked_at(file: Path, data: Path | None, timeout: float) -> ProgramInfo:
 def _cached(document: RunDocument) -> Path | None:
     """The run's program, if the cache still has it as it was."""
     from etui.paths import cache_dir
+    from etui.runner.cache import is_key
 
     artifact = document.artifact
     if artifact is None:
+        return None
+    # The key may come from a file that somebody imported, and must not lead out of the cache.
+    if not is_key(artifact.key):
         return None
     program = cache_dir() / "programs" / artifact.key / "program.pte"
     try:

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from etui import private_files
 from etui.catalog.find import Model, UserModel, changed_sources, find_model, is_same_file
 from etui.catalog.models import ModelEntry
 from etui.engine import weights
@@ -260,7 +261,7 @@ def _build(
     folder: Path,
     start: float,
 ) -> BundleResult:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(folder.parent, own=True)
     making = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=folder.parent))
     try:
         info = ModelInfo(
@@ -325,6 +326,7 @@ def _check_files(
 
 def put_in_place(making: Path, folder: Path) -> None:
     """Give a finished folder its name in one step; where another process was first, its folder stays."""
+    private_files.tighten_files_in(making)
     try:
         making.replace(folder)
     except OSError:

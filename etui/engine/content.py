@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from etui import private_files
+
 _SETTLED_S = 2.0
 """A file that was changed less than this ago may change again without another time stamp, so that its hash is not
 remembered."""
@@ -53,6 +55,7 @@ def _remember(place: Path, text: str) -> None:
     """Write the hash so that another process sees it whole or not at all; without room on the disk it is not kept."""
     part = place.with_name(f".{place.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, "ascii")
+        private_files.make_folder(place.parent, own=True)
+        with private_files.create(part) as file:
+            file.write(text.encode("ascii"))
         part.replace(place)

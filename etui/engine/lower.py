@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import torch
 
+from etui import private_files
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
 from etui.engine.backends import delegation, partitioners, real_arithmetic
@@ -81,7 +82,7 @@ def run_lower(job: LowerJob, say: Say) -> LowerResult:
     Raises PreparationError saying which stage failed.
     """
     folder = Path(job.program_dir)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(folder.parent, own=True)
     making = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=folder.parent))
     try:
         stages = _Stages(say, job.run_id)

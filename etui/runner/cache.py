@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from etui import process_settings
+from etui import private_files, process_settings
 from etui.catalog.precisions import needs_calibration
 from etui.environment import cpu_flags
 from etui.errors import EtuiError
@@ -41,9 +41,10 @@ class ProgramCache:
         self.root = root
         try:
             for name in (PROGRAMS, MODELS):
-                (root / name).mkdir(parents=True, exist_ok=True)
+                private_files.make_folder(root / name, own=True)
+            private_files.make_folder(root)
             probe = root / f".write-{os.getpid()}"
-            probe.touch()
+            probe.touch(private_files.FILE_MODE)
             probe.unlink()
         except OSError as error:
             raise EtuiError(
@@ -66,8 +67,7 @@ class ProgramCache:
 
     def find(self, key: str) -> LowerResult | None:
         """The program of this key if it is there and whole; marks it as used. A damaged one is removed."""
-        # A key may come from a file somebody imported, and must not lead out of the cache.
-        if not _KEY.fullmatch(key):
+        if not is_key(key):
             return None
         folder = self.program_dir(key)
         try:
@@ -91,7 +91,7 @@ class ProgramCache:
 
     def bundle_keys(self) -> list[str]:
         """The keys of the bundles that are there."""
-        return [entry.name for entry in _entries(self.root / MODELS) if _KEY.fullmatch(entry.name)]
+        return [entry.name for entry in _entries(self.root / MODELS) if is_key(entry.name)]
 
     def sweep(self, keep: set[Path] | None = None, cap_bytes: int | None = None) -> int:
         """Remove what killed processes left half-made, then the least recently used until the cap holds.
@@ -121,6 +121,12 @@ class ProgramCache:
                 _remove(entry)
                 freed += size
         return freed
+
+
+def is_key(text: str) -> bool:
+    """Whether a text is a key of this cache. One that comes from an imported file may be anything, and must not lead
+    out of the cache as part of a path."""
+    return _KEY.fullmatch(text) is not None
 
 
 def program_key(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui import private_files
 from etui.installed import Stamp, changed_since
 from etui.jobs import Done, Exited, Fork, Job, Preload, Ready, Reply, Started, Zygote, zygote_for
 from etui.process_settings import FIXED_VARIABLES
@@ -45,7 +46,7 @@ class ZygoteClient:
         self.stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        with self._log.open("ab") as log:
+        with private_files.open_to_append(self._log) as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "etui.engine.zygote", self.role, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from etui import private_files
 from etui.errors import EtuiError
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
@@ -59,7 +60,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
 
     log = log_of(database)
     try:
-        with log.open("ab") as out:
+        with private_files.open_to_append(log) as out:
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
             return subprocess.Popen(
                 [sys.executable, "-m", "etui.runner", str(database)],

@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from etui import private_files
 from etui.errors import EtuiError
 from etui.paths import runner_lock_path
 
@@ -58,8 +59,8 @@ class Lifeline:
 
     def _open(self) -> int:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            private_files.make_folder(self._path.parent)
+            return private_files.open_lock(self._path)
         except OSError as error:
             raise EtuiError(
                 f"cannot open the runner's lock {self._path}: {error.strerror}", "point ETUI_STATE to a writable folder"

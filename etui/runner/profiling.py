@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from etui import private_files
 from etui.analysis.profiles import by_kind
 from etui.csv_tables import profile_csv
 from etui.errors import EtuiError
@@ -154,7 +155,8 @@ async def _with_map(under_way: Pass, again: ProgramAgain, *, etrecord: bool) -> 
             made = scratch.program_dir("again") / name
             if made.exists():
                 part = folder / f".{secrets.token_hex(4)}"
-                shutil.copyfile(made, part)
+                with private_files.create(part) as copy, made.open("rb") as original:
+                    shutil.copyfileobj(original, copy)
                 part.replace(folder / name)
     finally:
         scratch.remove()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from etui import private_files
 from etui.errors import StoreError
 from etui.store import schema
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 10.0
 
+_BESIDE = ("-wal", "-shm", "-journal")
 _OTHER_FILE = "name another file with --db or ETUI_DB"
 
 
@@ -28,19 +30,19 @@ class Database:
         self._connection = connection
         self._turn = threading.RLock()
 
-    @contextmanager
+    @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """A transaction that sees one state of the database throughout. Raises StoreError."""
         with self._transaction("BEGIN") as connection:
             yield connection
 
-    @contextmanager
+    @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the write lock from its start: all of it is stored or none. Raises StoreError."""
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._turn, translated(self.path):
             self._connection.execute(begin)
@@ -87,9 +89,15 @@ def open_database(path: Path, *, create: bool, cache_bytes: int | None = None) -
         if not create:
             raise StoreError(f"there is no database at {path}", "start a run first, or " + _OTHER_FILE)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(path.parent)
         except OSError as error:
             raise StoreError(f"cannot create the folder {path.parent} ({error.strerror})", _OTHER_FILE) from error
+        # SQLite would make it by the umask; what it cannot be made for, SQLite says. Its other files get its mode.
+        with contextlib.suppress(OSError):
+            private_files.make_file(path)
+    else:
+        private_files.make_folder(path.parent)
+        private_files.tighten(path, *(path.with_name(path.name + ending) for ending in _BESIDE))
     with translated(path):
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
@@ -135,7 +143,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute("ROLLBACK")
 
 
-@contextmanager
+@contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn sqlite3's errors into a StoreError that says what to do; mistakes in etui's own SQL pass as they are."""
     try:
