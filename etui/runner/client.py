@@ -32,13 +32,15 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
     """Queue a pass on a finished run (a profile, say) and see that a runner is there to take it.
 
     Raises:
-        UsageError: the run is live, or its program cannot be had any more; the reason and what to do.
+        UsageError: the run is live, its program cannot be had any more, or it was imported and names a file that
+            ``options`` do not allow; the reason and what to do.
         EtuiError: the database or the runner's state folder cannot be written.
     """
     # The terminal UI needs this module for its first paint, and that one never before a key.
-    from etui.runner.again import check_again
+    from etui.runner.again import Trust, check_again
 
-    check_again(store.document(run_id, operators=False))
+    trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
+    check_again(store.document(run_id, operators=False), trust)
     # The same pass under a runner that is dead would be taken for one under way.
     settle(store)
     queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())

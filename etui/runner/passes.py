@@ -14,7 +14,7 @@ from etui.errors import EtuiError, StoreError
 from etui.events import Event, EventKind, Level, utc_now
 from etui.jobs import Done, Job
 from etui.results import PassStatus, RunDocument
-from etui.runner.again import ProgramAgain, program_again
+from etui.runner.again import ProgramAgain, Trust, program_again
 from etui.runner.boxlock import WaitedTooLong, hold
 from etui.runner.cache import ProgramCache
 from etui.runner.child import ChildFailed
@@ -79,8 +79,9 @@ class Pass:
         Raises:
             EtuiError: they cannot be had any more.
         """
+        trust = Trust(imported=self.store.is_imported(self.queued.run), files=self.queued.options.trusted_files)
         return await program_again(
-            self.document, cache=self.cache, children=self.children, say=self.report, threads=self.cores
+            self.document, trust, cache=self.cache, children=self.children, say=self.report, threads=self.cores
         )
 
 
