@@ -21,7 +21,7 @@ from etui.paths import installation
 from etui.request import check_threads, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.again import Trust, check_again
-from etui.runner.client import ensure_runner
+from etui.runner.client import check_owner, ensure_runner
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
@@ -50,6 +50,7 @@ def queue_duel(
         UsageError: no such run, one run twice, a live or failed run, or a program that cannot be had any more.
         EtuiError: the database or the runner's state folder cannot be written.
     """
+    check_owner(store.path)
     documents = [store.document(store.resolve(run_id)) for run_id in (run_a, run_b)]
     first, second = documents
     if first.id == second.id:

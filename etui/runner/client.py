@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from etui.results import ModelInfo
 from etui.runner.lifeline import Lifeline
 from etui.spec import PassOptions, SessionSpec
 from etui.store import QueuedPass, QueuedSession, Store
-from etui.user import user_name
+from etui.user import name_of, user_name
 
 
 def submit(store: Store, spec: SessionSpec, model: ModelInfo) -> QueuedSession:
@@ -23,6 +24,7 @@ def submit(store: Store, spec: SessionSpec, model: ModelInfo) -> QueuedSession:
     Raises:
         EtuiError: the database or the runner's state folder cannot be written.
     """
+    check_owner(store.path)
     queued = store.add_session(spec, model=model, box=socket.gethostname(), installation=installation())
     ensure_runner(store.path)
     return queued
@@ -36,6 +38,7 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
             ``options`` do not allow; the reason and what to do.
         EtuiError: the database or the runner's state folder cannot be written.
     """
+    check_owner(store.path)
     # The terminal UI needs this module for its first paint, and that one never before a key.
     from etui.runner.again import Trust, check_again
 
@@ -48,13 +51,28 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
     return queued
 
 
+def check_owner(database: Path) -> None:
+    """Raise EtuiError if the database is another user's: a runner does whatever its queue holds, with the rights of
+    who starts it."""
+    try:
+        owner = database.stat().st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        raise EtuiError(
+            f"the database {database} belongs to {name_of(owner)}, whose queue is not worked on as {user_name()}",
+            "name another database with --db or ETUI_DB, or work as that user",
+        )
+
+
 def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
     """Start this installation's runner of the database if none is alive, and return it; it outlives this process and
     its terminal.
 
     Raises:
-        EtuiError: it cannot be started.
+        EtuiError: it cannot be started, or the database is another user's.
     """
+    check_owner(database)
     if Lifeline(database, installation()).runner_is_alive():
         return None
     # Not needed before a key, and this module is needed for the terminal UI's first paint.
