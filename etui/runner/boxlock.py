@@ -48,7 +48,7 @@ ASK_AGAIN_S = 2.0
 DEFAULT_WAIT_MIN = 24 * 60.0
 WAIT_VARIABLE = "ETUI_WAIT_MACHINE"
 
-_ANSWER_S = 0.05
+_ANSWER_S = 0.2
 _MOST_BYTES = 1024
 _LONGEST_DOING = 120
 _WAITING_ASKERS = 16
@@ -121,6 +121,10 @@ class BoxLock:
                 return False
             self._machine = _bound(self._machine_name)
         if self._machine is None or not self._lock_file():
+            # Who asks while we wait learns who we are; unanswered, they would soon find no room to ask.
+            for held in (self._turn, self._machine):
+                if held is not None:
+                    _answered(held, b"")
             return False
         _close(self._turn)
         self._turn = None
@@ -150,14 +154,7 @@ class BoxLock:
         assert machine is not None
         said = msgspec.json.encode(_Said(doing=shortened(doing, _LONGEST_DOING), since=utc_now()))[:_MOST_BYTES]
 
-        def answer() -> None:
-            with contextlib.suppress(OSError):
-                asking, _ = machine.accept()
-                with asking:
-                    asking.setblocking(False)
-                    asking.send(said, socket.MSG_NOSIGNAL)
-
-        loop.add_reader(machine, answer)
+        loop.add_reader(machine, _answered, machine, said)
         try:
             yield
         finally:
@@ -256,6 +253,18 @@ def _bound(name: bytes) -> socket.socket | None:
 def _close(held: socket.socket | None) -> None:
     if held is not None:
         held.close()
+
+
+def _answered(held: socket.socket, said: bytes) -> None:
+    """Tell those who ask now, each once."""
+    for _ in range(_WAITING_ASKERS):
+        try:
+            asking, _address = held.accept()
+        except OSError:
+            return
+        with asking, contextlib.suppress(OSError):
+            asking.setblocking(False)
+            asking.send(said, socket.MSG_NOSIGNAL)
 
 
 def _asked(name: bytes) -> Holder | None:
