@@ -24,19 +24,17 @@ def trusted_files(store: Store, run_ids: Sequence[str], given: Sequence[str]) ->
     """The absolute paths that may be used for work on these runs: those ``given``, and what the user allows when asked,
     which is done on a terminal only.
 
-    Raises Untrusted if a run was imported and names a file that is not allowed.
+    Raises UsageError if a program cannot be had: Untrusted if a run was imported and names a file that is not allowed.
     """
     from etui.catalog.find import model_file
     from etui.paths import expanded
-    from etui.runner.again import Trust, Untrusted, check_trust, origin_of
+    from etui.runner.again import Trust, Untrusted, check_again
 
     allowed = tuple(model_file(text) or str(expanded(text).absolute()) for text in given)
-    for run_id in run_ids:
-        if not store.is_imported(run_id):
-            continue
+    for run_id in filter(store.is_imported, run_ids):
         document = store.document(run_id, operators=False)
         try:
-            check_trust(document, origin_of(document), Trust(imported=True, files=allowed))
+            check_again(document, Trust(imported=True, files=allowed))
         except Untrusted as refused:
             on_terminal = sys.stdin.isatty() and sys.stderr.isatty()
             if not on_terminal or not click.confirm(refused.question, default=False, err=True):
