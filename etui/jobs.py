@@ -32,7 +32,8 @@ class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
     ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). With the folder already there, only its key is
     computed; for a user's factory that takes a call of it, because the key covers what it builds. ``key`` names a
     bundle made earlier: if that is there and whole it is taken, whatever the same choice would make now, except for a
-    factory, whose eager model is built anew in any case.
+    factory, whose eager model is built anew in any case. ``allow_pickle`` lets a ``.pt2`` run code that its file brings
+    along.
     """
 
     model: str
@@ -42,11 +43,13 @@ class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
     calibration_count: int
     cache_dir: str
     key: str | None = None
+    allow_pickle: bool = False
 
 
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     """Where the bundle lies and what it holds. ``has_eager`` is False for a ``.pte``, which has no eager side. ``seed``
-    is what the model was built from, ``file_stamp`` tells whether the user's file was written since."""
+    is what the model was built from, ``file_stamp`` tells whether the user's file was written since. ``allow_pickle``:
+    the user allowed the ``.pt2`` it was made from to run code of its own."""
 
     path: str
     key: str
@@ -58,6 +61,7 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     has_eager: bool = True
     seed: int = 0
     file_stamp: str | None = None
+    allow_pickle: bool = False
 
 
 class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):

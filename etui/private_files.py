@@ -74,6 +74,15 @@ def create(path: Path) -> BinaryIO:
     return os.fdopen(_opened(path, os.O_WRONLY | os.O_EXCL), "wb")
 
 
+def is_own_file(path: Path) -> bool:
+    """Whether a path is a plain file of this user, and no link to one."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+
+
 def tighten(*paths: Path) -> None:
     """Close to other users what is there of these files and folders and belongs to this user; what is on a read-only
     disk stays as it is."""

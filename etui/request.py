@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -12,7 +13,8 @@ from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.environment import usable_cores
 from etui.errors import UsageError
-from etui.paths import expanded
+from etui.magnitudes import MOST_COUNTED
+from etui.paths import absolute
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -58,6 +60,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     use_cache: bool = True
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: float | None = None
+    allow_pickle: bool = False
 
 
 def is_as_is(model: Model) -> bool:
@@ -65,8 +68,9 @@ def is_as_is(model: Model) -> bool:
     return isinstance(model, UserModel) and model.kind == "pte"
 
 
-def check_model(text: str) -> Model:
-    """The model a text names. Raises FieldError where there is none, or its file cannot be read."""
+def check_model(text: str, *, allow_pickle: bool = False) -> Model:
+    """The model a text names. Raises FieldError where there is none, or its file cannot be read; or unless
+    ``allow_pickle``, if it is a .pt2 with parts that run code when they are loaded."""
     if not text.strip():
         raise FieldError("model", "no model is chosen", "type a name from the list, or a path")
     try:
@@ -79,7 +83,22 @@ def check_model(text: str) -> Model:
         raise FieldError("model", error.message, error.hint) from error
     except OSError as error:
         raise FieldError("model", f"cannot reach {text} ({error.strerror})", "check the path") from error
+    if isinstance(model, UserModel) and model.kind == "pt2" and not allow_pickle:
+        _refuse_pickled(Path(model.path))
     return model
+
+
+def _refuse_pickled(path: Path) -> None:
+    """Raise FieldError if a .pt2 would run code when it is loaded, as far as can be told here: who loads it looks
+    again."""
+    from etui.programs.pickled import in_words, refused_parts
+
+    if parts := refused_parts(path):
+        raise FieldError(
+            "model",
+            f"{path} holds parts that run code when they are loaded: {in_words(parts)}",
+            "if you trust where it comes from, run it with etui run --allow-pickle",
+        )
 
 
 def combine(
@@ -131,6 +150,8 @@ def check_count(field: FieldName, text: str) -> int | None:
         raise FieldError(field, f"{text!r} is not a whole number", "or leave it empty") from None
     if value < LEAST[field]:
         raise FieldError(field, f"{value} is too few", f"at least {LEAST[field]}, or leave it empty")
+    if value > MOST_COUNTED:
+        raise FieldError(field, f"{text[:30]} is too many", f"at most {MOST_COUNTED}, or leave it empty")
     return value
 
 
@@ -162,7 +183,10 @@ def check_weights(text: str) -> str:
     text = text.strip() or "auto"
     if text in WEIGHTS:
         return text
-    path = expanded(text).absolute()
+    try:
+        path = absolute(text, "--weights")
+    except UsageError as error:
+        raise FieldError("weights", error.message, error.hint) from error
     try:
         path.stat()
     except (OSError, ValueError) as error:
@@ -241,4 +265,5 @@ def specification(
         export_only_dir=export_only_dir,
         keep_fp32=check_kept(model, variants, options.keep_fp32),
         wait_quiet_min=wait_quiet_min(options.wait_quiet_min),
+        allow_pickle=options.allow_pickle,
     )

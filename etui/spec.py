@@ -58,6 +58,7 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     calibration_count: int = DEFAULT_CALIBRATION_COUNT
     accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
     keep_fp32: tuple[str, ...] = ()
+    allow_pickle: bool = False
 
 
 class Variant(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
@@ -88,8 +89,9 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     preset. ``threads`` None means one a core this process may use. ``export_only_dir`` set means: export the
     programs there and measure nothing. ``keep_fp32`` are paths of modules that quantized variants leave in FP32.
     ``wait_quiet_min`` is how many minutes to wait at most for other programs to leave the cores alone before the first
-    block; 0 means to measure at once, without a look at the machine. ``trusted_files`` are absolute paths of models and
-    weights that imported runs name and that the user allowed to be used in this duel.
+    block; 0 means to measure at once, without a look at the machine. ``allow_pickle`` lets a ``.pt2`` run code that its
+    file brings along in pickled parts. ``trusted_files`` are absolute paths of models and weights that imported runs
+    name and that the user allowed to be used in this duel.
     """
 
     model: str
@@ -107,6 +109,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     export_only_dir: str | None = None
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: float = 0.0
+    allow_pickle: bool = False
     trusted_files: tuple[str, ...] = ()
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from etui import paths, private_files
 from etui.runner.cache import ProgramCache
-from etui.runner.lifeline import Lifeline
 from etui.store import Store
 from etui.store.transfer import write_documents, write_file
 from tests.boxes import ETUI, Box
@@ -81,7 +80,7 @@ def test_the_folders_that_etui_made_itself_are_closed(tmp_path: Path, monkeypatc
     assert all(tmp_path in place.parents for place in places)
     with Store.open(paths.database_path()):
         ProgramCache(paths.cache_dir())
-        Lifeline(paths.database_path(), "here").runner_is_alive()
+        write_file(paths.state_dir() / "last-view.json", b"{}", force=True, private=True)
     assert [_mode(place) for place in places] == [0o700] * 3
     assert all(_open_to_others(place) == [] for place in places)
     # The user's own folder around them is none of etui's business.

@@ -136,9 +136,9 @@ def as_junit(compared: Sequence[Compared]) -> bytes:
 def write_reports(compared: Sequence[Compared], *, junit: Path | None, page: Path | None, everything: bool) -> None:
     """The files that were asked for; each is replaced whole. Raises StoreError."""
     if junit is not None:
-        write_file(junit.expanduser(), as_junit(compared), force=True)
+        write_file(junit, as_junit(compared), force=True)
     if page is not None:
-        write_file(page.expanduser(), as_markdown(compared, everything=everything).encode(), force=True)
+        write_file(page, as_markdown(compared, everything=everything).encode(), force=True)
 
 
 def say_what_is_open(compared: Sequence[Compared]) -> None:

@@ -126,7 +126,7 @@ def _bar(gap: NumericGap, layer: LayerGap, ascii_only: bool) -> str:
         return ""
     best, worst = max(known), min(known)
     part = (best - layer.sqnr_db) / (best - worst) if best > worst else 1.0
-    return ("#" if ascii_only else "█") * max(1, round(part * BAR))
+    return ("#" if ascii_only else "█") * max(1, round(min(1.0, max(0.0, part)) * BAR))
 
 
 def _sentence(words: str) -> str:

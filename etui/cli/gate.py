@@ -11,6 +11,7 @@ import click
 
 from etui.analysis.kept import kept_fp32
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.judging import Judging, judging
 from etui.cli.lazy import examples
 from etui.errors import EXIT_USAGE, UsageError
@@ -36,7 +37,7 @@ _MOST_LOOKED_AT = 100
 @click.option(
     "--baseline",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="Runs that etui export wrote.",
 )

@@ -164,7 +164,8 @@ def _bar(share: float | None, most: float, ascii_only: bool) -> str:
     """A bar for a share, the longest one for the largest share."""
     if not share or most <= 0:
         return ""
+    filled = min(1.0, max(0.0, share / most)) * BAR
     if ascii_only:
-        return "#" * max(1, round(share / most * BAR))
-    eighths = max(1, math.floor(share / most * BAR * 8 + 0.5))
+        return "#" * max(1, round(filled))
+    eighths = max(1, math.floor(filled * 8 + 0.5))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

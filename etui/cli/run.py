@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count, Number
 from etui.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,28 +45,30 @@ NAMES = Names()
 _MEASURING: list[Any] = [
     click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
                  help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %."),
-    click.option("--repeat", type=click.IntRange(min=1), metavar="N",
+    click.option("--repeat", type=Count(min=1), metavar="N",
                  help="Timed inferences of each variant in all, dealt over the blocks, instead of the preset's time."),
-    click.option("--warmup", type=click.IntRange(min=0), metavar="N",
+    click.option("--warmup", type=Count(min=0), metavar="N",
                  help="Warm-up inferences before timing in each block, instead of warming up until it settles."),
-    click.option("--threads", type=click.IntRange(min=1), metavar="N",
+    click.option("--threads", type=Count(min=1), metavar="N",
                  help="Threads of eager and ExecuTorch alike.  [default: every core]"),
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
                  help="PATH is a Hugging Face folder, a safetensors file or a state dict."),
-    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S",
+    click.option("--timeout", type=Number(min=0, min_open=True), metavar="S",
                  help="Seconds a session may take in all, waiting for the machine (24 hours at most, or"
                  " ETUI_WAIT_MACHINE minutes) or for calm not counted.  [default: 3600]"),
-    click.option("--wait-quiet", type=click.FloatRange(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
+    click.option("--wait-quiet", type=Number(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
                  help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0"
                  " measures at once.  [default: 0.5]"),
-    click.option("--calibration", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+    click.option("--calibration", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Inputs that static quantization is calibrated on."),
-    click.option("--inputs", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+    click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Inputs that accuracy is compared on."),
     click.option("--keep-fp32", type=NAMES, metavar="MODULE,..",
                  help="Leave these modules of the model (and what is in them) in FP32 where the rest is quantized."),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+    click.option("--seed", type=Count(min=0, max=2**63 - 1), default=0, show_default=True, metavar="N",
                  help="Seed of synthetic weights, crops, tokens and the order of blocks."),
+    click.option("--allow-pickle", is_flag=True,
+                 help="Load a .pt2 whose pickled parts hold more than tensors. That runs whatever code they name."),
     click.option("--no-cache", is_flag=True, help="Prepare everything anew and leave nothing in the cache."),
     click.option("--detach", is_flag=True, help="Queue, print the run ids, and return at once."),
     click.option("--json", "as_json", is_flag=True, help="Print the runs' summaries as a JSON array."),
@@ -99,7 +103,7 @@ def _measuring_options(command: Any) -> Any:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="Write the runs as JSON to FILE; with --export-only, the programs' folder.",
 )
@@ -124,7 +128,9 @@ def run(
     from etui.cli.sessions import finish, followed
     from etui.runner.client import submit
 
-    found, variants = _check_choice(model, precision, delegate, measure=not export_only)
+    found, variants = _check_choice(
+        model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
+    )
     if export_only and output is None:
         raise UsageError("--export-only needs a folder", "name it with -o DIR")
     if output is not None and options["detach"] and not export_only:
@@ -179,7 +185,7 @@ def sweep(
 
     wanted = []
     for text in models:
-        found = check_model(text)
+        found = check_model(text, allow_pickle=options["allow_pickle"])
         variants, refused = combine(found, precisions, delegates)
         for variant, reason in refused.items():
             click.echo(f"etui: leaving out {found.name} {variant.label}: {reason}", err=True)
@@ -193,12 +199,17 @@ def sweep(
 
 
 def _check_choice(
-    model: str, precisions: tuple[str, ...] | None, delegates: tuple[str, ...] | None, *, measure: bool
+    model: str,
+    precisions: tuple[str, ...] | None,
+    delegates: tuple[str, ...] | None,
+    *,
+    measure: bool,
+    allow_pickle: bool,
 ) -> tuple[Model, list[Variant]]:
     """The model and its variants. Refuses names that do not exist and combinations that cannot be, loading nothing."""
     from etui.request import check_model, combine, default_choice
 
-    found = check_model(model)
+    found = check_model(model, allow_pickle=allow_pickle)
     precision, delegate = default_choice(found)
     variants, refused = combine(found, precisions or (precision,), delegates or (delegate,), measure=measure)
     for variant, reason in refused.items():
@@ -224,6 +235,7 @@ def _specification(
         use_cache=not options["no_cache"],
         keep_fp32=options["keep_fp32"] or (),
         wait_quiet_min=options["wait_quiet"],
+        allow_pickle=options["allow_pickle"],
     )
     return specification(model, variants, chosen, export_only_dir=export_only_dir)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 import click
 
 from etui.cli.follow import Talk, ended_with, follow, talking
-from etui.errors import EXIT_DONE
+from etui.errors import EXIT_DONE, StoreError
+from etui.runner.client import RunnerFailed
 from etui.store import QueuedSession, Store
 
 
@@ -26,8 +27,14 @@ def followed(store: Store, queue: Callable[[], Sequence[QueuedSession]], options
             return ids
         with talking(labels, verbose=options["verbose"]) as talk:
             stop = _CancelOnInterrupt(store, ids, talk, interrupted)
-            for session in sessions:
-                follow(store, session, talk, stop=stop)
+            try:
+                for session in sessions:
+                    follow(store, session, talk, stop=stop)
+            except RunnerFailed:
+                # Nobody is there to take it now, and it must not be measured when somebody comes to run another.
+                with suppress(StoreError):
+                    store.request_cancel(ids)
+                raise
     return ids
 
 

@@ -27,10 +27,10 @@ def trusted_files(store: Store, run_ids: Sequence[str], given: Sequence[str]) ->
     Raises UsageError if a program cannot be had: Untrusted if a run was imported and names a file that is not allowed.
     """
     from etui.catalog.find import model_file
-    from etui.paths import expanded
+    from etui.paths import absolute
     from etui.runner.again import Trust, Untrusted, check_again
 
-    allowed = tuple(model_file(text) or str(expanded(text).absolute()) for text in given)
+    allowed = tuple(model_file(text) or str(absolute(text, "--trust-file")) for text in given)
     for run_id in filter(store.is_imported, run_ids):
         document = store.document(run_id, operators=False)
         try:

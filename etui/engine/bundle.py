@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -18,17 +14,18 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from etui import private_files
 from etui.catalog.find import Model, UserModel, changed_sources, find_model, is_same_file
 from etui.catalog.models import ModelEntry
 from etui.engine import weights
-from etui.engine.content import file_stamp
 from etui.engine.examples import Examples, Inputs
+from etui.engine.exported import check_exported
 from etui.engine.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
 from etui.engine.models import Built, build
 from etui.engine.state import hash_tensors, other_tensors, set_tensors, structure
+from etui.entries import discard, hold, making
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
+from etui.hashing import file_stamp
 from etui.jobs import BundleJob, BundleResult
 from etui.results import ModelInfo, Stage, WeightsInfo
 
@@ -57,12 +54,15 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     say(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
     models = Path(job.cache_dir) / "models"
     # What a factory gives is only known once it has been called, and the eager model needs it to be called anyway.
-    result = _kept(models / job.key) if job.key is not None and not _is_factory(model) else None
-    if result is None:
+    result = _kept(models / job.key, say) if job.key is not None and not _is_factory(model) else None
+    if result is None or (result.allow_pickle and not job.allow_pickle):
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), say)
         made = _make(model, resolved, job) if _is_factory(model) else None
         key = _key(model, resolved, job, made)
-        result = _kept(models / key) or _build(model, resolved, job, made, key, models / key, start)
+        result = _kept(models / key, say) or _build(model, resolved, job, made, key, models / key, start)
+    if result.cached and _is_pt2(model) and not result.allow_pickle:
+        # Earlier versions loaded any.
+        check_exported(Path(model.path))
     what = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
     say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
              f"({result.inputs.detail})"))  # fmt: skip
@@ -81,35 +81,33 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     return result
 
 
-def _kept(folder: Path) -> BundleResult | None:
-    """The bundle in a folder of the cache, marked as used; None where there is none, or none that is whole."""
-    if not _is_whole(folder):
+def _kept(folder: Path, say: Say) -> BundleResult | None:
+    """The bundle in a folder of the cache; None if there is none. Whether its other files hold what was written is for
+    the runner to check, which knows what it has checked before."""
+    if not folder.is_dir():
         return None
-    result = _described(folder)
-    with contextlib.suppress(OSError):
-        os.utime(folder)  # the cache removes the least recently used first
+    try:
+        result = msgspec.json.decode((folder / _DESCRIPTION).read_bytes(), type=BundleResult)
+    except (OSError, msgspec.MsgspecError):
+        wrong = f"{_DESCRIPTION} is missing or not readable"
+        held = hold(folder)
+        try:
+            discard(folder, held, wrong)
+        finally:
+            if held is not None:
+                held.release()
+        say(
+            Event(
+                kind="warning",
+                level="warning",
+                stage="load",
+                message=f"the cached model was damaged and is loaded again: {wrong}",
+                at=utc_now(),
+            )
+        )
+        return None
     stages = [msgspec.structs.replace(stage, cached=True) for stage in result.stages]
     return msgspec.structs.replace(result, path=str(folder), cached=True, stages=stages)
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a bundle is there and none of its files is cut short; a damaged one is removed, to be built again.
-
-    The header of a safetensors file says how long the file must be, so that opening it tells without reading it.
-    """
-    if not (folder / _DESCRIPTION).is_file():
-        return False
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        for name in (_WEIGHTS, _INPUTS, _REFERENCE):
-            if (folder / name).is_file():
-                with safe_open(folder / name, framework="pt"):
-                    pass
-    except (SafetensorError, OSError):
-        shutil.rmtree(folder, ignore_errors=True)
-        return False
-    return True
 
 
 class Bundle:
@@ -136,7 +134,10 @@ class Bundle:
             raise PreparationError(f"{self.result.model.name} is a finished program and has no module")
         if _is_factory(self.model) and not is_same_file(self.model.identity(), self.result.model.identity):
             raise _changed(self.model, [])
-        built = build(self.model, initialise=False, seed=self.result.seed)
+        if _is_pt2(self.model):
+            # Before anything of it is loaded.
+            self._check_file()
+        built = build(self.model, initialise=False, seed=self.result.seed, allow_pickle=self.result.allow_pickle)
         self._check_same(built)
         module = built.module
         if (self.path / _WEIGHTS).is_file():
@@ -151,8 +152,7 @@ class Bundle:
         if not isinstance(model, UserModel):
             return
         if built.sources is None:
-            if file_stamp(Path(model.path)) != self.result.file_stamp and model.identity() != info.identity:
-                raise _changed(model, [])
+            self._check_file()
             return
         now = msgspec.structs.replace(info, **_code_of(model, built.sources))
         if now.identity != info.identity:
@@ -170,6 +170,13 @@ class Bundle:
                 " attributes",
                 "have the factory build the same model at every call, and run it again",
             )
+
+    def _check_file(self) -> None:
+        """Raise PreparationError unless a user's file is what it was for the reference."""
+        model = self.model
+        assert isinstance(model, UserModel)
+        if file_stamp(Path(model.path)) != self.result.file_stamp and model.identity() != self.result.model.identity:
+            raise _changed(model, [])
 
     def inputs(self) -> list[Inputs]:
         """The accuracy inputs, in order; each is what one inference takes. Measuring uses the first ones."""
@@ -211,7 +218,7 @@ class _Made(NamedTuple):
 
 
 def _make(model: Model, resolved: weights.Resolved, job: BundleJob) -> _Made:
-    built = weights.load(model, resolved, job.seed)
+    built = weights.load(model, resolved, job.seed, job.allow_pickle)
     inputs = _inputs(model, resolved, job, built.example, built.module)
     return _Made(built, inputs, _state_of(built.module, others=True), structure(built.module))
 
@@ -228,7 +235,8 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, made: _Made |
         described = (model.source, model.identity())
     parts = (
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
-        described,
+        # What was made while code of the file ran must not be taken where that is not allowed.
+        (described, "allow pickle") if job.allow_pickle and _is_pt2(model) else described,
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
@@ -261,9 +269,7 @@ def _build(
     folder: Path,
     start: float,
 ) -> BundleResult:
-    private_files.make_folder(folder.parent, own=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=folder.parent))
-    try:
+    with making(folder) as made_in:
         info = ModelInfo(
             name=model.name,
             family=model.family,
@@ -275,25 +281,25 @@ def _build(
         stamp = file_stamp(Path(model.path)) if isinstance(model, UserModel) else None
         has_eager = not (isinstance(model, UserModel) and model.kind == "pte")
         if has_eager:
-            built = made.built if made else weights.load(model, resolved, job.seed)
+            built = made.built if made else weights.load(model, resolved, job.seed, job.allow_pickle)
             module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
             info = msgspec.structs.replace(info, parameters=parameters)
             inputs = made.inputs if made else _inputs(model, resolved, job, built.example, module)
             state = made.state if made else _state_of(module, others=False)
             if not _is_pt2(model):
-                state.save(making / _WEIGHTS)
+                state.save(made_in / _WEIGHTS)
             if made is not None:
                 assert isinstance(model, UserModel)
                 info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
-                (making / _STRUCTURE).write_bytes(msgspec.json.encode(made.structure))
+                (made_in / _STRUCTURE).write_bytes(msgspec.json.encode(made.structure))
             weights_info = msgspec.structs.replace(weights_info, sha256=state.sha256)
             with torch.inference_mode():
-                write_reference(making / _REFERENCE, [flat_outputs(module(*one)) for one in inputs.accuracy])
+                write_reference(made_in / _REFERENCE, [flat_outputs(module(*one)) for one in inputs.accuracy])
         else:
             assert isinstance(model, UserModel)
             inputs = program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
-        _write_lists(making / _INPUTS, {"accuracy": inputs.accuracy, "calibration": inputs.calibration})
+        _write_lists(made_in / _INPUTS, {"accuracy": inputs.accuracy, "calibration": inputs.calibration})
         _check_files(model, resolved, job, made, stamp)
         result = BundleResult(
             path=str(folder),
@@ -306,12 +312,10 @@ def _build(
             has_eager=has_eager,
             seed=job.seed,
             file_stamp=stamp,
+            allow_pickle=job.allow_pickle,
         )
-        (making / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
-        put_in_place(making, folder)
-        return result
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+        (made_in / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
+    return result
 
 
 def _check_files(
@@ -322,16 +326,6 @@ def _check_files(
         raise _changed(model, [])
     if resolved.path is not None and not weights.is_same(resolved, Path(job.cache_dir)):
         raise PreparationError(f"{resolved.path} changed while it was read", "run it again")
-
-
-def put_in_place(making: Path, folder: Path) -> None:
-    """Give a finished folder its name in one step; where another process was first, its folder stays."""
-    private_files.tighten_files_in(making)
-    try:
-        making.replace(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 def _inputs(
@@ -356,7 +350,7 @@ def _is_factory(model: Model) -> TypeGuard[UserModel]:
     return isinstance(model, UserModel) and model.kind == "factory"
 
 
-def _is_pt2(model: Model) -> bool:
+def _is_pt2(model: Model) -> TypeGuard[UserModel]:
     return isinstance(model, UserModel) and model.kind == "pt2"
 
 
@@ -367,8 +361,8 @@ def _described(folder: Path) -> BundleResult:
         raise _not_whole(folder) from error
 
 
-def _not_whole(folder: Path) -> PreparationError:
-    return PreparationError(f"the bundle {folder} is not whole", "delete the cache folder and run again")
+def _not_whole(path: Path) -> PreparationError:
+    return PreparationError(f"{path} in the cache is damaged or not there", "run it again; or with --no-cache")
 
 
 class _State(NamedTuple):
@@ -418,11 +412,14 @@ def _state_of(module: nn.Module, *, others: bool) -> _State:
 
 def _load_weights(module: nn.Module, path: Path) -> None:
     """Put the tensors that ``_State.save`` wrote into a module, in the memory format that its own have."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        aliases = msgspec.json.decode((file.metadata() or {}).get(_ALIASES, "{}"), type=dict[str, str])
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            aliases = msgspec.json.decode((file.metadata() or {}).get(_ALIASES, "{}"), type=dict[str, str])
+    except (OSError, SafetensorError, msgspec.MsgspecError) as error:
+        raise _not_whole(path) from error
     formats = {name: tensor for name, tensor in module.state_dict().items() if not tensor.is_contiguous()}
     for name in state.keys() & formats.keys():
         strided = torch.empty_strided(state[name].shape, formats[name].stride(), dtype=state[name].dtype)
@@ -454,15 +451,15 @@ def _write_lists(path: Path, lists: dict[str, Sequence[Sequence[torch.Tensor]]] 
 
 
 def _read_lists(path: Path, name: str) -> list[Inputs]:
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     rows: dict[str, list[torch.Tensor]] = {}
     try:
         with safe_open(path, framework="pt") as file:
             for key in _of(name, file.keys()):
                 rows.setdefault(key.split("/")[1], []).append(file.get_tensor(key))
-    except OSError as error:
-        raise PreparationError(f"{path} cannot be read", "delete the cache folder and run again") from error
+    except (OSError, SafetensorError) as error:
+        raise _not_whole(path) from error
     return [tuple(columns) for columns in rows.values()]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import importlib
 import json
 import os
+import secrets
 import tempfile
 import threading
 import time
@@ -21,6 +23,9 @@ from typing import NamedTuple, TypeVar
 from etui import private_files
 from etui.catalog.models import ModelEntry
 from etui.engine.torchvision_shim import prepare_torchvision
+from etui.entries import UNUSED_S
+from etui.filesystems import is_network
+from etui.locks import LocksUnsupported, take
 
 CONNECT_S = 3.0
 """How long a hub may take to answer before it counts as out of reach."""
@@ -28,6 +33,8 @@ CONNECT_S = 3.0
 REMEMBER_S = 600.0
 """How long a hub that was out of reach is not asked again by ``auto``."""
 
+MOMENT_S = 60.0
+_PART = ".etui-"
 _MEMO = "hub-out-of-reach.json"
 _PIECE_BYTES = 1 << 20
 _HUB_FILES = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
@@ -85,7 +92,12 @@ def fetch(entry: ModelEntry, limit_s: float) -> Published:
         url, name = _torchvision_weights(entry)
         target = _torch_checkpoints() / url.rpartition("/")[2]
         within(CONNECT_S + 1, lambda: _ask(url))
-        within(limit_s, lambda: _download(url, target, limit_s))
+        part = target.with_name(f"{_PART}{secrets.token_hex(4)}")
+        try:
+            within(limit_s, lambda: _download(url, target, part, limit_s))
+        finally:
+            # The thread may hang in a call that never returns.
+            part.unlink(missing_ok=True)
         return Published(target, f"torchvision {name}", name)
     repository = hub_repository(entry)
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
@@ -95,6 +107,17 @@ def fetch(entry: ModelEntry, limit_s: float) -> Published:
     if found is None:
         raise OSError(f"{repository} holds no safetensors weights")
     return found
+
+
+def sweep_parts() -> None:
+    """Remove parts of files whose download was killed: those that nobody has locked."""
+    with contextlib.suppress(OSError):
+        for part in _torch_checkpoints().glob(f"{_PART}*"):
+            with contextlib.suppress(OSError, LocksUnsupported):
+                idle_s = time.time() - part.stat().st_mtime
+                # A lock counts on one machine; and between making and locking a part there is a moment.
+                if idle_s > (UNUSED_S if is_network(part) else MOMENT_S) and (held := take(part, exclusive=True)):
+                    held.remove()
 
 
 def recently_out_of_reach(cache_dir: Path, source_kind: str) -> bool:
@@ -150,25 +173,29 @@ def _ask(url: str) -> bool:
         raise OSError(f"{url} answers {error.code}") from error
 
 
-def _download(url: str, target: Path, limit_s: float) -> bool:
-    """Fetch one file, check the hash its name carries, and put it in place in one step."""
+def _download(url: str, target: Path, part: Path, limit_s: float) -> bool:
+    """Fetch one file into ``part``, check the hash its name carries, and put it in place in one step."""
     deadline = time.monotonic() + limit_s
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".etui-")
     try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=CONNECT_S) as answer:
+        with part.open("xb") as file, urllib.request.urlopen(url, timeout=CONNECT_S) as answer:
+            with contextlib.suppress(OSError):
+                # Held as long as the file is open, so that nobody sweeps it.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             while piece := answer.read(_PIECE_BYTES):
                 file.write(piece)
                 digest.update(piece)
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"the download took longer than {limit_s:.0f} s")
+            file.flush()
+            os.fsync(file.fileno())
         wanted = target.stem.rpartition("-")[2]
         if not digest.hexdigest().startswith(wanted):
             raise OSError(f"what {url} sent does not have the hash {wanted}")
-        Path(name).replace(target)
+        part.replace(target)
     finally:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return True
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,11 +14,10 @@ from typing import Any
 import msgspec
 import torch
 
-from etui import private_files
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
 from etui.engine.backends import delegation, partitioners, real_arithmetic
-from etui.engine.bundle import Bundle, flat_outputs, put_in_place, write_reference
+from etui.engine.bundle import Bundle, flat_outputs, write_reference
 from etui.engine.casting import program_inputs
 from etui.engine.graph_stages import GraphStages
 from etui.engine.keeping import check_modules
@@ -28,6 +25,7 @@ from etui.engine.mapping import source_map_of
 from etui.engine.noop import NOOP, write_noop
 from etui.engine.outside import outside_nodes
 from etui.engine.quantize import Graph, export, halve, quantize
+from etui.entries import making
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.insight import Section
@@ -81,25 +79,19 @@ def run_lower(job: LowerJob, say: Say) -> LowerResult:
 
     Raises PreparationError saying which stage failed.
     """
-    folder = Path(job.program_dir)
-    private_files.make_folder(folder.parent, own=True)
-    making = Path(tempfile.mkdtemp(prefix=f".{os.getpid()}-", dir=folder.parent))
-    try:
+    with making(Path(job.program_dir)) as made:
         stages = _Stages(say, job.run_id)
         bundle = Bundle.open(Path(job.bundle), job.model)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
-            result = _take_over(bundle.model, job, making, stages)
+            result = _take_over(bundle.model, job, made, stages)
         else:
-            result = _prepare(bundle, job, making, stages)
-        write_noop(making / NOOP)
-        (making / DESCRIPTION).write_bytes(msgspec.json.encode(result))
-        put_in_place(making, folder)
-        return result
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+            result = _prepare(bundle, job, made, stages)
+        write_noop(made / NOOP)
+        (made / DESCRIPTION).write_bytes(msgspec.json.encode(result))
+    return result
 
 
-def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> LowerResult:
+def _prepare(bundle: Bundle, job: LowerJob, made: Path, stages: _Stages) -> LowerResult:
     with stages.stage("load", "loading the model"):
         # Registers the quantized operators' out variants, without which no quantized graph can be lowered.
         import executorch.kernels.quantized  # noqa: F401
@@ -112,14 +104,14 @@ def _prepare(bundle: Bundle, job: LowerJob, making: Path, stages: _Stages) -> Lo
     if job.precision != "fp32":
         with stages.stage("reference", "running the graph before lowering"), torch.no_grad():
             outputs = [flat_outputs(graph.module(*program_inputs(one, job.precision))) for one in accuracy]
-            write_reference(making / REFERENCE, outputs)
+            write_reference(made / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _unheard(job.delegate):
         manager, shared = _lower(graph, job, stages.graphs)
         details.append(_in_words(shared))
-    artifact = _write(manager, making / PROGRAM, job, stages)
-    write_source_map(source_map_of(manager), making)
+    artifact = _write(manager, made / PROGRAM, job, stages)
+    write_source_map(source_map_of(manager), made)
     if job.etrecord:
-        manager.get_etrecord().save(str(making / ETRECORD))
+        manager.get_etrecord().save(str(made / ETRECORD))
     arithmetic = real_arithmetic(job.delegate, job.precision)
     notes: list[str] = []
     if arithmetic is not None:
@@ -194,19 +186,19 @@ def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact
     return artifact
 
 
-def _take_over(model: UserModel, job: LowerJob, making: Path, stages: _Stages) -> LowerResult:
+def _take_over(model: UserModel, job: LowerJob, made: Path, stages: _Stages) -> LowerResult:
     """Copy a program that was finished elsewhere, and read from it what it tells."""
     from executorch.exir._serialize._program import deserialize_pte_binary
 
     with stages.stage("load", "copying the program") as details:
-        shutil.copyfile(model.path, making / PROGRAM)
-        program: Any = deserialize_pte_binary((making / PROGRAM).read_bytes())
+        shutil.copyfile(model.path, made / PROGRAM)
+        program: Any = deserialize_pte_binary((made / PROGRAM).read_bytes())
         plan = getattr(program, "program", program).execution_plan[0]
         backends = sorted({delegate.id for delegate in plan.delegates})
         details.append(f"delegates: {', '.join(backends) or 'none'}")
     return LowerResult(
         path=str(Path(job.program_dir) / PROGRAM),
-        artifact=_artifact(making / PROGRAM, job),
+        artifact=_artifact(made / PROGRAM, job),
         stages=stages.done,
         planned_bytes=sum(plan.non_const_buffer_sizes),
         delegation=None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import random
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import nn
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
 from etui.engine.examples import Examples
+from etui.engine.exported import load_exported
 from etui.engine.sources import UserFile
 from etui.engine.torchvision_shim import prepare_torchvision
 from etui.errors import PreparationError
@@ -45,17 +45,17 @@ class Built(NamedTuple):
     sources: dict[str, str] | None = None
 
 
-def build(model: Model, initialise: bool = True, seed: int = 0) -> Built:
+def build(model: Model, initialise: bool = True, seed: int = 0, allow_pickle: bool = False) -> Built:
     """The module as it is measured: positional tensors in, one tensor or a tuple of them out, in eval mode.
 
     Without ``initialise`` a catalog model's parameters hold whatever lay in memory, for weights that are loaded right
-    after; that saves most of the time building takes. Raises PreparationError where a user's file does not give a
-    module.
+    after; that saves most of the time building takes. ``allow_pickle`` lets an exported program run code of its own.
+    Raises PreparationError where a user's file does not give a module.
     """
     if isinstance(model, ModelEntry):
         torch.manual_seed(seed)
         return Built(finish(model, build_raw(model, initialise), keep=initialise), None)
-    built = _build_user_model(model, seed)
+    built = _build_user_model(model, seed, allow_pickle)
     return built._replace(module=_evaluating(built.module))
 
 
@@ -217,20 +217,12 @@ _WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
 }
 
 
-def _build_user_model(model: UserModel, seed: int) -> Built:
+def _build_user_model(model: UserModel, seed: int, allow_pickle: bool) -> Built:
     if model.kind == "pt2":
-        try:
-            program = torch.export.load(model.path)
-        except (RuntimeError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise PreparationError(
-                f"{model.path} is not an exported program this torch can read: {_first_line(error)}",
-                "save it with torch.export.save from torch 2.13",
-            ) from error
-        positional, by_name = program.example_inputs or ((), {})
-        if by_name:
+        exported = load_exported(Path(model.path), allow_pickle=allow_pickle)
+        if exported.by_name:
             raise PreparationError(f"{model.path} takes inputs by name", "export it with positional inputs only")
-        # Its guards check shapes at every call, which is no part of the model's own time.
-        return Built(program.module(check_guards=False), Examples.of(positional, model.reference))
+        return Built(exported.module, Examples.of(exported.positional, model.reference))
     if model.kind == "factory":
         made, sources = _call_factory(model, seed)
         if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
@@ -258,7 +250,3 @@ def _call_factory(model: UserModel, seed: int) -> tuple[object, dict[str, str]]:
             raise PreparationError(f"{model.path} has no function {model.factory}", "check the name after the colon")
         made: object = factory()
     return made, file.sources
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -61,6 +61,7 @@ def resolve(model: Model, weights: str, seed: int, cache_dir: Path, say: Say) ->
         return _synthetic(seed)
     if weights not in {"auto", "pretrained"}:
         return _from_path(weights, cache_dir)
+    hub.sweep_parts()
     published = hub.find_local(model)
     if published is None:
         published = _fetch(model, weights == "pretrained", cache_dir, say)
@@ -75,10 +76,11 @@ def is_same(resolved: Resolved, cache_dir: Path) -> bool:
     return resolved.path is None or _identity(resolved.path, cache_dir) == resolved.identity
 
 
-def load(model: Model, resolved: Resolved, seed: int) -> Built:
-    """The module with its weights, in eval mode, ready to be measured. Raises WeightsError where they do not fit."""
+def load(model: Model, resolved: Resolved, seed: int, allow_pickle: bool = False) -> Built:
+    """The module with its weights, in eval mode, ready to be measured. ``allow_pickle`` lets an exported program run
+    code of its own. Raises WeightsError where they do not fit."""
     if isinstance(model, UserModel):
-        built = build(model, seed=seed)
+        built = build(model, seed=seed, allow_pickle=allow_pickle)
         if resolved.path is not None:
             _fit(built.module, read_state_dict(resolved.path), resolved.path)
         return built
@@ -111,21 +113,21 @@ def read_state_dict(path: Path) -> StateDict:
         return state
     try:
         if path.suffix == ".safetensors":
-            from safetensors import SafetensorError
             from safetensors.torch import load_file
 
-            try:
-                return dict(load_file(path))
-            except SafetensorError as error:
-                raise WeightsError(f"{path} is not a readable safetensors file: {_line(error)}", _REPLACE) from error
+            return dict(load_file(path))
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than tensors, or is corrupt, and was not loaded",
             "save a plain state dict: torch.save(module.state_dict(), FILE)",
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} is not a readable state dict: {_line(error)}", _REPLACE) from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Torch's unpickler raises anything at all for a damaged file.
+        what = "safetensors file" if path.suffix == ".safetensors" else "state dict"
+        raise WeightsError(f"{path} is not a readable {what}: {_line(error)}", _REPLACE) from error
     for wrapping in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapping), dict):
             loaded = loaded[wrapping]
@@ -151,6 +153,8 @@ def _from_path(weights: str, cache_dir: Path) -> Resolved:
     path = Path(weights).expanduser().absolute()
     if not path.exists():
         raise WeightsError(f"there are no weights at {path}", "check the path, or use auto, pretrained or synthetic")
+    if not path.is_dir() and not path.is_file():
+        raise WeightsError(f"{path} is neither a file nor a folder", _REPLACE)
     if path.is_dir():
         return Resolved("checkpoint", f"folder {path.name}", _identity(path, cache_dir), path)
     return Resolved("checkpoint", f"file {path.name}", _identity(path, cache_dir), path)
@@ -188,11 +192,15 @@ def _weight_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise WeightsError(f"{index} is not a readable index", _REPLACE) from error
-        # Only names: an index must not point out of its folder.
-        return [folder / Path(name).name for name in names]
+            named = json.loads(index.read_text("utf-8"))["weight_map"].values()
+            # Only names: an index must not point out of its folder, nor to it.
+            files = [folder / name for name in sorted({Path(str(one)).name for one in named}) if name]
+            is_usable = bool(files) and not any(file.is_dir() for file in files)
+        except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+            raise WeightsError(f"{index} is not a readable index: {_line(error)}", _REPLACE) from error
+        if not is_usable:
+            raise WeightsError(f"{index} is not a readable index: it names no files", _REPLACE)
+        return files
     legacy = folder / "pytorch_model.bin"
     if legacy.is_file():
         return [legacy]
@@ -205,12 +213,12 @@ def _identity(path: Path, cache_dir: Path) -> str:
     Raises WeightsError if one cannot be read.
     """
     files = [path]
-    if path.is_dir():
-        # The same weights often lie in a folder in several formats, of which one is read.
-        others = (x for x in path.iterdir() if x.is_file() and x.suffix not in _WEIGHT_SUFFIXES)
-        # One that an index names and that is not there is for reading to refuse.
-        files = [*(x for x in _weight_files(path) if x.is_file()), *others]
     try:
+        if path.is_dir():
+            # The same weights often lie in a folder in several formats, of which one is read.
+            others = (x for x in path.iterdir() if x.is_file() and x.suffix not in _WEIGHT_SUFFIXES)
+            # One that an index names and that is not there is for reading to refuse.
+            files = [*(x for x in _weight_files(path) if x.is_file()), *others]
         return f"sha256:{content_hash(files, cache_dir)}"
     except OSError as error:
         raise WeightsError(f"cannot read the weights {path}: {error.strerror or error}", _REPLACE) from error
@@ -222,8 +230,8 @@ _WEIGHT_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".
 def _fit(module: nn.Module, state: StateDict, path: Path) -> None:
     try:
         missing, unexpected = module.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        lines = str(error).strip().splitlines()
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise WeightsError(f"{path.name} does not fit the model: {lines[-1].strip()}", _OTHER_MODEL) from error
     _refuse_misfit(path, list(missing), list(unexpected))
 
@@ -242,14 +250,17 @@ def _transformers_with(entry: ModelEntry, state: StateDict, path: Path) -> nn.Mo
     """A transformers model with a state dict, by the library's own rules for older names and tied weights."""
     assert entry.builder is not None
     architecture, config = transformers_parts(entry.builder)
-    module, report = architecture.from_pretrained(
-        None,
-        config=config,
-        state_dict=state,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-        dtype=torch.float32,
-    )
+    try:
+        module, report = architecture.from_pretrained(
+            None,
+            config=config,
+            state_dict=state,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            dtype=torch.float32,
+        )
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise WeightsError(f"{path.name} does not fit the model: {_line(error)}", _OTHER_MODEL) from error
     mismatched = sorted(report["mismatched_keys"])
     if mismatched:
         name, given, wanted = mismatched[0]

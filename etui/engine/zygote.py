@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from types import FrameType
 
 import msgspec
@@ -23,6 +24,8 @@ import msgspec
 from etui.jobs import Exited, Fork, Job, Preload, Ready, Reply, Request, Started, Zygote
 
 MESSAGE_BYTES = 1 << 17
+ERROR_CHARACTERS = 1_000
+"""Of an import's error, so that it fits into a message."""
 
 
 def main() -> None:
@@ -86,8 +89,10 @@ class ZygoteServer:
                 preload.preload_prepare()
             else:
                 preload.preload_measure([])
-        except ImportError as failure:
-            error = f"{type(failure).__name__}: {failure}"
+        except (Exception, SystemExit) as failure:  # noqa: BLE001 - whatever a broken library raises, the run shall say it
+            error = _first_line(failure)
+            # In full to the runner's own log.
+            traceback.print_exc()
         gc.freeze()
         gc.enable()
         self._reply(Ready(seconds=time.perf_counter() - start, source=source, error=error))
@@ -147,6 +152,11 @@ def _become_child(control: socket.socket, parent: int, job: Job, report_fd: int,
     sys.stdout.flush()
     sys.stderr.flush()
     return status
+
+
+def _first_line(failure: BaseException) -> str:
+    line = (str(failure).strip().splitlines() or [""])[0]
+    return f"{type(failure).__name__}: {line}"[:ERROR_CHARACTERS]
 
 
 def _ignore(_signal: int, _frame: FrameType | None) -> None:

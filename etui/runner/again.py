@@ -40,7 +40,7 @@ from etui.catalog.precisions import keeps, recipe
 from etui.errors import UsageError
 from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
-from etui.paths import cache_dir, expanded
+from etui.paths import absolute, cache_dir
 from etui.request import WEIGHTS
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
@@ -116,20 +116,29 @@ def origin_of(document: RunDocument) -> Repeated:
         calibration_count=spec.calibration_count,
         accuracy_inputs=spec.accuracy_inputs,
         keep_fp32=spec.keep_fp32,
+        allow_pickle=spec.allow_pickle,
     )
 
 
-def check_trust(document: RunDocument, origin: Repeated, trust: Trust) -> None:
-    """Raise Untrusted if an imported run names a model or weights file that the user has not allowed."""
+def trusted_origin(document: RunDocument, trust: Trust) -> Repeated:
+    """What the run was made from, to be used. Whether code that a ``.pt2`` brings along may run is for the user to say,
+    not for an imported document.
+
+    Raises:
+        Untrusted: the run was imported and names a model or weights file that the user has not allowed.
+        UsageError: the document does not say what it was made from.
+    """
+    origin = origin_of(document)
     if not trust.imported:
-        return
+        return origin
     named = {}
     if (model := model_file(origin.model)) is not None:
         named[model] = "whose code would be executed" if model.endswith(".py") else "which would be loaded and executed"
     if origin.weights not in WEIGHTS:
-        named.setdefault(str(expanded(origin.weights).absolute()), "which would be read as weights")
+        named.setdefault(str(absolute(origin.weights, "the weights")), "which would be read as weights")
     if refused := {path: what for path, what in named.items() if path not in trust.files}:
         raise Untrusted(document.id, refused)
+    return msgspec.structs.replace(origin, allow_pickle=False)
 
 
 def check_again(document: RunDocument, trust: Trust) -> Repeated:
@@ -149,15 +158,14 @@ def check_again(document: RunDocument, trust: Trust) -> Repeated:
         raise _no(document, why, "choose another run, or measure it anew with etui run")
     if document.status == "failed":
         raise _no(document, f"it failed ({document.error})", "choose another run")
-    origin = origin_of(document)
-    check_trust(document, origin, trust)
+    origin = trusted_origin(document, trust)
     model = _same_model(document, origin)
     reason = impossible(model, document.precision, document.delegate)
     if reason is not None:
         raise _no(document, f"{document.delegate} cannot measure here: {reason}", "choose another run")
     changed = _changed_versions(document)
     machine = _changed_machine(document)
-    cached = ProgramCache(cache_dir()).find(document.artifact.key) is not None
+    cached = ProgramCache(cache_dir()).has(document.artifact.key)
     if machine or (changed and not cached):
         raise _gone(document, origin, machine + changed, cached=cached)
     return origin
@@ -173,11 +181,13 @@ async def program_again(
     do: Do | None = None,
     run_id: str | None = None,
     threads: int = 1,
+    allow_pickle: bool = False,
 ) -> ProgramAgain:
     """Find the run's program and bundle in ``cache``, or have them prepared again there.
 
     ``say`` hears what the children tell, under ``run_id`` (the run itself, unless another one is made of it). ``do``
     has a job done, for callers that must be able to cancel it (else ``children.do``). ``threads`` serve calibration.
+    ``allow_pickle`` lets a ``.pt2`` run code of its own, as does the run itself if that was allowed to.
 
     Raises:
         EtuiError: the program cannot be had: what ``check_again`` finds, a child that failed, or a key that is no
@@ -211,23 +221,30 @@ async def program_again(
             machine=machine,
         )
 
-    done = await do(
-        BundleJob(
-            model=origin.model,
-            weights=origin.weights,
-            seed=origin.seed,
-            accuracy_inputs=origin.accuracy_inputs,
-            calibration_count=origin.calibration_count,
-            cache_dir=str(cache.root),
-            # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
-            key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+    async def make_bundle() -> BundleResult:
+        done = await do(
+            BundleJob(
+                model=origin.model,
+                weights=origin.weights,
+                seed=origin.seed,
+                accuracy_inputs=origin.accuracy_inputs,
+                calibration_count=origin.calibration_count,
+                cache_dir=str(cache.root),
+                # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
+                key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+                allow_pickle=allow_pickle or origin.allow_pickle,
+            )
         )
-    )
-    assert done.bundle is not None
-    bundle = done.bundle
+        assert done.bundle is not None
+        return done.bundle
+
+    def tell(words: str) -> None:
+        _tell(say, run_id, words)
+
+    bundle = await cache.take_bundle(make_bundle, tell)
     key = key_of(bundle.key, now)
     changed = _changed_content(document, bundle)
-    lowered = cache.find(artifact.key)
+    lowered = await cache.take(artifact.key, tell)
     known = artifact.key in (key, key_of(bundle.key, then))
     if lowered is not None and not changed and (known or lowered.artifact.sha256 == artifact.sha256):
         _tell(say, run_id, "cached, nothing to prepare")
@@ -241,7 +258,7 @@ async def program_again(
     if key != artifact.key and not same:
         changed = changed or [f"etui {document.etui_version} prepared it in another way"]
         raise _gone(document, origin, changed, cached=cached)
-    lowered = cache.find(key)
+    lowered = await cache.take(key, tell)
     if lowered is None:
         done = await do(
             lower_job(document, origin, bundle, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 from collections.abc import Callable
@@ -19,8 +20,22 @@ from etui.text import plain
 Say = Callable[[Event], None]
 
 READ_BYTES = 1 << 16
-LOG_LINES_A_JOB = 2_000
-"""A child that floods its standard streams is heard this long; the rest is counted, not kept."""
+LOG_LINES_A_JOB, LOG_BYTES_A_JOB = 2_000, 4_000_000
+"""A child that floods its standard streams is heard this long; the rest is thrown away."""
+
+READ_LINES_A_JOB = 20_000
+"""The same with those lines counted that are empty or ``NOISE``, which are not kept."""
+
+LOG_LINE_BYTES = 16_000
+"""Where a line of a child's standard streams is cut."""
+
+ANSWER_BYTES = 1 << 28
+"""The longest answer of a child that is taken: hundreds of times that of a block of 400,000 samples."""
+
+DISCARDED_PIPE_BYTES, DISCARD_EVERY_S = 1 << 20, 0.02
+"""How much of a flood is read at once and how often: 50 MB a second, for about a hundredth of a core."""
+
+F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 NOISE = (
     "[cpuinfo_utils.cpp:",
@@ -48,29 +63,49 @@ class ChildFailed(EtuiError):
 
 
 class _Pipe:
-    """One pipe from a child, read line by line without ever blocking the runner."""
+    """One pipe from a child, read line by line without ever blocking the runner.
 
-    def __init__(self, line: Callable[[bytes], None]) -> None:
+    What is read in one turn of the event loop is bounded, so that a child that writes without end delays nobody. A line
+    longer than ``longest_bytes`` is cut there. After ``discard`` the rest is read slowly and thrown away: at full speed
+    that alone would keep a core busy beside what is measured. ``flooded``, if given, is called when more has been read
+    than is to be heard, and discards.
+    """
+
+    def __init__(
+        self, line: Callable[[bytes], None], longest_bytes: int, flooded: Callable[[], None] | None = None
+    ) -> None:
         self.read_fd, self.write_fd = os.pipe()
         os.set_blocking(self.read_fd, False)
+        self.cut_lines = 0
         self._line = line
-        self._rest = b""
+        self._longest_bytes = longest_bytes
+        self._flooded = flooded
+        self._read_bytes = 0
+        self._ended_lines = 0
+        self._parts: list[bytes] = []
+        self._held_bytes = 0
+        self._discarding = False
+        self._pause: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
         self._open = True
-        asyncio.get_running_loop().add_reader(self.read_fd, self.drain)
+        self._loop.add_reader(self.read_fd, self._read)
+
+    def discard(self) -> None:
+        """Throw away what comes from now on."""
+        if self._discarding:
+            return
+        self._discarding = True
+        self._parts.clear()
+        # The larger the pipe, the less often its writer must wait for the next look at it.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self.read_fd, F_SETPIPE_SZ, DISCARDED_PIPE_BYTES)
 
     def drain(self) -> None:
-        """Read all there is."""
-        while self._open:
-            try:
-                chunk = os.read(self.read_fd, READ_BYTES)
-            except BlockingIOError:
-                return
-            if not chunk:
-                self._stop()
-                return
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            for line in lines:
-                self._line(line)
+        """Read what is there, as much as a pipe holds: of a child that has ended nothing is missing then, and a process
+        that it left behind cannot keep the runner here."""
+        most_bytes = self._read_bytes + DISCARDED_PIPE_BYTES + READ_BYTES
+        while self._open and self._read_bytes < most_bytes and self._read_once():
+            pass
 
     def release_write_end(self) -> None:
         """Close the runner's copy of the end that the child writes to."""
@@ -82,16 +117,71 @@ class _Pipe:
         """Read what is left, then let go; a grandchild may hold the other end open for ever."""
         self.release_write_end()
         self.drain()
-        if self._rest:
-            self._line(self._rest)
-            self._rest = b""
+        if self._parts:
+            self._end_line()
         self._stop()
         os.close(self.read_fd)
 
+    def _read(self) -> None:
+        """The event loop's callback: one read a turn."""
+        self._read_once()
+        if self._discarding and self._open:
+            self._loop.remove_reader(self.read_fd)
+            self._pause = self._loop.call_later(DISCARD_EVERY_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        if self._open:
+            self._loop.add_reader(self.read_fd, self._read)
+
+    def _read_once(self) -> bool:
+        """Read a piece and pass on the lines that it ends. Returns whether there may be more."""
+        try:
+            chunk = os.read(self.read_fd, DISCARDED_PIPE_BYTES if self._discarding else READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            self._stop()
+            return False
+        self._read_bytes += len(chunk)
+        if self._discarding:
+            return True
+        *ended, rest = chunk.split(b"\n")
+        for piece in ended:
+            self._add(piece)
+            self._end_line()
+            if self._discarding:  # passing on the line can be what made the rest unwanted
+                return True
+        self._add(rest)
+        if self._flooded is not None and self._read_bytes > LOG_BYTES_A_JOB:
+            self._end_line()
+            self._flooded()
+        return True
+
+    def _add(self, piece: bytes) -> None:
+        room = self._longest_bytes - self._held_bytes
+        if room > 0 and piece:
+            self._parts.append(piece[:room])
+        self._held_bytes += len(piece)
+
+    def _end_line(self) -> None:
+        if self._held_bytes > self._longest_bytes:
+            self.cut_lines += 1
+            self._parts.append(b" ..")
+        line = b"".join(self._parts)
+        self._parts, self._held_bytes = [], 0
+        self._ended_lines += 1
+        self._line(line)
+        if self._flooded is not None and self._ended_lines > READ_LINES_A_JOB:
+            self._flooded()
+
     def _stop(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
         if self._open:
             self._open = False
-            asyncio.get_running_loop().remove_reader(self.read_fd)
+            self._loop.remove_reader(self.read_fd)
 
 
 class Child:
@@ -109,10 +199,11 @@ class Child:
         self._closed = False
         self._answer: Done | JobError | None = None
         self._log_lines = 0
+        self._is_flooded = False
         self._outcome: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
         self._oom_kills = _oom_kills()
-        self.report = _Pipe(self._report_line)
-        self.log = _Pipe(self._log_line)
+        self.report = _Pipe(self._report_line, ANSWER_BYTES)
+        self.log = _Pipe(self._log_line, LOG_LINE_BYTES, self._flooded)
 
     def release_write_ends(self) -> None:
         """The child has its own ends now: let go of the runner's, so that its end is seen."""
@@ -140,7 +231,11 @@ class Child:
             self._outcome.set_result(self._answer)
         elif isinstance(self._answer, JobError):
             error = self._answer
-            self._outcome.set_exception(ChildFailed(error.message, error.hint, error.traceback))
+            self._outcome.set_exception(
+                ChildFailed(
+                    error.message.strip() or "the process failed without saying why", error.hint, error.traceback
+                )
+            )
         else:
             self._outcome.set_exception(self._died(status))
 
@@ -166,6 +261,11 @@ class Child:
 
     def _died(self, status: int) -> ChildFailed:
         doing = _DOING.get(_tag(self._job), "measuring")
+        if self.report.cut_lines:
+            return ChildFailed(
+                f"the process answered with more than {ANSWER_BYTES // 1_000_000} MB while {doing}",
+                "ask for fewer samples or inferences",
+            )
         if status == -signal.SIGKILL:
             if _oom_kills() > self._oom_kills:
                 return ChildFailed(
@@ -181,7 +281,7 @@ class Child:
     def _report_line(self, line: bytes) -> None:
         try:
             answer: Answer = msgspec.json.decode(line, type=Answer)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             # A child that is killed leaves half a line.
             return
         if isinstance(answer, Said):
@@ -191,13 +291,20 @@ class Child:
 
     def _log_line(self, line: bytes) -> None:
         text = plain(line.decode("utf-8", "replace")).rstrip()
-        if not text or text.startswith(NOISE):
-            return
-        self._log_lines += 1
-        if self._log_lines > LOG_LINES_A_JOB:
-            return
-        if self._log_lines == LOG_LINES_A_JOB:
-            text = "the process says more than is kept; the rest is dropped"
+        if text and not text.startswith(NOISE):
+            self._log_lines += 1
+            self._log(text)
+            if self._log_lines == LOG_LINES_A_JOB - 1:
+                self._flooded()
+
+    def _flooded(self) -> None:
+        """It said more on its standard streams than is kept."""
+        if not self._is_flooded:
+            self._is_flooded = True
+            self._log("the process says more than is kept; the rest is dropped")
+            self.log.discard()
+
+    def _log(self, text: str) -> None:
         self._tell(
             Event(
                 kind="log",

@@ -5,29 +5,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
+import secrets
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from etui import private_files
+from etui.entries import Scratch, remove
+from etui.errors import EtuiError
 from etui.installed import Stamp, changed_since
 from etui.jobs import Done, Exited, Fork, Job, Preload, Ready, Reply, Started, Zygote, zygote_for
+from etui.paths import cache_dir
 from etui.process_settings import FIXED_VARIABLES
+from etui.runner.cache import WORKERS
 from etui.runner.child import Child, ChildFailed, Say, kill
 
 MESSAGE_BYTES = 1 << 17
+ENDING_S = 1.0
+"""How long a process may take to end after its socket closed."""
+
+COMPILED_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+"""Where torch keeps what it compiles. It makes the folder when parts of it are imported, used or not."""
 
 
 class ZygoteClient:
     """One zygote process and the jobs it has under way."""
 
-    def __init__(self, role: Zygote, log: Path) -> None:
+    def __init__(self, role: Zygote, log: Path, compiled: Callable[[], Path | None] = lambda: None) -> None:
+        """``compiled`` names the folder for what torch compiles, when the process starts."""
         self.role = role
         self._log = log
+        self._compiled = compiled
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._ready: dict[str, asyncio.Future[Ready]] = {}
@@ -40,12 +53,26 @@ class ZygoteClient:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process if none is alive; it imports while the runner goes on."""
+        """Start the process if none is alive that could import what it needs; it imports while the runner goes on."""
+        if self._has_failed:
+            self.stop()
+        self._start()
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether it lives and said that it could not import what it needs."""
+        ready = self._ready.get("")
+        return ready is not None and ready.done() and ready.exception() is None and bool(ready.result().error)
+
+    def _start(self) -> None:
         if self.alive and self._socket is not None:
             return
         self.stop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
+        environment = {**os.environ, **FIXED_VARIABLES}
+        if COMPILED_VARIABLE not in environment and (folder := self._compiled()) is not None:
+            environment[COMPILED_VARIABLE] = str(folder)
         with private_files.open_to_append(self._log) as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "etui.engine.zygote", self.role, str(theirs.fileno())],
@@ -53,7 +80,7 @@ class ZygoteClient:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **FIXED_VARIABLES},
+                env=environment,
             )
         theirs.close()
         self._socket = ours
@@ -66,11 +93,14 @@ class ZygoteClient:
         Raises:
             ChildFailed: it died, or an import failed.
         """
-        self.start()
+        self._start()
         if source:
             self.preload(source)
         ready = await asyncio.shield(self._ready[source])
         if ready.error:
+            if not source:
+                # What was in the way may be put right before the next session.
+                self.stop()
             raise ChildFailed(
                 f"the {self.role} process could not import what it needs: {ready.error}", "see `etui doctor`"
             )
@@ -129,7 +159,7 @@ class ZygoteClient:
         except OSError:
             message = b""
         if not message:
-            self._lost("the process that forks the children was killed")
+            self._lost(self._how_it_ended())
             return
         match msgspec.json.decode(message, type=Reply):
             case Ready() as ready:
@@ -145,6 +175,16 @@ class ZygoteClient:
             case Exited(number=number, status=status):
                 if child := self._children.get(number):
                     child.exited(status)
+
+    def _how_it_ended(self) -> str:
+        """What became of the process, whose socket has closed."""
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self._process.wait(ENDING_S)
+            if status < 0 and status != -signal.SIGKILL:
+                importing = " while importing" if not self._ready[""].done() else ""
+                return f"the process that forks the children crashed{importing} ({signal.Signals(-status).name})"
+        return "the process that forks the children was killed"
 
     def _lost(self, why: str) -> None:
         if self._socket is not None:
@@ -170,9 +210,10 @@ class Children:
 
     def __init__(self, log: Path, packages: Stamp) -> None:
         self._packages = packages
+        self._scratch: Scratch | None = None
         self._zygotes: dict[Zygote, ZygoteClient] = {
-            "measure": ZygoteClient("measure", log),
-            "prepare": ZygoteClient("prepare", log),
+            "measure": ZygoteClient("measure", log, self._compiled),
+            "prepare": ZygoteClient("prepare", log, self._compiled),
         }
 
     def start(self, role: Zygote) -> None:
@@ -207,9 +248,9 @@ class Children:
         if changed := self.changed_packages():
             # Its key names other versions than those that made it.
             if done.lowered is not None:
-                shutil.rmtree(Path(done.lowered.path).parent, ignore_errors=True)
+                remove(Path(done.lowered.path).parent)
             if done.bundle is not None and not done.bundle.cached:
-                shutil.rmtree(done.bundle.path, ignore_errors=True)
+                remove(Path(done.bundle.path))
             names = ", ".join(changed)
             raise ChildFailed(f"packages were installed or removed during the run: {names}", "run it again")
         return done
@@ -222,3 +263,13 @@ class Children:
         """End both."""
         for zygote in self._zygotes.values():
             zygote.stop()
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = None
+
+    def _compiled(self) -> Path | None:
+        """The folder for what torch compiles, the same for both; None if none can be made, and torch chooses one."""
+        if self._scratch is None:
+            with contextlib.suppress(EtuiError):
+                self._scratch = Scratch(cache_dir() / WORKERS / secrets.token_hex(4))
+        return self._scratch.folder if self._scratch is not None else None

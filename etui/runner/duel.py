@@ -55,6 +55,7 @@ async def _have(session: Session, cache: ProgramCache, run: Run) -> None:
             do=do,
             run_id=run.id,
             threads=session.cores,
+            allow_pickle=run.variant.repeats.allow_pickle,
         )
     except _Ended:
         return

@@ -9,7 +9,7 @@ import msgspec
 from etui.catalog.find import find_model
 from etui.request import check_kept, check_threads, wait_quiet_min
 from etui.results import RunDocument
-from etui.runner.again import Trust, check_trust, origin_of
+from etui.runner.again import Trust, trusted_origin
 from etui.spec import SessionSpec, Variant
 
 
@@ -23,8 +23,7 @@ def spec_keeping(document: RunDocument, trust: Trust, modules: Sequence[str]) ->
         UsageError: the document does not say how the run was made, its model is gone, its precision quantizes nothing,
             or it had more threads than this process may use.
     """
-    origin = origin_of(document)
-    check_trust(document, origin, trust)
+    origin = trusted_origin(document, trust)
     model = find_model(origin.model)
     variants = (Variant(document.precision, document.delegate),)
     spec = msgspec.convert(document.session.spec, SessionSpec)
@@ -40,5 +39,6 @@ def spec_keeping(document: RunDocument, trust: Trust, modules: Sequence[str]) ->
         export_only_dir=None,
         trusted_files=(),
         wait_quiet_min=wait_quiet_min(None),
+        allow_pickle=origin.allow_pickle,
         keep_fp32=check_kept(model, variants, (*origin.keep_fp32, *modules)),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
+from functools import partial
 from pathlib import Path
 
 from etui import private_files
@@ -13,9 +12,11 @@ from etui.catalog.find import UserModel
 from etui.catalog.precisions import keeps, recipe
 from etui.environment import memory_bytes
 from etui.errors import EtuiError
+from etui.files import copy_file
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.context import Run, Session, side_by_side
+from etui.runner.settings import prepare_jobs
 from etui.spec import program_name
 
 PREPARING_BYTES = 2_000_000_000
@@ -35,22 +36,28 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
 
     Raises:
         ChildFailed: the model or its weights cannot be loaded.
+        EtuiError: the cache has them damaged, and others use them.
     """
     spec = session.spec
     if not isinstance(session.model, UserModel):
         await session.children.preload(session.model.source)
-    done = await session.do(
-        BundleJob(
-            model=spec.model,
-            weights=spec.weights,
-            seed=spec.seed,
-            accuracy_inputs=spec.accuracy_inputs,
-            calibration_count=spec.calibration_count,
-            cache_dir=str(cache.root),
+
+    async def make() -> BundleResult:
+        done = await session.do(
+            BundleJob(
+                model=spec.model,
+                weights=spec.weights,
+                seed=spec.seed,
+                accuracy_inputs=spec.accuracy_inputs,
+                calibration_count=spec.calibration_count,
+                cache_dir=str(cache.root),
+                allow_pickle=spec.allow_pickle,
+            )
         )
-    )
-    assert done.bundle is not None
-    return done.bundle
+        assert done.bundle is not None
+        return done.bundle
+
+    return await cache.take_bundle(make, lambda words: session.say("warning", words, stage="load", level="warning"))
 
 
 async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -> None:
@@ -69,10 +76,15 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             machine=machine_for(run.variant.delegate),
         )
-        run.lowered = cache.find(run.key)
+        try:
+            run.lowered = await cache.take(run.key, partial(_tell_of_damage, session, run))
+        except EtuiError as error:
+            session.fail(run, error)
+            continue
         if run.lowered is None:
             missing.append(run)
         else:
+            session.keep(run)
             session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
     slots = asyncio.Semaphore(most_at_once(session.cores, memory_bytes()))
     # Alone, a program's calibration and reference outputs may use every core.
@@ -84,9 +96,13 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
 
 def most_at_once(cores: int, memory: int | None) -> int:
     """How many programs to prepare side by side: one a core, as far as the memory goes. ETUI_PREPARE_JOBS overrides."""
-    if chosen := os.environ.get("ETUI_PREPARE_JOBS"):
-        return max(1, int(chosen))
+    if chosen := prepare_jobs():
+        return chosen
     return max(1, cores if memory is None else min(cores, memory // PREPARING_BYTES))
+
+
+def _tell_of_damage(session: Session, run: Run, words: str) -> None:
+    session.say("warning", f"{run.variant.label}: {words}", run=run, stage="lower", level="warning")
 
 
 async def _lower(
@@ -111,6 +127,7 @@ async def _lower(
     if done is None or done.lowered is None:
         return
     run.lowered = done.lowered
+    session.keep(run)
     for note in done.lowered.notes:
         session.say("warning", note, run=run, stage="lower", level="warning")
     mark = _prepared_mark(session, cache, run)
@@ -140,13 +157,10 @@ def export_programs(session: Session, folder: Path) -> None:
     for run in session.live():
         assert run.lowered is not None
         target = folder / program_name(run.model.name, run.variant)
-        part = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(run.lowered.path, part)
-            part.replace(target)
+            copy_file(Path(run.lowered.path), target, force=True)
         except OSError as error:
-            part.unlink(missing_ok=True)
             reason = error.strerror or str(error)
             session.fail(run, EtuiError(f"cannot write {target}: {reason}", "choose another folder with -o"))
             continue

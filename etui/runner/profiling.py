@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from etui import private_files
 from etui.analysis.profiles import by_kind
 from etui.csv_tables import profile_csv
+from etui.entries import add_file
 from etui.errors import EtuiError
 from etui.events import utc_now
+from etui.files import copy_file
 from etui.insight import OperatorSide, Profile
 from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
@@ -48,21 +47,22 @@ async def profile(under_way: Pass) -> None:
     target = Path(options.keep_dir) if options.keep_dir else None
     if target is not None:
         _refuse_taken(target, stem, options)
+        _make_folder(target)
     under_way.say("stage", "profiling: finding the program")
     again = await under_way.program()
     await _with_map(under_way, again, etrecord=options.etrecord)
-    made = _scratch(target) if target is not None else None
+    scratch = under_way.cache.scratch(f"profile-{under_way.queued.id}") if target is not None else None
     try:
-        profiled = await _sides(under_way, again, options, made)
-        if made is not None and target is not None:
-            (made / "csv").write_bytes(profile_csv(profiled))
-            _keep(made, target, stem, document, Path(again.program_dir), options)
+        profiled = await _sides(under_way, again, options, scratch.root if scratch else None)
+        # What follows can fail for want of space, and must not cost what was found out.
+        under_way.outbox.save_profile(document.id, profiled)
+        under_way.say("log", _in_words(profiled))
+        if scratch is not None and target is not None:
+            _keep(profiled, scratch.root, target, stem, document, Path(again.program_dir), options)
             under_way.say("log", f"kept the profile's files in {target}")
     finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
-    under_way.store.save_profile(document.id, profiled)
-    under_way.say("log", _in_words(profiled))
+        if scratch is not None:
+            scratch.remove()
 
 
 def file_stem(document: RunDocument) -> str:
@@ -154,10 +154,9 @@ async def _with_map(under_way: Pass, again: ProgramAgain, *, etrecord: bool) -> 
         for name in lacking:
             made = scratch.program_dir("again") / name
             if made.exists():
-                part = folder / f".{secrets.token_hex(4)}"
-                with private_files.create(part) as copy, made.open("rb") as original:
-                    shutil.copyfileobj(original, copy)
-                part.replace(folder / name)
+                add_file(folder, name, made)
+    except OSError as error:
+        raise EtuiError(f"cannot write the cache {folder}: {error.strerror or error}", "free space there") from error
     finally:
         scratch.remove()
 
@@ -176,46 +175,51 @@ def _refuse_taken(target: Path, stem: str, options: ProfileOptions) -> None:
             raise EtuiError(f"{target / name} is there already", "name another folder, or overwrite with --force")
 
 
-def _scratch(target: Path) -> Path:
-    """A folder of our own within the target for what the children write, so that giving it its name is one step."""
-    made = target / f".etui-{secrets.token_hex(4)}"
+def _make_folder(target: Path) -> None:
+    """Say at once, before anything is run, that the folder for the files cannot be made or written."""
     try:
-        made.mkdir(parents=True)
+        target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EtuiError(f"cannot write to {target}: {error.strerror or error}", "name another folder") from error
-    return made
+        raise EtuiError(f"cannot make the folder {target}: {error.strerror or error}", "name another") from error
+    if not os.access(target, os.W_OK | os.X_OK):
+        raise EtuiError(f"the folder {target} is not writable", "name another")
 
 
 def _keep(
-    made: Path, target: Path, stem: str, document: RunDocument, program_dir: Path, options: ProfileOptions
-) -> None:
-    """Give the files their names, each whole or not at all.
+    profiled: Profile, made: Path, target: Path, stem: str, document: RunDocument, program_dir: Path,
+    options: ProfileOptions,
+) -> None:  # fmt: skip
+    """Write the files for other tools, each whole or not at all; the larger ones lie in ``made`` and beside the
+    program.
 
     Raises:
         EtuiError: a file is there already, or cannot be written.
     """
-    timelines = [
-        msgspec.json.decode((made / name).read_bytes(), type=Timeline) for name in _TIMELINES if (made / name).exists()
-    ]
-    title = f"{document.model.name} {document.precision}/{document.delegate}, run {document.id}"
-    (made / "trace").write_bytes(chrome_trace(timelines, title=title))
-    found = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace", _CSV: made / "csv"}
-    if options.etrecord:
-        if not (program_dir / ETRECORD).exists():
-            raise EtuiError("no ETRecord could be made for this program", "the run's log says why")
-        shutil.copyfile(program_dir / ETRECORD, made / "etrecord")
-        found[_ETRECORD] = made / "etrecord"
-    for suffix, path in found.items():
-        place = target / f"{stem}{suffix}"
-        try:
-            if options.force:
-                path.replace(place)
-            else:
-                os.link(path, place)
-        except FileExistsError as error:
-            raise EtuiError(f"{place} is there already", "overwrite it with --force") from error
-        except OSError as error:
-            raise EtuiError(f"cannot write {place}: {error.strerror or error}", "name another folder") from error
+    if options.etrecord and not (program_dir / ETRECORD).exists():
+        raise EtuiError("no ETRecord could be made for this program; its profile is stored", "the run's log says why")
+    try:
+        timelines = [
+            msgspec.json.decode((made / name).read_bytes(), type=Timeline)
+            for name in _TIMELINES
+            if (made / name).exists()
+        ]
+        title = f"{document.model.name} {document.precision}/{document.delegate}, run {document.id}"
+        (made / "trace").write_bytes(chrome_trace(timelines, title=title))
+        (made / "csv").write_bytes(profile_csv(profiled))
+        found = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace", _CSV: made / "csv"}
+        if options.etrecord:
+            found[_ETRECORD] = program_dir / ETRECORD
+        for suffix, path in found.items():
+            copy_file(path, target / f"{stem}{suffix}", force=options.force)
+    except FileExistsError as error:
+        raise EtuiError(
+            f"{error.filename2 or error.filename} is there already; the profile is stored", "overwrite it with --force"
+        ) from error
+    except OSError as error:
+        raise EtuiError(
+            f"the profile is stored, but its files cannot be written to {target}: {error.strerror or error}",
+            "free space there, or name another folder",
+        ) from error
 
 
 def _in_words(profiled: Profile) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui.results import CallTiming, RunDocument
+from etui.results import CallTiming, LogLine, RunDocument
 from tests.boxes import Box, ended
 from tests.cli.conftest import Etui
 from tests.documents import make_document
@@ -159,6 +159,27 @@ def test_a_refused_file_does_not_stop_the_others(etui: Etui, written: Written, t
 def test_files_that_are_all_refused_make_no_database(etui: Etui, database: Path) -> None:
     assert etui("import", "none.json").returncode == 2
     assert not database.exists()
+
+
+@pytest.mark.parametrize("options", [[], ["-f"], ["-v"]])
+def test_the_log_of_a_run_from_elsewhere_needs_no_specification(
+    etui: Etui, stored: Stored, tmp_path: Path, options: list[str]
+) -> None:
+    document = make_document()
+    document.session = msgspec.structs.replace(document.session, spec={"format": "another"})
+    document.log.append(LogLine(at="?", level="loud", kind="shout", message="at a level of its own"))
+    stored(document)
+    done = etui("log", "aaaaaaaaaaa1", *options)
+    assert done.returncode == 0
+    assert "measuring fp32" in done.stdout
+    assert "at a level of its own" in done.stdout
+    assert ("done" in done.stderr) == ("-f" in options)
+    flat = {"model_name": "m", "precision_short": "FP32", "delegate": "XNNPACK", "latency_ms": {"avg": 1.0}}
+    (tmp_path / "flat.json").write_text(json.dumps(flat))
+    assert etui("import", "flat.json").returncode == 0
+    (imported,) = [run["id"] for run in json.loads(etui("runs", "--json").stdout) if run["model"] == "m"]
+    done = etui("log", imported, *options)
+    assert done.returncode == 2 and "has no log" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_delete_asks_or_wants_yes(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:

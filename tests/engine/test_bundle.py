@@ -136,7 +136,7 @@ def test_auto_falls_back_on_synthetic_weights_loudly(workshop: Workshop) -> None
 
 
 def test_a_bundle_that_is_not_whole(tmp_path: Path) -> None:
-    with pytest.raises(PreparationError, match="not whole"):
+    with pytest.raises(PreparationError, match="damaged or not there"):
         Bundle.open(tmp_path, f"{TINY}:convolutional")
 
 

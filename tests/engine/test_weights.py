@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 import json
+import os
+import pickle
+import random
+import tempfile
+import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from etui.catalog.models import MODELS
@@ -125,8 +135,101 @@ def test_a_hub_out_of_reach_is_remembered_for_its_kind(tmp_path: Path) -> None:
 
 
 def test_a_download_with_another_hash_is_not_kept(tmp_path: Path) -> None:
-    source = tmp_path / "source.bin"
+    source, target = tmp_path / "source.bin", tmp_path / "cache" / "resnet18-f37072fd.pth"
     source.write_bytes(b"something else")
     with pytest.raises(OSError, match="does not have the hash"):
-        hub._download(source.as_uri(), tmp_path / "cache" / "resnet18-f37072fd.pth", 5.0)
+        hub._download(source.as_uri(), target, target.with_name(".etui-part"), 5.0)
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_download_that_hangs_leaves_no_part(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Answer(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            asked.set()
+            go_on.wait()
+            return b""
+
+    monkeypatch.setattr(hub, "_ask", lambda url: True)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Answer())
+    try:
+        with pytest.raises(TimeoutError):
+            hub.fetch(MODELS["resnet18"], 0.2)
+        assert asked.is_set() and not list(folder.iterdir())
+    finally:
+        go_on.set()
+
+
+def test_parts_of_downloads_that_were_killed_are_swept(workshop: Workshop, tmp_path: Path) -> None:
+    folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    left, new, under_way = (folder / f".etui-{name}" for name in ("left", "new", "under-way"))
+    for part in (left, new, under_way):
+        part.write_bytes(b"half")
+    for part in (left, under_way):
+        os.utime(part, (1e9, 1e9))
+    with under_way.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, unheard)
+    assert sorted(folder.iterdir()) == sorted([new, under_way])
+
+
+UNREADABLE = {
+    "cut.pt": b"",
+    "text.pt": b"nothing of the kind",
+    "magic.pt": pickle.dumps(0x1950A86A20F9469CFC6C, 2),
+    "legacy.pt": b"".join(pickle.dumps(x, 2) for x in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {})),
+    "other.pt": pickle.dumps({"a": [1, 2]}, 2),
+    "long.pt": b"\x8a\xff" + b"\0" * 40,
+    "frame.pt": b"\x80\x04\x95" + b"\xff" * 8,
+    "memo.pt": b"\x80\x02j\xff\xff\xff\x7f.",
+    "persistent.pt": b"\x80\x02K\x01Q.",
+    "header.safetensors": b"\xff" * 8 + b"{}",
+    "words.safetensors": b"\x04" + b"\0" * 7 + b"\xff\xfe\xfd\xfc",
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_whatever_the_reader_raises_unreadable_weights_are_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(UNREADABLE[name])
+    with pytest.raises(WeightsError) as refused:
+        weights.read_state_dict(tmp_path / name)
+    assert "\n" not in str(refused.value) and name in refused.value.message and refused.value.hint
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 8), st.booleans())
+def test_a_damaged_state_dict_gives_tensors_or_one_line(seed: int, flips: int, legacy: bool) -> None:
+    chosen = random.Random(seed)
+    buffer = io.BytesIO()
+    torch.save({"a": torch.zeros(2), "b.c": torch.ones(1)}, buffer, _use_new_zipfile_serialization=not legacy)
+    content = bytearray(buffer.getvalue())
+    for _ in range(flips):
+        content[chosen.randrange(len(content))] = chosen.randrange(256)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "damaged.pt"
+        path.write_bytes(content)
+        try:
+            state = weights.read_state_dict(path)
+        except WeightsError as error:
+            assert "\n" not in str(error)
+        else:
+            assert all(isinstance(tensor, torch.Tensor) for tensor in state.values())
+
+
+@pytest.mark.parametrize("named", [{"a": ""}, {"a": ".."}, {"a": "/"}, {}, {"a": ["x"]}, 3, None])
+def test_an_index_that_names_no_files_is_refused(tmp_path: Path, named: object) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": named}))
+    with pytest.raises(WeightsError):
+        weights.read_state_dict(tmp_path)
+
+
+def test_a_pipe_is_no_weights(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(WeightsError, match="neither a file nor a folder"):
+        weights.resolve(DISTILBERT, str(tmp_path / "pipe.pt"), 0, tmp_path, unheard)

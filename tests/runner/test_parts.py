@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import fcntl
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -13,11 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etui.errors import EtuiError, StoreError
+from etui.errors import StoreError
 from etui.events import Event
-from etui.jobs import Done, LowerResult, MemoryJob, Said
-from etui.results import Artifact, Stage
-from etui.runner.cache import ProgramCache, program_key
+from etui.jobs import Done, MemoryJob, Said
+from etui.runner.cache import program_key
 from etui.runner.child import Child
 from etui.runner.context import side_by_side
 from etui.runner.lifeline import Lifeline
@@ -80,8 +79,65 @@ def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: 
     assert runner.take()
     assert front.runner_is_alive() and not Lifeline(database, "here").take()
     assert not Lifeline(database, "another environment").runner_is_alive()
+    assert not Lifeline(database, "here", "another-host").runner_is_alive()
+    # Whoever sees the database sees the lock, whatever state folder it has, and by whatever path.
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path / "other"))
+    (tmp_path / "mounted").symlink_to(tmp_path)
+    assert Lifeline(tmp_path / "mounted" / "etui.db", "here").runner_is_alive()
     runner.drop()
-    assert not front.runner_is_alive()
+    assert front.look() == "free"
+
+
+def test_a_lifeline_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_leaves_none(tmp_path: Path) -> None:
+    database = tmp_path / "etui.db"
+    assert Lifeline(database, "here").look() == "missing"
+    assert list(tmp_path.iterdir()) == []
+    runner = Lifeline(database, "here")
+    assert runner.take()
+    runner.drop(remove=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_runner_left_of_its_lifeline_is_cleared_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    database = tmp_path / "etui.db"
+    killed = Lifeline(database, "here")
+    assert killed.take()
+    Lifeline(database, "here").clear()
+    assert Lifeline(database, "here").runner_is_alive()
+    killed.drop()
+    Lifeline(database, "here").clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lifeline_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "etui.db"
+    leaving, coming = Lifeline(database, "here"), Lifeline(database, "here")
+    assert leaving.take()
+    lock = fcntl.flock
+
+    def leave_first(fd: int, how: int) -> None:
+        # It opened the file while the other one was still there.
+        leaving.drop(remove=True)
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", leave_first)
+    assert coming.take()
+    monkeypatch.undo()
+    assert Lifeline(database, "here").runner_is_alive()
+    coming.drop(remove=True)
+
+
+def test_a_lifeline_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    first, second = Lifeline(tmp_path / "etui.db", "here"), Lifeline(tmp_path / "etui.db", "here")
+    assert first.take()
+    first.path.unlink()
+    assert second.take() and second.runner_is_alive()
+    # The first one leaves the second one's file alone.
+    first.drop(remove=True)
+    assert second.runner_is_alive()
+    second.drop(remove=True)
 
 
 def _child(say: Callable[[Event], None]) -> Child:
@@ -122,70 +178,6 @@ async def test_an_expected_failure_comes_out_of_side_by_side_as_itself() -> None
     with pytest.raises(StoreError, match="no space"):
         async with side_by_side() as group:
             group.create_task(fail())
-
-
-def _program(cache: ProgramCache, key: str, size: int) -> Path:
-    folder = cache.program_dir(key)
-    folder.mkdir()
-    (folder / "program.pte").write_bytes(b"x" * size)
-    lowered = LowerResult(
-        path="elsewhere",
-        artifact=Artifact(kind="pte", size_bytes=size, sha256="0", key=key),
-        stages=[Stage(name="lower", seconds=1.0)],
-    )
-    (folder / "lowered.json").write_bytes(msgspec.json.encode(lowered))
-    return folder
-
-
-def test_a_program_is_found_again_and_said_to_be_cached(tmp_path: Path) -> None:
-    cache = ProgramCache(tmp_path)
-    folder = _program(cache, ONE, 10)
-    found = cache.find(ONE)
-    assert found is not None
-    assert found.path == str(folder / "program.pte")
-    assert found.artifact.cached and found.stages[0].cached
-    assert cache.find(TWO) is None
-
-
-@pytest.mark.parametrize("damage", ["truncated program", "garbled description", "missing description"])
-def test_a_damaged_program_is_removed_and_not_used(tmp_path: Path, damage: str) -> None:
-    cache = ProgramCache(tmp_path)
-    folder = _program(cache, ONE, 10)
-    if damage == "truncated program":
-        (folder / "program.pte").write_bytes(b"x")
-    elif damage == "garbled description":
-        (folder / "lowered.json").write_text("{")
-    else:
-        (folder / "lowered.json").unlink()
-    assert cache.find(ONE) is None
-    assert not folder.exists()
-
-
-def test_the_cap_removes_the_least_recently_used_but_not_what_is_in_use(tmp_path: Path) -> None:
-    cache = ProgramCache(tmp_path)
-    folders = [_program(cache, name, 1000) for name in ("oldest", "middle", "newest")]
-    for age, folder in enumerate(folders):
-        os.utime(folder, (1000 + age, 1000 + age))
-    cache.sweep(keep={folders[0]}, cap_bytes=3000)
-    assert [folder.exists() for folder in folders] == [True, False, True]
-
-
-def test_what_a_dead_process_left_is_swept_and_a_living_ones_work_is_not(tmp_path: Path) -> None:
-    cache = ProgramCache(tmp_path)
-    process = multiprocessing.get_context("spawn").Process(target=int)
-    process.start()
-    process.join()
-    dead, living = cache.root / "programs" / f".{process.pid}-x", cache.root / "programs" / f".{os.getpid()}-x"
-    for folder in (dead, living):
-        folder.mkdir()
-    cache.sweep()
-    assert not dead.exists() and living.exists()
-
-
-def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EtuiError, match="cannot write the cache"):
-        ProgramCache(tmp_path / "file")
 
 
 def test_the_key_follows_everything_that_makes_a_program() -> None:

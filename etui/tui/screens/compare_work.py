@@ -84,7 +84,7 @@ class CompareWork(CompareRuns):
             return
         self._queue_duel(selection.base, run)
 
-    @work(thread=True, exclusive=True, group="duel", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="duel")
     def _queue_duel(self, first: str, second: str, trusted: tuple[str, ...] = ()) -> None:
         from etui.duel import queue_duel
         from etui.runner.again import Untrusted

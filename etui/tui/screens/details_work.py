@@ -13,6 +13,7 @@ from etui.errors import EtuiError
 from etui.results import RunDocument
 from etui.spec import GapOptions, PassOptions, ProfileOptions
 from etui.store import Store
+from etui.tui.defects import Guarded
 from etui.tui.details import passes
 from etui.tui.details.numbers_tab import NumbersTab
 from etui.tui.details.passes import GAP, KINDS, PROFILE, Kind
@@ -20,7 +21,7 @@ from etui.tui.details.source import Reading, Source
 from etui.tui.screens.trust import ask_trust
 
 
-class DetailsWork(Screen[None]):
+class DetailsWork(Guarded, Screen[None]):
     """The half of the details screen that does. What touches the disk runs in a thread, and its failure is told in
     words."""
 
@@ -116,7 +117,7 @@ class DetailsWork(Screen[None]):
             done = one.status == "done"
             self.notify(passes.in_words(kind, one), severity="information" if done else "error", markup=False)
 
-    @work(exit_on_error=False, group="details-pass")
+    @work(group="details-pass")
     async def _submit(self, kind: Kind, options: PassOptions) -> None:
         from etui.runner.again import Untrusted
 
@@ -132,7 +133,7 @@ class DetailsWork(Screen[None]):
         self.notify(passes.in_words(kind, queued), markup=False)
         self._source.nudge()
 
-    @work(exit_on_error=False, group="details-pass")
+    @work(group="details-pass")
     async def _cancel(self) -> None:
         try:
             count = await asyncio.to_thread(passes.cancel, self._database, self._run_id)
@@ -142,7 +143,7 @@ class DetailsWork(Screen[None]):
         self.notify("Cancelling." if count else "Nothing is made of this run now.", markup=False)
         self._source.nudge()
 
-    @work(exit_on_error=False, group="details-again")
+    @work(group="details-again")
     async def _run_again(self, document: RunDocument, modules: list[str], trusted: tuple[str, ...] = ()) -> None:
         from etui.runner.again import Untrusted
 
@@ -158,7 +159,7 @@ class DetailsWork(Screen[None]):
         words = f"Queued as {run_id[:6]}, with {', '.join(modules)} in FP32. It is the newest run of the table."
         self.notify(words, markup=False)
 
-    @work(exit_on_error=False, group="details-note")
+    @work(group="details-note")
     async def _save_note(self, note: str, tags: list[str]) -> None:
         try:
             await asyncio.to_thread(_annotate, self._database, self._run_id, note, tags)

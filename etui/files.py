@@ -1,0 +1,49 @@
+"""Write files so that they appear whole or not at all, and are on the disk when they do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+
+def copy_file(source: Path, target: Path, *, force: bool) -> None:
+    """Copy a file so that it appears whole or not at all; with ``force`` in the place of another.
+
+    Raises:
+        FileExistsError: there is one already, and not ``force``.
+        OSError: it cannot be written.
+    """
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        shutil.copyfile(source, part)
+        sync(part)
+        if force:
+            part.replace(target)
+            return
+        try:
+            os.link(part, target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # Some file systems have no hard links; there a look before must do.
+            if target.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """See that a file's content, or what a folder lists, is on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some network file systems cannot do it for folders.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(fd)

@@ -1,0 +1,212 @@
+"""What torch would unpickle when it loads an exported program (.pt2), and what that would run; nothing is unpickled to
+find out."""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+SAMPLE_INPUTS, WEIGHTS, CONSTANTS, COMPILED = (
+    "data/sample_inputs/",
+    "data/weights/",
+    "data/constants/",
+    "data/aotinductor/",
+)
+_OBJECTS = ("custom_obj_", "opaque_obj_")
+_UNKNOWN = "something that cannot be read"
+
+_ONLY_TENSORS = re.compile(
+    r"""
+    collections\.(OrderedDict|Counter) | _codecs\.encode | (builtins|__builtin__)\.(bytearray|set|complex)
+    | torch\.(Size|Tensor|device|(Untyped|Typed|[A-Z][A-Za-z0-9]*)Storage|[a-z]+\d+\w*|bool|half|float|double|long|int
+        |short|per_\w+)
+    | torch\.storage\.(Untyped|Typed)Storage | torch\.nn\.parameter\.Parameter | torch\.serialization\._get_layout
+    | torch\._utils\._rebuild_\w+ | torch\._tensor\._rebuild_from_type_v2
+    """,
+    re.VERBOSE,
+)
+"""What pickled tensors name, and torch loads without running anything else."""
+
+_MOST_BYTES = 500_000_000
+"""What is larger when it is unpacked is not looked at. Pickles are far smaller; the tensors' bytes lie beside them."""
+
+_LEGACY_PARTS = 5
+"""Before the bytes of its tensors, torch's old format has as many pickles."""
+
+
+class Archive(Protocol):
+    """A .pt2 as its parts; their names are without the folder that all of them lie in."""
+
+    def names(self) -> list[str]:
+        """The names of all parts."""
+
+    def read(self, name: str) -> bytes:
+        """The content of one. Raises OSError or RuntimeError if it cannot be read."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part that torch would unpickle or execute, and the names of the functions and classes it would call."""
+
+    name: str
+    calls: tuple[str, ...]
+
+
+class ZipArchive:
+    """A .pt2 read with Python's own library, for a first look without torch."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises OSError or zipfile.BadZipFile."""
+        self._zip = zipfile.ZipFile(path)
+        self._names = {name.partition("/")[2]: name for name in self._zip.namelist()}
+
+    def names(self) -> list[str]:
+        return list(self._names)
+
+    def read(self, name: str) -> bytes:
+        try:
+            if self._zip.getinfo(self._names[name]).file_size > _MOST_BYTES:
+                raise OSError(f"{name} is too large")
+            return self._zip.read(self._names[name])
+        except (KeyError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+            raise OSError(str(error)) from error
+
+
+def unsafe_parts(archive: Archive) -> list[Part]:
+    """The parts that torch would unpickle and that hold more than tensors, and those it would execute as they are."""
+    found = []
+    for name in unpickled(archive):
+        calls = () if _is_object(name) else _more_than_tensors(_read(archive, name))
+        if calls or _is_object(name):
+            found.append(Part(name, calls or (_UNKNOWN,)))
+    if any(name.startswith(COMPILED) for name in archive.names()):
+        found.append(Part(COMPILED, ("compiled code",)))
+    return found
+
+
+def refused_parts(path: Path) -> list[Part]:
+    """The unsafe parts of a .pt2 as far as can be told without torch; none of what is no archive."""
+    try:
+        return unsafe_parts(ZipArchive(path))
+    except (OSError, zipfile.BadZipFile):
+        return []
+
+
+def unpickled(archive: Archive) -> list[str]:
+    """The names of the parts that torch would unpickle."""
+    found = []
+    for name in archive.names():
+        if name.startswith(SAMPLE_INPUTS) or (name.startswith((WEIGHTS, CONSTANTS)) and name.endswith(".pt")):
+            found.append(name)
+        elif name.startswith(WEIGHTS) and name.endswith("_weights_config.json"):
+            found += _in_config(archive, name, WEIGHTS)
+        elif name.startswith(CONSTANTS) and name.endswith("_constants_config.json"):
+            found += _in_config(archive, name, CONSTANTS)
+    return list(dict.fromkeys(found))
+
+
+def in_words(parts: list[Part]) -> str:
+    """The parts and what they would run, for a message."""
+    words = [f"{part.name} ({', '.join(part.calls[:3])}{', ..' if len(part.calls) > 3 else ''})" for part in parts[:3]]
+    return ", ".join(words) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
+
+
+def _in_config(archive: Archive, config: str, folder: str) -> list[str]:
+    """The parts that a list of tensors names as pickled."""
+    try:
+        entries = msgspec.json.decode(_read(archive, config), type=dict[str, dict[str, dict[str, object]]])["config"]
+    except (msgspec.MsgspecError, KeyError):
+        # Torch's own reader may be less strict.
+        return [config]
+    return [
+        posixpath.join(folder, str(entry.get("path_name")))
+        for entry in entries.values()
+        if entry.get("use_pickle") or str(entry.get("path_name")).startswith(_OBJECTS)
+    ]
+
+
+def _is_object(name: str) -> bool:
+    """Whether a part is an object that is not a tensor, and brings code of its own along."""
+    return posixpath.basename(name).startswith(_OBJECTS)
+
+
+def _read(archive: Archive, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (OSError, RuntimeError):
+        return b"\0"
+
+
+def _more_than_tensors(data: bytes) -> tuple[str, ...]:
+    """What a part would call besides what rebuilds tensors."""
+    if not data:
+        return ()
+    called = dict.fromkeys(_called(data))
+    return tuple(name for name in called if not _ONLY_TENSORS.fullmatch(name))
+
+
+def _called(data: bytes) -> Iterator[str]:
+    """The functions and classes that unpickling what ``torch.save`` wrote would call."""
+    if data[:4] != b"PK\x03\x04":
+        yield from _in_pickles(data, _LEGACY_PARTS)
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as inner:
+            names = inner.namelist()
+            pickles = [name for name in names if name.endswith(".pkl")]
+            if not pickles or any(posixpath.basename(name) == "constants.pkl" for name in pickles):
+                yield _UNKNOWN
+            for name in pickles:
+                if inner.getinfo(name).file_size > _MOST_BYTES:
+                    yield _UNKNOWN
+                else:
+                    yield from _in_pickles(inner.read(name), 1)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError):
+        yield _UNKNOWN
+
+
+def _in_pickles(data: bytes, count: int) -> Iterator[str]:
+    """What the first so many pickles call, one behind the other."""
+    stream = io.BytesIO(data)
+    for index in range(count):
+        if index and stream.tell() == len(data):
+            return
+        try:
+            yield from _in_pickle(stream)
+        except (ValueError, IndexError, KeyError, UnicodeDecodeError, AttributeError):
+            yield _UNKNOWN
+            return
+
+
+def _in_pickle(stream: io.BytesIO) -> Iterator[str]:
+    """What one pickle calls. A name that is put together while it runs counts as unknown."""
+    texts: list[object] = []
+    memo: dict[object, object] = {}
+    for opcode, argument, _ in pickletools.genops(stream):
+        match opcode.name:
+            case "GLOBAL" | "INST":
+                yield str(argument).replace(" ", ".", 1)
+            case "STACK_GLOBAL":
+                module, name = ([None, None, *texts])[-2:]
+                known = isinstance(module, str) and isinstance(name, str)
+                yield f"{module}.{name}" if known else _UNKNOWN
+            case "EXT1" | "EXT2" | "EXT4":
+                yield _UNKNOWN
+            case "MEMOIZE":
+                memo[len(memo)] = texts[-1] if texts else None
+            case "BINPUT" | "LONG_BINPUT" | "PUT":
+                memo[argument] = texts[-1] if texts else None
+            case "BINGET" | "LONG_BINGET" | "GET":
+                texts.append(memo.get(argument))
+            case "PROTO" | "FRAME" | "MARK" | "STOP":
+                pass
+            case _:
+                # Only what a name is pushed from right before counts; anything else stands for itself.
+                texts.append(argument if "UNICODE" in opcode.name or "STRING" in opcode.name else None)
