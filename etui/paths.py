@@ -99,8 +99,20 @@ def state_dir() -> Path:
     return Path(platformdirs.user_state_dir(APP, appauthor=False))
 
 
+def is_default_folder(path: Path) -> bool:
+    """Whether a folder is one of those that etui makes for itself in the user's home, so that nobody else has put
+    anything there."""
+    if path.name != APP:
+        return False
+    import platformdirs
+
+    found = (platformdirs.user_data_dir, platformdirs.user_cache_dir, platformdirs.user_state_dir)
+    return str(path) in {folder(APP, appauthor=False) for folder in found}
+
+
 def box_lock_path() -> Path:
-    """The one lock of this machine, the same for every user and database; ``ETUI_BOX_LOCK`` is for tests."""
+    """What names the one lock of this machine, the same for every user and database, and the file that earlier versions
+    lock; ``ETUI_BOX_LOCK`` is for tests."""
     return Path(os.environ.get("ETUI_BOX_LOCK", "/tmp/etui-box.lock"))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etui.errors import EtuiError, UsageError
+from etui.errors import EtuiError, StoreError, UsageError
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -45,8 +45,15 @@ class Settings:
         """
         from etui.store import Store
 
-        if not self.database.exists():
-            return None
+        try:
+            if not self.database.exists():
+                return None
+        except OSError as error:
+            # The folder may be another user's.
+            reason = error.strerror or error
+            raise StoreError(
+                f"the database {self.database} cannot be reached ({reason})", "name another file with --db or ETUI_DB"
+            ) from error
         store = Store.open(self.database, create=False)
         _settle(store)
         return store

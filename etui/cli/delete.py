@@ -11,7 +11,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import UsageError
-from etui.text import counted, plain
+from etui.text import LINE_CELLS, counted, shortened
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -32,7 +32,7 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
             for run_id in run_ids:
                 summary = store.summary(run_id)
                 name = f"{summary.model} {summary.precision}/{summary.delegate}"
-                click.echo(f"{run_id}  {plain(name)}  {summary.status}", err=True)
+                click.echo(f"{run_id}  {shortened(name, LINE_CELLS)}  {summary.status}", err=True)
             if not click.confirm(f"Delete {counted(len(run_ids), 'run')}?", err=True):
                 click.echo("nothing was deleted", err=True)
                 return

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 DEFAULT_ROWS = 50
 _AT_ONCE = 500
+_NAME_CELLS = 60
 T = TypeVar("T")
 _COLUMNS = (
     Column("run"),
     Column("when", spare=6),
     Column("status"),
-    Column("model"),
-    Column("precision"),
-    Column("delegate"),
+    Column("model", most=_NAME_CELLS),
+    Column("precision", most=_NAME_CELLS),
+    Column("delegate", most=_NAME_CELLS),
     Column("median ms", right=True),
     Column("95 % interval", right=True, spare=5),
     Column("vs eager", right=True, spare=1),

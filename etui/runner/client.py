@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from etui import private_files
 from etui.errors import EtuiError, StoreError
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
@@ -18,6 +19,7 @@ from etui.runner.lifeline import Lifeline
 from etui.runner.settling import settle_left
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import QueuedPass, QueuedSession, Store
+from etui.user import name_of, user_name
 
 START_S, POLL_S = 20.0, 0.02
 """How long a runner that was started may take to begin its work, before it is believed to do so."""
@@ -39,6 +41,7 @@ def submit(
         RunnerFailed: no runner can be started.
         StoreError: the database cannot be written.
     """
+    check_owner(store.path)
     queued = store.add_session(spec, model=model, models=models, box=socket.gethostname(), installation=installation())
     try:
         _see_to_a_runner(store.path)
@@ -58,10 +61,12 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
         RunnerFailed: no runner can be started.
         StoreError: the database cannot be written.
     """
+    check_owner(store.path)
     # The terminal UI needs this module for its first paint, and that one never before a key.
-    from etui.runner.again import check_again
+    from etui.runner.again import Trust, check_again
 
-    check_again(store.document(run_id, operators=False))
+    trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
+    check_again(store.document(run_id, operators=False), trust)
     # The same pass under a runner that is dead would be taken for one under way.
     settle(store)
     queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())
@@ -74,6 +79,24 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
     return queued
 
 
+def check_owner(database: Path) -> None:
+    """Raise RunnerFailed if the database is another user's: a runner does whatever its queue holds, with the rights of
+    who starts it."""
+    if not _is_own(database):
+        owner = name_of(database.stat().st_uid)
+        raise RunnerFailed(
+            f"the database {database} belongs to {owner}, whose queue is not worked on as {user_name()}",
+            "name another database with --db or ETUI_DB, or work as that user",
+        )
+
+
+def _is_own(database: Path) -> bool:
+    try:
+        return database.stat().st_uid == os.geteuid()
+    except OSError:
+        return True
+
+
 def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
     """Start this installation's runner of the database if none is alive, and return it; it outlives this process and
     its terminal.
@@ -81,6 +104,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
     Raises:
         RunnerFailed: it cannot be started.
     """
+    check_owner(database)
     if Lifeline(database, installation()).runner_is_alive():
         return None
     # Not needed before a key, and this module is needed for the terminal UI's first paint.
@@ -88,8 +112,8 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
 
     log = log_of(database)
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as out:
+        private_files.make_folder(log.parent)
+        with private_files.open_to_append(log) as out:
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
             return subprocess.Popen(
                 [sys.executable, "-m", "etui.runner", str(database)],
@@ -144,8 +168,8 @@ def settle(store: Store) -> list[str]:
     if store.read_only:
         return []
     ended = settle_left(store)
-    # In an archive on a read-only disk nothing will ever be measured.
-    writable = all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
+    # In an archive on a read-only disk nothing will ever be measured, and another user's queue is not ours.
+    writable = _is_own(store.path) and all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
     if writable and store.has_waiting_work(socket.gethostname(), installation()):
         ensure_runner(store.path)
     return ended

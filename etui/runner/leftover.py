@@ -12,6 +12,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from etui import private_files
 from etui.errors import ImportRefused, StoreError, StoreUnavailable, UsageError
 from etui.paths import unsaved_places
 from etui.results import RunDocument
@@ -32,7 +33,7 @@ def keep(database: Path, document: RunDocument) -> Path:
         target = folder / f"{prefix}{document.id}.json"
         part = folder / f".{target.name}.{os.getpid()}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(folder)
             with open(part, "wb", opener=_private) as file:
                 file.write(data)
                 file.flush()
@@ -93,7 +94,9 @@ def _files(database: Path) -> Iterator[Path]:
             found = sorted(folder.iterdir())
         except OSError:
             continue
-        yield from (file for file in found if file.name.startswith(prefix) and file.suffix == ".json")
+        named = (file for file in found if file.name.startswith(prefix) and file.suffix == ".json")
+        # In a shared folder somebody else may have put one there.
+        yield from (file for file in named if private_files.is_own_file(file))
 
 
 def _private(path: str, flags: int) -> int:

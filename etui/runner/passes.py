@@ -15,8 +15,8 @@ from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, EventKind, Level, utc_now
 from etui.jobs import Done, Job
 from etui.results import PassStatus, RunDocument
-from etui.runner.again import ProgramAgain, program_again
-from etui.runner.boxlock import hold
+from etui.runner.again import ProgramAgain, Trust, program_again
+from etui.runner.boxlock import WaitedTooLong, hold
 from etui.runner.cache import ProgramCache
 from etui.runner.child import ChildFailed
 from etui.runner.children import Children
@@ -86,8 +86,9 @@ class Pass:
         Raises:
             EtuiError: they cannot be had any more.
         """
+        trust = Trust(imported=self.store.is_imported(self.queued.run), files=self.queued.options.trusted_files)
         return await program_again(
-            self.document, cache=self.cache, children=self.children, say=self.report, threads=self.cores
+            self.document, trust, cache=self.cache, children=self.children, say=self.report, threads=self.cores
         )
 
 
@@ -120,6 +121,8 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
             except TimeoutError:
                 _end(under_way, "timed out", f"stopped after {queued.options.timeout_s:g} s, its time limit")
         _end(under_way, "done", None)
+    except WaitedTooLong as error:
+        _end(under_way, "timed out", str(error))
     except EtuiError as error:
         if isinstance(error, ChildFailed) and error.traceback:
             under_way.say("log", error.traceback.rstrip(), level="debug")

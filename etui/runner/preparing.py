@@ -7,6 +7,7 @@ import contextlib
 from functools import partial
 from pathlib import Path
 
+from etui import private_files
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import keeps, recipe
 from etui.environment import memory_bytes
@@ -131,8 +132,8 @@ async def _lower(
         session.say("warning", note, run=run, stage="lower", level="warning")
     mark = _prepared_mark(session, cache, run)
     with contextlib.suppress(OSError):
-        mark.parent.mkdir(exist_ok=True)
-        mark.touch()
+        private_files.make_folder(mark.parent, own=True)
+        mark.touch(private_files.FILE_MODE)
 
 
 def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:

@@ -10,7 +10,7 @@ from etui.catalog.find import find_model
 from etui.environment import read_environment
 from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, utc_now
-from etui.runner.boxlock import hold
+from etui.runner.boxlock import WaitedTooLong, hold
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
 from etui.runner.context import Session
@@ -52,6 +52,8 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
                     await _do(session, limit)
             except TimeoutError:
                 session.end_all("timed out", f"stopped after {session.spec.timeout_s:g} s, the session's time limit")
+    except WaitedTooLong as error:
+        session.end_all("timed out", str(error))
     except EtuiError as error:
         for run in session.live():
             session.fail(run, error)

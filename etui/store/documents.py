@@ -18,6 +18,9 @@ from etui.store.columns import columns_of
 from etui.store.detail import RunDetail, decode_detail, encode_detail
 from etui.store.operators import save_operators, with_their_operators, without_operators
 
+_ORIGIN = ("model", "weights", "variants")
+"""The fields of a session's specification that name what its runs were made from."""
+
 
 def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_is_complete: bool = False) -> None:
     """Store a run as its document has it, over its queued row where there is one.
@@ -124,6 +127,25 @@ def import_document(connection: sqlite3.Connection, document: RunDocument) -> Li
     # A run that was queued here and deleted gets new log lines, which would all come after those of its session.
     save_document(connection, document, log_is_complete=True)
     return "new"
+
+
+def is_imported(connection: sqlite3.Connection, run_id: str) -> bool:
+    """Whether what a run says of its origin comes from elsewhere: from an imported file, also one that claims to be of
+    a session that was queued here. Raises StoreError where there is no such run."""
+    row = connection.execute(
+        "SELECT sessions.imported, sessions.spec, details.detail FROM runs JOIN details ON details.run = runs.id"
+        " JOIN sessions ON sessions.id = runs.session WHERE runs.id = ?",
+        (run_id,),
+    ).fetchone()
+    if row is None:
+        raise StoreError(f"there is no run {run_id}", "see etui runs")
+    if row["imported"]:
+        return True
+    told = decode_detail(row["detail"]).session
+    if told is None:
+        return False
+    queued = msgspec.json.decode(row["spec"], type=dict[str, object])
+    return any(told.spec.get(name) != queued.get(name) for name in _ORIGIN)
 
 
 def save_profile(connection: sqlite3.Connection, run_id: str, profile: Profile) -> None:

@@ -417,6 +417,12 @@ class Store:
         with self._database.read() as connection:
             return [block for block in blocks.session_blocks(connection, session_id) if not block.superseded]
 
+    def is_imported(self, run_id: str) -> bool:
+        """Whether what a run says of its origin comes from an imported file. Raises StoreError where there is no such
+        run."""
+        with self._database.read() as connection:
+            return documents.is_imported(connection, run_id)
+
     # The user's own changes
 
     def annotate(self, run_id: str, *, note: str | None = None, tags: Sequence[str] | None = None) -> None:

@@ -1,9 +1,8 @@
-"""The runner's parts by themselves: the plan, the box's lock, the lifeline, the cache."""
+"""The runner's parts by themselves: the plan, the lifeline, the cache."""
 
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -14,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etui.errors import EtuiError, StoreError
+from etui.errors import StoreError
 from etui.events import Event
 from etui.jobs import Done, MemoryJob, Said
-from etui.runner.boxlock import BoxLock
 from etui.runner.cache import program_key
 from etui.runner.child import Child
 from etui.runner.context import side_by_side
@@ -58,38 +56,6 @@ def test_a_preset_leaves_the_samples_to_its_seconds() -> None:
     plan = make_plan(SessionSpec(model="m", variants=(Variant("fp32", "xnnpack"),)), ["eager"], repeat=100, warmup=5)
     assert set(plan.samples) == {None}
     assert plan.min_samples * plan.blocks >= 100
-
-
-def _try_lock(path: Path, answers: multiprocessing.Queue[bool]) -> None:
-    answers.put(BoxLock(path).acquire("measuring something else"))
-
-
-def test_the_box_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "box.lock"
-    context = multiprocessing.get_context("spawn")
-    answers: multiprocessing.Queue[bool] = context.Queue()
-
-    def other_gets_it() -> bool:
-        process = context.Process(target=_try_lock, args=(path, answers))
-        process.start()
-        process.join()
-        return answers.get()
-
-    lock = BoxLock(path)
-    assert lock.acquire("measuring resnet18")
-    holder = lock.holder()
-    assert holder is not None and holder.pid == os.getpid() and "resnet18" in holder.words()
-    assert not other_gets_it()
-    lock.release()
-    assert lock.holder() is None
-    assert other_gets_it()
-
-
-def test_a_lock_that_is_no_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(EtuiError, match="lock"):
-        BoxLock(tmp_path / "lock").acquire("measuring")
-    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.parametrize(
