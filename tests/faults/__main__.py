@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import multiprocessing
 import sys
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.faults.host import own_mounts
+from tests.faults.lanes import play
 from tests.faults.plan import FAULTS, TARGETS, Plan, plan_round, plan_rounds
-from tests.faults.results import Result, append, read, table
-from tests.faults.rounds import play_group
+from tests.faults.results import END, read, table
 
 GROUP = 20
 """So many rounds share a host that stays warm."""
@@ -26,14 +24,14 @@ def main() -> int:
     log: Path = options.log or Path(tempfile.mkdtemp(prefix="etui-faults-log-")) / "rounds.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     plans = _plans(options)
-    known = {(one.seed, one.numbers[0]) for one in read(log) if one.fault != "end"}
+    known = {(one.seed, one.numbers[0]) for one in read(log) if one.fault != END}
     left = [plan for plan in plans if (plan.seed, plan.number) not in known]
     print(f"{len(left)} rounds to play, {len(plans) - len(left)} known; results go to {log}", flush=True)
     mounts = own_mounts()
     groups = [left[start : start + options.group] for start in range(0, len(left), options.group)]
     # Processes: a lane starts others, and sets limits in them before they begin.
     with ProcessPoolExecutor(options.lanes, mp_context=multiprocessing.get_context("spawn")) as lanes:
-        played = [lanes.submit(_play, group, mounts, log) for group in groups]
+        played = [lanes.submit(play, group, mounts, log) for group in groups]
         try:
             for future in as_completed(played):
                 future.result()
@@ -44,20 +42,6 @@ def main() -> int:
     results = [one for one in read(log) if any((one.seed, number) in wanted for number in one.numbers)]
     print(table(results))
     return 1 if any(one.deviations for one in results) else 0
-
-
-def _play(group: Sequence[Plan], mounts: bool, log: Path) -> None:
-    def tell(result: Result) -> None:
-        append(log, result)
-        told = "; ".join(f"{one.kind}: {one.seen}" for one in result.deviations) or ", ".join(result.states)
-        with contextlib.suppress(BrokenPipeError):
-            print(
-                f"{result.seed}:{result.numbers[-1]} {result.fault} {result.target} {'hit' * result.hit}"
-                f" {result.seconds:.1f} s: {result.skipped or told}",
-                flush=True,
-            )
-
-    play_group(group, mounts=mounts, keep=log.parent / "kept", tell=tell)
 
 
 def _options() -> argparse.Namespace:

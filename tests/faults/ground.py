@@ -12,6 +12,9 @@ from tests.faults.models import write_model
 from tests.faults.results import Deviation
 
 MEASURING = ("--preset", "quick", "--repeat", str(SAMPLES), "--warmup", "2", "--timeout", "120", "--json")
+BASE = (*MEASURING, "--delegate", "portable")
+"""How the cached model is run."""
+
 NOBODY = 65534
 NEXT_S = 90.0
 """The next run after a fault has to be done by then."""
@@ -50,7 +53,7 @@ class Ground:
 
     def next_run(self) -> list[Deviation]:
         """Run the cached model as a user would next; that run is the one that later rounds profile."""
-        front, status = self.host.command("run", self.model, *MEASURING, limit_s=NEXT_S)
+        front, status = self.host.command("run", self.model, *BASE, limit_s=NEXT_S)
         found = check_command(front, status, {EXIT_DONE})
         if not found and (done := printed_done(front)):
             self.run = done[0]

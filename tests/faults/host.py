@@ -264,7 +264,9 @@ class Host(Box):
 @functools.cache
 def can_be_user(user: int) -> bool:
     """Whether another user can run the installed command."""
-    return _quietly("setpriv", "--reuid", str(user), "--clear-groups", "--", str(ETUI), "--version")
+    # Through a shell: what setpriv itself starts is still found with the rights of root.
+    words = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--"]
+    return _quietly(*words, "sh", "-c", 'exec "$0" --version', str(ETUI))
 
 
 def send(process: psutil.Process, number: signal.Signals) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from etui.errors import EXIT_DONE, EXIT_FAILED
-from tests.faults.ground import MEASURING
+from tests.faults.ground import BASE
 from tests.faults.host import Host, send, wait_until
 from tests.faults.models import write_misbehaving, write_model
 from tests.faults.plan import DESTRUCTIVE, DISKS, MISBEHAVIOURS, SIGNALS, STAGES, Plan
@@ -266,13 +266,13 @@ def _users(scene: Scene) -> None:
     if scene.dice.random() < 0.5:
         # Who comes first makes the lock.
         scene.host.lock.unlink(missing_ok=True)
-        scene.other = first = other.launch("run", model, *MEASURING)
+        scene.other = first = other.launch("run", model, *BASE)
         wait_until(lambda: scene.host.lock.exists() or first.process.poll() is not None, REACHED_S)
         scene.notes.append("the other user makes the lock")
         scene.start()
     else:
         scene.start()
-        scene.other = other.launch("run", model, *MEASURING)
+        scene.other = other.launch("run", model, *BASE)
     scene.hit = True
     if scene.plan.cell.target == "killed":
         scene.wait_for_moment()

@@ -47,7 +47,7 @@ def play(ground: Ground, plan: Plan) -> Result:
     """Play one round."""
     start = time.monotonic()
     work = plan.work
-    words = [work.kind, "+".join(work.precisions), "fresh" * work.fresh, "queued" * work.queued]
+    words = [work.kind, f"{'+'.join(work.precisions)}/{work.delegate}", "fresh" * work.fresh, "queued" * work.queued]
     result = Result(
         seed=plan.seed,
         numbers=[plan.number],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from etui.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from tests.faults.checks import check_command
-from tests.faults.ground import MEASURING, Ground
+from tests.faults.ground import BASE, MEASURING, Ground
 from tests.faults.host import Front, wait_until
 from tests.faults.models import write_model
 from tests.faults.plan import Plan
@@ -61,7 +61,8 @@ class Scene:
         """Start the work: with further options of ``etui run``, another model, other variables, or ``limit`` called in
         the first command before it begins."""
         work, extra = self.plan.work, environment or {}
-        words = ["run", model or self._model(), "--precision", ",".join(work.precisions), *MEASURING, *options]
+        words = ["run", model or self._model(), "--precision", ",".join(work.precisions), *MEASURING]
+        words += ["--delegate", work.delegate, *options]
         if work.kind == "detached":
             words.append("--detach")
         elif work.kind == "profile":
@@ -70,7 +71,7 @@ class Scene:
             words = ["gap", self.ground.run, "--again", "--json"]
         self.fronts.append(self.host.launch(*words, limit=limit, **extra))
         if work.queued:
-            self.fronts.append(self.host.launch("run", self.ground.model, *MEASURING, "--detach", **extra))
+            self.fronts.append(self.host.launch("run", self.ground.model, *BASE, "--detach", **extra))
 
     def over(self) -> bool:
         """Whether the work has ended."""
