@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -115,8 +115,14 @@ class Host(Box):
 
     # Commands
 
-    def launch(self, *words: str, limit: Callable[[], None] | None = None, **extra: str) -> Front:
-        """Start the installed command in a session of its own; ``limit`` is called in it before it begins."""
+    def launch(
+        self,
+        *words: str,
+        environment: Mapping[str, str] | None = None,
+        limit: Callable[[], None] | None = None,
+    ) -> Front:
+        """Start the installed command in a session of its own, with further variables; ``limit`` is called in it before
+        it begins."""
         self._count += 1
         out, err = (self.outputs / f"{self._count:03d}.{name}" for name in ("out", "err"))
 
@@ -128,7 +134,7 @@ class Host(Box):
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
                 [*self._as_user(), str(ETUI), *words],
-                env={**self.environment, **extra},
+                env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -138,9 +144,9 @@ class Host(Box):
             )
         return Front(process, words, out, err)
 
-    def command(self, *words: str, limit_s: float = LIMIT_S, **extra: str) -> tuple[Front, int | None]:
+    def command(self, *words: str, limit_s: float = LIMIT_S) -> tuple[Front, int | None]:
         """Run the installed command to its end: what it was, and its exit status (None: it did not end)."""
-        front = self.launch(*words, **extra)
+        front = self.launch(*words)
         return front, front.ended(limit_s)
 
     def _as_user(self) -> list[str]:

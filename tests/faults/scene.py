@@ -60,7 +60,7 @@ class Scene:
     ) -> None:
         """Start the work: with further options of ``etui run``, another model, other variables, or ``limit`` called in
         the first command before it begins."""
-        work, extra = self.plan.work, environment or {}
+        work = self.plan.work
         words = ["run", model or self._model(), "--precision", ",".join(work.precisions), *MEASURING]
         words += ["--delegate", work.delegate, *options]
         if work.kind == "detached":
@@ -69,9 +69,10 @@ class Scene:
             words = ["profile", self.ground.run, "--again", "--inferences", "20", "--json"]
         elif work.kind == "gap":
             words = ["gap", self.ground.run, "--again", "--json"]
-        self.fronts.append(self.host.launch(*words, limit=limit, **extra))
+        self.fronts.append(self.host.launch(*words, environment=environment, limit=limit))
         if work.queued:
-            self.fronts.append(self.host.launch("run", self.ground.model, *BASE, "--detach", **extra))
+            waiting = self.host.launch("run", self.ground.model, *BASE, "--detach", environment=environment)
+            self.fronts.append(waiting)
 
     def over(self) -> bool:
         """Whether the work has ended."""
