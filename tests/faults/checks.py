@@ -21,9 +21,6 @@ SAMPLES = 20
 SETTLED_S = 90.0
 LOOK_AGAIN_S = 3.0
 IDLE_S = 10.0
-import os
-
-IGNORE = set(os.environ.get("FAULTS_IGNORE", "").split())
 TRACEBACK = "Traceback (most recent call last)"
 
 _EXITS = {"done": EXIT_DONE, "cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
@@ -271,7 +268,7 @@ def _busy(host: Host) -> list[str]:
 
 def _left_files(host: Host) -> Iterable[str]:
     """Files and folders that have no business there when nothing is under way."""
-    yield from (f"tmp/{path.name}" for path in host.places["tmp"].iterdir() if path.name not in IGNORE)
+    yield from (f"tmp/{path.name}" for path in host.places["tmp"].iterdir())
     yield from (f"database/{path.name}" for path in host.database.parent.iterdir()
                 if not _DATABASE_FILES.fullmatch(path.name))  # fmt: skip
     yield from (f"state/{path.name}" for path in host.state.iterdir() if not _STATE_FILES.fullmatch(path.name))

@@ -96,7 +96,8 @@ def plan_round(seed: int, number: int) -> Plan:
     order = random.Random(f"{seed}:cycle {cycle}").sample(CELLS, len(CELLS))
     cell = order[place]
     dice = random.Random(f"{seed}:{number}")
-    phase = dice.choice(tuple(PHASES))
+    # What prepares programs has gone by the time that they are measured.
+    phase = dice.choice([one for one in PHASES if one != "measuring" or not cell.target.endswith("-prepare")])
     moment = Moment(phase, round(dice.uniform(0, PHASES[phase]), 3))
     return Plan(seed=seed, number=number, cell=cell, work=_work(cell, dice), moment=moment)
 
