@@ -18,7 +18,7 @@ from tests.faults.results import Deviation
 SAMPLES = 20
 """The samples of each variant of a round's runs."""
 
-SETTLED_S = 90.0
+SETTLED_S = 60.0
 LOOK_AGAIN_S = 3.0
 IDLE_S = 10.0
 TRACEBACK = "Traceback (most recent call last)"

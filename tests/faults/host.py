@@ -25,7 +25,7 @@ from tests.boxes import ETUI, Box, hear_signals
 LINGER_S = 4.0
 """How long a runner stays after its last session: long enough that the next command of a round finds it warm."""
 
-LIMIT_S = 150.0
+LIMIT_S = 120.0
 """A command that takes longer than this hangs: the work of a round takes a few seconds."""
 
 POLL_S = 0.03
