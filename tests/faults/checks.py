@@ -27,6 +27,7 @@ _EXITS = {"done": EXIT_DONE, "cancelled": EXIT_CANCELLED, "timed out": EXIT_TIME
 _OWN_ERROR = "an error of its own"
 _DATABASE_FILES = re.compile(r"etui\.db(-wal|-shm)?")
 _STATE_FILES = re.compile(r"runner-[0-9a-f]+\.(lock|log)")
+_CACHE_FOLDERS = frozenset({"programs", "models", "prepared", "locks", "workers"})
 _CACHE_ENTRIES = re.compile(r"[0-9a-f]{32}")
 
 
@@ -206,6 +207,8 @@ def check_end(host: Host, linger_s: float) -> list[Deviation]:
     found += [Deviation("left", f"the lock {lock.name} is held") for lock in locks if is_locked(lock)]
     journals = [file.name for file in host.database.parent.iterdir() if file.name != host.database.name]
     found += [Deviation("left", f"{name} beside the database") for name in journals]
+    owned = [path.name for path in (host.cache / "workers").glob("*")]
+    found += [Deviation("left", f"cache/workers/{name}") for name in owned]
     return found
 
 
@@ -272,9 +275,10 @@ def _left_files(host: Host) -> Iterable[str]:
     yield from (f"database/{path.name}" for path in host.database.parent.iterdir()
                 if not _DATABASE_FILES.fullmatch(path.name))  # fmt: skip
     yield from (f"state/{path.name}" for path in host.state.iterdir() if not _STATE_FILES.fullmatch(path.name))
-    for path in host.cache.iterdir():
-        if path.name not in ("programs", "models", "prepared"):
-            yield f"cache/{path.name}"
+    yield from (f"cache/{path.name}" for path in host.cache.iterdir() if path.name not in _CACHE_FOLDERS)
+    owned = [path.name for path in (host.cache / "workers").glob("*")]
+    if len(owned) > len(host.runners()):  # each has one, which goes with it
+        yield f"cache/workers: {', '.join(sorted(owned))}"
     for folder, description in (("programs", "lowered.json"), ("models", "bundle.json")):
         for entry in (host.cache / folder).iterdir() if (host.cache / folder).is_dir() else ():
             if not _CACHE_ENTRIES.fullmatch(entry.name) or not (entry / description).is_file():
