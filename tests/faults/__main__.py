@@ -36,6 +36,8 @@ def main() -> int:
             for future in as_completed(played):
                 future.result()
         except BaseException:
+            for lane in multiprocessing.active_children():
+                lane.terminate()
             lanes.shutdown(wait=True, cancel_futures=True)
             raise
     wanted = {(plan.seed, plan.number) for plan in plans}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,4 +26,6 @@ def play(group: Sequence[Plan], mounts: bool, log: Path) -> None:
                 flush=True,
             )
 
+    # So that what was started is ended, also if the harness is stopped where Ctrl-C is not heard.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     play_group(group, mounts=mounts, keep=log.parent / "kept", tell=tell)
