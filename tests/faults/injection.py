@@ -24,7 +24,7 @@ READ_ONLY_S = 3.0
 LIMITS_MB = (300, 600, 1200, 3000, 8000)
 SPARE_BYTES = (0, 0, 4096, 20_000, 100_000)
 JUMPS = {"ahead": ("+2h", "+40d", "@2038-01-19 03:14:06"), "back": ("-2h", "-40d", "@1999-12-31 23:59:59")}
-LOOP_LIMIT = ("--timeout", "10")
+LOOP_LIMIT = ("--timeout", "8")
 
 _SIGNALS = {
     "kill": signal.SIGKILL,

@@ -91,7 +91,7 @@ _BODIES = {
     ),
 }
 
-LONGEST_DELAY_S = 0.5
+LONGEST_DELAY_S = 0.15
 _AT_ONCE = frozenset({"loop", "memory"})
 """What is no misbehaviour from a thread: the child's own work would go on beside it."""
 

@@ -13,14 +13,15 @@ from tests.faults.plan import CELLS
 pytestmark = pytest.mark.slow
 
 SEED = 11
+LANES = 2
 LIMIT_S = 900.0
 
 
 def test_nothing_is_lost_hangs_or_is_left_behind(tmp_path: Path) -> None:
     # A process of its own, because it gives itself other mounts.
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults", "--seed", str(SEED), "--rounds", str(len(CELLS)), "--lanes", "2",
-         "--log", str(tmp_path / "rounds.jsonl")],
+        [sys.executable, "-m", "tests.faults", "--seed", str(SEED), "--rounds", str(len(CELLS)), "--lanes", str(LANES),
+         "--group", str(-(-len(CELLS) // LANES)), "--log", str(tmp_path / "rounds.jsonl")],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
