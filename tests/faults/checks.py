@@ -25,7 +25,7 @@ TRACEBACK = "Traceback (most recent call last)"
 
 _EXITS = {"done": EXIT_DONE, "cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
 _OWN_ERROR = "an error of its own"
-_DATABASE_FILES = re.compile(r"etui\.db(-wal|-shm)?")
+_DATABASE_FILES = re.compile(r"etui\.db(-wal|-shm)?|\.etui\.db\.[0-9a-f]+\.runner")
 _STATE_FILES = re.compile(r"runner-[0-9a-f]+\.(lock|log)")
 _CACHE_FOLDERS = frozenset({"programs", "models", "prepared", "locks", "workers"})
 _CACHE_ENTRIES = re.compile(r"[0-9a-f]{32}")
@@ -203,9 +203,10 @@ def check_end(host: Host, linger_s: float) -> list[Deviation]:
     found = []
     if not wait_until(lambda: not host.processes(), linger_s + 20.0):
         found += [Deviation("left", f"process {one.pid}: {' '.join(words_of(one))}") for one in host.processes()]
-    locks = [host.lock, *host.state.glob("*.lock")]
+    beside = host.database.parent
+    locks = [host.lock, *host.state.glob("*.lock"), *beside.glob(".*.runner")]
     found += [Deviation("left", f"the lock {lock.name} is held") for lock in locks if is_locked(lock)]
-    journals = [file.name for file in host.database.parent.iterdir() if file.name != host.database.name]
+    journals = [file.name for file in beside.glob(f"{host.database.name}-*")]
     found += [Deviation("left", f"{name} beside the database") for name in journals]
     owned = [path.name for path in (host.cache / "workers").glob("*")]
     found += [Deviation("left", f"cache/workers/{name}") for name in owned]
