@@ -1,4 +1,4 @@
-"""One group of rounds in a process of its own: what a lane does."""
+"""Groups of rounds, one after the other, in a process of its own: what a lane does."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.faults.results import Result, append
 from tests.faults.rounds import play_group
 
 
-def play(group: Sequence[Plan], mounts: bool, log: Path) -> None:
-    """Play these rounds, add each result to the file as it comes, and print a line of it."""
+def play(groups: Sequence[Sequence[Plan]], mounts: bool, log: Path) -> None:
+    """Play these groups of rounds, add each result to the file as it comes, and print a line of it."""
 
     def tell(result: Result) -> None:
         append(log, result)
@@ -28,4 +28,5 @@ def play(group: Sequence[Plan], mounts: bool, log: Path) -> None:
 
     # So that what was started is ended, also if the harness is stopped where Ctrl-C is not heard.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
-    play_group(group, mounts=mounts, keep=log.parent / "kept", tell=tell)
+    for group in groups:
+        play_group(group, mounts=mounts, keep=log.parent / "kept", tell=tell)
