@@ -122,7 +122,7 @@ def _disk(scene: Scene) -> None:
     fault, place = scene.plan.cell
     host, dice = scene.host, scene.dice
     scene.cold = dice.random() < (0.7 if place == "state" else 0.3)
-    if fault == "readonly" and place in ("database", "state"):
+    if fault == "readonly" and place != "tmp":
         scene.cold = True  # a runner has files open there for writing
     spare, hold_s = dice.choice(SPARE_BYTES), dice.uniform(1.0, 8.0)
     scene.notes.append(("no runner" if scene.cold else "a runner") + (f", {spare} bytes left" * (fault == "full")))
