@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -165,6 +166,7 @@ def _of_keys(what: str, ours_ms: Sequence[float], theirs_ms: Sequence[float]) ->
 def _pressed(box: Box) -> dict[str, float]:
     """Median milliseconds from keys to what they change on the screen, by kind of key and by filter."""
     took: dict[str, list[float]] = {}
+    _forget_view(box)
     with terminal([str(ETUI)], box.folder) as screen:
         screen.wait(rb"Runs [\d,]{3,}")
         for key in (b"j", b"k", b"\x04", b"\x15", b"G", b"g") * KEYS:
@@ -180,7 +182,7 @@ def _pressed(box: Box) -> dict[str, float]:
         for _ in range(10 * KEYS):
             screen.press(b"s")
             took.setdefault("sorting what is filtered", []).append(screen.wait(rb"\xe2\x96[\xb2\xbc]"))
-    # Another one, so that the newest come first again.
+    _forget_view(box)
     with terminal([str(ETUI)], box.folder) as screen:
         screen.wait(rb"Runs [\d,]{3,}")
         screen.press(b"/")
@@ -193,6 +195,11 @@ def _pressed(box: Box) -> dict[str, float]:
             screen.press(b"\x15")
             screen.wait(rb"Runs (\xe2\x80\xa6|[\d,]+)")
     return {what: statistics.median(values) for what, values in took.items()}
+
+
+def _forget_view(box: Box) -> None:
+    """Let the next screen show the newest runs first, not sort by what the one before did."""
+    shutil.rmtree(box.folder / "state", ignore_errors=True)
 
 
 def queries(database: Path) -> None:
