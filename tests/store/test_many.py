@@ -245,3 +245,19 @@ def test_deleting_one_run_takes_no_more_work_over_more_runs(smaller: Store, larg
     few = steps(smaller, lambda: smaller.delete_runs([run_id(17)]))
     many = steps(larger, lambda: larger.delete_runs([run_id(17)]))
     assert many < 2 * few + 10
+
+
+def test_deleting_one_run_looks_at_no_environment_but_its_own(tmp_path: Path) -> None:
+    taken = []
+    for count in (20, 400):
+        made = [make_document(f"{number:012x}", session_id=f"{number:012x}") for number in range(count)]
+        for number, one in enumerate(made):
+            assert one.environment is not None
+            one.environment = msgspec.structs.replace(one.environment, os=f"Linux 6.{number}")
+        with Store.open(tmp_path / f"{count}.db") as store:
+            store.import_documents(made)
+            taken.append(steps(store, lambda store=store: store.delete_runs([f"{7:012x}"])))  # type: ignore[misc]
+            connection = sqlite3.connect(store.path)
+            assert connection.execute("SELECT count(*) FROM environments").fetchone()[0] == count - 1
+            connection.close()
+    assert taken[1] < 2 * taken[0] + 3
