@@ -35,12 +35,13 @@ def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
         talk = Talk(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
         if not following:
             events = store.events_after(session.id, 0, run_id)
-            if not events:
+            live = summary.status in LIVE_STATUSES
+            if not events and not live:
                 raise UsageError(f"run {run_id[:6]} has no log", "imported runs bring one only where it was exported")
             for event in events:
                 if event.kind != "progress":
                     talk.event(event)
-            if summary.status in LIVE_STATUSES and (standing := of_session(store, session)) is not None:
+            if live and (standing := of_session(store, session)) is not None:
                 click.echo(f"etui: {standing}", err=True)
             return EXIT_DONE
         try:
