@@ -106,8 +106,8 @@ def _refuse_pickled(path: Path) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _pickled_parts(path: Path, _stamp: str) -> str:
-    """The parts of a .pt2 that run code, in words. The screen asks at every key, so the answer is remembered for as long
-    as the file is the same."""
+    """The parts of a .pt2 that run code, in words. The screen asks at every key, so the answer is remembered as long as
+    the file is the same."""
     from etui.programs.pickled import in_words, refused_parts
 
     return in_words(refused_parts(path))
