@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Start the command line; the console script and ``python -m etui`` both come here."""
-    from etui.cli.main import cli
-
+    try:
+        from etui.cli.main import cli
+    except KeyboardInterrupt:
+        # Ctrl-C before there is a command line that could handle it.
+        sys.exit(130)
+    except ImportError as error:
+        sys.stderr.write(f"etui: {error}; the installation is not whole: install etui again\n")
+        sys.exit(3)
     cli()
 
 

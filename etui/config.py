@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from etui.paths import APP
+from etui.paths import APP, absolute
+from etui.text import plain
+
+MOST_BYTES = 1_000_000
+"""A larger file is not a configuration."""
+_MOST_SHOWN = 60
 
 ThemeName = Literal["etui-dark", "etui-light", "etui-contrast"]
 
@@ -39,11 +45,14 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def config_path() -> Path:
-    """The config file: ``ETUI_CONFIG`` (a file, or a folder with config.toml), else in the user's config folder."""
+    """The config file: ``ETUI_CONFIG`` (a file, or a folder with config.toml), else in the user's config folder.
+
+    Raises UsageError if ETUI_CONFIG cannot be a path.
+    """
     given = os.environ.get("ETUI_CONFIG")
     if given:
-        path = Path(given).expanduser().absolute()
-        return path / "config.toml" if path.is_dir() else path
+        path = absolute(given, "ETUI_CONFIG")
+        return path / "config.toml" if os.path.isdir(path) else path  # noqa: PTH112 - Path.is_dir raises
     import platformdirs
 
     return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "config.toml"
@@ -55,29 +64,62 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
     ``action_ids`` are what ``[keys]`` may name; empty leaves that unchecked.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(_read(path))
     except FileNotFoundError:
         return Loaded()
     except OSError as error:
-        return Loaded(notices=(f"{path} cannot be read ({error.strerror}); the defaults hold",))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return Loaded(notices=(f"{path} is not TOML ({error}); the defaults hold",))
+        return Loaded(notices=(f"{path} cannot be read ({error.strerror or error}); the defaults hold",))
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits and a date that does not exist are plain ValueErrors.
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else _shown(str(error))
+        return Loaded(notices=(f"{path} is not TOML ({why}); the defaults hold",))
     notices = []
     taken: dict[str, object] = {}
     for name, value in table.items():
         if name not in Config.__struct_fields__:
             known = ", ".join(Config.__struct_fields__)
-            notices.append(f"{path.name}: there is no setting {name!r}; one of {known}")
+            notices.append(f"{path.name}: there is no setting {_shown(repr(name))}; one of {known}")
             continue
         try:
             msgspec.convert({name: value}, Config)
             taken[name] = value
-        except msgspec.ValidationError as error:
-            notices.append(f"{path.name}: {name} = {value!r} does not hold ({error}); the default does")
+        except (msgspec.ValidationError, RecursionError) as error:
+            notices.append(
+                f"{path.name}: {name} = {_written(value)} does not hold ({_shown(str(error), 200)}); the default does"
+            )
     config = msgspec.convert(taken, Config)
     unknown = [name for name in config.keys if action_ids and name not in action_ids]
     if unknown:
-        notices += [f"{path.name}: keys: there is no action {name!r}; see `etui config show`" for name in unknown]
+        notices += [
+            f"{path.name}: keys: there is no action {_shown(repr(name))}; see `etui config show`" for name in unknown
+        ]
         keys = {name: key for name, key in config.keys.items() if name not in unknown}
         config = msgspec.structs.replace(config, keys=keys)
     return Loaded(config=config, notices=tuple(notices))
+
+
+def _read(path: Path) -> str:
+    """The text of a file. Raises OSError, and ValueError if it is too large or not UTF-8."""
+    if stat.S_ISFIFO(path.stat().st_mode):
+        raise OSError(None, "it is a pipe")
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
+    return data.decode("utf-8")
+
+
+def _written(value: object) -> str:
+    """A value as it stands in a notice."""
+    try:
+        return _shown(repr(value))
+    except RecursionError:
+        return "a value nested too deeply"
+    except ValueError:
+        return "a number of too many digits"
+
+
+def _shown(words: str, most: int = _MOST_SHOWN) -> str:
+    """Somebody's text in a notice: on one line, and not longer than is needed to find it."""
+    words = plain(words)
+    return words if len(words) <= most else f"{words[:most]}…"

@@ -31,4 +31,6 @@ def as_toml(config: Config, actions: Iterable[tuple[str, str, str]]) -> str:
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    # TOML takes control characters in no other way.
+    escaped = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in escaped)
     return f'"{escaped}"'

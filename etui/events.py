@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
 EventKind = Literal["stage", "log", "progress", "block", "warning", "finished"]
 Level = Literal["debug", "info", "warning", "error"]
+
+
+_KINDS: dict[str, EventKind] = {kind: kind for kind in get_args(EventKind)}
+_LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
+
+
+def known_kind(text: str) -> EventKind:
+    """The kind that a text names; an imported line may carry any text, and is then a line of the log."""
+    return _KINDS.get(text, "log")
+
+
+def known_level(text: str) -> Level:
+    """The level that a text names; an imported line may carry any text, and is then information."""
+    return _LEVELS.get(text, "info")
 
 
 def utc_now() -> str:

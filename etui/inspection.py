@@ -102,9 +102,11 @@ def _child(path: Path, data: Path | None) -> Iterator[tuple[subprocess.Popen[byt
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError:
+    except OSError as error:
         os.close(read)
-        raise
+        raise EtuiError(
+            f"cannot start the process that reads programs: {error.strerror}", "end other programs and try again"
+        ) from error
     finally:
         os.close(write)
     try:

@@ -15,7 +15,8 @@ from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.environment import usable_cores
 from etui.errors import UsageError
 from etui.hashing import file_stamp
-from etui.paths import expanded
+from etui.magnitudes import MOST_COUNTED
+from etui.paths import absolute
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -162,6 +163,8 @@ def check_count(field: FieldName, text: str) -> int | None:
         raise FieldError(field, f"{text!r} is not a whole number", "or leave it empty") from None
     if value < LEAST[field]:
         raise FieldError(field, f"{value} is too few", f"at least {LEAST[field]}, or leave it empty")
+    if value > MOST_COUNTED:
+        raise FieldError(field, f"{text[:30]} is too many", f"at most {MOST_COUNTED}, or leave it empty")
     return value
 
 
@@ -193,7 +196,10 @@ def check_weights(text: str) -> str:
     text = text.strip() or "auto"
     if text in WEIGHTS:
         return text
-    path = expanded(text).absolute()
+    try:
+        path = absolute(text, "--weights")
+    except UsageError as error:
+        raise FieldError("weights", error.message, error.hint) from error
     try:
         path.stat()
     except (OSError, ValueError) as error:

@@ -146,9 +146,7 @@ def _percent(seconds: float | None, wall_s: float) -> float | None:
     return None if seconds is None or wall_s <= 0 else 100 * seconds / wall_s
 
 
-def _cpu_times(
-    root: Path, cpus: Collection[int] | None
-) -> tuple[float | None, float | None, dict[int, float]]:
+def _cpu_times(root: Path, cpus: Collection[int] | None) -> tuple[float | None, float | None, dict[int, float]]:
     """Busy time and steal of ``cpus`` together (of all CPUs if None, or if single ones are not readable), and the busy
     time of each CPU, in seconds since the machine started."""
     total: tuple[float | None, float | None] = (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -36,13 +37,23 @@ def test_what_is_right_is_taken(tmp_path: Path) -> None:
         ("[keys]\nup = 3", "keys = {'up': 3} does not hold"),
         ("theme = ", "is not TOML"),
         ("\xff\xfe", "is not TOML"),
+        ("columns = " + "[" * 1_500 + "]" * 1_500, "is not TOML (it is nested too deeply"),
+        ("theme = " + "{a=" * 1_500 + "1" + "}" * 1_500, "nested too deeply"),
+        ("theme = " + "9" * 5_000, "digits"),
+        ("theme = 9999-99-99", "is not TOML"),
+        ("#" * 1_000_001, "larger than"),
+        ("\0", "is not TOML"),
+        ('"' + "x" * 5_000 + '" = 1', "there is no setting"),
+        ('theme = "' + "x" * 5_000 + '"', "does not hold"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_what_is_wrong_gives_a_notice_and_the_default(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(text.encode("latin-1"))
     loaded = load(path, IDS)
     assert words in " ".join(loaded.notices)
+    assert all(len(notice) < 500 and "\n" not in notice for notice in loaded.notices)
     assert loaded.config == Config()
 
 
@@ -56,6 +67,12 @@ def test_what_is_right_holds_beside_what_is_wrong(tmp_path: Path) -> None:
 
 def test_a_folder_in_its_place_is_a_notice(tmp_path: Path) -> None:
     assert "cannot be read" in load(tmp_path, IDS).notices[0]
+
+
+def test_a_pipe_in_its_place_is_a_notice(tmp_path: Path) -> None:
+    pipe = tmp_path / "config.toml"
+    os.mkfifo(pipe)
+    assert "cannot be read" in load(pipe, IDS).notices[0]
 
 
 def test_the_path_can_be_a_file_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +92,12 @@ def test_what_is_shown_can_be_saved_and_read_again(tmp_path: Path) -> None:
         assert sentence in text
         assert name in text
     assert tomllib.loads(as_toml(Config(), [("table.down", "j,down", "Move down")]))["theme"] == "etui-dark"
+
+
+@pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "\x1b[31m", "\x7f", "é", "\U0001f600"])
+def test_any_text_is_written_so_that_it_reads_the_same(tmp_path: Path, text: str) -> None:
+    config = Config(columns=(text,), keys={"bench.run": text})
+    path = tmp_path / "config.toml"
+    path.write_text(as_toml(config, [("bench.run", "r", "Start")]))
+    loaded = load(path, IDS)
+    assert (loaded.config, loaded.notices) == (config, ())

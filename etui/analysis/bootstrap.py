@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, ndtri
 
+from etui.magnitudes import exponential
 from etui.results import Interval
 
 LEAST_BETWEEN = 0.2
@@ -60,14 +61,14 @@ class LogEstimate(msgspec.Struct, frozen=True):
     @property
     def value(self) -> float:
         """The median or ratio itself."""
-        return math.exp(self.centre)
+        return exponential(self.centre)
 
     @property
     def interval(self) -> Interval | None:
         """Its 95 % interval."""
         if self.half is None:
             return None
-        return math.exp(self.centre - self.half), math.exp(self.centre + self.half)
+        return exponential(self.centre - self.half), exponential(self.centre + self.half)
 
     def reciprocal(self) -> LogEstimate:
         """The same turned round."""

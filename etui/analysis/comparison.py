@@ -28,6 +28,7 @@ from etui.analysis.levels import levels_of, machine_of
 from etui.analysis.obstacles import Obstacle, cautions, obstacles, same_session
 from etui.analysis.ranks import benjamini_hochberg, sign_flip_p
 from etui.analysis.sessions import PRIOR, Level, SessionSpread, session_spread
+from etui.magnitudes import are_latencies, is_latency
 from etui.results import Block, Interval, RunDocument, SpeedVerdict
 
 SIGNIFICANT = 0.05
@@ -125,7 +126,7 @@ def _spread(compared: Sequence[RunDocument], levels: Sequence[Level]) -> Session
 
 def usable(blocks: Sequence[Block]) -> list[Block]:
     """The blocks whose samples a ratio can be made of."""
-    return [block for block in blocks if block.samples_ms and min(block.samples_ms) > 0]
+    return [block for block in blocks if are_latencies(block.samples_ms)]
 
 
 def more_blocks(ratio: LogEstimate, blocks: int, margin: float) -> int | None:
@@ -170,7 +171,7 @@ class _Side:
     def canary(self) -> LogEstimate | None:
         """What the canary kernel took in the run's session; None if that has too few readings."""
         readings = [block.canary_ms for block in (*self.run.blocks, *self.run.eager_blocks) if block.canary_ms]
-        if len(readings) < canary.FEWEST or min(map(min, readings)) <= 0:
+        if len(readings) < canary.FEWEST or not all(map(are_latencies, readings)):
             return None
         return typical([[math.sqrt(before * after)] for before, after in readings])
 
@@ -213,7 +214,8 @@ def _one(base_side: _Side, other_side: _Side, margin: float, force: bool, spread
     if missing:
         # Two medians without samples still have a ratio, which nothing is known about.
         medians = found.base_median_ms, found.other_median_ms
-        bare = medians[0] / medians[1] if medians[0] and medians[1] else None
+        known = [median for median in medians if median is not None and is_latency(median)]
+        bare = known[0] / known[1] if len(known) == 2 else None
         return msgspec.structs.replace(found, ratio=bare, forced=bare is not None)
     found = msgspec.structs.replace(found, forced=bool(reasons))
     if paired:
@@ -248,8 +250,9 @@ def _historical(found: RunComparison, base: _Side, other: _Side, spread: Session
     shift = 0.0
     if control is not None and control.half is not None:
         # What the control certainly moved by, the program may have moved by as well; as far as the spread between
-        # sessions is known rather than assumed, the interval includes that already.
-        shift = (1 - spread.known) * max(0.0, abs(control.centre) - control.half)
+        # usual sessions is known rather than assumed, the interval includes that already.
+        certain = max(0.0, abs(control.centre) - control.half)
+        shift = max((1 - spread.known) * certain, certain - spread.half)
     estimate = _widened(unpaired_ratio(base.level, other.level), spread.half, shift)
     relative = _ratio(other.against_eager, base.against_eager)
     if relative is not None:

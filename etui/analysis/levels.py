@@ -10,6 +10,7 @@ from etui.analysis.disturbance import FEW, session_share
 from etui.analysis.kept import kept_fp32
 from etui.analysis.obstacles import settings_text
 from etui.analysis.sessions import Level, log_half
+from etui.magnitudes import is_latency
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, RunDocument, WeightsInfo
 
 Configuration = tuple[object, ...]
@@ -77,7 +78,7 @@ def make_level(
     session: str, machine: str, configuration: Configuration, stats: LatencyStats | None, *, is_control: bool
 ) -> Level | None:
     """The level of one configuration in one session; None without a latency."""
-    if stats is None or not stats.median:
+    if stats is None or stats.median is None or not is_latency(stats.median):
         return None
     key = hashlib.sha256(msgspec.json.encode(configuration)).hexdigest()[:16]
     return Level(

@@ -22,6 +22,9 @@ AGREES_WITHIN = 0.10
 SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 Sort = Literal["share", "ms", "eager", "p90", "calls", "name", "order"]
 
+MOST_NESTED = 64
+"""Levels of modules that a tree has; what is nested deeper stands as one. No model is, but an imported path may be."""
+
 _NUMBER = re.compile(r"\s*#\d+$")
 
 
@@ -280,7 +283,7 @@ def _group_of(operator: Operator, groups: dict[str, Group], order: int) -> Group
             groups[name] = Group(path=name, name=name, order=order)
             root.children.append(groups[name])
         return groups[name]
-    above, parts = root, path.split(".")
+    above, parts = root, path.split(".", MOST_NESTED - 1)
     for end in range(1, len(parts) + 1):
         whole = ".".join(parts[:end])
         if whole not in groups:

@@ -7,6 +7,11 @@ pooled variance of their log latencies, less what the blocks' own noise explains
 random-effects model; Searle, Casella and McCulloch, "Variance Components", 1992, section 3.6). With few such sessions
 it is shrunk towards a prior (Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004, article 3), and
 the interval uses Student's t with the degrees of freedom of both.
+
+Some machines have more than one state: a virtual machine whose neighbour on the same physical core starts to work runs
+everything up to a quarter slower for a while, without any trace in its own counters. Sessions in another state than the
+usual one are found by their control (``unusual_sessions``) and left out: they say nothing about how far two usual
+sessions differ, and a comparison with one of them is limited by the control that moved.
 """
 
 from __future__ import annotations
@@ -24,6 +29,17 @@ PRIOR_SD = 0.01
 of a quiet machine whose controls agree within the margin of 2 %."""
 
 PRIOR_DEGREES = 5
+
+OUTLYING_SDS = 4.0
+"""A session is unusual if its control lies further from the median of the sessions than this many standard deviations,
+estimated by the median absolute deviation and at least ``PRIOR_SD``. Of normally distributed levels that is one in
+16,000."""
+
+FEWEST_FOR_OUTLYING = 5
+"""Fewer sessions than that do not show which state of the machine is the usual one."""
+
+MAD_PER_SD = 0.6745
+"""The median absolute deviation of a normal distribution with standard deviation 1."""
 
 HALVES_PER_SD = float(stdtrit(5, 0.975))
 """From half an interval back to the standard deviation of its estimate. Intervals of the usual six blocks are as wide
@@ -67,12 +83,12 @@ PRIOR = SessionSpread(sd=PRIOR_SD, degrees=PRIOR_DEGREES, sessions=0)
 
 
 def session_spread(levels: Iterable[Level]) -> SessionSpread:
-    """The spread between sessions that these levels show. A configuration's levels of one session count once."""
+    """The spread between usual sessions that these levels show. A configuration's levels of one session count once."""
     squares, variances, degrees = 0.0, 0.0, 0
     sessions: set[str] = set()
-    ordered = sorted(set(levels), key=lambda level: (level.configuration, level.session, level.latency_ms))
-    for _, group in itertools.groupby(ordered, key=lambda level: level.configuration):
-        repeated = {level.session: level for level in group}
+    known = set(levels)
+    unusual = unusual_sessions(known)
+    for repeated in _by_configuration(level for level in known if level.session not in unusual):
         if len(repeated) < 2:
             continue
         logs = [math.log(level.latency_ms) for level in repeated.values()]
@@ -90,6 +106,27 @@ def session_spread(levels: Iterable[Level]) -> SessionSpread:
     return SessionSpread(
         sd=math.sqrt((PRIOR_DEGREES * PRIOR_SD**2 + observed * between) / total), degrees=total, sessions=len(sessions)
     )
+
+
+def unusual_sessions(levels: Iterable[Level]) -> set[str]:
+    """The sessions in which the machine was in another state than usual, as their control shows."""
+    found: set[str] = set()
+    for repeated in _by_configuration(level for level in levels if level.is_control):
+        if len(repeated) < FEWEST_FOR_OUTLYING:
+            continue
+        logs = {session: math.log(level.latency_ms) for session, level in repeated.items()}
+        middle = statistics.median(logs.values())
+        deviation = statistics.median(abs(log - middle) for log in logs.values())
+        most = OUTLYING_SDS * max(PRIOR_SD, deviation / MAD_PER_SD)
+        found |= {session for session, log in logs.items() if abs(log - middle) > most}
+    return found
+
+
+def _by_configuration(levels: Iterable[Level]) -> list[dict[str, Level]]:
+    """The levels of each configuration by session, one a session."""
+    ordered = sorted(levels, key=lambda level: (level.configuration, level.session, level.latency_ms))
+    groups = itertools.groupby(ordered, key=lambda level: level.configuration)
+    return [{level.session: level for level in group} for _, group in groups]
 
 
 def log_half(interval: Sequence[float] | None) -> float | None:

@@ -12,6 +12,7 @@ from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical, unpaired
 from etui.analysis.comparison import RunComparison
 from etui.analysis.comparison_words import change, change_interval, signed
 from etui.analysis.figures import ONCE_A_BLOCK, WITHOUT_CHANGE, Better, Value, figures
+from etui.magnitudes import is_latency
 from etui.results import Interval, RunDocument
 
 BEST = "*"
@@ -116,7 +117,7 @@ class _Beside:
 
 def _by_block(name: str, document: RunDocument) -> dict[int, list[float]]:
     of = ONCE_A_BLOCK[name]
-    return {block.index: [value] for block in document.blocks if (value := of(block))}
+    return {block.index: [value] for block in document.blocks if (value := of(block)) and is_latency(value)}
 
 
 def _typical(name: str, document: RunDocument) -> LogEstimate | None:

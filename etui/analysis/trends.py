@@ -23,6 +23,7 @@ from etui.analysis.disturbance import FEW
 from etui.analysis.latency import MARGIN
 from etui.analysis.ranks import mann_whitney_p
 from etui.history import History, Point
+from etui.magnitudes import is_latency
 from etui.results import Interval
 
 SIGNIFICANT = 0.05
@@ -107,7 +108,9 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
     """What can be said of a history; levels closer than ``margin`` are one."""
     points = history.points
     software = software_changes(points)
-    done = [place for place, point in enumerate(points) if point.status == "done" and point.median_ms]
+    done = [
+        place for place, point in enumerate(points) if point.status == "done" and is_latency(point.median_ms or 0.0)
+    ]
     measured = [place for place in done if points[place].disturbed < FEW]
     medians = [points[place].median_ms or 0.0 for place in measured]
     bounds = [0, *change_points(medians, margin), len(medians)]
@@ -147,7 +150,9 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
 
 def _control(points: Sequence[Point], before: Sequence[int], after: Sequence[int]) -> LogEstimate | None:
     """Eager's level before over that after; None if a side has none."""
-    sides = [[[value] for place in side if (value := points[place].eager_ms)] for side in (before, after)]
+    sides = [
+        [[value] for place in side if is_latency(value := points[place].eager_ms or 0.0)] for side in (before, after)
+    ]
     return unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
 
 

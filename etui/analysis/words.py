@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from etui import text
 from etui.analysis.accuracy import OF_ARITHMETIC
+from etui.magnitudes import is_ratio
 from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, Tolerance
 
 BYTES_PER_FP32 = 4
@@ -46,9 +47,12 @@ def speed(document: RunDocument) -> str:
         return ""
     name = _name(document)
     median = f"{text.number(stats.median)} ms"
-    if ratio is None:
+    if ratio is None or not is_ratio(ratio.value):
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
-        return f"{name} takes {median} an inference{interval}; there is no eager measurement to compare it with."
+        why = "there is no eager measurement to compare it with"
+        if ratio is not None:
+            why = f"what is stored as its ratio to eager, {text.number(ratio.value)}, cannot be one"
+        return f"{name} takes {median} an inference{interval}; {why}."
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)
     if ratio.verdict == "unreliable":
@@ -60,7 +64,7 @@ def speed(document: RunDocument) -> str:
     if ratio.verdict == "faster":
         return f"{name} is {_times(ratio.value)} as fast as eager PyTorch{_in_brackets(ratio.ci95, behind)}{medians}."
     if ratio.verdict == "slower":
-        bounds = (1 / ratio.ci95[1], 1 / ratio.ci95[0]) if ratio.ci95 else None
+        bounds = (1 / ratio.ci95[1], 1 / ratio.ci95[0]) if ratio.ci95 and min(ratio.ci95) > 0 else None
         return (
             f"{name} takes {_times(1 / ratio.value)} as long as eager PyTorch{_in_brackets(bounds, behind)}{medians}."
         )

@@ -14,7 +14,7 @@ from etui.catalog.delegates import Delegate, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
-from etui.paths import expanded
+from etui.paths import absolute
 from etui.results import ModelInfo, Tolerance
 
 _READ_BYTES = 1 << 20
@@ -101,6 +101,17 @@ def find_model(text: str) -> Model:
     if text.endswith(".pte"):
         return UserModel(kind="pte", path=_existing(text))
     raise _unknown("model", text, MODELS, "see `etui models`, or give FILE.py:FACTORY, a .pt2 or a .pte")
+
+
+def model_file(text: str) -> str | None:
+    """The absolute path of the file that names a model, whether or not it is there; None for anything else. Raises
+    UsageError if it can be no path."""
+    path, colon, _ = text.rpartition(":")
+    if colon and path.endswith(".py"):
+        text = path
+    elif not text.endswith((".py", ".pt2", ".pte")):
+        return None
+    return None if text in MODELS else str(absolute(text, "the model"))
 
 
 def find_precision(text: str) -> Precision:
@@ -216,10 +227,14 @@ def _not_together(model: Model, precision: str, delegate: str) -> str | None:
 
 
 def _existing(path: str) -> str:
-    absolute = expanded(path).absolute()
-    if not absolute.is_file():
-        raise UsageError(f"there is no file {absolute}", "check the path")
-    return str(absolute)
+    whole = absolute(path, "the model")
+    try:
+        is_there = whole.is_file()
+    except OSError as error:
+        raise UsageError(f"cannot reach {whole} ({error.strerror})", "check the path") from error
+    if not is_there:
+        raise UsageError(f"there is no file {whole}", "check the path")
+    return str(whole)
 
 
 def _unknown(what: str, text: str, known: Iterable[str], hint: str) -> UsageError:

@@ -73,13 +73,13 @@ def _place(plot: Plot, index: int, count: int) -> int:
 
 def _spans(series: Series) -> list[tuple[int, float, float, float]]:
     """Each block's number, 10th percentile, median and 90th, as percent away from the series' median."""
-    middle = series.middle
     found = []
     for index, block in enumerate(series.blocks):
         if not block:
             continue
         tenths = statistics.quantiles(block, n=10, method="inclusive") if len(block) > 1 else [block[0]]
         number = series.numbers[index] if index < len(series.numbers) else index
-        low, mid, high = (100 * (value / middle - 1) for value in (tenths[0], statistics.median(block), tenths[-1]))
+        ends = (tenths[0], statistics.median(block), tenths[-1])
+        low, mid, high = map(series.percent_from_middle, ends)
         found.append((number, low, mid, high))
     return found

@@ -39,6 +39,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
         """The median; there must be a sample."""
         return statistics.median(self.samples) if self.median is None else self.median
 
+    def percent_from_middle(self, value: float) -> float:
+        """How far a value lies from the median, in percent of it; 0 if the median is 0. There must be a sample."""
+        return 100 * (value / self.middle - 1) if self.middle else 0.0
+
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a trend: when, what it reached, and how it stands to the run the trend is drawn for.

@@ -161,7 +161,7 @@ def _shares(series: Series) -> dict[int, float]:
     """Each block's median by its number, in percent away from the run's."""
     numbers = series.numbers or list(range(len(series.blocks)))
     return {
-        number: 100 * (statistics.median(block) / series.middle - 1)
+        number: series.percent_from_middle(statistics.median(block))
         for number, block in zip(numbers, series.blocks, strict=True)
         if block
     }

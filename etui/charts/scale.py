@@ -1,4 +1,7 @@
-"""From a value to its place on an axis, linear or logarithmic, and the round values to write along it."""
+"""From a value to its place on an axis, linear or logarithmic, and the round values to write along it.
+
+Any float has a place: what was stored by earlier versions may be of any magnitude, and no value may end the screen.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,12 @@ import math
 
 import msgspec
 
-_LEAST = 1e-300
+from etui.magnitudes import bounded
+
+_LEAST, _MOST = 1e-200, 1e200
+"""Values beyond these magnitudes lie where these do, so that no difference or quotient of two of them overflows."""
+_LEAST_SPAN = 1e-9
+"""As a share of the values: ticks closer than that could not be told apart by their digits."""
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,29 +30,37 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
         low, high = self._end(self.low), self._end(self.high)
         if self.log and value <= 0:
             return -math.inf
-        return (self._end(value) - low) / (high - low)
+        return (self._end(value) - low) / (high - low) if high > low else 0.5
 
     def ticks(self, most: int) -> list[float]:
         """Up to about ``most`` round values within the axis, in order."""
         most = max(most, 2)
+        if self.high <= self.low:
+            return [self.low]
         if self.log and self.high / self.low >= 4:
             return _log_ticks(self.low, self.high, most)
         return _linear_ticks(self.low, self.high, most)
 
     def _end(self, value: float) -> float:
-        return math.log10(value) if self.log else value
+        value = bounded(value, _MOST)
+        return math.log10(max(value, _LEAST)) if self.log else value
 
 
 def scale_over(values: list[float], *, log: bool = False, margin: float = 0.04) -> Scale:
     """A scale with all ``values`` (at least one) on it and some room at both ends."""
+    values = [bounded(value, _MOST) for value in values]
     if log:
         values = [value for value in values if value > _LEAST] or [1.0]
         low, high = min(values), max(values)
-        room = max((high / low) ** margin, 1.02)
+        room = max(10 ** (margin * (math.log10(high) - math.log10(low))), 1.02)
         return Scale(low=low / room, high=high * room, log=True)
     low, high = min(values), max(values)
     room = (high - low) * margin or abs(high) * 0.05 or 1.0
-    return Scale(low=low - room, high=high + room)
+    low, high = low - room, high + room
+    lacking = max(_LEAST, _LEAST_SPAN * max(abs(low), abs(high))) - (high - low)
+    if lacking > 0:
+        low, high = low - lacking, high + lacking
+    return Scale(low=low, high=high)
 
 
 def tick_label(value: float, ticks: list[float]) -> str:

@@ -136,9 +136,9 @@ def as_junit(compared: Sequence[Compared]) -> bytes:
 def write_reports(compared: Sequence[Compared], *, junit: Path | None, page: Path | None, everything: bool) -> None:
     """The files that were asked for; each is replaced whole. Raises StoreError."""
     if junit is not None:
-        write_file(junit.expanduser(), as_junit(compared), force=True)
+        write_file(junit, as_junit(compared), force=True)
     if page is not None:
-        write_file(page.expanduser(), as_markdown(compared, everything=everything).encode(), force=True)
+        write_file(page, as_markdown(compared, everything=everything).encode(), force=True)
 
 
 def say_what_is_open(compared: Sequence[Compared]) -> None:
@@ -155,5 +155,5 @@ def _checked(each: Compared, check: Check) -> str:
 
 def _case(suite: ElementTree.Element, each: Compared, run_id: str, name: str) -> ElementTree.Element:
     run = next(other for other in each.others if other.id == run_id)
-    choice = text.plain(f"{run.model.name} {run.precision}/{run.delegate}")
+    choice = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
     return ElementTree.SubElement(suite, "testcase", classname=f"etui.{choice}", name=f"{name} ({run_id})")

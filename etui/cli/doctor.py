@@ -8,6 +8,7 @@ import click
 
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
+from etui.cli.numbers import Number
 from etui.errors import EXIT_CROSSED, EXIT_DONE
 from etui.text import plain
 
@@ -26,7 +27,7 @@ _MARKS = {"ok": "ok     ", "warn": "WARNING", "bad": "BAD    ", "unknown": "unkn
 @click.option(
     "--for",
     "for_s",
-    type=click.FloatRange(min=1.0),
+    type=Number(min=1.0),
     metavar="SECONDS",
     help="Watch for so long instead of until ctrl-c.",
 )

@@ -8,6 +8,8 @@ import click
 
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count, Number
+from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE
 
 
@@ -33,31 +35,32 @@ from etui.errors import EXIT_DONE
 )
 @click.option(
     "--repeat",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     metavar="N",
     help="Timed inferences of each program in all, dealt over the blocks, instead of the preset's time.",
 )
 @click.option(
     "--warmup",
-    type=click.IntRange(min=0),
+    type=Count(min=0),
     metavar="N",
     help="Warm-up inferences before timing in each block, instead of warming up until it settles.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     metavar="N",
     help="Threads of both.  [default: those of the runs where they are the same, else every core]",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="S",
-    help="Seconds it may take in all, waiting for the box or for calm not counted.  [default: 3600]",
+    help="Seconds it may take in all, waiting for the machine (24 hours at most, or ETUI_WAIT_MACHINE minutes) or for"
+    " calm not counted.  [default: 3600]",
 )
 @click.option(
     "--wait-quiet",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="MIN",
     envvar="ETUI_WAIT_QUIET",
     help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0 measures at"
@@ -76,6 +79,7 @@ from etui.errors import EXIT_DONE
     help="Print the comparison as etui compare --json does; with --detach the runs' summaries.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Also tell what the child processes print, and every block.")
+@trust_option
 @click.pass_obj
 def duel(
     settings: Settings,
@@ -83,6 +87,7 @@ def duel(
     run_a: str,
     run_b: str,
     timeout: float | None,
+    trusted: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Measure the programs of RUN_A and RUN_B again, interleaved, on this box now, and say which is faster.
@@ -96,6 +101,7 @@ def duel(
 
     chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet", "allow_pickle")}
     with settings.store_with_runs() as store:
+        chosen["trusted_files"] = trusted_files(store, [store.resolve(run_a), store.resolve(run_b)], trusted)
         ids = followed(store, lambda: [queue_duel(store, run_a, run_b, timeout_s=timeout, **chosen)], options)
         if options["detach"] or not options["as_json"]:
             status = finish(store, ids, options)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.text import plain
 
@@ -18,13 +19,14 @@ from etui.text import plain
 @click.option(
     "-o",
     "--output",
+    type=FILE_PATH,
     default=".",
     metavar="FILE|DIR|-",
     help="A file ending in .json for all of them, a folder for one file a run (the default: this one), - for stdout.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @click.pass_obj
-def export(settings: Settings, runs: tuple[str, ...], output: str, force: bool) -> None:
+def export(settings: Settings, runs: tuple[str, ...], output: Path, force: bool) -> None:
     """Write runs as JSON files and print the files' names. A file is named MODEL_PRECISION_DELEGATE.json."""
     from etui.results import LIVE_STATUSES
     from etui.store.transfer import encode_documents, write_documents
@@ -34,8 +36,8 @@ def export(settings: Settings, runs: tuple[str, ...], output: str, force: bool) 
     for document in documents:
         if document.status in LIVE_STATUSES:
             click.echo(f"run {document.id} is {document.status}: what there is so far is written", err=True)
-    if output == "-":
+    if str(output) == "-":
         click.echo(encode_documents(documents), nl=False)
         return
-    for path in write_documents(documents, Path(output).expanduser(), force=force):
+    for path in write_documents(documents, output, force=force):
         click.echo(plain(str(path)))

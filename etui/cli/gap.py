@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count, Number
+from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
@@ -29,19 +32,20 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
     )
 )
 @click.argument("run")
-@click.option("--inputs", type=click.IntRange(1, 1000), metavar="N",
+@click.option("--inputs", type=Count(1, 1000), metavar="N",
               help="Compare on so many of the run's inputs.  [default: 4]")  # fmt: skip
-@click.option("--threshold-db", type=click.FloatRange(_WORST_DB, _BEST_DB), metavar="X",
+@click.option("--threshold-db", type=Number(_WORST_DB, _BEST_DB), metavar="X",
               help="The SQNR below which a layer counts as off.  [default: what is asked of the run's outputs, or 20]",
               )  # fmt: skip
 @click.option("--sort", "order", type=click.Choice(["depth", "contribution"]), default="depth", show_default=True,
               help="In the order of the graph, or what makes most of the error first.")  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="At most so many, 0 for all.")
+@click.option("--limit", type=Count(min=0), default=0, show_default=True, help="At most so many, 0 for all.")
 @click.option("--again", is_flag=True, help="Compare anew, although that was done.")
-@click.option("--timeout", type=click.FloatRange(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
+@click.option("--timeout", type=Number(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the layers as JSON.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write the layers as CSV.")
+@click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write the layers as CSV.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
+@trust_option
 @click.pass_obj
 def gap(
     settings: Settings,
@@ -55,6 +59,7 @@ def gap(
     as_json: bool,
     csv_file: Path | None,
     force: bool,
+    trusted: tuple[str, ...],
 ) -> int:
     """Say where the numbers of RUN moved: how far each layer is from FP32 eager (its numeric gap), the first that is
     off, how much of the error at the output each layer's quantization makes, and which module to keep in FP32 where one
@@ -74,7 +79,12 @@ def gap(
         found = document.gap
         if found is None or again or (inputs is not None and inputs != found.inputs):
             _refuse(document.precision)
-            options = GapOptions(inputs=inputs or DEFAULT_GAP_INPUTS, threshold_db=threshold_db, timeout_s=timeout)
+            options = GapOptions(
+                inputs=inputs or DEFAULT_GAP_INPUTS,
+                threshold_db=threshold_db,
+                timeout_s=timeout,
+                trusted_files=trusted_files(store, [run_id], trusted),
+            )
             status = have_made(store, run_id, options, "comparison")
             if status != EXIT_DONE:
                 return status

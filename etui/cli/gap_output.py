@@ -31,8 +31,9 @@ CSV_HEAD = (
 
 def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int, ascii_only: bool) -> str:
     """What was compared and how, the first layer past the threshold, the suggestion, and the layers with a bar each."""
+    name = text.shortened(document.model.name, text.WHOLE_CELLS)
     lines = [
-        f"{document.model.name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
+        f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
         f"numeric gap against {gap.against} on {text.counted(gap.inputs, 'input')}",
         f"{_sentence(gap.method)}",
         "",
@@ -125,7 +126,7 @@ def _bar(gap: NumericGap, layer: LayerGap, ascii_only: bool) -> str:
         return ""
     best, worst = max(known), min(known)
     part = (best - layer.sqnr_db) / (best - worst) if best > worst else 1.0
-    return ("#" if ascii_only else "█") * max(1, round(part * BAR))
+    return ("#" if ascii_only else "█") * max(1, round(min(1.0, max(0.0, part)) * BAR))
 
 
 def _sentence(words: str) -> str:

@@ -11,11 +11,12 @@ import click
 
 from etui.analysis.kept import kept_fp32
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.judging import Judging, judging
 from etui.cli.lazy import examples
 from etui.errors import EXIT_USAGE, UsageError
 from etui.results import RunDocument
-from etui.text import plain
+from etui.text import LINE_CELLS, shortened
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -36,7 +37,7 @@ _MOST_LOOKED_AT = 100
 @click.option(
     "--baseline",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="Runs that etui export wrote.",
 )
@@ -89,7 +90,7 @@ def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument
                 break
         else:
             choice = " ".join(filter(None, _choice(base)))
-            click.echo(f"etui: no finished run of {plain(choice)} besides the baseline", err=True)
+            click.echo(f"etui: no finished run of {shortened(choice, LINE_CELLS)} besides the baseline", err=True)
     return pairs
 
 
@@ -102,7 +103,7 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
         base = by_choice.get(_choice(candidate)) or (kept[0] if len(kept) == 1 else None)
         if base is None:
             raise UsageError(
-                f"the baseline holds no run of {' '.join(filter(None, _choice(candidate)))}",
+                f"the baseline holds no run of {shortened(' '.join(filter(None, _choice(candidate))), LINE_CELLS)}",
                 "name runs of configurations that it holds, or none",
             )
         pairs.append((base, candidate))

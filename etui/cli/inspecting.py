@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
+from etui.cli.numbers import Number
 from etui.errors import EXIT_DONE, EXIT_FAILED
+from etui.paths import expanded
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -29,11 +32,11 @@ _FILES = (".pte", ".ptd", ".bpte", ".pt2")
     )
 )
 @click.argument("target", metavar="FILE|RUN")
-@click.option("--data", type=click.Path(path_type=Path), metavar="FILE.ptd", help="The program's data file.")
+@click.option("--data", type=FILE_PATH, metavar="FILE.ptd", help="The program's data file.")
 @click.option("--all", "whole", is_flag=True, help="List every section, not the largest alone.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=Number(min=0.1),
     default=60.0,
     show_default=True,
     metavar="S",
@@ -48,7 +51,7 @@ def inspect(settings: Settings, target: str, data: Path | None, whole: bool, tim
     For a RUN also what each stage of lowering changed, and what the delegate left outside and why. The exit status is 2
     where FILE is no program, and 3 where it is one that does not load here.
     """
-    file = Path(target).expanduser()
+    file = expanded(target)
     if _is_a_file(target, file):
         info = _looked_at(file, data, timeout)
         _print_program(info, whole=whole, as_json=as_json)
@@ -80,12 +83,12 @@ def _looked_at(file: Path, data: Path | None, timeout: float) -> ProgramInfo:
 
 def _cached(document: RunDocument) -> Path | None:
     """The run's program, if the cache still has it as it was."""
-    from etui.paths import cache_dir
+    from etui.paths import cache_dir, program_path
 
     artifact = document.artifact
-    if artifact is None:
+    program = program_path(cache_dir(), artifact.key) if artifact is not None else None
+    if artifact is None or program is None:
         return None
-    program = cache_dir() / "programs" / artifact.key / "program.pte"
     try:
         return program if program.stat().st_size == artifact.size_bytes else None
     except OSError:

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etui.cli.file_path import FILE_PATH
+from etui.cli.numbers import Number
+
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
     from etui.analysis.sessions import Level
     from etui.cli.comparison_output import Compared
     from etui.results import RunDocument
 
-_ABOVE_ZERO = click.FloatRange(min=0.0)
+_ABOVE_ZERO = Number(min=0.0)
 
 margin_option = click.option(
     "--margin",
-    type=click.FloatRange(min=0.0, max=100.0),
+    type=Number(min=0.0, max=100.0),
     default=2.0,
     show_default=True,
     metavar="PCT",
@@ -91,8 +94,8 @@ _OPTIONS = (
         "--fail-if-mae-above", type=_ABOVE_ZERO, metavar="X", help="Status 1 where the mean absolute error is above."
     ),
     click.option("--fail-if-inconclusive", is_flag=True, help="Status 1 where it cannot be told, or is refused."),
-    click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML."),
-    click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown page."),
+    click.option("--junit", type=FILE_PATH, metavar="FILE", help="Write JUnit XML."),
+    click.option("--markdown", type=FILE_PATH, metavar="FILE", help="Write a Markdown page."),
 )
 
 

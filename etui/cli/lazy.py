@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
@@ -9,11 +10,12 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 
-from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_USAGE, EtuiError
+from etui.cli.failure import failure
+from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 
 _GLOBAL_OPTIONS = ("--db", "--debug")
 
@@ -27,11 +29,13 @@ class LazyGroup(click.Group):
     """A group whose commands are a table: name to (``module:attribute``, one line of help).
 
     A command ends with the status it returns (None is 0), with that of the EtuiError it raises, or with ``ctx.exit``.
+    Any other error is told in one line too, and ends with 3 (see ``failure``); ``--debug`` shows its traceback.
     """
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._table = table
+        self._debug = False
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._table)
@@ -58,17 +62,17 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, about) for name, (_, about) in self._table.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        self._debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
-        except EtuiError as error:
-            if ctx.params.get("debug"):
-                traceback.print_exc()
-            _say(str(error))
-            ctx.exit(error.exit_status)
+        except EOFError as error:
+            # Click's prompts end with Abort. It would take any other EOFError for the user's, and say "cancelled".
+            raise RuntimeError("something ended too early") from error
 
     def main(  # type: ignore[override]  # it always ends the process, as click's own does in standalone mode
         self, args: Sequence[str] | None = None, prog_name: str | None = "etui", **extra: Any
     ) -> NoReturn:
+        _open_closed_streams()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
@@ -81,16 +85,26 @@ class LazyGroup(click.Group):
             sys.exit(EXIT_CANCELLED)
         except click.ClickException as error:
             _say(_one_line(error))
-            sys.exit(error.exit_code)
-        except OSError as error:
-            if error.errno != errno.EPIPE:
-                raise
-            _leave_quietly()
+            # Click ends with 1 what is no mistake in the usage, which here means that a tolerance was crossed.
+            sys.exit(error.exit_code if error.exit_code != EXIT_CROSSED else EXIT_USAGE)
+        except KeyboardInterrupt:
+            _say("cancelled")
+            sys.exit(EXIT_CANCELLED)
         except SystemExit:
             # At a broken pipe click replaces stdout and ends with 1, which here means that a tolerance was crossed.
             if sys.stdout is not stdout:
                 _leave_quietly()
             raise
+        except Exception as error:  # noqa: BLE001 - the last one that can tell what happened, and end with a status
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                _leave_quietly()
+            if self._debug:
+                with contextlib.suppress(OSError):
+                    traceback.print_exc()
+            words, status = failure(error)
+            _say(words)
+            _drop_output()
+            sys.exit(status)
         sys.exit(status if isinstance(status, int) else EXIT_DONE)
 
 
@@ -116,11 +130,36 @@ def _one_line(error: click.ClickException) -> str:
 def _say(line: str) -> None:
     from etui.text import plain
 
-    click.echo(f"etui: {plain(line)}", err=True)
+    try:
+        click.echo(f"etui: {plain(line)}", err=True)
+    except OSError:
+        _drop_output()  # nobody can be told
 
 
 def _leave_quietly() -> NoReturn:
     """End without a word where the reader of our output has gone (``etui runs | head``)."""
     # What is still buffered must have somewhere to go when the interpreter flushes it.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _to_nowhere(sys.stdout)
     sys.exit(EXIT_DONE)
+
+
+def _drop_output() -> None:
+    """Give up what cannot be written (to a full disk): flushing it again at the end, the interpreter would print a
+    traceback and end with a status of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _to_nowhere(stream)
+
+
+def _to_nowhere(stream: IO[str]) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _open_closed_streams() -> None:
+    """Python has None for a stream that was closed before it started (``etui runs >&-``)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives

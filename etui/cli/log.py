@@ -9,6 +9,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
+from etui.results import LIVE_STATUSES
 
 
 @click.command(
@@ -25,22 +26,27 @@ from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
 def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
     """Print the log of RUN: its own lines and those of its session."""
     from etui.cli.follow import Talk, follow
+    from etui.runner.standing import of_session
 
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         summary = store.summary(run_id)
-        session = store.session(summary.session)
         talk = Talk(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
-        if not following:
-            events = store.events_after(session.id, 0, run_id)
+        is_live = summary.status in LIVE_STATUSES
+        if not (following and is_live):
+            events = store.events_after(summary.session, 0, run_id)
             if not events:
                 raise UsageError(f"run {run_id[:6]} has no log", "imported runs bring one only where it was exported")
             for event in events:
                 if event.kind != "progress":
                     talk.event(event)
+            if following:
+                click.echo(f"run {run_id[:6]}: {summary.status}", err=True)
+            elif is_live and (standing := of_session(store, store.session(summary.session))) is not None:
+                click.echo(f"etui: {standing}", err=True)
             return EXIT_DONE
         try:
-            follow(store, session, talk, run_id=run_id)
+            follow(store, store.session(summary.session), talk, run_id=run_id)
         except KeyboardInterrupt:
             talk.close()
             click.echo("stopped following; the run goes on", err=True)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count, Number
+from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
@@ -37,21 +40,22 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
                    "[default: module; operator where no module is known]")  # fmt: skip
 @click.option("--module", default="", metavar="PATH", help="Only this module and what is in it, such as layer1.0.")
 @click.option("--sort", type=click.Choice(_SORTS), default="share", show_default=True, help="By which column.")
-@click.option("--limit", type=click.IntRange(min=0), default=DEFAULT_LINES, show_default=True,
+@click.option("--limit", type=Count(min=0), default=DEFAULT_LINES, show_default=True,
               help="At most so many lines, 0 for all.")  # fmt: skip
-@click.option("--inferences", type=click.IntRange(1, 100_000), metavar="N",
+@click.option("--inferences", type=Count(1, 100_000), metavar="N",
               help="Trace so many inferences on each side; else as many as half a second holds.")  # fmt: skip
 @click.option("--no-eager", is_flag=True, help="Leave the eager side out.")
 @click.option("--again", is_flag=True, help="Profile anew, although there is a profile.")
-@click.option("--timeout", type=click.FloatRange(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
+@click.option("--timeout", type=Number(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all operators as CSV.")
-@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write all operators as CSV.")
+@click.option("--trace", type=FILE_PATH, metavar="FILE",
               help="Profile anew, and write a trace of a few inferences for Perfetto and Chrome.")  # fmt: skip
-@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--keep", type=FILE_PATH, metavar="DIR",
               help="Profile anew, and keep the ETDump, the trace and a CSV in this folder.")  # fmt: skip
 @click.option("--etrecord", is_flag=True, help="With --keep: an ETRecord too, for which the program is lowered again.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@trust_option
 @click.pass_obj
 def profile(
     settings: Settings,
@@ -70,6 +74,7 @@ def profile(
     keep: Path | None,
     etrecord: bool,
     force: bool,
+    trusted: tuple[str, ...],
 ) -> int:
     """Say where the time of RUN goes: its operators under ExecuTorch's own tracing, in the delegate and out of it, and
     those of eager PyTorch beside them, by the module they come from.
@@ -102,6 +107,7 @@ def profile(
                 keep_dir=str(keep.absolute()) if keep else None,
                 etrecord=etrecord,
                 force=force,
+                trusted_files=trusted_files(store, [run_id], trusted),
             )
             status = _make(store, run_id, options, trace)
             if status != EXIT_DONE:

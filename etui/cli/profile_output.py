@@ -68,8 +68,9 @@ def as_json(document: RunDocument, profile: Profile) -> bytes:
 
 def _head(document: RunDocument, profile: Profile) -> list[str]:
     ran = f"{text.counted(profile.program.inferences, 'inference')} on {text.counted(profile.threads, 'thread')}"
+    name = text.shortened(document.model.name, text.WHOLE_CELLS)
     return [
-        f"{document.model.name} {document.precision}/{document.delegate}, run {document.id[:6]}, profiled "
+        f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}, profiled "
         f"{text.local_time(profile.created_at)}: {ran}",
         *_checks(profile),
         *profile.notes,
@@ -163,7 +164,8 @@ def _bar(share: float | None, most: float, ascii_only: bool) -> str:
     """A bar for a share, the longest one for the largest share."""
     if not share or most <= 0:
         return ""
+    filled = min(1.0, max(0.0, share / most)) * BAR
     if ascii_only:
-        return "#" * max(1, round(share / most * BAR))
-    eighths = max(1, math.floor(share / most * BAR * 8 + 0.5))
+        return "#" * max(1, round(filled))
+    eighths = max(1, math.floor(filled * 8 + 0.5))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.judging import margin_option
 from etui.cli.lazy import examples
 from etui.errors import UsageError
@@ -21,7 +22,7 @@ SUFFIXES = (".md", ".html")
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="A file ending in .md, or in .html for one that also holds charts.",
 )
@@ -48,6 +49,5 @@ def report(
 
     made = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
     page = pages.as_html(made) if suffix == ".html" else pages.as_markdown(made)
-    target = output.expanduser()
-    write_file(target, page.encode(), force=force)
-    click.echo(plain(str(target)))
+    write_file(output, page.encode(), force=force)
+    click.echo(plain(str(output)))

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etui.cli.context import Settings
+from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count, Number
 from etui.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,27 +45,27 @@ NAMES = Names()
 _MEASURING: list[Any] = [
     click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
                  help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %."),
-    click.option("--repeat", type=click.IntRange(min=1), metavar="N",
+    click.option("--repeat", type=Count(min=1), metavar="N",
                  help="Timed inferences of each variant in all, dealt over the blocks, instead of the preset's time."),
-    click.option("--warmup", type=click.IntRange(min=0), metavar="N",
+    click.option("--warmup", type=Count(min=0), metavar="N",
                  help="Warm-up inferences before timing in each block, instead of warming up until it settles."),
-    click.option("--threads", type=click.IntRange(min=1), metavar="N",
+    click.option("--threads", type=Count(min=1), metavar="N",
                  help="Threads of eager and ExecuTorch alike.  [default: every core]"),
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
                  help="PATH is a Hugging Face folder, a safetensors file or a state dict."),
-    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S",
-                 help="Seconds a session may take in all, waiting for the box or for calm not counted."
-                 "  [default: 3600]"),
-    click.option("--wait-quiet", type=click.FloatRange(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
+    click.option("--timeout", type=Number(min=0, min_open=True), metavar="S",
+                 help="Seconds a session may take in all, waiting for the machine (24 hours at most, or"
+                 " ETUI_WAIT_MACHINE minutes) or for calm not counted.  [default: 3600]"),
+    click.option("--wait-quiet", type=Number(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
                  help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0"
                  " measures at once.  [default: 0.5]"),
-    click.option("--calibration", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+    click.option("--calibration", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Inputs that static quantization is calibrated on."),
-    click.option("--inputs", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+    click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Inputs that accuracy is compared on."),
     click.option("--keep-fp32", type=NAMES, metavar="MODULE,..",
                  help="Leave these modules of the model (and what is in them) in FP32 where the rest is quantized."),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="N",
+    click.option("--seed", type=Count(min=0, max=2**63 - 1), default=0, show_default=True, metavar="N",
                  help="Seed of synthetic weights, crops, tokens and the order of blocks."),
     click.option("--allow-pickle", is_flag=True,
                  help="Load a .pt2 whose pickled parts hold more than tensors. That runs whatever code they name."),
@@ -101,7 +103,7 @@ def _measuring_options(command: Any) -> Any:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=FILE_PATH,
     metavar="FILE",
     help="Write the runs as JSON to FILE; with --export-only, the programs' folder.",
 )
@@ -192,7 +194,7 @@ def sweep(
     if not wanted:
         raise UsageError("no combination is left to measure", "see `etui models` and `etui delegates`")
     with settings.open_store() as store:
-        ids = followed(store, lambda: [submit(store, spec, describe(model)) for spec, model in wanted], options)
+        ids = followed(store, lambda: (submit(store, spec, describe(model)) for spec, model in wanted), options)
         return finish(store, ids, options)
 
 

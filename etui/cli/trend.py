@@ -9,6 +9,7 @@ import click
 from etui import text
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
+from etui.cli.numbers import Count, Number
 from etui.cli.table import Column, table
 from etui.errors import UsageError
 
@@ -42,12 +43,10 @@ _COLUMNS = (
 @click.option("--model", metavar="M", help="The model, where no RUN is given.")
 @click.option("--precision", metavar="P", help="The precision; else that of the model's newest run.")
 @click.option("--delegate", metavar="D", help="The delegate; else that of the model's newest run.")
-@click.option(
-    "--limit", type=click.IntRange(1, 2_000), default=DEFAULT_POINTS, show_default=True, help="At most so many runs."
-)
+@click.option("--limit", type=Count(1, 2_000), default=DEFAULT_POINTS, show_default=True, help="At most so many runs.")
 @click.option(
     "--margin",
-    type=click.FloatRange(min=0.0, max=100.0),
+    type=Number(min=0.0, max=100.0),
     default=2.0,
     show_default=True,
     metavar="PCT",

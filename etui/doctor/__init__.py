@@ -26,6 +26,7 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
         hardware.virtual(root),
         hardware.memory(root),
         software.database(database),
+        software.database_file_system(database, root),
         software.cache(),
         software.disk("database disk", database.parent),
         software.disk("cache disk", paths.cache_dir()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import threading
@@ -13,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from etui import environment, paths, text
+from etui import environment, filesystems, paths
 from etui.doctor.finding import Finding
 from etui.errors import StoreError
 from etui.text import size
@@ -71,17 +70,44 @@ def openvino() -> Finding:
 
 
 def database(path: Path) -> Finding:
-    """Whether the database opens and can be written."""
+    """Whether the database opens and can be written, and whether its upgrades have worked."""
     from etui.store import Store
+    from etui.store.upgrading import kept_copies
 
     if not path.exists():
         return _writable("database", path, f"{path} (not made yet)")
     try:
         with Store.open(path, create=False) as store:
-            runs = store.count()
+            seen, read_only = f"{path} with {store.count()} runs", store.read_only
     except StoreError as error:
         return Finding(name="database", status="bad", seen=error.message, advice=error.hint)
-    return _writable("database", path, f"{path} with {runs} runs")
+    if read_only:
+        advice = "copy it to a folder that you can write to, and name the copy with --db or ETUI_DB"
+        return Finding(name="database", status="bad", seen=f"{seen}: read-only, {read_only}", advice=advice)
+    if copies := kept_copies(path.resolve()):
+        return Finding(
+            name="database",
+            status="warn",
+            seen=f"{seen}; an upgrade was cut off and left {', '.join(map(str, copies))}",
+            advice="the database itself opens: delete the copy, unless etui is upgrading the database now",
+        )
+    return Finding(name="database", status="ok", seen=seen)
+
+
+def database_file_system(path: Path, root: Path) -> Finding:
+    """Whether other hosts can have the database open at the same time."""
+    name, place = "database file system", _existing(path)
+    kind = filesystems.file_system_type(place, root)
+    if kind is None:
+        return Finding(name=name, status="unknown", seen="the table of mounts is not readable here")
+    if filesystems.is_network(place, root):
+        return Finding(
+            name=name,
+            status="warn",
+            seen=f"{kind}, a network file system: each write waits for the network, and hosts depend on its locks",
+            advice="keep the database on a local disk: name one with --db or ETUI_DB",
+        )
+    return Finding(name=name, status="ok", seen=f"{kind}, local")
 
 
 def cache() -> Finding:
@@ -112,25 +138,16 @@ def disk(name: str, path: Path) -> Finding:
 
 
 def box_lock(root: Path) -> Finding:
-    """Who measures now, from the kernel's list of locks: trying the lock could take it from a runner."""
-    try:
-        inode = paths.box_lock_path().stat().st_ino
-        locks = (root / "proc/locks").read_text()
-    except FileNotFoundError:
-        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
-    except OSError as error:
-        return Finding(name="box lock", status="unknown", seen=f"not readable here ({error.strerror})")
-    holders = re.findall(rf"^\d+: (?!->)\S+\s+\S+\s+\S+ (\d+) \S+:\S+:{inode} ", locks, re.MULTILINE)
-    if not holders:
-        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
+    """Who measures now, as the kernel knows it: trying the lock could take it from a runner."""
     from etui.runner.boxlock import BoxLock
 
-    holder = BoxLock().holder()
-    doing = text.plain(holder.words()) if holder else f"process {', '.join(holders)}"
+    holder = BoxLock().holder(root)
+    if holder is None:
+        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
     return Finding(
         name="box lock",
         status="warn",
-        seen=f"held by {doing}",
+        seen=f"held by {holder.words()}",
         advice="a run started now waits for it; see etui runs",
     )
 

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from etui import private_files
 from etui.catalog.models import ModelEntry
 from etui.engine.torchvision_shim import prepare_torchvision
 from etui.entries import UNUSED_S
@@ -135,7 +136,7 @@ def remember_out_of_reach(cache_dir: Path, source_kind: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         memo = dict(json.loads((cache_dir / _MEMO).read_text()))
     memo[source_kind] = time.time()
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(cache_dir)
     with tempfile.NamedTemporaryFile("w", dir=cache_dir, prefix=".hub-", delete=False) as file:
         file.write(json.dumps(memo))
     Path(file.name).replace(cache_dir / _MEMO)

@@ -195,9 +195,10 @@ def _weight_files(folder: Path) -> list[Path]:
             named = json.loads(index.read_text("utf-8"))["weight_map"].values()
             # Only names: an index must not point out of its folder, nor to it.
             files = [folder / name for name in sorted({Path(str(one)).name for one in named}) if name]
+            is_usable = bool(files) and not any(file.is_dir() for file in files)
         except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise WeightsError(f"{index} is not a readable index: {_line(error)}", _REPLACE) from error
-        if not files or any(file.is_dir() for file in files):
+        if not is_usable:
             raise WeightsError(f"{index} is not a readable index: it names no files", _REPLACE)
         return files
     legacy = folder / "pytorch_model.bin"

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etui import text
+from etui.magnitudes import bounded
 
 WIDTH, LEFT, RIGHT = 860, 230, 30
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -22,6 +23,11 @@ BINS = 60
 BEYOND = 99.0
 FAR_APART = 20.0
 """From this ratio of the largest to the smallest value on a scale is logarithmic."""
+_MOST_MARKS = 12
+_LEAST, _MOST = 1e-100, 1e100
+"""Values beyond these magnitudes are drawn where these lie: earlier versions may have stored any float."""
+_LEAST_SPAN = 1e-9
+"""As a share of the values: what is closer has no marks that could be told apart."""
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +49,7 @@ def histograms(series: Sequence[tuple[str, Sequence[float]]], *, unit: str = "ms
     Nothing where no row has samples.
     """
     shown = [
-        (COLOURS[place % len(COLOURS)], name, np.asarray(values, dtype=np.float64))
+        (COLOURS[place % len(COLOURS)], name, np.clip(np.asarray(values, dtype=np.float64), -_MOST, _MOST))
         for place, (name, values) in enumerate(series)
         if len(values)
     ]
@@ -96,14 +102,17 @@ class _Scale:
     """From values to pixels, with round marks; logarithmic where the values are positive and far apart."""
 
     def __init__(self, low: float, high: float) -> None:
-        self.is_log = low > 0 and high / low > FAR_APART
+        low, high = bounded(low, _MOST), bounded(high, _MOST)
+        self.is_log = low > 0 and high / max(low, _LEAST) > FAR_APART
         if self.is_log:
-            low, high = math.log10(low), math.log10(high)
+            low, high = math.log10(max(low, _LEAST)), math.log10(high)
         room = (high - low) * 0.04 or abs(high) * 0.05 or 1.0
+        room = max(room, _LEAST_SPAN * max(abs(low), abs(high)), _LEAST)
         self._low, self._high = low - room, high + room
 
     def at(self, value: float) -> float:
-        place = math.log10(value) if self.is_log else value
+        value = bounded(value, _MOST)
+        place = math.log10(max(value, _LEAST)) if self.is_log else value
         return LEFT + (place - self._low) / (self._high - self._low) * (WIDTH - LEFT - RIGHT)
 
     def edges(self, count: int) -> NDArray[np.float64]:
@@ -117,7 +126,8 @@ class _Scale:
             decades = range(math.floor(self._low), math.ceil(self._high) + 1)
             steps = (1, 2, 5) if self._high - self._low < 2.5 else (1,)
             round_ones = [by * 10.0**power for power in decades for by in steps]
-            return [one for one in round_ones if self._low <= math.log10(one) <= self._high]
+            shown = [one for one in round_ones if one > 0 and self._low <= math.log10(one) <= self._high]
+            return shown[:: max(1, math.ceil(len(shown) / _MOST_MARKS))]
         step = 10 ** math.floor(math.log10((self._high - self._low) / 4))
         step = next(step * by for by in (1, 2, 5, 10) if (self._high - self._low) / (step * by) <= 7)
         return [number * step for number in range(math.ceil(self._low / step), math.floor(self._high / step) + 1)]

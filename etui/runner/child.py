@@ -231,7 +231,11 @@ class Child:
             self._outcome.set_result(self._answer)
         elif isinstance(self._answer, JobError):
             error = self._answer
-            self._outcome.set_exception(ChildFailed(error.message, error.hint, error.traceback))
+            self._outcome.set_exception(
+                ChildFailed(
+                    error.message.strip() or "the process failed without saying why", error.hint, error.traceback
+                )
+            )
         else:
             self._outcome.set_exception(self._died(status))
 
@@ -277,7 +281,7 @@ class Child:
     def _report_line(self, line: bytes) -> None:
         try:
             answer: Answer = msgspec.json.decode(line, type=Answer)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             # A child that is killed leaves half a line.
             return
         if isinstance(answer, Said):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui import private_files
 from etui.entries import Scratch, remove
 from etui.errors import EtuiError
 from etui.installed import Stamp, changed_since
@@ -72,7 +73,7 @@ class ZygoteClient:
         environment = {**os.environ, **FIXED_VARIABLES}
         if COMPILED_VARIABLE not in environment and (folder := self._compiled()) is not None:
             environment[COMPILED_VARIABLE] = str(folder)
-        with self._log.open("ab") as log:
+        with private_files.open_to_append(self._log) as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "etui.engine.zygote", self.role, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

@@ -1,61 +1,151 @@
-"""One connection to the SQLite file: opening, migrating, transactions, and sqlite3's errors in words."""
+"""One connection to the SQLite file: transactions, and whether what it reads is still what the file holds."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etui.errors import StoreError
-from etui.store import schema
+from etui.store.failures import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 BUSY_TIMEOUT_S = 10.0
 
-_OTHER_FILE = "name another file with --db or ETUI_DB"
+_ASK_AFTER = 20_000
+"""So many steps of SQLite's machine take about a millisecond."""
+
+FilesState = tuple[tuple[int, int, int, int] | None, ...]
+"""What tells whether somebody wrote to a database: device, inode, size and time of its file and of those beside it."""
+
+
+class Link(NamedTuple):
+    """A connection, and what can be done with it.
+
+    ``read_only`` says why the file cannot be written; it is empty if it can. ``snapshot`` is what ``look`` returned
+    when the connection was made, for one that does not notice by itself that the file changes. ``is_copy`` tells that
+    it reads a private copy.
+    """
+
+    connection: sqlite3.Connection
+    is_wal: bool = False
+    read_only: str = ""
+    look: Callable[[], FilesState] | None = None
+    snapshot: FilesState = ()
+    is_copy: bool = False
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the file has changed and the connection cannot show it."""
+        return self.look is not None and self.look() != self.snapshot
+
+
+class Overtaken(Exception):
+    """A reading was given up, for its result is not wanted any more."""
 
 
 class Database:
-    """A connection whose every use is a short transaction. Threads of one process may share it: they take turns."""
+    """A connection whose every use is a short transaction. Threads of one process may share it: they take turns.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    ``connect`` opens the file at ``path``. It is called again if the file has changed and the connection cannot show
+    that.
+    """
+
+    def __init__(self, path: Path, connect: Callable[[], Link]) -> None:
         self.path = path
-        self._file = _file_at(path)
-        self._connection = connection
+        self._connect = connect
         self._turn = threading.RLock()
+        self._times_replaced = 0
+        self._use(connect())
+        self._file = _file_at(path)
+
+    def _use(self, link: Link) -> None:
+        self._link, self._connection = link, link.connection
+
+    @property
+    def read_only(self) -> str:
+        """Why the database cannot be written, such as "its file system is mounted read-only"; empty if it can."""
+        return self._link.read_only
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees one state of the database throughout. Raises StoreError."""
-        with self._transaction("BEGIN") as connection:
+    def read(self, overtaken: Callable[[], bool] | None = None) -> Iterator[sqlite3.Connection]:
+        """A transaction that sees one state of the database throughout. Raises StoreError; Overtaken as soon as
+        ``overtaken``, which is asked about every millisecond of a query, says so."""
+        with self._transaction("BEGIN") as connection, _given_up(connection, overtaken):
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that holds the write lock from its start: all of it is stored or none. Raises StoreError."""
-        with self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
+    def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the write lock from its start: all of it is stored or none. Raises StoreError.
+
+        What a ``durable`` one wrote, and all that was written before it, is on the disk when it has ended. What another
+        one wrote survives the end of every process, but perhaps not a power cut.
+        """
+        with self._turn:
+            if self._link.read_only:
+                raise StoreError(
+                    f"the database {self.path} is read-only: {self._link.read_only}",
+                    "copy it to a folder that you can write to, and name the copy with --db or ETUI_DB",
+                )
+            with self._synced(durable), self._transaction("BEGIN IMMEDIATE") as connection:
+                yield connection
+
+    @contextmanager
+    def _synced(self, durable: bool) -> Iterator[None]:
+        # Without WAL a power cut could damage the file itself, so everything is synchronized there.
+        if durable or not self._link.is_wal:
+            yield
+            return
+        with translated(self.path):
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            with translated(self.path):
+                self._connection.execute("PRAGMA synchronous = EXTRA")
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._turn, translated(self.path):
-            self._connection.execute(begin)
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            finally:
-                # A failed COMMIT leaves the transaction open; some errors have ended it already.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+        with self._turn:
+            self._refresh()
+            link = self._link
+            with translated(self.path, is_copy=link.is_copy):
+                link.connection.execute(begin)
+                try:
+                    yield link.connection
+                    link.connection.execute("COMMIT")
+                finally:
+                    # A failed COMMIT leaves the transaction open; some errors have ended it already.
+                    if link.connection.in_transaction:
+                        link.connection.execute("ROLLBACK")
+                    if link.is_outdated:
+                        # What was read may be half of the old and half of the new.
+                        raise StoreError(f"the database {self.path} was changed while it was read", "try again")
+
+    def _refresh(self) -> None:
+        if self._link.is_outdated:
+            file = _file_at(self.path)
+            link = self._connect()
+            self._connection.close()
+            self._use(link)
+            self._file = file
+            self._times_replaced += 1
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed something. Raises StoreError."""
         with self._turn, translated(self.path):
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            self._refresh()
+            seen = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            return (self._times_replaced << 32) + seen
+
+    def wait_for_locks(self, longest_s: float) -> None:
+        """Wait this long at most for another process's lock before a use fails. Raises StoreError."""
+        with self._turn, translated(self.path):
+            self._connection.execute(f"PRAGMA busy_timeout = {round(longest_s * 1000)}")
 
     def is_in_place(self) -> bool:
         """Whether the file is still the one that was opened; what is written to a removed one, nobody would read."""
@@ -67,102 +157,26 @@ class Database:
             self._connection.close()
 
 
+@contextmanager
+def _given_up(connection: sqlite3.Connection, overtaken: Callable[[], bool] | None) -> Iterator[None]:
+    """End a query with Overtaken as soon as ``overtaken`` says so."""
+    if overtaken is None:
+        yield
+        return
+    connection.set_progress_handler(overtaken, _ASK_AFTER)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise Overtaken from error
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
 def _file_at(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def open_database(path: Path, *, create: bool, cache_bytes: int | None = None) -> Database:
-    """Open the file, creating it (where ``create``) and bringing its schema up to date.
-
-    Raises StoreError where the file is missing and may not be created, is no etui database, comes from a newer etui,
-    or cannot be opened, read or written; a file that is refused is left as it was.
-    """
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder, not a database", _OTHER_FILE)
-    if not path.exists():
-        if not create:
-            raise StoreError(f"there is no database at {path}", "start a run first, or " + _OTHER_FILE)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot create the folder {path.parent} ({error.strerror})", _OTHER_FILE) from error
-    with translated(path):
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            connection.row_factory = sqlite3.Row
-            version = _checked_version(connection, path)
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            if cache_bytes is not None:
-                connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
-            if version < schema.VERSION:
-                _migrate(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    return Database(connection, path)
-
-
-def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The schema version the file carries; StoreError where it is not ours or newer than this code."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if owner != schema.APPLICATION_ID and not (is_empty and version == 0 and owner == 0):
-        raise StoreError(f"{path} is a database of another program", _OTHER_FILE)
-    if version > schema.VERSION:
-        raise StoreError(
-            f"{path} was written by a newer etui (schema {version}, this one knows {schema.VERSION})",
-            "update etui, or " + _OTHER_FILE,
-        )
-    return version
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        # Another process may have migrated the file while this one waited for the lock.
-        if _checked_version(connection, path) < schema.VERSION:
-            schema.migrate(connection)
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn sqlite3's errors into a StoreError that says what to do; mistakes in etui's own SQL pass as they are."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise
-    except sqlite3.DatabaseError as error:
-        raise StoreError(*_words(error, path)) from error
-    except UnicodeEncodeError as error:
-        # A file's name whose bytes are not UTF-8 arrives as lone surrogates, which neither JSON nor SQLite takes.
-        raise StoreError("a name or message is not valid UTF-8 and cannot be stored", "rename the file") from error
-
-
-def _words(error: sqlite3.DatabaseError, path: Path) -> tuple[str, str]:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return f"the database {path} is locked by another process", "try again, or end the process that holds it"
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return f"the database {path} cannot be written", "check the permissions of the file and its folder"
-    if code == sqlite3.SQLITE_CANTOPEN:
-        return f"the database {path} cannot be opened", "check the permissions of the file and its folder"
-    if code == sqlite3.SQLITE_FULL:
-        return f"no space is left for the database {path}", "free some disk space and try again"
-    if code == sqlite3.SQLITE_NOTADB:
-        return f"{path} is not a database", _OTHER_FILE
-    if code == sqlite3.SQLITE_CORRUPT:
-        return f"the database {path} is damaged ({error})", "restore a copy, or move it away and start afresh"
-    if code == sqlite3.SQLITE_IOERR:
-        return f"the database {path} cannot be read or written ({error})", "check the disk it lies on"
-    return f"the database {path} refused: {error}", "see the traceback with --debug"

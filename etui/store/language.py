@@ -81,6 +81,11 @@ _FIGURE = re.compile(r"(?P<figure>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?P<uni
 _OPPOSITE: dict[str, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
+MOST_CHARACTERS = 4_000
+MOST_TERMS = 200
+"""SQLite answers neither patterns nor conditions of any length."""
+
+
 class FilterMistake(UsageError):
     """A filter that cannot be read. ``start`` and ``end`` say which part of the text is meant."""
 
@@ -92,7 +97,22 @@ class FilterMistake(UsageError):
 
 def parse(text: str, now: datetime | None = None) -> list[Condition]:
     """The conditions that a filter means. Raises FilterMistake, which names the mistake."""
-    return [_condition(match.group(), match.start(), now or datetime.now(UTC)) for match in _TOKEN.finditer(text)]
+    if len(text) > MOST_CHARACTERS:
+        raise FilterMistake(
+            f"a filter of {len(text):,} characters is too long",
+            f"use at most {MOST_CHARACTERS:,}",
+            MOST_CHARACTERS,
+            len(text),
+        )
+    terms = list(_TOKEN.finditer(text))
+    if len(terms) > MOST_TERMS:
+        raise FilterMistake(
+            f"a filter of {len(terms)} terms is too long",
+            f"use at most {MOST_TERMS}, or commas: model:resnet18,resnet50",
+            terms[MOST_TERMS].start(),
+            len(text),
+        )
+    return [_condition(match.group(), match.start(), now or datetime.now(UTC)) for match in terms]
 
 
 def completions(text: str, cursor: int, known: dict[str, list[str]]) -> list[str]:
@@ -125,6 +145,8 @@ def _condition(token: str, start: int, now: datetime) -> Condition:
     negated = token.startswith("-") and len(token) > 1
     body = token[1:] if negated else token
     end = start + len(token)
+    if any("\ud800" <= character <= "\udfff" for character in token):
+        raise FilterMistake("a term holds bytes that are not UTF-8", "type it again", start, end)
     if token == "-":
         raise FilterMistake("a minus needs a word behind it", "-status:failed leaves failed runs out", start, end)
     if body.count('"') % 2:
@@ -222,7 +244,11 @@ def _time(name: str, key: Key, operator: str, value: str, now: datetime) -> Cond
     except ValueError:
         raise _Mistake(f"{value!r} is no date", f"write {name}:today, {name}:2026-11-20 or {name}>2026-11-01") from None
     day = len(value) == 10
-    begins, ends = _stored(moment), _stored(moment + (timedelta(days=1) if day else timedelta(minutes=1)))
+    try:
+        begins, ends = _stored(moment), _stored(moment + (timedelta(days=1) if day else timedelta(minutes=1)))
+    except (OverflowError, ValueError):
+        # The first and the last day have no neighbour, in UTC or in local time.
+        raise _Mistake(f"{value!r} is out of range", f"{name} takes dates from 0001-01-02 to 9999-12-30") from None
     if operator in (":", "=", "!="):
         # created_at is UTC and a day is local, so a day has two ends; text between them sorts between them.
         return Condition(key.column, "between", [begins, ends], operator == "!=")
@@ -238,7 +264,11 @@ def _age(name: str, key: Key, operator: str, value: str, now: datetime) -> Condi
         raise _Mistake(f"{value!r} is no age", f"write {name}<12h, with m, h, d or w")
     if operator not in _OPPOSITE:
         raise _Mistake(f"an age is compared with < or >, not with {operator}", f"write {name}<{value}")
-    return Condition(key.column, _OPPOSITE[operator], _stored(now - float(match[1]) * _AGES[match[2]]))
+    try:
+        begins = _stored(now - float(match[1]) * _AGES[match[2]])
+    except (OverflowError, ValueError):
+        raise _Mistake(f"{value!r} is out of range", f"an age reaches back to year 1: write {name}<10000d") from None
+    return Condition(key.column, _OPPOSITE[operator], begins)
 
 
 _READERS = {"text": _text, "list": _list, "number": _number, "time": _time, "age": _age}

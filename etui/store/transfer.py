@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui import private_files
 from etui.errors import ImportRefused, StoreError, UsageError
 from etui.results import RunDocument
 from etui.store.checks import Refused, document_from
@@ -18,6 +19,8 @@ from etui.store.legacy import document_from_flat, is_flat
 
 _UNSAFE = re.compile(r"[^0-9A-Za-z._-]+")
 _LONGEST_PART = 60
+MOST_BYTES = 2 * 10**9
+"""More than any export holds."""
 
 
 def read_documents(path: Path) -> list[RunDocument]:
@@ -25,11 +28,7 @@ def read_documents(path: Path) -> list[RunDocument]:
 
     Raises ImportRefused, naming the file and the field, where any part of it is not a run.
     """
-    try:
-        data = path.read_bytes()
-        written_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except OSError as error:
-        raise ImportRefused(f"cannot read {path} ({error.strerror or error})", "check the path") from error
+    data, written_at = _read(path)
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -39,7 +38,7 @@ def read_documents(path: Path) -> list[RunDocument]:
     for index, part in enumerate(value if isinstance(value, list) else [value]):
         try:
             if is_flat(part):
-                documents.append(document_from_flat(part, written_at.strftime("%Y-%m-%dT%H:%M:%S.000Z")))
+                documents.append(document_from_flat(part, written_at))
             else:
                 documents.append(document_from(part))
         except (msgspec.ValidationError, Refused) as error:
@@ -48,6 +47,25 @@ def read_documents(path: Path) -> list[RunDocument]:
     if not documents:
         raise ImportRefused(f"{path} holds no runs", "give files that etui export wrote")
     return documents
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """What a file holds and when it was written, as documents have it. Raises ImportRefused."""
+    try:
+        with path.open("rb") as file:
+            # A device or pipe may never end.
+            data = file.read(MOST_BYTES + 1)
+            written_s = os.fstat(file.fileno()).st_mtime
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ImportRefused(f"cannot read {path} ({why or error})", "check the path") from error
+    if len(data) > MOST_BYTES:
+        raise ImportRefused(f"{path} is larger than {MOST_BYTES // 10**6:,} MB", "give files that etui export wrote")
+    try:
+        written = datetime.fromtimestamp(written_s, UTC)
+    except (ValueError, OverflowError, OSError):
+        written = datetime.now(UTC)  # the clock of the file system is off by millennia
+    return data, written.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def encode_document(document: RunDocument) -> bytes:
@@ -90,7 +108,7 @@ def file_names(runs: Iterable[tuple[str, str, str, str]]) -> list[str]:
 
 def is_one_file(target: Path) -> bool:
     """Whether several runs would go into this one file, rather than into a folder of this name."""
-    return target.suffix == ".json" and not target.is_dir()
+    return target.suffix == ".json" and not os.path.isdir(target)  # noqa: PTH112 - Path.is_dir raises
 
 
 def planned_files(documents: Sequence[RunDocument], target: Path) -> list[tuple[Path, list[RunDocument]]]:
@@ -111,23 +129,30 @@ def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bo
     """
     files = planned_files(documents, target)
     for path, _ in files:
-        if not force and path.exists():
+        if not force and os.path.exists(path):  # noqa: PTH110 - Path.exists raises
             raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force")
     for path, held in files:
         write_file(path, encode_documents(held), force=force)
     return [path for path, _ in files]
 
 
-def write_file(path: Path, data: bytes, *, force: bool) -> None:
-    """Write a file whole or not at all. Raises UsageError where it exists and not ``force``, StoreError on the rest."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -> None:
+    """Write a file whole or not at all; ``private`` for one that etui keeps for itself, which only its user may read.
+
+    Raises UsageError where it exists and not ``force``, StoreError on the rest.
+    """
+    # Without the file's name, which may be as long as names can be.
+    partial = path.with_name(f".etui-{secrets.token_hex(8)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            private_files.make_folder(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the folder {path.parent} ({error.strerror})", "name another with -o") from error
     try:
         try:
-            with partial.open("xb") as file:
+            with private_files.create(partial) if private else partial.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

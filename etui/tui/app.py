@@ -12,17 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from rich.text import Text
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from etui.config import Loaded
-from etui.errors import EtuiError
+from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
 from etui.text import plain
 from etui.tui import themes
 from etui.tui.actions import ACTIONS, bindings
+from etui.tui.defects import TOO_MANY, Defects
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
@@ -35,7 +39,11 @@ _PROBLEM_S = 12.0
 
 
 class EtuiApp(App[object]):
-    """Opens the bench over a database. ``loaded`` is the config file as it was read."""
+    """Opens the bench over a database. ``loaded`` is the config file as it was read.
+
+    With ``forgiving`` a defect in a handler, a worker or a picture becomes a notice and the app stays up; without, as
+    in tests, it ends the app and is raised.
+    """
 
     TITLE = "etui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
@@ -48,7 +56,9 @@ class EtuiApp(App[object]):
             super().__init__()
             self.snapshot = snapshot
 
-    def __init__(self, database: Path, loaded: Loaded | None = None, *, live: bool = True) -> None:
+    def __init__(
+        self, database: Path, loaded: Loaded | None = None, *, live: bool = True, forgiving: bool = False
+    ) -> None:
         loaded = loaded or Loaded()
         config = loaded.config
         ascii_only = not is_unicode() if config.ascii is None else config.ascii
@@ -58,6 +68,7 @@ class EtuiApp(App[object]):
         self._keys = dict(config.keys)
         self._feed = Feed(database, lambda snapshot: self.post_message(self.Looked(snapshot)))
         self._live = live
+        self._defects = Defects() if forgiving else None
         self._problem: str | None = None
         self.glyphs = ASCII if ascii_only else UNICODE
         self.bench = BenchScreen(database, self.glyphs, config.columns)
@@ -121,6 +132,30 @@ class EtuiApp(App[object]):
         """A key as it is pressed; by its name where the terminal has no sign for it."""
         sign = super().get_key_display(binding)
         return sign if not self._ascii or sign.isascii() else binding.key.partition(",")[0]
+
+    # Defects
+
+    async def _dispatch_message(self, message: Message) -> None:
+        try:
+            await super()._dispatch_message(message)
+        except Exception as error:
+            if isinstance(message, (events.Compose, events.Mount)):
+                raise
+            self._handle_exception(error)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """What Textual calls with an error that nobody handled."""
+        if self._defects is None:
+            super()._handle_exception(error)
+            return
+        if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
+            error = error.error
+        words = self._defects.note(error)
+        if not self.is_running or not self.bench.is_mounted or self._defects.too_many:
+            # There is no screen that could say it: leave in one line, as every command does.
+            self.exit(return_code=EXIT_FAILED, message=Text(f"etui: {words or TOO_MANY}"))
+        elif words is not None:
+            self.say(words, "error")
 
     # Words
 
@@ -213,7 +248,7 @@ def run(database: Path, loaded: Loaded) -> int:
         return partial(codecs.getincrementaldecoder(name), errors="replace")
 
     setattr(linux_driver, "getincrementaldecoder", forgiving)  # noqa: B010 - it is no name the module exports
-    app = EtuiApp(database, loaded)
+    app = EtuiApp(database, loaded, forgiving=True)
     leave_without_terminal()
     app.run()
     return app.return_code or 0

@@ -10,6 +10,7 @@ import msgspec
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.precisions import PRECISIONS
+from etui.paths import program_path
 from etui.results import RunDocument
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER, SessionSpec, Variant
@@ -113,7 +114,8 @@ def past_of(document: RunDocument, spec: SessionSpec, cache: Path) -> Past:
     )
     artifact = document.artifact
     key = artifact.key if artifact is not None and same and spec.use_cache else None
-    prepared = key is not None and (cache / "programs" / key / "program.pte").exists()
+    program = None if key is None else program_path(cache, key)
+    prepared = program is not None and program.exists()
 
     def spent(names: Collection[str]) -> float:
         return sum(stage.seconds for stage in document.stages if stage.name in names)

@@ -127,6 +127,8 @@ class Feed:
                 return snapshot
         except EtuiError as error:
             return self._trouble(error)
+        except Exception as error:  # noqa: BLE001 - without this thread the screen would stand still and say nothing
+            return self._trouble(EtuiError(f"a defect in etui ({type(error).__name__}: {error})", "please report it"))
         if self._problem is not None or box_changed or self._sessions:
             self._problem = None
             return self._snapshot()
@@ -240,7 +242,7 @@ class Feed:
         if now - self._runner_checked_at < RUNNER_CHECK_S:
             return
         self._runner_checked_at = now
-        if not (store.live_run_ids() or store.live_passes()):
+        if store.read_only or not (store.live_run_ids() or store.live_passes()):
             return
         from etui.runner.client import ensure_runner, settle
 

@@ -13,7 +13,7 @@ from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.disturbance import causes
 from etui.analysis.gates import Limits, check
 from etui.analysis.levels import levels_of
-from etui.analysis.sessions import PRIOR, Level, session_spread
+from etui.analysis.sessions import PRIOR, Level, session_spread, unusual_sessions
 from etui.results import RunDocument
 from tests.analysis.comparisons import Machine
 
@@ -88,6 +88,28 @@ def test_the_spread_between_sessions_is_that_of_the_machine() -> None:
         assert spread.sd == pytest.approx(sd, rel=0.25)
     assert session_spread([]) == PRIOR
     assert session_spread(levels_of(machine.session())) == PRIOR
+
+
+def test_sessions_in_another_state_of_the_machine_are_no_evidence_of_the_spread() -> None:
+    """A neighbour on the host makes everything a fifth slower in a quarter of the sessions, without a trace in any
+    counter but the controls."""
+    machine = Machine(14, common_sd=0.005, own_sd=0.005)
+    usual = [machine.session() for _ in range(12)]
+    slow = [machine.session(level=1.2) for _ in range(4)]
+    levels = [level for run in (*usual, *slow) for level in levels_of(run)]
+    assert unusual_sessions(levels) == {run.session.id for run in slow}
+    assert session_spread(levels).sd < 0.02
+    slower = machine.session(17.6, identity="changed")
+    slower.model = usual[0].model
+    assert sum(one(run, slower, levels).verdict == SLOWER for run in usual) >= 0.8 * len(usual)
+    across = [one(run, other, levels) for run in usual for other in slow]
+    assert {found.verdict for found in across} == {"inconclusive"} and all(found.limits for found in across)
+
+
+def test_few_sessions_do_not_show_which_state_is_the_usual_one() -> None:
+    machine = Machine(15, common_sd=0.005, own_sd=0.005)
+    runs = [machine.session(), machine.session(), machine.session(level=1.2), machine.session()]
+    assert unusual_sessions(level for run in runs for level in levels_of(run)) == set()
 
 
 def test_disturbed_sessions_are_no_evidence_of_the_spread() -> None:

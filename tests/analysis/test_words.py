@@ -81,6 +81,17 @@ def test_the_speed_in_words(speedup: Ratio | None, expected: str) -> None:
     assert words.speed(run(speedup=speedup)) == expected
 
 
+@pytest.mark.parametrize("value", [0.0, -1.0, 5e-324, 1e300])
+@pytest.mark.parametrize("verdict", ["slower", "faster", "equivalent", "inconclusive", "unreliable"])
+def test_what_is_stored_as_a_ratio_and_cannot_be_one_is_said_to(value: float, verdict: SpeedVerdict) -> None:
+    assert "cannot be one" in words.speed(run(speedup=ratio(value, 0.0, 1.0, verdict)))
+
+
+def test_a_slower_run_with_an_interval_down_to_nothing_has_none() -> None:
+    said = words.speed(run(speedup=ratio(0.5, 0.0, 0.6, "slower")))
+    assert "2.00 times as long" in said and "interval" not in said
+
+
 def test_a_run_without_latencies_says_nothing_of_speed() -> None:
     assert words.speed(run(latency_ms=None)) == ""
 

@@ -14,8 +14,11 @@ import psutil
 
 from etui.engine.bundle import Bundle
 from etui.engine.noop import NOOP
+from etui.jobs import MeasureJob
 from etui.results import CallTiming
+from etui.spec import PRESETS
 from tests.benchmarks import cpp_loop
+from tests.benchmarks.blocks import Workers
 from tests.benchmarks.bursts import Timing, in_cpp, in_etui
 from tests.benchmarks.cpp_loop import NoCompiler
 from tests.benchmarks.figures import Figure
@@ -34,6 +37,9 @@ PARTS = ("inputs_ms", "execute_ms", "outputs_ms")
 BURSTS = 16
 BURST = (5, 15)
 """Calls of a burst that do not count, and that do: the other process has just used the caches."""
+
+BLOCK_PAIRS = 12
+BLOCK_WARMUP = 20
 
 CPP_SAMPLES = 400
 NOOP_CALLS = 2000
@@ -87,6 +93,8 @@ def _against_cpp(box: Box, folder: Path) -> list[Figure]:
     for precision, program in programs.items():
         pairs = [_bursts(binary, program, threads, bundle, inputs) for _ in range(SESSIONS)]
         found.append(_burst_figure(precision, pairs))
+    for precision, program in programs.items():
+        found.append(_block_figure(precision, binary, program, threads, bundle, inputs))
     return [*found, *_session_figures(box, binary, programs, threads, inputs)]
 
 
@@ -125,11 +133,53 @@ def _burst_figure(precision: str, sessions: list[list[tuple[Timing, Timing]]]) -
     )
 
 
+def _block_figure(precision: str, binary: Path, program: Path, threads: int, bundle: Path, inputs: Path) -> Figure:
+    """Whole blocks of the default preset, each in a fresh worker, and the C++ loop for as long in a fresh process, in
+    turn: all that a session does, but close enough in time to compare."""
+    preset = PRESETS["default"]
+    job = MeasureJob(
+        bundle=str(bundle), model="resnet18", program=str(program), delegate="xnnpack", variant=precision, index=0,
+        position=0, threads=threads, warmup=None, samples=None, block_s=preset.block_s, min_samples=5, min_warmup=3,
+        limit_s=30.0,
+    )  # fmt: skip
+    ratios, whole = [], []
+    with Workers() as workers:
+        samples = len(workers.measure(job).samples_ms)
+
+        def in_block() -> tuple[float, float]:
+            block = workers.measure(job)
+            assert block.call is not None
+            return block.call.execute_ms, statistics.median(block.samples_ms)
+
+        def in_loop() -> tuple[float, float]:
+            with in_cpp(binary, program, threads, inputs) as loop:
+                timing = loop.time(BLOCK_WARMUP, samples)
+            return timing.execute_ms, timing.call_ms
+
+        for number in range(BLOCK_PAIRS):
+            if number % 2:
+                theirs, ours = in_loop(), in_block()
+            else:
+                ours, theirs = in_block(), in_loop()
+            ratios.append(ours[0] / theirs[0])
+            whole.append(ours[1] / theirs[1])
+    return Figure(
+        f"execute of resnet18 {precision} against C++, blocks in turn",
+        abs(statistics.median(ratios) - 1) * 100,
+        1.0,
+        "%",
+        f"{BLOCK_PAIRS} pairs of processes: {' '.join(f'{ratio:.3f}' for ratio in ratios)}; "
+        f"whole call {statistics.median(whole):.4f}",
+    )
+
+
 def _session_figures(box: Box, binary: Path, programs: dict[str, Path], threads: int, inputs: Path) -> list[Figure]:
     """The same from whole sessions of etui. Each stands between two runs of the C++ loop, and is compared with their
-    geometric mean: a drift of the machine cancels."""
+    geometric mean, so that a steady drift of the machine cancels. What the C++ loop itself differs by before and after
+    a session is what such a comparison cannot resolve."""
     calls: dict[str, list[CallTiming]] = {precision: [] for precision in programs}
     loops: dict[str, list[float]] = {precision: [] for precision in programs}
+    moved: dict[str, list[float]] = {precision: [] for precision in programs}
     for _ in range(SESSIONS):
         before = {name: _execute_in_cpp(binary, program, threads, inputs) for name, program in programs.items()}
         done = box.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--json")
@@ -138,22 +188,30 @@ def _session_figures(box: Box, binary: Path, programs: dict[str, Path], threads:
             call = box.document(summary["id"]).call
             assert call is not None
             calls[summary["precision"]].append(call)
-            loops[summary["precision"]].append(math.sqrt(before[summary["precision"]] * after[summary["precision"]]))
+            first, last = before[summary["precision"]], after[summary["precision"]]
+            loops[summary["precision"]].append(math.sqrt(first * last))
+            moved[summary["precision"]].append(abs(math.log(last / first)))
     with in_cpp(binary, programs["fp32"].with_name(NOOP), threads) as loop:
         noop_ms = loop.time(WARMUP, NOOP_CALLS).call_ms
-    return [_session_figure(precision, calls[precision], loops[precision], noop_ms) for precision in programs]
+    return [
+        _session_figure(precision, calls[precision], loops[precision], moved[precision], noop_ms)
+        for precision in programs
+    ]
 
 
-def _session_figure(precision: str, calls: list[CallTiming], loops: list[float], noop_ms: float) -> Figure:
+def _session_figure(
+    precision: str, calls: list[CallTiming], loops: list[float], moved: list[float], noop_ms: float
+) -> Figure:
     ratios = [call.execute_ms / loop for call, loop in zip(calls, loops, strict=True)]
     fixed_us = 1e3 * statistics.median(call.fixed_ms or math.nan for call in calls)
     return Figure(
         f"execute of resnet18 {precision} against C++, whole sessions",
         abs(statistics.median(ratios) - 1) * 100,
-        1.0,
+        max(1.0, 100 * statistics.median(moved)),
         "%",
-        f"{SESSIONS} sessions: {' '.join(f'{ratio:.4f}' for ratio in ratios)}; a no-op call takes {fixed_us:.1f} us, "
-        f"in C++ {noop_ms * 1e3:.2f}",
+        f"{SESSIONS} sessions: {' '.join(f'{ratio:.4f}' for ratio in ratios)}; the C++ loop differed by "
+        f"{' '.join(f'{100 * change:.1f}' for change in moved)} % before and after; a no-op call takes "
+        f"{fixed_us:.1f} us, in C++ {noop_ms * 1e3:.2f}",
     )
 
 

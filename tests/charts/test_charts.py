@@ -194,3 +194,39 @@ def test_names_are_shown_as_text() -> None:
     ):
         assert "[red]int8/x" in drawn.plain
         assert "\x1b" not in drawn.plain
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (24, 6)])
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [1.0, 2.0, 1e308],
+        [5e-324, 1e-320, 1.0],
+        [0.0, 0.0],
+        [1e308, 1.7e308, -1.7e308],
+        [5e-324],
+        [1.0, 1.0000000000000002],
+    ],
+)
+def test_what_earlier_versions_stored_is_drawn_whatever_it_is(
+    samples: list[float], size: tuple[int, int], log: bool
+) -> None:
+    series, on = Series(name="a", blocks=[samples, samples[:1]], p95=samples[-1]), canvas(*size)
+    past = [
+        Past(at=f"2026-11-{day + 1:02d}T10:00:00Z", median_ms=value, interval_ms=(value, 2e300), mae=value)
+        for day, value in enumerate(samples)
+    ]
+    six = [charts.Overlaid(series=series, slot=slot) for slot in range(2)]
+    for drawn in (
+        charts.histogram(series, series, on, log=log),
+        charts.ecdf(series, series, on, log=log),
+        charts.block_strip(series, series, on),
+        charts.trend_latency(past, on, log=log),
+        charts.trend_mae(past, on, log=log),
+        charts.overlaid_histograms(six, on, log=log),
+        charts.overlaid_ecdf(six, on, log=log),
+        charts.overlaid_blocks(six, on),
+        charts.depth(samples, on, log=log, threshold=1e308),
+    ):
+        assert max(map(len, drawn.plain.split("\n"))) <= size[0]

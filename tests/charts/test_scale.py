@@ -62,3 +62,18 @@ def test_a_scale_over_values_holds_all_of_them(values: list[float], log: bool) -
     scale = scale_over(values, log=log)
     assert scale.high > scale.low
     assert all(0 <= scale.place(value) <= 1 for value in values if value > 0 or not log)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8), st.booleans())
+def test_any_float_has_a_place_and_every_axis_has_marks(values: list[float], log: bool) -> None:
+    scale = scale_over(values, log=log)
+    assert scale.high > scale.low
+    assert all(not math.isnan(scale.place(value)) for value in values)
+    ticks = scale.ticks(6)
+    labels = [tick_label(tick, ticks) for tick in ticks]
+    assert ticks and len(set(labels)) == len(labels)
+
+
+def test_an_axis_without_room_has_one_mark() -> None:
+    scale = Scale(low=0.0, high=-1.0)
+    assert (scale.place(5.0), scale.ticks(5)) == (0.5, [0.0])

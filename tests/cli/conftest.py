@@ -34,10 +34,11 @@ def etui(tmp_path: Path, database: Path) -> Etui:
         "TZ": "UTC",
     }
 
-    def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [Path(sys.executable).with_name("etui"), *arguments],
-            input=stdin, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60, check=False,
+            input=stdin, capture_output=True, text=True, cwd=tmp_path, env=environment | variables, timeout=60,
+            check=False,
         )  # fmt: skip
 
     return run

@@ -17,6 +17,7 @@ from etui.tui.actions import ACTIONS
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 
+INSTALLED = Path(sys.executable).with_name("etui")
 HEAVY = {"torch", "textual", "numpy", "pandas", "sqlite_utils", "executorch", "transformers", "scipy", "sklearn"}
 
 
@@ -70,6 +71,10 @@ def test_without_a_command_and_a_terminal_it_says_what_to_do(etui: Etui) -> None
         (["runs", "--db", "x"], "write --db before the command"),
         (["show"], "missing argument"),
         (["runs", "--limit", "many"], "--limit"),
+        (["runs", "--limit", "9" * 30], "--limit"),
+        (["compare", "a", "b", "--fail-if-slower", "nan"], "--fail-if-slower"),
+        (["run", "resnet18", "--timeout", "inf"], "--timeout"),
+        (["run", "resnet18", "--seed", "9" * 30], "--seed"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(etui: Etui, arguments: list[str], words: str) -> None:
@@ -77,6 +82,132 @@ def test_a_mistake_is_one_line_and_status_2(etui: Etui, arguments: list[str], wo
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert done.stderr.startswith("etui: ") and done.stderr.count("\n") == 1
+
+
+TOO_LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--db", TOO_LONG, "runs"],
+        ["--db", f"{'n' * 250}", "runs"],
+        ["--db", "~nouser/x.db", "runs"],
+        ["--db", "d/" * 2_100, "runs"],
+        ["export", "a", "-o", TOO_LONG],
+        ["report", "a", "-o", f"{TOO_LONG}.html"],
+        ["compare", "a", "a", "--junit", TOO_LONG],
+        ["compare", "a", "a", "--markdown", TOO_LONG],
+        ["gate", "--baseline", TOO_LONG],
+        ["profile", "a", "--csv", TOO_LONG],
+        ["profile", "a", "--trace", TOO_LONG],
+        ["profile", "a", "--keep", TOO_LONG],
+        ["gap", "a", "--csv", TOO_LONG],
+        ["inspect", f"{TOO_LONG}.pte"],
+        ["import", TOO_LONG],
+        ["run", "resnet18", "-o", TOO_LONG],
+        ["run", "resnet18", "--export-only", "-o", TOO_LONG],
+        ["run", "resnet18", "--weights", TOO_LONG],
+        ["run", f"{TOO_LONG}.pte"],
+        ["run", f"~nouser/{TOO_LONG}.py:make"],
+    ],
+    ids=lambda words: " ".join(word[:12] for word in words),
+)
+def test_what_can_be_no_path_is_one_line_and_status_2(
+    etui: Etui, stored: Callable[..., None], arguments: list[str]
+) -> None:
+    stored(make_document())
+    done = etui(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("etui: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["ETUI_DB", "ETUI_CACHE", "ETUI_STATE", "ETUI_CONFIG"])
+@pytest.mark.parametrize("value", [TOO_LONG, "~nouser/x"], ids=["long", "nobody"])
+def test_a_variable_that_can_be_no_path_is_named(
+    etui: Etui, stored: Callable[..., None], name: str, value: str
+) -> None:
+    stored(make_document())
+    arguments = {
+        "ETUI_DB": ["runs"], "ETUI_CACHE": ["inspect", "a"], "ETUI_STATE": ["run", "resnet18", "--detach"],
+        "ETUI_CONFIG": ["config", "show"],
+    }[name]  # fmt: skip
+    done = etui(*arguments, **{name: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"etui: {name}: ") and done.stderr.count("\n") == 1
+
+
+def test_a_relative_database_in_a_folder_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["bash", "-c", 'cd "$1" && rmdir "$1" && exec "$0" --db x.db runs', INSTALLED, gone],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("etui: --db: ") and done.stderr.count("\n") == 1
+
+
+def test_output_that_cannot_be_written_ends_with_3_and_one_line(database: Path, stored: Callable[..., None]) -> None:
+    stored(make_document())
+    for redirection, words in ((">/dev/full", "No space left"), ("2>/dev/full", "")):
+        done = subprocess.run(
+            ["bash", "-c", f'"$0" --db "$1" show a {redirection}; "$0" --db "$1" show zzz {redirection}',
+             INSTALLED, database],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr and "Traceback" not in done.stderr
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([INSTALLED, "--db", database, "show", "a"], stdout=full, text=True, check=False)
+    assert done.returncode == 3
+
+
+def test_closed_streams_are_no_defect(database: Path, stored: Callable[..., None]) -> None:
+    stored(make_document())
+    for redirection in (">&-", "2>&-", "<&-", "<&- >&- 2>&-"):
+        done = subprocess.run(
+            ["bash", "-c", f'"$0" --db "$1" runs {redirection}', INSTALLED, database],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+UNEXPECTED = (
+    "import sys\nfrom etui.cli import main\nimport etui.cli.runs as runs\n"
+    "def fail(*_, **__): raise {error}\n"
+    "runs._read = fail\nmain.cli()"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        ("ZeroDivisionError('division by zero')", 3, "a defect in etui"),
+        ("RecursionError('too deep')", 3, "a defect in etui"),
+        ("EOFError()", 3, "a defect in etui"),
+        ("AssertionError()", 3, "a defect in etui"),
+        ("MemoryError()", 3, "not enough memory"),
+        ("OSError(5, 'Input/output error', 'x.db')", 3, "x.db: Input/output error"),
+        ("ModuleNotFoundError('No module named msgspec')", 3, "install etui again"),
+        ("KeyboardInterrupt()", 130, "cancelled"),
+        ("BrokenPipeError(32, 'Broken pipe')", 0, ""),
+    ],
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_error_that_nobody_expected_never_ends_with_1(
+    database: Path, stored: Callable[..., None], error: str, status: int, words: str, debug: bool
+) -> None:
+    stored(make_document())
+    options = ["--debug"] if debug else []
+    done = subprocess.run(
+        [sys.executable, "-c", UNEXPECTED.format(error=error), *options, "--db", database, "runs"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert ("Traceback" in done.stderr) == (debug and status == 3)
+    assert debug or len(done.stderr.strip().splitlines()) == (1 if words else 0)
 
 
 def test_debug_shows_the_traceback(etui: Etui, stored: Callable[..., None]) -> None:

@@ -125,6 +125,10 @@ def test_charts_are_well_formed_and_empty_without_figures() -> None:
         svg.histograms([("all the same", [3.0] * 9)]),
         svg.intervals([svg.Bar(name="<x>", value=-3.0, low=-4.0, high=-2.0)], unit="%", mark=0.0),
         svg.intervals([svg.Bar(name="alone", value=1.0)], unit="ms"),
+        svg.histograms([("as earlier versions stored them", [5e-324, 1e-320, 1.0, 1e308]), ("nothing", [0.0, 0.0])]),
+        svg.histograms([("hardly apart", [1.0, 1.0000000000000002])]),
+        svg.intervals([svg.Bar(name="wide", value=1.0, low=5e-324, high=1.7e308)], unit="ms", mark=-1e308),
+        svg.intervals([svg.Bar(name="wide", value=1.0, low=1e-90, high=1e90)], unit="ms"),
     ):
         root = ElementTree.fromstring(drawing)
         _, _, width, height = map(float, str(root.get("viewBox")).split())

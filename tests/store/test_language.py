@@ -13,6 +13,7 @@ from etui.store.conditions import ANY_TEXT
 from etui.store.language import KEYS, FilterMistake, completions, parse
 from tests.documents import make_document
 
+FIRST, LAST = "0001-01-01T00:00+14:00", "9999-12-31"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -151,3 +152,28 @@ def test_the_word_before_the_cursor_is_completed(text: str, found: list[str]) ->
 def test_every_key_means_a_column_that_can_be_asked_for(store: Store) -> None:
     for key in KEYS:
         store.count([*parse(f"has:{key}"), Condition(KEYS[key].column, "is missing")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"when:{LAST}",
+        f"when>{LAST}",
+        f"when:{FIRST}",
+        f"when<{FIRST}",
+        "when:9999-12-31T23:59",
+        "when:0001-01-01T00:00+00:01",
+        "age<999999w",
+        "age>9999999d",
+        "age<99999999999999999999w",
+        "a" * 5_000,
+        "a " * 1_000,
+        "model:a\udcff",
+    ],
+    ids=lambda text: ascii(text[:20]),
+)
+def test_what_no_database_could_be_asked_is_a_mistake_with_its_place(store: Store, text: str) -> None:
+    with pytest.raises(FilterMistake) as mistake:
+        store.summaries(parse(text, NOW))
+    assert 0 <= mistake.value.start < mistake.value.end <= len(text)
+    assert mistake.value.hint

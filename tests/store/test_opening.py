@@ -1,29 +1,34 @@
-"""Opening the file: made, migrated once, refused where it is not ours, and never written when refused."""
+"""Opening the file: made, migrated once, refused if it is not ours, never written when refused; disks that are full."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from etui.errors import StoreError
 from etui.store import Store, database, schema
+from etui.store.opening import open_database
 from tests.documents import make_document
+from tests.mounts import full_file_system, small_file_system
 
-FROZEN = "0de736015df0f7bc9362fab138c1a80591451cc9ab989abe71220f7abea538a6"
-"""The hash over the statements of migrations 1 to 3, as they were released."""
+NORMAL, EXTRA = 1, 3
+"""Levels of SQLite's pragma ``synchronous``."""
 
 
 def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "etui.db"
-    with Store.open(path):
-        pass
+    with Store.open(path) as store:
+        assert store.is_in_place() and not store.read_only
+        path.rename(tmp_path / "moved.db")
+        assert not store.is_in_place()
+        (tmp_path / "moved.db").rename(path)
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
     assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
@@ -32,33 +37,8 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
         ("0002_pages",),
         ("0003_insight",),
         ("0004_classes",),
+        ("0005_lookups",),
     ]
-
-
-def test_a_file_of_version_3_is_migrated_with_its_top1(tmp_path: Path) -> None:
-    path = tmp_path / "etui.db"
-    document, without = make_document(), make_document("aaaaaaaaaaa2")
-    without.accuracy = None
-    with Store.open(path) as store:
-        store.import_documents([document, without])
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "DROP INDEX runs_by_top1; ALTER TABLE runs DROP COLUMN top1; ALTER TABLE runs DROP COLUMN top5;"
-        "DELETE FROM _sqlite_migrations WHERE name = '0004_classes'; PRAGMA user_version = 3;"
-    )
-    connection.close()
-    with Store.open(path) as store:
-        found = {summary.id: summary.accuracy for summary in store.summaries(order_by="top1")}
-        assert (found[document.id].top1, found[document.id].top5) == (1.0, 0.96)
-        assert (found[without.id].top1, found[without.id].top5) == (None, None)
-        assert store.document(document.id) == document
-        store.save_document(make_document("aaaaaaaaaaa3"))
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
-
-
-def test_the_released_migrations_are_frozen() -> None:
-    statements = "\n".join((*schema._TABLES, *schema._VIEWS, *schema._INDEXES, *schema._PAGES, *schema._INSIGHT))
-    assert hashlib.sha256(statements.encode()).hexdigest() == FROZEN
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:
@@ -155,17 +135,92 @@ def test_a_locked_file_is_one_clear_word(tmp_path: Path, monkeypatch: pytest.Mon
     assert store.count() == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
-def test_a_folder_that_cannot_be_written_is_one_clear_word(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="cannot"):
-        Store.open(tmp_path / "etui.db")
-
-
 def test_a_path_through_a_file_is_one_clear_word(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot create the folder"):
         Store.open(tmp_path / "file" / "below" / "etui.db")
+
+
+def test_a_loop_of_links_is_one_clear_word(tmp_path: Path) -> None:
+    path = tmp_path / "etui.db"
+    path.symlink_to(path)
+    for create in (True, False):
+        with pytest.raises(StoreError, match=r"no database at|cannot be opened"):
+            Store.open(path, create=create)
+
+
+def test_a_link_opens_the_file_it_names(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    path, file = tmp_path / "link.db", tmp_path / "elsewhere" / "etui.db"
+    path.symlink_to(file)
+    with Store.open(path) as store:
+        store.import_document(make_document())
+    with Store.open(file, create=False) as store:
+        assert store.count() == 1
+    assert [found.name for found in tmp_path.iterdir() if "-wal" in found.name] == []
+
+
+def test_all_but_log_lines_is_on_the_disk_when_it_is_written(tmp_path: Path) -> None:
+    with closing(open_database(tmp_path / "etui.db", create=True)) as opened:
+        for durable, level in ((True, EXTRA), (False, NORMAL), (True, EXTRA)):
+            with opened.write(durable=durable) as connection:
+                assert connection.execute("PRAGMA synchronous").fetchone()[0] == level
+
+
+def run_with_tmp(folder: Path, code: str, database: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that has this folder for temporary files. SQLite reads the variables only once."""
+    lines = (
+        "import sys; from pathlib import Path; from etui.store import documents; from tests.documents import"
+        f" make_document; from etui.store.opening import open_database; {code}"
+    )
+    environment = {**os.environ, "TMPDIR": str(folder), "SQLITE_TMPDIR": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-c", lines, database], check=False, capture_output=True, text=True, env=environment
+    )
+
+
+STORE_MUCH = """
+with open_database(Path(sys.argv[1]), create=True).write() as connection:
+    for index in range(300):
+        documents.import_document(connection, make_document(f"aaaaaaaaa{index:03d}"))
+"""
+DELETE_MUCH = """
+with open_database(Path(sys.argv[1]), create=False).write() as connection:
+    print(connection.execute("DELETE FROM runs").rowcount)
+"""
+"""One statement with a statement journal of more than SQLite keeps in memory by itself."""
+
+
+def test_a_full_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
+    with full_file_system(tmp_path / "tmp") as full:
+        done = run_with_tmp(full, STORE_MUCH + DELETE_MUCH, tmp_path / "etui.db")
+    assert (done.stdout, done.stderr) == ("300\n", "")
+
+
+def test_a_missing_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
+    done = run_with_tmp(tmp_path / "none", STORE_MUCH + DELETE_MUCH, tmp_path / "etui.db")
+    assert (done.stdout, done.stderr) == ("300\n", "")
+
+
+def test_a_full_disk_is_named_and_nothing_is_half_stored(tmp_path: Path) -> None:
+    with small_file_system(tmp_path / "small", "1m") as small, Store.open(small / "etui.db") as store:
+        large = make_document()
+        large.blocks[0].samples_ms = [float(sample) for sample in range(200_000)]
+        with pytest.raises(StoreError, match="no space is left on the file system of the database") as refused:
+            store.import_document(large)
+        assert str(small) in refused.value.message and "free)" in refused.value.message
+        assert store.count() == 0
+        store.import_document(make_document())
+        assert store.document("aaaaaaaaaaa1") == make_document()
+
+
+def test_a_limit_on_file_sizes_is_named(tmp_path: Path) -> None:
+    Store.open(tmp_path / "etui.db").close()
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))"
+    done = run_with_tmp(tmp_path, limit + STORE_MUCH, tmp_path / "etui.db")
+    assert done.returncode == 1 and "ulimit -f" in done.stderr
+    with Store.open(tmp_path / "etui.db") as store:
+        assert store.count() == 0
 
 
 def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from etui.events import Event
 from etui.results import RunDocument
-from etui.store import Store
+from etui.store import RunnerIdentity, Store
 from etui.store.checks import document_from
 from etui.store.transfer import encode_document
-from tests.documents import make_block, make_document
+from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.store.strategies import any_document
 
 
@@ -71,6 +72,31 @@ def test_a_block_that_an_earlier_version_stored_with_fewer_fields_is_stored_once
         store.save_document(document)
         assert store.document(document.id) == document
         assert len(store.blocks(document.session.id)) == before
+
+
+def test_a_run_of_a_session_made_here_comes_back_from_its_export_with_its_log_in_order(store: Store) -> None:
+    queued = store.add_session(make_spec(), model=MODEL, box="", installation="")
+    assert store.claim_next_session(RunnerIdentity(pid=1, host="b", user="u", started_at="now")) is not None
+    first, second = (run_id for run_id, _ in queued.runs)
+    store.add_events(
+        queued.id,
+        [
+            Event(kind="log", message=message, at=f"2026-11-20T10:00:0{seconds}.000Z", run_id=run_id)
+            for seconds, (message, run_id) in enumerate(
+                [("loading", None), ("exporting", first), ("other", second), ("comparing", None), ("done", first)]
+            )
+        ],
+    )
+    for run_id in (first, second):
+        store.save_document(msgspec.structs.replace(store.document(run_id), status="done"))
+    store.finish_session(queued.id)
+    before = [store.document(run_id) for run_id in (first, second)]
+    assert [line.message for line in before[0].log] == ["loading", "exporting", "comparing", "done"]
+    for run_id in (first, second):
+        store.delete_runs([run_id])
+        exported = before[0] if run_id == first else before[1]
+        assert store.import_document(document_from(msgspec.json.decode(encode_document(exported)))) == "new"
+        assert [store.document(one) for one in (first, second)] == before
 
 
 def test_runs_that_tell_their_session_differently_keep_their_own_account(store: Store) -> None:

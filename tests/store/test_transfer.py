@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from etui.errors import ImportRefused, StoreError, UsageError
-from etui.results import RunDocument
+from etui.results import LogLine, RunDocument
 from etui.store import Store
 from etui.store.transfer import encode_documents, read_documents, write_documents
 from tests.documents import make_document
@@ -48,6 +48,13 @@ def put(*steps: str | int, value: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def deep(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def test_one_run_or_an_array_of_them(tmp_path: Path) -> None:
     first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
     one, two = tmp_path / "one.json", tmp_path / "two.json"
@@ -77,6 +84,22 @@ def test_one_run_or_an_array_of_them(tmp_path: Path) -> None:
         (put("threads", value=2**70), "$.threads"),
         (put("threads", value=-1), "$.threads"),
         (put("stages", 0, "seconds", value=-1), "$.stages[0].seconds"),
+        (put("stages", 0, "seconds", value=1e10), "$.stages[0].seconds"),
+        (put("blocks", 1, "samples_ms", 2, value=0), "$.blocks[1].samples_ms[2]"),
+        (put("blocks", 1, "samples_ms", 2, value=0.0), "$.blocks[1].samples_ms[2]"),
+        (put("blocks", 1, "samples_ms", 2, value=5e-324), "$.blocks[1].samples_ms[2]"),
+        (put("blocks", 0, "samples_ms", 0, value=1e308), "$.blocks[0].samples_ms[0]"),
+        (put("eager_blocks", 0, "samples_ms", 0, value=1e10), "$.eager_blocks[0].samples_ms[0]"),
+        (put("blocks", 0, "program_load_ms", value=1e10), "$.blocks[0].program_load_ms"),
+        (put("latency_ms", "median", value=1e-320), "$.latency_ms.median"),
+        (put("latency_ms", "p95", value=1e12), "$.latency_ms.p95"),
+        (put("latency_ms", "ci95", value=[1.0, 2e300]), "$.latency_ms.ci95[1]"),
+        (put("speedup", "value", value=0), "$.speedup.value"),
+        (put("speedup", "value", value=1e300), "$.speedup.value"),
+        (put("speedup", "ci95", value=[0.0, 1.0]), "$.speedup.ci95"),
+        (put("accuracy", "end_to_end", "overall", "mae", value=1e200), "$.accuracy.end_to_end.overall.mae"),
+        (put("extra", value=deep(70)), "$"),
+        (put("session", "spec", "extra", value=deep(900)), "$"),
         (
             put("accuracy", "end_to_end", "outputs", 0, "shape", value=["a"]),
             "$.accuracy.end_to_end.outputs[0].shape[0]",
@@ -92,6 +115,53 @@ def test_the_field_that_is_wrong_is_named(tmp_path: Path, change: Callable[[dict
     assert str(path) in refused.value.message
     assert f"`{field}`" in refused.value.message
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("blocks", 1, "samples_ms", 2, value=1e-6),
+        put("blocks", 1, "samples_ms", 2, value=1e9),
+        put("latency_ms", "std", value=1e-12),
+        put("latency_ms", "min", value=0),
+        put("latency_ms", "ci95", value=[1e-90, 1e90]),
+        put("speedup", value={"value": 1e15, "ci95": [1e-100, 1e100]}),
+        put("accuracy", "end_to_end", "overall", "mae", value=1e38),
+        put("session", "spec", value={"format": "unknown", "deep": deep(30), "large": 1e300}),
+    ],
+)
+def test_what_can_be_measured_is_taken_in_and_comes_out_the_same(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    data = as_data(make_document())
+    change(data)
+    (document,) = read_documents(write_json(tmp_path / "run.json", data))
+    with Store.open(tmp_path / "etui.db") as store:
+        store.import_documents([document])
+        assert store.document(document.id) == document
+    (file,) = write_documents([document], tmp_path / "out")
+    assert read_documents(file) == [document]
+
+
+def test_a_line_of_an_unknown_kind_or_level_is_read_as_one_of_the_log(tmp_path: Path) -> None:
+    document = make_document()
+    document.log = [LogLine(at="?", level="[/]", kind="shout", message="words")]
+    with Store.open(tmp_path / "etui.db") as store:
+        store.import_documents([document])
+        (event,) = store.events_after(document.session.id, 0, document.id)
+        assert (event.kind, event.level, event.message) == ("log", "info", "words")
+        assert store.document(document.id) == document
+
+
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+    target = tmp_path / f"{'n' * 250}.json"
+    assert write_documents([make_document()], target) == [target]
+
+
+def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etui.store.transfer.MOST_BYTES", 1_000_000)
+    with pytest.raises(ImportRefused, match="larger than"):
+        read_documents(Path("/dev/zero"))
 
 
 def test_a_missing_field_and_a_place_in_an_array_are_named(tmp_path: Path) -> None:

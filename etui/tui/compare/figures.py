@@ -18,6 +18,7 @@ from etui.analysis import sides
 from etui.analysis.sides import Row
 from etui.text import plain
 from etui.tui.compare.side_by_side import NARROWEST, Heading, Sheet, Shown, Widths
+from etui.tui.defects import Guarded
 from etui.tui.glyphs import Glyphs, glyphs_of
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
@@ -26,7 +27,7 @@ from etui.tui.widgets.line_view import HalfPages, move_bindings
 _GAP = 2
 
 
-class FiguresTable(HalfPages, ScrollView, can_focus=True):
+class FiguresTable(Guarded, HalfPages, ScrollView, can_focus=True):
     """Figures side by side. The cursor is a run: left and right move it, up and down scroll the rows."""
 
     DEFAULT_CSS = """

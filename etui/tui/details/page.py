@@ -12,6 +12,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from etui.tui.defects import CANNOT_DRAW, Guarded
 from etui.tui.details.sheet import Styles
 from etui.tui.terminal import sheet_styles
 from etui.tui.widgets.line_view import HalfPages, move_bindings
@@ -22,7 +23,7 @@ _AROUND = 3
 Writer = Callable[[int, Styles], Text]
 
 
-class Paper(Static):
+class Paper(Guarded, Static):
     """Text that a writer makes for a width."""
 
     DEFAULT_CSS = "Paper { height: auto; width: 1fr; }"
@@ -41,7 +42,12 @@ class Paper(Static):
         if self._writer is not None:
             # A page that was never seen has no width; what it will have is known well enough to be laid out at once.
             width = self.size.width or self.app.size.width - _AROUND
-            self.update(Content.from_rich_text(self._writer(width, sheet_styles(self.app))))
+            try:
+                made = self._writer(width, sheet_styles(self.app))
+            except Exception as error:  # noqa: BLE001 - a page that cannot be made must not end the screen
+                self.app._handle_exception(error)
+                made = Text(CANNOT_DRAW)
+            self.update(Content.from_rich_text(made))
 
     def on_resize(self) -> None:
         """Fit the width."""

@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 
 from etui.text import plain
 from etui.tui.actions import bindings
+from etui.tui.defects import Guarded
 from etui.tui.details.page import Paper
 from etui.tui.details.rows import Node, Rows
 from etui.tui.details.rows_view import RowsView
@@ -38,7 +39,7 @@ class RowsFilter(Input):
         self.post_message(self.Left())
 
 
-class RowsTab(Vertical):
+class RowsTab(Guarded, Vertical):
     """A subclass makes the rows and says what stands in the foot and what the filter left."""
 
     DEFAULT_CSS = """

@@ -18,6 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from etui.tui.actions import bindings
+from etui.tui.defects import Guarded
 from etui.tui.details.page import Writer
 from etui.tui.details.rows import GAP, Column, Node, Rows, that_fit
 from etui.tui.details.rows_painter import GUTTER, RowsPainter
@@ -29,7 +30,7 @@ _EDGE = 1
 _MOVES = {"down": "down", "up": "up", "top": "top", "bottom": "bottom", "page_down": "page_down", "page_up": "page_up"}
 
 
-class RowsView(ScrollView, can_focus=True):
+class RowsView(Guarded, ScrollView, can_focus=True):
     """The cursor is a row and stays on it however the rows are sorted or filtered."""
 
     DEFAULT_CSS = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etui import text
+from etui.analysis.profiles import MOST_NESTED
 from etui.insight import Section
 from etui.tui.details.bars import percent
 from etui.tui.details.rows import Column, Node, Rows
@@ -44,11 +45,13 @@ def section_rows(sections: Sequence[Section], total: int) -> Rows:
 
 
 def _node(path: str, nodes: dict[str, Node], root: Node) -> Node:
-    if path not in nodes:
-        above, _, name = path.rpartition("/")
-        parent = _node(above, nodes, root) if above else root
-        nodes[path] = parent.add(Node(path, name or path))
-    return nodes[path]
+    node, parts = root, path.split("/", MOST_NESTED - 1)
+    for end, name in enumerate(parts, start=1):
+        whole = "/".join(parts[:end])
+        if whole not in nodes:
+            nodes[whole] = node.add(Node(whole, name or whole))
+        node = nodes[whole]
+    return node
 
 
 def _size(node: Node) -> float:

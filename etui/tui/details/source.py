@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 
 from etui.errors import EtuiError
-from etui.events import Event, EventKind, Level
+from etui.events import Event, known_kind, known_level
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedPass, Store
 from etui.store.siblings import fp32_siblings
@@ -20,9 +19,6 @@ from etui.tui.details.passes import KINDS
 LOOK_S = 1.0
 PAST = 200
 _SAMPLES_A_LINE = 8
-# An imported line may carry any words here.
-_KINDS: dict[str, EventKind] = {kind: kind for kind in get_args(EventKind)}
-_LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,10 +133,10 @@ def _events(store: Store, document: RunDocument) -> list[Event]:
         return said
     return [
         Event(
-            kind=_KINDS.get(line.kind, "log"),
+            kind=known_kind(line.kind),
             message=line.message,
             at=line.at,
-            level=_LEVELS.get(line.level, "info"),
+            level=known_level(line.level),
             stage=line.stage,
             run_id=None if line.of_session else document.id,
         )

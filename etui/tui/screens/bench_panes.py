@@ -15,6 +15,7 @@ from etui.events import Event
 from etui.results import LIVE_STATUSES
 from etui.summary import RunSummary
 from etui.text import plain
+from etui.tui.defects import Guarded
 from etui.tui.feed import Snapshot
 from etui.tui.library import Library
 from etui.tui.widgets.chart_pane import ChartPane
@@ -30,7 +31,7 @@ _SAMPLES = "sample_results"
 _KEPT_WORDS = 100
 
 
-class Panes(Screen[None]):
+class Panes(Guarded, Screen[None]):
     """The half of the bench that shows."""
 
     app: EtuiApp

@@ -16,6 +16,7 @@ from etui.results import LIVE_STATUSES
 from etui.store import Condition
 from etui.summary import RunSummary
 from etui.text import counted
+from etui.tui.defects import Guarded
 from etui.tui.feed import Snapshot
 from etui.tui.library import Library
 from etui.tui.runs_columns import COLUMNS
@@ -32,7 +33,7 @@ T = TypeVar("T")
 _SAMPLES = "sample_results"
 
 
-class Work(Screen[None]):
+class Work(Guarded, Screen[None]):
     """The half of the bench that does. What touches the disk runs in a thread, and its failure is told in words."""
 
     app: EtuiApp

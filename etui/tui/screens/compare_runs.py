@@ -19,6 +19,7 @@ from etui.text import counted, plain
 from etui.tui.compare.selection import Selection
 from etui.tui.compare.source import Outcome, Runs, Stopped, outcome, read
 from etui.tui.compare.words import remarks
+from etui.tui.defects import Guarded
 from etui.tui.terminal import glyphs
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _AGAIN_S = 3.0
 """So often a comparison with live runs is made again: they share the machine."""
 
 
-class CompareRuns(Screen[None]):
+class CompareRuns(Guarded, Screen[None]):
     """The part of the compare screen that reads and compares. What it has to show it hands to the other half."""
 
     app: EtuiApp
@@ -115,7 +116,7 @@ class CompareRuns(Screen[None]):
         self.show_progress(f"reading {counted(len(self._wanted), 'run')}")
         self._read()
 
-    @work(thread=True, exclusive=True, group="compare-read", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="compare-read")
     def _read(self) -> None:
         worker = get_current_worker()
         try:
@@ -133,7 +134,7 @@ class CompareRuns(Screen[None]):
         if not worker.is_cancelled:
             self.post_message(self.Read(runs))
 
-    @work(thread=True, exclusive=True, group="compare", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="compare")
     def _compare(self, base: RunDocument, others: Sequence[RunDocument], slots: Mapping[str, int], asked: int) -> None:
         worker = get_current_worker()
         levels = self._runs.levels if self._runs is not None else []

@@ -114,7 +114,7 @@ class DetailsScreen(DetailsWork):
         """Stop reading."""
         self._source.stop()
 
-    @work(thread=True, exit_on_error=False, group="details-source")
+    @work(thread=True, group="details-source")
     def _look(self) -> None:
         self._source.run()
 

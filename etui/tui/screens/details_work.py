@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 from textual import work
 from textual.screen import Screen
 
@@ -12,13 +13,15 @@ from etui.errors import EtuiError
 from etui.results import RunDocument
 from etui.spec import GapOptions, PassOptions, ProfileOptions
 from etui.store import Store
+from etui.tui.defects import Guarded
 from etui.tui.details import passes
 from etui.tui.details.numbers_tab import NumbersTab
 from etui.tui.details.passes import GAP, KINDS, PROFILE, Kind
 from etui.tui.details.source import Reading, Source
+from etui.tui.screens.trust import ask_trust
 
 
-class DetailsWork(Screen[None]):
+class DetailsWork(Guarded, Screen[None]):
     """The half of the details screen that does. What touches the disk runs in a thread, and its failure is told in
     words."""
 
@@ -114,17 +117,23 @@ class DetailsWork(Screen[None]):
             done = one.status == "done"
             self.notify(passes.in_words(kind, one), severity="information" if done else "error", markup=False)
 
-    @work(exit_on_error=False, group="details-pass")
+    @work(group="details-pass")
     async def _submit(self, kind: Kind, options: PassOptions) -> None:
+        from etui.runner.again import Untrusted
+
         try:
             queued = await asyncio.to_thread(passes.submit, self._database, self._run_id, options)
+        except Untrusted as refused:
+            allowed = msgspec.structs.replace(options, trusted_files=refused.files)
+            ask_trust(self.app, refused, lambda: self._submit(kind, allowed))
+            return
         except EtuiError as error:
             self.notify(str(error), title=f"No {kind.title} can be made", severity="error", markup=False, timeout=10)
             return
         self.notify(passes.in_words(kind, queued), markup=False)
         self._source.nudge()
 
-    @work(exit_on_error=False, group="details-pass")
+    @work(group="details-pass")
     async def _cancel(self) -> None:
         try:
             count = await asyncio.to_thread(passes.cancel, self._database, self._run_id)
@@ -134,17 +143,23 @@ class DetailsWork(Screen[None]):
         self.notify("Cancelling." if count else "Nothing is made of this run now.", markup=False)
         self._source.nudge()
 
-    @work(exit_on_error=False, group="details-again")
-    async def _run_again(self, document: RunDocument, modules: list[str]) -> None:
+    @work(group="details-again")
+    async def _run_again(self, document: RunDocument, modules: list[str], trusted: tuple[str, ...] = ()) -> None:
+        from etui.runner.again import Untrusted
+
         try:
-            run_id = await asyncio.to_thread(passes.run_again, self._database, document, modules)
+            run_id = await asyncio.to_thread(passes.run_again, self._database, document, modules, trusted)
+        except Untrusted as refused:
+            allowed = refused.files
+            ask_trust(self.app, refused, lambda: self._run_again(document, modules, allowed))
+            return
         except EtuiError as error:
             self.notify(str(error), title="It cannot be run again", severity="error", markup=False, timeout=10)
             return
         words = f"Queued as {run_id[:6]}, with {', '.join(modules)} in FP32. It is the newest run of the table."
         self.notify(words, markup=False)
 
-    @work(exit_on_error=False, group="details-note")
+    @work(group="details-note")
     async def _save_note(self, note: str, tags: list[str]) -> None:
         try:
             await asyncio.to_thread(_annotate, self._database, self._run_id, note, tags)

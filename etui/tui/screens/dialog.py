@@ -16,6 +16,7 @@ from textual.widgets import Button, Static
 
 from etui.text import plain
 from etui.tui.actions import bindings
+from etui.tui.defects import Guarded
 
 Result = TypeVar("Result")
 
@@ -26,7 +27,7 @@ CLOSE = "close"
 CONFIRM = "confirm"
 
 
-class Dialog(ModalScreen[Result | None], Generic[Result]):
+class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
     """A dialog that ends with a result, or with None where it is closed.
 
     A subclass gives ``body`` and ``confirm``. Escape and the first button close it; left and right go from button to

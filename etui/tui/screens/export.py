@@ -13,13 +13,14 @@ from textual.widget import Widget
 from textual.widgets import Button
 from textual.worker import get_current_worker
 
-from etui.errors import EtuiError
-from etui.paths import expanded
+from etui.errors import EtuiError, UsageError
+from etui.paths import absolute, expanded
 from etui.results import LIVE_STATUSES
 from etui.store import Store
 from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
 from etui.summary import RunSummary
 from etui.text import counted, plain
+from etui.tui.in_words import in_words
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import WriteDialog, here
 from etui.tui.widgets.cycle import Cycle
@@ -140,8 +141,13 @@ class ExportDialog(WriteDialog[list[Path]]):
         if not text:
             self.refuse("no path is given; name a file ending in .json, or a folder")
             return
+        try:
+            target = absolute(text, "the path")
+        except UsageError as error:
+            self.refuse(in_words(error))
+            return
         if self._runs:
-            self.begin(expanded(text).absolute(), force=False)
+            self.begin(target, force=False)
 
     def write(self, target: Path, *, force: bool) -> None:
         """Write the files, beside the screen; files in the way are asked about unless ``force``."""

@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from etui.store.language import KEYS
 from etui.tui.actions import ACTIONS, Action, Scope, bindings
+from etui.tui.defects import Guarded
 from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _TITLES: dict[Scope, str] = {
@@ -52,7 +53,7 @@ class _Frame(HalfPages, VerticalScroll, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Guarded, ModalScreen[None]):
     """Closes with escape, q, ? or F1."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

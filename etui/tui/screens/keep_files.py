@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from textual.widget import Widget
 from textual.widgets import Static
 
-from etui.paths import expanded
+from etui.errors import UsageError
+from etui.paths import absolute
 from etui.spec import ProfileOptions
+from etui.tui.in_words import in_words
 from etui.tui.screens.path_dialog import PathDialog
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
@@ -42,8 +44,16 @@ class KeepFilesDialog(PathDialog[ProfileOptions]):
         if not text:
             self.refuse("no folder is named")
             return
-        folder = expanded(text).absolute()
-        if folder.exists() and not folder.is_dir():
+        try:
+            folder = absolute(text, "the folder")
+            is_file = folder.exists() and not folder.is_dir()
+        except UsageError as error:
+            self.refuse(in_words(error))
+            return
+        except OSError as error:
+            self.refuse(f"cannot look there ({error.strerror}); check its permissions")
+            return
+        if is_file:
             self.refuse("this is a file; name a folder")
             return
         self.dismiss(ProfileOptions(keep_dir=str(folder), etrecord=self._what.value == _RECORD))

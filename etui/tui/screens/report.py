@@ -10,11 +10,12 @@ from textual import work
 from textual.widget import Widget
 
 from etui.analysis.sessions import Level
-from etui.errors import EtuiError
-from etui.paths import expanded
+from etui.errors import EtuiError, UsageError
+from etui.paths import absolute, expanded
 from etui.results import RunDocument
 from etui.store.transfer import write_file
 from etui.text import counted, plain
+from etui.tui.in_words import in_words
 from etui.tui.screens.path_dialog import WriteDialog, here
 
 SUFFIXES = (".html", ".md")
@@ -65,7 +66,11 @@ class ReportDialog(WriteDialog[Path]):
 
     def confirm(self) -> None:
         """Write, unless a file is in the way: then ask."""
-        target = expanded(self.path.value.strip()).absolute()
+        try:
+            target = absolute(self.path.value.strip(), "the file")
+        except UsageError as error:
+            self.refuse(in_words(error))
+            return
         if target.suffix.lower() not in SUFFIXES:
             self.refuse("a report is .html or .md; name a file such as report.html")
             return
@@ -86,7 +91,7 @@ class ReportDialog(WriteDialog[Path]):
         self.say("writing")
         self._write(target, force)
 
-    @work(thread=True, group="report", exit_on_error=False)
+    @work(thread=True, group="report")
     def _write(self, target: Path, force: bool) -> None:
         from etui.report import pages
         from etui.report.content import report_of

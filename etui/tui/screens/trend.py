@@ -21,6 +21,7 @@ from etui.errors import EtuiError
 from etui.store import Store
 from etui.text import counted, plain
 from etui.tui.actions import Scope, bindings
+from etui.tui.defects import Guarded
 from etui.tui.details.sheet import Styles, wrapped
 from etui.tui.terminal import glyphs, sheet_styles
 from etui.tui.trend.chart import HistoryChart
@@ -35,7 +36,7 @@ MOST_POINTS = 200
 _ROOMY_LINES = 30
 
 
-class TrendScreen(Screen[None]):
+class TrendScreen(Guarded, Screen[None]):
     """The runs of the same choice as one run. The actions of scope ``trend`` are its methods."""
 
     app: EtuiApp

@@ -10,12 +10,13 @@ from textual.content import Content
 from textual.widget import Widget
 
 from etui.charts import Canvas
+from etui.tui.defects import Guarded
 from etui.tui.terminal import chart_palette
 
 _KEPT = 20
 
 
-class ChartFrame(Widget):
+class ChartFrame(Guarded, Widget):
     """Views of one thing. The upper line names them, the one shown in reverse, the others to be clicked.
 
     A subclass names its ``views`` and gives ``draw``; what decides the picture besides the size belongs into ``state``,

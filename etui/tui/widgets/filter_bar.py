@@ -18,6 +18,7 @@ from etui.store import Condition
 from etui.store.language import FilterMistake, completions, parse, word_before
 from etui.text import plain
 from etui.tui.actions import bindings
+from etui.tui.defects import Guarded
 from etui.tui.work import start
 
 _MOST_COMPLETIONS = 8
@@ -42,7 +43,7 @@ class FilterInput(Input):
         self.post_message(self.Left())
 
 
-class FilterBar(Vertical):
+class FilterBar(Guarded, Vertical):
     """Shows only while it is being typed in. What holds is in ``text`` and ``conditions``."""
 
     class Changed(Message):

@@ -12,6 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from etui.tui.actions import BY_ID
+from etui.tui.defects import Guarded
 
 if TYPE_CHECKING:
     from textual.widget import Widget
@@ -79,7 +80,7 @@ def set_length(view: ScrollView, size: Size) -> None:
     view._scroll_update(size)
 
 
-class LineView(HalfPages, ScrollView, can_focus=True):
+class LineView(Guarded, HalfPages, ScrollView, can_focus=True):
     """Rows of text, drawn one by one. A subclass says how many there are and what each shows."""
 
     DEFAULT_CSS = """

@@ -17,6 +17,7 @@ from textual.widgets import Input
 from etui.events import Event
 from etui.text import counted, plain
 from etui.tui.actions import bindings
+from etui.tui.defects import Guarded
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.log_lines import KEPT, LEVELS
 from etui.tui.widgets.log_view import LogView
@@ -28,7 +29,7 @@ comes once a second is drawn with the rest of that second's picture, rather than
 BRISK_REDRAW_S = 0.2
 
 
-class LogPane(Widget):
+class LogPane(Guarded, Widget):
     """The log of what ``follow`` named last. Its methods are the actions of scope ``log``."""
 
     DEFAULT_CSS = """

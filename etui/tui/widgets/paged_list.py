@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -13,8 +14,10 @@ from textual.scroll_view import ScrollView
 
 from etui.errors import EtuiError
 from etui.store import Condition
+from etui.store.database import Overtaken
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
+from etui.tui.defects import Guarded
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.widgets.line_view import set_length
 from etui.tui.work import start
@@ -46,17 +49,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Rows(Protocol):
     """Where rows come from. Every method may take its time, is called from a thread, and raises EtuiError."""
 
-    def page(self, wanted: Wanted) -> Page:
-        """A page."""
+    def page(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page:
+        """A page. Raises Overtaken as soon as ``overtaken`` says that it is not wanted any more."""
 
-    def glimpse(self, wanted: Wanted) -> Page | Glimpse:
-        """The page, or only its rows where it would take a while to count."""
+    def glimpse(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page | Glimpse:
+        """The page, or only its rows where it would take a while to count. Raises as ``page``."""
 
     def ids(self, where: Sequence[Condition]) -> list[str]:
         """The ids of all runs that meet a filter."""
 
 
-class PagedList(ScrollView, can_focus=True):
+class PagedList(Guarded, ScrollView, can_focus=True):
     """Rows from the database under one heading. The cursor is a run, not a line: it stays on it whatever arrives
     above."""
 
@@ -166,7 +169,10 @@ class PagedList(ScrollView, can_focus=True):
             while (wanted := self._wanted) is not None:
                 self._wanted = None
                 read = self._source.glimpse if wanted.at_once else self._source.page
-                page = await asyncio.to_thread(read, wanted)
+                try:
+                    page = await asyncio.to_thread(read, wanted, partial(self._is_overtaken, wanted.order))
+                except Overtaken:
+                    continue
                 # Overtaken rows are not shown, but for the first ones: until then there is nothing to see.
                 if self._wanted is not None and (self.known or self._wanted.order != wanted.order):
                     continue
@@ -179,6 +185,11 @@ class PagedList(ScrollView, can_focus=True):
             self.post_message(self.Failed(error))
         finally:
             self._reading = False
+
+    def _is_overtaken(self, order: Order) -> bool:
+        """Whether other runs or another order are wanted by now; asked from the thread that reads."""
+        wanted = self._wanted
+        return self.known and wanted is not None and wanted.order != order
 
     def _take_glimpse(self, place: int | None, rows: list[RunSummary]) -> None:
         """Show rows of which it is not known yet how many there are and where among them these stand: where the cursor

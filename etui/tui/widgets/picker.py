@@ -24,6 +24,7 @@ from etui.store import Store
 from etui.text import plain
 from etui.tui import suggest
 from etui.tui.choice import Checked, Choice, check, recall, remember
+from etui.tui.defects import Guarded
 from etui.tui.estimate import Estimate, Past, estimate, history
 from etui.tui.glyphs import glyphs_of
 from etui.tui.offers import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
@@ -39,7 +40,7 @@ _ROOMY = 25
 """With this many lines all fields, a long hint and the totals fit."""
 
 
-class Picker(Vertical):
+class Picker(Guarded, Vertical):
     """The fields of a session. ``Submitted`` carries what they say, once nothing in them is wrong."""
 
     DEFAULT_CSS = """

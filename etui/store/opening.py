@@ -1,0 +1,298 @@
+"""Opening the database: whether it can be written, how it is shared with other processes, and whose file it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from etui import private_files
+from etui.errors import StoreError
+from etui.filesystems import is_network
+from etui.store import database, schema
+from etui.store.database import Database, Link
+from etui.store.failures import OTHER_FILE, primary_code, temporary_folder, translated
+from etui.store.upgrading import checked_version, upgrade
+
+if TYPE_CHECKING:
+    from etui.store.database import FilesState
+
+SNAPSHOT_TRIES = 3
+
+_BESIDE = ("-wal", "-journal")
+"""What SQLite keeps beside a database and what has to be read with it."""
+
+_CANNOT_SHARE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR})
+"""How SQLite says that it would have to write, to the file or beside it, before it can read."""
+
+
+def open_database(path: Path, *, create: bool, cache_bytes: int | None = None) -> Database:
+    """Open the file, creating it (if ``create``) and bringing its schema up to date.
+
+    A file that cannot be written is opened for reading; one that also has an older schema is read through a private
+    copy. On a network file system a rollback journal is used instead of WAL, whose shared memory does not reach other
+    hosts.
+
+    Raises StoreError if the file is missing and may not be created, is no etui database, comes from a newer etui, or
+    cannot be opened, read or upgraded; a file that is refused is left as it was.
+    """
+    try:
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder, not a database", OTHER_FILE)
+        is_there = path.exists()
+    except OSError as error:
+        # The folder may be another user's.
+        raise StoreError(f"the database {path} cannot be reached ({error.strerror or error})", OTHER_FILE) from error
+    if is_there:
+        _close_to_others(path)
+    elif create:
+        try:
+            private_files.make_folder(path.parent)
+        except OSError as error:
+            raise StoreError(f"cannot create the folder {path.parent} ({error.strerror})", OTHER_FILE) from error
+        # SQLite would make it by the umask, and its other files get its mode. If it cannot be made, SQLite says why.
+        with contextlib.suppress(OSError):
+            private_files.make_file(path)
+    return Database(path, partial(_connect, path, create, cache_bytes))
+
+
+def _close_to_others(path: Path) -> None:
+    """Take from other users what an earlier etui left them of the database, its folder and what SQLite keeps beside
+    it."""
+    with contextlib.suppress(OSError):
+        private_files.make_folder(path.parent)
+    private_files.tighten(path, *(Path(f"{path}{suffix}") for suffix in (*_BESIDE, "-shm")))
+
+
+def _connect(path: Path, create: bool, cache_bytes: int | None) -> Link:
+    if not create and not path.exists():
+        raise StoreError(f"there is no database at {path}", "start a run first, or " + OTHER_FILE)
+    # SQLite resolves links too, and keeps its other files beside the file itself. Path.resolve raises for a loop.
+    file = Path(os.path.realpath(path))
+    with translated(path):
+        reason = _why_read_only(file)
+        if not reason:
+            link = _writable(path, file, create)
+        elif file.exists():
+            link = _read_only(path, file, reason)
+        else:
+            raise StoreError(f"the database {path} cannot be created: {reason}", OTHER_FILE)
+        if cache_bytes is not None:
+            link.connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
+    return link
+
+
+def _why_read_only(file: Path) -> str:
+    """Why the database cannot be written; empty if it can. SQLite writes its journal into the folder."""
+    for place in (file, file.parent):
+        if place.exists() and not os.access(place, os.W_OK):
+            if os.statvfs(place).f_flag & os.ST_RDONLY:
+                return "its file system is mounted read-only"
+            return f"you have no permission to write to {place}"
+    return ""
+
+
+def _sqlite(name: str | Path, *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        name, timeout=database.BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=uri
+    )
+    connection.row_factory = sqlite3.Row
+    # A full or missing temporary folder is no reason to lose a result.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _sqlite_file(file: Path, options: str) -> sqlite3.Connection:
+    return _sqlite(f"file:{quote(os.fsencode(file))}?{options}", uri=True)
+
+
+def _writable(path: Path, file: Path, create: bool) -> Link:
+    connection = _sqlite_file(file, "mode=rwc" if create else "mode=rw")
+    try:
+        if is_network(file):
+            _use_rollback_journal(connection, path)
+        elif checked_version(connection, path) == 0:
+            # A file that has a rollback journal keeps it: perhaps another machine has mounted its file system.
+            connection.execute("PRAGMA journal_mode = WAL")
+        # Not sooner: it reads the file.
+        connection.execute("PRAGMA synchronous = EXTRA")
+        if checked_version(connection, path) < schema.VERSION:
+            upgrade(connection, path, file, partial(_sqlite_file, file, "mode=ro"))
+        is_wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    except BaseException:
+        connection.close()
+        raise
+    return Link(connection, is_wal=is_wal)
+
+
+def _use_rollback_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Leave WAL, if the file has it. A connection that locks the file for itself needs no shared memory for that.
+
+    Raises StoreError if others use the file meanwhile.
+    """
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        checked_version(connection, path)
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA locking_mode = NORMAL")
+        # The lock is given back by the next use.
+        checked_version(connection, path)
+    except sqlite3.OperationalError as error:
+        if primary_code(error) != sqlite3.SQLITE_BUSY:
+            raise
+        raise StoreError(
+            f"the database {path} is on a network file system and another process has locked it, perhaps by using it in"
+            " WAL mode, which is only safe on one host",
+            "end the other etui processes, or name a file on a local disk with --db or ETUI_DB",
+        ) from error
+
+
+def _read_only(path: Path, file: Path, reason: str) -> Link:
+    """A connection to a file that cannot be written.
+
+    It shares the view of other processes that have the file open. If SQLite would have to create files for that, the
+    file is read as one that does not change (``immutable``), and Database looks whether that is so. A journal that a
+    process left when it was killed, or an older schema, is read through a private copy.
+    """
+    for _ in range(SNAPSHOT_TRIES):
+        snapshot, shared_files = _state(file), _identity(file)
+        is_copy = False
+        connection = _shared(path, file)
+        is_shared = connection is not None
+        if connection is None and any(snapshot[1:]):
+            connection, is_copy = _recovered_copy(path, file), True
+        elif connection is None:
+            connection = _sqlite_file(file, "immutable=1")
+        try:
+            if checked_version(connection, path) < schema.VERSION:
+                connection, is_copy = _upgraded_copy(path, connection), True
+        except BaseException:
+            connection.close()
+            raise
+        if is_shared and not is_copy:
+            return Link(
+                connection, is_wal=False, read_only=reason, look=partial(_identity, file), snapshot=shared_files
+            )
+        if _state(file) == snapshot:
+            return Link(
+                connection,
+                is_wal=False,
+                read_only=reason,
+                look=partial(_state, file),
+                snapshot=snapshot,
+                is_copy=is_copy,
+            )
+        connection.close()
+    raise StoreError(f"the database {path} is being changed by another process", "try again")
+
+
+def _shared(path: Path, file: Path) -> sqlite3.Connection | None:
+    """A read-only connection that sees what other processes write; None if SQLite would have to write for that."""
+    in_use = all(Path(f"{file}{suffix}").exists() for suffix in ("-wal", "-shm"))
+    if not in_use and os.access(file.parent, os.W_OK):
+        # SQLite would create both, and a user who may write the file could perhaps not write ours.
+        return None
+    connection = _sqlite_file(file, "mode=ro")
+    try:
+        if is_network(file):
+            # With WAL this fails, as it has to; with a rollback journal it is as good as any other connection.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        checked_version(connection, path)
+        connection.execute("PRAGMA locking_mode = NORMAL")
+        checked_version(connection, path)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if primary_code(error) in _CANNOT_SHARE:
+            return None
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _state(file: Path) -> FilesState:
+    """What tells whether a database has changed: of its file, and of each one beside it that is not empty."""
+    found: list[tuple[int, int, int, int] | None] = []
+    for suffix in ("", *_BESIDE):
+        try:
+            status = Path(f"{file}{suffix}").stat()
+        except OSError:
+            found.append(None)
+            continue
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        found.append(state if not suffix or status.st_size else None)
+    return tuple(found)
+
+
+def _identity(file: Path) -> FilesState:
+    """Which files a shared connection uses: if they are replaced, it goes on reading the old ones."""
+    found: list[tuple[int, int, int, int] | None] = []
+    for suffix in ("", "-shm"):
+        try:
+            status = Path(f"{file}{suffix}").stat()
+        except OSError:
+            found.append(None)
+            continue
+        found.append((status.st_dev, status.st_ino, 0, 0))
+    return tuple(found)
+
+
+def _recovered_copy(path: Path, file: Path) -> sqlite3.Connection:
+    """A private copy of the database with what its journal adds."""
+    # Rarely needed, and every command imports this module.
+    import shutil
+    from tempfile import TemporaryDirectory
+
+    try:
+        with TemporaryDirectory(prefix="etui-", dir=temporary_folder()) as folder:
+            copy = Path(folder) / "etui.db"
+            for suffix in ("", *_BESIDE):
+                if Path(f"{file}{suffix}").exists():
+                    shutil.copyfile(f"{file}{suffix}", f"{copy}{suffix}")
+            with translated(path, is_copy=True):
+                source = _sqlite(copy)
+                try:
+                    return _private_copy(path, source)
+                finally:
+                    source.close()
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} was not closed properly and can only be read through a copy in {temporary_folder()},"
+            f" which cannot be written ({error.strerror or error})",
+            "free some space there, or set TMPDIR to another folder",
+        ) from error
+
+
+def _upgraded_copy(path: Path, source: sqlite3.Connection) -> sqlite3.Connection:
+    """A private copy of the database with its schema brought up to date. The source is closed."""
+    try:
+        copy = _private_copy(path, source)
+    finally:
+        source.close()
+    try:
+        with translated(path, is_copy=True):
+            copy.execute("BEGIN")
+            schema.migrate(copy)
+            copy.execute("COMMIT")
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _private_copy(path: Path, source: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy that only this connection sees: in memory, and in a nameless temporary file as far as it is large."""
+    copy = _sqlite("")
+    try:
+        with translated(path, is_copy=True):
+            source.backup(copy)
+    except BaseException:
+        copy.close()
+        raise
+    return copy

@@ -1,0 +1,249 @@
+"""A database that cannot be written is read all the same, and never with a view that is old or half of two."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from etui.doctor import software
+from etui.errors import StoreError
+from etui.runner.client import settle
+from etui.store import RunnerIdentity, Store, opening, schema
+from etui.store.transfer import read_documents
+from etui.tui.feed import Feed, Snapshot
+from etui.tui.library import Library
+from etui.user import user_name
+from tests.documents import MODEL, make_document, make_spec
+from tests.mounts import read_only_view
+from tests.store.test_upgrading import schema_of, unpacked
+
+Seal = Callable[[Path], AbstractContextManager[Path]]
+
+
+@pytest.fixture(params=["mount", "permissions"])
+def seal(request: pytest.FixtureRequest, tmp_path: Path) -> Seal:
+    """Make a folder read-only by a mount or by its permissions, of which one does not bind root and the other is only
+    for root; gives where the folder is then."""
+
+    @contextmanager
+    def sealed(folder: Path) -> Iterator[Path]:
+        if request.param == "mount":
+            with read_only_view(folder, tmp_path / "view") as view:
+                yield view
+            return
+        folder.chmod(0o500)
+        try:
+            if os.access(folder, os.W_OK):
+                pytest.skip("permissions do not bind this user")
+            yield folder
+        finally:
+            folder.chmod(0o700)
+
+    return sealed
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that holds a database with two runs and nothing else."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with Store.open(folder / "etui.db") as store:
+        store.import_documents([make_document(), make_document("aaaaaaaaaaa2", precision="int8", median=8.0)])
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_closed_database_is_read_and_nothing_is_made_beside_it(folder: Path, seal: Seal) -> None:
+    with seal(folder) as view, Store.open(view / "etui.db", create=False) as store:
+        assert store.read_only
+        assert store.document("aaaaaaaaaaa1") == make_document()
+        assert store.count() == 2
+        assert store.data_version() == store.data_version()
+        assert store.is_in_place()
+        assert names(view) == ["etui.db"]
+
+
+def test_writing_is_refused_in_one_line_that_says_why(folder: Path, seal: Seal) -> None:
+    with seal(folder) as view, Store.open(view / "etui.db") as store:
+        with pytest.raises(StoreError, match="is read-only: ") as refused:
+            store.import_document(make_document("aaaaaaaaaaa3"))
+        assert "--db or ETUI_DB" in refused.value.hint and "\n" not in str(refused.value)
+        assert store.count() == 2
+
+
+def test_nothing_is_made_beside_a_file_that_alone_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    # A journal that belonged to the reader would keep out those who may write the file.
+    (tmp_path / "shared").mkdir()
+    with (
+        read_only_view(folder / "etui.db", tmp_path / "shared" / "etui.db") as file,
+        Store.open(file) as store,
+    ):
+        assert store.count() == 2 and store.read_only
+        assert names(tmp_path / "shared") == ["etui.db"]
+    assert names(tmp_path / "shared") == ["etui.db"]
+
+
+def test_a_missing_database_is_not_made_in_a_folder_that_cannot_be_written(tmp_path: Path, seal: Seal) -> None:
+    (tmp_path / "empty").mkdir()
+    with seal(tmp_path / "empty") as view:
+        with pytest.raises(StoreError, match="cannot be created: "):
+            Store.open(view / "etui.db")
+        with pytest.raises(StoreError, match="there is no database"):
+            Store.open(view / "etui.db", create=False)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(["etui.db", "etui.db-wal"], id="in an archive"),
+        pytest.param(["etui.db", "etui.db-shm", "etui.db-wal"], id="where it was"),
+    ],
+)
+def test_what_a_killed_process_left_in_its_journal_is_read(
+    folder: Path, tmp_path: Path, seal: Seal, left: list[str]
+) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    with Store.open(folder / "etui.db") as store:
+        store.import_document(make_document("aaaaaaaaaaa3"))
+        for name in left:
+            shutil.copyfile(folder / name, killed / name)
+    with seal(killed) as view, Store.open(view / "etui.db") as store:
+        assert store.document("aaaaaaaaaaa3") == make_document("aaaaaaaaaaa3")
+        assert store.count() == 3 and store.read_only
+        assert names(view) == left
+
+
+def test_a_transaction_that_was_cut_off_is_not_read(folder: Path, tmp_path: Path, seal: Seal) -> None:
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    connection = sqlite3.connect(folder / "etui.db", isolation_level=None)
+    assert connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0] == "delete"
+    connection.execute("PRAGMA cache_size = 1")
+    connection.execute("BEGIN")
+    connection.execute("UPDATE runs SET note = hex(zeroblob(20000)), model = 'half'")
+    connection.execute("UPDATE details SET detail = hex(zeroblob(20000))")
+    for name in ("etui.db", "etui.db-journal"):
+        shutil.copyfile(folder / name, killed / name)
+    connection.execute("ROLLBACK")
+    connection.close()
+    with seal(killed) as view:
+        with closing(opening.open_database(view / "etui.db", create=False)) as opened, opened.read() as read:
+            assert read.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            assert {tuple(row) for row in read.execute("SELECT model, note FROM runs")} == {("resnet18", "a note")}
+        with Store.open(view / "etui.db") as store:
+            assert store.document("aaaaaaaaaaa1") == make_document()
+        assert names(view) == ["etui.db", "etui.db-journal"]
+
+
+def test_what_others_write_meanwhile_is_seen(folder: Path, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        view = stack.enter_context(read_only_view(folder, tmp_path / "view"))
+        reader = stack.enter_context(Store.open(view / "etui.db"))
+        seen = {reader.data_version()}
+        for number in (3, 4):
+            # Opened, written and closed again by somebody who may: alone first, then while the reader shares the view.
+            with Store.open(folder / "etui.db") as writer:
+                for half in ("a", "b"):
+                    writer.import_document(make_document(f"aaaaaaaaaa{half}{number}"))
+                    assert reader.data_version() not in seen
+                    seen.add(reader.data_version())
+                    assert reader.document(f"aaaaaaaaaa{half}{number}").id == f"aaaaaaaaaa{half}{number}"
+            assert reader.count() == writer_count(folder)
+        assert reader.read_only
+
+
+def writer_count(folder: Path) -> int:
+    with Store.open(folder / "etui.db") as store:
+        return store.count()
+
+
+def test_a_change_in_the_middle_of_a_look_is_not_taken_for_the_truth(folder: Path, tmp_path: Path) -> None:
+    with read_only_view(folder, tmp_path / "view") as view:
+        reader = opening.open_database(view / "etui.db", create=False)
+        with pytest.raises(StoreError, match="was changed while it was read"), reader.read() as connection:
+            connection.execute("SELECT count(*) FROM runs").fetchone()
+            with Store.open(folder / "etui.db") as writer:
+                writer.import_document(make_document("aaaaaaaaaaa3"))
+        with reader.read() as connection:
+            assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] == 3
+        reader.close()
+
+
+@pytest.mark.parametrize("version", range(1, schema.VERSION))
+def test_an_older_schema_is_read_through_a_copy_and_the_file_stays_as_it_is(
+    tmp_path: Path, seal: Seal, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    database, export = unpacked(f"schema{version}.db", tmp_path / "data"), unpacked(f"schema{version}.json", tmp_path)
+    before = database.read_bytes()
+    with seal(tmp_path / "data") as view, Store.open(view / database.name) as store:
+        found = [store.document(summary.id) for summary in store.summaries(descending=False)]
+        assert found == read_documents(export)
+        assert store.summaries(order_by="top1")
+        with pytest.raises(StoreError, match="is read-only"):
+            store.annotate(found[0].id, note="mine")
+        assert names(view) == [database.name]
+    assert database.read_bytes() == before and schema_of(database) == version
+    assert names(tmp_path / "tmp") == []
+
+
+def test_doctor_says_that_nothing_can_be_stored(folder: Path, seal: Seal) -> None:
+    with seal(folder) as view:
+        found = software.database(view / "etui.db")
+    assert found.status == "bad" and "with 2 runs: read-only" in found.seen and "ETUI_DB" in found.advice
+
+
+def test_a_newer_or_foreign_or_damaged_file_is_refused_as_ever(folder: Path, tmp_path: Path, seal: Seal) -> None:
+    with sqlite3.connect(folder / "newer.db") as connection:
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+        connection.execute("CREATE TABLE t (a)")
+    with sqlite3.connect(folder / "foreign.db") as connection:
+        connection.execute("CREATE TABLE t (a)")
+    (folder / "text.db").write_text("no database " * 200)
+    with seal(folder) as view:
+        for name, words in (("newer", "newer etui"), ("foreign", "another program"), ("text", "is not a database")):
+            with pytest.raises(StoreError, match=words):
+                Store.open(view / f"{name}.db")
+
+
+def test_the_screens_store_and_feed_read_it_and_start_no_runner(
+    folder: Path, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object) -> None:
+        raise AssertionError("a runner was started on a read-only database")
+
+    monkeypatch.setattr("etui.runner.client.ensure_runner", start)
+    host = socket.gethostname()
+    with Store.open(folder / "etui.db") as store:
+        queued = store.add_session(make_spec(), model=MODEL, box=host)
+        store.claim_next_session(RunnerIdentity(pid=2**22 + 1, host=host, user=user_name(), started_at="then"))
+        store.add_session(make_spec(), model=MODEL, box=host)
+    with seal(folder) as view:
+        library = Library(view / "etui.db")
+        library.open()
+        assert len(library.ids([])) == 6
+        snapshots: list[Snapshot] = []
+        feed = Feed(view / "etui.db", snapshots.append)
+        snapshot = feed.look()
+        assert snapshot is not None and snapshot.problem is None
+        assert snapshot.current is not None and snapshot.current.session.id == queued.id
+        assert feed.look() is not None
+        library.forget()
+        feed.stop()
+        with Store.open(view / "etui.db") as store:
+            assert settle(store) == []
+            assert store.summary(queued.runs[0][0]).status == "queued"

@@ -1,0 +1,310 @@
+"""Databases and exports of every schema so far open with nothing lost; an upgrade that fails leaves the file alone."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from etui.doctor import software
+from etui.errors import StoreError
+from etui.results import Metrics, RunDocument
+from etui.store import Store, opening, released, schema, upgrading
+from etui.store import database as store_database
+from etui.store.transfer import encode_documents, read_documents
+from tests.boxes import PATIENCE_S
+
+FIXTURES = Path(__file__).parent / "fixtures"
+OLD = range(1, schema.VERSION)
+ALL = range(1, 5)
+
+FROZEN = {
+    "FIRST": "1ea8233e2ed35556d5fe1ac2cc2f726f3e287c2c98f3c375202fa679648e5377",
+    "PAGES": "ef57fd1383dce2f4012de9f144bd1209e35f96d72cb4913656a73cb99078f600",
+    "INSIGHT": "25533ea7ab3a0c25d33e3c36297f4fe5bac240025650c1077d0c50979d8ddfb7",
+    "CLASSES": "80c9d595b3a1b63a7d2de3a43a5a54b5b5ca15fc960538e9f72f68e6b3d16841",
+    "LOOKUPS": "1d152f832ab647d1b241266c63842d5d38d77a1704bec4db0953058c3441567d",
+}
+"""The hash over the statements of each released migration."""
+
+OPEN = "import sys, pathlib; from etui.store import Store; print(Store.open(pathlib.Path(sys.argv[1])).count())"
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    """A fixture as the file that it was."""
+    target = folder / name
+    target.write_bytes(gzip.decompress((FIXTURES / f"{name}.gz").read_bytes()))
+    return target
+
+
+def documents(path: Path) -> list[RunDocument]:
+    """All documents of a database, in the order in which they came."""
+    with Store.open(path) as store:
+        return [store.document(summary.id) for summary in store.summaries(descending=False)]
+
+
+def statements(path: Path) -> set[tuple[str, str, str]]:
+    """The schema of a file, statement by statement."""
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master"))
+
+
+def schema_of(path: Path) -> int:
+    """The schema's number that a file carries."""
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def holds(old: Any, new: Any) -> bool:
+    """Whether everything in a piece of old JSON is in the new one, to which fields may have been added."""
+    if isinstance(old, dict):
+        # At first the kind of a log line was written even if it is the default.
+        return isinstance(new, dict) and all(
+            holds(value, new[key]) if key in new else (key, value) == ("kind", "log") for key, value in old.items()
+        )
+    if isinstance(old, list):
+        return isinstance(new, list) and len(old) == len(new) and all(map(holds, old, new))
+    return bool(old == new)
+
+
+def test_the_released_migrations_are_frozen() -> None:
+    migrations = {name: value for name, value in vars(released).items() if name.isupper()}
+    assert len(migrations) == schema.VERSION
+    for name, statements_of in migrations.items():
+        assert hashlib.sha256("\n".join(statements_of).encode()).hexdigest() == FROZEN[name], name
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_a_database_of_every_schema_opens_with_all_that_was_exported_of_it(tmp_path: Path, version: int) -> None:
+    database, export = unpacked(f"schema{version}.db", tmp_path), unpacked(f"schema{version}.json", tmp_path)
+    assert schema_of(database) == version
+    found = documents(database)
+    assert schema_of(database) == schema.VERSION
+    assert {document.status for document in found} == {"done", "failed", "interrupted"}
+    assert any(document.profile for document in found) is (version >= 3)
+    assert found == read_documents(export)
+    assert holds(json.loads(export.read_bytes()), json.loads(encode_documents(found)))
+    new = tmp_path / "new.db"
+    with Store.open(new) as store:
+        assert set(store.import_documents(found)) == {"new"}
+    assert documents(new) == found
+    assert statements(database) == statements(new)
+    assert {file.name for file in tmp_path.iterdir()} == {"new.db", database.name, export.name}
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_columns_that_came_later_are_filled_from_the_documents(tmp_path: Path, version: int) -> None:
+    with Store.open(unpacked(f"schema{version}.db", tmp_path)) as store:
+        summaries = store.summaries(order_by="top1")
+        for summary in summaries:
+            accuracy = store.document(summary.id).accuracy
+            overall = accuracy.end_to_end.overall if accuracy and accuracy.end_to_end else Metrics()
+            assert (summary.accuracy.top1, summary.accuracy.top5) == (overall.top1, overall.top5)
+    assert summaries[0].accuracy.top1 is not None and summaries[-1].accuracy.top1 is None
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_an_export_of_every_schema_is_imported_as_it_was(tmp_path: Path, version: int) -> None:
+    export = unpacked(f"schema{version}.json", tmp_path)
+    imported = read_documents(export)
+    with Store.open(tmp_path / "new.db") as store:
+        store.import_documents(imported)
+    assert documents(tmp_path / "new.db") == imported
+    again = tmp_path / "again.json"
+    again.write_bytes(encode_documents(imported))
+    assert read_documents(again) == imported
+
+
+def test_several_processes_may_upgrade_one_file_at_once(tmp_path: Path) -> None:
+    database, export = unpacked("schema1.db", tmp_path), unpacked("schema1.json", tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(
+            pool.map(
+                lambda _: subprocess.run(
+                    [sys.executable, "-c", OPEN, database], check=False, capture_output=True, text=True
+                ),
+                range(4),
+            )
+        )
+    exported = read_documents(export)
+    assert [(end.returncode, end.stdout, end.stderr) for end in ends] == [(0, f"{len(exported)}\n", "")] * 4
+    assert documents(database) == exported
+    assert upgrading.kept_copies(database) == []
+
+
+def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, migrate, is_upgraded = unpacked("schema3.db", tmp_path), schema.migrate, upgrading._is_upgraded
+    begun, waited, may_go_on = Event(), Event(), Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        begun.set()
+        assert may_go_on.wait(PATIENCE_S)
+        migrate(connection)
+
+    def asked(file: Path) -> bool:
+        waited.set()
+        return is_upgraded(file)
+
+    monkeypatch.setattr(store_database, "BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(schema, "migrate", slow)
+    monkeypatch.setattr(upgrading, "_is_upgraded", asked)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(documents, path)
+        assert begun.wait(PATIENCE_S)
+        second = pool.submit(documents, path)
+        assert waited.wait(PATIENCE_S)
+        may_go_on.set()
+        assert first.result() == second.result()
+    assert upgrading.kept_copies(path) == []
+
+
+def test_a_copy_for_the_owner_alone_is_kept_while_a_file_is_upgraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = unpacked("schema3.db", tmp_path)
+    before, migrate = run_ids(database), schema.migrate
+    seen: list[tuple[int, int, list[str]]] = []
+
+    def migrate_and_look(connection: sqlite3.Connection) -> None:
+        (copy,) = upgrading.kept_copies(database)
+        seen.append((copy.stat().st_mode & 0o777, schema_of(copy), run_ids(copy)))
+        migrate(connection)
+
+    monkeypatch.setattr(schema, "migrate", migrate_and_look)
+    old = os.umask(0)
+    try:
+        Store.open(database).close()
+    finally:
+        os.umask(old)
+    assert seen == [(0o600, 3, before)]
+    assert [file.name for file in tmp_path.iterdir() if "upgrade" in file.name] == []
+
+
+def run_ids(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [str(row[0]) for row in connection.execute("SELECT id FROM runs ORDER BY id")]
+
+
+def drop_a_table(connection: sqlite3.Connection) -> None:
+    connection.execute("DROP TABLE passes")
+    raise sqlite3.OperationalError("it went wrong")
+
+
+def fail_in_python(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM runs")
+    raise ValueError("it went wrong")
+
+
+@pytest.mark.parametrize("broken", [drop_a_table, fail_in_python])
+def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
+) -> None:
+    database, export = unpacked("schema3.db", tmp_path), unpacked("schema3.json", tmp_path)
+    before = statements(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrate", broken)
+        with pytest.raises(StoreError, match="could not be upgraded from schema 3") as refused:
+            Store.open(database)
+    (copy,) = upgrading.kept_copies(database)
+    assert str(copy) in refused.value.hint and "\n" not in str(refused.value)
+    assert schema_of(database) == schema_of(copy) == 3
+    assert statements(database) == statements(copy) == before
+    # The next attempt works, and the copy goes.
+    assert documents(database) == read_documents(export)
+    assert upgrading.kept_copies(database) == []
+
+
+def test_a_database_that_does_not_hold_together_is_not_upgraded(tmp_path: Path) -> None:
+    database = unpacked("schema2.db", tmp_path)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("INSERT INTO artifacts VALUES ('nowhere', 'pte', 1, '', '', 0)")
+        connection.commit()
+    with pytest.raises(StoreError, match="a row of artifacts refers to a missing one"):
+        Store.open(database)
+    assert schema_of(database) == 2
+
+
+def test_an_upgrade_that_is_killed_is_done_again(tmp_path: Path) -> None:
+    database, export = unpacked("schema2.db", tmp_path), unpacked("schema2.json", tmp_path)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from etui.store import Store, upgrading;"
+        "upgrading._check = lambda _: os.kill(os.getpid(), signal.SIGKILL); Store.open(Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, database], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert schema_of(database) == 2 and len(upgrading.kept_copies(database)) == 1
+    assert documents(database) == read_documents(export)
+    assert upgrading.kept_copies(database) == []
+
+
+def test_doctor_points_to_a_copy_that_was_left(tmp_path: Path) -> None:
+    database = unpacked("schema3.db", tmp_path)
+    Store.open(database).close()
+    assert software.database(database).status == "ok"
+    left = tmp_path / "schema3.db.before-upgrade-from-schema-3"
+    left.touch()
+    found = software.database(database)
+    assert found.status == "warn" and str(left) in found.seen
+
+
+def test_an_upgrade_that_is_interrupted_leaves_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = unpacked("schema3.db", tmp_path)
+
+    def interrupted(_: sqlite3.Connection) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schema, "migrate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Store.open(database)
+    assert schema_of(database) == 3
+    assert [file.name for file in tmp_path.iterdir()] == ["schema3.db"]
+
+
+def test_nothing_is_upgraded_without_space_for_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = unpacked("schema3.db", tmp_path)
+    before = database.read_bytes()
+    monkeypatch.setattr(upgrading, "free_bytes", lambda folder: database.stat().st_size)
+    with pytest.raises(StoreError, match=r"needs .* in .* where .* free") as refused:
+        Store.open(database)
+    assert str(tmp_path) in refused.value.message and refused.value.hint
+    assert database.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["schema3.db"]
+
+
+def test_a_copy_that_cannot_be_written_stops_the_upgrade(tmp_path: Path) -> None:
+    database = unpacked("schema3.db", tmp_path)
+    (tmp_path / "schema3.db.before-upgrade-from-schema-3.part").mkdir()
+    with pytest.raises(StoreError, match="is not upgraded: its copy"):
+        Store.open(database)
+    assert schema_of(database) == 3
+
+
+def test_a_database_with_a_long_name_is_upgraded_too(tmp_path: Path) -> None:
+    database = unpacked("schema3.db", tmp_path).rename(tmp_path / ("n" * 240))
+    Store.open(database).close()
+    assert schema_of(database) == schema.VERSION
+    assert [file.name for file in tmp_path.iterdir()] == [database.name]
+    assert software.database(database).status == "ok"
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_a_file_of_a_network_file_system_is_upgraded_with_a_rollback_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    database, export = unpacked(f"schema{version}.db", tmp_path), unpacked(f"schema{version}.json", tmp_path)
+    monkeypatch.setattr(opening, "is_network", lambda _: True)
+    assert documents(database) == read_documents(export)
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
