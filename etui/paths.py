@@ -17,7 +17,7 @@ LONGEST_NAME_BYTES = 255
 LONGEST_PATH_BYTES = 4095
 _JOURNAL_BYTES = len("-journal")
 """What SQLite puts behind the name of a database for the files beside it."""
-_KEY = re.compile(r"[0-9a-f]{32}")
+_KEY = re.compile(r"[0-9a-f]{1,64}")
 _LONGEST_NAME = 200
 
 

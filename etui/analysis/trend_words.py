@@ -155,9 +155,7 @@ def _scope(trend: Trend) -> list[str]:
         total = sum(history.left_out.values())
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in history.left_out.items())
         runs = "1 run" if total == 1 else f"{total:,} runs"
-        said.append(
-            f"Left out: {runs} of {name(trend)} measured otherwise, by what differs: {reasons}."
-        )
+        said.append(f"Left out: {runs} of {name(trend)} measured otherwise, by what differs: {reasons}.")
     return said
 
 

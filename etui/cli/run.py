@@ -194,7 +194,7 @@ def sweep(
     if not wanted:
         raise UsageError("no combination is left to measure", "see `etui models` and `etui delegates`")
     with settings.open_store() as store:
-        ids = followed(store, lambda: [submit(store, spec, describe(model)) for spec, model in wanted], options)
+        ids = followed(store, lambda: (submit(store, spec, describe(model)) for spec, model in wanted), options)
         return finish(store, ids, options)
 
 

@@ -277,9 +277,7 @@ def _asked(name: bytes) -> Holder | None:
         except OSError:
             # Too many ask at once, or the name belongs to a socket of another kind.
             return Holder()
-        pid, uid, _ = _CREDENTIALS.unpack(
-            asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )
+        pid, uid, _ = _CREDENTIALS.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         said = None
         asking.settimeout(_ANSWER_S)
         with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):

@@ -63,7 +63,7 @@ def _main(database: Path, packages: Stamp) -> int:
             # The file stays, so that everybody can see that who claimed what is left behind is gone.
             lifeline.drop()
             raise
-        lifeline.drop(remove=True)
+        lifeline.drop(remove=_leaves_nothing(database))
         if stops:
             # Also one that came after the last moment at which the work could be cancelled.
             return 0
@@ -76,6 +76,20 @@ def _main(database: Path, packages: Stamp) -> int:
             if not store.has_waiting_work(socket.gethostname(), installation()):
                 return 0
     return 0
+
+
+def _leaves_nothing(database: Path) -> bool:
+    """Whether this installation has nothing claimed here, so that nobody will ask whether its runner is alive. One that
+    was stopped while the database could not be written may have."""
+    if not database.exists():
+        return True
+    try:
+        with Store.open(database) as store:
+            claims = [*store.claims(), *store.pass_claims()]
+    except EtuiError:
+        return False
+    here = (socket.gethostname(), installation())
+    return not any((claim.host, claim.installation) == here for claim in claims)
 
 
 def _take(lifeline: Lifeline) -> bool:

@@ -256,6 +256,12 @@ def _count_alone(connection: sqlite3.Connection, condition: Condition) -> int | 
     return None if opposite is None else count(connection) - exact_size(connection, opposite)
 
 
+def matching(connection: sqlite3.Connection, where: Sequence[Condition]) -> tuple[str, list[object]]:
+    """``FROM`` and ``WHERE`` of the runs that meet the conditions, by the shortest way, and its values. Raises
+    UsageError as ``page`` does."""
+    return _Search(connection, where, NEWEST_FIRST).matching()
+
+
 def is_soon_counted(where: Sequence[Condition]) -> bool:
     """Whether ``count`` takes a moment only, however many runs there are."""
     return len(where) < 2

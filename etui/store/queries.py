@@ -51,8 +51,8 @@ def summaries(
 
 def run_ids(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> list[str]:
     """The ids of the runs that meet the conditions, in no order. Raises UsageError as ``summaries`` does."""
-    clause, values = where_clause(where)
-    return [row["id"] for row in connection.execute(f"SELECT id FROM runs {clause}", values)]  # noqa: S608 - as above
+    matching, values = pages.matching(connection, where)
+    return [row["id"] for row in connection.execute(f"SELECT id {matching}", values)]
 
 
 def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:

@@ -114,7 +114,8 @@ def _swept(box: Box, reference: str) -> list[Figure]:
     with _front_ends(box, [["log", "-f", queued[-1]]]) as (follower,), terminal([str(ETUI)], box.folder) as screen:
         screen.wait(rb"Runs [\d,]{3,}")
         for place in range(SETTLED, SWEPT + 1, SETTLED):
-            run = queued[place - 1] if place < SWEPT else queued[-2]
+            # Not of the last session, with which the command ends.
+            run = queued[min(place, SWEPT - 2) - 1]
 
             def is_reached(run: str = run) -> bool:
                 screen.rest(0.5)

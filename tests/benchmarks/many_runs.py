@@ -10,9 +10,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
+
 from etui.results import RunDocument
 from etui.store import Store
-from tests.documents import make_block, make_document
+from tests.documents import make_block, make_document, make_spec
 
 RUNS_A_SESSION = 4
 MODELS = (
@@ -75,6 +77,8 @@ def session_id(n: int) -> str:
 def _template() -> RunDocument:
     """A run with little in it that is no column; all others are copies of it."""
     document = make_document(run_id(0), session_id=session_id(0))
+    spec = msgspec.to_builtins(make_spec())
+    document.session = msgspec.structs.replace(document.session, spec=spec)
     document.blocks, document.eager_blocks = [make_block("fp32/xnnpack", 0)], [make_block("eager", 0)]
     document.stages, document.log = [], []
     return document

@@ -194,6 +194,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_whatever_the_reader_raises_unreadable_weights_are_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(UNREADABLE[name])
@@ -202,6 +203,7 @@ def test_whatever_the_reader_raises_unreadable_weights_are_one_line(tmp_path: Pa
     assert "\n" not in str(refused.value) and name in refused.value.message and refused.value.hint
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 8), st.booleans())
 def test_a_damaged_state_dict_gives_tensors_or_one_line(seed: int, flips: int, legacy: bool) -> None:

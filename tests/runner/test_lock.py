@@ -183,7 +183,7 @@ def test_however_large_the_file_is_made_it_is_not_read(tmp_path: Path) -> None:
         b"[" * 100_000,
         b'{"doing": "' + b"x" * 100_000 + b'", "since": ""}',
         b'{"doing": "\\u001b[2J\\u202emeasuring\\n", "since": "\\u001b]0;x"}',
-        '{"doing": "\U000e0041\u200b' .encode() + b"y" * 300 + b'", "since": "9999-99-99T99:99:99Z"}',
+        '{"doing": "\U000e0041\u200b'.encode() + b"y" * 300 + b'", "since": "9999-99-99T99:99:99Z"}',
     ],
 )
 def test_what_a_stranger_says_about_itself_is_cut_and_made_plain(tmp_path: Path, said: bytes) -> None:

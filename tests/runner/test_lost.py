@@ -131,6 +131,22 @@ def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command
 
 
 @pytest.mark.slow
+def test_a_runner_that_is_stopped_while_the_database_is_locked_leaves_the_result(box: Box) -> None:
+    (run_id,) = box.detach(MODEL, *SHORT)
+    box.wait_for_event(run_id, "comparing outputs")
+    with _lock(box.database):
+        until(lambda: _has_left_the_machine(box))
+        runner = box.runner()
+        until(lambda: list((box.folder / "state").glob("unsaved-*.json")))
+        runner.terminate()
+        until(lambda: not box.processes())
+        assert box.status(run_id) == "measuring"
+    box.etui("runs")
+    _measured(box, run_id)
+    assert not list((box.folder / "state").glob("unsaved-*.json"))
+
+
+@pytest.mark.slow
 def test_what_a_killed_runner_had_found_out_is_kept(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *SHORT)
     # The memory of both sides is still to be looked at then.
