@@ -207,6 +207,20 @@ def fail_in_python(connection: sqlite3.Connection) -> None:
     raise ValueError("it went wrong")
 
 
+def test_an_upgrade_says_how_far_it_is_only_if_the_file_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents(unpacked("schema2.db", tmp_path))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(upgrading, "_LARGE_BYTES", 1)
+    path = unpacked("schema3.db", tmp_path)
+    documents(path)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4 and str(path) in said[0]
+    documents(path)
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("broken", [drop_a_table, fail_in_python])
 def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
