@@ -51,10 +51,11 @@ def make_file(path: Path) -> None:
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """Open a file to append to, making it if needed.
+    """Open a file to append to, making it and its folder if needed.
 
     Raises OSError if it cannot be opened.
     """
+    make_folder(path.parent)
     return os.fdopen(_opened(path, os.O_WRONLY | os.O_APPEND), "ab")
 
 

@@ -35,7 +35,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
         is_live = summary.status in LIVE_STATUSES
         if not (following and is_live):
             events = store.events_after(summary.session, 0, run_id)
-            if not events:
+            if not events and not is_live:
                 raise UsageError(f"run {run_id[:6]} has no log", "imported runs bring one only where it was exported")
             for event in events:
                 if event.kind != "progress":

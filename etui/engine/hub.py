@@ -25,7 +25,6 @@ from etui.catalog.models import ModelEntry
 from etui.engine.torchvision_shim import prepare_torchvision
 from etui.entries import UNUSED_S
 from etui.filesystems import is_network
-from etui.locks import LocksUnsupported, take
 
 CONNECT_S = 3.0
 """How long a hub may take to answer before it counts as out of reach."""
@@ -113,11 +112,13 @@ def sweep_parts() -> None:
     """Remove parts of files whose download was killed: those that nobody has locked."""
     with contextlib.suppress(OSError):
         for part in _torch_checkpoints().glob(f"{_PART}*"):
-            with contextlib.suppress(OSError, LocksUnsupported):
+            with contextlib.suppress(OSError):
                 idle_s = time.time() - part.stat().st_mtime
                 # A lock counts on one machine; and between making and locking a part there is a moment.
-                if idle_s > (UNUSED_S if is_network(part) else MOMENT_S) and (held := take(part, exclusive=True)):
-                    held.remove()
+                if idle_s > (UNUSED_S if is_network(part) else MOMENT_S):
+                    with part.open("r+b") as file:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        part.unlink()
 
 
 def recently_out_of_reach(cache_dir: Path, source_kind: str) -> bool:

@@ -112,7 +112,6 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
 
     log = log_of(database)
     try:
-        private_files.make_folder(log.parent)
         with private_files.open_to_append(log) as out:
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
             return subprocess.Popen(

@@ -137,6 +137,10 @@ class Store:
                 if document.id in live:
                     documents.save_document(connection, document)
             queue.interrupt(connection, session_id, error)
+            for run_id in live:
+                # In its log the last stage would seem to go on.
+                said = Event(kind="finished", message=f"interrupted: {error}", run_id=run_id, level="warning")
+                queue.add_event(connection, session_id, said)
             return live
 
     def cancel_requested(self, session_id: str) -> set[str]:

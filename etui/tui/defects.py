@@ -92,7 +92,6 @@ def _written(error: BaseException) -> Path | None:
     """The file in the state folder that the traceback was added to."""
     with contextlib.suppress(OSError, EtuiError):
         path = state_dir() / FILE_NAME
-        private_files.make_folder(path.parent)
         with private_files.open_to_append(path) as file:
             if file.tell() > MOST_BYTES:
                 file.truncate(0)

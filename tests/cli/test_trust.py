@@ -112,7 +112,7 @@ def test_on_a_terminal_it_is_asked_and_no_is_the_default(box: Box, tmp_path: Pat
 def _run_runner(box: Box) -> None:
     subprocess.run(
         [sys.executable, "-m", "etui.runner", str(box.database)],
-        env={**box.environment, "ETUI_LINGER_S": "0"}, check=True, capture_output=True, timeout=60,
+        env={**box.environment, "ETUI_LINGER_S": "0"}, check=True, timeout=60,
     )  # fmt: skip
 
 

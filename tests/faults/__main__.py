@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,7 @@ def main() -> int:
     context = multiprocessing.get_context("spawn")
     shares = [groups[lane :: options.lanes] for lane in range(options.lanes)]
     lanes = [context.Process(target=play, args=(share, mounts, log)) for share in shares if share]
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     try:
         for lane in lanes:
             lane.start()
@@ -39,8 +41,9 @@ def main() -> int:
             lane.join()
     finally:
         for lane in lanes:
-            lane.terminate()
-            lane.join()
+            if lane.pid is not None:
+                lane.terminate()
+                lane.join()
     wanted = {(plan.seed, plan.number) for plan in plans}
     results = [one for one in read(log) if any((one.seed, number) in wanted for number in one.numbers)]
     print(table(results))

@@ -60,13 +60,16 @@ def allowed_states(plan: Plan) -> frozenset[str]:
     if (target == "runner" and fault in ("kill", "term", "int")) or (fault, target) == ("users", "killed"):
         others = ("interrupted",)
     elif target == "front":
-        others = ("cancelled",) if fault == "int" else ("failed",) if fault == "ulimit" else ()
+        others = {"int": ("cancelled",), "ulimit": ("failed", "cancelled")}.get(fault, ())
     elif fault in ("kill", "term", "segfault", "abort", "memory", "close"):
         others = ("failed",)
     elif fault == "loop":
         others = ("timed out", "failed")
     elif fault in DISKS:
         others = ("failed", "interrupted")
+        if target == "state":
+            # A command that cannot start a runner takes back what it has queued.
+            others += ("cancelled",)
     return frozenset({"done", *others})
 
 

@@ -13,7 +13,7 @@ from etui.catalog.models import MODELS
 from etui.environment import cpu_flags
 from etui.errors import UsageError
 from etui.results import RunDocument, SessionInfo
-from etui.runner.again import Trust, check_again
+from etui.runner.again import Trust, check_again, trusted_origin
 from etui.runner.cache import installed_versions, machine_for
 from etui.runner.kept import spec_keeping
 from etui.spec import Repeated, SessionSpec, Variant
@@ -88,3 +88,10 @@ def test_a_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
     again = spec_keeping(_finished(duel, repeats="second"), OWN, ["features"])
     assert (again.model, again.seed, again.weights, again.calibration_count) == ("mobilenet_v2", 2, "synthetic", 4)
     assert again.variants == (Variant("int8", "xnnpack"),) and again.keep_fp32 == ("features",)
+
+
+def test_an_imported_document_does_not_say_that_pickled_code_may_run(tmp_path: Path) -> None:
+    program = tmp_path / "model.pt2"
+    spec = SessionSpec(model=str(program), variants=(Variant("int8", "xnnpack"),), allow_pickle=True)
+    assert trusted_origin(_finished(spec), OWN).allow_pickle
+    assert not trusted_origin(_finished(spec), Trust(imported=True, files=(str(program),))).allow_pickle

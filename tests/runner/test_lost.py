@@ -216,7 +216,7 @@ def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
         (run_id, variant), (sibling, _) = session.runs
         store.set_status(run_id, "measuring")
         store.add_block(session.id, make_block(variant.label, 0))
-    for words in (("cancel", run_id), ("show", run_id), ("delete", run_id, "--yes")):
+    for words in (("cancel", run_id), ("show", run_id), ("log", run_id), ("delete", run_id, "--yes")):
         done = box.etui(*words, status=2 if words[0] == "delete" else 0)
         assert "process 4242" in done.stderr and "container-1" in done.stderr
         assert f"etui cancel --force {run_id[:6]}" in done.stderr

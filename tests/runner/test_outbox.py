@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -15,14 +16,19 @@ import pytest
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
 from etui.results import RunDocument
-from etui.runner import leftover, outbox
+from etui.runner import leftover, outbox, passes
+from etui.runner.cache import ProgramCache
+from etui.runner.children import Children
 from etui.runner.lifeline import Lifeline
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
+from etui.runner.passes import Pass
 from etui.runner.settling import settle_left
+from etui.spec import ProfileOptions
 from etui.store import QueuedSession, RunnerIdentity, Store
 from etui.user import user_name
 from tests.disks import small_disk
 from tests.documents import MODEL, make_block, make_document, make_spec
+from tests.profiles import make_profile
 
 # Nobody's process: whoever settles finds that this runner is gone.
 RUNNER = RunnerIdentity(
@@ -58,6 +64,13 @@ def _locked(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+
+
+async def _until(look: Callable[[], bool]) -> None:
+    """Look again and again, letting everything else go on meanwhile."""
+    async with asyncio.timeout(60):
+        while not look():
+            await asyncio.sleep(0)
 
 
 def _claimed(store: Store) -> QueuedSession:
@@ -97,13 +110,11 @@ async def test_what_a_locked_database_does_not_take_is_stored_in_order_once_it_i
         documents = _end_both(box, session)
         waiting = asyncio.create_task(box.delivered(60))
         # Meanwhile the runner does other things, and until its document is stored a run is live.
-        while "locked" not in capsys.readouterr().err:
-            await asyncio.sleep(0)
+        await _until(lambda: "locked" in capsys.readouterr().err)
         assert [reader.summary(run_id).status for run_id, _ in session.runs] == ["queued", "queued"]
         assert reader.session(session.id).finished_at is None
         # They would survive this process, too.
-        while not leftover.are_there(store.path):
-            await asyncio.sleep(0)
+        await _until(lambda: leftover.are_there(store.path))
         assert not waiting.done()
     await waiting
     assert not leftover.are_there(store.path)
@@ -123,8 +134,7 @@ async def test_what_a_full_disk_does_not_take_is_stored_once_there_is_room(
         box = Outbox(store, session.id)
         documents = _end_both(box, session)
         waiting = asyncio.create_task(box.delivered(60))
-        while "no space" not in capsys.readouterr().err:
-            await asyncio.sleep(0)
+        await _until(lambda: "no space" in capsys.readouterr().err)
         assert not waiting.done()
         disk.free()
         await waiting
@@ -262,3 +272,37 @@ async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> N
         lifeline.drop()
         assert settle_left(front) == [session.runs[1][0]] and not leftover.are_there(store.path)
         assert [front.summary(run_id).status for run_id, _ in session.runs] == ["done", "interrupted"]
+
+
+@pytest.mark.asyncio
+async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_result(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
+    store.save_document(make_document())
+    queued = store.add_pass("aaaaaaaaaaa1", ProfileOptions(), box="")
+    assert store.claim_next(RUNNER) is not None
+    locked, freed, profiled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hold_the_database() -> None:
+        with _locked(store.path):
+            locked.set()
+            await freed.wait()
+
+    holder = asyncio.create_task(hold_the_database())
+
+    async def profile(under_way: Pass) -> None:
+        await locked.wait()
+        under_way.outbox.save_profile("aaaaaaaaaaa1", make_profile())
+        profiled.set()
+
+    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    cache = ProgramCache(tmp_path / "cache")
+    under_way = asyncio.create_task(passes.run_pass(store, cast("Children", None), cache, queued))
+    async with asyncio.timeout(60):
+        await profiled.wait()
+    assert store.get_pass(queued.id).live and not under_way.done()
+    freed.set()
+    await asyncio.gather(holder, under_way)
+    assert store.get_pass(queued.id).status == "done"
+    assert store.document("aaaaaaaaaaa1").profile == make_profile()

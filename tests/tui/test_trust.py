@@ -30,7 +30,6 @@ SIZE = (120, 40)
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that imported runs name; no runner is started."""
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
-    monkeypatch.setattr("etui.duel.ensure_runner", lambda _database: None)
     return planted(tmp_path)[0]
 
 
