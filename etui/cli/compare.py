@@ -7,6 +7,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.judging import Judging, judging
 from etui.cli.lazy import examples
+from etui.errors import UsageError
 
 
 @click.command(
@@ -27,6 +28,10 @@ def compare(settings: Settings, base: str, others: tuple[str, ...], judging: Jud
     Runs of one session are compared block by block. Runs of different sessions are compared only where threads,
     inputs, weights, model, box and CPU governor are the same, unless --force is given.
     """
+    if judging.limits().asked and not others:
+        raise UsageError(
+            "a --fail-if needs runs to compare with the base", "name them behind it: etui compare BASE RUN"
+        )
     with settings.store_with_runs() as store:
         first = store.document(store.resolve(base))
         rest = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, others))]

@@ -11,6 +11,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import EXIT_DONE, EXIT_USAGE, ImportRefused
+from etui.paths import expanded
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="import", epilog=examples("etui import results/*.json", "etui --db other.db import run.json"))
-@click.argument("files", nargs=-1, required=True, metavar="FILE..", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE..", type=expanded)
 @click.pass_obj
 def import_files(settings: Settings, files: tuple[Path, ...]) -> int:
     """Take runs in from JSON files: those that etui export wrote, or results of executorch-utils.

@@ -99,8 +99,7 @@ class LazyGroup(click.Group):
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 _leave_quietly()
             if self._debug:
-                with contextlib.suppress(OSError):
-                    traceback.print_exc()
+                _show(traceback.format_exc())
             words, status = failure(error)
             _say(words)
             _drop_output()
@@ -130,8 +129,15 @@ def _one_line(error: click.ClickException) -> str:
 def _say(line: str) -> None:
     from etui.text import plain
 
+    _show(f"etui: {plain(line)}\n")
+
+
+def _show(words: str) -> None:
+    """Write to stderr, without what a terminal would act on: an error may quote anything."""
+    from etui.text import plain
+
     try:
-        click.echo(f"etui: {plain(line)}", err=True)
+        click.echo(plain(words, keep_lines=True), err=True, nl=False)
     except OSError:
         _drop_output()  # nobody can be told
 

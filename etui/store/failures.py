@@ -30,7 +30,8 @@ def translated(path: Path, *, is_copy: bool = False) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         raise _kind(error)(*_words(error, path, is_copy)) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # sqlite3 also fails to decode its own message about a table whose name is no longer text.
         raise StoreError(
             f"the database {path} is damaged ({error})", "restore a copy, or move it away and start afresh"
         ) from error

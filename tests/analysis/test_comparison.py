@@ -297,3 +297,24 @@ def test_settings_that_an_earlier_etui_did_not_record_are_no_reason() -> None:
         other.environment, nice=19, affinity=[0], variables={"OMP_WAIT_POLICY": "passive"}
     )
     assert not one(base, other).reasons and not one(other, base).reasons
+
+
+@pytest.mark.parametrize("sample", [0.0, 5e-324, 1e308])
+def test_a_block_with_a_sample_that_is_no_latency_is_left_out(sample: float) -> None:
+    base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0)
+    sound = one(base, other)
+    other.blocks[0].samples_ms[0] = sample
+    other.blocks[1].program_load_ms = -1.0
+    found = one(base, other)
+    assert (sound.verdict, found.verdict, sound.base_blocks - found.base_blocks) == ("faster", "faster", 1)
+    assert sides.rows(base, [other], [found])
+
+
+@pytest.mark.parametrize("median", [0.0, 5e-324, 1e308])
+def test_a_summary_whose_median_is_no_latency_has_no_ratio(median: float) -> None:
+    base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2")
+    other.blocks, other.summary_only = [], True
+    assert other.latency_ms is not None
+    other.latency_ms = msgspec.structs.replace(other.latency_ms, median=median)
+    assert one(base, other, force=True).ratio is None
+    assert "nothing is known" not in said(base, other, force=True)

@@ -130,3 +130,8 @@ def test_the_correction_is_scipys(values: list[float]) -> None:
     assert len(found) == len(values)
     if values:
         assert found == pytest.approx(list(stats.false_discovery_control(values)))
+
+
+def test_an_interval_wider_than_any_float_ends_where_one_can_still_be_computed_with() -> None:
+    assert LogEstimate(0.0, 1_000.0).interval == pytest.approx((1e-100, 1e100))
+    assert LogEstimate(-2_000.0).value == pytest.approx(1e-100)

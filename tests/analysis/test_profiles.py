@@ -7,6 +7,7 @@ import pytest
 
 from etui.analysis.profiles import (
     ITS_OWN,
+    MOST_NESTED,
     NOT_KNOWN,
     agrees,
     below,
@@ -166,3 +167,16 @@ def test_tracing_says_what_it_adds() -> None:
     assert "5.0 %" in overhead_words(side(9.0, 10.0, 10.5))
     assert "nothing" in overhead_words(side(9.0, 10.0, 9.9))
     assert "not measured" in overhead_words(side(9.0, None))
+
+
+def test_a_path_of_any_depth_is_a_tree_that_can_be_walked() -> None:
+    profile = make_profile(4)
+    deep = ".".join(["block"] * 3_000)
+    operators = [make_operator("Convolution", deep, 2.0, 0.5), *profile.program.operators]
+    profile = msgspec.structs.replace(profile, program=msgspec.structs.replace(profile.program, operators=operators))
+    root, levels = module_tree(profile), 0
+    group = next(one for one in root.children if one.name == "block")
+    while group.children:
+        group, levels = group.children[0], levels + 1
+    assert levels < MOST_NESTED and group.path == deep
+    assert outline(root, "share", 0)[1]

@@ -74,6 +74,7 @@ def test_without_a_command_and_a_terminal_it_says_what_to_do(etui: Etui) -> None
         (["runs", "--limit", "9" * 30], "--limit"),
         (["compare", "a", "b", "--fail-if-slower", "nan"], "--fail-if-slower"),
         (["run", "resnet18", "--timeout", "inf"], "--timeout"),
+        (["compare", "a", "--fail-if-slower", "5"], "needs runs to compare"),
         (["run", "resnet18", "--seed", "9" * 30], "--seed"),
     ],
 )
@@ -216,6 +217,7 @@ def test_debug_shows_the_traceback(etui: Etui, stored: Callable[..., None]) -> N
     done = etui("--debug", "show", "zzz")
     assert done.returncode == 2 and "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1] == "etui: there is no run zzz; see etui runs"
+    assert "\x1b" not in etui("--debug", "show", "\x1b[31mzzz").stderr
 
 
 def test_a_newer_or_broken_database_is_one_line(etui: Etui, database: Path) -> None:

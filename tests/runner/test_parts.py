@@ -156,6 +156,24 @@ async def test_a_child_killed_while_it_writes_has_no_result_and_does_no_harm() -
 
 
 @pytest.mark.asyncio
+async def test_lines_that_are_no_answer_are_passed_over() -> None:
+    child = _child(lambda event: None)
+    lines = (
+        b'"\xff\xaa"',
+        b"{",
+        b"[" * 5_000,
+        b'{"type":"said","event":{"kind":"x"}}',
+        b"",
+        msgspec.json.encode(Done()),
+    )
+    os.write(child.report.write_fd, b"\n".join(lines) + b"\n")
+    child.release_write_ends()
+    child.exited(0)
+    assert await child.answered() == Done()
+    child.close()
+
+
+@pytest.mark.asyncio
 async def test_what_cannot_be_stored_of_a_childs_words_fails_its_job_instead_of_hanging_it() -> None:
     def refuse(_event: Event) -> None:
         raise StoreError("no space is left for the database")

@@ -1,0 +1,43 @@
+"""Paths as somebody gave them: what can name a file, and what is refused before anything is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etui.errors import UsageError
+from etui.paths import absolute, database_path, program_path
+
+
+def test_what_can_name_a_file_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert absolute("x.db", "--db") == tmp_path / "x.db"
+    assert absolute("~/x.db", "--db") == Path("/home/somebody/x.db")
+    assert absolute("n" * 255, "--db") == tmp_path / ("n" * 255)
+    assert absolute("caf\udce9", "--db").name == "caf\udce9"  # a name whose bytes are not UTF-8
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["n" * 256, "é" * 128, "d/" * 3_000, "~nouser", "~nouser/x", "a\0b", "\ud800"],
+    ids=lambda text: ascii(text[:8]),
+)
+def test_what_cannot_is_refused_by_its_name_in_one_line(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        absolute(text, "ETUI_DB")
+    assert str(refused.value).startswith("ETUI_DB: ") and "\n" not in str(refused.value)
+    assert refused.value.hint
+
+
+def test_a_database_leaves_room_for_the_names_of_its_journals(tmp_path: Path) -> None:
+    assert database_path(f"{tmp_path}/{'n' * 247}").name == "n" * 247
+    with pytest.raises(UsageError, match="--db"):
+        database_path(f"{tmp_path}/{'n' * 248}")
+
+
+@pytest.mark.parametrize("key", ["", "..", "../../etc", "a/b", "a\0", "A" * 32, "f" * 65])
+def test_a_key_from_elsewhere_does_not_lead_out_of_the_cache(tmp_path: Path, key: str) -> None:
+    assert program_path(tmp_path, key) is None
+    assert program_path(tmp_path, "0f" * 16) == tmp_path / "programs" / ("0f" * 16) / "program.pte"
