@@ -12,18 +12,15 @@ stands beside both.
 
 from __future__ import annotations
 
-import socket
-
 from msgspec.structs import replace
 
 from etui.catalog.find import describe, find_model
 from etui.environment import usable_cores
 from etui.errors import UsageError
-from etui.paths import installation
 from etui.request import check_threads, wait_quiet_min
 from etui.results import RunDocument
-from etui.runner.again import check_again
-from etui.runner.client import ensure_runner
+from etui.runner.again import Trust, check_again
+from etui.runner.client import submit
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
@@ -40,14 +37,17 @@ def queue_duel(
     timeout_s: float | None = None,
     wait_quiet: float | None = None,
     allow_pickle: bool = False,
+    trusted_files: tuple[str, ...] = (),
 ) -> QueuedSession:
     """Queue a duel of two stored runs and see that a runner is there to take it. Nothing is loaded here.
 
     ``threads`` None takes those of the runs where both had the same and this box has them, else one a core.
     ``wait_quiet`` is how many minutes to wait at most for a calm machine; None is the default. ``allow_pickle`` lets a
-    ``.pt2`` run code that its file brings along, as does its run if that was allowed to.
+    ``.pt2`` run code that its file brings along, as does its run if that was allowed to. ``trusted_files`` are absolute
+    paths that imported runs name and that the user allowed to be used.
 
     Raises:
+        Untrusted: a run was imported and names a file that is not among ``trusted_files``.
         UsageError: no such run, one run twice, a live or failed run, or a program that cannot be had any more.
         EtuiError: the database or the runner's state folder cannot be written.
     """
@@ -57,7 +57,10 @@ def queue_duel(
         raise UsageError(
             f"run {first.id} cannot meet itself", "name two runs; etui run measures one program again by itself"
         )
-    origins = [check_again(document) for document in documents]
+    origins = [
+        check_again(document, Trust(imported=store.is_imported(document.id), files=trusted_files))
+        for document in documents
+    ]
     origins = [replace(one, allow_pickle=allow_pickle or one.allow_pickle) for one in origins]
     variants = tuple(
         Variant(precision=document.precision, delegate=document.delegate, repeats=origin)
@@ -76,13 +79,10 @@ def queue_duel(
         calibration_count=origins[0].calibration_count,
         accuracy_inputs=origins[0].accuracy_inputs,
         seed=origins[0].seed,
+        trusted_files=trusted_files,
     )
     models = {variant: describe(find_model(origin.model)) for variant, origin in zip(variants, origins, strict=True)}
-    queued = store.add_session(
-        spec, model=models[variants[0]], models=models, box=socket.gethostname(), installation=installation()
-    )
-    ensure_runner(store.path)
-    return queued
+    return submit(store, spec, models[variants[0]], models)
 
 
 def _threads(first: RunDocument, second: RunDocument) -> int | None:

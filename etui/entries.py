@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui import private_files
 from etui.errors import EtuiError
 from etui.files import sync
 from etui.filesystems import is_network
@@ -85,7 +86,7 @@ def making(entry: Path) -> Iterator[Path]:
         EtuiError: the entry cannot be locked.
         OSError: it cannot be written.
     """
-    entry.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(entry.parent, own=True)
     held = hold(entry)
     try:
         made = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
@@ -109,7 +110,8 @@ def add_file(entry: Path, name: str, source: Path) -> None:
     """Put a copy of a file into a finished entry. Raises OSError if it cannot be written."""
     part = entry / f".{secrets.token_hex(4)}"
     try:
-        shutil.copyfile(source, part)
+        with private_files.create(part) as copy, source.open("rb") as original:
+            shutil.copyfileobj(original, copy)
         recorded = _recorded(entry)
         sync(part)
         part.replace(entry / name)
@@ -199,7 +201,7 @@ class Scratch:
         self.folder = folder
         self._held = hold(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(folder, own=True)
         except OSError as error:
             self.remove()
             raise EtuiError(
@@ -225,7 +227,9 @@ class _NoLock(Held):
 
 
 def _seal(made: Path) -> None:
-    """Record the hashes of all files, and see that they are on the disk."""
+    """Close all files to other users, who cannot enter the folder yet, record their hashes, and see that they are on
+    the disk."""
+    private_files.tighten_files_in(made)
     _record(made, {file.name: _as_it_is(file) for file in sorted(made.iterdir()) if file.is_file()})
     for file in made.iterdir():
         if file.is_file():
@@ -240,7 +244,8 @@ def _as_it_is(path: Path) -> _File:
 def _record(entry: Path, files: dict[str, _File]) -> None:
     part = entry / f".{secrets.token_hex(4)}"
     try:
-        part.write_bytes(msgspec.json.encode(files))
+        with private_files.create(part) as written:
+            written.write(msgspec.json.encode(files))
         sync(part)
         part.replace(entry / _FILES)
     finally:

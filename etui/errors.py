@@ -36,6 +36,11 @@ class StoreError(EtuiError):
     exit_status = EXIT_FAILED
 
 
+class StoreUnavailable(StoreError):
+    """The database cannot be read or written just now: it is locked, its disk is full, or reading or writing failed.
+    The same may work later."""
+
+
 class ImportRefused(EtuiError):
     """A file does not hold runs that can be imported; nothing of it was stored."""
 

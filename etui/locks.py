@@ -10,6 +10,8 @@ import os
 import time
 from pathlib import Path
 
+from etui import private_files
+
 _POLL_S = 0.05
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
@@ -63,7 +65,7 @@ def take(path: Path, *, exclusive: bool, patience_s: float = 0.0) -> Held | None
         OSError: the file cannot be made or opened.
     """
     end = time.monotonic() + patience_s
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(path.parent, own=True)
     while True:
         # Network file systems lock only files that are open for writing.
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -18,6 +18,7 @@ LONGEST_PATH_BYTES = 4095
 _JOURNAL_BYTES = len("-journal")
 """What SQLite puts behind the name of a database for the files beside it."""
 _KEY = re.compile(r"[0-9a-f]{1,64}")
+_LONGEST_NAME = 200
 
 
 def expanded(text: str) -> Path:
@@ -98,20 +99,50 @@ def state_dir() -> Path:
     return Path(platformdirs.user_state_dir(APP, appauthor=False))
 
 
+def is_default_folder(path: Path) -> bool:
+    """Whether a folder is one of those that etui makes for itself in the user's home, so that nobody else has put
+    anything there."""
+    if path.name != APP:
+        return False
+    import platformdirs
+
+    found = (platformdirs.user_data_dir, platformdirs.user_cache_dir, platformdirs.user_state_dir)
+    return str(path) in {folder(APP, appauthor=False) for folder in found}
+
+
 def box_lock_path() -> Path:
-    """The one lock of this machine, the same for every user and database; ``ETUI_BOX_LOCK`` is for tests."""
+    """What names the one lock of this machine, the same for every user and database, and the file that earlier versions
+    lock; ``ETUI_BOX_LOCK`` is for tests."""
     return Path(os.environ.get("ETUI_BOX_LOCK", "/tmp/etui-box.lock"))
 
 
-def runner_lock_path(database: Path, installation: str) -> Path:
-    """The lock that the runner of one database and installation holds as long as it lives."""
-    name = hashlib.sha256(f"{database.resolve()} {installation}".encode()).hexdigest()[:16]
-    return state_dir() / f"runner-{name}.lock"
+def runner_lock_path(database: Path, installation: str, host: str) -> Path:
+    """The lock that the runner of one database, installation and host holds as long as it lives: a hidden file beside
+    the database, so that everybody who sees the database sees it."""
+    resolved = database.resolve()
+    # The folder is no part of it: the same file can be mounted at another place in a container.
+    name = _short_hash(f"{resolved.name} {installation} {host}")
+    stem = resolved.name if len(os.fsencode(resolved.name)) <= _LONGEST_NAME else _short_hash(resolved.name)
+    return resolved.with_name(f".{stem}.{name}.runner")
 
 
 def runner_log_path(database: Path, installation: str) -> Path:
     """What a runner itself has to say: its own failures, never a run's log."""
-    return runner_lock_path(database, installation).with_suffix(".log")
+    return state_dir() / f"runner-{_short_hash(f'{database.resolve()} {installation}')}.log"
+
+
+def unsaved_places(database: Path) -> list[tuple[Path, str]]:
+    """Where a runner puts results that the database does not take: folders, the preferred one first, and how the names
+    of the files in them begin."""
+    resolved = database.resolve()
+    return [
+        (state_dir(), f"unsaved-{_short_hash(str(resolved))}-"),
+        (resolved.parent, f".unsaved-{_short_hash(resolved.name)}-"),
+    ]
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def installation() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.environment import usable_cores
 from etui.errors import UsageError
+from etui.hashing import file_stamp
 from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
 from etui.spec import (
@@ -91,14 +93,25 @@ def check_model(text: str, *, allow_pickle: bool = False) -> Model:
 def _refuse_pickled(path: Path) -> None:
     """Raise FieldError if a .pt2 would run code when it is loaded, as far as can be told here: who loads it looks
     again."""
-    from etui.programs.pickled import in_words, refused_parts
-
-    if parts := refused_parts(path):
+    try:
+        words = _pickled_parts(path, file_stamp(path))
+    except OSError:
+        return
+    if words:
         raise FieldError(
             "model",
-            f"{path} holds parts that run code when they are loaded: {in_words(parts)}",
+            f"{path} holds parts that run code when they are loaded: {words}",
             "if you trust where it comes from, run it with etui run --allow-pickle",
         )
+
+
+@functools.lru_cache(maxsize=8)
+def _pickled_parts(path: Path, _stamp: str) -> str:
+    """The parts of a .pt2 that run code, in words. The screen asks at every key, so the answer is remembered as long as
+    the file is the same."""
+    from etui.programs.pickled import in_words, refused_parts
+
+    return in_words(refused_parts(path))
 
 
 def combine(

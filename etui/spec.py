@@ -90,7 +90,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     programs there and measure nothing. ``keep_fp32`` are paths of modules that quantized variants leave in FP32.
     ``wait_quiet_min`` is how many minutes to wait at most for other programs to leave the cores alone before the first
     block; 0 means to measure at once, without a look at the machine. ``allow_pickle`` lets a ``.pt2`` run code that its
-    file brings along in pickled parts.
+    file brings along in pickled parts. ``trusted_files`` are absolute paths of models and weights that imported runs
+    name and that the user allowed to be used in this duel.
     """
 
     model: str
@@ -109,6 +110,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: float = 0.0
     allow_pickle: bool = False
+    trusted_files: tuple[str, ...] = ()
 
 
 class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
@@ -116,7 +118,8 @@ class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
 
     ``inferences`` is how many are traced on each side; None leaves that to the time they take. ``eager`` profiles the
     eager side too. ``keep_dir`` names a folder for the files that other tools read; ``etrecord`` puts one there with
-    the ETDump, for which the program is lowered again where none was kept.
+    the ETDump, for which the program is lowered again where none was kept. ``trusted_files`` are absolute paths that an
+    imported run names and that the user allowed to be used.
     """
 
     inferences: int | None = None
@@ -125,6 +128,7 @@ class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
     keep_dir: str | None = None
     etrecord: bool = False
     force: bool = False
+    trusted_files: tuple[str, ...] = ()
 
 
 DEFAULT_GAP_INPUTS = 4
@@ -132,11 +136,13 @@ DEFAULT_GAP_INPUTS = 4
 
 class GapOptions(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
     """How to find where a finished run's numbers left those of FP32 eager: on how many of its inputs, and below which
-    SQNR (in dB) a layer counts as off; None takes what is asked of the run's outputs."""
+    SQNR (in dB) a layer counts as off; None takes what is asked of the run's outputs. ``trusted_files`` as for a
+    profile."""
 
     inputs: int = DEFAULT_GAP_INPUTS
     threshold_db: float | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
+    trusted_files: tuple[str, ...] = ()
 
 
 PassOptions = ProfileOptions | GapOptions

@@ -23,7 +23,7 @@ from etui.analysis.accuracy import judge
 from etui.catalog.find import Model, describe
 from etui.cli.follow import Talk, follow
 from etui.errors import EtuiError, UsageError
-from etui.paths import installation, runner_lock_path, runner_log_path
+from etui.paths import installation, runner_log_path
 from etui.request import FieldError, Options, check_model, check_preset, combine, default_choice, specification
 from etui.results import Accuracy, RunDocument, Tolerance
 from etui.runner.client import submit
@@ -241,12 +241,12 @@ def _line(run: RunDocument) -> str:
 
 def _end_runner(database: Path) -> None:
     """End the runner of a database that is about to go, and remove its lock and log: they would stay for ever."""
-    lock, lifeline = runner_lock_path(database, installation()), Lifeline(database, installation())
+    lifeline = Lifeline(database, installation())
     end = time.monotonic() + _LEAVING_S
     while lifeline.runner_is_alive() and time.monotonic() < end:
         with contextlib.suppress(OSError, ValueError):
-            os.kill(int(lock.read_text()), signal.SIGTERM)
+            os.kill(int(lifeline.path.read_text()), signal.SIGTERM)
         time.sleep(_POLL_S)
     with contextlib.suppress(OSError):
-        lock.unlink()
+        lifeline.clear()
         runner_log_path(database, installation()).unlink()

@@ -9,20 +9,32 @@ from datetime import UTC, datetime
 
 MISSING = "-"
 
-# Escape sequences first (CSI, OSC and its kin up to their end, two-character ones), then what controls are left:
-# C0, DEL, C1, and the marks that turn the direction of text round.
+# Escape sequences first (CSI, OSC and its kin up to their end, two-character ones), then what controls are left (C0,
+# DEL, C1) and what Unicode calls default-ignorable: marks that turn the direction of text round, zero-width characters,
+# tags, fillers and variation selectors, which show nothing and can hide or disguise text. Emoji stay readable without
+# their selectors and joiners, whose width terminals do not agree about.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
 )
 _BREAKS = re.compile(r"\r\n|[\r\n\t\v\f\x85\u2028\u2029]")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_LINE_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_INVISIBLE = (
+    r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_CONTROLS = re.compile(rf"[\x00-\x1f\x7f-\x9f{_INVISIBLE}]")
+_LINE_CONTROLS = re.compile(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{_INVISIBLE}]")
+
+LINE_CELLS, WHOLE_CELLS = 120, 1000
+"""How much of a name is shown in a line with other things, and at the head of what is about this one run."""
+
+_ELLIPSIS = "…"
+_MARKS_PER_CELL = 4
 
 
 def plain(text: str, *, keep_lines: bool = False) -> str:
-    """``text`` without escape sequences, control characters and direction marks, on one line unless ``keep_lines``."""
+    """``text`` without escape sequences, control characters and invisible ones, on one line unless ``keep_lines``."""
     text = _SEQUENCES.sub("", text)
     if keep_lines:
         text = _LINE_CONTROLS.sub("", text.replace("\r\n", "\n").replace("\t", "    "))
@@ -30,6 +42,23 @@ def plain(text: str, *, keep_lines: bool = False) -> str:
         text = _CONTROLS.sub("", _BREAKS.sub(" ", text))
     # Bytes of a log that were not UTF-8 arrive as lone surrogates, which no terminal's encoding can write.
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def shortened(text: str, cells: int, ellipsis: str = _ELLIPSIS) -> str:
+    """``text`` made plain, and cut with an ellipsis where it takes more than ``cells`` terminal cells."""
+    # However long it is, only the beginning can be shown; combining marks take no cell.
+    most = _MARKS_PER_CELL * cells
+    if len(text) > (cut := 4 * most + 256):
+        text = text[:cut] + ellipsis
+    text = plain(text)
+    if len(text) <= most and width(text) <= cells:
+        return text
+    left, end = cells - width(ellipsis), 0
+    for end, character in enumerate(text[:most]):
+        left -= width(character)
+        if left < 0:
+            return text[:end] + ellipsis
+    return text[: end + 1] + ellipsis
 
 
 def width(text: str) -> int:

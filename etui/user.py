@@ -1,9 +1,12 @@
-"""Who is using this box, for locks and messages."""
+"""Who is using this machine, for locks and messages."""
 
 from __future__ import annotations
 
 import getpass
 import os
+import pwd
+
+from etui.text import plain
 
 
 def user_name() -> str:
@@ -12,3 +15,11 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def name_of(user: int) -> str:
+    """The login name of the user with this numeric id, or the id where the system knows no name."""
+    try:
+        return plain(pwd.getpwuid(user).pw_name)
+    except KeyError:
+        return str(user)

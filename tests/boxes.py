@@ -29,6 +29,8 @@ class Box:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.prefix: list[str] = []
+        """What the command is run with: as another user, say."""
         self.database = folder / "etui.db"
         self.cache = folder / "cache"
         self.environment = {
@@ -47,7 +49,7 @@ class Box:
     def etui(self, *words: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run the installed command to its end and check its exit status (None: any)."""
         done = subprocess.run(
-            [ETUI, *map(str, words)],
+            [*self.prefix, ETUI, *map(str, words)],
             env={**self.environment, **extra},
             capture_output=True,
             text=True,
@@ -60,7 +62,7 @@ class Box:
     def start(self, *words: str | Path, **extra: str) -> subprocess.Popen[str]:
         """Start the installed command in a session of its own, as in another terminal."""
         return subprocess.Popen(
-            [ETUI, *map(str, words)],
+            [*self.prefix, ETUI, *map(str, words)],
             env={**self.environment, **extra},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -120,7 +120,7 @@ def test_the_holder_of_the_box_is_named_without_touching_its_lock(tmp_path: Path
     lock.write_text("")
     put(tmp_path, {"proc/locks": f"1: FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
     found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "box lock")
-    assert (found.status, found.seen) == ("warn", "held by process 4711")
+    assert found.status == "warn" and "pid 4711" in found.seen
     put(tmp_path, {"proc/locks": f"1: -> FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
     assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "box lock").status == "ok"
 

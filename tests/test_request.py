@@ -98,8 +98,10 @@ def test_how_long_to_wait_for_a_calm_machine(monkeypatch: pytest.MonkeyPatch) ->
         request.wait_quiet_min(-1)
 
 
-def test_the_home_of_nobody_is_a_path_that_is_not_there() -> None:
-    with pytest.raises(FieldError, match="there are no weights at"):
+def test_the_home_of_nobody_is_named_with_its_field() -> None:
+    with pytest.raises(FieldError, match="nobody-of-this-name") as refused:
         check_weights("~nobody-of-this-name/weights")
-    with pytest.raises(FieldError, match="there is no file"):
+    assert refused.value.field == "weights"
+    with pytest.raises(FieldError, match="nobody-of-this-name") as refused:
         check_model("~nobody-of-this-name/net.pte")
+    assert refused.value.field == "model"

@@ -85,3 +85,41 @@ def test_wide_characters_take_two_cells() -> None:
 def test_counts_and_percents() -> None:
     assert [text.counted(count, "node") for count in (0, 1, 1200)] == ["0 nodes", "1 node", "1,200 nodes"]
     assert (text.percent(0.125), text.percent(0.0042, 1)) == ("12 %", "0.4 %")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("res\u200bnet", "resnet"),
+        ("\u061cmodel", "model"),
+        ("a\u2060b\ufeffc\xadd", "abcd"),
+        ("x\U000e0065\U000e0076\U000e0069\U000e006cy", "xy"),
+        ("\u3164\u115f\uffa0z", "z"),
+        ("a\U000e0100b\ufe0f", "ab"),
+        ("\u2764\ufe0f \U0001f680", "\u2764 \U0001f680"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\U0001f469"),
+        ("na\u00efve \u65e5\u672c \u0645\u062b\u0627\u0644", "na\u00efve \u65e5\u672c \u0645\u062b\u0627\u0644"),
+    ],
+)
+@pytest.mark.parametrize("keep_lines", [False, True])
+def test_text_that_shows_nothing_hides_nothing(name: str, shown: str, keep_lines: bool) -> None:
+    assert text.plain(name, keep_lines=keep_lines) == shown
+
+
+@pytest.mark.parametrize("hidden", [*range(0xE0000, 0xE0080), *range(0x2060, 0x2070), *range(0x200B, 0x2010)])
+def test_no_invisible_character_survives(hidden: int) -> None:
+    assert text.plain(f"a{chr(hidden)}b") == "ab"
+
+
+@given(st.text(max_size=300), st.integers(2, 60))
+def test_what_is_shortened_fits(anything: str, cells: int) -> None:
+    short = text.shortened(anything, cells)
+    assert text.width(short) <= cells and len(short) <= 4 * cells + 1
+    if text.width(text.plain(anything)) <= cells and len(anything) <= 4 * cells:
+        assert short == text.plain(anything)
+
+
+def test_a_long_name_ends_with_an_ellipsis() -> None:
+    assert text.shortened("x" * 10_000, 10) == "x" * 9 + "\u2026"
+    assert text.shortened("\u65e5" * 10_000, 10) == "\u65e5" * 4 + "\u2026"
+    assert len(text.shortened("a" + "\u0301" * 10_000, 10)) < 50

@@ -18,10 +18,11 @@ def names(documents: Sequence[RunDocument]) -> dict[str, str]:
     beginning of the id where that is not enough to tell them apart."""
     several = len({document.model.name for document in documents}) > 1
     plain = {
-        document.id: text.plain(
+        document.id: text.shortened(
             f"{document.model.name} {document.precision}/{document.delegate}"
             if several
-            else f"{document.precision}/{document.delegate}"
+            else f"{document.precision}/{document.delegate}",
+            text.LINE_CELLS,
         )
         for document in documents
     }

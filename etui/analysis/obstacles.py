@@ -35,7 +35,7 @@ def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
     What is known of neither side is no obstacle (see ``cautions``); what is known of one alone is.
     """
     found = [
-        Obstacle(name=name, base=before, other=now, detail=f"{name} {verb}: {before} and {now}")
+        Obstacle(name=name, base=before, other=now, detail=f"{name} {verb}: {_both(before, now)}")
         for name, verb, before, now in _circumstances(base, other)
         if before != now
     ]
@@ -51,11 +51,15 @@ def cautions(base: RunDocument, other: RunDocument) -> list[str]:
             said.append(f"That the {name} are the same cannot be shown: neither run has their hash.")
     if same_session(base, other):
         said += [
-            f"The {name} {verb}: {before} and {now}."
+            f"The {name} {verb}: {_both(before, now)}."
             for name, verb, before, now in _circumstances(base, other)
             if name in _OF_THE_PROGRAM and before != now
         ]
     return said
+
+
+def _both(before: str, now: str) -> str:
+    return f"{text.shortened(before, text.LINE_CELLS)} and {text.shortened(now, text.LINE_CELLS)}"
 
 
 def _circumstances(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:

@@ -17,7 +17,7 @@ _NAMED = ("executorch", "torch", "etui")
 def name(trend: Trend) -> str:
     """The choice: model, precision and delegate."""
     choice = trend.history.choice
-    return text.plain(f"{choice.model} {choice.precision}/{choice.delegate}")
+    return text.shortened(f"{choice.model} {choice.precision}/{choice.delegate}", text.LINE_CELLS)
 
 
 def circumstances(trend: Trend) -> str:
@@ -155,10 +155,7 @@ def _scope(trend: Trend) -> list[str]:
         total = sum(history.left_out.values())
         reasons = ", ".join(f"{reason} ({count:,})" for reason, count in history.left_out.items())
         runs = "1 run" if total == 1 else f"{total:,} runs"
-        said.append(
-            f"Left out: {runs} of {history.choice.model} {history.choice.precision}/{history.choice.delegate} "
-            f"measured otherwise, by what differs: {reasons}."
-        )
+        said.append(f"Left out: {runs} of {name(trend)} measured otherwise, by what differs: {reasons}.")
     return said
 
 

@@ -103,6 +103,17 @@ def find_model(text: str) -> Model:
     raise _unknown("model", text, MODELS, "see `etui models`, or give FILE.py:FACTORY, a .pt2 or a .pte")
 
 
+def model_file(text: str) -> str | None:
+    """The absolute path of the file that names a model, whether or not it is there; None for anything else. Raises
+    UsageError if it can be no path."""
+    path, colon, _ = text.rpartition(":")
+    if colon and path.endswith(".py"):
+        text = path
+    elif not text.endswith((".py", ".pt2", ".pte")):
+        return None
+    return None if text in MODELS else str(absolute(text, "the model"))
+
+
 def find_precision(text: str) -> Precision:
     """The precision a name stands for. Raises UsageError with the nearest names."""
     if text == AS_IS:

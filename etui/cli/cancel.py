@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
-from etui.errors import UsageError
+from etui.errors import EXIT_DONE, EXIT_FAILED, UsageError
+from etui.text import plain
+
+if TYPE_CHECKING:
+    from etui.store import Claim, QueuedPass, Store
 
 WAIT_S = 5.0
 POLL_S = 0.05
@@ -18,19 +23,23 @@ POLL_S = 0.05
     epilog=examples(
         "etui cancel 3f9a",
         "etui cancel --all",
+        "etui cancel --force 3f9a    its runner was on a host or in a container that is gone",
     )
 )
 @click.argument("runs", nargs=-1, metavar="RUN..")
 @click.option("--all", "every", is_flag=True, help="Every run that is queued or under way.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="End the session of a run whose runner is gone without a trace, which only you can know.",
+)
 @click.pass_obj
-def cancel(settings: Settings, runs: tuple[str, ...], every: bool) -> None:
+def cancel(settings: Settings, runs: tuple[str, ...], every: bool, force: bool) -> int:
     """Cancel runs, and profiles of them; what they have measured so far is kept."""
-    from etui.results import LIVE_STATUSES
-
     if bool(runs) == every:
         raise UsageError("say which runs to cancel", "give their ids, or --all")
     with settings.store_with_runs() as store:
-        ids = store.live_run_ids() if every else [store.resolve(prefix) for prefix in runs]
+        ids = store.live_run_ids() if every else list(dict.fromkeys(store.resolve(prefix) for prefix in runs))
         live = store.request_cancel(ids)
         passes = [one for one in store.live_passes() if every or one.run in ids]
         store.request_pass_cancel([one.id for one in passes])
@@ -39,17 +48,92 @@ def cancel(settings: Settings, runs: tuple[str, ...], every: bool) -> None:
                 click.echo(f"{run_id[:6]} is not running: {store.summary(run_id).status}", err=True)
         if every and not ids and not passes:
             click.echo("nothing is queued or running", err=True)
-        until = time.monotonic() + WAIT_S
-        waiting = list(live)
-        under_way = passes
-        while (waiting or under_way) and time.monotonic() < until:
-            waiting = [run_id for run_id in waiting if store.summary(run_id).status in LIVE_STATUSES]
-            under_way = [one for one in under_way if store.get_pass(one.id).live]
-            time.sleep(POLL_S)
+        # Of a runner of which nothing can be seen no answer is to be expected.
+        _wait(store, live, passes, WAIT_S if not force else WAIT_S / 5)
+        refused = _force(store, live, passes) if force else False
         for run_id in live:
-            state = store.summary(run_id).status
-            click.echo(f"{run_id[:6]} {'is being cancelled' if run_id in waiting else state}", err=True)
+            click.echo(f"{run_id[:6]} {_run_words(store, run_id)}", err=True)
         for one in passes:
             now = store.get_pass(one.id)
             words = "is being cancelled" if now.live else now.status
             click.echo(f"{one.kind} of {one.run[:6]} {words}", err=True)
+            if now.live and (standing := _standing_of_pass(store, now)):
+                click.echo(f"etui: {standing}", err=True)
+        return EXIT_FAILED if refused else EXIT_DONE
+
+
+def _wait(store: Store, live: list[str], passes: list[QueuedPass], longest_s: float) -> None:
+    from etui.results import LIVE_STATUSES
+
+    until = time.monotonic() + longest_s
+    while time.monotonic() < until:
+        if not (
+            any(store.summary(run_id).status in LIVE_STATUSES for run_id in live)
+            or any(store.get_pass(one.id).live for one in passes)
+        ):
+            return
+        time.sleep(POLL_S)
+
+
+def _run_words(store: Store, run_id: str) -> str:
+    from etui.results import LIVE_STATUSES
+    from etui.runner.standing import of_session
+
+    summary = store.summary(run_id)
+    if summary.status not in LIVE_STATUSES:
+        return summary.status
+    standing = of_session(store, store.session(summary.session))
+    return f"is being cancelled; {standing}" if standing else "is being cancelled"
+
+
+def _standing_of_pass(store: Store, queued: QueuedPass) -> str:
+    from etui.runner.standing import of_claim
+
+    claim = next((claim for claim in store.pass_claims() if claim.id == queued.id), None)
+    return str((of_claim(store, claim, queued.run) if claim else None) or "")
+
+
+def _force(store: Store, live: list[str], passes: list[QueuedPass]) -> bool:
+    """End what is still live of these, unless its runner is alive. Returns whether any was refused."""
+    from etui.runner.settling import end_session
+
+    claims = {claim.id: claim for claim in (*store.claims(), *store.pass_claims())}
+    refused = False
+    for session in dict.fromkeys(store.summary(run_id).session for run_id in live):
+        claim, still = claims.get(session), store.live_run_ids(session)
+        if claim is None or not still:
+            continue
+        if _is_alive(store, claim, still[0]):
+            refused = True
+            continue
+        for run_id in end_session(store, session, error=_gone_words(claim)):
+            if run_id not in live:
+                click.echo(f"{run_id[:6]} of the same session: {store.summary(run_id).status}", err=True)
+    for one in passes:
+        claim = claims.get(one.id)
+        if claim is None or not store.get_pass(one.id).live:
+            continue
+        if _is_alive(store, claim, one.run):
+            refused = True
+        else:
+            store.interrupt_passes([one.id], _gone_words(claim))
+    return refused
+
+
+def _gone_words(claim: Claim) -> str:
+    return f"its runner (process {claim.pid} on {claim.host}) was given up with `etui cancel --force`"
+
+
+def _is_alive(store: Store, claim: Claim, run_id: str) -> bool:
+    from etui.runner.settling import judge
+
+    if judge(store.path, claim) != "alive":
+        return False
+    click.echo(
+        plain(
+            f"etui: {run_id[:6]} cannot be ended by force: its runner, process {claim.pid} on {claim.host}, is alive; "
+            f"end that process first (kill {claim.pid})"
+        ),
+        err=True,
+    )
+    return True

@@ -155,5 +155,5 @@ def _checked(each: Compared, check: Check) -> str:
 
 def _case(suite: ElementTree.Element, each: Compared, run_id: str, name: str) -> ElementTree.Element:
     run = next(other for other in each.others if other.id == run_id)
-    choice = text.plain(f"{run.model.name} {run.precision}/{run.delegate}")
+    choice = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
     return ElementTree.SubElement(suite, "testcase", classname=f"etui.{choice}", name=f"{name} ({run_id})")

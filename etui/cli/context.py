@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etui.errors import EtuiError, UsageError
+from etui.errors import EtuiError, StoreError, UsageError
+from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -39,18 +40,22 @@ class Settings:
     def existing_store(self) -> Store | None:
         """The store, or None where nothing was ever stored: reading makes no file. Raises StoreError.
 
-        Runs and passes whose runner has died are marked as interrupted first, as far as the database can be written.
+        What runners that are gone left behind is ended first, and what waits gets a runner, as far as the database can
+        be written.
         """
         from etui.store import Store
 
-        if not self.database.exists():
-            return None
+        try:
+            if not self.database.exists():
+                return None
+        except OSError as error:
+            # The folder may be another user's.
+            reason = error.strerror or error
+            raise StoreError(
+                f"the database {self.database} cannot be reached ({reason})", "name another file with --db or ETUI_DB"
+            ) from error
         store = Store.open(self.database, create=False)
-        if store.live_run_ids() or store.live_passes():
-            from etui.runner.client import settle
-
-            with contextlib.suppress(EtuiError):
-                settle(store)
+        _settle(store)
         return store
 
     def store_with_runs(self) -> Store:
@@ -59,3 +64,19 @@ class Settings:
         if store is None:
             raise UsageError(f"{NOTHING_YET} in {self.database}", WHAT_TO_START)
         return store
+
+
+def _settle(store: Store) -> None:
+    from etui.runner.leftover import are_there
+
+    if not (store.live_run_ids() or store.live_passes() or are_there(store.path)):
+        return
+    from etui.runner.client import RunnerFailed, settle
+
+    try:
+        settle(store)
+    except RunnerFailed as error:
+        # What was asked for can be answered all the same.
+        print(f"etui: what is queued waits: {plain(str(error))}", file=sys.stderr)
+    except EtuiError:
+        return

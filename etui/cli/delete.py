@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.errors import UsageError
-from etui.text import counted, plain
+from etui.text import LINE_CELLS, counted, shortened
+
+if TYPE_CHECKING:
+    from etui.store import Store
 
 
 @click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
@@ -20,14 +25,44 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
     """Delete runs, with their samples and logs. A live run is refused: cancel it first."""
     with settings.store_with_runs() as store:
         run_ids = list(dict.fromkeys(map(store.resolve, runs)))
+        _refuse_unseen(store, run_ids)
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError("there is no terminal to ask on", "give --yes to delete without asking")
             for run_id in run_ids:
                 summary = store.summary(run_id)
                 name = f"{summary.model} {summary.precision}/{summary.delegate}"
-                click.echo(f"{run_id}  {plain(name)}  {summary.status}", err=True)
+                click.echo(f"{run_id}  {shortened(name, LINE_CELLS)}  {summary.status}", err=True)
             if not click.confirm(f"Delete {counted(len(run_ids), 'run')}?", err=True):
                 click.echo("nothing was deleted", err=True)
                 return
-        click.echo(f"deleted {counted(store.delete_runs(run_ids), 'run')}", err=True)
+        _delete(store, run_ids)
+
+
+def _delete(store: Store, run_ids: Sequence[str]) -> None:
+    """Delete runs and say how many, also if that fails or is interrupted on the way."""
+    deleted, done = 0, False
+    try:
+        for some in store.delete_in_batches(run_ids):
+            deleted += some
+        done = True
+    finally:
+        if done:
+            click.echo(f"deleted {counted(deleted, 'run')}", err=True)
+        elif deleted:
+            click.echo(f"deleted {deleted:,} of {counted(len(run_ids), 'run')}; the others are still there", err=True)
+
+
+def _refuse_unseen(store: Store, run_ids: list[str]) -> None:
+    """Refuse a run of a session whose runner cannot be seen from here, with what ends that."""
+    claims = {claim.id: claim for claim in store.claims()}
+    if not claims:
+        return
+    from etui.runner.standing import of_claim
+
+    for run_id in run_ids:
+        session_id = store.summary(run_id).session
+        live = store.live_run_ids(session_id) if session_id in claims else []
+        standing = of_claim(store, claims[session_id], run_id if run_id in live else live[0]) if live else None
+        if standing is not None:
+            raise UsageError(*standing)

@@ -9,6 +9,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
+from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE
 from etui.json_text import harmless
 
@@ -55,7 +56,8 @@ from etui.json_text import harmless
     "--timeout",
     type=Number(min=0, min_open=True),
     metavar="S",
-    help="Seconds it may take in all, waiting for the box or for calm not counted.  [default: 3600]",
+    help="Seconds it may take in all, waiting for the machine (24 hours at most, or ETUI_WAIT_MACHINE minutes) or for"
+    " calm not counted.  [default: 3600]",
 )
 @click.option(
     "--wait-quiet",
@@ -78,6 +80,7 @@ from etui.json_text import harmless
     help="Print the comparison as etui compare --json does; with --detach the runs' summaries.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Also tell what the child processes print, and every block.")
+@trust_option
 @click.pass_obj
 def duel(
     settings: Settings,
@@ -85,6 +88,7 @@ def duel(
     run_a: str,
     run_b: str,
     timeout: float | None,
+    trusted: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Measure the programs of RUN_A and RUN_B again, interleaved, on this box now, and say which is faster.
@@ -98,6 +102,7 @@ def duel(
 
     chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet", "allow_pickle")}
     with settings.store_with_runs() as store:
+        chosen["trusted_files"] = trusted_files(store, [store.resolve(run_a), store.resolve(run_b)], trusted)
         ids = followed(store, lambda: [queue_duel(store, run_a, run_b, timeout_s=timeout, **chosen)], options)
         if options["detach"] or not options["as_json"]:
             status = finish(store, ids, options)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError
+from etui.errors import (
+    EXIT_CANCELLED,
+    EXIT_CROSSED,
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_TIMED_OUT,
+    StoreUnavailable,
+)
 from etui.events import Event
+from etui.paths import installation
 from etui.results import LIVE_STATUSES
-from etui.runner.client import ensure_runner, log_of, settle
+from etui.runner.client import RunnerFailed, ensure_runner, failed
+from etui.runner.settling import settle_left
+from etui.runner.standing import of_session
 from etui.store import QueuedSession, Store
 from etui.text import plain, seconds
 
@@ -23,6 +34,9 @@ MEASURING_POLL_S = 0.3
 
 RUNNER_CHECK_S = 2.0
 MOST_FAILURES = 3
+DATABASE_PATIENCE_S = 60.0
+"""How long a database that is locked or on a full disk may be without an answer, while somebody follows a run."""
+
 BAR = 24
 SILENT_S = 3.0
 """A step whose end cannot be foretold says from here on how long it has taken."""
@@ -112,6 +126,56 @@ class Talk:
             self._status = ""
 
 
+class RunnerWatch:
+    """What who follows the database does about runners: ends what one that is gone left behind, starts one that is
+    missing while something waits, and gives up on runners that end as soon as they are started."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._checked = 0.0
+        self._failing_since: float | None = None
+
+    def due(self) -> bool:
+        """Whether it is time to look."""
+        return time.monotonic() - self._checked > RUNNER_CHECK_S
+
+    def look(self) -> list[str]:
+        """Look now; returns the runs that were ended because their runner is gone.
+
+        Raises:
+            RunnerFailed: none can be started, or they end as soon as they are.
+            StoreError: the database is damaged, or cannot be used any more.
+        """
+        self._checked = time.monotonic()
+        with self.patience():
+            ended = settle_left(self._store)
+            if ended:
+                return ended
+            # One that finds another alive ends with 0.
+            statuses = [status for runner in self._started if (status := runner.poll())]
+            if len(statuses) >= MOST_FAILURES:
+                raise failed(self._store.path, statuses[-1])
+            waits = self._store.has_waiting_work(socket.gethostname(), installation())
+            if waits and (runner := ensure_runner(self._store.path)) is not None:
+                self._started.append(runner)
+        return []
+
+    @contextlib.contextmanager
+    def patience(self) -> Iterator[None]:
+        """Within it a database that cannot be used just now is no failure, as long as that does not last."""
+        try:
+            yield
+        except StoreUnavailable:
+            now = time.monotonic()
+            if self._failing_since is None:
+                self._failing_since = now
+            if now - self._failing_since > DATABASE_PATIENCE_S:
+                raise
+        else:
+            self._failing_since = None
+
+
 def follow(
     store: Store,
     session: QueuedSession,
@@ -123,45 +187,50 @@ def follow(
     """Tell a session's events (or one run's) until it has ended, or until ``stop`` says so.
 
     A runner that dies meanwhile leaves its runs interrupted; one that is missing while the session still waits is
-    started again.
+    started again. One that cannot be seen from here is told of.
 
     Raises:
-        EtuiError: the database cannot be read any more, or runners end as soon as they are started.
+        RunnerFailed: no runner can be started, runners end as soon as they are started, or the session waits for one
+            with other settings and none is alive.
+        StoreError: the database cannot be read any more.
     """
     wanted = [run_id] if run_id else [one for one, _ in session.runs]
-    last, seen, said_queue, checked = 0, -1, "", 0.0
-    started: list[subprocess.Popen[bytes]] = []
+    last, seen, said_queue, said_standing = 0, -1, "", ""
+    watch = RunnerWatch(store)
     measuring = False
     while True:
-        version = store.data_version()
-        if version != seen:
-            seen = version
-            for event in store.events_after(session.id, last, run_id):
-                last = event.id or last
-                measuring = event.stage == "measure"
-                talk.event(event)
-            waiting = _queue_words(store, session)
-            if waiting and waiting != said_queue:
-                talk.line(waiting)
-            said_queue = waiting or said_queue
-            if all(store.summary(one).status not in LIVE_STATUSES for one in wanted):
+        with watch.patience():
+            version = store.data_version()
+            if version != seen:
                 for event in store.events_after(session.id, last, run_id):
+                    last = event.id or last
+                    measuring = event.stage == "measure"
                     talk.event(event)
-                return
+                waiting = _queue_words(store, session)
+                if waiting and waiting != said_queue:
+                    talk.line(waiting)
+                said_queue = waiting or said_queue
+                if all(store.summary(one).status not in LIVE_STATUSES for one in wanted):
+                    for event in store.events_after(session.id, last, run_id):
+                        talk.event(event)
+                    return
+                seen = version
         if stop():
             return
         # Into a read-only database no runner could write.
-        if time.monotonic() - checked > RUNNER_CHECK_S and not store.read_only:
-            checked = time.monotonic()
-            if set(settle(store)) & set(wanted):
+        if watch.due() and not store.read_only:
+            ended = watch.look()
+            if set(ended) & set(wanted):
                 talk.line("the runner was killed; what it measured is kept, and its run is interrupted")
-                seen = -1
-            else:
-                # One that finds another alive ends with 0.
-                if sum(bool(runner.poll()) for runner in started) >= MOST_FAILURES:
-                    raise EtuiError("the runner ends as soon as it is started", f"see {log_of(store.path)}")
-                if (runner := ensure_runner(store.path)) is not None:
-                    started.append(runner)
+            # What this process wrote itself does not count as a change of the database.
+            seen = -1 if ended else seen
+            with watch.patience():
+                standing = of_session(store, store.session(session.id))
+                if standing is not None and standing.why != said_standing:
+                    if store.session(session.id).claimed_by is None:
+                        raise RunnerFailed(*standing)
+                    said_standing = standing.why
+                    talk.line(str(standing))
         talk.tick()
         time.sleep(MEASURING_POLL_S if measuring else POLL_S)
 

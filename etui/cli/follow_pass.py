@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
+import contextlib
 import time
 
 import click
 
-from etui.cli.follow import MOST_FAILURES, POLL_S, RUNNER_CHECK_S, Talk, talking
-from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError
-from etui.runner.client import ensure_runner, log_of, settle, submit_pass
+from etui.cli.follow import POLL_S, RunnerWatch, Talk, talking
+from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
+from etui.runner.client import RunnerFailed, submit_pass
+from etui.runner.standing import of_claim
 from etui.spec import PassOptions
 from etui.store import QueuedPass, Store
 from etui.text import plain
@@ -28,6 +29,15 @@ def have_made(store: Store, run_id: str, options: PassOptions, what: str) -> int
         EtuiError: see ``submit_pass`` and ``follow_pass``.
     """
     queued = submit_pass(store, run_id, options)
+    try:
+        return _followed(store, queued, what)
+    except RunnerFailed:
+        with contextlib.suppress(StoreError):
+            store.request_pass_cancel([queued.id])
+        raise
+
+
+def _followed(store: Store, queued: QueuedPass, what: str) -> int:
     with talking({}) as talk:
         try:
             ended = follow_pass(store, queued, talk)
@@ -48,37 +58,37 @@ def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:
     pass still waits is started again; one that dies leaves it interrupted.
 
     Raises:
-        EtuiError: the database cannot be read any more, or runners end as soon as they are started.
+        RunnerFailed: no runner can be started, or runners end as soon as they are started.
+        StoreError: the database cannot be read any more.
     """
     newest = store.events_after(queued.session, 0, queued.run, newest=1)
     last = newest[-1].id or 0 if newest else 0
-    begun = checked = time.monotonic()
-    started: list[subprocess.Popen[bytes]] = []
-    seen, said = -1, False
+    begun = time.monotonic()
+    watch = RunnerWatch(store)
+    seen, said, said_standing = -1, False, ""
     while True:
-        version = store.data_version()
-        if version != seen:
-            seen = version
-            queued = store.get_pass(queued.id)
-            for event in store.events_after(queued.session, last, queued.run):
-                last = event.id or last
-                talk.event(event)
-            if not queued.live:
-                return queued
-        now = time.monotonic()
-        if queued.claimed_by is None and not said and now - begun > PATIENCE_S:
+        with watch.patience():
+            version = store.data_version()
+            if version != seen:
+                queued = store.get_pass(queued.id)
+                for event in store.events_after(queued.session, last, queued.run):
+                    last = event.id or last
+                    talk.event(event)
+                if not queued.live:
+                    return queued
+                seen = version
+        if queued.claimed_by is None and not said and time.monotonic() - begun > PATIENCE_S:
             said = True
             talk.line("waiting for the box: other work is ahead in the queue")
-        if now - checked > RUNNER_CHECK_S:
-            checked = now
-            settle(store)
+        if watch.due():
+            watch.look()
             # What this process wrote itself does not count as a change of the database.
-            if not (queued := store.get_pass(queued.id)).live:
-                seen = -1
-                continue
-            if sum(bool(runner.poll()) for runner in started) >= MOST_FAILURES:
-                raise EtuiError("the runner ends as soon as it is started", f"see {log_of(store.path)}")
-            if (runner := ensure_runner(store.path)) is not None:
-                started.append(runner)
+            seen = -1
+            with watch.patience():
+                claim = next((claim for claim in store.pass_claims() if claim.id == queued.id), None)
+                standing = None if claim is None else of_claim(store, claim, queued.run)
+                if standing is not None and standing.why != said_standing:
+                    said_standing = standing.why
+                    talk.line(str(standing))
         talk.tick()
         time.sleep(POLL_S)

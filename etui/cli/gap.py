@@ -12,6 +12,7 @@ from etui.cli.context import Settings
 from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
+from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
 @click.option("--json", "as_json", is_flag=True, help="Print the layers as JSON.")
 @click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write the layers as CSV.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
+@trust_option
 @click.pass_obj
 def gap(
     settings: Settings,
@@ -57,6 +59,7 @@ def gap(
     as_json: bool,
     csv_file: Path | None,
     force: bool,
+    trusted: tuple[str, ...],
 ) -> int:
     """Say where the numbers of RUN moved: how far each layer is from FP32 eager (its numeric gap), the first that is
     off, how much of the error at the output each layer's quantization makes, and which module to keep in FP32 where one
@@ -76,7 +79,12 @@ def gap(
         found = document.gap
         if found is None or again or (inputs is not None and inputs != found.inputs):
             _refuse(document.precision)
-            options = GapOptions(inputs=inputs or DEFAULT_GAP_INPUTS, threshold_db=threshold_db, timeout_s=timeout)
+            options = GapOptions(
+                inputs=inputs or DEFAULT_GAP_INPUTS,
+                threshold_db=threshold_db,
+                timeout_s=timeout,
+                trusted_files=trusted_files(store, [run_id], trusted),
+            )
             status = have_made(store, run_id, options, "comparison")
             if status != EXIT_DONE:
                 return status

@@ -32,8 +32,9 @@ CSV_HEAD = (
 
 def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int, ascii_only: bool) -> str:
     """What was compared and how, the first layer past the threshold, the suggestion, and the layers with a bar each."""
+    name = text.shortened(document.model.name, text.WHOLE_CELLS)
     lines = [
-        f"{document.model.name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
+        f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
         f"numeric gap against {gap.against} on {text.counted(gap.inputs, 'input')}",
         f"{_sentence(gap.method)}",
         "",

@@ -16,7 +16,7 @@ from etui.cli.judging import Judging, judging
 from etui.cli.lazy import examples
 from etui.errors import EXIT_USAGE, UsageError
 from etui.results import RunDocument
-from etui.text import plain
+from etui.text import LINE_CELLS, shortened
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -90,7 +90,7 @@ def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument
                 break
         else:
             choice = " ".join(filter(None, _choice(base)))
-            click.echo(f"etui: no finished run of {plain(choice)} besides the baseline", err=True)
+            click.echo(f"etui: no finished run of {shortened(choice, LINE_CELLS)} besides the baseline", err=True)
     return pairs
 
 
@@ -103,7 +103,7 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
         base = by_choice.get(_choice(candidate)) or (kept[0] if len(kept) == 1 else None)
         if base is None:
             raise UsageError(
-                f"the baseline holds no run of {' '.join(filter(None, _choice(candidate)))}",
+                f"the baseline holds no run of {shortened(' '.join(filter(None, _choice(candidate))), LINE_CELLS)}",
                 "name runs of configurations that it holds, or none",
             )
         pairs.append((base, candidate))

@@ -116,7 +116,8 @@ def _signature(signature: TensorSignature) -> str:
 
 
 def _run_heading(document: RunDocument) -> Iterator[str]:
-    yield f"{document.model.name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
+    name = text.shortened(document.model.name, text.WHOLE_CELLS)
+    yield f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
     if said := verdicts.delegated(document):
         yield from _labelled("delegation", said)
     memory = document.memory

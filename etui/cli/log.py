@@ -26,6 +26,7 @@ from etui.results import LIVE_STATUSES
 def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
     """Print the log of RUN: its own lines and those of its session."""
     from etui.cli.follow import Talk, follow
+    from etui.runner.standing import of_session
 
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
@@ -34,13 +35,15 @@ def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
         is_live = summary.status in LIVE_STATUSES
         if not (following and is_live):
             events = store.events_after(summary.session, 0, run_id)
-            if not events:
+            if not events and not is_live:
                 raise UsageError(f"run {run_id[:6]} has no log", "imported runs bring one only where it was exported")
             for event in events:
                 if event.kind != "progress":
                     talk.event(event)
             if following:
                 click.echo(f"run {run_id[:6]}: {summary.status}", err=True)
+            elif is_live and (standing := of_session(store, store.session(summary.session))) is not None:
+                click.echo(f"etui: {standing}", err=True)
             return EXIT_DONE
         try:
             follow(store, store.session(summary.session), talk, run_id=run_id)

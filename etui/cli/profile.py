@@ -13,6 +13,7 @@ from etui.cli.context import Settings
 from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
+from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
               help="Profile anew, and keep the ETDump, the trace and a CSV in this folder.")  # fmt: skip
 @click.option("--etrecord", is_flag=True, help="With --keep: an ETRecord too, for which the program is lowered again.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@trust_option
 @click.pass_obj
 def profile(
     settings: Settings,
@@ -72,6 +74,7 @@ def profile(
     keep: Path | None,
     etrecord: bool,
     force: bool,
+    trusted: tuple[str, ...],
 ) -> int:
     """Say where the time of RUN goes: its operators under ExecuTorch's own tracing, in the delegate and out of it, and
     those of eager PyTorch beside them, by the module they come from.
@@ -104,6 +107,7 @@ def profile(
                 keep_dir=str(keep.absolute()) if keep else None,
                 etrecord=etrecord,
                 force=force,
+                trusted_files=trusted_files(store, [run_id], trusted),
             )
             status = _make(store, run_id, options, trace)
             if status != EXIT_DONE:

@@ -14,6 +14,7 @@ from etui.results import Comparison, Environment, LatencyStats, Metrics, RunDocu
 
 _STATS = ("median", "mean", "min", "max", "std", "p90", "p95", "p99")
 _LABEL_WIDTH = 13
+_LINE_CELLS = 4000
 
 
 def report(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> str:
@@ -23,12 +24,14 @@ def report(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> str:
         block = list(part(document))
         if block:
             lines += ["", *block]
-    return text.plain("\n".join(lines), keep_lines=True)
+    whole = text.plain("\n".join(lines), keep_lines=True)
+    return "\n".join(text.shortened(line, _LINE_CELLS) for line in whole.split("\n"))
 
 
 def _heading(document: RunDocument, siblings: Sequence[RunDocument]) -> Iterator[str]:
     """The verdict, each sentence with the section that has its facts."""
-    yield f"{document.model.name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
+    name = text.shortened(document.model.name, text.WHOLE_CELLS)
+    yield f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
     for sentence in verdict(document, siblings):
         row = sentence.row[:6] if sentence.source == "comparison" else sentence.row
         yield f"{sentence.text}  [{sentence.source}{f': {row}' if row else ''}]"

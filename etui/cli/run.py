@@ -54,8 +54,8 @@ _MEASURING: list[Any] = [
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
                  help="PATH is a Hugging Face folder, a safetensors file or a state dict."),
     click.option("--timeout", type=Number(min=0, min_open=True), metavar="S",
-                 help="Seconds a session may take in all, waiting for the box or for calm not counted."
-                 "  [default: 3600]"),
+                 help="Seconds a session may take in all, waiting for the machine (24 hours at most, or"
+                 " ETUI_WAIT_MACHINE minutes) or for calm not counted.  [default: 3600]"),
     click.option("--wait-quiet", type=Number(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
                  help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0"
                  " measures at once.  [default: 0.5]"),
@@ -194,7 +194,7 @@ def sweep(
     if not wanted:
         raise UsageError("no combination is left to measure", "see `etui models` and `etui delegates`")
     with settings.open_store() as store:
-        ids = followed(store, lambda: [submit(store, spec, describe(model)) for spec, model in wanted], options)
+        ids = followed(store, lambda: (submit(store, spec, describe(model)) for spec, model in wanted), options)
         return finish(store, ids, options)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, get_args
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import click
 
@@ -11,21 +12,25 @@ from etui import text
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.lazy import examples
 from etui.cli.numbers import Count
-from etui.cli.table import Column, table
+from etui.cli.table import Column, table_lines
+from etui.json_text import harmless
 from etui.results import Status
 from etui.summary import RunSummary
 
 if TYPE_CHECKING:
-    from etui.store import Condition
+    from etui.store import Condition, Store
 
 DEFAULT_ROWS = 50
+_AT_ONCE = 500
+_NAME_CELLS = 60
+T = TypeVar("T")
 _COLUMNS = (
     Column("run"),
     Column("when", spare=6),
     Column("status"),
-    Column("model"),
-    Column("precision"),
-    Column("delegate"),
+    Column("model", most=_NAME_CELLS),
+    Column("precision", most=_NAME_CELLS),
+    Column("delegate", most=_NAME_CELLS),
     Column("median ms", right=True),
     Column("95 % interval", right=True, spare=5),
     Column("vs eager", right=True, spare=1),
@@ -68,7 +73,7 @@ def runs(
     from etui.store import Condition
 
     where = [
-        Condition(column, "in", names)
+        Condition(column, "in", names) if len(names) > 1 else Condition(column, "=", names[0])
         for column, names in (
             ("model", _names(model)),
             ("precision", _names(precision)),
@@ -79,19 +84,65 @@ def runs(
     ]
     if limit is None:
         limit = 0 if as_json else DEFAULT_ROWS
-    found, total = _read(settings, where, limit or None)
-    if as_json:
-        import msgspec
+    store = settings.existing_store()
+    if store is None:
+        click.echo("[]" if as_json else f"{NOTHING_YET}; {WHAT_TO_START}", err=not as_json)
+        return
+    with store:
+        from etui.cli.standing import stranded
 
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
-    elif found:
-        click.echo(table(_COLUMNS, [row(summary) for summary in found]))
-        if total > len(found):
-            click.echo(f"{len(found)} of {total} runs; --limit 0 shows all", err=True)
-    elif where:
-        click.echo("no run is like that; see etui runs for all of them", err=True)
-    else:
-        click.echo(f"{NOTHING_YET}; {WHAT_TO_START}", err=True)
+        for line in stranded(store):
+            click.echo(f"etui: {line}", err=True)
+        if as_json:
+            _put_json(_newest(store, where, limit))
+        else:
+            _put_table(store, where, limit)
+
+
+def _newest(store: Store, where: Sequence[Condition], limit: int) -> Iterator[RunSummary]:
+    """The newest ``limit`` runs that meet the conditions, or all of them (0), read in parts where they are many."""
+    if 0 < limit <= _AT_ONCE:
+        return iter(store.summaries(where, limit=limit))
+    return itertools.islice(store.newest(where), limit or None)
+
+
+def _put_json(found: Iterable[RunSummary]) -> None:
+    """Write an array of summaries, each as soon as it is read: all runs together need not fit in memory."""
+    import msgspec
+
+    before = "["
+    for some in _some_of(found):
+        # An array of some is written as those lines of the array of all.
+        click.echo(before + harmless(msgspec.json.format(msgspec.json.encode(some), indent=2)).decode()[1:-2], nl=False)
+        before = ","
+    click.echo("[]" if before == "[" else "\n]")
+
+
+def _some_of(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items in lists that are worth a write."""
+    left = iter(items)
+    while some := list(itertools.islice(left, _AT_ONCE)):
+        yield some
+
+
+def _put_table(store: Store, where: Sequence[Condition], limit: int) -> None:
+    """Write the table, a part of it as soon as it is read, and say if there are more runs than it shows."""
+    from etui.store.pages import is_soon_counted
+
+    found = _newest(store, where, limit + 1 if limit else 0)
+    newest = next(found, None)
+    if newest is None:
+        words = "no run is like that; see etui runs for all of them" if where else f"{NOTHING_YET}; {WHAT_TO_START}"
+        click.echo(words, err=True)
+        return
+    lines = table_lines(_COLUMNS, map(row, itertools.islice(itertools.chain([newest], found), limit or None)))
+    shown = -1
+    for some in _some_of(lines):
+        click.echo("\n".join(some))
+        shown += len(some)
+    if next(found, None) is not None:
+        number = f"{shown} of {store.count(where)} runs" if is_soon_counted(where) else f"the newest {shown} runs"
+        click.echo(f"{number}; --limit 0 shows all", err=True)
 
 
 def row(summary: RunSummary) -> Sequence[str]:
@@ -118,14 +169,6 @@ def row(summary: RunSummary) -> Sequence[str]:
         summary.weights or text.MISSING,
         ", ".join(summary.flags) or text.MISSING,
     )
-
-
-def _read(settings: Settings, where: Sequence[Condition], limit: int | None) -> tuple[list[RunSummary], int]:
-    store = settings.existing_store()
-    if store is None:
-        return [], 0
-    with store:
-        return store.summaries(where, limit=limit), store.count(where)
 
 
 def _names(option: str | None) -> list[str]:

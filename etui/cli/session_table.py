@@ -32,7 +32,7 @@ def session_table(documents: Sequence[RunDocument]) -> str:
     first = documents[0]
     rows = [_eager_row(first)] if first.eager_latency_ms is not None else []
     rows += [_row(document) for document in documents]
-    heading = f"{text.plain(first.model.name)}"
+    heading = text.shortened(first.model.name, text.WHOLE_CELLS)
     facts = []
     if first.weights is not None:
         facts.append(f"{first.weights.kind} weights")

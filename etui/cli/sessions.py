@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
 import click
 
 from etui.cli.follow import Talk, ended_with, follow, talking
-from etui.errors import EXIT_DONE
+from etui.errors import EXIT_DONE, StoreError
 from etui.json_text import harmless
+from etui.runner.client import RunnerFailed
 from etui.store import QueuedSession, Store
 
 
-def followed(store: Store, queue: Callable[[], Sequence[QueuedSession]], options: Mapping[str, Any]) -> list[str]:
-    """Have sessions queued and, unless ``options["detach"]``, follow each to its end. Returns the run ids in order."""
+def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options: Mapping[str, Any]) -> list[str]:
+    """Have sessions queued and, unless ``options["detach"]``, follow each to its end. Returns the run ids in order.
+
+    Raises:
+        RunnerFailed: no runner can be started; what was queued is cancelled.
+        EtuiError: whatever ``queue`` raises.
+    """
+    ids: list[str] = []
     # From before the first is queued: what Ctrl-C meets halfway is cancelled too.
     with _interrupts_counted() as interrupted:
-        sessions = queue()
-        ids = [run_id for session in sessions for run_id, _ in session.runs]
-        labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
-        if options["detach"]:
-            return ids
-        with talking(labels, verbose=options["verbose"]) as talk:
-            stop = _CancelOnInterrupt(store, ids, talk, interrupted)
-            for session in sessions:
-                follow(store, session, talk, stop=stop)
+        try:
+            sessions = []
+            for session in queue():
+                sessions.append(session)
+                ids += [run_id for run_id, _ in session.runs]
+            if options["detach"]:
+                return ids
+            labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
+            with talking(labels, verbose=options["verbose"]) as talk:
+                stop = _CancelOnInterrupt(store, ids, talk, interrupted)
+                for session in sessions:
+                    follow(store, session, talk, stop=stop)
+        except RunnerFailed:
+            # Nobody is there to take it now, and it must not be measured when somebody comes to run another.
+            with suppress(StoreError):
+                store.request_cancel(ids)
+            raise
     return ids
 
 

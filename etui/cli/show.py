@@ -14,11 +14,13 @@ from etui.cli.lazy import examples
 @click.pass_obj
 def show(settings: Settings, run: str, as_json: bool) -> None:
     """Show the whole of a run. RUN is its id or the beginning of it. A run still live shows what there is so far."""
+    from etui.cli.standing import standing_of
     from etui.store.siblings import fp32_siblings
 
     with settings.store_with_runs() as store:
         document = store.document(store.resolve(run))
         siblings = [] if as_json else fp32_siblings(store, document)
+        standing = standing_of(store, document)
     if as_json:
         from etui.store.transfer import encode_document
 
@@ -27,3 +29,5 @@ def show(settings: Settings, run: str, as_json: bool) -> None:
         from etui.cli.report import report
 
         click.echo(report(document, siblings))
+    if standing:
+        click.echo(f"etui: {standing}", err=True)

@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from etui.text import plain, width
+from etui.text import shortened, width
 
 _GAP = "  "
+_MOST_CELLS = 200
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, whether figures stand in it, and how soon it is left out (0 never, 9 first)."""
+    """One column: its heading, whether figures stand in it, how soon it is left out (0 never, 9 first), and how many
+    cells its text may take before it is cut."""
 
     heading: str
     right: bool = False
     spare: int = 0
+    most: int = _MOST_CELLS
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int | None = None) -> str:
-    """The table's lines, headings first, cells made plain. ``available`` cells are kept to where columns can be left
-    out; None means the terminal's width, or no limit where the output is no terminal."""
-    cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [
-        max([width(column.heading), *(width(row[index]) for row in cells)]) for index, column in enumerate(columns)
-    ]
-    shown = _that_fit(columns, widths, _terminal_width() if available is None else available)
-    lines = [[columns[index].heading for index in shown], *([row[index] for index in shown] for row in cells)]
-    return "\n".join(
-        _GAP.join(_padded(cell, widths[index], columns[index].right) for cell, index in zip(line, shown, strict=True))
-        .rstrip()
-        for line in lines
-    )  # fmt: skip
+    """The table's lines, headings first, cells made plain and cut at what their column takes. ``available`` cells are
+    kept to where columns can be left out; None means the terminal's width, or no limit where the output is no
+    terminal."""
+    return "\n".join(table_lines(columns, rows, available, part=max(1, len(rows))))
+
+
+def table_lines(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], available: int | None = None, *, part: int = 1_000
+) -> Iterator[str]:
+    """The lines of a table as ``table`` has them, one by one, of rows that need not fit in memory.
+
+    The first ``part`` rows decide which columns there is room for; if a later part needs a column wider, it is wider
+    from there on.
+    """
+    left = iter(rows)
+    headings = [shortened(column.heading, column.most) for column in columns]
+    widths = [width(heading) for heading in headings]
+    shown: list[int] = []
+    while True:
+        cells = [
+            [shortened(cell, column.most) for cell, column in zip(row, columns, strict=True)]
+            for row in itertools.islice(left, part)
+        ]
+        widths = [max([cells_wide, *(width(row[index]) for row in cells)]) for index, cells_wide in enumerate(widths)]
+        if not shown:
+            shown = _that_fit(columns, widths, _terminal_width() if available is None else available)
+            yield _line(columns, widths, shown, headings)
+        for row in cells:
+            yield _line(columns, widths, shown, row)
+        if len(cells) < part:
+            return
+
+
+def _line(columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int], cells: Sequence[str]) -> str:
+    return _GAP.join(_padded(cells[index], widths[index], columns[index].right) for index in shown).rstrip()
 
 
 def _that_fit(columns: Sequence[Column], widths: Sequence[int], available: int | None) -> list[int]:

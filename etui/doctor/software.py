@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import threading
@@ -13,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from etui import environment, filesystems, paths, text
+from etui import environment, filesystems, paths
 from etui.doctor.finding import Finding
 from etui.errors import StoreError
 from etui.text import size
@@ -139,25 +138,16 @@ def disk(name: str, path: Path) -> Finding:
 
 
 def box_lock(root: Path) -> Finding:
-    """Who measures now, from the kernel's list of locks: trying the lock could take it from a runner."""
-    try:
-        inode = paths.box_lock_path().stat().st_ino
-        locks = (root / "proc/locks").read_text()
-    except FileNotFoundError:
-        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
-    except OSError as error:
-        return Finding(name="box lock", status="unknown", seen=f"not readable here ({error.strerror})")
-    holders = re.findall(rf"^\d+: (?!->)\S+\s+\S+\s+\S+ (\d+) \S+:\S+:{inode} ", locks, re.MULTILINE)
-    if not holders:
-        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
+    """Who measures now, as the kernel knows it: trying the lock could take it from a runner."""
     from etui.runner.boxlock import BoxLock
 
-    holder = BoxLock().holder()
-    doing = text.plain(holder.words()) if holder else f"process {', '.join(holders)}"
+    holder = BoxLock().holder(root)
+    if holder is None:
+        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
     return Finding(
         name="box lock",
         status="warn",
-        seen=f"held by {doing}",
+        seen=f"held by {holder.words()}",
         advice="a run started now waits for it; see etui runs",
     )
 

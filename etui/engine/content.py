@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from etui import private_files
 from etui.hashing import file_hash, file_stamp, is_settled
 
 _FOLDER = "hashes"
@@ -43,9 +44,10 @@ def _remember(place: Path, text: str) -> None:
     """Write the hash so that another process sees it whole or not at all; without room on the disk it is not kept."""
     part = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
     with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
+        private_files.make_folder(place.parent, own=True)
         try:
-            part.write_text(text, "ascii")
+            with private_files.create(part) as file:
+                file.write(text.encode("ascii"))
             part.replace(place)
         finally:
             part.unlink(missing_ok=True)

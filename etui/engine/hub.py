@@ -20,11 +20,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from etui import private_files
 from etui.catalog.models import ModelEntry
 from etui.engine.torchvision_shim import prepare_torchvision
 from etui.entries import UNUSED_S
 from etui.filesystems import is_network
-from etui.locks import LocksUnsupported, take
 
 CONNECT_S = 3.0
 """How long a hub may take to answer before it counts as out of reach."""
@@ -112,11 +112,13 @@ def sweep_parts() -> None:
     """Remove parts of files whose download was killed: those that nobody has locked."""
     with contextlib.suppress(OSError):
         for part in _torch_checkpoints().glob(f"{_PART}*"):
-            with contextlib.suppress(OSError, LocksUnsupported):
+            with contextlib.suppress(OSError):
                 idle_s = time.time() - part.stat().st_mtime
                 # A lock counts on one machine; and between making and locking a part there is a moment.
-                if idle_s > (UNUSED_S if is_network(part) else MOMENT_S) and (held := take(part, exclusive=True)):
-                    held.remove()
+                if idle_s > (UNUSED_S if is_network(part) else MOMENT_S):
+                    with part.open("r+b") as file:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        part.unlink()
 
 
 def recently_out_of_reach(cache_dir: Path, source_kind: str) -> bool:
@@ -134,7 +136,7 @@ def remember_out_of_reach(cache_dir: Path, source_kind: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         memo = dict(json.loads((cache_dir / _MEMO).read_text()))
     memo[source_kind] = time.time()
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    private_files.make_folder(cache_dir)
     with tempfile.NamedTemporaryFile("w", dir=cache_dir, prefix=".hub-", delete=False) as file:
         file.write(json.dumps(memo))
     Path(file.name).replace(cache_dir / _MEMO)

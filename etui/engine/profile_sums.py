@@ -33,8 +33,11 @@ def side_of(
     for one in seen:
         found = [times.get(one.key, (0, 0.0)) for times in inferences]
         own = [spent for _, spent in found]
-        p90 = statistics.quantiles(own, n=10, method="inclusive")[-1] if len(own) >= FEWEST_FOR_P90 else None
-        medians.append((one, max(calls for calls, _ in found), statistics.median(own), p90))
+        median, p90 = statistics.median(own), None
+        if len(own) >= FEWEST_FOR_P90:
+            # Between two equal values the interpolation may round to less than both.
+            p90 = max(median, statistics.quantiles(own, n=10, method="inclusive")[-1])
+        medians.append((one, max(calls for calls, _ in found), median, p90))
     total = sum(median for _, _, median, _ in medians)
     operators = [
         Operator(

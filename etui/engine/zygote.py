@@ -33,7 +33,10 @@ def main() -> None:
     role, fd = sys.argv[1], int(sys.argv[2])
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ZygoteServer("prepare" if role == "prepare" else "measure", socket.socket(fileno=fd)).serve()
+    server = ZygoteServer("prepare" if role == "prepare" else "measure", socket.socket(fileno=fd))
+    # A runner that goes while there is something that it has not read closes its end in this way.
+    with contextlib.suppress(ConnectionError):
+        server.serve()
 
 
 def die_with_parent() -> None:

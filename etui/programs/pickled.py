@@ -7,7 +7,9 @@ import io
 import pickletools
 import posixpath
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +23,7 @@ SAMPLE_INPUTS, WEIGHTS, CONSTANTS, COMPILED = (
     "data/aotinductor/",
 )
 _OBJECTS = ("custom_obj_", "opaque_obj_")
-_UNKNOWN = "something that cannot be read"
+_OBJECT, _UNKNOWN = "an object that is not a tensor", "something that cannot be read"
 
 _ONLY_TENSORS = re.compile(
     r"""
@@ -40,6 +42,13 @@ _MOST_BYTES = 500_000_000
 
 _LEGACY_PARTS = 5
 """Before the bytes of its tensors, torch's old format has as many pickles."""
+
+
+_UNREADABLE = (
+    OSError, EOFError, ValueError, LookupError, RuntimeError, OverflowError, struct.error, zlib.error,
+    zipfile.BadZipFile, zipfile.LargeZipFile,
+)  # fmt: skip
+"""What Python's library raises for damaged archives; names that are no text and methods that it lacks among them."""
 
 
 class Archive(Protocol):
@@ -75,7 +84,7 @@ class ZipArchive:
             if self._zip.getinfo(self._names[name]).file_size > _MOST_BYTES:
                 raise OSError(f"{name} is too large")
             return self._zip.read(self._names[name])
-        except (KeyError, zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        except _UNREADABLE as error:
             raise OSError(str(error)) from error
 
 
@@ -83,19 +92,19 @@ def unsafe_parts(archive: Archive) -> list[Part]:
     """The parts that torch would unpickle and that hold more than tensors, and those it would execute as they are."""
     found = []
     for name in unpickled(archive):
-        calls = () if _is_object(name) else _more_than_tensors(_read(archive, name))
-        if calls or _is_object(name):
-            found.append(Part(name, calls or (_UNKNOWN,)))
+        calls = (_OBJECT,) if _is_object(name) else _more_than_tensors(_read(archive, name))
+        if calls:
+            found.append(Part(name, calls))
     if any(name.startswith(COMPILED) for name in archive.names()):
         found.append(Part(COMPILED, ("compiled code",)))
     return found
 
 
 def refused_parts(path: Path) -> list[Part]:
-    """The unsafe parts of a .pt2 as far as can be told without torch; none of what is no archive."""
+    """The unsafe parts of a .pt2 that can be told without torch; what Python cannot read is for torch to refuse."""
     try:
-        return unsafe_parts(ZipArchive(path))
-    except (OSError, zipfile.BadZipFile):
+        return [part for part in unsafe_parts(ZipArchive(path)) if part.calls != (_UNKNOWN,)]
+    except _UNREADABLE:
         return []
 
 
@@ -168,7 +177,7 @@ def _called(data: bytes) -> Iterator[str]:
                     yield _UNKNOWN
                 else:
                     yield from _in_pickles(inner.read(name), 1)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError):
+    except _UNREADABLE:
         yield _UNKNOWN
 
 

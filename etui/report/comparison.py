@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from etui import text
 from etui.analysis.compared import Compared
 from etui.report import markdown
 
 
 def as_markdown(compared: Compared, *, everything: bool, remarks: Iterable[str] = ()) -> str:
     """The figures that differ, or ``everything``; ``remarks`` follow the verdicts."""
-    model, base = compared.base.model.name, compared.names[compared.base.id]
+    model, base = text.shortened(compared.base.model.name, text.WHOLE_CELLS), compared.names[compared.base.id]
     lines = [f"## {markdown.escaped(f'{model}: compared with {base}')}", ""]
     lines += markdown.bullets(" ".join(said) for said in compared.sentences())
     lines += markdown.bullets(remarks)

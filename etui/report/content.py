@@ -84,7 +84,7 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
         said += [one.text for one in verdict(other) if one.source in _INSIDE]
         verdicts.append(" ".join(sentence for sentence in said if sentence))
     return Section(
-        title=text.plain(base.model.name),
+        title=text.shortened(base.model.name, text.WHOLE_CELLS),
         verdicts=verdicts,
         headings=["", f"{named[base.id]} (base)", *(named[other.id] for other in others)],
         rows=[
@@ -147,7 +147,8 @@ def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
 
 
 def _measured(run: RunDocument) -> str:
-    parts = [f"{run.model.name} {run.precision}/{run.delegate}: run {run.id} of session {run.session.id}"]
+    name = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
+    parts = [f"{name}: run {run.id} of session {run.session.id}"]
     parts.append(f"{text.local_time(run.created_at)}, etui {run.etui_version}, preset {run.preset}")
     parts.append(text.counted(len(run.blocks), "block"))
     if run.threads is not None:

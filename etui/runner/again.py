@@ -3,31 +3,45 @@
 For whatever does more with a run that is done: ``check_again`` is for front ends, before anything is queued, and
 ``program_again`` for the runner::
 
-    document = store.document(run_id)
-    check_again(document)                                   # UsageError says why not
-    again = await program_again(document, cache=cache, children=children, say=session.report)
+    document, trust = store.document(run_id), Trust(imported=store.is_imported(run_id), files=trusted_files)
+    check_again(document, trust)                            # UsageError says why not
+    again = await program_again(document, trust, cache=cache, children=children, say=session.report)
     MeasureJob(bundle=again.bundle.path, model=again.model, program=again.lowered.path, ...)
     AccuracyJob(bundle=again.bundle.path, model=again.model, program_dir=again.program_dir, ...)
 
 It never gives another program than the run's own: where model, weights, inputs or versions changed so that the same
 one cannot be had any more, it says what changed.
+
+A run that was imported names its model and weights in words that somebody else wrote. A file among them is neither run
+nor read before the user has allowed that file: see ``Trust``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from etui import __version__
-from etui.catalog.find import Model, UserModel, changed_sources, describe, find_model, impossible, is_same_file
+from etui.catalog.find import (
+    Model,
+    UserModel,
+    changed_sources,
+    describe,
+    find_model,
+    impossible,
+    is_same_file,
+    model_file,
+)
 from etui.catalog.precisions import keeps, recipe
 from etui.errors import UsageError
 from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
-from etui.paths import cache_dir
+from etui.paths import absolute, cache_dir
+from etui.request import WEIGHTS
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
 from etui.spec import Repeated, SessionSpec
@@ -38,6 +52,27 @@ if TYPE_CHECKING:
 
 Say = Callable[[Event], None]
 Do = Callable[[Job], Awaitable[Done]]
+
+
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether what a run says of its origin is the user's own word. The files that an ``imported`` run names are only
+    used if the user allowed them: ``files`` are their absolute paths."""
+
+    imported: bool
+    files: tuple[str, ...] = ()
+
+
+class Untrusted(UsageError):
+    """An imported run names ``files`` (absolute paths) that the user has not allowed to be used. ``question`` asks
+    for that."""
+
+    def __init__(self, run_id: str, named: Mapping[str, str]) -> None:
+        self.files = tuple(named)
+        said = " and ".join(f"{path}, {what}" for path, what in named.items())
+        message = plain(f"run {run_id} was imported and names {said}")
+        self.question = f"{message}. Do you trust {'it' if len(named) == 1 else 'them'}?"
+        options = " ".join(f"--trust-file {shlex.quote(path)}" for path in named)
+        super().__init__(message, plain(f"if you trust {'it' if len(named) == 1 else 'them'}, allow it with {options}"))
 
 
 class ProgramAgain(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,11 +120,34 @@ def origin_of(document: RunDocument) -> Repeated:
     )
 
 
-def check_again(document: RunDocument) -> Repeated:
+def trusted_origin(document: RunDocument, trust: Trust) -> Repeated:
+    """What the run was made from, to be used. Whether code that a ``.pt2`` brings along may run is for the user to say,
+    not for an imported document.
+
+    Raises:
+        Untrusted: the run was imported and names a model or weights file that the user has not allowed.
+        UsageError: the document does not say what it was made from.
+    """
+    origin = origin_of(document)
+    if not trust.imported:
+        return origin
+    named = {}
+    if (model := model_file(origin.model)) is not None:
+        named[model] = "whose code would be executed" if model.endswith(".py") else "which would be loaded and executed"
+    if origin.weights not in WEIGHTS:
+        named.setdefault(str(absolute(origin.weights, "the weights")), "which would be read as weights")
+    if refused := {path: what for path, what in named.items() if path not in trust.files}:
+        raise Untrusted(document.id, refused)
+    return msgspec.structs.replace(origin, allow_pickle=False)
+
+
+def check_again(document: RunDocument, trust: Trust) -> Repeated:
     """What can be told at once, without loading anything: whether the run has a program, its model is still the same
     and its delegate runs here, and whether the program is cached or may be prepared again. Gives the run's origin.
 
-    Raises UsageError saying why its program cannot be had.
+    Raises:
+        Untrusted: the run was imported and names a file that the user has not allowed.
+        UsageError: why its program cannot be had.
     """
     if document.status in LIVE_STATUSES:
         raise _no(document, f"it is {document.status}", "wait until it is done")
@@ -100,7 +158,7 @@ def check_again(document: RunDocument) -> Repeated:
         raise _no(document, why, "choose another run, or measure it anew with etui run")
     if document.status == "failed":
         raise _no(document, f"it failed ({document.error})", "choose another run")
-    origin = origin_of(document)
+    origin = trusted_origin(document, trust)
     model = _same_model(document, origin)
     reason = impossible(model, document.precision, document.delegate)
     if reason is not None:
@@ -115,6 +173,7 @@ def check_again(document: RunDocument) -> Repeated:
 
 async def program_again(
     document: RunDocument,
+    trust: Trust,
     *,
     cache: ProgramCache,
     children: Children,
@@ -134,7 +193,7 @@ async def program_again(
         EtuiError: the program cannot be had: what ``check_again`` finds, a child that failed, or a key that is no
             longer the same, with what changed.
     """
-    origin = check_again(document)
+    origin = check_again(document, trust)
     artifact, run_id = document.artifact, run_id or document.id
     assert artifact is not None
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from etui import process_settings
+from etui import private_files, process_settings
 from etui.catalog.precisions import needs_calibration
 from etui.entries import (
     LOCKS,
@@ -75,8 +75,9 @@ class ProgramCache:
         probe = root / f".write-{secrets.token_hex(4)}"
         try:
             for name in (PROGRAMS, MODELS):
-                (root / name).mkdir(parents=True, exist_ok=True)
-            probe.touch()
+                private_files.make_folder(root / name, own=True)
+            private_files.make_folder(root)
+            probe.touch(private_files.FILE_MODE)
             probe.unlink()
         except OSError as error:
             raise EtuiError(
@@ -275,6 +276,12 @@ class ProgramCache:
     def _discard(self, folder: Path, wrong: str) -> None:
         with self._guard:
             discard(folder, self._held.get(folder), wrong)
+
+
+def is_key(text: str) -> bool:
+    """Whether a text is a key of this cache. One that comes from an imported file may be anything, and must not lead
+    out of the cache as part of a path."""
+    return _KEY.fullmatch(text) is not None
 
 
 def program_key(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui import private_files
 from etui.entries import Scratch, remove
 from etui.errors import EtuiError
 from etui.installed import Stamp, changed_since
@@ -52,7 +53,18 @@ class ZygoteClient:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process if none is alive; it imports while the runner goes on."""
+        """Start the process if none is alive that could import what it needs; it imports while the runner goes on."""
+        if self._has_failed:
+            self.stop()
+        self._start()
+
+    @property
+    def _has_failed(self) -> bool:
+        """Whether it lives and said that it could not import what it needs."""
+        ready = self._ready.get("")
+        return ready is not None and ready.done() and ready.exception() is None and bool(ready.result().error)
+
+    def _start(self) -> None:
         if self.alive and self._socket is not None:
             return
         self.stop()
@@ -61,7 +73,7 @@ class ZygoteClient:
         environment = {**os.environ, **FIXED_VARIABLES}
         if COMPILED_VARIABLE not in environment and (folder := self._compiled()) is not None:
             environment[COMPILED_VARIABLE] = str(folder)
-        with self._log.open("ab") as log:
+        with private_files.open_to_append(self._log) as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "etui.engine.zygote", self.role, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -81,7 +93,7 @@ class ZygoteClient:
         Raises:
             ChildFailed: it died, or an import failed.
         """
-        self.start()
+        self._start()
         if source:
             self.preload(source)
         ready = await asyncio.shield(self._ready[source])

@@ -2,47 +2,99 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from etui.errors import EtuiError
+from etui import private_files
+from etui.errors import EtuiError, StoreError
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
 from etui.runner.lifeline import Lifeline
-from etui.spec import PassOptions, SessionSpec
+from etui.runner.settling import settle_left
+from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import QueuedPass, QueuedSession, Store
-from etui.user import user_name
+from etui.user import name_of, user_name
+
+START_S, POLL_S = 20.0, 0.02
+"""How long a runner that was started may take to begin its work, before it is believed to do so."""
+
+_LOG_END_BYTES = 8_192
 
 
-def submit(store: Store, spec: SessionSpec, model: ModelInfo) -> QueuedSession:
-    """Queue a session and see that a runner is there to take it.
+class RunnerFailed(EtuiError):
+    """No runner could be started, or it ended at once. ``str()`` says why, as the runner's log has it."""
+
+
+def submit(
+    store: Store, spec: SessionSpec, model: ModelInfo, models: Mapping[Variant, ModelInfo] | None = None
+) -> QueuedSession:
+    """Queue a session and see that a runner is there to take it; without one nothing stays queued. ``models`` has those
+    of variants that are of another model than the session's.
 
     Raises:
-        EtuiError: the database or the runner's state folder cannot be written.
+        RunnerFailed: no runner can be started.
+        StoreError: the database cannot be written.
     """
-    queued = store.add_session(spec, model=model, box=socket.gethostname(), installation=installation())
-    ensure_runner(store.path)
+    check_owner(store.path)
+    queued = store.add_session(spec, model=model, models=models, box=socket.gethostname(), installation=installation())
+    try:
+        _see_to_a_runner(store.path)
+    except RunnerFailed:
+        with contextlib.suppress(StoreError):
+            store.request_cancel([run_id for run_id, _ in queued.runs])
+        raise
     return queued
 
 
 def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
-    """Queue a pass on a finished run (a profile, say) and see that a runner is there to take it.
+    """Queue a pass on a finished run (a profile, say) and see that a runner is there to take it; without one it does
+    not stay queued.
 
     Raises:
         UsageError: the run is live, or its program cannot be had any more; the reason and what to do.
-        EtuiError: the database or the runner's state folder cannot be written.
+        RunnerFailed: no runner can be started.
+        StoreError: the database cannot be written.
     """
+    check_owner(store.path)
     # The terminal UI needs this module for its first paint, and that one never before a key.
-    from etui.runner.again import check_again
+    from etui.runner.again import Trust, check_again
 
-    check_again(store.document(run_id, operators=False))
+    trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
+    check_again(store.document(run_id, operators=False), trust)
     # The same pass under a runner that is dead would be taken for one under way.
     settle(store)
     queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())
-    ensure_runner(store.path)
+    try:
+        _see_to_a_runner(store.path)
+    except RunnerFailed:
+        with contextlib.suppress(StoreError):
+            store.request_pass_cancel([queued.id])
+        raise
     return queued
+
+
+def check_owner(database: Path) -> None:
+    """Raise RunnerFailed if the database is another user's: a runner does whatever its queue holds, with the rights of
+    who starts it."""
+    if not _is_own(database):
+        owner = name_of(database.stat().st_uid)
+        raise RunnerFailed(
+            f"the database {database} belongs to {owner}, whose queue is not worked on as {user_name()}",
+            "name another database with --db or ETUI_DB, or work as that user",
+        )
+
+
+def _is_own(database: Path) -> bool:
+    try:
+        return database.stat().st_uid == os.geteuid()
+    except OSError:
+        return True
 
 
 def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
@@ -50,8 +102,9 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
     its terminal.
 
     Raises:
-        EtuiError: it cannot be started.
+        RunnerFailed: it cannot be started.
     """
+    check_owner(database)
     if Lifeline(database, installation()).runner_is_alive():
         return None
     # Not needed before a key, and this module is needed for the terminal UI's first paint.
@@ -59,7 +112,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
 
     log = log_of(database)
     try:
-        with log.open("ab") as out:
+        with private_files.open_to_append(log) as out:
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
             return subprocess.Popen(
                 [sys.executable, "-m", "etui.runner", str(database)],
@@ -71,7 +124,31 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
                 env=child_environment(),
             )
     except OSError as error:
-        raise EtuiError(f"cannot start the runner: {error.strerror}", f"see {log}") from error
+        raise RunnerFailed(
+            f"cannot start the runner: {error.strerror}: {error.filename or log}", "point ETUI_STATE to another folder"
+        ) from error
+
+
+def check_started(database: Path, runner: subprocess.Popen[bytes]) -> None:
+    """Wait until a runner that was started holds its lock, and so is at work.
+
+    Raises:
+        RunnerFailed: it ended instead; why, from its log.
+    """
+    lifeline, end = Lifeline(database, installation()), time.monotonic() + START_S
+    while time.monotonic() < end and not lifeline.runner_is_alive():
+        if status := runner.poll():
+            raise failed(database, status)
+        if status == 0:
+            return  # another one was there first, or has done it all
+        time.sleep(POLL_S)
+
+
+def failed(database: Path, status: int) -> RunnerFailed:
+    """The error that says why a runner ended with this exit status as soon as it was started."""
+    log = log_of(database)
+    why = _last_line(log) or (f"signal {-status}" if status < 0 else f"exit status {status}")
+    return RunnerFailed(f"the runner ends as soon as it is started: {why}", f"see {log}")
 
 
 def log_of(database: Path) -> Path:
@@ -80,41 +157,38 @@ def log_of(database: Path) -> Path:
 
 
 def settle(store: Store) -> list[str]:
-    """Mark the runs and passes of runners that have died as interrupted, and return the runs. What waits gets a runner.
+    """End the runs and passes that runners which are gone left behind, and return the runs. What waits gets a runner.
     Nothing is done with a read-only database.
 
     Raises:
-        EtuiError: the database cannot be written, or no runner can be started.
+        StoreError: the database cannot be read or written.
+        RunnerFailed: something waits, and no runner can be started.
     """
     if store.read_only:
         return []
-    gone = [
-        session_id
-        for session_id, by, pid in store.claimed_sessions(socket.gethostname(), user_name())
-        if not Lifeline(store.path, by).runner_is_alive() and not _is_runner(pid)
-    ]
-    interrupted = store.interrupt(gone) if gone else []
-    for run_id in interrupted:
-        document = store.document(run_id)
-        if document.blocks:
-            from etui.runner.document import with_figures  # which brings NumPy, and runs are seldom left behind
-
-            store.save_document(with_figures(document))
-    dropped = [
-        pass_id
-        for pass_id, by, pid in store.claimed_passes(socket.gethostname(), user_name())
-        if not Lifeline(store.path, by).runner_is_alive() and not _is_runner(pid)
-    ]
-    if dropped:
-        store.interrupt_passes(dropped)
-    if (interrupted or dropped) and store.has_waiting_work(socket.gethostname(), installation()):
+    ended = settle_left(store)
+    # In an archive on a read-only disk nothing will ever be measured, and another user's queue is not ours.
+    writable = _is_own(store.path) and all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
+    if writable and store.has_waiting_work(socket.gethostname(), installation()):
         ensure_runner(store.path)
-    return interrupted
+    return ended
 
 
-def _is_runner(pid: int) -> bool:
-    """Whether that process is a runner: one that was started with another state folder holds another lock."""
+def _see_to_a_runner(database: Path) -> None:
+    runner = ensure_runner(database)
+    if runner is not None:
+        check_started(database, runner)
+
+
+def _last_line(log: Path) -> str:
+    """The last line of a runner's log, without its time; of a traceback that is the error itself."""
     try:
-        return b"etui.runner" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        with log.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _LOG_END_BYTES))
+            lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError:
-        return False
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    time_of, _, words = last.partition(" ")
+    return words if time_of.endswith("Z") and time_of[:4].isdigit() else last

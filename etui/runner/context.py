@@ -17,7 +17,8 @@ from etui.results import Status
 from etui.runner.cache import ProgramCache
 from etui.runner.child import ChildFailed
 from etui.runner.children import Children
-from etui.runner.document import RunResults, SessionResults, build_document
+from etui.runner.document import RunResults, SessionResults, build_document, document_so_far
+from etui.runner.outbox import Outbox
 from etui.spec import Variant
 from etui.store import QueuedSession, Store
 
@@ -37,7 +38,8 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
 
 @dataclass
 class Run(RunResults):
-    """One run under way: its results, what names its model in jobs, and the jobs it has under way."""
+    """One run under way: its results, what names its model in jobs, and the jobs it has under way. It is ``live`` as
+    long as there is something to be done for it; the database has it as live until its document is stored."""
 
     reference: str = ""
     live: bool = True
@@ -47,12 +49,14 @@ class Run(RunResults):
 
 
 class Session:
-    """One session under way. Only this writes its events and results."""
+    """One session under way. Only this writes its events and results, all of them through ``outbox``; ``store`` is
+    for reading."""
 
     def __init__(
         self, store: Store, children: Children, cache: ProgramCache, queued: QueuedSession, model: Model
     ) -> None:
         self.store = store
+        self.outbox = Outbox(store, queued.id)
         self.children = children
         self.cache = cache
         self.queued = queued
@@ -94,7 +98,7 @@ class Session:
 
     def report(self, event: Event) -> None:
         """Store an event."""
-        self.store.add_event(self.queued.id, event)
+        self.outbox.add_event(event)
 
     def say(
         self, kind: EventKind, message: str, *, run: Run | None = None, stage: str | None = None, level: Level = "info"
@@ -138,6 +142,13 @@ class Session:
             run.tasks.discard(task)
         return None
 
+    # Results
+
+    def keep(self, run: Run) -> None:
+        """Store what is known of a live run now, so that it is there whatever becomes of this process."""
+        if run.live:
+            self.outbox.save_partial(document_so_far(self.results, run))
+
     # Ends
 
     def cancel(self, run: Run) -> None:
@@ -159,7 +170,7 @@ class Session:
         if not run.live:
             return
         run.live = False
-        self.store.save_document(build_document(self.results, run, status, error, utc_now()))
+        self.outbox.save_document(build_document(self.results, run, status, error, utc_now()))
         level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"
         self.say("finished", f"{run.variant.label}: {status}" + (f": {error}" if error else ""), run=run, level=level)
 
@@ -167,3 +178,13 @@ class Session:
         """End every run that is live."""
         for run in self.live():
             self.end(run, status, error)
+
+    async def close(self, patience_s: float) -> None:
+        """Finish the session once everything is stored. Call it when no run is live any more.
+
+        Raises:
+            StoreError: see ``Outbox.delivered``.
+            asyncio.CancelledError: the wait was cancelled.
+        """
+        self.outbox.finish_session()
+        await self.outbox.delivered(patience_s)

@@ -64,6 +64,16 @@ def build_document(
     session: SessionResults, run: RunResults, status: Status, error: str | None, finished_at: str
 ) -> RunDocument:
     """The document of one run as it ended."""
+    document = msgspec.structs.replace(
+        document_so_far(session, run), status=status, error=error, finished_at=finished_at
+    )
+    # A session that was cut short says so itself; a variant that used up its budget is a fact of the variant.
+    is_of_note = status == "done" or run.stopped_early
+    return with_figures(document, planned_blocks=session.planned_blocks if is_of_note else None)
+
+
+def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
+    """What is known of a run that has not ended, without figures."""
     bundle, lowered, spec = run.bundle, run.lowered, session.queued.spec
     inputs = bundle.inputs if bundle else None
     if inputs is not None:
@@ -72,15 +82,13 @@ def build_document(
     memory = run.memory
     if lowered is not None and lowered.planned_bytes is not None:
         memory = msgspec.structs.replace(memory or Memory(), planned_bytes=lowered.planned_bytes)
-    document = RunDocument(
+    return RunDocument(
         etui_version=__version__,
         id=run.id,
         session=SessionInfo(id=session.queued.id, created_at=session.queued.created_at, spec=msgspec.to_builtins(spec)),
-        status=status,
-        error=error,
+        status="measuring" if run.blocks else "preparing",
         created_at=session.queued.created_at,
         started_at=run.started_at,
-        finished_at=finished_at,
         model=bundle.model if bundle else run.model,
         precision=run.variant.precision,
         delegate=run.variant.delegate,
@@ -99,13 +107,11 @@ def build_document(
         environment=session.environment,
         quiet=session.quiet,
         repeats=run.variant.repeats.run if run.variant.repeats else None,
-        blocks=run.blocks,
-        eager_blocks=session.eager_blocks,
+        # Copies: the session may go on while this document waits to be stored.
+        blocks=list(run.blocks),
+        eager_blocks=list(session.eager_blocks),
         superseded_blocks=[*run.superseded, *session.eager_superseded],
     )
-    # A session that was cut short says so itself; a variant that used up its budget is a fact of the variant.
-    is_of_note = status == "done" or run.stopped_early
-    return with_figures(document, planned_blocks=session.planned_blocks if is_of_note else None)
 
 
 def with_figures(document: RunDocument, planned_blocks: int | None = None) -> RunDocument:

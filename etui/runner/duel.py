@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etui.errors import EtuiError
 from etui.jobs import Done, Job
-from etui.runner.again import program_again
+from etui.runner.again import Trust, program_again
 from etui.runner.cache import ProgramCache
 from etui.runner.context import Run, Session
 
@@ -35,7 +35,9 @@ async def prepare_duel(session: Session, cache: ProgramCache) -> None:
 
 async def _have(session: Session, cache: ProgramCache, run: Run) -> None:
     assert run.variant.repeats is not None
-    document = session.store.document(run.variant.repeats.run)
+    repeated = run.variant.repeats.run
+    document = session.store.document(repeated)
+    trust = Trust(imported=session.store.is_imported(repeated), files=session.spec.trusted_files)
 
     async def do(job: Job) -> Done:
         done = await session.do_for(run, job)
@@ -46,6 +48,7 @@ async def _have(session: Session, cache: ProgramCache, run: Run) -> None:
     try:
         again = await program_again(
             document,
+            trust,
             cache=cache,
             children=session.children,
             say=session.report,

@@ -52,7 +52,7 @@ async def find_gap(under_way: Pass) -> None:
         )
     )
     assert done.gap is not None
-    under_way.store.save_gap(document.id, done.gap)
+    under_way.outbox.save_gap(document.id, done.gap)
     under_way.say(
         "log", f"numeric gap: {counted(len(done.gap.layers), 'layer')} compared on {counted(done.gap.inputs, 'input')}"
     )

@@ -9,19 +9,21 @@ import msgspec
 from etui.catalog.find import find_model
 from etui.request import check_kept, check_threads, wait_quiet_min
 from etui.results import RunDocument
-from etui.runner.again import origin_of
+from etui.runner.again import Trust, trusted_origin
 from etui.spec import SessionSpec, Variant
 
 
-def spec_keeping(document: RunDocument, modules: Sequence[str]) -> SessionSpec:
+def spec_keeping(document: RunDocument, trust: Trust, modules: Sequence[str]) -> SessionSpec:
     """What the run's session asked for, of this run's variant alone, with these modules in FP32 besides those that were
     already. Of a duel's run it has the model and options of the run that was repeated. Queue it with
     ``client.submit(store, spec, describe(find_model(spec.model)))``.
 
-    Raises UsageError if the document does not say how the run was made, its model is gone, its precision quantizes
-    nothing, or it had more threads than this process may use.
+    Raises:
+        Untrusted: the run was imported and names a file that the user has not allowed.
+        UsageError: the document does not say how the run was made, its model is gone, its precision quantizes nothing,
+            or it had more threads than this process may use.
     """
-    origin = origin_of(document)
+    origin = trusted_origin(document, trust)
     model = find_model(origin.model)
     variants = (Variant(document.precision, document.delegate),)
     spec = msgspec.convert(document.session.spec, SessionSpec)
@@ -35,6 +37,7 @@ def spec_keeping(document: RunDocument, modules: Sequence[str]) -> SessionSpec:
         calibration_count=origin.calibration_count,
         accuracy_inputs=origin.accuracy_inputs,
         export_only_dir=None,
+        trusted_files=(),
         wait_quiet_min=wait_quiet_min(None),
         allow_pickle=origin.allow_pickle,
         keep_fp32=check_kept(model, variants, (*origin.keep_fp32, *modules)),

@@ -1,66 +1,145 @@
-"""Whether a runner is alive: the lock it holds as long as it lives, taken, probed and let go."""
+"""Whether a runner is alive: the lock that it holds as long as it lives, taken, looked at and let go.
+
+The lock is a hidden file beside the database, named after the database's file, the runner's installation and its host.
+So whoever sees the database sees the lock, with whatever state folder, in whatever container. The kernel drops it with
+the process. A runner that leaves in order removes the file.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from pathlib import Path
+from typing import Literal
 
 from etui.errors import EtuiError
 from etui.paths import runner_lock_path
 
+Held = Literal["held", "free", "missing", "unreadable"]
+"""What a look at a lock finds: somebody holds it, nobody does, there is no such file, or it may not be opened."""
+
+_TRIES = 5
+
 
 class Lifeline:
-    """The lock of the runner of one database and installation. The kernel drops it with the process."""
+    """The lock of the runner of one database, installation and host (this one, unless another is named)."""
 
-    def __init__(self, database: Path, installation: str) -> None:
-        self._path = runner_lock_path(database, installation)
+    def __init__(self, database: Path, installation: str, host: str | None = None) -> None:
+        self._database = database
+        self.path = runner_lock_path(database, installation, socket.gethostname() if host is None else host)
         self._fd: int | None = None
 
     def take(self) -> bool:
-        """Take the lock for this process; False where a runner is alive.
+        """Take the lock for this process; False if a runner is alive.
 
         Raises:
-            EtuiError: the state folder cannot be written.
+            EtuiError: the lock's file cannot be made.
         """
-        fd = self._open()
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        for _ in range(_TRIES):
+            fd = self._open()
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                return False
+            except OSError as error:
+                os.close(fd)
+                raise self._cannot("lock", error) from error
+            if self._is_this(fd):
+                self._fd = fd
+                self._sign()
+                return True
+            # A runner that was leaving removed the file between the two calls.
             os.close(fd)
-            return False
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
-        self._fd = fd
-        return True
+        return False
 
-    def drop(self) -> None:
-        """Let the lock go."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+    def drop(self, *, remove: bool = False) -> None:
+        """Let the lock go; with ``remove`` the file goes too, since this runner leaves nothing that is to be judged."""
+        if self._fd is None:
+            return
+        if remove:
+            self._unlink(self._fd)
+        os.close(self._fd)
+        self._fd = None
 
-    def runner_is_alive(self) -> bool:
-        """Whether some process holds the lock now.
-
-        Raises:
-            EtuiError: the state folder cannot be written.
-        """
-        fd = self._open()
+    def look(self) -> Held:
+        """Whether some process holds the lock now. No file is made."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return "missing"
+        except OSError:
+            return "unreadable"
         try:
             # Shared, so that two front ends looking at the same moment do not take each other for a runner.
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
+            return "held"
+        except OSError:
+            return "unreadable"
         finally:
             os.close(fd)
-        return False
+        return "free"
+
+    def runner_is_alive(self) -> bool:
+        """Whether some process holds the lock now, as far as can be seen."""
+        return self.look() == "held"
+
+    def clear(self) -> None:
+        """Remove the file that a runner left behind which was killed; nothing if one is alive or it may not be."""
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._unlink(fd)
+        except OSError:
+            return
+        finally:
+            os.close(fd)
 
     def _open(self) -> int:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise EtuiError(
-                f"cannot open the runner's lock {self._path}: {error.strerror}", "point ETUI_STATE to a writable folder"
-            ) from error
+            raise self._cannot("open", error) from error
+        # Who may read the database may see whether its runner is alive.
+        try:
+            mode = self._database.stat().st_mode & 0o666
+            if mode and os.fstat(fd).st_mode & 0o777 != mode:
+                os.fchmod(fd, mode)
+        except OSError:
+            pass  # another user's file, or no database yet: 0600 does
+        return fd
+
+    def _sign(self) -> None:
+        assert self._fd is not None
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        except OSError:
+            return  # on a full disk; the process id is only there to be read by people
+
+    def _is_this(self, fd: int) -> bool:
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return False
+        opened = os.fstat(fd)
+        return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)
+
+    def _unlink(self, fd: int) -> None:
+        """Remove the file, if it still is the one that is locked."""
+        try:
+            if self._is_this(fd):
+                self.path.unlink()
+        except OSError:
+            return  # it says nothing by being there: it is the lock that counts
+
+    def _cannot(self, what: str, error: OSError) -> EtuiError:
+        return EtuiError(
+            f"cannot {what} the runner's lock {self.path}: {error.strerror}",
+            "the folder of the database must be writable; name another database with --db or ETUI_DB",
+        )

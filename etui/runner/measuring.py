@@ -63,7 +63,9 @@ class _Blocks:
         session.results.threads = session.threads
         session.results.planned_blocks = plan.blocks
         for run in self._runs.values():
-            session.store.set_status(run.id, "measuring")
+            # With the threads and how the machine looked before the first block.
+            session.keep(run)
+            session.outbox.set_status(run.id, "measuring")
         session.say(
             "stage", f"measuring {len(self._spent_s)} variants in {counted(plan.blocks, 'block')}", stage="measure"
         )
@@ -123,7 +125,7 @@ class _Blocks:
         block = done.block
         if self._shall_be_measured_again(block, job.canary_ms):
             block.superseded = True
-            session.store.add_block(session.queued.id, block)
+            session.outbox.add_block(block)
             (run.superseded if run else session.results.eager_superseded).append(block)
             session.say(
                 "warning",
@@ -136,7 +138,7 @@ class _Blocks:
             return
         if block.canary_ms is not None:
             self._canaries.append(block.canary_ms)
-        session.store.add_block(session.queued.id, block)
+        session.outbox.add_block(block)
         (run.blocks if run else session.results.eager_blocks).append(block)
         session.say(
             "block",
@@ -279,6 +281,7 @@ async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
     if done is not None and done.accuracy is not None:
         run.accuracy = done.accuracy
         run.passes.append(Stage(name="accuracy", seconds=time.monotonic() - start))
+        session.keep(run)
         session.say("log", f"accuracy {done.accuracy.verdict}: {done.accuracy.reason}", run=run, stage="accuracy")
 
 
@@ -301,6 +304,7 @@ async def _memory(session: Session, run: Run, slots: _Slots) -> None:
     if done is not None:
         run.memory = done.memory
         run.passes.append(Stage(name="memory", seconds=time.monotonic() - start))
+        session.keep(run)
 
 
 async def _eager_memory(session: Session, bundle: BundleResult, slots: _Slots) -> None:

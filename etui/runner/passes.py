@@ -1,6 +1,7 @@
 """One pass on a finished run from claimed to ended: hold the box, do what its kind does, hear a cancel, keep the limit.
 
-A kind of pass is a function from a ``Pass`` under way that stores its result itself; ``_KINDS`` has them all.
+A kind of pass is a function from a ``Pass`` under way that stores its result itself, through its ``outbox``; ``_KINDS``
+has them all.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from collections.abc import Awaitable, Callable
 
 from etui.cpus import measuring_cpus
 from etui.environment import usable_cores
-from etui.errors import EtuiError, StoreError
+from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, EventKind, Level, utc_now
 from etui.jobs import Done, Job
 from etui.results import PassStatus, RunDocument
-from etui.runner.again import ProgramAgain, program_again
-from etui.runner.boxlock import hold
+from etui.runner.again import ProgramAgain, Trust, program_again
+from etui.runner.boxlock import WaitedTooLong, hold
 from etui.runner.cache import ProgramCache
 from etui.runner.child import ChildFailed
 from etui.runner.children import Children
 from etui.runner.gapping import find_gap
+from etui.runner.outbox import Outbox
 from etui.runner.profiling import profile
+from etui.runner.session import STOP_PATIENCE_S
+from etui.runner.settings import patience_s
 from etui.store import QueuedPass, Store
 
 CANCEL_POLL_S = 0.2
@@ -29,11 +33,14 @@ CANCEL_POLL_S = 0.2
 class Pass:
     """A pass under way: what its kind needs to do its work and to speak of it in the run's log.
 
-    ``document`` is the run's as it was when the pass began, without its profile's operators.
+    ``document`` is the run's as it was when the pass began, without its profile's operators. What is to be stored goes
+    through ``outbox``; ``store`` is for reading.
     """
 
     def __init__(self, store: Store, children: Children, cache: ProgramCache, queued: QueuedPass) -> None:
         self.store = store
+        self.outbox = Outbox(store, queued.session, queued.run)
+        self.ended = False
         self.children = children
         self.cache = cache
         self.queued = queued
@@ -54,7 +61,7 @@ class Pass:
         """Store an event of the run; what a child says without naming the run is said of this one."""
         if event.run_id is None:
             event.run_id = self.queued.run
-        self.store.add_event(self.queued.session, event)
+        self.outbox.add_event(event)
 
     def say(
         self, kind: EventKind, message: str, *, level: Level = "info", done: float | None = None,
@@ -79,8 +86,9 @@ class Pass:
         Raises:
             EtuiError: they cannot be had any more.
         """
+        trust = Trust(imported=self.store.is_imported(self.queued.run), files=self.queued.options.trusted_files)
         return await program_again(
-            self.document, cache=self.cache, children=self.children, say=self.report, threads=self.cores
+            self.document, trust, cache=self.cache, children=self.children, say=self.report, threads=self.cores
         )
 
 
@@ -91,20 +99,21 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
     """Do a pass to whatever end; afterwards it is not live.
 
     Raises:
-        StoreError: the database is gone, or cannot be read or written any more.
+        StoreError: the database is gone, or did not take the result for longer than ``settings.patience_s``.
         asyncio.CancelledError: the runner is being stopped; the pass is interrupted.
     """
     try:
         under_way = Pass(store, children, cache, queued)
     except EtuiError as error:
-        store.set_pass_status(queued.id, "failed", str(error))
+        await refuse_pass(store, queued, error)
         return
     main = asyncio.current_task()
     assert main is not None
     watcher = asyncio.create_task(_watch(under_way, main))
     doing = f"{queued.kind} of {under_way.document.model.name}"
+    patience = patience_s()
     try:
-        store.set_pass_status(queued.id, "running")
+        under_way.outbox.set_pass_status(queued.id, "running")
         async with hold(doing, lambda words: under_way.say("stage", words)):
             try:
                 async with asyncio.timeout(queued.options.timeout_s):
@@ -112,6 +121,8 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
             except TimeoutError:
                 _end(under_way, "timed out", f"stopped after {queued.options.timeout_s:g} s, its time limit")
         _end(under_way, "done", None)
+    except WaitedTooLong as error:
+        _end(under_way, "timed out", str(error))
     except EtuiError as error:
         if isinstance(error, ChildFailed) and error.traceback:
             under_way.say("log", error.traceback.rstrip(), level="debug")
@@ -120,40 +131,65 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
         # Who stops the runner cancels this task too; only what the watcher did is taken back.
         if not watcher.done() or main.uncancel() > 0:
             _end(under_way, "interrupted", "the runner was stopped")
+            patience = min(patience, STOP_PATIENCE_S)
             raise
         watcher.result()
         _end(under_way, "cancelled", None)
     finally:
         watcher.cancel()
         _end(under_way, "failed", "the runner came upon an error of its own; its log has it")
+        await under_way.outbox.delivered(patience)
+
+
+async def refuse_pass(store: Store, queued: QueuedPass, error: EtuiError) -> None:
+    """Fail a pass that cannot be begun. Raises as ``run_pass`` does."""
+    outbox = Outbox(store, queued.session, queued.run)
+    outbox.set_pass_status(queued.id, "failed", str(error))
+    await outbox.delivered(patience_s())
 
 
 def _end(under_way: Pass, status: PassStatus, error: str | None) -> None:
     """End a pass that has not ended yet, and say so in the run's log."""
-    store, queued = under_way.store, under_way.queued
-    if not store.is_in_place() or not any(one.id == queued.id for one in store.live_passes(queued.run)):
+    queued = under_way.queued
+    if under_way.ended:
+        return
+    under_way.ended = True
+    if not _is_there(under_way):
         return
     level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"
     under_way.say("finished", f"{queued.kind}: {status}" + (f": {error}" if error else ""), level=level)
-    store.set_pass_status(queued.id, status, error)
+    under_way.outbox.set_pass_status(queued.id, status, error)
+
+
+def _is_there(under_way: Pass) -> bool:
+    """Whether the pass and its run are still in the database, as far as that can be read."""
+    store, queued = under_way.store, under_way.queued
+    try:
+        return store.is_in_place() and any(one.id == queued.id for one in store.live_passes(queued.run))
+    except StoreUnavailable:
+        return True
 
 
 async def _watch(under_way: Pass, main: asyncio.Task[object]) -> None:
-    """Cancel the pass's work when somebody wants that, or when the database can no longer be asked.
+    """Cancel the pass's work when somebody wants that, or when the database was removed or is damaged. One that cannot
+    be read just now is asked again.
 
     Raises:
-        StoreError: the database is gone, or cannot be read.
+        StoreError: the database is gone, or damaged.
     """
     store, seen = under_way.store, -1
     try:
         while True:
             if not store.is_in_place():
                 raise StoreError(f"the database {store.path} was removed or replaced", "run it again")
-            version = store.data_version()
-            if version != seen and store.pass_cancel_requested(under_way.queued.id):
-                main.cancel()
-                return
-            seen = version
+            try:
+                version = store.data_version()
+                if version != seen and store.pass_cancel_requested(under_way.queued.id):
+                    main.cancel()
+                    return
+                seen = version
+            except StoreUnavailable:
+                pass
             await asyncio.sleep(CANCEL_POLL_S)
     except StoreError:
         main.cancel()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from functools import partial
 from pathlib import Path
 
+from etui import private_files
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import keeps, recipe
 from etui.environment import memory_bytes
@@ -16,6 +16,7 @@ from etui.files import copy_file
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.context import Run, Session, side_by_side
+from etui.runner.settings import prepare_jobs
 from etui.spec import program_name
 
 PREPARING_BYTES = 2_000_000_000
@@ -83,6 +84,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
         if run.lowered is None:
             missing.append(run)
         else:
+            session.keep(run)
             session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
     slots = asyncio.Semaphore(most_at_once(session.cores, memory_bytes()))
     # Alone, a program's calibration and reference outputs may use every core.
@@ -94,8 +96,8 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
 
 def most_at_once(cores: int, memory: int | None) -> int:
     """How many programs to prepare side by side: one a core, as far as the memory goes. ETUI_PREPARE_JOBS overrides."""
-    if chosen := os.environ.get("ETUI_PREPARE_JOBS"):
-        return max(1, int(chosen))
+    if chosen := prepare_jobs():
+        return chosen
     return max(1, cores if memory is None else min(cores, memory // PREPARING_BYTES))
 
 
@@ -125,12 +127,13 @@ async def _lower(
     if done is None or done.lowered is None:
         return
     run.lowered = done.lowered
+    session.keep(run)
     for note in done.lowered.notes:
         session.say("warning", note, run=run, stage="lower", level="warning")
     mark = _prepared_mark(session, cache, run)
     with contextlib.suppress(OSError):
-        mark.parent.mkdir(exist_ok=True)
-        mark.touch()
+        private_files.make_folder(mark.parent, own=True)
+        mark.touch(private_files.FILE_MODE)
 
 
 def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:

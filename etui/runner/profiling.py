@@ -55,7 +55,7 @@ async def profile(under_way: Pass) -> None:
     try:
         profiled = await _sides(under_way, again, options, scratch.root if scratch else None)
         # What follows can fail for want of space, and must not cost what was found out.
-        under_way.store.save_profile(document.id, profiled)
+        under_way.outbox.save_profile(document.id, profiled)
         under_way.say("log", _in_words(profiled))
         if scratch is not None and target is not None:
             _keep(profiled, scratch.root, target, stem, document, Path(again.program_dir), options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
@@ -17,6 +16,7 @@ from etui import sensors
 from etui.analysis import disturbance
 from etui.results import QuietCheck
 from etui.text import number, plain, seconds
+from etui.user import name_of
 
 FIRST_LOOK_S = 0.3
 """What looking at a calm machine costs a session: just over the shortest span for which the kernel's ticks suffice."""
@@ -134,7 +134,7 @@ def busiest(before: Processes, after: Processes, span_s: float, *, own: int) -> 
     }
     first = sorted((pid for pid in used if used[pid] >= LEAST_NAMED_CORES), key=lambda pid: -used[pid])[:MOST_NAMED]
     return [
-        f"{plain(after[pid].name)} (pid {pid}, user {_user_name(after[pid].user)}) {number(used[pid], 2)} cores"
+        f"{plain(after[pid].name)} (pid {pid}, user {name_of(after[pid].user)}) {number(used[pid], 2)} cores"
         for pid in first
     ]
 
@@ -168,10 +168,3 @@ def _descends(pid: int, ancestor: int, known: Processes) -> bool:
         seen.add(pid)
         pid = known[pid].parent
     return True
-
-
-def _user_name(user: int) -> str:
-    try:
-        return plain(pwd.getpwuid(user).pw_name)
-    except KeyError:
-        return str(user)

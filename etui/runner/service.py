@@ -11,30 +11,42 @@ import sys
 import time
 from pathlib import Path
 
-from etui.errors import EtuiError
+from etui.errors import EtuiError, StoreUnavailable
 from etui.events import utc_now
 from etui.installed import Stamp, stamp
 from etui.paths import cache_dir, installation, runner_log_path
+from etui.runner import settings
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
-from etui.runner.client import settle
 from etui.runner.lifeline import Lifeline
-from etui.runner.passes import run_pass
-from etui.runner.session import run_session
-from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store
+from etui.runner.outbox import LOCK_WAIT_S
+from etui.runner.own_log import say
+from etui.runner.passes import refuse_pass, run_pass
+from etui.runner.session import refuse, run_session
+from etui.runner.settling import settle_left
+from etui.store import Claim, QueuedPass, QueuedSession, RunnerIdentity, Store
 from etui.user import user_name
 
-LINGER_S = 60.0
-"""How long the runner stays after its last session, so that the next one finds the zygote warm."""
-
 POLL_S = 0.05
+UNAVAILABLE_POLL_S, UNAVAILABLE_S = 0.5, 15.0
+"""How often a database is asked again that cannot be used, and how long at least, whatever ``ETUI_LINGER_S`` says."""
+
 TRIES, TRY_AGAIN_S = 5, 0.02
 LOG_CAP_BYTES = 1_000_000
 
 
 def main(database: Path) -> int:
-    """Run until there is nothing left to do. Returns the exit status."""
+    """Run until there is nothing left to do. Returns the exit status; what ended it otherwise is said in the log."""
     packages = stamp()
+    try:
+        settings.check()
+        return _main(database, packages)
+    except EtuiError as error:
+        say(str(error))
+        return error.exit_status
+
+
+def _main(database: Path, packages: Stamp) -> int:
     lifeline = Lifeline(database, installation())
     log = runner_log_path(database, installation())
     with contextlib.suppress(OSError):
@@ -42,17 +54,18 @@ def main(database: Path) -> int:
             log.unlink()
     stops: list[int] = []
     while _take(lifeline):
+        outdated = False
         try:
             outdated = asyncio.run(_serve(database, log, packages, stops))
         except asyncio.CancelledError:
-            return 0
-        except EtuiError as error:
-            print(f"{utc_now()} {error}", file=sys.stderr)
-            return error.exit_status
-        finally:
+            assert stops
+        except BaseException:
+            # The file stays, so that everybody can see that who claimed what is left behind is gone.
             lifeline.drop()
+            raise
+        lifeline.drop(remove=_leaves_nothing(database))
         if stops:
-            # It came after the last moment at which the work could be cancelled.
+            # Also one that came after the last moment at which the work could be cancelled.
             return 0
         if outdated:
             return _start_anew(database)
@@ -63,6 +76,20 @@ def main(database: Path) -> int:
             if not store.has_waiting_work(socket.gethostname(), installation()):
                 return 0
     return 0
+
+
+def _leaves_nothing(database: Path) -> bool:
+    """Whether this installation has nothing claimed here, so that nobody will ask whether its runner is alive. One that
+    was stopped while the database could not be written may have."""
+    if not database.exists():
+        return True
+    try:
+        with Store.open(database) as store:
+            claims = [*store.claims(), *store.pass_claims()]
+    except EtuiError:
+        return False
+    here = (socket.gethostname(), installation())
+    return not any((claim.host, claim.installation) == here for claim in claims)
 
 
 def _take(lifeline: Lifeline) -> bool:
@@ -79,7 +106,7 @@ def _start_anew(database: Path) -> int:
     try:
         os.execv(sys.executable, [sys.executable, "-m", "etui.runner", str(database)])
     except OSError as error:
-        print(f"{utc_now()} cannot start {sys.executable} again: {error.strerror}", file=sys.stderr)
+        say(f"cannot start {sys.executable} again: {error.strerror}")
         return 1
 
 
@@ -105,12 +132,8 @@ async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -
     )
     children = Children(log, packages)
     with Store.open(database) as store:
-        # The lifeline is this process's now, so whoever claimed these under this installation is gone.
-        claimed = store.claimed_sessions(identity.host, identity.user)
-        store.interrupt(session for session, by, _ in claimed if by == identity.installation)
-        passes = store.claimed_passes(identity.host, identity.user)
-        store.interrupt_passes(one for one, by, _ in passes if by == identity.installation)
-        settle(store)
+        # From here on a wait would hold up everything else; what cannot be had at once is tried again.
+        store.wait_for_locks(LOCK_WAIT_S)
         try:
             return await _work(store, children, identity)
         finally:
@@ -119,16 +142,34 @@ async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -
 
 async def _work(store: Store, children: Children, identity: RunnerIdentity) -> bool:
     """Do what is queued, and stay a while after the last. Returns whether packages were installed or removed since
-    this process started: what is queued then is for a new process to claim."""
-    linger_s = float(os.environ.get("ETUI_LINGER_S") or LINGER_S)
-    seen, idle_since = -1, time.monotonic()
+    this process started: what is queued then is for a new process to claim.
+
+    Raises:
+        StoreError: the database is damaged, or could not be used in all the time that this runner stayed.
+    """
+    linger_s = settings.linger_s()
+    seen, settled, idle_since = -1, False, time.monotonic()
+    failing_since: float | None = None
     while True:
         if not store.is_in_place():
             return False
-        version = store.data_version()
-        if version != seen and children.changed_packages():
-            return True
-        queued = store.claim_next(identity) if version != seen else None
+        try:
+            if not settled:
+                settle_left(store, _own_claim(identity))
+                settled = True
+            version = store.data_version()
+            if version != seen and children.changed_packages():
+                return True
+            queued = store.claim_next(identity) if version != seen else None
+        except StoreUnavailable as error:
+            if failing_since is None:
+                failing_since = time.monotonic()
+                say(str(error))
+            if time.monotonic() - failing_since > max(linger_s, UNAVAILABLE_S):
+                raise
+            await asyncio.sleep(UNAVAILABLE_POLL_S)
+            continue
+        failing_since = None
         if queued is not None:
             await _run(store, children, queued)
             idle_since = time.monotonic()
@@ -139,16 +180,26 @@ async def _work(store: Store, children: Children, identity: RunnerIdentity) -> b
         await asyncio.sleep(POLL_S)
 
 
+def _own_claim(identity: RunnerIdentity) -> Claim:
+    """A claim as this runner makes them: it holds the lock now, so whoever made others under it is gone."""
+    return Claim(
+        id="",
+        by=identity.key,
+        pid=identity.pid,
+        host=identity.host,
+        user=identity.user,
+        installation=identity.installation,
+    )
+
+
 async def _run(store: Store, children: Children, queued: QueuedSession | QueuedPass) -> None:
     try:
         cache = ProgramCache(cache_dir())
     except EtuiError as error:
         if isinstance(queued, QueuedPass):
-            store.set_pass_status(queued.id, "failed", str(error))
-            return
-        for run_id, _ in queued.runs:
-            store.set_status(run_id, "failed", str(error))
-        store.finish_session(queued.id)
+            await refuse_pass(store, queued, error)
+        else:
+            await refuse(store, queued, error)
         return
     try:
         if isinstance(queued, QueuedPass):

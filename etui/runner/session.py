@@ -8,39 +8,43 @@ from pathlib import Path
 
 from etui.catalog.find import find_model
 from etui.environment import read_environment
-from etui.errors import EtuiError, StoreError
+from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, utc_now
-from etui.runner.boxlock import hold
+from etui.runner.boxlock import WaitedTooLong, hold
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
 from etui.runner.context import Session
 from etui.runner.duel import prepare_duel
 from etui.runner.measuring import measure, run_passes
+from etui.runner.outbox import Outbox
 from etui.runner.preparing import export_programs, make_bundle, prepare, start_zygotes
 from etui.runner.quiet import wait_until_calm
+from etui.runner.settings import patience_s
 from etui.store import QueuedSession, Store
 from etui.text import seconds
 
 CANCEL_POLL_S = 0.2
+
+STOP_PATIENCE_S = 5.0
+"""How long a runner that is being stopped waits for the database: who stops it may kill it soon."""
 
 
 async def run_session(store: Store, children: Children, cache: ProgramCache, queued: QueuedSession) -> None:
     """Do a session to whatever end; afterwards none of its runs is live.
 
     Raises:
-        StoreError: the database is gone, or cannot be read or written any more.
+        StoreError: the database is gone, or did not take the results for longer than ``settings.patience_s``.
         asyncio.CancelledError: the runner is being stopped; the runs are interrupted.
     """
     try:
         session = Session(store, children, cache, queued, find_model(queued.spec.model))
     except EtuiError as error:
-        for run_id, _ in queued.runs:
-            store.set_status(run_id, "failed", str(error))
-        store.finish_session(queued.id)
+        await refuse(store, queued, error)
         return
     main = asyncio.current_task()
     assert main is not None
     watcher = asyncio.create_task(_watch_cancels(session, main))
+    patience = patience_s()
     try:
         async with hold(f"measuring {session.model.name}", lambda words: session.say("stage", words, stage="wait")):
             try:
@@ -48,6 +52,8 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
                     await _do(session, limit)
             except TimeoutError:
                 session.end_all("timed out", f"stopped after {session.spec.timeout_s:g} s, the session's time limit")
+    except WaitedTooLong as error:
+        session.end_all("timed out", str(error))
     except EtuiError as error:
         for run in session.live():
             session.fail(run, error)
@@ -55,13 +61,24 @@ async def run_session(store: Store, children: Children, cache: ProgramCache, que
         # Who stops the runner cancels this task too; only what the watcher did is taken back.
         if not watcher.done() or main.uncancel() > 0:
             session.end_all("interrupted", "the runner was stopped")
+            patience = min(patience, STOP_PATIENCE_S)
             raise
         watcher.result()
         session.end_all("cancelled", None)
     finally:
         watcher.cancel()
         session.end_all("failed", "the runner came upon an error of its own; its log has it")
-        store.finish_session(queued.id)
+        # The machine is free for others by now, however long the database has to be waited for.
+        await session.close(patience)
+
+
+async def refuse(store: Store, queued: QueuedSession, error: EtuiError) -> None:
+    """Fail all runs of a session that cannot be begun. Raises as ``run_session`` does."""
+    outbox = Outbox(store, queued.id)
+    for run_id, _ in queued.runs:
+        outbox.set_status(run_id, "failed", str(error))
+    outbox.finish_session()
+    await outbox.delivered(patience_s())
 
 
 async def _do(session: Session, limit: asyncio.Timeout) -> None:
@@ -69,17 +86,20 @@ async def _do(session: Session, limit: asyncio.Timeout) -> None:
     session.results.environment = read_environment()
     for run in session.live():
         run.started_at = utc_now()
-        session.store.set_status(run.id, "preparing")
+        session.outbox.set_status(run.id, "preparing")
     session.cache.sweep()
     cache = session.cache if spec.use_cache else session.cache.scratch(session.queued.id)
     try:
         if session.is_duel:
             await prepare_duel(session, cache)
+            for run in session.live():
+                session.keep(run)
         else:
             start_zygotes(session, cache)
             bundle = await make_bundle(session, cache)
             for run in session.runs:
                 run.bundle = bundle
+                session.keep(run)
             await prepare(session, cache, bundle)
         if spec.export_only_dir is not None:
             export_programs(session, Path(spec.export_only_dir))
@@ -132,21 +152,24 @@ async def _wait_until_calm(session: Session, limit: asyncio.Timeout) -> None:
 
 
 async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:
-    """Cancel the runs that somebody wants cancelled; with the last of them, the session's own work, and that too where
-    the database can no longer be asked.
+    """Cancel the runs that somebody wants cancelled; with the last of them, the session's own work, and that too if
+    the database was removed or is damaged. One that cannot be read just now is asked again.
 
     Raises:
-        StoreError: the database is gone, or cannot be read.
+        StoreError: the database is gone, or damaged.
     """
     seen = -1
     try:
         while True:
             if not session.store.is_in_place():
                 raise StoreError(f"the database {session.store.path} was removed or replaced", "run it again")
-            # Whatever is done here is taken from the cores that are being timed: no more than a look if nobody wrote.
-            version = session.store.data_version()
-            wanted = session.store.cancel_requested(session.queued.id) if version != seen else set()
-            seen = version
+            try:
+                # Whatever is done here is taken from the cores that are being timed: only a look if nobody wrote.
+                version = session.store.data_version()
+                wanted = session.store.cancel_requested(session.queued.id) if version != seen else set()
+                seen = version
+            except StoreUnavailable:
+                wanted = set()
             for run in session.live():
                 # One side of a duel alone answers nothing.
                 if not run.cancelled and (run.id in wanted or (wanted and session.is_duel)):

@@ -3,7 +3,7 @@
 from etui.store.conditions import Condition
 from etui.store.operators import OperatorPage
 from etui.store.passes import QueuedPass
-from etui.store.queue import QueuedSession, RunnerIdentity
+from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.store import Store
 
-__all__ = ["Condition", "OperatorPage", "QueuedPass", "QueuedSession", "RunnerIdentity", "Store"]
+__all__ = ["Claim", "Condition", "OperatorPage", "QueuedPass", "QueuedSession", "RunnerIdentity", "Store"]

@@ -14,6 +14,12 @@ from etui.spec import EAGER
 
 LATENCY_SERIES = "latency_ms"
 
+_LABEL = (
+    "precision || '/' || delegate"
+    " || iif(json_valid(detail), coalesce('@' || json_extract(detail, '$.repeats'), ''), '')"
+)
+"""The label of a run's variant, as ``etui.spec`` makes it, from its rows in ``runs`` and ``details``."""
+
 
 def add_block(connection: sqlite3.Connection, session_id: str, block: Block) -> str:
     """Store a block unless the very same one is there, and return its id: ``session:variant:index``.
@@ -72,17 +78,28 @@ def refer(connection: sqlite3.Connection, session_id: str, run_id: str, role: st
         )
 
 
-def delete_unused(connection: sqlite3.Connection, session_ids: Iterable[str]) -> None:
-    """Delete the blocks of these sessions that no run refers to and that belong to no run's variant."""
-    for session_id in session_ids:
+def of_run(connection: sqlite3.Connection, session_id: str, run_id: str) -> list[str]:
+    """The ids of the blocks that a run refers to or that were measured for its variant, saved or not."""
+    rows = connection.execute(
+        "SELECT block FROM run_blocks WHERE run = ? UNION"  # noqa: S608 - no name from outside
+        f" SELECT id FROM blocks WHERE session = ? AND variant = (SELECT {_LABEL}"
+        " FROM runs JOIN details ON details.run = runs.id WHERE runs.id = ?)",
+        (run_id, session_id, run_id),
+    )
+    return [row["block"] for row in rows]
+
+
+def delete_unused(connection: sqlite3.Connection, session_id: str, block_ids: Iterable[str]) -> None:
+    """Delete those of these blocks of a session that no run refers to and that belong to no run's variant."""
+    for block_id in block_ids:
         connection.execute(
-            "DELETE FROM blocks WHERE session = ? AND variant <> ?"
-            " AND id NOT IN (SELECT block FROM run_blocks)"
-            # A variant's label, as etui.spec makes it.
-            " AND variant NOT IN (SELECT precision || '/' || delegate || iif(json_valid(detail),"
-            " coalesce('@' || json_extract(detail, '$.repeats'), ''), '')"
-            " FROM runs JOIN details ON details.run = runs.id WHERE session = ?)",
-            (session_id, EAGER, session_id),
+            "DELETE FROM blocks WHERE id = ? AND variant <> ?"  # noqa: S608 - no name from outside
+            " AND NOT EXISTS (SELECT 1 FROM run_blocks WHERE block = blocks.id)"
+            # The label begins with these two; the rest of it is read only of the runs that have them.
+            " AND NOT EXISTS (SELECT 1 FROM runs JOIN details ON details.run = runs.id WHERE session = ?"
+            " AND substr(variant, 1, length(precision) + 1 + length(delegate)) = precision || '/' || delegate"
+            f" AND variant = {_LABEL})",
+            (block_id, EAGER, session_id),
         )
 
 

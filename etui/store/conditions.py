@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -37,33 +36,31 @@ class Condition(msgspec.Struct, frozen=True):
     negated: bool = False
 
 
-def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> int:
-    """How many runs meet the conditions. Raises UsageError as ``summaries`` does."""
-    clause, values = where_clause(where)
-    # Equality on one column is answered by its index; everything else by a scan, the shorter the better.
-    source = SCAN if where and not is_indexed(where) and is_scannable(where) else "runs"
-    row = connection.execute(f"SELECT count(*) FROM {source} {clause}", values).fetchone()  # noqa: S608 - as above
-    return int(row[0])
-
-
 def where_clause(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
     """The conditions as a WHERE clause, empty without any, and its values. Raises UsageError for a column or operator
     that does not exist."""
     parts, values = [], []
     for condition in conditions:
-        part, bound = _condition(condition)
-        # Under NOT what is NULL would stay NULL and so be neither found nor left out.
-        parts.append(f"NOT coalesce({part}, 0)" if condition.negated else part)
+        part, bound = predicate(condition)
+        parts.append(part)
         values += bound
     return (f"WHERE {' AND '.join(parts)}" if parts else ""), values
 
 
-def _condition(condition: Condition) -> tuple[str, list[object]]:
+def predicate(condition: Condition, column: str | None = None) -> tuple[str, list[object]]:
+    """A condition as an SQL expression and its values; asked of ``column`` (an SQL name) instead of the condition's own
+    column if that is given. Raises UsageError for a column or operator that does not exist."""
+    own = ANY_TEXT if condition.column == ANY_TEXT else known_column(condition.column)
+    part, values = _comparison(column or own, condition)
+    # Under NOT what is NULL would stay NULL and so be neither found nor left out.
+    return (f"NOT coalesce({part}, 0)" if condition.negated else part), values
+
+
+def _comparison(column: str, condition: Condition) -> tuple[str, list[object]]:
     operator, value = condition.operator, condition.value
-    column = ANY_TEXT if condition.column == ANY_TEXT else known_column(condition.column)
     if operator == "is missing":
         return f"{column} IS NULL", []
-    if operator == "contains" and column == ANY_TEXT:
+    if operator == "contains" and condition.column == ANY_TEXT:
         return f"instr({column}, lower(?)) > 0", [value]
     if operator == "contains":
         return f"instr(lower({column}), lower(?)) > 0", [value]
@@ -76,15 +73,11 @@ def _condition(condition: Condition) -> tuple[str, list[object]]:
     if operator == "between":
         begins, ends = value if isinstance(value, (list, tuple)) else (value, value)
         return f"({column} >= ? AND {column} < ?)", [begins, ends]
+    if operator == "=" and value is not None:
+        return f"{column} = ?", [value]
     if operator in _SYMBOLS:
         return f"{column} {_SYMBOLS[operator]} ?", [value]
     raise UsageError(f"{operator} is no comparison", f"one of {', '.join(get_args(Operator))}")
-
-
-def is_indexed(where: Sequence[Condition]) -> bool:
-    """Whether an index of one column answers these conditions."""
-    operators = ("=", "in", "<", "<=", ">", ">=", "between")
-    return len(where) == 1 and where[0].operator in operators and not where[0].negated
 
 
 def is_scannable(where: Sequence[Condition], *columns: str) -> bool:

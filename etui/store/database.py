@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etui.errors import StoreError
 from etui.store.failures import translated
@@ -17,12 +16,14 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 10.0
 
+_ASK_AFTER = 20_000
+"""So many steps of SQLite's machine take about a millisecond."""
+
 FilesState = tuple[tuple[int, int, int, int] | None, ...]
 """What tells whether somebody wrote to a database: device, inode, size and time of its file and of those beside it."""
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """A connection, and what can be done with it.
 
     ``read_only`` says why the file cannot be written; it is empty if it can. ``snapshot`` is what ``look`` returned
@@ -41,6 +42,10 @@ class Link:
     def is_outdated(self) -> bool:
         """Whether the file has changed and the connection cannot show it."""
         return self.look is not None and self.look() != self.snapshot
+
+
+class Overtaken(Exception):
+    """A reading was given up, for its result is not wanted any more."""
 
 
 class Database:
@@ -67,9 +72,10 @@ class Database:
         return self._link.read_only
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees one state of the database throughout. Raises StoreError."""
-        with self._transaction("BEGIN") as connection:
+    def read(self, overtaken: Callable[[], bool] | None = None) -> Iterator[sqlite3.Connection]:
+        """A transaction that sees one state of the database throughout. Raises StoreError; Overtaken as soon as
+        ``overtaken``, which is asked about every millisecond of a query, says so."""
+        with self._transaction("BEGIN") as connection, _given_up(connection, overtaken):
             yield connection
 
     @contextmanager
@@ -136,6 +142,11 @@ class Database:
             seen = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
             return (self._times_replaced << 32) + seen
 
+    def wait_for_locks(self, longest_s: float) -> None:
+        """Wait this long at most for another process's lock before a use fails. Raises StoreError."""
+        with self._turn, translated(self.path):
+            self._connection.execute(f"PRAGMA busy_timeout = {round(longest_s * 1000)}")
+
     def is_in_place(self) -> bool:
         """Whether the file is still the one that was opened; what is written to a removed one, nobody would read."""
         return _file_at(self.path) == self._file
@@ -144,6 +155,23 @@ class Database:
         """Close the connection; closing twice does no harm."""
         with self._turn, translated(self.path):
             self._connection.close()
+
+
+@contextmanager
+def _given_up(connection: sqlite3.Connection, overtaken: Callable[[], bool] | None) -> Iterator[None]:
+    """End a query with Overtaken as soon as ``overtaken`` says so."""
+    if overtaken is None:
+        yield
+        return
+    connection.set_progress_handler(overtaken, _ASK_AFTER)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise Overtaken from error
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

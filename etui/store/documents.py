@@ -18,6 +18,9 @@ from etui.store.columns import columns_of
 from etui.store.detail import RunDetail, decode_detail, encode_detail
 from etui.store.operators import save_operators, with_their_operators, without_operators
 
+_ORIGIN = ("model", "weights", "variants")
+"""The fields of a session's specification that name what its runs were made from."""
+
 
 def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_is_complete: bool = False) -> None:
     """Store a run as its document has it, over its queued row where there is one.
@@ -32,20 +35,62 @@ def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_
     blocks.refer(connection, document.session.id, run_id, "own", document.blocks)
     blocks.refer(connection, document.session.id, run_id, "eager", document.eager_blocks)
     blocks.refer(connection, document.session.id, run_id, "superseded", document.superseded_blocks)
-    connection.execute("DELETE FROM artifacts WHERE run = ?", (run_id,))
-    if (artifact := document.artifact) is not None:
-        connection.execute(
-            "INSERT INTO artifacts (run, kind, size_bytes, sha256, cache_key, cached) VALUES (?, ?, ?, ?, ?, ?)",
-            (run_id, artifact.kind, artifact.size_bytes, artifact.sha256, artifact.key, int(artifact.cached)),
-        )
-    save_outputs(connection, run_id, document.accuracy)
+    _save_parts(connection, document)
     save_operators(connection, run_id, document.profile)
     ranges = logs.save_log(connection, document.session.id, run_id, document.log)
     described = _session_info(session)
-    detail = RunDetail(
+    detail = msgspec.structs.replace(
+        _detail(document),
+        session=document.session if document.session != described else None,
+        # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
+        log=ranges if log_is_complete or session["imported"] else None,
+        saved=True,
+    )
+    connection.execute("INSERT OR REPLACE INTO details (run, detail) VALUES (?, ?)", (run_id, encode_detail(detail)))
+
+
+_PARTIAL = (
+    "model", "weights", "box", "mae", "max_abs", "rmse", "sqnr_db", "cosine", "top1", "top5", "verdict", "size_bytes",
+    "peak_rss_bytes",
+)  # fmt: skip
+"""The columns of a live run that are known before its end; none of them says how it stands."""
+
+
+def save_partial(connection: sqlite3.Connection, document: RunDocument) -> None:
+    """Store what is known so far of a live run. Its state and times are left alone, and so are its blocks and log,
+    which are read as those of a live run until it is saved whole. A run that has ended is not touched."""
+    if connection.execute("SELECT 1 FROM live_runs WHERE id = ?", (document.id,)).fetchone() is None:
+        return
+    known = columns_of(document)
+    values = {name: known[name] for name in _PARTIAL}
+    values["environment"] = _save_environment(connection, document.environment)
+    # What is not known yet does not take away what is.
+    assignments = ", ".join(f"{name} = coalesce(?, {name})" for name in values)
+    connection.execute(
+        # The names are this code's own; every value is a parameter.
+        f"UPDATE runs SET {assignments} WHERE id = ?",  # noqa: S608
+        (*values.values(), document.id),
+    )
+    _save_parts(connection, document)
+    connection.execute("UPDATE details SET detail = ? WHERE run = ?", (encode_detail(_detail(document)), document.id))
+
+
+def _save_parts(connection: sqlite3.Connection, document: RunDocument) -> None:
+    """Store the program and the outputs of a run in place of what it had."""
+    connection.execute("DELETE FROM artifacts WHERE run = ?", (document.id,))
+    if (artifact := document.artifact) is not None:
+        connection.execute(
+            "INSERT INTO artifacts (run, kind, size_bytes, sha256, cache_key, cached) VALUES (?, ?, ?, ?, ?, ?)",
+            (document.id, artifact.kind, artifact.size_bytes, artifact.sha256, artifact.key, int(artifact.cached)),
+        )
+    save_outputs(connection, document.id, document.accuracy)
+
+
+def _detail(document: RunDocument) -> RunDetail:
+    """The trees of a document, as those of a run that is not saved whole."""
+    return RunDetail(
         model=document.model,
         schema=document.schema,
-        session=document.session if document.session != described else None,
         weights=document.weights,
         inputs=document.inputs,
         arithmetic=document.arithmetic,
@@ -69,10 +114,7 @@ def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_
         eager_flags=document.eager_flags,
         quiet=document.quiet,
         repeats=document.repeats,
-        log=ranges if log_is_complete or session["imported"] else None,
-        saved=True,
     )
-    connection.execute("INSERT OR REPLACE INTO details (run, detail) VALUES (?, ?)", (run_id, encode_detail(detail)))
 
 
 def import_document(connection: sqlite3.Connection, document: RunDocument) -> Literal["new", "known"]:
@@ -85,6 +127,25 @@ def import_document(connection: sqlite3.Connection, document: RunDocument) -> Li
     # A run that was queued here and deleted gets new log lines, which would all come after those of its session.
     save_document(connection, document, log_is_complete=True)
     return "new"
+
+
+def is_imported(connection: sqlite3.Connection, run_id: str) -> bool:
+    """Whether what a run says of its origin comes from elsewhere: from an imported file, also one that claims to be of
+    a session that was queued here. Raises StoreError where there is no such run."""
+    row = connection.execute(
+        "SELECT sessions.imported, sessions.spec, details.detail FROM runs JOIN details ON details.run = runs.id"
+        " JOIN sessions ON sessions.id = runs.session WHERE runs.id = ?",
+        (run_id,),
+    ).fetchone()
+    if row is None:
+        raise StoreError(f"there is no run {run_id}", "see etui runs")
+    if row["imported"]:
+        return True
+    told = decode_detail(row["detail"]).session
+    if told is None:
+        return False
+    queued = msgspec.json.decode(row["spec"], type=dict[str, object])
+    return any(told.spec.get(name) != queued.get(name) for name in _ORIGIN)
 
 
 def save_profile(connection: sqlite3.Connection, run_id: str, profile: Profile) -> None:

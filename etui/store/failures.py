@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from etui.errors import StoreError
+from etui.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OTHER_FILE = "name another file with --db or ETUI_DB"
+_PERMISSIONS = "check the permissions of the file, its folder and the files beside it (-wal, -shm)"
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def translated(path: Path, *, is_copy: bool = False) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.DatabaseError as error:
-        raise StoreError(*_words(error, path, is_copy)) from error
+        raise _kind(error)(*_words(error, path, is_copy)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # sqlite3 also fails to decode its own message about a table whose name is no longer text.
         raise StoreError(
@@ -45,6 +45,19 @@ def primary_code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,
+    }
+)  # fmt: skip
+"""Failures that may be over a moment later, with nothing done to the database itself."""
+
+
+def _kind(error: sqlite3.DatabaseError) -> type[StoreError]:
+    return StoreUnavailable if primary_code(error) in _PASSING else StoreError
+
+
 def temporary_folder() -> Path:
     """Where SQLite puts temporary files: the first folder of its list that can be used."""
     chosen = [os.environ.get(name) for name in ("SQLITE_TMPDIR", "TMPDIR")]
@@ -57,9 +70,10 @@ def temporary_folder() -> Path:
 def free_bytes(folder: Path) -> int | None:
     """The space that this user can still take of a folder's file system; None if that cannot be told."""
     try:
-        return shutil.disk_usage(folder).free
+        status = os.statvfs(folder)
     except OSError:
         return None
+    return status.f_bavail * status.f_frsize
 
 
 def _words(error: sqlite3.DatabaseError, path: Path, is_copy: bool) -> tuple[str, str]:
@@ -67,10 +81,12 @@ def _words(error: sqlite3.DatabaseError, path: Path, is_copy: bool) -> tuple[str
     name = getattr(error, "sqlite_errorname", "")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"the database {path} is locked by another process", "try again, or end the process that holds it"
+    if name == "SQLITE_READONLY_DBMOVED":
+        return f"the database {path} was removed or replaced while it was open", "run the command again"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return f"the database {path} cannot be written", "check the permissions of the file and its folder"
+        return f"the database {path} cannot be written", _PERMISSIONS
     if code == sqlite3.SQLITE_CANTOPEN:
-        return f"the database {path} cannot be opened", "check the permissions of the file and its folder"
+        return f"the database {path} cannot be opened", _PERMISSIONS
     if code == sqlite3.SQLITE_FULL and is_copy:
         folder = temporary_folder()
         message = f"no space is left in the temporary folder {folder}{_free(folder)} for a copy of the database {path}"

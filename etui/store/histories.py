@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from functools import lru_cache
 from typing import cast
 
 import msgspec
@@ -146,9 +147,13 @@ def _hashed(kind: str, sha256: str | None) -> str:
 
 
 def _environment(row: sqlite3.Row) -> Environment | None:
-    if row["environment_detail"] is None:
-        return None
-    return msgspec.json.decode(row["environment_detail"], type=Environment)
+    return None if row["environment_detail"] is None else _decoded(row["environment_detail"])
+
+
+@lru_cache(maxsize=64)
+def _decoded(environment_detail: str) -> Environment:
+    """An environment, which thousands of runs have in common: decoding it is most of the work of reading a history."""
+    return msgspec.json.decode(environment_detail, type=Environment)
 
 
 def _point(row: sqlite3.Row, disturbed: float) -> Point:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import sqlite3
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from etui import private_files
 from etui.errors import StoreError
 from etui.filesystems import is_network
 from etui.store import database, schema
@@ -40,14 +40,32 @@ def open_database(path: Path, *, create: bool, cache_bytes: int | None = None) -
     Raises StoreError if the file is missing and may not be created, is no etui database, comes from a newer etui, or
     cannot be opened, read or upgraded; a file that is refused is left as it was.
     """
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder, not a database", OTHER_FILE)
-    if not path.exists() and create:
+    try:
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder, not a database", OTHER_FILE)
+        is_there = path.exists()
+    except OSError as error:
+        # The folder may be another user's.
+        raise StoreError(f"the database {path} cannot be reached ({error.strerror or error})", OTHER_FILE) from error
+    if is_there:
+        _close_to_others(path)
+    elif create:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_files.make_folder(path.parent)
         except OSError as error:
             raise StoreError(f"cannot create the folder {path.parent} ({error.strerror})", OTHER_FILE) from error
+        # SQLite would make it by the umask, and its other files get its mode. If it cannot be made, SQLite says why.
+        with contextlib.suppress(OSError):
+            private_files.make_file(path)
     return Database(path, partial(_connect, path, create, cache_bytes))
+
+
+def _close_to_others(path: Path) -> None:
+    """Take from other users what an earlier etui left them of the database, its folder and what SQLite keeps beside
+    it."""
+    with contextlib.suppress(OSError):
+        private_files.make_folder(path.parent)
+    private_files.tighten(path, *(Path(f"{path}{suffix}") for suffix in (*_BESIDE, "-shm")))
 
 
 def _connect(path: Path, create: bool, cache_bytes: int | None) -> Link:
@@ -227,6 +245,10 @@ def _identity(file: Path) -> FilesState:
 
 def _recovered_copy(path: Path, file: Path) -> sqlite3.Connection:
     """A private copy of the database with what its journal adds."""
+    # Rarely needed, and every command imports this module.
+    import shutil
+    from tempfile import TemporaryDirectory
+
     try:
         with TemporaryDirectory(prefix="etui-", dir=temporary_folder()) as folder:
             copy = Path(folder) / "etui.db"

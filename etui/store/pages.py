@@ -1,8 +1,9 @@
 """A page of runs for a table: found around a run or from an offset, with how many runs there are and where it lies.
 
-Every way here is bounded, so that a key pressed over 100,000 runs is answered at once. Following the sorted column's
-index costs a look-up for each row it passes, and is given up after some thousands; a scan of the narrow index over all
-the columns that filters use costs the same whatever it finds.
+Every way here is bounded, so that a key pressed over a million runs is answered at once. If an index says that few runs
+can meet the filter, those are looked at. Else the sorted column's index is followed, which costs a look-up for each row
+it passes and is given up after some thousands. What is left is to look at every run that the filter's shortest index
+names, or at all of them in the narrow index over the columns that filters use.
 """
 
 from __future__ import annotations
@@ -13,16 +14,28 @@ from collections.abc import Sequence
 import msgspec
 
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
-from etui.store.conditions import SCAN, Condition, count, is_indexed, is_scannable, known_column, where_clause
+from etui.store.conditions import SCAN, Condition, is_scannable, known_column, where_clause
 from etui.store.schema import IN_ORDER
+from etui.store.sources import INDEXES, Source, exact_size, listed, numbers, size_up_to, source
 from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)
-_FEW = 2_000
-_MANY = 10_000
-"""With more runs than this a scan of all of them takes longer than to draw what is found first."""
+_FEW = 4_000
+"""So many runs are looked up and sorted at once."""
+_MANY = 4_000
+"""Up to so many runs a scan of all of them is as fast as any other way."""
+_SOON_COUNTED = 200_000
+"""Up to so many runs the place of one among all of them is counted before a key's answer would be late."""
 _PATIENCE = 4_000
-"""So many rows of an index are followed before a scan is the shorter way."""
+"""So many rows of an index are followed before another way is shorter."""
+_MORE_PATIENCE = 4
+"""So many times as many are followed where those have shown that the wanted runs are among them."""
+_SEEN = 60
+"""So many rows fill a screen; a glimpse of more is not worth waiting for."""
+_SHORTER = 8
+"""A look-up of a row takes as long as a scan of so many."""
+_MUCH_SHORTER = 40
+"""A look-up of a row takes as long as passing so many in the sorted column's index."""
 
 Bounds = tuple[str, list[object]]
 """A piece of the table's order as a condition, and its values."""
@@ -40,14 +53,14 @@ class Sorting(msgspec.Struct, frozen=True, kw_only=True):
         nulls = "" if in_piece else " NULLS FIRST" if backwards else " NULLS LAST"
         return f"ORDER BY {self.column} {direction}{nulls}, rowid {direction}"
 
-    def pieces(self, place: sqlite3.Row | None, *, backwards: bool = False) -> list[Bounds]:
+    def pieces(self, place: Place | None, *, backwards: bool = False) -> list[Bounds]:
         """What follows a row (what comes before it, where ``backwards``) in pieces, the nearest first; without a row
         all there is. Apart, for an index answers each; joined by OR they would be a scan."""
         column = self.column
         known, missing = f"{column} IS NOT NULL", f"{column} IS NULL"
         if place is None:
             return [(missing, []), (known, [])] if backwards else [(known, []), (missing, [])]
-        value, number = place["value"], place["number"]
+        value, number = place
         beyond = "<" if self.descending != backwards else ">"
         if value is None:
             equal: list[Bounds] = [(f"{missing} AND rowid {beyond} ?", [number])]
@@ -66,30 +79,103 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     before: int = 0
 
 
+Place = tuple[object, int]
+"""Where a row stands in an order: its value of the sorted column, and its number."""
+
 Page = tuple[int, int, int | None, list[RunSummary]]
 """How many runs there are in all, the place of the page's first, that of the run it is ``around``, and the runs."""
 
 Glimpse = tuple[None, int | None, list[RunSummary]]
 """A page that was not counted: None, the place in it of the run it is ``around``, and its runs."""
 
+NEWEST_FIRST = Sorting(column="created_at", descending=True)
+
+
+class _Search:
+    """A filter and an order, with what is found out about them for one page. Raises UsageError for a column or operator
+    that does not exist."""
+
+    def __init__(self, connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting) -> None:
+        known_column(sorting.column)
+        self.connection = connection
+        self.where = where
+        self.sorting = sorting
+        self.clause, self.values = where_clause(where)
+        # As many as there are, or more where some have been deleted.
+        self.runs = int(connection.execute("SELECT coalesce(max(rowid), 0) FROM runs").fetchone()[0])
+        self._found: list[Source] | None = None
+        self._known: tuple[list[Source], list[Condition]] | None = None
+        self._scanned: tuple[str, list[object]] | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether there are so many runs that looking at all of them takes a while."""
+        return self.runs > _MANY
+
+    def narrow(self, most: int) -> Source | None:
+        """The shortest list of runs that all that meet the conditions are in; None if each is longer than ``most``, or
+        no index has one."""
+        if self._found is None:
+            found = (source(self.connection, condition) for condition in self.where)
+            self._found = [one for one in found if one is not None]
+            for one in self._found:
+                # A list this short is held, so that an index that has to be searched for it is searched once.
+                rows = numbers(self.connection, one, _FEW)
+                if rows is not None:
+                    self._found = [listed(rows)]
+                    break
+        shortest = None
+        for one in self._found:
+            size = size_up_to(self.connection, one, most)
+            if size <= most:
+                most, shortest = size, one
+        return shortest
+
+    def known(self) -> tuple[list[Source], list[Condition]]:
+        """The lists of runs that indexes have for conditions, each once, and the conditions that are left: those whose
+        list would be of most runs, or that no index has one for."""
+        if self._known is None:
+            lists, rest = [], []
+            for condition in self.where:
+                one = source(self.connection, condition)
+                is_short = one is not None and size_up_to(self.connection, one, self.runs // 2) <= self.runs // 2
+                if one is not None and is_short:
+                    lists.append(one)
+                else:
+                    rest.append(condition)
+            self._known = lists, rest
+        return self._known
+
+    def passed(self) -> tuple[str, list[object]] | None:
+        """A condition that tells the runs that meet the conditions by their number as far as possible, so that an index
+        can be passed through without looking up each of its rows, and its values. None if no index helps."""
+        lists, rest = self.known()
+        if not lists or self.sorting.column not in IN_ORDER:
+            return None
+        parts = [one.condition() for one in lists]
+        clause, values = where_clause(rest)
+        words = " AND ".join([*(part for part, _ in parts), *([clause.removeprefix("WHERE ")] if rest else [])])
+        return words, [*(value for _, bound in parts for value in bound), *values]
+
+    def matching(self) -> tuple[str, list[object]]:
+        """``FROM`` and ``WHERE`` of all runs that meet the conditions, by the shortest way, and its values."""
+        if self._scanned is None:
+            narrow = self.narrow(self.runs // _SHORTER) if self.many and self.where else None
+            if narrow is not None:
+                among, numbers = narrow.condition()
+                # Without statistics SQLite takes any equality for the shorter list.
+                self._scanned = f"FROM runs NOT INDEXED {self.clause} AND {among}", [*self.values, *numbers]
+            else:
+                table = SCAN if is_scannable(self.where, self.sorting.column) else "runs"
+                self._scanned = f"FROM {table} {self.clause or 'WHERE 1'}", self.values
+        return self._scanned
+
 
 def page(connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page:
     """A page for a table. Raises UsageError for a column or operator that does not exist."""
-    known_column(sorting.column)
-    few = _few(connection, where, sorting)
-    if few is not None:
-        return _page_of_few(connection, few, window)
-    row = _row(connection, window.around, where, sorting)
-    total, place = _count(connection, where, sorting, row)
-    first = max(0, min(window.offset if place is None else place - window.before, total - window.limit))
-    size = min(window.limit, total - first)
-    if row is not None and place is not None:
-        earlier = _walk(connection, where, sorting, row, place - first, backwards=True)
-        later = _walk(connection, where, sorting, row, first + size - place - 1)
-        numbers = [*earlier, row["number"], *later]
-    else:
-        numbers = _slice(connection, where, sorting, first, size, total)
-    return total, first, place, _rows(connection, "rowid", numbers)
+    search = _Search(connection, where, sorting)
+    few = _few(search)
+    return _counted_page(search, window) if few is None else _page_of_few(search, few, window)
 
 
 def glimpse(
@@ -97,37 +183,119 @@ def glimpse(
 ) -> Page | Glimpse:
     """The page; or, where it would take a while to count, what can be seen at once: the runs around the run ``around``
     where that meets the conditions, else the first of all. Raises UsageError as ``page`` does."""
-    many = connection.execute("SELECT coalesce(max(rowid), 0) > ? FROM runs", (_MANY,)).fetchone()[0]
-    if not many or not where or is_indexed(where):
-        return page(connection, where, sorting, window)
-    known_column(sorting.column)
-    few = _few(connection, where, sorting)
+    search = _Search(connection, where, sorting)
+    few = _few(search)
     if few is not None:
-        return _page_of_few(connection, few, window)
-    row = _row(connection, window.around, where, sorting)
+        return _page_of_few(search, few, window)
+    row = _row(search, window.around)
+    if not search.many or (not where and (row is None or search.runs <= _SOON_COUNTED)):
+        return _counted_page(search, window)
     if row is None:
-        numbers = _walk(connection, where, sorting, None, window.limit)
-        return None, None, _rows(connection, "rowid", numbers)
-    earlier = _walk(connection, where, sorting, row, window.before, backwards=True)
-    later = _walk(connection, where, sorting, row, window.limit - window.before - 1)
-    return None, len(earlier), _rows(connection, "rowid", [*earlier, row["number"], *later])
+        return None, None, _rows(connection, _walk(search, None, window.limit, at_least=_SEEN))
+    earlier = _walk(search, row, window.before, at_least=_SEEN, backwards=True)
+    later = _walk(search, row, window.limit - window.before - 1, at_least=_SEEN)
+    return None, len(earlier), _rows(connection, [*earlier, row[1], *later])
 
 
-def _page_of_few(connection: sqlite3.Connection, few: Sequence[str], window: Window) -> Page:
-    total, place = len(few), few.index(window.around) if window.around in few else None
-    first = max(0, min(window.offset if place is None else place - window.before, total - window.limit))
-    return total, first, place, _rows(connection, "id", few[first : first + window.limit])
+def first(connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, limit: int) -> list[RunSummary]:
+    """The first runs that meet the conditions. Raises UsageError as ``page`` does."""
+    search = _Search(connection, where, sorting)
+    few = _few(search)
+    return _rows(connection, few[:limit] if few is not None else _walk(search, None, limit))
 
 
-def _few(connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting) -> list[str] | None:
-    """The ids in order where only few runs meet the conditions, found in one scan; None where there are more."""
-    by_index = is_indexed(where)
-    if not where or (by_index and count(connection, where) > _FEW):
+def newest_after(
+    connection: sqlite3.Connection, where: Sequence[Condition], place: Place | None, most: int
+) -> tuple[list[RunSummary], Place | None]:
+    """The next runs that meet the conditions, newest first, of the ``most`` that follow a place, and the place to go on
+    from; None if those were the last. Raises UsageError as ``page`` does."""
+    search = _Search(connection, where, NEWEST_FIRST)
+    if place is None and (few := _few(search)) is not None:
+        return _rows(connection, few), None
+    rows: list[sqlite3.Row] = []
+    for piece, bounds in NEWEST_FIRST.pieces(place):
+        rows += connection.execute(
+            "SELECT rowid AS number, created_at AS value FROM runs INDEXED BY runs_by_created_at"  # noqa: S608
+            f" WHERE {piece}"
+            f" {NEWEST_FIRST.clause(in_piece=True)} LIMIT ?",
+            (*bounds, most - len(rows)),
+        ).fetchall()
+    numbers = [row["number"] for row in rows]
+    last = (rows[-1]["value"], rows[-1]["number"]) if len(rows) == most else None
+    return _rows(connection, numbers, search), last
+
+
+def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> int:
+    """How many runs meet the conditions. Raises UsageError for a column or operator that does not exist."""
+    search = _Search(connection, where, NEWEST_FIRST)
+    if not where:
+        return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+    if search.many:
+        if len(where) == 1 and (alone := _count_alone(connection, where[0])) is not None:
+            return alone
+        lists, rest = search.known()
+        if not rest:
+            select, bound = lists[0].union()
+            others = [one.condition() for one in lists[1:]]
+            among = " AND ".join(other.replace("rowid IN", "number IN", 1) for other, _ in others)
+            row = connection.execute(
+                f"SELECT count(*) FROM ({select}) WHERE {among}",  # noqa: S608
+                (*bound, *(value for _, values in others for value in values)),
+            ).fetchone()
+            return int(row[0])
+    matching, values = search.matching()
+    return int(connection.execute(f"SELECT count(*) {matching}", values).fetchone()[0])
+
+
+def _count_alone(connection: sqlite3.Connection, condition: Condition) -> int | None:
+    """How many runs meet a condition, where an index tells that of the condition or of its opposite."""
+    found = source(connection, condition)
+    if found is not None:
+        return exact_size(connection, found)
+    opposite = source(connection, msgspec.structs.replace(condition, negated=not condition.negated))
+    return None if opposite is None else count(connection) - exact_size(connection, opposite)
+
+
+def matching(connection: sqlite3.Connection, where: Sequence[Condition]) -> tuple[str, list[object]]:
+    """``FROM`` and ``WHERE`` of the runs that meet the conditions, by the shortest way, and its values. Raises
+    UsageError as ``page`` does."""
+    return _Search(connection, where, NEWEST_FIRST).matching()
+
+
+def is_soon_counted(where: Sequence[Condition]) -> bool:
+    """Whether ``count`` takes a moment only, however many runs there are."""
+    return len(where) < 2
+
+
+def _counted_page(search: _Search, window: Window) -> Page:
+    row = _row(search, window.around)
+    total, place = _count(search, row)
+    begin = max(0, min(window.offset if place is None else place - window.before, total - window.limit))
+    size = min(window.limit, total - begin)
+    if row is not None and place is not None:
+        earlier = _walk(search, row, place - begin, backwards=True)
+        later = _walk(search, row, begin + size - place - 1)
+        numbers = [*earlier, row[1], *later]
+    else:
+        numbers = _slice(search, begin, size, total)
+    return total, begin, place, _rows(search.connection, numbers)
+
+
+def _page_of_few(search: _Search, few: Sequence[int], window: Window) -> Page:
+    row = _row(search, window.around)
+    total, place = len(few), None if row is None else few.index(row[1])
+    begin = max(0, min(window.offset if place is None else place - window.before, total - window.limit))
+    return total, begin, place, _rows(search.connection, few[begin : begin + window.limit])
+
+
+def _few(search: _Search) -> list[int] | None:
+    """The numbers in order if only few runs meet the conditions; None if there are more, or if it takes a scan of many
+    runs to know."""
+    if not search.where or (search.many and search.narrow(_FEW) is None):
         return None
-    clause, values = where_clause(where)
-    source = SCAN if not by_index and is_scannable(where, sorting.column) else "runs"
-    rows = connection.execute(
-        f"SELECT id, rowid AS number, {sorting.column} AS value FROM {source} {clause} LIMIT ?",  # noqa: S608
+    matching, values = search.matching()
+    rows = search.connection.execute(
+        f"SELECT rowid AS number, {search.sorting.column} AS value {matching} LIMIT ?",
         (*values, _FEW + 1),
     ).fetchall()
     if len(rows) > _FEW:
@@ -135,130 +303,166 @@ def _few(connection: sqlite3.Connection, where: Sequence[Condition], sorting: So
     known = sorted(
         (row for row in rows if row["value"] is not None),
         key=lambda row: (row["value"], row["number"]),
-        reverse=sorting.descending,
+        reverse=search.sorting.descending,
     )
     missing = sorted(
-        (row for row in rows if row["value"] is None), key=lambda row: row["number"], reverse=sorting.descending
+        (row for row in rows if row["value"] is None),
+        key=lambda row: row["number"],
+        reverse=search.sorting.descending,
     )
-    return [row["id"] for row in (*known, *missing)]
+    return [row["number"] for row in (*known, *missing)]
 
 
-def _row(
-    connection: sqlite3.Connection, run_id: str | None, where: Sequence[Condition], sorting: Sorting
-) -> sqlite3.Row | None:
-    """Where in the order a run stands: its value and row number; None where it does not meet the conditions."""
+def _row(search: _Search, run_id: str | None) -> Place | None:
+    """Where in the order a run stands; None where it does not meet the conditions."""
     if run_id is None:
         return None
-    clause, values = where_clause((*where, Condition("id", "=", run_id)))
-    found: sqlite3.Row | None = connection.execute(
-        f"SELECT rowid AS number, {sorting.column} AS value FROM runs {clause}",  # noqa: S608
+    clause, values = where_clause((*search.where, Condition("id", "=", run_id)))
+    found = search.connection.execute(
+        f"SELECT {search.sorting.column} AS value, rowid AS number FROM runs"  # noqa: S608
+        f" INDEXED BY sqlite_autoindex_runs_1 {clause}",
         values,
     ).fetchone()
-    return found
+    return None if found is None else (found["value"], found["number"])
 
 
-def _count(
-    connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, row: sqlite3.Row | None
-) -> tuple[int, int | None]:
+def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
     """How many runs there are, and how many of them come before a row; both from one scan where they are filtered."""
     if row is None:
-        return count(connection, where), None
-    pieces = sorting.pieces(row, backwards=True)
-    if not where:
+        return count(search.connection, search.where), None
+    pieces = search.sorting.pieces(row, backwards=True)
+    if not search.where:
         earlier = sum(
-            int(connection.execute(f"SELECT count(*) FROM runs WHERE {one}", bounds).fetchone()[0])  # noqa: S608
+            int(search.connection.execute(f"SELECT count(*) FROM runs WHERE {one}", bounds).fetchone()[0])  # noqa: S608
             for one, bounds in pieces
         )
-        return count(connection), earlier
-    clause, values = where_clause(where)
-    source = SCAN if is_scannable(where, sorting.column) else "runs"
+        return count(search.connection), earlier
+    passed = search.passed() if search.many else None
+    if passed is not None and not search.known()[1]:
+        by = f"INDEXED BY {INDEXES[search.sorting.column]}"
+        earlier = sum(
+            search.connection.execute(
+                f"SELECT count(*) FROM runs {by} WHERE {one} AND {passed[0]}",  # noqa: S608
+                (*bounds, *passed[1]),
+            ).fetchone()[0]
+            for one, bounds in pieces
+        )
+        return count(search.connection, search.where), int(earlier)
+    matching, values = search.matching()
     either = " OR ".join(f"({one})" for one, _ in pieces)
-    total, earlier = connection.execute(
-        f"SELECT count(*), total({either}) FROM {source} {clause}",  # noqa: S608
+    total, earlier = search.connection.execute(
+        f"SELECT count(*), total({either}) {matching}",
         (*(bound for _, bounds in pieces for bound in bounds), *values),
     ).fetchone()
     return int(total), int(earlier)
 
 
 def _walk(
-    connection: sqlite3.Connection,
-    where: Sequence[Condition],
-    sorting: Sorting,
-    row: sqlite3.Row | None,
-    wanted: int,
-    *,
-    backwards: bool = False,
+    search: _Search, row: Place | None, wanted: int, *, at_least: int | None = None, backwards: bool = False
 ) -> list[int]:
     """The numbers of the next ``wanted`` rows after a row, or before it (``backwards``), in the table's order; of all
-    where there are fewer."""
+    where there are fewer. With ``at_least`` they may be no more than that where more would take a while."""
+    at_least = wanted if at_least is None else min(at_least, wanted)
+    sorting, where = search.sorting, search.where
     pieces = sorting.pieces(row, backwards=backwards)
-    clause, values = where_clause(where)
     used = ", ".join(["rowid AS number", *dict.fromkeys(condition.column for condition in where)])
     along = sorting.clause(backwards=backwards, in_piece=True)
     # What is asked of the sorted column itself bounds what is followed, instead of being looked up row by row.
     narrowing, narrow = where_clause([condition for condition in where if condition.column == sorting.column])
     narrowing = narrowing.replace("WHERE", " AND", 1)
-    numbers: list[int] = []
     given_up = sorting.column not in IN_ORDER
+    index, among, fixed = ("", "", []) if given_up else _path(search)
+    found: list[int] = []
     for one, bounds in () if given_up else pieces:
-        left = wanted - len(numbers)
-        if left <= 0:
-            break
-        within = f"SELECT {used} FROM runs WHERE {one}{narrowing} {along} LIMIT ?"  # noqa: S608
-        found = connection.execute(
-            f"SELECT number FROM ({within}) {clause} LIMIT ?",  # noqa: S608
-            (*bounds, *narrow, _PATIENCE, *values, left),
-        ).fetchall()
-        numbers += [found_row["number"] for found_row in found]
-        if len(found) < left and _is_longer(connection, one, bounds):
+        piece, bound = f"FROM runs {index} WHERE {among}{one}{narrowing}", (*fixed, *bounds, *narrow)
+        for patience in (_PATIENCE, _MORE_PATIENCE * _PATIENCE) if where else (wanted,):
+            within = f"SELECT {used} {piece} {along} LIMIT ?"
+            rows = search.connection.execute(
+                f"SELECT number FROM ({within}) {search.clause} LIMIT ?",  # noqa: S608
+                (*bound, patience, *search.values, wanted - len(found)),
+            ).fetchall()
+            enough = len(found) + len(rows) >= at_least
+            if enough or not where or not _is_longer(search, piece, bound, patience):
+                break
+            if (len(found) + len(rows)) * _MORE_PATIENCE < at_least:
+                given_up = True
+                break
+        else:
             given_up = True
+        found += [row["number"] for row in rows]
+        if given_up or len(found) >= at_least:
             break
-    if given_up:
+    passed = search.passed() if given_up and where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
+    if passed is not None:
+        found, by = [], f"INDEXED BY {INDEXES[sorting.column]}"
+        for one, bounds in pieces:
+            rows = search.connection.execute(
+                f"SELECT rowid AS number FROM runs {by} WHERE {one} AND {passed[0]} {along} LIMIT ?",  # noqa: S608
+                (*bounds, *passed[1], wanted - len(found)),
+            ).fetchall()
+            found += [row["number"] for row in rows]
+    elif given_up:
         either = " OR ".join(f"({one})" for one, _ in pieces)
-        source = SCAN if is_scannable(where, sorting.column) else "runs"
-        rows = connection.execute(
-            f"SELECT rowid AS number FROM {source} {clause}{' AND' if clause else ' WHERE'} ({either})"  # noqa: S608
-            f" {sorting.clause(backwards=backwards)} LIMIT ?",
+        matching, values = search.matching()
+        rows = search.connection.execute(
+            f"SELECT rowid AS number {matching} AND ({either}) {sorting.clause(backwards=backwards)} LIMIT ?",
             (*values, *(bound for _, bounds in pieces for bound in bounds), wanted),
-        )
-        numbers = [found_row["number"] for found_row in rows]
-    return numbers[::-1] if backwards else numbers
+        ).fetchall()
+        found = [row["number"] for row in rows]
+    return found[::-1] if backwards else found
 
 
-def _is_longer(connection: sqlite3.Connection, piece: str, bounds: Sequence[object]) -> bool:
+def _path(search: _Search) -> tuple[str, str, list[object]]:
+    """Which index is followed, the conditions that it is entered with, and their values: that of the sorted column, or
+    the one in which the runs of one model, precision and delegate stand by age."""
+    if search.sorting.column == "created_at":
+        equal = {
+            condition.column: condition.value
+            for condition in search.where
+            if condition.operator == "=" and not condition.negated and condition.value is not None
+        }
+        if equal.keys() >= set(_CHOICE):
+            among = " AND ".join(f"{column} = ?" for column in _CHOICE)
+            return "INDEXED BY runs_choice", f"{among} AND ", [equal[column] for column in _CHOICE]
+    return f"INDEXED BY {INDEXES[search.sorting.column]}", "", []
+
+
+_CHOICE = ("model", "precision", "delegate")
+
+
+def _is_longer(search: _Search, piece: str, bounds: Sequence[object], patience: int) -> bool:
     """Whether a piece goes on where patience ended."""
-    row = connection.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM runs WHERE {piece} LIMIT ?)",  # noqa: S608
-        (*bounds, _PATIENCE + 1),
+    row = search.connection.execute(
+        f"SELECT count(*) FROM (SELECT 1 {piece} LIMIT ?)",  # noqa: S608
+        (*bounds, patience + 1),
     ).fetchone()
-    return int(row[0]) > _PATIENCE
+    return int(row[0]) > patience
 
 
-def _slice(
-    connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, first: int, size: int, total: int
-) -> list[int]:
+def _slice(search: _Search, begin: int, size: int, total: int) -> list[int]:
     """The numbers of ``size`` rows from a place on. What lies beyond the middle is nearer from the end."""
-    from_end = first > total // 2
-    skipped = total - first - size if from_end else first
-    if where and skipped == 0:
-        return _walk(connection, where, sorting, None, size, backwards=from_end)
-    clause, values = where_clause(where)
-    source = SCAN if where and is_scannable(where, sorting.column) else "runs"
-    rows = connection.execute(
-        f"SELECT rowid AS number FROM {source} {clause} {sorting.clause(backwards=from_end)} LIMIT ? OFFSET ?",  # noqa: S608
+    from_end = begin > total // 2
+    skipped = total - begin - size if from_end else begin
+    if search.where and skipped == 0:
+        return _walk(search, None, size, backwards=from_end)
+    matching, values = search.matching() if search.where else ("FROM runs", [])
+    rows = search.connection.execute(
+        f"SELECT rowid AS number {matching} {search.sorting.clause(backwards=from_end)} LIMIT ? OFFSET ?",
         (*values, size, skipped),
     )
     numbers = [row["number"] for row in rows]
     return numbers[::-1] if from_end else numbers
 
 
-def _rows(connection: sqlite3.Connection, key: str, values: Sequence[object]) -> list[RunSummary]:
-    """The summaries of the rows with these ids or row numbers, in their order."""
+def _rows(connection: sqlite3.Connection, numbers: Sequence[int], search: _Search | None = None) -> list[RunSummary]:
+    """The summaries of the rows with these numbers, in their order; of those that meet the conditions where given."""
+    clause, values = (search.clause.replace("WHERE", " AND", 1), search.values) if search is not None else ("", [])
     found = {
         row["wanted"]: summary_of(row)
         for row in connection.execute(
-            f"SELECT {key} AS wanted, {_SELECT} FROM runs WHERE {key} IN ({', '.join('?' * len(values))})",  # noqa: S608
-            list(values),
+            f"SELECT rowid AS wanted, {_SELECT} FROM runs NOT INDEXED"  # noqa: S608
+            f" WHERE rowid IN ({', '.join('?' * len(numbers))}){clause}",
+            [*numbers, *values],
         )
     }
-    return [found[value] for value in values]
+    return [found[number] for number in numbers if number in found]

@@ -11,7 +11,7 @@ from etui.errors import StoreError, UsageError
 from etui.events import Event, utc_now
 from etui.results import LIVE_PASS_STATUSES, LIVE_STATUSES, PassStatus
 from etui.spec import PassOptions
-from etui.store.queue import RunnerIdentity, add_event, new_id, storable
+from etui.store.queue import Claim, RunnerIdentity, add_event, claims_of, new_id, storable
 
 _LIVE = "status IN ('queued', 'running')"
 _WAITING = f"{_LIVE} AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?)) AND installation IN ('', ?)"
@@ -184,14 +184,13 @@ def pass_cancel_requested(connection: sqlite3.Connection, pass_id: str) -> bool:
     return row is None or bool(row["cancel_requested"])
 
 
-def claimed_passes(connection: sqlite3.Connection, host: str, user: str) -> list[tuple[str, str, int]]:
-    """The live passes that runners of this host and user have claimed: pass, installation, process id."""
+def claims(connection: sqlite3.Connection) -> list[Claim]:
+    """The live passes that runners have claimed, oldest first."""
     rows = connection.execute(
-        f"SELECT id, installation, claimed_pid FROM passes WHERE {_LIVE} AND claimed_by IS NOT NULL"  # noqa: S608
-        " AND claimed_host = ? AND claimed_user = ? ORDER BY created_at, rowid",
-        (host, user),
+        "SELECT id, installation, claimed_by, claimed_pid, claimed_host, claimed_user FROM passes"  # noqa: S608
+        f" WHERE {_LIVE} AND claimed_by IS NOT NULL ORDER BY created_at, rowid"
     )
-    return [(row["id"], row["installation"], row["claimed_pid"]) for row in rows]
+    return claims_of(rows)
 
 
 def _queued_pass(row: sqlite3.Row) -> QueuedPass:

@@ -9,12 +9,14 @@ import msgspec
 
 from etui.errors import UsageError
 from etui.results import LIVE_STATUSES
-from etui.store import blocks
+from etui.store import blocks, pages
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import Condition, known_column, where_clause
 from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)
+_FEW = 1_000
+"""So many runs are found without a look at all that meet the conditions."""
 
 
 def summaries(
@@ -31,6 +33,8 @@ def summaries(
     Raises UsageError for a column or operator that does not exist.
     """
     known_column(order_by)
+    if where and limit is not None and limit <= _FEW and not offset:
+        return pages.first(connection, where, pages.Sorting(column=order_by, descending=descending), limit)
     clause, values = where_clause(where)
     direction = "DESC" if descending else "ASC"
     # Following the sorted column's index past rows that do not match costs a look-up each: where they are rare, a scan
@@ -47,18 +51,8 @@ def summaries(
 
 def run_ids(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> list[str]:
     """The ids of the runs that meet the conditions, in no order. Raises UsageError as ``summaries`` does."""
-    clause, values = where_clause(where)
-    return [row["id"] for row in connection.execute(f"SELECT id FROM runs {clause}", values)]  # noqa: S608 - as above
-
-
-def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:
-    """The texts that stand in a column, in order, at most ``limit``. Raises UsageError for an unknown column."""
-    known_column(column)
-    rows = connection.execute(
-        f"SELECT DISTINCT {column} AS value FROM runs WHERE {column} IS NOT NULL ORDER BY 1 LIMIT ?",  # noqa: S608
-        (limit,),
-    )
-    return [str(row["value"]) for row in rows]
+    matching, values = pages.matching(connection, where)
+    return [row["id"] for row in connection.execute(f"SELECT id {matching}", values)]
 
 
 def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
@@ -105,38 +99,42 @@ def annotate(connection: sqlite3.Connection, run_id: str, note: str | None, tags
         raise UsageError(f"there is no run {run_id}", "see etui runs")
 
 
-def delete_runs(connection: sqlite3.Connection, run_ids: Sequence[str]) -> int:
-    """Delete runs with all that is theirs alone, and return how many were there.
+def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
+    """Raises UsageError where a run is live or being worked on; one that is not there is no error."""
+    row = connection.execute(
+        "SELECT status, claimed_by, sessions.finished_at FROM runs"
+        " JOIN sessions ON sessions.id = session WHERE runs.id = ?",
+        (run_id,),
+    ).fetchone()
+    if row is None:
+        return
+    if row["status"] in LIVE_STATUSES:
+        raise UsageError(f"run {run_id} is {row['status']}", f"cancel it first: etui cancel {run_id}")
+    if row["claimed_by"] is not None and row["finished_at"] is None:
+        raise UsageError(f"the session of run {run_id} is still being measured", "wait for its end or cancel it")
+    if connection.execute(
+        "SELECT 1 FROM passes WHERE run = ? AND status IN ('queued', 'running')", (run_id,)
+    ).fetchone():
+        raise UsageError(f"run {run_id} is being looked into", f"wait for its end, or etui cancel {run_id}")
 
-    Raises UsageError, deleting nothing, where one is live or its session is still being worked on.
-    """
-    session_ids = set()
-    deleted = 0
-    for run_id in dict.fromkeys(run_ids):
-        row = connection.execute(
-            "SELECT status, session, claimed_by, sessions.finished_at FROM runs"
-            " JOIN sessions ON sessions.id = session WHERE runs.id = ?",
-            (run_id,),
-        ).fetchone()
-        if row is None:
-            continue
-        if row["status"] in LIVE_STATUSES:
-            raise UsageError(f"run {run_id} is {row['status']}", f"cancel it first: etui cancel {run_id}")
-        if row["claimed_by"] is not None and row["finished_at"] is None:
-            raise UsageError(f"the session of run {run_id} is still being measured", "wait for its end or cancel it")
-        if connection.execute(
-            "SELECT 1 FROM passes WHERE run = ? AND status IN ('queued', 'running')", (run_id,)
-        ).fetchone():
-            raise UsageError(f"run {run_id} is being looked into", f"wait for its end, or etui cancel {run_id}")
-        session_ids.add(row["session"])
-        deleted += connection.execute("DELETE FROM runs WHERE id = ?", (run_id,)).rowcount
-    for session_id in session_ids:
-        connection.execute(
-            "DELETE FROM sessions WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE session = ?)",
-            (session_id, session_id),
-        )
-    blocks.delete_unused(connection, session_ids)
+
+def delete_run(connection: sqlite3.Connection, run_id: str) -> bool:
+    """Delete a run with all that is its alone, and say whether it was there. Raises UsageError as ``check_deletable``
+    does."""
+    check_deletable(connection, run_id)
+    row = connection.execute("SELECT session, environment FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        return False
+    session_id, environment_id = row["session"], row["environment"]
+    own = blocks.of_run(connection, session_id, run_id)
+    connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
     connection.execute(
-        "DELETE FROM environments WHERE NOT EXISTS (SELECT 1 FROM runs WHERE environment = environments.id)"
+        "DELETE FROM sessions WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE session = ?)",
+        (session_id, session_id),
     )
-    return deleted
+    blocks.delete_unused(connection, session_id, own)
+    connection.execute(
+        "DELETE FROM environments WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE environment = ?)",
+        (environment_id, environment_id),
+    )
+    return True

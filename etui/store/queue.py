@@ -37,7 +37,8 @@ class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):
 class QueuedSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session as the queue knows it: what was asked for, its runs in order with their variants, and who has it.
 
-    ``claimed_by`` is a runner's ``RunnerIdentity.key``, None while the session waits.
+    ``claimed_by`` is a runner's ``RunnerIdentity.key``, None while the session waits. Only a runner of ``box`` and
+    ``installation`` takes it; an empty one means any.
     """
 
     id: str
@@ -49,6 +50,39 @@ class QueuedSession(msgspec.Struct, frozen=True, kw_only=True):
     claimed_pid: int | None = None
     claimed_host: str | None = None
     finished_at: str | None = None
+    installation: str = ""
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runner has claimed: the id of a session or pass, and which runner, on which host, of which user. ``by`` is
+    its ``RunnerIdentity.key``."""
+
+    id: str
+    by: str
+    pid: int
+    host: str
+    user: str
+    installation: str
+
+    @property
+    def started_at(self) -> str:
+        """When the runner started, as it said itself."""
+        return self.by.partition(f":{self.pid}:")[2]
+
+
+def claims_of(rows: Iterable[sqlite3.Row]) -> list[Claim]:
+    """The claims in rows that have the columns of one."""
+    return [
+        Claim(
+            id=row["id"],
+            by=row["claimed_by"],
+            pid=row["claimed_pid"] or 0,
+            host=row["claimed_host"] or "",
+            user=row["claimed_user"] or "",
+            installation=row["installation"],
+        )
+        for row in rows
+    ]
 
 
 def new_id() -> str:
@@ -87,7 +121,7 @@ def add_session(
             ),
         )  # fmt: skip
         connection.execute("INSERT INTO details (run, detail) VALUES (?, ?)", (run_id, detail))
-    return QueuedSession(id=session_id, spec=spec, created_at=now, box=box, runs=runs)
+    return QueuedSession(id=session_id, spec=spec, created_at=now, box=box, runs=runs, installation=installation)
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:
@@ -205,35 +239,58 @@ def set_status(connection: sqlite3.Connection, run_id: str, status: Status, erro
     )
 
 
+NOT_STORED = "its session was finished before its result was stored"
+
+
 def finish_session(connection: sqlite3.Connection, session_id: str) -> None:
-    """Say that nobody works on the session any more."""
+    """Say that nobody works on the session any more; a run of it that is still live has failed."""
+    for run_id in live_runs(connection, session_id):
+        set_status(connection, run_id, "failed", NOT_STORED)
     connection.execute(
         "UPDATE sessions SET finished_at = ? WHERE id = ? AND finished_at IS NULL", (utc_now(), session_id)
     )
 
 
-def interrupt(connection: sqlite3.Connection, session_ids: Iterable[str], error: str) -> list[str]:
-    """End the live runs of these sessions as interrupted, finish the sessions, and return the runs."""
-    interrupted = []
-    for session_id in session_ids:
-        rows = connection.execute(
-            "SELECT id FROM live_runs WHERE session = ? ORDER BY number", (session_id,)
-        ).fetchall()
-        for row in rows:
-            set_status(connection, row["id"], "interrupted", error)
-            interrupted.append(str(row["id"]))
-        finish_session(connection, session_id)
+def live_runs(connection: sqlite3.Connection, session_id: str) -> list[str]:
+    """The runs of a session that have not ended, in order."""
+    rows = connection.execute("SELECT id FROM live_runs WHERE session = ? ORDER BY number", (session_id,))
+    return [str(row["id"]) for row in rows]
+
+
+def interrupt(connection: sqlite3.Connection, session_id: str, error: str) -> list[str]:
+    """End the live runs of a session as interrupted, finish the session, and return the runs."""
+    interrupted = live_runs(connection, session_id)
+    for run_id in interrupted:
+        set_status(connection, run_id, "interrupted", error)
+    finish_session(connection, session_id)
     return interrupted
 
 
-def claimed_sessions(connection: sqlite3.Connection, host: str, user: str) -> list[tuple[str, str, int]]:
-    """The unfinished sessions that runners of this host and user have claimed: session, installation, process id."""
+def claims(connection: sqlite3.Connection) -> list[Claim]:
+    """The unfinished sessions that runners have claimed, oldest first."""
     rows = connection.execute(
-        "SELECT id, installation, claimed_pid FROM sessions WHERE finished_at IS NULL AND claimed_by IS NOT NULL"
-        " AND claimed_host = ? AND claimed_user = ? ORDER BY created_at, rowid",
-        (host, user),
+        "SELECT id, installation, claimed_by, claimed_pid, claimed_host, claimed_user FROM sessions"
+        " WHERE finished_at IS NULL AND claimed_by IS NOT NULL ORDER BY created_at, rowid",
     )
-    return [(row["id"], row["installation"], row["claimed_pid"]) for row in rows]
+    return claims_of(rows)
+
+
+def finished_with_live_runs(connection: sqlite3.Connection) -> list[str]:
+    """The finished sessions that have live runs all the same, as earlier versions could leave them."""
+    rows = connection.execute(
+        "SELECT DISTINCT session FROM live_runs JOIN sessions ON sessions.id = session"
+        " WHERE sessions.finished_at IS NOT NULL"
+    )
+    return [str(row["session"]) for row in rows]
+
+
+def waiting_sessions(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """The sessions that no runner has claimed, oldest first: id, the host and the installation they are for."""
+    rows = connection.execute(
+        "SELECT id, box, installation FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL"
+        " AND id IN (SELECT session FROM live_runs) ORDER BY created_at, rowid"
+    )
+    return [(row["id"], row["box"] or "", row["installation"]) for row in rows]
 
 
 def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> int:
@@ -303,6 +360,7 @@ def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_on
         claimed_pid=row["claimed_pid"],
         claimed_host=row["claimed_host"],
         finished_at=row["finished_at"],
+        installation=row["installation"],
     )
 
 

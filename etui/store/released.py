@@ -278,3 +278,16 @@ UPDATE runs SET (top1, top5) = (
     "CREATE INDEX runs_by_top1 ON runs(top1)",
 )
 """0004_classes: top-1 and top-5 as columns; runs of before have both in their details."""
+
+LOOKUPS = (
+    "CREATE INDEX runs_by_tags ON runs(tags)",
+    "CREATE INDEX runs_by_speed_verdict ON runs(speed_verdict)",
+    "CREATE INDEX runs_by_latency_p90_ms ON runs(latency_p90_ms)",
+    "CREATE INDEX runs_by_latency_p99_ms ON runs(latency_p99_ms)",
+    "CREATE INDEX runs_by_max_abs ON runs(max_abs)",
+    "CREATE INDEX runs_by_rmse ON runs(rmse)",
+    "CREATE INDEX runs_by_top5 ON runs(top5)",
+    "CREATE INDEX runs_by_error ON runs(error) WHERE error IS NOT NULL",
+    "CREATE INDEX runs_unusual_id ON runs(id) WHERE id GLOB '*[^0-9a-f]*'",
+)
+"""0005_lookups: the order of every other column that can be filtered by."""

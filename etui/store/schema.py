@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import sqlite_utils
 
-VERSION = 4
+VERSION = 5
 """The number of the newest migration; an up-to-date file carries it in ``PRAGMA user_version``."""
 
 APPLICATION_ID = 0x65747569
@@ -30,7 +30,12 @@ SORTABLE = (
 )  # fmt: skip
 """The columns of ``runs`` with an index of their own, so that a page sorted by one is read in order, not sorted."""
 
-IN_ORDER = frozenset({"id", *SORTABLE, "latency_ci95_low_ms", "note", "flags", "finished_at"})
+IN_ORDER = frozenset(
+    {
+        "id", *SORTABLE, "latency_ci95_low_ms", "note", "flags", "finished_at", "tags", "speed_verdict",
+        "latency_p90_ms", "latency_p99_ms", "max_abs", "rmse", "top5",
+    }
+)  # fmt: skip
 """The columns whose order an index holds."""
 
 SCANNED = (
@@ -40,6 +45,11 @@ SCANNED = (
     "size_bytes", "peak_rss_bytes", "flags", "tags", "note", "id",
 )  # fmt: skip
 """The columns of the index ``runs_page``: a scan of it is ten times shorter than one of the rows themselves."""
+
+
+UNUSUAL_ID = "id GLOB '*[^0-9a-f]*'"
+"""Ids that are not made of lower-case hexadecimal digits, as those of etui are; only an import can bring one. They have
+an index of their own, so that a word with any other letter is not looked for in a million ids."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -71,6 +81,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations(name="0004_classes")
     def classes(database: sqlite_utils.Database) -> None:
         for statement in released.CLASSES:
+            database.execute(statement)
+
+    @migrations(name="0005_lookups")
+    def lookups(database: sqlite_utils.Database) -> None:
+        for statement in released.LOOKUPS:
             database.execute(statement)
 
     migrations.apply(sqlite_utils.Database(connection, execute_plugins=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -12,14 +12,15 @@ from etui.history import History
 from etui.insight import NumericGap, Profile
 from etui.results import LIVE_STATUSES, Block, Environment, ModelInfo, PassStatus, RunDocument, Status
 from etui.spec import PassOptions, SessionSpec, Variant
-from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue
-from etui.store.conditions import Condition, count
+from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue, sources
+from etui.store.batches import in_batches
+from etui.store.conditions import Condition
 from etui.store.database import Database
 from etui.store.opening import open_database
 from etui.store.operators import OperatorPage, Side
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.store.passes import QueuedPass
-from etui.store.queue import QueuedSession, RunnerIdentity
+from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 RUNNER_GONE = "the runner that measured it is gone"
 PASS_RUNNER_GONE = "its runner is gone"
+
+_PART = 1_000
+"""So many runs are held in memory of a list of all."""
 
 
 class Store:
@@ -65,6 +69,10 @@ class Store:
     def data_version(self) -> int:
         """A number that changes when somebody else (another Store, another process) has written; cheap to ask."""
         return self._database.data_version()
+
+    def wait_for_locks(self, longest_s: float) -> None:
+        """Wait this long at most for another process's lock before a method fails."""
+        self._database.wait_for_locks(longest_s)
 
     def is_in_place(self) -> bool:
         """Whether the file is still the one that was opened, neither removed nor replaced; cheap to ask."""
@@ -105,15 +113,35 @@ class Store:
                 connection, host, installation
             )
 
-    def claimed_sessions(self, host: str, user: str) -> list[tuple[str, str, int]]:
-        """The unfinished sessions that runners of this host and user have claimed: session, installation, process."""
+    def claims(self) -> list[Claim]:
+        """The unfinished sessions that runners have claimed, oldest first."""
         with self._database.read() as connection:
-            return queue.claimed_sessions(connection, host, user)
+            return queue.claims(connection)
 
-    def interrupt(self, session_ids: Iterable[str], error: str = RUNNER_GONE) -> list[str]:
-        """End the live runs of these sessions as interrupted, finish the sessions, and return the runs."""
+    def finished_with_live_runs(self) -> list[str]:
+        """The finished sessions that have live runs all the same, as earlier versions could leave them."""
+        with self._database.read() as connection:
+            return queue.finished_with_live_runs(connection)
+
+    def waiting_sessions(self) -> list[tuple[str, str, str]]:
+        """The sessions that no runner has claimed, oldest first: id, the host and the installation they are for."""
+        with self._database.read() as connection:
+            return queue.waiting_sessions(connection)
+
+    def end_left(self, session_id: str, left: Iterable[RunDocument], error: str = RUNNER_GONE) -> list[str]:
+        """End what a runner that is gone left of a session, and finish the session: each of these documents is stored
+        if its run is still live, and what else is live is interrupted. Returns the runs that were live."""
         with self._database.write() as connection:
-            return queue.interrupt(connection, session_ids, error)
+            live = queue.live_runs(connection, session_id)
+            for document in left:
+                if document.id in live:
+                    documents.save_document(connection, document)
+            queue.interrupt(connection, session_id, error)
+            for run_id in live:
+                # In its log the last stage would seem to go on.
+                said = Event(kind="finished", message=f"interrupted: {error}", run_id=run_id, level="warning")
+                queue.add_event(connection, session_id, said)
+            return live
 
     def cancel_requested(self, session_id: str) -> set[str]:
         """The session's live runs that somebody wants cancelled; one indexed query."""
@@ -126,7 +154,7 @@ class Store:
             queue.set_status(connection, run_id, status, error)
 
     def finish_session(self, session_id: str) -> None:
-        """Say that the runner is done with the session."""
+        """Say that the runner is done with the session; a run of it that is still live has failed."""
         with self._database.write() as connection:
             queue.finish_session(connection, session_id)
 
@@ -154,6 +182,12 @@ class Store:
         """
         with self._database.write() as connection:
             documents.save_document(connection, document)
+
+    def save_partial(self, document: RunDocument) -> None:
+        """Store what is known so far of a run that is live. Its state, times, blocks and log stay what they are; a run
+        that has ended is left alone."""
+        with self._database.write() as connection:
+            documents.save_partial(connection, document)
 
     # Passes: work on runs that have ended, in the queue beside the sessions
 
@@ -204,10 +238,10 @@ class Store:
         with self._database.write() as connection:
             passes.set_pass_status(connection, pass_id, status, error)
 
-    def claimed_passes(self, host: str, user: str) -> list[tuple[str, str, int]]:
-        """The live passes that runners of this host and user have claimed: pass, installation, process."""
+    def pass_claims(self) -> list[Claim]:
+        """The live passes that runners have claimed, oldest first."""
         with self._database.read() as connection:
-            return passes.claimed_passes(connection, host, user)
+            return passes.claims(connection)
 
     def interrupt_passes(self, pass_ids: Iterable[str], error: str = PASS_RUNNER_GONE) -> None:
         """End these passes, where live, as interrupted, and say so in their runs' logs."""
@@ -273,16 +307,40 @@ class Store:
     def count(self, where: Sequence[Condition] = ()) -> int:
         """How many runs meet the conditions."""
         with self._database.read() as connection:
-            return count(connection, where)
+            return pages.count(connection, where)
 
-    def page(self, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page:
-        """A page for a table, all of one state of the database. UsageError for a column that does not exist."""
-        with self._database.read() as connection:
+    def newest(self, where: Sequence[Condition] = ()) -> Iterator[RunSummary]:
+        """All runs that meet the conditions, newest first, read in parts: what is stored or deleted meanwhile may or
+        may not be among them, and nothing comes twice. UsageError for an unknown column."""
+        place: pages.Place | None = None
+        while True:
+            with self._database.read() as connection:
+                part, place = pages.newest_after(connection, where, place, _PART)
+            yield from part
+            if place is None:
+                return
+
+    def page(
+        self,
+        where: Sequence[Condition],
+        sorting: Sorting,
+        window: Window,
+        overtaken: Callable[[], bool] | None = None,
+    ) -> Page:
+        """A page for a table, all of one state of the database. UsageError for a column that does not exist; Overtaken
+        as soon as ``overtaken``, which is asked again and again, says that the page is not wanted any more."""
+        with self._database.read(overtaken) as connection:
             return pages.page(connection, where, sorting, window)
 
-    def glimpse(self, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page | Glimpse:
-        """The page; or only its runs, where it would take a while to count how many there are."""
-        with self._database.read() as connection:
+    def glimpse(
+        self,
+        where: Sequence[Condition],
+        sorting: Sorting,
+        window: Window,
+        overtaken: Callable[[], bool] | None = None,
+    ) -> Page | Glimpse:
+        """The page; or only its runs, where it would take a while to count how many there are. Raises as ``page``."""
+        with self._database.read(overtaken) as connection:
             return pages.glimpse(connection, where, sorting, window)
 
     def run_ids(self, where: Sequence[Condition] = ()) -> list[str]:
@@ -293,7 +351,7 @@ class Store:
     def distinct(self, column: str, limit: int = 200) -> list[str]:
         """The texts that stand in a column of the runs, in order. UsageError for an unknown column."""
         with self._database.read() as connection:
-            return queries.distinct(connection, column, limit)
+            return sources.distinct(connection, column, limit)
 
     def live_run_ids(self, session_id: str | None = None) -> list[str]:
         """The runs that are queued or being worked on, oldest first; of one session or of all."""
@@ -363,6 +421,12 @@ class Store:
         with self._database.read() as connection:
             return [block for block in blocks.session_blocks(connection, session_id) if not block.superseded]
 
+    def is_imported(self, run_id: str) -> bool:
+        """Whether what a run says of its origin comes from an imported file. Raises StoreError where there is no such
+        run."""
+        with self._database.read() as connection:
+            return documents.is_imported(connection, run_id)
+
     # The user's own changes
 
     def annotate(self, run_id: str, *, note: str | None = None, tags: Sequence[str] | None = None) -> None:
@@ -371,15 +435,32 @@ class Store:
             queries.annotate(connection, run_id, note, tags)
 
     def delete_runs(self, run_ids: Sequence[str]) -> int:
-        """Delete runs and what is theirs alone. Raises UsageError, deleting nothing, where one is live."""
-        with self._database.write() as connection:
-            return queries.delete_runs(connection, run_ids)
+        """Delete runs and what is theirs alone, as ``delete_in_batches`` does, and return how many were there."""
+        return sum(self.delete_in_batches(run_ids))
+
+    def delete_in_batches(self, run_ids: Sequence[str]) -> Iterator[int]:
+        """Delete runs and what is theirs alone in short transactions, so that other writers need not wait for the last
+        of them, and yield how many each of these deleted; that is final, wherever it stops.
+
+        Raises UsageError where one is live: before anything is deleted, unless it became so meanwhile.
+        """
+        wanted = list(dict.fromkeys(run_ids))
+        with self._database.read() as connection:
+            for run_id in wanted:
+                queries.check_deletable(connection, run_id)
+        for deleted in in_batches(self._database, wanted, queries.delete_run):
+            yield sum(deleted)
 
     def import_document(self, document: RunDocument) -> Literal["new", "known"]:
         """Store a run from elsewhere; one whose id is known changes nothing."""
         return self.import_documents([document])[0]
 
     def import_documents(self, imported: Sequence[RunDocument]) -> list[Literal["new", "known"]]:
-        """Store several runs from elsewhere in one transaction: all of them or none."""
-        with self._database.write() as connection:
-            return [documents.import_document(connection, document) for document in imported]
+        """Store several runs from elsewhere as ``import_in_batches`` does, and say of each whether it is new."""
+        return [one for outcomes in self.import_in_batches(imported) for one in outcomes]
+
+    def import_in_batches(self, imported: Sequence[RunDocument]) -> Iterator[list[Literal["new", "known"]]]:
+        """Store several runs from elsewhere in short transactions, so that other writers need not wait for the last of
+        them, and yield what came of the runs of each. A run is stored whole or not at all; those that were yielded are
+        stored, wherever it stops, and are known if all are imported again."""
+        yield from in_batches(self._database, imported, documents.import_document)

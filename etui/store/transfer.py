@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui import private_files
 from etui.errors import ImportRefused, StoreError, UsageError
 from etui.json_text import harmless
 from etui.results import RunDocument
@@ -136,17 +137,23 @@ def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bo
     return [path for path, _ in files]
 
 
-def write_file(path: Path, data: bytes, *, force: bool) -> None:
-    """Write a file whole or not at all. Raises UsageError where it exists and not ``force``, StoreError on the rest."""
+def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -> None:
+    """Write a file whole or not at all; ``private`` for one that etui keeps for itself, which only its user may read.
+
+    Raises UsageError where it exists and not ``force``, StoreError on the rest.
+    """
     # Without the file's name, which may be as long as names can be.
     partial = path.with_name(f".etui-{secrets.token_hex(8)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            private_files.make_folder(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the folder {path.parent} ({error.strerror})", "name another with -o") from error
     try:
         try:
-            with partial.open("xb") as file:
+            with private_files.create(partial) if private else partial.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

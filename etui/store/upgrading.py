@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PATIENCE_S = 300.0
-"""How long to wait for a process that upgrades the same file: with a million runs that takes minutes."""
+PATIENCE_S = 1_200.0
+"""How long to wait for a process that upgrades the same file: with a million runs, 7.6 GB, that took 5 minutes on a
+busy machine of two cores."""
+
+_LARGE_BYTES = 200_000_000
+"""What is done to a file from this size on takes more than a few seconds, and is said."""
+
+_LONGEST_STEM_BYTES = 200
+"""A longer name of a database would leave no room for what its copy's name adds."""
 
 _SPARE_BYTES = 1 << 20
 _GROWTH = 0.5
@@ -58,10 +67,13 @@ def upgrade(connection: sqlite3.Connection, path: Path, file: Path, read: Callab
             schema.migrate(connection)
             connection.execute("COMMIT")
         elif version < schema.VERSION:
+            _tell(file, f"upgrading the database {path} to schema {schema.VERSION}: copying it")
             copy = _keep_copy(connection, path, _copy_path(file, version), read)
             try:
                 with translated(path):
+                    _tell(file, "copied; changing it")
                     schema.migrate(connection)
+                    _tell(file, "changed; checking it")
                     _check(connection)
                     connection.execute("COMMIT")
             except Exception as error:
@@ -75,13 +87,25 @@ def upgrade(connection: sqlite3.Connection, path: Path, file: Path, read: Callab
                 copy.unlink(missing_ok=True)
                 raise
             copy.unlink(missing_ok=True)
+            _tell(file, "upgraded")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
 
+def _tell(file: Path, words: str) -> None:
+    """Say on stderr how far the upgrade of a large file is."""
+    if file.stat().st_size >= _LARGE_BYTES:
+        from etui.text import plain
+
+        sys.stderr.write(f"etui: {plain(words)}\n")
+        sys.stderr.flush()
+
+
 def _copy_path(file: Path, version: int) -> Path:
-    return file.with_name(f"{file.name}.before-upgrade-from-schema-{version}")
+    name = os.fsencode(file.name)
+    stem = file.name if len(name) <= _LONGEST_STEM_BYTES else hashlib.sha256(name).hexdigest()[:16]
+    return file.with_name(f"{stem}.before-upgrade-from-schema-{version}")
 
 
 def _partial_path(copy: Path) -> Path:

@@ -115,7 +115,7 @@ def recall() -> Choice:
 def remember(choice: Choice) -> None:
     """Keep a choice for the next start. A folder that cannot be written costs only the memory."""
     with contextlib.suppress(StoreError):
-        write_file(_path(), msgspec.json.format(msgspec.json.encode(choice)), force=True)
+        write_file(_path(), msgspec.json.format(msgspec.json.encode(choice)), force=True, private=True)
 
 
 def _path() -> Path:

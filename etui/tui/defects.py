@@ -13,6 +13,7 @@ from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
+from etui import private_files
 from etui.errors import EtuiError
 from etui.paths import state_dir
 from etui.text import plain
@@ -91,9 +92,9 @@ def _written(error: BaseException) -> Path | None:
     """The file in the state folder that the traceback was added to."""
     with contextlib.suppress(OSError, EtuiError):
         path = state_dir() / FILE_NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = "w" if path.exists() and path.stat().st_size > MOST_BYTES else "a"
-        with path.open(mode, encoding="utf-8", errors="replace") as file:
-            file.write("".join(traceback.format_exception(error)))
+        with private_files.open_to_append(path) as file:
+            if file.tell() > MOST_BYTES:
+                file.truncate(0)
+            file.write("".join(traceback.format_exception(error)).encode("utf-8", "replace"))
         return path
     return None

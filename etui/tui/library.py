@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,44 +21,46 @@ if TYPE_CHECKING:
     from etui.catalog.find import Model
 
 PAST_RUNS = 200
-CACHE_BYTES = 48 << 20
+_TABLE = 48 << 20
 """What a filter looks at of 100,000 runs with each letter stays in memory."""
 
 
 class Library:
-    """One store, opened when it is first needed and again after ``forget``. Every method raises EtuiError."""
+    """The database, opened when it is first needed and again after ``forget``. Every method raises EtuiError."""
 
     def __init__(self, database: Path) -> None:
         self.database = database
-        self._store: Store | None = None
+        self._stores: dict[int | None, Store] = {}
         self._turn = threading.Lock()
 
     def open(self) -> None:
         """Open the database, making it where there is none."""
         with self._turn:
-            if self._store is None:
-                self._store = Store.open(self.database, cache_bytes=CACHE_BYTES)
+            if _TABLE not in self._stores:
+                self._stores[_TABLE] = Store.open(self.database, cache_bytes=_TABLE)
 
     def forget(self) -> None:
         """Close the file; the next call opens the one that is there then."""
         with self._turn:
-            store, self._store = self._store, None
-        if store is not None:
+            stores, self._stores = self._stores, {}
+        for store in stores.values():
             store.close()
 
-    def _opened(self) -> Store:
+    def _opened(self, cache_bytes: int | None = None) -> Store:
+        """The store with so much memory: one for the table, whose runs may take a while to count, another so that
+        nothing else waits for that."""
         with self._turn:
-            if self._store is None:
-                self._store = Store.open(self.database, create=False, cache_bytes=CACHE_BYTES)
-            return self._store
+            if cache_bytes not in self._stores:
+                self._stores[cache_bytes] = Store.open(self.database, create=False, cache_bytes=cache_bytes)
+            return self._stores[cache_bytes]
 
-    def page(self, wanted: Wanted) -> Page:
+    def page(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page:
         """A page of the runs table."""
-        return self._opened().page(wanted.order.where, wanted.order.sorting, wanted.window)
+        return self._opened(_TABLE).page(wanted.order.where, wanted.order.sorting, wanted.window, overtaken)
 
-    def glimpse(self, wanted: Wanted) -> Page | Glimpse:
+    def glimpse(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page | Glimpse:
         """The page, or only its rows where it would take a while to count how many there are."""
-        return self._opened().glimpse(wanted.order.where, wanted.order.sorting, wanted.window)
+        return self._opened(_TABLE).glimpse(wanted.order.where, wanted.order.sorting, wanted.window, overtaken)
 
     def ids(self, where: Sequence[Condition]) -> list[str]:
         """The ids of all runs that meet a filter."""

@@ -60,7 +60,7 @@ def copy_markdown(app: App[object], markdown: str) -> str:
     path = state_dir() / COPY_NAME
     sent = "sent to the terminal's clipboard (a terminal may ignore that)"
     try:
-        write_file(path, markdown.encode(), force=True)
+        write_file(path, markdown.encode(), force=True, private=True)
     except StoreError as error:
         return f"{sent}; {text.plain(error.message)}"
     return f"{sent}; also written to {text.plain(str(path))}"

@@ -55,7 +55,7 @@ def remember_view(
         baselines=dict(list(baselines.items())[-_DATABASES:]),
     )
     with contextlib.suppress(StoreError):
-        write_file(_path(), msgspec.json.format(msgspec.json.encode(view)), force=True)
+        write_file(_path(), msgspec.json.format(msgspec.json.encode(view)), force=True, private=True)
 
 
 def _path() -> Path:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from etui.results import CallTiming, LogLine, RunDocument
+from etui.store import Condition, Store
+from tests.benchmarks.many_runs import fill
 from tests.boxes import Box, ended
 from tests.cli.conftest import Etui
 from tests.documents import make_document
@@ -236,3 +240,48 @@ def test_doctor_watches_until_it_is_told_to_stop(etui: Etui, tmp_path: Path) -> 
     assert watching.stdout.readline().count(":") >= 2
     watching.send_signal(signal.SIGINT)
     assert ended(watching) == 0
+
+
+def test_a_list_of_all_runs_is_written_in_parts(etui: Etui, database: Path) -> None:
+    fill(database, 2_300)
+    with Store.open(database) as store:
+        newest = [run.id for run in store.summaries()]
+        failed = [run.id for run in store.summaries([Condition("status", "=", "failed")])]
+    lines = etui("runs", "--limit", "0").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == newest
+    assert [run["id"] for run in json.loads(etui("runs", "--json").stdout)] == newest
+    assert [run["id"] for run in json.loads(etui("runs", "--json", "--status", "failed").stdout)] == failed
+    some = etui("runs", "--limit", "1200")
+    assert [line.split()[0] for line in some.stdout.splitlines()[1:]] == newest[:1200]
+    assert "1200 of 2300 runs" in some.stderr
+    some = etui("runs", "--limit", "7", "--status", "failed", "--precision", "int8")
+    assert len(some.stdout.splitlines()) == 8 and "7 runs" in some.stderr and "--limit 0" in some.stderr
+
+
+def test_an_import_or_delete_that_fails_on_the_way_says_how_far_it_came(
+    etui: Etui, database: Path, written: Callable[..., Path]
+) -> None:
+    made = [make_document(f"{number:012x}", session_id=f"{number:012x}") for number in range(800)]
+    with Store.open(database):
+        pass
+    # As from a full disk, but at a known place.
+    with closing(sqlite3.connect(database)) as connection:
+        for event in ("INSERT", "DELETE"):
+            row = "NEW" if event == "INSERT" else "OLD"
+            connection.execute(
+                f"CREATE TRIGGER stop_{event} BEFORE {event} ON runs WHEN {row}.id = '{made[-1].id}'"
+                " BEGIN SELECT RAISE(ABORT, 'no more'); END"
+            )
+    done = etui("import", written("many.json", *made))
+    with Store.open(database) as store:
+        stored = store.count()
+    assert (done.returncode, done.stdout) == (3, "") and 0 < stored < 800
+    assert f"{stored} new, 0 known of 800 runs" in done.stderr and "no more" in done.stderr
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TRIGGER stop_INSERT")
+    assert f"{800 - stored} new, {stored} known" in etui("import", "many.json").stdout
+    done = etui("delete", "--yes", *(one.id for one in made))
+    with Store.open(database) as store:
+        left = store.count()
+    assert done.returncode == 3 and 0 < left < 800
+    assert f"deleted {800 - left} of 800 runs" in done.stderr

@@ -6,12 +6,16 @@ import io
 import os
 import pty
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from etui.cli.follow import Talk, ended_with
-from etui.cli.sessions import _CancelOnInterrupt, _interrupts_counted
+from etui.cli.sessions import _CancelOnInterrupt, _interrupts_counted, followed
 from etui.events import Event
 from etui.results import ModelInfo
+from etui.runner.client import RunnerFailed
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
@@ -65,6 +69,18 @@ def test_control_c_cancels_even_amid_a_transaction(tmp_path: Path) -> None:
         signal.raise_signal(signal.SIGINT)
         assert stop()
         assert out.getvalue().count("cancelling") == 1
+
+
+def test_of_several_sessions_none_stays_queued_without_a_runner(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "etui.db") as store:
+
+        def queue() -> Iterator[QueuedSession]:
+            yield _queued(store)
+            raise RunnerFailed("cannot start the runner")
+
+        with pytest.raises(RunnerFailed):
+            followed(store, queue, {"detach": True})
+        assert [summary.status for summary in store.summaries()] == ["cancelled"]
 
 
 def test_leaving_before_the_end_says_cancelled(tmp_path: Path) -> None:

@@ -97,6 +97,19 @@ def test_the_trace_is_one_that_perfetto_reads_and_files_are_kept_whole(
     assert not list(kept.glob(".*"))
 
 
+def test_files_that_cannot_be_written_do_not_cost_the_profile(warm_box: Box, profiled: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    name = f"{TINY.stem}-convolutional_fp32_xnnpack.trace.json"
+    (kept / name).mkdir(parents=True)
+    refused = warm_box.etui("profile", profiled, "--keep", kept, "--force", "--inferences", "7", status=3)
+    assert "the profile is stored" in refused.stderr and "Traceback" not in refused.stderr
+    assert [path.name for path in kept.iterdir() if path.name.startswith(".")] == []
+    assert json.loads(warm_box.etui("profile", profiled, "--json").stdout)["profile"]["program"]["inferences"] == 7
+    (tmp_path / "file").write_text("")
+    refused = warm_box.etui("profile", profiled, "--keep", tmp_path / "file", "--force", status=None)
+    assert refused.returncode in {2, 3} and "Traceback" not in refused.stderr
+
+
 def check_trace(trace: dict[str, Any]) -> None:
     """What the Trace Event Format asks of complete events, and that those of a track lie within each other or apart."""
     assert set(trace) >= {"traceEvents"}
@@ -120,6 +133,8 @@ def check_trace(trace: dict[str, Any]) -> None:
 def test_a_program_prepared_without_a_map_gets_one(warm_box: Box, profiled: str) -> None:
     (made,) = (warm_box.cache / "programs").glob("*/sources.json")
     made.unlink()
+    # Versions that made none recorded no hashes either.
+    made.with_name("files.json").unlink()
     shown = warm_box.etui("profile", profiled, "--again", "--inferences", "12", "--no-eager")
     assert "lowering again" in shown.stderr
     assert "convolution" in shown.stdout and "eager:" not in shown.stdout

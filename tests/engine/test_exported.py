@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -243,6 +244,20 @@ def test_what_is_no_exported_program_is_one_line(tmp_path: Path, content: bytes)
         load_exported(path, allow_pickle=False)
     assert "\n" not in str(refused.value)
     assert check_model(str(path))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_file_is_loaded_or_refused_in_one_line(tmp_path: Path, seed: int) -> None:
+    chosen, path = random.Random(seed), tmp_path / "damaged.pt2"
+    content = bytearray(_save(path).read_bytes())
+    for _ in range(chosen.randint(1, 6)):
+        content[chosen.randrange(len(content))] = chosen.randrange(256)
+    path.write_bytes(content if chosen.random() < 0.8 else content[: chosen.randrange(len(content))])
+    assert check_model(str(path))
+    try:
+        load_exported(path, allow_pickle=False)
+    except PreparationError as refused:
+        assert "\n" not in str(refused)
 
 
 def test_compiled_code_is_named(tmp_path: Path) -> None:

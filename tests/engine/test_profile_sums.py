@@ -65,3 +65,8 @@ def test_what_tracing_costs_is_told_from_inferences_without_it(
     assert (side.inferences, side.inference_ms, side.untraced_ms) == (4, 3.0, 2.0)
     # In turn, so that drift hits both alike.
     assert said[-8:] == [False, True] * 4
+
+
+def test_the_high_percentile_of_equal_times_is_that_time() -> None:
+    (operator,) = side_of([seen("a", Origin())], [{("a",): (1, 0.0013)}] * 12, [1.0], []).operators
+    assert operator.p90_ms == operator.median_ms == 0.0013

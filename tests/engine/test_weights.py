@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+import stat
 import tempfile
 import threading
 import time
@@ -168,6 +169,7 @@ def test_a_download_that_hangs_leaves_no_part(
 def test_parts_of_downloads_that_were_killed_are_swept(workshop: Workshop, tmp_path: Path) -> None:
     folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
+    folder.chmod(0o755)
     left, new, under_way = (folder / f".etui-{name}" for name in ("left", "new", "under-way"))
     for part in (left, new, under_way):
         part.write_bytes(b"half")
@@ -177,6 +179,8 @@ def test_parts_of_downloads_that_were_killed_are_swept(workshop: Workshop, tmp_p
         fcntl.flock(file, fcntl.LOCK_SH)
         weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, unheard)
     assert sorted(folder.iterdir()) == sorted([new, under_way])
+    # The folder is torch's, and others may read it.
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
 UNREADABLE = {
@@ -194,6 +198,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_whatever_the_reader_raises_unreadable_weights_are_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(UNREADABLE[name])
@@ -202,6 +207,7 @@ def test_whatever_the_reader_raises_unreadable_weights_are_one_line(tmp_path: Pa
     assert "\n" not in str(refused.value) and name in refused.value.message and refused.value.hint
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 8), st.booleans())
 def test_a_damaged_state_dict_gives_tensors_or_one_line(seed: int, flips: int, legacy: bool) -> None:

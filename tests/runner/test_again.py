@@ -13,12 +13,15 @@ from etui.catalog.models import MODELS
 from etui.environment import cpu_flags
 from etui.errors import UsageError
 from etui.results import RunDocument, SessionInfo
-from etui.runner.again import check_again
+from etui.runner.again import Trust, check_again, trusted_origin
 from etui.runner.cache import installed_versions, machine_for
 from etui.runner.kept import spec_keeping
 from etui.spec import Repeated, SessionSpec, Variant
+from etui.store import Store
 from etui.tui.details.passes import run_again
 from tests.documents import ENVIRONMENT, make_document
+
+OWN = Trust(imported=False)
 
 
 def test_only_a_delegate_that_depends_on_the_cpu_is_keyed_by_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,9 +48,10 @@ def test_an_openvino_program_of_another_cpu_is_not_taken_for_this_ones(
         session=SessionInfo(id="5e5510000001", created_at="", spec=spec),
     )
     with pytest.raises(UsageError, match="openvino computes by the CPU's features, which differ in amx_fp16"):
-        check_again(document)
+        check_again(document, OWN)
     check_again(
-        msgspec.structs.replace(document, environment=msgspec.structs.replace(environment, cpu_flags=cpu_flags()))
+        msgspec.structs.replace(document, environment=msgspec.structs.replace(environment, cpu_flags=cpu_flags())),
+        OWN,
     )
 
 
@@ -56,17 +60,20 @@ def _finished(spec: SessionSpec, **fields: Any) -> RunDocument:
     return msgspec.structs.replace(make_document(precision="int8"), session=session, **fields)
 
 
-def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again() -> None:
+def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again(tmp_path: Path) -> None:
     variants = (Variant("int8", "xnnpack"),)
     spec = SessionSpec(model="resnet18", variants=variants, threads=1, keep_fp32=("fc",), seed=3)
-    again = spec_keeping(_finished(spec), ["layer4"])
+    again = spec_keeping(_finished(spec), OWN, ["layer4"])
     assert (again.threads, again.keep_fp32, again.seed) == (1, ("fc", "layer4"), 3)
     many = msgspec.structs.replace(spec, threads=4096)
     with pytest.raises(UsageError, match=r"this process may use \d+ cores, not 4096"):
-        spec_keeping(_finished(many), ["layer4"])
-    # What the screen's key does, before it opens the database.
-    with pytest.raises(UsageError, match="not 4096"):
-        run_again(Path("/nowhere/etui.db"), _finished(many), ["layer4"])
+        spec_keeping(_finished(many), OWN, ["layer4"])
+    # What the screen's key does.
+    with Store.open(tmp_path / "etui.db") as store:
+        store.import_document(_finished(many))
+        with pytest.raises(UsageError, match="not 4096"):
+            run_again(store.path, _finished(many), ["layer4"])
+        assert store.live_run_ids() == []
 
 
 def test_a_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
@@ -78,6 +85,13 @@ def test_a_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
 
     variants = (side("first", "resnet18", 1), side("second", "mobilenet_v2", 2))
     duel = SessionSpec(model="resnet18", variants=variants, seed=1)
-    again = spec_keeping(_finished(duel, repeats="second"), ["features"])
+    again = spec_keeping(_finished(duel, repeats="second"), OWN, ["features"])
     assert (again.model, again.seed, again.weights, again.calibration_count) == ("mobilenet_v2", 2, "synthetic", 4)
     assert again.variants == (Variant("int8", "xnnpack"),) and again.keep_fp32 == ("features",)
+
+
+def test_an_imported_document_does_not_say_that_pickled_code_may_run(tmp_path: Path) -> None:
+    program = tmp_path / "model.pt2"
+    spec = SessionSpec(model=str(program), variants=(Variant("int8", "xnnpack"),), allow_pickle=True)
+    assert trusted_origin(_finished(spec), OWN).allow_pickle
+    assert not trusted_origin(_finished(spec), Trust(imported=True, files=(str(program),))).allow_pickle

@@ -52,7 +52,9 @@ def _bundle(cache: ProgramCache, key: str, *, cached: bool = True) -> BundleResu
         key=key,
         model=ModelInfo(name="m", family="cnn", source="s", identity="i"),
         weights=WeightsInfo(kind="synthetic", detail="d"),
-        inputs=InputsInfo(kind="k", detail="d", accuracy_count=1, calibration_count=1, sha256="0", shapes=[], dtypes=[]),
+        inputs=InputsInfo(
+            kind="k", detail="d", accuracy_count=1, calibration_count=1, sha256="0", shapes=[], dtypes=[]
+        ),
         stages=[],
         cached=cached,
     )
@@ -181,6 +183,25 @@ async def test_a_damaged_bundle_is_made_again(tmp_path: Path) -> None:
     bundle = await cache.take_bundle(make, told.append)
     assert (made, bundle.cached, len(told)) == (2, False, 1)
     assert (Path(bundle.path) / "weights.safetensors").stat().st_size > 0
+
+
+@pytest.mark.asyncio
+async def test_a_bundle_that_is_removed_before_it_is_held_is_made_again(tmp_path: Path) -> None:
+    cache = ProgramCache(tmp_path)
+    made = 0
+
+    async def make() -> BundleResult:
+        nonlocal made
+        made += 1
+        bundle = _bundle(cache, ONE)
+        if made == 1:
+            # As another runner's sweep may do it, once the worker has let go.
+            assert ProgramCache(tmp_path).sweep(cap_bytes=0) > 0
+        return bundle
+
+    bundle = await cache.take_bundle(make, lambda words: None)
+    assert made == 2 and Path(bundle.path).exists()
+    assert ProgramCache(tmp_path).sweep(cap_bytes=0) == 0
 
 
 @pytest.mark.asyncio

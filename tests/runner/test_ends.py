@@ -147,6 +147,8 @@ def test_what_a_killed_preparation_left_is_swept_at_the_next_start(box: Box) -> 
     left = [path for folder in ("programs", "models") for path in (box.cache / folder).iterdir()]
     assert all((path / "program.pte").exists() or (path / "bundle.json").exists() for path in left)
     assert not (box.cache / "scratch").exists()
+    # The living runner's own.
+    assert len(list((box.cache / "workers").iterdir())) == 1
 
 
 def test_another_database_waits_for_the_same_box(box: Box, tmp_path: Path) -> None:
@@ -179,9 +181,14 @@ def test_a_warm_runner_does_not_measure_for_who_was_given_other_cores(box: Box) 
 
 
 def test_a_runner_that_cannot_stay_alive_is_not_waited_for_without_end(box: Box) -> None:
-    done = box.etui("run", MODEL, *SHORT, status=3, ETUI_LINGER_S="no number")
-    assert "the runner ends as soon as it is started; see " in done.stderr
-    box.etui("cancel", "--all")
+    for name in ("ETUI_LINGER_S", "ETUI_PREPARE_JOBS", "ETUI_SAVE_PATIENCE_S"):
+        for more in ((), ("--detach",)):
+            done = box.etui("run", MODEL, *SHORT, *more, status=3, **{name: "many"})
+            assert "the runner ends as soon as it is started" in done.stderr
+            # The cause from its log, and nothing waits to be measured when somebody has mended that.
+            assert name in done.stderr and "'many'" in done.stderr
+    assert {one["status"] for one in box.summaries()} == {"cancelled"}
+    assert not box.processes()
 
 
 def test_an_idle_runner_leaves(box: Box) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +19,7 @@ from etui.events import Event
 from etui.jobs import Done, MemoryJob, Said
 from etui.results import Block
 from etui.runner import child as children
-from etui.runner.child import LOG_LINE_BYTES, LOG_LINES_A_JOB, Child, ChildFailed
+from etui.runner.child import LOG_LINE_BYTES, LOG_LINES_A_JOB, READ_BYTES, Child, ChildFailed
 
 pytestmark = pytest.mark.asyncio
 
@@ -66,6 +69,19 @@ async def test_a_time_limit_is_heard_while_a_child_floods(words: str) -> None:
         await asyncio.sleep(0.1)
         assert said == kept and len(kept) <= LOG_LINES_A_JOB
         assert all(len(event.message) <= LOG_LINE_BYTES + 10 for event in kept)
+
+
+@pytest.mark.parametrize("pipe", ["report", "log"])
+async def test_one_turn_of_the_event_loop_reads_a_bounded_piece(pipe: str) -> None:
+    child = Child(1, JOB, lambda event: None)
+    write_fd = getattr(child, pipe).write_fd
+    size = fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 1 << 20)
+    assert os.write(write_fd, b"x" * size) == size
+    for _ in range(3):
+        await asyncio.sleep(0)
+    left = int.from_bytes(fcntl.ioctl(write_fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+    assert size - 4 * READ_BYTES <= left < size
+    child.close()
 
 
 async def test_a_flood_without_line_ends_costs_no_more_than_one_line() -> None:

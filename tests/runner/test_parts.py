@@ -1,8 +1,8 @@
-"""The runner's parts by themselves: the plan, the box's lock, the lifeline, the cache."""
+"""The runner's parts by themselves: the plan, the lifeline, the cache."""
 
 from __future__ import annotations
 
-import multiprocessing
+import fcntl
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -13,10 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etui.errors import EtuiError, StoreError
+from etui.errors import StoreError
 from etui.events import Event
 from etui.jobs import Done, MemoryJob, Said
-from etui.runner.boxlock import BoxLock
 from etui.runner.cache import program_key
 from etui.runner.child import Child
 from etui.runner.context import side_by_side
@@ -59,38 +58,6 @@ def test_a_preset_leaves_the_samples_to_its_seconds() -> None:
     assert plan.min_samples * plan.blocks >= 100
 
 
-def _try_lock(path: Path, answers: multiprocessing.Queue[bool]) -> None:
-    answers.put(BoxLock(path).acquire("measuring something else"))
-
-
-def test_the_box_is_held_by_one_process_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "box.lock"
-    context = multiprocessing.get_context("spawn")
-    answers: multiprocessing.Queue[bool] = context.Queue()
-
-    def other_gets_it() -> bool:
-        process = context.Process(target=_try_lock, args=(path, answers))
-        process.start()
-        process.join()
-        return answers.get()
-
-    lock = BoxLock(path)
-    assert lock.acquire("measuring resnet18")
-    holder = lock.holder()
-    assert holder is not None and holder.pid == os.getpid() and "resnet18" in holder.words()
-    assert not other_gets_it()
-    lock.release()
-    assert lock.holder() is None
-    assert other_gets_it()
-
-
-def test_a_lock_that_is_no_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(EtuiError, match="lock"):
-        BoxLock(tmp_path / "lock").acquire("measuring")
-    assert not (tmp_path / "elsewhere").exists()
-
-
 @pytest.mark.parametrize(
     ("cores", "memory_bytes", "at_once"),
     [(2, 8_000_000_000, 2), (64, 16_000_000_000, 8), (64, 1_000_000_000, 1), (4, None, 4)],
@@ -112,8 +79,65 @@ def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: 
     assert runner.take()
     assert front.runner_is_alive() and not Lifeline(database, "here").take()
     assert not Lifeline(database, "another environment").runner_is_alive()
+    assert not Lifeline(database, "here", "another-host").runner_is_alive()
+    # Whoever sees the database sees the lock, whatever state folder it has, and by whatever path.
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path / "other"))
+    (tmp_path / "mounted").symlink_to(tmp_path)
+    assert Lifeline(tmp_path / "mounted" / "etui.db", "here").runner_is_alive()
     runner.drop()
-    assert not front.runner_is_alive()
+    assert front.look() == "free"
+
+
+def test_a_lifeline_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_leaves_none(tmp_path: Path) -> None:
+    database = tmp_path / "etui.db"
+    assert Lifeline(database, "here").look() == "missing"
+    assert list(tmp_path.iterdir()) == []
+    runner = Lifeline(database, "here")
+    assert runner.take()
+    runner.drop(remove=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_runner_left_of_its_lifeline_is_cleared_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    database = tmp_path / "etui.db"
+    killed = Lifeline(database, "here")
+    assert killed.take()
+    Lifeline(database, "here").clear()
+    assert Lifeline(database, "here").runner_is_alive()
+    killed.drop()
+    Lifeline(database, "here").clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lifeline_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "etui.db"
+    leaving, coming = Lifeline(database, "here"), Lifeline(database, "here")
+    assert leaving.take()
+    lock = fcntl.flock
+
+    def leave_first(fd: int, how: int) -> None:
+        # It opened the file while the other one was still there.
+        leaving.drop(remove=True)
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", leave_first)
+    assert coming.take()
+    monkeypatch.undo()
+    assert Lifeline(database, "here").runner_is_alive()
+    coming.drop(remove=True)
+
+
+def test_a_lifeline_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    first, second = Lifeline(tmp_path / "etui.db", "here"), Lifeline(tmp_path / "etui.db", "here")
+    assert first.take()
+    first.path.unlink()
+    assert second.take() and second.runner_is_alive()
+    # The first one leaves the second one's file alone.
+    first.drop(remove=True)
+    assert second.runner_is_alive()
+    second.drop(remove=True)
 
 
 def _child(say: Callable[[Event], None]) -> Child:

@@ -159,9 +159,17 @@ def test_a_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
     assert "Traceback" in warm_box.etui("log", summary["id"], "--verbose").stdout
 
 
-def test_a_damaged_cache_is_built_again(warm_box: Box, measured: list[RunDocument]) -> None:
+def test_a_damaged_cache_is_built_again_and_said(warm_box: Box, measured: list[RunDocument]) -> None:
+    """Each file in turn: cut, or of the right size and of other content, as a power failure can leave them."""
     for damaged in (warm_box.cache / "models").rglob("weights.safetensors"):
-        damaged.write_bytes(damaged.read_bytes()[:100])
+        damaged.write_bytes(bytes(damaged.stat().st_size))
     for damaged in (warm_box.cache / "programs").rglob("program.pte"):
         damaged.write_bytes(b"")
-    warm_box.etui("run", MODEL, *FEW)
+    done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW)
+    assert "weights.safetensors holds something else" in done.stderr
+    assert done.stderr.count("the cached program was damaged") == 2
+    for damaged in (warm_box.cache / "programs").rglob("reference.safetensors"):
+        damaged.write_bytes(bytes(damaged.stat().st_size))
+    done = warm_box.etui("run", MODEL, "--precision", "int8", *FEW, "--json")
+    assert "reference.safetensors holds something else" in done.stderr
+    assert json.loads(done.stdout)[0]["accuracy"]["verdict"] == "PASS"

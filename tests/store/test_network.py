@@ -89,6 +89,14 @@ def test_a_file_that_another_process_uses_with_wal_is_refused(
         assert store.count() == 2
 
 
+@pytest.mark.usefixtures("mounted")
+def test_a_file_that_is_removed_under_a_writer_is_named(data: Path) -> None:
+    with Store.open(data / "etui.db") as store:
+        (data / "etui.db").unlink()
+        with pytest.raises(StoreError, match="was removed or replaced"):
+            store.import_document(make_document())
+
+
 def test_processes_that_write_at_once_lose_nothing(data: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from etui.store import Store, opening;"

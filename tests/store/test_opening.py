@@ -37,28 +37,8 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
         ("0002_pages",),
         ("0003_insight",),
         ("0004_classes",),
+        ("0005_lookups",),
     ]
-
-
-def test_a_file_of_version_3_is_migrated_with_its_top1(tmp_path: Path) -> None:
-    path = tmp_path / "etui.db"
-    document, without = make_document(), make_document("aaaaaaaaaaa2")
-    without.accuracy = None
-    with Store.open(path) as store:
-        store.import_documents([document, without])
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "DROP INDEX runs_by_top1; ALTER TABLE runs DROP COLUMN top1; ALTER TABLE runs DROP COLUMN top5;"
-        "DELETE FROM _sqlite_migrations WHERE name = '0004_classes'; PRAGMA user_version = 3;"
-    )
-    connection.close()
-    with Store.open(path) as store:
-        found = {summary.id: summary.accuracy for summary in store.summaries(order_by="top1")}
-        assert (found[document.id].top1, found[document.id].top5) == (1.0, 0.96)
-        assert (found[without.id].top1, found[without.id].top5) == (None, None)
-        assert store.document(document.id) == document
-        store.save_document(make_document("aaaaaaaaaaa3"))
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:
@@ -187,53 +167,58 @@ def test_all_but_log_lines_is_on_the_disk_when_it_is_written(tmp_path: Path) -> 
                 assert connection.execute("PRAGMA synchronous").fetchone()[0] == level
 
 
-def run_with_full_tmp(tmp_path: Path, code: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
-    """Run code in a process whose folder for temporary files is full, or missing."""
-    command = [sys.executable, "-c", f"import sys; from pathlib import Path; from etui.store import Store; {code}"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "SQLITE_TMPDIR": str(tmp_path)}
-    return subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, env=environment)
+def run_with_tmp(folder: Path, code: str, database: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that has this folder for temporary files. SQLite reads the variables only once."""
+    lines = (
+        "import sys; from pathlib import Path; from etui.store import documents; from tests.documents import"
+        f" make_document; from etui.store.opening import open_database; {code}"
+    )
+    environment = {**os.environ, "TMPDIR": str(folder), "SQLITE_TMPDIR": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-c", lines, database], check=False, capture_output=True, text=True, env=environment
+    )
 
 
-MUCH = (
-    "from tests.documents import make_document; store = Store.open(Path(sys.argv[1]));"
-    "ids = [f'aaaaaaaaa{index:03d}' for index in range(300)];"
-    "store.import_documents([make_document(one) for one in ids]); assert store.delete_runs(ids) == 300;"
-    "store.import_document(make_document()); print(store.count())"
-)
-"""What needs a statement journal of more than SQLite keeps in memory by itself."""
+STORE_MUCH = """
+with open_database(Path(sys.argv[1]), create=True).write() as connection:
+    for index in range(300):
+        documents.import_document(connection, make_document(f"aaaaaaaaa{index:03d}"))
+"""
+DELETE_MUCH = """
+with open_database(Path(sys.argv[1]), create=False).write() as connection:
+    print(connection.execute("DELETE FROM runs").rowcount)
+"""
+"""One statement with a statement journal of more than SQLite keeps in memory by itself."""
 
 
 def test_a_full_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
     with full_file_system(tmp_path / "tmp") as full:
-        done = run_with_full_tmp(full, MUCH, tmp_path / "etui.db")
-    assert (done.stdout, done.stderr) == ("1\n", "")
+        done = run_with_tmp(full, STORE_MUCH + DELETE_MUCH, tmp_path / "etui.db")
+    assert (done.stdout, done.stderr) == ("300\n", "")
 
 
 def test_a_missing_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
-    done = run_with_full_tmp(tmp_path / "none", MUCH, tmp_path / "etui.db")
-    assert (done.stdout, done.stderr) == ("1\n", "")
+    done = run_with_tmp(tmp_path / "none", STORE_MUCH + DELETE_MUCH, tmp_path / "etui.db")
+    assert (done.stdout, done.stderr) == ("300\n", "")
 
 
 def test_a_full_disk_is_named_and_nothing_is_half_stored(tmp_path: Path) -> None:
-    with small_file_system(tmp_path / "small", "1m") as small:
-        store = Store.open(small / "etui.db")
+    with small_file_system(tmp_path / "small", "1m") as small, Store.open(small / "etui.db") as store:
+        large = make_document()
+        large.blocks[0].samples_ms = [float(sample) for sample in range(200_000)]
         with pytest.raises(StoreError, match="no space is left on the file system of the database") as refused:
-            store.import_documents([make_document(f"aaaaaaaaa{index:03d}") for index in range(300)])
+            store.import_document(large)
         assert str(small) in refused.value.message and "free)" in refused.value.message
         assert store.count() == 0
         store.import_document(make_document())
         assert store.document("aaaaaaaaaaa1") == make_document()
-        store.close()
 
 
 def test_a_limit_on_file_sizes_is_named(tmp_path: Path) -> None:
-    code = (
-        "import resource; from tests.documents import make_document; store = Store.open(Path(sys.argv[1]));"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20));"
-        "store.import_documents([make_document(f'aaaaaaaaa{index:03d}') for index in range(300)])"
-    )
-    done = run_with_full_tmp(tmp_path, code, tmp_path / "etui.db")
-    assert done.returncode == 1 and "StoreError" in done.stderr and "ulimit -f" in done.stderr
+    Store.open(tmp_path / "etui.db").close()
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))"
+    done = run_with_tmp(tmp_path, limit + STORE_MUCH, tmp_path / "etui.db")
+    assert done.returncode == 1 and "ulimit -f" in done.stderr
     with Store.open(tmp_path / "etui.db") as store:
         assert store.count() == 0
 

@@ -102,14 +102,86 @@ def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
     waiting = store.add_session(make_spec(), model=MODEL, box="bench-1")
     store.claim_next_session(RUNNER)
     store.set_status(session.runs[0][0], "done")
-    assert store.claimed_sessions("bench-2", "u") == []
-    assert store.claimed_sessions("bench-1", "u") == [(session.id, "", RUNNER.pid)]
-    assert store.interrupt([session.id]) == [session.runs[1][0]]
-    assert store.claimed_sessions("bench-1", "u") == []
+    (claim,) = store.claims()
+    assert (claim.id, claim.by, claim.pid, claim.host, claim.user) == (session.id, RUNNER.key, 7, "bench-1", "u")
+    assert claim.started_at == RUNNER.started_at
+    assert store.waiting_sessions() == [(waiting.id, "bench-1", "")]
+    assert store.end_left(session.id, []) == [session.runs[1][0]]
+    assert store.claims() == []
     assert store.summary(session.runs[1][0]).status == "interrupted"
     assert store.summary(session.runs[0][0]).status == "done"
     assert store.summary(waiting.runs[0][0]).status == "queued"
     assert store.session(session.id).finished_at is not None
+
+
+def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    store.claim_next_session(RUNNER)
+    (first, _), (second, _) = session.runs
+    done = make_document(first, session_id=session.id)
+    store.save_document(done)
+    left = [
+        msgspec.structs.replace(make_document(run_id, session_id=session.id), status="interrupted", error="gone")
+        for run_id in (first, second)
+    ]
+    assert store.end_left(session.id, left, "gone") == [second]
+    assert store.summary(first).status == "done"
+    ended = store.summary(second)
+    assert (ended.status, ended.error) == ("interrupted", "gone")
+    assert [(line.kind, line.message) for line in store.document(second).log][-1] == ("finished", "interrupted: gone")
+    assert ended.latency_ms.median is not None
+
+
+def test_a_finished_session_has_no_live_runs(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    (first, _), (second, _) = session.runs
+    store.claim_next_session(RUNNER)
+    store.set_status(first, "cancelled")
+    store.set_status(second, "measuring")
+    store.finish_session(session.id)
+    assert (store.summary(first).status, store.summary(second).status) == ("cancelled", "failed")
+    assert store.finished_with_live_runs() == []
+    # Earlier versions could leave it so.
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE runs SET status = 'measuring', finished_at = NULL WHERE id = ?", (second,))
+    assert store.finished_with_live_runs() == [session.id]
+    assert store.end_left(session.id, []) == [second]
+    assert store.summary(second).status == "interrupted"
+
+
+def test_what_is_known_of_a_live_run_is_stored_and_it_stays_live(store: Store) -> None:
+    session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+    run_id, variant = session.runs[0]
+    store.set_status(run_id, "measuring")
+    before = store.summary(run_id)
+    store.add_block(session.id, make_block(variant.label, 0))
+    store.add_event(session.id, Event(kind="log", message="said live", run_id=run_id))
+    found_out = make_document(run_id, session_id=session.id)
+    store.save_partial(found_out)
+    store.add_block(session.id, make_block(variant.label, 1))
+    store.add_event(session.id, Event(kind="log", message="said later", run_id=run_id))
+    after, document = store.summary(run_id), store.document(run_id)
+    assert (after.status, after.started_at, after.finished_at, after.error) == (
+        "measuring", before.started_at, None, None
+    )  # fmt: skip
+    assert (document.weights, document.inputs, document.environment) == (
+        found_out.weights, found_out.inputs, found_out.environment
+    )  # fmt: skip
+    assert (document.artifact, document.delegation, document.stages) == (
+        found_out.artifact, found_out.delegation, found_out.stages
+    )  # fmt: skip
+    assert (document.accuracy, document.memory) == (found_out.accuracy, found_out.memory)
+    # Blocks and log are those of the session as it goes on, not those of the document.
+    assert document.blocks == [make_block(variant.label, 0), make_block(variant.label, 1)]
+    assert [line.message for line in document.log] == ["said live", "said later"]
+    assert store.session(session.id).runs == session.runs
+
+
+def test_what_is_known_of_a_run_that_has_ended_stays_as_it_is(store: Store) -> None:
+    document = make_document()
+    store.save_document(document)
+    store.save_partial(msgspec.structs.replace(document, weights=None, accuracy=None))
+    assert store.document(document.id) == document
 
 
 def test_events_are_read_from_where_one_left_off(store: Store) -> None:

@@ -102,18 +102,26 @@ def test_a_missing_database_is_not_made_in_a_folder_that_cannot_be_written(tmp_p
             Store.open(view / "etui.db", create=False)
 
 
-def test_what_a_killed_process_left_in_its_journal_is_read(folder: Path, tmp_path: Path, seal: Seal) -> None:
+@pytest.mark.parametrize(
+    "left",
+    [
+        pytest.param(["etui.db", "etui.db-wal"], id="in an archive"),
+        pytest.param(["etui.db", "etui.db-shm", "etui.db-wal"], id="where it was"),
+    ],
+)
+def test_what_a_killed_process_left_in_its_journal_is_read(
+    folder: Path, tmp_path: Path, seal: Seal, left: list[str]
+) -> None:
     killed = tmp_path / "killed"
     killed.mkdir()
     with Store.open(folder / "etui.db") as store:
         store.import_document(make_document("aaaaaaaaaaa3"))
-        # Without -shm, as an archive or another machine has it.
-        for name in ("etui.db", "etui.db-wal"):
+        for name in left:
             shutil.copyfile(folder / name, killed / name)
     with seal(killed) as view, Store.open(view / "etui.db") as store:
         assert store.document("aaaaaaaaaaa3") == make_document("aaaaaaaaaaa3")
         assert store.count() == 3 and store.read_only
-        assert names(view) == ["etui.db", "etui.db-wal"]
+        assert names(view) == left
 
 
 def test_a_transaction_that_was_cut_off_is_not_read(folder: Path, tmp_path: Path, seal: Seal) -> None:

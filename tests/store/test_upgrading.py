@@ -13,15 +13,18 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from etui.doctor import software
 from etui.errors import StoreError
-from etui.results import RunDocument
+from etui.results import Metrics, RunDocument
 from etui.store import Store, opening, released, schema, upgrading
+from etui.store import database as store_database
 from etui.store.transfer import encode_documents, read_documents
+from tests.boxes import PATIENCE_S
 
 FIXTURES = Path(__file__).parent / "fixtures"
 OLD = range(1, schema.VERSION)
@@ -32,6 +35,7 @@ FROZEN = {
     "PAGES": "ef57fd1383dce2f4012de9f144bd1209e35f96d72cb4913656a73cb99078f600",
     "INSIGHT": "25533ea7ab3a0c25d33e3c36297f4fe5bac240025650c1077d0c50979d8ddfb7",
     "CLASSES": "80c9d595b3a1b63a7d2de3a43a5a54b5b5ca15fc960538e9f72f68e6b3d16841",
+    "LOOKUPS": "1d152f832ab647d1b241266c63842d5d38d77a1704bec4db0953058c3441567d",
 }
 """The hash over the statements of each released migration."""
 
@@ -76,8 +80,10 @@ def holds(old: Any, new: Any) -> bool:
 
 
 def test_the_released_migrations_are_frozen() -> None:
-    for name, expected in FROZEN.items():
-        assert hashlib.sha256("\n".join(getattr(released, name)).encode()).hexdigest() == expected, name
+    migrations = {name: value for name, value in vars(released).items() if name.isupper()}
+    assert len(migrations) == schema.VERSION
+    for name, statements_of in migrations.items():
+        assert hashlib.sha256("\n".join(statements_of).encode()).hexdigest() == FROZEN[name], name
 
 
 @pytest.mark.parametrize("version", ALL)
@@ -96,6 +102,17 @@ def test_a_database_of_every_schema_opens_with_all_that_was_exported_of_it(tmp_p
     assert documents(new) == found
     assert statements(database) == statements(new)
     assert {file.name for file in tmp_path.iterdir()} == {"new.db", database.name, export.name}
+
+
+@pytest.mark.parametrize("version", ALL)
+def test_columns_that_came_later_are_filled_from_the_documents(tmp_path: Path, version: int) -> None:
+    with Store.open(unpacked(f"schema{version}.db", tmp_path)) as store:
+        summaries = store.summaries(order_by="top1")
+        for summary in summaries:
+            accuracy = store.document(summary.id).accuracy
+            overall = accuracy.end_to_end.overall if accuracy and accuracy.end_to_end else Metrics()
+            assert (summary.accuracy.top1, summary.accuracy.top5) == (overall.top1, overall.top5)
+    assert summaries[0].accuracy.top1 is not None and summaries[-1].accuracy.top1 is None
 
 
 @pytest.mark.parametrize("version", ALL)
@@ -125,6 +142,32 @@ def test_several_processes_may_upgrade_one_file_at_once(tmp_path: Path) -> None:
     assert [(end.returncode, end.stdout, end.stderr) for end in ends] == [(0, f"{len(exported)}\n", "")] * 4
     assert documents(database) == exported
     assert upgrading.kept_copies(database) == []
+
+
+def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, migrate, is_upgraded = unpacked("schema3.db", tmp_path), schema.migrate, upgrading._is_upgraded
+    begun, waited, may_go_on = Event(), Event(), Event()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        begun.set()
+        assert may_go_on.wait(PATIENCE_S)
+        migrate(connection)
+
+    def asked(file: Path) -> bool:
+        waited.set()
+        return is_upgraded(file)
+
+    monkeypatch.setattr(store_database, "BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(schema, "migrate", slow)
+    monkeypatch.setattr(upgrading, "_is_upgraded", asked)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(documents, path)
+        assert begun.wait(PATIENCE_S)
+        second = pool.submit(documents, path)
+        assert waited.wait(PATIENCE_S)
+        may_go_on.set()
+        assert first.result() == second.result()
+    assert upgrading.kept_copies(path) == []
 
 
 def test_a_copy_for_the_owner_alone_is_kept_while_a_file_is_upgraded(
@@ -162,6 +205,20 @@ def drop_a_table(connection: sqlite3.Connection) -> None:
 def fail_in_python(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM runs")
     raise ValueError("it went wrong")
+
+
+def test_an_upgrade_says_how_far_it_is_only_if_the_file_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    documents(unpacked("schema2.db", tmp_path))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(upgrading, "_LARGE_BYTES", 1)
+    path = unpacked("schema3.db", tmp_path)
+    documents(path)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4 and str(path) in said[0]
+    documents(path)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("broken", [drop_a_table, fail_in_python])
@@ -246,6 +303,14 @@ def test_a_copy_that_cannot_be_written_stops_the_upgrade(tmp_path: Path) -> None
     with pytest.raises(StoreError, match="is not upgraded: its copy"):
         Store.open(database)
     assert schema_of(database) == 3
+
+
+def test_a_database_with_a_long_name_is_upgraded_too(tmp_path: Path) -> None:
+    database = unpacked("schema3.db", tmp_path).rename(tmp_path / ("n" * 240))
+    Store.open(database).close()
+    assert schema_of(database) == schema.VERSION
+    assert [file.name for file in tmp_path.iterdir()] == [database.name]
+    assert software.database(database).status == "ok"
 
 
 @pytest.mark.parametrize("version", OLD)

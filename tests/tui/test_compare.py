@@ -343,7 +343,7 @@ async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
 async def test_a_duel_is_queued_and_followed(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
-    def queue(store: Store, first: str, second: str) -> object:
+    def queue(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...]) -> object:
         asked.append((first, second))
         return store.add_session(make_spec(), model=MODEL, box="bench-1")
 

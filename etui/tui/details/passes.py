@@ -43,7 +43,8 @@ _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
 
 
 def submit(database: Path, run_id: str, options: PassOptions) -> QueuedPass:
-    """Queue a pass and see that a runner takes it. Raises EtuiError where that cannot be."""
+    """Queue a pass and see that a runner takes it. Raises EtuiError where that cannot be, Untrusted if the run was
+    imported and names a file that the options do not allow."""
     from etui.runner.client import submit_pass
 
     with Store.open(database, create=False) as store:
@@ -58,15 +59,20 @@ def is_quantized(document: RunDocument) -> bool:
     return found is not None and found.quantized
 
 
-def run_again(database: Path, document: RunDocument, keep_fp32: Sequence[str]) -> str:
+def run_again(
+    database: Path, document: RunDocument, keep_fp32: Sequence[str], trusted_files: tuple[str, ...] = ()
+) -> str:
     """Queue this run's precision and delegate again, as its session was asked for, with more modules in FP32; returns
-    the new run's id. Raises EtuiError where that cannot be."""
+    the new run's id. Raises EtuiError where that cannot be, Untrusted if it was imported and names a file that is not
+    among ``trusted_files``."""
     from etui.catalog.find import describe, find_model
+    from etui.runner.again import Trust
     from etui.runner.client import submit as submit_session
     from etui.runner.kept import spec_keeping
 
-    spec = spec_keeping(document, keep_fp32)
     with Store.open(database, create=False) as store:
+        trust = Trust(imported=store.is_imported(document.id), files=trusted_files)
+        spec = spec_keeping(document, trust, keep_fp32)
         queued = submit_session(store, spec, describe(find_model(spec.model)))
     return queued.runs[0][0]
 

@@ -9,6 +9,7 @@ from textual import work
 from etui.analysis import pareto
 from etui.errors import EtuiError
 from etui.tui.screens.compare_runs import CompareRuns
+from etui.tui.screens.trust import ask_trust
 
 
 class CompareWork(CompareRuns):
@@ -84,13 +85,18 @@ class CompareWork(CompareRuns):
         self._queue_duel(selection.base, run)
 
     @work(thread=True, exclusive=True, group="duel")
-    def _queue_duel(self, first: str, second: str) -> None:
+    def _queue_duel(self, first: str, second: str, trusted: tuple[str, ...] = ()) -> None:
         from etui.duel import queue_duel
+        from etui.runner.again import Untrusted
         from etui.store import Store
 
         try:
             with Store.open(self._database, create=False) as store:
-                ids = [run_id for run_id, _ in queue_duel(store, first, second).runs]
+                ids = [run_id for run_id, _ in queue_duel(store, first, second, trusted_files=trusted).runs]
+        except Untrusted as refused:
+            allowed = (*trusted, *refused.files)
+            self.call_later(ask_trust, self.app, refused, lambda: self._queue_duel(first, second, allowed))
+            return
         except EtuiError as error:
             self.call_later(self.app.complain, error)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 from textual import work
 from textual.screen import Screen
 
@@ -17,6 +18,7 @@ from etui.tui.details import passes
 from etui.tui.details.numbers_tab import NumbersTab
 from etui.tui.details.passes import GAP, KINDS, PROFILE, Kind
 from etui.tui.details.source import Reading, Source
+from etui.tui.screens.trust import ask_trust
 
 
 class DetailsWork(Guarded, Screen[None]):
@@ -117,8 +119,14 @@ class DetailsWork(Guarded, Screen[None]):
 
     @work(group="details-pass")
     async def _submit(self, kind: Kind, options: PassOptions) -> None:
+        from etui.runner.again import Untrusted
+
         try:
             queued = await asyncio.to_thread(passes.submit, self._database, self._run_id, options)
+        except Untrusted as refused:
+            allowed = msgspec.structs.replace(options, trusted_files=refused.files)
+            ask_trust(self.app, refused, lambda: self._submit(kind, allowed))
+            return
         except EtuiError as error:
             self.notify(str(error), title=f"No {kind.title} can be made", severity="error", markup=False, timeout=10)
             return
@@ -136,9 +144,15 @@ class DetailsWork(Guarded, Screen[None]):
         self._source.nudge()
 
     @work(group="details-again")
-    async def _run_again(self, document: RunDocument, modules: list[str]) -> None:
+    async def _run_again(self, document: RunDocument, modules: list[str], trusted: tuple[str, ...] = ()) -> None:
+        from etui.runner.again import Untrusted
+
         try:
-            run_id = await asyncio.to_thread(passes.run_again, self._database, document, modules)
+            run_id = await asyncio.to_thread(passes.run_again, self._database, document, modules, trusted)
+        except Untrusted as refused:
+            allowed = refused.files
+            ask_trust(self.app, refused, lambda: self._run_again(document, modules, allowed))
+            return
         except EtuiError as error:
             self.notify(str(error), title="It cannot be run again", severity="error", markup=False, timeout=10)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,7 @@ from textual.scroll_view import ScrollView
 
 from etui.errors import EtuiError
 from etui.store import Condition
+from etui.store.database import Overtaken
 from etui.store.pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
 from etui.tui.defects import Guarded
@@ -47,11 +49,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Rows(Protocol):
     """Where rows come from. Every method may take its time, is called from a thread, and raises EtuiError."""
 
-    def page(self, wanted: Wanted) -> Page:
-        """A page."""
+    def page(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page:
+        """A page. Raises Overtaken as soon as ``overtaken`` says that it is not wanted any more."""
 
-    def glimpse(self, wanted: Wanted) -> Page | Glimpse:
-        """The page, or only its rows where it would take a while to count."""
+    def glimpse(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page | Glimpse:
+        """The page, or only its rows where it would take a while to count. Raises as ``page``."""
 
     def ids(self, where: Sequence[Condition]) -> list[str]:
         """The ids of all runs that meet a filter."""
@@ -167,7 +169,10 @@ class PagedList(Guarded, ScrollView, can_focus=True):
             while (wanted := self._wanted) is not None:
                 self._wanted = None
                 read = self._source.glimpse if wanted.at_once else self._source.page
-                page = await asyncio.to_thread(read, wanted)
+                try:
+                    page = await asyncio.to_thread(read, wanted, partial(self._is_overtaken, wanted.order))
+                except Overtaken:
+                    continue
                 # Overtaken rows are not shown, but for the first ones: until then there is nothing to see.
                 if self._wanted is not None and (self.known or self._wanted.order != wanted.order):
                     continue
@@ -180,6 +185,11 @@ class PagedList(Guarded, ScrollView, can_focus=True):
             self.post_message(self.Failed(error))
         finally:
             self._reading = False
+
+    def _is_overtaken(self, order: Order) -> bool:
+        """Whether other runs or another order are wanted by now; asked from the thread that reads."""
+        wanted = self._wanted
+        return self.known and wanted is not None and wanted.order != order
 
     def _take_glimpse(self, place: int | None, rows: list[RunSummary]) -> None:
         """Show rows of which it is not known yet how many there are and where among them these stand: where the cursor

@@ -1,0 +1,228 @@
+"""Find the rows that meet a condition in an index, so that a filter need not look at every run.
+
+A condition on text is asked of the different values of its column, which are few even if the runs are many: a word
+that is part of a model's name becomes the models it is part of, and an index holds the runs of those.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from etui.store.conditions import ANY_TEXT, Condition, known_column, predicate
+from etui.store.schema import IN_ORDER, UNUSUAL_ID
+
+WORDS = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
+"""The columns that ``words`` is made of, with a space between each two."""
+
+_FEW_VALUES = 300
+"""A column with more different values than this is searched in its index instead of value by value."""
+
+INDEXES = {"id": "sqlite_autoindex_runs_1", "session": "runs_session", "error": "runs_by_error"} | {
+    column: f"runs_by_{column}" for column in IN_ORDER - {"id"}
+}
+"""The index of each column that has one; that of ``error`` holds the runs with an error only."""
+
+_RANGES = ("=", "in", "<", "<=", ">", ">=", "between", "is missing")
+_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
+_LAST = "\U0010ffff"
+
+Part = tuple[str, tuple[object, ...]]
+"""A SELECT of row numbers (``number``) that reads nothing but one index, and its values."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The numbers of the rows that meet a condition, from one or several indexes. If the parts ``overlap``, a row may
+    be in more than one."""
+
+    parts: tuple[Part, ...]
+    overlap: bool = False
+
+    def union(self) -> Part:
+        """All parts as one SELECT, of each row once."""
+        if not self.parts:
+            return "SELECT 0 AS number WHERE 0", ()
+        joined = " UNION " if self.overlap else " UNION ALL "
+        return joined.join(select for select, _ in self.parts), self._values()
+
+    def condition(self) -> Part:
+        """That a row is one of these, as an SQL expression."""
+        select = " UNION ALL ".join(select for select, _ in self.parts) or "SELECT 0 WHERE 0"
+        return f"rowid IN ({select})", self._values()
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(value for _, values in self.parts for value in values)
+
+
+NOTHING = Source(())
+
+
+def source(connection: sqlite3.Connection, condition: Condition) -> Source | None:
+    """The rows that meet a condition; None if no index tells. Raises UsageError for a column or operator that does not
+    exist."""
+    if condition.column == ANY_TEXT:
+        return _anywhere(connection, condition)
+    column = known_column(condition.column)
+    if column not in INDEXES:
+        return None
+    if column == "error" and _is_met_by_missing(connection, condition):
+        # The index holds the runs with an error only.
+        return None
+    if condition.operator == "is missing" and condition.negated:
+        return _present(column)
+    if condition.operator in _RANGES and not condition.negated:
+        if condition.operator == "in" and not condition.value:
+            return NOTHING
+        return Source((_part(column, *predicate(condition)),))
+    if column in ("id", "session"):
+        return None if condition.negated or condition.operator == "!=" else _OF_IDS[column](condition)
+    return _by_values(connection, column, condition)
+
+
+def exact_size(connection: sqlite3.Connection, found: Source) -> int:
+    """How many rows a source has."""
+    if found.overlap:
+        select, values = found.union()
+        return _count(connection, select, values)
+    return sum(_count(connection, *part) for part in found.parts)
+
+
+def size_up_to(connection: sqlite3.Connection, found: Source, most: int) -> int:
+    """How many rows a source has, a row in two parts counted twice; ``most`` + 1 if they are more than ``most``."""
+    size = 0
+    for select, values in found.parts:
+        if size <= most:
+            size += _count(connection, f"{select} LIMIT ?", (*values, most + 1 - size))
+    return size
+
+
+def numbers(connection: sqlite3.Connection, found: Source, most: int) -> list[int] | None:
+    """The rows of a source, a row in two parts twice; None if they are more than ``most``."""
+    rows: list[int] = []
+    for select, values in found.parts:
+        rows += [row["number"] for row in connection.execute(f"{select} LIMIT ?", (*values, most + 1 - len(rows)))]
+        if len(rows) > most:
+            return None
+    return rows
+
+
+def listed(rows: Sequence[int]) -> Source:
+    """A source of just these rows."""
+    return Source((("SELECT value AS number FROM json_each(?)", (msgspec.json.encode(rows).decode(),)),))
+
+
+def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:
+    """The texts that stand in a column, in order, at most ``limit``. Raises UsageError for an unknown column."""
+    present = _present_values(known_column(column))
+    rows = connection.execute(f"{present} SELECT value FROM present LIMIT ?", (limit,))  # noqa: S608 - a known name
+    return [str(row["value"]) for row in rows if row["value"] is not None]
+
+
+def _count(connection: sqlite3.Connection, select: str, values: Sequence[object]) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM ({select})", tuple(values)).fetchone()[0])  # noqa: S608
+
+
+def _part(column: str, expression: str, values: Sequence[object]) -> Part:
+    known = " AND error IS NOT NULL" if column == "error" else ""
+    return (
+        f"SELECT rowid AS number FROM runs INDEXED BY {INDEXES[column]} WHERE {expression}{known}",  # noqa: S608
+        tuple(values),
+    )
+
+
+def _present(column: str) -> Source:
+    """The rows with a value. Two ranges, for NULLs are no range of an index, and IS NOT NULL would read past all."""
+    if column == "error":
+        return Source((_part(column, "1", ()),))
+    return Source((_part(column, f"{column} < ''", ()), _part(column, f"{column} >= ''", ())))
+
+
+def _is_met_by_missing(connection: sqlite3.Connection, condition: Condition) -> bool:
+    expression, values = predicate(condition, "NULL")
+    return bool(connection.execute(f"SELECT {expression}", values).fetchone()[0])
+
+
+def _present_values(column: str) -> str:
+    """A table ``present`` of the different values of a column, each found in the index behind the one before; the last
+    ``value`` is NULL."""
+    known = " WHERE error IS NOT NULL" if column == "error" else ""
+    return (
+        f"WITH RECURSIVE present(value) AS (SELECT min({column}) FROM runs{known} UNION ALL"  # noqa: S608
+        f" SELECT (SELECT min({column}) FROM runs WHERE {column} > present.value) FROM present"
+        f" WHERE present.value IS NOT NULL)"
+    )
+
+
+def _by_values(connection: sqlite3.Connection, column: str, condition: Condition) -> Source | None:
+    """The rows with those values of a column that meet the condition."""
+    expression, values = predicate(condition, "value")
+    rows = connection.execute(
+        f"{_present_values(column)} SELECT value, {expression} AS meets FROM present LIMIT ?",  # noqa: S608
+        (*values, _FEW_VALUES + 2),
+    ).fetchall()
+    if rows[-1]["value"] is not None:
+        return None if condition.negated or condition.operator == "!=" else _searched(connection, column, condition)
+    missing = rows.pop()
+    meeting = [row["value"] for row in rows if row["meets"]]
+    parts = []
+    if meeting:
+        parts.append(_part(column, f"{column} IN ({', '.join('?' * len(meeting))})", meeting))
+    if missing["meets"]:
+        parts.append(_part(column, f"{column} IS NULL", ()))
+    return Source(tuple(parts))
+
+
+def _searched(connection: sqlite3.Connection, column: str, condition: Condition) -> Source:
+    """The rows that meet a condition on text, from a look at all of the column's index but its empty texts."""
+    expression, values = predicate(condition)
+    empty, asked = predicate(condition, "''")
+    if not connection.execute(f"SELECT {empty}", asked).fetchone()[0]:
+        expression = f"{column} > '' AND {expression}"
+    return Source((_part(column, expression, values),))
+
+
+def _ids(condition: Condition) -> Source:
+    """The rows with such an id."""
+    expression, values = predicate(condition)
+    unusual: Part = (
+        f"SELECT rowid AS number FROM runs INDEXED BY runs_unusual_id WHERE {UNUSUAL_ID} AND {expression}",  # noqa: S608
+        tuple(values),
+    )
+    text = str(condition.value)
+    if not _HEXADECIMAL.issuperset(text.replace("*", "") if condition.operator == "glob" else text):
+        return Source((unusual,))
+    if condition.operator == "contains":
+        # Ordinary ids have no capital letter, and are many: each look at one counts.
+        return Source((_part("id", "instr(id, ?) > 0", (text.lower(),)), unusual), overlap=True)
+    prefix = text.split("*")[0].lower()
+    if not prefix:
+        return Source((_part("id", expression, values),))
+    within = f"id >= ? AND id < ? AND NOT ({UNUSUAL_ID})"
+    return Source((_part("id", f"{within} AND {expression}", (prefix, prefix + _LAST, *values)), unusual))
+
+
+def _sessions(condition: Condition) -> Source:
+    """The rows of such sessions, which are fewer than their runs."""
+    expression, values = predicate(condition, "sessions.id")
+    among = f"session IN (SELECT sessions.id FROM sessions WHERE {expression})"  # noqa: S608
+    return Source((_part("session", among, values),))
+
+
+_OF_IDS = {"id": _ids, "session": _sessions}
+
+
+def _anywhere(connection: sqlite3.Connection, condition: Condition) -> Source | None:
+    """The rows with a word in any of their columns. What has a space in it may begin in one column and end in the
+    next, and is not looked for here."""
+    word = str(condition.value)
+    if condition.negated or not word or " " in word:
+        return None
+    parts: list[Part] = []
+    for column in WORDS:
+        found = source(connection, Condition(column, "contains", word))
+        if found is None:
+            return None
+        parts += found.parts
+    return Source(tuple(parts), overlap=len(parts) > 1)

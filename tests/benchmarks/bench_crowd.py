@@ -1,0 +1,142 @@
+"""Many front ends beside a measurement, which must not move it, and many runs in a row, which must not fill memory."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from etui.store.transfer import encode_document
+from tests.benchmarks.bench_sessions import MODEL
+from tests.benchmarks.bench_tui import terminal
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.many_runs import fill
+from tests.boxes import ETUI, Box, box_in, until
+from tests.documents import make_document
+
+FRONT_ENDS = 50
+PAIRS = 6
+SWEPT = 200
+SETTLED = 20
+"""After so many runs a process has imported and cached what it will."""
+QUICKLY = ("--preset", "quick", "--repeat", "30", "--warmup", "3")
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Over a database of 1,000 runs, as somebody has it who measures every day."""
+    (folder / "small.py").write_text(MODEL)
+    fill(folder / "etui.db", 1_000)
+    with box_in(folder) as box:
+        reference = f"{folder / 'small.py'}:net"
+        box.etui("run", reference, *QUICKLY)
+        return [*_beside(box, reference), *_swept(box, reference)]
+
+
+def _beside(box: Box, reference: str) -> list[Figure]:
+    """Measurements alone and beside front ends that follow them, in turn; then one beside a burst of commands."""
+    alone, beside, said = [], [], ""
+    for _ in range(PAIRS):
+        alone.append(_median_ms(box, _begun(box, reference)))
+        run = _begun(box, reference)
+        with _front_ends(box, [["log", "-f", run]] * FRONT_ENDS) as followers:
+            beside.append(_median_ms(box, run))
+            said += _ended(followers)
+    commands = []
+    for number in range(FRONT_ENDS):
+        new = f"{number:012x}"
+        if number % 5 == 0:
+            document = box.folder / f"{new}.json"
+            document.write_bytes(encode_document(make_document(new, session_id=new)))
+            commands.append(["import", str(document)])
+        else:
+            commands.append([["runs"], ["show", run], ["runs", "--json"], ["log", run]][number % 4])
+    burdened = _begun(box, reference)
+    box.wait_for_status(burdened, "measuring")
+    with _front_ends(box, commands) as burst:
+        said += _ended(burst)
+    status = box.wait_for_status(burdened, "done", "failed")
+    ratios = [two / one for one, two in zip(alone, beside, strict=True)]
+    moved = 100 * abs(statistics.median(ratios) - 1)
+    shown = (
+        f"median {statistics.median(alone):.3f} ms alone, {statistics.median(beside):.3f} ms beside; ratios"
+        f" {' '.join(f'{one:.3f}' for one in sorted(ratios))}"
+    )
+    return [
+        Figure(f"crowd: {FRONT_ENDS} front ends move the median by", moved, 1.0, "%", shown),
+        Figure("crowd: commands that found the database locked", said.count("locked"), 0, "", f"that run is {status}"),
+    ]
+
+
+def _begun(box: Box, reference: str) -> str:
+    """A queued run that waits for calm before its first block: front ends that start meanwhile are no part of it."""
+    return box.detach(reference, "--wait-quiet", "3")[0]
+
+
+def _median_ms(box: Box, run: str) -> float:
+    assert box.wait_for_status(run, "done", "failed", "cancelled", "timed out", "interrupted") == "done"
+    latency = box.document(run).latency_ms
+    assert latency is not None and latency.median is not None
+    return latency.median
+
+
+@contextmanager
+def _front_ends(box: Box, commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[str]]]:
+    started = [
+        subprocess.Popen(
+            [str(ETUI), *words], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for words in commands
+    ]
+    try:
+        yield started
+    finally:
+        for one in started:
+            one.kill()
+            one.wait()
+
+
+def _ended(commands: Sequence[subprocess.Popen[str]]) -> str:
+    """What commands said on stderr, once all have ended."""
+    return "".join(command.communicate(timeout=300)[1] for command in commands)
+
+
+def _swept(box: Box, reference: str) -> list[Figure]:
+    """Two runs a session, one session after the other, followed by a command and by the screen."""
+    queued: list[str] = []
+    for _ in range(SWEPT // 2):
+        queued += box.detach(reference, "-d", "xnnpack,portable", *QUICKLY, "--wait-quiet", "0")
+    memory: dict[str, list[float]] = {"runner": [], "etui log -f": [], "tui": []}
+    with _front_ends(box, [["log", "-f", queued[-1]]]) as (follower,), terminal([str(ETUI)], box.folder) as screen:
+        screen.wait(rb"Runs [\d,]{3,}")
+        for place in range(SETTLED, SWEPT + 1, SETTLED):
+            # Not of the last session, with which the command ends.
+            run = queued[min(place, SWEPT - 2) - 1]
+
+            def is_reached(run: str = run) -> bool:
+                screen.rest(0.5)
+                return box.status(run) not in ("queued", "preparing", "measuring")
+
+            until(is_reached)
+            memory["runner"].append(_rss_mb(box.runner().pid))
+            memory["etui log -f"].append(_rss_mb(follower.pid))
+            memory["tui"].append(screen.rss() / 1e6)
+        begun = time.monotonic()
+        while box.status(queued[-1]) in ("queued", "preparing", "measuring") and time.monotonic() - begun < 120:
+            screen.rest(0.5)
+    failed = sum(box.status(run) != "done" for run in queued)
+    return [
+        Figure(
+            f"crowd: memory of {name} over {SWEPT} runs", values[-1] / values[0], 1.1,
+            detail=f"{values[0]:.0f} MB after {SETTLED} runs, {values[-1]:.0f} MB at the end; {failed} runs not done",
+        )
+        for name, values in memory.items()
+    ]  # fmt: skip
+
+
+def _rss_mb(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss) / 1e6

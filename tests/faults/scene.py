@@ -1,0 +1,111 @@
+"""The work of one round under way: the commands that were started, what they queued, and the moment of the fault."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from etui.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from tests.faults.checks import check_command
+from tests.faults.ground import BASE, MEASURING, Ground
+from tests.faults.host import Front, wait_until
+from tests.faults.models import write_model
+from tests.faults.plan import Plan
+from tests.faults.results import Deviation
+
+REACHED_S = 60.0
+_BEFORE = {
+    "queued": frozenset[str](),
+    "preparing": frozenset({"queued"}),
+    "measuring": frozenset({"queued", "preparing"}),
+}
+
+
+class Scene:
+    """One round under way. The fault fills in ``hit`` (whether it met what it was meant for), ``notes`` and ``cold``
+    (whether there was no runner when the work began); ``deviations`` is what was seen meanwhile."""
+
+    def __init__(self, ground: Ground, plan: Plan) -> None:
+        self.ground, self.host, self.plan = ground, ground.host, plan
+        self.dice = plan.dice()
+        self.fronts: list[Front] = []
+        self.other: Front | None = None
+        self.hit = False
+        self.cold = False
+        self.notes: list[str] = []
+        self.deviations: list[Deviation] = []
+        self._runs_before = set(self.host.runs())
+        self._passes_before = {row[0] for row in self.host.rows("SELECT id FROM passes")}
+
+    @property
+    def main(self) -> Front:
+        """The command that the fault may be done to."""
+        return self.fronts[0]
+
+    def own_runs(self) -> list[str]:
+        """The runs that have been queued since the round began."""
+        return [run for run in self.host.runs() if run not in self._runs_before]
+
+    def own_passes(self) -> dict[str, str]:
+        """The passes that have been queued since, with their status."""
+        rows = self.host.rows("SELECT id, status FROM passes")
+        return {one: status for one, status in rows if one not in self._passes_before}
+
+    def start(
+        self,
+        *options: str,
+        model: str = "",
+        environment: Mapping[str, str] | None = None,
+        limit: Callable[[], None] | None = None,
+    ) -> None:
+        """Start the work: with further options of ``etui run``, another model, other variables, or ``limit`` called in
+        the first command before it begins."""
+        work = self.plan.work
+        words = ["run", model or self._model(), "--precision", ",".join(work.precisions), *MEASURING]
+        words += ["--delegate", work.delegate, *options]
+        if work.kind == "detached":
+            words.append("--detach")
+        elif work.kind == "profile":
+            words = ["profile", self.ground.run, "--again", "--inferences", "20", "--json"]
+        elif work.kind == "gap":
+            words = ["gap", self.ground.run, "--again", "--json"]
+        self.fronts.append(self.host.launch(*words, environment=environment, limit=limit))
+        if work.queued:
+            waiting = self.host.launch("run", self.ground.model, *BASE, "--detach", environment=environment)
+            self.fronts.append(waiting)
+
+    def over(self) -> bool:
+        """Whether the work has ended."""
+        return all(front.process.poll() is not None for front in self.fronts) and not self.host.live()
+
+    def wait_for(self, look: Callable[[], object], limit_s: float = REACHED_S) -> None:
+        """Wait until there is something to see, or the work has ended."""
+        wait_until(lambda: look() or self.over(), limit_s)
+
+    def wait_for_moment(self) -> None:
+        """Wait for the moment of the fault, or the end of the work if that comes first."""
+        moment = self.plan.moment
+        self.wait_for(lambda: self._reached(moment.phase))
+        time.sleep(moment.delay_s)
+
+    def look(self, expected: set[int]) -> None:
+        """Look at the runs while the fault lasts."""
+        front, status = self.host.command("runs")
+        self.deviations += check_command(front, status, expected)
+
+    def look_at_damage(self) -> None:
+        """Use a database that the fault may have destroyed: one line and no traceback, whatever is in it."""
+        for words in (("runs", "--json"), ("show", self.ground.run), ("log", self.ground.run), ("runs",)):
+            front, status = self.host.command(*words)
+            self.deviations += check_command(front, status, {EXIT_DONE, EXIT_USAGE, EXIT_FAILED})
+
+    def _reached(self, phase: str) -> bool:
+        if phase == "start":
+            return True
+        states = {status for run, status in self.host.runs().items() if run not in self._runs_before}
+        states |= {"measuring" if status == "running" else status for status in self.own_passes().values()}
+        return bool(states - _BEFORE[phase])
+
+    def _model(self) -> str:
+        name = f"round{self.plan.number}"
+        return write_model(self.host.models / f"{name}.py", name) if self.plan.work.fresh else self.ground.model

@@ -1,0 +1,102 @@
+"""The fault harness notices what it is there for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from etui.results import RunDocument
+from etui.store import Store
+from tests.documents import make_block, make_document
+from tests.faults import checks
+from tests.faults.host import Host
+from tests.faults.plan import CELLS, plan_round, plan_rounds
+
+DONE = frozenset({"done"})
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A host with a run that is done and whole."""
+    made = Host(tmp_path)
+    with Store.open(made.database) as store:
+        store.import_document(_whole())
+    yield made
+    made.close()
+
+
+def _whole() -> RunDocument:
+    block = make_block("fp32/xnnpack", 0)
+    samples = [1.0 + index / 100 for index in range(checks.SAMPLES)]
+    return msgspec.structs.replace(
+        make_document(),
+        id="0123456789ab",
+        status="done",
+        blocks=[msgspec.structs.replace(block, samples_ms=samples)],
+        eager_blocks=[msgspec.structs.replace(make_block("eager", 0), samples_ms=samples)],
+        superseded_blocks=[],
+    )
+
+
+def _change(host: Host, statement: str) -> None:
+    with sqlite3.connect(host.database) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def _kinds(host: Host, allowed: frozenset[str] = DONE) -> list[str]:
+    return [one.kind for one in checks.check_states(host, list(host.runs()), allowed)]
+
+
+def test_a_whole_run_is_no_deviation(host: Host) -> None:
+    ledger = checks.Ledger()
+    assert host.runs() == {"0123456789ab": "done"}
+    assert not ledger.check_runs(host) and not ledger.check_runs(host)
+    assert not _kinds(host) and not checks.check_database(host) and not checks.check_idle(host)
+    assert not checks.check_end(host, 0.0) and not ledger.check_files(host)
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE samples SET float64_le = substr(float64_le, 9), count = count - 1", "lost"),
+        ("DELETE FROM run_blocks WHERE role = 'eager'", "lost"),
+        ("DELETE FROM artifacts", "lost"),
+        ("UPDATE runs SET status = 'failed', error = 'for a reason'", "state"),
+        ("UPDATE runs SET error = 'one line' || char(10) || 'another'", "message"),
+    ],
+)
+def test_a_run_that_is_not_whole_is_noticed(host: Host, statement: str, kind: str) -> None:
+    _change(host, statement)
+    assert kind in _kinds(host)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM runs", "UPDATE samples SET float64_le = zeroblob(8)"])
+def test_a_run_that_was_seen_done_and_is_not_any_more_is_lost(host: Host, statement: str) -> None:
+    ledger = checks.Ledger()
+    ledger.check_runs(host)
+    _change(host, statement)
+    assert [one.kind for one in ledger.check_runs(host)] == ["lost"]
+
+
+def test_what_is_left_in_the_folders_is_told_once(host: Host) -> None:
+    (host.places["tmp"] / "a").touch()
+    (host.state / "b.part").touch()
+    (host.cache / "programs" / ".half-made").mkdir(parents=True)
+    ledger = checks.Ledger()
+    assert {one.seen for one in ledger.check_files(host)} == {"tmp/a", "state/b.part", "cache/programs/.half-made"}
+    assert not ledger.check_files(host)
+
+
+def test_a_round_depends_on_nothing_but_its_seed_and_number() -> None:
+    assert plan_round(5, 60) == plan_round(5, 60) != plan_round(6, 60)
+    cycle = [plan_round(5, number).cell for number in range(len(CELLS))]
+    assert sorted(cycle) == sorted(CELLS)
+    of_one = plan_rounds(5, 2, fault="clock")
+    assert [plan_round(5, plan.number) for plan in of_one] == of_one
+    with pytest.raises(ValueError, match="no fault"):
+        plan_rounds(5, 1, fault="clock", target="runner")

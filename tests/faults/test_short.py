@@ -1,0 +1,31 @@
+"""Sixty rounds, with every fault among them. One that deviates names the command that plays it again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.plan import FAULTS, plan_rounds
+
+pytestmark = pytest.mark.slow
+
+SEED, ROUNDS, LANES = 11, 60, 2
+LIMIT_S = 900.0
+
+
+def test_nothing_is_lost_hangs_or_is_left_behind(tmp_path: Path) -> None:
+    assert {plan.cell.fault for plan in plan_rounds(SEED, ROUNDS)} == set(FAULTS)
+    # A process of its own, because it gives itself other mounts.
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults", "--seed", str(SEED), "--rounds", str(ROUNDS), "--lanes", str(LANES),
+         "--group", str(ROUNDS // LANES), "--log", str(tmp_path / "rounds.jsonl")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,305 @@
+"""The machine's lock: held by one at a time, in turn, whatever other users make of its file, and given up in time."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import multiprocessing
+import multiprocessing.synchronize
+import os
+import socket
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from etui.errors import EXIT_TIMED_OUT
+from etui.runner import boxlock
+from etui.runner.boxlock import BoxLock, WaitedTooLong, hold
+from tests.boxes import Box, box_in, until
+
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
+MODEL = f"{TINY}:convolutional"
+SHORT = ("--preset", "quick", "--repeat", "6", "--warmup", "1")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+NOBODY = 65534
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+
+
+@contextmanager
+def locks(path: Path, count: int) -> Iterator[list[BoxLock]]:
+    """Several holders of one lock, as several runners have them."""
+    made = [BoxLock(path) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for lock in made:
+            lock.release()
+
+
+def _holding(path: Path, held: multiprocessing.synchronize.Event, done: multiprocessing.synchronize.Event) -> None:
+    async def main() -> None:
+        async with hold("measuring resnet18", lambda words: None):
+            held.set()
+            await asyncio.to_thread(done.wait)
+
+    os.environ["ETUI_BOX_LOCK"] = str(path)
+    asyncio.run(main())
+
+
+def test_the_machine_is_held_by_one_process_which_is_named(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=_holding, args=(tmp_path / "lock", held, done))
+    process.start()
+    assert held.wait(60)
+    with locks(tmp_path / "lock", 1) as (lock,):
+        assert not lock.acquire()
+        # On a busy machine the answer may take longer than is waited for.
+        holder = until(lambda: found if (found := lock.holder()) and found.doing else None)
+        assert holder is not None and holder.pid == process.pid
+        assert "measuring resnet18" in holder.words() and f"pid {process.pid}" in holder.words()
+        done.set()
+        process.join()
+        assert lock.acquire()
+
+
+def test_a_process_that_is_killed_frees_the_machine(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=_holding, args=(tmp_path / "lock", held, done))
+    process.start()
+    assert held.wait(60)
+    process.kill()
+    process.join()
+    with locks(tmp_path / "lock", 1) as (lock,):
+        assert lock.acquire()
+
+
+def test_who_waits_is_served_before_who_had_it(tmp_path: Path) -> None:
+    with locks(tmp_path / "lock", 3) as (first, second, third):
+        assert first.acquire() and not second.acquire()
+        first.release()
+        assert not first.acquire(), "it is the other's turn"
+        assert second.acquire()
+        assert not third.acquire() and not first.acquire()
+        second.release()
+        assert first.acquire() != third.acquire(), "one of those who wait, not who had it"
+
+
+def test_who_only_keeps_the_others_waiting_is_named_however_often_they_ask(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    earlier = os.open(path, os.O_RDONLY)
+    fcntl.flock(earlier, fcntl.LOCK_EX)
+    with locks(path, 2) as (first, second):
+        for _ in range(50):
+            assert not first.acquire() and not second.acquire()
+            holder = second.holder()
+            assert holder is not None and holder.pid == os.getpid()
+    os.close(earlier)
+
+
+def test_who_gives_up_leaves_its_place(tmp_path: Path) -> None:
+    with locks(tmp_path / "lock", 3) as (first, second, third):
+        assert first.acquire() and not second.acquire()
+        second.release()
+        first.release()
+        assert third.acquire()
+
+
+def test_earlier_versions_and_this_one_keep_apart(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch(0o666)
+    earlier = os.open(path, os.O_RDWR)
+    with locks(path, 1) as (lock,):
+        fcntl.flock(earlier, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert not lock.acquire()
+        holder = lock.holder()
+        assert holder is not None and holder.pid == os.getpid()
+        fcntl.flock(earlier, fcntl.LOCK_UN)
+        assert lock.acquire()
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(earlier, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(earlier)
+
+
+def test_an_earlier_version_can_open_the_file_whoever_made_it(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        with locks(tmp_path / "lock", 1) as (lock,):
+            assert lock.acquire() and lock.passed_over is None
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o666
+
+
+@pytest.mark.parametrize("what", ["symbolic link", "hard link", "pipe", "folder", "nothing, in a folder that is gone"])
+def test_a_lock_file_that_somebody_planted_is_left_alone(tmp_path: Path, what: str) -> None:
+    path, target = tmp_path / "lock", tmp_path / "precious"
+    target.write_text("mine")
+    if what == "symbolic link":
+        path.symlink_to(target)
+    elif what == "hard link":
+        path.hardlink_to(target)
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path = tmp_path / "gone" / "lock"
+    precious = os.open(target, os.O_RDONLY)
+    with locks(path, 2) as (lock, other):
+        assert lock.acquire() and lock.passed_over
+        assert not other.acquire(), "the machine is held all the same"
+        fcntl.flock(precious, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(precious)
+    assert target.read_text() == "mine"
+
+
+def test_however_large_the_file_is_made_it_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    os.truncate(path, 50 << 30)
+    held = os.open(path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with locks(path, 1) as (lock,):
+        assert not lock.acquire()
+        holder = lock.holder()
+        assert holder is not None and len(holder.words()) < 100
+    os.close(held)
+    assert path.stat().st_size == 50 << 30
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\xff" * 100_000,
+        b"[" * 100_000,
+        b'{"doing": "' + b"x" * 100_000 + b'", "since": ""}',
+        b'{"doing": "\\u001b[2J\\u202emeasuring\\n", "since": "\\u001b]0;x"}',
+        '{"doing": "\U000e0041\u200b'.encode() + b"y" * 300 + b'", "since": "9999-99-99T99:99:99Z"}',
+    ],
+)
+def test_what_a_stranger_says_about_itself_is_cut_and_made_plain(tmp_path: Path, said: bytes) -> None:
+    with locks(tmp_path / "lock", 2) as (stranger, lock):
+        assert stranger.acquire() and stranger._machine is not None
+        listening = stranger._machine
+
+        def answer() -> None:
+            listening.setblocking(True)
+            asking, _ = listening.accept()
+            with asking:
+                asking.setblocking(False)
+                try:
+                    asking.send(said, socket.MSG_NOSIGNAL)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        holder = lock.holder()
+        thread.join()
+        assert holder is not None and holder.pid == os.getpid()
+        words = holder.words()
+        assert len(words) < 250 and words.isprintable()
+
+
+def _in_a_child_of(user: int, work: Callable[[], bool]) -> bool:
+    """What ``work`` says when another user does it, in a process that has loaded all it needs."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _holder_pid(path: Path) -> int | None:
+    holder = BoxLock(path).holder()
+    return holder.pid if holder else None
+
+
+@as_root
+@pytest.mark.parametrize("first", [0, NOBODY])
+@pytest.mark.parametrize("mode", [0o600, 0o000, 0o666])
+def test_a_file_that_one_user_made_first_serves_or_hinders_nobody(tmp_path: Path, first: int, mode: int) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o711)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    path = shared / "lock"
+    path.touch()
+    path.chmod(mode)
+    os.chown(path, first, first)
+    # Whoever has the machine, the other one is refused it; whoever comes when it is free gets it.
+    with locks(path, 1) as (own,):
+        assert own.acquire()
+        assert _in_a_child_of(NOBODY, lambda: not BoxLock(path).acquire())
+        assert _in_a_child_of(NOBODY, lambda: _holder_pid(path) == os.getppid())
+    assert _in_a_child_of(NOBODY, lambda: BoxLock(path).acquire())
+    with locks(path, 1) as (own,):
+        assert own.acquire()
+
+
+@pytest.mark.asyncio
+async def test_waiting_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setenv("ETUI_WAIT_MACHINE", "0.0001")
+    said: list[str] = []
+    with locks(tmp_path / "lock", 2) as (held, other):
+        assert held.acquire()
+        with pytest.raises(WaitedTooLong) as waited:
+            async with hold("measuring", said.append):
+                pass
+        assert waited.value.exit_status == EXIT_TIMED_OUT
+        assert len(said) == 1 and str(os.getpid()) in said[0]
+        held.release()
+        assert other.acquire(), "who gave up holds nothing"
+
+
+@pytest.mark.parametrize("value", ["", "soon", "0", "-1", "nan", "inf"])
+def test_a_limit_that_is_none_is_the_default(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ETUI_WAIT_MACHINE", value)
+    assert boxlock.wait_limit_s() == 24 * 3600
+
+
+@pytest.mark.slow
+def test_a_run_that_never_gets_the_machine_times_out_and_says_who_has_it(box: Box) -> None:
+    with locks(Path(box.environment["ETUI_BOX_LOCK"]), 1) as (held,):
+        assert held.acquire()
+        done = box.etui("run", MODEL, *SHORT, status=EXIT_TIMED_OUT, ETUI_WAIT_MACHINE="0.01")
+        assert f"pid {os.getpid()}" in done.stderr
+        box.close()
+        (waiting,) = box.detach(MODEL, *SHORT)
+        box.wait_for_event(waiting, "waiting for the box")
+        box.etui("cancel", waiting)
+        assert box.wait_for_status(waiting, "cancelled", "done", "failed") == "cancelled"
+
+
+@pytest.mark.slow
+def test_a_runner_with_a_queue_gives_way_to_another_ones_runner(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with box_in(tmp_path / "one") as one, box_in(tmp_path / "two") as two:
+        two.environment["ETUI_BOX_LOCK"] = one.environment["ETUI_BOX_LOCK"]
+        queue = [one.detach(MODEL, *words)[0] for words in (LONG, SHORT, SHORT)]
+        one.wait_for_status(queue[0], "preparing", "measuring")
+        (waiting,) = two.detach(MODEL, *SHORT)
+        two.wait_for_event(waiting, "waiting for the box")
+        one.etui("cancel", queue[0])
+        assert two.wait_for_status(waiting, "done", "failed") == "done"
+        until(lambda: all(one.status(run_id) == "done" for run_id in queue[1:]))
+        served = str(two.document(waiting).started_at)
+        before = [run_id for run_id in queue[1:] if str(one.document(run_id).started_at) < served]
+    assert len(before) <= 1

@@ -1,0 +1,303 @@
+"""Nothing is lost and every run ends: real runners that are killed, stopped or cut off from their database."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from etui.events import utc_now
+from etui.results import RunDocument
+from etui.runner.boxlock import BoxLock
+from etui.store import RunnerIdentity, Store
+from tests.boxes import ETUI, Box, box_in, ended, until
+from tests.disks import small_disk
+from tests.documents import MODEL as RESNET
+from tests.documents import make_block, make_spec
+
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
+MODEL = f"{TINY}:convolutional"
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+SHORT = ("--repeat", "20", "--warmup", "2")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one test has prepared is there for the next."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def box(tmp_path: Path, cache: Path) -> Iterator[Box]:
+    """A fresh box with the module's cache."""
+    with box_in(tmp_path) as fresh:
+        fresh.environment["ETUI_CACHE"] = str(cache)
+        yield fresh
+
+
+def _runner_says(box: Box, words: str) -> bool:
+    return any(words in log.read_text() for log in (box.folder / "state").glob("runner-*.log"))
+
+
+def _has_left_the_machine(box: Box) -> bool:
+    """Whether no session has the machine any more: the one that was measured has ended, stored or not."""
+    return BoxLock(box.folder / "box.lock").holder() is None
+
+
+def _measured(box: Box, run_id: str) -> RunDocument:
+    document = box.document(run_id)
+    assert document.status == "done" and document.accuracy is not None and document.memory is not None
+    assert sum(len(block.samples_ms) for block in document.blocks) == 20
+    assert document.weights is not None and document.environment is not None and document.artifact is not None
+    return document
+
+
+@contextmanager
+def _lock(database: Path) -> Iterator[None]:
+    """The database with another program's write lock on it."""
+    connection = sqlite3.connect(database, isolation_level=None, timeout=60)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def _live_run(box: Box) -> str:
+    """The run that a front end has queued, once it is there."""
+
+    def find() -> str:
+        if not box.database.exists():
+            return ""
+        with Store.open(box.database, create=False) as store:
+            return next(iter(store.live_run_ids()), "")
+
+    return until(find)
+
+
+@pytest.mark.slow
+def test_a_database_that_is_locked_when_a_run_ends_loses_nothing(box: Box) -> None:
+    front = box.start("run", MODEL, *SHORT)
+    run_id = _live_run(box)
+    box.wait_for_event(run_id, "comparing outputs")
+    with _lock(box.database):
+        until(lambda: _runner_says(box, "locked by another process"))
+        until(lambda: _has_left_the_machine(box))
+        assert box.status(run_id) == "measuring"
+        assert front.poll() is None
+    assert ended(front) == 0
+    _measured(box, run_id)
+    assert any("all results are stored now" in line.message for line in box.document(run_id).log)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
+    with small_disk(box.folder / "disk") as disk:
+        box.database = disk.folder / "etui.db"
+        box.environment["ETUI_DB"] = str(box.database)
+        front = box.start("run", MODEL, *SHORT)
+        run_id = _live_run(box)
+        box.wait_for_event(run_id, "comparing outputs")
+        disk.fill()
+        until(lambda: _runner_says(box, "no space is left"))
+        until(lambda: _has_left_the_machine(box))
+        assert box.status(run_id) == "measuring"
+        disk.free()
+        assert ended(front) == 0
+        _measured(box, run_id)
+        box.close()
+
+
+@pytest.mark.slow
+def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command(box: Box) -> None:
+    box.environment["ETUI_SAVE_PATIENCE_S"] = "0.2"
+    (run_id,) = box.detach(MODEL, *SHORT)
+    box.wait_for_event(run_id, "comparing outputs")
+    with _lock(box.database):
+        until(lambda: not box.processes())
+        assert box.status(run_id) == "measuring"
+        assert list((box.folder / "state").glob("unsaved-*.json"))
+    assert [(one["id"], one["status"]) for one in box.summaries()] == [(run_id, "done")]
+    _measured(box, run_id)
+    assert not list((box.folder / "state").glob("unsaved-*.json"))
+    box.etui("delete", run_id, "--yes")
+
+
+@pytest.mark.slow
+def test_a_runner_that_is_stopped_while_the_database_is_locked_leaves_the_result(box: Box) -> None:
+    (run_id,) = box.detach(MODEL, *SHORT)
+    box.wait_for_event(run_id, "comparing outputs")
+    with _lock(box.database):
+        until(lambda: _has_left_the_machine(box))
+        runner = box.runner()
+        until(lambda: list((box.folder / "state").glob("unsaved-*.json")))
+        runner.terminate()
+        until(lambda: not box.processes())
+        assert box.status(run_id) == "measuring"
+    box.etui("runs")
+    _measured(box, run_id)
+    assert not list((box.folder / "state").glob("unsaved-*.json"))
+
+
+@pytest.mark.slow
+def test_what_a_killed_runner_had_found_out_is_kept(box: Box) -> None:
+    (run_id,) = box.detach(MODEL, *SHORT)
+    # The memory of both sides is still to be looked at then.
+    until(lambda: box.document(run_id).accuracy is not None)
+    box.runner().kill()
+    until(lambda: not box.processes())
+    assert box.summaries()[0]["status"] == "interrupted"
+    run = box.document(run_id)
+    assert run.accuracy is not None and run.accuracy.end_to_end.outputs
+    assert run.latency_ms is not None and run.latency_ms.median is not None and run.speedup is not None
+    assert run.weights is not None and run.inputs is not None and run.environment is not None
+    assert run.artifact is not None and run.delegation is not None and run.stages
+    assert not list(box.folder.glob(".etui.db.*.runner"))
+
+
+@pytest.mark.slow
+def test_a_runner_killed_after_lowering_leaves_the_program_and_the_next_runner_ends_the_run(box: Box) -> None:
+    (run_id,) = box.detach(MODEL, *LONG)
+    until(lambda: box.document(run_id).artifact is not None)
+    box.runner().kill()
+    until(lambda: not box.processes())
+    # Who notices first is the next runner: nobody has looked at the database before.
+    after = box.detach(MODEL, *SHORT)[0]
+    box.wait_for_status(after, "done")
+    run = box.document(run_id)
+    assert run.status == "interrupted" and run.artifact is not None and run.weights is not None
+    assert (run.latency_ms is None) == (not run.blocks)
+
+
+@pytest.mark.slow
+def test_another_state_folder_sees_the_same_runner(box: Box) -> None:
+    (run_id,) = box.detach(MODEL, *LONG)
+    box.wait_for_status(run_id, "measuring")
+    runner = box.runner().pid
+    other = str(box.folder / "other")
+    box.etui("runs", ETUI_STATE=other)
+    second = box.etui("run", MODEL, *SHORT, "--detach", ETUI_STATE=other).stdout.split()[0]
+    assert box.status(run_id) == "measuring"
+    assert [one.pid for one in box.processes() if "etui.runner" in one.cmdline()] == [runner]
+    box.etui("cancel", run_id, ETUI_STATE=other)
+    assert box.status(run_id) == "cancelled"
+    assert box.wait_for_status(second, "done", "failed") == "done"
+
+
+@pytest.mark.slow
+def test_a_run_whose_runner_died_under_another_host_name_is_ended(box: Box) -> None:
+    words = ["unshare", "--uts", "sh", "-c", 'hostname other-host && exec "$@"', "sh", str(ETUI), "run", MODEL, *LONG]
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "--uts", "true"], check=False).returncode:
+        pytest.skip("no host name of its own may be had here")
+    started = subprocess.run([*words, "--detach"], env=box.environment, capture_output=True, text=True, check=True)
+    (run_id,) = started.stdout.split()
+    box.wait_for_status(run_id, "measuring")
+    until(lambda: box.document(run_id).blocks or box.jobs())
+    # As long as it is alive it is left alone, under whatever name.
+    assert box.summaries()[0]["status"] == "measuring"
+    box.runner().kill()
+    until(lambda: not box.processes())
+    assert [(one["id"], one["status"]) for one in box.summaries()] == [(run_id, "interrupted")]
+    box.etui("delete", run_id, "--yes")
+
+
+def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
+    with Store.open(box.database) as store:
+        session = store.add_session(make_spec(), model=RESNET, box="container-1")
+        owner = RunnerIdentity(pid=4242, host="container-1", user="u", started_at=utc_now())
+        assert store.claim_next_session(owner) is not None
+        (run_id, variant), (sibling, _) = session.runs
+        store.set_status(run_id, "measuring")
+        store.add_block(session.id, make_block(variant.label, 0))
+    for words in (("cancel", run_id), ("show", run_id), ("log", run_id), ("delete", run_id, "--yes")):
+        done = box.etui(*words, status=2 if words[0] == "delete" else 0)
+        assert "process 4242" in done.stderr and "container-1" in done.stderr
+        assert f"etui cancel --force {run_id[:6]}" in done.stderr
+        assert box.status(run_id) == "measuring"
+    box.etui("cancel", "--force", run_id)
+    assert (box.status(run_id), box.status(sibling)) == ("interrupted", "interrupted")
+    assert box.document(run_id).latency_ms is not None
+    box.etui("delete", run_id, sibling, "--yes")
+
+
+@pytest.mark.slow
+def test_a_runner_that_is_alive_is_not_given_up_by_force(box: Box) -> None:
+    (run_id,) = box.detach(MODEL, *LONG)
+    box.wait_for_status(run_id, "measuring")
+    runner = box.runner()
+    runner.send_signal(signal.SIGSTOP)
+    try:
+        done = box.etui("cancel", "--force", run_id, status=3)
+        assert "alive" in done.stderr and str(runner.pid) in done.stderr
+        assert box.status(run_id) == "measuring"
+    finally:
+        runner.send_signal(signal.SIGCONT)
+    box.wait_for_status(run_id, "cancelled")
+
+
+@pytest.mark.slow
+def test_what_waits_gets_a_runner_when_the_last_one_was_stopped(box: Box) -> None:
+    (first,) = box.detach(MODEL, *LONG)
+    box.wait_for_status(first, "measuring")
+    (second,) = box.detach(MODEL, *SHORT)
+    box.runner().terminate()
+    until(lambda: not box.processes())
+    assert (box.status(first), box.status(second)) == ("interrupted", "queued")
+    box.etui("runs")
+    assert box.wait_for_status(second, "done", "failed") == "done"
+
+
+@pytest.mark.slow
+def test_what_was_queued_under_other_settings_says_so(box: Box) -> None:
+    (first,) = box.detach(MODEL, *LONG)
+    box.wait_for_status(first, "measuring")
+    second = box.etui("run", MODEL, *SHORT, "--detach", ONEDNN_MAX_CPU_ISA="SSE41").stdout.split()[0]
+    for runner in [one for one in box.processes() if "etui.runner" in one.cmdline()]:
+        runner.kill()
+    until(lambda: not box.processes())
+    # It was claimed already, since every runner claims before it waits for the machine.
+    with Store.open(box.database) as store:
+        session_id = store.summary(second).session
+        with store._database.write() as connection:
+            connection.execute("UPDATE sessions SET claimed_by = NULL WHERE id = ?", (session_id,))
+    for words in (("runs",), ("show", second), ("log", second), ("log", second, "-f")):
+        done = box.etui(*words, status=3 if "-f" in words else 0)
+        assert "settings it was queued under" in done.stderr and "environment variables" in done.stderr
+        assert f"etui cancel {second[:6]}" in done.stderr
+    assert box.status(second) == "queued"
+    box.etui("runs", ONEDNN_MAX_CPU_ISA="SSE41")
+    assert box.wait_for_status(second, "done", "failed") == "done"
+
+
+def test_a_command_that_can_start_no_runner_leaves_nothing_queued(box: Box) -> None:
+    (box.folder / "state").write_text("a file where the folder should be")
+    for more in ((), ("--detach",)):
+        done = box.etui("run", MODEL, *SHORT, *more, status=3)
+        assert "cannot start the runner" in done.stderr and "ETUI_STATE" in done.stderr
+    assert {one["status"] for one in box.summaries()} == {"cancelled"}
+
+
+@pytest.mark.slow
+def test_a_full_state_folder_keeps_nobody_from_measuring(box: Box) -> None:
+    with small_disk(box.folder / "state", megabytes=1) as disk:
+        disk.fill()
+        box.etui("run", MODEL, *SHORT)
+        box.close()
+
+
+def test_a_front_end_ends_with_a_session_that_was_finished_without_its_result(box: Box) -> None:
+    with Store.open(box.database) as store:
+        session = store.add_session(make_spec(), model=RESNET, box=socket.gethostname())
+        run_id, _ = session.runs[0]
+        with store._database.write() as connection:
+            connection.execute("UPDATE sessions SET claimed_by = 'x', finished_at = '2026' WHERE id = ?", (session.id,))
+            connection.execute("UPDATE runs SET status = 'measuring' WHERE id = ?", (run_id,))
+    box.etui("log", run_id, "-f")
+    assert box.status(run_id) == "interrupted"

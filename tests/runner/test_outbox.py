@@ -1,0 +1,308 @@
+"""What the runner stores while the database is locked, on a full disk, or gone: nothing of a result is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pytest
+
+from etui.errors import StoreError, StoreUnavailable
+from etui.events import Event
+from etui.results import RunDocument
+from etui.runner import leftover, outbox, passes
+from etui.runner.cache import ProgramCache
+from etui.runner.children import Children
+from etui.runner.lifeline import Lifeline
+from etui.runner.outbox import LOCK_WAIT_S, Outbox
+from etui.runner.passes import Pass
+from etui.runner.settling import settle_left
+from etui.spec import ProfileOptions
+from etui.store import QueuedSession, RunnerIdentity, Store
+from etui.user import user_name
+from tests.disks import small_disk
+from tests.documents import MODEL, make_block, make_document, make_spec
+from tests.profiles import make_profile
+
+# Nobody's process: whoever settles finds that this runner is gone.
+RUNNER = RunnerIdentity(
+    pid=2**22 + 1, host=socket.gethostname(), user=user_name(), started_at="2026-11-20T10:00:00.000Z"
+)
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with _opened(tmp_path / "etui.db") as opened:
+        yield opened
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Store]:
+    """A store as the runner has it."""
+    with Store.open(path) as opened:
+        opened.wait_for_locks(LOCK_WAIT_S)
+        yield opened
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database with another program's write lock on it."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+async def _until(look: Callable[[], bool]) -> None:
+    """Look again and again, letting everything else go on meanwhile."""
+    async with asyncio.timeout(60):
+        while not look():
+            await asyncio.sleep(0)
+
+
+def _claimed(store: Store) -> QueuedSession:
+    session = store.add_session(make_spec(), model=MODEL, box="")
+    assert store.claim_next_session(RUNNER) is not None
+    return session
+
+
+def _end_both(box: Outbox, session: QueuedSession) -> list[RunDocument]:
+    """What the runner stores at the end of a session."""
+    documents = []
+    for run_id, variant in session.runs:
+        box.add_block(make_block(variant.label, 0))
+        document = make_document(run_id, session_id=session.id, precision=variant.precision)
+        document.log = []
+        box.save_document(document)
+        box.add_event(Event(kind="finished", message=f"{variant.label}: done", run_id=run_id))
+        documents.append(document)
+    box.finish_session()
+    return documents
+
+
+def _is_whole(store: Store, session: QueuedSession, documents: list[RunDocument]) -> bool:
+    assert store.session(session.id).finished_at is not None
+    stored = [store.document(document.id) for document in documents]
+    assert [run.status for run in stored] == ["done", "done"]
+    return [run.blocks for run in stored] == [document.blocks for document in documents]
+
+
+@pytest.mark.asyncio
+async def test_what_a_locked_database_does_not_take_is_stored_in_order_once_it_is_free(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session, box = _claimed(store), None
+    with _locked(store.path), Store.open(store.path) as reader:
+        box = Outbox(store, session.id)
+        documents = _end_both(box, session)
+        waiting = asyncio.create_task(box.delivered(60))
+        # Meanwhile the runner does other things, and until its document is stored a run is live.
+        await _until(lambda: "locked" in capsys.readouterr().err)
+        assert [reader.summary(run_id).status for run_id, _ in session.runs] == ["queued", "queued"]
+        assert reader.session(session.id).finished_at is None
+        # They would survive this process, too.
+        await _until(lambda: leftover.are_there(store.path))
+        assert not waiting.done()
+    await waiting
+    assert not leftover.are_there(store.path)
+    assert _is_whole(store, session, documents)
+    said = [event.message for event in store.events_after(session.id)]
+    assert [words for words in said if words.endswith(": done")] == ["fp32/xnnpack: done", "int8/xnnpack: done"]
+    assert any("locked by another process" in words and "stored now" in words for words in said)
+
+
+@pytest.mark.asyncio
+async def test_what_a_full_disk_does_not_take_is_stored_once_there_is_room(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", megabytes=4) as disk, _opened(disk.folder / "etui.db") as store:
+        session = _claimed(store)
+        disk.fill()
+        box = Outbox(store, session.id)
+        documents = _end_both(box, session)
+        waiting = asyncio.create_task(box.delivered(60))
+        await _until(lambda: "no space" in capsys.readouterr().err)
+        assert not waiting.done()
+        disk.free()
+        await waiting
+        assert _is_whole(store, session, documents)
+
+
+@pytest.mark.asyncio
+async def test_when_patience_ends_results_go_to_files_and_are_stored_by_who_comes_next(
+    store: Store, tmp_path: Path
+) -> None:
+    session = _claimed(store)
+    box = Outbox(store, session.id)
+    with _locked(store.path):
+        box.add_event(Event(kind="log", message="said while it was locked", run_id=session.runs[0][0]))
+        documents = _end_both(box, session)
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await box.delivered(0.05)
+        files = list((tmp_path / "state").iterdir())
+        assert len(files) == 2 and all(file.stat().st_mode & 0o77 == 0 for file in files)
+        assert leftover.are_there(store.path)
+    with Store.open(store.path) as front:
+        assert settle_left(front) == []
+        assert [front.document(document.id).status for document in documents] == ["done", "done"]
+        assert [front.document(one.id).blocks for one in documents] == [one.blocks for one in documents]
+        assert front.session(session.id).finished_at is not None
+        log = [line.message for line in front.document(documents[0].id).log]
+    assert "said while it was locked" in log
+    assert list((tmp_path / "state").iterdir()) == [] and not leftover.are_there(store.path)
+
+
+@pytest.mark.asyncio
+async def test_a_wait_that_is_cancelled_puts_the_results_into_files(store: Store, tmp_path: Path) -> None:
+    session = _claimed(store)
+    box = Outbox(store, session.id)
+    with _locked(store.path):
+        _end_both(box, session)
+        waiting = asyncio.create_task(box.delivered(60))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert len(list((tmp_path / "state").iterdir())) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_result_whose_state_folder_is_full_goes_beside_the_database(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where the folder should be")
+    session = _claimed(store)
+    box = Outbox(store, session.id)
+    with _locked(store.path):
+        documents = _end_both(box, session)
+        with pytest.raises(StoreUnavailable):
+            await box.delivered(0.0)
+    before = set(tmp_path.iterdir())
+    assert set(leftover.take_in(store)) == {document.id for document in documents}
+    assert len(before - set(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_file_of_a_run_that_was_deleted_is_removed(store: Store, tmp_path: Path) -> None:
+    document = make_document()
+    (tmp_path / "state").mkdir()
+    leftover.keep(store.path, document)
+    assert leftover.take_in(store) == []
+    assert store.count() == 0 and list((tmp_path / "state").iterdir()) == []
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_waits_is_bounded_and_results_are_not_dropped(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "MOST_EVENT_BYTES", 100_000)
+    session = _claimed(store)
+    box = Outbox(store, session.id)
+    with _locked(store.path):
+        box.add_block(make_block("fp32/xnnpack", 0))
+        for number in range(2_000):
+            box.add_event(Event(kind="progress", message=f"at {number}", done=number, total=2_000))
+            box.add_event(Event(kind="log", message=f"line {number} {'x' * 100}"))
+    await box.delivered(60)
+    said = [event.message for event in store.events_after(session.id)]
+    lines = [words for words in said if words.startswith("line ")]
+    assert 100 < len(lines) < 400 and lines[-1].startswith("line 1999")
+    assert not any(words.startswith("at ") for words in said)
+    assert any("lines of the log were dropped" in words for words in said)
+    assert len(store.blocks(session.id)) == 1
+
+
+@pytest.mark.asyncio
+async def test_of_what_is_known_of_a_run_only_the_newest_waits(store: Store) -> None:
+    session = _claimed(store)
+    run_id = session.runs[0][0]
+    whole = make_document(run_id, session_id=session.id)
+    box = Outbox(store, session.id)
+    with _locked(store.path):
+        box.add_block(make_block("fp32/xnnpack", 0))
+        for accuracy in (None, whole.accuracy):
+            box.save_partial(msgspec.structs.replace(whole, accuracy=accuracy))
+        assert len(box._waiting) == 2
+    await box.delivered(60)
+    assert store.summary(run_id).status == "queued"
+    assert store.document(run_id).accuracy == whole.accuracy
+
+
+@pytest.mark.asyncio
+async def test_a_database_that_was_replaced_ends_the_wait(store: Store, tmp_path: Path) -> None:
+    session = _claimed(store)
+    box = Outbox(store, session.id)
+    store.path.rename(tmp_path / "away.db")
+    _end_both(box, session)
+    with pytest.raises(StoreError, match="removed or replaced"):
+        await box.delivered(60)
+    assert not leftover.are_there(store.path)
+
+
+@pytest.mark.asyncio
+async def test_what_the_database_never_takes_holds_up_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    session = _claimed(store)
+    box = Outbox(store, session.id)
+    box.add_event(Event(kind="log", message="of a run that is not there", run_id="aaaaaaaaaaaa"))
+    box.add_event(Event(kind="log", message="afterwards"))
+    await box.delivered(60)
+    assert [event.message for event in store.events_after(session.id)] == ["afterwards"]
+    assert "cannot be stored" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> None:
+    session = _claimed(store)
+    lifeline = Lifeline(store.path, "")
+    assert lifeline.take()
+    leftover.keep(store.path, make_document(session.runs[0][0], session_id=session.id))
+    with Store.open(store.path) as front:
+        assert settle_left(front) == [] and leftover.are_there(store.path)
+        lifeline.drop()
+        assert settle_left(front) == [session.runs[1][0]] and not leftover.are_there(store.path)
+        assert [front.summary(run_id).status for run_id, _ in session.runs] == ["done", "interrupted"]
+
+
+@pytest.mark.asyncio
+async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_result(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
+    store.save_document(make_document())
+    queued = store.add_pass("aaaaaaaaaaa1", ProfileOptions(), box="")
+    assert store.claim_next(RUNNER) is not None
+    locked, freed, profiled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hold_the_database() -> None:
+        with _locked(store.path):
+            locked.set()
+            await freed.wait()
+
+    holder = asyncio.create_task(hold_the_database())
+
+    async def profile(under_way: Pass) -> None:
+        await locked.wait()
+        under_way.outbox.save_profile("aaaaaaaaaaa1", make_profile())
+        profiled.set()
+
+    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    cache = ProgramCache(tmp_path / "cache")
+    under_way = asyncio.create_task(passes.run_pass(store, cast("Children", None), cache, queued))
+    async with asyncio.timeout(60):
+        await profiled.wait()
+    assert store.get_pass(queued.id).live and not under_way.done()
+    freed.set()
+    await asyncio.gather(holder, under_way)
+    assert store.get_pass(queued.id).status == "done"
+    assert store.document("aaaaaaaaaaa1").profile == make_profile()

@@ -1,0 +1,40 @@
+"""A queue that belongs to another user is looked at, but its work is not done with the rights of who looks."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from etui.catalog.find import describe, find_model
+from etui.results import LIVE_STATUSES
+from etui.spec import SessionSpec, Variant
+from etui.store import RunnerIdentity, Store
+from etui.user import user_name
+from tests.boxes import Box
+from tests.strangers import planted
+
+NOBODY = 65534
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can open what another user keeps")
+
+
+def test_another_users_queue_is_not_worked_on(box: Box) -> None:
+    code, mark = planted(box.folder)
+    spec = SessionSpec(model=f"{code}:make", variants=(Variant("fp32", "xnnpack"),))
+    gone = RunnerIdentity(pid=2**22 + 1, host=socket.gethostname(), user=user_name(), started_at="2026-11-20T10:00:00Z")
+    with Store.open(box.database) as store:
+        for _ in range(2):
+            store.add_session(spec, model=describe(find_model(spec.model)), box="")
+        # One that a runner of this user seems to have left behind: what waits would get another runner.
+        assert store.claim_next(gone) is not None
+    os.chown(box.database, NOBODY, NOBODY)
+    listed = box.etui("runs")
+    assert "planted" in listed.stdout
+    for words in (["run", f"{code}:make"], ["run", f"{code}:make", "--detach"]):
+        assert "nobody" in box.etui(*words, status=3).stderr
+    assert not box.processes() and not mark.exists()
+    with Store.open(box.database) as store:
+        assert store.count() == 2
+        assert {store.summary(run_id).status for run_id in store.run_ids()} <= {*LIVE_STATUSES, "interrupted"}

@@ -1,0 +1,152 @@
+"""Whether the runner behind a claim is alive, and what becomes of what one that is gone has left."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from etui.events import utc_now
+from etui.runner import settling
+from etui.runner.lifeline import Lifeline
+from etui.runner.settling import judge, settle_left
+from etui.spec import ProfileOptions
+from etui.store import Claim, RunnerIdentity, Store
+from etui.user import user_name
+from tests.boxes import until
+from tests.documents import MODEL, make_block, make_document, make_spec
+
+GONE_PID = 2**22 + 1
+
+
+def _claim(
+    host: str | None = None, pid: int = GONE_PID, started_at: str | None = None, user: str | None = None
+) -> Claim:
+    runner = RunnerIdentity(
+        pid=pid, host=host or socket.gethostname(), user=user or user_name(), started_at=started_at or utc_now(),
+        installation="here",
+    )  # fmt: skip
+    return Claim(id="1", by=runner.key, pid=pid, host=runner.host, user=runner.user, installation=runner.installation)
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path / "state"))
+    return tmp_path / "etui.db"
+
+
+@pytest.mark.parametrize("host", [None, "container-1"])
+def test_the_lock_says_whether_a_runner_is_alive_whatever_its_host_was_called(database: Path, host: str | None) -> None:
+    claim = _claim(host)
+    lifeline = Lifeline(database, "here", claim.host)
+    assert lifeline.take()
+    assert judge(database, claim) == "alive"
+    lifeline.drop()
+    assert judge(database, claim) == "gone"
+
+
+def test_over_a_network_another_hosts_runner_is_not_judged(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "is_network", lambda _path: True)
+    for claim in (_claim("container-1"), _claim()):
+        lifeline = Lifeline(database, "here", claim.host)
+        assert lifeline.take()
+        lifeline.drop()
+    assert judge(database, _claim("container-1")) == "unknown"
+    assert judge(database, _claim()) == "gone"
+
+
+def test_a_runner_judges_what_others_claimed_under_the_lock_it_holds(database: Path) -> None:
+    own, before, elsewhere = _claim(), _claim(started_at="2026-01-01T00:00:00.000Z"), _claim("container-1")
+    lifelines = [Lifeline(database, "here"), Lifeline(database, "here", "container-1")]
+    assert all(lifeline.take() for lifeline in lifelines)
+    assert [judge(database, claim, own) for claim in (own, before, elsewhere)] == ["alive", "gone", "alive"]
+
+
+@pytest.fixture
+def older_runner() -> Iterator[int]:
+    """A process that looks like a runner of an earlier version, which holds no lock beside the database."""
+    with subprocess.Popen([sys.executable, "-c", "input()", "etui.runner"], stdin=subprocess.PIPE) as process:
+        command = Path(f"/proc/{process.pid}/cmdline")
+        until(lambda: b"etui.runner" in command.read_bytes())
+        yield process.pid
+        process.kill()
+
+
+def test_without_a_lock_the_process_decides(database: Path, older_runner: int) -> None:
+    assert judge(database, _claim(pid=older_runner)) == "alive"
+    assert judge(database, _claim(pid=GONE_PID)) == "gone"
+    assert judge(database, _claim(pid=os.getpid())) == "gone"
+    # Another host's process ids say nothing here, and another user's processes may be hidden.
+    assert judge(database, _claim("container-1", pid=older_runner)) == "unknown"
+    assert judge(database, _claim(user="somebody-else")) == "unknown"
+
+
+def test_a_process_that_is_younger_than_the_claim_is_not_the_one_that_made_it(
+    database: Path, older_runner: int
+) -> None:
+    long_ago = datetime.fromtimestamp(time.time(), UTC) - timedelta(hours=1)
+    claim = _claim(pid=older_runner, started_at=long_ago.isoformat())
+    assert judge(database, claim) == "gone"
+
+
+def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(database: Path) -> None:
+    with Store.open(database) as store:
+        session = store.add_session(make_spec(), model=MODEL, box="container-1", installation="here")
+        runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
+        assert store.claim_next_session(runner) is not None
+        lifeline = Lifeline(database, "here", "container-1")
+        assert lifeline.take()
+        (first, variant), (second, _) = session.runs
+        whole = make_document(first, session_id=session.id)
+        store.save_partial(
+            msgspec.structs.replace(whole, latency_ms=None, eager_latency_ms=None, speedup=None, flags=[])
+        )
+        for index in range(3):
+            store.add_block(session.id, make_block(variant.label, index))
+            store.add_block(session.id, make_block("eager", index, 20.0))
+        assert settle_left(store) == []
+        lifeline.drop()
+        assert settle_left(store) == [first, second]
+        run = store.document(first)
+        assert (run.status, run.accuracy, run.weights) == ("interrupted", whole.accuracy, whole.weights)
+        assert run.latency_ms is not None and run.latency_ms.median is not None and run.speedup is not None
+        assert store.summary(second).status == "interrupted"
+        assert store.session(session.id).finished_at is not None
+        assert store.delete_runs([first, second]) == 2
+    assert not list(database.parent.glob(".*.runner"))
+
+
+def test_a_session_that_an_older_version_finished_with_a_live_run_is_repaired(database: Path) -> None:
+    with Store.open(database) as store:
+        session = store.add_session(make_spec(), model=MODEL, box="bench-1")
+        run_id, variant = session.runs[0]
+        store.add_block(session.id, make_block(variant.label, 0))
+        with store._database.write() as connection:
+            connection.execute("UPDATE sessions SET claimed_by = 'x', finished_at = '2026' WHERE id = ?", (session.id,))
+            connection.execute("UPDATE runs SET status = 'measuring' WHERE id = ?", (run_id,))
+        assert set(settle_left(store)) == {run for run, _ in session.runs}
+        ended = store.document(run_id)
+        assert ended.status == "interrupted" and ended.latency_ms is not None
+
+
+def test_a_pass_whose_runner_is_gone_is_interrupted_whatever_its_host_was_called(database: Path) -> None:
+    with Store.open(database) as store:
+        store.save_document(make_document())
+        queued = store.add_pass("aaaaaaaaaaa1", ProfileOptions(), box="container-1", installation="here")
+        runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
+        assert store.claim_next(runner) is not None
+        lifeline = Lifeline(database, "here", "container-1")
+        assert lifeline.take()
+        settle_left(store)
+        assert store.get_pass(queued.id).live
+        lifeline.drop()
+        settle_left(store)
+        assert store.get_pass(queued.id).status == "interrupted"

@@ -1,0 +1,37 @@
+"""The processes that work for a runner: what they leave, and what is said of them if they cannot start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.boxes import Box
+
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
+MODEL = f"{TINY}:convolutional"
+SHORT = ("--repeat", "20", "--warmup", "2")
+
+pytestmark = pytest.mark.slow
+
+BROKEN = "raise OSError('libstrange.so.1: cannot open shared object file')\n"
+
+
+def test_a_library_that_cannot_be_loaded_is_named_and_nothing_is_left(box: Box, tmp_path: Path) -> None:
+    temporary, broken = tmp_path / "temporary", tmp_path / "broken"
+    for folder in (temporary, broken):
+        folder.mkdir()
+    (broken / "safetensors.py").write_text(BROKEN)
+    box.environment["TMPDIR"] = str(temporary)
+    box.environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(broken), os.environ.get("PYTHONPATH")]))
+    failed = box.etui("run", MODEL, *SHORT, status=3)
+    assert "OSError: libstrange.so.1: cannot open shared object file" in failed.stderr
+    # The same runner tries again.
+    (broken / "safetensors.py").unlink()
+    runner = box.runner().pid
+    box.etui("run", MODEL, *SHORT)
+    assert box.runner().pid == runner
+    box.close()
+    assert not list(temporary.iterdir())
+    assert not (box.cache / "workers").exists()

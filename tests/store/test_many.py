@@ -1,0 +1,263 @@
+"""Many runs: every way to find them finds the same ones, with work that does not grow with how many runs there are."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from etui.store import Condition, Store, pages, sources
+from etui.store.conditions import where_clause
+from etui.store.database import Overtaken
+from etui.store.language import KEYS, parse
+from etui.store.pages import Sorting, Window
+from etui.store.schema import IN_ORDER
+from tests.benchmarks.bench_load import FILTERS
+from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
+from tests.documents import make_document
+
+SMALLER, LARGER = 5_000, 20_000
+
+WORDS = ("", "a", "B", "ab", "1b", "*", "[", "é", "模", "res", "fp32", "a1", "AB", "xy", "1 f", "00")
+COLUMNS = ("created_at", "latency_median_ms", "model", "tags", "top1", "latency_ci95_low_ms", "id", "note")
+
+
+@pytest.fixture(scope="module")
+def smaller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    path = tmp_path_factory.mktemp("smaller") / "etui.db"
+    fill(path, SMALLER)
+    with Store.open(path) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    path = tmp_path_factory.mktemp("larger") / "etui.db"
+    fill(path, LARGER)
+    with Store.open(path) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """Runs whose texts are drawn from a few letters, so that any word may be in any of them; some ids are no ids of
+    etui."""
+    chance = random.Random(2)
+
+    def word(letters: str = "abAB1 *[é模") -> str:
+        return "".join(chance.choice(letters) for _ in range(chance.randrange(5)))
+
+    documents = []
+    for number in range(300):
+        document = make_document(
+            f"{number:03x}{chance.choice(['abc', 'fed', '1b', 'AB', 'xyz', '.é'])}",
+            session_id=f"{number // 3:06x}",
+            precision=chance.choice(["fp32", "int8", word()]),
+            median=chance.choice([1.0, 2.0, chance.random() * 10]),
+            created_at=f"2026-11-{1 + number // 20:02d}T10:00:00.000Z",
+        )
+        document.model = msgspec.structs.replace(document.model, name=chance.choice(["resnet18", "gpt2", word()]))
+        document.note, document.tags = word(), [word() for _ in range(chance.randrange(3))]
+        document.error = chance.choice([None, word()])
+        if chance.random() < 0.3:
+            document.latency_ms, document.accuracy, document.weights = None, None, None
+        documents.append(document)
+    with Store.open(tmp_path_factory.mktemp("odd") / "etui.db") as store:
+        store.import_documents(documents)
+        yield store
+
+
+def every(store: Store, where: Sequence[Condition], sorting: Sorting) -> list[str]:
+    """The ids in order, from a look at every row."""
+    clause, values = where_clause(where)
+    direction = "DESC" if sorting.descending else "ASC"
+    connection = sqlite3.connect(store.path)
+    rows = connection.execute(
+        f"SELECT id FROM runs NOT INDEXED {clause} ORDER BY {sorting.column} {direction} NULLS LAST, rowid {direction}",  # noqa: S608
+        values,
+    ).fetchall()
+    connection.close()
+    return [row[0] for row in rows]
+
+
+def agrees(store: Store, where: Sequence[Condition], sorting: Sorting, chance: random.Random) -> None:
+    """Every way to read those runs gives what ``every`` gives."""
+    expected = every(store, where, sorting)
+    assert store.count(where) == len(expected)
+    found = store.summaries(where, order_by=sorting.column, descending=sorting.descending, limit=30)
+    assert [run.id for run in found] == expected[:30]
+    around = chance.choice(expected) if expected else None
+    place = None if around is None else expected.index(around)
+    total, first, found_place, rows = store.page(where, sorting, Window(limit=20, around=around, before=8))
+    assert (total, found_place) == (len(expected), place)
+    assert [run.id for run in rows] == expected[first : first + 20]
+    seen = store.glimpse(where, sorting, Window(limit=20, around=around, before=8))
+    begin = first if seen[0] is not None else max(0, (place or 0) - 8)
+    assert [run.id for run in seen[-1]][:12] == expected[begin : begin + 20][:12]
+    offset = chance.randrange(len(expected) + 1)
+    _, first, _, rows = store.page(where, sorting, Window(limit=20, offset=offset))
+    assert [run.id for run in rows] == expected[first : first + 20]
+
+
+@pytest.mark.parametrize("text", ["", *FILTERS])
+def test_a_filter_over_many_runs_finds_what_a_look_at_every_run_finds(smaller: Store, text: str) -> None:
+    chance = random.Random(text)
+    for column in chance.sample(COLUMNS, 3):
+        agrees(smaller, parse(text), Sorting(column=column, descending=chance.random() < 0.5), chance)
+    newest = every(smaller, parse(text), pages.NEWEST_FIRST)
+    assert [run.id for run in smaller.newest(parse(text))] == newest
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_condition_finds_what_a_look_at_every_run_finds(
+    odd: Store, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the limits so small that each way of looking is taken."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(pages, "_MANY", chance.choice([0, 100]))
+    monkeypatch.setattr(pages, "_FEW", chance.choice([3, 40]))
+    monkeypatch.setattr(pages, "_PATIENCE", chance.choice([2, 60]))
+    monkeypatch.setattr(pages, "_SHORTER", chance.choice([1, 2, 100]))
+    monkeypatch.setattr(sources, "_FEW_VALUES", chance.choice([0, 4, 300]))
+    texts = [key.column for key in KEYS.values() if key.kind in ("text", "list")]
+    figures = ["latency_median_ms", "mae", "threads", "top5", "latency_p99_ms"]
+
+    def condition() -> Condition:
+        word = chance.choice(WORDS)
+        negated = chance.random() < 0.3
+        kind = chance.randrange(6)
+        if kind == 0:
+            return Condition("words", "contains", word, negated)
+        if kind == 1:
+            return Condition(chance.choice(texts), "contains", word, negated)
+        if kind == 2:
+            return Condition(chance.choice(texts), "glob", chance.choice([word + "*", f"*{word}*", word]), negated)
+        if kind == 3:
+            values = chance.choice([[], ["gpt2"], ["resnet18", word], [word, "int8"]])
+            return Condition(chance.choice(texts), "in", values, negated)
+        if kind == 4:
+            operator = chance.choice(["=", "!=", "<", "<=", ">", ">="])
+            return Condition(chance.choice(figures), operator, chance.choice([1.0, 2.0, 2, 5.0]), negated)  # type: ignore[arg-type]
+        return Condition(chance.choice([*texts, *figures]), "is missing", None, negated)
+
+    for _ in range(12):
+        where = [condition() for _ in range(chance.randrange(1, 4))]
+        agrees(odd, where, Sorting(column=chance.choice(COLUMNS), descending=chance.random() < 0.5), chance)
+        newest = every(odd, where, pages.NEWEST_FIRST)
+        assert [run.id for run in odd.newest(where)] == newest
+
+
+def steps(store: Store, call: Callable[[], object]) -> int:
+    """How many hundreds of steps SQLite's machine takes for a call."""
+    taken = 0
+
+    def step() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    connection = store._database._connection
+
+    connection.set_progress_handler(step, 100)
+    call()
+    connection.set_progress_handler(None, 0)
+    return taken
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "resnet18", "model:gpt2", f"model:{RARE_MODEL}", "status:failed", "p50<1.5", "p99>40", "top1>0.99",
+        "tag:nightly", "has:error", "note:nowhere",
+        "error:nowhere", "nowhere", "zq", "id:3f2", "age>900w", "-status:failed resnet",
+    ],
+)  # fmt: skip
+def test_what_is_seen_first_takes_no_more_work_over_more_runs(
+    smaller: Store, larger: Store, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("_MANY", "_FEW", "_PATIENCE"):
+        # So that 5,000 runs are to these as a million are to what they are.
+        monkeypatch.setattr(pages, limit, 300)
+    where, window = parse(text), Window(limit=40)
+    few = steps(smaller, lambda: smaller.glimpse(where, pages.NEWEST_FIRST, window))
+    many = steps(larger, lambda: larger.glimpse(where, pages.NEWEST_FIRST, window))
+    assert many < 2 * few + 200
+
+
+def test_what_is_not_wanted_any_more_is_not_read_to_its_end(larger: Store) -> None:
+    where = parse('-nowhere "resnet18 int8"')
+    with pytest.raises(Overtaken):
+        larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: True)
+    assert larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: False)[0] > 0
+
+
+def test_the_values_of_a_column_are_found_without_a_look_at_every_run(smaller: Store, larger: Store) -> None:
+    assert larger.distinct("box") == ["arm-board", "bench-1", "bench-2", "laptop"]
+    assert larger.distinct("error", 2) == larger.distinct("error")[:2] != []
+    assert steps(larger, lambda: larger.distinct("model")) < 2 * steps(smaller, lambda: smaller.distinct("model")) + 10
+
+
+def test_every_column_with_an_order_has_its_index(smaller: Store) -> None:
+    connection = sqlite3.connect(smaller.path)
+    indexes = {row[1] for row in connection.execute("PRAGMA index_list(runs)")}
+    connection.close()
+    assert {sources.INDEXES[column] for column in IN_ORDER} <= indexes
+
+
+def test_deleting_and_importing_let_others_write_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etui.store.batches.HOLD_S", 0.0)
+    made = [make_document(f"{number:012x}", session_id=f"{number // 4:012x}") for number in range(12)]
+    with Store.open(tmp_path / "etui.db") as store:
+        store.import_document(make_document("fffffffffff1", session_id="fffffffffff1"))
+        other = sqlite3.connect(store.path, timeout=0, isolation_level=None)
+        note = "UPDATE runs SET note = ? WHERE id = 'fffffffffff1'"
+        for number, outcomes in enumerate(store.import_in_batches(made)):
+            assert outcomes == ["new"]
+            other.execute(note, (f"import {number}",))
+        assert store.summary("fffffffffff1").note == "import 11"
+        for number, deleted in enumerate(store.delete_in_batches([one.id for one in made])):
+            assert deleted == 1
+            other.execute(note, (f"delete {number}",))
+        assert store.summary("fffffffffff1").note == "delete 11"
+        assert store.run_ids() == ["fffffffffff1"]
+        other.close()
+
+
+def test_what_was_imported_before_it_was_stopped_is_known_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etui.store.batches.HOLD_S", 0.0)
+    made = [make_document(f"{number:012x}") for number in range(5)]
+    with Store.open(tmp_path / "etui.db") as store:
+        stopped = store.import_in_batches(made)
+        assert [next(stopped), next(stopped)] == [["new"], ["new"]]
+        stopped.close()  # type: ignore[attr-defined]
+        assert sorted(store.run_ids()) == [one.id for one in made[:2]]
+        assert store.document(made[1].id) == made[1]
+        assert store.import_documents(made) == ["known"] * 2 + ["new"] * 3
+
+
+def test_deleting_one_run_takes_no_more_work_over_more_runs(smaller: Store, larger: Store) -> None:
+    few = steps(smaller, lambda: smaller.delete_runs([run_id(17)]))
+    many = steps(larger, lambda: larger.delete_runs([run_id(17)]))
+    assert many < 2 * few + 10
+
+
+def test_deleting_one_run_looks_at_no_environment_but_its_own(tmp_path: Path) -> None:
+    taken = []
+    for count in (20, 400):
+        made = [make_document(f"{number:012x}", session_id=f"{number:012x}") for number in range(count)]
+        for number, one in enumerate(made):
+            assert one.environment is not None
+            one.environment = msgspec.structs.replace(one.environment, os=f"Linux 6.{number}")
+        with Store.open(tmp_path / f"{count}.db") as store:
+            store.import_documents(made)
+            taken.append(steps(store, lambda store=store: store.delete_runs([f"{7:012x}"])))  # type: ignore[misc]
+            connection = sqlite3.connect(store.path)
+            assert connection.execute("SELECT count(*) FROM environments").fetchone()[0] == count - 1
+            connection.close()
+    assert taken[1] < 2 * taken[0] + 3

@@ -1,0 +1,34 @@
+"""Runs from a stranger: documents that name a Python file which the user never named, and which leaves a mark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from etui.catalog.find import describe, find_model
+from etui.results import RunDocument, SessionInfo
+from etui.runner.cache import installed_versions
+from etui.spec import SessionSpec, Variant
+from tests.documents import ENVIRONMENT, make_document
+
+STRANGE = "cafe00000001"
+
+
+def planted(folder: Path) -> tuple[Path, Path]:
+    """A Python file with a factory, and the file that is there once its code has been executed."""
+    code, mark = folder / "planted.py", folder / "code-was-executed"
+    code.write_text(f"open({str(mark)!r}, 'w').close()\n\n\ndef make():\n    raise SystemExit\n")
+    return code, mark
+
+
+def strange_document(code: Path, run_id: str = STRANGE, *, weights: str = "auto", spec: object = None) -> RunDocument:
+    """A finished run of resnet18 by its name, whose session was asked for ``code``; all that is checked of it fits."""
+    reference = f"{code}:make"
+    spec = spec or SessionSpec(model=reference, variants=(Variant("int8", "xnnpack"),), weights=weights)
+    return msgspec.structs.replace(
+        make_document(run_id, precision="int8"),
+        model=msgspec.structs.replace(describe(find_model(reference)), name="resnet18"),
+        environment=msgspec.structs.replace(ENVIRONMENT, versions=installed_versions(), cpu_flags=[]),
+        session=SessionInfo(id=f"5e55{run_id[4:]}", created_at="2026-11-20T10:00:00Z", spec=msgspec.to_builtins(spec)),
+    )

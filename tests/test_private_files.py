@@ -1,0 +1,141 @@
+"""What etui keeps for itself only its user may read, whatever the umask; what a user asks for follows the umask."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from etui import paths, private_files
+from etui.runner.cache import ProgramCache
+from etui.store import Store
+from etui.store.transfer import write_documents, write_file
+from tests.boxes import ETUI, Box
+from tests.documents import make_document
+
+TINY = Path(__file__).parent / "engine" / "tiny.py"
+
+
+@pytest.fixture(params=[0, 0o022, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    """The umask of this process and of what it starts."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _open_to_others(folder: Path) -> list[str]:
+    """What of a folder, and the folder itself, other users could get at."""
+    return [f"{path} {_mode(path):o}" for path in (folder, *folder.rglob("*")) if _mode(path) & 0o077]
+
+
+def test_the_database_and_what_sqlite_makes_beside_it(tmp_path: Path, umask: int) -> None:
+    with Store.open(tmp_path / "data" / "etui" / "etui.db") as store:
+        store.import_document(make_document())
+        names = {path.name for path in store.path.parent.iterdir()}
+        assert names == {"etui.db", "etui.db-wal", "etui.db-shm"}
+        assert _open_to_others(tmp_path / "data") == []
+
+
+def test_a_database_behind_a_link_that_leads_nowhere_yet(tmp_path: Path, umask: int) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
+    with Store.open(tmp_path / "link.db") as store:
+        store.import_document(make_document())
+        assert _mode(tmp_path / "real.db") == 0o600
+
+
+def test_a_folder_that_the_user_named_keeps_its_mode_and_the_files_in_it_are_closed(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o755)
+    with Store.open(shared / "etui.db") as store:
+        store.import_document(make_document())
+        # As an earlier version left it.
+        for path in shared.iterdir():
+            path.chmod(0o644)
+    (shared / "etui.db-wal").touch(0o644)
+    (shared / "etui.db-wal").chmod(0o644)
+    with Store.open(shared / "etui.db", create=False) as store:
+        assert store.count() == 1
+        assert _mode(shared) == 0o755
+        assert {_mode(path) for path in shared.iterdir()} == {0o600}
+
+
+def test_the_folders_that_etui_made_itself_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ETUI_DB", "ETUI_CACHE", "ETUI_STATE"):
+        monkeypatch.delenv(name, raising=False)
+    for kind in ("DATA", "CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind))
+        (tmp_path / kind / "etui").mkdir(parents=True)
+        (tmp_path / kind / "etui").chmod(0o755)
+    places = [paths.database_path().parent, paths.cache_dir(), paths.state_dir()]
+    assert all(tmp_path in place.parents for place in places)
+    with Store.open(paths.database_path()):
+        ProgramCache(paths.cache_dir())
+        write_file(paths.state_dir() / "last-view.json", b"{}", force=True, private=True)
+    assert [_mode(place) for place in places] == [0o700] * 3
+    assert all(_open_to_others(place) == [] for place in places)
+    # The user's own folder around them is none of etui's business.
+    (tmp_path / "DATA").chmod(0o755)
+    with Store.open(paths.database_path()):
+        assert _mode(tmp_path / "DATA") == 0o755
+
+
+def test_state_is_closed_and_exports_follow_the_umask(tmp_path: Path, umask: int) -> None:
+    write_file(tmp_path / "state" / "last-view.json", b"{}", force=True, private=True)
+    assert _open_to_others(tmp_path / "state") == []
+    (exported,) = write_documents([make_document()], tmp_path / "out" / "run.json")
+    assert _mode(exported) == 0o666 & ~umask and _mode(exported.parent) == 0o777 & ~umask
+
+
+def test_a_file_is_never_made_open_and_closed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between making a file and closing it to others, they could open it."""
+    before = os.umask(0)
+    try:
+        monkeypatch.setattr(os, "fchmod", lambda *_: pytest.fail("it was made open to others"))
+        monkeypatch.setattr(private_files, "tighten", lambda *_: pytest.fail("it was made open to others"))
+        private_files.make_folder(tmp_path / "a" / "b")
+        private_files.make_file(tmp_path / "a" / "file")
+        private_files.open_to_append(tmp_path / "a" / "log").close()
+        private_files.create(tmp_path / "a" / "new").close()
+        os.close(private_files.open_lock(tmp_path / "a" / "lock"))
+    finally:
+        os.umask(before)
+    assert _open_to_others(tmp_path / "a") == []
+
+
+@pytest.mark.slow
+def test_a_measured_run_leaves_nothing_open_to_others(box: Box, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    box.environment |= {"ETUI_DB": str(folder / "data" / "etui.db"), "ETUI_CACHE": str(folder / "cache")}
+    box.environment["ETUI_STATE"] = str(folder / "state")
+    box.database = folder / "data" / "etui.db"
+    # A shell sets the umask for the command, and the runner that it starts has it too.
+    command = 'umask 0; exec "$@"'
+    out = tmp_path / "out"
+    commands: list[list[str | Path]] = [
+        ["run", f"{TINY}:convolutional", "-p", "int8", "--preset", "quick", "--repeat", "6", "-o", out / "x.json"],
+        ["run", f"{TINY}:convolutional", "--export-only", "-o", out / "programs"],
+    ]
+    out.mkdir()
+    for words in commands:
+        done = subprocess.run(
+            ["sh", "-c", command, "sh", ETUI, *words],
+            env=box.environment, capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    run_id = box.summaries()[0]["id"]
+    box.etui("profile", run_id, "--inferences", "2")
+    made = [path.name for path in folder.rglob("*")]
+    assert {"program.pte", "etui.db", "weights.safetensors"} <= set(made) and any(x.startswith("runner-") for x in made)
+    assert _open_to_others(folder) == []
+    assert _mode(out / "x.json") == 0o666
+    assert [_mode(path) for path in (out / "programs").iterdir()] == [0o666]

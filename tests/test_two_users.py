@@ -1,0 +1,105 @@
+"""Two users on one machine: they measure in turn, and neither can read what the other one keeps."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.boxes import Box
+
+NOBODY = 65534
+MODEL = "tiny.py:convolutional"
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+SHORT = ("--preset", "quick", "--repeat", "6", "--warmup", "1")
+TINY = Path(__file__).parent / "engine" / "tiny.py"
+
+# Python may lie in a home folder that is closed to others: there it is shown in a view of the file system of its own.
+_AS_ANOTHER = """
+closed=$1 python=$2; shift 2
+if [ -n "$closed" ]; then
+    kept=$(mktemp -d); mount --bind "$python" "$kept"; mount -t tmpfs -o mode=0755 none "$closed"
+    mkdir -p "$python"; mount --bind "$kept" "$python"
+fi
+exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        os.geteuid() != 0 or not shutil.which("setpriv") or not shutil.which("unshare"),
+        reason="only root can be another user, with setpriv and unshare",
+    ),
+]
+
+
+def _as_another() -> list[str]:
+    python = Path(sys.base_prefix).resolve()
+    closed = next((str(folder) for folder in reversed(python.parents) if not folder.stat().st_mode & 0o001), "")
+    return ["unshare", "--mount", "sh", "-ec", _AS_ANOTHER, "sh", closed, str(python)]
+
+
+@pytest.fixture
+def users() -> Iterator[tuple[Box, Box]]:
+    """This user's box and another one's, with one lock between them."""
+    folder = Path(tempfile.mkdtemp(prefix="etui-two-users-"))
+    boxes = []
+    try:
+        for name, user, prefix in (("one", 0, []), ("two", NOBODY, _as_another())):
+            own = folder / name
+            own.mkdir(0o755)
+            shutil.copyfile(TINY, own / "tiny.py")
+            box = Box(own)
+            box.prefix = prefix
+            box.database = own / "data" / "etui.db"
+            box.environment |= {
+                "ETUI_DB": str(box.database), "ETUI_BOX_LOCK": str(folder / "shared" / "lock"), "HOME": str(own),
+                "PYTHONDONTWRITEBYTECODE": "1",
+            }  # fmt: skip
+            os.chown(own, user, user)
+            boxes.append(box)
+        (folder / "shared").mkdir()
+        (folder / "shared").chmod(0o1777)
+        folder.chmod(0o755)
+        python = subprocess.run([*boxes[1].prefix, sys.executable, "-c", ""], check=False, capture_output=True)
+        if python.returncode:
+            pytest.skip(f"no other user can run Python here: {python.stderr.decode()}")
+        yield boxes[0], boxes[1]
+    finally:
+        for box in boxes:
+            box.close()
+        shutil.rmtree(folder)
+
+
+def _model(box: Box) -> str:
+    return f"{box.folder / MODEL}"
+
+
+def _waits_for(holder: Box, other: Box, user: str) -> None:
+    """One measures, the other one waits, says for whom, and is served when the first is done."""
+    (held,) = holder.detach(_model(holder), *LONG)
+    holder.wait_for_status(held, "measuring")
+    (waiting,) = other.detach(_model(other), *SHORT)
+    other.wait_for_event(waiting, f"user {user}")
+    assert other.status(waiting) == "queued"
+    holder.etui("cancel", held)
+    assert other.wait_for_status(waiting, "done", "failed") == "done"
+
+
+def test_they_take_turns_and_keep_their_own(users: tuple[Box, Box]) -> None:
+    mine, theirs = users
+    _waits_for(mine, theirs, "root")
+    _waits_for(theirs, mine, "nobody")
+    for path in (mine.database, mine.cache, mine.folder / "state", mine.database.with_name("etui.db-wal")):
+        for tool in ("ls", "cat"):
+            done = subprocess.run([*theirs.prefix, tool, path], check=False, capture_output=True, text=True)
+            assert done.returncode != 0 and "denied" in done.stderr.lower(), (tool, path, done.stderr)
+    assert theirs.database.stat().st_uid == NOBODY and theirs.database.stat().st_mode & 0o077 == 0
+    done = theirs.etui("--db", mine.database, "runs", status=3)
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
