@@ -175,9 +175,9 @@ def test_closed_streams_are_no_defect(database: Path, stored: Callable[..., None
 
 
 UNEXPECTED = (
-    "import sys\nfrom etui.cli import main\nimport etui.cli.runs as runs\n"
+    "from etui.cli.context import Settings\nfrom etui.cli.main import cli\n"
     "def fail(*_, **__): raise {error}\n"
-    "runs._read = fail\nmain.cli()"
+    "Settings.existing_store = fail\ncli()"
 )
 
 
