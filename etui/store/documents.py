@@ -181,7 +181,7 @@ def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators
         if with_operators and document.profile is not None:
             document.profile = with_their_operators(connection, run_id, document.profile)
         return document
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, LookupError, TypeError) as error:
         raise StoreError(f"run {run_id} is damaged in the database ({error})", "delete it or restore a copy") from error
 
 
