@@ -14,6 +14,7 @@ from tests.faults.plan import Plan
 from tests.faults.results import Deviation
 
 REACHED_S = 60.0
+QUEUED_S = 10.0
 _BEFORE = {
     "queued": frozenset[str](),
     "preparing": frozenset({"queued"}),
@@ -71,6 +72,10 @@ class Scene:
             words = ["gap", self.ground.run, "--again", "--json"]
         self.fronts.append(self.host.launch(*words, environment=environment, limit=limit))
         if work.queued:
+            if self.plan.moment.phase != "start":
+                # Behind the first, so that it waits while that is under way.
+                main = self.main.process
+                wait_until(lambda: self.own_runs() or self.own_passes() or main.poll() is not None, QUEUED_S)
             waiting = self.host.launch("run", self.ground.model, *BASE, "--detach", environment=environment)
             self.fronts.append(waiting)
 
