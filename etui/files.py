@@ -6,7 +6,10 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from pathlib import Path
+
+from etui.errors import UsageError
 
 
 def copy_file(source: Path, target: Path, *, force: bool) -> None:
@@ -14,8 +17,11 @@ def copy_file(source: Path, target: Path, *, force: bool) -> None:
 
     Raises:
         FileExistsError: there is one already, and not ``force``.
+        UsageError: the target is a device, pipe or socket.
         OSError: it cannot be written.
     """
+    if is_stream(target):
+        raise UsageError(f"{target} is a device, pipe or socket, not a file", "name another file or folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         shutil.copyfile(source, part)
@@ -34,6 +40,16 @@ def copy_file(source: Path, target: Path, *, force: bool) -> None:
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path leads to a device, pipe or socket, such as /dev/stdout: it is written to, and never replaced. For
+    root, a file in the place of /dev/null would take that away from everybody."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def sync(path: Path) -> None:

@@ -86,11 +86,11 @@ def is_own_file(path: Path) -> bool:
 
 def tighten(*paths: Path) -> None:
     """Close to other users what is there of these files and folders and belongs to this user; what is on a read-only
-    disk stays as it is."""
+    disk stays as it is, and so does what is neither a plain file nor a folder."""
     for path in paths:
         with contextlib.suppress(OSError):
             found = path.stat()
-            if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & _OTHERS:
+            if _is_open_to_others(found):
                 path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
 
 
@@ -103,7 +103,13 @@ def tighten_files_in(folder: Path) -> None:
 def _opened(path: Path, flags: int) -> int:
     fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     with contextlib.suppress(OSError):
-        found = os.fstat(fd)
-        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & _OTHERS:
+        if _is_open_to_others(os.fstat(fd)):
             os.fchmod(fd, FILE_MODE)
     return fd
+
+
+def _is_open_to_others(found: os.stat_result) -> bool:
+    """Whether this is a plain file or folder of this user that others may use. A device such as /dev/null, which root
+    may name as a database, is everybody's."""
+    is_plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+    return is_plain and found.st_uid == os.geteuid() and bool(stat.S_IMODE(found.st_mode) & _OTHERS)

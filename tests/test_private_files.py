@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from etui import paths, private_files
+from etui.errors import StoreError
 from etui.runner.cache import ProgramCache
 from etui.store import Store
 from etui.store.transfer import write_documents, write_file
@@ -139,3 +140,22 @@ def test_a_measured_run_leaves_nothing_open_to_others(box: Box, tmp_path: Path) 
     assert _open_to_others(folder) == []
     assert _mode(out / "x.json") == 0o666
     assert [_mode(path) for path in (out / "programs").iterdir()] == [0o666]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a device")
+def test_a_device_keeps_its_mode(tmp_path: Path) -> None:
+    null = tmp_path / "null"
+    os.mknod(null, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    null.chmod(0o666)
+    private_files.tighten(null)
+    private_files.open_to_append(null).close()
+    with pytest.raises(StoreError):
+        Store.open(null)
+    assert stat.S_IMODE(null.stat().st_mode) == 0o666
+
+
+def test_a_pipe_keeps_its_mode(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o666)
+    (tmp_path / "pipe").chmod(0o666)
+    private_files.tighten(tmp_path / "pipe")
+    assert _mode(tmp_path / "pipe") == 0o666

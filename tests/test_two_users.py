@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box
+from tests.boxes import ETUI, Box
 
 NOBODY = 65534
 MODEL = "tiny.py:convolutional"
@@ -67,9 +67,9 @@ def users() -> Iterator[tuple[Box, Box]]:
         (folder / "shared").mkdir()
         (folder / "shared").chmod(0o1777)
         folder.chmod(0o755)
-        python = subprocess.run([*boxes[1].prefix, sys.executable, "-c", ""], check=False, capture_output=True)
-        if python.returncode:
-            pytest.skip(f"no other user can run Python here: {python.stderr.decode()}")
+        command = subprocess.run([*boxes[1].prefix, ETUI, "--help"], check=False, capture_output=True)
+        if command.returncode:
+            pytest.skip(f"no other user can run the installed command here: {command.stderr.decode()}")
         yield boxes[0], boxes[1]
     finally:
         for box in boxes:

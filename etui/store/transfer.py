@@ -13,6 +13,7 @@ import msgspec
 
 from etui import private_files
 from etui.errors import ImportRefused, StoreError, UsageError
+from etui.files import is_stream
 from etui.json_text import harmless
 from etui.results import RunDocument
 from etui.store.checks import Refused, document_from
@@ -140,8 +141,13 @@ def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bo
 def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -> None:
     """Write a file whole or not at all; ``private`` for one that etui keeps for itself, which only its user may read.
 
-    Raises UsageError where it exists and not ``force``, StoreError on the rest.
+    What is no file but a stream, such as /dev/stdout, is written to as it is, with or without ``force``.
+
+    Raises UsageError if it exists and not ``force``, StoreError on the rest.
     """
+    if not private and is_stream(path):
+        _write_stream(path, data)
+        return
     # Without the file's name, which may be as long as names can be.
     partial = path.with_name(f".etui-{secrets.token_hex(8)}.part")
     try:
@@ -169,6 +175,16 @@ def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -
         raise StoreError(
             f"cannot write {path} ({error.strerror or error})", "check the folder and its space"
         ) from error
+
+
+def _write_stream(path: Path, data: bytes) -> None:
+    try:
+        with path.open("wb", buffering=0) as stream:
+            left = memoryview(data)
+            while left:
+                left = left[stream.write(left) or 0 :]
+    except OSError as error:
+        raise StoreError(f"cannot write {path} ({error.strerror or error})", "name another place with -o") from error
 
 
 def _link(partial: Path, path: Path) -> None:

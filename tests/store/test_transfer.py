@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from etui.errors import ImportRefused, StoreError, UsageError
 from etui.results import LogLine, RunDocument
 from etui.store import Store
-from etui.store.transfer import encode_documents, read_documents, write_documents
+from etui.store.transfer import encode_documents, read_documents, write_documents, write_file
 from tests.documents import make_document
 
 FLAT = {
@@ -269,3 +271,18 @@ def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> N
     plain.write_text("")
     (file,) = write_documents([make_document()], tmp_path)
     assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_stream_is_written_to_and_never_replaced(tmp_path: Path, force: bool) -> None:
+    """As for /dev/stdout, or what a shell names for a process that reads."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    data, read = b"some of it" * 20_000, []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    write_file(tmp_path / "link", data, force=force)
+    reader.join()
+    assert read == [data]
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
