@@ -45,6 +45,8 @@ class Box:
             # Tests run beside whatever else the machine does; those about waiting say so.
             "ETUI_WAIT_QUIET": "0",
         }
+        # torch sets it in a process that lowers, as some tests do; to etui it would be the user's choice.
+        self.environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
 
     def etui(self, *words: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run the installed command to its end and check its exit status (None: any)."""
