@@ -20,7 +20,7 @@ def copy_file(source: Path, target: Path, *, force: bool) -> None:
         UsageError: the target is a device, pipe or socket.
         OSError: it cannot be written.
     """
-    if is_stream(target):
+    if is_special(target):
         raise UsageError(f"{target} is a device, pipe or socket, not a file", "name another file or folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
@@ -43,13 +43,23 @@ def copy_file(source: Path, target: Path, *, force: bool) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path leads to a device, pipe or socket, such as /dev/stdout: it is written to, and never replaced. For
-    root, a file in the place of /dev/null would take that away from everybody."""
+    """Whether a path leads to a terminal, pipe or the like, such as /dev/stdout: it is written to, and never replaced.
+    For root, a file in the place of /dev/null would take that away from everybody."""
+    mode = _mode(path)
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path leads to a device, pipe or socket: no file is put in its place."""
+    mode = _mode(path)
+    return is_stream(path) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)
+
+
+def _mode(path: Path) -> int:
     try:
-        mode = path.stat().st_mode
+        return path.stat().st_mode
     except OSError:
-        return False
-    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        return 0
 
 
 def sync(path: Path) -> None:

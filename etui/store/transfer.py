@@ -13,7 +13,7 @@ import msgspec
 
 from etui import private_files
 from etui.errors import ImportRefused, StoreError, UsageError
-from etui.files import is_stream
+from etui.files import is_special, is_stream
 from etui.json_text import harmless
 from etui.results import RunDocument
 from etui.store.checks import Refused, document_from
@@ -143,11 +143,13 @@ def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -
 
     What is no file but a stream, such as /dev/stdout, is written to as it is, with or without ``force``.
 
-    Raises UsageError if it exists and not ``force``, StoreError on the rest.
+    Raises UsageError if it exists and not ``force``, or is a disk or a socket; StoreError on the rest.
     """
     if not private and is_stream(path):
         _write_stream(path, data)
         return
+    if is_special(path):
+        raise UsageError(f"{path} is a disk or a socket, not a file", "name another place with -o")
     # Without the file's name, which may be as long as names can be.
     partial = path.with_name(f".etui-{secrets.token_hex(8)}.part")
     try:

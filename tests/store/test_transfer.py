@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 from collections.abc import Callable
@@ -286,3 +287,14 @@ def test_a_stream_is_written_to_and_never_replaced(tmp_path: Path, force: bool) 
     assert read == [data]
     assert (tmp_path / "link").is_symlink() and (tmp_path / "pipe").is_fifo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+def test_a_socket_is_neither_written_to_nor_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a disk is not, which a test had better not make."""
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("here")
+        with pytest.raises(UsageError, match="not a file"):
+            write_file(tmp_path / "here", b"some of it", force=True)
+        assert (tmp_path / "here").is_socket()
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
