@@ -15,8 +15,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from etui.catalog.find import describe, find_model
-from etui.environment import usable_cores
 from etui.errors import UsageError
+from etui.host.environment import usable_cores
 from etui.request import check_threads, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.again import Trust, check_again

@@ -151,11 +151,11 @@ def installation() -> str:
     would measure something else.
 
     It is stored with queued sessions, so it holds no value of an environment variable. The versions of packages are
-    not part of it: a queued session is measured with what is installed when it begins (see ``etui.installed``).
+    not part of it: a queued session is measured with what is installed when it begins (see ``etui.host.installed``).
     """
     # The terminal UI needs this module for its first paint, and neither of these before a key.
-    from etui import process_settings
-    from etui.environment import cgroup_cpus
+    from etui.host import process_settings
+    from etui.host.environment import cgroup_cpus
 
     cores = process_settings.affinity()
     parts = {

@@ -12,9 +12,9 @@ import msgspec
 
 from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
-from etui.environment import usable_cores
 from etui.errors import UsageError
-from etui.hashing import file_stamp
+from etui.files.hashing import file_stamp
+from etui.host.environment import usable_cores
 from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
 from etui.spec import (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from etui import text
-from etui.process_settings import affects_speed
+from etui.host.process_settings import affects_speed
 from etui.results import Environment, RunDocument
 
 UNKNOWN = "not known"

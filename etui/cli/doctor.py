@@ -48,7 +48,7 @@ def doctor(settings: Settings, watch: bool, for_s: float | None, as_json: bool) 
 
         click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2))
     else:
-        from etui.environment import read_environment
+        from etui.host.environment import read_environment
 
         environment = read_environment()
         click.echo(plain(f"{environment.box}: {environment.cpu}, {environment.os}, Python {environment.python}"))

@@ -11,7 +11,7 @@ from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
 from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE
-from etui.json_text import harmless
+from etui.formats.json_text import harmless
 
 
 @click.command(

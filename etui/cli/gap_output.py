@@ -7,9 +7,9 @@ import msgspec
 from etui import text
 from etui.analysis.gaps import Order, is_off, ordered
 from etui.cli.table import Column, table
-from etui.csv_tables import csv_bytes
+from etui.formats.csv_tables import csv_bytes
+from etui.formats.json_text import harmless
 from etui.insight import LayerGap, NumericGap
-from etui.json_text import harmless
 from etui.results import RunDocument
 
 BAR = 20

@@ -13,7 +13,7 @@ from etui.cli.file_path import FILE_PATH
 from etui.cli.lazy import examples
 from etui.cli.numbers import Number
 from etui.errors import EXIT_DONE, EXIT_FAILED
-from etui.json_text import harmless
+from etui.formats.json_text import harmless
 from etui.paths import expanded
 from etui.text import plain
 

@@ -12,7 +12,7 @@ import click
 
 from etui.cli.file_path import FILE_PATH
 from etui.cli.numbers import Number
-from etui.json_text import harmless
+from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits

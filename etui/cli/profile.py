@@ -127,7 +127,7 @@ def profile(
         document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=_ascii_only()
     )  # fmt: skip
     if csv_file is not None:
-        from etui.csv_tables import profile_csv
+        from etui.formats.csv_tables import profile_csv
         from etui.store.transfer import write_file
 
         write_file(csv_file, profile_csv(found), force=force)

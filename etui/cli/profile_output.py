@@ -26,8 +26,8 @@ from etui.analysis.profiles import (
 )
 from etui.cli.table import Column, table
 from etui.errors import UsageError
+from etui.formats.json_text import harmless
 from etui.insight import Profile
-from etui.json_text import harmless
 from etui.results import RunDocument
 
 BAR = 20

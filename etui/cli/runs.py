@@ -13,7 +13,7 @@ from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.lazy import examples
 from etui.cli.numbers import Count
 from etui.cli.table import Column, table_lines
-from etui.json_text import harmless
+from etui.formats.json_text import harmless
 from etui.results import Status
 from etui.summary import RunSummary
 

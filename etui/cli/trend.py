@@ -12,7 +12,7 @@ from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
 from etui.cli.table import Column, table
 from etui.errors import UsageError
-from etui.json_text import harmless
+from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.trends import Trend

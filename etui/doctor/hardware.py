@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from etui import environment, sensors
 from etui.doctor.finding import Finding
+from etui.host import environment, sensors
 from etui.text import number, seconds, size
 
 _LITTLE_MEMORY_BYTES = 4_000_000_000

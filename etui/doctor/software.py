@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from etui import environment, filesystems, paths
+from etui import paths
 from etui.doctor.finding import Finding
 from etui.errors import StoreError
+from etui.host import environment, filesystems
 from etui.text import size
 
 HUB_TIMEOUT_S = 2.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from etui import environment, sensors
+from etui.host import environment, sensors
 from etui.text import number, percent
 
 UNKNOWN = "not readable"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from etui import sensors
+from etui.host import sensors
 
 BUSY_THREAD_SHARE = 0.05
 """A thread that worked for this share of a block took part in it; what libraries keep beside works far less."""

@@ -22,10 +22,10 @@ from etui.engine.exported import check_exported
 from etui.engine.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
 from etui.engine.models import Built, build
 from etui.engine.state import hash_tensors, other_tensors, set_tensors, structure
-from etui.entries import discard, hold, making
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
-from etui.hashing import file_stamp
+from etui.files.cache_entries import discard, hold, making
+from etui.files.hashing import file_stamp
 from etui.jobs import BundleJob, BundleResult
 from etui.results import ModelInfo, Stage, WeightsInfo
 

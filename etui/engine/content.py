@@ -9,8 +9,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from etui import private_files
-from etui.hashing import file_hash, file_stamp, is_settled
+from etui.files import private as private_files
+from etui.files.hashing import file_hash, file_stamp, is_settled
 
 _FOLDER = "hashes"
 _HASH = re.compile(r"[0-9a-f]{64}")

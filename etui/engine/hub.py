@@ -20,11 +20,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from etui import private_files
 from etui.catalog.models import ModelEntry
 from etui.engine.torchvision_shim import prepare_torchvision
-from etui.entries import UNUSED_S
-from etui.filesystems import is_network
+from etui.files import private as private_files
+from etui.files.cache_entries import UNUSED_S
+from etui.host.filesystems import is_network
 
 CONNECT_S = 3.0
 """How long a hub may take to answer before it counts as out of reach."""

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from etui.engine.etdump import DELEGATE, METHOD, NATIVE, OPERATOR, TracedEvent
 from etui.engine.profile_sums import Seen, Times
+from etui.formats.chrome_trace import Span
 from etui.insight import Origin
 from etui.programs.source_map import SourceMap, Subgraph
 from etui.programs.xnnpack import match_events
-from etui.traces import Span
 
 _NOWHERE = Origin()
 _TOLERANCE = 1.02

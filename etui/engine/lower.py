@@ -25,9 +25,9 @@ from etui.engine.mapping import source_map_of
 from etui.engine.noop import NOOP, write_noop
 from etui.engine.outside import outside_nodes
 from etui.engine.quantize import Graph, export, halve, quantize
-from etui.entries import making
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
+from etui.files.cache_entries import making
 from etui.insight import Section
 from etui.jobs import LowerJob, LowerResult
 from etui.programs.files import sections_of

@@ -16,11 +16,11 @@ from etui.engine.leaves import Leaves
 from etui.engine.profile_sums import side_of
 from etui.engine.runtime import LoadedProgram, RuntimeFailure, TensorTuple, set_threads
 from etui.events import Event, utc_now
+from etui.formats.chrome_trace import Timeline
 from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.files import mapped
 from etui.programs.program import read_program
 from etui.programs.source_map import read_source_map
-from etui.traces import Timeline
 
 WARM_UP = 3
 FEWEST, MOST = 5, 50

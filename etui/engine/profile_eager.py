@@ -23,9 +23,9 @@ from etui.engine.profile import KEPT_INFERENCES, TRACED_IF_SLOW, planned, say_sl
 from etui.engine.profile_sums import Seen, Times, side_of
 from etui.engine.runtime import RuntimeFailure, TensorTuple, set_threads
 from etui.events import Event
+from etui.formats.chrome_trace import Span, Timeline
 from etui.insight import Origin
 from etui.jobs import ProfileJob, ProfileResult
-from etui.traces import Span, Timeline
 
 TIMELINE = "eager.timeline.json"
 

@@ -37,9 +37,9 @@ import msgspec
 
 from etui.errors import EXIT_TIMED_OUT, EtuiError
 from etui.events import utc_now
+from etui.host.user import name_of
 from etui.paths import box_lock_path
 from etui.text import plain, seconds, shortened
-from etui.user import name_of
 
 POLL_S = 0.2
 ASK_AGAIN_S = 2.0

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import msgspec
 
-from etui import private_files, process_settings
 from etui.catalog.precisions import needs_calibration
-from etui.entries import (
+from etui.errors import EtuiError
+from etui.files import private as private_files
+from etui.files.cache_entries import (
     LOCKS,
     UNUSED_S,
     Scratch,
@@ -32,11 +33,11 @@ from etui.entries import (
     may_be_removed,
     remove,
 )
-from etui.environment import cpu_flags
-from etui.errors import EtuiError
-from etui.hashing import file_hash
+from etui.files.hashing import file_hash
+from etui.files.locks import Held, LocksUnsupported, take
+from etui.host import process_settings
+from etui.host.environment import cpu_flags
 from etui.jobs import BundleResult, LowerResult
-from etui.locks import Held, LocksUnsupported, take
 from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3

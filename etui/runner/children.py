@@ -15,13 +15,13 @@ from pathlib import Path
 
 import msgspec
 
-from etui import private_files
-from etui.entries import Scratch, remove
 from etui.errors import EtuiError
-from etui.installed import Stamp, changed_since
+from etui.files import private as private_files
+from etui.files.cache_entries import Scratch, remove
+from etui.host.installed import Stamp, changed_since
+from etui.host.process_settings import FIXED_VARIABLES
 from etui.jobs import Done, Exited, Fork, Job, Preload, Ready, Reply, Started, Zygote, zygote_for
 from etui.paths import cache_dir
-from etui.process_settings import FIXED_VARIABLES
 from etui.runner.cache import WORKERS
 from etui.runner.child import Child, ChildFailed, Say, kill
 
@@ -203,9 +203,9 @@ class ZygoteClient:
 class Children:
     """Both zygotes: one that only measures, one with the ahead-of-time code, started when first needed.
 
-    ``packages`` is the state of the installed packages (``etui.installed``) when this process started. What a child
-    does is only accepted as long as that is still their state: a zygote keeps what it imported, and a child imports
-    more, so that the versions could be mixed.
+    ``packages`` is the state of the installed packages (``etui.host.installed``) when this process started. What a
+    child does is only accepted as long as that is still their state: a zygote keeps what it imported, and a child
+    imports more, so that the versions could be mixed.
     """
 
     def __init__(self, log: Path, packages: Stamp) -> None:

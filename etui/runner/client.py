@@ -11,15 +11,15 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from etui import private_files
 from etui.errors import EtuiError, StoreError
+from etui.files import private as private_files
+from etui.host.user import name_of, user_name
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
 from etui.runner.lifeline import Lifeline
 from etui.runner.settling import settle_left
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import QueuedPass, QueuedSession, Store
-from etui.user import name_of, user_name
 
 START_S, POLL_S = 20.0, 0.02
 """How long a runner that was started may take to begin its work, before it is believed to do so."""
@@ -108,7 +108,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
     if Lifeline(database, installation()).runner_is_alive():
         return None
     # Not needed before a key, and this module is needed for the terminal UI's first paint.
-    from etui.process_settings import child_environment
+    from etui.host.process_settings import child_environment
 
     log = log_of(database)
     try:

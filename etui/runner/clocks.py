@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from etui import sensors
+from etui.host import sensors
 from etui.results import Block
 
 PERIOD_S = 0.4

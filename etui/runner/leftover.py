@@ -12,8 +12,8 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from etui import private_files
 from etui.errors import ImportRefused, StoreError, StoreUnavailable, UsageError
+from etui.files import private as private_files
 from etui.paths import unsaved_places
 from etui.results import RunDocument
 from etui.store import Store

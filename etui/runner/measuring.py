@@ -12,8 +12,8 @@ from pathlib import Path
 
 from etui.analysis import canary
 from etui.analysis.latency import latency_stats, relative_half_width
-from etui.cpus import cpu_sets
 from etui.events import Event, utc_now
+from etui.host.cpus import cpu_sets
 from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
 from etui.results import Block, Stage
 from etui.runner.child import ChildFailed

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from etui.cpus import measuring_cpus
-from etui.environment import usable_cores
 from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, EventKind, Level, utc_now
+from etui.host.cpus import measuring_cpus
+from etui.host.environment import usable_cores
 from etui.jobs import Done, Job
 from etui.results import PassStatus, RunDocument
 from etui.runner.again import ProgramAgain, Trust, program_again

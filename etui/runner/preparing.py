@@ -7,12 +7,12 @@ import contextlib
 from functools import partial
 from pathlib import Path
 
-from etui import private_files
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import keeps, recipe
-from etui.environment import memory_bytes
 from etui.errors import EtuiError
-from etui.files import copy_file
+from etui.files import private as private_files
+from etui.files.atomic import copy_file
+from etui.host.environment import memory_bytes
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.context import Run, Session, side_by_side

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from etui.analysis.profiles import by_kind
-from etui.csv_tables import profile_csv
-from etui.entries import add_file
 from etui.errors import EtuiError
 from etui.events import utc_now
-from etui.files import copy_file
+from etui.files.atomic import copy_file
+from etui.files.cache_entries import add_file
+from etui.formats.chrome_trace import Timeline, chrome_trace
+from etui.formats.csv_tables import profile_csv
 from etui.insight import OperatorSide, Profile
 from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
@@ -22,7 +23,6 @@ from etui.runner.again import ProgramAgain, lower_job
 from etui.runner.child import ChildFailed
 from etui.spec import EAGER, ProfileOptions
 from etui.text import counted, number, percent, plain
-from etui.traces import Timeline, chrome_trace
 
 if TYPE_CHECKING:
     from etui.runner.passes import Pass

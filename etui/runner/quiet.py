@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from etui import sensors
 from etui.analysis import disturbance
+from etui.host import sensors
+from etui.host.user import name_of
 from etui.results import QuietCheck
 from etui.text import number, plain, seconds
-from etui.user import name_of
 
 FIRST_LOOK_S = 0.3
 """What looking at a calm machine costs a session: just over the shortest span for which the kernel's ticks suffice."""

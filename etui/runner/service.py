@@ -13,7 +13,8 @@ from pathlib import Path
 
 from etui.errors import EtuiError, StoreUnavailable
 from etui.events import utc_now
-from etui.installed import Stamp, stamp
+from etui.host.installed import Stamp, stamp
+from etui.host.user import user_name
 from etui.paths import cache_dir, installation, runner_log_path
 from etui.runner import settings
 from etui.runner.cache import ProgramCache
@@ -25,7 +26,6 @@ from etui.runner.passes import refuse_pass, run_pass
 from etui.runner.session import refuse, run_session
 from etui.runner.settling import settle_left
 from etui.store import Claim, QueuedPass, QueuedSession, RunnerIdentity, Store
-from etui.user import user_name
 
 POLL_S = 0.05
 UNAVAILABLE_POLL_S, UNAVAILABLE_S = 0.5, 15.0

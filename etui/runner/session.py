@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from etui.catalog.find import find_model
-from etui.environment import read_environment
 from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, utc_now
+from etui.host.environment import read_environment
 from etui.runner.boxlock import WaitedTooLong, hold
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children

@@ -18,13 +18,13 @@ import msgspec
 
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import utc_now
-from etui.filesystems import is_network
+from etui.host.filesystems import is_network
+from etui.host.user import user_name
 from etui.results import RunDocument
 from etui.runner import leftover
 from etui.runner.lifeline import Lifeline
 from etui.store import Claim, Store
 from etui.store.store import RUNNER_GONE
-from etui.user import user_name
 
 Owner = Literal["alive", "gone", "unknown"]
 """What can be said of the runner that has claimed something. Of one on another host that shares the database over a

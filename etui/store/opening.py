@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from etui import private_files
 from etui.errors import StoreError
-from etui.filesystems import is_network
+from etui.files import private as private_files
+from etui.host.filesystems import is_network
 from etui.store import database, schema
 from etui.store.database import Database, Link
 from etui.store.failures import OTHER_FILE, primary_code, temporary_folder, translated

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from etui import private_files
 from etui.errors import ImportRefused, StoreError, UsageError
-from etui.files import is_special, is_stream
-from etui.json_text import harmless
+from etui.files import private as private_files
+from etui.files.atomic import is_special, is_stream
+from etui.formats.json_text import harmless
 from etui.results import RunDocument
 from etui.store.checks import Refused, document_from
 from etui.store.legacy import document_from_flat, is_flat

@@ -13,8 +13,8 @@ from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
-from etui import private_files
 from etui.errors import EtuiError
+from etui.files import private as private_files
 from etui.paths import state_dir
 from etui.text import plain
 

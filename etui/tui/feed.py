@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from etui.environment import governor, usable_cores
 from etui.errors import EtuiError, StoreError
 from etui.events import Event
+from etui.host.environment import governor, usable_cores
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store

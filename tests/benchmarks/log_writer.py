@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from etui.events import Event, utc_now
+from etui.host.user import user_name
 from etui.store import RunnerIdentity, Store
-from etui.user import user_name
 from tests.documents import MODEL, make_spec
 
 

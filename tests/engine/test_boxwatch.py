@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etui.engine.boxwatch import Reading, between
 from etui.engine.canary import canary_ms
-from etui.sensors import Reading as BoxReading
+from etui.host.sensors import Reading as BoxReading
 
 BEFORE = Reading(
     box=BoxReading(wall_s=10.0, busy_cpu_s=100.0, steal_s=5.0, throttled_ms=0.0),

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from etui.engine.profile_eager import TIMELINE, run_eager_profile
+from etui.formats.chrome_trace import Timeline
 from etui.insight import OperatorSide
 from etui.jobs import ProfileJob
-from etui.traces import Timeline
 from tests.engine.conftest import TINY, Workshop
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from etui.catalog.find import describe
 from etui.catalog.models import MODELS
-from etui.environment import cpu_flags
 from etui.errors import UsageError
+from etui.host.environment import cpu_flags
 from etui.results import RunDocument, SessionInfo
 from etui.runner.again import Trust, check_again, trusted_origin
 from etui.runner.cache import installed_versions, machine_for

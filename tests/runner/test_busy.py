@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from etui.cpus import measuring_cpus
+from etui.host.cpus import measuring_cpus
 from etui.results import QuietCheck
 from etui.runner import session as session_module
 from etui.runner.context import Session

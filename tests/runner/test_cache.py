@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui import entries, filesystems
-from etui.entries import Scratch, making
 from etui.errors import EtuiError
+from etui.files import cache_entries as entries
+from etui.files.cache_entries import Scratch, making
+from etui.host import filesystems
 from etui.jobs import BundleResult, LowerResult
 from etui.results import Artifact, InputsInfo, ModelInfo, Stage, WeightsInfo
 from etui.runner.cache import ProgramCache

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from etui import sensors
+from etui.host import sensors
 from etui.results import Block
 from etui.runner.clocks import Clocks
 
@@ -24,7 +24,7 @@ class Machine:
         self.root = root
         self.wall_s = 0.0
         self._busy_s = [0.0] * CPUS
-        monkeypatch.setattr("etui.sensors.time.perf_counter", lambda: self.wall_s)
+        monkeypatch.setattr("etui.host.sensors.time.perf_counter", lambda: self.wall_s)
 
     def goes_on(self, seconds: float, mhz: dict[int, float], idle_mhz: float = 800.0) -> None:
         """Some time in which the CPUs of ``mhz`` worked, and their frequencies at its end."""

@@ -15,6 +15,7 @@ import pytest
 
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
+from etui.host.user import user_name
 from etui.results import RunDocument
 from etui.runner import leftover, outbox, passes
 from etui.runner.cache import ProgramCache
@@ -25,7 +26,6 @@ from etui.runner.passes import Pass
 from etui.runner.settling import settle_left
 from etui.spec import ProfileOptions
 from etui.store import QueuedSession, RunnerIdentity, Store
-from etui.user import user_name
 from tests.disks import small_disk
 from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.profiles import make_profile

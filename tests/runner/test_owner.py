@@ -8,10 +8,10 @@ import socket
 import pytest
 
 from etui.catalog.find import describe, find_model
+from etui.host.user import user_name
 from etui.results import LIVE_STATUSES
 from etui.spec import SessionSpec, Variant
 from etui.store import RunnerIdentity, Store
-from etui.user import user_name
 from tests.boxes import Box
 from tests.strangers import planted
 

@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from etui.events import utc_now
+from etui.host.user import user_name
 from etui.runner import settling
 from etui.runner.lifeline import Lifeline
 from etui.runner.settling import judge, settle_left
 from etui.spec import ProfileOptions
 from etui.store import Claim, RunnerIdentity, Store
-from etui.user import user_name
 from tests.boxes import until
 from tests.documents import MODEL, make_block, make_document, make_spec
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from etui import filesystems
 from etui.doctor import software
 from etui.errors import StoreError
+from etui.host import filesystems
 from etui.store import Store, database, opening
 from tests.documents import make_document
 

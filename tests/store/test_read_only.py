@@ -14,12 +14,12 @@ import pytest
 
 from etui.doctor import software
 from etui.errors import StoreError
+from etui.host.user import user_name
 from etui.runner.client import settle
 from etui.store import RunnerIdentity, Store, opening, schema
 from etui.store.transfer import read_documents
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.library import Library
-from etui.user import user_name
 from tests.documents import MODEL, make_document, make_spec
 from tests.mounts import read_only_view
 from tests.store.test_upgrading import schema_of, unpacked

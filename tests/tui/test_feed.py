@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from etui.events import Event
+from etui.host.user import user_name
 from etui.spec import ProfileOptions, SessionSpec, Variant
 from etui.store import QueuedSession, RunnerIdentity, Store
 from etui.tui.feed import Feed, Snapshot
-from etui.user import user_name
 from tests.documents import MODEL, make_document
 
 SPEC = SessionSpec(model="resnet18", variants=(Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")))

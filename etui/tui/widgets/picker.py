@@ -15,8 +15,8 @@ from textual.timer import Timer
 from textual.widgets import Button, Input, Static
 
 from etui.catalog.find import Model
-from etui.environment import usable_cores
 from etui.errors import EtuiError
+from etui.host.environment import usable_cores
 from etui.paths import cache_dir
 from etui.request import FieldName, is_as_is
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etui import cpus, environment, sensors
+from etui.host import cpus, environment, sensors
 
 
 class Machine:

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from etui.environment import PACKAGES
+from etui.host.environment import PACKAGES
 
 _METADATA = re.compile(r"(?P<name>[^-]+)(?:-.*)?\.(?:dist|egg)-info")
 _MEASURING = frozenset(PACKAGES) - {"textual"}

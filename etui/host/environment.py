@@ -22,7 +22,7 @@ _FLAGS = re.compile(
 def read_environment(root: Path = Path("/")) -> Environment:
     """The box and its software now. What cannot be read is None; nothing is raised. ``root`` is where /proc and /sys
     are looked for."""
-    from etui import process_settings, sensors  # the latter finds its cgroup by this module
+    from etui.host import process_settings, sensors
 
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     return Environment(

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from etui import paths, private_files
+from etui import paths
 from etui.errors import StoreError
+from etui.files import private as private_files
 from etui.runner.cache import ProgramCache
 from etui.store import Store
 from etui.store.transfer import write_documents, write_file
 from tests.boxes import ETUI, Box
 from tests.documents import make_document
 
-TINY = Path(__file__).parent / "engine" / "tiny.py"
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 
 
 @pytest.fixture(params=[0, 0o022, 0o077], ids=oct)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from etui.traces import Span, Timeline, chrome_trace
+from etui.formats.chrome_trace import Span, Timeline, chrome_trace
 
 
 def test_spans_nest_as_they_ran_and_those_of_no_length_are_left_out() -> None:

@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-from etui import private_files
+from etui.files import private as private_files
 
 _POLL_S = 0.05
 _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui import doctor, environment, paths, sensors
+from etui import doctor, paths
 from etui.doctor import Finding, software
+from etui.host import environment, sensors
 
 CPUINFO = "processor\t: 0\nmodel name\t: A CPU @ 2.0GHz\nflags\t\t: fpu sse4_2 avx2 avx512_bf16 hypervisor ht\n"
 

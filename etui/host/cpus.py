@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from etui.environment import allowed_cpus
+from etui.host.environment import allowed_cpus
 
 _CPU_FOLDER = "sys/devices/system/cpu"
 

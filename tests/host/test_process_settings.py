@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from etui import installed, paths, process_settings
-from etui.environment import read_environment
+from etui import paths
+from etui.host import installed, process_settings
+from etui.host.environment import read_environment
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.mark.parametrize(

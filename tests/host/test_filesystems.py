@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etui.filesystems import file_system_type, is_network
+from etui.host.filesystems import file_system_type, is_network
 
 TABLE = r"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 23 22 0:21 / /proc rw,nosuid shared:5 - proc proc rw

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import msgspec
 
-from etui import private_files
 from etui.errors import EtuiError
-from etui.files import sync
-from etui.filesystems import is_network
-from etui.hashing import file_hash, file_stamp, is_settled
-from etui.locks import Held, LocksUnsupported, take
+from etui.files import private as private_files
+from etui.files.atomic import sync
+from etui.files.hashing import file_hash, file_stamp, is_settled
+from etui.files.locks import Held, LocksUnsupported, take
+from etui.host.filesystems import is_network
 
 LOCKS = "locks"
 PATIENCE_S = 60.0
