@@ -17,7 +17,7 @@ import msgspec
 
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
 from etui.insight import MethodInfo, ProgramInfo
-from etui.programs.answers import Answer, Here, Loaded, Read, Refused
+from etui.programs.inspection_messages import Answer, Here, Loaded, Read, Refused
 from etui.text import plain
 
 LIMIT_S = 60.0
@@ -95,7 +95,7 @@ def _child(path: Path, data: Path | None) -> Iterator[tuple[subprocess.Popen[byt
     words = [str(path.absolute()), *([str(data.absolute())] if data is not None else [])]
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "etui.engine.inspecting", str(write), *words],
+            [sys.executable, "-m", "etui.engine.process.inspection_worker", str(write), *words],
             pass_fds=(write,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

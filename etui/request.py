@@ -109,7 +109,7 @@ def _refuse_pickled(path: Path) -> None:
 def _pickled_parts(path: Path, _stamp: str) -> str:
     """The parts of a .pt2 that run code, in words. The screen asks at every key, so the answer is remembered as long as
     the file is the same."""
-    from etui.programs.pickled import in_words, refused_parts
+    from etui.programs.pickle_check import in_words, refused_parts
 
     return in_words(refused_parts(path))
 

@@ -121,7 +121,9 @@ class Box:
 
     def zygotes(self) -> list[psutil.Process]:
         """The processes that fork this box's children."""
-        return [process for process in _offspring(self.runner()) if "etui.engine.zygote" in _words(process)[:3]]
+        return [
+            process for process in _offspring(self.runner()) if "etui.engine.process.fork_server" in _words(process)[:3]
+        ]
 
     def jobs(self, role: str = "measure") -> list[psutil.Process]:
         """The children at work now, of one zygote."""

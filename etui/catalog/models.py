@@ -1,7 +1,7 @@
 """The table of models that can be chosen by name: adding a model is one entry here.
 
 An entry describes; it builds nothing and imports nothing heavy. How a source kind becomes a module stands once, in
-``etui.engine.models``.
+``etui.engine.models.build``.
 """
 
 from __future__ import annotations

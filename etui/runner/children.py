@@ -75,7 +75,7 @@ class ZygoteClient:
             environment[COMPILED_VARIABLE] = str(folder)
         with private_files.open_to_append(self._log) as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "etui.engine.zygote", self.role, str(theirs.fileno())],
+                [sys.executable, "-m", "etui.engine.process.fork_server", self.role, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

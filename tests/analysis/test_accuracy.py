@@ -11,7 +11,7 @@ import torch
 from etui.analysis.accuracy import OF_ARITHMETIC, judge
 from etui.catalog.find import tolerance_for
 from etui.catalog.models import MODELS
-from etui.engine.accuracy import compare, real_tokens
+from etui.engine.measure.accuracy import compare, real_tokens
 from etui.results import Comparison, Tolerance
 
 STRICT = Tolerance(sqnr_db_min=60.0, cosine_min=0.999, source="test")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from etui.engine.bundle import Bundle
-from etui.engine.noop import NOOP
+from etui.engine.lowering.noop_program import NOOP
+from etui.engine.models.bundle import Bundle
 from etui.jobs import MeasureJob
 from etui.results import CallTiming
 from etui.spec import PRESETS

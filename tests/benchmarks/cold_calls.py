@@ -20,7 +20,7 @@ def main(program: Path, threads: int) -> None:
     import torch
     from executorch.extension.pybindings import _C
 
-    from etui.engine.casting import DTYPES
+    from etui.engine.runtime.input_dtypes import DTYPES
 
     torch.set_num_threads(threads)
     _C._unsafe_reset_threadpool(threads)

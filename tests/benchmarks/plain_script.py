@@ -12,7 +12,7 @@ def main(target: Path) -> None:
     """ResNet-18 in FP32 on XNNPACK with 10 warm-up and 50 timed inferences of each side."""
     import torch
 
-    from etui.engine.torchvision_shim import prepare_torchvision
+    from etui.engine.models.torchvision_shim import prepare_torchvision
 
     prepare_torchvision()
     import torchvision

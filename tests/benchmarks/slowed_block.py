@@ -11,8 +11,8 @@ import time
 import msgspec
 import torch
 
-from etui.engine.measure import run_measure
-from etui.engine.runtime import LoadedProgram, TensorTuple
+from etui.engine.measure.latency import run_measure
+from etui.engine.runtime.execution import LoadedProgram, TensorTuple
 from etui.jobs import MeasureJob
 
 _infer = LoadedProgram.__call__

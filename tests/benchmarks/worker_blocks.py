@@ -11,7 +11,7 @@ import sys
 
 import msgspec
 
-from etui.engine.preload import preload_measure
+from etui.engine.process.preload import preload_measure
 from etui.jobs import MeasureJob
 
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _measure(line: str) -> None:
-    from etui.engine.measure import run_measure
+    from etui.engine.measure.latency import run_measure
 
     block = run_measure(msgspec.json.decode(line, type=MeasureJob), lambda event: None)
     print(msgspec.json.encode(block).decode(), flush=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from etui.engine.preload import preload_measure
+from etui.engine.process.preload import preload_measure
 from tests.benchmarks.bursts import Timing
 
 
@@ -32,9 +32,9 @@ def main(program_file: Path, threads: int, folder: Path) -> None:
 def _serve(program_file: Path, threads: int, folder: Path) -> None:
     import torch
 
-    from etui.engine.bundle import Bundle
-    from etui.engine.canary import canary_ms
-    from etui.engine.runtime import LoadedProgram, set_threads
+    from etui.engine.measure.canary import canary_ms
+    from etui.engine.models.bundle import Bundle
+    from etui.engine.runtime.execution import LoadedProgram, set_threads
 
     set_threads(threads, cpus=None)
     bundle = Bundle.open(folder, "resnet18")

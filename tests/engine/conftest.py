@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from etui.engine.preload import preload_prepare
+from etui.engine.process.preload import preload_prepare
 
 preload_prepare()
 
-from etui.engine.bundle import Bundle, run_bundle  # noqa: E402 - after the libraries are quiet and torchvision works
-from etui.engine.casting import program_inputs  # noqa: E402
-from etui.engine.lower import run_lower  # noqa: E402
+from etui.engine.lowering.lower import run_lower  # noqa: E402
+from etui.engine.models.bundle import Bundle, run_bundle  # noqa: E402 - after the libraries are quiet and torchvision works
+from etui.engine.runtime.input_dtypes import program_inputs  # noqa: E402
 from etui.events import Event  # noqa: E402
 from etui.jobs import BundleJob, BundleResult, LowerJob, LowerResult  # noqa: E402
 

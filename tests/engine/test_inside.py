@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from etui.analysis.delegation import advice
-from etui.engine.backends import delegation, partitioners
-from etui.engine.graph_stages import GraphStages
-from etui.engine.outside import outside_nodes
-from etui.engine.quantize import Graph, export, quantize
+from etui.engine.lowering.delegates import delegation, partitioners
+from etui.engine.lowering.graph_stages import GraphStages
+from etui.engine.lowering.quantize import Graph, export, quantize
+from etui.engine.lowering.undelegated import outside_nodes
 from etui.jobs import LowerResult
 from etui.programs.program import read_program
 from etui.programs.sections import leaves

@@ -202,7 +202,7 @@ class Host(Box):
         for runner in self.runners():
             for child in _children(runner):
                 words = words_of(child)
-                if "etui.engine.zygote" in words and (not role or role in words):
+                if "etui.engine.process.fork_server" in words and (not role or role in words):
                     found.append(child)
         return found
 

@@ -91,7 +91,7 @@ def main(kind: str, cases: IO[str]) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from etui.engine.weights import read_state_dict
+    from etui.engine.models.weights import read_state_dict
     from etui.errors import WeightsError
 
     state = {"conv.weight": torch.arange(24.0).reshape(2, 3, 4), "conv.bias": torch.zeros(2), "n": torch.tensor(3)}

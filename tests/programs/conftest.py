@@ -12,7 +12,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``xnnpack.pte``, ``plain.pte`` (no delegate), ``vulkan.pte``, ``outside.pte`` with
     ``outside.ptd`` (its weights in a file of their own) and ``two.pte`` (two methods with
     a subgraph each)."""
-    from etui.engine.preload import preload_prepare
+    from etui.engine.process.preload import preload_prepare
 
     preload_prepare()
     import torch

@@ -1,0 +1,215 @@
+"""A program's intermediate outputs under ExecuTorch's debug buffer, against the graph that it was lowered from.
+
+The runtime logs what each undelegated operator and each call of a delegate gives. Which node of the exported graph that
+is, is told by the nodes that lowering made: the instruction's number leads to the lowered node (or to the outputs of
+its delegated subgraph), and that node's own record to the exported one. ``Inspector.calculate_numeric_gap`` pairs by
+sets of debug handles instead, which confuses the outputs of a subgraph that has several.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Node
+from torch.utils import _pytree as pytree
+
+from etui.engine.gap.graph_pair import is_compared, layer_names, operator_name, origin
+from etui.engine.gap.interpreter import GapSums, Walk
+from etui.engine.lowering.delegates import partitioners
+from etui.engine.runtime.load_problems import available_bytes
+from etui.errors import EtuiError
+from etui.insight import Origin
+
+HEADROOM = 1.5
+"""The debug buffer is made this many times as large as all values of the graph together: inputs are logged too."""
+
+LEAST_BUFFER_BYTES = 1 << 20
+
+_CALL_DELEGATE = "executorch_call_delegate"
+_NO_INSTRUCTION = frozenset({"getitem", "alloc", "view"})
+"""Nodes of a planned graph that are no instructions (``view`` is memory planning's: the edge dialect's is
+``view_copy``); what they have as debug handle is no instruction's number."""
+
+
+class TooLarge(EtuiError):
+    """The intermediate outputs of a model do not fit into the debug buffer."""
+
+
+class Logged(NamedTuple):
+    """One value that was logged: its layer, and how many operators the subgraph has that it came out of (None where no
+    delegate made it)."""
+
+    name: str
+    origin: Origin
+    delegated_operators: int | None
+    sums: GapSums
+
+
+class DebugProgram:
+    """A program lowered again with its record of where each instruction comes from, to be run under the debug
+    buffer."""
+
+    def __init__(self, exported: ExportedProgram, delegate: str, precision: str) -> None:
+        """Lower ``exported``.
+
+        Raises:
+            TooLarge: its values take more memory than may be used for them.
+        """
+        from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+        self.buffer_bytes = max(LEAST_BUFFER_BYTES, int(HEADROOM * _value_bytes(exported)))
+        _check_room(self.buffer_bytes)
+        module = exported.module(check_guards=False)
+        assert isinstance(module, torch.fx.GraphModule)
+        self._walk = Walk(module)
+        manager = to_edge_transform_and_lower(
+            exported,
+            partitioner=partitioners(delegate, precision),
+            compile_config=EdgeCompileConfig(_check_ir_validity=False),
+        ).to_executorch()
+        self.program: bytes = bytes(manager.buffer)
+        nodes = {node.name: node for node in self._walk.nodes if node.op == "call_function"}
+        compared = is_compared(self._walk.nodes)
+        self._outputs: dict[int, list[Node | None]] = {}
+        self._operators: dict[Node, int | None] = {}
+        for instruction, names, operators in _instructions(manager.exported_program().graph_module):
+            found = [nodes.get(name) if name is not None else None for name in names]
+            found = [node if node in compared else None for node in found]
+            self._outputs[instruction] = found
+            self._operators.update({node: operators for node in found if node is not None})
+        self._sums = {node: GapSums() for node in self._walk.nodes if node in self._operators}
+
+    def add(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Run on one input, add each logged value's difference to its sums, and give the program's outputs."""
+        from executorch.devtools import Inspector
+        from executorch.extension.pybindings import _C
+
+        with tempfile.TemporaryDirectory(prefix="etui-gap-") as folder:
+            dump, buffer = str(Path(folder, "etdump")), str(Path(folder, "debug"))
+            loaded = _C._load_program_from_buffer(self.program, enable_etdump=True, debug_buffer_size=self.buffer_bytes)
+            outputs = [tensor.clone() for tensor in loaded.load_method("forward")(tuple(inputs))]
+            loaded.write_etdump_result_to_file(dump, buffer)
+            logged = self._values(Inspector(etdump_path=dump, debug_buffer_path=buffer))
+        for node, expected in self._walk.values(inputs, logged.keys()):
+            if node.op != "output" and isinstance(expected, torch.Tensor):
+                got = logged.pop(node)
+                # Views, which no instruction makes, may follow the last instruction of a layer: the elements are its.
+                if got.numel() == expected.numel():
+                    self._sums[node].add(expected, got)
+        return outputs
+
+    def logged(self) -> list[Logged]:
+        """What was logged, in the graph's order."""
+        nodes = [node for node, sums in self._sums.items() if sums.count or sums.non_finite]
+        return [
+            Logged(name, origin(node), self._operators[node], self._sums[node])
+            for name, node in zip(layer_names(nodes), nodes, strict=True)
+        ]
+
+    def _values(self, inspector: Any) -> dict[Node, torch.Tensor]:
+        """The logged tensor of each exported node. A delegate's call logs its inputs before its outputs, an operator's
+        the outputs alone."""
+        found: dict[Node, torch.Tensor] = {}
+        for block in inspector.event_blocks:
+            for event in block.events:
+                data = event.debug_data
+                if (
+                    data is None
+                    or not len(data)
+                    or not (event.name == "DELEGATE_CALL" or event.name.startswith("native_call_"))
+                ):
+                    continue
+                wanted = self._outputs.get(event._instruction_id)
+                if not wanted:
+                    continue
+                values = data[-len(wanted) :] if event.name == "DELEGATE_CALL" else data[:1]
+                for node, value in zip(wanted, values, strict=False):
+                    if node is not None and isinstance(value, torch.Tensor):
+                        found[node] = value
+        return found
+
+
+def _instructions(module: torch.fx.GraphModule) -> Iterator[tuple[int, list[str | None], int | None]]:
+    """For each instruction of a lowered program, its number, the exported nodes that its outputs are the values of
+    (None where one is of no such node, but halfway to one), and the number of operators where it calls a delegate."""
+    last: dict[str, Node] = {}
+    for node in _all_nodes(module):
+        name = _exported_name(node)
+        if name is not None and operator_name(node) not in _NO_INSTRUCTION:
+            last[name] = node
+
+    def value_of(node: Node) -> str | None:
+        name = _exported_name(node)
+        return name if name is not None and last.get(name) is node else None
+
+    for node in module.graph.nodes:
+        number = node.meta.get("debug_handle")
+        if node.op != "call_function" or not isinstance(number, int) or operator_name(node) in _NO_INSTRUCTION:
+            continue
+        subgraph = _subgraph(module, node)
+        if subgraph is None:
+            yield number, [value_of(node)], None
+            continue
+        ends = [leaf for one in subgraph.graph.nodes if one.op == "output" for leaf in pytree.tree_leaves(one.args)]
+        inside = {name for one in subgraph.graph.nodes if (name := _exported_name(one)) is not None}
+        yield number, [value_of(end) if isinstance(end, Node) else None for end in ends], len(inside)
+
+
+def _all_nodes(module: torch.fx.GraphModule) -> Iterator[Node]:
+    """The operators of a lowered graph in order, those of its delegated subgraphs where they are called."""
+    for node in module.graph.nodes:
+        if node.op != "call_function":
+            continue
+        subgraph = _subgraph(module, node)
+        if subgraph is None:
+            yield node
+        else:
+            yield from (one for one in subgraph.graph.nodes if one.op == "call_function")
+
+
+def _subgraph(module: torch.fx.GraphModule, node: Node) -> torch.fx.GraphModule | None:
+    """What a call of a delegate stands for, None for another node."""
+    if _CALL_DELEGATE not in str(node.target) and not node.name.startswith(_CALL_DELEGATE):
+        return None
+    lowered: Any = getattr(module, str(node.all_input_nodes[0].target))
+    inner: torch.fx.GraphModule = lowered.original_module.graph_module
+    return inner
+
+
+def _exported_name(node: Node) -> str | None:
+    """The exported node that a lowered one was made from, the last where it was made from several."""
+    sources = node.meta.get("from_node")
+    if node.op != "call_function" or not sources:
+        return None
+    source = sources[-1]
+    while source.from_node:
+        source = source.from_node[-1]
+    return str(source.name)
+
+
+def _value_bytes(exported: ExportedProgram) -> int:
+    """The bytes of all values of the graph together."""
+    total = 0
+    for node in exported.graph.nodes:
+        if node.op != "call_function" or operator_name(node) == "getitem":
+            continue
+        values = node.meta.get("val")
+        for value in values if isinstance(values, tuple | list) else [values]:
+            if isinstance(value, torch.Tensor):
+                total += value.numel() * value.element_size()
+    return total
+
+
+def _check_room(needed: int) -> None:
+    """Refuse what would take more than a quarter of the memory that is free: the values are held three times."""
+    free = available_bytes()
+    if free is not None and needed > free / 4:
+        raise TooLarge(
+            f"the model is too large for the debug buffer: its intermediate outputs take {needed / 1e9:.1f} GB,"
+            f" and a quarter of the free memory is {free / 4e9:.1f} GB"
+        )

@@ -1,0 +1,72 @@
+"""Watch the memory of load and inference in a process that does nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from etui.engine.models.bundle import Bundle
+from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.jobs import MemoryJob
+from etui.results import Memory
+
+INFERENCES = 2
+SLOW_S = 1.0
+"""An inference this slow is run once: its buffers are allocated by then."""
+
+
+def run_memory(job: MemoryJob) -> Memory:
+    """Load, run a few times, and read what the kernel says of this process.
+
+    RSS counts what is resident, pages of memory-mapped files included; the peak is the kernel's high-water mark,
+    reset before the load. Where ``/proc`` is missing every figure is None.
+
+    Raises:
+        EtuiError: the program or the model cannot be loaded or run.
+    """
+    set_threads(job.threads, cpus=job.cpus)
+    bundle = Bundle.open(Path(job.bundle), job.model)
+    inputs = bundle.inputs()[0]
+    _reset_peak()
+    baseline = _status_bytes("VmRSS")
+    with torch.inference_mode():
+        if job.program is not None:
+            program = LoadedProgram(Path(job.program), delegate=job.delegate)
+            loaded = _status_bytes("VmRSS")
+            fitted = program.fit(inputs)
+            _run_some(lambda: program(fitted))
+        else:
+            model = bundle.eager()
+            loaded = _status_bytes("VmRSS")
+            _run_some(lambda: model(*inputs))
+    return Memory(baseline_rss_bytes=baseline, load_rss_bytes=loaded, peak_rss_bytes=_status_bytes("VmHWM"))
+
+
+def _run_some(infer: Callable[[], object]) -> None:
+    for _ in range(INFERENCES):
+        start = time.perf_counter()
+        infer()
+        if time.perf_counter() - start > SLOW_S:
+            return
+
+
+def _reset_peak() -> None:
+    """Set the high-water mark back to the present RSS; after a fork it starts there anyway."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _status_bytes(name: str) -> int | None:
+    try:
+        text = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    return None

