@@ -26,8 +26,8 @@ from etui.errors import EtuiError, UsageError
 from etui.paths import installation, runner_log_path
 from etui.request import FieldError, Options, check_model, check_preset, combine, default_choice, specification
 from etui.results import Accuracy, RunDocument, Tolerance
-from etui.runner.client import submit
-from etui.runner.lifeline import Lifeline
+from etui.runner.runner_lock import Lifeline
+from etui.runner.start import submit
 from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain

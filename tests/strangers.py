@@ -8,7 +8,7 @@ import msgspec
 
 from etui.catalog.find import describe, find_model
 from etui.results import RunDocument, SessionInfo
-from etui.runner.cache import installed_versions
+from etui.runner.program_cache import installed_versions
 from etui.spec import SessionSpec, Variant
 from tests.documents import ENVIRONMENT, make_document
 

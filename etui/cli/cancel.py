@@ -95,7 +95,7 @@ def _standing_of_pass(store: Store, queued: QueuedPass) -> str:
 
 def _force(store: Store, live: list[str], passes: list[QueuedPass]) -> bool:
     """End what is still live of these, unless its runner is alive. Returns whether any was refused."""
-    from etui.runner.settling import end_session
+    from etui.runner.abandoned_work import end_session
 
     claims = {claim.id: claim for claim in (*store.claims(), *store.pass_claims())}
     refused = False
@@ -125,7 +125,7 @@ def _gone_words(claim: Claim) -> str:
 
 
 def _is_alive(store: Store, claim: Claim, run_id: str) -> bool:
-    from etui.runner.settling import judge
+    from etui.runner.abandoned_work import judge
 
     if judge(store.path, claim) != "alive":
         return False

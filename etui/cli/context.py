@@ -67,11 +67,11 @@ class Settings:
 
 
 def _settle(store: Store) -> None:
-    from etui.runner.leftover import are_there
+    from etui.runner.unsaved_results import are_there
 
     if not (store.live_run_ids() or store.live_passes() or are_there(store.path)):
         return
-    from etui.runner.client import RunnerFailed, settle
+    from etui.runner.start import RunnerFailed, settle
 
     try:
         settle(store)

@@ -22,9 +22,9 @@ from etui.errors import (
 from etui.events import Event
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
-from etui.runner.client import RunnerFailed, ensure_runner, failed
-from etui.runner.settling import settle_left
+from etui.runner.abandoned_work import settle_left
 from etui.runner.standing import of_session
+from etui.runner.start import RunnerFailed, ensure_runner, failed
 from etui.store import QueuedSession, Store
 from etui.text import plain, seconds
 

@@ -126,7 +126,7 @@ def run(
     """  # fmt: skip
     from etui.catalog.find import describe
     from etui.cli.sessions import finish, followed
-    from etui.runner.client import submit
+    from etui.runner.start import submit
 
     found, variants = _check_choice(
         model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
@@ -181,7 +181,7 @@ def sweep(
     from etui.catalog.find import describe
     from etui.cli.sessions import finish, followed
     from etui.request import check_model, combine
-    from etui.runner.client import submit
+    from etui.runner.start import submit
 
     wanted = []
     for text in models:

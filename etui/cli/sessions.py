@@ -13,7 +13,7 @@ import click
 from etui.cli.follow import Talk, ended_with, follow, talking
 from etui.errors import EXIT_DONE, StoreError
 from etui.formats.json_text import harmless
-from etui.runner.client import RunnerFailed
+from etui.runner.start import RunnerFailed
 from etui.store import QueuedSession, Store
 
 

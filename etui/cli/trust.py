@@ -28,7 +28,7 @@ def trusted_files(store: Store, run_ids: Sequence[str], given: Sequence[str]) ->
     """
     from etui.catalog.find import model_file
     from etui.paths import absolute
-    from etui.runner.again import Trust, Untrusted, check_again
+    from etui.runner.rebuild_program import Trust, Untrusted, check_again
 
     allowed = tuple(model_file(text) or str(absolute(text, "--trust-file")) for text in given)
     for run_id in filter(store.is_imported, run_ids):

@@ -140,7 +140,7 @@ def disk(name: str, path: Path) -> Finding:
 
 def box_lock(root: Path) -> Finding:
     """Who measures now, as the kernel knows it: trying the lock could take it from a runner."""
-    from etui.runner.boxlock import BoxLock
+    from etui.runner.machine_lock import BoxLock
 
     holder = BoxLock().holder(root)
     if holder is None:

@@ -23,8 +23,8 @@ from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event, utc_now
 from etui.insight import NumericGap, Profile
 from etui.results import Block, LogLine, PassStatus, RunDocument, Status
-from etui.runner import leftover
-from etui.runner.own_log import say
+from etui.runner import unsaved_results as leftover
+from etui.runner.runner_log import say
 from etui.store import Store
 from etui.text import counted, seconds
 

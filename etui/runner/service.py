@@ -17,14 +17,14 @@ from etui.host.installed import Stamp, stamp
 from etui.host.user import user_name
 from etui.paths import cache_dir, installation, runner_log_path
 from etui.runner import settings
-from etui.runner.cache import ProgramCache
-from etui.runner.children import Children
-from etui.runner.lifeline import Lifeline
+from etui.runner.abandoned_work import settle_left
+from etui.runner.analyses.run import refuse_pass, run_pass
+from etui.runner.fork_servers import Children
 from etui.runner.outbox import LOCK_WAIT_S
-from etui.runner.own_log import say
-from etui.runner.passes import refuse_pass, run_pass
+from etui.runner.program_cache import ProgramCache
+from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_log import say
 from etui.runner.session import refuse, run_session
-from etui.runner.settling import settle_left
 from etui.store import Claim, QueuedPass, QueuedSession, RunnerIdentity, Store
 
 POLL_S = 0.05

@@ -10,16 +10,16 @@ from etui.catalog.find import find_model
 from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, utc_now
 from etui.host.environment import read_environment
-from etui.runner.boxlock import WaitedTooLong, hold
-from etui.runner.cache import ProgramCache
-from etui.runner.children import Children
-from etui.runner.context import Session
-from etui.runner.duel import prepare_duel
-from etui.runner.measuring import measure, run_passes
+from etui.runner.fork_servers import Children
+from etui.runner.machine_lock import WaitedTooLong, hold
+from etui.runner.measure import measure, run_passes
 from etui.runner.outbox import Outbox
-from etui.runner.preparing import export_programs, make_bundle, prepare, start_zygotes
-from etui.runner.quiet import wait_until_calm
+from etui.runner.prepare import export_programs, make_bundle, prepare, start_zygotes
+from etui.runner.prepare_duel import prepare_duel
+from etui.runner.program_cache import ProgramCache
+from etui.runner.session_context import Session
 from etui.runner.settings import patience_s
+from etui.runner.wait_for_idle import wait_until_calm
 from etui.store import QueuedSession, Store
 from etui.text import seconds
 

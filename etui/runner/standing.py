@@ -8,8 +8,8 @@ import socket
 from typing import NamedTuple
 
 from etui.paths import installation
-from etui.runner.lifeline import Lifeline
-from etui.runner.settling import judge
+from etui.runner.abandoned_work import judge
+from etui.runner.runner_lock import Lifeline
 from etui.store import Claim, QueuedSession, Store
 from etui.text import plain
 

@@ -244,7 +244,7 @@ class Feed:
         self._runner_checked_at = now
         if store.read_only or not (store.live_run_ids() or store.live_passes()):
             return
-        from etui.runner.client import ensure_runner, settle
+        from etui.runner.start import ensure_runner, settle
 
         settle(store)
         if store.has_waiting_work(socket.gethostname(), installation()):

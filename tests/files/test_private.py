@@ -13,7 +13,7 @@ import pytest
 from etui import paths
 from etui.errors import StoreError
 from etui.files import private as private_files
-from etui.runner.cache import ProgramCache
+from etui.runner.program_cache import ProgramCache
 from etui.store import Store
 from etui.store.transfer import write_documents, write_file
 from tests.boxes import ETUI, Box

@@ -22,7 +22,7 @@ from etui.programs.flatbuffer import DamagedFile
 from etui.programs.program import read_program
 from etui.programs.sections import sections
 from etui.results import RunDocument
-from etui.runner.child import Child, ChildFailed
+from etui.runner.worker import Child, ChildFailed
 from etui.store import Store
 from etui.store.language import KEYS, FilterMistake, completions, parse
 from tests.documents import make_document

@@ -18,8 +18,8 @@ import pytest
 from etui.events import Event
 from etui.jobs import Done, MemoryJob, Said
 from etui.results import Block
-from etui.runner import child as children
-from etui.runner.child import LOG_LINE_BYTES, LOG_LINES_A_JOB, READ_BYTES, Child, ChildFailed
+from etui.runner import worker as children
+from etui.runner.worker import LOG_LINE_BYTES, LOG_LINES_A_JOB, READ_BYTES, Child, ChildFailed
 
 pytestmark = pytest.mark.asyncio
 

@@ -15,7 +15,7 @@ import pytest
 
 from etui.events import utc_now
 from etui.results import RunDocument
-from etui.runner.boxlock import BoxLock
+from etui.runner.machine_lock import BoxLock
 from etui.store import RunnerIdentity, Store
 from tests.boxes import ETUI, Box, box_in, ended, until
 from tests.disks import small_disk

@@ -17,13 +17,15 @@ from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
 from etui.host.user import user_name
 from etui.results import RunDocument
-from etui.runner import leftover, outbox, passes
-from etui.runner.cache import ProgramCache
-from etui.runner.children import Children
-from etui.runner.lifeline import Lifeline
+from etui.runner import outbox
+from etui.runner import unsaved_results as leftover
+from etui.runner.abandoned_work import settle_left
+from etui.runner.analyses import run as passes
+from etui.runner.analyses.run import Pass
+from etui.runner.fork_servers import Children
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
-from etui.runner.passes import Pass
-from etui.runner.settling import settle_left
+from etui.runner.program_cache import ProgramCache
+from etui.runner.runner_lock import Lifeline
 from etui.spec import ProfileOptions
 from etui.store import QueuedSession, RunnerIdentity, Store
 from tests.disks import small_disk

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from etui.errors import StoreError
 from etui.events import Event
 from etui.jobs import Done, MemoryJob, Said
-from etui.runner.cache import program_key
-from etui.runner.child import Child
-from etui.runner.context import side_by_side
-from etui.runner.lifeline import Lifeline
 from etui.runner.plan import block_orders, make_plan
-from etui.runner.preparing import most_at_once
+from etui.runner.prepare import most_at_once
+from etui.runner.program_cache import program_key
+from etui.runner.runner_lock import Lifeline
+from etui.runner.session_context import side_by_side
+from etui.runner.worker import Child
 from etui.spec import SessionSpec, Variant
 
 ONE, TWO = "1" * 32, "2" * 32

@@ -15,7 +15,7 @@ import pytest
 from etui.doctor import software
 from etui.errors import StoreError
 from etui.host.user import user_name
-from etui.runner.client import settle
+from etui.runner.start import settle
 from etui.store import RunnerIdentity, Store, opening, schema
 from etui.store.transfer import read_documents
 from etui.tui.feed import Feed, Snapshot
@@ -226,7 +226,7 @@ def test_the_screens_store_and_feed_read_it_and_start_no_runner(
     def start(*_: object) -> None:
         raise AssertionError("a runner was started on a read-only database")
 
-    monkeypatch.setattr("etui.runner.client.ensure_runner", start)
+    monkeypatch.setattr("etui.runner.start.ensure_runner", start)
     host = socket.gethostname()
     with Store.open(folder / "etui.db") as store:
         queued = store.add_session(make_spec(), model=MODEL, box=host)

@@ -282,7 +282,7 @@ async def test_in_a_small_terminal_the_picker_is_a_panel_and_log_and_chart_share
 async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etui.runner.client.ensure_runner", lambda path: None)
+    monkeypatch.setattr("etui.runner.start.ensure_runner", lambda path: None)
     async with opened(make_app(filled, live=True)) as pilot:
         await pilot.press("r")
         await until(pilot, lambda: bench_table(pilot).total > COUNT)

@@ -220,7 +220,7 @@ def test_keys_tested_elsewhere_are_pressed_there(action: Action) -> None:
 async def test_a_key_does_what_its_action_says(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action, key: str
 ) -> None:
-    monkeypatch.setattr("etui.runner.client.ensure_runner", lambda path: None)
+    monkeypatch.setattr("etui.runner.start.ensure_runner", lambda path: None)
     monkeypatch.chdir(tmp_path)
     fill(database, make_documents(COUNT))
     scenario = SCENARIOS[action.id]

@@ -11,8 +11,8 @@ from textual.widgets import Input
 
 from etui.insight import Operator, Origin, Section
 from etui.results import RunDocument
-from etui.runner import again as runs_again
-from etui.runner import client
+from etui.runner import rebuild_program as runs_again
+from etui.runner import start as client
 from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details import source

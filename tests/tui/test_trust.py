@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from etui.runner import client
-from etui.runner.again import Untrusted
+from etui.runner import start as client
+from etui.runner.rebuild_program import Untrusted
 from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details.passes import run_again

@@ -87,7 +87,7 @@ class CompareWork(CompareRuns):
     @work(thread=True, exclusive=True, group="duel")
     def _queue_duel(self, first: str, second: str, trusted: tuple[str, ...] = ()) -> None:
         from etui.duel import queue_duel
-        from etui.runner.again import Untrusted
+        from etui.runner.rebuild_program import Untrusted
         from etui.store import Store
 
         try:

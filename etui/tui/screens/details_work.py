@@ -119,7 +119,7 @@ class DetailsWork(Guarded, Screen[None]):
 
     @work(group="details-pass")
     async def _submit(self, kind: Kind, options: PassOptions) -> None:
-        from etui.runner.again import Untrusted
+        from etui.runner.rebuild_program import Untrusted
 
         try:
             queued = await asyncio.to_thread(passes.submit, self._database, self._run_id, options)
@@ -145,7 +145,7 @@ class DetailsWork(Guarded, Screen[None]):
 
     @work(group="details-again")
     async def _run_again(self, document: RunDocument, modules: list[str], trusted: tuple[str, ...] = ()) -> None:
-        from etui.runner.again import Untrusted
+        from etui.runner.rebuild_program import Untrusted
 
         try:
             run_id = await asyncio.to_thread(passes.run_again, self._database, document, modules, trusted)

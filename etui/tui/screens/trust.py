@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 if TYPE_CHECKING:
-    from etui.runner.again import Untrusted
+    from etui.runner.rebuild_program import Untrusted
 
 
 def ask_trust(app: App[object], refused: Untrusted, use: Callable[[], object]) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from etui.errors import EXIT_TIMED_OUT
-from etui.runner import boxlock
-from etui.runner.boxlock import BoxLock, WaitedTooLong, hold
+from etui.runner import machine_lock as boxlock
+from etui.runner.machine_lock import BoxLock, WaitedTooLong, hold
 from tests.boxes import Box, box_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"

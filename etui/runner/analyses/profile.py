@@ -19,13 +19,13 @@ from etui.insight import OperatorSide, Profile
 from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
 from etui.results import RunDocument
-from etui.runner.again import ProgramAgain, lower_job
-from etui.runner.child import ChildFailed
+from etui.runner.rebuild_program import ProgramAgain, lower_job
+from etui.runner.worker import ChildFailed
 from etui.spec import EAGER, ProfileOptions
 from etui.text import counted, number, percent, plain
 
 if TYPE_CHECKING:
-    from etui.runner.passes import Pass
+    from etui.runner.analyses.run import Pass
 
 PROGRAM_BUDGET_S, EAGER_BUDGET_S = 0.6, 0.4
 """Seconds of inferences on each side, where their number is not asked for: the table shall be there in three."""

@@ -16,9 +16,9 @@ import pytest
 
 from etui.events import utc_now
 from etui.host.user import user_name
-from etui.runner import settling
-from etui.runner.lifeline import Lifeline
-from etui.runner.settling import judge, settle_left
+from etui.runner import abandoned_work as settling
+from etui.runner.abandoned_work import judge, settle_left
+from etui.runner.runner_lock import Lifeline
 from etui.spec import ProfileOptions
 from etui.store import Claim, RunnerIdentity, Store
 from tests.boxes import until

@@ -43,12 +43,12 @@ from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
 from etui.paths import absolute, cache_dir
 from etui.request import WEIGHTS
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.runner.cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
+from etui.runner.program_cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
 from etui.spec import Repeated, SessionSpec
 from etui.text import plain
 
 if TYPE_CHECKING:
-    from etui.runner.children import Children
+    from etui.runner.fork_servers import Children
 
 Say = Callable[[Event], None]
 Do = Callable[[Job], Awaitable[Done]]

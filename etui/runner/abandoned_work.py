@@ -21,8 +21,8 @@ from etui.events import utc_now
 from etui.host.filesystems import is_network
 from etui.host.user import user_name
 from etui.results import RunDocument
-from etui.runner import leftover
-from etui.runner.lifeline import Lifeline
+from etui.runner import unsaved_results as leftover
+from etui.runner.runner_lock import Lifeline
 from etui.store import Claim, Store
 from etui.store.store import RUNNER_GONE
 
@@ -75,7 +75,7 @@ def _as_left(store: Store, session_id: str, error: str) -> Iterable[RunDocument]
             continue  # damaged: it is ended without figures
         if document.blocks:
             # It brings NumPy, and runs are seldom left behind.
-            from etui.runner.document import with_figures
+            from etui.runner.build_document import with_figures
 
             now = utc_now()
             yield with_figures(msgspec.structs.replace(document, status="interrupted", error=error, finished_at=now))

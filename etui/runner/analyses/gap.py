@@ -11,7 +11,7 @@ from etui.spec import GapOptions
 from etui.text import counted, plain
 
 if TYPE_CHECKING:
-    from etui.runner.passes import Pass
+    from etui.runner.analyses.run import Pass
 
 BUDGET_S = 60.0
 """Seconds that comparing, running the program, and trying the layers one by one may take, each for itself."""

@@ -14,8 +14,8 @@ from etui.files import private as private_files
 from etui.files.atomic import copy_file
 from etui.host.environment import memory_bytes
 from etui.jobs import BundleJob, BundleResult, LowerJob
-from etui.runner.cache import ProgramCache, installed_versions, machine_for, program_key
-from etui.runner.context import Run, Session, side_by_side
+from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
+from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
 from etui.spec import program_name
 

@@ -16,8 +16,8 @@ from etui.files import private as private_files
 from etui.host.user import name_of, user_name
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
-from etui.runner.lifeline import Lifeline
-from etui.runner.settling import settle_left
+from etui.runner.abandoned_work import settle_left
+from etui.runner.runner_lock import Lifeline
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import QueuedPass, QueuedSession, Store
 
@@ -63,7 +63,7 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
     """
     check_owner(store.path)
     # The terminal UI needs this module for its first paint, and that one never before a key.
-    from etui.runner.again import Trust, check_again
+    from etui.runner.rebuild_program import Trust, check_again
 
     trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
     check_again(store.document(run_id, operators=False), trust)

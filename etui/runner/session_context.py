@@ -14,11 +14,11 @@ from etui.host.cpus import measuring_cpus
 from etui.host.environment import usable_cores
 from etui.jobs import BundleResult, Done, Job
 from etui.results import Status
-from etui.runner.cache import ProgramCache
-from etui.runner.child import ChildFailed
-from etui.runner.children import Children
-from etui.runner.document import RunResults, SessionResults, build_document, document_so_far
+from etui.runner.build_document import RunResults, SessionResults, build_document, document_so_far
+from etui.runner.fork_servers import Children
 from etui.runner.outbox import Outbox
+from etui.runner.program_cache import ProgramCache
+from etui.runner.worker import ChildFailed
 from etui.spec import Variant
 from etui.store import QueuedSession, Store
 

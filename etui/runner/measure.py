@@ -16,10 +16,10 @@ from etui.events import Event, utc_now
 from etui.host.cpus import cpu_sets
 from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
 from etui.results import Block, Stage
-from etui.runner.child import ChildFailed
-from etui.runner.clocks import Clocks
-from etui.runner.context import Run, Session, side_by_side
+from etui.runner.frequency_watch import Clocks
 from etui.runner.plan import Plan, make_plan
+from etui.runner.session_context import Run, Session, side_by_side
+from etui.runner.worker import ChildFailed
 from etui.spec import EAGER
 from etui.text import counted, number
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from etui.errors import EtuiError
 from etui.jobs import Done, Job
-from etui.runner.again import Trust, program_again
-from etui.runner.cache import ProgramCache
-from etui.runner.context import Run, Session
+from etui.runner.program_cache import ProgramCache
+from etui.runner.rebuild_program import Trust, program_again
+from etui.runner.session_context import Run, Session
 
 
 class _Ended(EtuiError):

@@ -22,8 +22,8 @@ from etui.host.installed import Stamp, changed_since
 from etui.host.process_settings import FIXED_VARIABLES
 from etui.jobs import Done, Exited, Fork, Job, Preload, Ready, Reply, Started, Zygote, zygote_for
 from etui.paths import cache_dir
-from etui.runner.cache import WORKERS
-from etui.runner.child import Child, ChildFailed, Say, kill
+from etui.runner.program_cache import WORKERS
+from etui.runner.worker import Child, ChildFailed, Say, kill
 
 MESSAGE_BYTES = 1 << 17
 ENDING_S = 1.0

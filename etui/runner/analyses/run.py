@@ -15,16 +15,16 @@ from etui.host.cpus import measuring_cpus
 from etui.host.environment import usable_cores
 from etui.jobs import Done, Job
 from etui.results import PassStatus, RunDocument
-from etui.runner.again import ProgramAgain, Trust, program_again
-from etui.runner.boxlock import WaitedTooLong, hold
-from etui.runner.cache import ProgramCache
-from etui.runner.child import ChildFailed
-from etui.runner.children import Children
-from etui.runner.gapping import find_gap
+from etui.runner.analyses.gap import find_gap
+from etui.runner.analyses.profile import profile
+from etui.runner.fork_servers import Children
+from etui.runner.machine_lock import WaitedTooLong, hold
 from etui.runner.outbox import Outbox
-from etui.runner.profiling import profile
+from etui.runner.program_cache import ProgramCache
+from etui.runner.rebuild_program import ProgramAgain, Trust, program_again
 from etui.runner.session import STOP_PATIENCE_S
 from etui.runner.settings import patience_s
+from etui.runner.worker import ChildFailed
 from etui.store import QueuedPass, Store
 
 CANCEL_POLL_S = 0.2

@@ -23,7 +23,7 @@ from etui.files.cache_entries import Scratch, making
 from etui.host import filesystems
 from etui.jobs import BundleResult, LowerResult
 from etui.results import Artifact, InputsInfo, ModelInfo, Stage, WeightsInfo
-from etui.runner.cache import ProgramCache
+from etui.runner.program_cache import ProgramCache
 
 ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
 """Keys as the cache gives them: 32 hexadecimal digits."""

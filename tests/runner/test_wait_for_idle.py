@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from etui.results import QuietCheck
-from etui.runner.quiet import FIRST_LOOK_S, LOOK_S, Look, Process, busiest, look_at_machine, processes, wait_until_calm
+from etui.runner.wait_for_idle import (
+    FIRST_LOOK_S,
+    LOOK_S,
+    Look,
+    Process,
+    busiest,
+    look_at_machine,
+    processes,
+    wait_until_calm,
+)
 
 BUSY = Look(span_s=LOOK_S, foreign_cpu_cores=1.5, cpu_pressure=60.0, by=["stress (pid 7, user bob) 1.5 cores"])
 WAITED_UPON = Look(span_s=LOOK_S, foreign_cpu_cores=0.0, cpu_pressure=30.0)

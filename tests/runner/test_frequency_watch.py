@@ -10,7 +10,7 @@ import pytest
 
 from etui.host import sensors
 from etui.results import Block
-from etui.runner.clocks import Clocks
+from etui.runner.frequency_watch import Clocks
 
 HZ = os.sysconf("SC_CLK_TCK")
 START = datetime(2026, 11, 20, 10, 0, 0, tzinfo=UTC)
