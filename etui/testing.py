@@ -21,13 +21,13 @@ import pytest
 from etui.analysis import words
 from etui.analysis.accuracy import judge
 from etui.catalog.find import Model, describe
-from etui.cli.follow import Talk, follow
 from etui.errors import EtuiError, UsageError
 from etui.paths import installation, runner_log_path
-from etui.request import FieldError, Options, check_model, check_preset, combine, default_choice, specification
 from etui.results import Accuracy, RunDocument, Tolerance
 from etui.runner.runner_lock import Lifeline
 from etui.runner.start import submit
+from etui.services.follow import Talk, follow
+from etui.services.request import FieldError, Options, check_model, check_preset, combine, default_choice, specification
 from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain

@@ -77,7 +77,7 @@ def _wait(store: Store, live: list[str], passes: list[QueuedPass], longest_s: fl
 
 def _run_words(store: Store, run_id: str) -> str:
     from etui.results import LIVE_STATUSES
-    from etui.runner.standing import of_session
+    from etui.services.stalled_runs import of_session
 
     summary = store.summary(run_id)
     if summary.status not in LIVE_STATUSES:
@@ -87,7 +87,7 @@ def _run_words(store: Store, run_id: str) -> str:
 
 
 def _standing_of_pass(store: Store, queued: QueuedPass) -> str:
-    from etui.runner.standing import of_claim
+    from etui.services.stalled_runs import of_claim
 
     claim = next((claim for claim in store.pass_claims() if claim.id == queued.id), None)
     return str((of_claim(store, claim, queued.run) if claim else None) or "")

@@ -58,7 +58,7 @@ def _refuse_unseen(store: Store, run_ids: list[str]) -> None:
     claims = {claim.id: claim for claim in store.claims()}
     if not claims:
         return
-    from etui.runner.standing import of_claim
+    from etui.services.stalled_runs import of_claim
 
     for run_id in run_ids:
         session_id = store.summary(run_id).session

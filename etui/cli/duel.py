@@ -98,7 +98,7 @@ def duel(
     measured too where both are of the same model and weights.
     """  # fmt: skip
     from etui.cli.sessions import finish, followed
-    from etui.duel import queue_duel
+    from etui.services.duel import queue_duel
 
     chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet", "allow_pickle")}
     with settings.store_with_runs() as store:
@@ -109,7 +109,7 @@ def duel(
             if options["detach"]:
                 return status
         else:
-            from etui.cli.follow import ended_with
+            from etui.services.follow import ended_with
 
             status = ended_with(store, ids)
         first, second = (store.document(run_id) for run_id in ids)

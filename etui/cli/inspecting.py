@@ -75,7 +75,7 @@ def _is_a_file(target: str, file: Path) -> bool:
 
 
 def _looked_at(file: Path, data: Path | None, timeout: float) -> ProgramInfo:
-    from etui.inspection import inspect_program
+    from etui.services.inspect_program import inspect_program
 
     if sys.stderr.isatty():
         click.echo(f"looking at {plain(str(file))} ..", err=True)

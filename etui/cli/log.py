@@ -25,8 +25,8 @@ from etui.results import LIVE_STATUSES
 @click.pass_obj
 def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
     """Print the log of RUN: its own lines and those of its session."""
-    from etui.cli.follow import Talk, follow
-    from etui.runner.standing import of_session
+    from etui.services.follow import Talk, follow
+    from etui.services.stalled_runs import of_session
 
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)

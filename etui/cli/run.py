@@ -180,8 +180,8 @@ def sweep(
     """Measure several models in every precision on every delegate."""
     from etui.catalog.find import describe
     from etui.cli.sessions import finish, followed
-    from etui.request import check_model, combine
     from etui.runner.start import submit
+    from etui.services.request import check_model, combine
 
     wanted = []
     for text in models:
@@ -207,7 +207,7 @@ def _check_choice(
     allow_pickle: bool,
 ) -> tuple[Model, list[Variant]]:
     """The model and its variants. Refuses names that do not exist and combinations that cannot be, loading nothing."""
-    from etui.request import check_model, combine, default_choice
+    from etui.services.request import check_model, combine, default_choice
 
     found = check_model(model, allow_pickle=allow_pickle)
     precision, delegate = default_choice(found)
@@ -220,7 +220,7 @@ def _check_choice(
 def _specification(
     model: Model, variants: Sequence[Variant], options: dict[str, Any], export_only_dir: str | None = None
 ) -> SessionSpec:
-    from etui.request import Options, specification
+    from etui.services.request import Options, specification
 
     chosen = Options(
         preset=options["preset"],

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from etui.cli.follow import Talk, ended_with, follow, talking
 from etui.errors import EXIT_DONE, StoreError
 from etui.formats.json_text import harmless
 from etui.runner.start import RunnerFailed
+from etui.services.follow import Talk, ended_with, follow, talking
 from etui.store import QueuedSession, Store
 
 

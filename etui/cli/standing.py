@@ -15,7 +15,7 @@ def standing_of(store: Store, document: RunDocument) -> str:
     """Why a live run does not move, with the next step; empty if it does, or has ended."""
     if document.status not in LIVE_STATUSES:
         return ""
-    from etui.runner.standing import of_session
+    from etui.services.stalled_runs import of_session
 
     try:
         standing = of_session(store, store.session(document.session.id))
@@ -28,7 +28,7 @@ def stranded(store: Store) -> list[str]:
     """A line about sessions that wait and that no runner will take by itself."""
     if not store.waiting_sessions():
         return []
-    from etui.runner.standing import stranded
+    from etui.services.stalled_runs import stranded
 
     try:
         return stranded(store)

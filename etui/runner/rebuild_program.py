@@ -41,9 +41,9 @@ from etui.errors import UsageError
 from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
 from etui.paths import absolute, cache_dir
-from etui.request import WEIGHTS
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.program_cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
+from etui.services.request import WEIGHTS
 from etui.spec import Repeated, SessionSpec
 from etui.text import plain
 

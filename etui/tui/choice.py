@@ -13,7 +13,7 @@ from etui.catalog.find import Model
 from etui.catalog.precisions import AS_IS
 from etui.errors import StoreError
 from etui.paths import state_dir
-from etui.request import (
+from etui.services.request import (
     FieldError,
     FieldName,
     Options,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from etui.catalog.delegates import delegates
 from etui.catalog.find import Model, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
-from etui.request import is_as_is
+from etui.services.request import is_as_is
 from etui.tui.widgets.multi_select import Item
 
 FIRST_DELEGATES = ("xnnpack", "portable", "openvino")

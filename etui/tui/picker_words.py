@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etui.request import FieldName
+from etui.services.request import FieldName
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS
 from etui.text import counted
 from etui.tui.choice import Checked, Choice

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from etui.cli.follow import Talk, ended_with
 from etui.cli.sessions import _CancelOnInterrupt, _interrupts_counted, followed
 from etui.events import Event
 from etui.results import ModelInfo
 from etui.runner.start import RunnerFailed
+from etui.services.follow import Talk, ended_with
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
 

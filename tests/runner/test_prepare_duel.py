@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from etui.duel import queue_duel
 from etui.results import RunDocument
+from etui.services.duel import queue_duel
 from etui.store import Store
 from etui.store.transfer import encode_documents
 from tests.boxes import Box, until

@@ -13,9 +13,9 @@ from etui.catalog.models import MODELS
 from etui.errors import UsageError
 from etui.host.environment import cpu_flags
 from etui.results import RunDocument, SessionInfo
-from etui.runner.kept import spec_keeping
 from etui.runner.program_cache import installed_versions, machine_for
 from etui.runner.rebuild_program import Trust, check_again, trusted_origin
+from etui.services.rerun import spec_keeping
 from etui.spec import Repeated, SessionSpec, Variant
 from etui.store import Store
 from etui.tui.details.passes import run_again

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from etui import request
 from etui.catalog import delegates
+from etui.services import request
 from etui.tui.widgets import picker
 
 

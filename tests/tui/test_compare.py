@@ -347,7 +347,7 @@ async def test_a_duel_is_queued_and_followed(database: Path, monkeypatch: pytest
         asked.append((first, second))
         return store.add_session(make_spec(), model=MODEL, box="bench-1")
 
-    monkeypatch.setattr("etui.duel.queue_duel", queue)
+    monkeypatch.setattr("etui.services.duel.queue_duel", queue)
     async with comparing(database, variants()) as pilot:
         before = screen_of(pilot)
         await pilot.press("D")

@@ -66,9 +66,9 @@ def run_again(
     the new run's id. Raises EtuiError where that cannot be, Untrusted if it was imported and names a file that is not
     among ``trusted_files``."""
     from etui.catalog.find import describe, find_model
-    from etui.runner.kept import spec_keeping
     from etui.runner.rebuild_program import Trust
     from etui.runner.start import submit as submit_session
+    from etui.services.rerun import spec_keeping
 
     with Store.open(database, create=False) as store:
         trust = Trust(imported=store.is_imported(document.id), files=trusted_files)

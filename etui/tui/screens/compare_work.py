@@ -86,8 +86,8 @@ class CompareWork(CompareRuns):
 
     @work(thread=True, exclusive=True, group="duel")
     def _queue_duel(self, first: str, second: str, trusted: tuple[str, ...] = ()) -> None:
-        from etui.duel import queue_duel
         from etui.runner.rebuild_program import Untrusted
+        from etui.services.duel import queue_duel
         from etui.store import Store
 
         try:

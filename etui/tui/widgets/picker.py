@@ -18,7 +18,7 @@ from etui.catalog.find import Model
 from etui.errors import EtuiError
 from etui.host.environment import usable_cores
 from etui.paths import cache_dir
-from etui.request import FieldName, is_as_is
+from etui.services.request import FieldName, is_as_is
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant
 from etui.store import Store
 from etui.text import plain

@@ -20,7 +20,7 @@ from etui.engine.models.bundle import Bundle
 from etui.engine.models.exported_program import load_exported
 from etui.errors import PreparationError
 from etui.programs.pickle_check import refused_parts
-from etui.request import FieldError, check_model
+from etui.services.request import FieldError, check_model
 from tests.engine.conftest import Workshop
 
 SAMPLE_INPUTS = "data/sample_inputs/model.pt"

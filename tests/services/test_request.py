@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from etui import request
 from etui.catalog.find import find_model
 from etui.errors import UsageError
-from etui.request import FieldError, Options, check_count, check_model, check_seconds, check_weights, combine
+from etui.services import request
+from etui.services.request import FieldError, Options, check_count, check_model, check_seconds, check_weights, combine
 from etui.spec import DEFAULT_TIMEOUT_S, DEFAULT_WAIT_QUIET_MIN, Variant
 
 

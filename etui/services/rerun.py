@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from etui.catalog.find import find_model
-from etui.request import check_kept, check_threads, wait_quiet_min
 from etui.results import RunDocument
 from etui.runner.rebuild_program import Trust, trusted_origin
+from etui.services.request import check_kept, check_threads, wait_quiet_min
 from etui.spec import SessionSpec, Variant
 
 

@@ -23,8 +23,8 @@ from etui.events import Event
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.runner.abandoned_work import settle_left
-from etui.runner.standing import of_session
 from etui.runner.start import RunnerFailed, ensure_runner, failed
+from etui.services.stalled_runs import of_session
 from etui.store import QueuedSession, Store
 from etui.text import plain, seconds
 
