@@ -127,7 +127,7 @@ def _some_of(items: Iterable[T]) -> Iterator[list[T]]:
 
 def _put_table(store: Store, where: Sequence[Condition], limit: int) -> None:
     """Write the table, a part of it as soon as it is read, and say if there are more runs than it shows."""
-    from etui.store.pages import is_soon_counted
+    from etui.store.run_pages import is_soon_counted
 
     found = _newest(store, where, limit + 1 if limit else 0)
     newest = next(found, None)

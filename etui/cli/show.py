@@ -15,7 +15,7 @@ from etui.cli.lazy import examples
 def show(settings: Settings, run: str, as_json: bool) -> None:
     """Show the whole of a run. RUN is its id or the beginning of it. A run still live shows what there is so far."""
     from etui.cli.standing import standing_of
-    from etui.store.siblings import fp32_siblings
+    from etui.store.fp32_sibling import fp32_siblings
 
     with settings.store_with_runs() as store:
         document = store.document(store.resolve(run))

@@ -73,7 +73,7 @@ def openvino() -> Finding:
 def database(path: Path) -> Finding:
     """Whether the database opens and can be written, and whether its upgrades have worked."""
     from etui.store import Store
-    from etui.store.upgrading import kept_copies
+    from etui.store.upgrade import kept_copies
 
     if not path.exists():
         return _writable("database", path, f"{path} (not made yet)")

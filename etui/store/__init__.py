@@ -1,8 +1,8 @@
 """What is remembered: one SQLite file, its queue, its runs, and JSON in and out."""
 
+from etui.store.analysis_queue import QueuedPass
 from etui.store.conditions import Condition
 from etui.store.operators import OperatorPage
-from etui.store.passes import QueuedPass
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.store import Store
 

@@ -7,7 +7,7 @@ import sqlite3
 import msgspec
 
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy
-from etui.store.detail import AccuracyDetail, ComparisonDetail
+from etui.store.detail_json import AccuracyDetail, ComparisonDetail
 
 END_TO_END = "end_to_end"
 LOWERING = "lowering"

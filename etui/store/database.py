@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from etui.errors import StoreError
-from etui.store.failures import translated
+from etui.store.sqlite_errors import translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from etui.spec import EAGER, label
 from etui.store import blocks, logs
 from etui.store.accuracy import load_accuracy, save_outputs, without_outputs
 from etui.store.columns import columns_of
-from etui.store.detail import RunDetail, decode_detail, encode_detail
+from etui.store.detail_json import RunDetail, decode_detail, encode_detail
 from etui.store.operators import save_operators, with_their_operators, without_operators
 
 _ORIGIN = ("model", "weights", "variants")

@@ -15,8 +15,8 @@ from etui.files import private as private_files
 from etui.host.filesystems import is_network
 from etui.store import database, schema
 from etui.store.database import Database, Link
-from etui.store.failures import OTHER_FILE, primary_code, temporary_folder, translated
-from etui.store.upgrading import checked_version, upgrade
+from etui.store.sqlite_errors import OTHER_FILE, primary_code, temporary_folder, translated
+from etui.store.upgrade import checked_version, upgrade
 
 if TYPE_CHECKING:
     from etui.store.database import FilesState

@@ -9,7 +9,8 @@ import msgspec
 
 from etui.errors import UsageError
 from etui.results import LIVE_STATUSES
-from etui.store import blocks, pages
+from etui.store import blocks
+from etui.store import run_pages as pages
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import Condition, known_column, where_clause
 from etui.summary import RunSummary

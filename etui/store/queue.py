@@ -13,7 +13,7 @@ from etui.errors import StoreError, UsageError
 from etui.events import Event, known_kind, known_level, utc_now
 from etui.results import ENDED_STATUSES, LIVE_STATUSES, ModelInfo, Status
 from etui.spec import SessionSpec, Variant, label
-from etui.store.detail import RunDetail, decode_detail, encode_detail
+from etui.store.detail_json import RunDetail, decode_detail, encode_detail
 
 
 class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):

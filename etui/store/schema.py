@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from etui.store import released
+from etui.store import released_migrations as released
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

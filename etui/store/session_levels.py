@@ -11,7 +11,7 @@ from etui.analysis.kept import kept_in
 from etui.analysis.levels import configurations, machine_of, make_level
 from etui.analysis.sessions import Level
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, SessionInfo, WeightsInfo
-from etui.store.histories import disturbed
+from etui.store.past_runs import disturbed
 
 MOST_RUNS = 300
 """The newest finished runs of a machine that are looked at."""

@@ -12,15 +12,19 @@ from etui.history import History
 from etui.insight import NumericGap, Profile
 from etui.results import LIVE_STATUSES, Block, Environment, ModelInfo, PassStatus, RunDocument, Status
 from etui.spec import PassOptions, SessionSpec, Variant
-from etui.store import blocks, documents, histories, operators, pages, passes, queries, queue, sources
+from etui.store import analysis_queue as passes
+from etui.store import blocks, documents, operators, queries, queue
+from etui.store import index_search as sources
+from etui.store import past_runs as histories
+from etui.store import run_pages as pages
+from etui.store.analysis_queue import QueuedPass
 from etui.store.batches import in_batches
 from etui.store.conditions import Condition
 from etui.store.database import Database
 from etui.store.opening import open_database
 from etui.store.operators import OperatorPage, Side
-from etui.store.pages import Glimpse, Page, Sorting, Window
-from etui.store.passes import QueuedPass
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
+from etui.store.run_pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
 
 if TYPE_CHECKING:

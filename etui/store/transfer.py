@@ -16,8 +16,8 @@ from etui.files import private as private_files
 from etui.files.atomic import is_special, is_stream
 from etui.formats.json_text import harmless
 from etui.results import RunDocument
-from etui.store.checks import Refused, document_from
-from etui.store.legacy import document_from_flat, is_flat
+from etui.store.executorch_utils_format import document_from_flat, is_flat
+from etui.store.import_checks import Refused, document_from
 
 _UNSAFE = re.compile(r"[^0-9A-Za-z._-]+")
 _LONGEST_PART = 60

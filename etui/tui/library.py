@@ -12,7 +12,7 @@ from etui.events import Event
 from etui.results import RunDocument
 from etui.spec import SessionSpec
 from etui.store import Condition, QueuedSession, Store
-from etui.store.pages import Glimpse, Page
+from etui.store.run_pages import Glimpse, Page
 from etui.summary import RunSummary
 from etui.tui.feed import OLD_EVENTS
 from etui.tui.widgets.paged_list import Wanted

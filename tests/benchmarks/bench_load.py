@@ -23,8 +23,8 @@ import psutil
 
 from etui.errors import UsageError
 from etui.store import Condition, Store
-from etui.store.language import parse
-from etui.store.pages import Sorting, Window
+from etui.store.filter_language import parse
+from etui.store.run_pages import Sorting, Window
 from etui.store.transfer import encode_document
 from tests.benchmarks.bench_tui import terminal
 from tests.benchmarks.figures import Figure, ratio, timed

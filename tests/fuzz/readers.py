@@ -24,7 +24,7 @@ from etui.programs.sections import sections
 from etui.results import RunDocument
 from etui.runner.worker import Child, ChildFailed
 from etui.store import Store
-from etui.store.language import KEYS, FilterMistake, completions, parse
+from etui.store.filter_language import KEYS, FilterMistake, completions, parse
 from tests.documents import make_document
 from tests.fuzz import mutate
 from tests.fuzz.harness import Deviation, Outcome

@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui.store import Condition, Store, pages, sources
+from etui.store import Condition, Store
+from etui.store import index_search as sources
+from etui.store import run_pages as pages
 from etui.store.conditions import where_clause
 from etui.store.database import Overtaken
-from etui.store.language import KEYS, parse
-from etui.store.pages import Sorting, Window
+from etui.store.filter_language import KEYS, parse
+from etui.store.run_pages import Sorting, Window
 from etui.store.schema import IN_ORDER
 from tests.benchmarks.bench_load import FILTERS
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id

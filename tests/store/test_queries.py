@@ -10,7 +10,7 @@ import pytest
 
 from etui.errors import StoreError, UsageError
 from etui.store import Condition, Store
-from etui.store.pages import Sorting, Window
+from etui.store.run_pages import Sorting, Window
 from etui.store.schema import SORTABLE
 from tests.documents import MODEL, make_document, make_spec
 

@@ -22,7 +22,7 @@ from etui.tui.feed import Feed, Snapshot
 from etui.tui.library import Library
 from tests.documents import MODEL, make_document, make_spec
 from tests.mounts import read_only_view
-from tests.store.test_upgrading import schema_of, unpacked
+from tests.store.test_upgrade import schema_of, unpacked
 
 Seal = Callable[[Path], AbstractContextManager[Path]]
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from etui.events import Event
 from etui.results import RunDocument
 from etui.store import RunnerIdentity, Store
-from etui.store.checks import document_from
+from etui.store.import_checks import document_from
 from etui.store.transfer import encode_document
 from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.store.strategies import any_document

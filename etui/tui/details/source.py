@@ -12,7 +12,7 @@ from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedPass, Store
-from etui.store.siblings import fp32_siblings
+from etui.store.fp32_sibling import fp32_siblings
 from etui.summary import RunSummary
 from etui.tui.details.passes import KINDS
 

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from etui.store import Condition
-from etui.store.language import FilterMistake, completions, parse, word_before
+from etui.store.filter_language import FilterMistake, completions, parse, word_before
 from etui.text import plain
 from etui.tui.actions import bindings
 from etui.tui.defects import Guarded

@@ -15,7 +15,7 @@ from textual.scroll_view import ScrollView
 from etui.errors import EtuiError
 from etui.store import Condition
 from etui.store.database import Overtaken
-from etui.store.pages import Glimpse, Page, Sorting, Window
+from etui.store.run_pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
 from etui.tui.defects import Guarded
 from etui.tui.runs_columns import BY_NAME

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from etui.results import Flag, LatencyStats, ModelInfo, RunDocument, SessionInfo
-from etui.store.checks import Refused, check_numbers
+from etui.store.import_checks import Refused, check_numbers
 
 FORMAT = "executorch-utils"
 

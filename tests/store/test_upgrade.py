@@ -21,8 +21,10 @@ import pytest
 from etui.doctor import software
 from etui.errors import StoreError
 from etui.results import Metrics, RunDocument
-from etui.store import Store, opening, released, schema, upgrading
+from etui.store import Store, opening, schema
 from etui.store import database as store_database
+from etui.store import released_migrations as released
+from etui.store import upgrade as upgrading
 from etui.store.transfer import encode_documents, read_documents
 from tests.boxes import PATIENCE_S
 

@@ -15,8 +15,8 @@ import msgspec
 
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import SCAN, Condition, is_scannable, known_column, where_clause
+from etui.store.index_search import INDEXES, Source, exact_size, listed, numbers, size_up_to, source
 from etui.store.schema import IN_ORDER
-from etui.store.sources import INDEXES, Source, exact_size, listed, numbers, size_up_to, source
 from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)

@@ -11,7 +11,8 @@ import pytest
 from etui.errors import UsageError
 from etui.events import utc_now
 from etui.spec import ProfileOptions
-from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store, released, schema
+from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store, schema
+from etui.store import released_migrations as released
 from tests.documents import MODEL, make_document, make_spec
 from tests.profiles import make_profile
 
@@ -184,7 +185,7 @@ def test_a_database_of_version_2_is_opened_with_all_that_is_in_it(tmp_path: Path
 
 
 def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None:
-    from etui.store.checks import document_from
+    from etui.store.import_checks import document_from
     from etui.store.transfer import encode_document
 
     store.save_profile(RUN, make_profile(30))

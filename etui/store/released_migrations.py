@@ -1,7 +1,7 @@
 """The statements of every released migration, as they were released.
 
 Nothing here ever changes, and nothing here is built from a name that other code uses: a file that was made years ago
-must get the same schema as a new one. ``tests/store/test_upgrading.py`` has a hash of each migration.
+must get the same schema as a new one. ``tests/store/test_upgrade.py`` has a hash of each migration.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from etui.errors import StoreError
 from etui.store import schema
-from etui.store.failures import OTHER_FILE, free_bytes, primary_code, translated
+from etui.store.sqlite_errors import OTHER_FILE, free_bytes, primary_code, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 from etui.results import RunDocument
 from etui.store import Condition, Store
 from etui.store.conditions import ANY_TEXT
-from etui.store.language import KEYS, FilterMistake, completions, parse
+from etui.store.filter_language import KEYS, FilterMistake, completions, parse
 from tests.documents import make_document
 
 FIRST, LAST = "0001-01-01T00:00+14:00", "9999-12-31"
