@@ -18,7 +18,6 @@ from typing import NoReturn, TypedDict, Unpack
 
 import pytest
 
-from etui.analysis import words
 from etui.analysis.accuracy import judge
 from etui.catalog.find import Model, describe
 from etui.errors import EtuiError, UsageError
@@ -31,6 +30,7 @@ from etui.services.request import FieldError, Options, check_model, check_preset
 from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain
+from etui.wording import run as words
 
 ModelReference = str | Path | Callable[[], object]
 

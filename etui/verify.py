@@ -72,6 +72,6 @@ def _with_program(run: RunDocument) -> RunDocument:
 
 
 def _ending(run: RunDocument) -> str:
-    from etui.analysis import words
+    from etui.wording import run as words
 
     return words.ending(run)

@@ -2,7 +2,7 @@
 
 Runs of one session were measured interleaved: their blocks make pairs, and what was slow in both at once cancels. Runs
 of different sessions are compared only if nothing but the configuration and the software differs. Their interval
-includes how far the machine's level moves between sessions (``etui.analysis.sessions``), and what every session has,
+includes how far the machine's level moves between sessions (``etui.analysis.session_variance``), and what every session has,
 eager and the canary kernel, serves as their control. A ratio is the base's latency over the other's: above one, the
 other is faster.
 """
@@ -22,12 +22,12 @@ from scipy.special import ndtr, stdtrit
 from etui import text
 from etui.analysis import canary
 from etui.analysis.bootstrap import NORMAL_95, LogEstimate, paired_ratio, typical, unpaired_ratio
+from etui.analysis.comparability import Obstacle, cautions, obstacles, same_session
 from etui.analysis.disturbance import FEW, MOST, causes, most_common, session_share, unreliable_because
 from etui.analysis.latency import MARGIN, verdict_of
-from etui.analysis.levels import levels_of, machine_of
-from etui.analysis.obstacles import Obstacle, cautions, obstacles, same_session
-from etui.analysis.ranks import benjamini_hochberg, sign_flip_p
-from etui.analysis.sessions import PRIOR, Level, SessionSpread, session_spread
+from etui.analysis.rank_tests import benjamini_hochberg, sign_flip_p
+from etui.analysis.session_level import levels_of, machine_of
+from etui.analysis.session_variance import PRIOR, Level, SessionSpread, session_spread
 from etui.magnitudes import are_latencies, is_latency
 from etui.results import Block, Interval, RunDocument, SpeedVerdict
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from etui import text
-from etui.analysis.kinds import bare_name
+from etui.analysis.operator_kinds import bare_name
 from etui.analysis.profiles import by_kind
 from etui.insight import OutsideNode
 from etui.results import Delegation, RunDocument

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from etui import text
-from etui.analysis.kept import kept_fp32
+from etui.analysis.keep_fp32 import kept_fp32
 from etui.results import Environment, RunDocument
 
 

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from etui import text
-from etui.analysis import canary, disturbance, series
+from etui.analysis import canary, disturbance
+from etui.analysis import sample_series as series
 from etui.results import Block, Environment, Flag, LatencyStats, QuietCheck
 from etui.spec import EAGER
 

@@ -8,8 +8,8 @@ import msgspec
 
 from etui import text
 from etui.analysis.comparison import RunComparison
-from etui.analysis.comparison_words import change, change_interval, signed
 from etui.results import RunDocument
+from etui.wording.comparison import change, change_interval, signed
 
 Outcome = Literal["held", "crossed", "open", "not judged"]
 

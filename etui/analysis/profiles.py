@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.analysis.kinds import kind_of_operator
+from etui.analysis.operator_kinds import kind_of_operator
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import percent
 

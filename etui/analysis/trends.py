@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from etui.analysis.bootstrap import LogEstimate, typical, unpaired_ratio
 from etui.analysis.disturbance import FEW
 from etui.analysis.latency import MARGIN
-from etui.analysis.ranks import mann_whitney_p
+from etui.analysis.rank_tests import mann_whitney_p
 from etui.history import History, Point
 from etui.magnitudes import is_latency
 from etui.results import Interval

@@ -11,16 +11,17 @@ import click
 import msgspec
 
 from etui import text
-from etui.analysis import compared as compared_runs
-from etui.analysis import gates, sides
+from etui.analysis import gates
+from etui.analysis import side_by_side as sides
 from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
-from etui.analysis.sessions import Level
+from etui.analysis.session_variance import Level
 from etui.cli.table import Column, table
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 from etui.report import comparison
 from etui.results import RunDocument
 from etui.store.transfer import write_file
+from etui.wording import comparison_set as compared_runs
 
 SCHEMA = "etui.compare/1"
 

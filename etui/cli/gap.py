@@ -16,7 +16,7 @@ from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
-    from etui.analysis.gaps import Order
+    from etui.analysis.numeric_gap import Order
     from etui.insight import NumericGap
 
 _WORST_DB, _BEST_DB = -300.0, 300.0
@@ -119,7 +119,7 @@ def _with_threshold(found: NumericGap, threshold_db: float) -> NumericGap:
     """The same figures, read with another threshold: nothing has to be run again for it."""
     import msgspec
 
-    from etui.analysis.gaps import first_past
+    from etui.analysis.numeric_gap import first_past
 
     return msgspec.structs.replace(found, threshold_db=threshold_db, first_past=first_past(found.layers, threshold_db))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from etui import text
-from etui.analysis.gaps import Order, is_off, ordered
+from etui.analysis.numeric_gap import Order, is_off, ordered
 from etui.cli.table import Column, table
 from etui.formats.csv_tables import csv_bytes
 from etui.formats.json_text import harmless

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etui.analysis.kept import kept_fp32
+from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.context import Settings
 from etui.cli.file_path import FILE_PATH
 from etui.cli.judging import Judging, judging

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from etui import text
-from etui.analysis import verdicts
 from etui.analysis.delegation import advice
 from etui.analysis.lowering import Change, changes
 from etui.cli.table import Column, table
 from etui.insight import MethodInfo, OutsideNode, ProgramInfo, Section, TensorSignature
 from etui.results import RunDocument
+from etui.wording import verdict as verdicts
 
 _LABEL_WIDTH = 13
 _FEW = 6

@@ -16,7 +16,7 @@ from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
-    from etui.analysis.sessions import Level
+    from etui.analysis.session_variance import Level
     from etui.cli.comparison_output import Compared
     from etui.results import RunDocument
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from etui import text
-from etui.analysis import call_words, flag_words
 from etui.analysis.delegation import advice
-from etui.analysis.kept import kept_fp32
-from etui.analysis.verdicts import verdict
+from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.table import Column, table
 from etui.results import Comparison, Environment, LatencyStats, Metrics, RunDocument
+from etui.wording import calls as call_words
+from etui.wording import flags as flag_words
+from etui.wording.verdict import verdict
 
 _STATS = ("median", "mean", "min", "max", "std", "p90", "p95", "p99")
 _LABEL_WIDTH = 13

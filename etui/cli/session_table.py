@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from etui import spec, text
 from etui.analysis.flags import EAGER_FLAG
-from etui.analysis.kept import kept_fp32
+from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.table import Column, table
 from etui.results import Flag, LatencyStats, RunDocument
 from etui.spec import EAGER

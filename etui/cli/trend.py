@@ -96,7 +96,7 @@ def _newest(store: Store, options: dict[str, str | None]) -> str:
 
 
 def _as_text(found: Trend) -> str:
-    from etui.analysis import trend_words
+    from etui.wording import trend as trend_words
 
     lines = [f"{trend_words.name(found)}: {trend_words.circumstances(found)}", "", *trend_words.sentences(found)]
     if found.history.points:
@@ -106,7 +106,7 @@ def _as_text(found: Trend) -> str:
 
 def rows(found: Trend) -> list[list[str]]:
     """The table's rows, oldest first."""
-    from etui.analysis import trend_words
+    from etui.wording import trend as trend_words
 
     changes = {one.at: trend_words.changed(one) for one in found.changes}
     made = []
@@ -131,7 +131,7 @@ def rows(found: Trend) -> list[list[str]]:
 def _as_json(found: Trend) -> str:
     import msgspec
 
-    from etui.analysis import trend_words
+    from etui.wording import trend as trend_words
 
     plain = msgspec.to_builtins(found, str_keys=True)
     document = {"schema": SCHEMA, "words": trend_words.sentences(found), **plain}

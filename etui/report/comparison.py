@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from etui import text
-from etui.analysis.compared import Compared
 from etui.report import markdown
+from etui.wording.comparison_set import Compared
 
 
 def as_markdown(compared: Compared, *, everything: bool, remarks: Iterable[str] = ()) -> str:

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from etui import text
-from etui.analysis import comparison_words, flag_words, sides
+from etui.analysis import side_by_side as sides
 from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
-from etui.analysis.sessions import Level
-from etui.analysis.verdicts import verdict
+from etui.analysis.session_variance import Level
 from etui.report.svg import Bar
 from etui.results import Environment, RunDocument
 from etui.spec import EAGER
+from etui.wording import comparison as comparison_words
+from etui.wording import flags as flag_words
+from etui.wording.verdict import verdict
 
 HOW = (
     "A session measures eager PyTorch and every variant in randomized complete blocks: each block runs each variant "

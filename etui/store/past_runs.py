@@ -9,9 +9,9 @@ from typing import cast
 
 import msgspec
 
+from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
-from etui.analysis.kept import kept_in
-from etui.analysis.obstacles import settings_text
+from etui.analysis.keep_fp32 import kept_in
 from etui.errors import UsageError
 from etui.history import UNKNOWN, Choice, History, Point
 from etui.results import (

@@ -7,9 +7,9 @@ import sqlite3
 import msgspec
 
 from etui.analysis.disturbance import FEW
-from etui.analysis.kept import kept_in
-from etui.analysis.levels import configurations, machine_of, make_level
-from etui.analysis.sessions import Level
+from etui.analysis.keep_fp32 import kept_in
+from etui.analysis.session_level import configurations, machine_of, make_level
+from etui.analysis.session_variance import Level
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, SessionInfo, WeightsInfo
 from etui.store.past_runs import disturbed
 

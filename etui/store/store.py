@@ -28,7 +28,7 @@ from etui.store.run_pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
 
 if TYPE_CHECKING:
-    from etui.analysis.sessions import Level
+    from etui.analysis.session_variance import Level
 
 RUNNER_GONE = "the runner that measured it is gone"
 PASS_RUNNER_GONE = "its runner is gone"

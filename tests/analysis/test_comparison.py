@@ -8,11 +8,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from etui.analysis import comparison_words, sides
+from etui.analysis import side_by_side as sides
 from etui.analysis.bootstrap import LogEstimate
 from etui.analysis.comparison import RunComparison, compare, more_blocks
 from etui.analysis.gates import Limits, check
 from etui.results import Metrics, RunDocument
+from etui.wording import comparison as comparison_words
 from tests.analysis.comparisons import LATER, measured
 
 MIRRORED = {"faster": "slower", "slower": "faster", "equivalent": "equivalent", "inconclusive": "inconclusive"}

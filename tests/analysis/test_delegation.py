@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from etui.analysis.delegation import advice, node_share, time_share
-from etui.analysis.kinds import bare_name, kind_of
 from etui.analysis.lowering import changes
+from etui.analysis.operator_kinds import bare_name, kind_of
 from etui.insight import GraphStage, Origin, OutsideNode
 from etui.results import Delegation, RunDocument
 from tests.documents import ENVIRONMENT, make_document

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from etui.analysis import canary
-from etui.analysis.flag_words import explained, not_readable
 from etui.analysis.flags import find_eager_flags, find_flags
 from etui.analysis.latency import latency_stats
 from etui.results import Block, Flag, QuietCheck
 from etui.runner.build_document import with_figures
+from etui.wording.flags import explained, not_readable
 from tests.documents import ENVIRONMENT, make_document
 
 QUIET = Block(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from etui.analysis.bootstrap import LogEstimate, median_interval, paired_ratio, typical, unpaired_ratio
-from etui.analysis.ranks import benjamini_hochberg, least_mann_whitney_p, mann_whitney_p, sign_flip_p
+from etui.analysis.rank_tests import benjamini_hochberg, least_mann_whitney_p, mann_whitney_p, sign_flip_p
 
 Pairs = list[tuple[list[float], list[float]]]
 DRAWS = 1_000

@@ -6,8 +6,8 @@ import msgspec
 
 from etui.analysis import pareto
 from etui.analysis.comparison import compare
-from etui.analysis.comparison_words import names
 from etui.results import RunDocument
+from etui.wording.comparison import names
 from tests.documents import make_accuracy
 from tests.tui.comparing import (
     BASE,

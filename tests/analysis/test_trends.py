@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from etui.analysis import trend_words
 from etui.analysis.trends import FEWEST, change_points, software_changes, trend
 from etui.history import Choice, History, Point
+from etui.wording import trend as trend_words
 
 CHOICE = Choice(
     model="resnet18", identity="resnet18", precision="int8", delegate="xnnpack", weights="synthetic abab",

@@ -16,8 +16,8 @@ import msgspec
 from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.disturbance import FEW, session_share
 from etui.analysis.latency import latency_stats
-from etui.analysis.levels import levels_of
-from etui.analysis.sessions import Level, unusual_sessions
+from etui.analysis.session_level import levels_of
+from etui.analysis.session_variance import Level, unusual_sessions
 from etui.results import RunDocument
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import busy_core

@@ -12,7 +12,6 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from etui.analysis.compared import Compared
 from etui.results import RunDocument
 from etui.spec import SessionSpec
 from etui.store import Store
@@ -28,6 +27,7 @@ from etui.tui.screens.margin import MarginDialog
 from etui.tui.screens.report import ReportDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.widgets.combo import Combo
+from etui.wording.comparison_set import Compared
 from tests.analysis.comparisons import measured
 from tests.documents import MODEL, make_spec
 from tests.tui.benches import bench_table, fill, make_app, opened

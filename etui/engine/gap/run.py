@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from etui.analysis.gaps import DEFAULT_THRESHOLD_DB, first_past
+from etui.analysis.numeric_gap import DEFAULT_THRESHOLD_DB, first_past
 from etui.catalog.find import tolerance_for
 from etui.catalog.precisions import recipe
 from etui.engine.gap.attribution import MOST, Blame, Inputs, OutputError, Suspect, blame, work_s

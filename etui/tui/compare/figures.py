@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from etui.analysis import sides
-from etui.analysis.sides import Row
+from etui.analysis import side_by_side as sides
+from etui.analysis.side_by_side import Row
 from etui.text import plain
 from etui.tui.compare.side_by_side import NARROWEST, Heading, Sheet, Shown, Widths
 from etui.tui.defects import Guarded

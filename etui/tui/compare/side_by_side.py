@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from etui.analysis import sides
-from etui.analysis.comparison_words import signed
-from etui.analysis.sides import Cell, Row
+from etui.analysis import side_by_side as sides
+from etui.analysis.side_by_side import Cell, Row
 from etui.text import width
 from etui.tui.glyphs import Glyphs
+from etui.wording.comparison import signed
 
 _GROUPS = {
     "latency": "Latency", "start": "Start", "memory": "Memory", "size": "Size", "accuracy": "Accuracy",

@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 
 from etui.analysis import pareto
-from etui.analysis.compared import Compared
-from etui.analysis.levels import machine_of
 from etui.analysis.pareto import Front
-from etui.analysis.sessions import Level
+from etui.analysis.session_level import machine_of
+from etui.analysis.session_variance import Level
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, Store
 from etui.tui.compare.side_by_side import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs
+from etui.wording.comparison_set import Compared
 
 _AT_ONCE = 500
 _TELL_EVERY = 10

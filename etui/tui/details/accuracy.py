@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui import text
-from etui.analysis import words
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy, RunDocument
 from etui.tui.details.sheet import Cell, Column, Sheet, Styles
+from etui.wording import run as words
 
 _METRICS = ("MAE", "max", "RMSE", "SQNR dB", "cosine", "top-1", "top-5")
 

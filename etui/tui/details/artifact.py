@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui import text
-from etui.analysis import words
 from etui.results import RunDocument
 from etui.tui.details.bars import bar
 from etui.tui.details.sheet import Cell, Column, Sheet, Styles
+from etui.wording import run as words
 
 _BAR = 24
 

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from etui import text
 from etui.analysis.delegation import Advice, advice, time_share
-from etui.analysis.kinds import bare_name
-from etui.analysis.verdicts import part
+from etui.analysis.operator_kinds import bare_name
 from etui.insight import GraphStage, Origin, OutsideNode
 from etui.results import Delegation, RunDocument
 from etui.tui.details.bars import fixed
 from etui.tui.details.sheet import Column, Sheet, Styles
+from etui.wording.verdict import part
 
 _PLACES = 4
 _CHANGES = 3

@@ -8,7 +8,7 @@ import msgspec
 from rich.text import Text
 
 from etui import text
-from etui.analysis.gaps import is_off
+from etui.analysis.numeric_gap import is_off
 from etui.charts import Canvas, Palette, depth
 from etui.insight import LayerGap, NumericGap
 from etui.tui.details.bars import percent

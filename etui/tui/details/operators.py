@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from etui.analysis.kinds import kind_of_operator
+from etui.analysis.operator_kinds import kind_of_operator
 from etui.analysis.profiles import ITS_OWN, MODEL_ITSELF, WORTH_OPENING, bare_name, is_known
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import MISSING

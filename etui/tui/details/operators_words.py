@@ -6,13 +6,13 @@ from rich.text import Text
 
 from etui import text
 from etui.analysis.profiles import agrees, by_kind, overhead
-from etui.analysis.verdicts import part
 from etui.insight import Operator, OperatorSide, Profile
 from etui.tui.details.bars import percent
 from etui.tui.details.operators import Side, View
 from etui.tui.details.origins import origin_text
 from etui.tui.details.rows import Node, Rows
 from etui.tui.details.sheet import Sheet, Styles
+from etui.wording.verdict import part
 
 OVERHEAD_MOST = 0.10
 _NAMED = 3

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from etui import text
-from etui.analysis import flag_words, words
-from etui.analysis.kept import kept_fp32
-from etui.analysis.verdicts import Source, verdict
+from etui.analysis.keep_fp32 import kept_fp32
 from etui.results import RunDocument
 from etui.tui.details.sheet import Sheet, Styles
+from etui.wording import flags as flag_words
+from etui.wording import run as words
+from etui.wording.verdict import Source, verdict
 
 _TABS: dict[Source, str] = {
     "log": "Log",

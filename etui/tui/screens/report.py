@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import work
 from textual.widget import Widget
 
-from etui.analysis.sessions import Level
+from etui.analysis.session_variance import Level
 from etui.errors import EtuiError, UsageError
 from etui.paths import absolute, expanded
 from etui.results import RunDocument

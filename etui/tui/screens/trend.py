@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from etui.analysis import trend_words, trends
+from etui.analysis import trends
 from etui.analysis.trends import Trend
 from etui.errors import EtuiError
 from etui.store import Store
@@ -28,6 +28,7 @@ from etui.tui.trend.chart import HistoryChart
 from etui.tui.trend.points import PointsTable, markdown_rows
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.work import start
+from etui.wording import trend as trend_words
 
 if TYPE_CHECKING:
     from etui.tui.app import EtuiApp

@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui import charts
-from etui.analysis import trend_words
 from etui.analysis.trends import Trend
 from etui.charts import Canvas, Dated, Step
 from etui.history import Point
 from etui.tui.widgets.chart_frame import ChartFrame
+from etui.wording import trend as trend_words
 
 VIEWS = ("latency", "MAE", "both")
 _GUTTER = 8

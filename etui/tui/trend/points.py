@@ -10,13 +10,13 @@ from textual.message import Message
 from textual.strip import Strip
 
 from etui import text
-from etui.analysis import trend_words
 from etui.analysis.trends import Trend
 from etui.tui.details.sheet import Styles
 from etui.tui.glyphs import glyphs_of
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import sheet_styles
 from etui.tui.widgets.line_view import LineView
+from etui.wording import trend as trend_words
 
 _COLUMNS = (
     ("when", 16, False), ("median ms", 10, True), ("95 % interval", 16, True), ("MAE", 9, True), ("change", 16, False),

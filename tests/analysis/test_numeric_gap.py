@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etui.analysis.gaps import first_past, is_off
+from etui.analysis.numeric_gap import first_past, is_off
 from etui.insight import LayerGap
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from etui.analysis.verdicts import Sentence, delegated, fp32_sibling, verdict
 from etui.insight import Origin
 from etui.results import Delegation, RunDocument
+from etui.wording.verdict import Sentence, delegated, fp32_sibling, verdict
 from tests.analysis.comparisons import measured
 from tests.documents import make_document
 from tests.insights import look_inside

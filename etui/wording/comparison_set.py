@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from etui.analysis import comparison_words, sides, words
+from etui.analysis import side_by_side as sides
 from etui.analysis.comparison import RunComparison, compare
-from etui.analysis.sessions import Level
+from etui.analysis.session_variance import Level
 from etui.results import RunDocument
+from etui.wording import comparison as comparison_words
+from etui.wording import run as words
 
 
 @dataclass(frozen=True)

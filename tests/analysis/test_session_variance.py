@@ -8,13 +8,14 @@ import math
 import msgspec
 import pytest
 
-from etui.analysis import comparison_words, pareto
+from etui.analysis import pareto
 from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.disturbance import causes
 from etui.analysis.gates import Limits, check
-from etui.analysis.levels import levels_of
-from etui.analysis.sessions import PRIOR, Level, session_spread, unusual_sessions
+from etui.analysis.session_level import levels_of
+from etui.analysis.session_variance import PRIOR, Level, session_spread, unusual_sessions
 from etui.results import RunDocument
+from etui.wording import comparison as comparison_words
 from tests.analysis.comparisons import Machine
 
 SLOWER = "slower"

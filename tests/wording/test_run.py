@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from etui.analysis import words
 from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.results import (
     Accuracy,
@@ -22,6 +21,7 @@ from etui.results import (
     Tolerance,
     WeightsInfo,
 )
+from etui.wording import run as words
 from tests.documents import make_block, make_document, make_stats
 
 

@@ -6,10 +6,10 @@ import hashlib
 
 import msgspec
 
+from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import FEW, session_share
-from etui.analysis.kept import kept_fp32
-from etui.analysis.obstacles import settings_text
-from etui.analysis.sessions import Level, log_half
+from etui.analysis.keep_fp32 import kept_fp32
+from etui.analysis.session_variance import Level, log_half
 from etui.magnitudes import is_latency
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, RunDocument, WeightsInfo
 

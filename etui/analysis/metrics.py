@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from etui import text
-from etui.analysis.kept import kept_fp32
+from etui.analysis.keep_fp32 import kept_fp32
 from etui.results import Block, Metrics, RunDocument
 
 Better = Literal["lower", "higher"] | None

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from etui import text
-from etui.analysis import words
 from etui.analysis.delegation import node_share, time_share
 from etui.analysis.profiles import by_kind
 from etui.insight import LayerGap, NumericGap
 from etui.results import RunDocument
+from etui.wording import run as words
 
 if TYPE_CHECKING:
     from etui.analysis.comparison import RunComparison

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etui.analysis.kinds import kind_of, kind_of_operator
+from etui.analysis.operator_kinds import kind_of, kind_of_operator
 from etui.insight import Operator, Origin
 
 
