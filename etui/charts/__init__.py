@@ -10,8 +10,8 @@ from etui.charts.grid import Canvas, sentence
 from etui.charts.history import Dated, Step, history
 from etui.charts.overlay import SLOTS, Overlaid, overlaid_blocks, overlaid_ecdf, overlaid_histograms
 from etui.charts.palette import Colours, Palette, palette
+from etui.charts.past_runs import trend_latency, trend_mae
 from etui.charts.scatter import DECADE, Dot, scatter
-from etui.charts.trend import trend_latency, trend_mae
 
 __all__ = [
     "DECADE",
