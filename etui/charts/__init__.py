@@ -7,11 +7,11 @@ from etui.charts.data import Past, Series
 from etui.charts.depth import depth
 from etui.charts.distribution import ecdf, histogram
 from etui.charts.grid import Canvas, sentence
-from etui.charts.history import Dated, Step, history
 from etui.charts.overlay import SLOTS, Overlaid, overlaid_blocks, overlaid_ecdf, overlaid_histograms
 from etui.charts.palette import Colours, Palette, palette
 from etui.charts.past_runs import trend_latency, trend_mae
 from etui.charts.scatter import DECADE, Dot, scatter
+from etui.charts.trend import Dated, Step, history
 
 __all__ = [
     "DECADE",
