@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.cli.context import Settings
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 from etui.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from etui.text import plain
 

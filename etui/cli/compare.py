@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from etui.cli.comparison_options import Judging, judging
 from etui.cli.context import Settings
-from etui.cli.judging import Judging, judging
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 from etui.errors import UsageError
 
 

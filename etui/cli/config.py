@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 
 
 @click.group(epilog=examples("etui config path", "etui config show > ~/.config/etui/config.toml"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
 
 _COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Column("what it is", spare=1))

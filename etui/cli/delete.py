@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.cli.context import Settings
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 from etui.errors import UsageError
 from etui.text import LINE_CELLS, counted, shortened
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import click
 
 from etui.cli.context import Settings
-from etui.cli.lazy import examples
-from etui.cli.numbers import Number
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Number
 from etui.errors import EXIT_CROSSED, EXIT_DONE
 from etui.text import plain
 

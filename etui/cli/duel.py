@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from etui.cli.context import Settings
-from etui.cli.lazy import examples
-from etui.cli.numbers import Count, Number
-from etui.cli.trust import trust_option, trusted_files
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Count, Number
+from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE
 from etui.formats.json_text import harmless
 
@@ -97,7 +97,7 @@ def duel(
     were. The answer is stored as two new runs of one session, so that etui compare says the same later. Eager is
     measured too where both are of the same model and weights.
     """  # fmt: skip
-    from etui.cli.sessions import finish, followed
+    from etui.cli.run_sessions import finish, followed
     from etui.services.duel import queue_duel
 
     chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet", "allow_pickle")}

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from etui.cli.context import Settings
-from etui.cli.file_path import FILE_PATH
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
+from etui.cli.path_type import FILE_PATH
 from etui.text import plain
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from etui.cli.context import Settings
-from etui.cli.file_path import FILE_PATH
-from etui.cli.lazy import examples
-from etui.cli.numbers import Count, Number
-from etui.cli.trust import trust_option, trusted_files
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Count, Number
+from etui.cli.path_type import FILE_PATH
+from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def gap(
     It is found once and kept with the run. An fp32 run is compared too: by what its delegate gives as a whole.
     """
     from etui.cli import gap_output as output
-    from etui.cli.follow_pass import have_made
+    from etui.cli.follow_analysis import have_made
     from etui.spec import DEFAULT_GAP_INPUTS, GapOptions
 
     if csv_file is not None and csv_file.exists() and not force:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.analysis.keep_fp32 import kept_fp32
+from etui.cli.comparison_options import Judging, judging
 from etui.cli.context import Settings
-from etui.cli.file_path import FILE_PATH
-from etui.cli.judging import Judging, judging
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
+from etui.cli.path_type import FILE_PATH
 from etui.errors import EXIT_USAGE, UsageError
 from etui.results import RunDocument
 from etui.text import LINE_CELLS, shortened

@@ -7,7 +7,7 @@ import sys
 import click
 
 from etui.cli.context import Settings
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
 from etui.results import LIVE_STATUSES
 

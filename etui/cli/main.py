@@ -9,7 +9,7 @@ import click
 
 from etui import __version__
 from etui.cli.context import Settings
-from etui.cli.lazy import LazyGroup, examples
+from etui.cli.lazy_group import LazyGroup, examples
 from etui.errors import UsageError
 
 COMMANDS = {
@@ -24,11 +24,11 @@ COMMANDS = {
     "duel": ("etui.cli.duel:duel", "Measure two runs again, interleaved: which one is faster?"),
     "gap": ("etui.cli.gap:gap", "Say where a run's numbers moved, layer by layer."),
     "profile": ("etui.cli.profile:profile", "Say where a run's time goes, operator by operator, beside eager."),
-    "inspect": ("etui.cli.inspecting:inspect", "Say what a program holds, and whether it loads here."),
+    "inspect": ("etui.cli.inspect:inspect", "Say what a program holds, and whether it loads here."),
     "gate": ("etui.cli.gate:gate", "Fail where runs are worse than a baseline in a file."),
     "report": ("etui.cli.reporting:report", "Write a page about runs, to share."),
     "export": ("etui.cli.export:export", "Write runs as JSON files."),
-    "import": ("etui.cli.importing:import_files", "Take runs in from JSON files."),
+    "import": ("etui.cli.import_runs:import_files", "Take runs in from JSON files."),
     "delete": ("etui.cli.delete:delete", "Delete runs from the database."),
     "models": ("etui.cli.models:models", "List the models and precisions."),
     "delegates": ("etui.cli.delegates:delegates", "List the delegates and what each can do here."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
 
 _OWN = "Your own: FILE.py:FACTORY (returns a module and its example inputs), FILE.pt2, or FILE.pte."

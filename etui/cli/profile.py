@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from etui.cli.context import Settings
-from etui.cli.file_path import FILE_PATH
-from etui.cli.lazy import examples
-from etui.cli.numbers import Count, Number
-from etui.cli.trust import trust_option, trusted_files
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Count, Number
+from etui.cli.path_type import FILE_PATH
+from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None
     """Have the profile made, told of on stderr; the trace goes from the kept files to the place it was asked for."""
     import msgspec
 
-    from etui.cli.follow_pass import have_made
+    from etui.cli.follow_analysis import have_made
     from etui.store.transfer import write_file
 
     if trace is None:

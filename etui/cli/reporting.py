@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from etui.cli.comparison_options import margin_option
 from etui.cli.context import Settings
-from etui.cli.file_path import FILE_PATH
-from etui.cli.judging import margin_option
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
+from etui.cli.path_type import FILE_PATH
 from etui.errors import UsageError
 from etui.text import plain
 

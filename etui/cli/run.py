@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etui.cli.context import Settings
-from etui.cli.file_path import FILE_PATH
-from etui.cli.lazy import examples
-from etui.cli.numbers import Count, Number
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Count, Number
+from etui.cli.path_type import FILE_PATH
 from etui.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def run(
     MODEL is a name from `etui models`, FILE.py:FACTORY, a .pt2 exported program or a .pte.
     """  # fmt: skip
     from etui.catalog.find import describe
-    from etui.cli.sessions import finish, followed
+    from etui.cli.run_sessions import finish, followed
     from etui.runner.start import submit
 
     found, variants = _check_choice(
@@ -179,7 +179,7 @@ def sweep(
 ) -> int:
     """Measure several models in every precision on every delegate."""
     from etui.catalog.find import describe
-    from etui.cli.sessions import finish, followed
+    from etui.cli.run_sessions import finish, followed
     from etui.runner.start import submit
     from etui.services.request import check_model, combine
 

@@ -10,8 +10,8 @@ import click
 
 from etui import text
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
-from etui.cli.lazy import examples
-from etui.cli.numbers import Count
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Count
 from etui.cli.table import Column, table_lines
 from etui.formats.json_text import harmless
 from etui.results import Status
@@ -89,7 +89,7 @@ def runs(
         click.echo("[]" if as_json else f"{NOTHING_YET}; {WHAT_TO_START}", err=not as_json)
         return
     with store:
-        from etui.cli.standing import stranded
+        from etui.cli.stalled_lines import stranded
 
         for line in stranded(store):
             click.echo(f"etui: {line}", err=True)

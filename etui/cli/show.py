@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from etui.cli.context import Settings
-from etui.cli.lazy import examples
+from etui.cli.lazy_group import examples
 
 
 @click.command(epilog=examples("etui show 3f2a", "etui show 3f2a --json | jq .accuracy"))
@@ -14,7 +14,7 @@ from etui.cli.lazy import examples
 @click.pass_obj
 def show(settings: Settings, run: str, as_json: bool) -> None:
     """Show the whole of a run. RUN is its id or the beginning of it. A run still live shows what there is so far."""
-    from etui.cli.standing import standing_of
+    from etui.cli.stalled_lines import standing_of
     from etui.store.fp32_sibling import fp32_siblings
 
     with settings.store_with_runs() as store:
@@ -26,7 +26,7 @@ def show(settings: Settings, run: str, as_json: bool) -> None:
 
         click.echo(encode_document(document), nl=False)
     else:
-        from etui.cli.report import report
+        from etui.cli.run_text import report
 
         click.echo(report(document, siblings))
     if standing:

@@ -8,8 +8,8 @@ import click
 
 from etui import text
 from etui.cli.context import Settings
-from etui.cli.lazy import examples
-from etui.cli.numbers import Count, Number
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Count, Number
 from etui.cli.table import Column, table
 from etui.errors import UsageError
 from etui.formats.json_text import harmless

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from etui.cli.sessions import _CancelOnInterrupt, _interrupts_counted, followed
+from etui.cli.run_sessions import _CancelOnInterrupt, _interrupts_counted, followed
 from etui.events import Event
 from etui.results import ModelInfo
 from etui.runner.start import RunnerFailed

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.cli.context import Settings
-from etui.cli.file_path import FILE_PATH
-from etui.cli.lazy import examples
-from etui.cli.numbers import Number
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Number
+from etui.cli.path_type import FILE_PATH
 from etui.errors import EXIT_DONE, EXIT_FAILED
 from etui.formats.json_text import harmless
 from etui.paths import expanded

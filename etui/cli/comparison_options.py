@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etui.cli.file_path import FILE_PATH
-from etui.cli.numbers import Number
+from etui.cli.number_types import Number
+from etui.cli.path_type import FILE_PATH
 from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
