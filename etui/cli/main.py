@@ -26,7 +26,7 @@ COMMANDS = {
     "profile": ("etui.cli.profile:profile", "Say where a run's time goes, operator by operator, beside eager."),
     "inspect": ("etui.cli.inspect:inspect", "Say what a program holds, and whether it loads here."),
     "gate": ("etui.cli.gate:gate", "Fail where runs are worse than a baseline in a file."),
-    "report": ("etui.cli.reporting:report", "Write a page about runs, to share."),
+    "report": ("etui.cli.report:report", "Write a page about runs, to share."),
     "export": ("etui.cli.export:export", "Write runs as JSON files."),
     "import": ("etui.cli.import_runs:import_files", "Take runs in from JSON files."),
     "delete": ("etui.cli.delete:delete", "Delete runs from the database."),
