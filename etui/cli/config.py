@@ -23,9 +23,9 @@ def path() -> None:
 @config.command()
 def show() -> None:
     """Print every setting as TOML: what holds now, with a sentence for each."""
+    from etui.actions import ACTIONS, BY_ID
     from etui.config import config_path, load
     from etui.config_text import as_toml
-    from etui.tui.actions import ACTIONS, BY_ID
 
     loaded = load(config_path(), frozenset(BY_ID))
     for notice in loaded.notices:

@@ -76,8 +76,8 @@ def _terminal_ui(settings: Settings) -> int:
             "the terminal UI needs a terminal that can move its cursor (TERM is not dumb, no pipe)",
             "use the commands instead, see etui --help",
         )
+    from etui.actions import BY_ID
     from etui.config import config_path, load
-    from etui.tui.actions import BY_ID
     from etui.tui.app import run
 
     return run(settings.database, load(config_path(), frozenset(BY_ID)))

@@ -20,17 +20,17 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
+from etui.actions import ACTIONS, bindings
 from etui.config import Loaded
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
 from etui.text import plain
 from etui.tui import themes
-from etui.tui.actions import ACTIONS, bindings
-from etui.tui.defects import TOO_MANY, Defects
+from etui.tui.defect_guard import TOO_MANY, Defects
+from etui.tui.error_text import in_words
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
-from etui.tui.in_words import in_words
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
 

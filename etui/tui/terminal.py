@@ -9,8 +9,8 @@ import msgspec
 from textual.app import App
 
 from etui.charts import Colours, Palette, palette
-from etui.tui.details.sheet import Styles
 from etui.tui.glyphs import ASCII, UNICODE, Glyphs
+from etui.tui.text_layout import Styles
 
 
 def is_unicode() -> bool:

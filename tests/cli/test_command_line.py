@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from etui import __version__
+from etui.actions import ACTIONS
 from etui.cli.main import COMMANDS
-from etui.tui.actions import ACTIONS
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 

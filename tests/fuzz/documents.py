@@ -284,7 +284,7 @@ def _read_by_commands(rng: random.Random, folder: Path, run_id: str) -> None:
 
 def _drawn(rng: random.Random, document: RunDocument) -> None:
     """Some of the charts of a run, as narrow and as wide as terminals are."""
-    from etui.tui.widgets.chart_source import eager_series, program_series
+    from etui.tui.widgets.chart_data import eager_series, program_series
 
     program, eager = program_series(document), eager_series(document)
     overlaid = [charts.Overlaid(series=one, slot=slot) for slot, one in enumerate((program, eager, program))]

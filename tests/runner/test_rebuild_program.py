@@ -18,7 +18,7 @@ from etui.runner.rebuild_program import Trust, check_again, trusted_origin
 from etui.services.rerun import spec_keeping
 from etui.spec import Repeated, SessionSpec, Variant
 from etui.store import Store
-from etui.tui.details.passes import run_again
+from etui.tui.details.analyses import run_again
 from tests.documents import ENVIRONMENT, make_document
 
 OWN = Trust(imported=False)

@@ -18,8 +18,8 @@ from etui.host.user import user_name
 from etui.runner.start import settle
 from etui.store import RunnerIdentity, Store, opening, schema
 from etui.store.transfer import read_documents
+from etui.tui.database import Library
 from etui.tui.feed import Feed, Snapshot
-from etui.tui.library import Library
 from tests.documents import MODEL, make_document, make_spec
 from tests.mounts import read_only_view
 from tests.store.test_upgrade import schema_of, unpacked

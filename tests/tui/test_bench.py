@@ -9,17 +9,17 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from etui.actions import ACTIONS
 from etui.config import Config
 from etui.events import Event, utc_now
 from etui.store import Condition, Store
-from etui.tui.actions import ACTIONS
 from etui.tui.feed import LiveSession
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.help import HelpScreen
-from etui.tui.screens.importing import ImportDialog
+from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar

@@ -10,8 +10,8 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from etui.results import RunDocument, Status
+from etui.tui.widgets.chart_data import MOST_SAMPLES, past_runs, program_series
 from etui.tui.widgets.chart_pane import VIEWS, ChartPane
-from etui.tui.widgets.chart_source import MOST_SAMPLES, past_runs, program_series
 from tests.documents import make_block, make_document
 from tests.tui.hosts import shown_title
 from tests.tui.summaries import make_summary

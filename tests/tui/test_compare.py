@@ -12,18 +12,18 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from etui.actions import ACTIONS
 from etui.results import RunDocument
 from etui.spec import SessionSpec
 from etui.store import Store
-from etui.tui.actions import ACTIONS
-from etui.tui.compare.figures import FiguresTable
-from etui.tui.compare.pictures import ComparePictures
-from etui.tui.compare.source import Outcome, outcome
-from etui.tui.compare.words import VerdictView
+from etui.tui.compare.charts import ComparePictures
+from etui.tui.compare.loader import Outcome, outcome
+from etui.tui.compare.metrics_table import FiguresTable
+from etui.tui.compare.verdicts import VerdictView
 from etui.tui.screens.compare import MOST_RUNS, CompareScreen
 from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.equivalence_margin import MarginDialog
 from etui.tui.screens.help import HelpScreen
-from etui.tui.screens.margin import MarginDialog
 from etui.tui.screens.report import ReportDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.widgets.combo import Combo

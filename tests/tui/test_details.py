@@ -11,14 +11,14 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input, Static, TextArea
 
+from etui.actions import ACTIONS
 from etui.events import Event
 from etui.results import CallTiming, ModelInfo, RunDocument
 from etui.store import Store
-from etui.tui.actions import ACTIONS
-from etui.tui.details import source
-from etui.tui.details.page import Paper
-from etui.tui.details.rows_tab import RowsTab
+from etui.tui.details import loader as source
 from etui.tui.details.tab_bar import TabBar
+from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.text_view import Paper
 from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.themes import THEMES
 from etui.tui.widgets.chart_pane import ChartPane

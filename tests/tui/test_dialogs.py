@@ -18,7 +18,7 @@ from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.dialog import CLOSE, Dialog
 from etui.tui.screens.export import ExportDialog
-from etui.tui.screens.importing import ImportDialog
+from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow

@@ -13,14 +13,14 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, OptionList
 
-from etui.tui.actions import ACTIONS, Action
+from etui.actions import ACTIONS, Action
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.help import HelpScreen
-from etui.tui.screens.importing import ImportDialog
+from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo

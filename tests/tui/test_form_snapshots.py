@@ -15,12 +15,12 @@ from textual.widgets import Input, Static
 
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
-from etui.tui.choice import Choice, remember
+from etui.tui.picker_form import Choice, remember
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.export import ExportDialog
-from etui.tui.screens.importing import ImportDialog
+from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.picker import Picker

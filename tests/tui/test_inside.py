@@ -15,12 +15,12 @@ from etui.runner import rebuild_program as runs_again
 from etui.runner import start as client
 from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
-from etui.tui.details import source
-from etui.tui.details.rows_tab import RowsTab
-from etui.tui.details.rows_view import RowsView
+from etui.tui.details import loader as source
+from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.table_view import RowsView
 from etui.tui.screens.details import DetailsScreen
-from etui.tui.screens.keep_files import KeepFilesDialog
 from etui.tui.screens.keep_fp32 import KeepFp32Dialog
+from etui.tui.screens.profile_files import KeepFilesDialog
 from etui.tui.widgets.combo import Combo
 from tests.documents import make_document, make_spec
 from tests.insights import look_inside, make_gap, make_profile
@@ -469,7 +469,7 @@ async def test_bars_are_ascii_where_the_terminal_is(inside: Path, monkeypatch: p
 
 
 async def test_every_key_of_the_rows_does_something(inside: Path) -> None:
-    from etui.tui.actions import ACTIONS
+    from etui.actions import ACTIONS
 
     for action in ACTIONS:
         if action.scope == "rows":

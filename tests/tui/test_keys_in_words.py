@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from etui.actions import ACTIONS
 from etui.cli.main import KEYS
-from etui.tui.actions import ACTIONS
 from tests.boxes import ETUI
 
 README = Path(__file__).parents[2] / "README.md"

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, OptionList, Static
 
 from etui.store import Store
-from etui.tui.choice import Choice, recall, remember
+from etui.tui.picker_form import Choice, recall, remember
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.multi_select import MultiSelect

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from etui.events import Event
 from etui.results import Ratio
 from etui.store import Store
-from etui.tui.details.rows_tab import RowsTab
+from etui.tui.details.table_tab import RowsTab
 from etui.tui.screens.details import TABS
 from etui.tui.themes import THEMES
 from etui.tui.widgets.chart_pane import ChartPane

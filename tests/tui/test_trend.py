@@ -10,13 +10,13 @@ from typing import Any, cast
 import pytest
 from textual.pilot import Pilot
 
+from etui.actions import ACTIONS
 from etui.analysis import trends
 from etui.store import Store
-from etui.tui.actions import ACTIONS
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.trend.chart import HistoryChart
-from etui.tui.trend.points import PointsTable
+from etui.tui.trend.table import PointsTable
 from etui.wording import trend as trend_words
 from tests.tui.benches import bench_table, fill, make_app, opened
 from tests.tui.comparing import past

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from etui import text
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy, RunDocument
-from etui.tui.details.sheet import Cell, Column, Sheet, Styles
+from etui.tui.text_layout import Cell, Column, Sheet, Styles
 from etui.wording import run as words
 
 _METRICS = ("MAE", "max", "RMSE", "SQNR dB", "cosine", "top-1", "top-5")

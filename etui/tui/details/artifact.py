@@ -7,7 +7,7 @@ from rich.text import Text
 from etui import text
 from etui.results import RunDocument
 from etui.tui.details.bars import bar
-from etui.tui.details.sheet import Cell, Column, Sheet, Styles
+from etui.tui.text_layout import Cell, Column, Sheet, Styles
 from etui.wording import run as words
 
 _BAR = 24

@@ -7,11 +7,11 @@ from rich.text import Text
 from etui import text
 from etui.insight import Section
 from etui.tui.details.artifact import artifact_page, artifact_tail
-from etui.tui.details.rows import Node, Rows
-from etui.tui.details.rows_tab import RowsTab
+from etui.tui.details.loader import Reading
 from etui.tui.details.sections import section_rows
-from etui.tui.details.sheet import Sheet, Styles
-from etui.tui.details.source import Reading
+from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.tree_rows import Node, Rows
+from etui.tui.text_layout import Sheet, Styles
 
 
 class ArtifactTab(RowsTab):

@@ -14,7 +14,7 @@ from etui.analysis.operator_kinds import bare_name
 from etui.insight import GraphStage, Origin, OutsideNode
 from etui.results import Delegation, RunDocument
 from etui.tui.details.bars import fixed
-from etui.tui.details.sheet import Column, Sheet, Styles
+from etui.tui.text_layout import Column, Sheet, Styles
 from etui.wording.verdict import part
 
 _PLACES = 4

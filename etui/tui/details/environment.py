@@ -7,7 +7,7 @@ from rich.text import Text
 from etui import text
 from etui.analysis.differences import differences
 from etui.results import Environment, RunDocument
-from etui.tui.details.sheet import Column, Sheet, Styles
+from etui.tui.text_layout import Column, Sheet, Styles
 
 
 def environment_page(document: RunDocument, previous: RunDocument | None, width: int, styles: Styles) -> Text:

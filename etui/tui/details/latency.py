@@ -8,7 +8,7 @@ from rich.text import Text
 
 from etui import text
 from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument
-from etui.tui.details.sheet import Column, Sheet, Styles
+from etui.tui.text_layout import Column, Sheet, Styles
 
 _ROWS = (
     ("median", "median"),

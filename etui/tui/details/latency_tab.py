@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual.app import ComposeResult
 
 from etui.tui.details.latency import blocks_page, statistics_page
-from etui.tui.details.page import Page, Paper
-from etui.tui.details.source import Reading
+from etui.tui.details.loader import Reading
+from etui.tui.details.text_view import Page, Paper
 from etui.tui.widgets.chart_pane import ChartPane
 
 

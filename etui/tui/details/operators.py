@@ -14,7 +14,7 @@ from etui.analysis.profiles import ITS_OWN, MODEL_ITSELF, WORTH_OPENING, bare_na
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import MISSING
 from etui.tui.details.bars import decimals, fixed, percent
-from etui.tui.details.rows import Column, Node, Rows, Tone
+from etui.tui.details.tree_rows import Column, Node, Rows, Tone
 
 View = Literal["module", "operator", "one by one"]
 VIEWS: tuple[View, ...] = ("module", "operator", "one by one")

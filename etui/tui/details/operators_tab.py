@@ -8,14 +8,14 @@ from functools import partial
 from rich.text import Text
 
 from etui.insight import Profile
+from etui.tui.details.analyses import PROFILE, missing_page, profile_seconds
+from etui.tui.details.loader import Reading
 from etui.tui.details.operators import VIEWS, Side, View, operator_rows
-from etui.tui.details.operators_words import matched, operators_head, operators_tail, origin_page
-from etui.tui.details.passes import PROFILE, missing_page, profile_seconds
-from etui.tui.details.rows import Node, Rows
-from etui.tui.details.rows_tab import RowsTab
-from etui.tui.details.sheet import Styles
-from etui.tui.details.source import Reading
-from etui.tui.work import start
+from etui.tui.details.operators_text import matched, operators_head, operators_tail, origin_page
+from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.tree_rows import Node, Rows
+from etui.tui.text_layout import Styles
+from etui.tui.workers import start
 
 
 class OperatorsTab(RowsTab):

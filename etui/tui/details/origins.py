@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui.insight import Origin
-from etui.tui.details.sheet import Sheet
+from etui.tui.text_layout import Sheet
 
 
 def origin_text(sheet: Sheet, origin: Origin, most: int) -> Text:

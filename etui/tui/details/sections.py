@@ -8,7 +8,7 @@ from etui import text
 from etui.analysis.profiles import MOST_NESTED
 from etui.insight import Section
 from etui.tui.details.bars import percent
-from etui.tui.details.rows import Column, Node, Rows
+from etui.tui.details.tree_rows import Column, Node, Rows
 
 _OPEN_MOST = 12
 """A section of more parts than these begins closed: its parts would hide what else there is."""

@@ -9,7 +9,7 @@ from rich.text import Text
 from etui import text
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.results import RunDocument
-from etui.tui.details.sheet import Sheet, Styles
+from etui.tui.text_layout import Sheet, Styles
 from etui.wording import flags as flag_words
 from etui.wording import run as words
 from etui.wording.verdict import Source, verdict

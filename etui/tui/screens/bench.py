@@ -15,14 +15,14 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from etui.actions import BY_ID, bindings
 from etui.text import plain
-from etui.tui.actions import BY_ID, bindings
+from etui.tui.database import Library
 from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
-from etui.tui.library import Library
 from etui.tui.runs_columns import BY_NAME
+from etui.tui.screens.bench_actions import Work
 from etui.tui.screens.bench_panes import Panes
-from etui.tui.screens.bench_work import Work
 from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
@@ -32,7 +32,7 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.paged_list import Order
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
-from etui.tui.work import start
+from etui.tui.workers import start
 
 if TYPE_CHECKING:
     from etui.tui.app import EtuiApp

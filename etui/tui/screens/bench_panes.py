@@ -15,12 +15,12 @@ from etui.events import Event
 from etui.results import LIVE_STATUSES
 from etui.summary import RunSummary
 from etui.text import plain
-from etui.tui.defects import Guarded
+from etui.tui.database import Library
+from etui.tui.defect_guard import Guarded
 from etui.tui.feed import Snapshot
-from etui.tui.library import Library
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.log_pane import LogPane
-from etui.tui.work import start
+from etui.tui.workers import start
 
 if TYPE_CHECKING:
     from etui.tui.app import EtuiApp

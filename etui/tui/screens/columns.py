@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Static
 
-from etui.tui.actions import bindings
+from etui.actions import bindings
 from etui.tui.screens.dialog import Dialog
 from etui.tui.widgets.multi_select import Item, MultiSelect
 

@@ -12,14 +12,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Static
 
+from etui.actions import Scope, bindings
 from etui.text import counted, plain
-from etui.tui.actions import Scope, bindings
-from etui.tui.compare.figures import FiguresTable, best_sign
-from etui.tui.compare.pictures import ComparePictures
+from etui.tui.compare.charts import ComparePictures
+from etui.tui.compare.loader import Outcome, Runs
+from etui.tui.compare.metrics_table import FiguresTable, best_sign
 from etui.tui.compare.selection import Selection
-from etui.tui.compare.source import Outcome, Runs
-from etui.tui.compare.words import SUMMED_FROM, Paragraph, VerdictView, remarks, summary
-from etui.tui.screens.compare_work import CompareWork
+from etui.tui.compare.verdicts import SUMMED_FROM, Paragraph, VerdictView, remarks, summary
+from etui.tui.screens.compare_actions import CompareWork
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
 
@@ -236,7 +236,7 @@ class CompareScreen(CompareWork):
 
     def action_margin(self) -> None:
         """Ask for the margin."""
-        from etui.tui.screens.margin import MarginDialog
+        from etui.tui.screens.equivalence_margin import MarginDialog
 
         if self._selection is None:
             return

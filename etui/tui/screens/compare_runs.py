@@ -16,10 +16,10 @@ from etui.analysis.latency import MARGIN
 from etui.errors import EtuiError
 from etui.results import RunDocument
 from etui.text import counted, plain
+from etui.tui.compare.loader import Outcome, Runs, Stopped, outcome, read
 from etui.tui.compare.selection import Selection
-from etui.tui.compare.source import Outcome, Runs, Stopped, outcome, read
-from etui.tui.compare.words import remarks
-from etui.tui.defects import Guarded
+from etui.tui.compare.verdicts import remarks
+from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs
 
 if TYPE_CHECKING:

@@ -13,22 +13,22 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
+from etui.actions import BY_ID, bindings
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import local_time, plain
-from etui.tui.actions import BY_ID, bindings
 from etui.tui.details.accuracy import accuracy_page
 from etui.tui.details.artifact_tab import ArtifactTab
 from etui.tui.details.delegation import delegation_page
 from etui.tui.details.environment import environment_page
+from etui.tui.details.gap_tab import NumbersTab
 from etui.tui.details.latency_tab import LatencyTab
-from etui.tui.details.numbers_tab import NumbersTab
+from etui.tui.details.loader import Reading, Source
 from etui.tui.details.operators_tab import OperatorsTab
-from etui.tui.details.page import Page, Paper
-from etui.tui.details.rows_tab import RowsTab
-from etui.tui.details.source import Reading, Source
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
-from etui.tui.screens.details_work import DetailsWork
+from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.text_view import Page, Paper
+from etui.tui.screens.details_actions import DetailsWork
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView

@@ -14,9 +14,9 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Static
 
+from etui.actions import bindings
 from etui.text import plain
-from etui.tui.actions import bindings
-from etui.tui.defects import Guarded
+from etui.tui.defect_guard import Guarded
 
 Result = TypeVar("Result")
 

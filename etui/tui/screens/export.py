@@ -20,7 +20,7 @@ from etui.store import Store
 from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
 from etui.summary import RunSummary
 from etui.text import counted, plain
-from etui.tui.in_words import in_words
+from etui.tui.error_text import in_words
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import WriteDialog, here
 from etui.tui.widgets.cycle import Cycle

@@ -14,9 +14,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from etui.actions import ACTIONS, Action, Scope, bindings
 from etui.store.filter_language import KEYS
-from etui.tui.actions import ACTIONS, Action, Scope, bindings
-from etui.tui.defects import Guarded
+from etui.tui.defect_guard import Guarded
 from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _TITLES: dict[Scope, str] = {

@@ -9,7 +9,7 @@ from typing import TypeVar
 from textual import on
 from textual.widgets import Button, Static
 
-from etui.tui import suggest
+from etui.tui import suggestions as suggest
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.dialog import CONFIRM, Dialog
 from etui.tui.widgets.combo import Combo

@@ -15,7 +15,7 @@ from etui.paths import absolute, expanded
 from etui.results import RunDocument
 from etui.store.transfer import write_file
 from etui.text import counted, plain
-from etui.tui.in_words import in_words
+from etui.tui.error_text import in_words
 from etui.tui.screens.path_dialog import WriteDialog, here
 
 SUFFIXES = (".html", ".md")

@@ -15,19 +15,19 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from etui.actions import Scope, bindings
 from etui.analysis import trends
 from etui.analysis.trends import Trend
 from etui.errors import EtuiError
 from etui.store import Store
 from etui.text import counted, plain
-from etui.tui.actions import Scope, bindings
-from etui.tui.defects import Guarded
-from etui.tui.details.sheet import Styles, wrapped
+from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs, sheet_styles
+from etui.tui.text_layout import Styles, wrapped
 from etui.tui.trend.chart import HistoryChart
-from etui.tui.trend.points import PointsTable, markdown_rows
+from etui.tui.trend.table import PointsTable, markdown_rows
 from etui.tui.widgets.key_bar import KeyBar
-from etui.tui.work import start
+from etui.tui.workers import start
 from etui.wording import trend as trend_words
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from etui.charts import Canvas
-from etui.tui.defects import Guarded
+from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import chart_palette
 
 _KEPT = 20

@@ -9,13 +9,13 @@ from rich.text import Text
 from textual.binding import BindingType
 
 from etui import charts
+from etui.actions import bindings
 from etui.charts import Canvas, Past, Series
 from etui.results import RunDocument
 from etui.summary import RunSummary
 from etui.text import plain
-from etui.tui.actions import bindings
+from etui.tui.widgets.chart_data import eager_series, past_runs, program_series
 from etui.tui.widgets.chart_frame import ChartFrame
-from etui.tui.widgets.chart_source import eager_series, past_runs, program_series
 
 VIEWS = ("histogram", "ecdf", "blocks", "trend", "MAE")
 _WITH_LOG = {0, 1, 3, 4}

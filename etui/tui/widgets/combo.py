@@ -15,9 +15,9 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from etui.tui.actions import bindings
+from etui.actions import bindings
 from etui.tui.glyphs import glyphs_of
-from etui.tui.suggest import Suggest, Suggestion, is_path
+from etui.tui.suggestions import Suggest, Suggestion, is_path
 
 
 class Combo(Widget):

@@ -9,7 +9,7 @@ from textual import events
 from textual.message import Message
 from textual.widget import Widget
 
-from etui.tui.actions import bindings
+from etui.actions import bindings
 from etui.tui.glyphs import glyphs_of
 
 

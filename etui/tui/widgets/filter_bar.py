@@ -14,12 +14,12 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from etui.actions import bindings
 from etui.store import Condition
 from etui.store.filter_language import FilterMistake, completions, parse, word_before
 from etui.text import plain
-from etui.tui.actions import bindings
-from etui.tui.defects import Guarded
-from etui.tui.work import start
+from etui.tui.defect_guard import Guarded
+from etui.tui.workers import start
 
 _MOST_COMPLETIONS = 8
 

@@ -11,8 +11,8 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from etui.tui.actions import BY_ID
-from etui.tui.defects import Guarded
+from etui.actions import BY_ID
+from etui.tui.defect_guard import Guarded
 
 if TYPE_CHECKING:
     from textual.widget import Widget

@@ -14,10 +14,10 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input
 
+from etui.actions import bindings
 from etui.events import Event
 from etui.text import counted, plain
-from etui.tui.actions import bindings
-from etui.tui.defects import Guarded
+from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.log_lines import KEPT, LEVELS
 from etui.tui.widgets.log_view import LogView

@@ -12,8 +12,8 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
+from etui.actions import bindings
 from etui.text import plain, width
-from etui.tui.actions import bindings
 from etui.tui.glyphs import glyphs_of
 
 _MORE_CELLS = 4

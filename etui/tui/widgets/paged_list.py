@@ -17,10 +17,10 @@ from etui.store import Condition
 from etui.store.database import Overtaken
 from etui.store.run_pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
-from etui.tui.defects import Guarded
+from etui.tui.defect_guard import Guarded
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.widgets.line_view import set_length
-from etui.tui.work import start
+from etui.tui.workers import start
 
 PAGE = 120
 

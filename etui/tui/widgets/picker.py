@@ -22,13 +22,13 @@ from etui.services.request import FieldName, is_as_is
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant
 from etui.store import Store
 from etui.text import plain
-from etui.tui import suggest
-from etui.tui.choice import Checked, Choice, check, recall, remember
-from etui.tui.defects import Guarded
-from etui.tui.estimate import Estimate, Past, estimate, history
+from etui.tui import suggestions as suggest
+from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import glyphs_of
-from etui.tui.offers import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
-from etui.tui.picker_words import BASIS, about_choice, about_field, about_item, programs
+from etui.tui.picker_form import Checked, Choice, check, recall, remember
+from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
+from etui.tui.picker_text import BASIS, about_choice, about_field, about_item, programs
+from etui.tui.time_estimate import Estimate, Past, estimate, history
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow

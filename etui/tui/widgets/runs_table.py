@@ -14,13 +14,13 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from etui.actions import bindings
 from etui.errors import EtuiError
-from etui.tui.actions import bindings
 from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, that_fit
 from etui.tui.widgets.paged_list import PagedList, Rows
 from etui.tui.widgets.row_painter import GUTTER, Shown, column_at, heading, row
-from etui.tui.work import start
+from etui.tui.workers import start
 
 _TONES = ("faint", "good", "bad", "warn", "live")
 

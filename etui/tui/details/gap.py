@@ -13,8 +13,8 @@ from etui.charts import Canvas, Palette, depth
 from etui.insight import LayerGap, NumericGap
 from etui.tui.details.bars import percent
 from etui.tui.details.origins import origin_text
-from etui.tui.details.rows import Column, Node, Rows, Tone
-from etui.tui.details.sheet import Sheet, Styles
+from etui.tui.details.tree_rows import Column, Node, Rows, Tone
+from etui.tui.text_layout import Sheet, Styles
 
 Figure = Literal["sqnr", "mse", "contribution"]
 _TITLES: dict[Figure, tuple[str, str]] = {

@@ -12,13 +12,13 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from etui.actions import bindings
 from etui.text import plain
-from etui.tui.actions import bindings
-from etui.tui.defects import Guarded
-from etui.tui.details.page import Paper
-from etui.tui.details.rows import Node, Rows
-from etui.tui.details.rows_view import RowsView
-from etui.tui.details.sheet import Styles
+from etui.tui.defect_guard import Guarded
+from etui.tui.details.table_view import RowsView
+from etui.tui.details.text_view import Paper
+from etui.tui.details.tree_rows import Node, Rows
+from etui.tui.text_layout import Styles
 
 _TALL = 28
 """From this height on the foot has more than its two lines."""

@@ -11,10 +11,10 @@ from textual.strip import Strip
 
 from etui import text
 from etui.analysis.trends import Trend
-from etui.tui.details.sheet import Styles
 from etui.tui.glyphs import glyphs_of
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import sheet_styles
+from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import LineView
 from etui.wording import trend as trend_words
 

@@ -8,7 +8,7 @@ import pytest
 
 from etui.errors import UsageError
 from etui.store.transfer import encode_documents
-from etui.tui.taking_in import named_files, outcome, take_in
+from etui.tui.import_files import named_files, outcome, take_in
 from tests.documents import make_document
 
 

@@ -9,7 +9,7 @@ from textual import work
 from etui.analysis import pareto
 from etui.errors import EtuiError
 from etui.tui.screens.compare_runs import CompareRuns
-from etui.tui.screens.trust import ask_trust
+from etui.tui.screens.trust_file import ask_trust
 
 
 class CompareWork(CompareRuns):

@@ -13,12 +13,12 @@ from etui.errors import EtuiError
 from etui.results import RunDocument
 from etui.spec import GapOptions, PassOptions, ProfileOptions
 from etui.store import Store
-from etui.tui.defects import Guarded
-from etui.tui.details import passes
-from etui.tui.details.numbers_tab import NumbersTab
-from etui.tui.details.passes import GAP, KINDS, PROFILE, Kind
-from etui.tui.details.source import Reading, Source
-from etui.tui.screens.trust import ask_trust
+from etui.tui.defect_guard import Guarded
+from etui.tui.details import analyses as passes
+from etui.tui.details.analyses import GAP, KINDS, PROFILE, Kind
+from etui.tui.details.gap_tab import NumbersTab
+from etui.tui.details.loader import Reading, Source
+from etui.tui.screens.trust_file import ask_trust
 
 
 class DetailsWork(Guarded, Screen[None]):
@@ -75,7 +75,7 @@ class DetailsWork(Guarded, Screen[None]):
 
     def action_keep_files(self) -> None:
         """Profile again and keep the trace, the ETDump and a CSV for other tools."""
-        from etui.tui.screens.keep_files import KeepFilesDialog
+        from etui.tui.screens.profile_files import KeepFilesDialog
 
         if self.document is None:
             return

@@ -16,9 +16,9 @@ from textual.worker import get_current_worker
 from etui.errors import EtuiError, UsageError
 from etui.text import plain
 from etui.tui.glyphs import Glyphs, glyphs_of
+from etui.tui.import_files import Taken, named_files, outcome, take_in
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import PathDialog
-from etui.tui.taking_in import Taken, named_files, outcome, take_in
 
 _REPORTED = 200
 _PICTURE_S = 0.2

@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from etui.text import plain
 from etui.tui.details.bars import bar
-from etui.tui.details.rows import GAP, Column, Node, Rows
+from etui.tui.details.tree_rows import GAP, Column, Node, Rows
 from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import arrowed, fitted
 from etui.tui.terminal import colours, draws_unicode, glyphs, theme_colour

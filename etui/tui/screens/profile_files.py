@@ -10,7 +10,7 @@ from textual.widgets import Static
 from etui.errors import UsageError
 from etui.paths import absolute
 from etui.spec import ProfileOptions
-from etui.tui.in_words import in_words
+from etui.tui.error_text import in_words
 from etui.tui.screens.path_dialog import PathDialog
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow

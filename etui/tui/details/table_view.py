@@ -17,13 +17,13 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from etui.tui.actions import bindings
-from etui.tui.defects import Guarded
-from etui.tui.details.page import Writer
-from etui.tui.details.rows import GAP, Column, Node, Rows, that_fit
-from etui.tui.details.rows_painter import GUTTER, RowsPainter
-from etui.tui.details.sheet import Styles
+from etui.actions import bindings
+from etui.tui.defect_guard import Guarded
+from etui.tui.details.row_painter import GUTTER, RowsPainter
+from etui.tui.details.text_view import Writer
+from etui.tui.details.tree_rows import GAP, Column, Node, Rows, that_fit
 from etui.tui.terminal import sheet_styles
+from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import move_bindings
 
 _EDGE = 1

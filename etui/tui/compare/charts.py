@@ -12,11 +12,11 @@ from etui.analysis.pareto import Front
 from etui.charts import Canvas, Dot, Overlaid
 from etui.charts.scatter import DECADE
 from etui.results import RunDocument
+from etui.tui.compare.loader import Outcome
 from etui.tui.compare.selection import Selection
-from etui.tui.compare.source import Outcome
-from etui.tui.details.sheet import wrapped
+from etui.tui.text_layout import wrapped
+from etui.tui.widgets.chart_data import named_series
 from etui.tui.widgets.chart_frame import ChartFrame
-from etui.tui.widgets.chart_source import named_series
 
 VIEWS = ("histogram", "ecdf", "blocks", "accuracy", "size")
 _FRONTS = 3

@@ -11,7 +11,7 @@ from etui.runner import start as client
 from etui.runner.rebuild_program import Untrusted
 from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
-from etui.tui.details.passes import run_again
+from etui.tui.details.analyses import run_again
 from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen

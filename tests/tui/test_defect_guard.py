@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from etui.config import Loaded
-from etui.tui import defects
+from etui.tui import defect_guard as defects
 from etui.tui.app import EtuiApp
 from etui.tui.details import environment
 from etui.tui.screens import details

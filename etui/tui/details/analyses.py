@@ -12,7 +12,7 @@ from etui import text
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import PassOptions
 from etui.store import QueuedPass, Store
-from etui.tui.details.sheet import Sheet, Styles
+from etui.tui.text_layout import Sheet, Styles
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from etui.tui import suggest
+from etui.tui import suggestions as suggest
 
 
 def test_models_stand_under_their_families() -> None:

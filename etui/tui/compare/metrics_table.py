@@ -17,8 +17,8 @@ from textual.strip import Strip
 from etui.analysis import side_by_side as sides
 from etui.analysis.side_by_side import Row
 from etui.text import plain
-from etui.tui.compare.side_by_side import NARROWEST, Heading, Sheet, Shown, Widths
-from etui.tui.defects import Guarded
+from etui.tui.compare.metrics_text import NARROWEST, Heading, Sheet, Shown, Widths
+from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import Glyphs, glyphs_of
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode

@@ -8,8 +8,8 @@ import pytest
 
 from etui.errors import UsageError
 from etui.paths import state_dir
-from etui.tui.choice import Choice, check, recall, remember
-from etui.tui.in_words import in_words
+from etui.tui.error_text import in_words
+from etui.tui.picker_form import Choice, check, recall, remember
 
 
 def test_a_whole_choice_becomes_a_specification() -> None:

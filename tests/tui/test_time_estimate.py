@@ -11,7 +11,7 @@ from etui.catalog.find import find_model
 from etui.results import SessionInfo, Stage
 from etui.spec import SessionSpec, Variant
 from etui.store import Store
-from etui.tui.estimate import Past, about_seconds, estimate, history, past_of
+from etui.tui.time_estimate import Past, about_seconds, estimate, history, past_of
 from tests.documents import make_document
 
 FP32, INT8 = Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")

@@ -14,7 +14,7 @@ from etui.analysis.session_variance import Level
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, Store
-from etui.tui.compare.side_by_side import Heading, Sheet, sheet
+from etui.tui.compare.metrics_text import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs
 from etui.wording.comparison_set import Compared
 

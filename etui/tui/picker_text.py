@@ -5,7 +5,7 @@ from __future__ import annotations
 from etui.services.request import FieldName
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS
 from etui.text import counted
-from etui.tui.choice import Checked, Choice
+from etui.tui.picker_form import Checked, Choice
 from etui.tui.widgets.multi_select import Item
 
 BASIS = {"past": "as before", "size": "by size", "both": "partly known"}

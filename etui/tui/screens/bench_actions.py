@@ -16,13 +16,13 @@ from etui.results import LIVE_STATUSES
 from etui.store import Condition
 from etui.summary import RunSummary
 from etui.text import counted
-from etui.tui.defects import Guarded
+from etui.tui.database import Library
+from etui.tui.defect_guard import Guarded
 from etui.tui.feed import Snapshot
-from etui.tui.library import Library
 from etui.tui.runs_columns import COLUMNS
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.runs_table import RunsTable
-from etui.tui.work import start
+from etui.tui.workers import start
 
 if TYPE_CHECKING:
     from etui.catalog.find import Model
@@ -128,7 +128,7 @@ class Work(Guarded, Screen[None]):
 
     def action_import(self) -> None:
         """Take runs in from files."""
-        from etui.tui.screens.importing import ImportDialog
+        from etui.tui.screens.import_runs import ImportDialog
 
         start = _SAMPLES if Path(_SAMPLES).is_dir() and not self._table.total else ""
         self._dialog(ImportDialog(self.library.database, start), self._imported)

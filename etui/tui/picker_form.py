@@ -29,7 +29,7 @@ from etui.services.request import (
 )
 from etui.spec import SessionSpec, Variant
 from etui.store.transfer import write_file
-from etui.tui.in_words import in_words
+from etui.tui.error_text import in_words
 
 _LARGEST_BYTES = 1 << 16
 

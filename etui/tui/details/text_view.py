@@ -12,9 +12,9 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from etui.tui.defects import CANNOT_DRAW, Guarded
-from etui.tui.details.sheet import Styles
+from etui.tui.defect_guard import CANNOT_DRAW, Guarded
 from etui.tui.terminal import sheet_styles
+from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _AROUND = 3

@@ -6,7 +6,8 @@ from rich.text import Text
 
 from etui.insight import NumericGap
 from etui.text import counted
-from etui.tui.details.numbers import (
+from etui.tui.details.analyses import GAP, missing_page
+from etui.tui.details.gap import (
     Figure,
     figures_of,
     layer_page,
@@ -15,12 +16,11 @@ from etui.tui.details.numbers import (
     numbers_head,
     numbers_tail,
 )
-from etui.tui.details.passes import GAP, missing_page
-from etui.tui.details.rows import Node, Rows
-from etui.tui.details.rows_tab import RowsTab
-from etui.tui.details.sheet import Styles
-from etui.tui.details.source import Reading
+from etui.tui.details.loader import Reading
+from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.terminal import chart_palette
+from etui.tui.text_layout import Styles
 
 
 class NumbersTab(RowsTab):

@@ -14,7 +14,7 @@ from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedPass, Store
 from etui.store.fp32_sibling import fp32_siblings
 from etui.summary import RunSummary
-from etui.tui.details.passes import KINDS
+from etui.tui.details.analyses import KINDS
 
 LOOK_S = 1.0
 PAST = 200

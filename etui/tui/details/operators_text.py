@@ -10,8 +10,8 @@ from etui.insight import Operator, OperatorSide, Profile
 from etui.tui.details.bars import percent
 from etui.tui.details.operators import Side, View
 from etui.tui.details.origins import origin_text
-from etui.tui.details.rows import Node, Rows
-from etui.tui.details.sheet import Sheet, Styles
+from etui.tui.details.tree_rows import Node, Rows
+from etui.tui.text_layout import Sheet, Styles
 from etui.wording.verdict import part
 
 OVERHEAD_MOST = 0.10

@@ -12,9 +12,9 @@ from etui.analysis.comparison import RunComparison
 from etui.charts import Palette
 from etui.results import RunDocument
 from etui.text import plain
-from etui.tui.details.sheet import Styles, wrapped
 from etui.tui.glyphs import glyphs_of
 from etui.tui.terminal import chart_palette, sheet_styles
+from etui.tui.text_layout import Styles, wrapped
 from etui.tui.widgets.line_view import LineView
 
 SUMMED_FROM = 3
