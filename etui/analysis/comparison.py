@@ -2,9 +2,9 @@
 
 Runs of one session were measured interleaved: their blocks make pairs, and what was slow in both at once cancels. Runs
 of different sessions are compared only if nothing but the configuration and the software differs. Their interval
-includes how far the machine's level moves between sessions (``etui.analysis.session_variance``), and what every session has,
-eager and the canary kernel, serves as their control. A ratio is the base's latency over the other's: above one, the
-other is faster.
+includes how far the machine's level moves between sessions (``etui.analysis.session_variance``), and what every session
+has, eager and the canary kernel, serves as their control. A ratio is the base's latency over the other's: above one,
+the other is faster.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What every front end needs: check a request, queue it, follow it, rerun, duel, inspect. It depends on no front end."""
+"""What every front end needs: check a request, queue it, follow it, rerun, duel, inspect. No front end is imported."""

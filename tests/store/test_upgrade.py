@@ -255,8 +255,8 @@ def test_a_database_that_does_not_hold_together_is_not_upgraded(tmp_path: Path) 
 def test_an_upgrade_that_is_killed_is_done_again(tmp_path: Path) -> None:
     database, export = unpacked("schema2.db", tmp_path), unpacked("schema2.json", tmp_path)
     code = (
-        "import os, signal, sys; from pathlib import Path; from etui.store import Store, upgrading;"
-        "upgrading._check = lambda _: os.kill(os.getpid(), signal.SIGKILL); Store.open(Path(sys.argv[1]))"
+        "import os, signal, sys; from pathlib import Path; from etui.store import Store, upgrade;"
+        "upgrade._check = lambda _: os.kill(os.getpid(), signal.SIGKILL); Store.open(Path(sys.argv[1]))"
     )
     done = subprocess.run([sys.executable, "-c", code, database], check=False)
     assert done.returncode == -signal.SIGKILL
