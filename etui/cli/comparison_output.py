@@ -120,7 +120,7 @@ def as_junit(compared: Sequence[Compared]) -> bytes:
                 ElementTree.SubElement(case, "system-out").text = f"{check.outcome}: {detail}"
             counts[check.outcome] = counts.get(check.outcome, 0) + 1
         if not each.checks:
-            for found, said in zip(each.found, each.sentences(), strict=True):
+            for found, said in zip(each.found, each.sentences(), strict=bool(each.found)):
                 case = _case(suite, each, found.other, "comparison")
                 counts["not judged"] += found.refused
                 if found.refused:

@@ -68,7 +68,7 @@ def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:
     seen, said, said_standing = -1, False, ""
     while True:
         with watch.patience():
-            version = store.data_version()
+            version = store.version()
             if version != seen:
                 queued = store.get_pass(queued.id)
                 for event in store.events_after(queued.session, last, queued.run):
@@ -82,8 +82,6 @@ def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:
             talk.line("waiting for the box: other work is ahead in the queue")
         if watch.due():
             watch.look()
-            # What this process wrote itself does not count as a change of the database.
-            seen = -1
             with watch.patience():
                 claim = next((claim for claim in store.pass_claims() if claim.id == queued.id), None)
                 standing = None if claim is None else of_claim(store, claim, queued.run)

@@ -108,7 +108,7 @@ def _constants(tree: _Tree, program: ProgramFile, owner: dict[int, str]) -> None
 def _tensors(program: ProgramFile, offsets: Offsets, words: dict[int, str]) -> list[tuple[str, int, str]]:
     """The tensors of a segment; each with the room up to the next one's begin."""
     size = program.segments[offsets.segment].size if offsets.segment < len(program.segments) else 0
-    ends = [*offsets.offsets[1:], size]
+    ends = [*offsets.offsets, size][1:]
     parts = [
         (f"tensor {index}", end - start, words.get(index, ""))
         for index, (start, end) in enumerate(zip(offsets.offsets, ends, strict=True))

@@ -200,7 +200,7 @@ def follow(
     measuring = False
     while True:
         with watch.patience():
-            version = store.data_version()
+            version = store.version()
             if version != seen:
                 for event in store.events_after(session.id, last, run_id):
                     last = event.id or last
@@ -222,8 +222,6 @@ def follow(
             ended = watch.look()
             if set(ended) & set(wanted):
                 talk.line("the runner was killed; what it measured is kept, and its run is interrupted")
-            # What this process wrote itself does not count as a change of the database.
-            seen = -1 if ended else seen
             with watch.patience():
                 standing = of_session(store, store.session(session.id))
                 if standing is not None and standing.why != said_standing:

@@ -59,7 +59,7 @@ class Database:
         self.path = path
         self._connect = connect
         self._turn = threading.RLock()
-        self._times_replaced = 0
+        self._times_replaced = self._times_written = 0
         self._use(connect())
         self._file = _file_at(path)
 
@@ -93,6 +93,7 @@ class Database:
                 )
             with self._synced(durable), self._transaction("BEGIN IMMEDIATE") as connection:
                 yield connection
+            self._times_written += 1
 
     @contextmanager
     def _synced(self, durable: bool) -> Iterator[None]:
@@ -141,6 +142,10 @@ class Database:
             self._refresh()
             seen = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
             return (self._times_replaced << 32) + seen
+
+    def version(self) -> int:
+        """Return a number that changes with each commit, of another connection or of this one. Raises StoreError."""
+        return self.data_version() + self._times_written
 
     def wait_for_locks(self, longest_s: float) -> None:
         """Wait this long at most for another process's lock before a use fails. Raises StoreError."""

@@ -74,6 +74,10 @@ class Store:
         """A number that changes when somebody else (another Store, another process) has written; cheap to ask."""
         return self._database.data_version()
 
+    def version(self) -> int:
+        """Return a number that changes when anybody has written, this Store included; cheap to ask."""
+        return self._database.version()
+
     def wait_for_locks(self, longest_s: float) -> None:
         """Wait this long at most for another process's lock before a method fails."""
         self._database.wait_for_locks(longest_s)

@@ -51,6 +51,14 @@ def test_json_holds_figures_words_and_rows(etui: Etui, three: tuple[RunDocument,
     assert {row["name"] for row in found["rows"]} >= {"median ms", "size MB", "threads"}
 
 
+def test_one_run_alone_makes_an_empty_junit_file(etui: Etui, three: tuple[RunDocument, ...], tmp_path: Path) -> None:
+    file = tmp_path / "alone.xml"
+    done = etui("compare", "a", "--junit", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    suite = ElementTree.fromstring(file.read_text())
+    assert (suite.get("tests"), suite.get("failures"), len(suite)) == ("0", "0", 0)
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [

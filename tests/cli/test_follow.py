@@ -15,7 +15,7 @@ from etui.cli.run_sessions import _CancelOnInterrupt, _interrupts_counted, follo
 from etui.events import Event
 from etui.results import ModelInfo
 from etui.runner.start import RunnerFailed
-from etui.services.follow import Talk, ended_with
+from etui.services.follow import RunnerWatch, Talk, ended_with, follow
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
@@ -69,6 +69,24 @@ def test_control_c_cancels_even_amid_a_transaction(tmp_path: Path) -> None:
         signal.raise_signal(signal.SIGINT)
         assert stop()
         assert out.getvalue().count("cancelling") == 1
+
+
+def test_what_is_cancelled_while_it_waits_is_followed_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RunnerWatch, "due", lambda self: False)
+    with Store.open(tmp_path / "etui.db") as store:
+        queued, looks = _queued(store), 0
+
+        def cancelled_once() -> bool:
+            nonlocal looks
+            looks += 1
+            if looks == 2:
+                store.request_cancel([queued.runs[0][0]])
+            return looks == 6
+
+        follow(store, queued, Talk(io.StringIO(), {}), stop=cancelled_once)
+        assert looks < 6
 
 
 def test_of_several_sessions_none_stays_queued_without_a_runner(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from etui.insight import Section
 from etui.programs.files import mapped, sections_of
 from etui.programs.flatbuffer import DamagedFile
-from etui.programs.program import ProgramFile, read_program
+from etui.programs.program import Offsets, ProgramFile, Segment, read_program
 from etui.programs.sections import leaves, sections
 
 NAMES = ("xnnpack", "plain", "vulkan", "outside", "two")
@@ -162,3 +162,20 @@ def test_sizes_below_nothing_are_damage(made: Path, old: bytes, new: bytes, word
     assert old in content
     with pytest.raises(DamagedFile, match=words):
         read_program(memoryview(content.replace(old, new)))
+
+
+def test_a_segment_of_mutable_data_without_tensors_counts_as_unnamed() -> None:
+    program = ProgramFile(
+        size=148,
+        version=0,
+        program_bytes=100,
+        methods=[],
+        segments=[Segment(100, 48)],
+        constant=None,
+        mutable=[Offsets(0, ())],
+        named=[],
+        inline_constants=[],
+        inline_delegates=[],
+    )
+    found = {one.path: one.size_bytes for one in sections(program, memoryview(bytes(148)))}
+    assert found["mutable data"] == found["mutable data/unnamed"] == 48
