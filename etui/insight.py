@@ -89,7 +89,7 @@ class Section(msgspec.Struct, kw_only=True, frozen=True):
     detail: str = ""
 
 
-class OutsideNode(msgspec.Struct, kw_only=True, frozen=True):
+class UndelegatedNode(msgspec.Struct, kw_only=True, frozen=True):
     """A node the delegate did not take: its operator and its place in the source. ``breaks`` is whether delegated nodes
     stand both before and after it, so that it parts the graph."""
 

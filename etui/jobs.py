@@ -1,7 +1,8 @@
 """What the runner asks one child process to do, and what the child answers: the words between runner and engine.
 
-A child gets one job, writes ``Said`` lines and at the end one ``Done`` or ``JobError`` line to its report pipe, and
-exits. Between the runner and a zygote, which forks the children, go the requests and replies at the end of this file.
+A worker receives one job, writes ``LogMessage`` lines and finally one ``Done`` or ``JobError`` line to its report pipe,
+and exits. The runner and a fork server, which forks the workers, exchange the requests and replies at the end of this
+module.
 """
 
 from __future__ import annotations
@@ -228,18 +229,18 @@ class Done(msgspec.Struct, tag="done", frozen=True, kw_only=True):
     profile: ProfileResult | None = None
 
 
-class Said(msgspec.Struct, tag="said", frozen=True, kw_only=True):
+class LogMessage(msgspec.Struct, tag="said", frozen=True, kw_only=True):
     """An event a child reports on its way."""
 
     event: Event
 
 
-Answer = Done | JobError | Said
-Zygote = Literal["measure", "prepare"]
+Answer = Done | JobError | LogMessage
+ForkServerKind = Literal["measure", "prepare"]
 
 
-def zygote_for(job: Job) -> Zygote:
-    """Which zygote a job's child is forked from: only what exports needs the ahead-of-time code."""
+def fork_server_for(job: Job) -> ForkServerKind:
+    """Which fork server a job's child is forked from: only what exports needs the ahead-of-time code."""
     return "prepare" if isinstance(job, LowerJob | GapJob) else "measure"
 
 

@@ -110,7 +110,7 @@ def is_default_folder(path: Path) -> bool:
     return str(path) in {folder(APP, appauthor=False) for folder in found}
 
 
-def box_lock_path() -> Path:
+def machine_lock_path() -> Path:
     """What names the one lock of this machine, the same for every user and database, and the file that earlier versions
     lock; ``ETUI_BOX_LOCK`` is for tests."""
     return Path(os.environ.get("ETUI_BOX_LOCK", "/tmp/etui-box.lock"))

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.insight import GraphStage, NumericGap, OutsideNode, Profile, Section
+from etui.insight import GraphStage, NumericGap, Profile, Section, UndelegatedNode
 
 SCHEMA = "etui.run/1"
 
@@ -18,8 +18,8 @@ Status = Literal["queued", "preparing", "measuring", "done", "failed", "cancelle
 LIVE_STATUSES: frozenset[str] = frozenset({"queued", "preparing", "measuring"})
 ENDED_STATUSES: frozenset[str] = frozenset({"done", "failed", "cancelled", "timed out", "interrupted"})
 
-PassStatus = Literal["queued", "running", "done", "failed", "cancelled", "timed out", "interrupted"]
-LIVE_PASS_STATUSES: frozenset[str] = frozenset({"queued", "running"})
+AnalysisStatus = Literal["queued", "running", "done", "failed", "cancelled", "timed out", "interrupted"]
+LIVE_ANALYSIS_STATUSES: frozenset[str] = frozenset({"queued", "running"})
 
 AccuracyVerdict = Literal["PASS", "FAIL", "UNPROVEN"]
 SpeedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "unreliable"]
@@ -206,7 +206,7 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
     undelegated_nodes: int
     subgraphs: int
     undelegated_operators: dict[str, int]
-    outside: list[OutsideNode] = []
+    outside: list[UndelegatedNode] = []
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):

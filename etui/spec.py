@@ -145,7 +145,7 @@ class GapOptions(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
     trusted_files: tuple[str, ...] = ()
 
 
-PassOptions = ProfileOptions | GapOptions
+AnalysisOptions = ProfileOptions | GapOptions
 """What a pass on a finished run is asked for; its tag is the pass's kind."""
 
 

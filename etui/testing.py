@@ -23,10 +23,18 @@ from etui.catalog.find import Model, describe
 from etui.errors import EtuiError, UsageError
 from etui.paths import installation, runner_log_path
 from etui.results import Accuracy, RunDocument, Tolerance
-from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_lock import RunnerLock
 from etui.runner.start import submit
-from etui.services.follow import Talk, follow
-from etui.services.request import FieldError, Options, check_model, check_preset, combine, default_choice, specification
+from etui.services.follow import ProgressPrinter, follow
+from etui.services.request import (
+    FieldError,
+    Options,
+    check_model,
+    check_preset,
+    combine,
+    default_configuration,
+    specification,
+)
 from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain
@@ -110,7 +118,7 @@ class EtuiRun:
         __tracebackhide__ = True
         try:
             found = check_model(self._reference(model), allow_pickle=options.get("allow_pickle", False))
-            precision, delegate = default_choice(found)
+            precision, delegate = default_configuration(found)
             variants, refused = combine(found, precisions or [precision], delegates or [delegate])
             for variant, reason in refused.items():
                 raise UsageError(f"{found.name} cannot be run as {variant.label}: {reason}")
@@ -138,7 +146,7 @@ class EtuiRun:
         queued = submit(self._store, specification(model, variants, Options(**options)), describe(model))
         ids = [run_id for run_id, _ in queued.runs]
         # Told where pytest captures it, so that a failed test shows its run's log.
-        talk = Talk(sys.stderr, {run_id: variant.label for run_id, variant in queued.runs}, verbose=True)
+        talk = ProgressPrinter(sys.stderr, {run_id: variant.label for run_id, variant in queued.runs}, verbose=True)
         try:
             follow(self._store, queued, talk)
         except BaseException:
@@ -190,7 +198,7 @@ def verified(config: pytest.Config) -> tuple[str, list[Variant], Tolerance | Non
         _refuse("etui.verify needs a model: --model NAME; see `etui models`")
     try:
         model = check_model(text)
-        precision, delegate = default_choice(model)
+        precision, delegate = default_configuration(model)
         names = [
             [part.strip() for part in (config.getoption(option) or default).split(",") if part.strip()]
             for option, default in (("etui_precision", precision), ("etui_delegate", delegate))
@@ -241,7 +249,7 @@ def _line(run: RunDocument) -> str:
 
 def _end_runner(database: Path) -> None:
     """End the runner of a database that is about to go, and remove its lock and log: they would stay for ever."""
-    lifeline = Lifeline(database, installation())
+    lifeline = RunnerLock(database, installation())
     end = time.monotonic() + _LEAVING_S
     while lifeline.runner_is_alive() and time.monotonic() < end:
         with contextlib.suppress(OSError, ValueError):

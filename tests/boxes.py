@@ -119,23 +119,23 @@ class Box:
 
         return until(find)
 
-    def zygotes(self) -> list[psutil.Process]:
+    def fork_servers(self) -> list[psutil.Process]:
         """The processes that fork this box's children."""
         return [
             process for process in _offspring(self.runner()) if "etui.engine.process.fork_server" in _words(process)[:3]
         ]
 
     def jobs(self, role: str = "measure") -> list[psutil.Process]:
-        """The children at work now, of one zygote."""
+        """The children at work now, of one fork server."""
         return [
             child
-            for zygote in self.zygotes()
-            if role in _words(zygote)
-            for child in _offspring(zygote, recursive=False)
+            for fork_server in self.fork_servers()
+            if role in _words(fork_server)
+            for child in _offspring(fork_server, recursive=False)
         ]
 
     def processes(self) -> list[psutil.Process]:
-        """Everything of this box that runs: runner, zygotes, children."""
+        """Everything of this box that runs: runner, fork servers, children."""
         found = []
         for process in psutil.process_iter():
             try:

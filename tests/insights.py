@@ -11,9 +11,9 @@ from etui.insight import (
     Operator,
     OperatorSide,
     Origin,
-    OutsideNode,
     Profile,
     Section,
+    UndelegatedNode,
 )
 from etui.results import Delegation, RunDocument
 
@@ -183,14 +183,14 @@ def look_inside(document: RunDocument) -> RunDocument:
         undelegated_operators={"aten.native_layer_norm.default": 3, "aten.mean.dim": 1},
         outside=[
             *(
-                OutsideNode(
+                UndelegatedNode(
                     operator="aten.native_layer_norm.default",
                     origin=make_origin(f"encoder.layers.{number}.norm", "LayerNorm", "aten.layer_norm.default"),
                     breaks=True,
                 )
                 for number in range(3)
             ),
-            OutsideNode(operator="aten.mean.dim", origin=make_origin("avgpool", "AdaptiveAvgPool2d")),
+            UndelegatedNode(operator="aten.mean.dim", origin=make_origin("avgpool", "AdaptiveAvgPool2d")),
         ],
     )
     return document

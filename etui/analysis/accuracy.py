@@ -32,7 +32,7 @@ class _Figure(msgspec.Struct, frozen=True):
             return False
         return not (self.value >= self.limit if self.higher_is_better else self.value <= self.limit)
 
-    def in_words(self) -> str:
+    def to_text(self) -> str:
         """The value against its limit."""
         assert self.value is not None
         if self.missed:
@@ -83,7 +83,7 @@ def _judge(comparison: Comparison, tolerance: Tolerance | None, *, untrained: bo
     missed = [(position, one) for position, found in figures.items() for one in found if one.missed]
     only_classes = bool(missed) and all(one.label == _TOP1 for _, one in missed)
     if missed and not (untrained and only_classes):
-        return "FAIL", ", ".join(_named(positions, position) + one.in_words() for position, one in missed)
+        return "FAIL", ", ".join(_named(positions, position) + one.to_text() for position, one in missed)
     if tolerance is not None:
         for one in silent:
             if difference := _difference(one, tolerance):
@@ -93,7 +93,7 @@ def _judge(comparison: Comparison, tolerance: Tolerance | None, *, untrained: bo
     if tolerance is None:
         return "UNPROVEN", "no tolerance is known for this model and precision"
     if missed:
-        words = ", ".join(_named(positions, position) + one.in_words() for position, one in missed)
+        words = ", ".join(_named(positions, position) + one.to_text() for position, one in missed)
         return "UNPROVEN", (
             f"{words}, while every other figure is within tolerance: untrained classes lie so close together that "
             "rounding alone may change them"
@@ -105,7 +105,7 @@ def _judge(comparison: Comparison, tolerance: Tolerance | None, *, untrained: bo
     worst = _worst([one for found in figures.values() for one in found])
     if unknown := [one for one in worst if one.value is None and one.label != "SQNR"]:
         return "UNPROVEN", f"{unknown[0].label} is asked for but could not be computed"
-    met = [one.in_words() for one in worst if one.value is not None]  # no SQNR means no error at all
+    met = [one.to_text() for one in worst if one.value is not None]  # no SQNR means no error at all
     if not met:
         return "UNPROVEN", "the tolerance asks for nothing that could be computed"
     return "PASS", f"worst output: {', '.join(met)}{also}"

@@ -13,7 +13,7 @@ import msgspec
 from etui import text
 from etui.analysis.operator_kinds import bare_name
 from etui.analysis.profiles import by_kind
-from etui.insight import OutsideNode
+from etui.insight import UndelegatedNode
 from etui.results import Delegation, RunDocument
 
 NEVER_BY_XNNPACK = {
@@ -133,7 +133,7 @@ def _pow(document: RunDocument) -> Advice | None:
     if document.delegate != "xnnpack":
         return None
 
-    def of_gelu(node: OutsideNode) -> bool:
+    def of_gelu(node: UndelegatedNode) -> bool:
         said = (node.origin.module_type, *node.origin.stack)
         return bare_name(node.operator) == "pow" and any("gelu" in part.lower() or "tanh(" in part for part in said)
 
@@ -241,11 +241,11 @@ def _counts(document: RunDocument, bare: set[str]) -> dict[str, int]:
     return {name: count for name, count in left.items() if bare_name(name) in bare}
 
 
-def _outside(document: RunDocument, wanted: Callable[[OutsideNode], bool]) -> list[OutsideNode]:
+def _outside(document: RunDocument, wanted: Callable[[UndelegatedNode], bool]) -> list[UndelegatedNode]:
     return [node for node in (document.delegation.outside if document.delegation else []) if wanted(node)]
 
 
-def _names(nodes: Sequence[OutsideNode]) -> list[str]:
+def _names(nodes: Sequence[UndelegatedNode]) -> list[str]:
     return list(dict.fromkeys(node.operator for node in nodes))
 
 

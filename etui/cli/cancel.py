@@ -13,7 +13,7 @@ from etui.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from etui.text import plain
 
 if TYPE_CHECKING:
-    from etui.store import Claim, QueuedPass, Store
+    from etui.store import Claim, QueuedAnalysis, Store
 
 WAIT_S = 5.0
 POLL_S = 0.05
@@ -41,8 +41,8 @@ def cancel(settings: Settings, runs: tuple[str, ...], every: bool, force: bool) 
     with settings.store_with_runs() as store:
         ids = store.live_run_ids() if every else list(dict.fromkeys(store.resolve(prefix) for prefix in runs))
         live = store.request_cancel(ids)
-        passes = [one for one in store.live_passes() if every or one.run in ids]
-        store.request_pass_cancel([one.id for one in passes])
+        passes = [one for one in store.live_analyses() if every or one.run in ids]
+        store.request_analysis_cancel([one.id for one in passes])
         for run_id in ids:
             if run_id not in live and not any(one.run == run_id for one in passes):
                 click.echo(f"{run_id[:6]} is not running: {store.summary(run_id).status}", err=True)
@@ -54,22 +54,22 @@ def cancel(settings: Settings, runs: tuple[str, ...], every: bool, force: bool) 
         for run_id in live:
             click.echo(f"{run_id[:6]} {_run_words(store, run_id)}", err=True)
         for one in passes:
-            now = store.get_pass(one.id)
+            now = store.get_analysis(one.id)
             words = "is being cancelled" if now.live else now.status
             click.echo(f"{one.kind} of {one.run[:6]} {words}", err=True)
-            if now.live and (standing := _standing_of_pass(store, now)):
+            if now.live and (standing := _stall_of_analysis(store, now)):
                 click.echo(f"etui: {standing}", err=True)
         return EXIT_FAILED if refused else EXIT_DONE
 
 
-def _wait(store: Store, live: list[str], passes: list[QueuedPass], longest_s: float) -> None:
+def _wait(store: Store, live: list[str], passes: list[QueuedAnalysis], longest_s: float) -> None:
     from etui.results import LIVE_STATUSES
 
     until = time.monotonic() + longest_s
     while time.monotonic() < until:
         if not (
             any(store.summary(run_id).status in LIVE_STATUSES for run_id in live)
-            or any(store.get_pass(one.id).live for one in passes)
+            or any(store.get_analysis(one.id).live for one in passes)
         ):
             return
         time.sleep(POLL_S)
@@ -86,18 +86,18 @@ def _run_words(store: Store, run_id: str) -> str:
     return f"is being cancelled; {standing}" if standing else "is being cancelled"
 
 
-def _standing_of_pass(store: Store, queued: QueuedPass) -> str:
+def _stall_of_analysis(store: Store, queued: QueuedAnalysis) -> str:
     from etui.services.stalled_runs import of_claim
 
-    claim = next((claim for claim in store.pass_claims() if claim.id == queued.id), None)
+    claim = next((claim for claim in store.analysis_claims() if claim.id == queued.id), None)
     return str((of_claim(store, claim, queued.run) if claim else None) or "")
 
 
-def _force(store: Store, live: list[str], passes: list[QueuedPass]) -> bool:
+def _force(store: Store, live: list[str], passes: list[QueuedAnalysis]) -> bool:
     """End what is still live of these, unless its runner is alive. Returns whether any was refused."""
     from etui.runner.abandoned_work import end_session
 
-    claims = {claim.id: claim for claim in (*store.claims(), *store.pass_claims())}
+    claims = {claim.id: claim for claim in (*store.claims(), *store.analysis_claims())}
     refused = False
     for session in dict.fromkeys(store.summary(run_id).session for run_id in live):
         claim, still = claims.get(session), store.live_run_ids(session)
@@ -111,12 +111,12 @@ def _force(store: Store, live: list[str], passes: list[QueuedPass]) -> bool:
                 click.echo(f"{run_id[:6]} of the same session: {store.summary(run_id).status}", err=True)
     for one in passes:
         claim = claims.get(one.id)
-        if claim is None or not store.get_pass(one.id).live:
+        if claim is None or not store.get_analysis(one.id).live:
             continue
         if _is_alive(store, claim, one.run):
             refused = True
         else:
-            store.interrupt_passes([one.id], _gone_words(claim))
+            store.interrupt_analyses([one.id], _gone_words(claim))
     return refused
 
 

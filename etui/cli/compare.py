@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from etui.cli.comparison_options import Judging, judging
+from etui.cli.comparison_options import ComparisonOptions, comparison_options
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.errors import UsageError
@@ -20,15 +20,15 @@ from etui.errors import UsageError
 )
 @click.argument("base")
 @click.argument("others", nargs=-1, metavar="OTHER..")
-@judging
+@comparison_options
 @click.pass_obj
-def compare(settings: Settings, base: str, others: tuple[str, ...], judging: Judging) -> int:
+def compare(settings: Settings, base: str, others: tuple[str, ...], comparison_options: ComparisonOptions) -> int:
     """Say whether runs are faster or slower than BASE, and whether that can be believed.
 
     Runs of one session are compared block by block. Runs of different sessions are compared only where threads,
     inputs, weights, model, box and CPU governor are the same, unless --force is given.
     """
-    if judging.limits().asked and not others:
+    if comparison_options.limits().asked and not others:
         raise UsageError(
             "a --fail-if needs runs to compare with the base", "name them behind it: etui compare BASE RUN"
         )
@@ -36,4 +36,4 @@ def compare(settings: Settings, base: str, others: tuple[str, ...], judging: Jud
         first = store.document(store.resolve(base))
         rest = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, others))]
         levels = store.session_levels(first.environment)
-    return judging.put_out([judging.compared(first, rest, levels)], many=False)
+    return comparison_options.put_out([comparison_options.compared(first, rest, levels)], many=False)

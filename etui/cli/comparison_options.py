@@ -33,7 +33,7 @@ margin_option = click.option(
 
 
 @dataclass(frozen=True)
-class Judging:
+class ComparisonOptions:
     """How to compare, what must not be crossed, and what to put out."""
 
     margin: float
@@ -100,13 +100,13 @@ _OPTIONS = (
 )
 
 
-def judging(command: Callable[..., int]) -> Callable[..., int]:
+def comparison_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command these options; it takes them together, as its argument ``judging``."""
 
     @wraps(command)
     def gathered(*arguments: Any, **options: Any) -> int:
-        taken = {field.name: options.pop(field.name) for field in fields(Judging)}
-        return command(*arguments, judging=Judging(**taken), **options)
+        taken = {field.name: options.pop(field.name) for field in fields(ComparisonOptions)}
+        return command(*arguments, comparison_options=ComparisonOptions(**taken), **options)
 
     made: Callable[..., int] = gathered
     for option in reversed(_OPTIONS):

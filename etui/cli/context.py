@@ -69,7 +69,7 @@ class Settings:
 def _settle(store: Store) -> None:
     from etui.runner.unsaved_results import are_there
 
-    if not (store.live_run_ids() or store.live_passes() or are_there(store.path)):
+    if not (store.live_run_ids() or store.live_analyses() or are_there(store.path)):
         return
     from etui.runner.start import RunnerFailed, settle
 

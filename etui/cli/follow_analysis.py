@@ -8,11 +8,11 @@ import time
 import click
 
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
-from etui.runner.start import RunnerFailed, submit_pass
-from etui.services.follow import POLL_S, RunnerWatch, Talk, talking
+from etui.runner.start import RunnerFailed, submit_analysis
+from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
 from etui.services.stalled_runs import of_claim
-from etui.spec import PassOptions
-from etui.store import QueuedPass, Store
+from etui.spec import AnalysisOptions
+from etui.store import QueuedAnalysis, Store
 from etui.text import plain
 
 PATIENCE_S = 1.0
@@ -21,30 +21,30 @@ _ENDS = {"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
 _WORDS = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
 
 
-def have_made(store: Store, run_id: str, options: PassOptions, what: str) -> int:
+def have_made(store: Store, run_id: str, options: AnalysisOptions, what: str) -> int:
     """Queue a pass on a finished run and tell on stderr what happens until it has ended; Ctrl-C cancels it. Returns the
     exit status that says how it ended, which is told too where that is not well.
 
     Raises:
         EtuiError: see ``submit_pass`` and ``follow_pass``.
     """
-    queued = submit_pass(store, run_id, options)
+    queued = submit_analysis(store, run_id, options)
     try:
         return _followed(store, queued, what)
     except RunnerFailed:
         with contextlib.suppress(StoreError):
-            store.request_pass_cancel([queued.id])
+            store.request_analysis_cancel([queued.id])
         raise
 
 
-def _followed(store: Store, queued: QueuedPass, what: str) -> int:
-    with talking({}) as talk:
+def _followed(store: Store, queued: QueuedAnalysis, what: str) -> int:
+    with printing_progress({}) as talk:
         try:
-            ended = follow_pass(store, queued, talk)
+            ended = follow_analysis(store, queued, talk)
         except KeyboardInterrupt:
-            store.request_pass_cancel([queued.id])
+            store.request_analysis_cancel([queued.id])
             talk.line("cancelling")
-            follow_pass(store, queued, talk)
+            follow_analysis(store, queued, talk)
             return EXIT_CANCELLED
     if ended.status == "done":
         return EXIT_DONE
@@ -53,7 +53,7 @@ def _followed(store: Store, queued: QueuedPass, what: str) -> int:
     return _ENDS.get(ended.status, EXIT_FAILED)
 
 
-def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:
+def follow_analysis(store: Store, queued: QueuedAnalysis, talk: ProgressPrinter) -> QueuedAnalysis:
     """Tell what is said of the pass until it has ended, and return it as it ended. A runner that is missing while the
     pass still waits is started again; one that dies leaves it interrupted.
 
@@ -70,7 +70,7 @@ def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:
         with watch.patience():
             version = store.version()
             if version != seen:
-                queued = store.get_pass(queued.id)
+                queued = store.get_analysis(queued.id)
                 for event in store.events_after(queued.session, last, queued.run):
                     last = event.id or last
                     talk.event(event)
@@ -83,7 +83,7 @@ def follow_pass(store: Store, queued: QueuedPass, talk: Talk) -> QueuedPass:
         if watch.due():
             watch.look()
             with watch.patience():
-                claim = next((claim for claim in store.pass_claims() if claim.id == queued.id), None)
+                claim = next((claim for claim in store.analysis_claims() if claim.id == queued.id), None)
                 standing = None if claim is None else of_claim(store, claim, queued.run)
                 if standing is not None and standing.why != said_standing:
                     said_standing = standing.why

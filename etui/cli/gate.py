@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.analysis.keep_fp32 import kept_fp32
-from etui.cli.comparison_options import Judging, judging
+from etui.cli.comparison_options import ComparisonOptions, comparison_options
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
@@ -41,9 +41,9 @@ _MOST_LOOKED_AT = 100
     metavar="FILE",
     help="Runs that etui export wrote.",
 )
-@judging
+@comparison_options
 @click.pass_obj
-def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, judging: Judging) -> int:
+def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, comparison_options: ComparisonOptions) -> int:
     """Fail if runs are worse than a baseline.
 
     Each run of the baseline is compared with the newest run of the same model, precision, delegate and modules kept in
@@ -56,12 +56,13 @@ def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, judging: Jud
     with settings.store_with_runs() as store:
         pairs = _named(store, kept, runs) if runs else _newest(store, kept)
         levels = [store.session_levels(base.environment) for base, _ in pairs]
-    if judging.fail_if_slower is None and judging.fail_if_mae_above is None:
-        judging = replace(judging, fail_if_slower=DEFAULT_SLOWER)
+    if comparison_options.fail_if_slower is None and comparison_options.fail_if_mae_above is None:
+        comparison_options = replace(comparison_options, fail_if_slower=DEFAULT_SLOWER)
     compared = [
-        judging.compared(base, [candidate], known) for (base, candidate), known in zip(pairs, levels, strict=True)
+        comparison_options.compared(base, [candidate], known)
+        for (base, candidate), known in zip(pairs, levels, strict=True)
     ]
-    status = judging.put_out(compared, many=True)
+    status = comparison_options.put_out(compared, many=True)
     if not compared:
         click.echo("etui: nothing can be compared: no run is of the baseline's choices; see etui runs", err=True)
         return EXIT_USAGE

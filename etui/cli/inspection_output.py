@@ -9,7 +9,7 @@ from etui import text
 from etui.analysis.delegation import advice
 from etui.analysis.lowering import Change, changes
 from etui.cli.table import Column, table
-from etui.insight import MethodInfo, OutsideNode, ProgramInfo, Section, TensorSignature
+from etui.insight import MethodInfo, ProgramInfo, Section, TensorSignature, UndelegatedNode
 from etui.results import RunDocument
 from etui.wording import verdict as verdicts
 
@@ -160,7 +160,7 @@ def _outside(document: RunDocument) -> Iterator[str]:
     delegation = document.delegation
     if delegation is None or not delegation.outside:
         return
-    groups: dict[str, list[OutsideNode]] = {}
+    groups: dict[str, list[UndelegatedNode]] = {}
     for node in delegation.outside:
         groups.setdefault(node.operator, []).append(node)
     rows = [
@@ -172,7 +172,7 @@ def _outside(document: RunDocument) -> Iterator[str]:
     yield "Parting nodes stand between delegated ones: each makes the program change hands."
 
 
-def _places(nodes: Sequence[OutsideNode]) -> str:
+def _places(nodes: Sequence[UndelegatedNode]) -> str:
     """The modules that most nodes come from, layers of one stack as one, and the line that called the most."""
     named = Counter(_starred(node) for node in nodes)
     words = ", ".join(f"{name} x{count}" if count > 1 else name for name, count in named.most_common(2))
@@ -182,7 +182,7 @@ def _places(nodes: Sequence[OutsideNode]) -> str:
     return f"{words}{more}" + (f"; {line}" if line else "")
 
 
-def _starred(node: OutsideNode) -> str:
+def _starred(node: UndelegatedNode) -> str:
     module = ".".join("*" if part.isdecimal() else part for part in node.origin.module.split("."))
     return f"{module or 'the model'} ({node.origin.module_type})" if node.origin.module_type else module or "not known"
 

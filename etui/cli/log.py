@@ -25,13 +25,13 @@ from etui.results import LIVE_STATUSES
 @click.pass_obj
 def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
     """Print the log of RUN: its own lines and those of its session."""
-    from etui.services.follow import Talk, follow
+    from etui.services.follow import ProgressPrinter, follow
     from etui.services.stalled_runs import of_session
 
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         summary = store.summary(run_id)
-        talk = Talk(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
+        talk = ProgressPrinter(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
         is_live = summary.status in LIVE_STATUSES
         if not (following and is_live):
             events = store.events_after(summary.session, 0, run_id)

@@ -128,7 +128,7 @@ def run(
     from etui.cli.run_sessions import finish, followed
     from etui.runner.start import submit
 
-    found, variants = _check_choice(
+    found, variants = _check_configuration(
         model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
     )
     if export_only and output is None:
@@ -198,7 +198,7 @@ def sweep(
         return finish(store, ids, options)
 
 
-def _check_choice(
+def _check_configuration(
     model: str,
     precisions: tuple[str, ...] | None,
     delegates: tuple[str, ...] | None,
@@ -207,10 +207,10 @@ def _check_choice(
     allow_pickle: bool,
 ) -> tuple[Model, list[Variant]]:
     """The model and its variants. Refuses names that do not exist and combinations that cannot be, loading nothing."""
-    from etui.services.request import check_model, combine, default_choice
+    from etui.services.request import check_model, combine, default_configuration
 
     found = check_model(model, allow_pickle=allow_pickle)
-    precision, delegate = default_choice(found)
+    precision, delegate = default_configuration(found)
     variants, refused = combine(found, precisions or (precision,), delegates or (delegate,), measure=measure)
     for variant, reason in refused.items():
         raise UsageError(f"{found.name} cannot be run as {variant.label}: {reason}")

@@ -13,7 +13,7 @@ import click
 from etui.errors import EXIT_DONE, StoreError
 from etui.formats.json_text import harmless
 from etui.runner.start import RunnerFailed
-from etui.services.follow import Talk, ended_with, follow, talking
+from etui.services.follow import ProgressPrinter, ended_with, follow, printing_progress
 from etui.store import QueuedSession, Store
 
 
@@ -35,7 +35,7 @@ def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options
             if options["detach"]:
                 return ids
             labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
-            with talking(labels, verbose=options["verbose"]) as talk:
+            with printing_progress(labels, verbose=options["verbose"]) as talk:
                 stop = _CancelOnInterrupt(store, ids, talk, interrupted)
                 for session in sessions:
                     follow(store, session, talk, stop=stop)
@@ -50,7 +50,7 @@ def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options
 class _CancelOnInterrupt:
     """Asked again and again while runs are followed: the first Ctrl-C cancels them, the second one leaves."""
 
-    def __init__(self, store: Store, ids: list[str], talk: Talk, interrupted: list[int]) -> None:
+    def __init__(self, store: Store, ids: list[str], talk: ProgressPrinter, interrupted: list[int]) -> None:
         self._store, self._ids, self._talk, self._interrupted = store, ids, talk, interrupted
         self._asked = False
 

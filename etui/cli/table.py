@@ -51,7 +51,7 @@ def table_lines(
         ]
         widths = [max([cells_wide, *(width(row[index]) for row in cells)]) for index, cells_wide in enumerate(widths)]
         if not shown:
-            shown = _that_fit(columns, widths, _terminal_width() if available is None else available)
+            shown = _fitting_columns(columns, widths, _terminal_width() if available is None else available)
             yield _line(columns, widths, shown, headings)
         for row in cells:
             yield _line(columns, widths, shown, row)
@@ -63,7 +63,7 @@ def _line(columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int]
     return _GAP.join(_padded(cells[index], widths[index], columns[index].right) for index in shown).rstrip()
 
 
-def _that_fit(columns: Sequence[Column], widths: Sequence[int], available: int | None) -> list[int]:
+def _fitting_columns(columns: Sequence[Column], widths: Sequence[int], available: int | None) -> list[int]:
     shown = list(range(len(columns)))
     while available is not None and sum(widths[index] + len(_GAP) for index in shown) - len(_GAP) > available:
         spare = max(shown, key=lambda index: columns[index].spare)

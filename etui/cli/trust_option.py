@@ -28,13 +28,13 @@ def trusted_files(store: Store, run_ids: Sequence[str], given: Sequence[str]) ->
     """
     from etui.catalog.find import model_file
     from etui.paths import absolute
-    from etui.runner.rebuild_program import Trust, Untrusted, check_again
+    from etui.runner.rebuild_program import Trust, Untrusted, check_rebuildable
 
     allowed = tuple(model_file(text) or str(absolute(text, "--trust-file")) for text in given)
     for run_id in filter(store.is_imported, run_ids):
         document = store.document(run_id, operators=False)
         try:
-            check_again(document, Trust(imported=True, files=allowed))
+            check_rebuildable(document, Trust(imported=True, files=allowed))
         except Untrusted as refused:
             on_terminal = sys.stdin.isatty() and sys.stderr.isatty()
             if not on_terminal or not click.confirm(refused.question, default=False, err=True):

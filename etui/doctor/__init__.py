@@ -30,6 +30,6 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
         software.cache(),
         software.disk("database disk", database.parent),
         software.disk("cache disk", paths.cache_dir()),
-        software.box_lock(root),
+        software.machine_lock(root),
         software.hub(),
     ]

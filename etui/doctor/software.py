@@ -138,11 +138,11 @@ def disk(name: str, path: Path) -> Finding:
     return Finding(name=name, status="ok", seen=seen)
 
 
-def box_lock(root: Path) -> Finding:
+def machine_lock(root: Path) -> Finding:
     """Who measures now, as the kernel knows it: trying the lock could take it from a runner."""
-    from etui.runner.machine_lock import BoxLock
+    from etui.runner.machine_lock import MachineLock
 
-    holder = BoxLock().holder(root)
+    holder = MachineLock().holder(root)
     if holder is None:
         return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
     return Finding(

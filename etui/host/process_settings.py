@@ -111,7 +111,7 @@ def digest() -> str:
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
 
 
-def child_environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """The environment of a process in another working folder that has to find the same code and files as this one:
     paths are absolute, and ``PYTHONPATH`` begins with etui's own folder unless it is an installed package's."""
     folders = _python_path(os.environ)

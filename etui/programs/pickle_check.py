@@ -121,7 +121,7 @@ def unpickled(archive: Archive) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def in_words(parts: list[Part]) -> str:
+def to_text(parts: list[Part]) -> str:
     """The parts and what they would run, for a message."""
     words = [f"{part.name} ({', '.join(part.calls[:3])}{', ..' if len(part.calls) > 3 else ''})" for part in parts[:3]]
     return ", ".join(words) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")

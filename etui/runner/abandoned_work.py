@@ -22,7 +22,7 @@ from etui.host.filesystems import is_network
 from etui.host.user import user_name
 from etui.results import RunDocument
 from etui.runner import unsaved_results as leftover
-from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_lock import RunnerLock
 from etui.store import Claim, Store
 from etui.store.store import RUNNER_GONE
 
@@ -46,12 +46,12 @@ def settle_left(store: Store, own: Claim | None = None) -> list[str]:
     ended = [run_id for session in store.finished_with_live_runs() for run_id in end_session(store, session)]
     for claim in gone:
         ended += end_session(store, claim.id)
-        Lifeline(store.path, claim.installation, claim.host).clear()
-    dropped = [claim for claim in store.pass_claims() if judge(store.path, claim, own) == "gone"]
+        RunnerLock(store.path, claim.installation, claim.host).clear()
+    dropped = [claim for claim in store.analysis_claims() if judge(store.path, claim, own) == "gone"]
     if dropped:
-        store.interrupt_passes([claim.id for claim in dropped])
+        store.interrupt_analyses([claim.id for claim in dropped])
         for claim in dropped:
-            Lifeline(store.path, claim.installation, claim.host).clear()
+            RunnerLock(store.path, claim.installation, claim.host).clear()
     return ended
 
 
@@ -89,7 +89,7 @@ def judge(database: Path, claim: Claim, own: Claim | None = None) -> Owner:
     here = claim.host == socket.gethostname()
     if not here and is_network(database):
         return "unknown"
-    held = Lifeline(database, claim.installation, claim.host).look()
+    held = RunnerLock(database, claim.installation, claim.host).look()
     if held == "held" and own is not None and (claim.installation, claim.host) == (own.installation, own.host):
         held = "free"  # it is this process that holds it
     if held == "held":

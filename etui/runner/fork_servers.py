@@ -1,4 +1,4 @@
-"""The runner's side of its child processes: start zygotes, hand them jobs, hear which children they forked."""
+"""The runner's side of its child processes: start fork servers, hand them jobs, hear which children they forked."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from etui.files import private as private_files
 from etui.files.cache_entries import Scratch, remove
 from etui.host.installed import Stamp, changed_since
 from etui.host.process_settings import FIXED_VARIABLES
-from etui.jobs import Done, Exited, Fork, Job, Preload, Ready, Reply, Started, Zygote, zygote_for
+from etui.jobs import Done, Exited, Fork, ForkServerKind, Job, Preload, Ready, Reply, Started, fork_server_for
 from etui.paths import cache_dir
 from etui.runner.program_cache import WORKERS
-from etui.runner.worker import Child, ChildFailed, Say, kill
+from etui.runner.worker import Log, Worker, WorkerFailed, kill
 
 MESSAGE_BYTES = 1 << 17
 ENDING_S = 1.0
@@ -33,10 +33,10 @@ COMPILED_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 """Where torch keeps what it compiles. It makes the folder when parts of it are imported, used or not."""
 
 
-class ZygoteClient:
-    """One zygote process and the jobs it has under way."""
+class ForkServerClient:
+    """One fork server process and the jobs it has under way."""
 
-    def __init__(self, role: Zygote, log: Path, compiled: Callable[[], Path | None] = lambda: None) -> None:
+    def __init__(self, role: ForkServerKind, log: Path, compiled: Callable[[], Path | None] = lambda: None) -> None:
         """``compiled`` names the folder for what torch compiles, when the process starts."""
         self.role = role
         self._log = log
@@ -44,7 +44,7 @@ class ZygoteClient:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._ready: dict[str, asyncio.Future[Ready]] = {}
-        self._children: dict[int, Child] = {}
+        self._children: dict[int, Worker] = {}
         self._number = 0
 
     @property
@@ -88,7 +88,7 @@ class ZygoteClient:
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
     async def ready(self, source: str = "") -> Ready:
-        """Wait until the zygote has imported what it needs (for models of ``source``, where given).
+        """Wait until the fork server has imported what it needs (for models of ``source``, where given).
 
         Raises:
             ChildFailed: it died, or an import failed.
@@ -101,27 +101,27 @@ class ZygoteClient:
             if not source:
                 # What was in the way may be put right before the next session.
                 self.stop()
-            raise ChildFailed(
+            raise WorkerFailed(
                 f"the {self.role} process could not import what it needs: {ready.error}", "see `etui doctor`"
             )
         return ready
 
     def preload(self, source: str) -> None:
-        """Have the zygote import what models of ``source`` need, without waiting for it."""
+        """Have the fork server import what models of ``source`` need, without waiting for it."""
         if source not in self._ready:
             self._ready[source] = asyncio.get_running_loop().create_future()
             self._send(msgspec.json.encode(Preload(source=source)))
 
-    async def do(self, job: Job, say: Say) -> Done:
+    async def do(self, job: Job, say: Log) -> Done:
         """Have a job done in a fresh child. Cancelling the awaiting task kills the child at once.
 
         Raises:
-            ChildFailed: the job failed, the child crashed or was killed, or the zygote died.
+            ChildFailed: the job failed, the child crashed or was killed, or the fork server died.
             EtuiError: what it said could not be passed on.
         """
         await self.ready()
         self._number += 1
-        child = Child(self._number, job, say)
+        child = Worker(self._number, job, say)
         self._children[child.number] = child
         try:
             self._send(
@@ -144,11 +144,11 @@ class ZygoteClient:
 
     def _send(self, message: bytes, fds: list[int] | None = None) -> None:
         if self._socket is None:
-            raise ChildFailed(f"the {self.role} process is gone", "run it again")
+            raise WorkerFailed(f"the {self.role} process is gone", "run it again")
         try:
             socket.send_fds(self._socket, [message], fds or [])
         except OSError as error:
-            raise ChildFailed(f"the {self.role} process does not answer ({error.strerror})", "run it again") from error
+            raise WorkerFailed(f"the {self.role} process does not answer ({error.strerror})", "run it again") from error
 
     def _hear(self) -> None:
         assert self._socket is not None
@@ -191,7 +191,7 @@ class ZygoteClient:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        failure = ChildFailed(why, "run it again; a new one is started by itself")
+        failure = WorkerFailed(why, "run it again; a new one is started by itself")
         for child in list(self._children.values()):
             child.failed(failure)
         for future in self._ready.values():
@@ -200,51 +200,51 @@ class ZygoteClient:
                 future.exception()  # nobody may be waiting
 
 
-class Children:
-    """Both zygotes: one that only measures, one with the ahead-of-time code, started when first needed.
+class WorkerPool:
+    """Both fork servers: one that only measures, one with the ahead-of-time code, started when first needed.
 
     ``packages`` is the state of the installed packages (``etui.host.installed``) when this process started. What a
-    child does is only accepted as long as that is still their state: a zygote keeps what it imported, and a child
+    child does is only accepted as long as that is still their state: a fork server keeps what it imported, and a child
     imports more, so that the versions could be mixed.
     """
 
     def __init__(self, log: Path, packages: Stamp) -> None:
         self._packages = packages
         self._scratch: Scratch | None = None
-        self._zygotes: dict[Zygote, ZygoteClient] = {
-            "measure": ZygoteClient("measure", log, self._compiled),
-            "prepare": ZygoteClient("prepare", log, self._compiled),
+        self._fork_servers: dict[ForkServerKind, ForkServerClient] = {
+            "measure": ForkServerClient("measure", log, self._compiled),
+            "prepare": ForkServerClient("prepare", log, self._compiled),
         }
 
-    def start(self, role: Zygote) -> None:
+    def start(self, role: ForkServerKind) -> None:
         """Begin importing, without waiting for it."""
-        self._zygotes[role].start()
+        self._fork_servers[role].start()
 
     async def preload(self, source: str) -> None:
-        """Have the zygotes import what models of this source need; waits for the measuring one.
+        """Have the fork servers import what models of this source need; waits for the measuring one.
 
         Raises:
             ChildFailed: an import failed.
         """
-        if self._zygotes["prepare"].alive:
-            self._zygotes["prepare"].preload(source)
-        await self._zygotes["measure"].ready(source)
+        if self._fork_servers["prepare"].alive:
+            self._fork_servers["prepare"].preload(source)
+        await self._fork_servers["measure"].ready(source)
 
     async def idle(self) -> None:
-        """Wait until no zygote imports any more, so that nothing of this runner works."""
-        for zygote in self._zygotes.values():
-            if zygote.alive:
+        """Wait until no fork server imports any more, so that nothing of this runner works."""
+        for fork_server in self._fork_servers.values():
+            if fork_server.alive:
                 # Who has a job done by it hears why it failed.
-                with contextlib.suppress(ChildFailed):
-                    await zygote.ready()
+                with contextlib.suppress(WorkerFailed):
+                    await fork_server.ready()
 
-    async def do(self, job: Job, say: Say) -> Done:
-        """Have a job done in a fresh child of the zygote it belongs to.
+    async def do(self, job: Job, say: Log) -> Done:
+        """Have a job done in a fresh child of the fork server it belongs to.
 
         Raises:
-            ChildFailed: see ``ZygoteClient.do``; or packages were installed or removed since this process started.
+            ChildFailed: see ``ForkServerClient.do``; or packages were installed or removed since this process started.
         """
-        done = await self._zygotes[zygote_for(job)].do(job, say)
+        done = await self._fork_servers[fork_server_for(job)].do(job, say)
         if changed := self.changed_packages():
             # Its key names other versions than those that made it.
             if done.lowered is not None:
@@ -252,7 +252,7 @@ class Children:
             if done.bundle is not None and not done.bundle.cached:
                 remove(Path(done.bundle.path))
             names = ", ".join(changed)
-            raise ChildFailed(f"packages were installed or removed during the run: {names}", "run it again")
+            raise WorkerFailed(f"packages were installed or removed during the run: {names}", "run it again")
         return done
 
     def changed_packages(self) -> list[str]:
@@ -261,8 +261,8 @@ class Children:
 
     def stop(self) -> None:
         """End both."""
-        for zygote in self._zygotes.values():
-            zygote.stop()
+        for fork_server in self._fork_servers.values():
+            fork_server.stop()
         if self._scratch is not None:
             self._scratch.remove()
             self._scratch = None

@@ -38,7 +38,7 @@ import msgspec
 from etui.errors import EXIT_TIMED_OUT, EtuiError
 from etui.events import utc_now
 from etui.host.user import name_of
-from etui.paths import box_lock_path
+from etui.paths import machine_lock_path
 from etui.text import plain, seconds, shortened
 
 POLL_S = 0.2
@@ -91,14 +91,14 @@ class _Said(msgspec.Struct, frozen=True):
     since: str
 
 
-class BoxLock:
+class MachineLock:
     """The lock of the machine whose lock file is ``path``. Not inherited by child processes.
 
     ``passed_over`` says why the file of earlier versions is not used, None where it is.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = (path or box_lock_path()).absolute()
+        self._path = (path or machine_lock_path()).absolute()
         name = b"\0etui-machine-" + hashlib.sha256(os.fsencode(self._path)).hexdigest()[:24].encode()
         self._machine_name, self._turn_name = name, name + b"-turn"
         self._machine: socket.socket | None = None
@@ -191,7 +191,7 @@ async def hold(doing: str, waiting: Callable[[str], None]) -> AsyncIterator[None
         WaitedTooLong: it was not free for ``wait_limit_s`` seconds.
         EtuiError: this system has no such lock.
     """
-    lock, said, asked_at = BoxLock(), "", 0.0
+    lock, said, asked_at = MachineLock(), "", 0.0
     limit_s, begun = wait_limit_s(), time.monotonic()
     try:
         while not lock.acquire():
@@ -211,7 +211,7 @@ async def hold(doing: str, waiting: Callable[[str], None]) -> AsyncIterator[None
             await asyncio.sleep(POLL_S)
         if lock.passed_over is not None:
             waiting(
-                f"the lock file of earlier versions, {plain(str(box_lock_path()))}, cannot be used"
+                f"the lock file of earlier versions, {plain(str(machine_lock_path()))}, cannot be used"
                 f" ({lock.passed_over}): a session of an earlier etui is not waited for"
             )
         with lock.answering(doing):

@@ -19,7 +19,7 @@ from etui.results import Block, Stage
 from etui.runner.frequency_watch import Clocks
 from etui.runner.plan import Plan, make_plan
 from etui.runner.session_context import Run, Session, side_by_side
-from etui.runner.worker import ChildFailed
+from etui.runner.worker import WorkerFailed
 from etui.spec import EAGER
 from etui.text import counted, number
 
@@ -225,7 +225,7 @@ class _Blocks:
         )
 
 
-async def run_passes(session: Session) -> None:
+async def run_accuracy_and_memory(session: Session) -> None:
     """Accuracy and memory, after the timing and side by side: neither reads a clock."""
     session.say("stage", "comparing outputs and watching memory", stage="accuracy")
     slots = _Slots(session)
@@ -319,6 +319,6 @@ async def _eager_memory(session: Session, bundle: BundleResult, slots: _Slots) -
         )
         try:
             session.results.eager_memory = (await session.do(job)).memory
-        except ChildFailed as error:
+        except WorkerFailed as error:
             # Eager was timed already; its memory is a figure beside the runs, not one of theirs.
             session.say("warning", f"eager's memory is not known: {error}", stage="memory", level="warning")

@@ -22,7 +22,7 @@ import msgspec
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event, utc_now
 from etui.insight import NumericGap, Profile
-from etui.results import Block, LogLine, PassStatus, RunDocument, Status
+from etui.results import AnalysisStatus, Block, LogLine, RunDocument, Status
 from etui.runner import unsaved_results as leftover
 from etui.runner.runner_log import say
 from etui.store import Store
@@ -105,9 +105,9 @@ class Outbox:
         """Say that nobody works on the session any more: the last thing after all its documents."""
         self._put(_Item("state", partial(self._store.finish_session, self._session)))
 
-    def set_pass_status(self, pass_id: str, status: PassStatus, error: str | None = None) -> None:
+    def set_analysis_status(self, pass_id: str, status: AnalysisStatus, error: str | None = None) -> None:
         """Move a live pass on."""
-        self._put(_Item("state", partial(self._store.set_pass_status, pass_id, status, error)))
+        self._put(_Item("state", partial(self._store.set_analysis_status, pass_id, status, error)))
 
     def save_profile(self, run_id: str, profile: Profile) -> None:
         """Store a profile as its run's."""

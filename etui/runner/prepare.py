@@ -23,7 +23,7 @@ PREPARING_BYTES = 2_000_000_000
 """Memory that preparing one program takes: most take 1 to 3 GB."""
 
 
-def start_zygotes(session: Session, cache: ProgramCache) -> None:
+def start_fork_servers(session: Session, cache: ProgramCache) -> None:
     """Begin imports early. Whether a program must be prepared is only known once the bundle's key is; a choice never
     prepared before certainly must be, and its imports go on beside those for measuring."""
     session.children.start("measure")

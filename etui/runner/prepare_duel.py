@@ -5,7 +5,7 @@ from __future__ import annotations
 from etui.errors import EtuiError
 from etui.jobs import Done, Job
 from etui.runner.program_cache import ProgramCache
-from etui.runner.rebuild_program import Trust, program_again
+from etui.runner.rebuild_program import Trust, rebuild_program
 from etui.runner.session_context import Run, Session
 
 
@@ -46,7 +46,7 @@ async def _have(session: Session, cache: ProgramCache, run: Run) -> None:
         return done
 
     try:
-        again = await program_again(
+        again = await rebuild_program(
             document,
             trust,
             cache=cache,

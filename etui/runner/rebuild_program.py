@@ -48,9 +48,9 @@ from etui.spec import Repeated, SessionSpec
 from etui.text import plain
 
 if TYPE_CHECKING:
-    from etui.runner.fork_servers import Children
+    from etui.runner.fork_servers import WorkerPool
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 Do = Callable[[Job], Awaitable[Done]]
 
 
@@ -75,7 +75,7 @@ class Untrusted(UsageError):
         super().__init__(message, plain(f"if you trust {'it' if len(named) == 1 else 'them'}, allow it with {options}"))
 
 
-class ProgramAgain(msgspec.Struct, frozen=True, kw_only=True):
+class RebuiltProgram(msgspec.Struct, frozen=True, kw_only=True):
     """A run's program as it was and the bundle it belongs to. ``origin.model`` is what jobs take as ``model``; with
     the bundle it gives the eager model, the inputs and the reference outputs."""
 
@@ -141,7 +141,7 @@ def trusted_origin(document: RunDocument, trust: Trust) -> Repeated:
     return msgspec.structs.replace(origin, allow_pickle=False)
 
 
-def check_again(document: RunDocument, trust: Trust) -> Repeated:
+def check_rebuildable(document: RunDocument, trust: Trust) -> Repeated:
     """What can be told at once, without loading anything: whether the run has a program, its model is still the same
     and its delegate runs here, and whether the program is cached or may be prepared again. Gives the run's origin.
 
@@ -171,18 +171,18 @@ def check_again(document: RunDocument, trust: Trust) -> Repeated:
     return origin
 
 
-async def program_again(
+async def rebuild_program(
     document: RunDocument,
     trust: Trust,
     *,
     cache: ProgramCache,
-    children: Children,
-    say: Say,
+    children: WorkerPool,
+    say: Log,
     do: Do | None = None,
     run_id: str | None = None,
     threads: int = 1,
     allow_pickle: bool = False,
-) -> ProgramAgain:
+) -> RebuiltProgram:
     """Find the run's program and bundle in ``cache``, or have them prepared again there.
 
     ``say`` hears what the children tell, under ``run_id`` (the run itself, unless another one is made of it). ``do``
@@ -193,7 +193,7 @@ async def program_again(
         EtuiError: the program cannot be had: what ``check_again`` finds, a child that failed, or a key that is no
             longer the same, with what changed.
     """
-    origin = check_again(document, trust)
+    origin = check_rebuildable(document, trust)
     artifact, run_id = document.artifact, run_id or document.id
     assert artifact is not None
 
@@ -250,7 +250,7 @@ async def program_again(
         _tell(say, run_id, "cached, nothing to prepare")
         if older := _changed_versions(document):
             _tell(say, run_id, f"it was prepared with other versions than run it now: {', '.join(older)}")
-        return ProgramAgain(document=document, origin=origin, bundle=bundle, lowered=lowered)
+        return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered)
     cached = lowered is not None
     changed += _changed_versions(document)
     # Another key alone proves nothing: an earlier etui may have made it of other parts.
@@ -267,7 +267,7 @@ async def program_again(
         lowered = done.lowered
     if lowered.artifact.sha256 != artifact.sha256:
         _tell(say, run_id, "prepared again from the same model, weights, recipe and versions; not the same bytes")
-    return ProgramAgain(document=document, origin=origin, bundle=bundle, lowered=lowered)
+    return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered)
 
 
 def lower_job(
@@ -362,5 +362,5 @@ def _measure_it(words: str) -> str:
     return f"measure it anew: etui run {words}"
 
 
-def _tell(say: Say, run_id: str, message: str) -> None:
+def _tell(say: Log, run_id: str, message: str) -> None:
     say(Event(kind="log", message=message, at=utc_now(), run_id=run_id, stage="lower"))

@@ -22,7 +22,7 @@ Held = Literal["held", "free", "missing", "unreadable"]
 _TRIES = 5
 
 
-class Lifeline:
+class RunnerLock:
     """The lock of the runner of one database, installation and host (this one, unless another is named)."""
 
     def __init__(self, database: Path, installation: str, host: str | None = None) -> None:

@@ -18,14 +18,14 @@ from etui.host.user import user_name
 from etui.paths import cache_dir, installation, runner_log_path
 from etui.runner import settings
 from etui.runner.abandoned_work import settle_left
-from etui.runner.analyses.run import refuse_pass, run_pass
-from etui.runner.fork_servers import Children
+from etui.runner.analyses.run import refuse_analysis, run_analysis
+from etui.runner.fork_servers import WorkerPool
 from etui.runner.outbox import LOCK_WAIT_S
 from etui.runner.program_cache import ProgramCache
-from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_lock import RunnerLock
 from etui.runner.runner_log import say
 from etui.runner.session import refuse, run_session
-from etui.store import Claim, QueuedPass, QueuedSession, RunnerIdentity, Store
+from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store
 
 POLL_S = 0.05
 UNAVAILABLE_POLL_S, UNAVAILABLE_S = 0.5, 15.0
@@ -47,7 +47,7 @@ def main(database: Path) -> int:
 
 
 def _main(database: Path, packages: Stamp) -> int:
-    lifeline = Lifeline(database, installation())
+    lifeline = RunnerLock(database, installation())
     log = runner_log_path(database, installation())
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_CAP_BYTES:
@@ -85,14 +85,14 @@ def _leaves_nothing(database: Path) -> bool:
         return True
     try:
         with Store.open(database) as store:
-            claims = [*store.claims(), *store.pass_claims()]
+            claims = [*store.claims(), *store.analysis_claims()]
     except EtuiError:
         return False
     here = (socket.gethostname(), installation())
     return not any((claim.host, claim.installation) == here for claim in claims)
 
 
-def _take(lifeline: Lifeline) -> bool:
+def _take(lifeline: RunnerLock) -> bool:
     """Take the lifeline; a front end that probes at this very moment holds it for an instant."""
     for _ in range(TRIES):
         if lifeline.take():
@@ -130,7 +130,7 @@ async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -
         started_at=utc_now(),
         installation=installation(),
     )
-    children = Children(log, packages)
+    children = WorkerPool(log, packages)
     with Store.open(database) as store:
         # From here on a wait would hold up everything else; what cannot be had at once is tried again.
         store.wait_for_locks(LOCK_WAIT_S)
@@ -140,7 +140,7 @@ async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -
             children.stop()
 
 
-async def _work(store: Store, children: Children, identity: RunnerIdentity) -> bool:
+async def _work(store: Store, children: WorkerPool, identity: RunnerIdentity) -> bool:
     """Do what is queued, and stay a while after the last. Returns whether packages were installed or removed since
     this process started: what is queued then is for a new process to claim.
 
@@ -192,18 +192,18 @@ def _own_claim(identity: RunnerIdentity) -> Claim:
     )
 
 
-async def _run(store: Store, children: Children, queued: QueuedSession | QueuedPass) -> None:
+async def _run(store: Store, children: WorkerPool, queued: QueuedSession | QueuedAnalysis) -> None:
     try:
         cache = ProgramCache(cache_dir())
     except EtuiError as error:
-        if isinstance(queued, QueuedPass):
-            await refuse_pass(store, queued, error)
+        if isinstance(queued, QueuedAnalysis):
+            await refuse_analysis(store, queued, error)
         else:
             await refuse(store, queued, error)
         return
     try:
-        if isinstance(queued, QueuedPass):
-            await run_pass(store, children, cache, queued)
+        if isinstance(queued, QueuedAnalysis):
+            await run_analysis(store, children, cache, queued)
         else:
             await run_session(store, children, cache, queued)
     finally:

@@ -10,11 +10,11 @@ from etui.catalog.find import find_model
 from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, utc_now
 from etui.host.environment import read_environment
-from etui.runner.fork_servers import Children
+from etui.runner.fork_servers import WorkerPool
 from etui.runner.machine_lock import WaitedTooLong, hold
-from etui.runner.measure import measure, run_passes
+from etui.runner.measure import measure, run_accuracy_and_memory
 from etui.runner.outbox import Outbox
-from etui.runner.prepare import export_programs, make_bundle, prepare, start_zygotes
+from etui.runner.prepare import export_programs, make_bundle, prepare, start_fork_servers
 from etui.runner.prepare_duel import prepare_duel
 from etui.runner.program_cache import ProgramCache
 from etui.runner.session_context import Session
@@ -29,7 +29,7 @@ STOP_PATIENCE_S = 5.0
 """How long a runner that is being stopped waits for the database: who stops it may kill it soon."""
 
 
-async def run_session(store: Store, children: Children, cache: ProgramCache, queued: QueuedSession) -> None:
+async def run_session(store: Store, children: WorkerPool, cache: ProgramCache, queued: QueuedSession) -> None:
     """Do a session to whatever end; afterwards none of its runs is live.
 
     Raises:
@@ -95,7 +95,7 @@ async def _do(session: Session, limit: asyncio.Timeout) -> None:
             for run in session.live():
                 session.keep(run)
         else:
-            start_zygotes(session, cache)
+            start_fork_servers(session, cache)
             bundle = await make_bundle(session, cache)
             for run in session.runs:
                 run.bundle = bundle
@@ -106,7 +106,7 @@ async def _do(session: Session, limit: asyncio.Timeout) -> None:
         elif session.live():
             await _wait_until_calm(session, limit)
             await measure(session)
-            await run_passes(session)
+            await run_accuracy_and_memory(session)
         session.end_all("done", None)
     finally:
         if cache is session.cache:

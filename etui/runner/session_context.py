@@ -15,10 +15,10 @@ from etui.host.environment import usable_cores
 from etui.jobs import BundleResult, Done, Job
 from etui.results import Status
 from etui.runner.build_document import RunResults, SessionResults, build_document, document_so_far
-from etui.runner.fork_servers import Children
+from etui.runner.fork_servers import WorkerPool
 from etui.runner.outbox import Outbox
 from etui.runner.program_cache import ProgramCache
-from etui.runner.worker import ChildFailed
+from etui.runner.worker import WorkerFailed
 from etui.spec import Variant
 from etui.store import QueuedSession, Store
 
@@ -53,7 +53,7 @@ class Session:
     for reading."""
 
     def __init__(
-        self, store: Store, children: Children, cache: ProgramCache, queued: QueuedSession, model: Model
+        self, store: Store, children: WorkerPool, cache: ProgramCache, queued: QueuedSession, model: Model
     ) -> None:
         self.store = store
         self.outbox = Outbox(store, queued.id)
@@ -131,7 +131,7 @@ class Session:
             if not run.cancelled or (current is not None and current.cancelling()):
                 raise
             self.end(run, "cancelled", None)
-        except ChildFailed as error:
+        except WorkerFailed as error:
             self.fail(run, error)
         else:
             if not run.cancelled:
@@ -161,7 +161,7 @@ class Session:
 
     def fail(self, run: Run, error: EtuiError) -> None:
         """End a run as failed, the child's traceback in its log."""
-        if run.live and isinstance(error, ChildFailed) and error.traceback:
+        if run.live and isinstance(error, WorkerFailed) and error.traceback:
             self.say("log", error.traceback.rstrip(), run=run, level="debug")
         self.end(run, "failed", str(error))
 

@@ -17,9 +17,9 @@ from etui.host.user import name_of, user_name
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
 from etui.runner.abandoned_work import settle_left
-from etui.runner.runner_lock import Lifeline
-from etui.spec import PassOptions, SessionSpec, Variant
-from etui.store import QueuedPass, QueuedSession, Store
+from etui.runner.runner_lock import RunnerLock
+from etui.spec import AnalysisOptions, SessionSpec, Variant
+from etui.store import QueuedAnalysis, QueuedSession, Store
 
 START_S, POLL_S = 20.0, 0.02
 """How long a runner that was started may take to begin its work, before it is believed to do so."""
@@ -52,7 +52,7 @@ def submit(
     return queued
 
 
-def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
+def submit_analysis(store: Store, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
     """Queue a pass on a finished run (a profile, say) and see that a runner is there to take it; without one it does
     not stay queued.
 
@@ -63,18 +63,18 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
     """
     check_owner(store.path)
     # The terminal UI needs this module for its first paint, and that one never before a key.
-    from etui.runner.rebuild_program import Trust, check_again
+    from etui.runner.rebuild_program import Trust, check_rebuildable
 
     trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
-    check_again(store.document(run_id, operators=False), trust)
+    check_rebuildable(store.document(run_id, operators=False), trust)
     # The same pass under a runner that is dead would be taken for one under way.
     settle(store)
-    queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())
+    queued = store.add_analysis(run_id, options, box=socket.gethostname(), installation=installation())
     try:
         _see_to_a_runner(store.path)
     except RunnerFailed:
         with contextlib.suppress(StoreError):
-            store.request_pass_cancel([queued.id])
+            store.request_analysis_cancel([queued.id])
         raise
     return queued
 
@@ -105,10 +105,10 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
         RunnerFailed: it cannot be started.
     """
     check_owner(database)
-    if Lifeline(database, installation()).runner_is_alive():
+    if RunnerLock(database, installation()).runner_is_alive():
         return None
     # Not needed before a key, and this module is needed for the terminal UI's first paint.
-    from etui.host.process_settings import child_environment
+    from etui.host.process_settings import worker_environment
 
     log = log_of(database)
     try:
@@ -121,7 +121,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
                 stderr=out,
                 start_new_session=True,
                 cwd="/",
-                env=child_environment(),
+                env=worker_environment(),
             )
     except OSError as error:
         raise RunnerFailed(
@@ -135,7 +135,7 @@ def check_started(database: Path, runner: subprocess.Popen[bytes]) -> None:
     Raises:
         RunnerFailed: it ended instead; why, from its log.
     """
-    lifeline, end = Lifeline(database, installation()), time.monotonic() + START_S
+    lifeline, end = RunnerLock(database, installation()), time.monotonic() + START_S
     while time.monotonic() < end and not lifeline.runner_is_alive():
         if status := runner.poll():
             raise failed(database, status)

@@ -14,10 +14,10 @@ import msgspec
 
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
-from etui.jobs import Answer, Done, Job, JobError, Said
+from etui.jobs import Answer, Done, Job, JobError, LogMessage
 from etui.text import plain
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 READ_BYTES = 1 << 16
 LOG_LINES_A_JOB, LOG_BYTES_A_JOB = 2_000, 4_000_000
@@ -54,7 +54,7 @@ _DOING = {
 """What a child does, by its job's tag, where that is not measuring."""
 
 
-class ChildFailed(EtuiError):
+class WorkerFailed(EtuiError):
     """A job ended without its result. ``traceback`` is the child's own, where it could still tell."""
 
     def __init__(self, message: str, hint: str = "", traceback: str = "") -> None:
@@ -184,13 +184,13 @@ class _Pipe:
             self._loop.remove_reader(self.read_fd)
 
 
-class Child:
+class Worker:
     """One job under way. ``report`` and ``log`` are its pipes; events on either are passed on through ``say``.
 
     Without a running event loop there is none.
     """
 
-    def __init__(self, number: int, job: Job, say: Say) -> None:
+    def __init__(self, number: int, job: Job, say: Log) -> None:
         self.number = number
         self._job = job
         self._say = say
@@ -232,7 +232,7 @@ class Child:
         elif isinstance(self._answer, JobError):
             error = self._answer
             self._outcome.set_exception(
-                ChildFailed(
+                WorkerFailed(
                     error.message.strip() or "the process failed without saying why", error.hint, error.traceback
                 )
             )
@@ -259,24 +259,24 @@ class Child:
         if self._outcome.done() and not self._outcome.cancelled():
             self._outcome.exception()
 
-    def _died(self, status: int) -> ChildFailed:
+    def _died(self, status: int) -> WorkerFailed:
         doing = _DOING.get(_tag(self._job), "measuring")
         if self.report.cut_lines:
-            return ChildFailed(
+            return WorkerFailed(
                 f"the process answered with more than {ANSWER_BYTES // 1_000_000} MB while {doing}",
                 "ask for fewer samples or inferences",
             )
         if status == -signal.SIGKILL:
             if _oom_kills() > self._oom_kills:
-                return ChildFailed(
+                return WorkerFailed(
                     f"the kernel killed the process while {doing}: out of memory",
                     "free memory on the box, or choose a smaller model",
                 )
-            return ChildFailed(f"the process was killed (SIGKILL) while {doing}", "run it again")
+            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "run it again")
         if status < 0:
             name = signal.Signals(-status).name
-            return ChildFailed(f"the process crashed ({name}) while {doing}", "`etui log RUN` has what it said before")
-        return ChildFailed(f"the process ended with status {status} while {doing}, without a result", "see `etui log`")
+            return WorkerFailed(f"the process crashed ({name}) while {doing}", "`etui log RUN` has what it said before")
+        return WorkerFailed(f"the process ended with status {status} while {doing}, without a result", "see `etui log`")
 
     def _report_line(self, line: bytes) -> None:
         try:
@@ -284,7 +284,7 @@ class Child:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             # A child that is killed leaves half a line.
             return
-        if isinstance(answer, Said):
+        if isinstance(answer, LogMessage):
             self._tell(answer.event)
         else:
             self._answer = answer

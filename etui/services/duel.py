@@ -18,7 +18,7 @@ from etui.catalog.find import describe, find_model
 from etui.errors import UsageError
 from etui.host.environment import usable_cores
 from etui.results import RunDocument
-from etui.runner.rebuild_program import Trust, check_again
+from etui.runner.rebuild_program import Trust, check_rebuildable
 from etui.runner.start import submit
 from etui.services.request import check_threads, wait_quiet_min
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
@@ -58,7 +58,7 @@ def queue_duel(
             f"run {first.id} cannot meet itself", "name two runs; etui run measures one program again by itself"
         )
     origins = [
-        check_again(document, Trust(imported=store.is_imported(document.id), files=trusted_files))
+        check_rebuildable(document, Trust(imported=store.is_imported(document.id), files=trusted_files))
         for document in documents
     ]
     origins = [replace(one, allow_pickle=allow_pickle or one.allow_pickle) for one in origins]

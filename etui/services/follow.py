@@ -42,7 +42,7 @@ SILENT_S = 3.0
 """A step whose end cannot be foretold says from here on how long it has taken."""
 
 
-class Talk:
+class ProgressPrinter:
     """Writes what happens: one line an event that matters, and under them, on a terminal, a line that is redrawn."""
 
     def __init__(self, out: TextIO, labels: dict[str, str], *, verbose: bool = False) -> None:
@@ -179,7 +179,7 @@ class RunnerWatch:
 def follow(
     store: Store,
     session: QueuedSession,
-    talk: Talk,
+    talk: ProgressPrinter,
     *,
     run_id: str | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -250,9 +250,9 @@ def _queue_words(store: Store, session: QueuedSession) -> str:
 
 
 @contextlib.contextmanager
-def talking(labels: dict[str, str], *, verbose: bool = False) -> Iterator[Talk]:
+def printing_progress(labels: dict[str, str], *, verbose: bool = False) -> Iterator[ProgressPrinter]:
     """A ``Talk`` to stderr that takes its last line away at the end, however that comes."""
-    talk = Talk(sys.stderr, labels, verbose=verbose)
+    talk = ProgressPrinter(sys.stderr, labels, verbose=verbose)
     try:
         yield talk
     finally:

@@ -109,9 +109,9 @@ def _refuse_pickled(path: Path) -> None:
 def _pickled_parts(path: Path, _stamp: str) -> str:
     """The parts of a .pt2 that run code, in words. The screen asks at every key, so the answer is remembered as long as
     the file is the same."""
-    from etui.programs.pickle_check import in_words, refused_parts
+    from etui.programs.pickle_check import refused_parts, to_text
 
-    return in_words(refused_parts(path))
+    return to_text(refused_parts(path))
 
 
 def combine(
@@ -147,7 +147,7 @@ def combine(
     return possible, refused
 
 
-def default_choice(model: Model) -> tuple[str, str]:
+def default_configuration(model: Model) -> tuple[str, str]:
     """The precision and delegate that stand where none were named."""
     return (AS_IS, AS_IS) if is_as_is(model) else ("fp32", "xnnpack")
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from etui.paths import installation
 from etui.runner.abandoned_work import judge
-from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_lock import RunnerLock
 from etui.store import Claim, QueuedSession, Store
 from etui.text import plain
 
@@ -32,7 +32,7 @@ _NAMES = {
 }
 
 
-class Standing(NamedTuple):
+class StallReason(NamedTuple):
     """What keeps a session where it is, and what to do about it; one line each."""
 
     why: str
@@ -42,7 +42,7 @@ class Standing(NamedTuple):
         return f"{self.why}; {self.next_step}"
 
 
-def of_session(store: Store, session: QueuedSession) -> Standing | None:
+def of_session(store: Store, session: QueuedSession) -> StallReason | None:
     """Why a session that has not ended does not move; None if it has ended or a runner sees to it.
 
     Raises:
@@ -57,11 +57,11 @@ def of_session(store: Store, session: QueuedSession) -> Standing | None:
     return None if claim is None else of_claim(store, claim, run)
 
 
-def of_claim(store: Store, claim: Claim, run: str) -> Standing | None:
+def of_claim(store: Store, claim: Claim, run: str) -> StallReason | None:
     """Why nothing can be said of the runner that has claimed something of this run; None if something can."""
     if judge(store.path, claim) != "unknown":
         return None
-    return Standing(
+    return StallReason(
         plain(f"run {run[:6]} is measured by process {claim.pid} of {claim.user} on {claim.host}, "
               "of which nothing can be seen from here"),
         f"if it is gone, `etui cancel --force {run[:6]}` ends the run",
@@ -86,19 +86,19 @@ def stranded(store: Store) -> list[str]:
     return [f"{found[0].why}{more}; {found[0].next_step}"]
 
 
-def _of_waiting(store: Store, box: str, wanted: str, run: str) -> Standing | None:
+def _of_waiting(store: Store, box: str, wanted: str, run: str) -> StallReason | None:
     here, own = socket.gethostname(), installation()
     if box in ("", here) and wanted in ("", own):
         return None
-    if Lifeline(store.path, wanted, box or here).runner_is_alive():
+    if RunnerLock(store.path, wanted, box or here).runner_is_alive():
         return None
     cancel = f"or cancel it: etui cancel {run[:6]}"
     if box not in ("", here):
-        return Standing(
+        return StallReason(
             plain(f"run {run[:6]} waits for a runner on {box}, where it was queued, and none can be seen"),
             f"run any etui command there, {cancel}",
         )
-    return Standing(
+    return StallReason(
         f"run {run[:6]} waits for a runner with the settings it was queued under, and none is alive"
         f" ({_differing(wanted, own)})",
         f"run any etui command with those settings, {cancel}",

@@ -1,9 +1,9 @@
 """What is remembered: one SQLite file, its queue, its runs, and JSON in and out."""
 
-from etui.store.analysis_queue import QueuedPass
+from etui.store.analysis_queue import QueuedAnalysis
 from etui.store.conditions import Condition
 from etui.store.operators import OperatorPage
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.store import Store
 
-__all__ = ["Claim", "Condition", "OperatorPage", "QueuedPass", "QueuedSession", "RunnerIdentity", "Store"]
+__all__ = ["Claim", "Condition", "OperatorPage", "QueuedAnalysis", "QueuedSession", "RunnerIdentity", "Store"]

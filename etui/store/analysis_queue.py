@@ -9,23 +9,23 @@ import msgspec
 
 from etui.errors import StoreError, UsageError
 from etui.events import Event, utc_now
-from etui.results import LIVE_PASS_STATUSES, LIVE_STATUSES, PassStatus
-from etui.spec import PassOptions
+from etui.results import LIVE_ANALYSIS_STATUSES, LIVE_STATUSES, AnalysisStatus
+from etui.spec import AnalysisOptions
 from etui.store.queue import Claim, RunnerIdentity, add_event, claims_of, new_id, storable
 
 _LIVE = "status IN ('queued', 'running')"
 _WAITING = f"{_LIVE} AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?)) AND installation IN ('', ?)"
 
 
-class QueuedPass(msgspec.Struct, frozen=True, kw_only=True):
+class QueuedAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     """A pass as the queue knows it: on which run of which session, what it was asked for, and how far it is."""
 
     id: str
     run: str
     session: str
     kind: str
-    options: PassOptions
-    status: PassStatus
+    options: AnalysisOptions
+    status: AnalysisStatus
     created_at: str
     started_at: str | None = None
     finished_at: str | None = None
@@ -35,12 +35,12 @@ class QueuedPass(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def live(self) -> bool:
         """Whether it waits or is under way."""
-        return self.status in LIVE_PASS_STATUSES
+        return self.status in LIVE_ANALYSIS_STATUSES
 
 
-def add_pass(
-    connection: sqlite3.Connection, run_id: str, options: PassOptions, box: str, installation: str
-) -> QueuedPass:
+def add_analysis(
+    connection: sqlite3.Connection, run_id: str, options: AnalysisOptions, box: str, installation: str
+) -> QueuedAnalysis:
     """Queue a pass on a run that has ended and has a program; one that waits already with the same options is given
     back instead. Raises UsageError where the run is not such a one."""
     run = connection.execute("SELECT status, size_bytes, error FROM runs WHERE id = ?", (run_id,)).fetchone()
@@ -58,44 +58,44 @@ def add_pass(
         (run_id, text),
     ).fetchone()
     if waiting is not None:
-        return get_pass(connection, waiting["id"])
+        return get_analysis(connection, waiting["id"])
     pass_id = new_id()
     connection.execute(
         "INSERT INTO passes (id, run, kind, options, status, created_at, box, installation)"
         " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
         (pass_id, run_id, kind, text, utc_now(), box, installation),
     )
-    return get_pass(connection, pass_id)
+    return get_analysis(connection, pass_id)
 
 
-def get_pass(connection: sqlite3.Connection, pass_id: str) -> QueuedPass:
+def get_analysis(connection: sqlite3.Connection, pass_id: str) -> QueuedAnalysis:
     """One pass. Raises UsageError where there is none, StoreError where its options cannot be read."""
     row = connection.execute(
         "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run WHERE passes.id = ?", (pass_id,)
     ).fetchone()
     if row is None:
         raise UsageError(f"there is no pass {pass_id}", "its run was deleted")
-    return _queued_pass(row)
+    return _queued_analysis(row)
 
 
-def live_passes(connection: sqlite3.Connection, run_id: str | None = None) -> list[QueuedPass]:
+def live_analyses(connection: sqlite3.Connection, run_id: str | None = None) -> list[QueuedAnalysis]:
     """The passes that wait or are under way, oldest first; of one run or of all."""
     rows = connection.execute(
         "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run"  # noqa: S608 - this code's own words
         f" WHERE passes.{_LIVE} AND (? IS NULL OR run = ?) ORDER BY passes.created_at, passes.rowid",
         (run_id, run_id),
     )
-    return [_queued_pass(row) for row in rows]
+    return [_queued_analysis(row) for row in rows]
 
 
-def last_pass(connection: sqlite3.Connection, run_id: str, kind: str) -> QueuedPass | None:
+def last_analysis(connection: sqlite3.Connection, run_id: str, kind: str) -> QueuedAnalysis | None:
     """The newest pass of a kind on a run, whatever its state; None where there never was one."""
     row = connection.execute(
         "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run WHERE run = ? AND kind = ?"
         " ORDER BY passes.created_at DESC, passes.rowid DESC LIMIT 1",
         (run_id, kind),
     ).fetchone()
-    return None if row is None else _queued_pass(row)
+    return None if row is None else _queued_analysis(row)
 
 
 def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str | None:
@@ -107,13 +107,13 @@ def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str
     return None if row[0] is None else str(row[0])
 
 
-def has_waiting_passes(connection: sqlite3.Connection, host: str, installation: str) -> bool:
+def has_waiting_analyses(connection: sqlite3.Connection, host: str, installation: str) -> bool:
     """Whether a pass waits that a runner of this host and installation could claim."""
     row = connection.execute(f"SELECT 1 FROM passes WHERE {_WAITING}", (host, installation)).fetchone()  # noqa: S608
     return row is not None
 
 
-def claim_next_pass(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedPass | None:
+def claim_next_analysis(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedAnalysis | None:
     """Give the oldest waiting pass to ``owner``. One whose options cannot be read fails, out of the others' way."""
     while True:
         row = connection.execute(
@@ -127,12 +127,14 @@ def claim_next_pass(connection: sqlite3.Connection, owner: RunnerIdentity) -> Qu
             (owner.key, owner.pid, owner.host, owner.user, row["id"]),
         )
         try:
-            return get_pass(connection, row["id"])
+            return get_analysis(connection, row["id"])
         except StoreError as error:
-            set_pass_status(connection, row["id"], "failed", str(error))
+            set_analysis_status(connection, row["id"], "failed", str(error))
 
 
-def set_pass_status(connection: sqlite3.Connection, pass_id: str, status: PassStatus, error: str | None) -> None:
+def set_analysis_status(
+    connection: sqlite3.Connection, pass_id: str, status: AnalysisStatus, error: str | None
+) -> None:
     """Move a live pass on; one that has ended stays as it ended."""
     now = utc_now()
     connection.execute(
@@ -140,7 +142,7 @@ def set_pass_status(connection: sqlite3.Connection, pass_id: str, status: PassSt
         " started_at = CASE WHEN ? = 'running' THEN coalesce(started_at, ?) ELSE started_at END,"
         f" finished_at = CASE WHEN ? THEN ? ELSE finished_at END WHERE id = ? AND {_LIVE}",
         (
-            status, None if error is None else storable(error), status, now, status not in LIVE_PASS_STATUSES, now,
+            status, None if error is None else storable(error), status, now, status not in LIVE_ANALYSIS_STATUSES, now,
             pass_id,
         ),
     )  # fmt: skip
@@ -155,13 +157,13 @@ def interrupt(connection: sqlite3.Connection, pass_id: str, error: str) -> None:
     ).fetchone()
     if found is None:
         return
-    set_pass_status(connection, pass_id, "interrupted", error)
+    set_analysis_status(connection, pass_id, "interrupted", error)
     message = f"{found['kind']}: interrupted: {error}"
     event = Event(kind="finished", message=message, level="warning", run_id=found["run"], stage=found["kind"])
     add_event(connection, found["session"], event)
 
 
-def request_pass_cancel(connection: sqlite3.Connection, pass_ids: Iterable[str]) -> list[str]:
+def request_analysis_cancel(connection: sqlite3.Connection, pass_ids: Iterable[str]) -> list[str]:
     """Mark live passes for cancelling and return them; one that nobody has claimed is cancelled at once."""
     live = []
     for pass_id in dict.fromkeys(pass_ids):
@@ -174,11 +176,11 @@ def request_pass_cancel(connection: sqlite3.Connection, pass_ids: Iterable[str])
         live.append(pass_id)
         connection.execute("UPDATE passes SET cancel_requested = 1 WHERE id = ?", (pass_id,))
         if row["claimed_by"] is None:
-            set_pass_status(connection, pass_id, "cancelled", None)
+            set_analysis_status(connection, pass_id, "cancelled", None)
     return live
 
 
-def pass_cancel_requested(connection: sqlite3.Connection, pass_id: str) -> bool:
+def analysis_cancel_requested(connection: sqlite3.Connection, pass_id: str) -> bool:
     """Whether somebody wants this pass cancelled, or its run has been deleted."""
     row = connection.execute("SELECT cancel_requested FROM passes WHERE id = ?", (pass_id,)).fetchone()
     return row is None or bool(row["cancel_requested"])
@@ -193,14 +195,14 @@ def claims(connection: sqlite3.Connection) -> list[Claim]:
     return claims_of(rows)
 
 
-def _queued_pass(row: sqlite3.Row) -> QueuedPass:
+def _queued_analysis(row: sqlite3.Row) -> QueuedAnalysis:
     try:
-        options = msgspec.json.decode(row["options"], type=PassOptions)
+        options = msgspec.json.decode(row["options"], type=AnalysisOptions)
     except msgspec.DecodeError as error:
         raise StoreError(
             f"pass {row['id']} holds options that this etui cannot read ({error})", "update etui"
         ) from error
-    return QueuedPass(
+    return QueuedAnalysis(
         id=row["id"],
         run=row["run"],
         session=row["session"],

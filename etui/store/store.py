@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal, Self
 from etui.events import Event
 from etui.history import History
 from etui.insight import NumericGap, Profile
-from etui.results import LIVE_STATUSES, Block, Environment, ModelInfo, PassStatus, RunDocument, Status
-from etui.spec import PassOptions, SessionSpec, Variant
+from etui.results import LIVE_STATUSES, AnalysisStatus, Block, Environment, ModelInfo, RunDocument, Status
+from etui.spec import AnalysisOptions, SessionSpec, Variant
 from etui.store import analysis_queue as passes
 from etui.store import blocks, documents, operators, queries, queue
 from etui.store import index_search as sources
 from etui.store import past_runs as histories
 from etui.store import run_pages as pages
-from etui.store.analysis_queue import QueuedPass
+from etui.store.analysis_queue import QueuedAnalysis
 from etui.store.batches import in_batches
 from etui.store.conditions import Condition
 from etui.store.database import Database
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from etui.analysis.session_variance import Level
 
 RUNNER_GONE = "the runner that measured it is gone"
-PASS_RUNNER_GONE = "its runner is gone"
+ANALYSIS_RUNNER_GONE = "its runner is gone"
 
 _PART = 1_000
 """So many runs are held in memory of a list of all."""
@@ -117,7 +117,7 @@ class Store:
     def has_waiting_work(self, host: str, installation: str) -> bool:
         """Whether a session or a pass waits that a runner of this host and installation could claim."""
         with self._database.read() as connection:
-            return queue.has_waiting_sessions(connection, host, installation) or passes.has_waiting_passes(
+            return queue.has_waiting_sessions(connection, host, installation) or passes.has_waiting_analyses(
                 connection, host, installation
             )
 
@@ -199,59 +199,61 @@ class Store:
 
     # Passes: work on runs that have ended, in the queue beside the sessions
 
-    def add_pass(self, run_id: str, options: PassOptions, *, box: str, installation: str = "") -> QueuedPass:
+    def add_analysis(
+        self, run_id: str, options: AnalysisOptions, *, box: str, installation: str = ""
+    ) -> QueuedAnalysis:
         """Queue a pass on a run that has ended; one that waits already with the same options is given back instead.
         Raises UsageError where the run is live or has no program."""
         with self._database.write() as connection:
-            return passes.add_pass(connection, run_id, options, box, installation)
+            return passes.add_analysis(connection, run_id, options, box, installation)
 
-    def get_pass(self, pass_id: str) -> QueuedPass:
+    def get_analysis(self, pass_id: str) -> QueuedAnalysis:
         """One pass. Raises UsageError where there is none (any more)."""
         with self._database.read() as connection:
-            return passes.get_pass(connection, pass_id)
+            return passes.get_analysis(connection, pass_id)
 
-    def live_passes(self, run_id: str | None = None) -> list[QueuedPass]:
+    def live_analyses(self, run_id: str | None = None) -> list[QueuedAnalysis]:
         """The passes that wait or are under way, oldest first; of one run or of all."""
         with self._database.read() as connection:
-            return passes.live_passes(connection, run_id)
+            return passes.live_analyses(connection, run_id)
 
-    def last_pass(self, run_id: str, kind: str) -> QueuedPass | None:
+    def last_analysis(self, run_id: str, kind: str) -> QueuedAnalysis | None:
         """The newest pass of a kind on a run, whatever its state; None where there never was one."""
         with self._database.read() as connection:
-            return passes.last_pass(connection, run_id, kind)
+            return passes.last_analysis(connection, run_id, kind)
 
-    def request_pass_cancel(self, pass_ids: Sequence[str]) -> list[str]:
+    def request_analysis_cancel(self, pass_ids: Sequence[str]) -> list[str]:
         """Ask for live passes to be cancelled and return which were live; what nobody has claimed ends at once."""
         with self._database.write() as connection:
-            return passes.request_pass_cancel(connection, pass_ids)
+            return passes.request_analysis_cancel(connection, pass_ids)
 
-    def claim_next(self, owner: RunnerIdentity) -> QueuedSession | QueuedPass | None:
+    def claim_next(self, owner: RunnerIdentity) -> QueuedSession | QueuedAnalysis | None:
         """Take the oldest session or pass that waits for ``owner``; of a session only its runs still to be done."""
         with self._database.write() as connection:
             first = passes.oldest_waiting(connection, owner)
             session = queue.oldest_waiting(connection, owner)
             if first is not None and (session is None or first < session):
-                claimed = passes.claim_next_pass(connection, owner)
+                claimed = passes.claim_next_analysis(connection, owner)
                 if claimed is not None:
                     return claimed
             return queue.claim_next_session(connection, owner)
 
-    def pass_cancel_requested(self, pass_id: str) -> bool:
+    def analysis_cancel_requested(self, pass_id: str) -> bool:
         """Whether somebody wants this pass cancelled, or has deleted its run."""
         with self._database.read() as connection:
-            return passes.pass_cancel_requested(connection, pass_id)
+            return passes.analysis_cancel_requested(connection, pass_id)
 
-    def set_pass_status(self, pass_id: str, status: PassStatus, error: str | None = None) -> None:
+    def set_analysis_status(self, pass_id: str, status: AnalysisStatus, error: str | None = None) -> None:
         """Move a live pass on, noting when it started or finished; one that has ended stays as it is."""
         with self._database.write() as connection:
-            passes.set_pass_status(connection, pass_id, status, error)
+            passes.set_analysis_status(connection, pass_id, status, error)
 
-    def pass_claims(self) -> list[Claim]:
+    def analysis_claims(self) -> list[Claim]:
         """The live passes that runners have claimed, oldest first."""
         with self._database.read() as connection:
             return passes.claims(connection)
 
-    def interrupt_passes(self, pass_ids: Iterable[str], error: str = PASS_RUNNER_GONE) -> None:
+    def interrupt_analyses(self, pass_ids: Iterable[str], error: str = ANALYSIS_RUNNER_GONE) -> None:
         """End these passes, where live, as interrupted, and say so in their runs' logs."""
         with self._database.write() as connection:
             for pass_id in pass_ids:

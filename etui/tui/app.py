@@ -27,7 +27,7 @@ from etui.events import Event, utc_now
 from etui.text import plain
 from etui.tui import themes
 from etui.tui.defect_guard import TOO_MANY, Defects
-from etui.tui.error_text import in_words
+from etui.tui.error_text import to_text
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
@@ -170,7 +170,7 @@ class EtuiApp(App[object]):
 
     def complain(self, error: EtuiError) -> None:
         """Say what went wrong and what to do about it."""
-        self.say(in_words(error), "error")
+        self.say(to_text(error), "error")
 
     # Actions of the registry
 

@@ -242,7 +242,7 @@ class Feed:
         if now - self._runner_checked_at < RUNNER_CHECK_S:
             return
         self._runner_checked_at = now
-        if store.read_only or not (store.live_run_ids() or store.live_passes()):
+        if store.read_only or not (store.live_run_ids() or store.live_analyses()):
             return
         from etui.runner.start import ensure_runner, settle
 

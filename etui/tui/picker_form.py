@@ -29,7 +29,7 @@ from etui.services.request import (
 )
 from etui.spec import SessionSpec, Variant
 from etui.store.transfer import write_file
-from etui.tui.error_text import in_words
+from etui.tui.error_text import to_text
 
 _LARGEST_BYTES = 1 << 16
 
@@ -72,7 +72,7 @@ def check(choice: Choice) -> Checked:
         try:
             return test()
         except FieldError as error:
-            problems[error.field] = in_words(error)
+            problems[error.field] = to_text(error)
             return None
 
     model = tried(lambda: check_model(choice.model))

@@ -33,7 +33,7 @@ def about_field(field: FieldName | None, choice: Choice) -> str:
     return _HINTS.get(field, "") if field else ""
 
 
-def about_choice(checked: Checked) -> str:
+def about_configuration(checked: Checked) -> str:
     """The combination that is left out, with the reason; else what the model is."""
     if checked.refused and checked.variants:
         first, reason = next(iter(checked.refused.items()))

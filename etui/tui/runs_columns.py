@@ -169,7 +169,7 @@ COLUMNS: tuple[Column, ...] = (
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
-def that_fit(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
+def fitting_columns(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
     """The columns there is room for, each with its width; what is most spare falls away, and room left over goes to
     those that can grow, from the left."""
     shown = list(columns)

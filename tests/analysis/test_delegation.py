@@ -10,13 +10,13 @@ import pytest
 from etui.analysis.delegation import advice, node_share, time_share
 from etui.analysis.lowering import changes
 from etui.analysis.operator_kinds import bare_name, kind_of
-from etui.insight import GraphStage, Origin, OutsideNode
+from etui.insight import GraphStage, Origin, UndelegatedNode
 from etui.results import Delegation, RunDocument
 from tests.documents import ENVIRONMENT, make_document
 from tests.insights import look_inside
 
 
-def left(*nodes: OutsideNode, delegated: int = 60) -> Delegation:
+def left(*nodes: UndelegatedNode, delegated: int = 60) -> Delegation:
     counts: dict[str, int] = {}
     for node in nodes:
         counts[node.operator] = counts.get(node.operator, 0) + 1
@@ -29,9 +29,9 @@ def left(*nodes: OutsideNode, delegated: int = 60) -> Delegation:
     )
 
 
-def node(operator: str, *, breaks: bool = False, kind: str = "", source: str = "", line: str = "") -> OutsideNode:
+def node(operator: str, *, breaks: bool = False, kind: str = "", source: str = "", line: str = "") -> UndelegatedNode:
     origin = Origin(module_type=kind, operators=[source] if source else [], stack=[line] if line else [])
-    return OutsideNode(operator=operator, origin=origin, breaks=breaks)
+    return UndelegatedNode(operator=operator, origin=origin, breaks=breaks)
 
 
 def run(precision: str = "fp32", delegate: str = "xnnpack", **facts: Any) -> RunDocument:

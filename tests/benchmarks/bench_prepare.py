@@ -12,7 +12,7 @@ SWEEP = ("resnet18", "--precision", "fp32,int8", "--delegate", "xnnpack,portable
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Seconds from the first stage of a program to the last one's end, the imports of the zygotes not counted."""
+    """Seconds from the first stage of a program to the last one's end, the imports of the fork servers not counted."""
     beside: list[float] = []
     after: list[float] = []
     for number in range(2):

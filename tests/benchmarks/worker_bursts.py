@@ -18,7 +18,7 @@ from tests.benchmarks.bursts import Timing
 
 
 def main(program_file: Path, threads: int, folder: Path) -> None:
-    """Import as the measuring zygote does, fork, and answer requests in the child as a block is measured there."""
+    """Import as the measuring fork server does, fork, and answer requests in the child as a block is measured there."""
     preload_measure(["torchvision"])
     gc.freeze()
     if (pid := os.fork()) == 0:

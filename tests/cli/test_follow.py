@@ -15,7 +15,7 @@ from etui.cli.run_sessions import _CancelOnInterrupt, _interrupts_counted, follo
 from etui.events import Event
 from etui.results import ModelInfo
 from etui.runner.start import RunnerFailed
-from etui.services.follow import RunnerWatch, Talk, ended_with, follow
+from etui.services.follow import ProgressPrinter, RunnerWatch, ended_with, follow
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
@@ -30,7 +30,7 @@ def _queued(store: Store) -> QueuedSession:
 
 def test_nothing_of_an_event_reaches_the_terminal_as_an_escape() -> None:
     out = io.StringIO()
-    talk = Talk(out, {"r": f"fp32/{EVIL}"})
+    talk = ProgressPrinter(out, {"r": f"fp32/{EVIL}"})
     talk.event(Event(kind="log", at=f"2026-11-20T{EVIL}", stage=EVIL, message=EVIL, run_id="r"))
     talk.event(Event(kind="stage", at="2026-11-20T10:00:00.000Z", stage="wait", message=EVIL, run_id="r"))
     assert "evil" in out.getvalue()
@@ -40,14 +40,16 @@ def test_nothing_of_an_event_reaches_the_terminal_as_an_escape() -> None:
 def test_a_traceback_keeps_its_lines() -> None:
     out = io.StringIO()
     message = "Traceback:\n  File one\nValueError: no"
-    Talk(out, {}, verbose=True).event(Event(kind="log", level="debug", at="2026-11-20T10:00:00.000Z", message=message))
+    ProgressPrinter(out, {}, verbose=True).event(
+        Event(kind="log", level="debug", at="2026-11-20T10:00:00.000Z", message=message)
+    )
     assert [line.strip() for line in out.getvalue().splitlines()[1:]] == ["File one", "ValueError: no"]
 
 
 def test_the_line_that_is_redrawn_fits_the_terminal_and_keeps_the_time_left() -> None:
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w") as terminal:
-        talk = Talk(terminal, {})
+        talk = ProgressPrinter(terminal, {})
         long = "block 1 of 6: int8-static-per-tensor/openvino, and whatever else is to be said of it at such length"
         talk.event(Event(kind="progress", message=long, done=1, total=6, left_s=125.0))
         drawn = os.read(reader, 4096).decode()
@@ -60,7 +62,7 @@ def test_control_c_cancels_even_amid_a_transaction(tmp_path: Path) -> None:
     with Store.open(tmp_path / "etui.db") as store, _interrupts_counted() as interrupted:
         queued = _queued(store)
         (run_id, _), out = queued.runs[0], io.StringIO()
-        stop = _CancelOnInterrupt(store, [run_id], Talk(out, {}), interrupted)
+        stop = _CancelOnInterrupt(store, [run_id], ProgressPrinter(out, {}), interrupted)
         assert not stop()
         with store._database.read():
             signal.raise_signal(signal.SIGINT)
@@ -85,7 +87,7 @@ def test_what_is_cancelled_while_it_waits_is_followed_no_longer(
                 store.request_cancel([queued.runs[0][0]])
             return looks == 6
 
-        follow(store, queued, Talk(io.StringIO(), {}), stop=cancelled_once)
+        follow(store, queued, ProgressPrinter(io.StringIO(), {}), stop=cancelled_once)
         assert looks < 6
 
 

@@ -38,7 +38,7 @@ def under_way(box: Box, run_id: str) -> None:
 
     def running() -> bool:
         with Store.open(box.database, create=False) as store:
-            return any(one.status == "running" for one in store.live_passes(run_id))
+            return any(one.status == "running" for one in store.live_analyses(run_id))
 
     until(running)
 

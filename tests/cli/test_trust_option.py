@@ -15,7 +15,7 @@ import pytest
 from etui.catalog.find import describe
 from etui.catalog.models import MODELS
 from etui.results import RunDocument
-from etui.spec import GapOptions, PassOptions, ProfileOptions, Repeated, SessionSpec, Variant
+from etui.spec import AnalysisOptions, GapOptions, ProfileOptions, Repeated, SessionSpec, Variant
 from etui.store import Store
 from tests.boxes import Box
 from tests.cli.conftest import Etui
@@ -36,7 +36,7 @@ def code(tmp_path: Path, stored: Callable[..., None]) -> Path:
 
 def _waiting(database: Path) -> int:
     with Store.open(database) as store:
-        return len(store.live_passes()) + len(store.live_run_ids())
+        return len(store.live_analyses()) + len(store.live_run_ids())
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def _run_runner(box: Box) -> None:
 
 
 @pytest.mark.parametrize("options", [ProfileOptions(), GapOptions()])
-def test_the_queue_is_no_way_round_the_question(box: Box, tmp_path: Path, options: PassOptions) -> None:
+def test_the_queue_is_no_way_round_the_question(box: Box, tmp_path: Path, options: AnalysisOptions) -> None:
     code, mark = planted(tmp_path)
     with Store.open(box.database) as store:
         store.import_document(strange_document(code))
-        queued = store.add_pass(STRANGE, options, box="")
+        queued = store.add_analysis(STRANGE, options, box="")
         _run_runner(box)
-        ended = store.get_pass(queued.id)
+        ended = store.get_analysis(queued.id)
     assert ended.status == "failed" and ended.error is not None and str(code) in ended.error
     assert not mark.exists()
 

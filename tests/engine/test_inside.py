@@ -17,7 +17,7 @@ from etui.analysis.delegation import advice
 from etui.engine.lowering.delegates import delegation, partitioners
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.quantize import Graph, export, quantize
-from etui.engine.lowering.undelegated import outside_nodes
+from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.jobs import LowerResult
 from etui.programs.program import read_program
 from etui.programs.sections import leaves
@@ -78,7 +78,7 @@ def lowered(graph: Graph, delegate: str = "xnnpack", stages: GraphStages | None 
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
     module = edge.exported_program().graph_module
-    found = msgspec.structs.replace(delegation(module), outside=outside_nodes(module))
+    found = msgspec.structs.replace(delegation(module), outside=undelegated_nodes(module))
     program: bytes = edge.to_executorch().buffer
     return program, found
 

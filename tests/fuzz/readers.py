@@ -17,12 +17,12 @@ from etui.config import Config, load
 from etui.config_text import as_toml
 from etui.errors import EtuiError
 from etui.events import Event
-from etui.jobs import Done, JobError, MemoryJob, Said
+from etui.jobs import Done, JobError, LogMessage, MemoryJob
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.program import read_program
 from etui.programs.sections import sections
 from etui.results import RunDocument
-from etui.runner.worker import Child, ChildFailed
+from etui.runner.worker import Worker, WorkerFailed
 from etui.store import Store
 from etui.store.filter_language import KEYS, FilterMistake, completions, parse
 from tests.documents import make_document
@@ -287,7 +287,7 @@ def _heard(store: Store, document: RunDocument, rng: random.Random) -> Outcome:
     events: list[Event] = []
 
     async def hear() -> bool:
-        child = Child(
+        child = Worker(
             1,
             MemoryJob(bundle="b", model="m", program="p", delegate="xnnpack", run_id=run_id, threads=1),
             events.append,
@@ -298,7 +298,7 @@ def _heard(store: Store, document: RunDocument, rng: random.Random) -> Outcome:
                 child._log_line(_noise(rng))
             child.exited(rng.choice((0, 1, -9, -11, -6, 255)))
             await child.answered()
-        except ChildFailed as error:
+        except WorkerFailed as error:
             if not error.message.strip():
                 raise Deviation("a job failed without a word") from error
             return False
@@ -320,7 +320,7 @@ def _heard(store: Store, document: RunDocument, rng: random.Random) -> Outcome:
 
 def _report(rng: random.Random, run_id: str) -> bytes:
     event = Event(kind="log", message=mutate.a_text(rng).encode("utf-8", "replace").decode())
-    answer = rng.choice((Said(event=event), Done(), JobError(message="it broke")))
+    answer = rng.choice((LogMessage(event=event), Done(), JobError(message="it broke")))
     tree: Any = msgspec.json.decode(msgspec.json.encode(answer))
     if rng.random() < 0.7:
         tree["event"] = {

@@ -117,7 +117,7 @@ def test_the_older_cgroups_quota_is_read(tmp_path: Path) -> None:
 
 
 def test_the_holder_of_the_box_is_named_without_touching_its_lock(tmp_path: Path) -> None:
-    lock = paths.box_lock_path()
+    lock = paths.machine_lock_path()
     lock.write_text("")
     put(tmp_path, {"proc/locks": f"1: FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
     found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "box lock")

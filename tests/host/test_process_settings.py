@@ -91,7 +91,7 @@ def test_a_process_in_another_folder_imports_the_same_code(monkeypatch: pytest.M
     monkeypatch.setenv("HF_HOME", "hf")
     expected = [str(tmp_path / "libraries"), "/opt/more"]
     assert process_settings.variables()["PYTHONPATH"].split(os.pathsep) == expected
-    environment = process_settings.child_environment()
+    environment = process_settings.worker_environment()
     program = "import etui; from etui.paths import installation; print(etui.__file__); print(installation())"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd="/", env=environment, capture_output=True, text=True, check=True

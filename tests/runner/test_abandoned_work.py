@@ -18,7 +18,7 @@ from etui.events import utc_now
 from etui.host.user import user_name
 from etui.runner import abandoned_work as settling
 from etui.runner.abandoned_work import judge, settle_left
-from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_lock import RunnerLock
 from etui.spec import ProfileOptions
 from etui.store import Claim, RunnerIdentity, Store
 from tests.boxes import until
@@ -46,7 +46,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("host", [None, "container-1"])
 def test_the_lock_says_whether_a_runner_is_alive_whatever_its_host_was_called(database: Path, host: str | None) -> None:
     claim = _claim(host)
-    lifeline = Lifeline(database, "here", claim.host)
+    lifeline = RunnerLock(database, "here", claim.host)
     assert lifeline.take()
     assert judge(database, claim) == "alive"
     lifeline.drop()
@@ -56,7 +56,7 @@ def test_the_lock_says_whether_a_runner_is_alive_whatever_its_host_was_called(da
 def test_over_a_network_another_hosts_runner_is_not_judged(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "is_network", lambda _path: True)
     for claim in (_claim("container-1"), _claim()):
-        lifeline = Lifeline(database, "here", claim.host)
+        lifeline = RunnerLock(database, "here", claim.host)
         assert lifeline.take()
         lifeline.drop()
     assert judge(database, _claim("container-1")) == "unknown"
@@ -65,7 +65,7 @@ def test_over_a_network_another_hosts_runner_is_not_judged(database: Path, monke
 
 def test_a_runner_judges_what_others_claimed_under_the_lock_it_holds(database: Path) -> None:
     own, before, elsewhere = _claim(), _claim(started_at="2026-01-01T00:00:00.000Z"), _claim("container-1")
-    lifelines = [Lifeline(database, "here"), Lifeline(database, "here", "container-1")]
+    lifelines = [RunnerLock(database, "here"), RunnerLock(database, "here", "container-1")]
     assert all(lifeline.take() for lifeline in lifelines)
     assert [judge(database, claim, own) for claim in (own, before, elsewhere)] == ["alive", "gone", "alive"]
 
@@ -102,7 +102,7 @@ def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(databa
         session = store.add_session(make_spec(), model=MODEL, box="container-1", installation="here")
         runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
         assert store.claim_next_session(runner) is not None
-        lifeline = Lifeline(database, "here", "container-1")
+        lifeline = RunnerLock(database, "here", "container-1")
         assert lifeline.take()
         (first, variant), (second, _) = session.runs
         whole = make_document(first, session_id=session.id)
@@ -140,13 +140,13 @@ def test_a_session_that_an_older_version_finished_with_a_live_run_is_repaired(da
 def test_a_pass_whose_runner_is_gone_is_interrupted_whatever_its_host_was_called(database: Path) -> None:
     with Store.open(database) as store:
         store.save_document(make_document())
-        queued = store.add_pass("aaaaaaaaaaa1", ProfileOptions(), box="container-1", installation="here")
+        queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="container-1", installation="here")
         runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
         assert store.claim_next(runner) is not None
-        lifeline = Lifeline(database, "here", "container-1")
+        lifeline = RunnerLock(database, "here", "container-1")
         assert lifeline.take()
         settle_left(store)
-        assert store.get_pass(queued.id).live
+        assert store.get_analysis(queued.id).live
         lifeline.drop()
         settle_left(store)
-        assert store.get_pass(queued.id).status == "interrupted"
+        assert store.get_analysis(queued.id).status == "interrupted"

@@ -104,9 +104,9 @@ class TestOnAWarmBox:
 
     def test_a_killed_zygote_fails_the_run_and_a_new_one_is_started(self, warm_box: Box) -> None:
         run_id = _measuring(warm_box)
-        zygote = warm_box.jobs()[0].parent()
-        assert zygote is not None
-        zygote.kill()
+        fork_server = warm_box.jobs()[0].parent()
+        assert fork_server is not None
+        fork_server.kill()
         assert warm_box.wait_for_status(run_id, "failed") == "failed"
         _a_short_run_works(warm_box)
 

@@ -16,10 +16,10 @@ import msgspec
 import pytest
 
 from etui.events import Event
-from etui.jobs import Done, MemoryJob, Said
+from etui.jobs import Done, LogMessage, MemoryJob
 from etui.results import Block
 from etui.runner import worker as children
-from etui.runner.worker import LOG_LINE_BYTES, LOG_LINES_A_JOB, READ_BYTES, Child, ChildFailed
+from etui.runner.worker import LOG_LINE_BYTES, LOG_LINES_A_JOB, READ_BYTES, Worker, WorkerFailed
 
 pytestmark = pytest.mark.asyncio
 
@@ -27,7 +27,7 @@ JOB = MemoryJob(bundle="", model="m", program=None, delegate="eager", threads=1)
 
 
 @contextmanager
-def _flooding(child: Child, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+def _flooding(child: Worker, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """A program that writes to a child's standard output."""
     with subprocess.Popen(words, stdout=child.log.write_fd, start_new_session=True) as process:
         child.started(process.pid)
@@ -39,7 +39,7 @@ def _flooding(child: Child, *words: str) -> Iterator[subprocess.Popen[bytes]]:
             child.close()
 
 
-async def _until_written(child: Child, content: bytes, write_fd: int) -> None:
+async def _until_written(child: Worker, content: bytes, write_fd: int) -> None:
     """Write to a pipe as a child does, blocking, and let the runner read."""
     fd = os.dup(write_fd)
     child.release_write_ends()
@@ -56,7 +56,7 @@ async def _until_written(child: Child, content: bytes, write_fd: int) -> None:
 @pytest.mark.parametrize("words", ["a line", "", "USDT: noise", "x" * 100_000])
 async def test_a_time_limit_is_heard_while_a_child_floods(words: str) -> None:
     said: list[Event] = []
-    child = Child(1, JOB, said.append)
+    child = Worker(1, JOB, said.append)
     with _flooding(child, "timeout", "60", "yes", words) as process:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
@@ -73,7 +73,7 @@ async def test_a_time_limit_is_heard_while_a_child_floods(words: str) -> None:
 
 @pytest.mark.parametrize("pipe", ["report", "log"])
 async def test_one_turn_of_the_event_loop_reads_a_bounded_piece(pipe: str) -> None:
-    child = Child(1, JOB, lambda event: None)
+    child = Worker(1, JOB, lambda event: None)
     write_fd = getattr(child, pipe).write_fd
     size = fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 1 << 20)
     assert os.write(write_fd, b"x" * size) == size
@@ -86,7 +86,7 @@ async def test_one_turn_of_the_event_loop_reads_a_bounded_piece(pipe: str) -> No
 
 async def test_a_flood_without_line_ends_costs_no_more_than_one_line() -> None:
     said: list[Event] = []
-    child = Child(1, JOB, said.append)
+    child = Worker(1, JOB, said.append)
     await _until_written(child, b"x" * 30_000_000, child.log.write_fd)
     child.exited(0)
     child.close()
@@ -95,10 +95,10 @@ async def test_a_flood_without_line_ends_costs_no_more_than_one_line() -> None:
 
 
 async def test_what_a_child_left_behind_cannot_keep_the_runner_at_its_end() -> None:
-    child = Child(1, JOB, lambda event: None)
+    child = Worker(1, JOB, lambda event: None)
     with _flooding(child, "timeout", "60", "yes") as process:
         child.exited(0)
-        with pytest.raises(ChildFailed, match="without a result"):
+        with pytest.raises(WorkerFailed, match="without a result"):
             await child.answered()
         assert process.poll() is None
 
@@ -107,7 +107,7 @@ async def test_a_large_answer_arrives_whole() -> None:
     block = Block(
         index=0, position=0, variant="eager", started_at="", threads=1, samples_ms=[i / 7 for i in range(400_000)]
     )
-    child = Child(1, JOB, lambda event: None)
+    child = Worker(1, JOB, lambda event: None)
     await _until_written(child, msgspec.json.encode(Done(block=block)) + b"\n", child.report.write_fd)
     child.exited(0)
     assert (await child.answered()).block == block
@@ -124,21 +124,21 @@ async def test_no_byte_of_a_large_answer_is_copied_again_and_again(monkeypatch: 
         original(pipe)
 
     monkeypatch.setattr(children._Pipe, "_end_line", end_line)
-    child = Child(1, JOB, lambda event: None)
-    event = Said(event=Event(kind="log", message="x" * 5_000_000))
+    child = Worker(1, JOB, lambda event: None)
+    event = LogMessage(event=Event(kind="log", message="x" * 5_000_000))
     await _until_written(child, msgspec.json.encode(event) + b"\n", child.report.write_fd)
     child.exited(0)
     child.close()
     assert max(pieces) > 1
-    with pytest.raises(ChildFailed):
+    with pytest.raises(WorkerFailed):
         await child.answered()
 
 
 async def test_an_answer_beyond_all_measure_fails_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "ANSWER_BYTES", 1_000_000)
-    child = Child(1, JOB, lambda event: None)
+    child = Worker(1, JOB, lambda event: None)
     await _until_written(child, b'{"type":"done","x":"' + b"x" * 2_000_000 + b'"}\n', child.report.write_fd)
     child.exited(0)
-    with pytest.raises(ChildFailed, match="answered with more than 1 MB"):
+    with pytest.raises(WorkerFailed, match="answered with more than 1 MB"):
         await child.answered()
     child.close()

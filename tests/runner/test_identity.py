@@ -92,13 +92,13 @@ def test_an_upgraded_package_is_measured_by_workers_of_its_own(box: Box, model: 
     site.mkdir()
     box.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     box.etui("run", model, *FEW)
-    first, zygotes = _newest(box), {(one.pid, one.create_time()) for one in box.zygotes()}
+    first, fork_servers = _newest(box), {(one.pid, one.create_time()) for one in box.fork_servers()}
     _install(site, "executorch", "9.9.9")
     box.etui("run", model, *FEW)
     second = _newest(box)
     assert first.environment is not None and first.environment.versions["executorch"] != "9.9.9"
     assert second.environment is not None and second.environment.versions["executorch"] == "9.9.9"
-    assert zygotes and not zygotes & {(one.pid, one.create_time()) for one in box.zygotes()}
+    assert fork_servers and not fork_servers & {(one.pid, one.create_time()) for one in box.fork_servers()}
     assert first.artifact is not None and second.artifact is not None and first.artifact.key != second.artifact.key
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from etui.events import utc_now
 from etui.results import RunDocument
-from etui.runner.machine_lock import BoxLock
+from etui.runner.machine_lock import MachineLock
 from etui.store import RunnerIdentity, Store
 from tests.boxes import ETUI, Box, box_in, ended, until
 from tests.disks import small_disk
@@ -48,7 +48,7 @@ def _runner_says(box: Box, words: str) -> bool:
 
 def _has_left_the_machine(box: Box) -> bool:
     """Whether no session has the machine any more: the one that was measured has ended, stored or not."""
-    return BoxLock(box.folder / "box.lock").holder() is None
+    return MachineLock(box.folder / "box.lock").holder() is None
 
 
 def _measured(box: Box, run_id: str) -> RunDocument:

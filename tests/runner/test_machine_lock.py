@@ -18,7 +18,7 @@ import pytest
 
 from etui.errors import EXIT_TIMED_OUT
 from etui.runner import machine_lock as boxlock
-from etui.runner.machine_lock import BoxLock, WaitedTooLong, hold
+from etui.runner.machine_lock import MachineLock, WaitedTooLong, hold
 from tests.boxes import Box, box_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
@@ -31,9 +31,9 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another
 
 
 @contextmanager
-def locks(path: Path, count: int) -> Iterator[list[BoxLock]]:
+def locks(path: Path, count: int) -> Iterator[list[MachineLock]]:
     """Several holders of one lock, as several runners have them."""
-    made = [BoxLock(path) for _ in range(count)]
+    made = [MachineLock(path) for _ in range(count)]
     try:
         yield made
     finally:
@@ -225,7 +225,7 @@ def _in_a_child_of(user: int, work: Callable[[], bool]) -> bool:
 
 
 def _holder_pid(path: Path) -> int | None:
-    holder = BoxLock(path).holder()
+    holder = MachineLock(path).holder()
     return holder.pid if holder else None
 
 
@@ -245,9 +245,9 @@ def test_a_file_that_one_user_made_first_serves_or_hinders_nobody(tmp_path: Path
     # Whoever has the machine, the other one is refused it; whoever comes when it is free gets it.
     with locks(path, 1) as (own,):
         assert own.acquire()
-        assert _in_a_child_of(NOBODY, lambda: not BoxLock(path).acquire())
+        assert _in_a_child_of(NOBODY, lambda: not MachineLock(path).acquire())
         assert _in_a_child_of(NOBODY, lambda: _holder_pid(path) == os.getppid())
-    assert _in_a_child_of(NOBODY, lambda: BoxLock(path).acquire())
+    assert _in_a_child_of(NOBODY, lambda: MachineLock(path).acquire())
     with locks(path, 1) as (own,):
         assert own.acquire()
 

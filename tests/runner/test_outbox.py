@@ -21,11 +21,11 @@ from etui.runner import outbox
 from etui.runner import unsaved_results as leftover
 from etui.runner.abandoned_work import settle_left
 from etui.runner.analyses import run as passes
-from etui.runner.analyses.run import Pass
-from etui.runner.fork_servers import Children
+from etui.runner.analyses.run import Analysis
+from etui.runner.fork_servers import WorkerPool
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
 from etui.runner.program_cache import ProgramCache
-from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_lock import RunnerLock
 from etui.spec import ProfileOptions
 from etui.store import QueuedSession, RunnerIdentity, Store
 from tests.disks import small_disk
@@ -266,7 +266,7 @@ async def test_what_the_database_never_takes_holds_up_nothing(store: Store, caps
 @pytest.mark.asyncio
 async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> None:
     session = _claimed(store)
-    lifeline = Lifeline(store.path, "")
+    lifeline = RunnerLock(store.path, "")
     assert lifeline.take()
     leftover.keep(store.path, make_document(session.runs[0][0], session_id=session.id))
     with Store.open(store.path) as front:
@@ -282,7 +282,7 @@ async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_re
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
     store.save_document(make_document())
-    queued = store.add_pass("aaaaaaaaaaa1", ProfileOptions(), box="")
+    queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="")
     assert store.claim_next(RUNNER) is not None
     locked, freed, profiled = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -293,18 +293,18 @@ async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_re
 
     holder = asyncio.create_task(hold_the_database())
 
-    async def profile(under_way: Pass) -> None:
+    async def profile(under_way: Analysis) -> None:
         await locked.wait()
         under_way.outbox.save_profile("aaaaaaaaaaa1", make_profile())
         profiled.set()
 
     monkeypatch.setitem(passes._KINDS, "profile", profile)
     cache = ProgramCache(tmp_path / "cache")
-    under_way = asyncio.create_task(passes.run_pass(store, cast("Children", None), cache, queued))
+    under_way = asyncio.create_task(passes.run_analysis(store, cast("WorkerPool", None), cache, queued))
     async with asyncio.timeout(60):
         await profiled.wait()
-    assert store.get_pass(queued.id).live and not under_way.done()
+    assert store.get_analysis(queued.id).live and not under_way.done()
     freed.set()
     await asyncio.gather(holder, under_way)
-    assert store.get_pass(queued.id).status == "done"
+    assert store.get_analysis(queued.id).status == "done"
     assert store.document("aaaaaaaaaaa1").profile == make_profile()

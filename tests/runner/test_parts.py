@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from etui.errors import StoreError
 from etui.events import Event
-from etui.jobs import Done, MemoryJob, Said
+from etui.jobs import Done, LogMessage, MemoryJob
 from etui.runner.plan import block_orders, make_plan
 from etui.runner.prepare import most_at_once
 from etui.runner.program_cache import program_key
-from etui.runner.runner_lock import Lifeline
+from etui.runner.runner_lock import RunnerLock
 from etui.runner.session_context import side_by_side
-from etui.runner.worker import Child
+from etui.runner.worker import Worker
 from etui.spec import SessionSpec, Variant
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -74,25 +74,25 @@ def test_programs_are_prepared_side_by_side_as_far_as_the_memory_goes(
 def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_STATE", str(tmp_path))
     database = tmp_path / "etui.db"
-    runner, front = Lifeline(database, "here"), Lifeline(database, "here")
+    runner, front = RunnerLock(database, "here"), RunnerLock(database, "here")
     assert not front.runner_is_alive()
     assert runner.take()
-    assert front.runner_is_alive() and not Lifeline(database, "here").take()
-    assert not Lifeline(database, "another environment").runner_is_alive()
-    assert not Lifeline(database, "here", "another-host").runner_is_alive()
+    assert front.runner_is_alive() and not RunnerLock(database, "here").take()
+    assert not RunnerLock(database, "another environment").runner_is_alive()
+    assert not RunnerLock(database, "here", "another-host").runner_is_alive()
     # Whoever sees the database sees the lock, whatever state folder it has, and by whatever path.
     monkeypatch.setenv("ETUI_STATE", str(tmp_path / "other"))
     (tmp_path / "mounted").symlink_to(tmp_path)
-    assert Lifeline(tmp_path / "mounted" / "etui.db", "here").runner_is_alive()
+    assert RunnerLock(tmp_path / "mounted" / "etui.db", "here").runner_is_alive()
     runner.drop()
     assert front.look() == "free"
 
 
 def test_a_lifeline_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_leaves_none(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
-    assert Lifeline(database, "here").look() == "missing"
+    assert RunnerLock(database, "here").look() == "missing"
     assert list(tmp_path.iterdir()) == []
-    runner = Lifeline(database, "here")
+    runner = RunnerLock(database, "here")
     assert runner.take()
     runner.drop(remove=True)
     assert list(tmp_path.iterdir()) == []
@@ -100,12 +100,12 @@ def test_a_lifeline_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_l
 
 def test_what_a_killed_runner_left_of_its_lifeline_is_cleared_and_a_living_ones_is_not(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
-    killed = Lifeline(database, "here")
+    killed = RunnerLock(database, "here")
     assert killed.take()
-    Lifeline(database, "here").clear()
-    assert Lifeline(database, "here").runner_is_alive()
+    RunnerLock(database, "here").clear()
+    assert RunnerLock(database, "here").runner_is_alive()
     killed.drop()
-    Lifeline(database, "here").clear()
+    RunnerLock(database, "here").clear()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,7 +113,7 @@ def test_a_lifeline_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = tmp_path / "etui.db"
-    leaving, coming = Lifeline(database, "here"), Lifeline(database, "here")
+    leaving, coming = RunnerLock(database, "here"), RunnerLock(database, "here")
     assert leaving.take()
     lock = fcntl.flock
 
@@ -125,12 +125,12 @@ def test_a_lifeline_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file
     monkeypatch.setattr(fcntl, "flock", leave_first)
     assert coming.take()
     monkeypatch.undo()
-    assert Lifeline(database, "here").runner_is_alive()
+    assert RunnerLock(database, "here").runner_is_alive()
     coming.drop(remove=True)
 
 
 def test_a_lifeline_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
-    first, second = Lifeline(tmp_path / "etui.db", "here"), Lifeline(tmp_path / "etui.db", "here")
+    first, second = RunnerLock(tmp_path / "etui.db", "here"), RunnerLock(tmp_path / "etui.db", "here")
     assert first.take()
     first.path.unlink()
     assert second.take() and second.runner_is_alive()
@@ -140,9 +140,9 @@ def test_a_lifeline_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None
     second.drop(remove=True)
 
 
-def _child(say: Callable[[Event], None]) -> Child:
+def _child(say: Callable[[Event], None]) -> Worker:
     job = MemoryJob(bundle="", model="m", program=None, delegate="eager", threads=1)
-    return Child(1, job, say)
+    return Worker(1, job, say)
 
 
 @pytest.mark.asyncio
@@ -179,7 +179,7 @@ async def test_what_cannot_be_stored_of_a_childs_words_fails_its_job_instead_of_
         raise StoreError("no space is left for the database")
 
     child = _child(refuse)
-    said = msgspec.json.encode(Said(event=Event(kind="log", message="on its way"))) + b"\n"
+    said = msgspec.json.encode(LogMessage(event=Event(kind="log", message="on its way"))) + b"\n"
     os.write(child.report.write_fd, said + msgspec.json.encode(Done()) + b"\n")
     child.release_write_ends()
     child.exited(0)

@@ -14,7 +14,7 @@ from etui.errors import UsageError
 from etui.host.environment import cpu_flags
 from etui.results import RunDocument, SessionInfo
 from etui.runner.program_cache import installed_versions, machine_for
-from etui.runner.rebuild_program import Trust, check_again, trusted_origin
+from etui.runner.rebuild_program import Trust, check_rebuildable, trusted_origin
 from etui.services.rerun import spec_keeping
 from etui.spec import Repeated, SessionSpec, Variant
 from etui.store import Store
@@ -48,8 +48,8 @@ def test_an_openvino_program_of_another_cpu_is_not_taken_for_this_ones(
         session=SessionInfo(id="5e5510000001", created_at="", spec=spec),
     )
     with pytest.raises(UsageError, match="openvino computes by the CPU's features, which differ in amx_fp16"):
-        check_again(document, OWN)
-    check_again(
+        check_rebuildable(document, OWN)
+    check_rebuildable(
         msgspec.structs.replace(document, environment=msgspec.structs.replace(environment, cpu_flags=cpu_flags())),
         OWN,
     )

@@ -92,7 +92,7 @@ def test_the_busiest_are_named_without_the_runner_and_what_it_started() -> None:
     before = {
         1: Process(0, user, "init", 5.0),
         mine: Process(1, user, "runner", 1.0),
-        90: Process(mine, user, "zygote", 1.0),
+        90: Process(mine, user, "fork server", 1.0),
         91: Process(90, user, "child", 1.0),
         70: Process(1, user, "cc1\x1b[31m plus", 2.0),
     }

@@ -11,7 +11,7 @@ import pytest
 from etui.errors import UsageError
 from etui.events import utc_now
 from etui.spec import ProfileOptions
-from etui.store import QueuedPass, QueuedSession, RunnerIdentity, Store, schema
+from etui.store import QueuedAnalysis, QueuedSession, RunnerIdentity, Store, schema
 from etui.store import released_migrations as released
 from tests.documents import MODEL, make_document, make_spec
 from tests.profiles import make_profile
@@ -34,78 +34,80 @@ def _let_the_clock_go_on(moment: str) -> None:
 
 
 def test_passes_and_sessions_are_claimed_in_the_order_they_were_queued(store: Store) -> None:
-    first = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    first = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     _let_the_clock_go_on(first.created_at)
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     _let_the_clock_go_on(session.created_at)
-    second = store.add_pass(RUN, ProfileOptions(inferences=3), box="bench-1")
-    elsewhere = store.add_pass(RUN, ProfileOptions(inferences=4), box="bench-2")
+    second = store.add_analysis(RUN, ProfileOptions(inferences=3), box="bench-1")
+    elsewhere = store.add_analysis(RUN, ProfileOptions(inferences=4), box="bench-2")
     assert store.has_waiting_work("bench-1", "")
     claimed = [store.claim_next(RUNNER) for _ in range(3)]
     assert [one.id for one in claimed if one is not None] == [first.id, session.id, second.id]
-    assert isinstance(claimed[0], QueuedPass) and isinstance(claimed[1], QueuedSession)
+    assert isinstance(claimed[0], QueuedAnalysis) and isinstance(claimed[1], QueuedSession)
     assert (claimed[0].run, claimed[0].kind, claimed[0].options) == (RUN, "profile", ProfileOptions())
     assert store.claim_next(RUNNER) is None
     assert not store.has_waiting_work("bench-1", "") and store.has_waiting_work("bench-2", "")
-    assert [one.id for one in store.live_passes(RUN)] == [first.id, second.id, elsewhere.id]
+    assert [one.id for one in store.live_analyses(RUN)] == [first.id, second.id, elsewhere.id]
 
 
 def test_the_same_pass_is_not_queued_twice(store: Store) -> None:
-    first = store.add_pass(RUN, ProfileOptions(), box="")
-    assert store.add_pass(RUN, ProfileOptions(), box="").id == first.id
-    assert store.add_pass(RUN, ProfileOptions(eager=False), box="").id != first.id
-    store.request_pass_cancel([first.id])
-    assert store.add_pass(RUN, ProfileOptions(), box="").id != first.id
+    first = store.add_analysis(RUN, ProfileOptions(), box="")
+    assert store.add_analysis(RUN, ProfileOptions(), box="").id == first.id
+    assert store.add_analysis(RUN, ProfileOptions(eager=False), box="").id != first.id
+    store.request_analysis_cancel([first.id])
+    assert store.add_analysis(RUN, ProfileOptions(), box="").id != first.id
 
 
 def test_a_pass_that_nobody_claimed_is_cancelled_at_once_and_one_under_way_is_asked_to_stop(store: Store) -> None:
-    waiting = store.add_pass(RUN, ProfileOptions(), box="bench-1")
-    assert store.request_pass_cancel([waiting.id, "unknown"]) == [waiting.id]
-    assert store.get_pass(waiting.id).status == "cancelled"
-    under_way = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    waiting = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
+    assert store.request_analysis_cancel([waiting.id, "unknown"]) == [waiting.id]
+    assert store.get_analysis(waiting.id).status == "cancelled"
+    under_way = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     store.claim_next(RUNNER)
-    store.set_pass_status(under_way.id, "running")
-    assert not store.pass_cancel_requested(under_way.id)
-    store.request_pass_cancel([under_way.id])
-    assert store.pass_cancel_requested(under_way.id)
-    assert store.get_pass(under_way.id).status == "running"
+    store.set_analysis_status(under_way.id, "running")
+    assert not store.analysis_cancel_requested(under_way.id)
+    store.request_analysis_cancel([under_way.id])
+    assert store.analysis_cancel_requested(under_way.id)
+    assert store.get_analysis(under_way.id).status == "running"
 
 
 def test_a_dead_runners_pass_is_interrupted_and_an_end_stays(store: Store) -> None:
-    queued = store.add_pass(RUN, ProfileOptions(), box="bench-1")
+    queued = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     store.claim_next(RUNNER)
-    assert [(claim.id, claim.by, claim.installation) for claim in store.pass_claims()] == [(queued.id, RUNNER.key, "")]
-    store.interrupt_passes([queued.id])
-    store.set_pass_status(queued.id, "done")
-    store.interrupt_passes([queued.id])
-    ended = store.get_pass(queued.id)
+    assert [(claim.id, claim.by, claim.installation) for claim in store.analysis_claims()] == [
+        (queued.id, RUNNER.key, "")
+    ]
+    store.interrupt_analyses([queued.id])
+    store.set_analysis_status(queued.id, "done")
+    store.interrupt_analyses([queued.id])
+    ended = store.get_analysis(queued.id)
     said = [event for event in store.events_after(ended.session) if event.kind == "finished"]
     assert [(event.run_id, event.stage, event.level) for event in said] == [(RUN, "profile", "warning")]
     assert (ended.status, ended.live) == ("interrupted", False)
     assert ended.error and ended.finished_at
-    assert store.pass_claims() == []
-    last = store.last_pass(RUN, "profile")
+    assert store.analysis_claims() == []
+    last = store.last_analysis(RUN, "profile")
     assert last is not None and last.id == queued.id
 
 
 def test_only_a_run_that_ended_with_a_program_can_be_looked_into(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="")
     with pytest.raises(UsageError, match="is queued"):
-        store.add_pass(session.runs[0][0], ProfileOptions(), box="")
+        store.add_analysis(session.runs[0][0], ProfileOptions(), box="")
     without = make_document("aaaaaaaaaaa2")
     without.artifact, without.status, without.error = None, "failed", "lowering failed"
     store.save_document(without)
     with pytest.raises(UsageError, match=r"no program .*lowering failed"):
-        store.add_pass(without.id, ProfileOptions(), box="")
+        store.add_analysis(without.id, ProfileOptions(), box="")
     with pytest.raises(UsageError, match="there is no run"):
-        store.add_pass("unknown", ProfileOptions(), box="")
+        store.add_analysis("unknown", ProfileOptions(), box="")
 
 
 def test_a_run_under_a_pass_is_not_deleted_and_its_rows_go_with_it(store: Store) -> None:
-    queued = store.add_pass(RUN, ProfileOptions(), box="")
+    queued = store.add_analysis(RUN, ProfileOptions(), box="")
     with pytest.raises(UsageError, match="looked into"):
         store.delete_runs([RUN])
-    store.request_pass_cancel([queued.id])
+    store.request_analysis_cancel([queued.id])
     store.save_profile(RUN, make_profile())
     store.delete_runs([RUN])
     store.save_profile(RUN, make_profile())
@@ -115,8 +117,8 @@ def test_a_run_under_a_pass_is_not_deleted_and_its_rows_go_with_it(store: Store)
 
 
 def test_a_pass_whose_options_cannot_be_read_fails_and_lets_the_next_one_through(store: Store) -> None:
-    broken = store.add_pass(RUN, ProfileOptions(), box="")
-    waiting = store.add_pass(RUN, ProfileOptions(inferences=3), box="")
+    broken = store.add_analysis(RUN, ProfileOptions(), box="")
+    waiting = store.add_analysis(RUN, ProfileOptions(inferences=3), box="")
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE passes SET options = '{}' WHERE id = ?", (broken.id,))
     claimed = store.claim_next(RUNNER)
@@ -178,8 +180,8 @@ def test_a_database_of_version_2_is_opened_with_all_that_is_in_it(tmp_path: Path
     with Store.open(path) as store:
         assert store.document(RUN) == make_document(RUN)
         store.save_profile(RUN, make_profile())
-        queued = store.add_pass(RUN, ProfileOptions(), box="")
-        assert store.live_passes() == [queued]
+        queued = store.add_analysis(RUN, ProfileOptions(), box="")
+        assert store.live_analyses() == [queued]
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
 

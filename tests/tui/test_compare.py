@@ -18,7 +18,7 @@ from etui.spec import SessionSpec
 from etui.store import Store
 from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.loader import Outcome, outcome
-from etui.tui.compare.metrics_table import FiguresTable
+from etui.tui.compare.metrics_table import MetricsTable
 from etui.tui.compare.verdicts import VerdictView
 from etui.tui.screens.compare import MOST_RUNS, CompareScreen
 from etui.tui.screens.details import DetailsScreen
@@ -64,9 +64,9 @@ def title(pilot: Pilot[Any]) -> str:
     return str(screen_of(pilot).query_one("#compare-title", Static).content)
 
 
-def figures(pilot: Pilot[Any]) -> FiguresTable:
+def figures(pilot: Pilot[Any]) -> MetricsTable:
     """The table."""
-    return screen_of(pilot).query_one(FiguresTable)
+    return screen_of(pilot).query_one(MetricsTable)
 
 
 def pictures(pilot: Pilot[Any]) -> ComparePictures:

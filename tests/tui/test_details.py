@@ -17,7 +17,7 @@ from etui.results import CallTiming, ModelInfo, RunDocument
 from etui.store import Store
 from etui.tui.details import loader as source
 from etui.tui.details.tab_bar import TabBar
-from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.table_tab import TableTab
 from etui.tui.details.text_view import Paper
 from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.themes import THEMES
@@ -56,14 +56,14 @@ class DetailsHost(App[None]):
     def page(self) -> str:
         """What the open tab says: its papers, or its words and the lines of its rows that are seen."""
         page = self.details.query_one(f"#tab-{self.details.tab.lower()}")
-        if isinstance(page, RowsTab):
+        if isinstance(page, TableTab):
             words = [str(line) for line in (*page.view._above, *page.view._below)]
             return "\n".join([*words, *self.lines()])
         return "\n".join(str(paper.render()) for paper in page.query(Paper))
 
     def lines(self) -> list[str]:
         """The lines of the open tab's rows as they are seen."""
-        view = self.details.query_one(f"#tab-{self.details.tab.lower()}", RowsTab).view
+        view = self.details.query_one(f"#tab-{self.details.tab.lower()}", TableTab).view
         return [view.render_line(y).text.rstrip() for y in range(view.size.height)]
 
     def heading(self) -> str:

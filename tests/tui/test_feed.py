@@ -77,11 +77,11 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
 def test_a_pass_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
     document = make_document("aaaaaaaaaaa1")
     store.save_document(document)
-    dropped = store.add_pass(document.id, ProfileOptions(), box=socket.gethostname())
+    dropped = store.add_analysis(document.id, ProfileOptions(), box=socket.gethostname())
     gone = RunnerIdentity(pid=2**22 + 1, host=socket.gethostname(), user=user_name(), started_at="now")
     assert store.claim_next(gone) is not None
     looker(database).look()
-    assert store.get_pass(dropped.id).status == "interrupted"
+    assert store.get_analysis(dropped.id).status == "interrupted"
 
 
 def test_a_live_session_is_told_at_every_look(store: Store, database: Path) -> None:

@@ -16,11 +16,11 @@ from etui.runner import start as client
 from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details import loader as source
-from etui.tui.details.table_tab import RowsTab
-from etui.tui.details.table_view import RowsView
+from etui.tui.details.table_tab import TableTab
+from etui.tui.details.table_view import TreeTable
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.keep_fp32 import KeepFp32Dialog
-from etui.tui.screens.profile_files import KeepFilesDialog
+from etui.tui.screens.profile_files import ProfileFilesDialog
 from etui.tui.widgets.combo import Combo
 from tests.documents import make_document, make_spec
 from tests.insights import look_inside, make_gap, make_profile
@@ -51,9 +51,9 @@ def inside(database: Path) -> Path:
     return store(database, look_inside(make_document(RUN, precision="int8", median=12.0)))
 
 
-def rows_of(host: DetailsHost) -> RowsView:
+def rows_of(host: DetailsHost) -> TreeTable:
     """The rows of the open tab."""
-    return host.details.query_one(f"#tab-{host.details.tab.lower()}", RowsTab).view
+    return host.details.query_one(f"#tab-{host.details.tab.lower()}", TableTab).view
 
 
 def labels(host: DetailsHost) -> list[str]:
@@ -184,7 +184,7 @@ async def test_the_filter_shows_what_is_left_and_its_sum(inside: Path) -> None:
         await until(pilot, lambda: "1 operator, 0.190 ms, 1.1 %" in str(left.render()))
         assert labels(host) == ["avgpool", "aten::mean.out"]
         await pilot.press("enter")
-        assert isinstance(host.focused, RowsView)
+        assert isinstance(host.focused, TreeTable)
         await pilot.press("m")
         await until(pilot, lambda: labels(host) == ["aten::mean.out", "avgpool"])
         await pilot.press("escape")
@@ -240,18 +240,18 @@ async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
             assert "No profile yet." in host.page() and "Press P to profile this run" in host.page()
             await pilot.press("P")
             await until(pilot, lambda: "The profile is queued" in host.page())
-            queued = held.last_pass(RUN, "profile")
+            queued = held.last_analysis(RUN, "profile")
             assert queued is not None and isinstance(queued.options, ProfileOptions)
             await pilot.press("x")
             await until(pilot, lambda: "The last profile was cancelled." in host.page())
             assert "Press P" in host.page()
             await pilot.press("P")
             await until(pilot, lambda: "The profile is queued" in host.page())
-            again = held.last_pass(RUN, "profile")
+            again = held.last_analysis(RUN, "profile")
             assert again is not None
-            held.set_pass_status(again.id, "running")
+            held.set_analysis_status(again.id, "running")
             await until(pilot, lambda: "The profile is under way. x stops it." in host.page())
-            held.set_pass_status(again.id, "failed", "the [b]trace\x1b[31m is empty")
+            held.set_analysis_status(again.id, "failed", "the [b]trace\x1b[31m is empty")
             await until(pilot, lambda: "The last profile failed: the [b]trace is empty." in host.page())
 
 
@@ -272,16 +272,16 @@ async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Operators")
         await pilot.press("T")
-        await until(pilot, lambda: isinstance(host.screen, KeepFilesDialog))
+        await until(pilot, lambda: isinstance(host.screen, ProfileFilesDialog))
         field = host.screen.query_one(Combo)
         field.value = str(database)
         await pilot.press("enter")
-        assert isinstance(host.screen, KeepFilesDialog), "a file is no folder"
+        assert isinstance(host.screen, ProfileFilesDialog), "a file is no folder"
         field.value = str(tmp_path / "kept")
         await pilot.press("enter")
         await until(pilot, lambda: "The profile is queued" in host.page())
         with Store.open(database) as held:
-            queued = held.last_pass(RUN, "profile")
+            queued = held.last_analysis(RUN, "profile")
         assert queued is not None and isinstance(queued.options, ProfileOptions)
         assert queued.options.keep_dir == str(tmp_path / "kept") and not queued.options.etrecord
 
@@ -371,7 +371,7 @@ async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch:
         await pilot.press("P")
         await until(pilot, lambda: "The comparison layer by layer is queued" in host.page())
         with Store.open(database) as held:
-            queued = held.last_pass(RUN, "gap")
+            queued = held.last_analysis(RUN, "gap")
         assert queued is not None and isinstance(queued.options, GapOptions)
 
 
@@ -473,6 +473,6 @@ async def test_every_key_of_the_rows_does_something(inside: Path) -> None:
 
     for action in ACTIONS:
         if action.scope == "rows":
-            assert hasattr(RowsView, f"action_{action.name}")
+            assert hasattr(TreeTable, f"action_{action.name}")
         if action.scope == "details":
             assert hasattr(DetailsScreen, f"action_{action.name}")

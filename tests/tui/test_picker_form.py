@@ -8,7 +8,7 @@ import pytest
 
 from etui.errors import UsageError
 from etui.paths import state_dir
-from etui.tui.error_text import in_words
+from etui.tui.error_text import to_text
 from etui.tui.picker_form import Choice, check, recall, remember
 
 
@@ -71,5 +71,5 @@ def test_an_error_names_no_command_of_the_command_line() -> None:
     found = check(Choice(model="resnt18", precisions=("fp33",))).problems
     assert "FILE.py:FACTORY" in found["model"] and "etui models" not in " ".join(found.values())
     live = UsageError("run a1 is queued", "cancel it first: etui cancel a1")
-    assert in_words(live) == "run a1 is queued; cancel it first with x"
-    assert in_words(UsageError("there is no run a1", "see etui runs")) == "there is no run a1"
+    assert to_text(live) == "run a1 is queued; cancel it first with x"
+    assert to_text(UsageError("there is no run a1", "see etui runs")) == "there is no run a1"

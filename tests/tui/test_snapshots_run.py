@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from etui.events import Event
 from etui.results import Ratio
 from etui.store import Store
-from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.table_tab import TableTab
 from etui.tui.screens.details import TABS
 from etui.tui.themes import THEMES
 from etui.tui.widgets.chart_pane import ChartPane
@@ -74,7 +74,7 @@ def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int,
         if tab == "JSON":
             await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
         if tab in ("Operators", "Numbers", "Artifact"):
-            rows = host.details.query_one(f"#tab-{tab.lower()}", RowsTab)
+            rows = host.details.query_one(f"#tab-{tab.lower()}", TableTab)
             await until(pilot, lambda: rows.view.rows is not None)
             await pilot.press("j", *(["right"] if tab != "Numbers" else []), "j")
         await pilot.pause()
@@ -96,7 +96,7 @@ def test_operators(database: Path, snap_compare: Compare, case: str, size: tuple
         await until(pilot, lambda: host.details.document is not None)
         for _ in range(TABS.index("Operators")):
             await pilot.press("tab")
-        view = host.details.query_one("#tab-operators", RowsTab).view
+        view = host.details.query_one("#tab-operators", TableTab).view
         if case != "missing":
             await until(pilot, lambda: view.rows is not None)
         before = view.rows
@@ -121,7 +121,7 @@ def test_rows_without_colour_and_in_ascii(
         await until(pilot, lambda: host.details.document is not None)
         for _ in range(TABS.index(tab)):
             await pilot.press("tab")
-        view = host.details.query_one(f"#tab-{tab.lower()}", RowsTab).view
+        view = host.details.query_one(f"#tab-{tab.lower()}", TableTab).view
         await until(pilot, lambda: view.rows is not None)
         await pilot.pause()
 

@@ -15,8 +15,8 @@ from etui.analysis import trends
 from etui.store import Store
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.trend import TrendScreen
-from etui.tui.trend.chart import HistoryChart
-from etui.tui.trend.table import PointsTable
+from etui.tui.trend.chart import TrendChart
+from etui.tui.trend.table import TrendTable
 from etui.wording import trend as trend_words
 from tests.tui.benches import bench_table, fill, make_app, opened
 from tests.tui.comparing import past
@@ -31,9 +31,9 @@ def screen_of(pilot: Pilot[Any]) -> TrendScreen:
     return pilot.app.screen
 
 
-def chart(pilot: Pilot[Any]) -> HistoryChart:
+def chart(pilot: Pilot[Any]) -> TrendChart:
     """Its chart."""
-    return screen_of(pilot).query_one(HistoryChart)
+    return screen_of(pilot).query_one(TrendChart)
 
 
 def drawn(pilot: Pilot[Any]) -> str:
@@ -41,9 +41,9 @@ def drawn(pilot: Pilot[Any]) -> str:
     return str(cast("Any", chart(pilot).render()).plain)
 
 
-def points(pilot: Pilot[Any]) -> PointsTable:
+def points(pilot: Pilot[Any]) -> TrendTable:
     """Its table."""
-    return screen_of(pilot).query_one(PointsTable)
+    return screen_of(pilot).query_one(TrendTable)
 
 
 @asynccontextmanager

@@ -49,12 +49,12 @@ async def test_a_pass_is_queued_only_after_a_yes(database: Path, code: Path, tab
             await until(pilot, lambda: isinstance(host.screen, ConfirmDialog))
             assert str(code) in host.screen._text  # type: ignore[attr-defined]
             with Store.open(database) as held:
-                assert held.last_pass(STRANGE, kind) is None
+                assert held.last_analysis(STRANGE, kind) is None
             await pilot.press(*keys)
             await until(pilot, lambda: isinstance(host.screen, DetailsScreen))
         with Store.open(database) as held:
-            await until(pilot, lambda: held.last_pass(STRANGE, kind))
-            queued = held.last_pass(STRANGE, kind)
+            await until(pilot, lambda: held.last_analysis(STRANGE, kind))
+            queued = held.last_analysis(STRANGE, kind)
         assert queued is not None and isinstance(queued.options, ProfileOptions | GapOptions)
         assert queued.options.trusted_files == (str(code),)
 

@@ -35,13 +35,13 @@ SAME_DB = 60.0
 ADDS_UP_WITHIN = 0.1
 """How far the layers' contributions may be from the whole error together without a word about it."""
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 
 class _Voice:
     """Says what is being done, as events of the run."""
 
-    def __init__(self, say: Say, run_id: str) -> None:
+    def __init__(self, say: Log, run_id: str) -> None:
         self._say, self._run_id = say, run_id
         self._said_at = 0.0
 
@@ -62,7 +62,7 @@ class _Voice:
         )  # fmt: skip
 
 
-def run_gap(job: GapJob, say: Say) -> NumericGap:
+def run_gap(job: GapJob, say: Log) -> NumericGap:
     """Compare a run's program, and the graph that it was lowered from, with eager, on the first of its inputs.
 
     A quantized or halved program is compared graph with graph, which tells of every layer, also inside of a delegate;

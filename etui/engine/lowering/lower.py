@@ -22,7 +22,7 @@ from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.lowering.noop_program import NOOP, write_noop
 from etui.engine.lowering.quantize import Graph, export, halve, quantize
 from etui.engine.lowering.source_map_builder import source_map_of
-from etui.engine.lowering.undelegated import outside_nodes
+from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.engine.models.bundle import Bundle, flat_outputs, write_reference
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
@@ -40,7 +40,7 @@ PROGRAM = "program.pte"
 DESCRIPTION = "lowered.json"
 REFERENCE = "reference.safetensors"
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 """What torch, torchao and the delegates raise for a model they cannot take."""
@@ -49,7 +49,7 @@ _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, A
 class _Stages:
     """Tells when a stage begins and how long it took, and names the stage that failed."""
 
-    def __init__(self, say: Say, run_id: str) -> None:
+    def __init__(self, say: Log, run_id: str) -> None:
         self._say = say
         self._run_id = run_id
         self.done: list[Stage] = []
@@ -74,7 +74,7 @@ class _Stages:
         self._say(Event(kind="log", stage=name, message=text, run_id=self._run_id, at=utc_now()))
 
 
-def run_lower(job: LowerJob, say: Say) -> LowerResult:
+def run_lower(job: LowerJob, say: Log) -> LowerResult:
     """Prepare the program of a job in ``job.program_dir``, which appears whole or not at all.
 
     Raises PreparationError saying which stage failed.
@@ -107,7 +107,7 @@ def _prepare(bundle: Bundle, job: LowerJob, made: Path, stages: _Stages) -> Lowe
             write_reference(made / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _unheard(job.delegate):
         manager, shared = _lower(graph, job, stages.graphs)
-        details.append(_in_words(shared))
+        details.append(_to_text(shared))
     artifact = _write(manager, made / PROGRAM, job, stages)
     write_source_map(source_map_of(manager), made)
     if job.etrecord:
@@ -171,7 +171,7 @@ def _lower(graph: Graph, job: LowerJob, graphs: GraphStages) -> tuple[Any, Deleg
     shared = delegation(module)
     if job.delegate != "portable":
         graphs.add_next("delegated", module)
-        shared = msgspec.structs.replace(shared, outside=outside_nodes(module))
+        shared = msgspec.structs.replace(shared, outside=undelegated_nodes(module))
     manager = edge.to_executorch()
     graphs.add_next("planned", manager.exported_program().graph_module)
     return manager, shared
@@ -214,7 +214,7 @@ def _artifact(path: Path, job: LowerJob) -> Artifact:
     return Artifact(kind="pte", size_bytes=path.stat().st_size, sha256=digest, key=job.program_key, sections=sections)
 
 
-def _in_words(shared: Delegation) -> str:
+def _to_text(shared: Delegation) -> str:
     total = shared.delegated_nodes + shared.undelegated_nodes
     return f"{shared.delegated_nodes} of {total} nodes delegated in {counted(shared.subgraphs, 'subgraph')}"
 

@@ -6,15 +6,15 @@ import torch
 
 from etui.engine.lowering.graph_stages import NOT_OPERATORS, operator_name
 from etui.engine.lowering.node_origins import origin_of
-from etui.insight import OutsideNode
+from etui.insight import UndelegatedNode
 
 
-def outside_nodes(module: torch.fx.GraphModule) -> list[OutsideNode]:
+def undelegated_nodes(module: torch.fx.GraphModule) -> list[UndelegatedNode]:
     """Every operator left outside, in the order of the graph."""
     after = _touched(module, backwards=False)
     before = _touched(module, backwards=True)
     return [
-        OutsideNode(operator=operator_name(node), origin=origin_of(node), breaks=node in after and node in before)
+        UndelegatedNode(operator=operator_name(node), origin=origin_of(node), breaks=node in after and node in before)
         for node in module.graph.nodes
         if node.op == "call_function" and operator_name(node) not in NOT_OPERATORS
     ]

@@ -21,7 +21,7 @@ from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
 from etui.results import Block
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 SETTLED_WITHIN = 0.02
 """Warm-up has settled when the medians of its last two windows differ by less than this share."""
@@ -42,7 +42,7 @@ class Subject:
     keep: object = field(default=None, repr=False)
 
 
-def run_measure(job: MeasureJob, say: Say) -> Block:
+def run_measure(job: MeasureJob, say: Log) -> Block:
     """Measure one block in this process, which must be fresh: nothing loaded, no thread pool started.
 
     Raises:
@@ -134,7 +134,7 @@ def _timed(call: Callable[[TensorTuple], object], inputs: TensorTuple) -> float:
     return (time.perf_counter_ns() - start) / 1e6
 
 
-def _warm_up(job: MeasureJob, subject: Subject, first_ms: float, say: Say) -> tuple[int, bool | None]:
+def _warm_up(job: MeasureJob, subject: Subject, first_ms: float, say: Log) -> tuple[int, bool | None]:
     """Run untimed inferences: exactly ``job.warmup``, or until two windows agree. Returns (count, settled).
 
     The first inference counts as one. An inference so slow that a window of them exceeds the block's time is not
@@ -164,7 +164,7 @@ def _settled(times: list[float]) -> bool:
     return abs(last - before) <= SETTLED_WITHIN * before
 
 
-def _collect(job: MeasureJob, subject: Subject, spent_s: float, say: Say) -> list[float]:
+def _collect(job: MeasureJob, subject: Subject, spent_s: float, say: Log) -> list[float]:
     """The timed loop. Between two clock reads stands the inference and nothing else."""
     call, inputs = subject.call, subject.inputs
     count = len(inputs)

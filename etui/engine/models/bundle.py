@@ -32,7 +32,7 @@ from etui.results import ModelInfo, Stage, WeightsInfo
 BUNDLE_VERSION = 1
 """Raise it when a bundle's files change their layout or meaning."""
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 _WEIGHTS = "weights.safetensors"
 _STRUCTURE = "structure.json"
@@ -44,7 +44,7 @@ _OTHER = "@"
 """Begins the name of a tensor that the state dict does not have."""
 
 
-def run_bundle(job: BundleJob, say: Say) -> BundleResult:
+def run_bundle(job: BundleJob, say: Log) -> BundleResult:
     """Find or build the bundle a job asks for, under ``<cache_dir>/models/<key>``.
 
     Raises PreparationError (WeightsError among them) where model, weights or inputs cannot be had.
@@ -81,7 +81,7 @@ def run_bundle(job: BundleJob, say: Say) -> BundleResult:
     return result
 
 
-def _kept(folder: Path, say: Say) -> BundleResult | None:
+def _kept(folder: Path, say: Log) -> BundleResult | None:
     """The bundle in a folder of the cache; None if there is none. Whether its other files hold what was written is for
     the runner to check, which knows what it has checked before."""
     if not folder.is_dir():

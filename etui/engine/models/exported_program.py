@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from etui.errors import PreparationError
-from etui.programs.pickle_check import SAMPLE_INPUTS, Part, in_words, unpickled, unsafe_parts
+from etui.programs.pickle_check import SAMPLE_INPUTS, Part, to_text, unpickled, unsafe_parts
 
 ALLOW = "--allow-pickle"
 
@@ -155,7 +155,7 @@ def _check(path: Path) -> None:
     ]
     if parts:
         raise PreparationError(
-            f"{path} holds parts that run code when they are loaded, and was not loaded: {in_words(parts)}",
+            f"{path} holds parts that run code when they are loaded, and was not loaded: {to_text(parts)}",
             f"if you trust where it comes from, run it with {ALLOW}; or save it again with plain tensors alone",
         )
     for name in names:

@@ -54,7 +54,7 @@ def vary(example: Inputs, found: Sequence[Way], generator: torch.Generator) -> I
     return tuple(made)
 
 
-def in_words(example: Inputs, found: Sequence[Way]) -> str:
+def to_text(example: Inputs, found: Sequence[Way]) -> str:
     """What ``vary`` does to an example."""
     said = []
     floats = [tensor for tensor, way in zip(example, found, strict=True) if way == "noise"]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
-from etui.engine.models.input_variations import Way, in_words, vary, ways
+from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
 from etui.engine.models.user_inputs import Examples, Inputs, content
 from etui.engine.runtime.pte_check import NAMED, runnable_method
@@ -122,7 +122,7 @@ def _variations(example: Inputs, found: Sequence[Way], accuracy: int, calibratio
     if calibration and not second and len(first) > 1:
         half = len(first) - len(first) // 2  # so few values are possible that the evaluation took all of them
         first, second = first[:half], first[half:]
-    detail = f"the example, then seeded variations of it ({in_words(example, found)})"
+    detail = f"the example, then seeded variations of it ({to_text(example, found)})"
     if len(first) == 1 and not second:
         detail = "the example alone, which cannot be varied"
     if second:

@@ -30,7 +30,7 @@ _DEAD_WEIGHT_STD = 0.02
 _SETTLING_BATCHES = 2
 _SETTLING_PIXELS = 8 * 224 * 224
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 StateDict = dict[str, torch.Tensor]
 
 
@@ -50,7 +50,7 @@ class Resolved(NamedTuple):
         return self.path if self.path is not None and self.path.is_dir() else None
 
 
-def resolve(model: Model, weights: str, seed: int, cache_dir: Path, say: Say) -> Resolved:
+def resolve(model: Model, weights: str, seed: int, cache_dir: Path, say: Log) -> Resolved:
     """Which weights ``auto``, ``pretrained``, ``synthetic`` or a path means for a model; loads none.
 
     May fetch published weights. Raises WeightsError where what was asked for is not to be had.
@@ -164,7 +164,7 @@ def _synthetic(seed: int) -> Resolved:
     return Resolved("synthetic", f"random, seed {seed}", f"synthetic:{SYNTHETIC_VERSION}:{seed}")
 
 
-def _fetch(entry: ModelEntry, required: bool, cache_dir: Path, say: Say) -> hub.Published | None:
+def _fetch(entry: ModelEntry, required: bool, cache_dir: Path, say: Log) -> hub.Published | None:
     """Published weights from their hub; None where ``auto`` has to do without."""
     title = f"published weights of {entry.name}"
     if not required and hub.recently_out_of_reach(cache_dir, entry.source_kind):
@@ -304,7 +304,7 @@ def _settle_batch_norm(module: nn.Module, recipe: ImageRecipe, seed: int) -> Non
         layer.eval()
 
 
-def _log(say: Say, message: str) -> None:
+def _log(say: Log, message: str) -> None:
     say(Event(kind="log", stage="load", message=message, at=utc_now()))
 
 

@@ -2,7 +2,7 @@
 
 ``python -m etui.engine.process.fork_server ROLE FD`` serves requests on the socket FD until its other end closes.
 Requests and replies are JSON, one a message; a fork request carries two file descriptors, the report pipe and the log
-pipe. The zygote itself never runs a model: thread pools do not survive a fork.
+pipe. The fork server itself never runs a model: thread pools do not survive a fork.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import FrameType
 
 import msgspec
 
-from etui.jobs import Exited, Fork, Job, Preload, Ready, Reply, Request, Started, Zygote
+from etui.jobs import Exited, Fork, ForkServerKind, Job, Preload, Ready, Reply, Request, Started
 
 MESSAGE_BYTES = 1 << 17
 ERROR_CHARACTERS = 1_000
@@ -33,7 +33,7 @@ def main() -> None:
     role, fd = sys.argv[1], int(sys.argv[2])
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = ZygoteServer("prepare" if role == "prepare" else "measure", socket.socket(fileno=fd))
+    server = ForkServer("prepare" if role == "prepare" else "measure", socket.socket(fileno=fd))
     # A runner that goes while there is something that it has not read closes its end in this way.
     with contextlib.suppress(ConnectionError):
         server.serve()
@@ -46,10 +46,10 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
 
 
-class ZygoteServer:
+class ForkServer:
     """Answers fork and preload requests, and tells of children that ended."""
 
-    def __init__(self, role: Zygote, control: socket.socket) -> None:
+    def __init__(self, role: ForkServerKind, control: socket.socket) -> None:
         self._role = role
         self._control = control
         self._children: dict[int, int] = {}
@@ -109,9 +109,9 @@ class ZygoteServer:
         if pid == 0:
             status = 1
             try:
-                status = _become_child(self._control, parent, request.job, report_fd, log_fd)
+                status = _become_worker(self._control, parent, request.job, report_fd, log_fd)
             finally:
-                # Never back into the zygote's loop, and no exit handlers of libraries the parent imported.
+                # Never back into the fork server's loop, and no exit handlers of libraries the parent imported.
                 os._exit(status)
         os.close(report_fd)
         os.close(log_fd)
@@ -134,8 +134,8 @@ class ZygoteServer:
         self._control.send(msgspec.json.encode(reply))
 
 
-def _become_child(control: socket.socket, parent: int, job: Job, report_fd: int, log_fd: int) -> int:
-    """Cut the ties to the zygote and do the job: own process group, own standard streams, own signal handlers."""
+def _become_worker(control: socket.socket, parent: int, job: Job, report_fd: int, log_fd: int) -> int:
+    """Cut the ties to the fork server and do the job: own process group, own standard streams, own signal handlers."""
     die_with_parent()
     if os.getppid() != parent:
         return 1

@@ -1,4 +1,4 @@
-"""Import everything a zygote's children will need, and run nothing: forks happen after, so no thread may be started."""
+"""Import what the workers of a fork server need, without starting a thread: the fork server forks afterwards."""
 
 from __future__ import annotations
 

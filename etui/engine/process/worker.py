@@ -19,14 +19,14 @@ from etui.jobs import (
     GapJob,
     Job,
     JobError,
+    LogMessage,
     LowerJob,
     MeasureJob,
     MemoryJob,
     ProfileJob,
-    Said,
 )
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 
 class Report:
@@ -45,7 +45,7 @@ class Report:
         """Report an event, stamped with the time it happened."""
         if not event.at:
             event.at = utc_now()
-        self.write(Said(event=event))
+        self.write(LogMessage(event=event))
 
 
 def run(job: Job, report: Report) -> int:
@@ -70,7 +70,7 @@ def run(job: Job, report: Report) -> int:
         )
         return 1
     except BaseException as error:  # noqa: BLE001 - the process's outermost edge: reported in full, then it ends
-        message, hint = _in_words(error)
+        message, hint = _to_text(error)
         report.write(
             JobError(
                 message=message,
@@ -83,7 +83,7 @@ def run(job: Job, report: Report) -> int:
     return 0
 
 
-def _in_words(error: BaseException) -> tuple[str, str]:
+def _to_text(error: BaseException) -> tuple[str, str]:
     """What happened and what to do, for an error that nobody expected."""
     first_line = (str(error).strip().splitlines() or [""])[0]
     if os.strerror(errno.ENOSPC) in first_line:  # safetensors raises an error of its own for a full disk
@@ -92,8 +92,8 @@ def _in_words(error: BaseException) -> tuple[str, str]:
     return message, "`etui log RUN --verbose` has the traceback"
 
 
-def _do(job: Job, say: Say) -> Done:
-    """Each kind of job imports what it needs itself: a zygote that only measures never sees ahead-of-time code."""
+def _do(job: Job, say: Log) -> Done:
+    """Each kind of job imports what it needs itself: a fork server that only measures never sees ahead-of-time code."""
     match job:
         case BundleJob():
             from etui.engine.models.bundle import run_bundle

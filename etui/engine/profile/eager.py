@@ -32,7 +32,7 @@ TIMELINE = "eager.timeline.json"
 _MODULE, _INFERENCE = "etui.module:", "etui.inference"
 _ATEN = "aten::"
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 
 class _Call(NamedTuple):
@@ -44,7 +44,7 @@ class _Call(NamedTuple):
     duration_ns: int
 
 
-def run_eager_profile(job: ProfileJob, say: Say) -> ProfileResult:
+def run_eager_profile(job: ProfileJob, say: Log) -> ProfileResult:
     """Profile a bundle's eager model in this process, which must be fresh.
 
     Raises:
@@ -98,7 +98,7 @@ def _trace(
     infer: Callable[[TensorTuple], object],
     inputs: list[TensorTuple],
     count: int,
-    say: Say,
+    say: Log,
 ) -> tuple[list[float], list[float], list[list[_Call]]]:
     """Seconds of the traced and of the plain inferences, run in turn, and the calls of the traced ones."""
     traced_s: list[float] = []

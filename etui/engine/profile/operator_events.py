@@ -21,7 +21,7 @@ _TOLERANCE = 1.02
 """Inner events that take more than their call by this factor lie within each other and cannot be summed."""
 
 
-class Leaves:
+class OperatorEvents:
     """Takes in one inference after the other; ``seen`` are the operators of all of them in the order they first ran.
 
     ``backend`` is what a delegate is called that the source map does not name.

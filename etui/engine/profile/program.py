@@ -13,7 +13,7 @@ import torch
 from etui.engine.models.bundle import Bundle
 from etui.engine.profile.aggregate import side_of
 from etui.engine.profile.etdump import read_inferences
-from etui.engine.profile.operator_events import Leaves
+from etui.engine.profile.operator_events import OperatorEvents
 from etui.engine.runtime.execution import LoadedProgram, RuntimeFailure, TensorTuple, set_threads
 from etui.events import Event, utc_now
 from etui.formats.chrome_trace import Timeline
@@ -34,10 +34,10 @@ KEPT_INFERENCES = 3
 
 ETDUMP, TIMELINE = "program.etdp", "program.timeline.json"
 
-Say = Callable[[Event], None]
+Log = Callable[[Event], None]
 
 
-def run_profile(job: ProfileJob, say: Say) -> ProfileResult:
+def run_profile(job: ProfileJob, say: Log) -> ProfileResult:
     """Profile a job's program in this process, which must be fresh.
 
     Raises:
@@ -69,7 +69,7 @@ def run_profile(job: ProfileJob, say: Say) -> ProfileResult:
     inferences = read_inferences(dump)[-count:]
     if len(inferences) < count:
         raise RuntimeFailure(f"{count} inferences were traced, but the ETDump has {len(inferences)}")
-    leaves = Leaves(read_source_map(path.parent), backend=_backend(path))
+    leaves = OperatorEvents(read_source_map(path.parent), backend=_backend(path))
     times = [leaves.add(events) for events in inferences]
     if not leaves.seen:
         raise RuntimeFailure("the program ran, but no operator of it was traced", "it may hold no operator at all")
@@ -83,7 +83,7 @@ def run_profile(job: ProfileJob, say: Say) -> ProfileResult:
 
 
 def warm_up(
-    job: ProfileJob, call: Callable[[TensorTuple], object], inputs: list[TensorTuple], side: str, say: Say
+    job: ProfileJob, call: Callable[[TensorTuple], object], inputs: list[TensorTuple], side: str, say: Log
 ) -> float:
     """Run untimed inferences, of a slow side as few as tell that it is slow. Returns the seconds of the fastest."""
     fastest_s = timed(call, inputs[0])
@@ -112,7 +112,7 @@ def planned(job: ProfileJob, inference_s: float) -> int:
     return max(FEWEST, min(MOST, int(job.budget_s / (2 * max(inference_s, 1e-6)))))
 
 
-def say_slow(job: ProfileJob, say: Say, side: str, took_s: float, done: int, total: int) -> None:
+def say_slow(job: ProfileJob, say: Log, side: str, took_s: float, done: int, total: int) -> None:
     """Tell how far a side is, where an inference takes long enough that somebody would wonder."""
     if took_s < SLOW_S:
         return

@@ -11,13 +11,13 @@ from etui.spec import GapOptions
 from etui.text import counted, plain
 
 if TYPE_CHECKING:
-    from etui.runner.analyses.run import Pass
+    from etui.runner.analyses.run import Analysis
 
 BUDGET_S = 60.0
 """Seconds that comparing, running the program, and trying the layers one by one may take, each for itself."""
 
 
-async def find_gap(under_way: Pass) -> None:
+async def find_gap(under_way: Analysis) -> None:
     """Find where the pass's run left FP32's numbers, and store that in its document.
 
     Raises:

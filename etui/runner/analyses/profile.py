@@ -19,13 +19,13 @@ from etui.insight import OperatorSide, Profile
 from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
 from etui.results import RunDocument
-from etui.runner.rebuild_program import ProgramAgain, lower_job
-from etui.runner.worker import ChildFailed
+from etui.runner.rebuild_program import RebuiltProgram, lower_job
+from etui.runner.worker import WorkerFailed
 from etui.spec import EAGER, ProfileOptions
 from etui.text import counted, number, percent, plain
 
 if TYPE_CHECKING:
-    from etui.runner.analyses.run import Pass
+    from etui.runner.analyses.run import Analysis
 
 PROGRAM_BUDGET_S, EAGER_BUDGET_S = 0.6, 0.4
 """Seconds of inferences on each side, where their number is not asked for: the table shall be there in three."""
@@ -34,7 +34,7 @@ _ETDUMP, _ETRECORD, _TRACE, _CSV = ".etdp", ".etrecord", ".trace.json", ".operat
 _TIMELINES = ("program.timeline.json", "eager.timeline.json")
 
 
-async def profile(under_way: Pass) -> None:
+async def profile(under_way: Analysis) -> None:
     """Profile the pass's run and store the result in its document.
 
     Raises:
@@ -56,7 +56,7 @@ async def profile(under_way: Pass) -> None:
         profiled = await _sides(under_way, again, options, scratch.root if scratch else None)
         # What follows can fail for want of space, and must not cost what was found out.
         under_way.outbox.save_profile(document.id, profiled)
-        under_way.say("log", _in_words(profiled))
+        under_way.say("log", _to_text(profiled))
         if scratch is not None and target is not None:
             _keep(profiled, scratch.root, target, stem, document, Path(again.program_dir), options)
             under_way.say("log", f"kept the profile's files in {target}")
@@ -71,7 +71,7 @@ def file_stem(document: RunDocument) -> str:
     return "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in part).strip(".-") for part in parts)
 
 
-async def _sides(under_way: Pass, again: ProgramAgain, options: ProfileOptions, made: Path | None) -> Profile:
+async def _sides(under_way: Analysis, again: RebuiltProgram, options: ProfileOptions, made: Path | None) -> Profile:
     document = under_way.document
 
     def job(program: str | None, delegate: str, budget_s: float) -> ProfileJob:
@@ -96,7 +96,7 @@ async def _sides(under_way: Pass, again: ProgramAgain, options: ProfileOptions, 
         under_way.say("stage", "profiling eager")
         try:
             result = await _side(under_way, job(None, EAGER, EAGER_BUDGET_S))
-        except ChildFailed as error:
+        except WorkerFailed as error:
             # The program's profile is whole without it.
             notes.append(f"Eager could not be profiled: {error}")
             under_way.say("log", notes[-1], level="warning")
@@ -110,13 +110,13 @@ async def _sides(under_way: Pass, again: ProgramAgain, options: ProfileOptions, 
     return Profile(created_at=utc_now(), threads=under_way.threads, program=program.side, eager=eager, notes=notes)
 
 
-async def _side(under_way: Pass, job: ProfileJob) -> ProfileResult:
+async def _side(under_way: Analysis, job: ProfileJob) -> ProfileResult:
     done = await under_way.do(job)
     assert done.profile is not None
     return done.profile
 
 
-async def _with_map(under_way: Pass, again: ProgramAgain, *, etrecord: bool) -> None:
+async def _with_map(under_way: Analysis, again: RebuiltProgram, *, etrecord: bool) -> None:
     """See that a source map (and an ETRecord, where one is asked for) lies beside the program.
 
     A program that was prepared without them is lowered again, aside; where that gives the very same bytes, what it
@@ -222,7 +222,7 @@ def _keep(
         ) from error
 
 
-def _in_words(profiled: Profile) -> str:
+def _to_text(profiled: Profile) -> str:
     side = profiled.program
     kind, share = next(iter(by_kind(side)), ("operators", 1.0))
     return (

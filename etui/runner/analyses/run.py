@@ -14,30 +14,30 @@ from etui.events import Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus
 from etui.host.environment import usable_cores
 from etui.jobs import Done, Job
-from etui.results import PassStatus, RunDocument
+from etui.results import AnalysisStatus, RunDocument
 from etui.runner.analyses.gap import find_gap
 from etui.runner.analyses.profile import profile
-from etui.runner.fork_servers import Children
+from etui.runner.fork_servers import WorkerPool
 from etui.runner.machine_lock import WaitedTooLong, hold
 from etui.runner.outbox import Outbox
 from etui.runner.program_cache import ProgramCache
-from etui.runner.rebuild_program import ProgramAgain, Trust, program_again
+from etui.runner.rebuild_program import RebuiltProgram, Trust, rebuild_program
 from etui.runner.session import STOP_PATIENCE_S
 from etui.runner.settings import patience_s
-from etui.runner.worker import ChildFailed
-from etui.store import QueuedPass, Store
+from etui.runner.worker import WorkerFailed
+from etui.store import QueuedAnalysis, Store
 
 CANCEL_POLL_S = 0.2
 
 
-class Pass:
+class Analysis:
     """A pass under way: what its kind needs to do its work and to speak of it in the run's log.
 
     ``document`` is the run's as it was when the pass began, without its profile's operators. What is to be stored goes
     through ``outbox``; ``store`` is for reading.
     """
 
-    def __init__(self, store: Store, children: Children, cache: ProgramCache, queued: QueuedPass) -> None:
+    def __init__(self, store: Store, children: WorkerPool, cache: ProgramCache, queued: QueuedAnalysis) -> None:
         self.store = store
         self.outbox = Outbox(store, queued.session, queued.run)
         self.ended = False
@@ -80,22 +80,22 @@ class Pass:
         """
         return await self.children.do(job, self.report)
 
-    async def program(self) -> ProgramAgain:
+    async def program(self) -> RebuiltProgram:
         """The run's program and bundle, from the cache or made again.
 
         Raises:
             EtuiError: they cannot be had any more.
         """
         trust = Trust(imported=self.store.is_imported(self.queued.run), files=self.queued.options.trusted_files)
-        return await program_again(
+        return await rebuild_program(
             self.document, trust, cache=self.cache, children=self.children, say=self.report, threads=self.cores
         )
 
 
-_KINDS: dict[str, Callable[[Pass], Awaitable[None]]] = {"profile": profile, "gap": find_gap}
+_KINDS: dict[str, Callable[[Analysis], Awaitable[None]]] = {"profile": profile, "gap": find_gap}
 
 
-async def run_pass(store: Store, children: Children, cache: ProgramCache, queued: QueuedPass) -> None:
+async def run_analysis(store: Store, children: WorkerPool, cache: ProgramCache, queued: QueuedAnalysis) -> None:
     """Do a pass to whatever end; afterwards it is not live.
 
     Raises:
@@ -103,9 +103,9 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
         asyncio.CancelledError: the runner is being stopped; the pass is interrupted.
     """
     try:
-        under_way = Pass(store, children, cache, queued)
+        under_way = Analysis(store, children, cache, queued)
     except EtuiError as error:
-        await refuse_pass(store, queued, error)
+        await refuse_analysis(store, queued, error)
         return
     main = asyncio.current_task()
     assert main is not None
@@ -113,7 +113,7 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
     doing = f"{queued.kind} of {under_way.document.model.name}"
     patience = patience_s()
     try:
-        under_way.outbox.set_pass_status(queued.id, "running")
+        under_way.outbox.set_analysis_status(queued.id, "running")
         async with hold(doing, lambda words: under_way.say("stage", words)):
             try:
                 async with asyncio.timeout(queued.options.timeout_s):
@@ -124,7 +124,7 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
     except WaitedTooLong as error:
         _end(under_way, "timed out", str(error))
     except EtuiError as error:
-        if isinstance(error, ChildFailed) and error.traceback:
+        if isinstance(error, WorkerFailed) and error.traceback:
             under_way.say("log", error.traceback.rstrip(), level="debug")
         _end(under_way, "failed", str(error))
     except asyncio.CancelledError:
@@ -141,14 +141,14 @@ async def run_pass(store: Store, children: Children, cache: ProgramCache, queued
         await under_way.outbox.delivered(patience)
 
 
-async def refuse_pass(store: Store, queued: QueuedPass, error: EtuiError) -> None:
+async def refuse_analysis(store: Store, queued: QueuedAnalysis, error: EtuiError) -> None:
     """Fail a pass that cannot be begun. Raises as ``run_pass`` does."""
     outbox = Outbox(store, queued.session, queued.run)
-    outbox.set_pass_status(queued.id, "failed", str(error))
+    outbox.set_analysis_status(queued.id, "failed", str(error))
     await outbox.delivered(patience_s())
 
 
-def _end(under_way: Pass, status: PassStatus, error: str | None) -> None:
+def _end(under_way: Analysis, status: AnalysisStatus, error: str | None) -> None:
     """End a pass that has not ended yet, and say so in the run's log."""
     queued = under_way.queued
     if under_way.ended:
@@ -158,19 +158,19 @@ def _end(under_way: Pass, status: PassStatus, error: str | None) -> None:
         return
     level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"
     under_way.say("finished", f"{queued.kind}: {status}" + (f": {error}" if error else ""), level=level)
-    under_way.outbox.set_pass_status(queued.id, status, error)
+    under_way.outbox.set_analysis_status(queued.id, status, error)
 
 
-def _is_there(under_way: Pass) -> bool:
+def _is_there(under_way: Analysis) -> bool:
     """Whether the pass and its run are still in the database, as far as that can be read."""
     store, queued = under_way.store, under_way.queued
     try:
-        return store.is_in_place() and any(one.id == queued.id for one in store.live_passes(queued.run))
+        return store.is_in_place() and any(one.id == queued.id for one in store.live_analyses(queued.run))
     except StoreUnavailable:
         return True
 
 
-async def _watch(under_way: Pass, main: asyncio.Task[object]) -> None:
+async def _watch(under_way: Analysis, main: asyncio.Task[object]) -> None:
     """Cancel the pass's work when somebody wants that, or when the database was removed or is damaged. One that cannot
     be read just now is asked again.
 
@@ -184,7 +184,7 @@ async def _watch(under_way: Pass, main: asyncio.Task[object]) -> None:
                 raise StoreError(f"the database {store.path} was removed or replaced", "run it again")
             try:
                 version = store.data_version()
-                if version != seen and store.pass_cancel_requested(under_way.queued.id):
+                if version != seen and store.analysis_cancel_requested(under_way.queued.id):
                     main.cancel()
                     return
                 seen = version

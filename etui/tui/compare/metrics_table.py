@@ -27,7 +27,7 @@ from etui.tui.widgets.line_view import HalfPages, move_bindings
 _GAP = 2
 
 
-class FiguresTable(Guarded, HalfPages, ScrollView, can_focus=True):
+class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
     """Figures side by side. The cursor is a run: left and right move it, up and down scroll the rows."""
 
     DEFAULT_CSS = """

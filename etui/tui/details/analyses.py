@@ -10,8 +10,8 @@ from rich.text import Text
 
 from etui import text
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.spec import PassOptions
-from etui.store import QueuedPass, Store
+from etui.spec import AnalysisOptions
+from etui.store import QueuedAnalysis, Store
 from etui.tui.text_layout import Sheet, Styles
 
 
@@ -42,13 +42,13 @@ _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
 """What starting the children of a profile takes, and its least seconds and inferences a side."""
 
 
-def submit(database: Path, run_id: str, options: PassOptions) -> QueuedPass:
+def submit(database: Path, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
     """Queue a pass and see that a runner takes it. Raises EtuiError where that cannot be, Untrusted if the run was
     imported and names a file that the options do not allow."""
-    from etui.runner.start import submit_pass
+    from etui.runner.start import submit_analysis
 
     with Store.open(database, create=False) as store:
-        return submit_pass(store, run_id, options)
+        return submit_analysis(store, run_id, options)
 
 
 def is_quantized(document: RunDocument) -> bool:
@@ -89,10 +89,10 @@ def profile_seconds(document: RunDocument) -> float | None:
 def cancel(database: Path, run_id: str) -> int:
     """Ask for the run's live passes to be cancelled and return how many there were. Raises EtuiError."""
     with Store.open(database, create=False) as store:
-        return len(store.request_pass_cancel([one.id for one in store.live_passes(run_id)]))
+        return len(store.request_analysis_cancel([one.id for one in store.live_analyses(run_id)]))
 
 
-def in_words(kind: Kind, queued: QueuedPass) -> str:
+def to_text(kind: Kind, queued: QueuedAnalysis) -> str:
     """How a pass stands, in a sentence."""
     if queued.status == "queued":
         return f"The {kind.title} is queued; it begins when the box is free. x takes it back."
@@ -113,16 +113,16 @@ _ENDED = {
 
 
 def missing_page(
-    document: RunDocument, kind: Kind, queued: QueuedPass | None, seconds: float | None, width: int, styles: Styles
+    document: RunDocument, kind: Kind, queued: QueuedAnalysis | None, seconds: float | None, width: int, styles: Styles
 ) -> Text:
     """What a tab says while its pass has not been made: how to make it, how it stands, or why there can be none."""
     sheet = Sheet(width, styles)
     sheet.say(kind.missing, styles.strong)
     if queued is not None and queued.live:
-        sheet.say(in_words(kind, queued))
+        sheet.say(to_text(kind, queued))
         return sheet.text
     if queued is not None and queued.status != "done":
-        sheet.say(in_words(kind, queued), styles.bad if queued.status == "failed" else "", glyph=styles.failed)
+        sheet.say(to_text(kind, queued), styles.bad if queued.status == "failed" else "", glyph=styles.failed)
     if document.artifact is None or document.summary_only:
         sheet.say("This run left no program that could be looked into.", styles.muted)
     elif document.status in LIVE_STATUSES:

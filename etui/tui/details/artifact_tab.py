@@ -9,12 +9,12 @@ from etui.insight import Section
 from etui.tui.details.artifact import artifact_page, artifact_tail
 from etui.tui.details.loader import Reading
 from etui.tui.details.sections import section_rows
-from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.table_tab import TableTab
 from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.text_layout import Sheet, Styles
 
 
-class ArtifactTab(RowsTab):
+class ArtifactTab(TableTab):
     """Facts, sections as a tree, and what making it took."""
 
     placeholder = "section; -word: not that"

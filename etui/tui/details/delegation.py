@@ -11,7 +11,7 @@ from rich.text import Text
 from etui import text
 from etui.analysis.delegation import Advice, advice, time_share
 from etui.analysis.operator_kinds import bare_name
-from etui.insight import GraphStage, Origin, OutsideNode
+from etui.insight import GraphStage, Origin, UndelegatedNode
 from etui.results import Delegation, RunDocument
 from etui.tui.details.bars import fixed
 from etui.tui.text_layout import Column, Sheet, Styles
@@ -135,7 +135,7 @@ def _shared(modules: Sequence[str]) -> str:
     return ".".join(parts[0][:same]) if parts and len(parts) > 1 else ""
 
 
-def _modules(nodes: Sequence[OutsideNode], shared: int) -> str:
+def _modules(nodes: Sequence[UndelegatedNode], shared: int) -> str:
     """The modules the nodes come from, those of one kind once: ``layers.*.norm``; without the first ``shared``
     characters, which all have."""
     cut = [node.origin.module[shared:].lstrip(".") or "itself" for node in nodes if node.origin.module]
@@ -150,19 +150,19 @@ def _starred(module: str) -> str:
     return ".".join("*" if part.isdecimal() else part for part in module.split("."))
 
 
-def _sources(sheet: Sheet, nodes: Sequence[OutsideNode]) -> None:
+def _sources(sheet: Sheet, nodes: Sequence[UndelegatedNode]) -> None:
     """What stayed outside, line by line of the source, those that are met most first."""
     if not any(node.origin.stack for node in nodes):
         return
     sheet.heading("Where what is outside comes from", "the innermost source lines last")
-    by_name: dict[str, list[OutsideNode]] = {}
+    by_name: dict[str, list[UndelegatedNode]] = {}
     for node in nodes:
         by_name.setdefault(node.operator, []).append(node)
     for name, found in sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0])):
         _places(sheet, name, found)
 
 
-def _places(sheet: Sheet, name: str, nodes: Sequence[OutsideNode]) -> None:
+def _places(sheet: Sheet, name: str, nodes: Sequence[UndelegatedNode]) -> None:
     """Where an operator comes from in the source, a place that is met again and again once."""
     places: dict[tuple[str, tuple[str, ...]], _Place] = {}
     for node in nodes:

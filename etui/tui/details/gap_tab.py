@@ -17,13 +17,13 @@ from etui.tui.details.gap import (
     numbers_tail,
 )
 from etui.tui.details.loader import Reading
-from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.table_tab import TableTab
 from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.terminal import chart_palette
 from etui.tui.text_layout import Styles
 
 
-class NumbersTab(RowsTab):
+class GapTab(TableTab):
     """Shows a numeric gap; without one what finds it."""
 
     placeholder = "layer, module or operator; -word: not that"

@@ -11,7 +11,7 @@ import msgspec
 from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.store import Condition, QueuedPass, Store
+from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
 from etui.summary import RunSummary
 from etui.tui.details.analyses import KINDS
@@ -31,7 +31,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     previous: RunDocument | None
     events: list[Event]
     json: list[str] | None = None
-    passes: dict[str, QueuedPass] = {}
+    passes: dict[str, QueuedAnalysis] = {}
     siblings: list[RunDocument] = []
 
 
@@ -110,7 +110,9 @@ class Source:
             events=_events(store, document),
             json=json_lines(document) if wants_json else None,
             siblings=fp32_siblings(store, document),
-            passes={kind.name: one for kind in KINDS if (one := store.last_pass(self._run_id, kind.name)) is not None},
+            passes={
+                kind.name: one for kind in KINDS if (one := store.last_analysis(self._run_id, kind.name)) is not None
+            },
         )
 
     def _read_previous(self, store: Store, document: RunDocument, past: list[RunSummary]) -> RunDocument | None:

@@ -12,13 +12,13 @@ from etui.tui.details.analyses import PROFILE, missing_page, profile_seconds
 from etui.tui.details.loader import Reading
 from etui.tui.details.operators import VIEWS, Side, View, operator_rows
 from etui.tui.details.operators_text import matched, operators_head, operators_tail, origin_page
-from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.table_tab import TableTab
 from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.text_layout import Styles
 from etui.tui.workers import start
 
 
-class OperatorsTab(RowsTab):
+class OperatorsTab(TableTab):
     """Shows a profile; without one what makes it."""
 
     placeholder = "operator, module or place; -word: not that"

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from etui.actions import bindings
 from etui.text import plain
 from etui.tui.defect_guard import Guarded
-from etui.tui.details.table_view import RowsView
+from etui.tui.details.table_view import TreeTable
 from etui.tui.details.text_view import Paper
 from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.text_layout import Styles
@@ -26,7 +26,7 @@ _LOW = 12
 """Under this height there is no foot."""
 
 
-class RowsFilter(Input):
+class TableFilter(Input):
     """The line the filter is typed in."""
 
     BINDINGS: ClassVar[list[BindingType]] = [one for one in bindings("filter") if one.id == "filter.leave"]
@@ -39,7 +39,7 @@ class RowsFilter(Input):
         self.post_message(self.Left())
 
 
-class RowsTab(Guarded, Vertical):
+class TableTab(Guarded, Vertical):
     """A subclass makes the rows and says what stands in the foot and what the filter left."""
 
     DEFAULT_CSS = """
@@ -61,17 +61,17 @@ class RowsTab(Guarded, Vertical):
     def compose(self) -> ComposeResult:
         """Filter, rows, foot."""
         with Vertical(id="rows-field"):
-            yield RowsFilter(placeholder=self.placeholder, compact=True, select_on_focus=False)
+            yield TableFilter(placeholder=self.placeholder, compact=True, select_on_focus=False)
         yield Static(id="rows-left", classes="rows--line", markup=False)
-        yield RowsView()
+        yield TreeTable()
         yield Paper(id="rows-foot")
 
     @property
-    def view(self) -> RowsView:
+    def view(self) -> TreeTable:
         """The rows."""
-        return self.query_one(RowsView)
+        return self.query_one(TreeTable)
 
-    def focus(self, scroll_visible: bool = True) -> RowsTab:
+    def focus(self, scroll_visible: bool = True) -> TableTab:
         """Give the rows the focus."""
         self.view.focus(scroll_visible)
         return self
@@ -99,7 +99,7 @@ class RowsTab(Guarded, Vertical):
         """Show every row again; False where nothing was filtered."""
         if not self.has_class("-filtering") and not self.has_class("-filtered"):
             return False
-        self.query_one(RowsFilter).value = ""
+        self.query_one(TableFilter).value = ""
         self.remove_class("-filtering")
         self._apply("")
         self.focus()
@@ -107,16 +107,16 @@ class RowsTab(Guarded, Vertical):
 
     def keep_filter(self, rows: Rows) -> Rows:
         """Filter other rows by what was typed."""
-        rows.filter(self.query_one(RowsFilter).value)
+        rows.filter(self.query_one(TableFilter).value)
         self._say_left(rows)
         return rows
 
-    @on(RowsView.Asked)
-    def _asked(self, message: RowsView.Asked) -> None:
+    @on(TreeTable.Asked)
+    def _asked(self, message: TreeTable.Asked) -> None:
         message.stop()
         if message.what == "filter":
             self.add_class("-filtering")
-            self.query_one(RowsFilter).focus()
+            self.query_one(TableFilter).focus()
         elif message.what == "view":
             self.next_view()
         elif message.what == "side":
@@ -139,8 +139,8 @@ class RowsTab(Guarded, Vertical):
         self.remove_class("-filtering")
         self.focus()
 
-    @on(RowsFilter.Left)
-    def _left(self, message: RowsFilter.Left) -> None:
+    @on(TableFilter.Left)
+    def _left(self, message: TableFilter.Left) -> None:
         message.stop()
         self.end_filter()
 
@@ -167,8 +167,8 @@ class RowsTab(Guarded, Vertical):
 
     # The foot
 
-    @on(RowsView.Moved)
-    def _moved(self, message: RowsView.Moved) -> None:
+    @on(TreeTable.Moved)
+    def _moved(self, message: TreeTable.Moved) -> None:
         message.stop()
         self.write_foot()
 

@@ -70,7 +70,7 @@ TREE_LEAST = 26
 BAR_MOST = 24
 
 
-def that_fit(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
+def fitting_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
     """The columns there is room for, each with its width; the tree's column has what is left, but bars grow first."""
     shown = list(columns)
 

@@ -22,7 +22,7 @@ from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.screens.bench_actions import Work
-from etui.tui.screens.bench_panes import Panes
+from etui.tui.screens.bench_panes import BenchPanes
 from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
@@ -48,7 +48,7 @@ _NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down",
 """What the table does only while it has the focus: in the picker these keys are the picker's."""
 
 
-class BenchScreen(Work, Panes, Screen[None]):
+class BenchScreen(Work, BenchPanes, Screen[None]):
     """What ``etui`` opens with."""
 
     app: EtuiApp

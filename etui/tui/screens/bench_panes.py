@@ -31,7 +31,7 @@ _SAMPLES = "sample_results"
 _KEPT_WORDS = 100
 
 
-class Panes(Guarded, Screen[None]):
+class BenchPanes(Guarded, Screen[None]):
     """The half of the bench that shows."""
 
     app: EtuiApp

@@ -16,10 +16,10 @@ from etui.actions import Scope, bindings
 from etui.text import counted, plain
 from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.loader import Outcome, Runs
-from etui.tui.compare.metrics_table import FiguresTable, best_sign
+from etui.tui.compare.metrics_table import MetricsTable, best_sign
 from etui.tui.compare.selection import Selection
 from etui.tui.compare.verdicts import SUMMED_FROM, Paragraph, VerdictView, remarks, summary
-from etui.tui.screens.compare_actions import CompareWork
+from etui.tui.screens.compare_actions import CompareActions
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
 
@@ -28,7 +28,7 @@ MOST_RUNS = 1_000
 _ROOMY = (100, 30)
 
 
-class CompareScreen(CompareWork):
+class CompareScreen(CompareActions):
     """Some runs of a database beside a base. The actions of scope ``compare`` are its methods."""
 
     scope: ClassVar[Scope] = "compare"
@@ -57,7 +57,7 @@ class CompareScreen(CompareWork):
         """Title, words, figures, pictures, keys."""
         yield Static("Compare", id="compare-title", markup=False)
         yield VerdictView(id="compare-words")
-        yield FiguresTable(id="compare-frame")
+        yield MetricsTable(id="compare-frame")
         yield ComparePictures(id="compare-pictures")
         yield KeyBar(id="keys")
 
@@ -76,8 +76,8 @@ class CompareScreen(CompareWork):
         return self._everything
 
     @property
-    def _figures(self) -> FiguresTable:
-        return self.query_one(FiguresTable)
+    def _figures(self) -> MetricsTable:
+        return self.query_one(MetricsTable)
 
     @property
     def _words(self) -> VerdictView:
@@ -181,14 +181,14 @@ class CompareScreen(CompareWork):
 
     # What the keys do
 
-    @on(FiguresTable.Moved)
-    def _moved(self, event: FiguresTable.Moved) -> None:
+    @on(MetricsTable.Moved)
+    def _moved(self, event: MetricsTable.Moved) -> None:
         self._focus_run = event.run
         self._words.point_at(event.run)
         self._show_pictures()
 
-    @on(FiguresTable.Opened)
-    def _opened(self, event: FiguresTable.Opened) -> None:
+    @on(MetricsTable.Opened)
+    def _opened(self, event: MetricsTable.Opened) -> None:
         self.open(event.run)
 
     def action_right(self) -> None:

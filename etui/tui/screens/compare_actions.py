@@ -12,7 +12,7 @@ from etui.tui.screens.compare_runs import CompareRuns
 from etui.tui.screens.trust_file import ask_trust
 
 
-class CompareWork(CompareRuns):
+class CompareActions(CompareRuns):
     """The half of the compare screen that does. What touches the disk runs in a thread, and its failure is told in
     words."""
 

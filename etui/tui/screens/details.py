@@ -20,15 +20,15 @@ from etui.tui.details.accuracy import accuracy_page
 from etui.tui.details.artifact_tab import ArtifactTab
 from etui.tui.details.delegation import delegation_page
 from etui.tui.details.environment import environment_page
-from etui.tui.details.gap_tab import NumbersTab
+from etui.tui.details.gap_tab import GapTab
 from etui.tui.details.latency_tab import LatencyTab
 from etui.tui.details.loader import Reading, Source
 from etui.tui.details.operators_tab import OperatorsTab
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
-from etui.tui.details.table_tab import RowsTab
+from etui.tui.details.table_tab import TableTab
 from etui.tui.details.text_view import Page, Paper
-from etui.tui.screens.details_actions import DetailsWork
+from etui.tui.screens.details_actions import DetailsActions
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView
@@ -50,7 +50,7 @@ TABS = (
 )
 
 
-class DetailsScreen(DetailsWork):
+class DetailsScreen(DetailsActions):
     """One run of a database. The actions of scope ``details`` are its methods; chart and log have their own."""
 
     DEFAULT_CSS = """
@@ -96,7 +96,7 @@ class DetailsScreen(DetailsWork):
             yield Page(id="tab-accuracy")
             yield OperatorsTab(id="tab-operators")
             yield Page(id="tab-delegation")
-            yield NumbersTab(id="tab-numbers")
+            yield GapTab(id="tab-numbers")
             yield Page(id="tab-environment")
             yield ArtifactTab(id="tab-artifact")
             yield LogPane(id="tab-log", classes="-bare")
@@ -153,7 +153,7 @@ class DetailsScreen(DetailsWork):
         if log.has_class("-searching"):
             log.action_end_search()
             return
-        if any(tab.end_filter() for tab in self.query(RowsTab) if tab.id == f"tab-{self.tab.lower()}"):
+        if any(tab.end_filter() for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"):
             return
         self.dismiss()
 
@@ -190,7 +190,7 @@ class DetailsScreen(DetailsWork):
         self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
         self._page("delegation").write(lambda width, styles: delegation_page(document, width, styles))
         self.query_one(OperatorsTab).show(reading)
-        self.query_one(NumbersTab).show(reading)
+        self.query_one(GapTab).show(reading)
         self.query_one(ArtifactTab).show(reading)
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
@@ -231,7 +231,7 @@ class DetailsScreen(DetailsWork):
     def _rewrite(self) -> None:
         for paper in self.query(Paper):
             paper.rewrite()
-        for tab in self.query(RowsTab):
+        for tab in self.query(TableTab):
             tab.rewrite()
 
     def _complain(self, words: str) -> None:

@@ -11,17 +11,17 @@ from textual.screen import Screen
 
 from etui.errors import EtuiError
 from etui.results import RunDocument
-from etui.spec import GapOptions, PassOptions, ProfileOptions
+from etui.spec import AnalysisOptions, GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.defect_guard import Guarded
 from etui.tui.details import analyses as passes
 from etui.tui.details.analyses import GAP, KINDS, PROFILE, Kind
-from etui.tui.details.gap_tab import NumbersTab
+from etui.tui.details.gap_tab import GapTab
 from etui.tui.details.loader import Reading, Source
 from etui.tui.screens.trust_file import ask_trust
 
 
-class DetailsWork(Guarded, Screen[None]):
+class DetailsActions(Guarded, Screen[None]):
     """The half of the details screen that does. What touches the disk runs in a thread, and its failure is told in
     words."""
 
@@ -75,7 +75,7 @@ class DetailsWork(Guarded, Screen[None]):
 
     def action_keep_files(self) -> None:
         """Profile again and keep the trace, the ETDump and a CSV for other tools."""
-        from etui.tui.screens.profile_files import KeepFilesDialog
+        from etui.tui.screens.profile_files import ProfileFilesDialog
 
         if self.document is None:
             return
@@ -84,7 +84,7 @@ class DetailsWork(Guarded, Screen[None]):
             if options is not None:
                 self._submit(PROFILE, options)
 
-        self.app.push_screen(KeepFilesDialog(), chosen)
+        self.app.push_screen(ProfileFilesDialog(), chosen)
 
     def action_keep_fp32(self) -> None:
         """Run this again with a module kept in FP32, after a question."""
@@ -102,7 +102,7 @@ class DetailsWork(Guarded, Screen[None]):
             if modules:
                 self._run_again(document, modules)
 
-        self.app.push_screen(KeepFp32Dialog(document, self.query_one(NumbersTab).module), answered)
+        self.app.push_screen(KeepFp32Dialog(document, self.query_one(GapTab).module), answered)
 
     def action_cancel(self) -> None:
         """Cancel the pass that waits or is under way."""
@@ -115,10 +115,10 @@ class DetailsWork(Guarded, Screen[None]):
             if last is None or one is None or not last.live or one.live or last.id != one.id:
                 continue
             done = one.status == "done"
-            self.notify(passes.in_words(kind, one), severity="information" if done else "error", markup=False)
+            self.notify(passes.to_text(kind, one), severity="information" if done else "error", markup=False)
 
     @work(group="details-pass")
-    async def _submit(self, kind: Kind, options: PassOptions) -> None:
+    async def _submit(self, kind: Kind, options: AnalysisOptions) -> None:
         from etui.runner.rebuild_program import Untrusted
 
         try:
@@ -130,7 +130,7 @@ class DetailsWork(Guarded, Screen[None]):
         except EtuiError as error:
             self.notify(str(error), title=f"No {kind.title} can be made", severity="error", markup=False, timeout=10)
             return
-        self.notify(passes.in_words(kind, queued), markup=False)
+        self.notify(passes.to_text(kind, queued), markup=False)
         self._source.nudge()
 
     @work(group="details-pass")

@@ -20,7 +20,7 @@ from etui.store import Store
 from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
 from etui.summary import RunSummary
 from etui.text import counted, plain
-from etui.tui.error_text import in_words
+from etui.tui.error_text import to_text
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import WriteDialog, here
 from etui.tui.widgets.cycle import Cycle
@@ -144,7 +144,7 @@ class ExportDialog(WriteDialog[list[Path]]):
         try:
             target = absolute(text, "the path")
         except UsageError as error:
-            self.refuse(in_words(error))
+            self.refuse(to_text(error))
             return
         if self._runs:
             self.begin(target, force=False)

@@ -10,7 +10,7 @@ from textual.widgets import Static
 from etui.errors import UsageError
 from etui.paths import absolute
 from etui.spec import ProfileOptions
-from etui.tui.error_text import in_words
+from etui.tui.error_text import to_text
 from etui.tui.screens.path_dialog import PathDialog
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
@@ -18,7 +18,7 @@ from etui.tui.widgets.form_row import FormRow
 _TRACE, _RECORD = "trace, ETDump, CSV", "ETRecord too"
 
 
-class KeepFilesDialog(PathDialog[ProfileOptions]):
+class ProfileFilesDialog(PathDialog[ProfileOptions]):
     """Ask for a folder; the result says what to profile and to keep."""
 
     title_text = "Trace for other tools"
@@ -48,7 +48,7 @@ class KeepFilesDialog(PathDialog[ProfileOptions]):
             folder = absolute(text, "the folder")
             is_file = folder.exists() and not folder.is_dir()
         except UsageError as error:
-            self.refuse(in_words(error))
+            self.refuse(to_text(error))
             return
         except OSError as error:
             self.refuse(f"cannot look there ({error.strerror}); check its permissions")

@@ -15,7 +15,7 @@ from etui.paths import absolute, expanded
 from etui.results import RunDocument
 from etui.store.transfer import write_file
 from etui.text import counted, plain
-from etui.tui.error_text import in_words
+from etui.tui.error_text import to_text
 from etui.tui.screens.path_dialog import WriteDialog, here
 
 SUFFIXES = (".html", ".md")
@@ -69,7 +69,7 @@ class ReportDialog(WriteDialog[Path]):
         try:
             target = absolute(self.path.value.strip(), "the file")
         except UsageError as error:
-            self.refuse(in_words(error))
+            self.refuse(to_text(error))
             return
         if target.suffix.lower() not in SUFFIXES:
             self.refuse("a report is .html or .md; name a file such as report.html")

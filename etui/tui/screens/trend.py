@@ -24,8 +24,8 @@ from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs, sheet_styles
 from etui.tui.text_layout import Styles, wrapped
-from etui.tui.trend.chart import HistoryChart
-from etui.tui.trend.table import PointsTable, markdown_rows
+from etui.tui.trend.chart import TrendChart
+from etui.tui.trend.table import TrendTable, markdown_rows
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.workers import start
 from etui.wording import trend as trend_words
@@ -64,8 +64,8 @@ class TrendScreen(Guarded, Screen[None]):
         """Title, words, chart, runs, keys."""
         yield Static("Trend", id="trend-title", markup=False)
         yield Static("reading the history", id="trend-words", markup=False)
-        yield HistoryChart(id="trend-chart")
-        yield PointsTable(id="trend-points")
+        yield TrendChart(id="trend-chart")
+        yield TrendTable(id="trend-points")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
@@ -75,12 +75,12 @@ class TrendScreen(Guarded, Screen[None]):
         start(self, self._read, group="trend")
 
     @property
-    def _points(self) -> PointsTable:
-        return self.query_one(PointsTable)
+    def _points(self) -> TrendTable:
+        return self.query_one(TrendTable)
 
     @property
-    def _chart(self) -> HistoryChart:
-        return self.query_one(HistoryChart)
+    def _chart(self) -> TrendChart:
+        return self.query_one(TrendChart)
 
     @property
     def words(self) -> str:
@@ -135,11 +135,11 @@ class TrendScreen(Guarded, Screen[None]):
         roomy = height >= _ROOMY_LINES
         self._points.styles.height = max(4, min(needed, height // 3 if roomy else height // 4))
 
-    @on(PointsTable.Moved)
-    def _moved(self, event: PointsTable.Moved) -> None:
+    @on(TrendTable.Moved)
+    def _moved(self, event: TrendTable.Moved) -> None:
         self._chart.put_cursor(event.place)
 
-    @on(PointsTable.Opened)
+    @on(TrendTable.Opened)
     def _opened(self) -> None:
         self.action_details()
 

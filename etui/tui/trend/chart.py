@@ -17,7 +17,7 @@ _FOR_BOTH = 18
 """From so many rows on both are shown unless another view is chosen."""
 
 
-class HistoryChart(ChartFrame):
+class TrendChart(ChartFrame):
     """Three views by key; the run under the table's cursor is marked."""
 
     views = VIEWS

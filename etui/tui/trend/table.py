@@ -26,7 +26,7 @@ _GAP = 2
 _LEAST = 8
 
 
-class PointsTable(LineView):
+class TrendTable(LineView):
     """One line a run under a line of headings."""
 
     DEFAULT_CSS = """

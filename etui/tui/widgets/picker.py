@@ -27,7 +27,7 @@ from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import glyphs_of
 from etui.tui.picker_form import Checked, Choice, check, recall, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
-from etui.tui.picker_text import BASIS, about_choice, about_field, about_item, programs
+from etui.tui.picker_text import BASIS, about_configuration, about_field, about_item, programs
 from etui.tui.time_estimate import Estimate, Past, estimate, history
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
@@ -273,7 +273,7 @@ class Picker(Guarded, Vertical):
         if self._pointed is not None:
             return about_item(self._pointed)
         focused = next((name for name, row in self._rows.items() if row.has_the_focus), None)
-        return about_field(focused, self._choice) or about_choice(self._checked)
+        return about_field(focused, self._choice) or about_configuration(self._checked)
 
     # The time it will take
 

@@ -8,7 +8,7 @@ import pytest
 
 from etui.engine.models.bundle import Bundle
 from etui.engine.profile.etdump import DELEGATE, METHOD, TracedEvent, read_inferences
-from etui.engine.profile.operator_events import Leaves
+from etui.engine.profile.operator_events import OperatorEvents
 from etui.engine.runtime.execution import LoadedProgram, RuntimeFailure
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.insight import Origin
@@ -70,7 +70,7 @@ def test_what_is_no_etdump_is_refused() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_delegates_operators_lead_to_their_modules_and_count_once(workshop: Workshop, precision: str) -> None:
     folder, dump = traced(workshop, CONVOLUTIONAL, precision, "xnnpack")
-    leaves = Leaves(read_source_map(folder))
+    leaves = OperatorEvents(read_source_map(folder))
     inferences = read_inferences(dump)
     times = [leaves.add(events) for events in inferences]
     found = {one.name.partition(" (")[0]: one for one in leaves.seen}
@@ -90,7 +90,7 @@ def test_a_delegates_operators_lead_to_their_modules_and_count_once(workshop: Wo
 @pytest.mark.slow
 def test_operators_outside_of_delegates_lead_to_their_modules(workshop: Workshop) -> None:
     folder, dump = traced(workshop, CONVOLUTIONAL, "fp32", "portable")
-    leaves = Leaves(read_source_map(folder))
+    leaves = OperatorEvents(read_source_map(folder))
     (events,) = read_inferences(dump)[-1:]
     spent = leaves.add(events)
     assert [(one.name, one.origin.module) for one in leaves.seen if "permute" not in one.name] == [
@@ -110,7 +110,7 @@ def test_operators_outside_of_delegates_lead_to_their_modules(workshop: Workshop
 @pytest.mark.slow
 def test_without_a_map_the_operators_stand_and_the_profile_says_so(workshop: Workshop) -> None:
     _, dump = traced(workshop, CONVOLUTIONAL, "fp32", "xnnpack")
-    leaves = Leaves(None)
+    leaves = OperatorEvents(None)
     leaves.add(read_inferences(dump)[0])
     assert any(one.name.startswith("Convolution") for one in leaves.seen)
     assert all(not one.origin.module for one in leaves.seen)
@@ -124,7 +124,7 @@ def test_a_delegate_that_times_no_operators_is_one_line_and_said_to_be() -> None
         instructions={},
         subgraphs=[Subgraph(instruction=0, backend="OpenvinoBackend", origins=[0, 1])],
     )
-    leaves = Leaves(source)
+    leaves = OperatorEvents(source)
     times = leaves.add([TracedEvent(DELEGATE, "", 0, 0, 1_000_000, 3_000_000)])
     assert [(one.name, one.origin.module) for one in leaves.seen] == [("OpenvinoBackend", "body")]
     assert list(times.values()) == [(1, 2.0)]
