@@ -336,7 +336,7 @@ def machine_for(delegate: str, environment: Environment | None = None) -> tuple[
 def installed_versions() -> dict[str, str]:
     """The versions of the packages that decide what lowering makes of a graph; read from metadata, not imported.
 
-    Read once per process, as the fork servers import once: after an upgrade the runner restarts (see ``runner.service``).
+    Read once per process, like the fork servers import once: after an upgrade the runner restarts.
     """
     # A front end that only asks whether a program can be had does not wait for this import.
     import importlib.metadata
