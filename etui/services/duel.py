@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from etui.catalog.find import describe, find_model
 from etui.errors import UsageError
-from etui.host.environment import usable_cores
+from etui.host.cpus import usable_cores
 from etui.results import RunDocument
 from etui.runner.rebuild_program import Trust, check_again
 from etui.runner.start import submit

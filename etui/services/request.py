@@ -14,7 +14,7 @@ from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
 from etui.files.hashing import file_stamp
-from etui.host.environment import usable_cores
+from etui.host.cpus import usable_cores
 from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
 from etui.spec import (

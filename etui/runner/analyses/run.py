@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from etui.errors import EtuiError, StoreError, StoreUnavailable
 from etui.events import Event, EventKind, Level, utc_now
-from etui.host.cpus import measuring_cpus
-from etui.host.environment import usable_cores
+from etui.host.cpus import measuring_cpus, usable_cores
 from etui.jobs import Done, Job
 from etui.results import PassStatus, RunDocument
 from etui.runner.analyses.gap import find_gap
