@@ -24,9 +24,9 @@ from etui.errors import EtuiError, UsageError
 from etui.paths import installation, runner_log_path
 from etui.results import Accuracy, RunDocument, Tolerance
 from etui.runner.runner_lock import Lifeline
-from etui.runner.start import submit
 from etui.services.follow import Talk, follow
 from etui.services.request import FieldError, Options, check_model, check_preset, combine, default_choice, specification
+from etui.services.submit import submit
 from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain

@@ -8,9 +8,10 @@ import time
 import click
 
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
-from etui.runner.start import RunnerFailed, submit_pass
+from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, RunnerWatch, Talk, talking
 from etui.services.stalled_runs import of_claim
+from etui.services.submit import submit_pass
 from etui.spec import PassOptions
 from etui.store import QueuedPass, Store
 from etui.text import plain

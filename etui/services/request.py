@@ -23,15 +23,13 @@ from etui.spec import (
     DEFAULT_TIMEOUT_S,
     DEFAULT_WAIT_QUIET_MIN,
     PRESETS,
+    WEIGHTS,
     PresetName,
     SessionSpec,
     Variant,
 )
 
 FieldName = Literal["model", "precision", "delegate", "weights", "preset", "repeat", "warmup", "threads", "timeout"]
-
-WEIGHTS = ("auto", "pretrained", "synthetic")
-"""The words that weights may be; anything else is a path."""
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 
