@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -63,21 +65,22 @@ KEYS = (
 @click.pass_context
 def cli(ctx: click.Context, db: str | None, debug: bool) -> int:
     """Export PyTorch models to ExecuTorch, measure them honestly against eager, and remember every run."""
+    open_screen: Callable[[Path], int] | None = ctx.obj
     ctx.obj = Settings(chosen=db, debug=debug)
     if ctx.invoked_subcommand is None:
-        return _terminal_ui(ctx.obj)
+        return _terminal_ui(ctx.obj, open_screen)
     return 0
 
 
-def _terminal_ui(settings: Settings) -> int:
-    """Start the terminal UI. Raises UsageError where there is no terminal for it."""
-    if os.environ.get("TERM", "") in ("", "dumb", "unknown") or not (sys.stdin.isatty() and sys.stdout.isatty()):
+def _terminal_ui(settings: Settings, open_screen: Callable[[Path], int] | None) -> int:
+    """Start the terminal UI, which the caller of the group hands over. Raises UsageError if there is no terminal."""
+    if (
+        open_screen is None
+        or os.environ.get("TERM", "") in ("", "dumb", "unknown")
+        or not (sys.stdin.isatty() and sys.stdout.isatty())
+    ):
         raise UsageError(
             "the terminal UI needs a terminal that can move its cursor (TERM is not dumb, no pipe)",
             "use the commands instead, see etui --help",
         )
-    from etui.actions import BY_ID
-    from etui.config import config_path, load
-    from etui.tui.app import run
-
-    return run(settings.database, load(config_path(), frozenset(BY_ID)))
+    return open_screen(settings.database)

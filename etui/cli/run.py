@@ -126,7 +126,7 @@ def run(
     """  # fmt: skip
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
-    from etui.runner.start import submit
+    from etui.services.submit import submit
 
     found, variants = _check_configuration(
         model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
@@ -180,8 +180,8 @@ def sweep(
     """Measure several models in every precision on every delegate."""
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
-    from etui.runner.start import submit
     from etui.services.request import check_model, combine
+    from etui.services.submit import submit
 
     wanted = []
     for text in models:

@@ -10,6 +10,7 @@ from etui import text
 from etui.analysis import side_by_side as sides
 from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
+from etui.analysis.relative_change import change, change_interval
 from etui.analysis.session_variance import Level
 from etui.report.svg import Bar
 from etui.results import Environment, RunDocument
@@ -115,8 +116,8 @@ def _median(run: RunDocument, named: dict[str, str], place: int) -> Bar | None:
 def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | None:
     if found.ratio is None or found.refused:
         return None
-    low, high = comparison_words.change_interval(found.ci95) if found.ci95 else (None, None)
-    return Bar(name=named[found.other], value=comparison_words.change(found.ratio), low=low, high=high, colour=place)
+    low, high = change_interval(found.ci95) if found.ci95 else (None, None)
+    return Bar(name=named[found.other], value=change(found.ratio), low=low, high=high, colour=place)
 
 
 def _box(found: Environment) -> list[tuple[str, str]]:

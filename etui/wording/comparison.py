@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from etui import text
 from etui.analysis.comparison import RunComparison
+from etui.analysis.relative_change import change, change_interval
 from etui.results import Interval, RunDocument
+from etui.text import signed
 
 NEAR = 1.5
 """Up to this ratio a difference is said in percent, beyond it in times."""
@@ -80,24 +82,6 @@ def accuracy(base: RunDocument, other: RunDocument, named: dict[str, str]) -> st
     way = "closer to" if now.mae < before.mae else "further from"
     figures = f"MAE {text.number(now.mae)} against {text.number(before.mae)}"
     return f"The numbers of {two} are {way} the reference: {figures}{verdicts}."
-
-
-def change(ratio: float) -> float:
-    """A ratio of base over other as the change of the other's latency in percent: above zero is slower."""
-    return 100 * (1 / ratio - 1)
-
-
-def change_interval(bounds: Interval) -> Interval:
-    """The interval of ``change``, from that of the ratio."""
-    return change(bounds[1]), change(bounds[0])
-
-
-def signed(percent: float) -> str:
-    """A change such as ``-70.1 %`` or ``+5.3 %``."""
-    if abs(percent) < 0.05:
-        return "0.0 %"
-    digits = 0 if abs(percent) >= 999.5 else 1
-    return f"{percent:+,.{digits}f} %"
 
 
 def _answer(found: RunComparison, base: str, other: str) -> str:

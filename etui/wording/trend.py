@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etui import text
+from etui.analysis.relative_change import change, change_interval
 from etui.analysis.trends import FEWEST, Change, MaeChange, SoftwareChange, Trend
 from etui.history import Point
-from etui.wording.comparison import change, change_interval, signed
+from etui.text import signed
 
 _MOST_MAE_CHANGES = 3
 _MOST_NAMED = 4
