@@ -32,9 +32,9 @@ def have_made(store: Store, run_id: str, options: AnalysisOptions, what: str) ->
     queued = submit_analysis(store, run_id, options)
     try:
         return _followed(store, queued, what)
-    except RunnerFailed:
+    except RunnerFailed as error:
         with contextlib.suppress(StoreError):
-            store.request_analysis_cancel([queued.id])
+            store.request_analysis_cancel([queued.id], str(error))
         raise
 
 

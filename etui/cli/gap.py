@@ -14,6 +14,7 @@ from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
+from etui.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from etui.analysis.numeric_gap import Order
@@ -71,8 +72,7 @@ def gap(
     from etui.cli.follow_analysis import have_made
     from etui.spec import DEFAULT_GAP_INPUTS, GapOptions
 
-    if csv_file is not None and csv_file.exists() and not force:
-        raise UsageError(f"{csv_file} is there already", "name another file, or overwrite it with --force")
+    refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         document = store.document(run_id, operators=False)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from etui.errors import EtuiError
 from etui.files import private as private_files
+from etui.host.interrupts import interrupts_blocked
 from etui.host.user import name_of, user_name
 from etui.paths import installation, runner_log_path
-from etui.runner.abandoned_work import settle_left
+from etui.runner.abandoned_work import settle_left, take_over
 from etui.runner.runner_lock import RunnerLock
 from etui.store import Store
 
@@ -60,7 +61,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
 
     log = log_of(database)
     try:
-        with private_files.open_to_append(log) as out:
+        with private_files.open_to_append(log) as out, interrupts_blocked():
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
             return subprocess.Popen(
                 [sys.executable, "-m", "etui.runner", str(database)],
@@ -116,10 +117,22 @@ def settle(store: Store) -> list[str]:
         return []
     ended = settle_left(store)
     # In an archive on a read-only disk nothing will ever be measured, and another user's queue is not ours.
-    writable = _is_own(store.path) and all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
-    if writable and store.has_waiting_work(socket.gethostname(), installation()):
+    if all(os.access(path, os.W_OK) for path in (store.path, store.path.parent)) and work_waits(store):
         ensure_runner(store.path)
     return ended
+
+
+def work_waits(store: Store) -> bool:
+    """Whether something waits for this installation's runner on this host; what waits for a host whose name is not used
+    any more is taken over. Never in another user's database.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    if not _is_own(store.path):
+        return False
+    take_over(store, installation())
+    return store.has_waiting_work(socket.gethostname(), installation())
 
 
 def start_and_check(database: Path) -> None:

@@ -28,9 +28,9 @@ def submit(
     queued = store.add_session(spec, model=model, models=models, box=socket.gethostname(), installation=installation())
     try:
         start_and_check(store.path)
-    except RunnerFailed:
+    except RunnerFailed as error:
         with contextlib.suppress(StoreError):
-            store.request_cancel([run_id for run_id, _ in queued.runs])
+            store.request_cancel([run_id for run_id, _ in queued.runs], str(error))
         raise
     return queued
 
@@ -55,8 +55,8 @@ def submit_analysis(store: Store, run_id: str, options: AnalysisOptions) -> Queu
     queued = store.add_analysis(run_id, options, box=socket.gethostname(), installation=installation())
     try:
         start_and_check(store.path)
-    except RunnerFailed:
+    except RunnerFailed as error:
         with contextlib.suppress(StoreError):
-            store.request_analysis_cancel([queued.id])
+            store.request_analysis_cancel([queued.id], str(error))
         raise
     return queued
