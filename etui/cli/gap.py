@@ -14,6 +14,7 @@ from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
 from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
+from etui.files import refuse_existing
 
 if TYPE_CHECKING:
     from etui.analysis.gaps import Order
@@ -71,8 +72,7 @@ def gap(
     from etui.cli.follow_pass import have_made
     from etui.spec import DEFAULT_GAP_INPUTS, GapOptions
 
-    if csv_file is not None and csv_file.exists() and not force:
-        raise UsageError(f"{csv_file} is there already", "name another file, or overwrite it with --force")
+    refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         document = store.document(run_id, operators=False)

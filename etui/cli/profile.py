@@ -15,6 +15,7 @@ from etui.cli.lazy import examples
 from etui.cli.numbers import Count, Number
 from etui.cli.trust import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
+from etui.files import refuse_existing
 
 if TYPE_CHECKING:
     from etui.analysis.profiles import Sort
@@ -88,8 +89,7 @@ def profile(
     if etrecord and keep is None:
         raise UsageError("--etrecord says what to keep, but not where", "add --keep DIR")
     for path in (csv_file, trace):
-        if path is not None and path.exists() and not force:
-            raise UsageError(f"{path} is there already", "name another file, or overwrite it with --force")
+        refuse_existing(path, force=force)
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         document = store.document(run_id, operators=False)

@@ -152,7 +152,8 @@ def run(
         if not options["detach"] and output is not None and not export_only:
             from etui.store.transfer import write_documents
 
-            write_documents([store.document(one) for one in ids], output, force=force)
+            target = Path("/dev/stdout") if str(output) == "-" else output
+            write_documents([store.document(one) for one in ids], target, force=force)
         return finish(store, ids, options)
 
 
@@ -241,7 +242,9 @@ def _specification(
 
 
 def _check_writable(output: Path, force: bool) -> None:
-    if str(output) == "-":
+    from etui.files import is_stream
+
+    if str(output) == "-" or is_stream(output):
         return
     folder = output if output.is_dir() else output.absolute().parent
     if not folder.is_dir():

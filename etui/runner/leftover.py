@@ -8,12 +8,12 @@ runner or a front end, stores the file's run and removes the file. It is a docum
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from etui import private_files
 from etui.errors import ImportRefused, StoreError, StoreUnavailable, UsageError
+from etui.files import write_whole
 from etui.paths import unsaved_places
 from etui.results import RunDocument
 from etui.store import Store
@@ -31,18 +31,11 @@ def keep(database: Path, document: RunDocument) -> Path:
     failure: OSError | None = None
     for folder, prefix in unsaved_places(database):
         target = folder / f"{prefix}{document.id}.json"
-        part = folder / f".{target.name}.{os.getpid()}"
         try:
             private_files.make_folder(folder)
-            with open(part, "wb", opener=_private) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
+            write_whole(target, [data], force=True, private=True)
         except OSError as error:
             failure = error
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             continue
         return target
     assert failure is not None
@@ -97,7 +90,3 @@ def _files(database: Path) -> Iterator[Path]:
         named = (file for file in found if file.name.startswith(prefix) and file.suffix == ".json")
         # In a shared folder somebody else may have put one there.
         yield from (file for file in named if private_files.is_own_file(file))
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
