@@ -18,6 +18,7 @@ from etui.results import ModelInfo
 from etui.runner.client import RunnerFailed
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
+from etui.text import LINE_CELLS, WHOLE_CELLS
 
 EVIL = "\x1b]0;title\x07evil\x1b[31m"
 
@@ -42,6 +43,16 @@ def test_a_traceback_keeps_its_lines() -> None:
     message = "Traceback:\n  File one\nValueError: no"
     Talk(out, {}, verbose=True).event(Event(kind="log", level="debug", at="2026-11-20T10:00:00.000Z", message=message))
     assert [line.strip() for line in out.getvalue().splitlines()[1:]] == ["File one", "ValueError: no"]
+
+
+def test_a_line_that_is_too_long_is_cut_and_the_next_one_is_not_lost() -> None:
+    out = io.StringIO()
+    label, stage, message = "l" * 5_000, "s" * 5_000, f"{'m' * 5_000}\nlast"
+    Talk(out, {"r": label}).event(
+        Event(kind="log", at="2026-11-20T10:00:00.000Z", stage=stage, message=message, run_id="r")
+    )
+    first, last = out.getvalue().splitlines()
+    assert len(first) == LINE_CELLS + WHOLE_CELLS and last.strip() == "last"
 
 
 def test_the_line_that_is_redrawn_fits_the_terminal_and_keeps_the_time_left() -> None:
