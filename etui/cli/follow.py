@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,9 +19,8 @@ from etui.errors import (
     StoreUnavailable,
 )
 from etui.events import Event
-from etui.paths import installation
 from etui.results import LIVE_STATUSES
-from etui.runner.client import RunnerFailed, ensure_runner, failed
+from etui.runner.client import RunnerFailed, ensure_runner, failed, work_waits
 from etui.runner.settling import settle_left
 from etui.runner.standing import of_session
 from etui.store import QueuedSession, Store
@@ -158,8 +156,7 @@ class RunnerWatch:
             statuses = [status for runner in self._started if (status := runner.poll())]
             if len(statuses) >= MOST_FAILURES:
                 raise failed(self._store.path, statuses[-1])
-            waits = self._store.has_waiting_work(socket.gethostname(), installation())
-            if waits and (runner := ensure_runner(self._store.path)) is not None:
+            if work_waits(self._store) and (runner := ensure_runner(self._store.path)) is not None:
                 self._started.append(runner)
         return []
 

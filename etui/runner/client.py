@@ -16,7 +16,7 @@ from etui.errors import EtuiError, StoreError
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
 from etui.runner.lifeline import Lifeline
-from etui.runner.settling import settle_left
+from etui.runner.settling import settle_left, take_over
 from etui.spec import PassOptions, SessionSpec, Variant
 from etui.store import QueuedPass, QueuedSession, Store
 from etui.user import name_of, user_name
@@ -168,10 +168,22 @@ def settle(store: Store) -> list[str]:
         return []
     ended = settle_left(store)
     # In an archive on a read-only disk nothing will ever be measured, and another user's queue is not ours.
-    writable = _is_own(store.path) and all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
-    if writable and store.has_waiting_work(socket.gethostname(), installation()):
+    if all(os.access(path, os.W_OK) for path in (store.path, store.path.parent)) and work_waits(store):
         ensure_runner(store.path)
     return ended
+
+
+def work_waits(store: Store) -> bool:
+    """Whether something waits for this installation's runner on this host; what waits for a host whose name is not used
+    any more is taken over. Never in another user's database.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    if not _is_own(store.path):
+        return False
+    take_over(store, installation())
+    return store.has_waiting_work(socket.gethostname(), installation())
 
 
 def _see_to_a_runner(database: Path) -> None:

@@ -55,6 +55,27 @@ def settle_left(store: Store, own: Claim | None = None) -> list[str]:
     return ended
 
 
+def take_over(store: Store, installation: str) -> None:
+    """Have this host's runner take what waits for the same installation's runner on a host of another name, if none is
+    alive there: a container that is started again has another name.
+
+    A database on a local file system is only used on this machine. Over a network it is another host that may start its
+    runner later: nothing is taken over there.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    here = socket.gethostname()
+    hosts = store.waiting_hosts(installation) - {here}
+    if not hosts or is_network(store.path):
+        return
+    for host in hosts:
+        lifeline = Lifeline(store.path, installation, host)
+        if lifeline.look() in ("free", "missing"):
+            store.take_over(host, here, installation)
+            lifeline.clear()
+
+
 def end_session(store: Store, session_id: str, error: str = RUNNER_GONE) -> list[str]:
     """End the live runs of a session on which nobody works any more as interrupted, with the figures of the blocks
     they have, and finish the session; returns those runs.

@@ -293,6 +293,33 @@ def waiting_sessions(connection: sqlite3.Connection) -> list[tuple[str, str, str
     return [(row["id"], row["box"] or "", row["installation"]) for row in rows]
 
 
+def waiting_hosts(connection: sqlite3.Connection, installation: str) -> set[str]:
+    """The hosts for whose runner of this installation a session or a pass waits."""
+    rows = connection.execute(
+        "SELECT box FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND installation = ?1"
+        " UNION SELECT box FROM passes WHERE status = 'queued' AND claimed_by IS NULL AND installation = ?1",
+        (installation,),
+    )
+    return {row["box"] for row in rows if row["box"]}
+
+
+def take_over(connection: sqlite3.Connection, old: str, new: str, installation: str) -> None:
+    """Have what waits for host ``old`` wait for host ``new``, and say so in the sessions' logs. What a runner has
+    claimed stays."""
+    waiting = "finished_at IS NULL AND claimed_by IS NULL AND box = ? AND installation = ?"
+    rows = connection.execute(f"SELECT id FROM sessions WHERE {waiting}", (old, installation)).fetchall()
+    for row in rows:
+        connection.execute("UPDATE sessions SET box = ? WHERE id = ?", (new, row["id"]))
+        for run_id in live_runs(connection, row["id"]):
+            connection.execute("UPDATE runs SET box = ? WHERE id = ?", (new, run_id))
+        message = f"queued on {old}, where no runner is alive any more; measured on {new} instead"
+        add_event(connection, row["id"], Event(kind="log", message=message))
+    connection.execute(
+        "UPDATE passes SET box = ? WHERE status = 'queued' AND claimed_by IS NULL AND box = ? AND installation = ?",
+        (new, old, installation),
+    )
+
+
 def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> int:
     """Append an event and return its id; an event without a time gets the time now."""
     cursor = connection.execute(

@@ -132,6 +132,16 @@ class Store:
         with self._database.read() as connection:
             return queue.waiting_sessions(connection)
 
+    def waiting_hosts(self, installation: str) -> set[str]:
+        """The hosts for whose runner of this installation a session or a pass waits."""
+        with self._database.read() as connection:
+            return queue.waiting_hosts(connection, installation)
+
+    def take_over(self, old: str, new: str, installation: str) -> None:
+        """Have what waits for this installation's runner on host ``old`` wait for that on host ``new``."""
+        with self._database.write() as connection:
+            queue.take_over(connection, old, new, installation)
+
     def end_left(self, session_id: str, left: Iterable[RunDocument], error: str = RUNNER_GONE) -> list[str]:
         """End what a runner that is gone left of a session, and finish the session: each of these documents is stored
         if its run is still live, and what else is live is interrupted. Returns the runs that were live."""
