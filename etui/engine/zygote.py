@@ -21,6 +21,7 @@ from types import FrameType
 
 import msgspec
 
+from etui.interrupts import accept_interrupts
 from etui.jobs import Exited, Fork, Job, Preload, Ready, Reply, Request, Started, Zygote
 
 MESSAGE_BYTES = 1 << 17
@@ -33,6 +34,7 @@ def main() -> None:
     role, fd = sys.argv[1], int(sys.argv[2])
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    accept_interrupts()
     server = ZygoteServer("prepare" if role == "prepare" else "measure", socket.socket(fileno=fd))
     # A runner that goes while there is something that it has not read closes its end in this way.
     with contextlib.suppress(ConnectionError):

@@ -19,6 +19,7 @@ from etui import private_files
 from etui.entries import Scratch, remove
 from etui.errors import EtuiError
 from etui.installed import Stamp, changed_since
+from etui.interrupts import interrupts_blocked
 from etui.jobs import Done, Exited, Fork, Job, Preload, Ready, Reply, Started, Zygote, zygote_for
 from etui.paths import cache_dir
 from etui.process_settings import FIXED_VARIABLES
@@ -73,7 +74,7 @@ class ZygoteClient:
         environment = {**os.environ, **FIXED_VARIABLES}
         if COMPILED_VARIABLE not in environment and (folder := self._compiled()) is not None:
             environment[COMPILED_VARIABLE] = str(folder)
-        with private_files.open_to_append(self._log) as log:
+        with private_files.open_to_append(self._log) as log, interrupts_blocked():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "etui.engine.zygote", self.role, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from etui import private_files
 from etui.errors import EtuiError, StoreError
+from etui.interrupts import interrupts_blocked
 from etui.paths import installation, runner_log_path
 from etui.results import ModelInfo
 from etui.runner.lifeline import Lifeline
@@ -112,7 +113,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
 
     log = log_of(database)
     try:
-        with private_files.open_to_append(log) as out:
+        with private_files.open_to_append(log) as out, interrupts_blocked():
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
             return subprocess.Popen(
                 [sys.executable, "-m", "etui.runner", str(database)],
