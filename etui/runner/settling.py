@@ -40,14 +40,15 @@ def settle_left(store: Store, own: Claim | None = None) -> list[str]:
     Raises:
         StoreError: the database cannot be read or written.
     """
-    claims = store.claims()
+    claims, pass_claims = store.claims(), store.pass_claims()
     gone = [claim for claim in claims if judge(store.path, claim, own) == "gone"]
-    leftover.take_in(store, busy={claim.id for claim in claims if claim not in gone})
+    dropped = [claim for claim in pass_claims if judge(store.path, claim, own) == "gone"]
+    busy = {claim.id for claim in (*claims, *pass_claims) if claim not in (*gone, *dropped)}
+    leftover.take_in(store, busy=busy)
     ended = [run_id for session in store.finished_with_live_runs() for run_id in end_session(store, session)]
     for claim in gone:
         ended += end_session(store, claim.id)
         Lifeline(store.path, claim.installation, claim.host).clear()
-    dropped = [claim for claim in store.pass_claims() if judge(store.path, claim, own) == "gone"]
     if dropped:
         store.interrupt_passes([claim.id for claim in dropped])
         for claim in dropped:

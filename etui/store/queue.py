@@ -306,9 +306,11 @@ def waiting_hosts(connection: sqlite3.Connection, installation: str) -> set[str]
 def take_over(connection: sqlite3.Connection, old: str, new: str, installation: str) -> None:
     """Have what waits for host ``old`` wait for host ``new``, and say so in the sessions' logs. What a runner has
     claimed stays."""
-    waiting = "finished_at IS NULL AND claimed_by IS NULL AND box = ? AND installation = ?"
-    rows = connection.execute(f"SELECT id FROM sessions WHERE {waiting}", (old, installation)).fetchall()
-    for row in rows:
+    rows = connection.execute(
+        "SELECT id FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND box = ? AND installation = ?",
+        (old, installation),
+    )
+    for row in rows.fetchall():
         connection.execute("UPDATE sessions SET box = ? WHERE id = ?", (new, row["id"]))
         for run_id in live_runs(connection, row["id"]):
             connection.execute("UPDATE runs SET box = ? WHERE id = ?", (new, run_id))

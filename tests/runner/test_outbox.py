@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -13,10 +14,12 @@ from typing import cast
 import msgspec
 import pytest
 
+from etui import entries, locks
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
-from etui.results import RunDocument
+from etui.results import PassStatus, RunDocument
 from etui.runner import leftover, outbox, passes
+from etui.runner.boxlock import BoxLock
 from etui.runner.cache import ProgramCache
 from etui.runner.children import Children
 from etui.runner.lifeline import Lifeline
@@ -306,3 +309,65 @@ async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_re
     await asyncio.gather(holder, under_way)
     assert store.get_pass(queued.id).status == "done"
     assert store.document("aaaaaaaaaaa1").profile == make_profile()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("status", "error"), [("done", None), ("failed", "no such operator")])
+async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
+    store: Store, status: PassStatus, error: str | None
+) -> None:
+    store.save_document(make_document())
+    queued = store.add_pass("aaaaaaaaaaa1", ProfileOptions(), box="")
+    assert store.claim_next(RUNNER) is not None
+    box = Outbox(store, queued.session, queued.run)
+    box.set_pass_status(queued.id, "running")
+    profile = make_profile() if status == "done" else None
+    with _locked(store.path):
+        if profile is not None:
+            box.save_profile(queued.run, profile)
+        box.add_event(Event(kind="finished", message="as it ended", run_id=queued.run))
+        box.set_pass_status(queued.id, status, error)
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await box.delivered(0.05)
+        assert leftover.are_there(store.path)
+    with Store.open(store.path) as front:
+        settle_left(front)
+        ended = front.get_pass(queued.id)
+        assert (ended.status, ended.error) == (status, error)
+        assert front.document(queued.run).profile == profile
+        assert front.events_after(queued.session)[-1].message == "as it ended"
+    assert not leftover.are_there(store.path)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("waits_for", ["machine", "program"])
+async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits_for: str
+) -> None:
+    monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
+    monkeypatch.setenv("ETUI_WAIT_MACHINE", "0.0001")
+    monkeypatch.setattr(entries, "PATIENCE_S", 0.0)
+    store.save_document(make_document())
+    queued = store.add_pass("aaaaaaaaaaa1", ProfileOptions(), box="")
+    assert store.claim_next(RUNNER) is not None
+    cache, key = ProgramCache(tmp_path / "cache"), "0" * 32
+
+    async def profile(under_way: Pass) -> None:
+        await under_way.cache.take(key, print)
+
+    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    with contextlib.ExitStack() as held:
+        if waits_for == "machine":
+            machine = BoxLock()
+            assert machine.acquire()
+            held.callback(machine.release)
+        else:
+            lock = locks.take(entries.lock_path(cache.program_dir(key)), exclusive=True)
+            assert lock is not None
+            held.callback(lock.release)
+        await passes.run_pass(store, cast("Children", None), cache, queued)
+    ended = store.get_pass(queued.id)
+    if waits_for == "machine":
+        assert ended.status == "timed out" and "machine was not free" in (ended.error or "")
+    else:
+        assert ended.status == "failed" and "another process" in (ended.error or "")
