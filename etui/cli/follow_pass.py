@@ -31,9 +31,9 @@ def have_made(store: Store, run_id: str, options: PassOptions, what: str) -> int
     queued = submit_pass(store, run_id, options)
     try:
         return _followed(store, queued, what)
-    except RunnerFailed:
+    except RunnerFailed as error:
         with contextlib.suppress(StoreError):
-            store.request_pass_cancel([queued.id])
+            store.request_pass_cancel([queued.id], str(error))
         raise
 
 

@@ -46,9 +46,9 @@ def submit(
     queued = store.add_session(spec, model=model, models=models, box=socket.gethostname(), installation=installation())
     try:
         _see_to_a_runner(store.path)
-    except RunnerFailed:
+    except RunnerFailed as error:
         with contextlib.suppress(StoreError):
-            store.request_cancel([run_id for run_id, _ in queued.runs])
+            store.request_cancel([run_id for run_id, _ in queued.runs], str(error))
         raise
     return queued
 
@@ -73,9 +73,9 @@ def submit_pass(store: Store, run_id: str, options: PassOptions) -> QueuedPass:
     queued = store.add_pass(run_id, options, box=socket.gethostname(), installation=installation())
     try:
         _see_to_a_runner(store.path)
-    except RunnerFailed:
+    except RunnerFailed as error:
         with contextlib.suppress(StoreError):
-            store.request_pass_cancel([queued.id])
+            store.request_pass_cancel([queued.id], str(error))
         raise
     return queued
 

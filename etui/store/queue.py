@@ -194,8 +194,9 @@ def sessions_waiting_before(connection: sqlite3.Connection, session_id: str) -> 
     return [_queued_session(connection, row, live_only=True) for row in rows]
 
 
-def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
-    """Mark live runs for cancelling and return them; a run whose session nobody has claimed is cancelled at once."""
+def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str], error: str | None = None) -> list[str]:
+    """Mark live runs for cancelling and return them; a run whose session nobody has claimed is cancelled at once, with
+    ``error`` as the reason if that is not the user's wish."""
     live = []
     for run_id in dict.fromkeys(run_ids):
         row = connection.execute(
@@ -207,7 +208,7 @@ def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str]) -> li
         live.append(run_id)
         connection.execute("UPDATE runs SET cancel_requested = 1 WHERE id = ?", (run_id,))
         if row["claimed_by"] is None:
-            set_status(connection, run_id, "cancelled", None)
+            set_status(connection, run_id, "cancelled", error)
             _finish_if_ended(connection, row["session"])
     return live
 

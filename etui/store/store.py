@@ -98,10 +98,11 @@ class Store:
         with self._database.write() as connection:
             return queue.add_session(connection, spec, model, box, installation, models)
 
-    def request_cancel(self, run_ids: Sequence[str]) -> list[str]:
-        """Ask for live runs to be cancelled and return which were live; what nobody has claimed ends at once."""
+    def request_cancel(self, run_ids: Sequence[str], error: str | None = None) -> list[str]:
+        """Ask for live runs to be cancelled and return which were live; what nobody has claimed ends at once, with
+        ``error`` as the reason if that is not the user's wish."""
         with self._database.write() as connection:
-            return queue.request_cancel(connection, run_ids)
+            return queue.request_cancel(connection, run_ids, error)
 
     # The queue, as a runner works it off
 
@@ -226,10 +227,11 @@ class Store:
         with self._database.read() as connection:
             return passes.last_pass(connection, run_id, kind)
 
-    def request_pass_cancel(self, pass_ids: Sequence[str]) -> list[str]:
-        """Ask for live passes to be cancelled and return which were live; what nobody has claimed ends at once."""
+    def request_pass_cancel(self, pass_ids: Sequence[str], error: str | None = None) -> list[str]:
+        """Ask for live passes to be cancelled and return which were live; what nobody has claimed ends at once, with
+        ``error`` as the reason if that is not the user's wish."""
         with self._database.write() as connection:
-            return passes.request_pass_cancel(connection, pass_ids)
+            return passes.request_pass_cancel(connection, pass_ids, error)
 
     def claim_next(self, owner: RunnerIdentity) -> QueuedSession | QueuedPass | None:
         """Take the oldest session or pass that waits for ``owner``; of a session only its runs still to be done."""

@@ -109,7 +109,8 @@ def test_of_several_sessions_none_stays_queued_without_a_runner(tmp_path: Path) 
 
         with pytest.raises(RunnerFailed):
             followed(store, queue, {"detach": True})
-        assert [summary.status for summary in store.summaries()] == ["cancelled"]
+        (cancelled,) = store.summaries()
+        assert (cancelled.status, cancelled.error) == ("cancelled", "cannot start the runner")
 
 
 def test_leaving_before_the_end_says_cancelled(tmp_path: Path) -> None:
