@@ -298,7 +298,8 @@ def waiting_hosts(connection: sqlite3.Connection, installation: str) -> set[str]
     """The hosts for whose runner of this installation a session or a pass waits."""
     rows = connection.execute(
         "SELECT box FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND installation = ?1"
-        " UNION SELECT box FROM passes WHERE status = 'queued' AND claimed_by IS NULL AND installation = ?1",
+        " UNION SELECT box FROM passes WHERE status IN ('queued', 'running') AND claimed_by IS NULL"
+        " AND installation = ?1",
         (installation,),
     )
     return {row["box"] for row in rows if row["box"]}
@@ -318,7 +319,8 @@ def take_over(connection: sqlite3.Connection, old: str, new: str, installation: 
         message = f"queued on {old}, where no runner is alive any more; measured on {new} instead"
         add_event(connection, row["id"], Event(kind="log", message=message))
     connection.execute(
-        "UPDATE passes SET box = ? WHERE status = 'queued' AND claimed_by IS NULL AND box = ? AND installation = ?",
+        "UPDATE passes SET box = ? WHERE status IN ('queued', 'running') AND claimed_by IS NULL AND box = ?"
+        " AND installation = ?",
         (new, old, installation),
     )
 
