@@ -24,7 +24,7 @@ from etui.runner import outbox
 from etui.runner import unsaved_results as leftover
 from etui.runner.abandoned_work import settle_left
 from etui.runner.analyses import run as passes
-from etui.runner.analyses.run import Analysis
+from etui.runner.analyses.context import Analysis
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.machine_lock import MachineLock
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
