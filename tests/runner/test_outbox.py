@@ -21,7 +21,7 @@ from etui.runner import outbox
 from etui.runner import unsaved_results as leftover
 from etui.runner.abandoned_work import settle_left
 from etui.runner.analyses import run as passes
-from etui.runner.analyses.run import Pass
+from etui.runner.analyses.context import Pass
 from etui.runner.fork_servers import Children
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
 from etui.runner.program_cache import ProgramCache
