@@ -60,8 +60,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def report_of(
     documents: Sequence[RunDocument], *, margin: float, force: bool = False, levels: Sequence[Level] = ()
 ) -> Report:
-    """Return a report on ``documents``; the first run of each model is its base. ``levels`` are those of earlier sessions
-    on the machine."""
+    """Return a report on ``documents``; the first run of each model is its base.
+
+    ``levels`` are those of earlier sessions on the machine.
+    """
     groups: dict[tuple[str, str], list[RunDocument]] = {}
     for document in documents:
         groups.setdefault((document.model.name, document.model.identity), []).append(document)
