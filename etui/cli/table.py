@@ -1,4 +1,4 @@
-"""A plain table: columns as wide as they need to be, and the least important ones left out on a narrow terminal."""
+"""A plain-text table with fitted columns; the least important ones are omitted on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _MOST_CELLS = 200
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, whether figures stand in it, how soon it is left out (0 never, 9 first), and how many
-    cells its text may take before it is cut."""
+    """One column: its heading, whether it is right-aligned, its priority for omission (0 never, 9 first), and the
+    number of terminal cells at which its text is cut."""
 
     heading: str
     right: bool = False
@@ -26,19 +26,17 @@ class Column:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int | None = None) -> str:
-    """The table's lines, headings first, cells made plain and cut at what their column takes. ``available`` cells are
-    kept to where columns can be left out; None means the terminal's width, or no limit where the output is no
-    terminal."""
+    """Return the lines of the table, headings first, with plain and shortened cells. Columns are omitted to fit
+    ``available`` terminal cells; None means the terminal's width, or no limit if the output is not a terminal."""
     return "\n".join(table_lines(columns, rows, available, part=max(1, len(rows))))
 
 
 def table_lines(
     columns: Sequence[Column], rows: Iterable[Sequence[str]], available: int | None = None, *, part: int = 1_000
 ) -> Iterator[str]:
-    """The lines of a table as ``table`` has them, one by one, of rows that need not fit in memory.
+    """Yield the lines of a table as ``table`` returns them, for rows that need not fit in memory.
 
-    The first ``part`` rows decide which columns there is room for; if a later part needs a column wider, it is wider
-    from there on.
+    The first ``part`` rows decide which columns fit; a later part may widen a column from there on.
     """
     left = iter(rows)
     headings = [shortened(column.heading, column.most) for column in columns]
