@@ -127,7 +127,7 @@ class EtuiRun:
             pytest.fail(f"etui: {plain(str(error))}")
         for run in runs:
             if check and run.status != "done":
-                pytest.fail(f"etui: {' '.join([_name(run) + ':', *words.verdict(run)])} Its log is what was captured.")
+                pytest.fail(f"etui: {' '.join([_name(run) + ':', *words.verdict(run)])} Its log was captured.")
         return runs
 
     def take_lines(self) -> list[str]:
@@ -164,7 +164,8 @@ class EtuiRun:
             file = inspect.getsourcefile(model)
             if file is None or "." in model.__qualname__ or "<" in model.__qualname__:
                 raise UsageError(
-                    f"{model.__qualname__} is no function at the top of a file", "child processes must find it there"
+                    f"{model.__qualname__} is not a function at module level",
+                    "worker processes must be able to import it",
                 )
             return f"{file}:{model.__name__}"
         text = os.fspath(model)
@@ -223,11 +224,11 @@ def parse_tolerance(text: str | None) -> Tolerance | None:
     for part in text.split(","):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in _TOLERANCES:
-            _refuse(f"--tolerance knows {', '.join(_TOLERANCES)}, not {name!r}: write sqnr_db=20,cosine=0.99")
+            _refuse(f"--tolerance accepts {', '.join(_TOLERANCES)}, not {name!r}: write sqnr_db=20,cosine=0.99")
         try:
             limits[_TOLERANCES[name]] = float(value)
         except ValueError:
-            _refuse(f"--tolerance: {value!r} is no number for {name}")
+            _refuse(f"--tolerance: {value!r} is not a number for {name}")
     return Tolerance(source="--tolerance", **limits)
 
 

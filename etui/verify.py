@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One of each test a variant."""
     choice = metafunc.config.stash.get(CHOICE, None)
     if choice is None:
-        raise pytest.UsageError("etui.verify needs etui's pytest plugin: leave -p no:etui out, and name etui.verify")
+        raise pytest.UsageError("etui.verify needs etui's pytest plugin: remove -p no:etui")
     if "variant" in metafunc.fixturenames:
         metafunc.parametrize("variant", choice[1], ids=[variant.label for variant in choice[1]])
 
@@ -52,11 +52,11 @@ def test_accuracy(variant: Variant, measured: Mapping[str, RunDocument], pytestc
     if accuracy is None:
         if run.status != "done":
             pytest.fail(f"the accuracy of {variant.label} is not known. {_ending(run)}", pytrace=False)
-        pytest.skip("a finished program has no reference to compare it with")
+        pytest.skip("a .pte program has no reference to compare with")
     if accuracy.verdict == "UNPROVEN":
         pytest.skip(f"UNPROVEN: {accuracy.reason}")
     if accuracy.verdict == "FAIL":
-        pytest.fail(f"the outputs of {variant.label} moved too far: {accuracy.reason}", pytrace=False)
+        pytest.fail(f"the outputs of {variant.label} are out of tolerance: {accuracy.reason}", pytrace=False)
 
 
 def test_latency(variant: Variant, measured: Mapping[str, RunDocument]) -> None:

@@ -29,13 +29,13 @@ from etui.results import Interval
 SIGNIFICANT = 0.05
 _FOR_STEPS = 0.035
 _FOR_ARCS = 0.015
-"""Their sum is ``SIGNIFICANT``: a step is looked for first, and what went and came back only where there is none."""
+"""Their sum is ``SIGNIFICANT``: a step is tested first, and a temporary change only if there is no step."""
 LEAST_RUNS = 2
-"""A level of fewer runs is an odd run."""
+"""Fewer runs are an outlier, not a level."""
 FEWEST = 8
-"""With fewer runs no order of them is so rare that chance is ruled out."""
+"""With fewer runs, no order of them is significant."""
 MAE_MOVED = 0.1
-"""An MAE that moves by more than this share has changed; the same program gives the same numbers."""
+"""An MAE that differs by more than this share has changed; the same program gives the same outputs."""
 _EXACT = 8
 _DRAWS = 1_999
 _SEED = 20_261_122
