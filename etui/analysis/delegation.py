@@ -89,8 +89,8 @@ def _dynamic_per_tensor(document: RunDocument) -> Advice | None:
     return Advice(
         cause="dynamic per-tensor linear",
         seen=f"{_nodes(linear)} of linear layers with dynamic per-tensor quantization are not delegated.",
-        what_to_do="use per-channel quantization, which XNNPACK supports (--precision int8-dynamic does so for linear layers);"
-        " an undelegated layer can be a hundred times slower",
+        what_to_do="use per-channel quantization, which XNNPACK supports (--precision int8-dynamic does so for linear"
+        " layers); an undelegated layer can be a hundred times slower",
         operators=[*linear, *_counts(document, _QUANTIZING)],
         nodes=sum(linear.values()),
     )
