@@ -13,6 +13,7 @@ import pytest
 from etui.results import RunDocument
 from etui.store import Store
 from etui.store.transfer import encode_documents
+from tests.boxes import PATIENCE_S
 
 Etui = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,7 +38,7 @@ def etui(tmp_path: Path, database: Path) -> Etui:
     def run(*arguments: str | Path, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [Path(sys.executable).with_name("etui"), *arguments],
-            input=stdin, capture_output=True, text=True, cwd=tmp_path, env=environment | variables, timeout=60,
+            input=stdin, capture_output=True, text=True, cwd=tmp_path, env=environment | variables, timeout=PATIENCE_S,
             check=False,
         )  # fmt: skip
 

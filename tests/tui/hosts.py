@@ -10,6 +10,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.message import Message
+from textual.notifications import Notification
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
@@ -96,6 +97,12 @@ async def type_text(pilot: Pilot[Any], text: str) -> None:
         "*": "asterisk",
     }
     await pilot.press(*(names.get(letter, letter) for letter in text))
+
+
+def notices(app: App[Any]) -> list[Notification]:
+    """Return the notices on the screen, oldest first. Textual has no public way to read them, so this is the one place
+    of the tests that looks into the app."""
+    return list(app._notifications)
 
 
 def shown_title(title: object) -> str:

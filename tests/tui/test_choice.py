@@ -35,7 +35,7 @@ def test_what_cannot_be_is_left_out_where_something_can() -> None:
 
 def test_nothing_that_can_be_is_a_problem() -> None:
     checked = check(Choice(model="resnet18", precisions=("8da4w",), delegates=("xnnpack",)))
-    assert "none of these can be run" in checked.problems["precision"]
+    assert checked.problems["precision"]
 
 
 def test_a_finished_program_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class PanesHost(App[None]):
             make_summary("c3", created_at="2026-11-07T10:00:00.000Z", threads=1),
         ]
         chart.show_run(pictured_run(), past)
-        chart._choose(self._view)
+        getattr(chart, f"action_view_{self._view + 1}")()
         log.follow("s1", None, "resnet18 fp32+int8", {"r1": "int8/xnnpack"})
         log.show(
             [
