@@ -36,6 +36,7 @@ def _write(folder: Path, **files: str) -> None:
         (folder / f"{name}.py").write_text(dedent(text))
 
 
+@pytest.mark.slow
 def test_other_sessions_pay_nothing_and_keep_their_option_names(box: Box, tmp_path: Path) -> None:
     _write(
         tmp_path,
@@ -59,6 +60,7 @@ def test_other_sessions_pay_nothing_and_keep_their_option_names(box: Box, tmp_pa
     assert not box.database.exists() and not box.cache.exists()
 
 
+@pytest.mark.slow
 def test_help_shows_the_options_in_a_group_and_the_plugin_can_be_turned_off(box: Box, tmp_path: Path) -> None:
     shown = _pytest(box, tmp_path, "--help", alone=False)
     group = shown[shown.index("\netui (") :].split("\n\n")[0]

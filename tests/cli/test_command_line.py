@@ -88,6 +88,7 @@ def test_a_mistake_is_one_line_and_status_2(etui: Etui, arguments: list[str], wo
 TOO_LONG = "n" * 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -123,6 +124,7 @@ def test_what_can_be_no_path_is_one_line_and_status_2(
     assert done.stderr.startswith("etui: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ETUI_DB", "ETUI_CACHE", "ETUI_STATE", "ETUI_CONFIG"])
 @pytest.mark.parametrize("value", [TOO_LONG, "~nouser/x"], ids=["long", "nobody"])
 def test_a_variable_that_can_be_no_path_is_named(
@@ -181,6 +183,7 @@ UNEXPECTED = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [

@@ -243,6 +243,7 @@ def test_filled_texts_share_no_sentence_with_calibration(monkeypatch: pytest.Mon
     assert "calibration" in made.info.split
 
 
+@pytest.mark.slow
 def test_a_models_own_integers_vary_and_a_wrong_program_fails(workshop: Workshop) -> None:
     model = f"{TINY}:indexed"
     result = workshop.bundle(model, accuracy_inputs=4)

@@ -209,6 +209,7 @@ def test_a_run_whose_runner_died_under_another_host_name_is_ended(box: Box) -> N
     box.etui("delete", run_id, "--yes")
 
 
+@pytest.mark.slow
 def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
     with Store.open(box.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box="container-1")
@@ -277,6 +278,7 @@ def test_what_was_queued_under_other_settings_says_so(box: Box) -> None:
     assert box.wait_for_status(second, "done", "failed") == "done"
 
 
+@pytest.mark.slow
 def test_a_command_that_can_start_no_runner_leaves_nothing_queued(box: Box) -> None:
     (box.folder / "state").write_text("a file where the folder should be")
     for more in ((), ("--detach",)):
@@ -293,6 +295,7 @@ def test_a_full_state_folder_keeps_nobody_from_measuring(box: Box) -> None:
         box.close()
 
 
+@pytest.mark.slow
 def test_a_front_end_ends_with_a_session_that_was_finished_without_its_result(box: Box) -> None:
     with Store.open(box.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box=socket.gethostname())

@@ -20,6 +20,8 @@ from tests.benchmarks.bench_load import FILTERS
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
 from tests.documents import make_document
 
+pytestmark = pytest.mark.slow
+
 SMALLER, LARGER = 5_000, 20_000
 
 WORDS = ("", "a", "B", "ab", "1b", "*", "[", "é", "模", "res", "fp32", "a1", "AB", "xy", "1 f", "00")

@@ -383,6 +383,7 @@ async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(databa
         assert {action.about for action in wanted} <= offered
 
 
+@pytest.mark.slow
 async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ async def test_too_many_defects_end_the_app_with_3_and_a_line(filled: Path) -> N
     assert app.return_code == 3
 
 
+@pytest.mark.slow
 async def test_without_forgiving_a_defect_is_raised(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChartPane, "draw", broken)
     with pytest.raises(ZeroDivisionError, match="planted"):

@@ -208,6 +208,7 @@ def test_keys_tested_elsewhere_are_pressed_there(action: Action) -> None:
     assert any(re.search(one, text) for one in pressed), f"{action.id} is never pressed"
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("action", "key"),

@@ -28,6 +28,8 @@ from etui.tui.widgets.queue_pane import QueuePane
 from tests.documents import make_document
 from tests.tui.hosts import DialogHost, Host, paste, stop_blinking, type_text, until
 
+pytestmark = pytest.mark.slow
+
 Compare = Callable[..., bool]
 SIZES = [pytest.param((120, 40), id="120x40"), pytest.param((80, 24), id="80x24")]
 sizes = pytest.mark.parametrize("size", SIZES)

@@ -217,6 +217,7 @@ async def test_the_cursor_moves_by_the_tables_keys_and_the_words_scroll_with_it(
         assert "module / operator" in host.lines()[0] or view.scroll_offset.y <= len(view._above)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path) -> None:
     document = make_document(RUN)
     document.profile = make_profile(2_500)

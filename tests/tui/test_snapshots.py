@@ -13,6 +13,8 @@ from etui.tui import runs_columns
 from tests.tui.benches import NOW, app_of, bench_table, fill, make_app, make_documents, settled, snapshot
 from tests.tui.hosts import stop_blinking, until
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 Prepare = Callable[[Pilot[Any]], Awaitable[None]]
 

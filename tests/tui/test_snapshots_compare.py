@@ -15,6 +15,8 @@ from tests.tui.benches import app_of, fill, make_app, settled, snapshot
 from tests.tui.comparing import BASE, past, strangers, variants
 from tests.tui.hosts import until
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 Prepare = Callable[[Pilot[Any]], Awaitable[None]]
 

@@ -27,6 +27,8 @@ from tests.tui.hosts import until
 from tests.tui.summaries import make_summary
 from tests.tui.test_details import RUN, DetailsHost
 
+pytestmark = pytest.mark.slow
+
 Compare = Callable[..., bool]
 SIZES = [(80, 24), (120, 40)]
 
