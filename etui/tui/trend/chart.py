@@ -31,11 +31,6 @@ class HistoryChart(ChartFrame):
         self._trend: Trend | None = None
 
     @property
-    def is_even(self) -> bool:
-        """Whether runs stand at even steps."""
-        return self._even
-
-    @property
     def place(self) -> int:
         """The place of the view that is shown: both where there is room, unless one was chosen."""
         if self._chosen is not None:

@@ -140,11 +140,6 @@ class LogLines:
                 at = lower.find(wanted, at + len(wanted))
         return line
 
-    def plain_text(self) -> str:
-        """Everything that is shown, one event a line, as a file would have it."""
-        rows = [row for row in self._rows if row.first]
-        return "\n".join(f"{row.entry.time}  {row.entry.stage:<{_STAGE}}{' '.join(row.entry.lines)}" for row in rows)
-
     def _indent(self) -> int:
         return 8 if self._width < _WITHOUT_STAGE_UNDER else 11 + _STAGE
 
