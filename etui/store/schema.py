@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import sqlite_utils
 
-VERSION = 5
+VERSION = 6
 """The number of the newest migration; an up-to-date file carries it in ``PRAGMA user_version``."""
 
 APPLICATION_ID = 0x65747569
@@ -86,6 +86,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations(name="0005_lookups")
     def lookups(database: sqlite_utils.Database) -> None:
         for statement in released.LOOKUPS:
+            database.execute(statement)
+
+    @migrations(name="0006_id_parts")
+    def id_parts(database: sqlite_utils.Database) -> None:
+        for statement in released.ID_PARTS:
             database.execute(statement)
 
     migrations.apply(sqlite_utils.Database(connection, execute_plugins=False))
