@@ -130,3 +130,11 @@ def test_leaving_before_the_end_says_cancelled(tmp_path: Path) -> None:
     with Store.open(tmp_path / "etui.db") as store:
         run_id, _ = _queued(store).runs[0]
         assert ended_with(store, [run_id]) == 130
+
+
+def test_following_ends_when_the_database_is_removed(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "etui.db") as store:
+        queued, out = _queued(store), io.StringIO()
+        store.path.unlink()
+        with pytest.raises(StoreError, match="removed or replaced"):
+            follow(store, queued, ProgressPrinter(out, {}))
