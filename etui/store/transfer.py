@@ -169,7 +169,8 @@ def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, privat
 
     A stream, such as /dev/stdout, is written to as it is, with or without ``force``.
 
-    Raises UsageError if it exists and not ``force``, or is a disk or a socket; StoreError on the rest.
+    Raises UsageError if it exists and not ``force``, or is a disk or a socket; BrokenPipeError if it is this process's
+    own output, such as /dev/stdout, and nobody reads that any more; StoreError on the rest.
     """
     pieces = [data] if isinstance(data, bytes) else data
     if not private and is_stream(path):
@@ -203,6 +204,10 @@ def _write_stream(path: Path, pieces: Iterable[bytes]) -> None:
                 left = memoryview(piece)
                 while left:
                     left = left[stream.write(left) or 0 :]
+    except BrokenPipeError as error:
+        if descriptor is not None:
+            raise  # whoever read the output has seen enough, as for whatever else a command prints
+        raise StoreError(f"{path} was closed by its reader", "write again") from error
     except OSError as error:
         raise StoreError(f"cannot write {path} ({error.strerror or error})", "name another place with -o") from error
 
