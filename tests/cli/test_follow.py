@@ -13,6 +13,7 @@ import pytest
 
 from etui.cli.follow import RunnerWatch, Talk, ended_with, follow
 from etui.cli.sessions import _CancelOnInterrupt, _interrupts_counted, followed
+from etui.errors import StoreError
 from etui.events import Event
 from etui.results import ModelInfo
 from etui.runner.client import RunnerFailed
@@ -117,3 +118,11 @@ def test_leaving_before_the_end_says_cancelled(tmp_path: Path) -> None:
     with Store.open(tmp_path / "etui.db") as store:
         run_id, _ = _queued(store).runs[0]
         assert ended_with(store, [run_id]) == 130
+
+
+def test_following_ends_when_the_database_is_removed(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "etui.db") as store:
+        queued, out = _queued(store), io.StringIO()
+        store.path.unlink()
+        with pytest.raises(StoreError, match="removed or replaced"):
+            follow(store, queued, Talk(out, {}))
