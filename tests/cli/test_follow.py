@@ -103,16 +103,6 @@ def test_what_is_cancelled_while_it_waits_is_followed_no_longer(
         assert looks < 6
 
 
-def test_following_ends_when_the_database_is_deleted(tmp_path: Path) -> None:
-    path = tmp_path / "etui.db"
-    with Store.open(path) as store:
-        queued = _queued(store)
-        path.unlink()
-        with pytest.raises(StoreError, match="removed"):
-            follow(store, queued, ProgressPrinter(io.StringIO(), {}))
-    assert not path.exists()
-
-
 def test_of_several_sessions_none_stays_queued_without_a_runner(tmp_path: Path) -> None:
     with Store.open(tmp_path / "etui.db") as store:
 
