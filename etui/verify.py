@@ -1,7 +1,7 @@
-"""A model's verification as tests: ``pytest --pyargs etui.verify --model resnet18 --precision fp32,int8``.
+"""Verify a model with pytest: ``pytest --pyargs etui.verify --model resnet18 --precision fp32,int8``.
 
-For each precision and delegate three tests: it exports, its outputs are within tolerance, its latency is known. All
-are measured in one session, interleaved, before the first of them.
+Each combination of precision and delegate has three tests: the program is exported, its outputs are within tolerance,
+its latency is known. All variants are measured interleaved in one session, before the first test.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One of each test a variant."""
+    """Create one instance of each test per variant. Raises pytest.UsageError if the plugin is switched off."""
     choice = metafunc.config.stash.get(CHOICE, None)
     if choice is None:
         raise pytest.UsageError("etui.verify needs etui's pytest plugin: leave -p no:etui out, and name etui.verify")
@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def measured(pytestconfig: pytest.Config, etui_run: EtuiRun) -> Mapping[str, RunDocument]:
-    """The runs by the labels of their variants."""
+    """The runs of the session, by the labels of their variants, such as ``int8/xnnpack``."""
     model, variants, _ = pytestconfig.stash[CHOICE]
     precisions = [variant.precision for variant in variants]
     delegates = [variant.delegate for variant in variants]
@@ -39,12 +39,15 @@ def measured(pytestconfig: pytest.Config, etui_run: EtuiRun) -> Mapping[str, Run
 
 
 def test_exports(variant: Variant, measured: Mapping[str, RunDocument]) -> None:
+    """The model was exported: the run has a program. The failure names the stage that failed and its error."""
     run = measured[variant.label]
     if run.artifact is None:
         pytest.fail(f"{variant.label} has no program. {_ending(run)}", pytrace=False)
 
 
 def test_accuracy(variant: Variant, measured: Mapping[str, RunDocument], pytestconfig: pytest.Config) -> None:
+    """The outputs are within the model's tolerance, or that of ``--tolerance``. UNPROVEN, a variant without a program
+    and a ``.pte`` (which has no reference) are skipped."""
     from etui.testing import judged
 
     run = _with_program(measured[variant.label])
@@ -60,6 +63,8 @@ def test_accuracy(variant: Variant, measured: Mapping[str, RunDocument], pytestc
 
 
 def test_latency(variant: Variant, measured: Mapping[str, RunDocument]) -> None:
+    """The run ended with a median latency. No limit is applied: the report shows the latency. A variant without a
+    program is skipped."""
     run = _with_program(measured[variant.label])
     if run.status != "done" or run.latency_ms is None or run.latency_ms.median is None:
         pytest.fail(f"the latency of {variant.label} is not known. {_ending(run)}", pytrace=False)
