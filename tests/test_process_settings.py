@@ -13,7 +13,7 @@ import pytest
 from etui import installed, paths, process_settings
 from etui.environment import read_environment
 
-README = Path(__file__).parents[1] / "README.md"
+CONFIGURATION = Path(__file__).parents[1] / "docs" / "reference" / "configuration.md"
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_a_process_in_another_folder_imports_the_same_code(monkeypatch: pytest.M
     assert done.stdout.splitlines() == [etui.__file__, paths.installation()]
 
 
-def test_the_readme_names_every_variable() -> None:
-    section = README.read_text("utf-8").partition("## What must be the same")[2].partition("\n## ")[0]
+def test_the_documentation_names_every_variable() -> None:
+    section = CONFIGURATION.read_text("utf-8").partition("## Process settings")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([A-Z_]+\*?)`", section))
     assert {*process_settings.SPEED_VARIABLES, *process_settings.PLACE_VARIABLES} <= named
 
