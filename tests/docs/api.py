@@ -106,7 +106,7 @@ def _methods(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _fields(value: Any) -> Iterable[tuple[str, str, str]]:
-    annotations = {name: str(text) for name, text in vars(value).get("__annotations__", {}).items()}
+    annotations = {name: str(text) for name, text in inspect.get_annotations(value).items()}
     if issubclass(value, msgspec.Struct):
         for field in msgspec.structs.fields(value):
             if field.default is not msgspec.NODEFAULT:
@@ -117,7 +117,7 @@ def _fields(value: Any) -> Iterable[tuple[str, str, str]]:
                 default = ""
             yield code(field.name), code(annotations[field.name]), code(default)
     elif hasattr(value, "__required_keys__"):  # a TypedDict
-        for name, text in value.__annotations__.items():
+        for name, text in inspect.get_annotations(value).items():
             yield code(name), code(getattr(text, "__forward_arg__", str(text))), ""
 
 

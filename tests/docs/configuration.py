@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def page() -> str:
 def _setting(name: str) -> tuple[str, str, str, str]:
     default = getattr(Config(), name)
     shown = "unset" if default is None else code(repr(default)) if default or isinstance(default, bool) else "empty"
-    return code(name), code(Config.__annotations__[name]), shown, ABOUT[name]
+    return code(name), code(inspect.get_annotations(Config)[name]), shown, ABOUT[name]
 
 
 def _names(names: tuple[str, ...]) -> str:

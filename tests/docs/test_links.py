@@ -1,4 +1,4 @@
-"""Every link within the repository leads to a file, and if it names a heading, to one that is there."""
+"""Every link within the repository leads to a file and a heading that exist, and so does every file that is named."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.docs.files import DOCS, ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "sample_results").glob("*.md")])
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_PATH = re.compile(r"`((?:etui|tests|docs)/[\w/]+(?:\.py|/))`")
 _ELSEWHERE = ("http:", "https:", "mailto:")
 
 
@@ -35,6 +36,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), f"{link}: no such file"
         assert target.is_relative_to(ROOT), f"{link}: outside of the repository"
         assert not anchor or anchor in _anchors(target), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = set(_PATH.findall(_FENCE.sub("", page.read_text("utf-8"))))
+    assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
 def test_every_page_is_linked_from_another() -> None:
