@@ -31,16 +31,16 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
     """Figures side by side. The cursor is a run: left and right move it, up and down scroll the rows."""
 
     DEFAULT_CSS = """
-    FiguresTable { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
-    FiguresTable > .figures--header { color: $faint; text-style: bold; }
-    FiguresTable > .figures--group { color: $primary; text-style: bold; }
-    FiguresTable > .figures--name { color: $foreground; }
-    FiguresTable > .figures--cursor { background: $panel; text-style: bold; }
-    FiguresTable:focus > .figures--cursor { background: $cursor; text-style: bold; }
-    FiguresTable > .figures--faint { color: $faint; }
-    FiguresTable > .figures--good { color: $success; }
-    FiguresTable > .figures--bad { color: $error; }
-    FiguresTable > .figures--best { color: $accent; text-style: bold; }
+    MetricsTable { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
+    MetricsTable > .figures--header { color: $faint; text-style: bold; }
+    MetricsTable > .figures--group { color: $primary; text-style: bold; }
+    MetricsTable > .figures--name { color: $foreground; }
+    MetricsTable > .figures--cursor { background: $panel; text-style: bold; }
+    MetricsTable:focus > .figures--cursor { background: $cursor; text-style: bold; }
+    MetricsTable > .figures--faint { color: $faint; }
+    MetricsTable > .figures--good { color: $success; }
+    MetricsTable > .figures--bad { color: $error; }
+    MetricsTable > .figures--best { color: $accent; text-style: bold; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"figures--{name}" for name in ("header", "group", "name", "cursor", "faint", "good", "bad", "best")

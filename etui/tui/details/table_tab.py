@@ -43,17 +43,17 @@ class TableTab(Guarded, Vertical):
     """A subclass makes the rows and says what stands in the foot and what the filter left."""
 
     DEFAULT_CSS = """
-    RowsTab .rows--line { height: 1; display: none; }
-    RowsTab.-filtering .rows--line, RowsTab.-filtered .rows--line { display: block; }
-    RowsTab RowsFilter { height: 1; border: none; padding: 0 1; }
-    RowsTab RowsFilter:focus { border: none; }
-    RowsTab #rows-field { display: none; }
-    RowsTab.-filtering #rows-field { display: block; height: 1; }
-    RowsTab #rows-left { height: 1; padding: 0 1; }
-    RowsTab #rows-foot { height: 2; padding: 0 1; margin-top: 1; display: none; }
-    RowsTab.-tall #rows-foot { height: 4; }
-    RowsTab.-rows #rows-foot { display: block; }
-    RowsTab.-low #rows-foot { display: none; }
+    TableTab .rows--line { height: 1; display: none; }
+    TableTab.-filtering .rows--line, TableTab.-filtered .rows--line { display: block; }
+    TableTab TableFilter { height: 1; border: none; padding: 0 1; }
+    TableTab TableFilter:focus { border: none; }
+    TableTab #rows-field { display: none; }
+    TableTab.-filtering #rows-field { display: block; height: 1; }
+    TableTab #rows-left { height: 1; padding: 0 1; }
+    TableTab #rows-foot { height: 2; padding: 0 1; margin-top: 1; display: none; }
+    TableTab.-tall #rows-foot { height: 4; }
+    TableTab.-rows #rows-foot { display: block; }
+    TableTab.-low #rows-foot { display: none; }
     """
 
     placeholder = "words that a row has; -word: that it has not"

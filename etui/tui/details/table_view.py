@@ -34,7 +34,7 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
     """The cursor is a row and stays on it however the rows are sorted or filtered."""
 
     DEFAULT_CSS = """
-    RowsView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
+    TreeTable { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings(_MOVES), *bindings("rows")]

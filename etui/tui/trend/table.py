@@ -30,8 +30,8 @@ class TrendTable(LineView):
     """One line a run under a line of headings."""
 
     DEFAULT_CSS = """
-    PointsTable { border-top: solid $border-blurred; border-title-color: $text-muted; padding: 0 1; }
-    PointsTable:focus { border-top: solid $border; border-title-color: $text-accent; }
+    TrendTable { border-top: solid $border-blurred; border-title-color: $text-muted; padding: 0 1; }
+    TrendTable:focus { border-top: solid $border; border-title-color: $text-accent; }
     """
 
     class Moved(Message):
