@@ -106,7 +106,7 @@ async def _searching(pilot: Bench) -> None:
 
 
 def _match(pilot: Bench) -> tuple[int, int]:
-    found = re.findall(r"\d+", pilot.app.screen.query_one(LogPane)._view.search_words())
+    found = re.findall(r"\d+", pilot.app.screen.query_one(LogPane)._view.search_state())
     return (int(found[0]), int(found[1])) if len(found) == 2 else (0, 0)
 
 

@@ -76,7 +76,7 @@ async def test_the_operators_begin_with_the_answer_and_how_far_it_holds(inside: 
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
         lines = host.lines()
-        assert lines[0] == (" int8/xnnpack: 96 % of the time is convolution; 99 % is inside the delegate.")
+        assert lines[0] == (" int8/xnnpack: 96 % of the time is convolution; 99 % is in the delegate.")
         assert lines[1] == " ✓ Operators add up to 17.2 ms; an untraced inference takes 17.0 ms (+1.2 %)."
         assert lines[2].startswith(" ✓ Tracing adds 4.1 % to an inference")
         assert "! Eager's operators were timed by torch.profiler" in host.page()
@@ -232,7 +232,7 @@ async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path
 async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     with Store.open(store(database, make_document(RUN))) as held:
         async with DetailsHost(database).run_test(size=SIZE) as pilot:
@@ -250,7 +250,7 @@ async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
             again = held.last_analysis(RUN, "profile")
             assert again is not None
             held.set_analysis_status(again.id, "running")
-            await until(pilot, lambda: "The profile is under way. x stops it." in host.page())
+            await until(pilot, lambda: "The profile is running. x cancels it." in host.page())
             held.set_analysis_status(again.id, "failed", "the [b]trace\x1b[31m is empty")
             await until(pilot, lambda: "The last profile failed: the [b]trace is empty." in host.page())
 
@@ -267,7 +267,7 @@ async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> No
 async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Operators")
@@ -303,7 +303,7 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
             "94 % of the graph is delegated, in 3 subgraphs, with 99 % of the time. [Delegation]",
             "96 % of the time is convolution. [Operators]",
             "[Accuracy]",
-            "layer2.1.conv1 adds most of the error (81 %). [Numbers]",
+            "layer2.1.conv1 adds most of the error (81 %). [Gap]",
             "[Artifact]",
         ):
             assert words in " ".join(said.split())
@@ -315,12 +315,12 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
 async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Delegation")
-        page = host.page()
+        page = " ".join(host.page().split())
         for words in (
-            "xnnpack took 66 of 70 nodes (94 %), in 3 subgraphs.",
-            "99 % of the operators' time is inside the delegate.",
-            "native_layer_norm      3        3  encoder.layers.*.norm",
-            "encoder.layers.0.norm (LayerNorm), and 2 like it",
+            "66 of 70 nodes (94 %), in 3 partitions",
+            "99 % of the operators' time",
+            "native_layer_norm 3 3 encoder.layers.*.norm",
+            "encoder.layers.0.norm (LayerNorm), and 2 similar",
             "torchvision/models/resnet.py:92 in forward: out = self.norm(x)",
             "core aten",
             "-20 batch_norm",
@@ -335,7 +335,7 @@ async def test_the_numbers_name_the_first_layer_past_the_threshold(inside: Path)
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Numbers")
         lines = host.lines()
-        assert lines[0].startswith(" The first layer past 20.0 dB is layer2.1.conv1 (19.0 dB), number 7 of 21")
+        assert lines[0].startswith(" The first layer below 20.0 dB is layer2.1.conv1 (19.0 dB), number 7 of 21")
         assert "! layer2.1.conv1 makes 81 % of the error: keep it in FP32." in host.page()
         assert "SQNR of each layer's output" in host.page()
         row = next(line for line in lines if line.startswith("▌"))
@@ -343,7 +343,7 @@ async def test_the_numbers_name_the_first_layer_past_the_threshold(inside: Path)
         await pilot.press("m")
         assert "mean squared error" in host.page()
         await pilot.press("m")
-        assert "what each layer adds" in host.page()
+        assert "contribution of each layer" in host.page()
         await pilot.press("s")
         rows = rows_of(host).rows
         assert rows is not None and rows.sort == "depth"
@@ -358,18 +358,18 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
     document.gap = msgspec.structs.replace(gap, layers=exact, first_past=None, suggestion="", keep_fp32="")
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Numbers")
-        assert "All 21 layers are exactly those of FP32 eager." in host.page()
+        assert "All 21 layers are bit-identical to FP32 eager." in host.page()
         assert "exact" in host.lines()[-8] or any("exact" in line for line in host.lines())
 
 
 async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN, precision="int8"))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Numbers")
-        assert "Press P to compare this run with FP32 eager, layer by layer" in host.page()
+        assert "Press P" in host.page()
         await pilot.press("P")
-        await until(pilot, lambda: "The comparison layer by layer is queued" in host.page())
+        await until(pilot, lambda: "The gap analysis is queued" in host.page())
         with Store.open(database) as held:
             queued = held.last_analysis(RUN, "gap")
         assert queued is not None and isinstance(queued.options, GapOptions)

@@ -1,7 +1,7 @@
-"""The rows of the Operators tab: a profile's operators by the module they came from, by their name, or one by one.
+"""The rows of the Operators tab: a profile's operators by source module, by name, or ungrouped.
 
-Times are milliseconds an inference, shares are of the sum of the operators of their side. Each row has the figures of
-the side that was chosen; by module those of the other side stand beside them.
+Times are milliseconds per inference, shares are of the sum of all operators of their side. Each row has the figures of
+the selected side; the view by module adds those of the other side.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Side = Literal["program", "eager"]
 
 NO_MODULE = "(module not known)"
 _LINES_OPENED = 26
-"""By module the heaviest branches are open at first, until there are so many lines: about a screen of them."""
+"""In the view by module the heaviest branches are expanded at first, up to this number of rows: about a screen."""
 _ON_CPU = "CPU"
 
 
 def operator_rows(profile: Profile, view: View, side: Side) -> Rows:
-    """The rows, those that take longest first; one by one in the order they ran."""
+    """Return the rows, the slowest first; ungrouped operators in the order they ran."""
     chosen, other = _sides(profile, side)
     if view == "module":
         roots = _by_module(chosen, other, side)
@@ -45,7 +45,7 @@ def operator_rows(profile: Profile, view: View, side: Side) -> Rows:
 
 
 def where(operator: Operator, side: Side = "program") -> str:
-    """Who runs it: a delegate with the number of its subgraph, ExecuTorch's own kernels on the CPU, or eager."""
+    """Return what runs it: a delegate with the number of its subgraph, ExecuTorch's CPU kernels, or eager."""
     if side == "eager":
         return "eager"
     if operator.delegate is None:
@@ -55,7 +55,7 @@ def where(operator: Operator, side: Side = "program") -> str:
 
 
 def short_backend(name: str) -> str:
-    """A backend's name as the delegates are called here: ``XnnpackBackend`` is ``xnnpack``."""
+    """Return the delegate's name for a backend: ``xnnpack`` for ``XnnpackBackend``."""
     return name.removesuffix("Backend").lower() or name
 
 
@@ -192,7 +192,7 @@ def _leaf(operator: Operator, number: int, side: Side) -> Node:
             "order": float(number), "calls": float(operator.calls), "ms": operator.median_ms, "p90": operator.p90_ms,
             "share": operator.share, "where": place,
         },
-        words=" ".join(
+        search_text=" ".join(
             (operator.name, kind_of_operator(operator), origin.module, origin.module_type, place, *origin.operators)
         ).casefold(),
         item=operator,

@@ -1,4 +1,4 @@
-"""The rows of the Artifact tab: the sections of the program's file as a tree, the largest first."""
+"""The rows of the Artifact tab: the sections of the program file as a tree, the largest first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from etui.tui.details.bars import percent
 from etui.tui.details.tree_rows import Column, Node, Rows
 
 _OPEN_MOST = 12
-"""A section of more parts than these begins closed: its parts would hide what else there is."""
+"""A section with more parts than this is collapsed at first, so that it does not hide the other sections."""
 
 
 def section_rows(sections: Sequence[Section], total: int) -> Rows:
-    """The tree of sections, each with its share of ``total`` bytes. A parent that is not in the list has the size of
-    what is under it."""
+    """Return the tree of sections, each with its share of ``total`` bytes. A parent that is not in the list has the sum
+    of its children as its size."""
     nodes: dict[str, Node] = {}
     root = Node("", "")
     for number, section in enumerate(sections):
@@ -67,7 +67,7 @@ def _place(node: Node, depth: int, total: float) -> None:
         node.parent = None
     detail = node.item.detail if isinstance(node.item, Section) else ""
     node.figures["share"] = _bytes(node) / total
-    node.words = f"{node.key} {detail}".casefold()
+    node.search_text = f"{node.key} {detail}".casefold()
     for child in node.children:
         _place(child, depth + 1, total)
 
