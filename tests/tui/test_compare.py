@@ -118,7 +118,7 @@ async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(
         wanted = Compared.between(base, [others[one] for one in ids], margin=0.02, force=False)
         for lines in wanted.sentences():
             assert " ".join(lines) in said(pilot)
-        assert "Of 3 runs beside the base: 2 faster, 1 as fast." in said(pilot)
+        assert "3 runs compared with the baseline: 2 faster, 1 equivalent." in said(pilot)
 
 
 async def test_without_a_baseline_the_run_under_the_cursor_is_the_base(database: Path) -> None:
@@ -275,9 +275,9 @@ async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, m
         async with opened(make_app(database)) as pilot:
             pilot.app.push_screen(CompareScreen(database, [BASE, live], baseline=BASE))
             await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and screen_of(pilot).found)
-            assert "One run is still live" in said(pilot) and "live" in title(pilot)
+            assert "provisional" in said(pilot) and "live" in title(pilot)
             store.request_cancel([live])
-            await until(pilot, lambda: "still live" not in said(pilot))
+            await until(pilot, lambda: "provisional" not in said(pilot))
             assert "cancelled" in said(pilot)
 
 
@@ -354,7 +354,7 @@ async def test_a_duel_is_queued_and_followed(database: Path, monkeypatch: pytest
         await until(pilot, lambda: pilot.app.screen is not before)
         await compared(pilot)
         assert asked == [(BASE, INT8)]
-        assert "2 runs are still live" in said(pilot)
+        assert "2 runs are not finished" in said(pilot)
         await pilot.press("escape")
         assert pilot.app.screen is before
 
@@ -420,7 +420,7 @@ async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
         assert pilot.app.screen_stack[-1] is screen and screen.found is None
         go_on.set()
         await until(pilot, lambda: screen.found is not None)
-        assert "Of 150 runs beside the base" in said(pilot)
+        assert "150 runs compared" in said(pilot)
         await pilot.press(*"lllll")
         assert figures(pilot).run == many[5].id
         assert "6 of 151 runs" in str(pictures(pilot).border_subtitle)

@@ -102,7 +102,7 @@ async def test_views_spacing_and_scale_by_key(database: Path) -> None:
         assert "MAE" in drawn(pilot) and "ms" in drawn(pilot)
         true = drawn(pilot)
         await pilot.press("s")
-        assert chart(pilot).is_even and drawn(pilot) != true and "even steps" in str(chart(pilot).border_subtitle)
+        assert chart(pilot).is_even and drawn(pilot) != true and "evenly spaced" in str(chart(pilot).border_subtitle)
         await pilot.press("s")
         assert drawn(pilot) == true
         await pilot.press("L")
