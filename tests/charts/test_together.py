@@ -94,6 +94,4 @@ def test_a_history_names_changes_versions_failures_and_the_cursor() -> None:
 def test_a_history_of_nothing_says_so() -> None:
     failed = [Dated(at="2026-11-01T10:00:00Z", failed=True)]
     for runs in ([], failed):
-        assert (
-            "No run of this configuration has this figure." in charts.history(runs, canvas(80, 8), unit="ms", subject="").plain
-        )
+        assert "has this figure" in charts.history(runs, canvas(80, 8), unit="ms", subject="").plain

@@ -59,13 +59,13 @@ def gap_rows(gap: NumericGap) -> Rows:
     columns = [
         Column(name="depth", title="#", width=5, cell=_depth, sorts="depth", descends=False),
         Column(name="name", title="layer", width=0, right=False, cell=_name, tree=True),
-        Column(name="where", title="where", width=9, right=False, falls=5, cell=lambda node: _place(_layer(node))),
+        Column(name="where", title="where", width=9, right=False, spare=5, cell=lambda node: _place(_layer(node))),
         Column(name="sqnr", title="SQNR dB", width=8, sorts="sqnr", descends=False, cell=_sqnr, tone=tone),
         Column(name="mse", title="MSE", width=8, sorts="mse", cell=lambda node: text.number(_layer(node).mse)),
         Column(
-            name="max", title="max", width=8, falls=7, sorts="max", cell=lambda node: text.number(_layer(node).max_abs)
+            name="max", title="max", width=8, spare=7, sorts="max", cell=lambda node: text.number(_layer(node).max_abs)
         ),
-        Column(name="elements", title="elements", width=10, falls=9, cell=lambda node: f"{_layer(node).elements:,}"),
+        Column(name="elements", title="elements", width=10, spare=9, cell=lambda node: f"{_layer(node).elements:,}"),
     ]
     if known:
         columns += [
@@ -74,7 +74,7 @@ def gap_rows(gap: NumericGap) -> Rows:
                 cell=lambda node: percent(_layer(node).contribution),
             ),
             Column(
-                name="bar", title="", width=6, right=False, falls=3, cell=lambda _node: "",
+                name="bar", title="", width=6, right=False, spare=3, cell=lambda _node: "",
                 share=lambda node: _layer(node).contribution,
             ),
         ]  # fmt: skip

@@ -76,21 +76,21 @@ def _columns(chosen: OperatorSide, other: OperatorSide | None, view: View, side:
         ),
     ]  # fmt: skip
     if side == "program":
-        columns.append(Column(name="where", title="where", width=10, right=False, falls=4, cell=_text("where")))
+        columns.append(Column(name="where", title="where", width=10, right=False, spare=4, cell=_text("where")))
     columns += [
-        Column(name="calls", title="calls", width=5, falls=7, sorts="calls", cell=_count("calls")),
+        Column(name="calls", title="calls", width=5, spare=7, sorts="calls", cell=_count("calls")),
         Column(name="p50", title="p50 ms", width=9, sorts="ms", cell=_ms("ms", own_places)),
-        Column(name="p90", title="p90 ms", width=9, falls=8, sorts="p90", cell=_ms("p90", own_places)),
+        Column(name="p90", title="p90 ms", width=9, spare=8, sorts="p90", cell=_ms("p90", own_places)),
         Column(name="share", title="share %", width=8, sorts="ms", cell=_share("share")),
         Column(
-            name="bar", title="", width=8, falls=3, right=False, cell=_nothing, share=_figure("share"),
+            name="bar", title="", width=8, spare=3, right=False, cell=_nothing, share=_figure("share"),
         ),
     ]  # fmt: skip
     if other is not None:
         places = decimals(operator.median_ms for operator in other.operators)
         columns += [
-            Column(name="other", title=f"{beside} ms", width=10, falls=2, sorts="other", cell=_ms("other", places)),
-            Column(name="other share", title=f"{beside} %", width=9, falls=9, cell=_share("other share")),
+            Column(name="other", title=f"{beside} ms", width=10, spare=2, sorts="other", cell=_ms("other", places)),
+            Column(name="other share", title=f"{beside} %", width=9, spare=9, cell=_share("other share")),
         ]
     return columns
 

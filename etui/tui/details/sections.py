@@ -30,13 +30,13 @@ def section_rows(sections: Sequence[Section], total: int) -> Rows:
     columns = [
         Column(name="name", title="section", width=0, right=False, cell=lambda node: node.label, tree=True),
         Column(
-            name="detail", title="", width=30, right=False, falls=5,
+            name="detail", title="", width=30, right=False, spare=5,
             cell=lambda node: node.item.detail if isinstance(node.item, Section) else "",
         ),
         Column(name="size", title="size", width=9, sorts="size", cell=lambda node: text.size(_bytes(node))),
-        Column(name="bytes", title="bytes", width=13, falls=6, sorts="size", cell=lambda node: f"{_bytes(node):,}"),
+        Column(name="bytes", title="bytes", width=13, spare=6, sorts="size", cell=lambda node: f"{_bytes(node):,}"),
         Column(name="share", title="% of file", width=10, cell=lambda node: percent(_share(node))),
-        Column(name="bar", title="", width=8, right=False, falls=4, cell=lambda _node: "", share=_share),
+        Column(name="bar", title="", width=8, right=False, spare=4, cell=lambda _node: "", share=_share),
     ]  # fmt: skip
     rows = Rows(root.children, columns, sort="size")
     rows.opened |= {node.key for node in root.children if len(node.children) <= _OPEN_MOST}

@@ -21,7 +21,7 @@ from etui.actions import bindings
 from etui.tui.defect_guard import Guarded
 from etui.tui.details.row_painter import GUTTER, RowsPainter
 from etui.tui.details.text_view import Writer
-from etui.tui.details.tree_rows import GAP, Column, Node, Rows, fitting_columns
+from etui.tui.details.tree_rows import GAP, Column, Node, Rows, sized_columns
 from etui.tui.terminal import sheet_styles
 from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import move_bindings
@@ -113,7 +113,7 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         self._above = _lines(self._head, width, styles)
         self._below = _lines(self._tail, width, styles)
         if self.rows is not None:
-            self._columns = fitting_columns(self.rows.columns, width + _EDGE - GUTTER)
+            self._columns = sized_columns(self.rows.columns, width + _EDGE - GUTTER)
         self._resize()
         self.refresh()
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from etui.table_columns import fitting_columns
+
 Tone = Literal["", "faint", "good", "bad", "warn", "live"]
 
 
@@ -48,16 +50,16 @@ class Node:
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A column. ``title`` holds the unit and ``width`` is its cells; where there is no room the column with the highest
-    ``falls`` goes first, and one of 0 stays. The one that is a ``tree`` takes what room is left. A ``share`` from 0 to
-    1 makes it a column of bars. One whose ``sorts`` is empty is not sorted by."""
+    """A column. ``title`` includes the unit, ``width`` is in cells. In a narrow view the column with the highest
+    ``spare`` is hidden first, and one with 0 stays. The ``tree`` column takes the remaining room. A ``share`` from 0 to
+    1 makes it a column of bars. ``sorts`` is the figure to sort by; empty: not sortable."""
 
     name: str
     title: str
     width: int
     cell: Callable[[Node], str]
     right: bool = True
-    falls: int = 0
+    spare: int = 0
     sorts: str = ""
     descends: bool = True
     tree: bool = False
@@ -70,19 +72,12 @@ TREE_LEAST = 26
 BAR_MOST = 24
 
 
-def fitting_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
-    """The columns there is room for, each with its width; the tree's column has what is left, but bars grow first."""
-    shown = list(columns)
-
-    def taken() -> int:
-        return sum(TREE_LEAST if column.tree else column.width for column in shown) + GAP * (len(shown) - 1)
-
-    while taken() > width:
-        going = max(shown, key=lambda column: column.falls)
-        if not going.falls:
-            break
-        shown.remove(going)
-    left = max(0, width - taken())
+def sized_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
+    """Return the columns that fit, each with its width. Of the remaining room bars take a part, the tree the rest."""
+    widths = [TREE_LEAST if column.tree else column.width for column in columns]
+    fitting = fitting_columns(widths, [column.spare for column in columns], width, gap=GAP)
+    shown = [columns[index] for index in fitting]
+    left = max(0, width - sum(widths[index] for index in fitting) - GAP * (len(fitting) - 1))
     sizes = []
     for column in shown:
         if column.share is not None:

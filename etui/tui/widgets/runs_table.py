@@ -17,7 +17,7 @@ from textual.strip import Strip
 from etui.actions import bindings
 from etui.errors import EtuiError
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, fitting_columns
+from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, sized_columns
 from etui.tui.widgets.paged_list import PagedList, Rows
 from etui.tui.widgets.row_painter import GUTTER, Shown, column_at, heading, row
 from etui.tui.workers import start
@@ -180,7 +180,7 @@ class RunsTable(PagedList):
         self._styles = {}
 
     def _lay_out(self) -> None:
-        self._shown = fitting_columns(self.columns, self.scrollable_content_region.width - GUTTER)
+        self._shown = sized_columns(self.columns, self.scrollable_content_region.width - GUTTER)
         self._resize()
         self.refresh()
 
