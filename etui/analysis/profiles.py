@@ -94,6 +94,15 @@ def module_tree(profile: Profile) -> Group:
     return root
 
 
+def summed(
+    path: str, name: str, operators: Sequence[Operator], eager_operators: Sequence[Operator] = (), *, order: int = 0
+) -> Group:
+    """Return a group of these operators with their sums."""
+    group = Group(path=path, name=name, order=order, operators=list(operators), eager_operators=list(eager_operators))
+    _add_up(group)
+    return group
+
+
 def below(root: Group, module: str) -> Group | None:
     """The group of a module in a tree; None where the tree has no such module."""
     if not module:
@@ -144,15 +153,7 @@ def _folded(group: Group) -> list[Group]:
     """The modules in a group, and all that is its own as one row; the operators themselves where it holds no module."""
     if not group.children or len(group.operators) + len(group.eager_operators) <= 1:
         return rows_of(group)
-    own = Group(
-        path=group.path,
-        name=ITS_OWN,
-        order=group.order,
-        operators=group.operators,
-        eager_operators=group.eager_operators,
-    )
-    _add_up(own)
-    return [*group.children, own]
+    return [*group.children, summed(group.path, ITS_OWN, group.operators, group.eager_operators, order=group.order)]
 
 
 def _weight(group: Group) -> float:
@@ -205,9 +206,7 @@ def one_by_one(side: OperatorSide, module: str = "") -> list[Group]:
         path = operator.origin.module
         if module and path != module and not path.startswith(f"{module}."):
             continue
-        group = Group(path=path, name=operator.name, order=order, operators=[operator])
-        _add_up(group)
-        found.append(group)
+        found.append(summed(path, operator.name, [operator], order=order))
     return found
 
 

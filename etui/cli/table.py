@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from etui.table_columns import fitting_columns
 from etui.text import shortened, width
 
 _GAP = "  "
@@ -49,7 +50,7 @@ def table_lines(
         ]
         widths = [max([cells_wide, *(width(row[index]) for row in cells)]) for index, cells_wide in enumerate(widths)]
         if not shown:
-            shown = _fitting_columns(columns, widths, _terminal_width() if available is None else available)
+            shown = _shown_columns(columns, widths, _terminal_width() if available is None else available)
             yield _line(columns, widths, shown, headings)
         for row in cells:
             yield _line(columns, widths, shown, row)
@@ -61,14 +62,10 @@ def _line(columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int]
     return _GAP.join(_padded(cells[index], widths[index], columns[index].right) for index in shown).rstrip()
 
 
-def _fitting_columns(columns: Sequence[Column], widths: Sequence[int], available: int | None) -> list[int]:
-    shown = list(range(len(columns)))
-    while available is not None and sum(widths[index] + len(_GAP) for index in shown) - len(_GAP) > available:
-        spare = max(shown, key=lambda index: columns[index].spare)
-        if columns[spare].spare == 0:
-            break
-        shown.remove(spare)
-    return shown
+def _shown_columns(columns: Sequence[Column], widths: Sequence[int], available: int | None) -> list[int]:
+    if available is None:
+        return list(range(len(columns)))
+    return fitting_columns(widths, [column.spare for column in columns], available, gap=len(_GAP))
 
 
 def _padded(cell: str, cells: int, right: bool) -> str:

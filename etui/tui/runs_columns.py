@@ -10,6 +10,7 @@ import msgspec
 
 from etui.results import LIVE_STATUSES
 from etui.summary import RunSummary
+from etui.table_columns import fitting_columns
 from etui.text import agreement, moment, number, plain, width
 from etui.tui.glyphs import Glyphs
 
@@ -169,15 +170,13 @@ COLUMNS: tuple[Column, ...] = (
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
-def fitting_columns(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
+def sized_columns(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
     """The columns there is room for, each with its width; what is most spare falls away, and room left over goes to
     those that can grow, from the left."""
-    shown = list(columns)
-    while shown and sum(column.cells + GAP for column in shown) - GAP > available:
-        spare = max(shown, key=lambda column: column.spare)
-        if spare.spare == 0:
-            break
-        shown.remove(spare)
+    fitting = fitting_columns(
+        [column.cells for column in columns], [column.spare for column in columns], available, gap=GAP
+    )
+    shown = [columns[index] for index in fitting]
     room = available - (sum(column.cells + GAP for column in shown) - GAP)
     widths = []
     for column in shown:

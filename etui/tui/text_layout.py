@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from rich.text import Text
 
+from etui.table_columns import fitting_columns
 from etui.text import plain
 from etui.text import width as cells
 
@@ -128,12 +129,9 @@ class Sheet:
         widths = [
             max([cells(column.heading), *(cells(row[i].words) for row in rows)]) for i, column in enumerate(columns)
         ]
-        for i in reversed(range(len(columns))):
-            if sum(widths[j] for j in shown) + 2 * (len(shown) - 1) <= self.width:
-                break
-            if columns[i].optional and i in shown:
-                shown.remove(i)
-        return shown
+        drop_order = [i + 1 if columns[i].optional else 0 for i in shown]
+        fitting = fitting_columns([widths[i] for i in shown], drop_order, self.width, gap=2)
+        return [shown[place] for place in fitting]
 
 
 def wrapped(words: str, width: int) -> list[str]:

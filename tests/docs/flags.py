@@ -14,5 +14,8 @@ def page() -> str:
         " stored with the run, with the numbers that led to it: `etui show RUN` prints them. Runs are filtered by"
         " `flag:NAME`. What cannot be read on a machine cannot lead to a flag; `etui show` lists it as not watched, and"
         " `etui doctor` says what is missing. A flag `fp16` is like `bf16`, for that arithmetic.",
-        table(("flag", "meaning", "what to do"), [(code(name), *words) for name, words in flag_words._EXPLANATIONS.items()]),
+        table(
+            ("flag", "meaning", "what to do"),
+            [(code(name), *words) for name, words in flag_words._EXPLANATIONS.items()],
+        ),
     )

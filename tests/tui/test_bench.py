@@ -344,7 +344,7 @@ async def test_a_database_in_trouble_is_said_and_the_app_stays(filled: Path) -> 
         await pilot.press("j", "j")
         assert bench_table(pilot).cursor == 2
         app.post_message(app.Looked(snapshot(changed=True)))
-        await until(pilot, lambda: "nothing runs" in str(app.bench.query_one("#header").render()))
+        await until(pilot, lambda: "idle" in str(app.bench.query_one("#header").render()))
 
 
 async def test_a_damaged_database_opens_with_a_word(database: Path) -> None:

@@ -271,9 +271,9 @@ async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, m
         async with opened(make_app(database)) as pilot:
             pilot.app.push_screen(CompareScreen(database, [BASE, live], baseline=BASE))
             await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and screen_of(pilot).found)
-            assert "One run is still live" in said(pilot) and "live" in title(pilot)
+            assert "provisional" in said(pilot) and "live" in title(pilot)
             store.request_cancel([live])
-            await until(pilot, lambda: "still live" not in said(pilot))
+            await until(pilot, lambda: "provisional" not in said(pilot))
             assert "cancelled" in said(pilot)
 
 
@@ -346,7 +346,7 @@ async def test_a_duel_is_queued_and_followed(database: Path, monkeypatch: pytest
         await until(pilot, lambda: pilot.app.screen is not before)
         await compared(pilot)
         assert asked == [(BASE, INT8)]
-        assert "2 runs are still live" in said(pilot)
+        assert "2 runs are not finished" in said(pilot)
         await pilot.press("escape")
         assert pilot.app.screen is before
 

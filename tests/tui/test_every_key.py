@@ -107,7 +107,7 @@ async def _searching(pilot: Bench) -> None:
 
 
 def _match(pilot: Bench) -> tuple[int, int]:
-    found = re.findall(r"\d+", pilot.app.screen.query_one(LogView).search_words())
+    found = re.findall(r"\d+", pilot.app.screen.query_one(LogView).search_state())
     return (int(found[0]), int(found[1])) if len(found) == 2 else (0, 0)
 
 

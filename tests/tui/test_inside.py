@@ -234,7 +234,7 @@ async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path
 async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     with Store.open(store(database, make_document(RUN))) as held:
         async with DetailsHost(database).run_test(size=SIZE) as pilot:
@@ -270,7 +270,7 @@ async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> No
 async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Operators")
@@ -317,7 +317,7 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
 async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Delegation")
-        page = host.page()
+        page = " ".join(host.page().split())
         for words in (
             "xnnpack",
             "66 of 70 nodes",
@@ -348,7 +348,7 @@ async def test_the_numbers_name_the_first_layer_past_the_threshold(inside: Path)
         await pilot.press("m")
         assert "mean squared error" in host.page()
         await pilot.press("m")
-        assert "what each layer adds" in host.page()
+        assert "contribution of each layer" in host.page()
         await pilot.press("s")
         rows = rows_of(host).rows
         assert rows is not None and rows.sort == "depth"
@@ -368,7 +368,7 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
 
 
 async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN, precision="int8"))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Numbers")

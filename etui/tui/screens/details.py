@@ -200,7 +200,7 @@ class DetailsScreen(DetailsActions):
         document, log = reading.document, self.query_one(LogPane)
         progress = self.query_one("#details-progress", ProgressLine)
         for event in reading.events[self._said or 0 :]:
-            progress.say(event)
+            progress.handle(event)
         if self._said is None:
             log.follow(document.session.id, document.id, f"{document.precision}/{document.delegate}")
             log.show(reading.events)

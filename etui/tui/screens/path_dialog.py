@@ -44,7 +44,7 @@ class PathDialog(Dialog[Result]):
 
     @on(Combo.Typed)
     @on(Combo.Changed)
-    def _path_changed(self, event: Combo.Told) -> None:
+    def _path_changed(self, event: Combo.FieldMessage) -> None:
         event.stop()
         self.path_changed(event.value)
 
