@@ -132,7 +132,11 @@ def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bo
     files = planned_files(documents, target)
     for path, _ in files:
         if not force and os.path.exists(path):  # noqa: PTH110 - Path.exists raises
-            raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force")
+            raise UsageError(
+                f"{path} is there already",
+                "name another place with -o, or overwrite with --force",
+                screen_hint="choose another file",
+            )
     for path, held in files:
         write_file(path, encode_documents(held), force=force)
     return [path for path, _ in files]
@@ -172,7 +176,11 @@ def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -
         finally:
             partial.unlink(missing_ok=True)
     except FileExistsError as error:
-        raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force") from error
+        raise UsageError(
+            f"{path} is there already",
+            "name another place with -o, or overwrite with --force",
+            screen_hint="choose another file",
+        ) from error
     except OSError as error:
         raise StoreError(
             f"cannot write {path} ({error.strerror or error})", "check the folder and its space"
