@@ -188,11 +188,11 @@ async def test_runs_are_dropped_and_taken_back(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("x")
         await compared(pilot)
-        assert "int8/xnnpack" not in said(pilot) and "1 left out" in title(pilot)
+        assert "int8/xnnpack" not in said(pilot) and "1 excluded" in title(pilot)
         assert figures(pilot).run == OPENVINO
         await pilot.press("u")
         await compared(pilot)
-        assert "int8/xnnpack" in said(pilot) and "left out" not in title(pilot)
+        assert "int8/xnnpack" in said(pilot) and "excluded" not in title(pilot)
         await pilot.press("h", "h", "h", "x")
         assert screen_of(pilot).base == BASE and figures(pilot).run == BASE
 
@@ -249,7 +249,7 @@ async def test_one_run_alone_says_what_it_is_against_eager(database: Path) -> No
 
 async def test_a_deleted_baseline_and_deleted_runs_are_named(database: Path) -> None:
     async with comparing(database, variants(), ids=[BASE, INT8, "0123456789ab"], base="777777777777") as pilot:
-        assert "The pinned baseline 777777 was deleted: fp32/xnnpack is the base instead." in said(pilot)
+        assert "The pinned baseline 777777 was deleted" in said(pilot)
         assert "Run 012345 is no longer in the database." in said(pilot)
         assert screen_of(pilot).base == BASE
 

@@ -64,7 +64,7 @@ def test_a_copy_goes_to_the_terminal_and_to_a_file() -> None:
     said = copy_markdown(cast("Any", terminal), "# words")
     path = state_dir() / COPY_NAME
     assert terminal.copied == path.read_text() == "# words"
-    assert said == f"sent to the terminal's clipboard (a terminal may ignore that); also written to {path}"
+    assert str(path) in said
 
 
 def test_where_no_file_can_be_written_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
