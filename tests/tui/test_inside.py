@@ -232,7 +232,7 @@ async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path
 async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     with Store.open(store(database, make_document(RUN))) as held:
         async with DetailsHost(database).run_test(size=SIZE) as pilot:
@@ -267,7 +267,7 @@ async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> No
 async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Operators")
@@ -363,7 +363,7 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
 
 
 async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN, precision="int8"))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Numbers")

@@ -213,7 +213,7 @@ async def test_a_finished_program_leaves_nothing_to_choose(database: Path, tmp_p
 async def test_the_time_comes_from_the_model_s_size_then_from_past_runs(database: Path) -> None:
     async with host(database).run_test() as pilot:
         await ready(pilot)
-        await until(pilot, lambda: "by size" in words(pilot, "time"))
+        await until(pilot, lambda: "by model size" in words(pilot, "time"))
         with Store.open(database) as store:
             store.import_documents([make_document("aaaaaaaaaaa1"), make_document("aaaaaaaaaaa2", precision="int8")])
         picker(pilot).set_model("resnet18")
@@ -225,7 +225,7 @@ async def test_a_database_that_is_none_does_not_stop_the_picker(database: Path) 
     database.write_text("no database, and longer than a header of sixteen bytes")
     async with host(database).run_test() as pilot:
         await ready(pilot)
-        await until(pilot, lambda: "by size" in words(pilot, "time"))
+        await until(pilot, lambda: "by model size" in words(pilot, "time"))
 
 
 async def test_what_was_run_last_stands_there_at_the_next_start(database: Path) -> None:
