@@ -28,12 +28,12 @@ IDLE_LOOK_S = 0.25
 LIVE_LOOK_S = 1.0
 MEASURING_LOOK_S = 1.5
 """During a measurement the screen, which shares the machine, must use at most 1 % of a core."""
-BOX_LOOK_S = 5.0
+HOST_LOOK_S = 5.0
 RUNNER_CHECK_S = 2.0
 OLD_EVENTS = 2_000
 
 
-class BoxFacts(msgspec.Struct, frozen=True, kw_only=True):
+class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The machine: host name, cores this process may use, load average over one minute, CPU frequency governor."""
 
     host: str
@@ -66,7 +66,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     version: int
-    box: BoxFacts
+    host: HostFacts
     sessions: tuple[LiveSession, ...] = ()
     events: Mapping[str, tuple[Event, ...]] = {}
     ended: tuple[str, ...] = ()
@@ -93,9 +93,9 @@ class Feed:
         self._steps: dict[str, Event] = {}
         self._progress: dict[str, Event] = {}
         self._sessions: tuple[LiveSession, ...] = ()
-        self._box = read_box()
+        self._host_facts = read_host_facts()
         self._problem: str | None = None
-        self._box_read_at = self._runner_checked_at = 0.0
+        self._host_read_at = self._runner_checked_at = 0.0
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="etui-feed", daemon=True)
@@ -116,7 +116,7 @@ class Feed:
     def look(self) -> Snapshot | None:
         """Read once; return a snapshot, or None if nothing has to be redrawn."""
         now = time.monotonic()
-        box_changed = self._look_at_box(now)
+        host_changed = self._look_at_host(now)
         try:
             store = self._opened()
             self._look_after_runner(store, now)
@@ -130,7 +130,7 @@ class Feed:
             return self._trouble(error)
         except Exception as error:  # noqa: BLE001 - without this thread the screen would freeze without a message
             return self._trouble(EtuiError(f"a defect in etui ({type(error).__name__}: {error})", "please report it"))
-        if self._problem is not None or box_changed or self._sessions:
+        if self._problem is not None or host_changed or self._sessions:
             self._problem = None
             return self._snapshot()
         return None
@@ -224,7 +224,7 @@ class Feed:
     ) -> Snapshot:
         return Snapshot(
             version=self._version,
-            box=self._box,
+            host=self._host_facts,
             sessions=self._sessions,
             events=events or {},
             ended=ended,
@@ -232,11 +232,11 @@ class Feed:
             problem=self._problem if not changed else None,
         )
 
-    def _look_at_box(self, now: float) -> bool:
-        if now - self._box_read_at < BOX_LOOK_S:
+    def _look_at_host(self, now: float) -> bool:
+        if now - self._host_read_at < HOST_LOOK_S:
             return False
-        before, self._box, self._box_read_at = self._box, read_box(), now
-        return self._box != before
+        before, self._host_facts, self._host_read_at = self._host_facts, read_host_facts(), now
+        return self._host_facts != before
 
     def _look_after_runner(self, store: Store, now: float) -> None:
         """End the runs of a runner that died, and start a runner for queued work."""
@@ -252,10 +252,10 @@ class Feed:
             ensure_runner(store.path)
 
 
-def read_box() -> BoxFacts:
+def read_host_facts() -> HostFacts:
     """Read the machine's facts."""
     try:
         load: float | None = round(os.getloadavg()[0], 2)
     except OSError:
         load = None
-    return BoxFacts(host=socket.gethostname(), cores=usable_cores(), load=load, governor=governor())
+    return HostFacts(host=socket.gethostname(), cores=usable_cores(), load=load, governor=governor())

@@ -63,20 +63,20 @@ class Sheet:
         if self._lines and self._lines[-1].plain:
             self._lines.append(Text())
 
-    def heading(self, words: str, aside: str = "") -> None:
+    def heading(self, text: str, aside: str = "") -> None:
         """Add a heading, with an optional remark in a muted style."""
         self.gap()
-        room = self.width - cells(plain(words)) - 2
-        line = Text(no_wrap=True).append(_cut(plain(words), self.width, self.styles.cut), self.styles.heading)
+        room = self.width - cells(plain(text)) - 2
+        line = Text(no_wrap=True).append(_cut(plain(text), self.width, self.styles.cut), self.styles.heading)
         if aside and room > 8:
             line.append(f"  {_cut(plain(aside), room, self.styles.cut)}", self.styles.muted or None)
         self._lines.append(line)
 
-    def say(self, words: str, style: str = "", glyph: str = "", source: str = "") -> None:
+    def say(self, text: str, style: str = "", glyph: str = "", source: str = "") -> None:
         """Add a wrapped paragraph after an optional glyph; ``source`` is appended in brackets in a muted style."""
         indent = cells(glyph) + 1 if glyph else 0
         end = f"[{plain(source)}]" if source else ""
-        rows = wrapped(f"{words} {end}".rstrip(), self.width - indent)
+        rows = wrapped(f"{text} {end}".rstrip(), self.width - indent)
         for number, row in enumerate(rows):
             line = Text(no_wrap=True)
             line.append(f"{glyph if number == 0 else '':<{indent}}", style or None)
@@ -86,14 +86,14 @@ class Sheet:
                 line.append(end, self.styles.muted or None)
             self._lines.append(line)
 
-    def line(self, words: str, style: str = "") -> None:
+    def line(self, text: str, style: str = "") -> None:
         """Add one line, truncated to the width."""
-        self._lines.append(Text(_cut(plain(words), self.width, self.styles.cut), style or "", no_wrap=True))
+        self._lines.append(Text(_cut(plain(text), self.width, self.styles.cut), style or "", no_wrap=True))
 
-    def fact(self, label: str, words: str, style: str = "", *, label_width: int = LABEL) -> None:
+    def fact(self, label: str, text: str, style: str = "", *, label_width: int = LABEL) -> None:
         """Add a label and its value, wrapped in a column after the label."""
         label_width = min(label_width, self.width // 2)
-        for number, row in enumerate(wrapped(words, self.width - label_width)):
+        for number, row in enumerate(wrapped(text, self.width - label_width)):
             line = Text(no_wrap=True)
             line.append(f"{plain(label) if number == 0 else '':<{label_width}}", self.styles.label or None)
             line.append(row, style or None)
@@ -136,10 +136,10 @@ class Sheet:
         return shown
 
 
-def wrapped(words: str, width: int) -> list[str]:
+def wrapped(text: str, width: int) -> list[str]:
     """Return the text in lines of at most ``width`` cells; a word longer than a line is split."""
     rows: list[str] = []
-    for paragraph in plain(words, keep_lines=True).split("\n"):
+    for paragraph in plain(text, keep_lines=True).split("\n"):
         row = ""
         for word in paragraph.split(" "):
             while cells(word) > width:
@@ -164,9 +164,9 @@ def _cell(cell: str | Cell) -> Cell:
     return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.words), cell.style)
 
 
-def _cut(words: str, width: int, cut: str) -> str:
-    if cells(words) <= width:
-        return words
-    while words and cells(words) > width - 1:
-        words = words[:-1]
-    return words + cut
+def _cut(text: str, width: int, cut: str) -> str:
+    if cells(text) <= width:
+        return text
+    while text and cells(text) > width - 1:
+        text = text[:-1]
+    return text + cut

@@ -48,7 +48,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     basis: Literal["past", "size", "both"]
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The estimate as a phrase, rounded to its precision."""
         about = about_seconds(self.seconds)
         return f"about {about}" if self.basis == "past" else f"roughly {about}"

@@ -73,10 +73,10 @@ def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int,
             await pilot.press("tab")
         if tab == "JSON":
             await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
-        if tab in ("Operators", "Numbers", "Artifact"):
+        if tab in ("Operators", "Gap", "Artifact"):
             rows = host.details.query_one(f"#tab-{tab.lower()}", TableTab)
             await until(pilot, lambda: rows.view.rows is not None)
-            await pilot.press("j", *(["right"] if tab != "Numbers" else []), "j")
+            await pilot.press("j", *(["right"] if tab != "Gap" else []), "j")
         await pilot.pause()
 
     assert snap_compare(host, terminal_size=size, run_before=open_tab)
@@ -109,7 +109,7 @@ def test_operators(database: Path, snap_compare: Compare, case: str, size: tuple
     assert snap_compare(host, terminal_size=size, run_before=open_tab)
 
 
-@pytest.mark.parametrize("tab", ["Operators", "Numbers", "Artifact"])
+@pytest.mark.parametrize("tab", ["Operators", "Gap", "Artifact"])
 @pytest.mark.parametrize("look", ["NO_COLOR", "LC_ALL"])
 def test_rows_without_colour_and_in_ascii(
     stored: Path, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, look: str, tab: str

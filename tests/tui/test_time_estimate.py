@@ -62,8 +62,8 @@ def test_no_session_takes_longer_than_its_time_out() -> None:
 
 def test_the_words_are_no_more_exact_than_the_figure() -> None:
     model = find_model("resnet18")
-    assert estimate(spec(), model, {FP32: PAST}, cores=2).words.startswith("about ")
-    assert estimate(spec(), model, {}, cores=2).words.startswith("roughly ")
+    assert estimate(spec(), model, {FP32: PAST}, cores=2).text.startswith("about ")
+    assert estimate(spec(), model, {}, cores=2).text.startswith("roughly ")
     assert estimate(spec(FP32, INT8), model, {FP32: PAST}, cores=2).basis == "both"
     assert [about_seconds(value) for value in (1, 52, 100, 3500, 4500)] == [
         "5 s",

@@ -21,7 +21,7 @@ _TABS: dict[Source, str] = {
     "delegation": "Delegation",
     "operators": "Operators",
     "accuracy": "Accuracy",
-    "numbers": "Numbers",
+    "numbers": "Gap",
     "artifact": "Artifact",
 }
 """Where the facts of a verdict's sentence are: the details' tabs, and the screen that compares runs."""

@@ -45,7 +45,7 @@ TABS = (
     "Accuracy",
     "Operators",
     "Delegation",
-    "Numbers",
+    "Gap",
     "Environment",
     "Artifact",
     "Log",
@@ -100,7 +100,7 @@ class DetailsScreen(DetailsActions):
             yield Page(id="tab-accuracy")
             yield OperatorsTab(id="tab-operators")
             yield Page(id="tab-delegation")
-            yield GapTab(id="tab-numbers")
+            yield GapTab(id="tab-gap")
             yield Page(id="tab-environment")
             yield ArtifactTab(id="tab-artifact")
             yield LogPane(id="tab-log", classes="-bare")

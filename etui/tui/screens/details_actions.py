@@ -72,7 +72,7 @@ class DetailsActions(Guarded, Screen[None]):
     def action_profile(self) -> None:
         """Queue the analysis of the open tab: the numeric gap on its tab, elsewhere the profile."""
         if self.document is not None:
-            if self.tab == "Numbers":
+            if self.tab == "Gap":
                 self._submit(GAP, GapOptions())
             else:
                 self._submit(PROFILE, ProfileOptions())

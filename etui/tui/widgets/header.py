@@ -57,7 +57,7 @@ class Header(Widget):
         return line
 
     def _facts(self, snapshot: Snapshot) -> list[str]:
-        box = snapshot.box
+        box = snapshot.host
         load = "load not readable" if box.load is None else f"load {box.load:.2f}"
         governor = f"governor {box.governor}" if box.governor else "governor not readable"
         return [plain(box.host), counted(box.cores, "core"), load, plain(governor)]

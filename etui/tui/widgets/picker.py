@@ -294,7 +294,7 @@ class Picker(Guarded, Vertical):
 
     def _estimated(self, spec: SessionSpec, found: Estimate) -> None:
         if self._checked.spec == spec:
-            self._estimate_words = f"{found.words} {glyphs_of(self).dot} {BASIS[found.basis]}"
+            self._estimate_words = f"{found.text} {glyphs_of(self).dot} {BASIS[found.basis]}"
             self._sum_up()
 
     def _sum_up(self) -> None:
