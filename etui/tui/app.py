@@ -6,7 +6,7 @@ import asyncio
 import codecs
 import gc
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
-from etui.actions import ACTIONS, bindings
+from etui.actions import ACTIONS, Scope, bindings
 from etui.config import Loaded
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
@@ -210,10 +210,9 @@ class EtuiApp(App[object]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Return the palette's commands: the actions available on this screen, the models and the themes."""
         from etui.catalog.models import MODELS
-        from etui.tui.screens.details import DetailsScreen
 
         own_scope = getattr(screen, "scope", None)
-        forwarded_scopes = screen.forwarded_scopes() if isinstance(screen, BenchScreen | DetailsScreen) else ()
+        forwarded_scopes: Collection[Scope] = getattr(screen, "forwarded_scopes", tuple)()
         for action in ACTIONS:
             if action.scope == "app" and action.name != "command_palette":
                 run = partial(self._run_on, self, action.name)

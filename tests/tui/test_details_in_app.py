@@ -69,10 +69,10 @@ async def test_the_palette_offers_the_actions_of_a_table_only_on_its_tab(profile
         before = table.rows.sort if table.rows else ""
         (sort,) = [
             command
-            for command in app_of(pilot).get_system_commands(screen)
+            for command in app_of(pilot).get_system_commands(pilot.app.screen)
             if command.title in {action.about for action in ACTIONS if action.id == "rows.sort"}
         ]
-        await sort.callback()  # type: ignore[misc]
+        await sort.callback()
         await until(pilot, lambda: table.rows and table.rows.sort != before)
 
 
@@ -89,8 +89,8 @@ async def test_an_action_of_the_chart_runs_on_its_tab(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot)
         about = next(action.about for action in ACTIONS if action.id == "chart.view_2")
-        (ecdf,) = [one for one in app_of(pilot).get_system_commands(screen) if one.title == about]
-        await ecdf.callback()  # type: ignore[misc]
+        (ecdf,) = [one for one in app_of(pilot).get_system_commands(pilot.app.screen) if one.title == about]
+        await ecdf.callback()
         await until(pilot, lambda: screen.tab == "Latency")
 
 
