@@ -57,7 +57,7 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
     model, precision and delegate. Raises UsageError where there is no such run."""
     row = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     if row["status"] != "done":
         # Such a run may not have come as far as its weights and inputs: the newest that did stands for its choice.
         done = connection.execute(

@@ -60,7 +60,7 @@ def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
     """One run's summary. Raises UsageError where there is none."""
     row = connection.execute(f"SELECT {_SELECT} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - as above
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     return summary_of(row)
 
 
@@ -73,7 +73,7 @@ def session_run_ids(connection: sqlite3.Connection, session_id: str) -> list[str
 def resolve(connection: sqlite3.Connection, prefix: str) -> str:
     """The one run whose id is or begins with ``prefix``. Raises UsageError where there is none or more than one."""
     if not prefix:
-        raise UsageError("an empty text is no run's id", "see etui runs")
+        raise UsageError("an empty text is no run's id", "see etui runs", screen_hint="")
     exact = connection.execute("SELECT id FROM runs WHERE id = ?", (prefix,)).fetchone()
     if exact is not None:
         return prefix
@@ -82,7 +82,7 @@ def resolve(connection: sqlite3.Connection, prefix: str) -> str:
         (prefix, prefix + "\U0010ffff"),
     ).fetchall()
     if not rows:
-        raise UsageError(f"there is no run {prefix}", "see etui runs")
+        raise UsageError(f"there is no run {prefix}", "see etui runs", screen_hint="")
     if len(rows) > 1:
         names = [f"{row['id']} ({row['model']} {row['precision']}/{row['delegate']})" for row in rows[:5]]
         more = " and more" if len(rows) > 5 else ""
@@ -97,7 +97,7 @@ def annotate(connection: sqlite3.Connection, run_id: str, note: str | None, tags
         "UPDATE runs SET note = coalesce(?, note), tags = coalesce(?, tags) WHERE id = ?", (note, encoded, run_id)
     )
     if cursor.rowcount == 0:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
 
 
 def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
@@ -110,13 +110,21 @@ def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
     if row is None:
         return
     if row["status"] in LIVE_STATUSES:
-        raise UsageError(f"run {run_id} is {row['status']}", f"cancel it first: etui cancel {run_id}")
+        raise UsageError(
+            f"run {run_id} is {row['status']}",
+            f"cancel it first: etui cancel {run_id}",
+            screen_hint="cancel it first with x",
+        )
     if row["claimed_by"] is not None and row["finished_at"] is None:
         raise UsageError(f"the session of run {run_id} is still being measured", "wait for its end or cancel it")
     if connection.execute(
         "SELECT 1 FROM passes WHERE run = ? AND status IN ('queued', 'running')", (run_id,)
     ).fetchone():
-        raise UsageError(f"run {run_id} is being looked into", f"wait for its end, or etui cancel {run_id}")
+        raise UsageError(
+            f"run {run_id} is being looked into",
+            f"wait for its end, or etui cancel {run_id}",
+            screen_hint="wait for its end, or cancel it with x in its details",
+        )
 
 
 def delete_run(connection: sqlite3.Connection, run_id: str) -> bool:

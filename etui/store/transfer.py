@@ -188,7 +188,11 @@ def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, privat
     try:
         write_whole(path, pieces, force=force, private=private)
     except FileExistsError as error:
-        raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force") from error
+        raise UsageError(
+            f"{path} is there already",
+            "name another place with -o, or overwrite with --force",
+            screen_hint="choose another file",
+        ) from error
     except OSError as error:
         raise StoreError(
             f"cannot write {path} ({error.strerror or error})", "check the folder and its space"

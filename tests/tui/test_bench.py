@@ -338,12 +338,12 @@ async def test_the_chart_and_log_keys_work_from_the_table(filled: Path) -> None:
 async def test_a_database_in_trouble_is_said_and_the_app_stays(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         app = app_of(pilot)
-        app.post_message(app.Looked(snapshot(problem="the database is gone; put it back")))
+        app.post_message(app.SnapshotRead(snapshot(problem="the database is gone; put it back")))
         await until(pilot, lambda: app.bench.snapshot is not None)
         assert "database" in str(app.bench.query_one("#header").render())
         await pilot.press("j", "j")
         assert bench_table(pilot).cursor == 2
-        app.post_message(app.Looked(snapshot(changed=True)))
+        app.post_message(app.SnapshotRead(snapshot(changed=True)))
         await until(pilot, lambda: "idle" in str(app.bench.query_one("#header").render()))
 
 
@@ -406,7 +406,7 @@ async def test_quitting_while_something_runs_says_that_it_goes_on(database: Path
         app.exit = lambda *args, message="", **kwargs: said.append(message)  # type: ignore[method-assign]
         await pilot.press(key)
         await pilot.pause()
-    assert "goes on" in said[0]
+    assert "etui cancel --all" in said[0]
 
 
 async def test_only_a_page_of_many_runs_is_held(database: Path) -> None:

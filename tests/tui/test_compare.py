@@ -191,11 +191,11 @@ async def test_runs_are_dropped_and_taken_back(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("x")
         await compared(pilot)
-        assert "int8/xnnpack" not in said(pilot) and "1 left out" in title(pilot)
+        assert "int8/xnnpack" not in said(pilot) and "1 excluded" in title(pilot)
         assert figures(pilot).run == OPENVINO
         await pilot.press("u")
         await compared(pilot)
-        assert "int8/xnnpack" in said(pilot) and "left out" not in title(pilot)
+        assert "int8/xnnpack" in said(pilot) and "excluded" not in title(pilot)
         await pilot.press("h", "h", "h", "x")
         assert screen_of(pilot).base == BASE and figures(pilot).run == BASE
 

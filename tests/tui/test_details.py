@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static, TextArea
 
 from etui.actions import ACTIONS
+from etui.errors import EtuiError
 from etui.events import Event
 from etui.results import CallTiming, ModelInfo, RunDocument
 from etui.store import Store
@@ -19,6 +20,8 @@ from etui.tui.details import loader as source
 from etui.tui.details.tab_bar import TabBar
 from etui.tui.details.table_tab import TableTab
 from etui.tui.details.text_view import Paper
+from etui.tui.error_text import to_text
+from etui.tui.screen_host import Severity
 from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.themes import THEMES
 from etui.tui.widgets.chart_pane import ChartPane
@@ -53,6 +56,14 @@ class DetailsHost(App[None]):
             self.closed = True
 
         self.push_screen(self.details, close)
+
+    def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
+        """Show a notice, as the app does."""
+        self.notify(message, title=title, severity=severity, markup=False)
+
+    def complain(self, error: EtuiError, title: str = "") -> None:
+        """Report an error, as the app does."""
+        self.say(to_text(error), "error", title=title)
 
     def page(self) -> str:
         """What the open tab says: its papers, or its words and the lines of its rows that are seen."""

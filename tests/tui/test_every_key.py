@@ -120,7 +120,7 @@ def _below_resnet18(pilot: Bench) -> int:
 
 SCENARIOS: dict[str, Scenario] = {
     "bench.run": Scenario(lambda pilot: "queued" in _said(pilot)),
-    "bench.cancel": Scenario(lambda pilot: "nothing runs" in _said(pilot)),
+    "bench.cancel": Scenario(lambda pilot: "No run is running" in _said(pilot)),
     "bench.new": Scenario(lambda pilot: any(isinstance(one, Picker) for one in pilot.app.focused.ancestors)),  # type: ignore[union-attr]
     "bench.filter": Scenario(lambda pilot: pilot.app.screen.query_one(FilterBar).display),
     "bench.back": Scenario(_focused(RunsTable), ("n",)),

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
-from etui.tui.picker_form import Choice, remember
+from etui.tui.picker_form import FormValues, remember
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
@@ -80,7 +80,7 @@ def test_the_picker_with_its_models(snap_compare: Compare, database: Path, size:
 
 
 def test_the_picker_at_what_cannot_be(snap_compare: Compare, database: Path) -> None:
-    remember(Choice(model="minilm", precisions=("fp32", "8da4w"), delegates=("xnnpack", "portable")))
+    remember(FormValues(model="minilm", precisions=("fp32", "8da4w"), delegates=("xnnpack", "portable")))
 
     async def point(pilot: Pilot[None]) -> None:
         await _ready(pilot)
@@ -90,7 +90,7 @@ def test_the_picker_at_what_cannot_be(snap_compare: Compare, database: Path) -> 
 
 
 def test_the_picker_with_mistakes(snap_compare: Compare, database: Path) -> None:
-    remember(Choice(model="resnt18", repeat="0", warmup="abc", weights="/no/such/weights"))
+    remember(FormValues(model="resnt18", repeat="0", warmup="abc", weights="/no/such/weights"))
 
     async def submit(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: str(pilot.app.query_one(".picker--total", Static).content))

@@ -301,12 +301,12 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
         said = host.page().split("Figures")[0]
         sentences = re.findall(r"(\S.*?) \[(\w+)\]", " ".join(said.split()))
         sources = {source: sentence for sentence, source in sentences}
-        assert list(sources) == ["Latency", "Compare", "Delegation", "Operators", "Accuracy", "Numbers", "Artifact"]
+        assert list(sources) == ["Latency", "Compare", "Delegation", "Operators", "Accuracy", "Gap", "Artifact"]
         for source, facts in {
             "Compare": ["INT8", "3.21", "FP32"],
             "Delegation": ["94 %", "3 subgraphs", "99 %"],
             "Operators": ["96 %", "convolution"],
-            "Numbers": ["layer2.1.conv1", "81 %"],
+            "Gap": ["layer2.1.conv1", "81 %"],
         }.items():
             assert not lacking(sources[source], *facts)
 
@@ -333,12 +333,12 @@ async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(i
             assert words in page
 
 
-# Numbers
+# Gap
 
 
 async def test_the_numbers_name_the_first_layer_past_the_threshold(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
-        host = await at(pilot, "Numbers")
+        host = await at(pilot, "Gap")
         lines = host.lines()
         assert not lacking(lines[0], "20.0 dB", "layer2.1.conv1", "19.0 dB", "7 of 21")
         assert not lacking(host.page(), "! layer2.1.conv1", "81 %", "FP32")
@@ -362,7 +362,7 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
     ]
     document.gap = msgspec.structs.replace(gap, layers=exact, first_past=None, suggestion="", keep_fp32="")
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
-        host = await at(pilot, "Numbers")
+        host = await at(pilot, "Gap")
         assert not lacking(host.page(), "21 layers", "exact", "FP32 eager")
         assert "exact" in host.lines()[-8] or any("exact" in line for line in host.lines())
 
@@ -371,7 +371,7 @@ async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch:
     monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN, precision="int8"))).run_test(size=SIZE) as pilot:
-        host = await opened(pilot, "Numbers")
+        host = await opened(pilot, "Gap")
         assert "Press P" in host.page()
         await pilot.press("P")
         await until(pilot, lambda: "queued" in host.page())
@@ -387,7 +387,7 @@ async def test_shift_k_runs_it_again_with_the_worst_module_in_fp32(
     document = look_inside(make_document(RUN, precision="int8"))
     document.session = msgspec.structs.replace(document.session, spec=msgspec.to_builtins(make_spec()))
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
-        host = await at(pilot, "Numbers")
+        host = await at(pilot, "Gap")
         await pilot.press("K")
         await until(pilot, lambda: isinstance(host.screen, KeepFp32Dialog))
         field = host.screen.query_one(Input)
@@ -407,7 +407,7 @@ async def test_shift_k_runs_it_again_with_the_worst_module_in_fp32(
 
 async def test_what_is_not_quantized_has_nothing_to_keep(database: Path) -> None:
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
-        host = await opened(pilot, "Numbers")
+        host = await opened(pilot, "Gap")
         await pilot.press("K")
         await until(pilot, lambda: len(notices(host)) == 1)
         assert not isinstance(host.screen, KeepFp32Dialog)
@@ -445,7 +445,7 @@ async def test_names_are_data(database: Path, size: tuple[int, int]) -> None:
     sections = [Section(path=f"{evil}/{evil}", size_bytes=7, detail=evil)]
     document.artifact = msgspec.structs.replace(document.artifact, sections=sections)
     async with DetailsHost(store(database, document)).run_test(size=size) as pilot:
-        for tab in ("Operators", "Numbers", "Artifact"):
+        for tab in ("Operators", "Gap", "Artifact"):
             host = await at(pilot, tab) if tab == "Operators" else pilot.app
             assert isinstance(host, DetailsHost)
             while host.details.tab != tab:
@@ -464,7 +464,7 @@ async def test_names_are_data(database: Path, size: tuple[int, int]) -> None:
 async def test_bars_are_ascii_where_the_terminal_is(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
-        for tab in ("Operators", "Numbers", "Artifact"):
+        for tab in ("Operators", "Gap", "Artifact"):
             host = await at(pilot, tab) if tab == "Operators" else pilot.app
             assert isinstance(host, DetailsHost)
             while host.details.tab != tab:

@@ -72,10 +72,10 @@ def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int,
             await pilot.press("tab")
         if tab == "JSON":
             await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
-        if tab in ("Operators", "Numbers", "Artifact"):
+        if tab in ("Operators", "Gap", "Artifact"):
             rows = host.details.query_one(f"#tab-{tab.lower()}", TableTab)
             await until(pilot, lambda: rows.view.rows is not None)
-            await pilot.press("j", *(["right"] if tab != "Numbers" else []), "j")
+            await pilot.press("j", *(["right"] if tab != "Gap" else []), "j")
         await pilot.pause()
 
     assert snap_compare(host, terminal_size=size, run_before=open_tab)

@@ -19,7 +19,8 @@ _TYPE = re.compile(r"(?<![\w.#:$-])[A-Z]\w*")
 
 def _classes(base: type) -> Iterator[type]:
     yield base
-    for subclass in base.__subclasses__():
+    subclasses: list[type] = base.__subclasses__()
+    for subclass in subclasses:
         yield from _classes(subclass)
 
 
@@ -31,7 +32,7 @@ def _selected_types(css: str) -> set[str]:
 def test_every_widget_type_in_a_style_sheet_exists() -> None:
     for module in pkgutil.walk_packages(etui.tui.__path__, "etui.tui."):
         importlib.import_module(module.name)
-    for name in textual.widgets.__all__:
+    for name in textual.widgets.__all__:  # type: ignore[attr-defined]  # it is set at run time
         getattr(textual.widgets, name)
     classes = list(_classes(DOMNode))
     sheets = {str(path): path.read_text() for path in Path(etui.tui.__path__[0]).rglob("*.tcss")}

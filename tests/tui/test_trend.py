@@ -65,7 +65,7 @@ async def test_the_change_is_named_in_the_words_of_the_command_line(database: Pa
     async with trending(database) as pilot:
         with Store.open(database) as store:
             found = trends.trend(store.history(past()[-1].id))
-        words = " ".join(screen_of(pilot).words.split())
+        words = " ".join(screen_of(pilot).summary.split())
         for sentence in trend_words.sentences(found):
             assert sentence in words
         assert not lacking(words, "Slower", "9.9 %", "executorch 1.5.1")
@@ -123,7 +123,7 @@ async def test_copying_writes_words_and_runs(database: Path, tmp_path: Path) -> 
 
 async def test_one_run_says_that_it_makes_no_trend(database: Path) -> None:
     async with trending(database, count=1) as pilot:
-        words = screen_of(pilot).words
+        words = screen_of(pilot).summary
         assert "8 runs" in words and "Slower" not in words and "Faster" not in words
 
 
@@ -133,7 +133,7 @@ async def test_a_run_that_is_gone_is_said(database: Path) -> None:
         pilot.app.push_screen(TrendScreen(database, "777777777777"))
         await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
         await until(
-            pilot, lambda: screen_of(pilot).query("#trend-words") and "there is no run" in screen_of(pilot).words
+            pilot, lambda: screen_of(pilot).query("#trend-words") and "there is no run" in screen_of(pilot).summary
         )
         await pilot.press(*"123sLy", "enter", "j", "G", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, TrendScreen))

@@ -40,7 +40,7 @@ def _store(database: Path, code: Path) -> Path:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("tab", "kind"), [("Operators", "profile"), ("Numbers", "gap")])
+@pytest.mark.parametrize(("tab", "kind"), [("Operators", "profile"), ("Gap", "gap")])
 async def test_a_pass_is_queued_only_after_a_yes(database: Path, code: Path, tab: str, kind: str) -> None:
     async with DetailsHost(_store(database, code), STRANGE).run_test(size=SIZE) as pilot:
         host = await opened(pilot, tab)
@@ -62,7 +62,7 @@ async def test_a_pass_is_queued_only_after_a_yes(database: Path, code: Path, tab
 @pytest.mark.asyncio
 async def test_running_it_again_with_a_module_kept_is_asked_about_too(database: Path, code: Path) -> None:
     async with DetailsHost(_store(database, code), STRANGE).run_test(size=SIZE) as pilot:
-        host = await opened(pilot, "Numbers")
+        host = await opened(pilot, "Gap")
         await pilot.press("K")
         await until(pilot, lambda: isinstance(host.screen, KeepFp32Dialog))
         host.screen.query_one(Input).value = "fc"

@@ -36,9 +36,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source:
-    """Passes each new ``Reading`` to ``post``, or an error message if the database cannot be read."""
+    """Passes each new ``Reading`` to ``post``, or the error if the database cannot be read."""
 
-    def __init__(self, database: Path, run_id: str, post: Callable[[Reading | str], object]) -> None:
+    def __init__(self, database: Path, run_id: str, post: Callable[[Reading | EtuiError], object]) -> None:
         self._database = database
         self._run_id = run_id
         self._post = post
@@ -86,7 +86,7 @@ class Source:
                     store = None
                 if str(error) != problem:
                     problem = str(error)
-                    self._post(problem)
+                    self._post(error)
             self._wake.wait(LOOK_S)
             self._wake.clear()
         if store is not None:

@@ -57,7 +57,7 @@ class Header(Widget):
         return line
 
     def _facts(self, snapshot: Snapshot) -> list[str]:
-        machine = snapshot.box
+        machine = snapshot.host
         load = "load not readable" if machine.load is None else f"load {machine.load:.2f}"
         governor = f"governor {machine.governor}" if machine.governor else "governor not readable"
         return [plain(machine.host), counted(machine.cores, "core"), load, plain(governor)]

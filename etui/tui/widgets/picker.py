@@ -25,7 +25,7 @@ from etui.text import plain
 from etui.tui import suggestions as suggest
 from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import glyphs_of
-from etui.tui.picker_form import Checked, Choice, check, recall, remember
+from etui.tui.picker_form import Checked, FormValues, check, recall, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
 from etui.tui.picker_text import BASIS, about_configuration, about_field, about_item, programs
 from etui.tui.time_estimate import Estimate, Past, estimate, history
@@ -166,12 +166,12 @@ class Picker(Guarded, Vertical):
         self.app.bell()
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> FormValues:
         """The current values of the fields."""
         return self._choice
 
     @work(thread=True, group="remember")
-    def _remember(self, choice: Choice) -> None:
+    def _remember(self, choice: FormValues) -> None:
         remember(choice)
 
     # Changes
@@ -294,7 +294,7 @@ class Picker(Guarded, Vertical):
 
     def _estimated(self, spec: SessionSpec, result: Estimate) -> None:
         if self._checked.spec == spec:
-            self._estimate_text = f"{result.words} {glyphs_of(self).dot} {BASIS[result.basis]}"
+            self._estimate_text = f"{result.text} {glyphs_of(self).dot} {BASIS[result.basis]}"
             self._show_totals()
 
     def _show_totals(self) -> None:
