@@ -1,11 +1,11 @@
-"""The backends that programs name: which delegate each is, and what it takes to have one."""
+"""The backends that programs name: the delegate each belongs to, and how to get a runtime that has it."""
 
 from __future__ import annotations
 
 from etui.catalog.delegates import delegates
 
 BACKENDS: dict[str, tuple[str, str]] = {
-    "XnnpackBackend": ("xnnpack", "every build of ExecuTorch for CPUs has it: pip install 'executorch==1.5.*'"),
+    "XnnpackBackend": ("xnnpack", "included in every CPU build of ExecuTorch: pip install 'executorch==1.5.*'"),
     "OpenvinoBackend": ("openvino", "pip install openvino nncf"),
     "VulkanBackend": ("vulkan", "run it on a device with a Vulkan build of ExecuTorch"),
     "CoreMLBackend": ("coreml", "run it on an Apple device"),
@@ -16,15 +16,15 @@ BACKENDS: dict[str, tuple[str, str]] = {
     "EnnBackend": ("samsung", "run it on a Samsung Exynos device"),
     "NeutronBackend": ("nxp", "run it on an NXP device with a Neutron NPU"),
     "EthosUBackend": ("ethos-u", "run it on a device with an Arm Ethos-U NPU"),
-    "CudaBackend": ("cuda", "use a CUDA build of ExecuTorch on a box with an NVIDIA GPU"),
+    "CudaBackend": ("cuda", "use a CUDA build of ExecuTorch on a machine with an NVIDIA GPU"),
     "VgfBackend": ("vgf", "run it on a device with Arm's ML extensions for Vulkan"),
     "WebGPUBackend": ("webgpu", "run it in a WebGPU build of ExecuTorch"),
 }
-"""The delegate behind each backend's name, and how to run what needs it."""
+"""The delegate of each backend id, and how to run a program that needs it."""
 
 
 def hint_for(backend: str) -> str:
-    """What to do where a backend is missing."""
+    """Return what to do if this machine lacks a backend."""
     name, hint = BACKENDS.get(backend, ("", f"use a build of ExecuTorch that has {backend}"))
     delegate = delegates().get(name)
     if delegate is not None and delegate.runs_here and name == "openvino":

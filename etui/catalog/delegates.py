@@ -1,4 +1,4 @@
-"""The delegates: what each is, whether this machine can export for it and run it, and if not, why and what to do."""
+"""The delegates: whether this machine can export for each and run it, and if not, the reason and the next step."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgspec
 
 
 class Delegate(msgspec.Struct, frozen=True, kw_only=True):
-    """One delegate as it stands on this machine. ``reason`` says why it does not run (or export) here and is empty
-    where it does both; ``what_to_do`` is the way out, where there is one."""
+    """One delegate and its availability on this machine. ``reason`` is why it does not run (or export) here, empty if
+    it does both; ``what_to_do`` is the next step, if there is one."""
 
     name: str
     title: str
@@ -24,7 +24,7 @@ def _installed(*modules: str) -> bool:
     return all(find_spec(module) is not None for module in modules)
 
 
-def _export_only(name: str, title: str, where: str, tools: tuple[str, ...], install: str) -> Delegate:
+def _export_only(name: str, title: str, target: str, tools: tuple[str, ...], install: str) -> Delegate:
     exports = _installed(*tools)
     missing = "" if exports else f"; its tools are not installed ({', '.join(tools)})"
     return Delegate(
@@ -32,7 +32,7 @@ def _export_only(name: str, title: str, where: str, tools: tuple[str, ...], inst
         title=title,
         runs_here=False,
         exports_here=exports,
-        reason=f"its programs run on {where} only, this machine can at most export them{missing}",
+        reason=f"its programs run only on {target}; this machine can only export them{missing}",
         what_to_do=f"etui run MODEL --delegate {name} --export-only -o DIR" if exports else install,
     )
 
@@ -43,7 +43,7 @@ def _not_here(name: str, title: str, reason: str, what_to_do: str = "choose xnnp
 
 @cache
 def delegates() -> dict[str, Delegate]:
-    """Every delegate by its name, those that run here first. Looks at what is installed and imports none of it."""
+    """Return every delegate by its name, those that run here first. Finds installed packages without importing them."""
     runtime = _installed("executorch")
     no_runtime = "" if runtime else "executorch is not installed"
     install = "" if runtime else "pip install 'executorch==1.5.*'"
@@ -84,10 +84,10 @@ def delegates() -> dict[str, Delegate]:
             "pip install 'executorch[ethos-u]'",
         ),
         _not_here("nnapi", "Android NNAPI", "ExecuTorch has no NNAPI delegate", "choose xnnpack or vulkan for Android"),
-        _not_here("qnn", "Qualcomm AI Engine", "it needs Qualcomm's own SDK and a build of ExecuTorch with it"),
-        _not_here("mediatek", "MediaTek NeuroPilot", "it needs MediaTek's own SDK and a build of ExecuTorch with it"),
-        _not_here("samsung", "Samsung Exynos", "it needs Samsung's own SDK and a build of ExecuTorch with it"),
-        _not_here("nxp", "NXP eIQ Neutron", "it needs NXP's own converter and a build of ExecuTorch with it"),
+        _not_here("qnn", "Qualcomm AI Engine", "it needs Qualcomm's SDK and a build of ExecuTorch with it"),
+        _not_here("mediatek", "MediaTek NeuroPilot", "it needs MediaTek's SDK and a build of ExecuTorch with it"),
+        _not_here("samsung", "Samsung Exynos", "it needs Samsung's SDK and a build of ExecuTorch with it"),
+        _not_here("nxp", "NXP eIQ Neutron", "it needs NXP's converter and a build of ExecuTorch with it"),
         _not_here("cuda", "NVIDIA CUDA", "it needs a CUDA build of torch and of ExecuTorch"),
         _not_here("metal", "Apple Metal", "it needs macOS and a build of ExecuTorch with it"),
         _not_here("mlx", "Apple MLX", "it needs macOS on Apple silicon and a build of ExecuTorch with it"),
