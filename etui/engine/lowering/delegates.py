@@ -1,4 +1,4 @@
-"""What each delegate needs for lowering: its partitioner, and the arithmetic it computes in."""
+"""The partitioner of each delegate, the arithmetic it computes in, and how much of a lowered graph is delegated."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ _ARITHMETIC = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
 
 
 def partitioners(delegate: str, precision: str) -> list[Any]:
-    """The partitioners that give a graph's nodes to a delegate; none for portable.
+    """Return the partitioners of a delegate; none for portable.
 
-    ``precision`` matters to Core ML, which would compute an FP32 graph in 16 bits. Raises PreparationError
-    where the delegate's tools are not installed.
+    ``precision`` matters for Core ML, which would compute an FP32 graph in 16 bits.
+
+    Raises:
+        PreparationError: the delegate's tools are not installed.
     """
     try:
         return _partitioners(delegate, precision)
@@ -61,21 +63,21 @@ def _partitioners(delegate: str, precision: str) -> list[Any]:
             from executorch.backends.arm.ethosu import EthosUPartitioner
 
             return [EthosUPartitioner(ethos_u_target())]
-    raise PreparationError(f"there is no way to lower for {delegate}", "see `etui delegates`")
+    raise PreparationError(f"lowering for {delegate} is not supported", "see `etui delegates`")
 
 
 def ethos_u_target() -> Any:
-    """The Ethos-U that programs are compiled for: quantizer and partitioner must agree on it."""
+    """Return the Ethos-U configuration that programs are compiled for; quantizer and partitioner must use the same."""
     from executorch.backends.arm.ethosu import EthosUCompileSpec
 
     return EthosUCompileSpec("ethos-u85-256")
 
 
 def real_arithmetic(delegate: str, precision: str) -> str | None:
-    """The arithmetic a delegate uses where that is not the precision's own, else None; OpenVINO is asked what it does.
+    """Return the arithmetic that a delegate uses if it differs from the precision, else None.
 
-    On a CPU with bfloat16 instructions it computes FP32 and FP16 programs alike in bfloat16. (In quantized programs
-    that holds for what is not quantized, which names no arithmetic of the whole.)
+    On a CPU with bfloat16 instructions OpenVINO computes FP32 and FP16 programs in bfloat16, according to its property
+    INFERENCE_PRECISION_HINT. (In quantized programs this applies only to the operators that are not quantized.)
     """
     if delegate != "openvino" or precision not in _ARITHMETIC.values():
         return None
@@ -86,26 +88,26 @@ def real_arithmetic(delegate: str, precision: str) -> str | None:
     return None if name == precision else name
 
 
-def delegation(graph_module: torch.fx.GraphModule) -> Delegation:
-    """How many operators of a lowered graph the delegate took, in how many subgraphs, and which it left.
+def delegation_of(graph_module: torch.fx.GraphModule) -> Delegation:
+    """Count the delegated and undelegated operators and the delegated subgraphs of a lowered graph.
 
-    Counts as ``executorch.devtools.backend_debug`` does, less the nodes that only take a result apart (and without
-    the pandas that it imports).
+    Counts as ``executorch.devtools.backend_debug`` does, without nodes that only unpack a result (and without importing
+    pandas).
     """
     delegated = subgraphs = 0
-    left: Counter[str] = Counter()
+    undelegated: Counter[str] = Counter()
     for node in graph_module.graph.nodes:
         if node.op == "get_attr" and node.name.startswith("lowered_module_"):
             subgraphs += 1
             lowered: Any = getattr(graph_module, node.name)
             delegated += sum(_is_operator(inner) for inner in lowered.original_module.graph.nodes)
         elif _is_operator(node):
-            left[operator_name(node)] += 1
+            undelegated[operator_name(node)] += 1
     return Delegation(
         delegated_nodes=delegated,
-        undelegated_nodes=left.total(),
+        undelegated_nodes=undelegated.total(),
         subgraphs=subgraphs,
-        undelegated_operators=dict(left.most_common()),
+        undelegated_operators=dict(undelegated.most_common()),
     )
 
 
