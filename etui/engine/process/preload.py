@@ -1,4 +1,4 @@
-"""Import what the workers of a fork server need, without starting a thread: the fork server forks afterwards."""
+"""Import what a fork server's workers need, without starting a thread, because the fork server forks afterwards."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _PREPARING = (
 
 
 def preload_measure(sources: Iterable[str]) -> None:
-    """Import what measuring needs, and what models of these sources are made of.
+    """Import what measuring needs, and the code of models of these sources.
 
-    A source is a catalog entry's (``transformers:openai-community/gpt2``), or only its kind; another says nothing.
+    A source is that of a catalog entry (``transformers:openai-community/gpt2``), or only its kind; others are ignored.
     """
     quiet()
     _import("torch")
-    from etui.engine.models.torchvision_shim import postponed, prepare_torchvision
+    from etui.engine.models.torchvision_shim import deferred_import, prepare_torchvision
 
     _import("numpy", "safetensors.torch", *_MEASURING)
     for source in sources:
@@ -45,14 +45,14 @@ def preload_measure(sources: Iterable[str]) -> None:
         if kind in {"torchvision", "transformers"}:
             prepare_torchvision()
         if kind == "torchvision":
-            with postponed("torch._dynamo.utils", "is_compile_supported"):
+            with deferred_import("torch._dynamo.utils", "is_compile_supported"):
                 _import("torchvision.models")
         elif kind == "transformers":
             _import("transformers.modeling_utils", "transformers.initialization", *_code_of(source))
 
 
 def preload_prepare() -> None:
-    """Import the ahead-of-time code: exporting, XNNPACK's quantizer and partitioner, torchao, quantized kernels."""
+    """Import the ahead-of-time code: export, XNNPACK's quantizer and partitioner, torchao, quantized kernels."""
     quiet()
     _import("torch")
     from etui.engine.models.torchvision_shim import prepare_torchvision

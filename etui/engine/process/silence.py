@@ -1,4 +1,4 @@
-"""Keep the libraries' chatter out of a run's log: what they say at import and while lowering is no news to a user."""
+"""Suppress log messages and warnings that the libraries emit at import and while lowering."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOGGERS = ("torchao", "torch.utils._pytree", "torch.export", "nncf", "openvino"
 
 
 def quiet() -> None:
-    """Set environment, logger levels and warning filters; call it before importing torch or what stands on it.
+    """Set environment variables, logger levels and warning filters; call it before importing torch or its dependents.
 
     The root logger gets a handler that drops everything, because the XNNPACK partitioner calls
     ``logging.basicConfig`` and would otherwise print every library's warnings from then on.
