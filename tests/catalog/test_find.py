@@ -1,4 +1,4 @@
-"""Names, paths and combinations: what a user typed becomes a model or one clear line of refusal."""
+"""Names, paths and configurations: what a user typed is resolved to a model or refused with a one-line reason."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_a_factory_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["no/such.py:make", "no/such.pt2", "no/such.pte"])
-def test_a_missing_file_is_said(typed: str) -> None:
-    with pytest.raises(UsageError, match="there is no file"):
+def test_a_missing_file_is_reported(typed: str) -> None:
+    with pytest.raises(UsageError, match="file not found"):
         find_model(typed)
 
 
@@ -127,9 +127,9 @@ def test_every_precision_of_every_model_has_a_tolerance() -> None:
 
 def test_classes_must_agree_too_where_they_are_what_the_output_means() -> None:
     for name, entry in MODELS.items():
-        asked = [tolerance_for(name, precision) for precision in PRECISIONS]
+        tolerances = [tolerance_for(name, precision) for precision in PRECISIONS]
         assert all(one is not None and (one.top1_min is not None) == (
-            entry.outputs in ("logits", "segmentation map")) for one in asked), name  # fmt: skip
+            entry.outputs in ("logits", "segmentation map")) for one in tolerances), name  # fmt: skip
     precise, coarse = tolerance_for("mobilenet_v2", "fp32"), tolerance_for("mobilenet_v2", "int8")
     assert precise is not None and coarse is not None
     assert precise.top1_min is not None and precise.top1_min > 7 / 8

@@ -179,5 +179,5 @@ def test_what_cannot_meet_is_said_in_one_line(warm_box: Box, runs: dict[str, Run
     mine.write_text(mine.read_text() + "\n# another file now\n")
     assert "changed since" in refused(good, own)
     mine.unlink()
-    assert f"there is no file {mine}" in refused(own, good)
+    assert f"file not found: {mine}" in refused(own, good)
     assert len(warm_box.summaries()) == before

@@ -89,7 +89,7 @@ def test_masks_constants_and_positions_are_kept_beside_data(kept: torch.Tensor, 
     made = inputs_of(kept, data)
     assert all(torch.equal(one[0], kept) for one in whole(made))
     assert len({content(one) for one in whole(made)}) == 16
-    assert "input 1 of 2 kept as it is" in made.info.detail
+    assert "input 1 of 2 unchanged" in made.info.detail
 
 
 def test_finite_values_beside_infinities_vary_and_stay_finite() -> None:
@@ -239,7 +239,7 @@ def test_filled_texts_share_no_sentence_with_calibration(monkeypatch: pytest.Mon
     assert not any(other in text for text in said for other in CALIBRATION)
     said = ["".join(map(chr, one[0][0].tolist())) for one in made.calibration]
     assert not any(other in text for text in said for other in EVALUATION)
-    assert made.info.split == "calibration has sentences of its own"
+    assert "other sentences" in made.info.split
 
 
 def test_a_models_own_integers_vary_and_a_wrong_program_fails(workshop: Workshop) -> None:
