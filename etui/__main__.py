@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def main() -> None:
@@ -15,7 +19,16 @@ def main() -> None:
     except ImportError as error:
         sys.stderr.write(f"etui: {error}; the installation is not whole: install etui again\n")
         sys.exit(3)
-    cli()
+    cli(obj=_open_screen)
+
+
+def _open_screen(database: Path) -> int:
+    """Open the terminal UI with the user's config file, and return the exit status."""
+    from etui.actions import BY_ID
+    from etui.config import config_path, load
+    from etui.tui.app import run
+
+    return run(database, load(config_path(), frozenset(BY_ID)))
 
 
 if __name__ == "__main__":

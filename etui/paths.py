@@ -155,7 +155,7 @@ def installation() -> str:
     """
     # The terminal UI needs this module for its first paint, and neither of these before a key.
     from etui.host import process_settings
-    from etui.host.environment import cgroup_cpus
+    from etui.host.cgroups import cgroup_cpus
 
     cores = process_settings.affinity()
     parts = {

@@ -9,6 +9,9 @@ import msgspec
 EAGER = "eager"
 """The name of the variant every session measures besides what was asked for: FP32 PyTorch, eager."""
 
+WEIGHTS = ("auto", "pretrained", "synthetic")
+"""The words that weights may be; anything else is a path."""
+
 PresetName = Literal["quick", "default", "rigorous"]
 
 

@@ -24,7 +24,6 @@ from etui.errors import EtuiError, UsageError
 from etui.paths import installation, runner_log_path
 from etui.results import Accuracy, RunDocument, Tolerance
 from etui.runner.runner_lock import RunnerLock
-from etui.runner.start import submit
 from etui.services.follow import ProgressPrinter, follow
 from etui.services.request import (
     FieldError,
@@ -35,6 +34,7 @@ from etui.services.request import (
     default_configuration,
     specification,
 )
+from etui.services.submit import submit
 from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain

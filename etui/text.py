@@ -167,3 +167,11 @@ def local_time(at: str | None) -> str:
         return MISSING
     local = moment(at)
     return f"{local:%Y-%m-%d %H:%M}" if local else plain(at)
+
+
+def signed(percent: float) -> str:
+    """A change such as ``-70.1 %`` or ``+5.3 %``."""
+    if abs(percent) < 0.05:
+        return "0.0 %"
+    digits = 0 if abs(percent) >= 999.5 else 1
+    return f"{percent:+,.{digits}f} %"

@@ -165,7 +165,7 @@ def _difference(one: OutputAccuracy, tolerance: Tolerance) -> str | None:
             return None
         return f"{where} (numerically zero), but its error is {metrics.rmse:.3g} (RMS) on input {one.input}"
     found = [figure for figure in _figures([one], tolerance) if figure.label != _TOP1 and figure.missed]
-    return f"{where}, but differs from it on input {one.input}: {found[0].in_words()}" if found else None
+    return f"{where}, but differs from it on input {one.input}: {found[0].to_text()}" if found else None
 
 
 def _without_information(silent: Sequence[OutputAccuracy], outputs: Sequence[OutputAccuracy]) -> str:

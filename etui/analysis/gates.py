@@ -8,8 +8,9 @@ import msgspec
 
 from etui import text
 from etui.analysis.comparison import RunComparison
+from etui.analysis.relative_change import change, change_interval
 from etui.results import RunDocument
-from etui.wording.comparison import change, change_interval, signed
+from etui.text import signed
 
 Outcome = Literal["held", "crossed", "open", "not judged"]
 

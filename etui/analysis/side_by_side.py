@@ -11,9 +11,10 @@ from etui import text
 from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical, unpaired_ratio
 from etui.analysis.comparison import RunComparison
 from etui.analysis.metrics import ONCE_A_BLOCK, WITHOUT_CHANGE, Better, Value, figures
+from etui.analysis.relative_change import change, change_interval
 from etui.magnitudes import is_latency
 from etui.results import Interval, RunDocument
-from etui.wording.comparison import change, change_interval, signed
+from etui.text import signed
 
 BEST = "*"
 DRAWS = 1_000

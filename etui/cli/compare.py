@@ -1,4 +1,4 @@
-"""``etui compare``: runs beside a base, in words, then figure by figure."""
+"""``etui compare``: compare runs with a base run, as sentences and as a table of metrics."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ from etui.errors import UsageError
         "etui compare 3f2a 91bc 07de --all",
         "etui compare 3f2a 91bc --fail-if-slower 5 --fail-if-mae-above 1e-3 --fail-if-inconclusive",
     )
-    + "\n\nExit status: 1 where a --fail-if is crossed, 2 where one was asked for and could not be judged."
+    + "\n\nExit status: 1 if a --fail-if limit is crossed, 2 if a limit could not be checked."
 )
 @click.argument("base")
 @click.argument("others", nargs=-1, metavar="OTHER..")
 @comparison_options
 @click.pass_obj
 def compare(settings: Settings, base: str, others: tuple[str, ...], comparison_options: ComparisonOptions) -> int:
-    """Say whether runs are faster or slower than BASE, and whether that can be believed.
+    """Compare runs with BASE, with confidence intervals.
 
-    Runs of one session are compared block by block. Runs of different sessions are compared only where threads,
-    inputs, weights, model, box and CPU governor are the same, unless --force is given.
+    Runs of one session are compared block by block. Runs of different sessions are compared only if threads, inputs,
+    weights, model, machine and CPU governor are the same, unless --force is given.
     """
     if comparison_options.limits().asked and not others:
-        raise UsageError(
-            "a --fail-if needs runs to compare with the base", "name them behind it: etui compare BASE RUN"
-        )
+        raise UsageError("--fail-if needs runs to compare with the base", "add them: etui compare BASE RUN")
     with settings.store_with_runs() as store:
         first = store.document(store.resolve(base))
         rest = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, others))]

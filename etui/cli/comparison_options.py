@@ -1,4 +1,4 @@
-"""The options that ``compare`` and ``gate`` share, and what both do with them."""
+"""The options that ``compare`` and ``gate`` share, and how both apply them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ margin_option = click.option(
     default=2.0,
     show_default=True,
     metavar="PCT",
-    help="Within this percentage two count as equally fast.",
+    help="Equivalence margin: runs within this percentage count as equally fast.",
 )
 
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """How to compare, what must not be crossed, and what to put out."""
+    """How to compare, the limits, and the outputs."""
 
     margin: float
     force: bool
@@ -47,13 +47,13 @@ class ComparisonOptions:
     markdown: Path | None
 
     def limits(self) -> Limits:
-        """The limits that were asked for."""
+        """Return the requested limits."""
         from etui.analysis.gates import Limits
 
         return Limits(slower=self.fail_if_slower, mae=self.fail_if_mae_above, inconclusive=self.fail_if_inconclusive)
 
     def compared(self, base: RunDocument, others: Sequence[RunDocument], levels: Sequence[Level]) -> Compared:
-        """The others beside the base, with the limits looked at; ``levels`` are those of earlier sessions."""
+        """Compare the others with the base and check the limits; ``levels`` are those of earlier sessions."""
         from etui.cli.comparison_output import Compared
 
         return Compared.of(
@@ -61,7 +61,7 @@ class ComparisonOptions:
         )
 
     def put_out(self, compared: Sequence[Compared], *, many: bool) -> int:
-        """Write the files, print words or JSON (an array where there may be ``many``), and return the exit status.
+        """Write the files, print text or JSON (an array if there may be ``many``), and return the exit status.
 
         Raises:
             StoreError: a file cannot be written.
@@ -82,26 +82,31 @@ class ComparisonOptions:
 
 _OPTIONS = (
     margin_option,
-    click.option("--force", is_flag=True, help="Compare what is not comparable; the reasons stay beside it."),
-    click.option("--all", "everything", is_flag=True, help="Show also the figures that do not differ."),
-    click.option("--json", "as_json", is_flag=True, help="Print everything as JSON."),
+    click.option("--force", is_flag=True, help="Compare even if runs are not comparable; the reasons are shown."),
+    click.option("--all", "everything", is_flag=True, help="Also show metrics that do not differ."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     click.option(
         "--fail-if-slower",
         type=_ABOVE_ZERO,
         metavar="PCT",
-        help="Status 1 where the whole interval is slower than the base by more than this.",
+        help="Exit with status 1 if the whole confidence interval is slower than the base by more than PCT.",
     ),
     click.option(
-        "--fail-if-mae-above", type=_ABOVE_ZERO, metavar="X", help="Status 1 where the mean absolute error is above."
+        "--fail-if-mae-above",
+        type=_ABOVE_ZERO,
+        metavar="X",
+        help="Exit with status 1 if the mean absolute error is above X.",
     ),
-    click.option("--fail-if-inconclusive", is_flag=True, help="Status 1 where it cannot be told, or is refused."),
-    click.option("--junit", type=FILE_PATH, metavar="FILE", help="Write JUnit XML."),
-    click.option("--markdown", type=FILE_PATH, metavar="FILE", help="Write a Markdown page."),
+    click.option(
+        "--fail-if-inconclusive", is_flag=True, help="Exit with status 1 if the comparison is inconclusive or refused."
+    ),
+    click.option("--junit", type=FILE_PATH, metavar="FILE", help="Write a JUnit XML file."),
+    click.option("--markdown", type=FILE_PATH, metavar="FILE", help="Write a Markdown file."),
 )
 
 
 def comparison_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command these options; it takes them together, as its argument ``judging``."""
+    """Add these options to a command, which receives them as its argument ``comparison_options``."""
 
     @wraps(command)
     def gathered(*arguments: Any, **options: Any) -> int:

@@ -1,4 +1,4 @@
-"""``etui duel``: two runs' programs measured again, interleaved, and the verdict in words."""
+"""``etui duel``: measure the programs of two runs again, interleaved, and print the verdict."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from etui.formats.json_text import harmless
 @click.command(
     epilog=examples(
         "etui duel 3f2a 91bc",
-        "etui duel 3f2a 91bc --preset default     sooner done, wider intervals",
+        "etui duel 3f2a 91bc --preset default     faster, wider intervals",
         "etui duel 3f2a 91bc --threads 1 --json | jq .comparisons",
         "etui duel 3f2a 91bc --detach",
     )
-    + "\n\nExit status: 0 done and within tolerance, 1 a tolerance was crossed, 2 wrong usage or a program that cannot"
-    " be had, 3 a run failed, 4 timed out, 130 cancelled. Whichever is faster, the status is 0: see etui compare"
+    + "\n\nExit status: 0 success and within tolerance, 1 a tolerance was crossed, 2 usage error or missing program, 3"
+    " a run failed, 4 timed out, 130 cancelled. The verdict does not change the status: see etui compare"
     " --fail-if-slower."
 )
 @click.argument("run_a")
@@ -38,48 +38,47 @@ from etui.formats.json_text import harmless
     "--repeat",
     type=Count(min=1),
     metavar="N",
-    help="Timed inferences of each program in all, dealt over the blocks, instead of the preset's time.",
+    help="Total timed inferences per program, divided among the blocks.  [default: by the preset's time]",
 )
 @click.option(
     "--warmup",
     type=Count(min=0),
     metavar="N",
-    help="Warm-up inferences before timing in each block, instead of warming up until it settles.",
+    help="Warm-up inferences per block.  [default: until latency settles]",
 )
 @click.option(
     "--threads",
     type=Count(min=1),
     metavar="N",
-    help="Threads of both.  [default: those of the runs where they are the same, else every core]",
+    help="Threads of both.  [default: those of the runs if equal, else all cores]",
 )
 @click.option(
     "--timeout",
     type=Number(min=0, min_open=True),
     metavar="S",
-    help="Seconds it may take in all, waiting for the machine (24 hours at most, or ETUI_WAIT_MACHINE minutes) or for"
-    " calm not counted.  [default: 3600]",
+    help="Time limit in seconds, without waiting for the machine (at most 24 hours, or ETUI_WAIT_MACHINE minutes) or"
+    " for an idle machine.  [default: 3600]",
 )
 @click.option(
     "--wait-quiet",
     type=Number(min=0),
     metavar="MIN",
     envvar="ETUI_WAIT_QUIET",
-    help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0 measures at"
-    " once.  [default: 0.5]",
+    help="Maximum minutes to wait for an idle machine before the first block, 0: none.  [default: 0.5]",
 )
 @click.option(
     "--allow-pickle",
     is_flag=True,
-    help="Load a .pt2 whose pickled parts hold more than tensors. That runs whatever code they name.",
+    help="Load a .pt2 with pickled objects other than tensors. This executes code from the file.",
 )
-@click.option("--detach", is_flag=True, help="Queue, print the new run ids, and return at once.")
+@click.option("--detach", is_flag=True, help="Queue the runs, print their ids and return immediately.")
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print the comparison as etui compare --json does; with --detach the runs' summaries.",
+    help="Print the comparison as etui compare --json does; with --detach, the run summaries.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Also tell what the child processes print, and every block.")
+@click.option("-v", "--verbose", is_flag=True, help="Also print worker output and every block.")
 @trust_option
 @click.pass_obj
 def duel(
@@ -91,11 +90,11 @@ def duel(
     trusted: tuple[str, ...],
     **options: Any,
 ) -> int:
-    """Measure the programs of RUN_A and RUN_B again, interleaved, on this box now, and say which is faster.
+    """Measure the programs of RUN_A and RUN_B again, interleaved, on this machine, and report the faster one.
 
-    They may be of different sessions, weights or models. The programs come from the cache, or are prepared as they
-    were. The answer is stored as two new runs of one session, so that etui compare says the same later. Eager is
-    measured too where both are of the same model and weights.
+    They may differ in session, weights or model. The programs come from the cache, or are prepared as before. The
+    result is stored as two new runs of one session, for etui compare. Eager is measured too if both have the same model
+    and weights.
     """  # fmt: skip
     from etui.cli.run_sessions import finish, followed
     from etui.services.duel import queue_duel

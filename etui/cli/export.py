@@ -22,22 +22,24 @@ from etui.text import plain
     type=FILE_PATH,
     default=".",
     metavar="FILE|DIR|-",
-    help="A file ending in .json for all of them, a folder for one file a run (the default: this one), - for stdout.",
+    help="A file ending in .json for all of them, a folder for one file per run (the default: this one), - or"
+    " /dev/stdout for standard output.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @click.pass_obj
 def export(settings: Settings, runs: tuple[str, ...], output: Path, force: bool) -> None:
     """Write runs as JSON files and print the files' names. A file is named MODEL_PRECISION_DELEGATE.json."""
+    from etui.files.atomic import is_stream
     from etui.results import LIVE_STATUSES
-    from etui.store.transfer import encode_documents, write_documents
+    from etui.store.transfer import write_runs
 
+    target = Path("/dev/stdout") if str(output) == "-" else output
     with settings.store_with_runs() as store:
-        documents = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
-    for document in documents:
-        if document.status in LIVE_STATUSES:
-            click.echo(f"run {document.id} is {document.status}: what there is so far is written", err=True)
-    if str(output) == "-":
-        click.echo(encode_documents(documents), nl=False)
-        return
-    for path in write_documents(documents, output, force=force):
-        click.echo(plain(str(path)))
+        found = [store.summary(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
+        for run in found:
+            if run.status in LIVE_STATUSES:
+                click.echo(f"run {run.id} is {run.status}: what there is so far is written", err=True)
+        names = [(run.model, run.precision, run.delegate, run.id) for run in found]
+        for path in write_runs(names, store.document, target, force=force):
+            if not is_stream(path):
+                click.echo(plain(str(path)))

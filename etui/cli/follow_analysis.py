@@ -8,9 +8,10 @@ import time
 import click
 
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
-from etui.runner.start import RunnerFailed, submit_analysis
+from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
 from etui.services.stalled_runs import of_claim
+from etui.services.submit import submit_analysis
 from etui.spec import AnalysisOptions
 from etui.store import QueuedAnalysis, Store
 from etui.text import plain
@@ -31,9 +32,9 @@ def have_made(store: Store, run_id: str, options: AnalysisOptions, what: str) ->
     queued = submit_analysis(store, run_id, options)
     try:
         return _followed(store, queued, what)
-    except RunnerFailed:
+    except RunnerFailed as error:
         with contextlib.suppress(StoreError):
-            store.request_analysis_cancel([queued.id])
+            store.request_analysis_cancel([queued.id], str(error))
         raise
 
 

@@ -1,4 +1,4 @@
-"""``etui gap``: where a run's numbers left those of FP32 eager, layer by layer."""
+"""``etui gap``: the numeric gap of a run, its per-layer numerical error against FP32 eager."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
+from etui.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from etui.analysis.numeric_gap import Order
@@ -33,18 +34,20 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
 )
 @click.argument("run")
 @click.option("--inputs", type=Count(1, 1000), metavar="N",
-              help="Compare on so many of the run's inputs.  [default: 4]")  # fmt: skip
+              help="Number of the run's inputs to compare on.  [default: 4]")  # fmt: skip
 @click.option("--threshold-db", type=Number(_WORST_DB, _BEST_DB), metavar="X",
-              help="The SQNR below which a layer counts as off.  [default: what is asked of the run's outputs, or 20]",
+              help="SQNR threshold of a layer in dB.  [default: the run's SQNR tolerance, else 20]",
               )  # fmt: skip
 @click.option("--sort", "order", type=click.Choice(["depth", "contribution"]), default="depth", show_default=True,
-              help="In the order of the graph, or what makes most of the error first.")  # fmt: skip
-@click.option("--limit", type=Count(min=0), default=0, show_default=True, help="At most so many, 0 for all.")
-@click.option("--again", is_flag=True, help="Compare anew, although that was done.")
-@click.option("--timeout", type=Number(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
+              help="Order of the graph, or largest contribution to the error first.")  # fmt: skip
+@click.option("--limit", type=Count(min=0), default=0, show_default=True, help="Maximum number of layers, 0 for all.")
+@click.option("--again", is_flag=True, help="Compute the numeric gap again, even if the run has one.")
+@click.option(
+    "--timeout", type=Number(min=0.001), default=3600.0, metavar="S", show_default=True, help="Time limit in seconds."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the layers as JSON.")
 @click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write the layers as CSV.")
-@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option("--force", is_flag=True, help="Overwrite an existing FILE.")
 @trust_option
 @click.pass_obj
 def gap(
@@ -61,18 +64,18 @@ def gap(
     force: bool,
     trusted: tuple[str, ...],
 ) -> int:
-    """Say where the numbers of RUN moved: how far each layer is from FP32 eager (its numeric gap), the first that is
-    off, how much of the error at the output each layer's quantization makes, and which module to keep in FP32 where one
-    makes most of it.
+    """Show the numeric gap of RUN: the error of each layer against FP32 eager, the first layer below the threshold, how
+    much the quantization of each layer contributes to the output error, and which module to keep in FP32 if one
+    contributes most of it.
 
-    It is found once and kept with the run. An fp32 run is compared too: by what its delegate gives as a whole.
+    The numeric gap is computed once and stored with the run. For an fp32 run, the outputs of its delegated subgraphs
+    are compared.
     """
     from etui.cli import gap_output as output
     from etui.cli.follow_analysis import have_made
     from etui.spec import DEFAULT_GAP_INPUTS, GapOptions
 
-    if csv_file is not None and csv_file.exists() and not force:
-        raise UsageError(f"{csv_file} is there already", "name another file, or overwrite it with --force")
+    refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         document = store.document(run_id, operators=False)
@@ -85,13 +88,13 @@ def gap(
                 timeout_s=timeout,
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
-            status = have_made(store, run_id, options, "comparison")
+            status = have_made(store, run_id, options, "numeric gap")
             if status != EXIT_DONE:
                 return status
             document = store.document(run_id, operators=False)
             found = document.gap
     if found is None:
-        raise EtuiError(f"run {run_id[:6]} has no numeric gap", "make it with --again")
+        raise EtuiError(f"run {run_id[:6]} has no numeric gap", "compute it with --again")
     if threshold_db is not None:
         found = _with_threshold(found, threshold_db)
     if csv_file is not None:
@@ -110,13 +113,11 @@ def _refuse(precision: str) -> None:
     from etui.catalog.precisions import AS_IS
 
     if precision == AS_IS:
-        raise UsageError(
-            "a .pte has no eager model that its numbers could be compared with", "run the model it was made from"
-        )
+        raise UsageError("a .pte has no eager model to compare with", "run the model that it was exported from")
 
 
 def _with_threshold(found: NumericGap, threshold_db: float) -> NumericGap:
-    """The same figures, read with another threshold: nothing has to be run again for it."""
+    """Return the same numeric gap with another threshold, without computing it again."""
     import msgspec
 
     from etui.analysis.numeric_gap import first_past

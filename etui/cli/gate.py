@@ -1,4 +1,4 @@
-"""``etui gate``: the newest runs against a baseline in a file, for continuous integration."""
+"""``etui gate``: compare the newest runs with a baseline file, for continuous integration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_LOOKED_AT = 100
         "etui gate --baseline baseline.json --fail-if-slower 5",
         "etui gate --baseline baseline.json 07de --fail-if-inconclusive --junit gate.xml",
     )
-    + "\n\nExit status: 0 nothing crossed; 1 a --fail-if is crossed; 2 a limit could not be judged."
+    + "\n\nExit status: 0 no limit crossed; 1 a --fail-if limit is crossed; 2 a limit could not be checked."
 )
 @click.argument("runs", nargs=-1, metavar="[RUN..]")
 @click.option(
@@ -39,16 +39,16 @@ _MOST_LOOKED_AT = 100
     required=True,
     type=FILE_PATH,
     metavar="FILE",
-    help="Runs that etui export wrote.",
+    help="A file with runs, written by etui export.",
 )
 @comparison_options
 @click.pass_obj
 def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, comparison_options: ComparisonOptions) -> int:
     """Fail if runs are worse than a baseline.
 
-    Each run of the baseline is compared with the newest run of the same model, precision, delegate and modules kept in
-    FP32, or with the RUNs that are named. A newest run that failed or timed out fails the gate. Without any --fail-if
-    it is --fail-if-slower 5.
+    Each run of the baseline is compared with the newest run of the same configuration (model, precision, delegate and
+    modules kept in FP32), or with the given RUNs. A newest run that failed or timed out fails the gate. The default
+    limit is --fail-if-slower 5.
     """
     from etui.store.transfer import read_documents
 
@@ -64,48 +64,55 @@ def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, comparison_o
     ]
     status = comparison_options.put_out(compared, many=True)
     if not compared:
-        click.echo("etui: nothing can be compared: no run is of the baseline's choices; see etui runs", err=True)
+        click.echo("etui: nothing to compare: no run has a configuration of the baseline; see etui runs", err=True)
         return EXIT_USAGE
     return status
 
 
-def _choice(document: RunDocument) -> tuple[str, str, str, str]:
+def _configuration(document: RunDocument) -> tuple[str, str, str, str]:
     kept = ",".join(kept_fp32(document))
     return document.model.name, document.precision, document.delegate, f"without {kept}" if kept else ""
 
 
 def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument, RunDocument]]:
-    """Each run of the baseline with its candidate, the newest run that was measured or failed; a baseline run without
-    one is reported on stderr."""
+    """Pair each run of the baseline with the newest run of its configuration that was measured or failed; report a
+    baseline run without one on stderr."""
     from etui.store.conditions import Condition
 
     pairs = []
     for base in kept:
         names = ("model", "precision", "delegate")
-        where = [Condition(name, "=", value) for name, value in zip(names, _choice(base), strict=False)]
+        where = [Condition(name, "=", value) for name, value in zip(names, _configuration(base), strict=False)]
         ended = Condition("status", "in", ["done", "failed", "timed out"])
         for summary in store.summaries([*where, ended, Condition("id", "!=", base.id)], limit=_MOST_LOOKED_AT):
             candidate = store.document(summary.id, operators=False)
-            if _choice(candidate) == _choice(base):
+            if _configuration(candidate) == _configuration(base):
                 pairs.append((base, candidate))
                 break
         else:
-            choice = " ".join(filter(None, _choice(base)))
-            click.echo(f"etui: no finished run of {shortened(choice, LINE_CELLS)} besides the baseline", err=True)
+            configuration = " ".join(filter(None, _configuration(base)))
+            click.echo(
+                f"etui: no finished run of {shortened(configuration, LINE_CELLS)} other than the baseline", err=True
+            )
     return pairs
 
 
 def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> list[tuple[RunDocument, RunDocument]]:
-    """Each named run with the baseline of its choice, or with the only one. Raises UsageError where there is none."""
-    by_choice = {_choice(base): base for base in kept}
+    """Pair each given run with the baseline run of its configuration, or with the only one.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    by_configuration = {_configuration(base): base for base in kept}
     pairs = []
     for run_id in dict.fromkeys(map(store.resolve, runs)):
         candidate = store.document(run_id)
-        base = by_choice.get(_choice(candidate)) or (kept[0] if len(kept) == 1 else None)
+        base = by_configuration.get(_configuration(candidate)) or (kept[0] if len(kept) == 1 else None)
         if base is None:
+            name = shortened(" ".join(filter(None, _configuration(candidate))), LINE_CELLS)
             raise UsageError(
-                f"the baseline holds no run of {shortened(' '.join(filter(None, _choice(candidate))), LINE_CELLS)}",
-                "name runs of configurations that it holds, or none",
+                f"the baseline has no run of {name}",
+                "name runs of its configurations, or none",
             )
         pairs.append((base, candidate))
     return pairs

@@ -1,4 +1,4 @@
-"""``etui inspect``: what a program holds and whether it loads here; for a run, what lowering made of its graph."""
+"""``etui inspect``: the contents of a program and whether it loads here; for a run, its lowering stages."""
 
 from __future__ import annotations
 
@@ -33,40 +33,40 @@ _FILES = (".pte", ".ptd", ".bpte", ".pt2")
     )
 )
 @click.argument("target", metavar="FILE|RUN")
-@click.option("--data", type=FILE_PATH, metavar="FILE.ptd", help="The program's data file.")
-@click.option("--all", "whole", is_flag=True, help="List every section, not the largest alone.")
+@click.option("--data", type=FILE_PATH, metavar="FILE.ptd", help="Data file of the program.")
+@click.option("--all", "whole", is_flag=True, help="List all sections, not only the largest.")
 @click.option(
     "--timeout",
     type=Number(min=0.1),
     default=60.0,
     show_default=True,
     metavar="S",
-    help="Seconds it may take.",
+    help="Time limit in seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all of it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def inspect(settings: Settings, target: str, data: Path | None, whole: bool, timeout: float, as_json: bool) -> int:
-    """Say what a program holds, whoever made it, and whether this box loads it: methods, inputs and outputs, backends,
-    operators, and where the file's bytes go. Nothing of it is executed.
+    """Show the contents of a program and whether it loads on this machine: methods, inputs and outputs, backends,
+    operators and the sizes of its sections. The program is not executed.
 
-    For a RUN also what each stage of lowering changed, and what the delegate left outside and why. The exit status is 2
-    where FILE is no program, and 3 where it is one that does not load here.
+    For a RUN, also show what each stage of lowering changed, and which nodes are not delegated and why. The exit status
+    is 2 if FILE is not a program, and 3 if it does not load here.
     """
     file = expanded(target)
     if _is_a_file(target, file):
-        info = _looked_at(file, data, timeout)
+        info = _inspected(file, data, timeout)
         _print_program(info, whole=whole, as_json=as_json)
         return _status(info)
     with settings.store_with_runs() as store:
         document = store.document(store.resolve(target))
     program = _cached(document)
-    found = _looked_at(program, data, timeout) if program is not None else None
+    found = _inspected(program, data, timeout) if program is not None else None
     _print_run(document, found, whole=whole, as_json=as_json)
     return EXIT_DONE
 
 
 def _is_a_file(target: str, file: Path) -> bool:
-    """Whether a file is meant: there is one, or it is written as one."""
+    """Whether the argument is a file: it exists, or is written like one."""
     try:
         there = file.exists()
     except (OSError, ValueError):
@@ -74,16 +74,16 @@ def _is_a_file(target: str, file: Path) -> bool:
     return there or "/" in target or file.suffix.lower() in _FILES
 
 
-def _looked_at(file: Path, data: Path | None, timeout: float) -> ProgramInfo:
+def _inspected(file: Path, data: Path | None, timeout: float) -> ProgramInfo:
     from etui.services.inspect_program import inspect_program
 
     if sys.stderr.isatty():
-        click.echo(f"looking at {plain(str(file))} ..", err=True)
+        click.echo(f"inspecting {plain(str(file))} ...", err=True)
     return inspect_program(file, data=data, limit_s=timeout)
 
 
 def _cached(document: RunDocument) -> Path | None:
-    """The run's program, if the cache still has it as it was."""
+    """Return the run's program if the cache still has it."""
     from etui.paths import cache_dir, program_path
 
     artifact = document.artifact
@@ -121,7 +121,7 @@ def _print_json(value: object) -> None:
 
 
 def _status(info: ProgramInfo) -> int:
-    """Where a program does not load the reason is said as an error is, after all that is known of it."""
+    """Return the exit status; print why a program does not load as an error."""
     if info.loads:
         return EXIT_DONE
     click.echo(f"etui: {plain(info.name)} does not load here: {plain(info.problem)}", err=True)

@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
                 stream.reconfigure(errors="replace")
         stdout = sys.stdout
         try:
-            status = super().main(args, prog_name, standalone_mode=False)
+            status = super().main(args, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
         except click.Abort:
             _say("cancelled")

@@ -9,7 +9,7 @@ import click
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
-from etui.results import LIVE_STATUSES
+from etui.results import LIVE_STATUSES, LogLine
 
 
 @click.command(
@@ -17,19 +17,28 @@ from etui.results import LIVE_STATUSES
         "etui log 3f9a",
         "etui log 3f9a -f          follow it until it ends; Ctrl-C stops following, not the run",
         "etui log 3f9a --verbose   with what the child processes printed",
+        "etui log 3f9a --json      every line in full",
     )
 )
 @click.argument("run")
 @click.option("-f", "--follow", "following", is_flag=True, help="Go on until the run has ended.")
 @click.option("-v", "--verbose", is_flag=True, help="With what the child processes printed, tracebacks among it.")
+@click.option("--json", "as_json", is_flag=True, help="Print all lines so far in full, as JSON; not with -f.")
 @click.pass_obj
-def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
-    """Print the log of RUN: its own lines and those of its session."""
+def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: bool) -> int:
+    """Print the log of RUN: its own lines and those of its session. A line is cut after 1,000 characters; --json prints
+    it in full.
+    """
     from etui.services.follow import ProgressPrinter, follow
     from etui.services.stalled_runs import of_session
 
+    if as_json and following:
+        raise UsageError("--json prints the log as it is now, and -f follows it", "use one of them")
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
+        if as_json:
+            _print_json(store.document(run_id, operators=False).log)
+            return EXIT_DONE
         summary = store.summary(run_id)
         talk = ProgressPrinter(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
         is_live = summary.status in LIVE_STATUSES
@@ -54,3 +63,11 @@ def log(settings: Settings, run: str, following: bool, verbose: bool) -> int:
         talk.close()
         click.echo(f"run {run_id[:6]}: {store.summary(run_id).status}", err=True)
         return EXIT_DONE
+
+
+def _print_json(lines: list[LogLine]) -> None:
+    import msgspec
+
+    from etui.formats.json_text import harmless
+
+    click.echo(harmless(msgspec.json.format(msgspec.json.encode(lines), indent=2)))

@@ -1,4 +1,4 @@
-"""``etui profile``: where the time of a run goes, operator by operator, beside eager."""
+"""``etui profile``: the operators of a run and their times, next to those of eager."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
+from etui.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from etui.analysis.profiles import Sort
@@ -36,25 +37,29 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 )
 @click.argument("run")
 @click.option("--by", "view", type=click.Choice(["module", "operator", "each"]),
-              help="Group by the source model's modules, by operator, or list each operator as it ran.  "
-                   "[default: module; operator where no module is known]")  # fmt: skip
-@click.option("--module", default="", metavar="PATH", help="Only this module and what is in it, such as layer1.0.")
-@click.option("--sort", type=click.Choice(_SORTS), default="share", show_default=True, help="By which column.")
+              help="Group by module of the source model, by operator, or list each operator in order.  "
+                   "[default: module; operator if modules are not known]")  # fmt: skip
+@click.option("--module", default="", metavar="PATH", help="Only this module and its submodules, such as layer1.0.")
+@click.option("--sort", type=click.Choice(_SORTS), default="share", show_default=True, help="Sort by this column.")
 @click.option("--limit", type=Count(min=0), default=DEFAULT_LINES, show_default=True,
-              help="At most so many lines, 0 for all.")  # fmt: skip
+              help="Maximum number of lines, 0 for all.")  # fmt: skip
 @click.option("--inferences", type=Count(1, 100_000), metavar="N",
-              help="Trace so many inferences on each side; else as many as half a second holds.")  # fmt: skip
-@click.option("--no-eager", is_flag=True, help="Leave the eager side out.")
-@click.option("--again", is_flag=True, help="Profile anew, although there is a profile.")
-@click.option("--timeout", type=Number(min=0.001), default=3600.0, metavar="S", help="Stop after S seconds.")
+              help="Number of traced inferences.  [default: half a second of them]")  # fmt: skip
+@click.option("--no-eager", is_flag=True, help="Do not profile eager.")
+@click.option("--again", is_flag=True, help="Profile again, even if the run has a profile.")
+@click.option(
+    "--timeout", type=Number(min=0.001), default=3600.0, metavar="S", show_default=True, help="Time limit in seconds."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 @click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write all operators as CSV.")
 @click.option("--trace", type=FILE_PATH, metavar="FILE",
-              help="Profile anew, and write a trace of a few inferences for Perfetto and Chrome.")  # fmt: skip
+              help="Profile again, and write a trace of a few inferences for Perfetto or Chrome.")  # fmt: skip
 @click.option("--keep", type=FILE_PATH, metavar="DIR",
-              help="Profile anew, and keep the ETDump, the trace and a CSV in this folder.")  # fmt: skip
-@click.option("--etrecord", is_flag=True, help="With --keep: an ETRecord too, for which the program is lowered again.")
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+              help="Profile again, and write the ETDump, the trace and a CSV file to this folder.")  # fmt: skip
+@click.option(
+    "--etrecord", is_flag=True, help="With --keep: also write an ETRecord, for which the program is lowered again."
+)
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @trust_option
 @click.pass_obj
 def profile(
@@ -76,20 +81,19 @@ def profile(
     force: bool,
     trusted: tuple[str, ...],
 ) -> int:
-    """Say where the time of RUN goes: its operators under ExecuTorch's own tracing, in the delegate and out of it, and
-    those of eager PyTorch beside them, by the module they come from.
+    """Profile the operators of RUN with ExecuTorch's event tracer, inside and outside the delegate, next to those of
+    eager PyTorch, grouped by module.
 
-    The profile is made once and kept with the run.
+    The profile is made once and stored with the run.
     """
     from etui.catalog.precisions import AS_IS
     from etui.cli import profile_output as output
     from etui.spec import ProfileOptions
 
     if etrecord and keep is None:
-        raise UsageError("--etrecord says what to keep, but not where", "add --keep DIR")
+        raise UsageError("--etrecord needs --keep", "add --keep DIR")
     for path in (csv_file, trace):
-        if path is not None and path.exists() and not force:
-            raise UsageError(f"{path} is there already", "name another file, or overwrite it with --force")
+        refuse_existing(path, force=force)
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         document = store.document(run_id, operators=False)
@@ -115,7 +119,7 @@ def profile(
         document = store.document(run_id)
     found = document.profile
     if found is None:
-        raise EtuiError(f"run {run_id[:6]} has no profile", "make one with --again")
+        raise EtuiError(f"run {run_id[:6]} has no profile", "create one with --again")
     if no_eager and found.eager is not None:
         import msgspec
 
@@ -137,7 +141,7 @@ def profile(
 
 
 def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None) -> int:
-    """Have the profile made, told of on stderr; the trace goes from the kept files to the place it was asked for."""
+    """Create the profile, with progress on stderr, and copy the trace to its place. Returns the exit status."""
     import msgspec
 
     from etui.cli.follow_analysis import have_made

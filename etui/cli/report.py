@@ -1,4 +1,4 @@
-"""``etui report``: a page to share of some runs, with verdicts in words and charts."""
+"""``etui report``: write a report on runs, with verdicts and charts."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ SUFFIXES = (".md", ".html")
     required=True,
     type=FILE_PATH,
     metavar="FILE",
-    help="A file ending in .md, or in .html for one that also holds charts.",
+    help="A .md file, or an .html file, which also has charts.",
 )
 @margin_option
-@click.option("--force-compare", is_flag=True, help="Compare what is not comparable; the reasons stay beside it.")
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--force-compare", is_flag=True, help="Compare even if runs are not comparable; the reasons are shown.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.pass_obj
 def report(
     settings: Settings, runs: tuple[str, ...], output: Path, margin: float, force_compare: bool, force: bool
 ) -> None:
-    """Write a page about runs and print its name. The first run of each model is what its others are compared with.
+    """Write a report on runs and print its file name. The first run of each model is the base for the others.
 
-    The page holds all that it shows and opens without a network.
+    The report is self-contained and opens without a network.
     """
     suffix = output.suffix.lower()
     if suffix not in SUFFIXES:
@@ -47,7 +47,7 @@ def report(
     from etui.report.content import report_of
     from etui.store.transfer import write_file
 
-    made = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
-    page = pages.as_html(made) if suffix == ".html" else pages.as_markdown(made)
+    content = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
+    page = pages.as_html(content) if suffix == ".html" else pages.as_markdown(content)
     write_file(output, page.encode(), force=force)
     click.echo(plain(str(output)))

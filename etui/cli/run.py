@@ -1,4 +1,4 @@
-"""`etui run` and `etui sweep`: check what is asked for, queue it, follow it to its end, print the table."""
+"""`etui run` and `etui sweep`: check the request, queue it, follow it to its end, and print the results."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from etui.spec import SessionSpec, Variant
 
 _EXIT_STATUS = (
-    "\n\nExit status: 0 done and within tolerance, 1 a tolerance was crossed, 2 wrong usage, 3 a run failed, 4 timed"
-    " out, 130 cancelled. Ctrl-C cancels a run; closing the terminal lets it go on."
+    "\n\nExit status: 0 success and within tolerance, 1 a tolerance was crossed, 2 usage error, 3 a run failed, 4 timed"
+    " out, 130 cancelled. Ctrl-C cancels a run; closing the terminal does not."
 )
 
 
@@ -31,7 +31,7 @@ class Names(click.ParamType[tuple[str, ...]]):
     name = "NAME,.."
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Split at commas; an empty list is a mistake."""
+        """Split at commas; an empty list is a usage error."""
         if isinstance(value, tuple):
             return value
         names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
@@ -46,33 +46,32 @@ _MEASURING: list[Any] = [
     click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
                  help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %."),
     click.option("--repeat", type=Count(min=1), metavar="N",
-                 help="Timed inferences of each variant in all, dealt over the blocks, instead of the preset's time."),
+                 help="Total timed inferences per variant, divided among the blocks.  [default: by the preset's time]"),
     click.option("--warmup", type=Count(min=0), metavar="N",
-                 help="Warm-up inferences before timing in each block, instead of warming up until it settles."),
+                 help="Warm-up inferences per block.  [default: until latency settles]"),
     click.option("--threads", type=Count(min=1), metavar="N",
-                 help="Threads of eager and ExecuTorch alike.  [default: every core]"),
+                 help="Threads of eager and ExecuTorch.  [default: all cores]"),
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
-                 help="PATH is a Hugging Face folder, a safetensors file or a state dict."),
+                 help="PATH: a Hugging Face folder, a safetensors file or a state dict."),
     click.option("--timeout", type=Number(min=0, min_open=True), metavar="S",
-                 help="Seconds a session may take in all, waiting for the machine (24 hours at most, or"
-                 " ETUI_WAIT_MACHINE minutes) or for calm not counted.  [default: 3600]"),
+                 help="Time limit of a session in seconds, without waiting for the machine (at most 24 hours, or"
+                 " ETUI_WAIT_MACHINE minutes) or for an idle machine.  [default: 3600]"),
     click.option("--wait-quiet", type=Number(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
-                 help="Minutes to wait at most for other programs to leave the cores alone, before the first block; 0"
-                 " measures at once.  [default: 0.5]"),
+                 help="Maximum minutes to wait for an idle machine before the first block, 0: none.  [default: 0.5]"),
     click.option("--calibration", type=Count(min=1), default=8, show_default=True, metavar="N",
-                 help="Inputs that static quantization is calibrated on."),
+                 help="Number of calibration inputs for static quantization."),
     click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
-                 help="Inputs that accuracy is compared on."),
+                 help="Number of evaluation inputs for accuracy."),
     click.option("--keep-fp32", type=NAMES, metavar="MODULE,..",
-                 help="Leave these modules of the model (and what is in them) in FP32 where the rest is quantized."),
+                 help="Modules, with their submodules, to exclude from quantization."),
     click.option("--seed", type=Count(min=0, max=2**63 - 1), default=0, show_default=True, metavar="N",
-                 help="Seed of synthetic weights, crops, tokens and the order of blocks."),
+                 help="Seed for synthetic weights, image crops, tokens and block order."),
     click.option("--allow-pickle", is_flag=True,
-                 help="Load a .pt2 whose pickled parts hold more than tensors. That runs whatever code they name."),
-    click.option("--no-cache", is_flag=True, help="Prepare everything anew and leave nothing in the cache."),
-    click.option("--detach", is_flag=True, help="Queue, print the run ids, and return at once."),
-    click.option("--json", "as_json", is_flag=True, help="Print the runs' summaries as a JSON array."),
-    click.option("-v", "--verbose", is_flag=True, help="Also tell what the child processes print, and every block."),
+                 help="Load a .pt2 with pickled objects other than tensors. This executes code from the file."),
+    click.option("--no-cache", is_flag=True, help="Do not use or fill the program cache."),
+    click.option("--detach", is_flag=True, help="Queue the runs, print their ids and return immediately."),
+    click.option("--json", "as_json", is_flag=True, help="Print run summaries as a JSON array."),
+    click.option("-v", "--verbose", is_flag=True, help="Also print worker output and every block."),
 ]  # fmt: skip
 
 
@@ -96,18 +95,18 @@ def _measuring_options(command: Any) -> Any:
     + _EXIT_STATUS
 )
 @click.argument("model")
-@click.option("-p", "--precision", type=NAMES, metavar="P,..", help="One or more precisions.  [default: fp32]")
-@click.option("-d", "--delegate", type=NAMES, metavar="D,..", help="One or more delegates.  [default: xnnpack]")
+@click.option("-p", "--precision", type=NAMES, metavar="P,..", help="Precisions.  [default: fp32]")
+@click.option("-d", "--delegate", type=NAMES, metavar="D,..", help="Delegates.  [default: xnnpack]")
 @_measuring_options
-@click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o; measure nothing.")
+@click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o, without measuring.")
 @click.option(
     "-o",
     "--output",
     type=FILE_PATH,
     metavar="FILE",
-    help="Write the runs as JSON to FILE; with --export-only, the programs' folder.",
+    help="Export the runs to FILE as JSON; with --export-only, the folder for programs.",
 )
-@click.option("-f", "--force", is_flag=True, help="Overwrite FILE, or programs that are there.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite existing files.")
 @click.pass_obj
 def run(
     settings: Settings,
@@ -122,19 +121,21 @@ def run(
 ) -> int:
     """Export MODEL, measure it against eager PyTorch, and store the runs.
 
-    MODEL is a name from `etui models`, FILE.py:FACTORY, a .pt2 exported program or a .pte.
+    MODEL is a name from `etui models`, FILE.py:FACTORY, an exported program (.pt2) or an ExecuTorch program (.pte).
     """  # fmt: skip
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
-    from etui.runner.start import submit
+    from etui.services.submit import submit
 
     found, variants = _check_configuration(
         model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
     )
     if export_only and output is None:
-        raise UsageError("--export-only needs a folder", "name it with -o DIR")
+        raise UsageError("--export-only needs an output folder", "add -o DIR")
     if output is not None and options["detach"] and not export_only:
-        raise UsageError("-o cannot be written with --detach", "`etui export RUN -o FILE` writes it when it is done")
+        raise UsageError(
+            "-o and --detach cannot be combined", "export the run when it is done: `etui export RUN -o FILE`"
+        )
     if output is not None and not export_only:
         _check_writable(output, force)
     if output is not None and export_only and not force:
@@ -143,7 +144,7 @@ def run(
         for variant in variants:
             target = output / program_name(found.name, variant)
             if target.exists():
-                raise UsageError(f"{target} exists already", "choose another folder, or overwrite it with --force")
+                raise UsageError(f"{target} already exists", "choose another folder, or overwrite it with --force")
     spec = _specification(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )
@@ -152,7 +153,8 @@ def run(
         if not options["detach"] and output is not None and not export_only:
             from etui.store.transfer import write_documents
 
-            write_documents([store.document(one) for one in ids], output, force=force)
+            target = Path("/dev/stdout") if str(output) == "-" else output
+            write_documents([store.document(one) for one in ids], target, force=force)
         return finish(store, ids, options)
 
 
@@ -161,12 +163,12 @@ def run(
         "etui sweep --models resnet18,mobilenet_v2 --precisions fp32,int8 --delegates xnnpack,openvino",
         "etui sweep --models resnet18,resnet50 --precisions int8 --preset rigorous --detach",
     )
-    + "\n\nCombinations that cannot be are left out, and said."
+    + "\n\nUnsupported combinations are skipped with a warning."
     + _EXIT_STATUS
 )
-@click.option("--models", type=NAMES, required=True, metavar="A,B", help="Models to measure, one session each.")
-@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..")
-@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..")
+@click.option("--models", type=NAMES, required=True, metavar="A,B", help="Models, measured in one session each.")
+@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..", help="Precisions.")
+@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..", help="Delegates.")
 @_measuring_options
 @click.pass_obj
 def sweep(
@@ -180,19 +182,19 @@ def sweep(
     """Measure several models in every precision on every delegate."""
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
-    from etui.runner.start import submit
     from etui.services.request import check_model, combine
+    from etui.services.submit import submit
 
     wanted = []
     for text in models:
         found = check_model(text, allow_pickle=options["allow_pickle"])
         variants, refused = combine(found, precisions, delegates)
         for variant, reason in refused.items():
-            click.echo(f"etui: leaving out {found.name} {variant.label}: {reason}", err=True)
+            click.echo(f"etui: skipping {found.name} {variant.label}: {reason}", err=True)
         if variants:
             wanted.append((_specification(found, variants, options), found))
     if not wanted:
-        raise UsageError("no combination is left to measure", "see `etui models` and `etui delegates`")
+        raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")
     with settings.open_store() as store:
         ids = followed(store, lambda: (submit(store, spec, describe(model)) for spec, model in wanted), options)
         return finish(store, ids, options)
@@ -206,7 +208,7 @@ def _check_configuration(
     measure: bool,
     allow_pickle: bool,
 ) -> tuple[Model, list[Variant]]:
-    """The model and its variants. Refuses names that do not exist and combinations that cannot be, loading nothing."""
+    """Return the model and its variants without loading anything. Raises UsageError for unsupported ones."""
     from etui.services.request import check_model, combine, default_configuration
 
     found = check_model(model, allow_pickle=allow_pickle)
@@ -241,12 +243,14 @@ def _specification(
 
 
 def _check_writable(output: Path, force: bool) -> None:
-    if str(output) == "-":
+    from etui.files.atomic import is_stream
+
+    if str(output) == "-" or is_stream(output):
         return
     folder = output if output.is_dir() else output.absolute().parent
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}", "make it first, or choose another FILE")
+        raise UsageError(f"the folder {folder} does not exist", "create it, or choose another FILE")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"the folder {folder} is not writable", "choose another FILE")
     if output.is_file() and not force:
-        raise UsageError(f"{output} exists already", "choose another FILE, or overwrite it with --force")
+        raise UsageError(f"{output} already exists", "choose another FILE, or overwrite it with --force")

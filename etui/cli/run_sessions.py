@@ -39,10 +39,10 @@ def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options
                 stop = _CancelOnInterrupt(store, ids, talk, interrupted)
                 for session in sessions:
                     follow(store, session, talk, stop=stop)
-        except RunnerFailed:
+        except RunnerFailed as error:
             # Nobody is there to take it now, and it must not be measured when somebody comes to run another.
             with suppress(StoreError):
-                store.request_cancel(ids)
+                store.request_cancel(ids, str(error))
             raise
     return ids
 

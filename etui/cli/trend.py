@@ -1,4 +1,4 @@
-"""``etui trend``: how a choice's latency and numbers went over its runs, what changed them, and since when."""
+"""``etui trend``: how the latency and accuracy of a configuration changed over its runs, since when and with what."""
 
 from __future__ import annotations
 
@@ -41,19 +41,21 @@ _COLUMNS = (
     )
 )
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option("--model", metavar="M", help="The model, where no RUN is given.")
-@click.option("--precision", metavar="P", help="The precision; else that of the model's newest run.")
-@click.option("--delegate", metavar="D", help="The delegate; else that of the model's newest run.")
-@click.option("--limit", type=Count(1, 2_000), default=DEFAULT_POINTS, show_default=True, help="At most so many runs.")
+@click.option("--model", metavar="M", help="The model, if no RUN is given.")
+@click.option("--precision", metavar="P", help="The precision.  [default: of the model's newest run]")
+@click.option("--delegate", metavar="D", help="The delegate.  [default: of the model's newest run]")
+@click.option(
+    "--limit", type=Count(1, 2_000), default=DEFAULT_POINTS, show_default=True, help="Maximum number of runs."
+)
 @click.option(
     "--margin",
     type=Number(min=0.0, max=100.0),
     default=2.0,
     show_default=True,
     metavar="PCT",
-    help="Within this percentage two levels count as equally fast.",
+    help="Equivalence margin: levels within this percentage count as equally fast.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def trend(
     settings: Settings,
@@ -65,16 +67,18 @@ def trend(
     margin: float,
     as_json: bool,
 ) -> None:
-    """Say what changed over the runs of one choice, and since which versions.
+    """Show how latency and accuracy changed over the runs of one configuration, and with which versions.
 
-    The choice is RUN's: its model, precision, delegate, weights, inputs, threads and box. Or name a model: then it is
-    that of the newest run.
+    The configuration is that of RUN: model, precision, delegate, weights, inputs, threads and machine. With --model, it
+    is that of the newest run of the model.
     """
     options = {"model": model, "precision": precision, "delegate": delegate}
     if run is not None and any(options.values()):
-        raise UsageError("a RUN has its own model, precision and delegate", "give either the RUN or the options")
+        raise UsageError(
+            "RUN and --model, --precision or --delegate cannot be combined", "give either the RUN or the options"
+        )
     if run is None and model is None:
-        raise UsageError("neither a RUN nor a --model is given", "see etui runs for the runs there are")
+        raise UsageError("neither RUN nor --model is given", "see etui runs for the runs")
     with settings.store_with_runs() as store:
         history = store.history(store.resolve(run) if run is not None else _newest(store, options), limit)
     from etui.analysis import trends
@@ -92,7 +96,7 @@ def _newest(store: Store, options: dict[str, str | None]) -> str:
         if found := store.summaries([*where, *more], limit=1):
             return found[0].id
     named = " ".join(value for value in options.values() if value)
-    raise UsageError(f"there is no run of {text.plain(named)}", "see etui runs")
+    raise UsageError(f"no run of {text.plain(named)}", "see etui runs")
 
 
 def _as_text(found: Trend) -> str:

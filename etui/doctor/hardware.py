@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from etui.doctor.finding import Finding
-from etui.host import environment, sensors
+from etui.host import cgroups, environment, sensors
+from etui.host.cpus import allowed_cpus, usable_cores
 from etui.text import number, seconds, size
 
 _LITTLE_MEMORY_BYTES = 4_000_000_000
@@ -16,7 +17,7 @@ _NO_MEMORY_BYTES = 1_000_000_000
 
 def cores() -> Finding:
     """How many cores this process may use."""
-    cores = environment.usable_cores()
+    cores = usable_cores()
     if cores < 2:
         return Finding(
             name="cores",
@@ -68,7 +69,7 @@ def load() -> Finding:
         load = os.getloadavg()[0]
     except OSError:
         return Finding(name="load", status="unknown", seen="not readable here")
-    cores = environment.usable_cores()
+    cores = usable_cores()
     seen = f"{load:.2f} over the last minute on {cores} cores"
     if load > 0.25 * cores:
         return Finding(name="load", status="warn", seen=seen, advice="stop other work while measuring; see top")
@@ -77,11 +78,11 @@ def load() -> Finding:
 
 def quota(root: Path) -> Finding:
     """The cgroup's CPU quota."""
-    cpus, throttled = environment.cgroup_cpus(root), environment.throttled_seconds(root)
+    cpus, throttled = cgroups.cgroup_cpus(root), cgroups.throttled_seconds(root)
     held = f"; held back for {seconds(throttled)} so far" if throttled else ""
-    cores = len(environment.allowed_cpus())
+    cores = len(allowed_cpus())
     if cpus is None:
-        if not environment.cgroup_folders(root, "cpu"):
+        if not cgroups.cgroup_folders(root, "cpu"):
             return Finding(name="CPU quota", status="unknown", seen="no cgroup is readable here")
         return Finding(name="CPU quota", status="ok", seen=f"none{held}")
     seen = f"{number(cpus)} CPUs for {cores} cores{held}"

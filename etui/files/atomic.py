@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from etui.errors import UsageError
+from etui.files import private as private_files
+
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def copy_file(source: Path, target: Path, *, force: bool) -> None:
@@ -26,27 +32,69 @@ def copy_file(source: Path, target: Path, *, force: bool) -> None:
     try:
         shutil.copyfile(source, part)
         sync(part)
-        if force:
-            part.replace(target)
-            return
-        try:
-            os.link(part, target)
-        except FileExistsError:
-            raise
-        except OSError:
-            # Some file systems have no hard links; there a look before must do.
-            if target.exists():
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-            part.replace(target)
+        _give_name(part, target, force=force)
     finally:
         part.unlink(missing_ok=True)
 
 
+def write_whole(target: Path, pieces: Iterable[bytes], *, force: bool, private: bool = False) -> None:
+    """Write a file so that it appears whole or not at all; with ``force`` in the place of another. ``private`` is for
+    one that only its user may read. The pieces are written as they come, so that they need not fit into memory.
+
+    Raises:
+        FileExistsError: there is one already, and not ``force``.
+        OSError: it cannot be written.
+    """
+    # Without the file's name, which may be as long as names can be.
+    part = target.with_name(f".etui-{secrets.token_hex(8)}.part")
+    try:
+        with private_files.create(part) if private else part.open("xb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        _give_name(part, target, force=force)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _give_name(part: Path, target: Path, *, force: bool) -> None:
+    """Give a finished file its name, failing where that is taken, even if it was taken a moment ago."""
+    if force:
+        part.replace(target)
+        return
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some file systems have no hard links; there a look before must do.
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        part.replace(target)
+
+
+def refuse_existing(path: Path | None, *, force: bool) -> None:
+    """Raise UsageError if there is a file already that would be overwritten, and not ``force``. A stream is written to
+    as it is."""
+    if path is None or force or is_stream(path):
+        return
+    if os.path.exists(path):  # noqa: PTH110 - Path.exists raises
+        raise UsageError(f"{path} is there already", "name another place, or overwrite it with --force")
+
+
+def descriptor_of(path: Path) -> int | None:
+    """The file descriptor of this process that a path such as /dev/stdout names; None if it names none."""
+    text = os.path.normpath(path)
+    found = _DESCRIPTOR.fullmatch(text)
+    return int(found[1]) if found else _STANDARD.get(text)
+
+
 def is_stream(path: Path) -> bool:
-    """Whether a path leads to a terminal, pipe or the like, such as /dev/stdout: it is written to, and never replaced.
-    For root, a file in the place of /dev/null would take that away from everybody."""
+    """Whether a path leads to a terminal, pipe or the like, or is /dev/stdout, whatever that is connected to: it is
+    written to, and never replaced. For root, a file in the place of /dev/null would take that away from everybody."""
     mode = _mode(path)
-    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or descriptor_of(path) is not None
 
 
 def is_special(path: Path) -> bool:

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from etui.files import private as private_files
@@ -66,30 +67,48 @@ def take(path: Path, *, exclusive: bool, patience_s: float = 0.0) -> Held | None
     """
     end = time.monotonic() + patience_s
     private_files.make_folder(path.parent, own=True)
-    while True:
+
+    def opened() -> int:
         # Network file systems lock only files that are open for writing.
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    while (fd := locked(path, opened, exclusive=exclusive)) is None:
+        if time.monotonic() >= end:
+            return None
+        time.sleep(_POLL_S)
+    return Held(path, fd)
+
+
+def locked(path: Path, opened: Callable[[], int], *, exclusive: bool) -> int | None:
+    """The descriptor of the file at this path, with its lock; None if others hold that. ``opened`` opens the file,
+    making it if it is missing.
+
+    Raises:
+        LocksUnsupported: the file system has none.
+        OSError: the file cannot be locked, or what ``opened`` raises.
+    """
+    while True:
+        fd, is_ours = opened(), False
         try:
             fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            # Its last holder may have removed the file after it was opened here.
+            if is_ours := is_at(path, fd):
+                return fd
         except BlockingIOError:
-            os.close(fd)
-            if time.monotonic() >= end:
-                return None
-            time.sleep(_POLL_S)
-            continue
+            return None
         except OSError as error:
-            os.close(fd)
             if error.errno in _UNSUPPORTED:
-                raise LocksUnsupported from error
+                raise LocksUnsupported(error.strerror) from error
             raise
-        if _is_at(path, fd):
-            return Held(path, fd)
-        # Its last holder removed the file after it was opened here.
-        os.close(fd)
+        finally:
+            if not is_ours:
+                os.close(fd)
 
 
-def _is_at(path: Path, fd: int) -> bool:
+def is_at(path: Path, fd: int) -> bool:
+    """Whether an open file still is the one at this path, neither removed nor replaced. Raises OSError if the system
+    does not tell."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
+        return os.path.samestat(path.lstat(), os.fstat(fd))
     except FileNotFoundError:
         return False

@@ -1,14 +1,29 @@
-"""Which logical CPUs a session's workers run on, so that every variant is measured on the same physical cores."""
+"""The logical CPUs this process may use, and those its workers run on, so that every variant has the same cores."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from etui.host.environment import allowed_cpus
+from etui.host.cgroups import cgroup_cpus
 
 _CPU_FOLDER = "sys/devices/system/cpu"
+
+
+def allowed_cpus() -> list[int]:
+    """The logical CPUs that this process may run on, by its affinity, in ascending order."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def usable_cores(root: Path = Path("/")) -> int:
+    """How many logical CPUs this process can keep busy: those of its affinity, or what the cgroup's CPU quota allows
+    if that is fewer. A fraction of a CPU is rounded down, but the result is at least 1."""
+    cpus, quota = len(allowed_cpus()), cgroup_cpus(root)
+    return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
 def measuring_cpus(threads: int, root: Path = Path("/")) -> list[int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from pathlib import Path
 
+from etui.host import process_settings, sensors
+from etui.host.cgroups import cgroup_cpus, cgroup_folders
+from etui.host.cpus import allowed_cpus
 from etui.results import Environment
 
 PACKAGES = (
@@ -22,8 +24,6 @@ _FLAGS = re.compile(
 def read_environment(root: Path = Path("/")) -> Environment:
     """The box and its software now. What cannot be read is None; nothing is raised. ``root`` is where /proc and /sys
     are looked for."""
-    from etui.host import process_settings, sensors
-
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     return Environment(
         box=platform.node() or "unknown",
@@ -43,20 +43,6 @@ def read_environment(root: Path = Path("/")) -> Environment:
         nice=process_settings.nice_level(),
         affinity=process_settings.affinity(),
     )
-
-
-def allowed_cpus() -> list[int]:
-    """The logical CPUs that this process may run on, by its affinity, in ascending order."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-def usable_cores(root: Path = Path("/")) -> int:
-    """How many logical CPUs this process can keep busy: those of its affinity, or what the cgroup's CPU quota allows
-    if that is fewer. A fraction of a CPU is rounded down, but the result is at least 1."""
-    cpus, quota = len(allowed_cpus()), cgroup_cpus(root)
-    return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
 def package_versions() -> dict[str, str]:
@@ -124,46 +110,6 @@ def turbo(root: Path = Path("/")) -> bool | None:
     if (text := _read(cpu / "cpufreq/boost")) is not None:
         return text == "1"
     return None
-
-
-def cgroup_cpus(root: Path = Path("/")) -> float | None:
-    """How many CPUs' worth of time the cgroup allows, by the tightest quota above this process; None is no quota."""
-    quotas = []
-    for folder in cgroup_folders(root, "cpu"):
-        quota, _, period = (_read(folder / "cpu.max") or "").partition(" ")
-        if not quota:
-            quota = _read(folder / "cpu.cfs_quota_us") or ""
-            period = _read(folder / "cpu.cfs_period_us") or ""
-        if quota.isdigit() and period.isdigit() and int(period) > 0:
-            quotas.append(int(quota) / int(period))
-    return min(quotas) if quotas else None
-
-
-def throttled_seconds(root: Path = Path("/")) -> float | None:
-    """How long the cgroup's quota has held its processes back so far, in seconds; None where it is not counted."""
-    for folder in cgroup_folders(root, "cpu"):
-        match = re.search(r"^throttled_(usec|time) (\d+)$", _read(folder / "cpu.stat") or "", re.MULTILINE)
-        if match:
-            return int(match.group(2)) / (1e6 if match.group(1) == "usec" else 1e9)
-    return None
-
-
-def cgroup_folders(root: Path, controller: str) -> list[Path]:
-    """The folders of this process's cgroup for a controller, the innermost first, of either cgroup version."""
-    folders: list[Path] = []
-    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            base = root / "sys/fs/cgroup"
-        elif controller in controllers.split(","):
-            base = root / "sys/fs/cgroup" / controller
-        else:
-            continue
-        inner = base / path.strip("/")
-        # In a container the path is often the host's and absent here; the mount's root is then this cgroup.
-        folders += [folder for folder in (inner, *inner.parents) if folder.is_relative_to(base) and folder.is_dir()]
-    return folders
 
 
 def _cpu_flags(cpuinfo: str) -> frozenset[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from etui.host.cgroups import cgroup_folders, throttled_seconds
 from etui.host.cpus import competing_cpus
-from etui.host.environment import cgroup_folders, throttled_seconds
 
 _HZ = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 

@@ -1,4 +1,4 @@
-"""What a report says, whatever it is written in: a section for each model, then boxes and how it was measured."""
+"""The content of a report, independent of its format: one section per model, the machines, and the method."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from etui import text
 from etui.analysis import side_by_side as sides
 from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
+from etui.analysis.relative_change import change, change_interval
 from etui.analysis.session_variance import Level
 from etui.report.svg import Bar
 from etui.results import Environment, RunDocument
 from etui.spec import EAGER
-from etui.wording import comparison as comparison_words
-from etui.wording import flags as flag_words
+from etui.wording import comparison as comparison_wording
+from etui.wording import flags as flag_wording
 from etui.wording.verdict import verdict
 
 HOW = (
     "A session measures eager PyTorch and every variant in randomized complete blocks: each block runs each variant "
-    "once, in a fresh process, so that drift hits all alike. All samples are kept.",
-    "Latency is the time of one inference as a Python caller sees it; load and first inference are measured apart.",
+    "once, in a fresh process, so that drift affects all of them equally. All samples are kept.",
+    "Latency is the time of one inference for a Python caller; load and first inference are measured separately.",
     "Intervals are 95 % bootstrap intervals over blocks and samples. Runs of one session are compared by the ratios of "
     "their paired blocks, runs of different sessions by the medians of their blocks (Mann-Whitney, corrected for the "
     "number of comparisons).",
     "A verdict needs the whole interval beyond the margin; otherwise it is inconclusive. Percentages are changes of "
     "latency, size or error against the base: below zero is faster, smaller or closer.",
-    "Numbers are those of the box named here and of no other.",
+    "The numbers are valid for the machines named here only.",
 )
 
 
 _INSIDE = ("delegation", "operators", "numbers")
-"""What of a run's verdict is said beside a comparison: where its speed and its error come from."""
+"""The sources of those verdict sentences that are added to a comparison: causes of speed and of error."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs of one model: ``verdicts`` a line for each run, ``headings`` and ``rows`` of the table, ``flags``, and
-    what the charts draw."""
+    """The runs of one model: one line of ``verdicts`` per run, a table, the warning ``flags`` and the charts' data."""
 
     title: str
     verdicts: list[str]
@@ -50,7 +50,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """All of a report. ``environments`` are boxes as pairs of label and words, ``how`` paragraphs."""
+    """A whole report. Each of ``environments`` is a machine as pairs of label and text; ``how`` are paragraphs."""
 
     sections: list[Section]
     environments: list[list[tuple[str, str]]]
@@ -60,18 +60,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def report_of(
     documents: Sequence[RunDocument], *, margin: float, force: bool = False, levels: Sequence[Level] = ()
 ) -> Report:
-    """A report on ``documents``; the first of each model is what its others are compared with. ``levels`` are those of
-    earlier sessions on the machine."""
+    """Return a report on ``documents``; the first run of each model is its base.
+
+    ``levels`` are those of earlier sessions on the machine.
+    """
     groups: dict[tuple[str, str], list[RunDocument]] = {}
     for document in documents:
         groups.setdefault((document.model.name, document.model.identity), []).append(document)
-    boxes: list[Environment] = []
+    environments: list[Environment] = []
     for document in documents:
-        if document.environment is not None and document.environment not in boxes:
-            boxes.append(document.environment)
+        if document.environment is not None and document.environment not in environments:
+            environments.append(document.environment)
     return Report(
         sections=[_section(runs, margin, force, levels) for runs in groups.values()],
-        environments=[_box(environment) for environment in boxes],
+        environments=[_machine(environment) for environment in environments],
         how=[*HOW, *dict.fromkeys(map(_measured, documents))],
     )
 
@@ -79,12 +81,12 @@ def report_of(
 def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[Level]) -> Section:
     base, others = runs[0], runs[1:]
     found = compare(base, others, margin=margin, force=force, levels=levels)
-    named = comparison_words.names(runs)
+    named = comparison_wording.names(runs)
     verdicts = [f"{named[base.id]}: {' '.join(one.text for one in verdict(base))}"]
     for comparison, other in zip(found, others, strict=True):
-        said = [*comparison_words.sentences(comparison, named), comparison_words.accuracy(base, other, named)]
-        said += [one.text for one in verdict(other) if one.source in _INSIDE]
-        verdicts.append(" ".join(sentence for sentence in said if sentence))
+        sentences = [*comparison_wording.sentences(comparison, named), comparison_wording.accuracy(base, other, named)]
+        sentences += [one.text for one in verdict(other) if one.source in _INSIDE]
+        verdicts.append(" ".join(sentence for sentence in sentences if sentence))
     return Section(
         title=text.shortened(base.model.name, text.WHOLE_CELLS),
         verdicts=verdicts,
@@ -92,10 +94,10 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
         rows=[
             [row.name, *map(sides.shown, row.cells)]
             for row in sides.rows(base, others, found)
-            # Where they were measured stands below.
+            # The machines have their own section.
             if row.differs or row.group != "environment"
         ],
-        flags=[text.plain(said) for said in _flags(runs, named)],
+        flags=[text.plain(line) for line in _flags(runs, named)],
         series=[
             (named[run.id], [sample for block in usable(run.blocks) for sample in block.samples_ms]) for run in runs
         ],
@@ -115,37 +117,37 @@ def _median(run: RunDocument, named: dict[str, str], place: int) -> Bar | None:
 def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | None:
     if found.ratio is None or found.refused:
         return None
-    low, high = comparison_words.change_interval(found.ci95) if found.ci95 else (None, None)
-    return Bar(name=named[found.other], value=comparison_words.change(found.ratio), low=low, high=high, colour=place)
+    low, high = change_interval(found.ci95) if found.ci95 else (None, None)
+    return Bar(name=named[found.other], value=change(found.ratio), low=low, high=high, colour=place)
 
 
-def _box(found: Environment) -> list[tuple[str, str]]:
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(found.versions.items()))
+def _machine(environment: Environment) -> list[tuple[str, str]]:
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))
     facts = [
-        ("box", found.box),
-        ("system", found.os),
-        ("CPU", f"{found.cpu}, {found.cores} cores"),
-        ("memory", text.size(found.memory_bytes)),
-        ("governor", found.governor or "not readable"),
-        ("turbo", {None: "not readable", True: "on", False: "off"}[found.turbo]),
-        ("not readable", ", ".join(found.not_readable or [])),
-        ("software", f"Python {found.python}, {versions}"),
+        ("machine", environment.box),
+        ("system", environment.os),
+        ("CPU", f"{environment.cpu}, {environment.cores} cores"),
+        ("memory", text.size(environment.memory_bytes)),
+        ("governor", environment.governor or "not readable"),
+        ("turbo", {None: "not readable", True: "on", False: "off"}[environment.turbo]),
+        ("not readable", ", ".join(environment.not_readable or [])),
+        ("software", f"Python {environment.python}, {versions}"),
     ]
-    return [(label, text.plain(said)) for label, said in facts if said]
+    return [(label, text.plain(fact)) for label, fact in facts if fact]
 
 
 def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
-    """What spoils the runs' figures, with what it means and what to do; eager's once for each session."""
+    """Yield the warning flags of the runs with their explanations; those of eager once per session."""
     for run in runs:
         for flag in run.flags:
             if flag.name != EAGER_FLAG:
-                yield f"{named[run.id]}: {flag.name}: {flag.detail}. {flag_words.explained(flag.name)}".rstrip()
-    # Its canary is compared with each program's too, so its flags may differ a little between runs of a session.
+                yield f"{named[run.id]}: {flag.name}: {flag.detail}. {flag_wording.explained(flag.name)}".rstrip()
+    # Eager's canary is compared with each program's too, so its flags may differ between runs of a session.
     sessions = {run.session.id: run for run in reversed(runs)}
     for run in reversed(sessions.values()):
         name = f"{EAGER} of session {run.session.id}" if len(sessions) > 1 else EAGER
         for flag in run.eager_flags:
-            yield f"{name}: {flag.name}: {flag.detail}. {flag_words.explained(flag.name)}".rstrip()
+            yield f"{name}: {flag.name}: {flag.detail}. {flag_wording.explained(flag.name)}".rstrip()
 
 
 def _measured(run: RunDocument) -> str:

@@ -1,4 +1,4 @@
-"""Text and tables as Markdown that shows other people's text as it is."""
+"""Text and tables as Markdown, with all text escaped."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable, Sequence
 from etui import text
 
 
-def escaped(words: str) -> str:
-    """Text that Markdown, and the HTML in it, leave as it is."""
-    made = text.plain(words).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
+def escaped(value: str) -> str:
+    """Return text that Markdown, and the HTML in it, show unchanged."""
+    result = text.plain(value).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;")
     for mark in "|*_`[]":
-        made = made.replace(mark, f"\\{mark}")
-    return made
+        result = result.replace(mark, f"\\{mark}")
+    return result
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table."""
+    """Return the lines of a table."""
     return [_row(map(escaped, headings)), _row(["---"] * len(headings)), *(_row(map(escaped, row)) for row in rows)]
 
 
 def bullets(lines: Iterable[str]) -> list[str]:
-    """The lines of a list."""
+    """Return the lines of a list."""
     return [f"- {escaped(line)}" for line in lines]
 
 

@@ -1,4 +1,4 @@
-"""A report as a page: Markdown without charts, or one HTML file that holds everything it shows."""
+"""A report as a page: Markdown without charts, or one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ svg { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
 
 
 def as_markdown(report: Report) -> str:
-    """The report for a page of Markdown."""
+    """Return the report as a Markdown page."""
     lines = [f"# {TITLE}", ""]
     for section in report.sections:
         lines += [f"## {markdown.escaped(section.title)}", "", *markdown.bullets(section.verdicts), ""]
         lines += [*markdown.table(section.headings, section.rows), ""]
         if section.flags:
             lines += ["Flags:", "", *markdown.bullets(section.flags), ""]
-    lines += ["## Where it was measured", ""]
+    lines += ["## Machines", ""]
     for environment in report.environments:
         lines += [*markdown.table(["", ""], environment), ""]
-    lines += ["## How it was measured", "", *markdown.bullets(report.how), ""]
+    lines += ["## Method", "", *markdown.bullets(report.how), ""]
     return "\n".join(lines)
 
 
 def as_html(report: Report) -> str:
-    """The report as one HTML file without scripts, which asks nothing of any network."""
+    """Return the report as one HTML file without scripts or network access."""
     body = [f"<h1>{TITLE}</h1>"]
     for section in report.sections:
         body += _section(section)
-    body.append("<h2>Where it was measured</h2>")
+    body.append("<h2>Machines</h2>")
     body += [_table(["", ""], environment) for environment in report.environments]
-    body += ["<h2>How it was measured</h2>", _list(report.how)]
+    body += ["<h2>Method</h2>", _list(report.how)]
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -71,7 +71,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _changes(bars: Sequence[svg.Bar]) -> str:
-    """The changes in percent; as times the base's latency where a percentage would say nothing."""
+    """Draw the changes in percent, or as multiples of the base's latency if they are very large."""
     if all(bar.value < MANY_PERCENT for bar in bars):
         return svg.intervals(bars, unit="%", mark=0.0)
     times = [
@@ -96,5 +96,5 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _escaped(words: str) -> str:
-    return escape(text.plain(words))
+def _escaped(value: str) -> str:
+    return escape(text.plain(value))

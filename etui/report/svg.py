@@ -1,6 +1,6 @@
-"""Small charts as SVG text: histograms of samples over one scale, and intervals beside each other.
+"""Small charts as SVG text: histograms of samples on one scale, and intervals below each other.
 
-Everything stands in the markup: no script, no font and no address outside it. Text is escaped here.
+The markup is self-contained: no scripts, fonts or links. Text is escaped here.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from etui.magnitudes import bounded
 
 WIDTH, LEFT, RIGHT = 860, 230, 30
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours, which the colour-blind tell apart; every row carries its name besides."""
+"""The palette of Okabe and Ito (2008), safe for colour-blind readers; every row also has its name."""
 BINS = 60
 BEYOND = 99.0
 FAR_APART = 20.0
 """From this ratio of the largest to the smallest value on a scale is logarithmic."""
 _MOST_MARKS = 12
 _LEAST, _MOST = 1e-100, 1e100
-"""Values beyond these magnitudes are drawn where these lie: earlier versions may have stored any float."""
+"""Values are clipped to these magnitudes: earlier versions may have stored any float."""
 _LEAST_SPAN = 1e-9
-"""As a share of the values: what is closer has no marks that could be told apart."""
+"""The smallest span of a scale, as a share of its values: closer marks could not be distinguished."""
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of an interval plot: where the estimate lies, and its interval where there is one.
+    """One row of an interval plot: the estimate, and its interval if it has one.
 
-    ``colour`` is the place of its run among all of them, which has the same colour in every chart.
+    ``colour`` is the index of its run, so that a run has the same colour in every chart.
     """
 
     name: str
@@ -44,9 +44,9 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def histograms(series: Sequence[tuple[str, Sequence[float]]], *, unit: str = "ms") -> str:
-    """A histogram a row on one scale, the median of each as a line; the slowest hundredth is left out of the scale.
+    """Draw one histogram per row on one scale, with the median as a line; the slowest 1 % does not affect the scale.
 
-    Nothing where no row has samples.
+    Empty if no row has samples.
     """
     shown = [
         (COLOURS[place % len(COLOURS)], name, np.clip(np.asarray(values, dtype=np.float64), -_MOST, _MOST))
@@ -73,12 +73,12 @@ def histograms(series: Sequence[tuple[str, Sequence[float]]], *, unit: str = "ms
                 )
         median = scale.at(float(np.median(values)))
         parts.append(_line(median, top - 4, median, top + height - 16, "currentColor"))
-        parts.append(_words(LEFT - 10, top + height / 2, f"{name}, {text.counted(len(values), 'sample')}", "end"))
+        parts.append(_text(LEFT - 10, top + height / 2, f"{name}, {text.counted(len(values), 'sample')}", "end"))
     return _drawing(parts, len(shown) * height, scale, unit, "Histograms of the latency samples")
 
 
 def intervals(bars: Sequence[Bar], *, unit: str, mark: float | None = None) -> str:
-    """A point a row with its interval on one scale, and a dashed line at ``mark``. Nothing without rows."""
+    """Draw one point per row with its interval on one scale, and a dashed line at ``mark``. Empty without rows."""
     if not bars:
         return ""
     ends = [end for bar in bars for end in (bar.value, bar.low, bar.high) if end is not None]
@@ -94,12 +94,12 @@ def intervals(bars: Sequence[Bar], *, unit: str, mark: float | None = None) -> s
             parts.append(_line(left, middle, right, middle, colour))
             parts += [_line(end, middle - 5, end, middle + 5, colour) for end in (left, right)]
         parts.append(f'<circle cx="{scale.at(bar.value):.1f}" cy="{middle:.1f}" r="4" fill="{colour}"/>')
-        parts.append(_words(LEFT - 10, middle + 4, bar.name, "end"))
+        parts.append(_text(LEFT - 10, middle + 4, bar.name, "end"))
     return _drawing(parts, len(bars) * height, scale, unit, "Estimates with their 95 % intervals")
 
 
 class _Scale:
-    """From values to pixels, with round marks; logarithmic where the values are positive and far apart."""
+    """A scale from values to pixels with round marks; logarithmic if the values are positive and far apart."""
 
     def __init__(self, low: float, high: float) -> None:
         low, high = bounded(low, _MOST), bounded(high, _MOST)
@@ -116,7 +116,7 @@ class _Scale:
         return LEFT + (place - self._low) / (self._high - self._low) * (WIDTH - LEFT - RIGHT)
 
     def edges(self, count: int) -> NDArray[np.float64]:
-        """The edges of so many bins that look equally wide."""
+        """Return the edges of ``count`` bins of equal width on the screen."""
         places = np.linspace(self._low, self._high, count + 1)
         found: NDArray[np.float64] = 10.0**places if self.is_log else places
         return found
@@ -138,8 +138,8 @@ def _drawing(parts: Sequence[str], height: int, scale: _Scale, unit: str, title:
     for value in scale.marks():
         at = scale.at(value)
         axis.append(_line(at, height, at, height + 5, "currentColor"))
-        axis.append(_words(at, height + 18, f"{value:.6g}", "middle"))
-    axis.append(_words(WIDTH - RIGHT, height + 34, f"{unit}, logarithmic" if scale.is_log else unit, "end"))
+        axis.append(_text(at, height + 18, f"{value:.6g}", "middle"))
+    axis.append(_text(WIDTH - RIGHT, height + 34, f"{unit}, logarithmic" if scale.is_log else unit, "end"))
     inside = "".join([*parts, *axis])
     return (
         f'<svg viewBox="0 0 {WIDTH} {height + 42}" role="img" font-size="12" fill="currentColor">'
@@ -154,5 +154,5 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str =
     )
 
 
-def _words(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text.plain(words))}</text>'
+def _text(x: float, y: float, label: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text.plain(label))}</text>'

@@ -40,19 +40,41 @@ def settle_left(store: Store, own: Claim | None = None) -> list[str]:
     Raises:
         StoreError: the database cannot be read or written.
     """
-    claims = store.claims()
+    claims, analysis_claims = store.claims(), store.analysis_claims()
     gone = [claim for claim in claims if judge(store.path, claim, own) == "gone"]
-    leftover.take_in(store, busy={claim.id for claim in claims if claim not in gone})
+    dropped = [claim for claim in analysis_claims if judge(store.path, claim, own) == "gone"]
+    busy = {claim.id for claim in (*claims, *analysis_claims) if claim not in (*gone, *dropped)}
+    leftover.take_in(store, busy=busy)
     ended = [run_id for session in store.finished_with_live_runs() for run_id in end_session(store, session)]
     for claim in gone:
         ended += end_session(store, claim.id)
         RunnerLock(store.path, claim.installation, claim.host).clear()
-    dropped = [claim for claim in store.analysis_claims() if judge(store.path, claim, own) == "gone"]
     if dropped:
         store.interrupt_analyses([claim.id for claim in dropped])
         for claim in dropped:
             RunnerLock(store.path, claim.installation, claim.host).clear()
     return ended
+
+
+def take_over(store: Store, installation: str) -> None:
+    """Have this host's runner take what waits for the same installation's runner on a host of another name, if none is
+    alive there: a container that is started again has another name.
+
+    A database on a local file system is only used on this machine. Over a network it is another host that may start its
+    runner later: nothing is taken over there.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    here = socket.gethostname()
+    hosts = store.waiting_hosts(installation) - {here}
+    if not hosts or is_network(store.path):
+        return
+    for host in hosts:
+        lifeline = RunnerLock(store.path, installation, host)
+        if lifeline.look() in ("free", "missing"):
+            store.take_over(host, here, installation)
+            lifeline.clear()
 
 
 def end_session(store: Store, session_id: str, error: str = RUNNER_GONE) -> list[str]:

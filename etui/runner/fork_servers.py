@@ -19,6 +19,7 @@ from etui.errors import EtuiError
 from etui.files import private as private_files
 from etui.files.cache_entries import Scratch, remove
 from etui.host.installed import Stamp, changed_since
+from etui.host.interrupts import interrupts_blocked
 from etui.host.process_settings import FIXED_VARIABLES
 from etui.jobs import Done, Exited, Fork, ForkServerKind, Job, Preload, Ready, Reply, Started, fork_server_for
 from etui.paths import cache_dir
@@ -73,7 +74,7 @@ class ForkServerClient:
         environment = {**os.environ, **FIXED_VARIABLES}
         if COMPILED_VARIABLE not in environment and (folder := self._compiled()) is not None:
             environment[COMPILED_VARIABLE] = str(folder)
-        with private_files.open_to_append(self._log) as log:
+        with private_files.open_to_append(self._log) as log, interrupts_blocked():
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "etui.engine.process.fork_server", self.role, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],

@@ -22,9 +22,10 @@ import msgspec
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event, utc_now
 from etui.insight import NumericGap, Profile
-from etui.results import AnalysisStatus, Block, LogLine, RunDocument, Status
+from etui.results import LIVE_ANALYSIS_STATUSES, AnalysisStatus, Block, LogLine, RunDocument, Status
 from etui.runner import unsaved_results as leftover
 from etui.runner.runner_log import say
+from etui.runner.unsaved_results import UnsavedAnalysis
 from etui.store import Store
 from etui.text import counted, seconds
 
@@ -46,6 +47,9 @@ class _Item:
     write: Callable[[], object]
     event: Event | None = None
     document: RunDocument | None = None
+    result: Profile | NumericGap | None = None
+    ended: tuple[str, AnalysisStatus, str | None] | None = None
+    """The id of a pass, and how it ended."""
 
     @property
     def bytes(self) -> int:
@@ -107,23 +111,25 @@ class Outbox:
 
     def set_analysis_status(self, pass_id: str, status: AnalysisStatus, error: str | None = None) -> None:
         """Move a live pass on."""
-        self._put(_Item("state", partial(self._store.set_analysis_status, pass_id, status, error)))
+        write = partial(self._store.set_analysis_status, pass_id, status, error)
+        self._put(_Item("state", write, ended=None if status in LIVE_ANALYSIS_STATUSES else (pass_id, status, error)))
 
     def save_profile(self, run_id: str, profile: Profile) -> None:
         """Store a profile as its run's."""
-        self._put(_Item("state", partial(self._store.save_profile, run_id, profile)))
+        self._put(_Item("state", partial(self._store.save_profile, run_id, profile), result=profile))
 
     def save_gap(self, run_id: str, gap: NumericGap) -> None:
         """Store a numeric gap as its run's."""
-        self._put(_Item("state", partial(self._store.save_gap, run_id, gap)))
+        self._put(_Item("state", partial(self._store.save_gap, run_id, gap), result=gap))
 
     # Storing it
 
     async def delivered(self, patience_s: float) -> None:
         """Wait until everything is stored.
 
-        Meanwhile the documents that wait lie in files too, as nobody knows what becomes of this process. If the wait
-        takes longer than ``patience_s``, or who stops the runner cancels it, the files stay, and the rest is dropped.
+        Meanwhile the documents that wait, and the pass if it has ended, are kept in files too, as nobody knows what
+        becomes of this process. If the wait takes longer than ``patience_s``, or who stops the runner cancels it, the
+        files stay, and the rest is dropped.
 
         Raises:
             StoreError: the database was removed or replaced, or the patience ended.
@@ -205,37 +211,58 @@ class Outbox:
             return
         if item.kind == "document" and item.document is not None:
             say(f"the result of run {item.document.id} cannot be stored: {error}")
-            self._keep(item.document)
+            self._keep(self._with_lines(item.document))
         else:
             say(f"{item.kind} dropped, since it cannot be stored: {error}")
 
     def _safeguard(self) -> None:
-        """Have each document that waits in a file too, as far as one can be written."""
-        for item in self._waiting:
-            if item.document is not None and item.kind == "document" and item.document.id not in self._files:
+        """Have each result that waits in a file too, as far as one can be written."""
+        for unsaved in self._unsaved():
+            if _id_of(unsaved) not in self._files:
                 with contextlib.suppress(OSError):
-                    self._files[item.document.id] = self._file_of(item.document)
+                    self._files[_id_of(unsaved)] = leftover.keep(self._store.path, unsaved)
 
     def _give_up(self) -> None:
-        """Leave the documents that wait in files."""
+        """Leave the results that wait in files."""
         if self._store.is_in_place():
-            for item in self._waiting:
-                if item.kind == "document" and item.document is not None:
-                    self._keep(item.document)
+            for unsaved in self._unsaved():
+                self._keep(unsaved)
         say(f"gave up: {counted(len(self._waiting), 'thing')} could not be stored: {self._why}")
         self._waiting.clear()
 
-    def _keep(self, document: RunDocument) -> None:
-        """Leave a document in a file, and say where."""
-        try:
-            file = self._files.pop(document.id, None) or self._file_of(document)
-        except OSError as error:
-            say(f"the result of run {document.id} is lost: it cannot be written to a file either ({error.strerror})")
-            return
-        say(f"the result of run {document.id} is kept in {file}, from where the next etui command stores it")
+    def _unsaved(self) -> list[RunDocument | UnsavedAnalysis]:
+        """The results that wait, with the lines of the log that do."""
+        found: list[RunDocument | UnsavedAnalysis] = [
+            self._with_lines(item.document)
+            for item in self._waiting
+            if item.kind == "document" and item.document is not None
+        ]
+        results = [item.result for item in self._waiting]
+        for item in self._waiting:
+            if item.ended is not None and self._run is not None:
+                pass_id, status, error = item.ended
+                unsaved = UnsavedAnalysis(
+                    pass_id=pass_id, run=self._run, session=self._session, status=status, error=error,
+                    profile=next((one for one in results if isinstance(one, Profile)), None),
+                    gap=next((one for one in results if isinstance(one, NumericGap)), None),
+                    events=[one.event for one in self._waiting if one.event is not None],
+                )  # fmt: skip
+                found.append(unsaved)
+        return found
 
-    def _file_of(self, document: RunDocument) -> Path:
-        """Write a document into its file, with the lines of its log that wait. Raises OSError."""
+    def _keep(self, unsaved: RunDocument | UnsavedAnalysis) -> None:
+        """Leave a result in a file, and say where."""
+        what = "run" if isinstance(unsaved, RunDocument) else "pass"
+        try:
+            file = self._files.pop(_id_of(unsaved), None) or leftover.keep(self._store.path, unsaved)
+        except OSError as error:
+            reason = error.strerror or error
+            say(f"the result of {what} {_id_of(unsaved)} is lost: it cannot be written to a file either ({reason})")
+            return
+        say(f"the result of {what} {_id_of(unsaved)} is kept in {file}, from where the next etui command stores it")
+
+    def _with_lines(self, document: RunDocument) -> RunDocument:
+        """A document with the lines of its log that wait."""
         lines = [
             LogLine(
                 at=event.at, level=event.level, message=event.message, kind=event.kind, stage=event.stage,
@@ -244,7 +271,7 @@ class Outbox:
             for event in (item.event for item in self._waiting)
             if event is not None and event.run_id in (None, document.id)
         ]  # fmt: skip
-        return leftover.keep(self._store.path, msgspec.structs.replace(document, log=[*document.log, *lines]))
+        return msgspec.structs.replace(document, log=[*document.log, *lines])
 
     def _forget_partial(self, run_id: str) -> None:
         """What comes now has all of what was to be stored of that run before."""
@@ -275,3 +302,7 @@ class Outbox:
         if not self._store.is_in_place():
             self._waiting.clear()
             raise StoreError(f"the database {self._store.path} was removed or replaced", "run it again")
+
+
+def _id_of(unsaved: RunDocument | UnsavedAnalysis) -> str:
+    return unsaved.id if isinstance(unsaved, RunDocument) else unsaved.pass_id

@@ -43,8 +43,7 @@ from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
 from etui.paths import absolute, cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.program_cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
-from etui.services.request import WEIGHTS
-from etui.spec import Repeated, SessionSpec
+from etui.spec import WEIGHTS, Repeated, SessionSpec
 from etui.text import plain
 
 if TYPE_CHECKING:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from etui.errors import EtuiError
+from etui.files.locks import LocksUnsupported, is_at, locked
 from etui.paths import runner_lock_path
 
 Held = Literal["held", "free", "missing", "unreadable"]
 """What a look at a lock finds: somebody holds it, nobody does, there is no such file, or it may not be opened."""
-
-_TRIES = 5
 
 
 class RunnerLock:
@@ -36,23 +35,14 @@ class RunnerLock:
         Raises:
             EtuiError: the lock's file cannot be made.
         """
-        for _ in range(_TRIES):
-            fd = self._open()
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(fd)
-                return False
-            except OSError as error:
-                os.close(fd)
-                raise self._cannot("lock", error) from error
-            if self._is_this(fd):
-                self._fd = fd
-                self._sign()
-                return True
-            # A runner that was leaving removed the file between the two calls.
-            os.close(fd)
-        return False
+        try:
+            self._fd = locked(self.path, self._open, exclusive=True)
+        except (OSError, LocksUnsupported) as error:
+            raise self._cannot("lock", error) from error
+        if self._fd is None:
+            return False
+        self._sign()
+        return True
 
     def drop(self, *, remove: bool = False) -> None:
         """Let the lock go; with ``remove`` the file goes too, since this runner leaves nothing that is to be judged."""
@@ -122,24 +112,17 @@ class RunnerLock:
         except OSError:
             return  # on a full disk; the process id is only there to be read by people
 
-    def _is_this(self, fd: int) -> bool:
-        try:
-            found = self.path.lstat()
-        except OSError:
-            return False
-        opened = os.fstat(fd)
-        return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)
-
     def _unlink(self, fd: int) -> None:
         """Remove the file, if it still is the one that is locked."""
         try:
-            if self._is_this(fd):
+            if is_at(self.path, fd):
                 self.path.unlink()
         except OSError:
             return  # it says nothing by being there: it is the lock that counts
 
-    def _cannot(self, what: str, error: OSError) -> EtuiError:
+    def _cannot(self, what: str, error: OSError | LocksUnsupported) -> EtuiError:
+        reason = error.strerror if isinstance(error, OSError) else error
         return EtuiError(
-            f"cannot {what} the runner's lock {self.path}: {error.strerror}",
+            f"cannot {what} the runner's lock {self.path}: {reason}",
             "the folder of the database must be writable; name another database with --db or ETUI_DB",
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from etui.errors import EtuiError, StoreUnavailable
 from etui.events import utc_now
 from etui.host.installed import Stamp, stamp
+from etui.host.interrupts import accept_interrupts, interrupts_blocked
 from etui.host.user import user_name
 from etui.paths import cache_dir, installation, runner_log_path
 from etui.runner import settings
@@ -104,7 +105,8 @@ def _take(lifeline: RunnerLock) -> bool:
 def _start_anew(database: Path) -> int:
     """Replace this process by a runner that imports what is installed now, under the same settings."""
     try:
-        os.execv(sys.executable, [sys.executable, "-m", "etui.runner", str(database)])
+        with interrupts_blocked():
+            os.execv(sys.executable, [sys.executable, "-m", "etui.runner", str(database)])
     except OSError as error:
         say(f"cannot start {sys.executable} again: {error.strerror}")
         return 1
@@ -123,6 +125,7 @@ async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    accept_interrupts()
     identity = RunnerIdentity(
         pid=os.getpid(),
         host=socket.gethostname(),

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from etui.catalog.find import Model, describe, find_model
 from etui.errors import EtuiError
 from etui.events import Event, EventKind, Level, utc_now
-from etui.host.cpus import measuring_cpus
-from etui.host.environment import usable_cores
+from etui.host.cpus import measuring_cpus, usable_cores
 from etui.jobs import BundleResult, Done, Job
 from etui.results import Status
 from etui.runner.build_document import RunResults, SessionResults, build_document, document_so_far

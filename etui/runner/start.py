@@ -1,25 +1,22 @@
-"""What a front end needs of the runner: queue a session, see that a runner is alive, and notice when one has died."""
+"""Start a runner that is missing, notice when one has died, and end what it left behind."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from etui.errors import EtuiError, StoreError
+from etui.errors import EtuiError
 from etui.files import private as private_files
+from etui.host.interrupts import interrupts_blocked
 from etui.host.user import name_of, user_name
 from etui.paths import installation, runner_log_path
-from etui.results import ModelInfo
-from etui.runner.abandoned_work import settle_left
+from etui.runner.abandoned_work import settle_left, take_over
 from etui.runner.runner_lock import RunnerLock
-from etui.spec import AnalysisOptions, SessionSpec, Variant
-from etui.store import QueuedAnalysis, QueuedSession, Store
+from etui.store import Store
 
 START_S, POLL_S = 20.0, 0.02
 """How long a runner that was started may take to begin its work, before it is believed to do so."""
@@ -29,54 +26,6 @@ _LOG_END_BYTES = 8_192
 
 class RunnerFailed(EtuiError):
     """No runner could be started, or it ended at once. ``str()`` says why, as the runner's log has it."""
-
-
-def submit(
-    store: Store, spec: SessionSpec, model: ModelInfo, models: Mapping[Variant, ModelInfo] | None = None
-) -> QueuedSession:
-    """Queue a session and see that a runner is there to take it; without one nothing stays queued. ``models`` has those
-    of variants that are of another model than the session's.
-
-    Raises:
-        RunnerFailed: no runner can be started.
-        StoreError: the database cannot be written.
-    """
-    check_owner(store.path)
-    queued = store.add_session(spec, model=model, models=models, box=socket.gethostname(), installation=installation())
-    try:
-        _see_to_a_runner(store.path)
-    except RunnerFailed:
-        with contextlib.suppress(StoreError):
-            store.request_cancel([run_id for run_id, _ in queued.runs])
-        raise
-    return queued
-
-
-def submit_analysis(store: Store, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
-    """Queue a pass on a finished run (a profile, say) and see that a runner is there to take it; without one it does
-    not stay queued.
-
-    Raises:
-        UsageError: the run is live, or its program cannot be had any more; the reason and what to do.
-        RunnerFailed: no runner can be started.
-        StoreError: the database cannot be written.
-    """
-    check_owner(store.path)
-    # The terminal UI needs this module for its first paint, and that one never before a key.
-    from etui.runner.rebuild_program import Trust, check_rebuildable
-
-    trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
-    check_rebuildable(store.document(run_id, operators=False), trust)
-    # The same pass under a runner that is dead would be taken for one under way.
-    settle(store)
-    queued = store.add_analysis(run_id, options, box=socket.gethostname(), installation=installation())
-    try:
-        _see_to_a_runner(store.path)
-    except RunnerFailed:
-        with contextlib.suppress(StoreError):
-            store.request_analysis_cancel([queued.id])
-        raise
-    return queued
 
 
 def check_owner(database: Path) -> None:
@@ -112,7 +61,7 @@ def ensure_runner(database: Path) -> subprocess.Popen[bytes] | None:
 
     log = log_of(database)
     try:
-        with private_files.open_to_append(log) as out:
+        with private_files.open_to_append(log) as out, interrupts_blocked():
             # Nobody waits for it: it is meant to outlive its parent, and the init process reaps it.
             return subprocess.Popen(
                 [sys.executable, "-m", "etui.runner", str(database)],
@@ -168,13 +117,30 @@ def settle(store: Store) -> list[str]:
         return []
     ended = settle_left(store)
     # In an archive on a read-only disk nothing will ever be measured, and another user's queue is not ours.
-    writable = _is_own(store.path) and all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
-    if writable and store.has_waiting_work(socket.gethostname(), installation()):
+    if all(os.access(path, os.W_OK) for path in (store.path, store.path.parent)) and work_waits(store):
         ensure_runner(store.path)
     return ended
 
 
-def _see_to_a_runner(database: Path) -> None:
+def work_waits(store: Store) -> bool:
+    """Whether something waits for this installation's runner on this host; what waits for a host whose name is not used
+    any more is taken over. Never in another user's database.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    if not _is_own(store.path):
+        return False
+    take_over(store, installation())
+    return store.has_waiting_work(socket.gethostname(), installation())
+
+
+def start_and_check(database: Path) -> None:
+    """Start this installation's runner of the database if none is alive, and wait until it is at work.
+
+    Raises:
+        RunnerFailed: no runner can be started.
+    """
     runner = ensure_runner(database)
     if runner is not None:
         check_started(database, runner)

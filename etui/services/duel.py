@@ -16,11 +16,11 @@ from msgspec.structs import replace
 
 from etui.catalog.find import describe, find_model
 from etui.errors import UsageError
-from etui.host.environment import usable_cores
+from etui.host.cpus import usable_cores
 from etui.results import RunDocument
 from etui.runner.rebuild_program import Trust, check_rebuildable
-from etui.runner.start import submit
 from etui.services.request import check_threads, wait_quiet_min
+from etui.services.submit import submit
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
 

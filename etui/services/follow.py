@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,13 +19,12 @@ from etui.errors import (
     StoreUnavailable,
 )
 from etui.events import Event
-from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.runner.abandoned_work import settle_left
-from etui.runner.start import RunnerFailed, ensure_runner, failed
+from etui.runner.start import RunnerFailed, ensure_runner, failed, work_waits
 from etui.services.stalled_runs import of_session
 from etui.store import QueuedSession, Store
-from etui.text import plain, seconds
+from etui.text import LINE_CELLS, WHOLE_CELLS, plain, seconds, shortened
 
 POLL_S = 0.05
 MEASURING_POLL_S = 0.3
@@ -43,7 +41,8 @@ SILENT_S = 3.0
 
 
 class ProgressPrinter:
-    """Writes what happens: one line an event that matters, and under them, on a terminal, a line that is redrawn."""
+    """Writes what happens: one line per event that matters, and under them, on a terminal, a line that is redrawn. A
+    line of a message is cut after ``WHOLE_CELLS``, what is before it after ``LINE_CELLS``."""
 
     def __init__(self, out: TextIO, labels: dict[str, str], *, verbose: bool = False) -> None:
         self._out = out
@@ -66,9 +65,10 @@ class ProgressPrinter:
             self._begin(plain(f"{self._label(event)}{event.message}"), None)
         if event.kind == "block" and self._live and not self._verbose:
             return
-        begin = plain(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}")
+        begin = shortened(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}", LINE_CELLS)
         # A traceback has lines of its own.
-        self.line(begin + plain(event.message, keep_lines=True).replace("\n", "\n" + " " * len("00:00:00  ")))
+        lines = [shortened(line, WHOLE_CELLS) for line in plain(event.message, keep_lines=True).split("\n")]
+        self.line(begin + ("\n" + " " * len("00:00:00  ")).join(lines))
 
     def line(self, text: str) -> None:
         """Write a line above the one that is redrawn."""
@@ -156,8 +156,7 @@ class RunnerWatch:
             statuses = [status for runner in self._started if (status := runner.poll())]
             if len(statuses) >= MOST_FAILURES:
                 raise failed(self._store.path, statuses[-1])
-            waits = self._store.has_waiting_work(socket.gethostname(), installation())
-            if waits and (runner := ensure_runner(self._store.path)) is not None:
+            if work_waits(self._store) and (runner := ensure_runner(self._store.path)) is not None:
                 self._started.append(runner)
         return []
 

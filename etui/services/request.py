@@ -14,7 +14,7 @@ from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
 from etui.files.hashing import file_stamp
-from etui.host.environment import usable_cores
+from etui.host.cpus import usable_cores
 from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
 from etui.spec import (
@@ -23,15 +23,13 @@ from etui.spec import (
     DEFAULT_TIMEOUT_S,
     DEFAULT_WAIT_QUIET_MIN,
     PRESETS,
+    WEIGHTS,
     PresetName,
     SessionSpec,
     Variant,
 )
 
 FieldName = Literal["model", "precision", "delegate", "weights", "preset", "repeat", "warmup", "threads", "timeout"]
-
-WEIGHTS = ("auto", "pretrained", "synthetic")
-"""The words that weights may be; anything else is a path."""
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 

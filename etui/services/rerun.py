@@ -16,7 +16,7 @@ from etui.spec import SessionSpec, Variant
 def spec_keeping(document: RunDocument, trust: Trust, modules: Sequence[str]) -> SessionSpec:
     """What the run's session asked for, of this run's variant alone, with these modules in FP32 besides those that were
     already. Of a duel's run it has the model and options of the run that was repeated. Queue it with
-    ``client.submit(store, spec, describe(find_model(spec.model)))``.
+    ``submit(store, spec, describe(find_model(spec.model)))``.
 
     Raises:
         Untrusted: the run was imported and names a file that the user has not allowed.

@@ -163,8 +163,11 @@ def interrupt(connection: sqlite3.Connection, pass_id: str, error: str) -> None:
     add_event(connection, found["session"], event)
 
 
-def request_analysis_cancel(connection: sqlite3.Connection, pass_ids: Iterable[str]) -> list[str]:
-    """Mark live passes for cancelling and return them; one that nobody has claimed is cancelled at once."""
+def request_analysis_cancel(
+    connection: sqlite3.Connection, pass_ids: Iterable[str], error: str | None = None
+) -> list[str]:
+    """Mark live passes for cancelling and return them; one that nobody has claimed is cancelled at once, with ``error``
+    as the reason if that is not the user's wish."""
     live = []
     for pass_id in dict.fromkeys(pass_ids):
         row = connection.execute(
@@ -176,7 +179,7 @@ def request_analysis_cancel(connection: sqlite3.Connection, pass_ids: Iterable[s
         live.append(pass_id)
         connection.execute("UPDATE passes SET cancel_requested = 1 WHERE id = ?", (pass_id,))
         if row["claimed_by"] is None:
-            set_analysis_status(connection, pass_id, "cancelled", None)
+            set_analysis_status(connection, pass_id, "cancelled", error)
     return live
 
 

@@ -194,8 +194,9 @@ def sessions_waiting_before(connection: sqlite3.Connection, session_id: str) -> 
     return [_queued_session(connection, row, live_only=True) for row in rows]
 
 
-def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str]) -> list[str]:
-    """Mark live runs for cancelling and return them; a run whose session nobody has claimed is cancelled at once."""
+def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str], error: str | None = None) -> list[str]:
+    """Mark live runs for cancelling and return them; a run whose session nobody has claimed is cancelled at once, with
+    ``error`` as the reason if that is not the user's wish."""
     live = []
     for run_id in dict.fromkeys(run_ids):
         row = connection.execute(
@@ -207,7 +208,7 @@ def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str]) -> li
         live.append(run_id)
         connection.execute("UPDATE runs SET cancel_requested = 1 WHERE id = ?", (run_id,))
         if row["claimed_by"] is None:
-            set_status(connection, run_id, "cancelled", None)
+            set_status(connection, run_id, "cancelled", error)
             _finish_if_ended(connection, row["session"])
     return live
 
@@ -291,6 +292,37 @@ def waiting_sessions(connection: sqlite3.Connection) -> list[tuple[str, str, str
         " AND id IN (SELECT session FROM live_runs) ORDER BY created_at, rowid"
     )
     return [(row["id"], row["box"] or "", row["installation"]) for row in rows]
+
+
+def waiting_hosts(connection: sqlite3.Connection, installation: str) -> set[str]:
+    """The hosts for whose runner of this installation a session or a pass waits."""
+    rows = connection.execute(
+        "SELECT box FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND installation = ?1"
+        " UNION SELECT box FROM passes WHERE status IN ('queued', 'running') AND claimed_by IS NULL"
+        " AND installation = ?1",
+        (installation,),
+    )
+    return {row["box"] for row in rows if row["box"]}
+
+
+def take_over(connection: sqlite3.Connection, old: str, new: str, installation: str) -> None:
+    """Have what waits for host ``old`` wait for host ``new``, and say so in the sessions' logs. What a runner has
+    claimed stays."""
+    rows = connection.execute(
+        "SELECT id FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND box = ? AND installation = ?",
+        (old, installation),
+    )
+    for row in rows.fetchall():
+        connection.execute("UPDATE sessions SET box = ? WHERE id = ?", (new, row["id"]))
+        for run_id in live_runs(connection, row["id"]):
+            connection.execute("UPDATE runs SET box = ? WHERE id = ?", (new, run_id))
+        message = f"queued on {old}, where no runner is alive any more; measured on {new} instead"
+        add_event(connection, row["id"], Event(kind="log", message=message))
+    connection.execute(
+        "UPDATE passes SET box = ? WHERE status IN ('queued', 'running') AND claimed_by IS NULL AND box = ?"
+        " AND installation = ?",
+        (new, old, installation),
+    )
 
 
 def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> int:

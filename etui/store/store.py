@@ -102,10 +102,11 @@ class Store:
         with self._database.write() as connection:
             return queue.add_session(connection, spec, model, box, installation, models)
 
-    def request_cancel(self, run_ids: Sequence[str]) -> list[str]:
-        """Ask for live runs to be cancelled and return which were live; what nobody has claimed ends at once."""
+    def request_cancel(self, run_ids: Sequence[str], error: str | None = None) -> list[str]:
+        """Ask for live runs to be cancelled and return which were live; what nobody has claimed ends at once, with
+        ``error`` as the reason if that is not the user's wish."""
         with self._database.write() as connection:
-            return queue.request_cancel(connection, run_ids)
+            return queue.request_cancel(connection, run_ids, error)
 
     # The queue, as a runner works it off
 
@@ -135,6 +136,16 @@ class Store:
         """The sessions that no runner has claimed, oldest first: id, the host and the installation they are for."""
         with self._database.read() as connection:
             return queue.waiting_sessions(connection)
+
+    def waiting_hosts(self, installation: str) -> set[str]:
+        """The hosts for whose runner of this installation a session or a pass waits."""
+        with self._database.read() as connection:
+            return queue.waiting_hosts(connection, installation)
+
+    def take_over(self, old: str, new: str, installation: str) -> None:
+        """Have what waits for this installation's runner on host ``old`` wait for that on host ``new``."""
+        with self._database.write() as connection:
+            queue.take_over(connection, old, new, installation)
 
     def end_left(self, session_id: str, left: Iterable[RunDocument], error: str = RUNNER_GONE) -> list[str]:
         """End what a runner that is gone left of a session, and finish the session: each of these documents is stored
@@ -222,10 +233,11 @@ class Store:
         with self._database.read() as connection:
             return passes.last_analysis(connection, run_id, kind)
 
-    def request_analysis_cancel(self, pass_ids: Sequence[str]) -> list[str]:
-        """Ask for live passes to be cancelled and return which were live; what nobody has claimed ends at once."""
+    def request_analysis_cancel(self, pass_ids: Sequence[str], error: str | None = None) -> list[str]:
+        """Ask for live passes to be cancelled and return which were live; what nobody has claimed ends at once, with
+        ``error`` as the reason if that is not the user's wish."""
         with self._database.write() as connection:
-            return passes.request_analysis_cancel(connection, pass_ids)
+            return passes.request_analysis_cancel(connection, pass_ids, error)
 
     def claim_next(self, owner: RunnerIdentity) -> QueuedSession | QueuedAnalysis | None:
         """Take the oldest session or pass that waits for ``owner``; of a session only its runs still to be done."""

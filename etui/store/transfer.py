@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import msgspec
 
 from etui.errors import ImportRefused, StoreError, UsageError
 from etui.files import private as private_files
-from etui.files.atomic import is_special, is_stream
+from etui.files.atomic import descriptor_of, is_special, is_stream, refuse_existing, write_whole
 from etui.formats.json_text import harmless
 from etui.results import RunDocument
 from etui.store.executorch_utils_format import document_from_flat, is_flat
@@ -23,6 +22,9 @@ _UNSAFE = re.compile(r"[^0-9A-Za-z._-]+")
 _LONGEST_PART = 60
 MOST_BYTES = 2 * 10**9
 """More than any export holds."""
+
+RunName = tuple[str, str, str, str]
+"""A run's model, precision, delegate and id."""
 
 
 def read_documents(path: Path) -> list[RunDocument]:
@@ -86,17 +88,33 @@ def encode_document(document: RunDocument) -> bytes:
 
 def encode_documents(documents: Sequence[RunDocument]) -> bytes:
     """One run as its document, several as an array of them."""
-    if len(documents) == 1:
-        return encode_document(documents[0])
-    return b"[\n" + b",\n".join(encode_document(document).rstrip() for document in documents) + b"\n]\n"
+    return b"".join(encoded(documents, many=len(documents) > 1))
+
+
+def encoded(documents: Iterable[RunDocument], *, many: bool) -> Iterator[bytes]:
+    """What ``encode_documents`` gives, in pieces, so that only one document need be in memory: an array if ``many``,
+    else the only document."""
+    if not many:
+        yield from map(encode_document, documents)
+        return
+    before = b"[\n"
+    for document in documents:
+        yield before + encode_document(document).rstrip()
+        before = b",\n"
+    yield b"\n]\n"
 
 
 def default_name(document: RunDocument) -> str:
     """``{model}_{precision}_{delegate}.json`` with nothing in it that a file name should not hold."""
-    return file_names([(document.model.name, document.precision, document.delegate, document.id)])[0]
+    return file_names([name_of(document)])[0]
 
 
-def file_names(runs: Iterable[tuple[str, str, str, str]]) -> list[str]:
+def name_of(document: RunDocument) -> RunName:
+    """What a run's file is named after."""
+    return document.model.name, document.precision, document.delegate, document.id
+
+
+def file_names(runs: Iterable[RunName]) -> list[str]:
     """A file name for each (model, precision, delegate, id); one that comes twice gets the run's id behind it."""
     names: list[str] = []
     taken: set[str] = set()
@@ -109,49 +127,56 @@ def file_names(runs: Iterable[tuple[str, str, str, str]]) -> list[str]:
 
 
 def is_one_file(target: Path) -> bool:
-    """Whether several runs would go into this one file, rather than into a folder of this name."""
-    return target.suffix == ".json" and not os.path.isdir(target)  # noqa: PTH112 - Path.is_dir raises
+    """Whether several runs would go into this one file or stream, rather than into a folder of this name."""
+    return is_stream(target) or (target.suffix == ".json" and not os.path.isdir(target))  # noqa: PTH112 - Path.is_dir raises
 
 
-def planned_files(documents: Sequence[RunDocument], target: Path) -> list[tuple[Path, list[RunDocument]]]:
-    """Which file would hold which runs: ``target`` itself where it ends in .json, else one a run in that folder."""
+def planned_files(runs: Sequence[RunName], target: Path) -> list[tuple[Path, list[str]]]:
+    """Which file holds the runs of which ids: ``target`` itself (see ``is_one_file``), else one per run in that
+    folder."""
+    ids = [run_id for *_, run_id in runs]
     if is_one_file(target):
-        return [(target, list(documents))]
-    names = file_names(
-        (document.model.name, document.precision, document.delegate, document.id) for document in documents
-    )
-    return [(target / name, [document]) for name, document in zip(names, documents, strict=True)]
+        return [(target, ids)]
+    return [(target / name, [run_id]) for name, run_id in zip(file_names(runs), ids, strict=True)]
+
+
+def write_runs(
+    runs: Sequence[RunName], load: Callable[[str], RunDocument], target: Path, *, force: bool = False
+) -> Iterator[Path]:
+    """Write runs to ``target`` (see ``planned_files``). Each file appears whole or not at all, and is yielded then.
+    ``load`` gives the document of an id; only one is in memory at a time.
+
+    Raises UsageError, writing nothing, if a file is there already and ``force`` is not set; StoreError if the disk or
+    permissions are in the way.
+    """
+    files = planned_files(runs, target)
+    for path, _ in files:
+        refuse_existing(path, force=force)
+    for path, ids in files:
+        write_file(path, encoded(map(load, ids), many=len(ids) > 1), force=force)
+        yield path
 
 
 def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bool = False) -> list[Path]:
-    """Write runs to ``target`` (see ``planned_files``) and return the files; each appears whole or not at all.
-
-    Raises UsageError, writing nothing, where a file is there already and ``force`` is not set; StoreError where the
-    disk or permissions are in the way.
-    """
-    files = planned_files(documents, target)
-    for path, _ in files:
-        if not force and os.path.exists(path):  # noqa: PTH110 - Path.exists raises
-            raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force")
-    for path, held in files:
-        write_file(path, encode_documents(held), force=force)
-    return [path for path, _ in files]
+    """Write runs that are in memory as ``write_runs`` does, and return the files."""
+    by_id = {document.id: document for document in documents}
+    return list(write_runs([name_of(document) for document in documents], by_id.__getitem__, target, force=force))
 
 
-def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -> None:
+def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, private: bool = False) -> None:
     """Write a file whole or not at all; ``private`` for one that etui keeps for itself, which only its user may read.
+    Data in several pieces is written piece by piece.
 
-    What is no file but a stream, such as /dev/stdout, is written to as it is, with or without ``force``.
+    A stream, such as /dev/stdout, is written to as it is, with or without ``force``.
 
     Raises UsageError if it exists and not ``force``, or is a disk or a socket; StoreError on the rest.
     """
+    pieces = [data] if isinstance(data, bytes) else data
     if not private and is_stream(path):
-        _write_stream(path, data)
+        _write_stream(path, pieces)
         return
     if is_special(path):
         raise UsageError(f"{path} is a disk or a socket, not a file", "name another place with -o")
-    # Without the file's name, which may be as long as names can be.
-    partial = path.with_name(f".etui-{secrets.token_hex(8)}.part")
     try:
         if private:
             private_files.make_folder(path.parent)
@@ -160,17 +185,7 @@ def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -
     except OSError as error:
         raise StoreError(f"cannot make the folder {path.parent} ({error.strerror})", "name another with -o") from error
     try:
-        try:
-            with private_files.create(partial) if private else partial.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if force:
-                partial.replace(path)
-            else:
-                _link(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, pieces, force=force, private=private)
     except FileExistsError as error:
         raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force") from error
     except OSError as error:
@@ -179,25 +194,17 @@ def write_file(path: Path, data: bytes, *, force: bool, private: bool = False) -
         ) from error
 
 
-def _write_stream(path: Path, data: bytes) -> None:
+def _write_stream(path: Path, pieces: Iterable[bytes]) -> None:
+    descriptor = descriptor_of(path)
     try:
-        with path.open("wb", buffering=0) as stream:
-            left = memoryview(data)
-            while left:
-                left = left[stream.write(left) or 0 :]
+        # A descriptor is written to where it is: opened again, a file that it was redirected to would be emptied.
+        with path.open("wb", buffering=0) if descriptor is None else os.fdopen(os.dup(descriptor), "wb", 0) as stream:
+            for piece in pieces:
+                left = memoryview(piece)
+                while left:
+                    left = left[stream.write(left) or 0 :]
     except OSError as error:
         raise StoreError(f"cannot write {path} ({error.strerror or error})", "name another place with -o") from error
-
-
-def _link(partial: Path, path: Path) -> None:
-    """Give the file its name, failing where that is taken, even if it was taken a moment ago."""
-    try:
-        os.link(partial, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # Some file systems have no hard links; there the check before writing must do.
-        partial.replace(path)
 
 
 def _safe(part: str) -> str:

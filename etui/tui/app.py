@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
@@ -31,14 +31,14 @@ from etui.tui.error_text import to_text
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
+from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
 
-Severity = Literal["information", "warning", "error"]
 _PROBLEM_S = 12.0
 
 
-class EtuiApp(App[object]):
+class EtuiApp(ScreenHost):
     """Opens the bench over a database. ``loaded`` is the config file as it was read.
 
     With ``forgiving`` a defect in a handler, a worker or a picture becomes a notice and the app stays up; without, as

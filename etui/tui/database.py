@@ -97,7 +97,7 @@ class Library:
     def submit(self, spec: SessionSpec, model: Model) -> QueuedSession:
         """Queue a session and see that a runner takes it."""
         from etui.catalog.find import describe
-        from etui.runner.start import submit
+        from etui.services.submit import submit
 
         return submit(self._opened(), spec, describe(model))
 

@@ -17,7 +17,8 @@ import msgspec
 
 from etui.errors import EtuiError, StoreError
 from etui.events import Event
-from etui.host.environment import governor, usable_cores
+from etui.host.cpus import usable_cores
+from etui.host.environment import governor
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store

@@ -11,7 +11,7 @@ import msgspec
 
 from etui.catalog.models import MODELS
 from etui.paths import expanded
-from etui.services.request import WEIGHTS
+from etui.spec import WEIGHTS
 from etui.text import plain
 
 MODEL_SUFFIXES = (".py", ".pt2", ".pte")

@@ -1,4 +1,4 @@
-"""A comparison in words: the answer first, then what would settle it or why there is none."""
+"""Sentences about a comparison of two runs: the answer, then its limits and how to settle it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 from etui import text
 from etui.analysis.comparison import RunComparison
+from etui.analysis.relative_change import change, change_interval
 from etui.results import Interval, RunDocument
+from etui.text import signed
 
 NEAR = 1.5
-"""Up to this ratio a difference is said in percent, beyond it in times."""
+"""Up to this ratio a difference is given in percent, beyond it as a factor."""
 
 
 def names(documents: Sequence[RunDocument]) -> dict[str, str]:
-    """A short name for each run by its id: precision and delegate, the model where several are compared, and the
-    beginning of the id where that is not enough to tell them apart."""
+    """Return a short name for each run by its id: precision and delegate, with the model if there are several, and with
+    the beginning of the id if names would be equal."""
     several = len({document.model.name for document in documents}) > 1
     plain = {
         document.id: text.shortened(
@@ -29,36 +31,36 @@ def names(documents: Sequence[RunDocument]) -> dict[str, str]:
     taken = Counter(plain.values())
     length = next(
         (length for length in range(6, 12) if len({key[:length] for key in plain}) == len(plain)), None
-    )  # ids that differ later still are told apart by the whole of them
+    )  # None shows whole ids, if even 11 characters do not distinguish them
     return {key: f"{name} {key[:length]}" if taken[name] > 1 else name for key, name in plain.items()}
 
 
-def sentences(found: RunComparison, named: dict[str, str]) -> list[str]:
-    """One or two sentences on speed, then what must be known with them; ``named`` holds a name for each id."""
-    base, other = named[found.base], named[found.other]
-    if found.verdict is None:
-        said = [_refusal(found, base, other)]
+def sentences(comparison: RunComparison, named: dict[str, str]) -> list[str]:
+    """Return one or two sentences on speed, then the cautions; ``named`` maps each run's id to its name."""
+    base, other = named[comparison.base], named[comparison.other]
+    if comparison.verdict is None:
+        lines = [_refusal(comparison, base, other)]
     else:
-        said = [_answer(found, base, other)]
-        if found.forced:
-            said.append(f"It was compared all the same, though {_reasons(found)}.")
-        if found.limits:
-            said.append(f"The verdict is {found.verdict} because {'; '.join(found.limits)}.")
-        if found.kind == "historical":
-            said += _across_sessions(found)
-        elif found.verdict == "inconclusive":
-            said.append(_settling(found))
-    return [*said, *found.cautions]
+        lines = [_answer(comparison, base, other)]
+        if comparison.forced:
+            lines.append(f"The comparison was forced, although {_reasons(comparison)}.")
+        if comparison.limits:
+            lines.append(f"The verdict is {comparison.verdict} because {'; '.join(comparison.limits)}.")
+        if comparison.kind == "historical":
+            lines += _across_sessions(comparison)
+        elif comparison.verdict == "inconclusive":
+            lines.append(_settling(comparison))
+    return [*lines, *comparison.cautions]
 
 
 def accuracy(base: RunDocument, other: RunDocument, named: dict[str, str]) -> str:
-    """Whether the other's numbers are closer to the reference or further off; nothing where neither was measured."""
+    """Return which of two runs is closer to the reference; empty if the accuracy of neither was measured."""
     one, two = named[base.id], named[other.id]
     if base.accuracy is None and other.accuracy is None:
         return ""
     if base.accuracy is None or other.accuracy is None:
         known, unknown = (two, one) if base.accuracy is None else (one, two)
-        return f"Of their numbers only those of {known} are known; the accuracy of {unknown} was not measured."
+        return f"The accuracy of {unknown} was not measured, only that of {known}."
     before, now = base.accuracy.end_to_end.overall, other.accuracy.end_to_end.overall
     verdicts = (
         f" ({base.accuracy.verdict} and {other.accuracy.verdict})"
@@ -66,117 +68,112 @@ def accuracy(base: RunDocument, other: RunDocument, named: dict[str, str]) -> st
         else f" (both {other.accuracy.verdict})"
     )
     if base.model.identity != other.model.identity:
-        return f"Their numbers belong to different models and are not compared{verdicts}."
+        return f"Their accuracy is not compared, because the models differ{verdicts}."
     for what in ("weights", "inputs"):
         hashes = {getattr(getattr(run, what), "sha256", None) for run in (base, other)}
         if len(hashes - {None}) > 1:
-            return f"Their numbers belong to different {what} and are not compared{verdicts}."
+            return f"Their accuracy is not compared, because the {what} differ{verdicts}."
     if before.exact and now.exact:
-        return f"Both give exactly the reference's numbers{verdicts}."
+        return f"The outputs of both are identical to the reference{verdicts}."
     if before.mae is None or now.mae is None:
-        return f"How far the numbers of either moved is not known{verdicts}."
+        return f"The error of at least one of them is not known{verdicts}."
     if before.mae == now.mae:
-        return f"Their numbers are equally far from the reference{verdicts}."
+        return f"Their errors are equal: MAE {text.number(now.mae)}{verdicts}."
     way = "closer to" if now.mae < before.mae else "further from"
     figures = f"MAE {text.number(now.mae)} against {text.number(before.mae)}"
-    return f"The numbers of {two} are {way} the reference: {figures}{verdicts}."
+    return f"The outputs of {two} are {way} the reference: {figures}{verdicts}."
 
 
-def change(ratio: float) -> float:
-    """A ratio of base over other as the change of the other's latency in percent: above zero is slower."""
-    return 100 * (1 / ratio - 1)
-
-
-def change_interval(bounds: Interval) -> Interval:
-    """The interval of ``change``, from that of the ratio."""
-    return change(bounds[1]), change(bounds[0])
-
-
-def signed(percent: float) -> str:
-    """A change such as ``-70.1 %`` or ``+5.3 %``."""
-    if abs(percent) < 0.05:
-        return "0.0 %"
-    digits = 0 if abs(percent) >= 999.5 else 1
-    return f"{percent:+,.{digits}f} %"
-
-
-def _answer(found: RunComparison, base: str, other: str) -> str:
-    assert found.ratio is not None
+def _answer(comparison: RunComparison, base: str, other: str) -> str:
+    assert comparison.ratio is not None
     medians = ""
-    if found.base_median_ms is not None and found.other_median_ms is not None:
-        medians = f": {text.number(found.other_median_ms)} ms against {text.number(found.base_median_ms)} ms"
-    size, than, bounds = _size(found.ratio, found.ci95)
-    shown = f" (95 % interval {bounds} over {_behind(found)})" if bounds else f" (over {_behind(found)})"
-    if found.verdict in ("faster", "slower"):
+    if comparison.base_median_ms is not None and comparison.other_median_ms is not None:
+        medians = f": {text.number(comparison.other_median_ms)} ms against {text.number(comparison.base_median_ms)} ms"
+    size, than, bounds = _size(comparison.ratio, comparison.ci95)
+    shown = (
+        f" (95 % interval {bounds} over {_blocks_text(comparison)})"
+        if bounds
+        else f" (over {_blocks_text(comparison)})"
+    )
+    if comparison.verdict in ("faster", "slower"):
         return f"{other} {size} {than} {base}{shown}{medians}."
-    if found.verdict == "equivalent":
-        within = f"within {found.margin * 100:g} %"
+    if comparison.verdict == "equivalent":
+        within = f"within {comparison.margin * 100:g} %"
         return f"{other} is as fast as {base}, {within}{shown}{medians}."
-    if found.verdict == "unreliable":
-        return f"Whether {other} is faster than {base} is unreliable: as measured it {size} {than} it{shown}{medians}."
-    return f"Whether {other} is faster than {base} is open: as far as was measured it {size}{shown}{medians}."
+    if comparison.verdict == "unreliable":
+        return f"Whether {other} is faster than {base} is unreliable: measured, it {size} {than} it{shown}{medians}."
+    return f"Whether {other} is faster than {base} is inconclusive: measured, it {size}{shown}{medians}."
 
 
 def _size(ratio: float, bounds: Interval | None) -> tuple[str, str, str]:
-    """What a ratio says of the other run, the word before the base's name, and the interval in the same terms."""
+    """Return a ratio as a predicate, the word before the base's name, and the interval in the same terms."""
     if 1 / NEAR < ratio < NEAR:
         percent = change(ratio)
         size, than = f"takes {abs(percent):.1f} % {'longer' if percent > 0 else 'less time'}", "than"
         if abs(percent) < 0.05:
-            size, than = "is level", "with"
+            size, than = "is as fast", "as"
         if bounds is None:
             return size, than, ""
         low, high = change_interval(bounds)
         return size, than, f"{signed(low)} to {signed(high)}"
     if ratio >= 1:
         return f"is {text.number(ratio)} times as fast", "as", text.interval(bounds) if bounds else ""
-    turned = (1 / bounds[1], 1 / bounds[0]) if bounds else None
-    return f"takes {text.number(1 / ratio)} times as long", "as", text.interval(turned) if turned else ""
+    inverse = (1 / bounds[1], 1 / bounds[0]) if bounds else None
+    return f"takes {text.number(1 / ratio)} times as long", "as", text.interval(inverse) if inverse else ""
 
 
-def _behind(found: RunComparison) -> str:
-    if found.kind == "paired":
-        return "1 pair of blocks" if found.base_blocks == 1 else f"{found.base_blocks} pairs of blocks"
-    return f"{found.other_blocks} blocks against {found.base_blocks}"
+def _blocks_text(comparison: RunComparison) -> str:
+    if comparison.kind == "paired":
+        return "1 pair of blocks" if comparison.base_blocks == 1 else f"{comparison.base_blocks} pairs of blocks"
+    return f"{comparison.other_blocks} blocks against {comparison.base_blocks}"
 
 
-def _across_sessions(found: RunComparison) -> list[str]:
-    """What two sessions add to the doubt, what their controls say, and how to settle it."""
-    said = []
-    if found.session_sd is not None:
-        known = f"estimated from {found.sessions} sessions" if found.sessions else "assumed, as none was repeated yet"
-        said.append(
-            "They are runs of different sessions; the interval includes that the level of this machine varies by "
-            f"{text.number(100 * found.session_sd, 2)} % from session to session ({known})."
+def _across_sessions(comparison: RunComparison) -> list[str]:
+    """Return the between-session variance, the ratio relative to the controls, and how to settle the comparison."""
+    lines = []
+    if comparison.session_sd is not None:
+        known = (
+            f"estimated from {comparison.sessions} sessions"
+            if comparison.sessions
+            else "assumed; no session was repeated yet"
         )
-    if found.relative_ratio is not None:
-        bounds = f" ({text.interval(found.relative_ci95)})" if found.relative_ci95 else ""
-        said.append(f"Relative to eager of its own session the ratio is {text.ratio(found.relative_ratio)}{bounds}.")
-    if found.verdict in ("inconclusive", "unreliable"):
-        said.append(f"`etui duel {found.base[:6]} {found.other[:6]}` measures both side by side and settles it.")
-    return said
+        lines.append(
+            "The runs are from different sessions; the interval includes the between-session variation of this "
+            f"machine, {text.number(100 * comparison.session_sd, 2)} % ({known})."
+        )
+    if comparison.relative_ratio is not None:
+        bounds = f" ({text.interval(comparison.relative_ci95)})" if comparison.relative_ci95 else ""
+        lines.append(
+            f"Relative to eager in its own session, the ratio is {text.ratio(comparison.relative_ratio)}{bounds}."
+        )
+    if comparison.verdict in ("inconclusive", "unreliable"):
+        lines.append(f"`etui duel {comparison.base[:6]} {comparison.other[:6]}` measures both side by side.")
+    return lines
 
 
-def _settling(found: RunComparison) -> str:
-    if found.ci95 is None:
-        return "One block has no interval; measure with more."
-    if found.more_blocks is None:
-        return f"It lies so near the margin of {found.margin * 100:g} % that no number of blocks would settle it."
-    return f"About {found.more_blocks} more {'block' if found.more_blocks == 1 else 'blocks'} would settle it."
+def _settling(comparison: RunComparison) -> str:
+    if comparison.ci95 is None:
+        return "One block gives no confidence interval; measure more blocks."
+    if comparison.more_blocks is None:
+        return f"The ratio is too close to the margin of {comparison.margin * 100:g} % for more blocks to settle it."
+    return (
+        f"About {comparison.more_blocks} more {'block' if comparison.more_blocks == 1 else 'blocks'} would settle it."
+    )
 
 
-def _refusal(found: RunComparison, base: str, other: str) -> str:
-    said = f"Whether {other} is faster than {base} cannot be said, because {_reasons(found)}."
-    names_of = {one.name for one in found.reasons}
+def _refusal(comparison: RunComparison, base: str, other: str) -> str:
+    refusal = f"{other} cannot be compared with {base}, because {_reasons(comparison)}."
+    names_of = {one.name for one in comparison.reasons}
     if "one run" in names_of:
-        return f"{said} What it is against eager can still be read."
+        return f"{refusal} Its speed against eager is still valid."
     if "samples" in names_of:
-        if found.ratio is not None:
-            return f"{said} Its medians alone make it {text.ratio(found.ratio)}, of which nothing is known."
-        return f"{said} What else is known of them stands side by side."
+        if comparison.ratio is not None:
+            ratio = text.ratio(comparison.ratio)
+            return f"{refusal} The ratio of the medians alone is {ratio}; its uncertainty is not known."
+        return f"{refusal} Their other results are shown side by side."
     still = "Size, memory and delegation" if names_of & {"model", "weights", "inputs"} else "Accuracy, size and memory"
-    return f"{said} {still} can still be set side by side; --force compares all the same."
+    return f"{refusal} {still} can still be compared; --force compares the speed too."
 
 
-def _reasons(found: RunComparison) -> str:
-    return "; ".join(one.detail for one in found.reasons)
+def _reasons(comparison: RunComparison) -> str:
+    return "; ".join(one.detail for one in comparison.reasons)

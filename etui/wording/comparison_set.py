@@ -1,4 +1,4 @@
-"""A base with the runs beside it, and what can be said of them: the same words wherever a comparison is shown."""
+"""A base run compared with others, with the sentences and tables that every front end shows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from etui.analysis import side_by_side as sides
 from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.session_variance import Level
 from etui.results import RunDocument
-from etui.wording import comparison as comparison_words
-from etui.wording import run as words
+from etui.wording import comparison as comparison_wording
+from etui.wording import run as run_wording
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A base, the runs beside it, and what came of it, in the order of ``others``."""
+    """A base run, the other runs, and one comparison for each of them, in the order of ``others``."""
 
     base: RunDocument
     others: list[RunDocument]
@@ -32,34 +32,34 @@ class Compared:
         force: bool,
         levels: Sequence[Level] = (),
     ) -> Compared:
-        """Compare the runs. ``margin`` is a share; ``levels`` are those of earlier sessions on the machine."""
+        """Compare the runs. ``margin`` is a share; ``levels`` are those of earlier sessions on this machine."""
         return Compared(base, list(others), compare(base, others, margin=margin, force=force, levels=levels))
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """A short name for each run."""
-        return comparison_words.names([self.base, *self.others])
+        """A short name for each run, by id."""
+        return comparison_wording.names([self.base, *self.others])
 
     def sentences(self) -> list[list[str]]:
-        """What can be said of each of the others; of a run alone, what can be said of it."""
+        """Return the sentences about each of the other runs; for a run alone, those about it."""
         if not self.others:
-            alone = "There is only one run, so nothing to compare it with but eager of its own session."
-            return [[alone, *words.verdict(self.base)]]
-        said = []
+            alone = "There is only one run, so it is compared with eager in its own session only."
+            return [[alone, *run_wording.verdict(self.base)]]
+        sentences = []
         for found, other in zip(self.found, self.others, strict=True):
-            lines = comparison_words.sentences(found, self.names)
+            lines = comparison_wording.sentences(found, self.names)
             if other.id != self.base.id:
-                lines.append(comparison_words.accuracy(self.base, other, self.names))
-            said.append([line for line in lines if line])
-        return said
+                lines.append(comparison_wording.accuracy(self.base, other, self.names))
+            sentences.append([line for line in lines if line])
+        return sentences
 
     @cached_property
     def rows(self) -> list[sides.Row]:
-        """Every figure of all runs, the base's first."""
+        """All metrics of all runs, the base's first."""
         return sides.rows(self.base, self.others, self.found)
 
     def figures(self, *, everything: bool) -> tuple[list[str], list[list[str]]]:
-        """Headings and rows of a table of text: what differs, or ``everything``."""
+        """Return headings and rows of a text table: the metrics that differ, or ``everything``."""
         named = self.names
         headings = [f"{named[self.base.id]} (base)", *(named[other.id] for other in self.others)]
         shown = [

@@ -1,110 +1,113 @@
-"""What each flag means and what to do about it, and what could not be watched at all."""
+"""What each warning flag means and what to do about it, and which sensors could not be read."""
 
 from __future__ import annotations
 
 from etui import text
 from etui.results import Environment, RunDocument
 
-_WORDS: dict[str, tuple[str, str]] = {
+_EXPLANATIONS: dict[str, tuple[str, str]] = {
     "few blocks": (
-        "The interval rests on fewer processes than planned.",
-        "Give the run more time, or choose a smaller model.",
+        "The confidence interval is based on fewer blocks than planned.",
+        "Raise the time limit, or choose a smaller model.",
     ),
-    "few samples": ("A handful of samples is no distribution.", "Measure with a higher --repeat, or with the preset."),
+    "few samples": (
+        "There are too few samples for a distribution.",
+        "Measure with a higher --repeat, or with the preset.",
+    ),
     "spread": (
-        "Single inferences differ a good deal, so single figures such as the minimum say little.",
-        "Go by the median and its interval, and end other programs on the box.",
+        "Single inferences vary widely, so single values such as the minimum are not meaningful.",
+        "Use the median and its interval, and stop other programs on this machine.",
     ),
     "wide spread": (
-        "Single inferences differ so much that the median depends on when they were taken.",
-        "End other programs, hold the CPU's frequency, and measure again.",
+        "Single inferences vary so much that the median depends on when they were taken.",
+        "Stop other programs, fix the CPU frequency, and measure again.",
     ),
     "autocorrelation": (
-        "The pace wandered within blocks, so many samples tell little more than a few.",
-        "Go by the differences between blocks, not the number of samples: more blocks help, more samples do not.",
+        "Samples are autocorrelated, so the effective sample size is small.",
+        "Rely on the differences between blocks: more blocks help, more samples per block do not.",
     ),
     "two modes": (
-        "The program runs at two paces, and the median jumps between them.",
-        "Look at the histogram; cores of two kinds, a second program or a changing frequency are the usual causes.",
+        "The latency distribution has two modes, and the median may jump between them.",
+        "See the histogram; two kinds of cores, another program or a changing frequency are common causes.",
     ),
     "drift": (
-        "The pace went one way over the session: heat, frequency or memory.",
-        "Compare within this session only, and let the box rest before the next.",
+        "Latency rose or fell steadily over the session: temperature, frequency or memory.",
+        "Compare within this session only, and let the machine cool down before the next.",
     ),
     "canary": (
-        "A fixed piece of work took over 5 % more or less round a block than in the whole session: the box changed.",
-        "See what ran then with etui doctor --watch, and measure again on a calmer box.",
+        "A fixed kernel timed before and after a block differed by over 5 % from the session: the machine changed.",
+        "See what runs with etui doctor --watch, and measure again on an idle machine.",
     ),
     "foreign load": (
-        "Something else worked on the cores while this was timed.",
-        "End it (etui doctor --watch shows it), or ask for fewer threads than there are cores, and measure again.",
+        "Other programs used the cores during the measurement.",
+        "Stop them (etui doctor --watch shows them), or use fewer threads than cores, and measure again.",
     ),
     "steal": (
-        "The host gave the cores to other virtual machines.",
-        "Compare only runs of one session, measure at a calmer hour, or on a box of its own.",
+        "The hypervisor gave CPU time to other virtual machines.",
+        "Compare only runs of one session, or measure on a dedicated machine.",
     ),
     "throttled": (
-        "The cgroup's quota stopped the process, so latencies hold pauses that the program does not have.",
-        "Raise the container's CPU limit, or ask for fewer threads than it allows.",
+        "The CPU quota of the cgroup paused the process, so latencies include pauses.",
+        "Raise the CPU limit of the container, or use fewer threads than it allows.",
     ),
     "CPU pressure": (
-        "Tasks stood in line for the cores while this was timed.",
-        "End other programs, or ask for fewer threads.",
+        "Tasks waited for a core during the measurement.",
+        "Stop other programs, or use fewer threads.",
     ),
     "memory pressure": (
-        "Tasks waited for memory, and this one perhaps too.",
-        "End other programs, or choose a smaller model.",
+        "Tasks waited for memory during the measurement.",
+        "Stop other programs, or choose a smaller model.",
     ),
     "frequency": (
-        "The CPU's clock changed, so blocks were not timed on the same machine, as it were.",
-        "Set the governor to performance, switch turbo off, and let the box warm up.",
+        "The CPU frequency changed between blocks.",
+        "Set the governor to performance, disable turbo, and let the machine warm up.",
     ),
     "thermal": (
-        "The CPU protected itself from heat and was slower for it.",
-        "See to the cooling, and let the box cool between runs.",
+        "The CPU was throttled because of its temperature.",
+        "Improve the cooling, and let the machine cool down between runs.",
     ),
     "governor": (
-        "The CPU clocks itself up and down as it sees fit.",
+        "The CPU frequency governor changes the frequency with the load.",
         "Set the governor to performance: cpupower frequency-set -g performance.",
     ),
     "page faults": (
-        "Pages of the program or its data came from disk during inferences.",
+        "Pages of the program or its data were read from disk during inferences.",
         "Free memory, and measure again with the files in the page cache.",
     ),
     "parallelism": (
-        "CPU time over wall time says that not the same number of cores worked each time.",
-        "Compare at --threads 1 to leave it out, or see etui profile for what runs on one core.",
+        "CPU time over wall time shows that the number of busy cores varied.",
+        "Compare at --threads 1, or see etui profile for the operators that run on one core.",
     ),
     "unsettled": (
-        "Warm-up ended before the pace was steady, so the first samples may be slow ones.",
+        "Latency had not settled at the end of warm-up, so the first samples may be slow.",
         "Measure with a higher --warmup.",
     ),
     "threads": (
-        "Not every block had, or used, the number of threads that was asked for, so their times are not comparable.",
-        "Measure again with --threads 1, or with as many threads as there are physical cores.",
+        "Not every block had or used the requested number of threads, so their latencies are not comparable.",
+        "Measure again with --threads 1, or with one thread per physical core.",
     ),
     "eager": (
         "The program's own latency is not affected, but the ratio against eager is.",
-        "Measure again on a quieter machine before going by the speed-up.",
+        "Measure again on an idle machine before you rely on the speed-up.",
     ),
     "busy start": (
-        "Other programs were using the cores, and did not stop within the time that --wait-quiet allows.",
-        "End them, or wait longer for them with --wait-quiet MIN.",
+        "Other programs used the cores and did not stop within the time of --wait-quiet.",
+        "Stop them, or wait longer with --wait-quiet MIN.",
     ),
     "bf16": (
-        "The delegate computes in another arithmetic than the precision says.",
-        "Read its speed and its error as those of that arithmetic.",
+        "The delegate computes in another arithmetic than the precision states.",
+        "Its latency and error are those of that arithmetic.",
     ),
 }
 
 
 def explained(name: str) -> str:
-    """What a flag means and what to do about it; nothing for a name that is not known here."""
-    return " ".join(_WORDS.get(name, _WORDS["bf16"] if name == "fp16" else ()))
+    """Return what a flag means and what to do about it; empty for an unknown name."""
+    return " ".join(_EXPLANATIONS.get(name, _EXPLANATIONS["bf16"] if name == "fp16" else ()))
 
 
 def not_readable(environment: Environment | None) -> list[str]:
-    """What this run's box did not tell while it was measured, so that no flag could come of it."""
+    """Return the sensors that could not be read during the run, so that they could not raise a flag."""
     if environment is None or environment.not_readable is None:
         return []
     governor = [] if environment.governor else ["governor"]
@@ -113,6 +116,6 @@ def not_readable(environment: Environment | None) -> list[str]:
 
 
 def blind_spots(document: RunDocument) -> str:
-    """A sentence on what no flag could come of; nothing where all could be read, or where that is not known."""
+    """Return a sentence that names the sensors that could not be read; empty if there are none or it is not known."""
     names = not_readable(document.environment)
-    return text.plain(f"Not readable on this box, so not watched: {', '.join(names)}.") if names else ""
+    return text.plain(f"Not readable on this machine, so not monitored: {', '.join(names)}.") if names else ""

@@ -1,4 +1,4 @@
-"""A run's verdict in words: how fast against eager, how far the numbers moved, how big, and what stands in the way."""
+"""The verdict on one run as sentences: speed against eager, accuracy, program size, and hints about slow programs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument
 
 BYTES_PER_FP32 = 4
 MANY_UNDELEGATED = 0.2
-"""From this share of nodes left outside its delegate on, a program owes its time to them."""
+"""From this share of undelegated nodes on, a program is hinted to be slow because of them."""
 
 
 def verdict(document: RunDocument) -> list[str]:
-    """Two to four sentences, what matters first. A run that did not end well says that before anything else."""
+    """Return up to four sentences, the most important first; how a run ended comes first if it was not successful."""
     sentences = [ending(document), speed(document), accuracy(document), size(document)]
     return [sentence for sentence in sentences if sentence]
 
 
 def ending(document: RunDocument) -> str:
-    """How the run ended, or how far it is; nothing for one that is done."""
+    """Return how the run ended, or its progress; an empty text for a run that is done."""
     if document.status == "done":
         if document.summary_only:
-            return "Only a summary of this run was imported; no samples stand behind its figures."
+            return "Only a summary of this run was imported; it has no samples."
         return ""
     if document.status in LIVE_STATUSES:
         measured = len(document.blocks)
@@ -31,17 +31,17 @@ def ending(document: RunDocument) -> str:
     stage = next((line.stage for line in reversed(document.log) if line.stage and not line.of_session), None)
     during = f" in the stage {text.plain(stage)}" if stage else ""
     reason = f": {text.plain(document.error)}" if document.error else ""
-    words = {
+    ended = {
         "failed": "The run failed",
         "cancelled": "The run was cancelled",
         "timed out": "The run timed out",
         "interrupted": "The run was interrupted",
     }[document.status]
-    return _sentence(f"{words}{during}{reason}")
+    return _sentence(f"{ended}{during}{reason}")
 
 
 def speed(document: RunDocument) -> str:
-    """How fast the program is against eager PyTorch, with the interval and the medians."""
+    """Return the speed of the program against eager PyTorch, with its 95 % interval and the medians in ms."""
     stats, eager, ratio = document.latency_ms, document.eager_latency_ms, document.speedup
     if stats is None or stats.median is None:
         return ""
@@ -49,17 +49,17 @@ def speed(document: RunDocument) -> str:
     median = f"{text.number(stats.median)} ms"
     if ratio is None or not is_ratio(ratio.value):
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
-        why = "there is no eager measurement to compare it with"
+        why = "there is no eager measurement to compare with"
         if ratio is not None:
-            why = f"what is stored as its ratio to eager, {text.number(ratio.value)}, cannot be one"
-        return f"{name} takes {median} an inference{interval}; {why}."
+            why = f"the stored ratio to eager, {text.number(ratio.value)}, is not valid"
+        return f"{name} takes {median} per inference{interval}; {why}."
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)
     if ratio.verdict == "unreliable":
         return (
-            f"How fast {name} is against eager PyTorch is unreliable: {ratio.reason or 'most blocks were disturbed'}. "
-            f"As measured: {text.ratio(ratio.value)}{_in_brackets(ratio.ci95, behind)}{medians}. "
-            "Measure again on a quiet machine."
+            f"The speed of {name} against eager PyTorch is unreliable: {ratio.reason or 'most blocks were disturbed'}. "
+            f"Measured ratio: {text.ratio(ratio.value)}{_in_brackets(ratio.ci95, behind)}{medians}. "
+            "Measure again on an idle machine."
         )
     if ratio.verdict == "faster":
         return f"{name} is {_times(ratio.value)} as fast as eager PyTorch{_in_brackets(ratio.ci95, behind)}{medians}."
@@ -72,94 +72,94 @@ def speed(document: RunDocument) -> str:
         return f"{name} is as fast as eager PyTorch, within 2 %{_in_brackets(ratio.ci95, behind)}{medians}."
     looks = f"{name} looks {_times(ratio.value)} as fast as eager PyTorch{medians}"
     if ratio.ci95 is None:
-        return f"{looks}. With so few blocks there is no interval: take it as a hint."
+        return f"{looks}. There are too few blocks for a confidence interval, so this is only an indication."
     return (
-        f"{looks}. Whether that holds is open: the 95 % interval goes from {text.interval(ratio.ci95)}{behind}; "
-        "more blocks would tell."
+        f"{looks}. This is inconclusive: the 95 % interval is {text.interval(ratio.ci95)}{behind}; measure more blocks."
     )
 
 
 def accuracy(document: RunDocument) -> str:
-    """Whether the outputs are near enough to the reference, and what shows it; with synthetic weights, of what."""
-    found = document.accuracy
-    if found is None:
-        return "" if document.status != "done" else "How far its outputs moved was not measured."
-    said = _moved(found)
+    """Return whether the outputs are within tolerance of the reference, with the deciding metrics."""
+    if document.accuracy is None:
+        return "" if document.status != "done" else "Its accuracy was not measured."
+    sentence = _judged(document.accuracy)
     untrained = document.weights is not None and document.weights.kind == "synthetic"
-    if untrained and OF_ARITHMETIC not in said:
-        said += f" {OF_ARITHMETIC.capitalize()}."
-    return said
+    if untrained and OF_ARITHMETIC not in sentence:
+        sentence += f" {OF_ARITHMETIC.capitalize()}."
+    return sentence
 
 
-def _moved(found: Accuracy) -> str:
-    if found.verdict == "FAIL":
-        return _sentence(f"Its outputs moved too far (FAIL): {text.plain(found.reason)}")
-    if found.verdict == "UNPROVEN":
-        return _sentence(f"Whether its outputs are right is unproven: {text.plain(found.reason)}")
-    if found.end_to_end.worst.exact:
-        return f"Its outputs are exactly those of {text.plain(found.end_to_end.against)} (PASS)."
-    shown = _closeness(found.end_to_end)
-    return _sentence(f"Its outputs stay within tolerance (PASS){': ' + shown if shown else ''}")
+def _judged(accuracy: Accuracy) -> str:
+    if accuracy.verdict == "FAIL":
+        return _sentence(f"Its outputs are out of tolerance (FAIL): {text.plain(accuracy.reason)}")
+    if accuracy.verdict == "UNPROVEN":
+        return _sentence(f"Its accuracy is UNPROVEN: {text.plain(accuracy.reason)}")
+    if accuracy.end_to_end.worst.exact:
+        return f"Its outputs are identical to those of {text.plain(accuracy.end_to_end.against)} (PASS)."
+    shown = _closeness(accuracy.end_to_end)
+    return _sentence(f"Its outputs are within tolerance (PASS){': ' + shown if shown else ''}")
 
 
 def size(document: RunDocument) -> str:
-    """The program's size, beside that of its weights in FP32 where the number of parameters is known."""
+    """Return the size of the program, compared with its weights in FP32 if the number of parameters is known."""
     if document.artifact is None:
         return ""
     count = document.artifact.size_bytes
-    words = f"The program is {text.size(count)}"
+    measured = f"The program is {text.size(count)}"
     if not document.model.parameters or not count:
-        return f"{words}."
+        return f"{measured}."
     full = document.model.parameters * BYTES_PER_FP32
     if full / count >= 1.15:
-        return f"{words}, {_times(full / count)} smaller than its weights in FP32 ({text.size(full)})."
+        return f"{measured}, {_times(full / count)} smaller than its weights in FP32 ({text.size(full)})."
     if count / full >= 1.15:
-        return f"{words}, {_times(count / full)} the size of its weights in FP32 ({text.size(full)})."
-    return f"{words}, the size of its weights in FP32."
+        return f"{measured}, {_times(count / full)} the size of its weights in FP32 ({text.size(full)})."
+    return f"{measured}, the size of its weights in FP32."
 
 
 def hints(document: RunDocument) -> list[str]:
-    """What may explain a speed that disappoints: operators outside the delegate, arithmetic, threads."""
-    found = []
+    """Return possible reasons for a slow program: undelegated nodes, other arithmetic, differing thread counts."""
+    reasons = []
     delegation = document.delegation
     if delegation is not None and document.delegate != "portable":
         total = delegation.delegated_nodes + delegation.undelegated_nodes
         if total and delegation.undelegated_nodes / total >= MANY_UNDELEGATED:
-            found.append(
-                f"{delegation.undelegated_nodes} of {total} nodes stay outside the delegate, in "
+            reasons.append(
+                f"{delegation.undelegated_nodes} of {total} nodes are not delegated; the rest is in "
                 f"{delegation.subgraphs} {'subgraph' if delegation.subgraphs == 1 else 'subgraphs'}: "
-                "each change of hands costs time."
+                "each transition between delegate and CPU costs time."
             )
     if document.delegate == "portable":
-        found.append("Without a delegate convolutions run on reference kernels, which are slow by design.")
+        reasons.append("Without a delegate, convolutions run on reference kernels, which are not optimized.")
     if document.arithmetic:
-        found.append(f"The delegate computes in {text.plain(document.arithmetic)}, whatever the precision says.")
+        reasons.append(f"The delegate computes in {text.plain(document.arithmetic)}, whatever the precision says.")
     counts = {block.threads for block in (*document.blocks, *document.eager_blocks)}
     if len(counts) > 1:
-        found.append(f"Thread counts differ between blocks ({', '.join(map(str, sorted(counts)))}): not comparable.")
-    return found
+        reasons.append(
+            f"Thread counts differ between blocks ({', '.join(map(str, sorted(counts)))}), so they are not comparable."
+        )
+    return reasons
 
 
-def two_errors(found: Accuracy) -> str:
-    """What of the error came from the precision and what from lowering."""
-    if found.lowering is None:
+def two_errors(accuracy: Accuracy) -> str:
+    """Return how the error divides between the precision and lowering; empty if that is not known."""
+    if accuracy.lowering is None:
         return ""
-    whole, lowered = found.end_to_end.overall, found.lowering.overall
+    whole, lowered = accuracy.end_to_end.overall, accuracy.lowering.overall
     if lowered.exact:
-        return "Lowering changed nothing: all of the error comes from the precision."
+        return "Lowering adds no error: all of it comes from the precision."
     if whole.rmse and lowered.rmse is not None:
         share = lowered.rmse / whole.rmse
         if share < 0.01:
-            return "All but a hundredth of the error comes from the precision; lowering adds next to nothing."
+            return "Over 99 % of the error comes from the precision; lowering adds under 1 %."
         part = text.percent(share)
-        return f"The error that lowering adds is {part} of the whole (RMSE); the rest comes from the precision."
+        return f"Lowering adds {part} of the total error (RMSE); the rest comes from the precision."
     return ""
 
 
 def tolerance(wanted: Tolerance | None) -> str:
-    """What an output must reach, in words."""
+    """Return the limits of a tolerance as text."""
     if wanted is None:
-        return "none is known for this model and precision"
+        return "none defined for this model and precision"
     parts = [
         f"{label} {sign} {limit:g}{unit}"
         for label, sign, limit, unit in (
@@ -171,7 +171,7 @@ def tolerance(wanted: Tolerance | None) -> str:
         if limit is not None
     ]
     source = f" ({text.plain(wanted.source)})" if wanted.source else ""
-    return (", ".join(parts) or "nothing is asked for") + source
+    return (", ".join(parts) or "no limits") + source
 
 
 def _closeness(comparison: Comparison) -> str:
@@ -180,9 +180,11 @@ def _closeness(comparison: Comparison) -> str:
     if overall.sqnr_db is not None:
         parts.append(f"SQNR {text.number(overall.sqnr_db)} dB")
     if worst.cosine is not None and overall.sqnr_db is None:
-        parts.append(f"cosine {text.number(worst.cosine, 5)} at the worst")
+        parts.append(f"cosine {text.number(worst.cosine, 5)} (worst input)")
     if overall.top1 is not None:
-        parts.append("top-1 always agrees" if overall.top1 == 1 else f"top-1 agrees on {text.agreement(overall.top1)}")
+        parts.append(
+            "top-1 agreement 100 %" if overall.top1 == 1 else f"top-1 agreement {text.agreement(overall.top1)}"
+        )
     if not parts and overall.mae is not None:
         parts.append(f"MAE {text.number(overall.mae)}")
     return ", ".join(parts)
@@ -208,5 +210,5 @@ def _name(document: RunDocument) -> str:
     return text.plain(f"{document.precision}/{document.delegate}")
 
 
-def _sentence(words: str) -> str:
-    return words if words.endswith((".", "!", "?")) else f"{words}."
+def _sentence(clause: str) -> str:
+    return clause if clause.endswith((".", "!", "?")) else f"{clause}."

@@ -1,4 +1,4 @@
-"""The verdict on a run in a few sentences, each with the place it comes from, so that it can be looked up."""
+"""The verdict on a run as sentences, each with the section of the run that holds its facts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from etui.analysis.delegation import node_share, time_share
 from etui.analysis.profiles import by_kind
 from etui.insight import LayerGap, NumericGap
 from etui.results import RunDocument
-from etui.wording import run as words
+from etui.wording import run as run_wording
 
 if TYPE_CHECKING:
     from etui.analysis.comparison import RunComparison
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 Source = Literal["log", "latency", "comparison", "delegation", "operators", "accuracy", "numbers", "artifact"]
 
 MOST_OF_THE_TIME = 0.5
-"""From this share on, one kind of work is said to be where the time goes; below it, the first two are."""
+"""From this share of the time on, only the first kind of operator is named; below it, two are."""
 
 MOST_OF_THE_ERROR = 0.5
 MUCH_OF_THE_ERROR = 0.25
 
 
 class Sentence(msgspec.Struct, frozen=True, kw_only=True):
-    """One sentence of a verdict. ``source`` is the section that has the facts, ``row`` what to look for there: an
-    operator's kind, a layer, another run's id; empty for the whole section."""
+    """One sentence of a verdict. ``source`` is the section with its facts, ``row`` the row in it: an operator kind,
+    a layer or another run's id; empty for the whole section."""
 
     text: str
     source: Source
@@ -36,26 +36,26 @@ class Sentence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verdict(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> list[Sentence]:
-    """What matters first: how it ended, how fast, where that comes from, how far its numbers moved and what of them.
+    """Return the sentences, the most important first: status, speed and its causes, accuracy and its causes, size.
 
-    ``siblings`` are other runs of its session; of them the FP32 run of the same delegate is what a quantized or halved
-    run is compared with, block by block.
+    ``siblings`` are the other runs of its session; a run of another precision is compared, block by block, with the
+    FP32 run of the same delegate among them.
     """
-    said: list[tuple[str, Source, str]] = [
-        (words.ending(document), "log", ""),
-        (words.speed(document), "latency", ""),
+    parts: list[tuple[str, Source, str]] = [
+        (run_wording.ending(document), "log", ""),
+        (run_wording.speed(document), "latency", ""),
         *_against_fp32(document, siblings),
         (delegated(document), "delegation", ""),
         *_time(document),
-        (words.accuracy(document), "accuracy", ""),
+        (run_wording.accuracy(document), "accuracy", ""),
         *_error(document.gap),
-        (words.size(document), "artifact", ""),
+        (run_wording.size(document), "artifact", ""),
     ]
-    return [Sentence(text=words_, source=source, row=row) for words_, source, row in said if words_]
+    return [Sentence(text=sentence, source=source, row=row) for sentence, source, row in parts if sentence]
 
 
 def fp32_sibling(document: RunDocument, siblings: Sequence[RunDocument]) -> RunDocument | None:
-    """The FP32 run of the same session and delegate; None for an FP32 run, or where there is none."""
+    """Return the FP32 run of the same session and delegate; None for an FP32 run, or if there is no such run."""
     if document.precision == "fp32":
         return None
     return next(
@@ -72,14 +72,14 @@ def fp32_sibling(document: RunDocument, siblings: Sequence[RunDocument]) -> RunD
 
 
 def delegated(document: RunDocument) -> str:
-    """How much of the graph and of the time the delegate has."""
+    """Return the delegated share of the graph and of the time."""
     delegation = document.delegation
     if delegation is None or (share := node_share(delegation)) is None:
         return ""
     if document.delegate == "portable":
-        return "Nothing is delegated: all of it runs on ExecuTorch's portable kernels, which are not made for speed."
+        return "Nothing is delegated: all nodes run on ExecuTorch's portable kernels, which are not optimized."
     if not delegation.delegated_nodes:
-        return f"{text.plain(document.delegate)} took nothing of the graph: all of it runs on ExecuTorch's own kernels."
+        return f"{text.plain(document.delegate)} accepted no nodes: all of them run on ExecuTorch's own kernels."
     pieces = "one subgraph" if delegation.subgraphs == 1 else f"{delegation.subgraphs:,} subgraphs"
     spent = time_share(document)
     of_time = "" if spent is None or share == 1 else f", with {part(spent)} of the time"
@@ -87,7 +87,7 @@ def delegated(document: RunDocument) -> str:
 
 
 def part(share: float) -> str:
-    """A share in percent that is never rounded to all or to nothing."""
+    """Format a share from 0 to 1 in percent, never rounded to 0 % or 100 % unless it is exactly that."""
     percent = 100 * share
     if 0 < percent < 1:
         return "under 1 %"
@@ -100,36 +100,36 @@ def _against_fp32(document: RunDocument, siblings: Sequence[RunDocument]) -> lis
     base = fp32_sibling(document, siblings)
     if base is None or document.latency_ms is None:
         return []
-    # NumPy and SciPy take longer to import than a run without a sibling takes to show.
+    # A late import: NumPy and SciPy would delay the display of every run without a sibling.
     from etui.analysis.comparison import compare
 
-    found = compare(base, [document])[0]
-    sentence = _compared(found, _label(document))
+    comparison = compare(base, [document])[0]
+    sentence = _compared(comparison, _label(document))
     return [(sentence, "comparison", base.id)] if sentence else []
 
 
-def _compared(found: RunComparison, name: str) -> str:
-    """Nothing where the comparison is refused, or was not made of pairs."""
-    if found.verdict is None or found.ratio is None or found.kind != "paired":
+def _compared(comparison: RunComparison, name: str) -> str:
+    """Return the sentence about a paired comparison; empty for one that is refused or not paired."""
+    if comparison.verdict is None or comparison.ratio is None or comparison.kind != "paired":
         return ""
-    behind = f"95 % interval {text.interval(found.ci95)}" if found.ci95 else "no interval"
-    pairs = f"{behind}, {found.base_blocks} paired blocks"
-    if found.verdict == "unreliable":
-        return f"How fast {name} is against FP32 is unreliable: {'; '.join(found.limits)}."
-    if found.verdict == "faster":
-        return f"{name} is {text.number(found.ratio)}x as fast as FP32 ({pairs})."
-    if found.verdict == "slower":
-        slower = (1 / found.ci95[1], 1 / found.ci95[0]) if found.ci95 else None
+    behind = f"95 % interval {text.interval(comparison.ci95)}" if comparison.ci95 else "no interval"
+    pairs = f"{behind}, {comparison.base_blocks} paired blocks"
+    if comparison.verdict == "unreliable":
+        return f"The speed of {name} against FP32 is unreliable: {'; '.join(comparison.limits)}."
+    if comparison.verdict == "faster":
+        return f"{name} is {text.number(comparison.ratio)}x as fast as FP32 ({pairs})."
+    if comparison.verdict == "slower":
+        slower = (1 / comparison.ci95[1], 1 / comparison.ci95[0]) if comparison.ci95 else None
         behind = f"95 % interval {text.interval(slower)}" if slower else "no interval"
-        times = text.number(1 / found.ratio)
-        return f"{name} takes {times}x as long as FP32 ({behind}, {found.base_blocks} paired blocks)."
-    if found.verdict == "equivalent":
-        return f"{name} is as fast as FP32, within {100 * found.margin:g} % ({pairs})."
-    return f"Whether {name} is faster than FP32 is inconclusive: {text.number(found.ratio)}x ({pairs})."
+        times = text.number(1 / comparison.ratio)
+        return f"{name} takes {times}x as long as FP32 ({behind}, {comparison.base_blocks} paired blocks)."
+    if comparison.verdict == "equivalent":
+        return f"{name} is as fast as FP32, within {100 * comparison.margin:g} % ({pairs})."
+    return f"Whether {name} is faster than FP32 is inconclusive: {text.number(comparison.ratio)}x ({pairs})."
 
 
 def _time(document: RunDocument) -> list[tuple[str, Source, str]]:
-    """Where the time goes, by kinds of work."""
+    """Return which kinds of operators take most of the time."""
     kinds = by_kind(document.profile.program) if document.profile is not None else []
     if not kinds:
         return []
@@ -147,19 +147,21 @@ def _time(document: RunDocument) -> list[tuple[str, Source, str]]:
 
 
 def _error(gap: NumericGap | None) -> list[tuple[str, Source, str]]:
-    """Which layer adds the error, or the first that is past the threshold where contributions are not known."""
+    """Return the layer that contributes most of the error, or the first below the threshold if that is not known."""
     if gap is None or not gap.layers:
         return []
     known = [layer for layer in gap.layers if layer.contribution is not None]
     worst = max(known, key=lambda layer: layer.contribution or 0.0, default=None)
     if worst is not None and (share := worst.contribution or 0.0) >= MUCH_OF_THE_ERROR:
-        amount = "most" if share > MOST_OF_THE_ERROR else "much"
-        return [(f"{_layer(worst)} adds {amount} of the error ({part(share)}).", "numbers", worst.name)]
+        amount = "most" if share > MOST_OF_THE_ERROR else "a large part"
+        return [(f"{_layer(worst)} contributes {amount} of the error ({part(share)}).", "numbers", worst.name)]
     if gap.first_past is not None and 0 <= gap.first_past < len(gap.layers):
         layer = gap.layers[gap.first_past]
-        found = f" ({text.number(layer.sqnr_db)} dB)" if layer.sqnr_db is not None else ""
-        return [(f"The first layer below {gap.threshold_db:g} dB is {_layer(layer)}{found}.", "numbers", layer.name)]
-    return [(f"Every layer stays above {gap.threshold_db:g} dB against {text.plain(gap.against)}.", "numbers", "")]
+        sqnr = f" ({text.number(layer.sqnr_db)} dB)" if layer.sqnr_db is not None else ""
+        return [
+            (f"The first layer below {gap.threshold_db:g} dB SQNR is {_layer(layer)}{sqnr}.", "numbers", layer.name)
+        ]
+    return [(f"Every layer is above {gap.threshold_db:g} dB SQNR against {text.plain(gap.against)}.", "numbers", "")]
 
 
 def _layer(layer: LayerGap) -> str:

@@ -12,10 +12,11 @@ import msgspec
 from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.flags import find_flags
 from etui.analysis.latency import latency_stats
+from etui.analysis.relative_change import change, change_interval
 from etui.jobs import MeasureJob
 from etui.results import Block, RunDocument
 from etui.spec import PRESETS
-from etui.wording.comparison import change, change_interval, signed
+from etui.text import signed
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import busy_core
 from tests.boxes import Box, box_in

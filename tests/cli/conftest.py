@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -34,11 +35,13 @@ def etui(tmp_path: Path, database: Path) -> Etui:
         "TZ": "UTC",
     }
 
-    def run(*arguments: str | Path, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str | Path, stdin: str = "", stdout: IO[str] | int = subprocess.PIPE, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [Path(sys.executable).with_name("etui"), *arguments],
-            input=stdin, capture_output=True, text=True, cwd=tmp_path, env=environment | variables, timeout=60,
-            check=False,
+            input=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment | variables,
+            timeout=60, check=False,
         )  # fmt: skip
 
     return run

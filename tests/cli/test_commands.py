@@ -137,6 +137,30 @@ def test_out_and_in_again_into_another_database_is_the_same(
     assert etui("--db", "other.db", "runs", "--json").stdout == etui("runs", "--json").stdout
 
 
+def test_the_log_is_cut_for_the_terminal_and_whole_as_json(etui: Etui, stored: Stored) -> None:
+    document = make_document()
+    document.log = [LogLine(at="2026-11-20T10:00:00.000Z", level="info", message="m" * 5_000)]
+    stored(document)
+    (line,) = etui("log", "a").stdout.splitlines()
+    assert len(line) < 1_200
+    assert msgspec.json.decode(etui("log", "a", "--json").stdout, type=list[LogLine]) == document.log
+    assert etui("log", "a", "--json", "-f").returncode == 2
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_export_to_standard_output_by_its_name(
+    etui: Etui, two: tuple[RunDocument, RunDocument], tmp_path: Path, name: str
+) -> None:
+    assert etui("export", "a", "b", "-o", name).stdout == etui("export", "a", "b", "-o", "-").stdout
+    # A file that it is redirected to is written to as well, after what it holds.
+    with (tmp_path / "all").open("a") as out:
+        out.write("before\n")
+        out.flush()
+        assert etui("export", "a", "-o", name, stdout=out).returncode == 0
+    before, _, exported = (tmp_path / "all").read_text().partition("\n")
+    assert before == "before" and json.loads(exported)["id"] == "aaaaaaaaaaa1"
+
+
 def test_export_to_one_file_to_stdout_and_not_over_another(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     assert etui("export", "a", "b", "-o", "both.json").stdout == "both.json\n"
     done = etui("export", "a", "-o", "both.json")

@@ -18,6 +18,7 @@ from etui.runner.start import RunnerFailed
 from etui.services.follow import ProgressPrinter, RunnerWatch, ended_with, follow
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
+from etui.text import LINE_CELLS, WHOLE_CELLS
 
 EVIL = "\x1b]0;title\x07evil\x1b[31m"
 
@@ -44,6 +45,16 @@ def test_a_traceback_keeps_its_lines() -> None:
         Event(kind="log", level="debug", at="2026-11-20T10:00:00.000Z", message=message)
     )
     assert [line.strip() for line in out.getvalue().splitlines()[1:]] == ["File one", "ValueError: no"]
+
+
+def test_a_line_that_is_too_long_is_cut_and_the_next_one_is_not_lost() -> None:
+    out = io.StringIO()
+    label, stage, message = "l" * 5_000, "s" * 5_000, f"{'m' * 5_000}\nlast"
+    ProgressPrinter(out, {"r": label}).event(
+        Event(kind="log", at="2026-11-20T10:00:00.000Z", stage=stage, message=message, run_id="r")
+    )
+    first, last = out.getvalue().splitlines()
+    assert len(first) == LINE_CELLS + WHOLE_CELLS and last.strip() == "last"
 
 
 def test_the_line_that_is_redrawn_fits_the_terminal_and_keeps_the_time_left() -> None:
@@ -100,7 +111,8 @@ def test_of_several_sessions_none_stays_queued_without_a_runner(tmp_path: Path) 
 
         with pytest.raises(RunnerFailed):
             followed(store, queue, {"detach": True})
-        assert [summary.status for summary in store.summaries()] == ["cancelled"]
+        (cancelled,) = store.summaries()
+        assert (cancelled.status, cancelled.error) == ("cancelled", "cannot start the runner")
 
 
 def test_leaving_before_the_end_says_cancelled(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ IDLE_S = 10.0
 TRACEBACK = "Traceback (most recent call last)"
 
 _EXITS = {"done": EXIT_DONE, "cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
+_NO_MEMORY = re.compile("MemoryError|[Cc]annot allocate memory|failed to map segment|start new thread|bad_alloc")
 _OWN_ERROR = "an error of its own"
 _DATABASE_FILES = re.compile(r"etui\.db(-wal|-shm)?|\.etui\.db\.[0-9a-f]+\.runner")
 _STATE_FILES = re.compile(r"runner-[0-9a-f]+\.(lock|log)")
@@ -56,14 +57,16 @@ class Ledger:
         self._seen.update(now)
         return found
 
-    def check_logs(self, host: Host) -> list[Deviation]:
-        """Whether a runner has said since the last look that it met an error that nobody expected."""
+    def check_logs(self, host: Host, *, short_of_memory: bool = False) -> list[Deviation]:
+        """Whether a runner has reported since the last look an error that nobody expected. With ``short_of_memory`` an
+        import that failed for lack of memory is expected: the runs have it in one line, and the log in full."""
         found = []
         for file in sorted(host.state.glob("*.log")):
             text = file.read_bytes()
             new = text[self._logged.get(file, 0) :].decode(errors="replace")
             self._logged[file] = len(text)
-            if TRACEBACK in new or "was never retrieved" in new:
+            unexpected = [one for one in _errors(new) if not (short_of_memory and _NO_MEMORY.search(one))]
+            if unexpected or "was never retrieved" in new:
                 found.append(Deviation("message", f"the runner's log: {_end_of(new)}"))
         return found
 
@@ -111,8 +114,10 @@ def check_command(front: Front, status: int | None, expected: Iterable[int]) -> 
     return found
 
 
-def check_states(host: Host, runs: Sequence[str], allowed: frozenset[str]) -> list[Deviation]:
-    """Whether runs of a round ended as the fault explains, the done ones whole and the others with a reason."""
+def check_states(host: Host, runs: Sequence[str], allowed: frozenset[str], *, by_user: bool) -> list[Deviation]:
+    """Whether runs of a round ended as the fault explains, the done ones whole and the others with a reason, which only
+    Ctrl-C need not give (``by_user``)."""
+    unexplained = {"failed", "interrupted"} | (set() if by_user else {"cancelled"})
     found = []
     for run in runs:
         rows = host.rows(
@@ -128,7 +133,7 @@ def check_states(host: Host, runs: Sequence[str], allowed: frozenset[str]) -> li
             found.append(Deviation("state", f"run {run} is interrupted and was never claimed"))
         if status == "done":
             found += [Deviation("lost", f"run {run} is done with {what}") for what in _missing(host, run)]
-        elif status in ("failed", "interrupted") and not error:
+        elif status in unexplained and not error:
             found.append(Deviation("message", f"run {run} is {status} and does not say why"))
         if error and (TRACEBACK in error or "\n" in error or _OWN_ERROR in error):
             found.append(Deviation("message", f"run {run} is {status}: {error}"))
@@ -286,6 +291,15 @@ def _left_files(host: Host) -> Iterable[str]:
                 yield f"cache/{folder}/{entry.name}"
             elif parts := [file.name for file in entry.iterdir() if file.name.startswith(".")]:
                 yield f"cache/{folder}/{entry.name}/{parts[0]}"
+
+
+def _errors(log: str) -> list[str]:
+    """The last line of each traceback in a log: the error itself."""
+    found = []
+    for traceback in log.split(TRACEBACK)[1:]:
+        lines = [line for line in traceback.splitlines()[1:] if line.strip()]
+        found.append(next((line for line in lines if not line.startswith(" ")), traceback))
+    return found
 
 
 def _end_of(text: str) -> str:

@@ -248,7 +248,9 @@ def _set_clock(clock: Path, text: str) -> None:
 
 def _damage_cache(scene: Scene) -> None:
     folder = scene.host.cache / {"program": "programs", "bundle": "models"}[scene.plan.cell.target]
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
+    # The entry used last, which the work uses again: damage to another one would be nobody's to find.
+    entry = max(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, default=folder)
+    files = sorted(path for path in entry.rglob("*") if path.is_file() and path.stat().st_size)
     if files:
         file = scene.dice.choice(files)
         how = scene.dice.choice(("cut", "empty", "zeros", "flip", "remove"))

@@ -83,7 +83,7 @@ def _check(scene: Scene, exits: Sequence[tuple[Front, int | None]], result: Resu
     runs, passes = scene.own_runs(), scene.own_passes()
     result.states = [host.runs()[run] for run in runs] + [f"{plan.work.kind} {state}" for state in passes.values()]
     result.states = result.states or ["none"]
-    found += checks.check_states(host, runs, allowed_states(plan))
+    found += checks.check_states(host, runs, allowed_states(plan), by_user=plan.cell.fault == "int")
     found += checks.check_passes(passes, allowed_states(plan))
     queued = [run for front, _ in exits[1:] for run in checks.printed(front)]
     for front, status in exits:
@@ -138,10 +138,7 @@ def _check_after(ground: Ground, plan: Plan) -> list[Deviation]:
     found += checks.check_idle(ground.host)
     found += checks.check_database(ground.host)
     found += ground.ledger.check_runs(ground.host)
-    said = ground.ledger.check_logs(ground.host)
-    if plan.cell.fault != "ulimit":
-        # Too little memory for an import is told in full there, and in one line as the run's error.
-        found += said
+    found += ground.ledger.check_logs(ground.host, short_of_memory=plan.cell.fault == "ulimit")
     found += ground.ledger.check_files(ground.host)
     return found
 

@@ -49,7 +49,7 @@ def _change(host: Host, statement: str) -> None:
 
 
 def _kinds(host: Host, allowed: frozenset[str] = DONE) -> list[str]:
-    return [one.kind for one in checks.check_states(host, list(host.runs()), allowed)]
+    return [one.kind for one in checks.check_states(host, list(host.runs()), allowed, by_user=False)]
 
 
 def test_a_whole_run_is_no_deviation(host: Host) -> None:
@@ -81,6 +81,21 @@ def test_a_run_that_was_seen_done_and_is_not_any_more_is_lost(host: Host, statem
     ledger.check_runs(host)
     _change(host, statement)
     assert [one.kind for one in ledger.check_runs(host)] == ["lost"]
+
+
+def test_a_run_is_only_cancelled_without_a_reason_by_the_user(host: Host) -> None:
+    _change(host, "UPDATE runs SET status = 'cancelled'")
+    allowed = frozenset({"cancelled"})
+    assert _kinds(host, allowed) == ["message"]
+    assert not checks.check_states(host, list(host.runs()), allowed, by_user=True)
+
+
+def test_only_a_lack_of_memory_explains_a_traceback_and_only_where_it_is_the_fault(host: Host) -> None:
+    log = host.state / "runner-1.log"
+    for error, kinds in (("MemoryError", []), ("KeyError: 'x'", ["message"])):
+        log.write_text(f"{checks.TRACEBACK}:\n  File one\n    line\n{error}\n2026-11-27T10:00:00.000Z more\n")
+        assert [one.kind for one in checks.Ledger().check_logs(host, short_of_memory=True)] == kinds
+        assert [one.kind for one in checks.Ledger().check_logs(host)] == ["message"]
 
 
 def test_what_is_left_in_the_folders_is_told_once(host: Host) -> None:

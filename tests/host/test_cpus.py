@@ -95,7 +95,7 @@ def test_without_a_topology_the_cpus_are_taken_in_their_order(machine: Machine) 
 def test_the_quota_of_the_cgroup_bounds_the_default_threads(machine: Machine, cpu_max: str, usable: int) -> None:
     machine.allow(range(64))
     machine.quota(cpu_max)
-    assert environment.usable_cores(machine.root) == usable
+    assert cpus.usable_cores(machine.root) == usable
 
 
 def test_a_load_counts_only_on_the_physical_cores_that_are_measured_on(tmp_path: Path) -> None:

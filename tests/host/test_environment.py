@@ -12,7 +12,7 @@ import pytest
 
 from etui import doctor, paths
 from etui.doctor import Finding, software
-from etui.host import environment, sensors
+from etui.host import cgroups, environment, sensors
 
 CPUINFO = "processor\t: 0\nmodel name\t: A CPU @ 2.0GHz\nflags\t\t: fpu sse4_2 avx2 avx512_bf16 hypervisor ht\n"
 
@@ -113,7 +113,7 @@ def test_the_older_cgroups_quota_is_read(tmp_path: Path) -> None:
             "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
         },
     )
-    assert environment.cgroup_cpus(tmp_path) == 1.5
+    assert cgroups.cgroup_cpus(tmp_path) == 1.5
 
 
 def test_the_holder_of_the_box_is_named_without_touching_its_lock(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ import pytest
 from etui.events import utc_now
 from etui.host.user import user_name
 from etui.runner import abandoned_work as settling
-from etui.runner.abandoned_work import judge, settle_left
+from etui.runner.abandoned_work import judge, settle_left, take_over
 from etui.runner.runner_lock import RunnerLock
 from etui.spec import ProfileOptions
-from etui.store import Claim, RunnerIdentity, Store
+from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store
 from tests.boxes import until
 from tests.documents import MODEL, make_block, make_document, make_spec
 
@@ -150,3 +150,47 @@ def test_a_pass_whose_runner_is_gone_is_interrupted_whatever_its_host_was_called
         lifeline.drop()
         settle_left(store)
         assert store.get_analysis(queued.id).status == "interrupted"
+
+
+def _queued_elsewhere(store: Store, host: str) -> tuple[str, str]:
+    """A session and a pass that wait for a runner of that host."""
+    store.save_document(make_document())
+    session = store.add_session(make_spec(), model=MODEL, box=host, installation="here")
+    return session.id, store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box=host, installation="here").id
+
+
+def test_what_waits_for_a_host_that_has_no_runner_any_more_is_taken_over(database: Path) -> None:
+    here = socket.gethostname()
+    with Store.open(database) as store:
+        session, _ = _queued_elsewhere(store, "container-1")
+        assert not store.has_waiting_work(here, "here")
+        lifeline = RunnerLock(database, "here", "container-1")
+        assert lifeline.take()
+        take_over(store, "here")
+        assert not store.has_waiting_work(here, "here")
+        lifeline.drop()
+        take_over(store, "of another installation")
+        assert not store.has_waiting_work(here, "here")
+        take_over(store, "here")
+        runner = RunnerIdentity(pid=7, host=here, user="u", started_at=utc_now(), installation="here")
+        claimed = [store.claim_next(runner), store.claim_next(runner)]
+        assert {type(one) for one in claimed} == {QueuedSession, QueuedAnalysis}
+        runs = store.session(session).runs
+        assert {store.summary(run).box for run, _ in runs} == {here}
+        assert "container-1" in store.document(runs[0][0]).log[-1].message
+    assert not list(database.parent.glob(".*.runner"))
+
+
+def test_what_runs_elsewhere_or_is_shared_over_a_network_is_not_taken_over(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(database) as store:
+        session, _ = _queued_elsewhere(store, "container-1")
+        runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
+        assert store.claim_next_session(runner) is not None
+        take_over(store, "here")
+        assert store.session(session).box == "container-1"
+        other, _ = _queued_elsewhere(store, "host-2")
+        monkeypatch.setattr(settling, "is_network", lambda _path: True)
+        take_over(store, "here")
+        assert store.session(other).box == "host-2"

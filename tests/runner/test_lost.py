@@ -191,13 +191,19 @@ def test_another_state_folder_sees_the_same_runner(box: Box) -> None:
     assert box.wait_for_status(second, "done", "failed") == "done"
 
 
+def _detached_on_other_host(box: Box, *options: str) -> str:
+    """Queue a run from a process whose host has another name, as a container's does that is started again."""
+    words = ["unshare", "--uts", "sh", "-c", 'hostname other-host && exec "$@"', "sh", str(ETUI), "run", MODEL]
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "--uts", "true"], check=False).returncode:
+        pytest.skip("another host name is not permitted here")
+    words += [*options, "--detach"]
+    started = subprocess.run(words, env=box.environment, capture_output=True, text=True, check=True)
+    return started.stdout.strip()
+
+
 @pytest.mark.slow
 def test_a_run_whose_runner_died_under_another_host_name_is_ended(box: Box) -> None:
-    words = ["unshare", "--uts", "sh", "-c", 'hostname other-host && exec "$@"', "sh", str(ETUI), "run", MODEL, *LONG]
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "--uts", "true"], check=False).returncode:
-        pytest.skip("no host name of its own may be had here")
-    started = subprocess.run([*words, "--detach"], env=box.environment, capture_output=True, text=True, check=True)
-    (run_id,) = started.stdout.split()
+    run_id = _detached_on_other_host(box, *LONG)
     box.wait_for_status(run_id, "measuring")
     until(lambda: box.document(run_id).blocks or box.jobs())
     # As long as it is alive it is left alone, under whatever name.
@@ -206,6 +212,19 @@ def test_a_run_whose_runner_died_under_another_host_name_is_ended(box: Box) -> N
     until(lambda: not box.processes())
     assert [(one["id"], one["status"]) for one in box.summaries()] == [(run_id, "interrupted")]
     box.etui("delete", run_id, "--yes")
+
+
+@pytest.mark.slow
+def test_what_waits_under_another_host_name_is_measured_under_this_one(box: Box) -> None:
+    first = _detached_on_other_host(box, *LONG)
+    box.wait_for_status(first, "measuring")
+    second = _detached_on_other_host(box, *SHORT)
+    box.runner().kill()
+    until(lambda: not box.processes())
+    box.etui("runs")
+    assert box.wait_for_status(second, "done", "failed") == "done"
+    assert box.status(first) == "interrupted"
+    assert any("other-host" in line.message for line in box.document(second).log)
 
 
 def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -15,14 +16,17 @@ import pytest
 
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
+from etui.files import cache_entries as entries
+from etui.files import locks
 from etui.host.user import user_name
-from etui.results import RunDocument
+from etui.results import AnalysisStatus, RunDocument
 from etui.runner import outbox
 from etui.runner import unsaved_results as leftover
 from etui.runner.abandoned_work import settle_left
 from etui.runner.analyses import run as passes
-from etui.runner.analyses.run import Analysis
+from etui.runner.analyses.context import Analysis
 from etui.runner.fork_servers import WorkerPool
+from etui.runner.machine_lock import MachineLock
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
 from etui.runner.program_cache import ProgramCache
 from etui.runner.runner_lock import RunnerLock
@@ -308,3 +312,65 @@ async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_re
     await asyncio.gather(holder, under_way)
     assert store.get_analysis(queued.id).status == "done"
     assert store.document("aaaaaaaaaaa1").profile == make_profile()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("status", "error"), [("done", None), ("failed", "no such operator")])
+async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
+    store: Store, status: AnalysisStatus, error: str | None
+) -> None:
+    store.save_document(make_document())
+    queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="")
+    assert store.claim_next(RUNNER) is not None
+    box = Outbox(store, queued.session, queued.run)
+    box.set_analysis_status(queued.id, "running")
+    profile = make_profile() if status == "done" else None
+    with _locked(store.path):
+        if profile is not None:
+            box.save_profile(queued.run, profile)
+        box.add_event(Event(kind="finished", message="as it ended", run_id=queued.run))
+        box.set_analysis_status(queued.id, status, error)
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await box.delivered(0.05)
+        assert leftover.are_there(store.path)
+    with Store.open(store.path) as front:
+        settle_left(front)
+        ended = front.get_analysis(queued.id)
+        assert (ended.status, ended.error) == (status, error)
+        assert front.document(queued.run).profile == profile
+        assert front.events_after(queued.session)[-1].message == "as it ended"
+    assert not leftover.are_there(store.path)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("waits_for", ["machine", "program"])
+async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits_for: str
+) -> None:
+    monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
+    monkeypatch.setenv("ETUI_WAIT_MACHINE", "0.0001")
+    monkeypatch.setattr(entries, "PATIENCE_S", 0.0)
+    store.save_document(make_document())
+    queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="")
+    assert store.claim_next(RUNNER) is not None
+    cache, key = ProgramCache(tmp_path / "cache"), "0" * 32
+
+    async def profile(under_way: Analysis) -> None:
+        await under_way.cache.take(key, print)
+
+    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    with contextlib.ExitStack() as held:
+        if waits_for == "machine":
+            machine = MachineLock()
+            assert machine.acquire()
+            held.callback(machine.release)
+        else:
+            lock = locks.take(entries.lock_path(cache.program_dir(key)), exclusive=True)
+            assert lock is not None
+            held.callback(lock.release)
+        await passes.run_analysis(store, cast("WorkerPool", None), cache, queued)
+    ended = store.get_analysis(queued.id)
+    if waits_for == "machine":
+        assert ended.status == "timed out" and "machine was not free" in (ended.error or "")
+    else:
+        assert ended.status == "failed" and "another process" in (ended.error or "")

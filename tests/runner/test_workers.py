@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box
+from tests.boxes import Box, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -35,3 +36,12 @@ def test_a_library_that_cannot_be_loaded_is_named_and_nothing_is_left(box: Box, 
     box.close()
     assert not list(temporary.iterdir())
     assert not (box.cache / "workers").exists()
+
+
+def test_an_interrupt_of_a_fork_server_that_starts_is_not_noticed(box: Box) -> None:
+    (run_id,) = box.detach(MODEL, *SHORT)
+    until(lambda: box.fork_servers())
+    for fork_server in box.fork_servers():
+        fork_server.send_signal(signal.SIGINT)
+    assert box.wait_for_status(run_id, "done", "failed") == "done"
+    assert all("Traceback" not in log.read_text() for log in Path(box.environment["ETUI_STATE"]).glob("*.log"))

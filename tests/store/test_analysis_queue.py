@@ -11,10 +11,10 @@ import pytest
 from etui.errors import UsageError
 from etui.events import utc_now
 from etui.spec import ProfileOptions
-from etui.store import QueuedAnalysis, QueuedSession, RunnerIdentity, Store, schema
-from etui.store import released_migrations as released
+from etui.store import Condition, QueuedAnalysis, QueuedSession, RunnerIdentity, Store, schema
 from tests.documents import MODEL, make_document, make_spec
 from tests.profiles import make_profile
+from tests.store.test_upgrade import schema_of, unpacked
 
 RUNNER = RunnerIdentity(pid=7, host="bench-1", user="u", started_at="2026-11-20T10:00:00.000Z")
 RUN = "aaaaaaaaaaa1"
@@ -163,27 +163,17 @@ def test_operators_are_filtered_sorted_and_paged_by_the_database(store: Store) -
         store.operators(RUN, order_by="rowid")
 
 
-def test_a_database_of_version_2_is_opened_with_all_that_is_in_it(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
+def test_runs_that_version_2_stored_can_be_profiled(tmp_path: Path) -> None:
+    path = unpacked("schema2.db", tmp_path)
+    assert schema_of(path) == 2
     with Store.open(path) as store:
-        store.save_document(make_document(RUN))
-    # What version 3 added is taken out again, so that the file is one that version 2 wrote.
-    with sqlite3.connect(path) as connection:
-        for table in ("passes", "operators", "origins"):
-            connection.execute(f"DROP TABLE {table}")
-        for index in ("runs_by_top1", *(statement.split()[2] for statement in released.LOOKUPS)):
-            connection.execute(f"DROP INDEX {index}")
-        for column in ("top1", "top5"):
-            connection.execute(f"ALTER TABLE runs DROP COLUMN {column}")
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name >= '0003_insight'")
-        connection.execute("PRAGMA user_version = 2")
-    with Store.open(path) as store:
-        assert store.document(RUN) == make_document(RUN)
-        store.save_profile(RUN, make_profile())
-        queued = store.add_analysis(RUN, ProfileOptions(), box="")
+        (run,) = [one.id for one in store.summaries([Condition("status", "=", "done")]) if one.size_bytes][:1]
+        before = store.document(run)
+        store.save_profile(run, make_profile())
+        assert store.document(run) == msgspec.structs.replace(before, profile=make_profile())
+        queued = store.add_analysis(run, ProfileOptions(), box="")
         assert store.live_analyses() == [queued]
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION
+    assert schema_of(path) == schema.VERSION
 
 
 def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None:

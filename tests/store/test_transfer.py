@@ -16,7 +16,7 @@ import pytest
 from etui.errors import ImportRefused, StoreError, UsageError
 from etui.results import LogLine, RunDocument
 from etui.store import Store
-from etui.store.transfer import encode_documents, read_documents, write_documents, write_file
+from etui.store.transfer import encode_documents, encoded, read_documents, write_documents, write_file, write_runs
 from tests.documents import make_document
 
 FLAT = {
@@ -258,6 +258,37 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["resnet18_int8_xnnpack.json"]
     assert len(write_documents([first, second], tmp_path, force=True)) == 2
     assert read_documents(tmp_path / "resnet18_int8_xnnpack.json") == [second]
+
+
+def test_only_one_run_is_in_memory_while_many_are_written(tmp_path: Path) -> None:
+    documents = {one: make_document(one) for one in ("aaaaaaaaaaa1", "aaaaaaaaaaa2", "aaaaaaaaaaa3")}
+    loaded: list[str] = []
+
+    def load(run_id: str) -> RunDocument:
+        loaded.append(run_id)
+        return documents[run_id]
+
+    names = [("m", "fp32", "xnnpack", one) for one in documents]
+    for written, path in enumerate(write_runs(names, load, tmp_path), start=1):
+        assert len(loaded) == written and read_documents(path) == [documents[loaded[-1]]]
+    loaded.clear()
+    pieces = []
+    for piece in encoded(map(load, documents), many=True):
+        pieces.append(piece)
+        assert len(loaded) == min(len(pieces), 3)
+    assert b"".join(pieces) == encode_documents(list(documents.values()))
+
+
+def test_a_file_whose_runs_cannot_all_be_read_does_not_appear(tmp_path: Path) -> None:
+    def load(run_id: str) -> RunDocument:
+        if run_id == "aaaaaaaaaaa2":
+            raise StoreError("damaged")
+        return make_document(run_id)
+
+    names = [("m", "fp32", "xnnpack", one) for one in ("aaaaaaaaaaa1", "aaaaaaaaaaa2")]
+    with pytest.raises(StoreError, match="damaged"):
+        list(write_runs(names, load, tmp_path / "all.json"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_one_clear_word(tmp_path: Path) -> None:

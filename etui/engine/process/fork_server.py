@@ -21,6 +21,7 @@ from types import FrameType
 
 import msgspec
 
+from etui.host.interrupts import accept_interrupts
 from etui.jobs import Exited, Fork, ForkServerKind, Job, Preload, Ready, Reply, Request, Started
 
 MESSAGE_BYTES = 1 << 17
@@ -33,6 +34,7 @@ def main() -> None:
     role, fd = sys.argv[1], int(sys.argv[2])
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    accept_interrupts()
     server = ForkServer("prepare" if role == "prepare" else "measure", socket.socket(fileno=fd))
     # The socket is closed like this if the runner ends before it has read everything.
     with contextlib.suppress(ConnectionError):

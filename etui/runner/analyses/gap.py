@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from etui.catalog.precisions import keeps
 from etui.errors import EtuiError
 from etui.jobs import GapJob
+from etui.runner.analyses.context import Analysis
 from etui.spec import GapOptions
 from etui.text import counted, plain
-
-if TYPE_CHECKING:
-    from etui.runner.analyses.run import Analysis
 
 BUDGET_S = 60.0
 """Seconds that comparing, running the program, and trying the layers one by one may take, each for itself."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,13 +18,11 @@ from etui.insight import OperatorSide, Profile
 from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
 from etui.results import RunDocument
+from etui.runner.analyses.context import Analysis
 from etui.runner.rebuild_program import RebuiltProgram, lower_job
 from etui.runner.worker import WorkerFailed
 from etui.spec import EAGER, ProfileOptions
 from etui.text import counted, number, percent, plain
-
-if TYPE_CHECKING:
-    from etui.runner.analyses.run import Analysis
 
 PROGRAM_BUDGET_S, EAGER_BUDGET_S = 0.6, 0.4
 """Seconds of inferences on each side, where their number is not asked for: the table shall be there in three."""

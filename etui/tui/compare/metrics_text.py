@@ -8,9 +8,8 @@ import msgspec
 
 from etui.analysis import side_by_side as sides
 from etui.analysis.side_by_side import Cell, Row
-from etui.text import width
+from etui.text import signed, width
 from etui.tui.glyphs import Glyphs
-from etui.wording.comparison import signed
 
 _GROUPS = {
     "latency": "Latency", "start": "Start", "memory": "Memory", "size": "Size", "accuracy": "Accuracy",

@@ -45,7 +45,7 @@ _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
 def submit(database: Path, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
     """Queue a pass and see that a runner takes it. Raises EtuiError where that cannot be, Untrusted if the run was
     imported and names a file that the options do not allow."""
-    from etui.runner.start import submit_analysis
+    from etui.services.submit import submit_analysis
 
     with Store.open(database, create=False) as store:
         return submit_analysis(store, run_id, options)
@@ -67,8 +67,8 @@ def run_again(
     among ``trusted_files``."""
     from etui.catalog.find import describe, find_model
     from etui.runner.rebuild_program import Trust
-    from etui.runner.start import submit as submit_session
     from etui.services.rerun import spec_keeping
+    from etui.services.submit import submit as submit_session
 
     with Store.open(database, create=False) as store:
         trust = Trust(imported=store.is_imported(document.id), files=trusted_files)

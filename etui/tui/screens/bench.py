@@ -21,6 +21,7 @@ from etui.tui.database import Library
 from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import BY_NAME
+from etui.tui.screen_host import ScreenHost
 from etui.tui.screens.bench_actions import Work
 from etui.tui.screens.bench_panes import BenchPanes
 from etui.tui.view_state import recall_view, remember_view
@@ -35,7 +36,6 @@ from etui.tui.widgets.runs_table import RunsTable
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
-    from etui.tui.app import EtuiApp
     from etui.tui.widgets.picker import Picker
 
 LEAST = (60, 16)
@@ -51,7 +51,7 @@ _NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down",
 class BenchScreen(Work, BenchPanes, Screen[None]):
     """What ``etui`` opens with."""
 
-    app: EtuiApp
+    app: ScreenHost
     AUTO_FOCUS = "RunsTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("bench"),

@@ -20,6 +20,7 @@ from etui.tui.database import Library
 from etui.tui.defect_guard import Guarded
 from etui.tui.feed import Snapshot
 from etui.tui.runs_columns import COLUMNS
+from etui.tui.screen_host import ScreenHost
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.runs_table import RunsTable
 from etui.tui.workers import start
@@ -27,7 +28,6 @@ from etui.tui.workers import start
 if TYPE_CHECKING:
     from etui.catalog.find import Model
     from etui.spec import SessionSpec
-    from etui.tui.app import EtuiApp
 
 T = TypeVar("T")
 _SAMPLES = "sample_results"
@@ -36,7 +36,7 @@ _SAMPLES = "sample_results"
 class Work(Guarded, Screen[None]):
     """The half of the bench that does. What touches the disk runs in a thread, and its failure is told in words."""
 
-    app: EtuiApp
+    app: ScreenHost
     library: Library
     snapshot: Snapshot | None = None
 

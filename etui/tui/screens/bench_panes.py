@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 from textual.timer import Timer
@@ -18,12 +17,10 @@ from etui.text import plain
 from etui.tui.database import Library
 from etui.tui.defect_guard import Guarded
 from etui.tui.feed import Snapshot
+from etui.tui.screen_host import ScreenHost
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.workers import start
-
-if TYPE_CHECKING:
-    from etui.tui.app import EtuiApp
 
 _SETTLE_S = 0.12
 """So long the cursor must rest before its run's chart is read: a key held down passes many runs."""
@@ -34,7 +31,7 @@ _KEPT_WORDS = 100
 class BenchPanes(Guarded, Screen[None]):
     """The half of the bench that shows."""
 
-    app: EtuiApp
+    app: ScreenHost
     library: Library
     snapshot: Snapshot | None = None
     live_ids: frozenset[tuple[str, str]] = frozenset()

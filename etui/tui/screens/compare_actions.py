@@ -104,8 +104,6 @@ class CompareActions(CompareRuns):
 
     def _follow_duel(self, run_ids: list[str]) -> None:
         """Compare the two new runs from now on, as their blocks come."""
-        from etui.tui.screens.compare import CompareScreen
-
         self.app.nudge()
         self.app.say("the duel is queued: what is known of it so far stands here, and is filled as its blocks come")
-        self.app.push_screen(CompareScreen(self._database, run_ids, baseline=run_ids[0]))
+        self.app.push_screen(type(self)(self._database, run_ids, baseline=run_ids[0]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.message import Message
@@ -20,10 +19,8 @@ from etui.tui.compare.loader import Outcome, Runs, Stopped, outcome, read
 from etui.tui.compare.selection import Selection
 from etui.tui.compare.verdicts import remarks
 from etui.tui.defect_guard import Guarded
+from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
-
-if TYPE_CHECKING:
-    from etui.tui.app import EtuiApp
 
 _AGAIN_S = 3.0
 """So often a comparison with live runs is made again: they share the machine."""
@@ -32,7 +29,7 @@ _AGAIN_S = 3.0
 class CompareRuns(Guarded, Screen[None]):
     """The part of the compare screen that reads and compares. What it has to show it hands to the other half."""
 
-    app: EtuiApp
+    app: ScreenHost
 
     class Told(Message):
         """So many runs have been read."""

@@ -17,7 +17,7 @@ from etui.errors import EtuiError, UsageError
 from etui.paths import absolute, expanded
 from etui.results import LIVE_STATUSES
 from etui.store import Store
-from etui.store.transfer import encode_documents, file_names, is_one_file, write_file
+from etui.store.transfer import RunName, encoded, file_names, is_one_file, planned_files, write_file
 from etui.summary import RunSummary
 from etui.text import counted, plain
 from etui.tui.error_text import to_text
@@ -82,19 +82,17 @@ class ExportDialog(WriteDialog[list[Path]]):
         self._runs = runs
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         if len(runs) == 1 and self.path.value == f"{self._here}/":
-            self.path.value = str(self._here / self._names()[0])
+            self.path.value = str(self._here / file_names(self._names())[0])
         self.path_changed(self.path.value)
 
     # What would be written
 
-    def _names(self) -> list[str]:
-        return file_names((run.model, run.precision, run.delegate, run.id) for run in self._runs)
+    def _names(self) -> list[RunName]:
+        return [(run.model, run.precision, run.delegate, run.id) for run in self._runs]
 
     def _files(self, target: Path) -> list[tuple[Path, list[str]]]:
         """Each file with the ids of the runs that go into it."""
-        if is_one_file(target):
-            return [(target, [run.id for run in self._runs])]
-        return [(target / name, [run.id]) for name, run in zip(self._names(), self._runs, strict=True)]
+        return planned_files(self._names(), target)
 
     def path_changed(self, text: str) -> None:
         """Say what the path means."""
@@ -172,7 +170,7 @@ class ExportDialog(WriteDialog[list[Path]]):
                             self._failed, f"stopped; {len(files) - len(written):,} are not written", written
                         )
                         return
-                    write_file(path, encode_documents([store.document(one) for one in ids]), force=force)
+                    write_file(path, encoded(map(store.document, ids), many=len(ids) > 1), force=force)
                     written.append(path)
                     if len(written) % 20 == 0:
                         self.call_later(self.say, f"{len(written):,} of {len(files):,} files written")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events, on
@@ -22,6 +22,7 @@ from etui.errors import EtuiError
 from etui.store import Store
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
+from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs, sheet_styles
 from etui.tui.text_layout import Styles, wrapped
 from etui.tui.trend.chart import TrendChart
@@ -30,9 +31,6 @@ from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.workers import start
 from etui.wording import trend as trend_words
 
-if TYPE_CHECKING:
-    from etui.tui.app import EtuiApp
-
 MOST_POINTS = 200
 _ROOMY_LINES = 30
 
@@ -40,7 +38,7 @@ _ROOMY_LINES = 30
 class TrendScreen(Guarded, Screen[None]):
     """The runs of the same choice as one run. The actions of scope ``trend`` are its methods."""
 
-    app: EtuiApp
+    app: ScreenHost
     scope: ClassVar[Scope] = "trend"
     DEFAULT_CSS = """
     TrendScreen { layout: vertical; }

@@ -16,7 +16,7 @@ from textual.widgets import Button, Input, Static
 
 from etui.catalog.find import Model
 from etui.errors import EtuiError
-from etui.host.environment import usable_cores
+from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.request import FieldName, is_as_is
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant
