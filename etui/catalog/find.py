@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.catalog.delegates import Delegate, delegates
+from etui.catalog.delegates import RECORDS, Delegate, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
@@ -212,25 +212,22 @@ def tolerance_for(
 
 
 def _incompatibility(model: Model, precision: str, delegate: str) -> str | None:
+    record = RECORDS[delegate]
     if precision == "8da4w":
-        if delegate != "xnnpack":
+        if not record.has_8da4w_kernels:
             return "8da4w needs kernels that only XNNPACK has"
         if isinstance(model, UserModel) and model.kind == "pt2":
             return "8da4w replaces linear modules, but a .pt2 contains only operators; choose int8-dynamic"
         if model.family == "cnn":
             return "8da4w quantizes only linear layers, and a convolutional network has almost none"
-    if precision == "int8-dynamic":
-        if model.family == "cnn":
-            return "int8-dynamic quantizes only linear layers, and a convolutional network has almost none"
-        if delegate == "openvino":
-            return "OpenVINO's quantizer is static; choose int8"
-    if precision == "int8-static-per-tensor" and delegate == "openvino":
-        return "OpenVINO's quantizer always scales weights per channel; choose int8"
-    if delegate in {"coreml", "vulkan", "webgpu"} and precision not in {"fp32", "fp16"}:
-        return f"{delegate} can be exported only in fp32 and fp16"
-    static = {recipe("cnn", "int8"), recipe("custom", "int8")}
-    if delegate == "ethos-u" and recipe(model.family, precision) not in static:
-        return "Ethos-U supports only static int8 quantization"
+    if precision == "int8-dynamic" and model.family == "cnn":
+        return "int8-dynamic quantizes only linear layers, and a convolutional network has almost none"
+    if precision in record.unsupported:
+        return record.unsupported[precision]
+    if record.precisions and precision not in record.precisions:
+        return f"{delegate} can be exported only in {' and '.join(record.precisions)}"
+    if record.recipes and recipe(model.family, precision).partition("/")[0] not in record.recipes:
+        return record.recipes_reason
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from etui.catalog.delegates import RECORDS
 from etui.catalog.models import ModelEntry
 
 RECIPE_VERSION = 1
@@ -42,18 +43,18 @@ def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") 
     key.
 
     ``int8`` resolves to a static recipe for convolutional networks and to a dynamic recipe of linear layers for
-    transformers. A user's own model resolves when it is loaded, by whether it has convolutions: ``int8-auto``. OpenVINO
-    and Ethos-U have their own quantizers, which are always static.
+    transformers. A user's own model resolves when it is loaded, by whether it has convolutions: ``int8-auto``. Some
+    delegates have their own quantizer, with one recipe for all int8 precisions.
     """
     kind = family.family if isinstance(family, ModelEntry) else family
     name = precision
     if precision == "int8":
         name = {"cnn": "int8-static", "custom": "int8-auto"}.get(kind, "int8-dynamic")
-    if name.startswith("int8") and delegate == "openvino":
-        model_type = {"cnn": "convolutional", "custom": "auto"}.get(kind, "transformer")
-        name = f"nncf-int8-static-{model_type}"
-    elif name.startswith("int8") and delegate == "ethos-u":
-        name = "arm-int8-static"
+    record = RECORDS.get(delegate)
+    if name.startswith("int8") and record is not None and record.int8_recipe:
+        name = record.int8_recipe
+        if record.recipe_by_model_kind:
+            name += {"cnn": "-convolutional", "custom": "-auto"}.get(kind, "-transformer")
     elif name.startswith("int8-static") and kind not in {"cnn", "custom"}:
         name += "-linear"
     return f"{name}/{RECIPE_VERSION}"

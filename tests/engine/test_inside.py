@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from etui.analysis.delegation import advice
-from etui.engine.lowering.delegates import delegation_of, partitioners
+from etui.engine.delegates import delegate_support
+from etui.engine.lowering.delegation import delegation_of
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.quantize import Graph, export, quantize
 from etui.engine.lowering.undelegated import undelegated_nodes
@@ -74,7 +75,7 @@ def lowered(graph: Graph, delegate: str = "xnnpack", stages: GraphStages | None 
     with stages.watching() if stages is not None else nullcontext():
         edge = to_edge_transform_and_lower(
             graph.program,
-            partitioner=partitioners(delegate, "fp32"),
+            partitioner=delegate_support(delegate).partitioners("fp32"),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
     module = edge.exported_program().graph_module

@@ -18,9 +18,9 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
+from etui.engine.delegates import delegate_support
 from etui.engine.gap.graph_pair import compared_nodes, layer_names, operator_name, origin
 from etui.engine.gap.interpreter import GapSums, GraphInterpreter
-from etui.engine.lowering.delegates import partitioners
 from etui.engine.runtime.load_problems import available_bytes
 from etui.errors import EtuiError
 from etui.insight import Origin
@@ -68,7 +68,7 @@ class DebugProgram:
         self._interpreter = GraphInterpreter(module)
         manager = to_edge_transform_and_lower(
             exported,
-            partitioner=partitioners(delegate, precision),
+            partitioner=delegate_support(delegate).partitioners(precision),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         ).to_executorch()
         self.program: bytes = bytes(manager.buffer)

@@ -13,6 +13,7 @@ from torch import nn
 from etui.analysis.numeric_gap import DEFAULT_THRESHOLD_DB, first_past
 from etui.catalog.find import tolerance_for
 from etui.catalog.precisions import recipe
+from etui.engine.delegates import delegate_support
 from etui.engine.gap.attribution import (
     SUGGESTED_SHARE,
     Attribution,
@@ -27,7 +28,7 @@ from etui.engine.gap.graph_pair import GraphPair, Layer
 from etui.engine.gap.interpreter import GapSums
 from etui.engine.lowering.quantize import Graph, export, halve, quantize
 from etui.engine.models.bundle import Bundle, flat_outputs, read_reference
-from etui.engine.runtime.execution import LoadedProgram, find_openvino_library, set_threads
+from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
@@ -137,8 +138,7 @@ class _GapAnalysis:
         job = self._job
         self._reporter.stage("lowering again with debug handles")
         exported = export(self._bundle.eager(), self._inputs[0])
-        if job.delegate == "openvino":
-            find_openvino_library()
+        delegate_support(job.delegate).prepare_runtime()
         logged: list[Logged] = []
         outputs: list[list[torch.Tensor]] = []
         self._method = (
@@ -206,7 +206,7 @@ class _GapAnalysis:
                 f"lowering for {job.delegate}",
                 _difference(graph_outputs, outputs),
                 Origin(),
-                delegated=job.delegate != "portable",
+                delegated=delegate_support(job.delegate).delegates_nodes,
                 contribution=_clamped(lowering_error / total_error) if total_error > 0 and pair.edges else None,
             )
         )

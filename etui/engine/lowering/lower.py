@@ -16,7 +16,9 @@ import torch
 
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
-from etui.engine.lowering.delegates import delegation_of, partitioners, real_arithmetic
+from etui.engine.delegates import delegate_support
+from etui.engine.delegates.base import DelegateSupport
+from etui.engine.lowering.delegation import delegation_of
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.lowering.noop_program import NOOP, write_noop
@@ -101,23 +103,24 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
         check_modules(module, job.keep_fp32)
         accuracy = bundle.inputs()
         inputs = accuracy[0]
+    delegate = delegate_support(job.delegate)
     graph = _graph(bundle, module, inputs, job, stages)
     if job.precision != "fp32":
         with stages.stage("reference", "running the graph before lowering"), torch.no_grad():
             outputs = [flat_outputs(graph.module(*program_inputs(tensors, job.precision))) for tensors in accuracy]
             write_reference(folder / REFERENCE, outputs)
-    with stages.stage("lower", f"lowering for {job.delegate}") as details, _silenced(job.delegate):
-        manager, delegation = _lower(graph, job, stages.graphs)
+    with stages.stage("lower", f"lowering for {job.delegate}") as details, _silenced(delegate):
+        manager, delegation = _lower(graph, delegate, job, stages.graphs)
         details.append(_to_text(delegation))
     artifact = _write(manager, folder / PROGRAM, job, stages)
     write_source_map(source_map_of(manager), folder)
     if job.etrecord:
         manager.get_etrecord().save(str(folder / ETRECORD))
-    arithmetic = real_arithmetic(job.delegate, job.precision)
+    arithmetic = delegate.real_arithmetic(job.precision)
     notes: list[str] = []
     if arithmetic is not None:
         notes.append(f"{job.delegate} computes this program in {arithmetic} on this CPU")
-    if job.delegate != "portable" and delegation.delegated_nodes == 0:
+    if delegate.delegates_nodes and delegation.delegated_nodes == 0:
         notes.append(f"{job.delegate} delegated no node of this graph")
     return LowerResult(
         path=str(Path(job.program_dir) / PROGRAM),
@@ -158,19 +161,19 @@ def _graph(
     return graph
 
 
-def _lower(graph: Graph, job: LowerJob, graphs: GraphStages) -> tuple[Any, Delegation]:
+def _lower(graph: Graph, delegate: DelegateSupport, job: LowerJob, graphs: GraphStages) -> tuple[Any, Delegation]:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     with graphs.watching():
         edge = to_edge_transform_and_lower(
             graph.program,
-            partitioner=partitioners(job.delegate, job.precision),
+            partitioner=delegate.partitioners(job.precision),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
             generate_etrecord=job.etrecord,
         )
     module = edge.exported_program().graph_module
     delegation = delegation_of(module)
-    if job.delegate != "portable":
+    if delegate.delegates_nodes:
         graphs.add_next("delegated", module)
         delegation = msgspec.structs.replace(delegation, outside=undelegated_nodes(module))
     manager = edge.to_executorch()
@@ -221,9 +224,9 @@ def _to_text(delegation: Delegation) -> str:
 
 
 @contextlib.contextmanager
-def _silenced(delegate: str) -> Iterator[None]:
-    """Discard the output of OpenVINO's partitioner (a line per undelegated node) and of Core ML (progress bars)."""
-    if delegate not in {"openvino", "coreml"}:
+def _silenced(delegate: DelegateSupport) -> Iterator[None]:
+    """Discard what the delegate's tools print."""
+    if not delegate.prints_while_lowering:
         yield
         return
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

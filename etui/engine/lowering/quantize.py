@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from etui.engine.lowering.delegates import ethos_u_target
+from etui.engine.delegates import quantizing_support
+from etui.engine.delegates.base import Quantizer, QuantizerOptions
 from etui.engine.lowering.keep_fp32 import is_under, module_path
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
@@ -24,7 +25,6 @@ _GROUP_SIZE = 32
 """The number of weights that share a scale in 8da4w, as in ExecuTorch's examples."""
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_INTEGER_TARGETS = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
 
 
 class Graph(NamedTuple):
@@ -74,66 +74,47 @@ def quantize(
     if name == "8da4w":
         return _four_bit_linear(module, inputs, keep)
     assert exported is not None
-    quantizer, fold, dynamic = _quantizer(module, exported, name, keep)
-    return _pt2e(
-        exported,
-        inputs,
-        () if dynamic else calibration,
-        quantizer,
-        fold=fold,
-        calibrated=not dynamic,
-        keep_observed=keep_observed,
-    )
+    quantizer = _quantizer(module, exported, name, keep)
+    return _pt2e(exported, inputs, calibration, quantizer, keep_observed=keep_observed)
 
 
-def _quantizer(module: nn.Module, exported: ExportedProgram, name: str, keep: Sequence[str]) -> tuple[Any, bool, bool]:
-    """Return the quantizer of a recipe, whether weights are folded, and whether activations are scaled at run time."""
+def _quantizer(module: nn.Module, exported: ExportedProgram, name: str, keep: Sequence[str]) -> Quantizer:
     convolutional = any(isinstance(layer, _CONVOLUTIONS) for layer in module.modules()) or _convolves(exported)
     if name == "int8-auto":
         name = "int8-static" if convolutional else "int8-dynamic"
-    if name.startswith("nncf"):
-        transformer = name.endswith("transformer") or (name.endswith("auto") and not convolutional)
-        return _openvino_quantizer(transformer, _nodes_under(exported, keep)), False, False
-    if name.startswith("arm"):
-        return _ethos_u_quantizer(keep), True, False
-    dynamic = name == "int8-dynamic"
-    quantizer = _xnnpack_quantizer(
-        per_channel="per-tensor" not in name,
-        dynamic=dynamic,
-        linear_only=dynamic or name.endswith("-linear"),
+    options = QuantizerOptions(
+        recipe=name,
+        exported=exported,
+        convolutional=convolutional,
         keep=keep,
+        is_kept=lambda node: is_under(module_path(node), keep),
     )
-    return quantizer, True, dynamic
-
-
-def _nodes_under(exported: ExportedProgram, modules: Sequence[str]) -> list[str]:
-    return [node.name for node in exported.graph.nodes if is_under(module_path(node), modules)]
+    return quantizing_support(name).quantizer(options)
 
 
 def _pt2e(
     exported: ExportedProgram,
     inputs: Inputs,
     calibration: Sequence[Inputs],
-    quantizer: Any,
-    fold: bool = True,
-    calibrated: bool = True,
-    keep_observed: bool = False,
+    quantizer: Quantizer,
+    keep_observed: bool,
 ) -> Graph:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
+    calibrated = not quantizer.dynamic
     if calibrated and not calibration:
         raise PreparationError(
             "static quantization needs at least one calibration input", "use a calibration count above zero"
         )
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer)
+        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer.quantizer)
         # A dynamic recipe does not calibrate, but the observers of its weights run with the graph.
-        for tensors in calibration or [inputs]:
+        for tensors in calibration if calibrated else [inputs]:
             prepared(*tensors)
         # The conversion changes its graph in place; a copy of the graph shares its tensors.
         observed = torch.fx.GraphModule(prepared, copy.deepcopy(prepared.graph)) if keep_observed else None
-        converted = convert_pt2e(prepared, fold_quantize=fold)
+        converted = convert_pt2e(prepared, fold_quantize=quantizer.fold)
     if not any("quantize" in str(node.target) for node in converted.graph.nodes):
         raise PreparationError(
             "the recipe quantizes nothing in this model",
@@ -206,72 +187,3 @@ def _divides(layer: nn.Linear) -> bool:
 
 def _convolves(exported: ExportedProgram) -> bool:
     return any("conv" in str(node.target) for node in exported.graph.nodes if node.op == "call_function")
-
-
-def _xnnpack_quantizer(per_channel: bool, dynamic: bool, linear_only: bool, keep: Sequence[str]) -> Any:
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-        XNNPACKQuantizer,
-        get_symmetric_quantization_config,
-    )
-
-    class IntegerSafeQuantizer(XNNPACKQuantizer):  # type: ignore[misc]
-        """XNNPACK's quantizer without the conversion of scalars in index arithmetic to float tensors.
-
-        It converts the scalars of every add and mul; for token or position indices this breaks the graph. During the
-        transformation such nodes get another target.
-        """
-
-        def transform_for_annotation(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
-            hidden = [node for node in model.graph.nodes if node.target in _INTEGER_TARGETS and _is_integer(node)]
-            targets = [node.target for node in hidden]
-            for node in hidden:
-                node.target = torch.ops.aten.sub.Tensor
-            transformed: torch.fx.GraphModule = super().transform_for_annotation(model)
-            for node, target in zip(hidden, targets, strict=True):
-                node.target = target
-            transformed.recompile()
-            return transformed
-
-    quantizer = IntegerSafeQuantizer()
-    config = get_symmetric_quantization_config(is_per_channel=per_channel, is_dynamic=dynamic)
-    if linear_only:
-        quantizer.set_module_type(nn.Linear, config)
-        # Attention calls its projections as functions, so they are not linear modules.
-        quantizer.set_module_type(nn.MultiheadAttention, config if dynamic else None)
-    else:
-        quantizer.set_global(config)
-    if keep:
-        quantizer.set_filter_function(lambda node: not is_under(module_path(node), keep))
-    return quantizer
-
-
-def _is_integer(node: torch.fx.Node) -> bool:
-    value = node.meta.get("val")
-    return isinstance(value, torch.Tensor) and not value.is_floating_point()
-
-
-def _openvino_quantizer(transformer: bool, ignored: Sequence[str]) -> Any:
-    try:
-        from executorch.backends.openvino.quantizer import OpenVINOQuantizer, QuantizationMode
-    except ImportError as error:
-        message = f"OpenVINO's quantizer cannot be imported: {error}"
-        raise PreparationError(message, "pip install openvino nncf") from error
-    mode = QuantizationMode.INT8_TRANSFORMER if transformer else QuantizationMode.INT8_SYM
-    quantizer = OpenVINOQuantizer(mode=mode)
-    if ignored:
-        # Folding BatchNorm removes some of these nodes before the quantizer searches for them.
-        quantizer.set_ignored_scope(names=list(ignored), validate=False)
-    return quantizer
-
-
-def _ethos_u_quantizer(keep: Sequence[str]) -> Any:
-    try:
-        from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
-    except ImportError as error:
-        message = f"the Ethos-U quantizer cannot be imported: {error}"
-        raise PreparationError(message, "pip install 'executorch[ethos-u]'") from error
-    quantizer = EthosUQuantizer(ethos_u_target())
-    quantizer.set_global(get_symmetric_quantization_config())
-    for path in keep:
-        quantizer.set_module_name(path, None)
-    return quantizer

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from executorch.exir.dialects.edge._ops import EdgeOpOverload as _EdgeOverload
 
+from etui.engine.delegates import support_of_backend
 from etui.engine.lowering.node_origins import origin_of
 from etui.insight import Origin
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.source_map import SourceMap, Subgraph
-from etui.programs.xnnpack import node_kinds
 
 
 def source_map_of(manager: Any) -> SourceMap:
@@ -91,9 +91,10 @@ def _calls_delegate(node: torch.fx.Node) -> bool:
 
 
 def _kinds(lowered: Any) -> list[tuple[str, int]]:
-    if lowered.backend_id != "XnnpackBackend":
+    support = support_of_backend(lowered.backend_id)
+    if support is None:
         return []
     try:
-        return node_kinds(lowered.processed_bytes)
+        return support.serialized_nodes(lowered.processed_bytes)
     except DamagedFile:
         return []

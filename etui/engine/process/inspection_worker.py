@@ -78,7 +78,7 @@ def load(path: Path, data: Path | None, program: ProgramFile, send: Callable[[An
     from etui.engine.process.silence import quiet
 
     quiet()
-    from etui.engine.runtime.execution import OPENVINO_BACKEND
+    from etui.engine.delegates import support_of_backend
     from etui.engine.runtime.load_problems import available_backends, load_problem, needed_backends
 
     available = available_backends(program)
@@ -89,11 +89,13 @@ def load(path: Path, data: Path | None, program: ProgramFile, send: Callable[[An
         more = f" and {len(external) - 1} more" if len(external) > 1 else ""
         problem, hint = f"the data of {external[0]}{more} is in a .ptd file", "give that file with --data"
     if not problem:
-        problem, hint = _loaded(path, data, program, from_bytes=OPENVINO_BACKEND in needed_backends(program))
+        supports = [support_of_backend(name) for name in needed_backends(program)]
+        from_memory = any(support is not None and support.load_from_memory for support in supports)
+        problem, hint = _loaded(path, data, program, from_memory=from_memory)
     send(Loaded(loads=not problem, problem=problem, hint=hint))
 
 
-def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_bytes: bool) -> tuple[str, str]:
+def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_memory: bool) -> tuple[str, str]:
     """Return the runtime's error for a program, and what to do; two empty texts if the runtime loads it."""
     from executorch.extension.pybindings import _C
 
@@ -101,7 +103,7 @@ def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_bytes: 
     verification = _C.Verification.InternalConsistency
     options = {"data_path": str(data)} if data is not None else {}
     try:
-        if from_bytes:  # loaded by path, OpenVINO's programs crash the process
+        if from_memory:
             content = path.read_bytes()
             loaded = _C._load_program_from_buffer(content, False, 0, verification, **options)
         else:

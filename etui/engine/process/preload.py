@@ -22,8 +22,6 @@ _PREPARING = (
     "executorch.kernels.quantized",
     "executorch.exir",
     "executorch.exir._serialize._program",
-    "executorch.backends.xnnpack.partition.xnnpack_partitioner",
-    "executorch.backends.xnnpack.quantizer.xnnpack_quantizer",
     "torchao.quantization.pt2e.quantize_pt2e",
     "torchvision.models",
     "etui.engine.lowering.lower",
@@ -37,8 +35,12 @@ def preload_measure(sources: Iterable[str]) -> None:
     """
     quiet()
     _import("torch")
+    from etui.catalog.delegates import RUNNABLE
+    from etui.engine.delegates import delegate_support
     from etui.engine.models.torchvision_shim import deferred_import, prepare_torchvision
 
+    for name in RUNNABLE:
+        delegate_support(name)
     _import("numpy", "safetensors.torch", *_MEASURING)
     for source in sources:
         kind = source.partition(":")[0]
@@ -52,13 +54,15 @@ def preload_measure(sources: Iterable[str]) -> None:
 
 
 def preload_prepare() -> None:
-    """Import the ahead-of-time code: export, XNNPACK's quantizer and partitioner, torchao, quantized kernels."""
+    """Import the ahead-of-time code: export, the common quantizers and partitioners, torchao, quantized kernels."""
     quiet()
     _import("torch")
+    from etui.catalog.delegates import RUNNABLE
+    from etui.engine.delegates import delegate_support
     from etui.engine.models.torchvision_shim import prepare_torchvision
 
     prepare_torchvision()
-    _import(*_PREPARING)
+    _import(*_PREPARING, *(module for name in RUNNABLE for module in delegate_support(name).preloaded))
 
 
 def _code_of(source: str) -> list[str]:

@@ -6,6 +6,8 @@ import logging
 import os
 import warnings
 
+from etui.catalog.delegates import RECORDS
+
 _ENVIRONMENT = {
     "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -13,7 +15,7 @@ _ENVIRONMENT = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-_LOGGERS = ("torchao", "torch.utils._pytree", "torch.export", "nncf", "openvino", "transformers", "huggingface_hub")
+_LOGGERS = ("torchao", "torch.utils._pytree", "torch.export", "transformers", "huggingface_hub")
 
 
 def quiet() -> None:
@@ -24,7 +26,7 @@ def quiet() -> None:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for name in _LOGGERS:
+    for name in (*_LOGGERS, *(name for record in RECORDS.values() for name in record.loggers)):
         logging.getLogger(name).setLevel(logging.ERROR)
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())

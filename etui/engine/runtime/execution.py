@@ -15,11 +15,12 @@ from pathlib import Path
 import torch
 from executorch.extension.pybindings import _C
 
+from etui.catalog.delegates import RECORDS
 from etui.catalog.precisions import AS_IS
+from etui.engine.delegates import delegate_support
+from etui.engine.delegates.base import DelegateSupport
 from etui.engine.runtime.input_dtypes import DTYPES
 from etui.errors import EtuiError
-
-OPENVINO_BACKEND = "OpenvinoBackend"
 
 TensorTuple = tuple[torch.Tensor, ...]
 
@@ -77,19 +78,6 @@ def registered_backends() -> list[str]:
     return [str(name) for name in _C._get_registered_backend_names()]
 
 
-def find_openvino_library() -> None:
-    """Set OPENVINO_LIB_PATH to the C library of the pip package for the OpenVINO backend, as ``executorch.runtime``
-    does."""
-    if os.environ.get("OPENVINO_LIB_PATH"):
-        return
-    spec = importlib.util.find_spec("openvino")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        libraries = sorted(Path(folder, "libs").glob("libopenvino_c.so*"))
-        if libraries:
-            os.environ["OPENVINO_LIB_PATH"] = str(libraries[0])
-            return
-
-
 class LoadedProgram:
     """One loaded method of a program. ``program_load_ms`` and ``method_load_ms`` are the times of the two load steps.
 
@@ -104,12 +92,13 @@ class LoadedProgram:
             RuntimeFailure: the file is not a program, or it needs a backend that this runtime lacks.
         """
         self._data: bytes | None = None
-        from_bytes = runs_openvino(path, delegate)
+        from_memory = False
+        for support in _supports(path, delegate):
+            support.prepare_runtime()
+            from_memory = from_memory or support.load_from_memory
         start = time.perf_counter()
         try:
-            if from_bytes:
-                # An OpenVINO program that is loaded by path crashes with a segmentation fault when first executed.
-                find_openvino_library()
+            if from_memory:
                 self._data = path.read_bytes()
                 self._program = _C._load_program_from_buffer(self._data, enable_etdump=trace)
             else:
@@ -174,21 +163,28 @@ class LoadedProgram:
             raise RuntimeFailure(f"cannot write the ETDump: {error}", "free some disk space") from error
 
 
-def runs_openvino(path: Path, delegate: str) -> bool:
-    """Return whether OpenVINO runs this program, with its own thread pool: it was lowered for OpenVINO, or is a
-    finished program that needs its backend."""
-    return delegate == "openvino" or (delegate == AS_IS and needs_openvino(path))
+def _supports(path: Path, delegate: str) -> list[DelegateSupport]:
+    """Return the delegates of a program: that which it was lowered for, or those that a finished program names."""
+    if delegate != AS_IS:
+        return [delegate_support(delegate)]
+    backends = {
+        record.backend: record.name for record in RECORDS.values() if record.support == "run" and record.backend
+    }
+    return [delegate_support(backends[backend]) for backend in _contained(path, list(backends))]
 
 
-def needs_openvino(path: Path) -> bool:
-    """Return whether a program names the OpenVINO backend; the name is plain text in the file."""
+def _contained(path: Path, texts: Sequence[str]) -> list[str]:
+    """Return which of the texts a file contains; programs name backends in plain text."""
+    contained: set[str] = set()
+    overlap = max(len(text) for text in texts)
     with path.open("rb") as file:
         tail = b""
         while chunk := file.read(1 << 24):
-            if OPENVINO_BACKEND.encode() in tail + chunk:
-                return True
-            tail = chunk[-len(OPENVINO_BACKEND) :]
-    return False
+            contained.update(text for text in texts if text.encode() in tail + chunk)
+            if len(contained) == len(texts):
+                break
+            tail = chunk[-overlap:]
+    return [text for text in texts if text in contained]
 
 
 def _load_hint(error: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from executorch.extension.pybindings import _C
 
 from etui.catalog.backends import hint_for
-from etui.engine.runtime.execution import OPENVINO_BACKEND, find_openvino_library, registered_backends
+from etui.engine.delegates import support_of_backend
+from etui.engine.runtime.execution import registered_backends
 from etui.programs.program import ProgramFile
 
 MAX_MEMORY_SHARE = 0.5
@@ -24,8 +25,9 @@ def needed_backends(program: ProgramFile) -> list[str]:
 def available_backends(program: ProgramFile) -> list[str]:
     """Return those of a program's backends that this runtime has."""
     needed = needed_backends(program)
-    if OPENVINO_BACKEND in needed:
-        find_openvino_library()
+    for name in needed:
+        if (support := support_of_backend(name)) is not None:
+            support.prepare_runtime()
     registered = set(registered_backends())
     return [name for name in needed if name in registered and _C._is_available(name)]
 
