@@ -15,7 +15,7 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
     """Look at everything once; takes at most a few seconds and raises nothing. ``root`` holds /proc and /sys."""
     return [
         software.packages(),
-        software.openvino(),
+        *software.delegates(),
         hardware.cores(),
         hardware.governor(root),
         hardware.turbo(root),

@@ -8,11 +8,11 @@ import socket
 import threading
 from collections.abc import Callable
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from etui import paths
+from etui.catalog.delegates import PACKAGES, RECORDS, DelegateRecord, missing_modules
 from etui.doctor.finding import Finding
 from etui.errors import StoreError
 from etui.host import environment, filesystems
@@ -53,21 +53,26 @@ def packages() -> Finding:
             name="packages", status="warn", seen=f"other versions: {', '.join(other)}", advice="pip install etui again"
         )
     shown = ("torch", "executorch", "torchvision", "transformers")
-    versions = environment.package_versions()
+    versions = environment.package_versions(PACKAGES)
     return Finding(name="packages", status="ok", seen=", ".join(f"{name} {versions[name]}" for name in shown))
 
 
-def openvino() -> Finding:
-    """Whether the delegate openvino can be used."""
-    missing = [name for name in ("openvino", "nncf") if find_spec(name) is None]
+def delegates() -> list[Finding]:
+    """Whether the delegates that need their own packages to run can be used."""
+    return [_delegate(record) for record in RECORDS.values() if record.support == "run" and record.packages]
+
+
+def _delegate(record: DelegateRecord) -> Finding:
+    missing = missing_modules(record)
     if missing:
         return Finding(
-            name="openvino",
+            name=record.name,
             status="warn",
-            seen=f"not installed: {', '.join(missing)}; the delegate openvino cannot be used",
-            advice="pip install openvino nncf",
+            seen=f"not installed: {', '.join(missing)}; the delegate {record.name} cannot be used",
+            advice=record.install,
         )
-    return Finding(name="openvino", status="ok", seen=f"openvino {metadata.version('openvino')}")
+    package = record.packages[0]
+    return Finding(name=record.name, status="ok", seen=f"{package} {metadata.version(package)}")
 
 
 def database(path: Path) -> Finding:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from etui.catalog.delegates import PACKAGES
 from etui.errors import EtuiError, StoreUnavailable
 from etui.events import utc_now
 from etui.host.installed import Stamp, stamp
@@ -38,7 +39,7 @@ LOG_CAP_BYTES = 1_000_000
 
 def main(database: Path) -> int:
     """Run until there is nothing left to do. Returns the exit status; what ended it otherwise is said in the log."""
-    packages = stamp()
+    packages = stamp(PACKAGES)
     try:
         settings.check()
         return _main(database, packages)

@@ -51,7 +51,7 @@ def test_weights_are_a_word_or_a_path_that_is_there(tmp_path: Path) -> None:
     assert check_weights("") == "auto"
     assert check_weights("synthetic") == "synthetic"
     assert check_weights(str(tmp_path)) == str(tmp_path)
-    with pytest.raises(FieldError, match="there are no weights at"):
+    with pytest.raises(FieldError, match="weights not found"):
         check_weights(str(tmp_path / "nothing"))
 
 
