@@ -146,7 +146,7 @@ class Metrics(msgspec.Struct, kw_only=True, frozen=True):
 
 class OutputAccuracy(msgspec.Struct, kw_only=True, frozen=True):
     """One output for one input, compared with its reference. ``problem`` names a difference in structure or a
-    non-finite value; ``informative`` is False for an output that is constant or all zero."""
+    non-finite value; ``informative`` is False for an output that is constant or of negligible magnitude."""
 
     input: int
     output: int
