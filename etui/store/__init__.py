@@ -1,4 +1,4 @@
-"""What is remembered: one SQLite file, its queue, its runs, and JSON in and out."""
+"""The storage of etui: one SQLite file with the queue and the runs, and import and export of runs as JSON."""
 
 from etui.store.analysis_queue import QueuedAnalysis
 from etui.store.conditions import Condition

@@ -1,4 +1,4 @@
-"""The operators of a run's profile in rows: stored with where they come from, put together again, read page by page."""
+"""The operators of a run's profile as rows, with their origins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPERATOR_COLUMNS = (
 )  # fmt: skip
 """What operators can be sorted by."""
 
-_NOWHERE = Origin()
+_UNKNOWN = Origin()
 
 
 class OperatorPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class OperatorPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def without_operators(profile: Profile | None) -> Profile | None:
-    """The part of a profile that is not rows."""
+    """Return the part of a profile that is not stored as rows."""
     if profile is None:
         return None
     eager = msgspec.structs.replace(profile.eager, operators=[]) if profile.eager else None
@@ -41,7 +41,7 @@ def without_operators(profile: Profile | None) -> Profile | None:
 
 
 def save_operators(connection: sqlite3.Connection, run_id: str, profile: Profile | None) -> None:
-    """Store the operators of both sides in place of what the run had."""
+    """Store the operators of both sides, replacing those of the run."""
     connection.execute("DELETE FROM operators WHERE run = ?", (run_id,))
     connection.execute("DELETE FROM origins WHERE run = ?", (run_id,))
     if profile is None:
@@ -75,14 +75,14 @@ def save_operators(connection: sqlite3.Connection, run_id: str, profile: Profile
     )  # fmt: skip
 
 
-def with_their_operators(connection: sqlite3.Connection, run_id: str, profile: Profile) -> Profile:
-    """A stored profile with the operators of both its sides."""
+def with_operators_of(connection: sqlite3.Connection, run_id: str, profile: Profile) -> Profile:
+    """Return a stored profile of a run with the operators of both sides."""
     origins = _origins(connection, run_id)
-    found: dict[str, list[Operator]] = {"program": [], "eager": []}
+    operators: dict[str, list[Operator]] = {"program": [], "eager": []}
     for row in connection.execute("SELECT * FROM operators WHERE run = ? ORDER BY side, position", (run_id,)):
-        found[row["side"]].append(_operator(row, origins[row["origin"]]))
-    eager = msgspec.structs.replace(profile.eager, operators=found["eager"]) if profile.eager else None
-    program = msgspec.structs.replace(profile.program, operators=found["program"])
+        operators[row["side"]].append(_operator(row, origins[row["origin"]]))
+    eager = msgspec.structs.replace(profile.eager, operators=operators["eager"]) if profile.eager else None
+    program = msgspec.structs.replace(profile.program, operators=operators["program"])
     return msgspec.structs.replace(profile, program=program, eager=eager)
 
 
@@ -169,7 +169,7 @@ def _origin(row: sqlite3.Row) -> Origin:
     operators = msgspec.json.decode(row["operators"], type=list[str])
     stack = msgspec.json.decode(row["stack"], type=list[str])
     if not (row["module"] or row["module_type"] or operators or stack):
-        return _NOWHERE
+        return _UNKNOWN
     return Origin(module=row["module"], module_type=row["module_type"], operators=operators, stack=stack)
 
 

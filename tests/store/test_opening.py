@@ -84,7 +84,7 @@ def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"newer etui.*update etui"):
+    with pytest.raises(StoreError, match=r"newer version.*update etui"):
         Store.open(path)
     assert path.read_bytes() == before
 

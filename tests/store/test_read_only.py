@@ -215,7 +215,7 @@ def test_a_newer_or_foreign_or_damaged_file_is_refused_as_ever(folder: Path, tmp
         connection.execute("CREATE TABLE t (a)")
     (folder / "text.db").write_text("no database " * 200)
     with seal(folder) as view:
-        for name, words in (("newer", "newer etui"), ("foreign", "another program"), ("text", "is not a database")):
+        for name, words in (("newer", "newer version"), ("foreign", "another program"), ("text", "is not a database")):
             with pytest.raises(StoreError, match=words):
                 Store.open(view / f"{name}.db")
 

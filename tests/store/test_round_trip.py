@@ -124,7 +124,7 @@ def test_a_run_exported_while_live_does_not_stay_live(store: Store) -> None:
     store.import_document(document)
     stored = store.document(document.id)
     assert stored.status == "interrupted"
-    assert stored.error == "it was measuring when it was exported"
+    assert stored.error is not None and "measuring" in stored.error
     assert store.live_run_ids() == []
 
 
