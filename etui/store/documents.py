@@ -108,7 +108,7 @@ def _detail(document: RunDocument) -> RunDetail:
         stages=document.stages,
         graph_stages=document.graph_stages,
         sections=document.artifact.sections if document.artifact else [],
-        profile=document.profile,
+        profile=without_operators(document.profile),
         gap=document.gap,
         flags=document.flags,
         eager_flags=document.eager_flags,
@@ -180,8 +180,10 @@ def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators
         raise StoreError(f"there is no run {run_id}", "see etui runs")
     try:
         document = _document(connection, row)
-        if with_operators and document.profile is not None:
-            document.profile = with_operators_of(connection, run_id, document.profile)
+        if document.profile is not None:
+            # Earlier versions also stored the operators of imported profiles in the detail.
+            profile = without_operators(document.profile)
+            document.profile = with_operators_of(connection, run_id, profile) if with_operators else profile
         return document
     except (msgspec.DecodeError, ValueError, LookupError, TypeError) as error:
         raise StoreError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Literal
+from typing import Literal, overload
 
 import msgspec
 
@@ -31,6 +31,10 @@ class OperatorPage(msgspec.Struct, frozen=True, kw_only=True):
     positions: list[int]
 
 
+@overload
+def without_operators(profile: Profile) -> Profile: ...
+@overload
+def without_operators(profile: None) -> None: ...
 def without_operators(profile: Profile | None) -> Profile | None:
     """Return the part of a profile that is not stored as rows."""
     if profile is None:

@@ -183,5 +183,11 @@ def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None
     store.save_profile(RUN, make_profile(30))
     exported = encode_document(store.document(RUN))
     with Store.open(tmp_path / "other.db") as other:
-        other.import_document(document_from(msgspec.json.decode(exported)))
+        other.import_documents([document_from(msgspec.json.decode(exported))])
         assert encode_document(other.document(RUN)) == exported
+        light = other.document(RUN, operators=False).profile
+        assert light is not None and light.program.operators == []
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        stored = connection.execute("SELECT json_extract(detail, '$.profile.program.operators') FROM details").fetchone()
+        assert stored[0] == "[]"
+    connection.close()
