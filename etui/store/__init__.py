@@ -2,8 +2,7 @@
 
 from etui.store.analysis_queue import QueuedAnalysis
 from etui.store.conditions import Condition
-from etui.store.operators import OperatorPage
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.store import Store
 
-__all__ = ["Claim", "Condition", "OperatorPage", "QueuedAnalysis", "QueuedSession", "RunnerIdentity", "Store"]
+__all__ = ["Claim", "Condition", "QueuedAnalysis", "QueuedSession", "RunnerIdentity", "Store"]

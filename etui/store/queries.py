@@ -65,12 +65,6 @@ def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
     return summary_of(row)
 
 
-def session_run_ids(connection: sqlite3.Connection, session_id: str) -> list[str]:
-    """The ids of a session's runs, in their order."""
-    rows = connection.execute("SELECT id FROM runs WHERE session = ? ORDER BY rowid", (session_id,))
-    return [row["id"] for row in rows]
-
-
 def resolve(connection: sqlite3.Connection, prefix: str) -> str:
     """Return the id of the only run whose id is or begins with ``prefix``. Raises UsageError if there is no run or more
     than one."""

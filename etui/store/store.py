@@ -17,7 +17,6 @@ from etui.store import (
     blocks,
     documents,
     index_search,
-    operators,
     past_runs,
     queries,
     queue,
@@ -28,7 +27,6 @@ from etui.store.batches import in_batches
 from etui.store.conditions import Condition
 from etui.store.database import Database
 from etui.store.opening import open_database
-from etui.store.operators import OperatorPage, Side
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.run_pages import Glimpse, Page, Sorting, Window
 from etui.summary import RunSummary
@@ -117,11 +115,6 @@ class Store:
             return queue.request_cancel(connection, run_ids, error)
 
     # The queue: methods for runners
-
-    def claim_next_session(self, owner: RunnerIdentity) -> QueuedSession | None:
-        """Claim the oldest waiting session of ``owner.host``; its ``runs`` are those still to be measured."""
-        with self._database.write() as connection:
-            return queue.claim_next_session(connection, owner)
 
     def has_waiting_work(self, host: str, installation: str) -> bool:
         """Whether a session or an analysis is waiting that a runner of this host and installation could claim."""
@@ -400,39 +393,6 @@ class Store:
         with self._database.read() as connection:
             return documents.load_document(connection, run_id, with_operators=operators)
 
-    def operators(
-        self,
-        run_id: str,
-        side: Side = "program",
-        *,
-        module: str | None = None,
-        words: str = "",
-        delegated: bool | None = None,
-        order_by: str = "position",
-        descending: bool = False,
-        limit: int | None = None,
-        offset: int = 0,
-    ) -> OperatorPage:
-        """A page of the operators of a side of a run's profile, filtered and sorted by the database.
-
-        ``module`` keeps those of this module and of the modules in it, ``words`` those that have each of these in their
-        name, module or delegate, ``delegated`` those in or out of a delegate. Empty where there is no profile.
-        UsageError for an unknown column.
-        """
-        with self._database.read() as connection:
-            return operators.page(
-                connection,
-                run_id,
-                side,
-                module=module,
-                words=words,
-                delegated=delegated,
-                order_by=order_by,
-                descending=descending,
-                limit=limit,
-                offset=offset,
-            )
-
     def history(self, run_id: str, limit: int = 200) -> History:
         """Return the newest ``limit`` ended runs of the same configuration as this run, oldest first. Raises UsageError
         if the run does not exist."""
@@ -447,11 +407,6 @@ class Store:
 
         with self._database.read() as connection:
             return session_levels(connection, environment)
-
-    def blocks(self, session_id: str) -> list[Block]:
-        """Return the blocks of a session that are not superseded, including eager, in the order of measurement."""
-        with self._database.read() as connection:
-            return [block for block in blocks.session_blocks(connection, session_id) if not block.superseded]
 
     def is_imported(self, run_id: str) -> bool:
         """Whether the origin of a run is from an imported file. Raises StoreError if the run does not exist."""
@@ -481,10 +436,6 @@ class Store:
                 queries.check_deletable(connection, run_id)
         for deleted in in_batches(self._database, unique_ids, queries.delete_run):
             yield sum(deleted)
-
-    def import_document(self, document: RunDocument) -> Literal["new", "known"]:
-        """Store an imported run; one whose id is known is not changed."""
-        return self.import_documents([document])[0]
 
     def import_documents(self, imported: Sequence[RunDocument]) -> list[Literal["new", "known"]]:
         """Store imported runs like ``import_in_batches``, and return for each whether it is new."""

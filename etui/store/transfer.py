@@ -105,11 +105,6 @@ def encoded(documents: Iterable[RunDocument], *, many: bool) -> Iterator[bytes]:
     yield b"\n]\n"
 
 
-def default_name(document: RunDocument) -> str:
-    """``{model}_{precision}_{delegate}.json`` with nothing in it that a file name should not hold."""
-    return file_names([name_of(document)])[0]
-
-
 def name_of(document: RunDocument) -> RunName:
     """Return the properties of a run that its file name is made of."""
     return document.model.name, document.precision, document.delegate, document.id

@@ -142,27 +142,6 @@ def test_a_profile_is_stored_with_its_run_and_replaced_whole(store: Store) -> No
     assert light.program.operators_ms == profile.program.operators_ms
 
 
-def test_operators_are_filtered_sorted_and_paged_by_the_database(store: Store) -> None:
-    profile = make_profile(500)
-    store.save_profile(RUN, profile)
-    everything = profile.program.operators
-    page = store.operators(RUN, limit=20, offset=490)
-    assert (page.total, page.operators, page.positions) == (501, everything[490:], list(range(490, 501)))
-    page = store.operators(RUN, order_by="median_ms", descending=True, limit=3)
-    assert page.operators == sorted(everything, key=lambda one: -one.median_ms)[:3]
-    page = store.operators(RUN, module="layer4")
-    assert page.operators == [one for one in everything if one.origin.module.startswith("layer4.")]
-    assert page.share == pytest.approx(sum(one.share for one in page.operators))
-    page = store.operators(RUN, words="XNNPACK layer1.", delegated=True, order_by="name")
-    inside = [one for one in everything if one.delegate and "layer1." in one.origin.module]
-    assert page.operators == sorted(inside, key=lambda one: one.name)
-    assert store.operators(RUN, module="").operators == [everything[-1]]
-    assert store.operators(RUN, "eager").total == 50
-    assert store.operators("unknown").total == 0
-    with pytest.raises(UsageError, match="no column"):
-        store.operators(RUN, order_by="rowid")
-
-
 def test_runs_that_version_2_stored_can_be_profiled(tmp_path: Path) -> None:
     path = unpacked("schema2.db", tmp_path)
     assert schema_of(path) == 2
@@ -188,6 +167,8 @@ def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None
         light = other.document(RUN, operators=False).profile
         assert light is not None and light.program.operators == []
     with sqlite3.connect(tmp_path / "other.db") as connection:
-        stored = connection.execute("SELECT json_extract(detail, '$.profile.program.operators') FROM details").fetchone()
+        stored = connection.execute(
+            "SELECT json_extract(detail, '$.profile.program.operators') FROM details"
+        ).fetchone()
         assert stored[0] == "[]"
     connection.close()
