@@ -1,7 +1,7 @@
-"""Find the rows that meet a condition in an index, so that a filter need not look at every run.
+"""Find the rows that match a condition in an index, so that a filter does not have to read every run.
 
-A condition on text is asked of the different values of its column, which are few even if the runs are many: a word
-that is part of a model's name becomes the models it is part of, and an index holds the runs of those.
+A condition on text is evaluated on the distinct values of its column, which are few even with many runs: part of a
+model name is translated to the models that contain it, and an index has the runs of those.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from etui.store.conditions import ANY_TEXT, Condition, known_column, predicate
 from etui.store.schema import IN_ORDER, UNUSUAL_ID
 
 WORDS = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
-"""The columns that ``words`` is made of, with a space between each two."""
+"""The columns that ``words`` consists of, separated by spaces."""
 
 _FEW_VALUES = 300
-"""A column with more different values than this is searched in its index instead of value by value."""
+"""If a column has more distinct values than this, its index is searched instead of the values."""
 
 INDEXES = {"id": "sqlite_autoindex_runs_1", "session": "runs_session", "error": "runs_by_error"} | {
     column: f"runs_by_{column}" for column in IN_ORDER - {"id"}
 }
-"""The index of each column that has one; that of ``error`` holds the runs with an error only."""
+"""The index of each column that has one; that of ``error`` contains only runs with an error."""
 
 _RANGES = ("=", "in", "<", "<=", ">", ">=", "between", "is missing")
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
@@ -34,21 +34,21 @@ Part = tuple[str, tuple[object, ...]]
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The numbers of the rows that meet a condition, from one or several indexes. If the parts ``overlap``, a row may
+    """The numbers of the rows that match a condition, from one or several indexes. If the parts ``overlap``, a row can
     be in more than one."""
 
     parts: tuple[Part, ...]
     overlap: bool = False
 
     def union(self) -> Part:
-        """All parts as one SELECT, of each row once."""
+        """Return all parts as one SELECT without duplicates."""
         if not self.parts:
             return "SELECT 0 AS number WHERE 0", ()
         joined = " UNION " if self.overlap else " UNION ALL "
         return joined.join(select for select, _ in self.parts), self._values()
 
     def condition(self) -> Part:
-        """That a row is one of these, as an SQL expression."""
+        """Return an SQL expression that is true for these rows."""
         select = " UNION ALL ".join(select for select, _ in self.parts) or "SELECT 0 WHERE 0"
         return f"rowid IN ({select})", self._values()
 
@@ -60,15 +60,15 @@ NOTHING = Source(())
 
 
 def source(connection: sqlite3.Connection, condition: Condition) -> Source | None:
-    """The rows that meet a condition; None if no index tells. Raises UsageError for a column or operator that does not
-    exist."""
+    """Return the rows that match a condition; None if no index answers it. Raises UsageError for an unknown column or
+    operator."""
     if condition.column == ANY_TEXT:
         return _anywhere(connection, condition)
     column = known_column(condition.column)
     if column not in INDEXES:
         return None
     if column == "error" and _is_met_by_missing(connection, condition):
-        # The index holds the runs with an error only.
+        # The index contains only runs with an error.
         return None
     if condition.operator == "is missing" and condition.negated:
         return _present(column)
@@ -82,7 +82,7 @@ def source(connection: sqlite3.Connection, condition: Condition) -> Source | Non
 
 
 def exact_size(connection: sqlite3.Connection, found: Source) -> int:
-    """How many rows a source has."""
+    """Return the number of rows of a source."""
     if found.overlap:
         select, values = found.union()
         return _count(connection, select, values)
@@ -90,7 +90,7 @@ def exact_size(connection: sqlite3.Connection, found: Source) -> int:
 
 
 def size_up_to(connection: sqlite3.Connection, found: Source, most: int) -> int:
-    """How many rows a source has, a row in two parts counted twice; ``most`` + 1 if they are more than ``most``."""
+    """Return the number of rows of a source, counting a row in two parts twice, but at most ``most`` + 1."""
     size = 0
     for select, values in found.parts:
         if size <= most:
@@ -114,7 +114,7 @@ def listed(rows: Sequence[int]) -> Source:
 
 
 def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:
-    """The texts that stand in a column, in order, at most ``limit``. Raises UsageError for an unknown column."""
+    """Return the distinct texts in a column, in order, at most ``limit``. Raises UsageError for an unknown column."""
     present = _present_values(known_column(column))
     rows = connection.execute(f"{present} SELECT value FROM present LIMIT ?", (limit,))  # noqa: S608 - a known name
     return [str(row["value"]) for row in rows if row["value"] is not None]
@@ -133,7 +133,7 @@ def _part(column: str, expression: str, values: Sequence[object]) -> Part:
 
 
 def _present(column: str) -> Source:
-    """The rows with a value. Two ranges, for NULLs are no range of an index, and IS NOT NULL would read past all."""
+    """Return the rows with a value, as two ranges: IS NOT NULL would read the whole index."""
     if column == "error":
         return Source((_part(column, "1", ()),))
     return Source((_part(column, f"{column} < ''", ()), _part(column, f"{column} >= ''", ())))
@@ -145,8 +145,8 @@ def _is_met_by_missing(connection: sqlite3.Connection, condition: Condition) -> 
 
 
 def _present_values(column: str) -> str:
-    """A table ``present`` of the different values of a column, each found in the index behind the one before; the last
-    ``value`` is NULL."""
+    """Return SQL for a table ``present`` of the distinct values of a column, each found in the index after the previous
+    one; the last ``value`` is NULL."""
     known = " WHERE error IS NOT NULL" if column == "error" else ""
     return (
         f"WITH RECURSIVE present(value) AS (SELECT min({column}) FROM runs{known} UNION ALL"  # noqa: S608
@@ -156,7 +156,8 @@ def _present_values(column: str) -> str:
 
 
 def _by_values(connection: sqlite3.Connection, column: str, condition: Condition) -> Source | None:
-    """The rows with those values of a column that meet the condition."""
+    """Return the rows with those values of a column that match the condition; None if the column has too many
+    values."""
     expression, values = predicate(condition, "value")
     rows = connection.execute(
         f"{_present_values(column)} SELECT value, {expression} AS meets FROM present LIMIT ?",  # noqa: S608
@@ -175,7 +176,7 @@ def _by_values(connection: sqlite3.Connection, column: str, condition: Condition
 
 
 def _searched(connection: sqlite3.Connection, column: str, condition: Condition) -> Source:
-    """The rows that meet a condition on text, from a look at all of the column's index but its empty texts."""
+    """Return the rows that match a condition on text, by a scan of the column's index without its empty texts."""
     expression, values = predicate(condition)
     empty, asked = predicate(condition, "''")
     if not connection.execute(f"SELECT {empty}", asked).fetchone()[0]:
@@ -184,7 +185,7 @@ def _searched(connection: sqlite3.Connection, column: str, condition: Condition)
 
 
 def _ids(condition: Condition) -> Source:
-    """The rows with such an id."""
+    """Return the rows whose id matches the condition."""
     expression, values = predicate(condition)
     unusual: Part = (
         f"SELECT rowid AS number FROM runs INDEXED BY runs_unusual_id WHERE {UNUSUAL_ID} AND {expression}",  # noqa: S608
@@ -214,8 +215,7 @@ _OF_IDS = {"id": _ids, "session": _sessions}
 
 
 def _anywhere(connection: sqlite3.Connection, condition: Condition) -> Source | None:
-    """The rows with a word in any of their columns. What has a space in it may begin in one column and end in the
-    next, and is not looked for here."""
+    """Return the rows with a word in any of their columns. None for text with a space, which can span two columns."""
     word = str(condition.value)
     if condition.negated or not word or " " in word:
         return None

@@ -1,9 +1,9 @@
-"""A page of runs for a table: found around a run or from an offset, with how many runs there are and where it lies.
+"""Pages of runs for a table: the runs around a run or from an offset, their position, and the total number.
 
-Every way here is bounded, so that a key pressed over a million runs is answered at once. If an index says that few runs
-can meet the filter, those are looked at. Else the sorted column's index is followed, which costs a look-up for each row
-it passes and is given up after some thousands. What is left is to look at every run that the filter's shortest index
-names, or at all of them in the narrow index over the columns that filters use.
+The work of every strategy is bounded, so that the screen reacts at once with a million runs. If an index shows that few
+runs can match the filter, those are read. Otherwise the index of the sorted column is followed, which costs a look-up
+for each row and is stopped after some thousand. As a last resort every run from the filter's most selective index is
+read, or all runs in the covering index over the columns that filters use.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ _SELECT = ", ".join(SUMMARY_COLUMNS)
 _FEW = 4_000
 """So many runs are looked up and sorted at once."""
 _MANY = 4_000
-"""Up to so many runs a scan of all of them is as fast as any other way."""
+"""Up to this number of runs a scan of all of them is as fast as any other strategy."""
 _SOON_COUNTED = 200_000
-"""Up to so many runs the place of one among all of them is counted before a key's answer would be late."""
+"""Up to this number of runs, counting the position of one run does not delay the screen noticeably."""
 _PATIENCE = 4_000
-"""So many rows of an index are followed before another way is shorter."""
+"""How many rows of an index are followed before another strategy is faster."""
 _MORE_PATIENCE = 4
-"""So many times as many are followed where those have shown that the wanted runs are among them."""
+"""By which factor more rows are followed if matches were found among the first ones."""
 _SEEN = 60
-"""So many rows fill a screen; a glimpse of more is not worth waiting for."""
+"""How many rows fill a screen; a glimpse does not wait for more."""
 _SHORTER = 8
-"""A look-up of a row takes as long as a scan of so many."""
+"""How many rows can be scanned in the time of one row look-up."""
 _MUCH_SHORTER = 40
-"""A look-up of a row takes as long as passing so many in the sorted column's index."""
+"""How many entries of the sorted column's index can be passed in the time of one row look-up."""
 
 Bounds = tuple[str, list[object]]
-"""A piece of the table's order as a condition, and its values."""
+"""A part of the sort order as an SQL condition, and its values."""
 
 
 class Sorting(msgspec.Struct, frozen=True, kw_only=True):
-    """A column and a direction. Runs without a value come last in either; equal values are ordered by age."""
+    """A column and a direction. Runs without a value come last in either direction; equal values are ordered by age."""
 
     column: str
     descending: bool
 
     def clause(self, *, backwards: bool = False, in_piece: bool = False) -> str:
-        """The order as SQL, from its end where ``backwards``. In a piece either all values are missing or none."""
+        """Return the order as SQL, reversed if ``backwards``. In one part either all values are missing or none."""
         direction = "DESC" if self.descending != backwards else "ASC"
         nulls = "" if in_piece else " NULLS FIRST" if backwards else " NULLS LAST"
         return f"ORDER BY {self.column} {direction}{nulls}, rowid {direction}"
 
     def pieces(self, place: Place | None, *, backwards: bool = False) -> list[Bounds]:
-        """What follows a row (what comes before it, where ``backwards``) in pieces, the nearest first; without a row
-        all there is. Apart, for an index answers each; joined by OR they would be a scan."""
+        """Return the rows after a row (before it if ``backwards``) as conditions, the nearest first; without a row all
+        rows. They are separate because an index answers each of them; joined by OR they would be a scan."""
         column = self.column
         known, missing = f"{column} IS NOT NULL", f"{column} IS NULL"
         if place is None:
@@ -70,8 +70,8 @@ class Sorting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """Which page: it begins at ``offset``, or so that ``before`` runs stand before the run ``around``, where that meets
-    the conditions."""
+    """Which page: it begins at ``offset``, or ``before`` runs before the run ``around`` if that matches the
+    conditions."""
 
     limit: int
     offset: int = 0
@@ -80,20 +80,20 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Place = tuple[object, int]
-"""Where a row stands in an order: its value of the sorted column, and its number."""
+"""The position of a row in an order: its value of the sorted column, and its row number."""
 
 Page = tuple[int, int, int | None, list[RunSummary]]
-"""How many runs there are in all, the place of the page's first, that of the run it is ``around``, and the runs."""
+"""The total number of runs, the index of the first run of the page and of the run ``around``, and the runs."""
 
 Glimpse = tuple[None, int | None, list[RunSummary]]
-"""A page that was not counted: None, the place in it of the run it is ``around``, and its runs."""
+"""A page without a total: None, the index in the page of the run ``around``, and its runs."""
 
 NEWEST_FIRST = Sorting(column="created_at", descending=True)
 
 
 class _Search:
-    """A filter and an order, with what is found out about them for one page. Raises UsageError for a column or operator
-    that does not exist."""
+    """A filter and an order, with intermediate results for one page. Raises UsageError for an unknown column or
+    operator."""
 
     def __init__(self, connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting) -> None:
         known_column(sorting.column)
@@ -101,7 +101,7 @@ class _Search:
         self.where = where
         self.sorting = sorting
         self.clause, self.values = where_clause(where)
-        # As many as there are, or more where some have been deleted.
+        # An upper bound: deleted runs are included.
         self.runs = int(connection.execute("SELECT coalesce(max(rowid), 0) FROM runs").fetchone()[0])
         self._found: list[Source] | None = None
         self._known: tuple[list[Source], list[Condition]] | None = None
@@ -109,7 +109,7 @@ class _Search:
 
     @property
     def many(self) -> bool:
-        """Whether there are so many runs that looking at all of them takes a while."""
+        """Whether there are too many runs to read all of them quickly."""
         return self.runs > _MANY
 
     def narrow(self, most: int) -> Source | None:
@@ -132,8 +132,8 @@ class _Search:
         return shortest
 
     def known(self) -> tuple[list[Source], list[Condition]]:
-        """The lists of runs that indexes have for conditions, each once, and the conditions that are left: those whose
-        list would be of most runs, or that no index has one for."""
+        """Return the sources from indexes for the conditions, and the remaining conditions: those whose source would
+        have most of the runs, or that no index answers."""
         if self._known is None:
             lists, rest = [], []
             for condition in self.where:
@@ -147,8 +147,8 @@ class _Search:
         return self._known
 
     def passed(self) -> tuple[str, list[object]] | None:
-        """A condition that tells the runs that meet the conditions by their number as far as possible, so that an index
-        can be passed through without looking up each of its rows, and its values. None if no index helps."""
+        """Return an SQL condition that selects the matching runs by row number as far as possible, so that an index can
+        be scanned without looking up each row, and its values. None if no index helps."""
         lists, rest = self.known()
         if not lists or self.sorting.column not in IN_ORDER:
             return None
@@ -158,12 +158,12 @@ class _Search:
         return words, [*(value for _, bound in parts for value in bound), *values]
 
     def matching(self) -> tuple[str, list[object]]:
-        """``FROM`` and ``WHERE`` of all runs that meet the conditions, by the shortest way, and its values."""
+        """Return ``FROM`` and ``WHERE`` of all matching runs by the fastest strategy, and the values."""
         if self._scanned is None:
             narrow = self.narrow(self.runs // _SHORTER) if self.many and self.where else None
             if narrow is not None:
                 among, numbers = narrow.condition()
-                # Without statistics SQLite takes any equality for the shorter list.
+                # Without statistics SQLite would prefer any equality.
                 self._scanned = f"FROM runs NOT INDEXED {self.clause} AND {among}", [*self.values, *numbers]
             else:
                 table = SCAN if is_scannable(self.where, self.sorting.column) else "runs"
@@ -172,7 +172,7 @@ class _Search:
 
 
 def page(connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page:
-    """A page for a table. Raises UsageError for a column or operator that does not exist."""
+    """Return a page for a table. Raises UsageError for an unknown column or operator."""
     search = _Search(connection, where, sorting)
     few = _few(search)
     return _counted_page(search, window) if few is None else _page_of_few(search, few, window)
@@ -181,8 +181,8 @@ def page(connection: sqlite3.Connection, where: Sequence[Condition], sorting: So
 def glimpse(
     connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, window: Window
 ) -> Page | Glimpse:
-    """The page; or, where it would take a while to count, what can be seen at once: the runs around the run ``around``
-    where that meets the conditions, else the first of all. Raises UsageError as ``page`` does."""
+    """Return the page, or if counting would take long, only its runs: those around the run ``around`` if that matches
+    the conditions, else the first. Raises UsageError like ``page``."""
     search = _Search(connection, where, sorting)
     few = _few(search)
     if few is not None:
@@ -198,7 +198,7 @@ def glimpse(
 
 
 def first(connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, limit: int) -> list[RunSummary]:
-    """The first runs that meet the conditions. Raises UsageError as ``page`` does."""
+    """Return the first runs that match the conditions. Raises UsageError like ``page``."""
     search = _Search(connection, where, sorting)
     few = _few(search)
     return _rows(connection, few[:limit] if few is not None else _walk(search, None, limit))
@@ -207,8 +207,8 @@ def first(connection: sqlite3.Connection, where: Sequence[Condition], sorting: S
 def newest_after(
     connection: sqlite3.Connection, where: Sequence[Condition], place: Place | None, most: int
 ) -> tuple[list[RunSummary], Place | None]:
-    """The next runs that meet the conditions, newest first, of the ``most`` that follow a place, and the place to go on
-    from; None if those were the last. Raises UsageError as ``page`` does."""
+    """Return the matching runs, newest first, among the ``most`` runs after a position, and the position to continue
+    from; None if those were the last. Raises UsageError like ``page``."""
     search = _Search(connection, where, NEWEST_FIRST)
     if place is None and (few := _few(search)) is not None:
         return _rows(connection, few), None
@@ -226,7 +226,7 @@ def newest_after(
 
 
 def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> int:
-    """How many runs meet the conditions. Raises UsageError for a column or operator that does not exist."""
+    """Return the number of runs that match the conditions. Raises UsageError for an unknown column or operator."""
     search = _Search(connection, where, NEWEST_FIRST)
     if not where:
         return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
@@ -248,7 +248,7 @@ def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> in
 
 
 def _count_alone(connection: sqlite3.Connection, condition: Condition) -> int | None:
-    """How many runs meet a condition, where an index tells that of the condition or of its opposite."""
+    """Return the number of runs that match a condition; None if no index answers it or its negation."""
     found = source(connection, condition)
     if found is not None:
         return exact_size(connection, found)
@@ -257,13 +257,13 @@ def _count_alone(connection: sqlite3.Connection, condition: Condition) -> int | 
 
 
 def matching(connection: sqlite3.Connection, where: Sequence[Condition]) -> tuple[str, list[object]]:
-    """``FROM`` and ``WHERE`` of the runs that meet the conditions, by the shortest way, and its values. Raises
-    UsageError as ``page`` does."""
+    """Return ``FROM`` and ``WHERE`` of the matching runs by the fastest strategy, and the values. Raises UsageError
+    like ``page``."""
     return _Search(connection, where, NEWEST_FIRST).matching()
 
 
 def is_soon_counted(where: Sequence[Condition]) -> bool:
-    """Whether ``count`` takes a moment only, however many runs there are."""
+    """Whether ``count`` is fast for any number of runs."""
     return len(where) < 2
 
 
@@ -289,8 +289,8 @@ def _page_of_few(search: _Search, few: Sequence[int], window: Window) -> Page:
 
 
 def _few(search: _Search) -> list[int] | None:
-    """The numbers in order if only few runs meet the conditions; None if there are more, or if it takes a scan of many
-    runs to know."""
+    """Return the row numbers in order if few runs match the conditions; None if there are more, or if finding out would
+    need a scan of many runs."""
     if not search.where or (search.many and search.narrow(_FEW) is None):
         return None
     matching, values = search.matching()
@@ -314,7 +314,7 @@ def _few(search: _Search) -> list[int] | None:
 
 
 def _row(search: _Search, run_id: str | None) -> Place | None:
-    """Where in the order a run stands; None where it does not meet the conditions."""
+    """Return the position of a run in the order; None if it does not match the conditions."""
     if run_id is None:
         return None
     clause, values = where_clause((*search.where, Condition("id", "=", run_id)))
@@ -327,7 +327,7 @@ def _row(search: _Search, run_id: str | None) -> Place | None:
 
 
 def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
-    """How many runs there are, and how many of them come before a row; both from one scan where they are filtered."""
+    """Return the number of runs and how many of them come before a row, from one scan if they are filtered."""
     if row is None:
         return count(search.connection, search.where), None
     pieces = search.sorting.pieces(row, backwards=True)
@@ -431,7 +431,7 @@ _CHOICE = ("model", "precision", "delegate")
 
 
 def _is_longer(search: _Search, piece: str, bounds: Sequence[object], patience: int) -> bool:
-    """Whether a piece goes on where patience ended."""
+    """Whether a part has more rows than ``patience``."""
     row = search.connection.execute(
         f"SELECT count(*) FROM (SELECT 1 {piece} LIMIT ?)",  # noqa: S608
         (*bounds, patience + 1),
@@ -440,7 +440,7 @@ def _is_longer(search: _Search, piece: str, bounds: Sequence[object], patience: 
 
 
 def _slice(search: _Search, begin: int, size: int, total: int) -> list[int]:
-    """The numbers of ``size`` rows from a place on. What lies beyond the middle is nearer from the end."""
+    """Return the numbers of ``size`` rows from an index on, counted from the end if that is nearer."""
     from_end = begin > total // 2
     skipped = total - begin - size if from_end else begin
     if search.where and skipped == 0:
@@ -455,7 +455,7 @@ def _slice(search: _Search, begin: int, size: int, total: int) -> list[int]:
 
 
 def _rows(connection: sqlite3.Connection, numbers: Sequence[int], search: _Search | None = None) -> list[RunSummary]:
-    """The summaries of the rows with these numbers, in their order; of those that meet the conditions where given."""
+    """Return the summaries of the rows with these numbers in this order, without those that do not match ``search``."""
     clause, values = (search.clause.replace("WHERE", " AND", 1), search.values) if search is not None else ("", [])
     found = {
         row["wanted"]: summary_of(row)
