@@ -100,7 +100,8 @@ def find_model(text: str) -> Model:
         return UserModel(kind="pt2", path=_existing(text))
     if text.endswith(".pte"):
         return UserModel(kind="pte", path=_existing(text))
-    raise _unknown("model", text, MODELS, "see `etui models`, or give FILE.py:FACTORY, a .pt2 or a .pte")
+    own = "give FILE.py:FACTORY, a .pt2 or a .pte"
+    raise _unknown("model", text, MODELS, f"see `etui models`, or {own}", own)
 
 
 def model_file(text: str) -> str | None:
@@ -121,7 +122,7 @@ def find_precision(text: str) -> Precision:
     try:
         return PRECISIONS[text]
     except KeyError:
-        raise _unknown("precision", text, PRECISIONS, "see `etui models`") from None
+        raise _unknown("precision", text, PRECISIONS, "see `etui models`", "") from None
 
 
 def find_delegate(text: str) -> Delegate:
@@ -131,7 +132,7 @@ def find_delegate(text: str) -> Delegate:
     try:
         return delegates()[text]
     except KeyError:
-        raise _unknown("delegate", text, delegates(), "see `etui delegates`") from None
+        raise _unknown("delegate", text, delegates(), "see `etui delegates`", "") from None
 
 
 def impossible(model: Model, precision: str, delegate: str, measure: bool = True) -> str | None:
@@ -237,7 +238,7 @@ def _existing(path: str) -> str:
     return str(whole)
 
 
-def _unknown(what: str, text: str, known: Iterable[str], hint: str) -> UsageError:
+def _unknown(what: str, text: str, known: Iterable[str], hint: str, screen_hint: str) -> UsageError:
     near = difflib.get_close_matches(text, list(known), n=3, cutoff=0.4)
     guess = f"did you mean {' or '.join(near)}? " if near else ""
-    return UsageError(f"there is no {what} {text!r}", guess + hint)
+    return UsageError(f"there is no {what} {text!r}", guess + hint, screen_hint=(guess + screen_hint).strip())

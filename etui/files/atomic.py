@@ -75,12 +75,15 @@ def _give_name(part: Path, target: Path, *, force: bool) -> None:
 
 
 def refuse_existing(path: Path | None, *, force: bool) -> None:
-    """Raise UsageError if there is a file already that would be overwritten, and not ``force``. A stream is written to
-    as it is."""
+    """Raise UsageError if a file exists that would be overwritten, unless ``force``. Streams are not checked."""
     if path is None or force or is_stream(path):
         return
     if os.path.exists(path):  # noqa: PTH110 - Path.exists raises
-        raise UsageError(f"{path} is there already", "name another place, or overwrite it with --force")
+        raise UsageError(
+            f"{path} already exists",
+            "choose another file, or overwrite it with --force",
+            screen_hint="choose another file",
+        )
 
 
 def descriptor_of(path: Path) -> int | None:

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 Log = Callable[[Event], None]
 Do = Callable[[Job], Awaitable[Done]]
 
+_MEASURE_HERE = "measure it again from the main screen"
+"""What to do on the screen if a program cannot be rebuilt."""
+
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Whether what a run says of its origin is the user's own word. The files that an ``imported`` run names are only
@@ -103,7 +106,7 @@ def origin_of(document: RunDocument) -> Repeated:
     try:
         spec = msgspec.convert(document.session.spec, SessionSpec)
     except msgspec.ValidationError as error:
-        raise _no(document, "how it was made is not known", _measure_it("MODEL")) from error
+        raise _no(document, "how it was made is not known", _measure_it("MODEL"), _MEASURE_HERE) from error
     for variant in spec.variants:
         if variant.repeats is not None and variant.repeats.run == document.repeats:
             return msgspec.structs.replace(variant.repeats, run=document.id)
@@ -154,7 +157,7 @@ def check_rebuildable(document: RunDocument, trust: Trust) -> Repeated:
         why = f"it {'failed' if document.status == 'failed' else f'is {document.status}'} before it had a program"
         if document.summary_only:
             why = "it was imported as a summary, without a program"
-        raise _no(document, why, "choose another run, or measure it anew with etui run")
+        raise _no(document, why, "choose another run, or measure it anew with etui run", _MEASURE_HERE)
     if document.status == "failed":
         raise _no(document, f"it failed ({document.error})", "choose another run")
     origin = trusted_origin(document, trust)
@@ -298,7 +301,7 @@ def _same_model(document: RunDocument, origin: Repeated) -> Model:
     except UsageError as error:
         raise _no(document, error.message, "put it back where it was, or choose another run") from error
     if not is_same_file(identity, document.model.identity):
-        raise _no(document, f"{origin.model} changed since", _measure_it(origin.model))
+        raise _no(document, f"{origin.model} changed since", _measure_it(origin.model), _MEASURE_HERE)
     return model
 
 
@@ -350,11 +353,13 @@ def _changed_content(document: RunDocument, bundle: BundleResult) -> list[str]:
 def _gone(document: RunDocument, origin: Repeated, changed: list[str], *, cached: bool) -> UsageError:
     lost = "" if cached else "its program is not in the cache any more, and "
     why = f"{lost}it would come out otherwise now: {'; '.join(changed)}"
-    return _no(document, why, _measure_it(f"{origin.model} -p {document.precision} -d {document.delegate}"))
+    hint = _measure_it(f"{origin.model} -p {document.precision} -d {document.delegate}")
+    return _no(document, why, hint, _MEASURE_HERE)
 
 
-def _no(document: RunDocument, why: str, hint: str) -> UsageError:
-    return UsageError(plain(f"the program of run {document.id} cannot be had: {why}"), plain(hint))
+def _no(document: RunDocument, why: str, hint: str, screen_hint: str | None = None) -> UsageError:
+    message = plain(f"the program of run {document.id} cannot be had: {why}")
+    return UsageError(message, plain(hint), screen_hint=screen_hint)
 
 
 def _measure_it(words: str) -> str:

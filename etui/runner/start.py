@@ -117,21 +117,21 @@ def settle(store: Store) -> list[str]:
         return []
     ended = settle_left(store)
     # In an archive on a read-only disk nothing will ever be measured, and another user's queue is not ours.
-    if all(os.access(path, os.W_OK) for path in (store.path, store.path.parent)) and work_waits(store):
+    writable = _is_own(store.path) and all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
+    if writable and work_waits(store):
         ensure_runner(store.path)
     return ended
 
 
 def work_waits(store: Store) -> bool:
     """Whether something waits for this installation's runner on this host; what waits for a host whose name is not used
-    any more is taken over. Never in another user's database.
+    any more is taken over, unless the database is another user's.
 
     Raises:
         StoreError: the database cannot be read or written.
     """
-    if not _is_own(store.path):
-        return False
-    take_over(store, installation())
+    if _is_own(store.path):
+        take_over(store, installation())
     return store.has_waiting_work(socket.gethostname(), installation())
 
 

@@ -55,7 +55,9 @@ def queue_duel(
     first, second = documents
     if first.id == second.id:
         raise UsageError(
-            f"run {first.id} cannot meet itself", "name two runs; etui run measures one program again by itself"
+            f"run {first.id} cannot meet itself",
+            "name two runs; etui run measures one program again by itself",
+            screen_hint="choose two runs",
         )
     origins = [
         check_rebuildable(document, Trust(imported=store.is_imported(document.id), files=trusted_files))

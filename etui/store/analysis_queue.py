@@ -45,7 +45,7 @@ def add_analysis(
     it instead. Raises UsageError if the run does not exist, is live, or has no program."""
     run = connection.execute("SELECT status, size_bytes, error FROM runs WHERE id = ?", (run_id,)).fetchone()
     if run is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     if run["status"] in LIVE_STATUSES:
         raise UsageError(f"run {run_id[:6]} is {run['status']}", "wait until it has ended, or cancel it")
     if run["size_bytes"] is None:

@@ -139,7 +139,7 @@ def is_imported(connection: sqlite3.Connection, run_id: str) -> bool:
         (run_id,),
     ).fetchone()
     if row is None:
-        raise StoreError(f"there is no run {run_id}", "see etui runs")
+        raise StoreError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     if row["imported"]:
         return True
     claimed = decode_detail(row["detail"]).session
@@ -177,7 +177,7 @@ def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators
         "SELECT runs.*, details.detail FROM runs JOIN details ON details.run = runs.id WHERE id = ?", (run_id,)
     ).fetchone()
     if row is None:
-        raise StoreError(f"there is no run {run_id}", "see etui runs")
+        raise StoreError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     try:
         document = _document(connection, row)
         if document.profile is not None:

@@ -6,6 +6,8 @@ model name is translated to the models that contain it, and an index has the run
 
 from __future__ import annotations
 
+import itertools
+import re
 import sqlite3
 from collections.abc import Sequence
 
@@ -28,9 +30,13 @@ INDEXES = {"id": "sqlite_autoindex_runs_1", "session": "runs_session", "error": 
 _RANGES = ("=", "in", "<", "<=", ">", ">=", "between", "is missing")
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _LAST = "\U0010ffff"
+_MOST_TRIGRAMS = 16
+"""More of them make a query longer and its result hardly shorter."""
+_ASCII_PREFIX = re.compile(r"[\x01-)+-\x7f]{0,3}")
+"""What a pattern begins with before its first ``*``, so short that its spellings in upper and lower case are few."""
 
 Part = tuple[str, tuple[object, ...]]
-"""A SELECT of row numbers (``number``) that reads nothing but one index, and its values."""
+"""A SELECT of row numbers (``number``) that reads one index and few rows if any, and its values."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -49,7 +55,7 @@ class Source(msgspec.Struct, frozen=True):
 
     def condition(self) -> Part:
         """Return an SQL expression that is true for these rows."""
-        select = " UNION ALL ".join(select for select, _ in self.parts) or "SELECT 0 WHERE 0"
+        select = " UNION ALL ".join(select for select, _ in self.parts) or "SELECT 0 AS number WHERE 0"
         return f"rowid IN ({select})", self._values()
 
     def _values(self) -> tuple[object, ...]:
@@ -98,19 +104,17 @@ def size_up_to(connection: sqlite3.Connection, found: Source, most: int) -> int:
     return size
 
 
-def numbers(connection: sqlite3.Connection, found: Source, most: int) -> list[int] | None:
-    """The rows of a source, a row in two parts twice; None if they are more than ``most``."""
-    rows: list[int] = []
-    for select, values in found.parts:
-        rows += [row["number"] for row in connection.execute(f"{select} LIMIT ?", (*values, most + 1 - len(rows)))]
-        if len(rows) > most:
-            return None
-    return rows
-
-
-def listed(rows: Sequence[int]) -> Source:
-    """A source of just these rows."""
-    return Source((("SELECT value AS number FROM json_each(?)", (msgspec.json.encode(rows).decode(),)),))
+def held(connection: sqlite3.Connection, found: Sequence[Source], most: int) -> Source | None:
+    """The rows that are in all of these sources, as a list that is not searched for again; None if they are more than
+    ``most``, a row in two parts of the first source counted twice."""
+    first, *others = (one.condition() for one in found)
+    select, values = first[0].removeprefix("rowid IN "), first[1]
+    among = " AND ".join(other.replace("rowid IN", "number IN", 1) for other, _ in others) or "1"
+    count, rows = connection.execute(
+        f"SELECT count(*), json_group_array(number) FROM (SELECT number FROM {select} WHERE {among} LIMIT ?)",  # noqa: S608
+        (*values, *(value for _, bound in others for value in bound), most + 1),
+    ).fetchone()
+    return None if count > most else Source((("SELECT value AS number FROM json_each(?)", (rows,)),))
 
 
 def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:
@@ -195,8 +199,7 @@ def _ids(condition: Condition) -> Source:
     if not _HEXADECIMAL.issuperset(text.replace("*", "") if condition.operator == "glob" else text):
         return Source((unusual,))
     if condition.operator == "contains":
-        # Ordinary ids have no capital letter, and are many: each look at one counts.
-        return Source((_part("id", "instr(id, ?) > 0", (text.lower(),)), unusual), overlap=True)
+        return Source((_ids_with(text.lower()), unusual), overlap=True)
     prefix = text.split("*")[0].lower()
     if not prefix:
         return Source((_part("id", expression, values),))
@@ -204,11 +207,33 @@ def _ids(condition: Condition) -> Source:
     return Source((_part("id", f"{within} AND {expression}", (prefix, prefix + _LAST, *values)), unusual))
 
 
+def _ids_with(word: str) -> Part:
+    """The rows whose ordinary id, which has no capital letter, contains a hexadecimal word."""
+    trigrams = {word[start : start + 3] for start in range(min(len(word) - 2, _MOST_TRIGRAMS))}
+    if not trigrams:
+        return _part("id", "instr(id, ?) > 0", (word,))
+    candidates = "SELECT rowid AS number FROM id_parts WHERE id_parts MATCH ?"
+    query = " AND ".join(f'"{one}"' for one in sorted(trigrams))
+    if len(word) == 3:
+        return candidates, (query,)
+    return f"SELECT rowid AS number FROM runs WHERE rowid IN ({candidates}) AND instr(id, ?) > 0", (query, word)  # noqa: S608
+
+
 def _sessions(condition: Condition) -> Source:
-    """The rows of such sessions, which are fewer than their runs."""
+    """The rows of such sessions, which are fewer than their runs; of a prefix, those in the ranges of its spellings."""
     expression, values = predicate(condition, "sessions.id")
-    among = f"session IN (SELECT sessions.id FROM sessions WHERE {expression})"  # noqa: S608
-    return Source((_part("session", among, values),))
+    ranges: list[Part] = [("1", ())]
+    if condition.operator == "glob" and (prefix := _ASCII_PREFIX.match(str(condition.value))[0]):  # type: ignore[index]
+        starts = {"".join(one) for one in itertools.product(*zip(prefix.lower(), prefix.upper(), strict=True))}
+        ranges = [
+            ("sessions.id >= ? AND sessions.id < ?", (start, start[:-1] + chr(ord(start[-1]) + 1)))
+            for start in sorted(starts)
+        ]
+    among = " UNION ALL ".join(
+        f"SELECT sessions.id FROM sessions WHERE {within} AND {expression}"  # noqa: S608
+        for within, _ in ranges
+    )
+    return Source((_part("session", f"session IN ({among})", [one for _, ends in ranges for one in (*ends, *values)]),))
 
 
 _OF_IDS = {"id": _ids, "session": _sessions}

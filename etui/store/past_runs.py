@@ -57,7 +57,7 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
     done run with its model, precision and delegate. Raises UsageError if the run does not exist."""
     row = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     if row["status"] != "done":
         # The weights and inputs of such a run may not be known: use those of the newest run that is done.
         done = connection.execute(

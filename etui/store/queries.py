@@ -61,7 +61,7 @@ def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
     """Return the summary of one run. Raises UsageError if it does not exist."""
     row = connection.execute(f"SELECT {_SELECT} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - constants
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     return summary_of(row)
 
 
@@ -69,7 +69,7 @@ def resolve(connection: sqlite3.Connection, prefix: str) -> str:
     """Return the id of the only run whose id is or begins with ``prefix``. Raises UsageError if there is no run or more
     than one."""
     if not prefix:
-        raise UsageError("the id of a run must not be empty", "see etui runs")
+        raise UsageError("the id of a run must not be empty", "see etui runs", screen_hint="")
     exact = connection.execute("SELECT id FROM runs WHERE id = ?", (prefix,)).fetchone()
     if exact is not None:
         return prefix
@@ -78,7 +78,7 @@ def resolve(connection: sqlite3.Connection, prefix: str) -> str:
         (prefix, prefix + "\U0010ffff"),
     ).fetchall()
     if not rows:
-        raise UsageError(f"there is no run {prefix}", "see etui runs")
+        raise UsageError(f"there is no run {prefix}", "see etui runs", screen_hint="")
     if len(rows) > 1:
         names = [f"{row['id']} ({row['model']} {row['precision']}/{row['delegate']})" for row in rows[:5]]
         more = " and more" if len(rows) > 5 else ""
@@ -93,7 +93,7 @@ def annotate(connection: sqlite3.Connection, run_id: str, note: str | None, tags
         "UPDATE runs SET note = coalesce(?, note), tags = coalesce(?, tags) WHERE id = ?", (note, encoded, run_id)
     )
     if cursor.rowcount == 0:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
 
 
 def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
@@ -106,7 +106,11 @@ def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
     if row is None:
         return
     if row["status"] in LIVE_STATUSES:
-        raise UsageError(f"run {run_id} is {row['status']}", f"cancel it first: etui cancel {run_id}")
+        raise UsageError(
+            f"run {run_id} is {row['status']}",
+            f"cancel it first: etui cancel {run_id}",
+            screen_hint="cancel it first with x",
+        )
     if row["claimed_by"] is not None and row["finished_at"] is None:
         raise UsageError(
             f"the session of run {run_id} is still being measured", "wait until it has ended, or cancel it"
@@ -117,6 +121,7 @@ def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
         raise UsageError(
             f"a profile or gap analysis of run {run_id} is in progress",
             f"wait until it has ended, or cancel it: etui cancel {run_id}",
+            screen_hint="wait until it has ended, or cancel it with x in the run's details",
         )
 
 

@@ -291,3 +291,14 @@ LOOKUPS = (
     "CREATE INDEX runs_unusual_id ON runs(id) WHERE id GLOB '*[^0-9a-f]*'",
 )
 """0005_lookups: an index for every other column that runs can be filtered by."""
+
+ID_PARTS = (
+    "CREATE VIRTUAL TABLE id_parts USING fts5(id, content='', tokenize='trigram', detail='none', columnsize=0)",
+    "INSERT INTO id_parts (rowid, id) SELECT rowid, id FROM runs",
+    "CREATE TRIGGER id_parts_insert AFTER INSERT ON runs BEGIN"
+    " INSERT INTO id_parts (rowid, id) VALUES (new.rowid, new.id); END",
+    "CREATE TRIGGER id_parts_delete AFTER DELETE ON runs BEGIN"
+    " INSERT INTO id_parts (id_parts, rowid, id) VALUES ('delete', old.rowid, old.id); END",
+)
+"""0006_id_parts: every three consecutive characters of the ids, so that a part of an id is found without reading all of
+them."""

@@ -15,13 +15,15 @@ import msgspec
 
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import SCAN, Condition, is_scannable, known_column, where_clause
-from etui.store.index_search import INDEXES, Source, exact_size, listed, numbers, size_up_to, source
+from etui.store.index_search import INDEXES, Source, exact_size, held, size_up_to, source
 from etui.store.schema import IN_ORDER
 from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)
-_FEW = 4_000
-"""So many runs are looked up and sorted at once."""
+_FEW = 1_500
+"""Up to this number of runs are looked up and sorted at once."""
+_HELD = 4_000
+"""A list of up to this number of rows is kept, so that an index that has to be searched for it is searched once."""
 _MANY = 4_000
 """Up to this number of runs a scan of all of them is as fast as any other strategy."""
 _SOON_COUNTED = 200_000
@@ -30,6 +32,10 @@ _PATIENCE = 4_000
 """How many rows of an index are followed before another strategy is faster."""
 _MORE_PATIENCE = 4
 """By which factor more rows are followed if matches were found among the first ones."""
+_PASSED = 100_000
+"""How many rows of an index are passed, reading only their numbers, before another strategy is faster."""
+_RARE = 64
+"""If more than one run in this number matches, following an index finds a screen of them."""
 _SEEN = 60
 """How many rows fill a screen; a glimpse does not wait for more."""
 _SHORTER = 8
@@ -116,20 +122,25 @@ class _Search:
         """The shortest list of runs that all that meet the conditions are in; None if each is longer than ``most``, or
         no index has one."""
         if self._found is None:
-            found = (source(self.connection, condition) for condition in self.where)
-            self._found = [one for one in found if one is not None]
-            for one in self._found:
-                # A list this short is held, so that an index that has to be searched for it is searched once.
-                rows = numbers(self.connection, one, _FEW)
-                if rows is not None:
-                    self._found = [listed(rows)]
-                    break
+            self._found = self._lists()
         shortest = None
         for one in self._found:
             size = size_up_to(self.connection, one, most)
             if size <= most:
                 most, shortest = size, one
         return shortest
+
+    def _lists(self) -> list[Source]:
+        """The lists of runs that indexes have for conditions, or one list of a few that all that meet them are in."""
+        found = [one for one in (source(self.connection, condition) for condition in self.where) if one is not None]
+        for one in found:
+            if (few := held(self.connection, [one], _HELD)) is not None:
+                return [few]
+        most = self.runs // _MUCH_SHORTER
+        short = [one for one in found if size_up_to(self.connection, one, most) <= most] if len(found) > 1 else []
+        if len(short) > 1 and (few := held(self.connection, short, _HELD)) is not None:
+            return [few]
+        return found
 
     def known(self) -> tuple[list[Source], list[Condition]]:
         """Return the sources from indexes for the conditions, and the remaining conditions: those whose source would
@@ -363,17 +374,70 @@ def _walk(
     """The numbers of the next ``wanted`` rows after a row, or before it (``backwards``), in the table's order; of all
     where there are fewer. With ``at_least`` they may be no more than that where more would take a while."""
     at_least = wanted if at_least is None else min(at_least, wanted)
+    pieces = search.sorting.pieces(row, backwards=backwards)
+    index, among, fixed = _path(search)
+    # An index that is entered with conditions has few runs that do not meet them.
+    is_wide = bool(search.where) and search.many and index != "" and among == ""
+    listed = search.narrow(search.runs // _RARE) if is_wide else None
+    found = None
+    if listed is not None:
+        found = _passed(search, listed, pieces, wanted, at_least, backwards=backwards)
+    elif index:
+        found = _followed(search, (index, among, fixed), pieces, wanted, at_least, backwards=backwards)
+    if found is None:
+        found = _sorted(search, pieces, wanted, backwards=backwards)
+    return found[::-1] if backwards else found
+
+
+def _narrowing(search: _Search) -> tuple[str, list[object]]:
+    """The conditions on the sorted column itself: they bound what is followed, so no row is looked up for them."""
+    own = [condition for condition in search.where if condition.column == search.sorting.column]
+    clause, values = where_clause(own)
+    return clause.replace("WHERE", " AND", 1), values
+
+
+def _passed(
+    search: _Search, listed: Source, pieces: Sequence[Bounds], wanted: int, at_least: int, *, backwards: bool
+) -> list[int] | None:
+    """As ``_walk``, passing the sorted column's index for the rows of a list; None if they are far apart there."""
+    narrowing, narrow = _narrowing(search)
+    among, numbers = listed.condition()
+    among = among.replace("rowid IN", "passed.number IN", 1)
+    along = search.sorting.clause(backwards=backwards, in_piece=True)
+    found: list[int] = []
+    for one, bounds in pieces:
+        piece = f"FROM runs INDEXED BY {INDEXES[search.sorting.column]} WHERE {one}{narrowing}"
+        # The columns are read of those rows only that are in the list.
+        rows = search.connection.execute(
+            f"SELECT passed.number AS number FROM (SELECT rowid AS number {piece} {along} LIMIT ?) AS passed"  # noqa: S608
+            f" CROSS JOIN runs ON runs.rowid = passed.number {search.clause} AND {among} LIMIT ?",
+            (*bounds, *narrow, _PASSED, *search.values, *numbers, wanted - len(found)),
+        ).fetchall()
+        found += [row["number"] for row in rows]
+        if len(found) >= at_least:
+            break
+        if _is_longer(search, piece, (*bounds, *narrow), _PASSED):
+            return None
+    return found
+
+
+def _followed(
+    search: _Search,
+    path: tuple[str, str, list[object]],
+    pieces: Sequence[Bounds],
+    wanted: int,
+    at_least: int,
+    *,
+    backwards: bool,
+) -> list[int] | None:
+    """As ``_walk``, looking up each row of an index in turn; None if those that meet the conditions are far apart."""
     sorting, where = search.sorting, search.where
-    pieces = sorting.pieces(row, backwards=backwards)
     used = ", ".join(["rowid AS number", *dict.fromkeys(condition.column for condition in where)])
     along = sorting.clause(backwards=backwards, in_piece=True)
-    # What is asked of the sorted column itself bounds what is followed, instead of being looked up row by row.
-    narrowing, narrow = where_clause([condition for condition in where if condition.column == sorting.column])
-    narrowing = narrowing.replace("WHERE", " AND", 1)
-    given_up = sorting.column not in IN_ORDER
-    index, among, fixed = ("", "", []) if given_up else _path(search)
+    narrowing, narrow = _narrowing(search)
+    index, among, fixed = path
     found: list[int] = []
-    for one, bounds in () if given_up else pieces:
+    for one, bounds in pieces:
         piece, bound = f"FROM runs {index} WHERE {among}{one}{narrowing}", (*fixed, *bounds, *narrow)
         for patience in (_PATIENCE, _MORE_PATIENCE * _PATIENCE) if where else (wanted,):
             within = f"SELECT {used} {piece} {along} LIMIT ?"
@@ -385,36 +449,44 @@ def _walk(
             if enough or not where or not _is_longer(search, piece, bound, patience):
                 break
             if (len(found) + len(rows)) * _MORE_PATIENCE < at_least:
-                given_up = True
-                break
+                return None
         else:
-            given_up = True
+            return None
         found += [row["number"] for row in rows]
-        if given_up or len(found) >= at_least:
+        if len(found) >= at_least:
             break
-    passed = search.passed() if given_up and where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
-    if passed is not None:
-        found, by = [], f"INDEXED BY {INDEXES[sorting.column]}"
-        for one, bounds in pieces:
-            rows = search.connection.execute(
-                f"SELECT rowid AS number FROM runs {by} WHERE {one} AND {passed[0]} {along} LIMIT ?",  # noqa: S608
-                (*bounds, *passed[1], wanted - len(found)),
-            ).fetchall()
-            found += [row["number"] for row in rows]
-    elif given_up:
+    return found
+
+
+def _sorted(search: _Search, pieces: Sequence[Bounds], wanted: int, *, backwards: bool) -> list[int]:
+    """As ``_walk``, from all rows that meet the conditions, or from all of the sorted column's index."""
+    sorting = search.sorting
+    passed = search.passed() if search.where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
+    if passed is None:
         either = " OR ".join(f"({one})" for one, _ in pieces)
         matching, values = search.matching()
         rows = search.connection.execute(
             f"SELECT rowid AS number {matching} AND ({either}) {sorting.clause(backwards=backwards)} LIMIT ?",
             (*values, *(bound for _, bounds in pieces for bound in bounds), wanted),
         ).fetchall()
-        found = [row["number"] for row in rows]
-    return found[::-1] if backwards else found
+        return [row["number"] for row in rows]
+    found: list[int] = []
+    along = sorting.clause(backwards=backwards, in_piece=True)
+    for one, bounds in pieces:
+        rows = search.connection.execute(
+            f"SELECT rowid AS number FROM runs INDEXED BY {INDEXES[sorting.column]}"  # noqa: S608
+            f" WHERE {one} AND {passed[0]} {along} LIMIT ?",
+            (*bounds, *passed[1], wanted - len(found)),
+        ).fetchall()
+        found += [row["number"] for row in rows]
+    return found
 
 
 def _path(search: _Search) -> tuple[str, str, list[object]]:
     """Which index is followed, the conditions that it is entered with, and their values: that of the sorted column, or
-    the one in which the runs of one model, precision and delegate stand by age."""
+    the one in which the runs of one model, precision and delegate are in order of age. Empty if there is none."""
+    if search.sorting.column not in IN_ORDER:
+        return "", "", []
     if search.sorting.column == "created_at":
         equal = {
             condition.column: condition.value

@@ -13,7 +13,7 @@ from etui.store import released_migrations as released
 if TYPE_CHECKING:
     import sqlite_utils
 
-VERSION = 5
+VERSION = 6
 """The number of the newest migration; an up-to-date file has it in ``PRAGMA user_version``."""
 
 APPLICATION_ID = 0x65747569
@@ -82,6 +82,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     @migrations(name="0005_lookups")
     def lookups(database: sqlite_utils.Database) -> None:
         for statement in released.LOOKUPS:
+            database.execute(statement)
+
+    @migrations(name="0006_id_parts")
+    def id_parts(database: sqlite_utils.Database) -> None:
+        for statement in released.ID_PARTS:
             database.execute(statement)
 
     migrations.apply(sqlite_utils.Database(connection, execute_plugins=False))

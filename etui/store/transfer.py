@@ -166,8 +166,9 @@ def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, privat
 
     A stream, such as /dev/stdout, is written to directly, with or without ``force``.
 
-    Raises UsageError if the file exists and ``force`` is not set, or if it is a disk or a socket; StoreError on any
-    other failure.
+    Raises UsageError if the file exists and ``force`` is not set, or if it is a disk or a socket; BrokenPipeError if it
+    is the standard output of this process, such as /dev/stdout, and its reader has closed it; StoreError on any other
+    failure.
     """
     pieces = [data] if isinstance(data, bytes) else data
     if not private and is_stream(path):
@@ -188,7 +189,9 @@ def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, privat
         write_whole(path, pieces, force=force, private=private)
     except FileExistsError as error:
         raise UsageError(
-            f"{path} already exists", "select another path with -o, or overwrite it with --force"
+            f"{path} already exists",
+            "select another path with -o, or overwrite it with --force",
+            screen_hint="choose another file",
         ) from error
     except OSError as error:
         raise StoreError(
@@ -205,6 +208,10 @@ def _write_stream(path: Path, pieces: Iterable[bytes]) -> None:
                 remaining = memoryview(piece)
                 while remaining:
                     remaining = remaining[stream.write(remaining) or 0 :]
+    except BrokenPipeError as error:
+        if descriptor is not None:
+            raise  # the reader has closed the output, which is handled as for all other output of a command
+        raise StoreError(f"{path} was closed by its reader", "write again") from error
     except OSError as error:
         raise StoreError(f"cannot write {path} ({error.strerror or error})", "select another path with -o") from error
 

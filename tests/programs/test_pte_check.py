@@ -26,6 +26,7 @@ def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> byte
     return bytes(to_edge(exported).to_executorch().buffer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -63,6 +64,7 @@ def test_what_cannot_be_measured_says_why(made: Path, tmp_path: Path, name: str,
     assert refused.value.hint
 
 
+@pytest.mark.slow
 def test_the_only_method_is_measured_whatever_its_name(made: Path, tmp_path: Path) -> None:
     from etui.engine.runtime.pte_check import runnable_method
 

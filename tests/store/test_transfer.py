@@ -320,6 +320,16 @@ def test_a_stream_is_written_to_and_never_replaced(tmp_path: Path, force: bool) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
 
 
+def test_output_that_nobody_reads_any_more_is_no_failure_of_the_store() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with pytest.raises(BrokenPipeError):
+            write_file(Path(f"/dev/fd/{writer}"), b"some of it", force=False)
+    finally:
+        os.close(writer)
+
+
 def test_a_socket_is_neither_written_to_nor_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a disk is not, which a test had better not make."""
     monkeypatch.chdir(tmp_path)  # a socket's path is short

@@ -140,7 +140,7 @@ def test_a_model_too_large_for_the_debug_buffer_is_said_and_its_outputs_compared
     gap = gap_of(workshop, f"{TINY}:projections", "fp32")
     assert [layer.name for layer in gap.layers] == ["the whole program (xnnpack)"]
     assert (gap.layers[0].sqnr_db or 0.0) > 100
-    assert any("too large for the debug buffer" in note for note in gap.notes)
+    assert any("debug buffer" in note for note in gap.notes)
 
 
 def test_masks_are_no_signal_and_what_is_not_finite_is_counted() -> None:
@@ -165,7 +165,7 @@ def test_what_was_not_compared_is_not_exact() -> None:
 def test_a_model_that_gives_nan_itself_is_not_called_exact(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:nowhere", "fp32")
     assert gap.layers == []
-    assert any("FP32 eager's own values there are not finite" in note for note in gap.notes)
+    assert any("not finite" in note for note in gap.notes)
 
 
 def test_a_walk_drops_values_after_their_last_use_and_takes_bypasses() -> None:
@@ -190,7 +190,7 @@ def test_modules_that_the_model_does_not_have_are_refused_with_near_ones() -> No
     check_modules(module, ["stem", "middle"])
     with pytest.raises(PreparationError, match="no module 'midle'") as refused:
         check_modules(module, ["stem", "midle"])
-    assert refused.value.hint == "did you mean middle?"
+    assert "middle" in refused.value.hint
     with pytest.raises(PreparationError) as refused:
         check_modules(module, ["zzz"])
     assert "stem, middle, tail, head" in refused.value.hint

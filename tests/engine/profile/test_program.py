@@ -129,7 +129,7 @@ def test_a_delegate_that_times_no_operators_is_one_line_and_said_to_be() -> None
     assert [(one.name, one.origin.module) for one in leaves.seen] == [("OpenvinoBackend", "body")]
     assert list(times.values()) == [(1, 2.0)]
     (note,) = leaves.notes()
-    assert note.startswith("OpenvinoBackend does not time its own operators")
+    assert "OpenvinoBackend" in note
 
 
 def matched(events: list[str], kinds: list[str]) -> list[int | None]:
