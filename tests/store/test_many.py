@@ -264,7 +264,7 @@ def test_a_part_of_an_id_is_found_while_its_run_is_there(tmp_path: Path) -> None
     with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([make_document(f"{number:012x}", session_id="5") for number in range(20)])
         assert found(store) == []
-        store.import_document(make_document(whole, session_id="6"))
+        store.import_documents([make_document(whole, session_id="6")])
         store.annotate(whole, note="annotated")
         assert found(store) == [whole]
         store.delete_runs([f"{number:012x}" for number in range(0, 20, 2)])
