@@ -109,7 +109,7 @@ class _Search:
         self.clause, self.values = where_clause(where)
         # An upper bound: deleted runs are included.
         self.runs = int(connection.execute("SELECT coalesce(max(rowid), 0) FROM runs").fetchone()[0])
-        self._found: list[Source] | None = None
+        self._sources: list[Source] | None = None
         self._known: tuple[list[Source], list[Condition]] | None = None
         self._scanned: tuple[str, list[object]] | None = None
 
@@ -119,54 +119,55 @@ class _Search:
         return self.runs > _MANY
 
     def narrow(self, most: int) -> Source | None:
-        """The shortest list of runs that all that meet the conditions are in; None if each is longer than ``most``, or
-        no index has one."""
-        if self._found is None:
-            self._found = self._lists()
-        shortest = None
-        for one in self._found:
-            size = size_up_to(self.connection, one, most)
+        """Return the smallest source that contains all matching runs; None if each has more than ``most`` rows or no
+        index has one."""
+        if self._sources is None:
+            self._sources = self._find_sources()
+        smallest = None
+        for candidate in self._sources:
+            size = size_up_to(self.connection, candidate, most)
             if size <= most:
-                most, shortest = size, one
-        return shortest
+                most, smallest = size, candidate
+        return smallest
 
-    def _lists(self) -> list[Source]:
-        """The lists of runs that indexes have for conditions, or one list of a few that all that meet them are in."""
-        found = [one for one in (source(self.connection, condition) for condition in self.where) if one is not None]
-        for one in found:
-            if (few := held(self.connection, [one], _HELD)) is not None:
+    def _find_sources(self) -> list[Source]:
+        """Return the sources from indexes for the conditions, or one source of a few rows with all matching runs."""
+        by_condition = [source(self.connection, condition) for condition in self.where]
+        sources = [candidate for candidate in by_condition if candidate is not None]
+        for candidate in sources:
+            if (few := held(self.connection, [candidate], _HELD)) is not None:
                 return [few]
-        most = self.runs // _MUCH_SHORTER
-        short = [one for one in found if size_up_to(self.connection, one, most) <= most] if len(found) > 1 else []
-        if len(short) > 1 and (few := held(self.connection, short, _HELD)) is not None:
-            return [few]
-        return found
+        if len(sources) > 1:
+            most = self.runs // _MUCH_SHORTER
+            small = [candidate for candidate in sources if size_up_to(self.connection, candidate, most) <= most]
+            if len(small) > 1 and (few := held(self.connection, small, _HELD)) is not None:
+                return [few]
+        return sources
 
     def known(self) -> tuple[list[Source], list[Condition]]:
         """Return the sources from indexes for the conditions, and the remaining conditions: those whose source would
         have most of the runs, or that no index answers."""
         if self._known is None:
-            lists, rest = [], []
+            sources, rest, half = [], [], self.runs // 2
             for condition in self.where:
-                one = source(self.connection, condition)
-                is_short = one is not None and size_up_to(self.connection, one, self.runs // 2) <= self.runs // 2
-                if one is not None and is_short:
-                    lists.append(one)
+                candidate = source(self.connection, condition)
+                if candidate is not None and size_up_to(self.connection, candidate, half) <= half:
+                    sources.append(candidate)
                 else:
                     rest.append(condition)
-            self._known = lists, rest
+            self._known = sources, rest
         return self._known
 
-    def passed(self) -> tuple[str, list[object]] | None:
+    def row_filter(self) -> tuple[str, list[object]] | None:
         """Return an SQL condition that selects the matching runs by row number as far as possible, so that an index can
         be scanned without looking up each row, and its values. None if no index helps."""
-        lists, rest = self.known()
-        if not lists or self.sorting.column not in IN_ORDER:
+        sources, rest = self.known()
+        if not sources or self.sorting.column not in IN_ORDER:
             return None
-        parts = [one.condition() for one in lists]
+        parts = [known.condition() for known in sources]
         clause, values = where_clause(rest)
-        words = " AND ".join([*(part for part, _ in parts), *([clause.removeprefix("WHERE ")] if rest else [])])
-        return words, [*(value for _, bound in parts for value in bound), *values]
+        expression = " AND ".join([*(part for part, _ in parts), *([clause.removeprefix("WHERE ")] if rest else [])])
+        return expression, [*(value for _, bound in parts for value in bound), *values]
 
     def matching(self) -> tuple[str, list[object]]:
         """Return ``FROM`` and ``WHERE`` of all matching runs by the fastest strategy, and the values."""
@@ -242,12 +243,12 @@ def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> in
     if not where:
         return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
     if search.many:
-        if len(where) == 1 and (alone := _count_alone(connection, where[0])) is not None:
-            return alone
-        lists, rest = search.known()
+        if len(where) == 1 and (total := _count_single(connection, where[0])) is not None:
+            return total
+        sources, rest = search.known()
         if not rest:
-            select, bound = lists[0].union()
-            others = [one.condition() for one in lists[1:]]
+            select, bound = sources[0].union()
+            others = [other.condition() for other in sources[1:]]
             among = " AND ".join(other.replace("rowid IN", "number IN", 1) for other, _ in others)
             row = connection.execute(
                 f"SELECT count(*) FROM ({select}) WHERE {among}",  # noqa: S608
@@ -258,11 +259,11 @@ def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> in
     return int(connection.execute(f"SELECT count(*) {matching}", values).fetchone()[0])
 
 
-def _count_alone(connection: sqlite3.Connection, condition: Condition) -> int | None:
+def _count_single(connection: sqlite3.Connection, condition: Condition) -> int | None:
     """Return the number of runs that match a condition; None if no index answers it or its negation."""
-    found = source(connection, condition)
-    if found is not None:
-        return exact_size(connection, found)
+    direct = source(connection, condition)
+    if direct is not None:
+        return exact_size(connection, direct)
     opposite = source(connection, msgspec.structs.replace(condition, negated=not condition.negated))
     return None if opposite is None else count(connection) - exact_size(connection, opposite)
 
@@ -329,12 +330,12 @@ def _row(search: _Search, run_id: str | None) -> Place | None:
     if run_id is None:
         return None
     clause, values = where_clause((*search.where, Condition("id", "=", run_id)))
-    found = search.connection.execute(
+    row = search.connection.execute(
         f"SELECT {search.sorting.column} AS value, rowid AS number FROM runs"  # noqa: S608
         f" INDEXED BY sqlite_autoindex_runs_1 {clause}",
         values,
     ).fetchone()
-    return None if found is None else (found["value"], found["number"])
+    return None if row is None else (row["value"], row["number"])
 
 
 def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
@@ -344,23 +345,23 @@ def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
     pieces = search.sorting.pieces(row, backwards=True)
     if not search.where:
         earlier = sum(
-            int(search.connection.execute(f"SELECT count(*) FROM runs WHERE {one}", bounds).fetchone()[0])  # noqa: S608
-            for one, bounds in pieces
+            int(search.connection.execute(f"SELECT count(*) FROM runs WHERE {piece}", bounds).fetchone()[0])  # noqa: S608
+            for piece, bounds in pieces
         )
         return count(search.connection), earlier
-    passed = search.passed() if search.many else None
-    if passed is not None and not search.known()[1]:
+    row_filter = search.row_filter() if search.many else None
+    if row_filter is not None and not search.known()[1]:
         by = f"INDEXED BY {INDEXES[search.sorting.column]}"
         earlier = sum(
             search.connection.execute(
-                f"SELECT count(*) FROM runs {by} WHERE {one} AND {passed[0]}",  # noqa: S608
-                (*bounds, *passed[1]),
+                f"SELECT count(*) FROM runs {by} WHERE {piece} AND {row_filter[0]}",  # noqa: S608
+                (*bounds, *row_filter[1]),
             ).fetchone()[0]
-            for one, bounds in pieces
+            for piece, bounds in pieces
         )
         return count(search.connection, search.where), int(earlier)
     matching, values = search.matching()
-    either = " OR ".join(f"({one})" for one, _ in pieces)
+    either = " OR ".join(f"({piece})" for piece, _ in pieces)
     total, earlier = search.connection.execute(
         f"SELECT count(*), total({either}) {matching}",
         (*(bound for _, bounds in pieces for bound in bounds), *values),
@@ -371,57 +372,59 @@ def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
 def _walk(
     search: _Search, row: Place | None, wanted: int, *, at_least: int | None = None, backwards: bool = False
 ) -> list[int]:
-    """The numbers of the next ``wanted`` rows after a row, or before it (``backwards``), in the table's order; of all
-    where there are fewer. With ``at_least`` they may be no more than that where more would take a while."""
+    """Return the numbers of the next ``wanted`` matching rows after a row, or before it (``backwards``), in the order
+    of the table; without a row from its start or end. With ``at_least`` it may stop after that number of rows if more
+    would take long."""
     at_least = wanted if at_least is None else min(at_least, wanted)
     pieces = search.sorting.pieces(row, backwards=backwards)
     index, among, fixed = _path(search)
-    # An index that is entered with conditions has few runs that do not meet them.
+    # In an index that is entered with conditions, few runs do not match.
     is_wide = bool(search.where) and search.many and index != "" and among == ""
-    listed = search.narrow(search.runs // _RARE) if is_wide else None
-    found = None
-    if listed is not None:
-        found = _passed(search, listed, pieces, wanted, at_least, backwards=backwards)
+    rare = search.narrow(search.runs // _RARE) if is_wide else None
+    numbers = None
+    if rare is not None:
+        numbers = _scan_index(search, rare, pieces, wanted, at_least, backwards=backwards)
     elif index:
-        found = _followed(search, (index, among, fixed), pieces, wanted, at_least, backwards=backwards)
-    if found is None:
-        found = _sorted(search, pieces, wanted, backwards=backwards)
-    return found[::-1] if backwards else found
+        numbers = _follow_index(search, (index, among, fixed), pieces, wanted, at_least, backwards=backwards)
+    if numbers is None:
+        numbers = _sort_matches(search, pieces, wanted, backwards=backwards)
+    return numbers[::-1] if backwards else numbers
 
 
 def _narrowing(search: _Search) -> tuple[str, list[object]]:
-    """The conditions on the sorted column itself: they bound what is followed, so no row is looked up for them."""
-    own = [condition for condition in search.where if condition.column == search.sorting.column]
-    clause, values = where_clause(own)
+    """Return the conditions on the sorted column itself, which its index evaluates without looking up rows."""
+    on_column = [condition for condition in search.where if condition.column == search.sorting.column]
+    clause, values = where_clause(on_column)
     return clause.replace("WHERE", " AND", 1), values
 
 
-def _passed(
-    search: _Search, listed: Source, pieces: Sequence[Bounds], wanted: int, at_least: int, *, backwards: bool
+def _scan_index(
+    search: _Search, rare: Source, pieces: Sequence[Bounds], wanted: int, at_least: int, *, backwards: bool
 ) -> list[int] | None:
-    """As ``_walk``, passing the sorted column's index for the rows of a list; None if they are far apart there."""
+    """Return the rows of ``_walk`` by a scan of the sorted column's index for the rows of a source; None if these are
+    far apart in it."""
     narrowing, narrow = _narrowing(search)
-    among, numbers = listed.condition()
+    among, source_values = rare.condition()
     among = among.replace("rowid IN", "passed.number IN", 1)
     along = search.sorting.clause(backwards=backwards, in_piece=True)
-    found: list[int] = []
-    for one, bounds in pieces:
-        piece = f"FROM runs INDEXED BY {INDEXES[search.sorting.column]} WHERE {one}{narrowing}"
-        # The columns are read of those rows only that are in the list.
+    numbers: list[int] = []
+    for bound, bounds in pieces:
+        piece = f"FROM runs INDEXED BY {INDEXES[search.sorting.column]} WHERE {bound}{narrowing}"
+        # The columns are read only for rows of the source.
         rows = search.connection.execute(
             f"SELECT passed.number AS number FROM (SELECT rowid AS number {piece} {along} LIMIT ?) AS passed"  # noqa: S608
             f" CROSS JOIN runs ON runs.rowid = passed.number {search.clause} AND {among} LIMIT ?",
-            (*bounds, *narrow, _PASSED, *search.values, *numbers, wanted - len(found)),
+            (*bounds, *narrow, _PASSED, *search.values, *source_values, wanted - len(numbers)),
         ).fetchall()
-        found += [row["number"] for row in rows]
-        if len(found) >= at_least:
+        numbers += [row["number"] for row in rows]
+        if len(numbers) >= at_least:
             break
         if _is_longer(search, piece, (*bounds, *narrow), _PASSED):
             return None
-    return found
+    return numbers
 
 
-def _followed(
+def _follow_index(
     search: _Search,
     path: tuple[str, str, list[object]],
     pieces: Sequence[Bounds],
@@ -430,61 +433,62 @@ def _followed(
     *,
     backwards: bool,
 ) -> list[int] | None:
-    """As ``_walk``, looking up each row of an index in turn; None if those that meet the conditions are far apart."""
+    """Return the rows of ``_walk`` by looking up each row of an index in turn; None if matches are far apart in it."""
     sorting, where = search.sorting, search.where
     used = ", ".join(["rowid AS number", *dict.fromkeys(condition.column for condition in where)])
     along = sorting.clause(backwards=backwards, in_piece=True)
     narrowing, narrow = _narrowing(search)
     index, among, fixed = path
-    found: list[int] = []
-    for one, bounds in pieces:
-        piece, bound = f"FROM runs {index} WHERE {among}{one}{narrowing}", (*fixed, *bounds, *narrow)
+    numbers: list[int] = []
+    for bound, bounds in pieces:
+        piece, values = f"FROM runs {index} WHERE {among}{bound}{narrowing}", (*fixed, *bounds, *narrow)
         for patience in (_PATIENCE, _MORE_PATIENCE * _PATIENCE) if where else (wanted,):
             within = f"SELECT {used} {piece} {along} LIMIT ?"
             rows = search.connection.execute(
                 f"SELECT number FROM ({within}) {search.clause} LIMIT ?",  # noqa: S608
-                (*bound, patience, *search.values, wanted - len(found)),
+                (*values, patience, *search.values, wanted - len(numbers)),
             ).fetchall()
-            enough = len(found) + len(rows) >= at_least
-            if enough or not where or not _is_longer(search, piece, bound, patience):
+            enough = len(numbers) + len(rows) >= at_least
+            if enough or not where or not _is_longer(search, piece, values, patience):
                 break
-            if (len(found) + len(rows)) * _MORE_PATIENCE < at_least:
+            if (len(numbers) + len(rows)) * _MORE_PATIENCE < at_least:
                 return None
         else:
             return None
-        found += [row["number"] for row in rows]
-        if len(found) >= at_least:
+        numbers += [row["number"] for row in rows]
+        if len(numbers) >= at_least:
             break
-    return found
+    return numbers
 
 
-def _sorted(search: _Search, pieces: Sequence[Bounds], wanted: int, *, backwards: bool) -> list[int]:
-    """As ``_walk``, from all rows that meet the conditions, or from all of the sorted column's index."""
+def _sort_matches(search: _Search, pieces: Sequence[Bounds], wanted: int, *, backwards: bool) -> list[int]:
+    """Return the rows of ``_walk`` by sorting all matching rows, or by a scan of the whole index of the sorted
+    column."""
     sorting = search.sorting
-    passed = search.passed() if search.where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
-    if passed is None:
-        either = " OR ".join(f"({one})" for one, _ in pieces)
+    row_filter = search.row_filter() if search.where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
+    if row_filter is None:
+        either = " OR ".join(f"({piece})" for piece, _ in pieces)
         matching, values = search.matching()
         rows = search.connection.execute(
             f"SELECT rowid AS number {matching} AND ({either}) {sorting.clause(backwards=backwards)} LIMIT ?",
             (*values, *(bound for _, bounds in pieces for bound in bounds), wanted),
         ).fetchall()
         return [row["number"] for row in rows]
-    found: list[int] = []
+    numbers: list[int] = []
     along = sorting.clause(backwards=backwards, in_piece=True)
-    for one, bounds in pieces:
+    for piece, bounds in pieces:
         rows = search.connection.execute(
             f"SELECT rowid AS number FROM runs INDEXED BY {INDEXES[sorting.column]}"  # noqa: S608
-            f" WHERE {one} AND {passed[0]} {along} LIMIT ?",
-            (*bounds, *passed[1], wanted - len(found)),
+            f" WHERE {piece} AND {row_filter[0]} {along} LIMIT ?",
+            (*bounds, *row_filter[1], wanted - len(numbers)),
         ).fetchall()
-        found += [row["number"] for row in rows]
-    return found
+        numbers += [row["number"] for row in rows]
+    return numbers
 
 
 def _path(search: _Search) -> tuple[str, str, list[object]]:
-    """Which index is followed, the conditions that it is entered with, and their values: that of the sorted column, or
-    the one in which the runs of one model, precision and delegate are in order of age. Empty if there is none."""
+    """Return the index to follow, the conditions with which it is entered, and their values: the index of the sorted
+    column, or the one with the runs of one model, precision and delegate in order of age. Empty if there is none."""
     if search.sorting.column not in IN_ORDER:
         return "", "", []
     if search.sorting.column == "created_at":
@@ -493,13 +497,13 @@ def _path(search: _Search) -> tuple[str, str, list[object]]:
             for condition in search.where
             if condition.operator == "=" and not condition.negated and condition.value is not None
         }
-        if equal.keys() >= set(_CHOICE):
-            among = " AND ".join(f"{column} = ?" for column in _CHOICE)
-            return "INDEXED BY runs_choice", f"{among} AND ", [equal[column] for column in _CHOICE]
+        if equal.keys() >= set(_CONFIGURATION):
+            among = " AND ".join(f"{column} = ?" for column in _CONFIGURATION)
+            return "INDEXED BY runs_choice", f"{among} AND ", [equal[column] for column in _CONFIGURATION]
     return f"INDEXED BY {INDEXES[search.sorting.column]}", "", []
 
 
-_CHOICE = ("model", "precision", "delegate")
+_CONFIGURATION = ("model", "precision", "delegate")
 
 
 def _is_longer(search: _Search, piece: str, bounds: Sequence[object], patience: int) -> bool:
@@ -529,7 +533,7 @@ def _slice(search: _Search, begin: int, size: int, total: int) -> list[int]:
 def _rows(connection: sqlite3.Connection, numbers: Sequence[int], search: _Search | None = None) -> list[RunSummary]:
     """Return the summaries of the rows with these numbers in this order, without those that do not match ``search``."""
     clause, values = (search.clause.replace("WHERE", " AND", 1), search.values) if search is not None else ("", [])
-    found = {
+    summaries = {
         row["wanted"]: summary_of(row)
         for row in connection.execute(
             f"SELECT rowid AS wanted, {_SELECT} FROM runs NOT INDEXED"  # noqa: S608
@@ -537,4 +541,4 @@ def _rows(connection: sqlite3.Connection, numbers: Sequence[int], search: _Searc
             [*numbers, *values],
         )
     }
-    return [found[number] for number in numbers if number in found]
+    return [summaries[number] for number in numbers if number in summaries]

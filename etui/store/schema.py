@@ -53,7 +53,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises sqlite3 errors unchanged.
     """
-    # Imported here because it takes 0.1 to 0.3 s, and only a new or older database needs it.
+    # Imported here because it takes up to 0.5 s (with pandas installed), and only a new or older database needs it.
     import sqlite_utils
     from sqlite_utils.migrations import Migrations
 
