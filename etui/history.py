@@ -12,7 +12,7 @@ from etui.results import AccuracyVerdict, Interval, Status
 UNKNOWN = "not known"
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """The properties that must be equal for runs to belong to one trend.
 
     Each text distinguishes different values; an unknown one is ``UNKNOWN``. ``box`` is the machine name with the
@@ -60,13 +60,13 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """The newest ended runs of a configuration, oldest first.
 
-    ``total`` counts all of them, including those not in ``points``. ``left_out`` counts the runs of the same model,
-    precision and delegate that have another configuration, by the property in which they differ; ``looked_at`` is the
-    number of runs, the newest, that were examined for this.
+    ``total`` counts all of them, including those not in ``points``. ``omitted`` counts the runs of the same model,
+    precision and delegate that have another configuration, by the property in which they differ; ``examined`` is the
+    number of runs, the newest, that were examined for this. The names in JSON are older and part of ``etui.trend/1``.
     """
 
-    choice: Choice
+    configuration: Configuration = msgspec.field(name="choice")
     points: list[Point]
     total: int
-    left_out: dict[str, int]
-    looked_at: int
+    omitted: dict[str, int] = msgspec.field(name="left_out")
+    examined: int = msgspec.field(name="looked_at")

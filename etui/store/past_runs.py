@@ -13,7 +13,7 @@ from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
 from etui.errors import UsageError
-from etui.history import UNKNOWN, Choice, History, Point
+from etui.history import UNKNOWN, Configuration, History, Point
 from etui.results import (
     LIVE_STATUSES,
     Block,
@@ -26,7 +26,7 @@ from etui.results import (
     WeightsInfo,
 )
 
-MOST_LOOKED_AT = 2_000
+MAX_EXAMINED = 2_000
 """How many of the newest runs of a model, precision and delegate are examined for those of the same configuration."""
 
 _SELECT = (
@@ -66,44 +66,48 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
             (row["model"], row["precision"], row["delegate"]),
         ).fetchone()
         row = done or row
-    choice = _choice(row)
+    configuration = _configuration(row)
     live = sorted(LIVE_STATUSES)
     rows = connection.execute(
         f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ?"
         f" AND status NOT IN ({', '.join('?' * len(live))}) ORDER BY runs.created_at DESC, runs.rowid DESC LIMIT ?",
-        (choice.model, choice.precision, choice.delegate, *live, MOST_LOOKED_AT),
+        (configuration.model, configuration.precision, configuration.delegate, *live, MAX_EXAMINED),
     )
     points: list[Point] = []
-    left_out: Counter[str] = Counter()
-    total = looked_at = 0
+    omitted: Counter[str] = Counter()
+    total = examined = 0
     for past_row in rows:
-        looked_at += 1
-        difference = _difference(choice, _choice(past_row), failed=past_row["status"] != "done")
+        examined += 1
+        difference = _difference(configuration, _configuration(past_row), failed=past_row["status"] != "done")
         if difference is not None:
-            left_out[difference] += 1
+            omitted[difference] += 1
             continue
         total += 1
         if len(points) < limit:
             points.append(_point(past_row, disturbed(connection, past_row["id"])))
     return History(
-        choice=choice, points=points[::-1], total=total, left_out=dict(left_out.most_common()), looked_at=looked_at
+        configuration=configuration,
+        points=points[::-1],
+        total=total,
+        omitted=dict(omitted.most_common()),
+        examined=examined,
     )
 
 
-def _difference(choice: Choice, other: Choice, *, failed: bool) -> str | None:
+def _difference(configuration: Configuration, other: Configuration, *, failed: bool) -> str | None:
     """Return the first property in which two configurations differ; None if they are the same. Unknown properties of a
     failed run are ignored."""
     for name in _NAMES:
-        expected, actual = getattr(choice, name), getattr(other, name)
+        expected, actual = getattr(configuration, name), getattr(other, name)
         if expected != actual and not (failed and actual == UNKNOWN):
             return _TITLES.get(name, name)
     return None
 
 
-def _choice(row: sqlite3.Row) -> Choice:
+def _configuration(row: sqlite3.Row) -> Configuration:
     known = msgspec.json.decode(row["detail"], type=_Circumstances)
     environment = _environment(row)
-    return Choice(
+    return Configuration(
         model=row["model"],
         identity=known.model.identity,
         precision=row["precision"],
