@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from etui.analysis.trends import FEWEST, change_points, software_changes, trend
-from etui.history import Choice, History, Point
+from etui.history import Configuration, History, Point
 from etui.wording import trend as trend_words
 from tests.facts import lacking
 from tests.golden import Golden
 
-CHOICE = Choice(
+CONFIGURATION = Configuration(
     model="resnet18", identity="resnet18", precision="int8", delegate="xnnpack", weights="synthetic abab",
     inputs="photos", threads="2", arithmetic="not known", box="bench-1 (A CPU, 2 cores)",
 )  # fmt: skip
@@ -49,7 +49,7 @@ def history(
                 software={} if median is None else {"executorch": version, "torch": "2.13.0"},
             )
         )
-    return History(choice=CHOICE, points=points, total=len(points), left_out={}, looked_at=len(points))
+    return History(configuration=CONFIGURATION, points=points, total=len(points), omitted={}, examined=len(points))
 
 
 @pytest.mark.parametrize(("count", "sd"), [(8, 0.03), (12, 0.03), (25, 0.03), (60, 0.03), (40, 0.005)])
@@ -147,7 +147,9 @@ def test_histories_that_say_little_say_so(golden: Golden) -> None:
 
 def test_what_is_not_shown_is_counted() -> None:
     shown = history([5.0, 5.1])
-    whole = History(choice=CHOICE, points=shown.points, total=300, left_out={"inputs": 3, "box": 1}, looked_at=304)
+    whole = History(
+        configuration=CONFIGURATION, points=shown.points, total=300, omitted={"inputs": 3, "box": 1}, examined=304
+    )
     said = " ".join(trend_words.sentences(trend(whole)))
     assert not lacking(said, "2 of 300 runs", "4 runs of resnet18 int8/xnnpack", "inputs (3)", "(1)")
 

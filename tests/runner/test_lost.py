@@ -232,7 +232,7 @@ def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
     with Store.open(box.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box="container-1")
         owner = RunnerIdentity(pid=4242, host="container-1", user="u", started_at=utc_now())
-        assert store.claim_next_session(owner) is not None
+        assert store.claim_next(owner) is not None
         (run_id, variant), (sibling, _) = session.runs
         store.set_status(run_id, "measuring")
         store.add_block(session.id, make_block(variant.label, 0))

@@ -135,7 +135,7 @@ def test_a_run_deleted_before_its_turn_ends_both_sides(
     (ahead,) = warm_box.detach(MODEL, "--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
     warm_box.wait_for_status(ahead, "measuring")
     with Store.open(warm_box.database) as store:
-        store.import_document(doomed)
+        store.import_documents([doomed])
         queued = queue_duel(store, runs["int8"].id, "doomed", preset="quick")
         store.delete_runs(["doomed"])
     warm_box.etui("cancel", ahead)

@@ -220,7 +220,7 @@ def test_deleting_and_importing_let_others_write_in_between(tmp_path: Path, monk
     monkeypatch.setattr("etui.store.batches.HOLD_S", 0.0)
     made = [make_document(f"{number:012x}", session_id=f"{number // 4:012x}") for number in range(12)]
     with Store.open(tmp_path / "etui.db") as store:
-        store.import_document(make_document("fffffffffff1", session_id="fffffffffff1"))
+        store.import_documents([make_document("fffffffffff1", session_id="fffffffffff1")])
         other = sqlite3.connect(store.path, timeout=0, isolation_level=None)
         note = "UPDATE runs SET note = ? WHERE id = 'fffffffffff1'"
         for number, outcomes in enumerate(store.import_in_batches(made)):
@@ -264,7 +264,7 @@ def test_a_part_of_an_id_is_found_while_its_run_is_there(tmp_path: Path) -> None
     with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([make_document(f"{number:012x}", session_id="5") for number in range(20)])
         assert found(store) == []
-        store.import_document(make_document(whole, session_id="6"))
+        store.import_documents([make_document(whole, session_id="6")])
         store.annotate(whole, note="annotated")
         assert found(store) == [whole]
         store.delete_runs([f"{number:012x}" for number in range(0, 20, 2)])

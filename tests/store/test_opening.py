@@ -84,7 +84,7 @@ def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"newer etui.*update etui"):
+    with pytest.raises(StoreError, match=r"newer version.*update etui"):
         Store.open(path)
     assert path.read_bytes() == before
 
@@ -154,7 +154,7 @@ def test_a_link_opens_the_file_it_names(tmp_path: Path) -> None:
     path, file = tmp_path / "link.db", tmp_path / "elsewhere" / "etui.db"
     path.symlink_to(file)
     with Store.open(path) as store:
-        store.import_document(make_document())
+        store.import_documents([make_document()])
     with Store.open(file, create=False) as store:
         assert store.count() == 1
     assert [found.name for found in tmp_path.iterdir() if "-wal" in found.name] == []
@@ -207,10 +207,10 @@ def test_a_full_disk_is_named_and_nothing_is_half_stored(tmp_path: Path) -> None
         large = make_document()
         large.blocks[0].samples_ms = [float(sample) for sample in range(200_000)]
         with pytest.raises(StoreError, match="no space is left on the file system of the database") as refused:
-            store.import_document(large)
+            store.import_documents([large])
         assert str(small) in refused.value.message and "free)" in refused.value.message
         assert store.count() == 0
-        store.import_document(make_document())
+        store.import_documents([make_document()])
         assert store.document("aaaaaaaaaaa1") == make_document()
 
 
@@ -230,4 +230,4 @@ def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(AttributeError):
         store.import_documents([make_document(), broken])
     assert store.count() == 0
-    assert store.import_document(make_document()) == "new"
+    assert store.import_documents([make_document()]) == ["new"]

@@ -11,7 +11,7 @@ import pytest
 from etui.errors import StoreError, UsageError
 from etui.events import Event
 from etui.spec import SessionSpec
-from etui.store import RunnerIdentity, Store
+from etui.store import QueuedSession, RunnerIdentity, Store
 from tests.documents import MODEL, make_block, make_document, make_spec
 
 RUNNER = RunnerIdentity(pid=7, host="bench-1", user="u", started_at="2026-11-20T10:00:00.000Z")
@@ -27,29 +27,29 @@ def test_sessions_are_claimed_once_and_oldest_first(store: Store) -> None:
     second = store.add_session(make_spec(), model=MODEL, box="bench-1")
     other = Store.open(store.path)
     assert [session.id for session in store.sessions_waiting_before(second.id)] == [first.id]
-    claimed = other.claim_next_session(RUNNER)
-    assert claimed is not None
+    claimed = other.claim_next(RUNNER)
+    assert isinstance(claimed, QueuedSession)
     assert (claimed.id, claimed.spec, claimed.runs) == (first.id, first.spec, first.runs)
     assert claimed.claimed_by == RUNNER.key
-    assert (next_one := store.claim_next_session(RUNNER)) is not None
+    assert (next_one := store.claim_next(RUNNER)) is not None
     assert next_one.id == second.id
-    assert store.claim_next_session(RUNNER) is None
+    assert store.claim_next(RUNNER) is None
     other.finish_session(first.id)
     assert store.sessions_waiting_before(second.id) == []
 
 
 def test_a_session_of_another_box_is_left_alone(store: Store) -> None:
     store.add_session(make_spec(), model=MODEL, box="bench-2")
-    assert store.claim_next_session(RUNNER) is None
+    assert store.claim_next(RUNNER) is None
 
 
 def test_a_session_of_another_installation_is_left_alone(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1", installation="one")
     other = msgspec.structs.replace(RUNNER, installation="two")
-    assert store.claim_next_session(other) is None
+    assert store.claim_next(other) is None
     assert not store.has_waiting_work("bench-1", "two")
     assert store.has_waiting_work("bench-1", "one")
-    claimed = store.claim_next_session(msgspec.structs.replace(RUNNER, installation="one"))
+    claimed = store.claim_next(msgspec.structs.replace(RUNNER, installation="one"))
     assert claimed is not None and claimed.id == session.id
 
 
@@ -65,8 +65,8 @@ def test_what_nobody_claimed_is_cancelled_at_once(store: Store) -> None:
     first, second = (run_id for run_id, _ in session.runs)
     assert store.request_cancel([first, "unknown"]) == [first]
     assert store.summary(first).status == "cancelled"
-    claimed = store.claim_next_session(RUNNER)
-    assert claimed is not None
+    claimed = store.claim_next(RUNNER)
+    assert isinstance(claimed, QueuedSession)
     assert [run_id for run_id, _ in claimed.runs] == [second]
     assert store.cancel_requested(session.id) == set()
     assert store.request_cancel([first, second]) == [second]
@@ -79,7 +79,7 @@ def test_what_nobody_claimed_is_cancelled_at_once(store: Store) -> None:
 def test_a_session_cancelled_whole_is_never_claimed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     store.request_cancel([run_id for run_id, _ in session.runs])
-    assert store.claim_next_session(RUNNER) is None
+    assert store.claim_next(RUNNER) is None
     assert store.live_run_ids() == []
 
 
@@ -100,7 +100,7 @@ def test_a_status_moves_on_and_an_end_stays(store: Store) -> None:
 def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     waiting = store.add_session(make_spec(), model=MODEL, box="bench-1")
-    store.claim_next_session(RUNNER)
+    store.claim_next(RUNNER)
     store.set_status(session.runs[0][0], "done")
     (claim,) = store.claims()
     assert (claim.id, claim.by, claim.pid, claim.host, claim.user) == (session.id, RUNNER.key, 7, "bench-1", "u")
@@ -116,7 +116,7 @@ def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
 
 def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
-    store.claim_next_session(RUNNER)
+    store.claim_next(RUNNER)
     (first, _), (second, _) = session.runs
     done = make_document(first, session_id=session.id)
     store.save_document(done)
@@ -135,7 +135,7 @@ def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: S
 def test_a_finished_session_has_no_live_runs(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     (first, _), (second, _) = session.runs
-    store.claim_next_session(RUNNER)
+    store.claim_next(RUNNER)
     store.set_status(first, "cancelled")
     store.set_status(second, "measuring")
     store.finish_session(session.id)
@@ -225,7 +225,9 @@ def test_the_result_lies_over_the_queued_row_and_keeps_the_users_note(store: Sto
     assert (stored.note, stored.tags, stored.latency_ms) == ("mine", ["tag"], document.latency_ms)
     assert stored.blocks == document.blocks
     assert [line.message for line in stored.log] == ["said live", "said after"]
-    assert len(store.blocks(session.id)) == 6
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("SELECT count(*) FROM blocks").fetchone()[0] == 6
+    connection.close()
     assert store.session(session.id).runs == session.runs
 
 
@@ -248,6 +250,6 @@ def test_a_session_that_cannot_be_read_fails_and_lets_the_next_one_through(store
     waiting = store.add_session(make_spec(), model=MODEL, box="")
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE sessions SET spec = '{' WHERE id = ?", (broken.id,))
-    claimed = store.claim_next_session(RUNNER)
+    claimed = store.claim_next(RUNNER)
     assert claimed is not None and claimed.id == waiting.id
     assert {store.summary(run_id).status for run_id, _ in broken.runs} == {"failed"}

@@ -294,7 +294,7 @@ def test_a_file_whose_runs_cannot_all_be_read_does_not_appear(tmp_path: Path) ->
 def test_a_place_that_cannot_be_written_is_one_clear_word(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for target in (tmp_path / "file", tmp_path / "file" / "x.json"):
-        with pytest.raises(StoreError, match="cannot make the folder"):
+        with pytest.raises(StoreError, match="cannot create the folder"):
             write_documents([make_document()], target)
 
 

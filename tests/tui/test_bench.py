@@ -100,7 +100,7 @@ async def test_the_cursor_stays_on_its_run_when_the_order_changes_and_when_rows_
         assert under_cursor(pilot) == run_id
         newer = msgspec.structs.replace(make_documents(1)[0], id="ffffffffff01", created_at="2026-11-20T23:00:00.000Z")
         with Store.open(filled) as store:
-            store.import_document(newer)
+            store.import_documents([newer])
         app_of(pilot).bench.take(snapshot(changed=True))
         await settled(pilot)
         assert bench_table(pilot).total == COUNT + 1
@@ -115,10 +115,12 @@ async def test_what_is_seen_does_not_move_when_rows_arrive_above(filled: Path) -
         assert top > 0
         with Store.open(filled) as store:
             for number in range(3):
-                store.import_document(
-                    msgspec.structs.replace(
-                        make_documents(1)[0], id=f"ffffffffff{number:02d}", created_at="2026-11-20T23:00:00.000Z"
-                    )
+                store.import_documents(
+                    [
+                        msgspec.structs.replace(
+                            make_documents(1)[0], id=f"ffffffffff{number:02d}", created_at="2026-11-20T23:00:00.000Z"
+                        )
+                    ]
                 )
         app_of(pilot).bench.take(snapshot(changed=True))
         await settled(pilot)
@@ -133,7 +135,7 @@ async def test_a_filter_is_applied_as_it_is_typed_and_a_mistake_is_named(filled:
         await until(pilot, lambda: 0 < table.total < COUNT)
         assert {run.status for run in table.loaded_rows()} == {"failed"}
         await pilot.press("space", *"jkq", "colon", "x")
-        assert "there is no key" in str(bar.query_one("#filter-word").render())
+        assert "unknown key" in str(bar.query_one("#filter-word").render())
         await pilot.press("enter")
         assert bar.display
         await pilot.press("escape")

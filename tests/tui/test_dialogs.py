@@ -239,7 +239,7 @@ async def test_a_beginning_is_enough_to_jump(stored: Path) -> None:
 async def test_an_unknown_or_ambiguous_beginning_is_said(stored: Path) -> None:
     async with DialogHost(lambda: JumpDialog(stored)).run_test() as pilot:
         await type_text(pilot, "a")
-        assert problem(pilot) == "! a stands for several runs"
+        assert problem(pilot).startswith("! a matches several")
         assert IDS[0] in dialog(pilot).status and IDS[1] in dialog(pilot).status
         await type_text(pilot, "z")
         assert problem(pilot).startswith("! ") and "az" in problem(pilot)
