@@ -10,7 +10,7 @@ import click
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
 from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
-from etui.services.stalled_runs import of_claim
+from etui.services.stalled_runs import stall_of_claim
 from etui.services.submit import submit_analysis
 from etui.spec import AnalysisOptions
 from etui.store import QueuedAnalysis, Store
@@ -82,10 +82,10 @@ def follow_analysis(store: Store, queued: QueuedAnalysis, talk: ProgressPrinter)
             said = True
             talk.line("waiting for the box: other work is ahead in the queue")
         if watch.due():
-            watch.look()
+            watch.check()
             with watch.patience():
                 claim = next((claim for claim in store.analysis_claims() if claim.id == queued.id), None)
-                standing = None if claim is None else of_claim(store, claim, queued.run)
+                standing = None if claim is None else stall_of_claim(store, claim, queued.run)
                 if standing is not None and standing.why != said_standing:
                     said_standing = standing.why
                     talk.line(str(standing))

@@ -30,7 +30,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
     it in full.
     """
     from etui.services.follow import ProgressPrinter, follow
-    from etui.services.stalled_runs import of_session
+    from etui.services.stalled_runs import stall_of_session
 
     if as_json and following:
         raise UsageError("--json prints the log as it is now, and -f follows it", "use one of them")
@@ -51,7 +51,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
                     talk.event(event)
             if following:
                 click.echo(f"run {run_id[:6]}: {summary.status}", err=True)
-            elif is_live and (standing := of_session(store, store.session(summary.session))) is not None:
+            elif is_live and (standing := stall_of_session(store, store.session(summary.session))) is not None:
                 click.echo(f"etui: {standing}", err=True)
             return EXIT_DONE
         try:

@@ -15,10 +15,10 @@ def standing_of(store: Store, document: RunDocument) -> str:
     """Why a live run does not move, with the next step; empty if it does, or has ended."""
     if document.status not in LIVE_STATUSES:
         return ""
-    from etui.services.stalled_runs import of_session
+    from etui.services.stalled_runs import stall_of_session
 
     try:
-        standing = of_session(store, store.session(document.session.id))
+        standing = stall_of_session(store, store.session(document.session.id))
     except StoreError:
         return ""  # what was asked for is shown all the same
     return str(standing or "")
@@ -28,9 +28,9 @@ def stranded(store: Store) -> list[str]:
     """A line about sessions that wait and that no runner will take by itself."""
     if not store.waiting_sessions():
         return []
-    from etui.services.stalled_runs import stranded
+    from etui.services.stalled_runs import stalled_session_lines
 
     try:
-        return stranded(store)
+        return stalled_session_lines(store)
     except StoreError:
         return []

@@ -80,7 +80,7 @@ def refuse_existing(path: Path | None, *, force: bool) -> None:
     if path is None or force or is_stream(path):
         return
     if os.path.exists(path):  # noqa: PTH110 - Path.exists raises
-        raise UsageError(f"{path} is there already", "name another place, or overwrite it with --force")
+        raise UsageError(f"{path} already exists", "choose another path, or overwrite it with --force")
 
 
 def descriptor_of(path: Path) -> int | None:

@@ -84,10 +84,10 @@ def test_an_fp32_run_is_compared_and_what_cannot_be_is_refused(warm_box: Box, tm
     failed = run(warm_box, "-p", PRECISION, "--keep-fp32", "midle", status=3)
     assert "the model has no module 'midle' to keep in FP32; did you mean middle?" in failed["error"]
     refused = warm_box.etui("gap", failed["id"], status=2).stderr
-    assert "before it had a program" in refused
+    assert "before producing a program" in refused
     for words, said in (
-        (("-p", "fp32"), "fp32 quantizes nothing"),
-        (("-p", "fp16,int8"), "fp16 halves the whole model"),
+        (("-p", "fp32"), "fp32 does not quantize"),
+        (("-p", "fp16,int8"), "fp16 converts the whole model"),
     ):
         told = warm_box.etui("run", f"{TINY}:spoiled", *words, "--keep-fp32", "middle", status=2).stderr
         assert said in told
@@ -98,4 +98,4 @@ def test_an_fp32_run_is_compared_and_what_cannot_be_is_refused(warm_box: Box, tm
     finished = next(program.glob("*.pte"))
     as_is = json.loads(warm_box.etui("run", finished, *FEW, "--json").stdout)[0]
     assert "no eager model" in warm_box.etui("gap", as_is["id"], status=2).stderr
-    assert "nothing of it" in warm_box.etui("run", finished, "--keep-fp32", "x", status=2).stderr
+    assert "finished program" in warm_box.etui("run", finished, "--keep-fp32", "x", status=2).stderr

@@ -86,7 +86,7 @@ def _live_run(box: Box) -> str:
 def test_a_database_that_is_locked_when_a_run_ends_loses_nothing(box: Box) -> None:
     front = box.start("run", MODEL, *SHORT)
     run_id = _live_run(box)
-    box.wait_for_event(run_id, "comparing outputs")
+    box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
         until(lambda: _runner_says(box, "locked by another process"))
         until(lambda: _has_left_the_machine(box))
@@ -104,7 +104,7 @@ def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
         box.environment["ETUI_DB"] = str(box.database)
         front = box.start("run", MODEL, *SHORT)
         run_id = _live_run(box)
-        box.wait_for_event(run_id, "comparing outputs")
+        box.wait_for_event(run_id, "measuring accuracy")
         disk.fill()
         until(lambda: _runner_says(box, "no space is left"))
         until(lambda: _has_left_the_machine(box))
@@ -119,7 +119,7 @@ def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
 def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command(box: Box) -> None:
     box.environment["ETUI_SAVE_PATIENCE_S"] = "0.2"
     (run_id,) = box.detach(MODEL, *SHORT)
-    box.wait_for_event(run_id, "comparing outputs")
+    box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
         until(lambda: not box.processes())
         assert box.status(run_id) == "measuring"
@@ -133,7 +133,7 @@ def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command
 @pytest.mark.slow
 def test_a_runner_that_is_stopped_while_the_database_is_locked_leaves_the_result(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *SHORT)
-    box.wait_for_event(run_id, "comparing outputs")
+    box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
         until(lambda: _has_left_the_machine(box))
         runner = box.runner()
@@ -288,7 +288,7 @@ def test_what_was_queued_under_other_settings_says_so(box: Box) -> None:
             connection.execute("UPDATE sessions SET claimed_by = NULL WHERE id = ?", (session_id,))
     for words in (("runs",), ("show", second), ("log", second), ("log", second, "-f")):
         done = box.etui(*words, status=3 if "-f" in words else 0)
-        assert "settings it was queued under" in done.stderr and "environment variables" in done.stderr
+        assert "settings it was queued with" in done.stderr and "environment variables" in done.stderr
         assert f"etui cancel {second[:6]}" in done.stderr
     assert box.status(second) == "queued"
     box.etui("runs", ONEDNN_MAX_CPU_ISA="SSE41")

@@ -140,7 +140,7 @@ async def test_a_combination_left_out_is_counted(database: Path) -> None:
         ("warmup", "1.5", "not a whole number"),
         ("timeout", "0", "more than 0 seconds"),
         ("threads", "100000", "cores, not 100000"),
-        ("weights", "/no/such/weights", "there are no weights at"),
+        ("weights", "/no/such/weights", "weights not found"),
         ("model", "/no/such.pte", "there is no file"),
     ],
 )
@@ -165,7 +165,7 @@ async def test_a_list_with_nothing_chosen_is_marked(database: Path) -> None:
         await ready(pilot)
         await go_to(pilot, "delegate")
         await pilot.press("space")
-        assert "no delegate is chosen" in row(pilot, "delegate").problem
+        assert "no delegate selected" in row(pilot, "delegate").problem
 
 
 async def test_a_mended_field_is_unmarked(database: Path) -> None:

@@ -1,4 +1,4 @@
-"""What an analysis under way works with: its run, its outbox, its workers and the program cache."""
+"""The context of an analysis in progress: its run, outbox, workers and program cache."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from etui.store import QueuedAnalysis, Store
 
 
 class Analysis:
-    """A pass under way: what its kind needs to do its work and to speak of it in the run's log.
+    """An analysis in progress.
 
-    ``document`` is the run's as it was when the pass began, without its profile's operators. What is to be stored goes
-    through ``outbox``; ``store`` is for reading.
+    ``document`` is the run's document at the start, without the operators of its profile. All writes go through
+    ``outbox``; ``store`` is only read.
     """
 
-    def __init__(self, store: Store, children: WorkerPool, cache: ProgramCache, queued: QueuedAnalysis) -> None:
+    def __init__(self, store: Store, workers: WorkerPool, cache: ProgramCache, queued: QueuedAnalysis) -> None:
         self.store = store
         self.outbox = Outbox(store, queued.session, queued.run)
         self.ended = False
-        self.children = children
+        self.workers = workers
         self.cache = cache
         self.queued = queued
         self.document: RunDocument = store.document(queued.run, operators=False)
@@ -32,16 +32,16 @@ class Analysis:
 
     @property
     def threads(self) -> int:
-        """The number of threads the run was measured with, as far as this process has them."""
+        """The number of threads the run was measured with, limited to the cores of this process."""
         return min(self.document.threads or self.cores, self.cores)
 
     @property
     def cpus(self) -> list[int]:
-        """The CPUs its measuring children are held to, the same as in a session with as many threads."""
+        """The CPUs of its measuring workers, the same as in a session with this number of threads."""
         return measuring_cpus(self.threads)
 
     def report(self, event: Event) -> None:
-        """Store an event of the run; what a child says without naming the run is said of this one."""
+        """Store an event of the run; events of workers that name no run are attributed to it."""
         if event.run_id is None:
             event.run_id = self.queued.run
         self.outbox.add_event(event)
@@ -50,26 +50,26 @@ class Analysis:
         self, kind: EventKind, message: str, *, level: Level = "info", done: float | None = None,
         total: float | None = None,
     ) -> None:  # fmt: skip
-        """Store an event of this moment."""
+        """Store an event with the present time."""
         self.report(
             Event(kind=kind, message=message, at=utc_now(), stage=self.queued.kind, level=level, done=done, total=total)
         )
 
     async def do(self, job: Job) -> Done:
-        """Have a child do something; cancelling kills it.
+        """Have a job done in a worker; cancelling kills it.
 
         Raises:
-            ChildFailed: the child failed.
+            WorkerFailed: the worker failed.
         """
-        return await self.children.do(job, self.report)
+        return await self.workers.do(job, self.report)
 
     async def program(self) -> RebuiltProgram:
-        """The run's program and bundle, from the cache or made again.
+        """Return the run's program and bundle, from the cache or rebuilt.
 
         Raises:
-            EtuiError: they cannot be had any more.
+            EtuiError: they are no longer available.
         """
         trust = Trust(imported=self.store.is_imported(self.queued.run), files=self.queued.options.trusted_files)
         return await rebuild_program(
-            self.document, trust, cache=self.cache, children=self.children, say=self.report, threads=self.cores
+            self.document, trust, cache=self.cache, workers=self.workers, say=self.report, threads=self.cores
         )
