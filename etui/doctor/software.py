@@ -156,11 +156,11 @@ def machine_lock(root: Path) -> Finding:
 
     holder = MachineLock().holder(root)
     if holder is None:
-        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
+        return Finding(name="machine lock", status="ok", seen="free: nothing is being measured")
     return Finding(
-        name="box lock",
+        name="machine lock",
         status="warn",
-        seen=f"held by {holder.words()}",
+        seen=f"held by {holder.to_text()}",
         advice="a new run waits until it is released; see etui runs",
     )
 

@@ -73,7 +73,7 @@ def test_data_in_a_file_of_its_own(box: Box, made: Path) -> None:
     [
         ("missing", 2, "No such file"),
         ("folder", 2, "is a folder"),
-        ("device", 2, "no ordinary file"),
+        ("device", 2, "not a regular file"),
         ("empty", 2, "is empty"),
         ("random", 2, "not an ExecuTorch program"),
         ("cut", 2, "is truncated"),
