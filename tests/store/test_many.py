@@ -1,4 +1,4 @@
-"""Many runs: every way to find them finds the same ones, with work that does not grow with how many runs there are."""
+"""Many runs: every search strategy finds the same runs, with work that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def every(store: Store, where: Sequence[Condition], sorting: Sorting) -> list[str]:
-    """The ids in order, from a look at every row."""
+    """Return the ids in order, from a scan of every row."""
     clause, values = where_clause(where)
     direction = "DESC" if sorting.descending else "ASC"
     connection = sqlite3.connect(store.path)
@@ -109,7 +109,7 @@ def agrees(store: Store, where: Sequence[Condition], sorting: Sorting, chance: r
 
 
 @pytest.mark.parametrize("text", ["", *FILTERS])
-def test_a_filter_over_many_runs_finds_what_a_look_at_every_run_finds(smaller: Store, text: str) -> None:
+def test_a_filter_over_many_runs_finds_what_a_scan_of_every_run_finds(smaller: Store, text: str) -> None:
     chance = random.Random(text)
     for column in chance.sample(COLUMNS, 3):
         agrees(smaller, parse(text), Sorting(column=column, descending=chance.random() < 0.5), chance)
@@ -118,10 +118,10 @@ def test_a_filter_over_many_runs_finds_what_a_look_at_every_run_finds(smaller: S
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_condition_finds_what_a_look_at_every_run_finds(
+def test_any_condition_finds_what_a_scan_of_every_run_finds(
     odd: Store, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the limits so small that each way of looking is taken."""
+    """The limits are reduced so that every search strategy is used."""
     chance = random.Random(seed)
     monkeypatch.setattr(pages, "_MANY", chance.choice([0, 100]))
     monkeypatch.setattr(pages, "_FEW", chance.choice([3, 40]))
@@ -160,7 +160,7 @@ def test_any_condition_finds_what_a_look_at_every_run_finds(
 
 
 def steps(store: Store, call: Callable[[], object]) -> int:
-    """How many hundreds of steps SQLite's machine takes for a call."""
+    """Return the work of a call in hundreds of instructions of SQLite's virtual machine."""
     taken = 0
 
     def step() -> int:
@@ -196,14 +196,14 @@ def test_what_is_seen_first_takes_no_more_work_over_more_runs(
     assert many < 2 * few + 200
 
 
-def test_what_is_not_wanted_any_more_is_not_read_to_its_end(larger: Store) -> None:
+def test_a_read_that_is_no_longer_needed_is_interrupted(larger: Store) -> None:
     where = parse('-nowhere "resnet18 int8"')
     with pytest.raises(Overtaken):
         larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: True)
     assert larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: False)[0] > 0
 
 
-def test_the_values_of_a_column_are_found_without_a_look_at_every_run(smaller: Store, larger: Store) -> None:
+def test_the_values_of_a_column_are_found_without_a_scan_of_every_run(smaller: Store, larger: Store) -> None:
     assert larger.distinct("box") == ["arm-board", "bench-1", "bench-2", "laptop"]
     assert larger.distinct("error", 2) == larger.distinct("error")[:2] != []
     assert steps(larger, lambda: larger.distinct("model")) < 2 * steps(smaller, lambda: smaller.distinct("model")) + 10
@@ -276,7 +276,7 @@ def test_a_part_of_an_id_is_found_while_its_run_is_there(tmp_path: Path) -> None
         assert (found(store), store.count(part)) == ([], 0)
 
 
-def test_deleting_one_run_looks_at_no_environment_but_its_own(tmp_path: Path) -> None:
+def test_deleting_one_run_reads_no_environment_but_its_own(tmp_path: Path) -> None:
     taken = []
     for count in (20, 400):
         made = [make_document(f"{number:012x}", session_id=f"{number:012x}") for number in range(count)]

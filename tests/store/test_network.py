@@ -1,4 +1,4 @@
-"""A database on a network file system has a rollback journal, not WAL; the table of mounts is made up."""
+"""A database on a network file system has a rollback journal, not WAL; the mount table is a fake."""
 
 from __future__ import annotations
 

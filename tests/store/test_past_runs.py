@@ -22,12 +22,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def later(day: int, **changes: object) -> RunDocument:
-    """The same configuration on another day, in a session of its own."""
+    """Return a run of the same configuration on another day, in a separate session."""
     made = make_document(f"{day:012x}", session_id=f"5e55{day:08x}", created_at=f"2026-10-{day:02d}T10:00:00.000Z")
     return msgspec.structs.replace(made, **changes)
 
 
-def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> None:
+def test_only_runs_of_the_same_configuration_are_points_oldest_first(store: Store) -> None:
     same = [later(day) for day in (1, 2, 3)]
     assert same[0].inputs is not None and same[0].weights is not None
     other = [
@@ -53,7 +53,7 @@ def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> N
     assert (last.median_ms, last.interval_ms, last.mae) == (16.0, (15.8, 16.2), 0.01)
 
 
-def test_runs_with_modules_kept_in_fp32_are_a_configuration_of_their_own(store: Store) -> None:
+def test_runs_with_modules_kept_in_fp32_are_a_separate_configuration(store: Store) -> None:
     whole = [later(day, precision="int8") for day in (1, 2)]
     spec = whole[0].session.spec | {"keep_fp32": ["layer4"]}
     partial = [
@@ -107,6 +107,6 @@ def test_a_failed_run_is_in_the_history_of_those_that_did_not(store: Store) -> N
         assert points[-1].error == "no kernel" and points[-1].software == {}
 
 
-def test_a_run_that_is_not_there_is_said(store: Store) -> None:
+def test_an_unknown_run_is_an_error(store: Store) -> None:
     with pytest.raises(UsageError, match="there is no run"):
         store.history("ffff")

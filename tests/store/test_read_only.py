@@ -1,4 +1,4 @@
-"""A database that cannot be written is read all the same, and never with a view that is old or half of two."""
+"""A database that cannot be written can be read, and never with an old or mixed state."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def writer_count(folder: Path) -> int:
         return store.count()
 
 
-def test_a_change_in_the_middle_of_a_look_is_not_taken_for_the_truth(folder: Path, tmp_path: Path) -> None:
+def test_a_change_during_a_read_is_detected(folder: Path, tmp_path: Path) -> None:
     with read_only_view(folder, tmp_path / "view") as view:
         reader = opening.open_database(view / "etui.db", create=False)
         with pytest.raises(StoreError, match="was changed while it was read"), reader.read() as connection:

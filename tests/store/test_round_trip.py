@@ -1,4 +1,4 @@
-"""A document comes out of the database as it went in, whatever is in it and whoever shares its session."""
+"""A document is read from the database exactly as it was stored, also if runs share its session."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_run_of_a_session_made_here_comes_back_from_its_export_with_its_log_in
         assert [store.document(one) for one in (first, second)] == before
 
 
-def test_runs_that_tell_their_session_differently_keep_their_own_account(store: Store) -> None:
+def test_runs_that_describe_their_session_differently_keep_their_description(store: Store) -> None:
     first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
     second.session = msgspec.structs.replace(second.session, spec={"other": True})
     second.eager_blocks = [make_block("eager", 0, 99.0), *second.eager_blocks[1:]]
@@ -128,7 +128,7 @@ def test_a_run_exported_while_live_does_not_stay_live(store: Store) -> None:
     assert store.live_run_ids() == []
 
 
-def test_the_summary_says_what_the_document_says(store: Store) -> None:
+def test_the_summary_agrees_with_the_document(store: Store) -> None:
     document = make_document()
     store.save_document(document)
     summary = store.summary(document.id)
@@ -173,7 +173,7 @@ def _row_counts(path: Path) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def test_a_block_measured_again_stays_beside_the_one_that_counts(store: Store) -> None:
+def test_a_superseded_block_is_kept_in_addition_to_the_one_that_counts(store: Store) -> None:
     document = make_document()
     spoiled = msgspec.structs.replace(document.blocks[1], superseded=True, canary_ms=(1.0, 2.0))
     document.superseded_blocks = [spoiled]

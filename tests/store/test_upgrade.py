@@ -1,4 +1,4 @@
-"""Databases and exports of every schema so far open with nothing lost; an upgrade that fails leaves the file alone."""
+"""Databases and exports of every earlier schema open without loss; a failed upgrade does not change the file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OPEN = "import sys, pathlib; from etui.store import Store; print(Store.open(path
 
 
 def unpacked(name: str, folder: Path) -> Path:
-    """A fixture as the file that it was."""
+    """Unpack a fixture and return its path."""
     target = folder / name
     target.write_bytes(gzip.decompress((FIXTURES / f"{name}.gz").read_bytes()))
     return target
@@ -209,7 +209,7 @@ def fail_in_python(connection: sqlite3.Connection) -> None:
     raise ValueError("it went wrong")
 
 
-def test_an_upgrade_says_how_far_it_is_only_if_the_file_is_large(
+def test_an_upgrade_prints_its_progress_only_if_the_file_is_large(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     documents(unpacked("schema2.db", tmp_path))
@@ -242,7 +242,7 @@ def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
     assert upgrading.kept_copies(database) == []
 
 
-def test_a_database_that_does_not_hold_together_is_not_upgraded(tmp_path: Path) -> None:
+def test_a_database_that_fails_the_integrity_check_is_not_upgraded(tmp_path: Path) -> None:
     database = unpacked("schema2.db", tmp_path)
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("INSERT INTO artifacts VALUES ('nowhere', 'pte', 1, '', '', 0)")
