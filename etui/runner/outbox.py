@@ -24,6 +24,7 @@ from etui.events import Event, utc_now
 from etui.insight import NumericGap, Profile
 from etui.results import LIVE_ANALYSIS_STATUSES, AnalysisStatus, Block, LogLine, RunDocument, Status
 from etui.runner import unsaved_results
+from etui.runner.analysis_results import AnalysisResult, save_result
 from etui.runner.runner_log import say
 from etui.runner.unsaved_results import UnsavedAnalysis
 from etui.store import Store
@@ -47,7 +48,7 @@ class _Item:
     write: Callable[[], object]
     event: Event | None = None
     document: RunDocument | None = None
-    result: Profile | NumericGap | None = None
+    result: AnalysisResult | None = None
     ended: tuple[str, AnalysisStatus, str | None] | None = None
     """Id, final status and error of an analysis."""
 
@@ -116,13 +117,9 @@ class Outbox:
             _Item("state", write, ended=None if status in LIVE_ANALYSIS_STATUSES else (analysis_id, status, error))
         )
 
-    def save_profile(self, run_id: str, profile: Profile) -> None:
-        """Store the profile of a run."""
-        self._put(_Item("state", partial(self._store.save_profile, run_id, profile), result=profile))
-
-    def save_gap(self, run_id: str, gap: NumericGap) -> None:
-        """Store the numeric gap of a run."""
-        self._put(_Item("state", partial(self._store.save_gap, run_id, gap), result=gap))
+    def save_result(self, run_id: str, result: AnalysisResult) -> None:
+        """Store the result of an analysis as part of its run."""
+        self._put(_Item("state", partial(save_result, self._store, run_id, result), result=result))
 
     # Writing
 

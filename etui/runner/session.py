@@ -7,11 +7,10 @@ import time
 from pathlib import Path
 
 from etui.catalog.find import find_model
-from etui.errors import EtuiError, StoreError, StoreUnavailable
+from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.host.environment import read_environment
 from etui.runner.fork_servers import WorkerPool
-from etui.runner.machine_lock import WaitedTooLong, hold
 from etui.runner.measure import measure, run_accuracy_and_memory
 from etui.runner.outbox import Outbox
 from etui.runner.prepare import export_programs, make_bundle, prepare, start_fork_servers
@@ -19,14 +18,10 @@ from etui.runner.prepare_duel import prepare_duel
 from etui.runner.program_cache import ProgramCache
 from etui.runner.session_context import Session
 from etui.runner.settings import patience_s
+from etui.runner.supervise import supervise
 from etui.runner.wait_for_idle import wait_until_quiet
 from etui.store import QueuedSession, Store
 from etui.text import seconds
-
-CANCEL_POLL_S = 0.2
-
-STOP_PATIENCE_S = 5.0
-"""How long a runner that is being stopped waits for the database: it may soon be killed."""
 
 
 async def run_session(store: Store, workers: WorkerPool, cache: ProgramCache, queued: QueuedSession) -> None:
@@ -41,35 +36,12 @@ async def run_session(store: Store, workers: WorkerPool, cache: ProgramCache, qu
     except EtuiError as error:
         await refuse(store, queued, error)
         return
-    main = asyncio.current_task()
-    assert main is not None
-    watcher = asyncio.create_task(_watch_cancels(session, main))
-    patience = patience_s()
-    try:
-        async with hold(f"measuring {session.model.name}", lambda message: session.say("stage", message, stage="wait")):
-            try:
-                async with asyncio.timeout(session.spec.timeout_s) as limit:
-                    await _execute(session, limit)
-            except TimeoutError:
-                session.end_all("timed out", f"stopped after {session.spec.timeout_s:g} s, the session's time limit")
-    except WaitedTooLong as error:
-        session.end_all("timed out", str(error))
-    except EtuiError as error:
-        for run in session.live():
-            session.fail(run, error)
-    except asyncio.CancelledError:
-        # Stopping the runner cancels this task too; only a cancellation by the watcher is handled here.
-        if not watcher.done() or main.uncancel() > 0:
-            session.end_all("interrupted", "the runner was stopped")
-            patience = min(patience, STOP_PATIENCE_S)
-            raise
-        watcher.result()
-        session.end_all("cancelled", None)
-    finally:
-        watcher.cancel()
-        session.end_all("failed", "internal runner error; see the runner log")
-        # The machine lock is released before waiting for the database.
-        await session.close(patience)
+    await supervise(
+        session,
+        lambda limit: _execute(session, limit),
+        purpose=f"measuring {session.model.name}",
+        timeout_s=session.spec.timeout_s,
+    )
 
 
 async def refuse(store: Store, queued: QueuedSession, error: EtuiError) -> None:
@@ -153,36 +125,3 @@ async def _wait_until_quiet(session: Session, limit: asyncio.Timeout) -> None:
         )
     elif quiet.waited_s:
         session.say("log", f"the machine became quiet after {seconds(quiet.waited_s)}", stage="wait")
-
-
-async def _watch_cancels(session: Session, main: asyncio.Task[object]) -> None:
-    """Cancel runs on request, and the session's own work with the last of them or if the database is gone or damaged.
-    A database that is temporarily unavailable is polled again.
-
-    Raises:
-        StoreError: the database is gone, or damaged.
-    """
-    seen = -1
-    try:
-        while True:
-            if not session.store.is_in_place():
-                raise StoreError(f"the database {session.store.path} was removed or replaced", "run the command again")
-            try:
-                # This takes CPU time from the cores that are being timed: read only if the database changed.
-                version = session.store.data_version()
-                requested = session.store.cancel_requested(session.queued.id) if version != seen else set()
-                seen = version
-            except StoreUnavailable:
-                requested = set()
-            for run in session.live():
-                # One side of a duel alone is useless.
-                if not run.cancelled and (run.id in requested or (requested and session.is_duel)):
-                    session.cancel(run)
-            cancelled = any(run.cancelled for run in session.runs)
-            if cancelled and not any(run.live and not run.cancelled for run in session.runs):
-                main.cancel()
-                return
-            await asyncio.sleep(CANCEL_POLL_S)
-    except StoreError:
-        main.cancel()
-        raise

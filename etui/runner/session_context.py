@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -107,6 +107,10 @@ class Session:
             Event(kind=kind, message=message, at=utc_now(), run_id=run.id if run else None, stage=stage, level=level)
         )
 
+    def report_waiting(self, message: str) -> None:
+        """Report that another process holds the machine."""
+        self.say("stage", message, stage="wait")
+
     # Jobs
 
     async def do(self, job: Job) -> Done:
@@ -158,6 +162,19 @@ class Session:
         for task in run.tasks:
             task.cancel()
 
+    def cancel_requests(self) -> Collection[str]:
+        """Read the ids of the runs that are to be cancelled. Raises StoreError."""
+        return self.store.cancel_requested(self.queued.id)
+
+    def apply_cancels(self, requested: Collection[str]) -> bool:
+        """Cancel the requested runs. Return whether all runs that have not ended are cancelled."""
+        for run in self.live():
+            # One side of a duel alone is useless.
+            if not run.cancelled and (run.id in requested or (requested and self.is_duel)):
+                self.cancel(run)
+        cancelled = any(run.cancelled for run in self.runs)
+        return cancelled and not any(run.live and not run.cancelled for run in self.runs)
+
     def fail(self, run: Run, error: EtuiError) -> None:
         """End a run as failed, with the worker's traceback in its log."""
         if run.live and isinstance(error, WorkerFailed) and error.traceback:
@@ -177,6 +194,11 @@ class Session:
         """End every live run."""
         for run in self.live():
             self.end(run, status, error)
+
+    def fail_all(self, error: EtuiError) -> None:
+        """End every live run as failed."""
+        for run in self.live():
+            self.fail(run, error)
 
     async def close(self, patience_s: float) -> None:
         """Finish the session and wait until everything is stored. Call this when no run is live.

@@ -20,6 +20,7 @@ from etui.files.atomic import write_whole
 from etui.insight import NumericGap, Profile
 from etui.paths import unsaved_places
 from etui.results import AnalysisStatus, RunDocument
+from etui.runner.analysis_results import save_result
 from etui.store import Store
 
 _ANALYSIS = ".analysis.json"
@@ -119,10 +120,9 @@ def _store_analysis(store: Store, file: Path, busy: Collection[str]) -> None:
         if store.get_analysis(unsaved.pass_id).live:
             # Events and results first: while the analysis is live, readers do not treat it as complete.
             store.add_events(unsaved.session, unsaved.events)
-            if unsaved.profile is not None:
-                store.save_profile(unsaved.run, unsaved.profile)
-            if unsaved.gap is not None:
-                store.save_gap(unsaved.run, unsaved.gap)
+            for result in (unsaved.profile, unsaved.gap):
+                if result is not None:
+                    save_result(store, unsaved.run, result)
             store.set_analysis_status(unsaved.pass_id, unsaved.status, unsaved.error)
     except UsageError:
         pass  # the run was deleted

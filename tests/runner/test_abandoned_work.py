@@ -17,7 +17,7 @@ import pytest
 from etui.events import utc_now
 from etui.host.user import user_name
 from etui.runner import abandoned_work as settling
-from etui.runner.abandoned_work import owner_state, end_abandoned, take_over
+from etui.runner.abandoned_work import end_abandoned, owner_state, take_over
 from etui.runner.runner_lock import RunnerLock
 from etui.spec import ProfileOptions
 from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store

@@ -90,7 +90,7 @@ async def test_a_flood_without_line_ends_costs_no_more_than_one_line() -> None:
     await _until_written(child, b"x" * 30_000_000, child.log.write_fd)
     child.exited(0)
     child.close()
-    assert [event.message[:5] for event in said] == ["xxxxx", "the p"]
+    assert len(said) == 2 and said[0].message.startswith("xxxxx") and "limit" in said[1].message
     assert len(said[0].message) <= LOG_LINE_BYTES + 10
 
 

@@ -20,11 +20,11 @@ from etui.files import cache_entries as entries
 from etui.files import locks
 from etui.host.user import user_name
 from etui.results import AnalysisStatus, RunDocument
-from etui.runner import outbox
-from etui.runner import unsaved_results
+from etui.runner import outbox, unsaved_results
 from etui.runner.abandoned_work import end_abandoned
-from etui.runner.analyses import run as passes
+from etui.runner.analyses import kinds
 from etui.runner.analyses.context import Analysis
+from etui.runner.analyses.run import run_analysis
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.machine_lock import MachineLock
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
@@ -297,14 +297,14 @@ async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_re
 
     holder = asyncio.create_task(hold_the_database())
 
-    async def profile(analysis: Analysis) -> None:
+    async def profile(analysis: Analysis, options: ProfileOptions) -> None:
         await locked.wait()
-        analysis.outbox.save_profile("aaaaaaaaaaa1", make_profile())
+        analysis.outbox.save_result("aaaaaaaaaaa1", make_profile())
         profiled.set()
 
-    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    monkeypatch.setitem(kinds.KINDS, "profile", kinds.AnalysisKind(ProfileOptions, profile))
     cache = ProgramCache(tmp_path / "cache")
-    analysis = asyncio.create_task(passes.run_analysis(store, cast("WorkerPool", None), cache, queued))
+    analysis = asyncio.create_task(run_analysis(store, cast("WorkerPool", None), cache, queued))
     async with asyncio.timeout(60):
         await profiled.wait()
     assert store.get_analysis(queued.id).live and not analysis.done()
@@ -327,7 +327,7 @@ async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
     profile = make_profile() if status == "done" else None
     with _locked(store.path):
         if profile is not None:
-            box.save_profile(queued.run, profile)
+            box.save_result(queued.run, profile)
         box.add_event(Event(kind="finished", message="as it ended", run_id=queued.run))
         box.set_analysis_status(queued.id, status, error)
         with pytest.raises(StoreUnavailable, match="locked"):
@@ -355,10 +355,10 @@ async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
     assert store.claim_next(RUNNER) is not None
     cache, key = ProgramCache(tmp_path / "cache"), "0" * 32
 
-    async def profile(analysis: Analysis) -> None:
+    async def profile(analysis: Analysis, options: ProfileOptions) -> None:
         await analysis.cache.take(key, print)
 
-    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    monkeypatch.setitem(kinds.KINDS, "profile", kinds.AnalysisKind(ProfileOptions, profile))
     with contextlib.ExitStack() as held:
         if waits_for == "machine":
             machine = MachineLock()
@@ -368,7 +368,7 @@ async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
             lock = locks.take(entries.lock_path(cache.program_dir(key)), exclusive=True)
             assert lock is not None
             held.callback(lock.release)
-        await passes.run_analysis(store, cast("WorkerPool", None), cache, queued)
+        await run_analysis(store, cast("WorkerPool", None), cache, queued)
     ended = store.get_analysis(queued.id)
     if waits_for == "machine":
         assert ended.status == "timed out" and "machine was not free" in (ended.error or "")

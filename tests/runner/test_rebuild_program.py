@@ -47,7 +47,7 @@ def test_an_openvino_program_of_another_cpu_is_not_taken_for_this_ones(
         environment=environment,
         session=SessionInfo(id="5e5510000001", created_at="", spec=spec),
     )
-    with pytest.raises(UsageError, match="openvino .*amx_fp16"):
+    with pytest.raises(UsageError, match="amx_fp16"):
         check_rebuildable(document, OWN)
     check_rebuildable(
         msgspec.structs.replace(document, environment=msgspec.structs.replace(environment, cpu_flags=cpu_flags())),

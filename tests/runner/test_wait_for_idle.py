@@ -15,8 +15,8 @@ from etui.runner.wait_for_idle import (
     LoadReading,
     Process,
     busiest,
-    read_machine_load,
     processes,
+    read_machine_load,
     wait_until_quiet,
 )
 

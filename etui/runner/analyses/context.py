@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from etui.errors import EtuiError, StoreUnavailable
 from etui.events import Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus, usable_cores
 from etui.jobs import Done, Job
-from etui.results import RunDocument
+from etui.results import AnalysisStatus, RunDocument
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.outbox import Outbox
 from etui.runner.program_cache import ProgramCache
 from etui.runner.rebuild_program import RebuiltProgram, Trust, rebuild_program
+from etui.runner.worker import WorkerFailed
 from etui.store import QueuedAnalysis, Store
 
 
@@ -54,6 +58,48 @@ class Analysis:
         self.report(
             Event(kind=kind, message=message, at=utc_now(), stage=self.queued.kind, level=level, done=done, total=total)
         )
+
+    def report_waiting(self, message: str) -> None:
+        """Report that another process holds the machine."""
+        self.say("stage", message)
+
+    def cancel_requests(self) -> Collection[str]:
+        """Return the id of this analysis if it is to be cancelled. Raises StoreError."""
+        return {self.queued.id} if self.store.analysis_cancel_requested(self.queued.id) else ()
+
+    def apply_cancels(self, requested: Collection[str]) -> bool:
+        """Return whether this analysis is cancelled."""
+        return self.queued.id in requested
+
+    def end_all(self, status: AnalysisStatus, error: str | None) -> None:
+        """End the analysis if it has not ended yet, and report that in the run's log."""
+        if self.ended:
+            return
+        self.ended = True
+        if not self._exists():
+            return
+        level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"
+        self.say("finished", f"{self.queued.kind}: {status}" + (f": {error}" if error else ""), level=level)
+        self.outbox.set_analysis_status(self.queued.id, status, error)
+
+    def fail_all(self, error: EtuiError) -> None:
+        """End the analysis as failed, with the worker's traceback in the run's log."""
+        if isinstance(error, WorkerFailed) and error.traceback:
+            self.say("log", error.traceback.rstrip(), level="debug")
+        self.end_all("failed", str(error))
+
+    async def close(self, patience_s: float) -> None:
+        """Wait until everything is stored. Raises as ``Outbox.delivered`` does."""
+        await self.outbox.delivered(patience_s)
+
+    def _exists(self) -> bool:
+        """Whether the analysis and its run are still in the database; True if that cannot be read now."""
+        try:
+            return self.store.is_in_place() and any(
+                live.id == self.queued.id for live in self.store.live_analyses(self.queued.run)
+            )
+        except StoreUnavailable:
+            return True
 
     async def do(self, job: Job) -> Done:
         """Have a job done in a worker; cancelling kills it.

@@ -13,14 +13,12 @@ BUDGET_S = 60.0
 """Limit in seconds for each of: comparing layers, running the program, and trying layers one by one."""
 
 
-async def measure_gap(analysis: Analysis) -> None:
+async def measure_gap(analysis: Analysis, options: GapOptions) -> None:
     """Measure the numeric gap of the analysis's run and store it in its document.
 
     Raises:
         EtuiError: the program is not available, fails, or has no eager model to compare with.
     """
-    options = analysis.queued.options
-    assert isinstance(options, GapOptions)
     document = analysis.document
     analysis.say("stage", "numeric gap: preparing the program")
     rebuilt = await analysis.program()
@@ -48,7 +46,7 @@ async def measure_gap(analysis: Analysis) -> None:
         )
     )
     assert done.gap is not None
-    analysis.outbox.save_gap(document.id, done.gap)
+    analysis.outbox.save_result(document.id, done.gap)
     analysis.say(
         "log", f"numeric gap: {counted(len(done.gap.layers), 'layer')} compared on {counted(done.gap.inputs, 'input')}"
     )

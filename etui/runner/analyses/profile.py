@@ -31,14 +31,12 @@ _ETDUMP, _ETRECORD, _TRACE, _CSV = ".etdp", ".etrecord", ".trace.json", ".operat
 _TIMELINES = ("program.timeline.json", "eager.timeline.json")
 
 
-async def profile(analysis: Analysis) -> None:
+async def profile(analysis: Analysis, options: ProfileOptions) -> None:
     """Profile the analysis's run and store the result in its document.
 
     Raises:
         EtuiError: the program is not available, fails or cannot be traced, or a file cannot be written.
     """
-    options = analysis.queued.options
-    assert isinstance(options, ProfileOptions)
     document = analysis.document
     stem = file_stem(document)
     target = Path(options.keep_dir) if options.keep_dir else None
@@ -52,7 +50,7 @@ async def profile(analysis: Analysis) -> None:
     try:
         result = await _sides(analysis, rebuilt, options, scratch.root if scratch else None)
         # Writing the files can fail on a full disk, which must not lose the result.
-        analysis.outbox.save_profile(document.id, result)
+        analysis.outbox.save_result(document.id, result)
         analysis.say("log", _to_text(result))
         if scratch is not None and target is not None:
             _write_files(result, scratch.root, target, stem, document, Path(rebuilt.program_dir), options)
