@@ -1,4 +1,4 @@
-"""What is said while a session runs: its stages, log lines, progress, finished blocks, warnings and its end."""
+"""Events of a session in progress: stages, log lines, progress, finished blocks, warnings and its end."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ _LEVELS: dict[str, Level] = {level: level for level in get_args(Level)}
 
 
 def known_kind(text: str) -> EventKind:
-    """The kind that a text names; an imported line may carry any text, and is then a line of the log."""
+    """Return the event kind of a text; ``log`` for any other text, as imported documents may contain."""
     return _KINDS.get(text, "log")
 
 
 def known_level(text: str) -> Level:
-    """The level that a text names; an imported line may carry any text, and is then information."""
+    """Return the level of a text; ``info`` for any other text, as imported documents may contain."""
     return _LEVELS.get(text, "info")
 
 
 def utc_now() -> str:
-    """The time now as ISO 8601 in UTC with milliseconds, such as ``2026-11-20T22:40:12.345Z``; sorts as text."""
+    """Return the current time as ISO 8601 in UTC with milliseconds, such as ``2026-11-20T22:40:12.345Z``; sorts as
+    text."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that happened in a session.
 
-    ``run_id`` None means it concerns the whole session (eager blocks, waiting for the box). ``stage`` is one of
+    ``run_id`` None means it concerns the whole session (eager blocks, waiting for the machine). ``stage`` is one of
     load, export, quantize, reference, lower, write, measure, accuracy, memory, or wait. ``done`` of ``total`` and
-    ``left_s`` (seconds) belong to progress. ``id`` is given by the database.
+    ``left_s`` (seconds) belong to progress. ``id`` is assigned by the database.
     """
 
     kind: EventKind

@@ -1,4 +1,4 @@
-"""What the runner asks one child process to do, and what the child answers: the words between runner and engine.
+"""The messages between runner and engine: jobs, their results, and the requests to a fork server.
 
 A worker receives one job, writes ``LogMessage`` lines and finally one ``Done`` or ``JobError`` line to its report pipe,
 and exits. The runner and a fork server, which forks the workers, exchange the requests and replies at the end of this
@@ -29,12 +29,11 @@ from etui.results import (
 class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
     """Build the model once for a session: find its weights, make its inputs, compute the eager reference outputs.
 
-    The result lies in the cache as one folder, named by its content: ``weights.safetensors``, ``inputs.safetensors``,
-    ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). With the folder already there, only its key is
-    computed; for a user's factory that takes a call of it, because the key covers what it builds. ``key`` names a
-    bundle made earlier: if that is there and whole it is taken, whatever the same choice would make now, except for a
-    factory, whose eager model is built anew in any case. ``allow_pickle`` lets a ``.pt2`` run code that its file brings
-    along.
+    The result is a folder in the cache, named by its content: ``weights.safetensors``, ``inputs.safetensors``,
+    ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). If the folder exists, only its key is computed;
+    for a user's factory that includes calling it, because the key covers the model it builds. ``key`` names an earlier
+    bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
+    factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
     """
 
     model: str
@@ -48,9 +47,9 @@ class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
 
 
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the bundle lies and what it holds. ``has_eager`` is False for a ``.pte``, which has no eager side. ``seed``
-    is what the model was built from, ``file_stamp`` tells whether the user's file was written since. ``allow_pickle``:
-    the user allowed the ``.pt2`` it was made from to run code of its own."""
+    """The path and content of a bundle. ``has_eager`` is False for a ``.pte``, which has no eager model. ``seed`` is
+    the seed the model was built with, ``file_stamp`` changes if the user's file is written again. ``allow_pickle``: the
+    user allowed the ``.pt2`` file to run code that it contains."""
 
     path: str
     key: str
@@ -67,10 +66,9 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
     """Export, quantize and lower one variant of a bundle into ``program_dir``: ``program.pte``, ``lowered.json`` (a
-    ``LowerResult``) and ``reference.safetensors``, the outputs of the graph as it was before lowering (absent where
-    that is the eager reference itself), ``sources.json``, ``noop.pte``, which the fixed cost of a call is measured
-    with, and with ``etrecord`` an ETRecord for other tools. The
-    folder appears whole or not at all."""
+    ``LowerResult``) and ``reference.safetensors``, the outputs of the graph before lowering (absent if that is the
+    eager reference itself), ``sources.json``, ``noop.pte`` for measuring the fixed cost of a call, and with
+    ``etrecord`` an ETRecord for other tools. The folder is created atomically."""
 
     bundle: str
     model: str
@@ -86,8 +84,8 @@ class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A prepared program and what preparing it showed. ``arithmetic`` names the arithmetic a delegate really uses
-    where that is not the precision's own (OpenVINO's bf16)."""
+    """A prepared program and facts from its preparation. ``arithmetic`` names the arithmetic that a delegate actually
+    uses if it differs from the precision (OpenVINO's bf16)."""
 
     path: str
     artifact: Artifact
@@ -103,10 +101,10 @@ class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
 class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
     """Measure one block of one variant. ``program`` None measures eager.
 
-    ``warmup`` and ``samples`` None leave the counts to ``block_s`` (seconds of timing), ``min_samples`` and settling;
-    ``limit_s`` ends the block after that many seconds, with at least one sample taken, unless ``samples`` fixes them.
-    ``canary_ms`` is what the canary took in the session's other blocks, before and after. ``cpus`` are the logical CPUs
-    that the child is held to, here as in the other jobs.
+    ``warmup`` and ``samples`` None leave the counts to ``block_s`` (seconds of timing), ``min_samples`` and the
+    stability of the warm-up; ``limit_s`` ends the block after that many seconds, with at least one sample taken, unless
+    ``samples`` fixes them. ``canary_ms`` is the time of the canary kernel before and after the session's other blocks.
+    ``cpus`` are the logical CPUs that the worker is pinned to, in this and all other jobs.
     """
 
     bundle: str
@@ -145,7 +143,7 @@ class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
 
 
 class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
-    """Load and run once in a fresh process, watching its memory. ``program`` None looks at eager."""
+    """Load and run once in a fresh process, measuring its memory. ``program`` None measures eager."""
 
     bundle: str
     model: str
@@ -159,8 +157,8 @@ class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
 class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
     """Compare a run's program with FP32 eager layer by layer, on up to ``inputs`` of its bundle's inputs.
 
-    ``threshold_db`` None takes the one of the precision, or of the ``arithmetic`` really used. ``budget_s`` is about
-    how many seconds of work comparing, running the program, and trying the layers one by one may take each.
+    ``threshold_db`` None uses the threshold of the precision, or of the ``arithmetic`` actually used. ``budget_s`` is
+    the approximate limit in seconds for each of: comparing layers, running the program, trying layers one by one.
     """
 
     bundle: str
@@ -180,10 +178,10 @@ class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
 
 
 class ProfileJob(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
-    """Profile the operators of a program, or of eager where ``program`` is None.
+    """Profile the operators of a program, or of eager if ``program`` is None.
 
-    ``inferences`` None traces as many as fit ``budget_s`` seconds. Into ``files_dir``, where given, go the ETDump and
-    a timeline of a few inferences.
+    ``inferences`` None traces as many as fit into ``budget_s`` seconds. The ETDump and a timeline of a few inferences
+    are written to ``files_dir``, if given.
     """
 
     bundle: str
@@ -199,7 +197,7 @@ class ProfileJob(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
 
 
 class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a profile, and what must be known with it."""
+    """One side of a profile, with notes for its reader."""
 
     side: OperatorSide
     notes: list[str] = []
@@ -209,7 +207,7 @@ Job = BundleJob | LowerJob | MeasureJob | AccuracyJob | MemoryJob | GapJob | Pro
 
 
 class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
-    """Why a job failed: one line what, one line what to do, and the traceback for ``--debug`` and the log."""
+    """The failure of a job: message, hint (the next step), and the traceback for ``--debug`` and the log."""
 
     message: str
     hint: str = ""
@@ -230,7 +228,7 @@ class Done(msgspec.Struct, tag="done", frozen=True, kw_only=True):
 
 
 class LogMessage(msgspec.Struct, tag="said", frozen=True, kw_only=True):
-    """An event a child reports on its way."""
+    """An event that a worker reports while it does its job."""
 
     event: Event
 
@@ -240,19 +238,19 @@ ForkServerKind = Literal["measure", "prepare"]
 
 
 def fork_server_for(job: Job) -> ForkServerKind:
-    """Which fork server a job's child is forked from: only what exports needs the ahead-of-time code."""
+    """Return the fork server for a job: only jobs that export need the ahead-of-time code."""
     return "prepare" if isinstance(job, LowerJob | GapJob) else "measure"
 
 
 class Fork(msgspec.Struct, tag="fork", frozen=True, kw_only=True):
-    """Do ``job`` in a fresh child, known to the runner as ``number``."""
+    """Do ``job`` in a fresh worker, known to the runner as ``number``."""
 
     number: int
     job: Job
 
 
 class Preload(msgspec.Struct, tag="preload", frozen=True, kw_only=True):
-    """Import what models of this source need, so that children find it imported."""
+    """Import the packages of models of this source, so that they are loaded in forked workers."""
 
     source: str
 
@@ -269,14 +267,14 @@ class Ready(msgspec.Struct, tag="ready", frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, tag="started", frozen=True, kw_only=True):
-    """A child lives."""
+    """A worker was forked."""
 
     number: int
     pid: int
 
 
 class Exited(msgspec.Struct, tag="exited", frozen=True, kw_only=True):
-    """A child ended: ``status`` is its exit status, or minus the signal that killed it."""
+    """A worker ended: ``status`` is its exit status, or minus the signal that killed it."""
 
     number: int
     status: int

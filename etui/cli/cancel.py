@@ -77,20 +77,20 @@ def _wait(store: Store, live: list[str], analyses: list[QueuedAnalysis], longest
 
 def _run_state(store: Store, run_id: str) -> str:
     from etui.results import LIVE_STATUSES
-    from etui.services.stalled_runs import of_session
+    from etui.services.stalled_runs import stall_of_session
 
     summary = store.summary(run_id)
     if summary.status not in LIVE_STATUSES:
         return summary.status
-    stall = of_session(store, store.session(summary.session))
+    stall = stall_of_session(store, store.session(summary.session))
     return f"is being cancelled; {stall}" if stall else "is being cancelled"
 
 
 def _stall_of_analysis(store: Store, queued: QueuedAnalysis) -> str:
-    from etui.services.stalled_runs import of_claim
+    from etui.services.stalled_runs import stall_of_claim
 
     claim = next((claim for claim in store.analysis_claims() if claim.id == queued.id), None)
-    return str((of_claim(store, claim, queued.run) if claim else None) or "")
+    return str((stall_of_claim(store, claim, queued.run) if claim else None) or "")
 
 
 def _force(store: Store, live: list[str], analyses: list[QueuedAnalysis]) -> bool:
@@ -125,9 +125,9 @@ def _lost_reason(claim: Claim) -> str:
 
 
 def _is_alive(store: Store, claim: Claim, run_id: str) -> bool:
-    from etui.runner.abandoned_work import judge
+    from etui.runner.abandoned_work import owner_state
 
-    if judge(store.path, claim) != "alive":
+    if owner_state(store.path, claim) != "alive":
         return False
     click.echo(
         plain(

@@ -66,14 +66,14 @@ class Settings:
 
 
 def _settle(store: Store) -> None:
-    from etui.runner.unsaved_results import are_there
+    from etui.runner.unsaved_results import has_unsaved
 
-    if not (store.live_run_ids() or store.live_analyses() or are_there(store.path)):
+    if not (store.live_run_ids() or store.live_analyses() or has_unsaved(store.path)):
         return
-    from etui.runner.start import RunnerFailed, settle
+    from etui.runner.start import RunnerFailed, recover
 
     try:
-        settle(store)
+        recover(store)
     except RunnerFailed as error:
         # The command itself can still be answered.
         print(f"etui: queued work is waiting: {plain(str(error))}", file=sys.stderr)

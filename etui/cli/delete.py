@@ -60,11 +60,11 @@ def _refuse_unseen(store: Store, run_ids: list[str]) -> None:
     claims = {claim.id: claim for claim in store.claims()}
     if not claims:
         return
-    from etui.services.stalled_runs import of_claim
+    from etui.services.stalled_runs import stall_of_claim
 
     for run_id in run_ids:
         session_id = store.summary(run_id).session
         live = store.live_run_ids(session_id) if session_id in claims else []
-        stall = of_claim(store, claims[session_id], run_id if run_id in live else live[0]) if live else None
+        stall = stall_of_claim(store, claims[session_id], run_id if run_id in live else live[0]) if live else None
         if stall is not None:
             raise UsageError(*stall)

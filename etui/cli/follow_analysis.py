@@ -10,7 +10,7 @@ import click
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
 from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
-from etui.services.stalled_runs import of_claim
+from etui.services.stalled_runs import stall_of_claim
 from etui.services.submit import submit_analysis
 from etui.spec import AnalysisOptions
 from etui.store import QueuedAnalysis, Store
@@ -82,10 +82,10 @@ def follow_analysis(store: Store, queued: QueuedAnalysis, talk: ProgressPrinter)
             reported = True
             talk.line("waiting for the machine: other work is ahead in the queue")
         if watch.due():
-            watch.look()
+            watch.check()
             with watch.patience():
                 claim = next((claim for claim in store.analysis_claims() if claim.id == queued.id), None)
-                stall = None if claim is None else of_claim(store, claim, queued.run)
+                stall = None if claim is None else stall_of_claim(store, claim, queued.run)
                 if stall is not None and stall.why != shown_stall:
                     shown_stall = stall.why
                     talk.line(str(stall))

@@ -31,7 +31,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
     Lines are cut after 1,000 characters; --json prints them in full.
     """
     from etui.services.follow import ProgressPrinter, follow
-    from etui.services.stalled_runs import of_session
+    from etui.services.stalled_runs import stall_of_session
 
     if as_json and following:
         raise UsageError("--json and -f cannot be combined", "use one of them")
@@ -54,7 +54,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
                     printer.event(event)
             if following:
                 click.echo(f"run {run_id[:6]}: {summary.status}", err=True)
-            elif is_live and (stall := of_session(store, store.session(summary.session))) is not None:
+            elif is_live and (stall := stall_of_session(store, store.session(summary.session))) is not None:
                 click.echo(f"etui: {stall}", err=True)
             return EXIT_DONE
         try:

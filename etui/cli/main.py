@@ -22,7 +22,7 @@ COMMANDS = {
     "log": ("etui.cli.log:log", "Print or follow the log of a run."),
     "cancel": ("etui.cli.cancel:cancel", "Cancel queued and running runs."),
     "compare": ("etui.cli.compare:compare", "Compare runs with a baseline, with confidence intervals."),
-    "trend": ("etui.cli.trend:trend", "Show how a configuration's latency and accuracy changed over time."),
+    "trend": ("etui.cli.trend:trend", "Show latency and accuracy changes of a configuration over time."),
     "duel": ("etui.cli.duel:duel", "Measure two runs again, interleaved, to find the faster one."),
     "gap": ("etui.cli.gap:gap", "Show per-layer numerical error against FP32 eager."),
     "profile": ("etui.cli.profile:profile", "Profile the operators of a run, next to those of eager."),

@@ -15,10 +15,10 @@ def stall_of(store: Store, document: RunDocument) -> str:
     """Return why a live run is stalled, with the next step; empty if it is not, or has ended."""
     if document.status not in LIVE_STATUSES:
         return ""
-    from etui.services.stalled_runs import of_session
+    from etui.services.stalled_runs import stall_of_session
 
     try:
-        stall = of_session(store, store.session(document.session.id))
+        stall = stall_of_session(store, store.session(document.session.id))
     except StoreError:
         return ""  # the run itself can still be shown
     return str(stall or "")
@@ -28,9 +28,9 @@ def stranded(store: Store) -> list[str]:
     """Return a line about queued sessions that no runner will take by itself."""
     if not store.waiting_sessions():
         return []
-    from etui.services.stalled_runs import stranded
+    from etui.services.stalled_runs import stalled_session_lines
 
     try:
-        return stranded(store)
+        return stalled_session_lines(store)
     except StoreError:
         return []

@@ -15,7 +15,7 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
     """Run every check once, in at most a few seconds; raises nothing. ``root`` contains /proc and /sys."""
     return [
         software.packages(),
-        software.openvino(),
+        *software.delegates(),
         hardware.cores(),
         hardware.governor(root),
         hardware.turbo(root),

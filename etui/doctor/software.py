@@ -8,11 +8,11 @@ import socket
 import threading
 from collections.abc import Callable
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from etui import paths
+from etui.catalog.delegates import PACKAGES, RECORDS, DelegateRecord, missing_modules
 from etui.doctor.finding import Finding
 from etui.errors import StoreError
 from etui.host import environment, filesystems
@@ -60,21 +60,26 @@ def packages() -> Finding:
             advice="reinstall etui with pip",
         )
     shown = ("torch", "executorch", "torchvision", "transformers")
-    versions = environment.package_versions()
+    versions = environment.package_versions(PACKAGES)
     return Finding(name="packages", status="ok", seen=", ".join(f"{name} {versions[name]}" for name in shown))
 
 
-def openvino() -> Finding:
-    """Check whether the delegate openvino can be used."""
-    missing = [name for name in ("openvino", "nncf") if find_spec(name) is None]
+def delegates() -> list[Finding]:
+    """Check whether the delegates that need their own packages can be used."""
+    return [_delegate(record) for record in RECORDS.values() if record.support == "run" and record.packages]
+
+
+def _delegate(record: DelegateRecord) -> Finding:
+    missing = missing_modules(record)
     if missing:
         return Finding(
-            name="openvino",
+            name=record.name,
             status="warn",
-            seen=f"not installed: {', '.join(missing)}; the delegate openvino cannot be used",
-            advice="pip install openvino nncf",
+            seen=f"not installed: {', '.join(missing)}; the delegate {record.name} cannot be used",
+            advice=record.install,
         )
-    return Finding(name="openvino", status="ok", seen=f"openvino {metadata.version('openvino')}")
+    package = record.packages[0]
+    return Finding(name=record.name, status="ok", seen=f"{package} {metadata.version(package)}")
 
 
 def database(path: Path) -> Finding:
@@ -151,11 +156,11 @@ def machine_lock(root: Path) -> Finding:
 
     holder = MachineLock().holder(root)
     if holder is None:
-        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
+        return Finding(name="machine lock", status="ok", seen="free: nothing is being measured")
     return Finding(
-        name="box lock",
+        name="machine lock",
         status="warn",
-        seen=f"held by {holder.words()}",
+        seen=f"held by {holder.to_text()}",
         advice="a new run waits until it is released; see etui runs",
     )
 

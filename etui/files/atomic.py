@@ -81,8 +81,8 @@ def refuse_existing(path: Path | None, *, force: bool) -> None:
     if os.path.exists(path):  # noqa: PTH110 - Path.exists raises
         raise UsageError(
             f"{path} already exists",
-            "choose another file, or overwrite it with --force",
-            screen_hint="choose another file",
+            "choose another path, or overwrite it with --force",
+            screen_hint="choose another path",
         )
 
 

@@ -1,1 +1,1 @@
-"""Who works when: the queue, the box lock, the child processes, time limits and cancelling."""
+"""The runner: executes the queue of one database under the machine lock, with workers, time limits and cancellation."""

@@ -1,4 +1,4 @@
-"""``python -m etui.runner DATABASE``: start the runner of one database; it ends at once where one is alive."""
+"""``python -m etui.runner DATABASE``: start the runner of one database; exits at once if one is running."""
 
 from __future__ import annotations
 

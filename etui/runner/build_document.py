@@ -1,4 +1,4 @@
-"""From what a run's passes brought to its document: the figures, the flags, and everything kept with them."""
+"""Build the document of a run from the results of its jobs: figures, flags, and all stored facts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from etui.store import QueuedSession
 
 @dataclass
 class RunResults:
-    """What is known of one run so far; filled pass by pass."""
+    """The results of one run so far; completed job by job."""
 
     id: str
     variant: Variant
@@ -41,14 +41,14 @@ class RunResults:
     superseded: list[Block] = field(default_factory=list)
     accuracy: Accuracy | None = None
     memory: Memory | None = None
-    passes: list[Stage] = field(default_factory=list)
+    measured_stages: list[Stage] = field(default_factory=list)
     started_at: str | None = None
     stopped_early: bool = False
 
 
 @dataclass
 class SessionResults:
-    """What the runs of a session share."""
+    """Results that all runs of a session share."""
 
     queued: QueuedSession
     environment: Environment | None = None
@@ -63,22 +63,22 @@ class SessionResults:
 def build_document(
     session: SessionResults, run: RunResults, status: Status, error: str | None, finished_at: str
 ) -> RunDocument:
-    """The document of one run as it ended."""
+    """Return the document of one run that has ended."""
     document = msgspec.structs.replace(
         document_so_far(session, run), status=status, error=error, finished_at=finished_at
     )
-    # A session that was cut short says so itself; a variant that used up its budget is a fact of the variant.
-    is_of_note = status == "done" or run.stopped_early
-    return with_figures(document, planned_blocks=session.planned_blocks if is_of_note else None)
+    # The status of an aborted session already explains missing blocks; a used-up budget is a fact of the variant.
+    explains_blocks = status == "done" or run.stopped_early
+    return with_figures(document, planned_blocks=session.planned_blocks if explains_blocks else None)
 
 
 def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
-    """What is known of a run that has not ended, without figures."""
+    """Return the document of a run that has not ended, without figures."""
     bundle, lowered, spec = run.bundle, run.lowered, session.queued.spec
     inputs = bundle.inputs if bundle else None
     if inputs is not None:
         inputs = msgspec.structs.replace(inputs, calibration_count=lowered.calibration_count if lowered else None)
-    stages = [*(bundle.stages if bundle else []), *(lowered.stages if lowered else []), *run.passes]
+    stages = [*(bundle.stages if bundle else []), *(lowered.stages if lowered else []), *run.measured_stages]
     memory = run.memory
     if lowered is not None and lowered.planned_bytes is not None:
         memory = msgspec.structs.replace(memory or Memory(), planned_bytes=lowered.planned_bytes)
@@ -107,7 +107,7 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         environment=session.environment,
         quiet=session.quiet,
         repeats=run.variant.repeats.run if run.variant.repeats else None,
-        # Copies: the session may go on while this document waits to be stored.
+        # Copies: the session may continue while this document waits to be stored.
         blocks=list(run.blocks),
         eager_blocks=list(session.eager_blocks),
         superseded_blocks=[*run.superseded, *session.eager_superseded],
@@ -115,8 +115,10 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
 
 
 def with_figures(document: RunDocument, planned_blocks: int | None = None) -> RunDocument:
-    """A run with the figures and flags of the blocks it has. They are computed here and nowhere else. Where fewer than
-    ``planned_blocks`` are to be known with it, those are given."""
+    """Return a run with the figures and flags of its blocks, which are computed only here.
+
+    ``planned_blocks`` is the number of blocks that were planned; None does not flag missing blocks.
+    """
     stats, eager_stats = latency_stats(document.blocks), latency_stats(document.eager_blocks)
     fixed_samples = document.session.spec.get("repeat") is not None
     flags = find_flags(
@@ -156,10 +158,10 @@ def with_figures(document: RunDocument, planned_blocks: int | None = None) -> Ru
 
 
 def _call_timing(blocks: list[Block]) -> CallTiming | None:
-    """The median over the blocks of each part of a call."""
-    known = [block.call for block in blocks if block.call is not None]
+    """The median of each part of a call over the blocks."""
+    calls = [block.call for block in blocks if block.call is not None]
     inputs_ms, execute_ms, outputs_ms = (
-        _median([getattr(call, part) for call in known]) for part in ("inputs_ms", "execute_ms", "outputs_ms")
+        _median([getattr(call, part) for call in calls]) for part in ("inputs_ms", "execute_ms", "outputs_ms")
     )
     if inputs_ms is None or execute_ms is None or outputs_ms is None:
         return None
@@ -167,13 +169,13 @@ def _call_timing(blocks: list[Block]) -> CallTiming | None:
         inputs_ms=inputs_ms,
         execute_ms=execute_ms,
         outputs_ms=outputs_ms,
-        fixed_ms=_median([call.fixed_ms for call in known]),
+        fixed_ms=_median([call.fixed_ms for call in calls]),
     )
 
 
 def _median(values: list[float | None]) -> float | None:
-    known = sorted(value for value in values if value is not None)
-    if not known:
+    present = sorted(value for value in values if value is not None)
+    if not present:
         return None
-    middle = len(known) // 2
-    return known[middle] if len(known) % 2 else (known[middle - 1] + known[middle]) / 2
+    middle = len(present) // 2
+    return present[middle] if len(present) % 2 else (present[middle - 1] + present[middle]) / 2

@@ -1,4 +1,4 @@
-"""The runner's side of its child processes: start fork servers, hand them jobs, hear which children they forked."""
+"""Start fork servers and have jobs done in the workers that they fork."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui.catalog.delegates import PACKAGES
 from etui.errors import EtuiError
 from etui.files import private as private_files
 from etui.files.cache_entries import Scratch, remove
@@ -31,21 +32,21 @@ ENDING_S = 1.0
 """How long a process may take to end after its socket closed."""
 
 COMPILED_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
-"""Where torch keeps what it compiles. It makes the folder when parts of it are imported, used or not."""
+"""Names the folder of torch's compilation cache, which torch creates when it is imported."""
 
 
 class ForkServerClient:
-    """One fork server process and the jobs it has under way."""
+    """One fork server process and its jobs in progress."""
 
     def __init__(self, role: ForkServerKind, log: Path, compiled: Callable[[], Path | None] = lambda: None) -> None:
-        """``compiled`` names the folder for what torch compiles, when the process starts."""
+        """``compiled`` returns the folder of torch's compilation cache; called when the process starts."""
         self.role = role
         self._log = log
         self._compiled = compiled
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._ready: dict[str, asyncio.Future[Ready]] = {}
-        self._children: dict[int, Worker] = {}
+        self._workers: dict[int, Worker] = {}
         self._number = 0
 
     @property
@@ -54,14 +55,14 @@ class ForkServerClient:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the process if none is alive that could import what it needs; it imports while the runner goes on."""
+        """Start the process unless a working one is alive; it imports its packages in the background."""
         if self._has_failed:
             self.stop()
         self._start()
 
     @property
     def _has_failed(self) -> bool:
-        """Whether it lives and said that it could not import what it needs."""
+        """Whether the process is alive and reported that its imports failed."""
         ready = self._ready.get("")
         return ready is not None and ready.done() and ready.exception() is None and bool(ready.result().error)
 
@@ -86,13 +87,13 @@ class ForkServerClient:
         theirs.close()
         self._socket = ours
         self._ready = {"": asyncio.get_running_loop().create_future()}
-        asyncio.get_running_loop().add_reader(ours, self._hear)
+        asyncio.get_running_loop().add_reader(ours, self._receive)
 
     async def ready(self, source: str = "") -> Ready:
-        """Wait until the fork server has imported what it needs (for models of ``source``, where given).
+        """Wait until the fork server has finished its imports (those for models of ``source``, if given).
 
         Raises:
-            ChildFailed: it died, or an import failed.
+            WorkerFailed: the fork server died, or an import failed.
         """
         self._start()
         if source:
@@ -100,43 +101,43 @@ class ForkServerClient:
         ready = await asyncio.shield(self._ready[source])
         if ready.error:
             if not source:
-                # What was in the way may be put right before the next session.
+                # The cause may be fixed before the next session.
                 self.stop()
             raise WorkerFailed(
-                f"the {self.role} process could not import what it needs: {ready.error}", "see `etui doctor`"
+                f"the {self.role} process failed to import its packages: {ready.error}", "run `etui doctor`"
             )
         return ready
 
     def preload(self, source: str) -> None:
-        """Have the fork server import what models of ``source`` need, without waiting for it."""
+        """Have the fork server import the packages of models of ``source``, without waiting for it."""
         if source not in self._ready:
             self._ready[source] = asyncio.get_running_loop().create_future()
             self._send(msgspec.json.encode(Preload(source=source)))
 
     async def do(self, job: Job, say: Log) -> Done:
-        """Have a job done in a fresh child. Cancelling the awaiting task kills the child at once.
+        """Have a job done in a fresh worker. Cancelling the awaiting task kills the worker at once.
 
         Raises:
-            ChildFailed: the job failed, the child crashed or was killed, or the fork server died.
-            EtuiError: what it said could not be passed on.
+            WorkerFailed: the job failed, the worker crashed or was killed, or the fork server died.
+            EtuiError: ``say`` could not store an event.
         """
         await self.ready()
         self._number += 1
-        child = Worker(self._number, job, say)
-        self._children[child.number] = child
+        worker = Worker(self._number, job, say)
+        self._workers[worker.number] = worker
         try:
             self._send(
-                msgspec.json.encode(Fork(number=child.number, job=job)), [child.report.write_fd, child.log.write_fd]
+                msgspec.json.encode(Fork(number=worker.number, job=job)), [worker.report.write_fd, worker.log.write_fd]
             )
-            child.release_write_ends()
-            return await child.answered()
+            worker.release_write_ends()
+            return await worker.answered()
         finally:
-            child.close()
-            self._children.pop(child.number, None)
+            worker.close()
+            self._workers.pop(worker.number, None)
 
     def stop(self) -> None:
-        """Kill the process; its children die with it."""
-        self._lost("the process was stopped")
+        """Kill the process; its workers are killed with it."""
+        self._fail_all("the fork server was stopped")
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -145,13 +146,15 @@ class ForkServerClient:
 
     def _send(self, message: bytes, fds: list[int] | None = None) -> None:
         if self._socket is None:
-            raise WorkerFailed(f"the {self.role} process is gone", "run it again")
+            raise WorkerFailed(f"the {self.role} process has ended", "run the command again")
         try:
             socket.send_fds(self._socket, [message], fds or [])
         except OSError as error:
-            raise WorkerFailed(f"the {self.role} process does not answer ({error.strerror})", "run it again") from error
+            raise WorkerFailed(
+                f"the {self.role} process does not respond ({error.strerror})", "run the command again"
+            ) from error
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         assert self._socket is not None
         try:
             message = self._socket.recv(MESSAGE_BYTES)
@@ -160,7 +163,7 @@ class ForkServerClient:
         except OSError:
             message = b""
         if not message:
-            self._lost(self._how_it_ended())
+            self._fail_all(self._how_it_ended())
             return
         match msgspec.json.decode(message, type=Reply):
             case Ready() as ready:
@@ -168,45 +171,45 @@ class ForkServerClient:
                 if future is not None and not future.done():
                     future.set_result(ready)
             case Started(number=number, pid=pid):
-                if child := self._children.get(number):
-                    child.started(pid)
+                if worker := self._workers.get(number):
+                    worker.started(pid)
                 else:
-                    # Its job was cancelled between the request and the fork.
+                    # The job was cancelled between the request and the fork.
                     kill(pid)
             case Exited(number=number, status=status):
-                if child := self._children.get(number):
-                    child.exited(status)
+                if worker := self._workers.get(number):
+                    worker.exited(status)
 
     def _how_it_ended(self) -> str:
-        """What became of the process, whose socket has closed."""
+        """Describe how the process ended, after its socket closed."""
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = self._process.wait(ENDING_S)
             if status < 0 and status != -signal.SIGKILL:
                 importing = " while importing" if not self._ready[""].done() else ""
-                return f"the process that forks the children crashed{importing} ({signal.Signals(-status).name})"
-        return "the process that forks the children was killed"
+                return f"the fork server crashed{importing} ({signal.Signals(-status).name})"
+        return "the fork server was killed"
 
-    def _lost(self, why: str) -> None:
+    def _fail_all(self, why: str) -> None:
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        failure = WorkerFailed(why, "run it again; a new one is started by itself")
-        for child in list(self._children.values()):
-            child.failed(failure)
+        failure = WorkerFailed(why, "run the command again; a new fork server is started automatically")
+        for worker in list(self._workers.values()):
+            worker.failed(failure)
         for future in self._ready.values():
             if not future.done():
                 future.set_exception(failure)
-                future.exception()  # nobody may be waiting
+                future.exception()  # no task may be waiting for it
 
 
 class WorkerPool:
-    """Both fork servers: one that only measures, one with the ahead-of-time code, started when first needed.
+    """Both fork servers: one for measuring and one with the ahead-of-time export code, each started when first needed.
 
-    ``packages`` is the state of the installed packages (``etui.host.installed``) when this process started. What a
-    child does is only accepted as long as that is still their state: a fork server keeps what it imported, and a child
-    imports more, so that the versions could be mixed.
+    ``packages`` is the state of the installed packages (``etui.host.installed``) when this process started. The result
+    of a job is rejected if that state has changed: a fork server keeps its imports and a worker imports more, so
+    package versions could be mixed.
     """
 
     def __init__(self, log: Path, packages: Stamp) -> None:
@@ -218,50 +221,50 @@ class WorkerPool:
         }
 
     def start(self, role: ForkServerKind) -> None:
-        """Begin importing, without waiting for it."""
+        """Start importing, without waiting for it."""
         self._fork_servers[role].start()
 
     async def preload(self, source: str) -> None:
-        """Have the fork servers import what models of this source need; waits for the measuring one.
+        """Have the fork servers import the packages of models of this source; wait for the measuring one.
 
         Raises:
-            ChildFailed: an import failed.
+            WorkerFailed: an import failed.
         """
         if self._fork_servers["prepare"].alive:
             self._fork_servers["prepare"].preload(source)
         await self._fork_servers["measure"].ready(source)
 
     async def idle(self) -> None:
-        """Wait until no fork server imports any more, so that nothing of this runner works."""
+        """Wait until no fork server is importing, so that this runner uses no CPU time."""
         for fork_server in self._fork_servers.values():
             if fork_server.alive:
-                # Who has a job done by it hears why it failed.
+                # The next job on this fork server reports the failure.
                 with contextlib.suppress(WorkerFailed):
                     await fork_server.ready()
 
     async def do(self, job: Job, say: Log) -> Done:
-        """Have a job done in a fresh child of the fork server it belongs to.
+        """Have a job done in a fresh worker of the matching fork server.
 
         Raises:
-            ChildFailed: see ``ForkServerClient.do``; or packages were installed or removed since this process started.
+            WorkerFailed: see ``ForkServerClient.do``; or packages were installed or removed since this process started.
         """
         done = await self._fork_servers[fork_server_for(job)].do(job, say)
         if changed := self.changed_packages():
-            # Its key names other versions than those that made it.
+            # The key of the result names other versions than those that made it.
             if done.lowered is not None:
                 remove(Path(done.lowered.path).parent)
             if done.bundle is not None and not done.bundle.cached:
                 remove(Path(done.bundle.path))
             names = ", ".join(changed)
-            raise WorkerFailed(f"packages were installed or removed during the run: {names}", "run it again")
+            raise WorkerFailed(f"packages were installed or removed during the run: {names}", "run the command again")
         return done
 
     def changed_packages(self) -> list[str]:
         """The names of the packages that were installed or removed since this process started."""
-        return changed_since(self._packages)
+        return changed_since(self._packages, PACKAGES)
 
     def stop(self) -> None:
-        """End both."""
+        """Stop both fork servers."""
         for fork_server in self._fork_servers.values():
             fork_server.stop()
         if self._scratch is not None:
@@ -269,7 +272,7 @@ class WorkerPool:
             self._scratch = None
 
     def _compiled(self) -> Path | None:
-        """The folder for what torch compiles, the same for both; None if none can be made, and torch chooses one."""
+        """The folder of torch's compilation cache for both; None if it cannot be created, and torch chooses one."""
         if self._scratch is None:
             with contextlib.suppress(EtuiError):
                 self._scratch = Scratch(cache_dir() / WORKERS / secrets.token_hex(4))

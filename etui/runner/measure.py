@@ -1,4 +1,4 @@
-"""The timing, block by block, and after it the passes for accuracy and memory."""
+"""Time the variants of a session block by block, then measure accuracy and memory."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from etui.text import counted, number
 
 ACCURACY_LIMIT_S = 60.0
 FEWEST_BLOCKS_FOR_STOPPING = 5
-AGAIN_SHARE = 0.25
-"""Of all blocks of a session this share may be measured again for its canary."""
+REPEAT_SHARE = 0.25
+"""At most this share of a session's blocks is repeated because the canary kernel deviated."""
 
 
 async def measure(session: Session) -> None:
-    """Measure every live run's program and eager, interleaved.
+    """Measure the program of every live run and eager, interleaved.
 
     Raises:
-        ChildFailed: eager cannot be measured.
+        WorkerFailed: eager cannot be measured.
     """
     await _Blocks(session).measure()
 
 
 class _Blocks:
-    """The blocks of one session, and what each variant's cost so far."""
+    """The blocks of one session, and the time that each variant has used."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -56,14 +56,14 @@ class _Blocks:
         self._spent_s: dict[str, list[float]] = {variant: [] for variant in (*eager, *self._runs)}
         self._canaries: list[tuple[float, float]] = []
         self._clocks = Clocks(session.cpus)
-        self._again_left = math.ceil(AGAIN_SHARE * self._plan.blocks * len(self._spent_s))
+        self._repeats_left = math.ceil(REPEAT_SHARE * self._plan.blocks * len(self._spent_s))
 
     async def measure(self) -> None:
         session, plan = self._session, self._plan
         session.results.threads = session.threads
         session.results.planned_blocks = plan.blocks
         for run in self._runs.values():
-            # With the threads and how the machine looked before the first block.
+            # Stores the threads and the state of the machine before the first block.
             session.keep(run)
             session.outbox.set_status(run.id, "measuring")
         session.say(
@@ -76,13 +76,17 @@ class _Blocks:
                     await self._block(index, position, variant)
             if not any(self._is_active(variant) for variant in self._runs):
                 break
-            if index + 1 < plan.blocks and self._settled(index + 1):
+            if index + 1 < plan.blocks and self._is_precise_enough(index + 1):
                 session.results.planned_blocks = index + 1
-                session.say("log", f"every interval is within 1 % after {counted(index + 1, 'block')}", stage="measure")
+                session.say(
+                    "log",
+                    f"every confidence interval is within 1 % after {counted(index + 1, 'block')}",
+                    stage="measure",
+                )
                 break
 
     def _is_active(self, variant: str) -> bool:
-        """Whether a variant still takes part; eager does as long as any program does."""
+        """Whether a variant is still measured; eager is as long as any program is."""
         if variant == EAGER:
             return any(self._is_active(other) for other in self._runs)
         run = self._runs[variant]
@@ -119,11 +123,11 @@ class _Blocks:
         self._clocks.add_to(done.block)
         self._spent_s[variant].append(time.monotonic() - start)
         if run is not None:
-            # Its own blocks alone, and kept as they come: a run that does not reach the end has measured too.
+            # Only the run's own blocks, stored after each: a run that ends early has measured too.
             own = Stage(name="measure", seconds=sum(self._spent_s[variant]))
-            run.passes = [*(stage for stage in run.passes if stage.name != "measure"), own]
+            run.measured_stages = [*(stage for stage in run.measured_stages if stage.name != "measure"), own]
         block = done.block
-        if self._shall_be_measured_again(block, job.canary_ms):
+        if self._must_be_repeated(block, job.canary_ms):
             block.superseded = True
             session.outbox.add_block(block)
             (run.superseded if run else session.results.eager_superseded).append(block)
@@ -150,24 +154,25 @@ class _Blocks:
         if run is not None and self._budget_is_spent(variant, index):
             self._stop_early(run)
 
-    def _shall_be_measured_again(self, block: Block, usual: tuple[float, float] | None) -> bool:
-        """Whether a block's canary was off, and there is time to give it a second chance.
+    def _must_be_repeated(self, block: Block, usual: tuple[float, float] | None) -> bool:
+        """Whether a block is repeated: its canary deviated, and the budget has room.
 
-        Each block has one, and only some of a session's have: on a box that is never calm the flag has to do.
+        A block is repeated once, and only a share of a session's blocks: on a machine that is never quiet the warning
+        flag must suffice.
         """
         earlier = self._session.results.eager_superseded
         if (run := self._runs.get(block.variant)) is not None:
             earlier = run.superseded
-        if self._again_left == 0 or any(one.index == block.index for one in earlier):
+        if self._repeats_left == 0 or any(other.index == block.index for other in earlier):
             return False
         if self._budget_is_spent(block.variant, block.index) or not canary.is_off(block, usual):
             return False
-        self._again_left -= 1
+        self._repeats_left -= 1
         return True
 
     def _budget_is_spent(self, variant: str, index: int) -> bool:
-        """Whether another block of a variant would exceed its budget. Counts that the user fixed are kept whatever
-        they cost, up to the session's time limit."""
+        """Whether another block of a variant would exceed its budget. Sample counts that the user fixed are measured
+        whatever they take, up to the session's time limit."""
         if self._plan.samples[index] is not None or index + 1 >= self._plan.blocks:
             return False
         spent = self._spent_s[variant]
@@ -185,19 +190,19 @@ class _Blocks:
             level="warning",
         )
 
-    def _settled(self, blocks: int) -> bool:
-        """Whether a preset that stops early may: every variant's interval is narrow enough."""
-        wanted = self._plan.preset.stop_at_relative_ci
-        if wanted is None or self._session.spec.repeat is not None or blocks < FEWEST_BLOCKS_FOR_STOPPING:
+    def _is_precise_enough(self, blocks: int) -> bool:
+        """Whether a preset that may stop early does: the confidence interval of every variant is narrow enough."""
+        limit = self._plan.preset.stop_at_relative_ci
+        if limit is None or self._session.spec.repeat is not None or blocks < FEWEST_BLOCKS_FOR_STOPPING:
             return False
         series: list[list[Block]] = [run.blocks for name, run in self._runs.items() if self._is_active(name)]
         if self._eager:
             series.append(self._session.results.eager_blocks)
-        widths = [relative_half_width(latency_stats(one)) for one in series]
-        return all(width is not None and width <= wanted for width in widths)
+        widths = [relative_half_width(latency_stats(blocks_of)) for blocks_of in series]
+        return all(width is not None and width <= limit for width in widths)
 
     def _progress(self, index: int, position: int) -> None:
-        """Say how far the session is. The time left comes from what each variant's blocks have taken so far."""
+        """Report progress. The time left is estimated from the blocks of each variant so far."""
         plan = self._plan
         left: float | None = 0.0
         for variant, spent in self._spent_s.items():
@@ -207,10 +212,10 @@ class _Blocks:
                 left = None
                 break
             typical = statistics.median(spent)
-            ahead = typical * (plan.blocks - len(spent))
+            remaining = typical * (plan.blocks - len(spent))
             if plan.samples[index] is None:
-                ahead = min(ahead, max(typical, plan.preset.budget_s - sum(spent)))
-            left += ahead
+                remaining = min(remaining, max(typical, plan.preset.budget_s - sum(spent)))
+            left += remaining
         width = len(plan.orders[index])
         self._session.report(
             Event(
@@ -226,22 +231,21 @@ class _Blocks:
 
 
 async def run_accuracy_and_memory(session: Session) -> None:
-    """Accuracy and memory, after the timing and side by side: neither reads a clock."""
-    session.say("stage", "comparing outputs and watching memory", stage="accuracy")
+    """Measure accuracy and memory of all runs in parallel, after the timing: neither is timed."""
+    session.say("stage", "measuring accuracy and memory", stage="accuracy")
     slots = _Slots(session)
     async with side_by_side() as group:
         for run in session.live():
             if run.bundle is not None and run.bundle.has_eager:
                 group.create_task(_accuracy(session, run, slots))
             group.create_task(_memory(session, run, slots))
-        # Eager comes last: its threads spin while they wait, and with others beside it that costs most.
+        # Eager comes last: its threads spin while they wait, which slows down parallel workers most.
         if eager := session.eager_bundle():
             group.create_task(_eager_memory(session, eager, slots))
 
 
 class _Slots:
-    """Places for children that work side by side, as many as there are cores, each with a set of CPUs: one on which
-    nobody else works, as long as there are some."""
+    """Slots for parallel workers, one per core, each with a set of CPUs; the sets are disjoint as far as possible."""
 
     def __init__(self, session: Session) -> None:
         self._free: asyncio.Queue[list[int]] = asyncio.Queue()
@@ -250,8 +254,8 @@ class _Slots:
             self._free.put_nowait(sets[index % len(sets)])
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[list[int]]:
-        """A place while in here: its CPUs."""
+    async def slot(self) -> AsyncIterator[list[int]]:
+        """Occupy a slot within this context; yields its CPUs."""
         cpus = await self._free.get()
         try:
             yield cpus
@@ -260,7 +264,7 @@ class _Slots:
 
 
 async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
-    async with slots.one() as cpus:
+    async with slots.slot() as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         done = await session.do_for(
@@ -280,13 +284,13 @@ async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
         )
     if done is not None and done.accuracy is not None:
         run.accuracy = done.accuracy
-        run.passes.append(Stage(name="accuracy", seconds=time.monotonic() - start))
+        run.measured_stages.append(Stage(name="accuracy", seconds=time.monotonic() - start))
         session.keep(run)
         session.say("log", f"accuracy {done.accuracy.verdict}: {done.accuracy.reason}", run=run, stage="accuracy")
 
 
 async def _memory(session: Session, run: Run, slots: _Slots) -> None:
-    async with slots.one() as cpus:
+    async with slots.slot() as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         done = await session.do_for(
@@ -303,12 +307,12 @@ async def _memory(session: Session, run: Run, slots: _Slots) -> None:
         )
     if done is not None:
         run.memory = done.memory
-        run.passes.append(Stage(name="memory", seconds=time.monotonic() - start))
+        run.measured_stages.append(Stage(name="memory", seconds=time.monotonic() - start))
         session.keep(run)
 
 
 async def _eager_memory(session: Session, bundle: BundleResult, slots: _Slots) -> None:
-    async with slots.one() as cpus:
+    async with slots.slot() as cpus:
         job = MemoryJob(
             bundle=bundle.path,
             model=session.runs[0].reference,
@@ -320,5 +324,5 @@ async def _eager_memory(session: Session, bundle: BundleResult, slots: _Slots) -
         try:
             session.results.eager_memory = (await session.do(job)).memory
         except WorkerFailed as error:
-            # Eager was timed already; its memory is a figure beside the runs, not one of theirs.
-            session.say("warning", f"eager's memory is not known: {error}", stage="memory", level="warning")
+            # Eager was timed already; its memory is not a figure of a run.
+            session.say("warning", f"the memory of eager is not available: {error}", stage="memory", level="warning")

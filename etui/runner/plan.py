@@ -1,4 +1,4 @@
-"""How a session is measured: how many blocks, in which order, with how many samples each."""
+"""Plan a session: the number of blocks, the order of variants in each, and the samples per block."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import msgspec
 
 from etui.spec import PRESETS, Preset, SessionSpec
 
-SAMPLES_A_BLOCK = 20
-"""With a fixed ``--repeat``, a block has at least this many samples before there is another block."""
+SAMPLES_PER_BLOCK = 20
+"""With a fixed ``--repeat``, another block is only added if each block has at least this number of samples."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The measuring of one session. ``orders[i]`` is the order of variants in block i; ``samples[i]`` how many timed
-    inferences each takes there, or None where the preset's seconds decide."""
+    """The plan of one session. ``orders[i]`` is the order of variants in block i; ``samples[i]`` the number of timed
+    inferences of each variant in it, or None if the preset's seconds decide."""
 
     preset: Preset
     orders: tuple[tuple[str, ...], ...]
@@ -26,22 +26,23 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are at most."""
+        """The largest number of blocks."""
         return len(self.orders)
 
     @property
     def block_limit_s(self) -> float:
-        """Seconds after which a block takes no further sample: a slow variant has few samples in each block."""
+        """Seconds after which a block takes no further sample, so that a slow variant has few samples per block."""
         return self.preset.budget_s / self.preset.blocks
 
 
 def make_plan(spec: SessionSpec, variants: Sequence[str], *, repeat: int, warmup: int) -> Plan:
-    """Plan a session. ``repeat`` and ``warmup`` are the model's own fewest counts, used where the spec fixes none."""
+    """Plan a session. ``repeat`` and ``warmup`` are the model's own minimum counts, used if the specification fixes
+    none."""
     preset = PRESETS[spec.preset]
     blocks = preset.blocks
     samples: tuple[int | None, ...] = (None,) * blocks
     if spec.repeat is not None:
-        blocks = max(1, min(preset.blocks, spec.repeat // SAMPLES_A_BLOCK))
+        blocks = max(1, min(preset.blocks, spec.repeat // SAMPLES_PER_BLOCK))
         each, more = divmod(spec.repeat, blocks)
         samples = tuple(each + (1 if index < more else 0) for index in range(blocks))
     return Plan(
@@ -55,8 +56,9 @@ def make_plan(spec: SessionSpec, variants: Sequence[str], *, repeat: int, warmup
 
 
 def block_orders(variants: Sequence[str], blocks: int, seed: int) -> tuple[tuple[str, ...], ...]:
-    """Randomized complete blocks in counterbalanced order: each variant once a block, and every second block runs the
-    order before it backwards, so that over a pair each variant stands equally early and late and linear drift cancels.
+    """Randomized complete blocks in counterbalanced order: each variant once per block, and every second block
+    reverses the order of the previous one, so that each variant has the same mean position over a pair and linear drift
+    cancels.
     """
     generator = random.Random(seed)
     orders: list[tuple[str, ...]] = []

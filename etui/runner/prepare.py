@@ -1,4 +1,4 @@
-"""Everything before the timing: the bundle, the programs that the cache lacks side by side, and exporting them."""
+"""Prepare a session: build the bundle, lower the programs that the cache lacks in parallel, and export programs."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from etui.runner.settings import prepare_jobs
 from etui.spec import program_name
 
 PREPARING_BYTES = 2_000_000_000
-"""Memory that preparing one program takes: most take 1 to 3 GB."""
+"""Memory assumed for preparing one program: most need 1 to 3 GB."""
 
 
 def start_fork_servers(session: Session, cache: ProgramCache) -> None:
-    """Begin imports early. Whether a program must be prepared is only known once the bundle's key is; a choice never
-    prepared before certainly must be, and its imports go on beside those for measuring."""
-    session.children.start("measure")
+    """Start imports early. Whether a program must be prepared is only known with the bundle's key; a configuration that
+    was never prepared must be, and its imports run in parallel with those for measuring."""
+    session.workers.start("measure")
     if not all(_prepared_mark(session, cache, run).exists() for run in session.runs):
-        session.children.start("prepare")
+        session.workers.start("prepare")
 
 
 async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
-    """Have the model, its weights and its inputs made, or found in the cache.
+    """Return the bundle (model, weights and inputs) from the cache, or have it built.
 
     Raises:
-        ChildFailed: the model or its weights cannot be loaded.
-        EtuiError: the cache has them damaged, and others use them.
+        WorkerFailed: the model or its weights cannot be loaded.
+        EtuiError: the bundle in the cache is damaged and in use by others.
     """
     spec = session.spec
     if not isinstance(session.model, UserModel):
-        await session.children.preload(session.model.source)
+        await session.workers.preload(session.model.source)
 
     async def make() -> BundleResult:
         done = await session.do(
@@ -57,12 +57,12 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
         assert done.bundle is not None
         return done.bundle
 
-    return await cache.take_bundle(make, lambda words: session.say("warning", words, stage="load", level="warning"))
+    return await cache.take_bundle(make, lambda message: session.say("warning", message, stage="load", level="warning"))
 
 
 async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -> None:
-    """Find every run's program in the cache, and prepare those it lacks side by side, as many as there are cores
-    and memory for. A run whose program cannot be prepared has failed; the others go on."""
+    """Take every run's program from the cache, and prepare missing ones in parallel, as far as cores and memory allow.
+    A run whose program cannot be prepared fails; the others continue."""
     versions = installed_versions()
     missing: list[Run] = []
     for run in session.live():
@@ -77,7 +77,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             machine=machine_for(run.variant.delegate),
         )
         try:
-            run.lowered = await cache.take(run.key, partial(_tell_of_damage, session, run))
+            run.lowered = await cache.take(run.key, partial(_report_damage, session, run))
         except EtuiError as error:
             session.fail(run, error)
             continue
@@ -86,23 +86,23 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
         else:
             session.keep(run)
             session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
-    slots = asyncio.Semaphore(most_at_once(session.cores, memory_bytes()))
-    # Alone, a program's calibration and reference outputs may use every core.
+    slots = asyncio.Semaphore(parallel_preparations(session.cores, memory_bytes()))
+    # The calibration and reference outputs of a single program may use every core.
     threads = 1 if len(missing) > 1 else session.cores
     async with side_by_side() as group:
         for run in missing:
             group.create_task(_lower(session, cache, bundle, run, slots, threads))
 
 
-def most_at_once(cores: int, memory: int | None) -> int:
-    """How many programs to prepare side by side: one a core, as far as the memory goes. ETUI_PREPARE_JOBS overrides."""
+def parallel_preparations(cores: int, memory: int | None) -> int:
+    """Number of programs to prepare in parallel: one per core, as far as memory allows; or ``ETUI_PREPARE_JOBS``."""
     if chosen := prepare_jobs():
         return chosen
     return max(1, cores if memory is None else min(cores, memory // PREPARING_BYTES))
 
 
-def _tell_of_damage(session: Session, run: Run, words: str) -> None:
-    session.say("warning", f"{run.variant.label}: {words}", run=run, stage="lower", level="warning")
+def _report_damage(session: Session, run: Run, message: str) -> None:
+    session.say("warning", f"{run.variant.label}: {message}", run=run, stage="lower", level="warning")
 
 
 async def _lower(
@@ -137,8 +137,8 @@ async def _lower(
 
 
 def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
-    """A file that says this choice has been prepared before, found without knowing the bundle. Only a guess at whether
-    the program is still there; what is there decides."""
+    """A marker file of a configuration that was prepared before, named without knowing the bundle. It only hints that
+    the program may be in the cache."""
     spec = session.spec
     key = program_key(
         bundle_key=f"{spec.model} {spec.weights} {spec.seed}",
@@ -153,7 +153,7 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
 
 
 def export_programs(session: Session, folder: Path) -> None:
-    """Copy every run's program to the folder that was named, each whole or not at all."""
+    """Copy every run's program to a folder, each atomically."""
     for run in session.live():
         assert run.lowered is not None
         target = folder / program_name(run.model.name, run.variant)

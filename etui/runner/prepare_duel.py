@@ -1,4 +1,4 @@
-"""Preparing a duel: the programs of two runs as they were, or a plain word on why one cannot be had."""
+"""Prepare a duel: find or rebuild the programs of two stored runs, or report why one is not available."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from etui.runner.session_context import Run, Session
 
 
 class _Ended(EtuiError):
-    """The run a job was for has ended; its end has been told."""
+    """The run of a job has ended and its end was reported."""
 
 
 async def prepare_duel(session: Session, cache: ProgramCache) -> None:
-    """Give each run the program and bundle of the run it repeats. Where one side cannot be had both end.
+    """Give each run the program and bundle of the run it repeats. If one is not available, both runs end.
 
     Raises:
         StoreError: a run that is to be repeated was deleted meanwhile.
     """
-    session.children.start("measure")
+    session.workers.start("measure")
     for run in session.live():
-        await _have(session, cache, run)
-    others = session.live()
-    if len(others) == len(session.queued.spec.variants):
+        await _take_program(session, cache, run)
+    remaining = session.live()
+    if len(remaining) == len(session.queued.spec.variants):
         return
     failed = next((run for run in session.runs if not run.live and not run.cancelled), None)
-    for run in others:
+    for run in remaining:
         if failed is None:
             session.end(run, "cancelled", None)
         else:
-            session.end(run, "failed", f"not measured, because {failed.variant.label} cannot be")
+            session.end(run, "failed", f"not measured: {failed.variant.label} could not be prepared")
 
 
-async def _have(session: Session, cache: ProgramCache, run: Run) -> None:
+async def _take_program(session: Session, cache: ProgramCache, run: Run) -> None:
     assert run.variant.repeats is not None
     repeated = run.variant.repeats.run
     document = session.store.document(repeated)
@@ -46,11 +46,11 @@ async def _have(session: Session, cache: ProgramCache, run: Run) -> None:
         return done
 
     try:
-        again = await rebuild_program(
+        rebuilt = await rebuild_program(
             document,
             trust,
             cache=cache,
-            children=session.children,
+            workers=session.workers,
             say=session.report,
             do=do,
             run_id=run.id,
@@ -62,4 +62,4 @@ async def _have(session: Session, cache: ProgramCache, run: Run) -> None:
     except EtuiError as error:
         session.fail(run, error)
         return
-    run.bundle, run.lowered = again.bundle, again.lowered
+    run.bundle, run.lowered = rebuilt.bundle, rebuilt.lowered

@@ -1,4 +1,4 @@
-"""The cache of prepared programs: their content addresses, finding them again, its size cap, and what is left over."""
+"""The program cache: content addresses of programs and bundles, lookup, size limit, and removal of leftovers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui.catalog import delegates
 from etui.catalog.precisions import needs_calibration
 from etui.errors import EtuiError
 from etui.files import private as private_files
@@ -41,28 +42,29 @@ from etui.jobs import BundleResult, LowerResult
 from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
-VERSIONED = ("torch", "executorch", "torchao", "transformers", "openvino", "nncf")
+VERSIONED = ("torch", "executorch", "torchao", "transformers", *delegates.PACKAGES)
 PROGRAMS, MODELS, SCRATCH, WORKERS = "programs", "models", "scratch", "workers"
 
 _PROGRAM, _DESCRIPTION = "program.pte", "lowered.json"
 _TRIES = 3
 _LEFTOVERS = (".write-*", ".hub-*", "hashes/.*")
-"""What a killed process leaves beside the entries: single files that are written within a moment."""
+"""Single files that a killed process can leave next to the entries."""
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 
-Tell = Callable[[str], None]
+Warn = Callable[[str], None]
+"""Reports a warning message."""
 
 
 class ProgramCache:
-    """One cache folder. ``programs/`` and ``models/`` hold folders named by content; ``scratch/`` and ``workers/`` hold
-    what belongs to a running process alone.
+    """One cache folder. ``programs/`` and ``models/`` contain folders named by content; ``scratch/`` and ``workers/``
+    contain folders that belong to one running process.
 
-    What a session takes from the cache, or has made there, it holds until ``release``: nobody removes it before.
+    Entries that a session takes from the cache or creates in it are held until ``release`` and not removed before.
     """
 
     def __init__(self, root: Path) -> None:
-        """Open the folder, making it if needed.
+        """Open the folder; create it if needed.
 
         Raises:
             EtuiError: it cannot be written.
@@ -70,7 +72,7 @@ class ProgramCache:
         self.root = root
         self._scratch: Scratch | None = None
         self._held: dict[Path, Held | None] = {}
-        # Looking at entries is done in threads.
+        # Entries are examined in threads.
         self._guard = threading.Lock()
         self._released = False
         probe = root / f".write-{secrets.token_hex(4)}"
@@ -82,11 +84,12 @@ class ProgramCache:
             probe.unlink()
         except OSError as error:
             raise EtuiError(
-                f"cannot write the cache {root}: {error.strerror}", "free space, or point ETUI_CACHE elsewhere"
+                f"cannot write to the cache {root}: {error.strerror}",
+                "free disk space, or set ETUI_CACHE to another folder",
             ) from error
 
     def scratch(self, name: str) -> ProgramCache:
-        """A cache of its own for one session of this process, to be removed with ``remove``.
+        """Return a separate cache for one session of this process, to be removed with ``remove``.
 
         Raises:
             EtuiError: it cannot be written.
@@ -107,7 +110,7 @@ class ProgramCache:
         self._scratch.remove()
 
     def release(self) -> None:
-        """Let go of every entry that was taken."""
+        """Release every held entry."""
         with self._guard:
             self._released = True
             for held in self._held.values():
@@ -116,55 +119,55 @@ class ProgramCache:
             self._held.clear()
 
     def program_dir(self, key: str) -> Path:
-        """Where the program of this key lies or will lie."""
+        """The folder of the program with this key, whether it exists or not."""
         return self.root / PROGRAMS / key
 
     def has(self, key: str) -> bool:
-        """Whether there is a program of this key, as far as can be told without reading it. Changes nothing."""
-        # A key may come from a file somebody imported, and must not lead out of the cache.
-        return _KEY.fullmatch(key) is not None and self._described(key) is not None
+        """Whether a program with this key exists, checked without reading it. Changes nothing."""
+        # A key may come from an imported file, and must not lead out of the cache.
+        return _KEY.fullmatch(key) is not None and self._description(key) is not None
 
-    async def take(self, key: str, tell: Tell) -> LowerResult | None:
-        """The program of this key if it is there and holds what was written; from now on it is held, or the place for
-        it if there is none. ``tell`` hears of a damaged one, which is removed.
+    async def take(self, key: str, warn: Warn) -> LowerResult | None:
+        """Return the program with this key if it exists and is intact, else None; the entry is held from now on, even
+        if it does not exist yet. ``warn`` is called for a damaged one, which is removed.
 
         Raises:
-            EtuiError: it cannot be held, or is damaged and in use by others.
+            EtuiError: the entry cannot be locked, or is damaged and in use by others.
         """
         if not _KEY.fullmatch(key):
             return None
-        lowered, wrong = await asyncio.to_thread(self._look, key)
-        if wrong is not None:
-            tell(f"the cached program was damaged and is prepared again: {wrong}")
+        lowered, problem = await asyncio.to_thread(self._check_program, key)
+        if problem is not None:
+            warn(f"the cached program was damaged and is prepared again: {problem}")
         return lowered
 
-    async def take_bundle(self, make: Callable[[], Awaitable[BundleResult]], tell: Tell) -> BundleResult:
-        """What ``make`` finds in this cache or makes there, held from now on. ``tell`` hears of a damaged one, which is
-        removed before ``make`` is asked again.
+    async def take_bundle(self, make: Callable[[], Awaitable[BundleResult]], warn: Warn) -> BundleResult:
+        """Return the bundle that ``make`` finds or creates in this cache, held from now on. ``warn`` is called for a
+        damaged one, which is removed before ``make`` is called again.
 
         Raises:
-            EtuiError: what ``make`` raises; or the bundle cannot be held, or is damaged and in use by others.
+            EtuiError: raised by ``make``; or the bundle cannot be locked, or is damaged and in use by others.
         """
         for _ in range(_TRIES):
             bundle = await make()
-            wrong = await asyncio.to_thread(self._look_at_bundle, bundle)
-            if wrong is None:
+            problem = await asyncio.to_thread(self._check_bundle, bundle)
+            if problem is None:
                 return bundle
-            tell(f"the cached model was damaged and is loaded again: {wrong}")
-        raise EtuiError(f"the bundle {bundle.path} vanishes or is damaged again and again", "run it with --no-cache")
+            warn(f"the cached model was damaged and is loaded again: {problem}")
+        raise EtuiError(f"the bundle {bundle.path} is repeatedly missing or damaged", "run with --no-cache")
 
     def bundle_keys(self) -> list[str]:
-        """The keys of the bundles that are there."""
+        """The keys of the bundles in the cache."""
         return [entry.name for entry in _folders(self.root / MODELS) if _KEY.fullmatch(entry.name)]
 
     def sweep(self, cap_bytes: int | None = None) -> int:
-        """Remove what killed processes left half-made, then the least recently used until the cap holds; nothing that
-        anybody holds. Returns the bytes freed by the cap.
+        """Remove incomplete entries of killed processes, then the least recently used entries until the cache is within
+        ``cap_bytes``; never an entry that is held. Return the bytes freed to meet the cap.
         """
         for kind in (PROGRAMS, MODELS, SCRATCH, WORKERS):
             for entry in _folders(self.root / kind):
                 if _is_unfinished(entry):
-                    _remove_if_left(entry)
+                    _remove_leftover(entry)
         for kind in (SCRATCH, WORKERS):
             with contextlib.suppress(OSError):
                 (self.root / kind).rmdir()
@@ -186,7 +189,7 @@ class ProgramCache:
             held = may_be_removed(entry, last_use)
             if held is None:
                 continue
-            # Somebody may have used it, and let go of it, since it was listed.
+            # The entry may have been used and released since it was listed.
             if _last_use(entry) == last_use:
                 remove(entry)
                 freed += size
@@ -196,15 +199,15 @@ class ProgramCache:
         return freed
 
     def _sweep_files(self) -> None:
-        """Remove locks of entries that are no longer there, and single files that a killed process left."""
+        """Remove locks of entries that no longer exist, and single files left by killed processes."""
         locks = _files(self.root / LOCKS)
-        known = {
+        existing = {
             lock_path(entry).name
             for kind in (PROGRAMS, MODELS, SCRATCH, WORKERS)
             for entry in _folders(self.root / kind)
         }
         for lock in locks:
-            if lock.name not in known:
+            if lock.name not in existing:
                 with contextlib.suppress(OSError, LocksUnsupported):
                     if held := take(lock, exclusive=True):
                         held.remove()
@@ -214,22 +217,22 @@ class ProgramCache:
                     if time.time() - file.stat().st_mtime > UNUSED_S:
                         file.unlink()
 
-    def _look(self, key: str) -> tuple[LowerResult | None, str | None]:
-        """The program of this key, or what is wrong with it."""
+    def _check_program(self, key: str) -> tuple[LowerResult | None, str | None]:
+        """Return the program with this key, or the problem of a damaged one."""
         folder = self.program_dir(key)
         self._hold(folder)
         if not folder.is_dir():
             return None, None
-        lowered = self._described(key)
+        lowered = self._description(key)
         if lowered is None:
-            wrong: str | None = "its description or its program is missing or cut short"
+            problem: str | None = "its description or program is missing or truncated"
         else:
-            wrong = damage(folder)
-            if wrong is None and not has_hashes(folder):
-                wrong = _other_program(folder, lowered)
-        if wrong is not None or lowered is None:
-            self._discard(folder, wrong or "")
-            return None, wrong
+            problem = damage(folder)
+            if problem is None and not has_hashes(folder):
+                problem = _program_problem(folder, lowered)
+        if problem is not None or lowered is None:
+            self._discard(folder, problem or "")
+            return None, problem
         _mark_as_used(folder)
         return msgspec.structs.replace(
             lowered,
@@ -238,28 +241,28 @@ class ProgramCache:
             stages=[msgspec.structs.replace(stage, cached=True) for stage in lowered.stages],
         ), None
 
-    def _look_at_bundle(self, bundle: BundleResult) -> str | None:
-        """Hold a bundle; what is wrong with it, in words."""
+    def _check_bundle(self, bundle: BundleResult) -> str | None:
+        """Hold a bundle; return the problem of a damaged or missing one."""
         folder = Path(bundle.path)
         self._hold(folder)
         if not folder.is_dir():
-            return "it was removed meanwhile"
-        # What was made a moment ago was hashed by who made it.
-        wrong = damage(folder) if bundle.cached else None
-        if wrong is not None:
-            self._discard(folder, wrong)
-            return wrong
+            return "it was removed by another process"
+        # A new bundle was hashed by the worker that made it.
+        problem = damage(folder) if bundle.cached else None
+        if problem is not None:
+            self._discard(folder, problem)
+            return problem
         _mark_as_used(folder)
         return None
 
-    def _described(self, key: str) -> LowerResult | None:
+    def _description(self, key: str) -> LowerResult | None:
         folder = self.program_dir(key)
         try:
             lowered = msgspec.json.decode((folder / _DESCRIPTION).read_bytes(), type=LowerResult)
-            whole = (folder / _PROGRAM).stat().st_size == lowered.artifact.size_bytes
+            is_complete = (folder / _PROGRAM).stat().st_size == lowered.artifact.size_bytes
         except (OSError, msgspec.MsgspecError):
             return None
-        return lowered if whole else None
+        return lowered if is_complete else None
 
     def _hold(self, folder: Path) -> None:
         with self._guard:
@@ -270,18 +273,18 @@ class ProgramCache:
             if not self._released and folder not in self._held:
                 self._held[folder] = held
                 return
-        # The session ended while this thread waited, or another thread was first.
+        # The session ended while this thread waited, or another thread holds the entry.
         if held is not None:
             held.release()
 
-    def _discard(self, folder: Path, wrong: str) -> None:
+    def _discard(self, folder: Path, problem: str) -> None:
         with self._guard:
-            discard(folder, self._held.get(folder), wrong)
+            discard(folder, self._held.get(folder), problem)
 
 
 def is_key(text: str) -> bool:
-    """Whether a text is a key of this cache. One that comes from an imported file may be anything, and must not lead
-    out of the cache as part of a path."""
+    """Whether a text is a key of this cache. A key from an imported file may be any text, and must not lead out of the
+    cache as part of a path."""
     return _KEY.fullmatch(text) is not None
 
 
@@ -295,10 +298,11 @@ def program_key(
     keep_fp32: Sequence[str] = (),
     machine: Sequence[str] = (),
 ) -> str:
-    """The content address of a program: model, weights and inputs (the bundle's key), recipe, delegate, versions.
+    """Return the content address of a program: model, weights and inputs (the bundle's key), recipe, delegate,
+    versions.
 
-    The calibration count enters only where the recipe calibrates, modules kept in FP32 only where there are any, and
-    ``machine`` (see ``machine_for``) only where the delegate depends on it.
+    The calibration count is included only if the recipe calibrates, modules kept in FP32 only if there are any, and
+    ``machine`` (see ``machine_for``) only if the delegate depends on it.
     """
     calibration = calibration_count if needs_calibration(recipe) else None
     parts: list[object] = [bundle_key, recipe, delegate, calibration, sorted(versions.items())]
@@ -310,64 +314,65 @@ def program_key(
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-_BY_CPU = frozenset({"openvino"})
 _INSTRUCTION_SETS = ("ONEDNN_*", "DNNL_*", "OPENVINO_*", "OV_*")
 
 
 def machine_for(delegate: str, environment: Environment | None = None) -> tuple[str, ...]:
-    """What of the machine decides the arithmetic that a delegate computes a program in: the CPU's features, and the
-    variables that hold some of them back; of this process, or as the ``environment`` of a run has them.
+    """Return the facts of the machine that decide a delegate's arithmetic: CPU features, and environment variables that
+    disable some of them; of this process, or of the stored ``environment`` of a run.
 
-    Empty for a delegate that computes the same on every CPU, and if it was not recorded.
+    Empty for a delegate that computes the same on every CPU, and if they were not recorded.
     """
-    if delegate not in _BY_CPU:
+    record = delegates.RECORDS.get(delegate)
+    if record is None or not record.arithmetic_depends_on_cpu:
         return ()
     flags = cpu_flags() if environment is None else environment.cpu_flags
     variables = process_settings.variables() if environment is None else environment.variables or {}
-    chosen = (
+    settings = (
         f"{name}={value}"
         for name, value in sorted(variables.items())
         if any(fnmatchcase(name, pattern) for pattern in _INSTRUCTION_SETS)
     )
-    return (*flags, *chosen)
+    return (*flags, *settings)
 
 
 @functools.cache
 def installed_versions() -> dict[str, str]:
-    """The versions of the packages that decide what lowering makes of a graph; read from metadata, not imported.
+    """Return the versions of the packages that decide the result of lowering, read from metadata without importing
+    them.
 
-    Read once per process, like the fork servers import once: after an upgrade the runner restarts.
+    Read once per process, as the fork servers import once: the runner restarts after an upgrade.
     """
-    # A front end that only asks whether a program can be had does not wait for this import.
+    # Imported late: most front ends do not need it.
     import importlib.metadata
 
-    found = {}
+    versions = {}
     for name in VERSIONED:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _cap_from_environment() -> int:
-    """``ETUI_CACHE_GB``, a number of gigabytes, else 20."""
+    """The cap in bytes: ``ETUI_CACHE_GB`` gigabytes, else 20 GB."""
     try:
         return int(float(os.environ["ETUI_CACHE_GB"]) * 1000**3)
     except (KeyError, ValueError, OverflowError):
         return DEFAULT_CAP_BYTES
 
 
-def _other_program(folder: Path, lowered: LowerResult) -> str | None:
-    """What is wrong with the program of an entry that was made before every file's hash was recorded."""
+def _program_problem(folder: Path, lowered: LowerResult) -> str | None:
+    """Return the problem of a damaged program in an entry from before all hashes were recorded."""
     try:
         if file_hash(folder / _PROGRAM) == lowered.artifact.sha256:
             return None
     except OSError as error:
         return f"{_PROGRAM} cannot be read ({error.strerror or error})"
-    return f"{_PROGRAM} holds something else than was written"
+    return f"the content of {_PROGRAM} has changed"
 
 
-def _remove_if_left(entry: Path) -> None:
-    """Remove a half-made entry, or a folder of one process, if that process is gone."""
+def _remove_leftover(entry: Path) -> None:
+    """Remove an incomplete entry, or the folder of one process, if that process has ended."""
     # Earlier versions had no locks.
     if not lock_path(entry).exists() and time.time() - _last_change(entry) < UNUSED_S:
         return
@@ -378,7 +383,7 @@ def _remove_if_left(entry: Path) -> None:
     if entry.parent.name in {SCRATCH, WORKERS}:
         held.remove()
     else:
-        # The finished entry has the same lock.
+        # The complete entry uses the same lock.
         held.release()
 
 
@@ -401,13 +406,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _mark_as_used(folder: Path) -> None:
-    # The least recently used are removed first.
+    # Entries are removed in order of their last use.
     with contextlib.suppress(OSError):
         os.utime(folder)
 
 
 def _last_use(entry: Path) -> float:
-    """When an entry was used last, in seconds since 1970; long ago if it has vanished."""
+    """Time of the last use of an entry in seconds since 1970; 0 if it no longer exists."""
     try:
         return entry.stat().st_mtime
     except OSError:
@@ -415,15 +420,17 @@ def _last_use(entry: Path) -> float:
 
 
 def _last_change(entry: Path) -> float:
-    """When anything in a folder was written last, in seconds since 1970."""
-    return max([_last_use(entry), *(_last_use(Path(at) / name) for at, _, names in os.walk(entry) for name in names)])
+    """Time of the last write in a folder, in seconds since 1970."""
+    return max(
+        [_last_use(entry), *(_last_use(Path(folder) / name) for folder, _, names in os.walk(entry) for name in names)]
+    )
 
 
 def _size(entry: Path) -> int:
-    """The bytes that a folder's files take. What vanishes meanwhile takes none."""
+    """The total size of a folder's files in bytes; files that disappear meanwhile count as 0."""
     total = 0
-    for at, _, names in os.walk(entry):
+    for folder, _, names in os.walk(entry):
         for name in names:
             with contextlib.suppress(OSError):
-                total += (Path(at) / name).lstat().st_size
+                total += (Path(folder) / name).lstat().st_size
     return total

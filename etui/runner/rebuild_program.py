@@ -1,19 +1,19 @@
-"""A stored run's program and bundle, ready to be used again: found in the cache, or prepared as they were.
+"""Make a stored run's program and bundle available again: from the cache, or prepared as they were.
 
-For whatever does more with a run that is done: ``check_again`` is for front ends, before anything is queued, and
-``program_again`` for the runner::
+Used by everything that continues from a finished run: front ends call ``check_rebuildable`` before anything is queued,
+the runner calls ``rebuild_program``::
 
     document, trust = store.document(run_id), Trust(imported=store.is_imported(run_id), files=trusted_files)
-    check_again(document, trust)                            # UsageError says why not
-    again = await program_again(document, trust, cache=cache, children=children, say=session.report)
-    MeasureJob(bundle=again.bundle.path, model=again.model, program=again.lowered.path, ...)
-    AccuracyJob(bundle=again.bundle.path, model=again.model, program_dir=again.program_dir, ...)
+    check_rebuildable(document, trust)                      # UsageError explains why not
+    rebuilt = await rebuild_program(document, trust, cache=cache, workers=workers, say=session.report)
+    MeasureJob(bundle=rebuilt.bundle.path, model=rebuilt.model, program=rebuilt.lowered.path, ...)
+    AccuracyJob(bundle=rebuilt.bundle.path, model=rebuilt.model, program_dir=rebuilt.program_dir, ...)
 
-It never gives another program than the run's own: where model, weights, inputs or versions changed so that the same
-one cannot be had any more, it says what changed.
+It never returns another program than the run's own: if model, weights, inputs or versions changed so that the same
+program cannot be rebuilt, the error names the changes.
 
-A run that was imported names its model and weights in words that somebody else wrote. A file among them is neither run
-nor read before the user has allowed that file: see ``Trust``.
+An imported run names its model and weights in text that somebody else wrote. A file named there is neither executed nor
+read before the user has allowed that file: see ``Trust``.
 """
 
 from __future__ import annotations
@@ -57,29 +57,29 @@ _MEASURE_HERE = "measure it again from the main screen"
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether what a run says of its origin is the user's own word. The files that an ``imported`` run names are only
-    used if the user allowed them: ``files`` are their absolute paths."""
+    """Which files named by a run may be used. Those of an ``imported`` run only if the user allowed them: ``files`` are
+    their absolute paths."""
 
     imported: bool
     files: tuple[str, ...] = ()
 
 
 class Untrusted(UsageError):
-    """An imported run names ``files`` (absolute paths) that the user has not allowed to be used. ``question`` asks
-    for that."""
+    """An imported run names ``files`` (absolute paths) that the user has not allowed. ``question`` asks the user to
+    allow them."""
 
     def __init__(self, run_id: str, named: Mapping[str, str]) -> None:
         self.files = tuple(named)
-        said = " and ".join(f"{path}, {what}" for path, what in named.items())
-        message = plain(f"run {run_id} was imported and names {said}")
+        description = " and ".join(f"{path}, {what}" for path, what in named.items())
+        message = plain(f"run {run_id} was imported and names {description}")
         self.question = f"{message}. Do you trust {'it' if len(named) == 1 else 'them'}?"
         options = " ".join(f"--trust-file {shlex.quote(path)}" for path in named)
         super().__init__(message, plain(f"if you trust {'it' if len(named) == 1 else 'them'}, allow it with {options}"))
 
 
 class RebuiltProgram(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's program as it was and the bundle it belongs to. ``origin.model`` is what jobs take as ``model``; with
-    the bundle it gives the eager model, the inputs and the reference outputs."""
+    """A run's own program and its bundle. ``origin.model`` is the ``model`` of jobs; with the bundle it yields the
+    eager model, the inputs and the reference outputs."""
 
     document: RunDocument
     origin: Repeated
@@ -88,25 +88,25 @@ class RebuiltProgram(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model(self) -> str:
-        """What names the model in jobs."""
+        """The ``model`` of jobs."""
         return self.origin.model
 
     @property
     def program_dir(self) -> str:
-        """The folder with ``program.pte`` and, where it is another than eager's, ``reference.safetensors``."""
+        """The folder with ``program.pte`` and, if it differs from the eager reference, ``reference.safetensors``."""
         return str(Path(self.lowered.path).parent)
 
 
 def origin_of(document: RunDocument) -> Repeated:
-    """What the weights and inputs of a run were made from: its session's specification, or in a duel that of the run
+    """Return what a run's weights and inputs were made from: its session's specification, or in a duel that of the run
     it repeats; ``run`` is this run.
 
-    Raises UsageError where the document does not say it (imports of another format).
+    Raises UsageError if the document does not contain it (imports of another format).
     """
     try:
         spec = msgspec.convert(document.session.spec, SessionSpec)
     except msgspec.ValidationError as error:
-        raise _no(document, "how it was made is not known", _measure_it("MODEL"), _MEASURE_HERE) from error
+        raise _unavailable(document, "its specification is not known", _rerun_hint("MODEL"), _MEASURE_HERE) from error
     for variant in spec.variants:
         if variant.repeats is not None and variant.repeats.run == document.repeats:
             return msgspec.structs.replace(variant.repeats, run=document.id)
@@ -123,12 +123,12 @@ def origin_of(document: RunDocument) -> Repeated:
 
 
 def trusted_origin(document: RunDocument, trust: Trust) -> Repeated:
-    """What the run was made from, to be used. Whether code that a ``.pt2`` brings along may run is for the user to say,
-    not for an imported document.
+    """Return what the run was made from, after checking ``trust``. An imported document cannot allow the code in a
+    ``.pt2`` file to run; only the user can.
 
     Raises:
         Untrusted: the run was imported and names a model or weights file that the user has not allowed.
-        UsageError: the document does not say what it was made from.
+        UsageError: the document does not contain what it was made from.
     """
     origin = origin_of(document)
     if not trust.imported:
@@ -144,32 +144,34 @@ def trusted_origin(document: RunDocument, trust: Trust) -> Repeated:
 
 
 def check_rebuildable(document: RunDocument, trust: Trust) -> Repeated:
-    """What can be told at once, without loading anything: whether the run has a program, its model is still the same
-    and its delegate runs here, and whether the program is cached or may be prepared again. Gives the run's origin.
+    """Check, without loading anything, whether a run's program can be rebuilt; return the run's origin.
+
+    The run must have a program, its model must be unchanged, its delegate must run here, and the program must be cached
+    or reproducible with the installed versions.
 
     Raises:
         Untrusted: the run was imported and names a file that the user has not allowed.
-        UsageError: why its program cannot be had.
+        UsageError: the program is not available; the message has the reason.
     """
     if document.status in LIVE_STATUSES:
-        raise _no(document, f"it is {document.status}", "wait until it is done")
+        raise _unavailable(document, f"it is {document.status}", "wait until it is done")
     if document.artifact is None:
-        why = f"it {'failed' if document.status == 'failed' else f'is {document.status}'} before it had a program"
+        why = f"it {'failed' if document.status == 'failed' else f'was {document.status}'} before producing a program"
         if document.summary_only:
             why = "it was imported as a summary, without a program"
-        raise _no(document, why, "choose another run, or measure it anew with etui run", _MEASURE_HERE)
+        raise _unavailable(document, why, "choose another run, or measure it again with etui run", _MEASURE_HERE)
     if document.status == "failed":
-        raise _no(document, f"it failed ({document.error})", "choose another run")
+        raise _unavailable(document, f"it failed ({document.error})", "choose another run")
     origin = trusted_origin(document, trust)
     model = _same_model(document, origin)
     reason = impossible(model, document.precision, document.delegate)
     if reason is not None:
-        raise _no(document, f"{document.delegate} cannot measure here: {reason}", "choose another run")
+        raise _unavailable(document, f"{document.delegate} is not available here: {reason}", "choose another run")
     changed = _changed_versions(document)
     machine = _changed_machine(document)
     cached = ProgramCache(cache_dir()).has(document.artifact.key)
     if machine or (changed and not cached):
-        raise _gone(document, origin, machine + changed, cached=cached)
+        raise _changed(document, origin, machine + changed, cached=cached)
     return origin
 
 
@@ -178,7 +180,7 @@ async def rebuild_program(
     trust: Trust,
     *,
     cache: ProgramCache,
-    children: WorkerPool,
+    workers: WorkerPool,
     say: Log,
     do: Do | None = None,
     run_id: str | None = None,
@@ -187,27 +189,27 @@ async def rebuild_program(
 ) -> RebuiltProgram:
     """Find the run's program and bundle in ``cache``, or have them prepared again there.
 
-    ``say`` hears what the children tell, under ``run_id`` (the run itself, unless another one is made of it). ``do``
-    has a job done, for callers that must be able to cancel it (else ``children.do``). ``threads`` serve calibration.
-    ``allow_pickle`` lets a ``.pt2`` run code of its own, as does the run itself if that was allowed to.
+    ``say`` receives the workers' events, under ``run_id`` (default: the run itself). ``do`` has a job done, for callers
+    that must be able to cancel it (default: ``workers.do``). ``threads`` are used for calibration. ``allow_pickle``
+    lets a ``.pt2`` file run code that it contains, as does the run's own setting.
 
     Raises:
-        EtuiError: the program cannot be had: what ``check_again`` finds, a child that failed, or a key that is no
-            longer the same, with what changed.
+        EtuiError: the program is not available: see ``check_rebuildable``; or a worker failed, or the key changed, with
+            the changes.
     """
     origin = check_rebuildable(document, trust)
     artifact, run_id = document.artifact, run_id or document.id
     assert artifact is not None
 
-    async def by_children(job: Job) -> Done:
-        return await children.do(job, say)
+    async def by_workers(job: Job) -> Done:
+        return await workers.do(job, say)
 
-    do = do or by_children
+    do = do or by_workers
     model = find_model(origin.model)
     if not isinstance(model, UserModel):
-        await children.preload(model.source)
-    then, now = _versions_of(document), installed_versions()
-    # Without a record of it, the machine is taken for the same.
+        await workers.preload(model.source)
+    stored, installed = _versions_of(document), installed_versions()
+    # If the machine was not recorded it is assumed to be the same.
     machine = machine_for(document.delegate, document.environment) or machine_for(document.delegate)
 
     def key_of(bundle_key: str, versions: dict[str, str]) -> str:
@@ -232,35 +234,35 @@ async def rebuild_program(
                 accuracy_inputs=origin.accuracy_inputs,
                 calibration_count=origin.calibration_count,
                 cache_dir=str(cache.root),
-                # Weights that cannot be fetched any more, or files that are gone, may still lie in the bundle of then.
-                key=next((key for key in cache.bundle_keys() if key_of(key, then) == artifact.key), None),
+                # The original bundle may still have weights or files that are no longer available elsewhere.
+                key=next((key for key in cache.bundle_keys() if key_of(key, stored) == artifact.key), None),
                 allow_pickle=allow_pickle or origin.allow_pickle,
             )
         )
         assert done.bundle is not None
         return done.bundle
 
-    def tell(words: str) -> None:
-        _tell(say, run_id, words)
+    def log(message: str) -> None:
+        say(Event(kind="log", message=message, at=utc_now(), run_id=run_id, stage="lower"))
 
-    bundle = await cache.take_bundle(make_bundle, tell)
-    key = key_of(bundle.key, now)
+    bundle = await cache.take_bundle(make_bundle, log)
+    key = key_of(bundle.key, installed)
     changed = _changed_content(document, bundle)
-    lowered = await cache.take(artifact.key, tell)
-    known = artifact.key in (key, key_of(bundle.key, then))
-    if lowered is not None and not changed and (known or lowered.artifact.sha256 == artifact.sha256):
-        _tell(say, run_id, "cached, nothing to prepare")
-        if older := _changed_versions(document):
-            _tell(say, run_id, f"it was prepared with other versions than run it now: {', '.join(older)}")
+    lowered = await cache.take(artifact.key, log)
+    same_key = artifact.key in (key, key_of(bundle.key, stored))
+    if lowered is not None and not changed and (same_key or lowered.artifact.sha256 == artifact.sha256):
+        log("cached, nothing to prepare")
+        if differing := _changed_versions(document):
+            log(f"the program was prepared with other package versions than are installed now: {', '.join(differing)}")
         return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered)
     cached = lowered is not None
     changed += _changed_versions(document)
-    # Another key alone proves nothing: an earlier etui may have made it of other parts.
-    same = not changed and document.etui_version == __version__
-    if key != artifact.key and not same:
-        changed = changed or [f"etui {document.etui_version} prepared it in another way"]
-        raise _gone(document, origin, changed, cached=cached)
-    lowered = await cache.take(key, tell)
+    # A different key alone proves nothing: an earlier etui may have computed it from other parts.
+    unchanged = not changed and document.etui_version == __version__
+    if key != artifact.key and not unchanged:
+        changed = changed or [f"etui {document.etui_version} prepared it differently"]
+        raise _changed(document, origin, changed, cached=cached)
+    lowered = await cache.take(key, log)
     if lowered is None:
         done = await do(
             lower_job(document, origin, bundle, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)
@@ -268,7 +270,7 @@ async def rebuild_program(
         assert done.lowered is not None
         lowered = done.lowered
     if lowered.artifact.sha256 != artifact.sha256:
-        _tell(say, run_id, "prepared again from the same model, weights, recipe and versions; not the same bytes")
+        log("prepared again from the same model, weights, recipe and versions, but the bytes differ")
     return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered)
 
 
@@ -276,7 +278,7 @@ def lower_job(
     document: RunDocument, origin: Repeated, bundle: BundleResult, key: str, program_dir: str, *, run_id: str,
     threads: int, etrecord: bool = False,
 ) -> LowerJob:  # fmt: skip
-    """The job that prepares a run's program, as it was asked for then, into a folder."""
+    """Return the job that prepares a run's program in a folder, as originally requested."""
     return LowerJob(
         bundle=bundle.path,
         model=origin.model,
@@ -293,78 +295,76 @@ def lower_job(
 
 
 def _same_model(document: RunDocument, origin: Repeated) -> Model:
-    """The model the run was made from. Raises UsageError where its file is gone, or holds something else now; what it
-    imports is only known once it has been run."""
+    """Return the model the run was made from. Raises UsageError if its file is missing or changed; changes of modules
+    that it imports are only found once it is executed."""
     try:
         model = find_model(origin.model)
         identity = describe(model).identity
     except UsageError as error:
-        raise _no(document, error.message, "put it back where it was, or choose another run") from error
+        raise _unavailable(document, error.message, "restore it, or choose another run") from error
     if not is_same_file(identity, document.model.identity):
-        raise _no(document, f"{origin.model} changed since", _measure_it(origin.model), _MEASURE_HERE)
+        raise _unavailable(document, f"{origin.model} has changed since", _rerun_hint(origin.model), _MEASURE_HERE)
     return model
 
 
 def _versions_of(document: RunDocument) -> dict[str, str]:
-    """The versions that entered the key of a run's program, as far as its document tells them."""
-    found = document.environment.versions if document.environment else {}
-    return {name: found[name] for name in VERSIONED if name in found}
+    """Return the versions in the key of a run's program, as far as its document has them."""
+    versions = document.environment.versions if document.environment else {}
+    return {name: versions[name] for name in VERSIONED if name in versions}
 
 
 def _changed_versions(document: RunDocument) -> list[str]:
-    then, now = _versions_of(document), installed_versions()
+    stored, installed = _versions_of(document), installed_versions()
     return [
-        f"{name} was {then.get(name, 'not installed')} and is {now.get(name, 'not installed')}"
+        f"{name} was {stored.get(name, 'not installed')} and is now {installed.get(name, 'not installed')}"
         for name in VERSIONED
-        if then.get(name) != now.get(name)
+        if stored.get(name) != installed.get(name)
     ]
 
 
 def _changed_machine(document: RunDocument) -> list[str]:
-    """What of the machine changed on which the arithmetic of the run's delegate depends."""
+    """Return the changes of the machine that the arithmetic of the run's delegate depends on."""
     environment = document.environment
     if environment is None or not environment.cpu_flags:
         return []
     now = machine_for(document.delegate)
     if environment.variables is None:
-        # The document has the CPU's features alone.
-        now = tuple(one for one in now if "=" not in one)
+        # The document has only the CPU's features.
+        now = tuple(fact for fact in now if "=" not in fact)
     differing = sorted(set(machine_for(document.delegate, environment)) ^ set(now))
     if not differing:
         return []
-    return [f"{document.delegate} computes by the CPU's features, which differ in {', '.join(differing)}"]
+    return [f"the arithmetic of {document.delegate} depends on CPU features, which differ in {', '.join(differing)}"]
 
 
 def _changed_content(document: RunDocument, bundle: BundleResult) -> list[str]:
-    """What of the code, weights and inputs is other than it was."""
+    """Return the changes of code, weights and inputs."""
     changed = []
     if names := changed_sources(document.model, bundle.model):
-        changed.append(f"what its file imports changed: {', '.join(names)}")
+        changed.append(f"modules imported by its file changed: {', '.join(names)}")
     if document.weights is not None and document.weights.sha256 != bundle.weights.sha256:
         was, now = document.weights, bundle.weights
         changed.append(
-            f"its weights were {was.kind} ({was.detail}) and are now {now.kind} ({now.detail}), not the same"
+            f"its weights were {was.kind} ({was.detail}) and are now {now.kind} ({now.detail}) with another content"
         )
     if document.inputs is not None and document.inputs.sha256 != bundle.inputs.sha256:
-        changed.append(f"its inputs were {document.inputs.detail} and are now {bundle.inputs.detail}, not the same")
+        changed.append(
+            f"its inputs were {document.inputs.detail} and are now {bundle.inputs.detail} with another content"
+        )
     return changed
 
 
-def _gone(document: RunDocument, origin: Repeated, changed: list[str], *, cached: bool) -> UsageError:
-    lost = "" if cached else "its program is not in the cache any more, and "
-    why = f"{lost}it would come out otherwise now: {'; '.join(changed)}"
-    hint = _measure_it(f"{origin.model} -p {document.precision} -d {document.delegate}")
-    return _no(document, why, hint, _MEASURE_HERE)
+def _changed(document: RunDocument, origin: Repeated, changed: list[str], *, cached: bool) -> UsageError:
+    lost = "" if cached else "it is no longer in the cache, and "
+    why = f"{lost}rebuilding it would give a different program: {'; '.join(changed)}"
+    hint = _rerun_hint(f"{origin.model} -p {document.precision} -d {document.delegate}")
+    return _unavailable(document, why, hint, _MEASURE_HERE)
 
 
-def _no(document: RunDocument, why: str, hint: str, screen_hint: str | None = None) -> UsageError:
-    message = plain(f"the program of run {document.id} cannot be had: {why}")
+def _unavailable(document: RunDocument, why: str, hint: str, screen_hint: str | None = None) -> UsageError:
+    message = plain(f"cannot rebuild the program of run {document.id}: {why}")
     return UsageError(message, plain(hint), screen_hint=screen_hint)
 
 
-def _measure_it(words: str) -> str:
-    return f"measure it anew: etui run {words}"
-
-
-def _tell(say: Log, run_id: str, message: str) -> None:
-    say(Event(kind="log", message=message, at=utc_now(), run_id=run_id, stage="lower"))
+def _rerun_hint(arguments: str) -> str:
+    return f"measure it again: etui run {arguments}"

@@ -1,8 +1,8 @@
-"""Whether a runner is alive: the lock that it holds as long as it lives, taken, looked at and let go.
+"""The lock that a runner holds while it is alive: acquire, inspect and release it.
 
-The lock is a hidden file beside the database, named after the database's file, the runner's installation and its host.
-So whoever sees the database sees the lock, with whatever state folder, in whatever container. The kernel drops it with
-the process. A runner that leaves in order removes the file.
+The lock is a hidden file next to the database, named after the database's file, the runner's installation and its
+host. So every process that sees the database sees the lock, whatever its state folder or container. The kernel releases
+it when the process ends. A runner that exits normally removes the file.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from etui.errors import EtuiError
 from etui.files.locks import LocksUnsupported, is_at, locked
 from etui.paths import runner_lock_path
 
-Held = Literal["held", "free", "missing", "unreadable"]
-"""What a look at a lock finds: somebody holds it, nobody does, there is no such file, or it may not be opened."""
+LockState = Literal["held", "free", "missing", "unreadable"]
+"""A process holds the lock, no process does, the file is missing, or it cannot be opened."""
 
 
 class RunnerLock:
@@ -33,19 +33,19 @@ class RunnerLock:
         """Take the lock for this process; False if a runner is alive.
 
         Raises:
-            EtuiError: the lock's file cannot be made.
+            EtuiError: the lock file cannot be created.
         """
         try:
             self._fd = locked(self.path, self._open, exclusive=True)
         except (OSError, LocksUnsupported) as error:
-            raise self._cannot("lock", error) from error
+            raise self._failure("lock", error) from error
         if self._fd is None:
             return False
-        self._sign()
+        self._write_pid()
         return True
 
     def drop(self, *, remove: bool = False) -> None:
-        """Let the lock go; with ``remove`` the file goes too, since this runner leaves nothing that is to be judged."""
+        """Release the lock; ``remove`` also deletes the file, if this runner leaves no claims."""
         if self._fd is None:
             return
         if remove:
@@ -53,8 +53,8 @@ class RunnerLock:
         os.close(self._fd)
         self._fd = None
 
-    def look(self) -> Held:
-        """Whether some process holds the lock now. No file is made."""
+    def state(self) -> LockState:
+        """Return the present state of the lock. No file is created."""
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -62,7 +62,7 @@ class RunnerLock:
         except OSError:
             return "unreadable"
         try:
-            # Shared, so that two front ends looking at the same moment do not take each other for a runner.
+            # Shared, so that two front ends checking at the same moment do not mistake each other for a runner.
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return "held"
@@ -73,11 +73,11 @@ class RunnerLock:
         return "free"
 
     def runner_is_alive(self) -> bool:
-        """Whether some process holds the lock now, as far as can be seen."""
-        return self.look() == "held"
+        """Whether a process is known to hold the lock now."""
+        return self.state() == "held"
 
     def clear(self) -> None:
-        """Remove the file that a runner left behind which was killed; nothing if one is alive or it may not be."""
+        """Remove the file of a killed runner; do nothing if a runner is alive or the file is not accessible."""
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
@@ -94,35 +94,35 @@ class RunnerLock:
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise self._cannot("open", error) from error
-        # Who may read the database may see whether its runner is alive.
+            raise self._failure("open", error) from error
+        # Users who may read the database may check its runner.
         try:
             mode = self._database.stat().st_mode & 0o666
             if mode and os.fstat(fd).st_mode & 0o777 != mode:
                 os.fchmod(fd, mode)
         except OSError:
-            pass  # another user's file, or no database yet: 0600 does
+            pass  # another user's file, or no database yet: keep 0600
         return fd
 
-    def _sign(self) -> None:
+    def _write_pid(self) -> None:
         assert self._fd is not None
         try:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, str(os.getpid()).encode(), 0)
         except OSError:
-            return  # on a full disk; the process id is only there to be read by people
+            return  # on a full disk; the process id is only informative
 
     def _unlink(self, fd: int) -> None:
-        """Remove the file, if it still is the one that is locked."""
+        """Remove the file if it still is the locked one."""
         try:
             if is_at(self.path, fd):
                 self.path.unlink()
         except OSError:
-            return  # it says nothing by being there: it is the lock that counts
+            return  # a leftover file is harmless: only the lock counts
 
-    def _cannot(self, what: str, error: OSError | LocksUnsupported) -> EtuiError:
+    def _failure(self, action: str, error: OSError | LocksUnsupported) -> EtuiError:
         reason = error.strerror if isinstance(error, OSError) else error
         return EtuiError(
-            f"cannot {what} the runner's lock {self.path}: {reason}",
-            "the folder of the database must be writable; name another database with --db or ETUI_DB",
+            f"cannot {action} the runner's lock {self.path}: {reason}",
+            "make the database's folder writable, or choose another database with --db or ETUI_DB",
         )

@@ -1,4 +1,4 @@
-"""What the runner says of itself: lines with a time in its own log, which is its standard error; never a run's log."""
+"""The runner's own log: timestamped lines on standard error, separate from the logs of runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from etui.events import utc_now
 
 
-def say(words: str) -> None:
-    """Write a line. A log that cannot be written, on a full disk, ends nothing."""
+def say(message: str) -> None:
+    """Write a line. A log that cannot be written, because the disk is full, is ignored."""
     with contextlib.suppress(OSError):
-        print(f"{utc_now()} {words}", file=sys.stderr, flush=True)
+        print(f"{utc_now()} {message}", file=sys.stderr, flush=True)

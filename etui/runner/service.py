@@ -1,4 +1,4 @@
-"""The runner process: take queued sessions and passes in order, stay a while after the last, leave nothing behind."""
+"""The runner process: execute queued sessions and analyses in order, and exit after being idle for a while."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from etui.catalog.delegates import PACKAGES
 from etui.errors import EtuiError, StoreUnavailable
 from etui.events import utc_now
 from etui.host.installed import Stamp, stamp
@@ -18,7 +19,7 @@ from etui.host.interrupts import accept_interrupts, interrupts_blocked
 from etui.host.user import user_name
 from etui.paths import cache_dir, installation, runner_log_path
 from etui.runner import settings
-from etui.runner.abandoned_work import settle_left
+from etui.runner.abandoned_work import end_abandoned
 from etui.runner.analyses.run import refuse_analysis, run_analysis
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.outbox import LOCK_WAIT_S
@@ -30,15 +31,16 @@ from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Sto
 
 POLL_S = 0.05
 UNAVAILABLE_POLL_S, UNAVAILABLE_S = 0.5, 15.0
-"""How often a database is asked again that cannot be used, and how long at least, whatever ``ETUI_LINGER_S`` says."""
+"""Seconds between attempts while the database is unavailable, and the shortest time to keep trying, whatever
+``ETUI_LINGER_S`` is."""
 
-TRIES, TRY_AGAIN_S = 5, 0.02
+LOCK_ATTEMPTS, LOCK_RETRY_S = 5, 0.02
 LOG_CAP_BYTES = 1_000_000
 
 
 def main(database: Path) -> int:
-    """Run until there is nothing left to do. Returns the exit status; what ended it otherwise is said in the log."""
-    packages = stamp()
+    """Run until no work is left. Return the exit status; errors are written to the runner's log."""
+    packages = stamp(PACKAGES)
     try:
         settings.check()
         return _main(database, packages)
@@ -48,29 +50,29 @@ def main(database: Path) -> int:
 
 
 def _main(database: Path, packages: Stamp) -> int:
-    lifeline = RunnerLock(database, installation())
+    runner_lock = RunnerLock(database, installation())
     log = runner_log_path(database, installation())
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_CAP_BYTES:
             log.unlink()
     stops: list[int] = []
-    while _take(lifeline):
+    while _take(runner_lock):
         outdated = False
         try:
             outdated = asyncio.run(_serve(database, log, packages, stops))
         except asyncio.CancelledError:
             assert stops
         except BaseException:
-            # The file stays, so that everybody can see that who claimed what is left behind is gone.
-            lifeline.drop()
+            # The file stays to show front ends that the runner of the remaining claims is dead.
+            runner_lock.drop()
             raise
-        lifeline.drop(remove=_leaves_nothing(database))
+        runner_lock.drop(remove=_has_no_claims(database))
         if stops:
-            # Also one that came after the last moment at which the work could be cancelled.
+            # Including a signal that came too late to cancel the work.
             return 0
         if outdated:
-            return _start_anew(database)
-        # A session queued between the last look and dropping the lock saw a runner that was about to leave.
+            return _restart(database)
+        # A front end that queued work just before the lock was released saw a live runner.
         if not database.exists():
             return 0
         with Store.open(database) as store:
@@ -79,9 +81,9 @@ def _main(database: Path, packages: Stamp) -> int:
     return 0
 
 
-def _leaves_nothing(database: Path) -> bool:
-    """Whether this installation has nothing claimed here, so that nobody will ask whether its runner is alive. One that
-    was stopped while the database could not be written may have."""
+def _has_no_claims(database: Path) -> bool:
+    """Whether this installation has no claims on this host. A runner that was stopped while the database was
+    unavailable can leave some."""
     if not database.exists():
         return True
     try:
@@ -93,28 +95,28 @@ def _leaves_nothing(database: Path) -> bool:
     return not any((claim.host, claim.installation) == here for claim in claims)
 
 
-def _take(lifeline: RunnerLock) -> bool:
-    """Take the lifeline; a front end that probes at this very moment holds it for an instant."""
-    for _ in range(TRIES):
-        if lifeline.take():
+def _take(runner_lock: RunnerLock) -> bool:
+    """Take the lock; retry because a front end that checks it holds it for an instant."""
+    for _ in range(LOCK_ATTEMPTS):
+        if runner_lock.take():
             return True
-        time.sleep(TRY_AGAIN_S)
+        time.sleep(LOCK_RETRY_S)
     return False
 
 
-def _start_anew(database: Path) -> int:
-    """Replace this process by a runner that imports what is installed now, under the same settings."""
+def _restart(database: Path) -> int:
+    """Replace this process by a new runner with the same settings, which imports the packages installed now."""
     try:
         with interrupts_blocked():
             os.execv(sys.executable, [sys.executable, "-m", "etui.runner", str(database)])
     except OSError as error:
-        say(f"cannot start {sys.executable} again: {error.strerror}")
+        say(f"cannot restart {sys.executable}: {error.strerror}")
         return 1
 
 
 async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -> bool:
-    """Do what is queued. Returns what ``_work`` does. Signals to stop are added to ``stops``, also those that come when
-    there is nothing left to cancel."""
+    """Execute the queue; return the result of ``_work``. Signals to stop are appended to ``stops``, including those
+    that come when nothing is left to cancel."""
     task = asyncio.current_task()
     assert task is not None
 
@@ -133,35 +135,35 @@ async def _serve(database: Path, log: Path, packages: Stamp, stops: list[int]) -
         started_at=utc_now(),
         installation=installation(),
     )
-    children = WorkerPool(log, packages)
+    workers = WorkerPool(log, packages)
     with Store.open(database) as store:
-        # From here on a wait would hold up everything else; what cannot be had at once is tried again.
+        # From here on waiting for a lock would block the event loop; failed writes are retried instead.
         store.wait_for_locks(LOCK_WAIT_S)
         try:
-            return await _work(store, children, identity)
+            return await _work(store, workers, identity)
         finally:
-            children.stop()
+            workers.stop()
 
 
-async def _work(store: Store, children: WorkerPool, identity: RunnerIdentity) -> bool:
-    """Do what is queued, and stay a while after the last. Returns whether packages were installed or removed since
-    this process started: what is queued then is for a new process to claim.
+async def _work(store: Store, workers: WorkerPool, identity: RunnerIdentity) -> bool:
+    """Execute the queue until it has been empty for a while. Return whether packages were installed or removed since
+    this process started: queued work is then left to a new process.
 
     Raises:
-        StoreError: the database is damaged, or could not be used in all the time that this runner stayed.
+        StoreError: the database is damaged, or was unavailable for too long.
     """
     linger_s = settings.linger_s()
-    seen, settled, idle_since = -1, False, time.monotonic()
+    seen, recovered, idle_since = -1, False, time.monotonic()
     failing_since: float | None = None
     while True:
         if not store.is_in_place():
             return False
         try:
-            if not settled:
-                settle_left(store, _own_claim(identity))
-                settled = True
+            if not recovered:
+                end_abandoned(store, _own_claim(identity))
+                recovered = True
             version = store.data_version()
-            if version != seen and children.changed_packages():
+            if version != seen and workers.changed_packages():
                 return True
             queued = store.claim_next(identity) if version != seen else None
         except StoreUnavailable as error:
@@ -174,7 +176,7 @@ async def _work(store: Store, children: WorkerPool, identity: RunnerIdentity) ->
             continue
         failing_since = None
         if queued is not None:
-            await _run(store, children, queued)
+            await _run(store, workers, queued)
             idle_since = time.monotonic()
             continue
         seen = version
@@ -184,7 +186,7 @@ async def _work(store: Store, children: WorkerPool, identity: RunnerIdentity) ->
 
 
 def _own_claim(identity: RunnerIdentity) -> Claim:
-    """A claim as this runner makes them: it holds the lock now, so whoever made others under it is gone."""
+    """A claim as this runner makes them. This runner holds the lock, so other claims under it are abandoned."""
     return Claim(
         id="",
         by=identity.key,
@@ -195,7 +197,7 @@ def _own_claim(identity: RunnerIdentity) -> Claim:
     )
 
 
-async def _run(store: Store, children: WorkerPool, queued: QueuedSession | QueuedAnalysis) -> None:
+async def _run(store: Store, workers: WorkerPool, queued: QueuedSession | QueuedAnalysis) -> None:
     try:
         cache = ProgramCache(cache_dir())
     except EtuiError as error:
@@ -206,8 +208,8 @@ async def _run(store: Store, children: WorkerPool, queued: QueuedSession | Queue
         return
     try:
         if isinstance(queued, QueuedAnalysis):
-            await run_analysis(store, children, cache, queued)
+            await run_analysis(store, workers, cache, queued)
         else:
-            await run_session(store, children, cache, queued)
+            await run_session(store, workers, cache, queued)
     finally:
         cache.release()

@@ -1,9 +1,9 @@
-"""What every part of a session's work shares: its runs, its results, how it speaks, has jobs done, and ends runs."""
+"""The state of a session in progress: its runs and results, logging, jobs, and how runs end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ from etui.store import QueuedSession, Store
 
 @asynccontextmanager
 async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group out of which an expected failure comes as itself and not wrapped in an exception group."""
+    """A task group that raises an expected failure (``EtuiError``) itself, not wrapped in an exception group."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -37,8 +37,8 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
 
 @dataclass
 class Run(RunResults):
-    """One run under way: its results, what names its model in jobs, and the jobs it has under way. It is ``live`` as
-    long as there is something to be done for it; the database has it as live until its document is stored."""
+    """One run in progress: its results, the ``reference`` to its model in jobs, and its jobs in progress. It is
+    ``live`` until it ends; in the database it is live until its document is stored."""
 
     reference: str = ""
     live: bool = True
@@ -48,15 +48,15 @@ class Run(RunResults):
 
 
 class Session:
-    """One session under way. Only this writes its events and results, all of them through ``outbox``; ``store`` is
-    for reading."""
+    """One session in progress. Only this object writes its events and results, all through ``outbox``; ``store`` is
+    only read."""
 
     def __init__(
-        self, store: Store, children: WorkerPool, cache: ProgramCache, queued: QueuedSession, model: Model
+        self, store: Store, workers: WorkerPool, cache: ProgramCache, queued: QueuedSession, model: Model
     ) -> None:
         self.store = store
         self.outbox = Outbox(store, queued.id)
-        self.children = children
+        self.workers = workers
         self.cache = cache
         self.queued = queued
         self.spec = queued.spec
@@ -77,15 +77,15 @@ class Session:
         return [run for run in self.runs if run.live]
 
     def models(self) -> list[Model]:
-        """The models that are measured: the session's, or those of a duel."""
+        """The measured models: the session's, or those of a duel."""
         references = dict.fromkeys(run.reference for run in self.runs)
-        return [self.model if one == self.spec.model else find_model(one) for one in references]
+        return [self.model if name == self.spec.model else find_model(name) for name in references]
 
     def eager_bundle(self) -> BundleResult | None:
-        """The bundle whose eager model is measured beside the programs. None where it has none, and in a duel of
-        programs that do not share model, weights and shapes of inputs: no eager stands beside both."""
+        """The bundle whose eager model is measured with the programs. None if it has no eager model, or in a duel of
+        programs that differ in model, weights or input shapes and so have no common baseline."""
         bundles = [run.bundle for run in self.runs if run.bundle is not None]
-        shared = {(one.model.identity, one.weights.sha256, str(one.inputs.shapes)) for one in bundles}
+        shared = {(each.model.identity, each.weights.sha256, str(each.inputs.shapes)) for each in bundles}
         return bundles[0] if len(shared) == 1 and bundles[0].has_eager else None
 
     def _run(self, run_id: str, variant: Variant) -> Run:
@@ -93,7 +93,7 @@ class Session:
         model = self.model if reference == self.spec.model else find_model(reference)
         return Run(id=run_id, variant=variant, model=describe(model), reference=reference)
 
-    # Speaking
+    # Events
 
     def report(self, event: Event) -> None:
         """Store an event."""
@@ -102,23 +102,27 @@ class Session:
     def say(
         self, kind: EventKind, message: str, *, run: Run | None = None, stage: str | None = None, level: Level = "info"
     ) -> None:
-        """Store an event of this moment; of one run, or of the whole session."""
+        """Store an event with the present time, for one run or for the whole session."""
         self.report(
             Event(kind=kind, message=message, at=utc_now(), run_id=run.id if run else None, stage=stage, level=level)
         )
 
-    # Having work done
+    def report_waiting(self, message: str) -> None:
+        """Report that another process holds the machine."""
+        self.say("stage", message, stage="wait")
+
+    # Jobs
 
     async def do(self, job: Job) -> Done:
-        """Have a child do something for the whole session.
+        """Have a job done for the whole session.
 
         Raises:
-            ChildFailed: the child failed.
+            WorkerFailed: the worker failed.
         """
-        return await self.children.do(job, self.report)
+        return await self.workers.do(job, self.report)
 
     async def do_for(self, run: Run, job: Job) -> Done | None:
-        """Have a child do something for one run; None where the run was cancelled or failed, and so has ended."""
+        """Have a job done for one run; return None if the run was cancelled or failed, and so has ended."""
         if not run.live:
             return None
         task = asyncio.create_task(self.do(job))
@@ -135,7 +139,7 @@ class Session:
         else:
             if not run.cancelled:
                 return done
-            # The wish came when the job was over already, too late to cancel that.
+            # The request came after the job had finished.
             self.end(run, "cancelled", None)
         finally:
             run.tasks.discard(task)
@@ -144,28 +148,41 @@ class Session:
     # Results
 
     def keep(self, run: Run) -> None:
-        """Store what is known of a live run now, so that it is there whatever becomes of this process."""
+        """Store the present state of a live run, in case this process is killed."""
         if run.live:
             self.outbox.save_partial(document_so_far(self.results, run))
 
-    # Ends
+    # Ending runs
 
     def cancel(self, run: Run) -> None:
-        """Kill what the run has under way; without anything under way it ends here."""
+        """Cancel the run's jobs in progress; without any, end the run here."""
         run.cancelled = True
         if not run.tasks:
             self.end(run, "cancelled", None)
         for task in run.tasks:
             task.cancel()
 
+    def cancel_requests(self) -> Collection[str]:
+        """Read the ids of the runs that are to be cancelled. Raises StoreError."""
+        return self.store.cancel_requested(self.queued.id)
+
+    def apply_cancels(self, requested: Collection[str]) -> bool:
+        """Cancel the requested runs. Return whether all runs that have not ended are cancelled."""
+        for run in self.live():
+            # One side of a duel alone is useless.
+            if not run.cancelled and (run.id in requested or (requested and self.is_duel)):
+                self.cancel(run)
+        cancelled = any(run.cancelled for run in self.runs)
+        return cancelled and not any(run.live and not run.cancelled for run in self.runs)
+
     def fail(self, run: Run, error: EtuiError) -> None:
-        """End a run as failed, the child's traceback in its log."""
+        """End a run as failed, with the worker's traceback in its log."""
         if run.live and isinstance(error, WorkerFailed) and error.traceback:
             self.say("log", error.traceback.rstrip(), run=run, level="debug")
         self.end(run, "failed", str(error))
 
     def end(self, run: Run, status: Status, error: str | None) -> None:
-        """End a run that is live: its document is stored with whatever was measured up to here."""
+        """End a live run: store its document with everything measured so far."""
         if not run.live:
             return
         run.live = False
@@ -174,12 +191,17 @@ class Session:
         self.say("finished", f"{run.variant.label}: {status}" + (f": {error}" if error else ""), run=run, level=level)
 
     def end_all(self, status: Status, error: str | None) -> None:
-        """End every run that is live."""
+        """End every live run."""
         for run in self.live():
             self.end(run, status, error)
 
+    def fail_all(self, error: EtuiError) -> None:
+        """End every live run as failed."""
+        for run in self.live():
+            self.fail(run, error)
+
     async def close(self, patience_s: float) -> None:
-        """Finish the session once everything is stored. Call it when no run is live any more.
+        """Finish the session and wait until everything is stored. Call this when no run is live.
 
         Raises:
             StoreError: see ``Outbox.delivered``.

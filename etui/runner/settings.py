@@ -1,4 +1,4 @@
-"""The runner's settings from environment variables, as numbers that have been checked."""
+"""Read and check the runner's settings from environment variables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 from etui.errors import EtuiError
 
 LINGER_S = 60.0
-"""How long the runner stays after its last session, so that the next one finds its processes warm."""
+"""How long the runner stays after its last session, so that its fork servers are ready for the next one."""
 
 PATIENCE_S = 300.0
-"""How long a session that has ended waits for the database to take its results, before they are put into a file."""
+"""How long a session that has ended waits for the database to take its results, before they are kept in a file."""
 
 
 def linger_s() -> float:
@@ -37,8 +37,7 @@ def prepare_jobs() -> int | None:
 
 
 def check() -> None:
-    """Read them all, before there is any work that one of them could spoil. Raises EtuiError naming the first bad
-    one."""
+    """Check all settings before any work starts. Raises EtuiError naming the first invalid one."""
     linger_s()
     patience_s()
     prepare_jobs()
@@ -52,6 +51,6 @@ def _seconds(name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not value >= 0:  # not a number is neither
+    if not value >= 0:  # also rejects NaN
         raise EtuiError(f"{name} is {text!r}, not a number of seconds", "set it to 0 or more, or unset it")
     return value

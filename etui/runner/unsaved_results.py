@@ -1,8 +1,8 @@
-"""Results that the database did not take: kept as JSON files until it does.
+"""Keep results that the database did not accept as JSON files, and store them later.
 
-The runner writes such a file when its patience with the database has ended. Whoever looks after the database next, a
-runner or a front end, stores what the file holds and removes it. A run's file is a document like any other, which
-``etui import`` takes too; that of a profile or a numeric gap is an ``UnsavedAnalysis``.
+The runner writes such a file when it gives up waiting for the database. The next runner or front end that uses the
+database stores its content and removes it. The file of a run is an ordinary document, which ``etui import`` accepts
+too; that of a profile or a numeric gap is an ``UnsavedAnalysis``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from etui.files.atomic import write_whole
 from etui.insight import NumericGap, Profile
 from etui.paths import unsaved_places
 from etui.results import AnalysisStatus, RunDocument
+from etui.runner.analysis_results import save_result
 from etui.store import Store
 
 _ANALYSIS = ".analysis.json"
 
 
 class UnsavedAnalysis(msgspec.Struct, kw_only=True):
-    """What the database did not take of a pass: how it ended, its result and what was said of it meanwhile."""
+    """An analysis that the database did not accept: its final status, result, and events."""
 
     pass_id: str
     run: str
@@ -39,11 +40,10 @@ class UnsavedAnalysis(msgspec.Struct, kw_only=True):
 
 
 def keep(database: Path, unsaved: RunDocument | UnsavedAnalysis) -> Path:
-    """Write a run's document, or an analysis, into the first folder that takes it: whole or not at all. Returns the
-    file.
+    """Write a run's document or an analysis atomically into the first writable folder; return the file.
 
     Raises:
-        OSError: no folder takes it; why the last one did not.
+        OSError: no folder is writable; the error of the last one.
     """
     from etui.store.transfer import encode_document
 
@@ -65,24 +65,26 @@ def keep(database: Path, unsaved: RunDocument | UnsavedAnalysis) -> Path:
     raise failure
 
 
-def are_there(database: Path) -> bool:
-    """Whether there is a file with a result of this database."""
+def has_unsaved(database: Path) -> bool:
+    """Whether a file with an unsaved result of this database exists."""
     return next(_files(database), None) is not None
 
 
-def take_in(store: Store, busy: Collection[str] = ()) -> list[str]:
-    """Store the runs and analyses of such files and remove those; returns the runs. A file that cannot be read is left,
-    and so are those of the sessions and passes ``busy``, whose runner may be about to store them itself.
+def store_unsaved(store: Store, busy: Collection[str] = ()) -> list[str]:
+    """Store the unsaved runs and analyses and remove their files; return the ids of the runs.
+
+    Unreadable files are kept, as are those of the sessions and analyses ``busy``, whose runner may be about to store
+    them itself.
 
     Raises:
-        StoreUnavailable: the database does not take them now.
+        StoreUnavailable: the database is temporarily unavailable.
     """
-    taken = []
+    stored = []
     for file in list(_files(store.path)):
         if file.name.endswith(_ANALYSIS):
-            _take_in_analysis(store, file, busy)
+            _store_analysis(store, file, busy)
             continue
-        from etui.store.transfer import read_documents  # runs are seldom left behind
+        from etui.store.transfer import read_documents  # imported late: rarely needed
 
         try:
             (document,) = read_documents(file)
@@ -91,23 +93,23 @@ def take_in(store: Store, busy: Collection[str] = ()) -> list[str]:
         if document.session.id in busy:
             continue
         try:
-            known = store.summary(document.id)
+            summary = store.summary(document.id)
         except UsageError:
-            known = None  # somebody deleted the run
-        if known is not None and known.session == document.session.id:
+            summary = None  # the run was deleted
+        if summary is not None and summary.session == document.session.id:
             try:
                 store.save_document(document)
             except StoreUnavailable:
                 raise
             except StoreError:
                 continue
-            taken.append(document.id)
+            stored.append(document.id)
         with contextlib.suppress(OSError):
             file.unlink()
-    return taken
+    return stored
 
 
-def _take_in_analysis(store: Store, file: Path, busy: Collection[str]) -> None:
+def _store_analysis(store: Store, file: Path, busy: Collection[str]) -> None:
     try:
         unsaved = msgspec.json.decode(file.read_bytes(), type=UnsavedAnalysis)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
@@ -116,15 +118,14 @@ def _take_in_analysis(store: Store, file: Path, busy: Collection[str]) -> None:
         return
     try:
         if store.get_analysis(unsaved.pass_id).live:
-            # What was told and found first: while the pass is live, nothing of it is taken for whole.
+            # Events and results first: while the analysis is live, readers do not treat it as complete.
             store.add_events(unsaved.session, unsaved.events)
-            if unsaved.profile is not None:
-                store.save_profile(unsaved.run, unsaved.profile)
-            if unsaved.gap is not None:
-                store.save_gap(unsaved.run, unsaved.gap)
+            for result in (unsaved.profile, unsaved.gap):
+                if result is not None:
+                    save_result(store, unsaved.run, result)
             store.set_analysis_status(unsaved.pass_id, unsaved.status, unsaved.error)
     except UsageError:
-        pass  # somebody deleted the run
+        pass  # the run was deleted
     except StoreUnavailable:
         raise
     except StoreError:
@@ -136,9 +137,9 @@ def _take_in_analysis(store: Store, file: Path, busy: Collection[str]) -> None:
 def _files(database: Path) -> Iterator[Path]:
     for folder, prefix in unsaved_places(database):
         try:
-            found = sorted(folder.iterdir())
+            paths = sorted(folder.iterdir())
         except OSError:
             continue
-        named = (file for file in found if file.name.startswith(prefix) and file.suffix == ".json")
-        # In a shared folder somebody else may have put one there.
+        named = (file for file in paths if file.name.startswith(prefix) and file.suffix == ".json")
+        # In a shared folder another user may have created such a file.
         yield from (file for file in named if private_files.is_own_file(file))

@@ -1,4 +1,4 @@
-"""Whether the machine is calm enough to measure, who uses it if not, and waiting for it up to a limit."""
+"""Wait, up to a limit, until the machine is quiet enough to measure, and name the processes that use it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from etui.host.user import name_of
 from etui.results import QuietCheck
 from etui.text import number, plain, seconds
 
-FIRST_LOOK_S = 0.3
-"""What looking at a calm machine costs a session: just over the shortest span for which the kernel's ticks suffice."""
+FIRST_READING_S = 0.3
+"""Seconds of the first reading: just over the shortest span for which the kernel's clock ticks suffice."""
 
-LOOK_S = 1.0
-"""Whether a machine that seemed busy really is, and when it has calmed down, is told by spans as long as a block."""
+READING_S = 1.0
+"""Seconds of further readings, as long as a block."""
 
 MOST_NAMED = 3
 LEAST_NAMED_CORES = 0.05
@@ -31,7 +31,7 @@ _HZ = os.sysconf("SC_CLK_TCK")
 
 
 class Process(NamedTuple):
-    """A process as /proc has it: its name without its arguments, and the CPU time it has used so far."""
+    """A process in /proc: its name without arguments, and its CPU time so far."""
 
     parent: int
     user: int
@@ -42,9 +42,9 @@ class Process(NamedTuple):
 Processes = Mapping[int, Process]
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen of the machine over ``span_s`` seconds. None is 'not readable here'; ``by`` are the processes that
-    used most, in words."""
+class LoadReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The load of the machine by other programs over ``span_s`` seconds. None means not readable; ``by`` describes the
+    processes that used most."""
 
     span_s: float
     foreign_cpu_cores: float | None
@@ -53,70 +53,70 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def calm(self) -> bool:
-        """Whether a block measured meanwhile would not have counted as disturbed by a load."""
+        """Whether a block measured meanwhile would not be flagged as disturbed by load."""
         return not disturbance.of_load(self.foreign_cpu_cores, self.cpu_pressure)
 
-    def words(self) -> str:
-        """How much of the machine is in use, and who uses it."""
+    def to_text(self) -> str:
+        """Describe the load and the processes that cause it."""
         if disturbance.of_load(self.foreign_cpu_cores, None):
-            found = f"other programs use {number(self.foreign_cpu_cores, 2)} cores"
+            load = f"other programs use {number(self.foreign_cpu_cores, 2)} cores"
         else:
-            found = f"tasks waited for a core {number(self.cpu_pressure, 2)} % of the time"
-        return f"{found}: {', '.join(self.by) or 'none of them is visible to this user'}"
+            load = f"tasks waited for a core {number(self.cpu_pressure, 2)} % of the time"
+        return f"{load}: {', '.join(self.by) or 'their processes are not visible to this user'}"
 
 
-LookFor = Callable[[float], Awaitable[Look]]
-"""Looks at the machine for some seconds."""
+ReadLoad = Callable[[float], Awaitable[LoadReading]]
+"""Reads the load of the machine over some seconds."""
 
 
-async def wait_until_calm(
+async def wait_until_quiet(
     limit_s: float,
     *,
     say: Callable[[str], None],
     progress: Callable[[str, float, float], None],
     cpus: Collection[int] = (),
-    look_for: LookFor | None = None,
+    read_load: ReadLoad | None = None,
 ) -> QuietCheck:
-    """Look at the machine until it is calm or ``limit_s`` seconds of waiting have gone by.
+    """Read the load until the machine is quiet or ``limit_s`` seconds of waiting have passed.
 
-    ``say`` is told once that there is something to wait for, ``progress`` after each further look: in words, how many
-    seconds have gone by, and of how many. The last look may end up to ``LOOK_S`` past the limit. A calm machine is
-    looked at once, for ``FIRST_LOOK_S``. Where nothing is readable, nothing is known against the machine.
+    ``say`` is called once with a message if the machine is busy, ``progress`` before each further reading with a
+    message, the seconds waited, and the limit. The last reading may end up to ``READING_S`` past the limit. A quiet
+    machine is read once, for ``FIRST_READING_S``. If nothing is readable, the machine counts as quiet.
     """
-    look_for = look_for or partial(look_at_machine, cpus=cpus)
-    look = await look_for(FIRST_LOOK_S)
-    waited_s, by = 0.0, look.by
-    if not look.calm:
-        look = await look_for(LOOK_S)
-    while not look.calm:
-        by = look.by
+    read_load = read_load or partial(read_machine_load, cpus=cpus)
+    reading = await read_load(FIRST_READING_S)
+    waited_s, by = 0.0, reading.by
+    if not reading.calm:
+        reading = await read_load(READING_S)
+    while not reading.calm:
+        by = reading.by
         if waited_s >= limit_s:
             break
         if not waited_s:
-            say(f"the machine is busy, {look.words()}; waiting up to {seconds(limit_s)} for it to calm down")
-        progress(f"waiting for a calm machine: {look.words()}", waited_s, limit_s)
-        look = await look_for(LOOK_S)
-        waited_s += look.span_s
+            say(f"the machine is busy, {reading.to_text()}; waiting up to {seconds(limit_s)} for it to become quiet")
+        progress(f"waiting for a quiet machine: {reading.to_text()}", waited_s, limit_s)
+        reading = await read_load(READING_S)
+        waited_s += reading.span_s
     return QuietCheck(
         waited_s=waited_s,
-        calm=look.calm,
-        foreign_cpu_cores=look.foreign_cpu_cores,
-        cpu_pressure=look.cpu_pressure,
+        calm=reading.calm,
+        foreign_cpu_cores=reading.foreign_cpu_cores,
+        cpu_pressure=reading.cpu_pressure,
         by=by,
     )
 
 
-async def look_at_machine(span_s: float, root: Path = Path("/"), cpus: Collection[int] = ()) -> Look:
-    """Look at the machine for this long, which must not work for etui meanwhile. ``root`` holds /proc and /sys. The
-    load is that of ``cpus``, or of all if none are named."""
-    # Naming the processes takes a look at each of them, which a calm machine is spared.
-    names = span_s >= LOOK_S
-    before = sensors.read(root, cpus), processes(root) if names else {}, time.process_time()
+async def read_machine_load(span_s: float, root: Path = Path("/"), cpus: Collection[int] = ()) -> LoadReading:
+    """Read the load for ``span_s`` seconds, while etui must be idle. ``root`` contains /proc and /sys. The load is that
+    of ``cpus``, or of all CPUs if none are given."""
+    # Naming processes means reading each of them, which is skipped in the first, short reading.
+    by_process = span_s >= READING_S
+    before = sensors.read(root, cpus), processes(root) if by_process else {}, time.process_time()
     await asyncio.sleep(span_s)
-    after = sensors.read(root, cpus), processes(root) if names else {}, time.process_time()
+    after = sensors.read(root, cpus), processes(root) if by_process else {}, time.process_time()
     span = sensors.between(before[0], after[0])
     own_cores = (after[2] - before[2]) / span.wall_s
-    return Look(
+    return LoadReading(
         span_s=span.wall_s,
         foreign_cpu_cores=None if span.busy_cores is None else max(0.0, span.busy_cores - own_cores),
         cpu_pressure=span.cpu_pressure,
@@ -125,8 +125,8 @@ async def look_at_machine(span_s: float, root: Path = Path("/"), cpus: Collectio
 
 
 def busiest(before: Processes, after: Processes, span_s: float, *, own: int) -> list[str]:
-    """The processes that used most CPU time between two looks, in words, the busiest first; without ``own`` and what it
-    started."""
+    """Describe the processes that used most CPU time between two readings, the busiest first, except ``own`` and its
+    descendants."""
     used = {
         pid: (process.cpu_s - (before[pid].cpu_s if pid in before else 0.0)) / span_s
         for pid, process in after.items()
@@ -140,8 +140,8 @@ def busiest(before: Processes, after: Processes, span_s: float, *, own: int) -> 
 
 
 def processes(root: Path = Path("/")) -> dict[int, Process]:
-    """The processes that are visible to this user. Of their command lines, which may hold secrets, nothing is read."""
-    found = {}
+    """The processes that are visible to this user. Command lines are not read, because they may contain secrets."""
+    visible = {}
     folder = root / "proc"
     for place in folder.iterdir() if folder.is_dir() else ():
         if not place.name.isdigit():
@@ -149,7 +149,7 @@ def processes(root: Path = Path("/")) -> dict[int, Process]:
         try:
             head, _, rest = (place / "stat").read_text("utf-8", "replace").rpartition(")")
             fields = rest.split()
-            found[int(place.name)] = Process(
+            visible[int(place.name)] = Process(
                 parent=int(fields[1]),
                 user=place.stat().st_uid,
                 name=head.partition("(")[2],
@@ -157,7 +157,7 @@ def processes(root: Path = Path("/")) -> dict[int, Process]:
             )
         except (OSError, ValueError, IndexError):
             continue
-    return found
+    return visible
 
 
 def _descends(pid: int, ancestor: int, known: Processes) -> bool:

@@ -1,4 +1,4 @@
-"""One child process and its job: what it says on its pipes, how it ended, and how it is killed."""
+"""The runner's side of one worker: its job, the messages on its pipes, its end, and killing it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui.catalog.delegates import RECORDS
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.jobs import Answer, Done, Job, JobError, LogMessage
@@ -20,30 +21,30 @@ from etui.text import plain
 Log = Callable[[Event], None]
 
 READ_BYTES = 1 << 16
-LOG_LINES_A_JOB, LOG_BYTES_A_JOB = 2_000, 4_000_000
-"""A child that floods its standard streams is heard this long; the rest is thrown away."""
+LOG_LINES_PER_JOB, LOG_BYTES_PER_JOB = 2_000, 4_000_000
+"""Limits for the standard streams of one job; output beyond them is discarded."""
 
-READ_LINES_A_JOB = 20_000
-"""The same with those lines counted that are empty or ``NOISE``, which are not kept."""
+READ_LINES_PER_JOB = 20_000
+"""The same limit including empty lines and ``NOISE``, which are not kept."""
 
 LOG_LINE_BYTES = 16_000
-"""Where a line of a child's standard streams is cut."""
+"""Longest line kept of a worker's standard streams."""
 
 ANSWER_BYTES = 1 << 28
-"""The longest answer of a child that is taken: hundreds of times that of a block of 400,000 samples."""
+"""Longest answer accepted from a worker: hundreds of times that of a block of 400,000 samples."""
 
 DISCARDED_PIPE_BYTES, DISCARD_EVERY_S = 1 << 20, 0.02
-"""How much of a flood is read at once and how often: 50 MB a second, for about a hundredth of a core."""
+"""How much discarded output is read at once and how often: 50 MB/s, for about 1 % of a core."""
 
 F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 
 NOISE = (
     "[cpuinfo_utils.cpp:",
     "[threadpool.cpp:66] Resetting threadpool",
-    "[OpenvinoBackend.cpp:98] OpenVINO: runtime loaded",
     "USDT:",
+    *(line for record in RECORDS.values() for line in record.log_noise),
 )
-"""What the runtime prints at every start whatever happens; it would bury what a child has to say."""
+"""Lines that the runtime prints at every start and that are not worth keeping."""
 
 _DOING = {
     "bundle": "loading the model",
@@ -51,11 +52,11 @@ _DOING = {
     "profile": "profiling",
     "gap": "comparing layers",
 }
-"""What a child does, by its job's tag, where that is not measuring."""
+"""Description of a job by its tag, for messages; other jobs are measuring."""
 
 
 class WorkerFailed(EtuiError):
-    """A job ended without its result. ``traceback`` is the child's own, where it could still tell."""
+    """A job ended without a result. ``traceback`` is the worker's own, if it could report one."""
 
     def __init__(self, message: str, hint: str = "", traceback: str = "") -> None:
         super().__init__(message, hint)
@@ -63,12 +64,12 @@ class WorkerFailed(EtuiError):
 
 
 class _Pipe:
-    """One pipe from a child, read line by line without ever blocking the runner.
+    """One pipe from a worker, read line by line without blocking the runner.
 
-    What is read in one turn of the event loop is bounded, so that a child that writes without end delays nobody. A line
-    longer than ``longest_bytes`` is cut there. After ``discard`` the rest is read slowly and thrown away: at full speed
-    that alone would keep a core busy beside what is measured. ``flooded``, if given, is called when more has been read
-    than is to be heard, and discards.
+    The bytes read per iteration of the event loop are bounded, so that a worker that writes endlessly delays nothing. A
+    line longer than ``longest_bytes`` is cut. After ``discard`` the remaining output is read slowly and discarded: at
+    full speed that alone would occupy a core during the measurement. ``flooded``, if given, is called when the limits
+    for one job are exceeded, and calls ``discard``.
     """
 
     def __init__(
@@ -91,30 +92,30 @@ class _Pipe:
         self._loop.add_reader(self.read_fd, self._read)
 
     def discard(self) -> None:
-        """Throw away what comes from now on."""
+        """Discard all further output."""
         if self._discarding:
             return
         self._discarding = True
         self._parts.clear()
-        # The larger the pipe, the less often its writer must wait for the next look at it.
+        # The larger the pipe, the less often its writer has to wait for the next read.
         with contextlib.suppress(OSError):
             fcntl.fcntl(self.read_fd, F_SETPIPE_SZ, DISCARDED_PIPE_BYTES)
 
     def drain(self) -> None:
-        """Read what is there, as much as a pipe holds: of a child that has ended nothing is missing then, and a process
-        that it left behind cannot keep the runner here."""
+        """Read the available output, at most the capacity of a pipe: complete for a worker that has ended, and bounded
+        if a process that it started keeps writing."""
         most_bytes = self._read_bytes + DISCARDED_PIPE_BYTES + READ_BYTES
         while self._open and self._read_bytes < most_bytes and self._read_once():
             pass
 
     def release_write_end(self) -> None:
-        """Close the runner's copy of the end that the child writes to."""
+        """Close the runner's copy of the write end."""
         if self.write_fd >= 0:
             os.close(self.write_fd)
             self.write_fd = -1
 
     def close(self) -> None:
-        """Read what is left, then let go; a grandchild may hold the other end open for ever."""
+        """Read the remaining output and close; a grandchild may keep the write end open forever."""
         self.release_write_end()
         self.drain()
         if self._parts:
@@ -123,19 +124,19 @@ class _Pipe:
         os.close(self.read_fd)
 
     def _read(self) -> None:
-        """The event loop's callback: one read a turn."""
+        """The event loop's callback: one read per iteration."""
         self._read_once()
         if self._discarding and self._open:
             self._loop.remove_reader(self.read_fd)
-            self._pause = self._loop.call_later(DISCARD_EVERY_S, self._go_on)
+            self._pause = self._loop.call_later(DISCARD_EVERY_S, self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         self._pause = None
         if self._open:
             self._loop.add_reader(self.read_fd, self._read)
 
     def _read_once(self) -> bool:
-        """Read a piece and pass on the lines that it ends. Returns whether there may be more."""
+        """Read a chunk and pass on the lines it completes. Return whether there may be more."""
         try:
             chunk = os.read(self.read_fd, DISCARDED_PIPE_BYTES if self._discarding else READ_BYTES)
         except BlockingIOError:
@@ -150,10 +151,10 @@ class _Pipe:
         for piece in ended:
             self._add(piece)
             self._end_line()
-            if self._discarding:  # passing on the line can be what made the rest unwanted
+            if self._discarding:  # the line just passed on can have called discard
                 return True
         self._add(rest)
-        if self._flooded is not None and self._read_bytes > LOG_BYTES_A_JOB:
+        if self._flooded is not None and self._read_bytes > LOG_BYTES_PER_JOB:
             self._end_line()
             self._flooded()
         return True
@@ -172,7 +173,7 @@ class _Pipe:
         self._parts, self._held_bytes = [], 0
         self._ended_lines += 1
         self._line(line)
-        if self._flooded is not None and self._ended_lines > READ_LINES_A_JOB:
+        if self._flooded is not None and self._ended_lines > READ_LINES_PER_JOB:
             self._flooded()
 
     def _stop(self) -> None:
@@ -185,9 +186,8 @@ class _Pipe:
 
 
 class Worker:
-    """One job under way. ``report`` and ``log`` are its pipes; events on either are passed on through ``say``.
-
-    Without a running event loop there is none.
+    """One job in progress. ``report`` and ``log`` are its pipes; their events are passed to ``say``. Needs a running
+    event loop.
     """
 
     def __init__(self, number: int, job: Job, say: Log) -> None:
@@ -206,22 +206,22 @@ class Worker:
         self.log = _Pipe(self._log_line, LOG_LINE_BYTES, self._flooded)
 
     def release_write_ends(self) -> None:
-        """The child has its own ends now: let go of the runner's, so that its end is seen."""
+        """Close the runner's write ends after the fork, so that the end of the worker is detected."""
         self.report.release_write_end()
         self.log.release_write_end()
 
     async def answered(self) -> Done:
-        """Wait for the job's result. Raises ChildFailed, or the EtuiError it ``failed`` with."""
+        """Wait for the job's result. Raises WorkerFailed, or the EtuiError passed to ``failed``."""
         return await self._outcome
 
     def started(self, pid: int) -> None:
-        """It was forked; where nobody waits any more it is killed."""
+        """Record that the worker was forked; kill it if its job was cancelled meanwhile."""
         self._pid = pid
         if self._closed:
             kill(pid)
 
     def exited(self, status: int) -> None:
-        """It ended, with a negative signal or an exit status: what it said last decides."""
+        """Record the worker's end with an exit status or negative signal; its last message is the outcome."""
         self._ended = True
         self.report.drain()
         self.log.drain()
@@ -233,23 +233,23 @@ class Worker:
             error = self._answer
             self._outcome.set_exception(
                 WorkerFailed(
-                    error.message.strip() or "the process failed without saying why", error.hint, error.traceback
+                    error.message.strip() or "the process failed without an error message", error.hint, error.traceback
                 )
             )
         else:
             self._outcome.set_exception(self._died(status))
 
     def failed(self, failure: EtuiError) -> None:
-        """Give up on it, unless its outcome is known."""
+        """Fail the job, unless its outcome is known."""
         if not self._outcome.done():
             self._outcome.set_exception(failure)
 
     def close(self) -> None:
-        """Kill what is left of it, and read its pipes to the end."""
+        """Kill the worker and its descendants, and read its pipes to the end."""
         self._closed = True
         if self._pid is not None:
             if self._ended:
-                # What a user's code started beside the child must not go on while others are timed.
+                # Processes started by the user's code must not run on while others are timed.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._pid, signal.SIGKILL)
             else:
@@ -264,28 +264,28 @@ class Worker:
         if self.report.cut_lines:
             return WorkerFailed(
                 f"the process answered with more than {ANSWER_BYTES // 1_000_000} MB while {doing}",
-                "ask for fewer samples or inferences",
+                "request fewer samples or inferences",
             )
         if status == -signal.SIGKILL:
             if _oom_kills() > self._oom_kills:
                 return WorkerFailed(
                     f"the kernel killed the process while {doing}: out of memory",
-                    "free memory on the box, or choose a smaller model",
+                    "free memory on the machine, or choose a smaller model",
                 )
-            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "run it again")
+            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "run the command again")
         if status < 0:
             name = signal.Signals(-status).name
-            return WorkerFailed(f"the process crashed ({name}) while {doing}", "`etui log RUN` has what it said before")
+            return WorkerFailed(f"the process crashed ({name}) while {doing}", "see `etui log RUN` for its output")
         return WorkerFailed(f"the process ended with status {status} while {doing}, without a result", "see `etui log`")
 
     def _report_line(self, line: bytes) -> None:
         try:
             answer: Answer = msgspec.json.decode(line, type=Answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            # A child that is killed leaves half a line.
+            # A killed worker leaves an incomplete line.
             return
         if isinstance(answer, LogMessage):
-            self._tell(answer.event)
+            self._forward(answer.event)
         else:
             self._answer = answer
 
@@ -294,18 +294,18 @@ class Worker:
         if text and not text.startswith(NOISE):
             self._log_lines += 1
             self._log(text)
-            if self._log_lines == LOG_LINES_A_JOB - 1:
+            if self._log_lines == LOG_LINES_PER_JOB - 1:
                 self._flooded()
 
     def _flooded(self) -> None:
-        """It said more on its standard streams than is kept."""
+        """Discard output beyond the limits, and log that once."""
         if not self._is_flooded:
             self._is_flooded = True
-            self._log("the process says more than is kept; the rest is dropped")
+            self._log("the output of the process exceeds the limit; the remaining output is dropped")
             self.log.discard()
 
     def _log(self, text: str) -> None:
-        self._tell(
+        self._forward(
             Event(
                 kind="log",
                 level="debug",
@@ -316,9 +316,9 @@ class Worker:
             )
         )
 
-    def _tell(self, event: Event) -> None:
-        """Pass an event on. Where it cannot be stored the job has failed: in the event loop's callbacks, where this
-        runs, an error would be lost, and with it the answer that is waited for."""
+    def _forward(self, event: Event) -> None:
+        """Pass an event on. If it cannot be stored the job fails: this runs in callbacks of the event loop, where an
+        error would be lost, and with it the expected answer."""
         try:
             self._say(event)
         except EtuiError as error:
@@ -330,14 +330,14 @@ def _tag(job: Job) -> str:
 
 
 def kill(pid: int) -> None:
-    """Kill a child and what it may have started. Its group exists only once it has run its first lines."""
+    """Kill a worker and its process group, which exists only once the worker has started running."""
     for send in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             send(pid, signal.SIGKILL)
 
 
 def _oom_kills() -> int:
-    """How often the kernel has killed something for memory since it started."""
+    """Number of processes that the kernel has killed for lack of memory since boot."""
     try:
         text = Path("/proc/vmstat").read_text()
     except OSError:

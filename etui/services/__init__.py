@@ -1,1 +1,1 @@
-"""What every front end needs: check a request, queue it, follow it, rerun, duel, inspect. No front end is imported."""
+"""Services shared by all front ends: check and queue requests, follow runs, duel, inspect programs."""

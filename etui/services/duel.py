@@ -1,13 +1,11 @@
-"""A duel: two runs' programs measured again, interleaved, on this box now. Queued here for the command line and the
-screen alike::
+"""Queue a duel: a head-to-head comparison that measures the programs of two runs again, interleaved, on this machine::
 
-    queued = queue_duel(store, run_a, run_b)          # UsageError says why it makes no sense
+    queued = queue_duel(store, run_a, run_b)          # UsageError explains why it is not possible
     (first, _), (second, _) = queued.runs             # new runs; first repeats run_a, second run_b
 
-It is a session like any other: followed, cancelled and stored the same way. Its two runs have blocks in common, so that
+A duel is an ordinary session: followed, cancelled and stored the same way. Its two runs share blocks, so that
 ``etui.analysis.comparison.compare(store.document(first), [store.document(second)])`` pairs them. Eager is measured with
-them where both programs are of the same model with the same weights and shapes of inputs; otherwise there is none that
-stands beside both.
+them if both programs have the same model, weights and input shapes; otherwise they have no common baseline.
 """
 
 from __future__ import annotations
@@ -39,31 +37,31 @@ def queue_duel(
     allow_pickle: bool = False,
     trusted_files: tuple[str, ...] = (),
 ) -> QueuedSession:
-    """Queue a duel of two stored runs and see that a runner is there to take it. Nothing is loaded here.
+    """Queue a duel of two stored runs and ensure that a runner is alive. No model is loaded here.
 
-    ``threads`` None takes those of the runs where both had the same and this box has them, else one a core.
-    ``wait_quiet`` is how many minutes to wait at most for a calm machine; None is the default. ``allow_pickle`` lets a
-    ``.pt2`` run code that its file brings along, as does its run if that was allowed to. ``trusted_files`` are absolute
-    paths that imported runs name and that the user allowed to be used.
+    ``threads`` None uses the threads of the runs if they had the same number and this machine has it, else one per
+    core. ``wait_quiet`` is the longest wait for a quiet machine in minutes; None is the default. ``allow_pickle`` lets
+    a ``.pt2`` file run code that it contains, as does the setting of its run. ``trusted_files`` are absolute paths that
+    imported runs name and that the user allowed.
 
     Raises:
-        Untrusted: a run was imported and names a file that is not among ``trusted_files``.
-        UsageError: no such run, one run twice, a live or failed run, or a program that cannot be had any more.
+        Untrusted: a run was imported and names a file that is not in ``trusted_files``.
+        UsageError: unknown run, the same run twice, a live or failed run, or a program that is no longer available.
         EtuiError: the database or the runner's state folder cannot be written.
     """
     documents = [store.document(store.resolve(run_id)) for run_id in (run_a, run_b)]
     first, second = documents
     if first.id == second.id:
         raise UsageError(
-            f"run {first.id} cannot meet itself",
-            "name two runs; etui run measures one program again by itself",
+            f"cannot compare run {first.id} with itself",
+            "name two runs; etui run measures a single program again",
             screen_hint="choose two runs",
         )
     origins = [
         check_rebuildable(document, Trust(imported=store.is_imported(document.id), files=trusted_files))
         for document in documents
     ]
-    origins = [replace(one, allow_pickle=allow_pickle or one.allow_pickle) for one in origins]
+    origins = [replace(origin, allow_pickle=allow_pickle or origin.allow_pickle) for origin in origins]
     variants = tuple(
         Variant(precision=document.precision, delegate=document.delegate, repeats=origin)
         for document, origin in zip(documents, origins, strict=True)
@@ -88,6 +86,6 @@ def queue_duel(
 
 
 def _threads(first: RunDocument, second: RunDocument) -> int | None:
-    """The threads both runs had, where they had the same and this process may use so many cores."""
+    """The number of threads of both runs, if it is the same and this process may use that number of cores."""
     threads = first.threads
     return threads if threads == second.threads and threads is not None and threads <= usable_cores() else None

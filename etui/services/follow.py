@@ -1,4 +1,4 @@
-"""Follow a session from the database until it ends, telling on stderr what happens: lines, and a bar on a terminal."""
+"""Follow a session in the database until it ends, printing progress to stderr: lines, and a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from etui.errors import (
 )
 from etui.events import Event
 from etui.results import LIVE_STATUSES
-from etui.runner.abandoned_work import settle_left
+from etui.runner.abandoned_work import end_abandoned
 from etui.runner.start import RunnerFailed, ensure_runner, failed, work_waits
-from etui.services.stalled_runs import of_session
+from etui.services.stalled_runs import stall_of_session
 from etui.store import QueuedSession, Store
 from etui.text import LINE_CELLS, WHOLE_CELLS, plain, seconds, shortened
 
 POLL_S = 0.05
 MEASURING_POLL_S = 0.3
-"""How often to look while something is timed: each look is taken from the cores that are being timed."""
+"""Polling interval during timing: each poll takes CPU time from the cores that are being timed."""
 
 RUNNER_CHECK_S = 2.0
 MOST_FAILURES = 3
 DATABASE_PATIENCE_S = 60.0
-"""How long a database that is locked or on a full disk may be without an answer, while somebody follows a run."""
+"""How long the database may be unavailable while a run is followed."""
 
 BAR = 24
 SILENT_S = 3.0
-"""A step whose end cannot be foretold says from here on how long it has taken."""
+"""A step without an estimate of the time left shows the elapsed time after this number of seconds."""
 
 
 class ProgressPrinter:
-    """Writes what happens: one line per event that matters, and under them, on a terminal, a line that is redrawn. A
-    line of a message is cut after ``WHOLE_CELLS``, what is before it after ``LINE_CELLS``."""
+    """Print one line per relevant event, and below them, on a terminal, a status line that is redrawn. A line of a
+    message is cut after ``WHOLE_CELLS`` cells, its prefix after ``LINE_CELLS``."""
 
     def __init__(self, out: TextIO, labels: dict[str, str], *, verbose: bool = False) -> None:
         self._out = out
@@ -56,7 +56,7 @@ class ProgressPrinter:
         self._since = time.monotonic()
 
     def event(self, event: Event) -> None:
-        """Tell one event."""
+        """Print one event."""
         if event.kind == "progress":
             self._progress(event)
             return
@@ -67,18 +67,18 @@ class ProgressPrinter:
         if event.kind == "block" and self._live and not self._verbose:
             return
         begin = shortened(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}", LINE_CELLS)
-        # A traceback has lines of its own.
+        # A traceback has several lines.
         lines = [shortened(line, WHOLE_CELLS) for line in plain(event.message, keep_lines=True).split("\n")]
         self.line(begin + ("\n" + " " * len("00:00:00  ")).join(lines))
 
     def line(self, text: str) -> None:
-        """Write a line above the one that is redrawn."""
+        """Print a line above the status line."""
         self._clear()
         self._out.write(text + "\n")
         self._out.flush()
 
     def tick(self) -> None:
-        """Redraw the last line, so that the time left runs down between two events."""
+        """Redraw the status line, so that the time left counts down between two events."""
         if not self._live or not self._step:
             return
         left = ""
@@ -96,7 +96,7 @@ class ProgressPrinter:
             self._status = status
 
     def close(self) -> None:
-        """Take the last line away."""
+        """Remove the status line."""
         self._clear()
         self._out.flush()
 
@@ -128,8 +128,8 @@ class ProgressPrinter:
 
 
 class RunnerWatch:
-    """What who follows the database does about runners: ends what one that is gone left behind, starts one that is
-    missing while something waits, and gives up on runners that end as soon as they are started."""
+    """Check runners while a front end follows the database: end the work of a dead runner, start a runner if work is
+    queued and none is alive, and give up on runners that exit right after starting."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -138,24 +138,24 @@ class RunnerWatch:
         self._failing_since: float | None = None
 
     def due(self) -> bool:
-        """Whether it is time to look."""
+        """Whether it is time for the next check."""
         return time.monotonic() - self._checked > RUNNER_CHECK_S
 
-    def look(self) -> list[str]:
-        """Look now; returns the runs that were ended because their runner is gone.
+    def check(self) -> list[str]:
+        """Check now; return the runs that were ended because their runner is dead.
 
         Raises:
-            RunnerFailed: none can be started, or they end as soon as they are.
-            StoreError: the database was removed, replaced or damaged, or cannot be used any more.
+            RunnerFailed: no runner can be started, or runners exit right after starting.
+            StoreError: the database was removed, replaced or damaged, or was unavailable for too long.
         """
         self._checked = time.monotonic()
         if not self._store.is_in_place():
             raise StoreError(f"the database {self._store.path} was removed or replaced", "run it again")
         with self.patience():
-            ended = settle_left(self._store)
+            ended = end_abandoned(self._store)
             if ended:
                 return ended
-            # One that finds another alive ends with 0.
+            # A runner that finds another one alive exits with 0.
             statuses = [status for runner in self._started if (status := runner.poll())]
             if len(statuses) >= MOST_FAILURES:
                 raise failed(self._store.path, statuses[-1])
@@ -165,7 +165,7 @@ class RunnerWatch:
 
     @contextlib.contextmanager
     def patience(self) -> Iterator[None]:
-        """Within it a database that cannot be used just now is no failure, as long as that does not last."""
+        """Within this context an unavailable database is tolerated for ``DATABASE_PATIENCE_S`` seconds."""
         try:
             yield
         except StoreUnavailable:
@@ -181,23 +181,23 @@ class RunnerWatch:
 def follow(
     store: Store,
     session: QueuedSession,
-    talk: ProgressPrinter,
+    printer: ProgressPrinter,
     *,
     run_id: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Tell a session's events (or one run's) until it has ended, or until ``stop`` says so.
+    """Print a session's events (or one run's) until it has ended or ``stop`` returns True.
 
-    A runner that dies meanwhile leaves its runs interrupted; one that is missing while the session still waits is
-    started again. One that cannot be seen from here is told of.
+    The runs of a runner that dies meanwhile are ended as interrupted; a missing runner is started while the session
+    waits. A runner whose state cannot be determined is reported.
 
     Raises:
-        RunnerFailed: no runner can be started, runners end as soon as they are started, or the session waits for one
+        RunnerFailed: no runner can be started, runners exit right after starting, or the session waits for a runner
             with other settings and none is alive.
-        StoreError: the database cannot be read any more.
+        StoreError: the database was unreadable for too long.
     """
-    wanted = [run_id] if run_id else [one for one, _ in session.runs]
-    last, seen, said_queue, said_standing = 0, -1, "", ""
+    followed = [run_id] if run_id else [each for each, _ in session.runs]
+    last, seen, shown_queue, shown_stall = 0, -1, "", ""
     watch = RunnerWatch(store)
     measuring = False
     while True:
@@ -207,31 +207,31 @@ def follow(
                 for event in store.events_after(session.id, last, run_id):
                     last = event.id or last
                     measuring = event.stage == "measure"
-                    talk.event(event)
-                waiting = _queue_words(store, session)
-                if waiting and waiting != said_queue:
-                    talk.line(waiting)
-                said_queue = waiting or said_queue
-                if all(store.summary(one).status not in LIVE_STATUSES for one in wanted):
+                    printer.event(event)
+                waiting = _queue_message(store, session)
+                if waiting and waiting != shown_queue:
+                    printer.line(waiting)
+                shown_queue = waiting or shown_queue
+                if all(store.summary(each).status not in LIVE_STATUSES for each in followed):
                     for event in store.events_after(session.id, last, run_id):
-                        talk.event(event)
+                        printer.event(event)
                     return
                 seen = version
         if stop():
             return
-        # Into a read-only database no runner could write.
+        # No runner can write to a read-only database.
         if watch.due() and not store.read_only:
-            ended = watch.look()
-            if set(ended) & set(wanted):
-                talk.line("the runner was killed; what it measured is kept, and its run is interrupted")
+            ended = watch.check()
+            if set(ended) & set(followed):
+                printer.line("the runner was killed; its run is interrupted, and what it measured is kept")
             with watch.patience():
-                standing = of_session(store, store.session(session.id))
-                if standing is not None and standing.why != said_standing:
+                stall = stall_of_session(store, store.session(session.id))
+                if stall is not None and stall.why != shown_stall:
                     if store.session(session.id).claimed_by is None:
-                        raise RunnerFailed(*standing)
-                    said_standing = standing.why
-                    talk.line(str(standing))
-        talk.tick()
+                        raise RunnerFailed(*stall)
+                    shown_stall = stall.why
+                    printer.line(str(stall))
+        printer.tick()
         time.sleep(MEASURING_POLL_S if measuring else POLL_S)
 
 
@@ -239,41 +239,41 @@ def _whole(value_s: float) -> str:
     return seconds(value_s) if value_s >= 60 else f"{value_s:.0f} s"
 
 
-def _queue_words(store: Store, session: QueuedSession) -> str:
-    """What this session waits for, or nothing."""
+def _queue_message(store: Store, session: QueuedSession) -> str:
+    """The message about the sessions ahead of this one in the queue, or an empty text."""
     if store.session(session.id).claimed_by is not None:
         return ""
-    before = [one for one in store.sessions_waiting_before(session.id) if one.runs]
+    before = [earlier for earlier in store.sessions_waiting_before(session.id) if earlier.runs]
     if not before:
         return ""
     first = before[0].spec.model.rsplit("/", 1)[-1]
     more = f" and {len(before) - 1} more" if len(before) > 1 else ""
-    return f"waiting for the box: {plain(first)}{more} {'is' if not more else 'are'} ahead in the queue"
+    return f"waiting for the machine: {plain(first)}{more} {'is' if not more else 'are'} ahead in the queue"
 
 
 @contextlib.contextmanager
 def printing_progress(labels: dict[str, str], *, verbose: bool = False) -> Iterator[ProgressPrinter]:
-    """A ``Talk`` to stderr that takes its last line away at the end, however that comes."""
-    talk = ProgressPrinter(sys.stderr, labels, verbose=verbose)
+    """A ``ProgressPrinter`` to stderr whose status line is removed at the end in any case."""
+    printer = ProgressPrinter(sys.stderr, labels, verbose=verbose)
     try:
-        yield talk
+        yield printer
     finally:
         with contextlib.suppress(BrokenPipeError):
-            talk.close()
+            printer.close()
 
 
 def ended_with(store: Store, run_ids: list[str]) -> int:
-    """The exit status of runs that were followed: the worst of them wins."""
-    found = set()
+    """Return the exit status for runs that were followed: the worst of them."""
+    statuses = set()
     for run_id in run_ids:
         summary = store.summary(run_id)
         if summary.status == "done":
-            found.add(EXIT_CROSSED if summary.accuracy.verdict == "FAIL" else EXIT_DONE)
+            statuses.add(EXIT_CROSSED if summary.accuracy.verdict == "FAIL" else EXIT_DONE)
         elif summary.status in LIVE_STATUSES:
-            found.add(EXIT_CANCELLED)  # a second Ctrl-C did not wait for its end
+            statuses.add(EXIT_CANCELLED)  # a second Ctrl-C stopped waiting for its end
         else:
-            found.add({"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}.get(summary.status, EXIT_FAILED))
+            statuses.add({"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}.get(summary.status, EXIT_FAILED))
     for status in (EXIT_CANCELLED, EXIT_FAILED, EXIT_TIMED_OUT, EXIT_CROSSED):
-        if status in found:
+        if status in statuses:
             return status
     return EXIT_DONE

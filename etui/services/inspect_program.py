@@ -1,4 +1,4 @@
-"""Look at a program's file in a child process that may crash without harm; no runner and no database is needed."""
+"""Inspect a program file in a separate process that may crash; neither runner nor database is needed."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class InspectionTimedOut(EtuiError):
 
 
 def inspect_program(path: Path, *, data: Path | None = None, limit_s: float = LIMIT_S) -> ProgramInfo:
-    """What a program's file holds, and whether it loads here; ``problem`` says why not.
+    """Return the content of a program file, and whether it loads here; ``problem`` is the reason why not.
 
-    ``data`` is a .ptd file that belongs to it. A program whose loading crashes or takes longer than ``limit_s`` is one
-    that does not load.
+    ``data`` is its .ptd file, if any. A program whose loading crashes or takes longer than ``limit_s`` seconds counts
+    as one that does not load.
 
     Raises:
-        UsageError: there is no such file, or it is no program that can be read.
+        UsageError: there is no such file, or it is not a readable program.
         InspectionTimedOut: reading it took longer than the limit.
-        EtuiError: reading it ended the child.
+        EtuiError: the worker crashed while reading it.
     """
-    for one in (path, data):
-        if one is not None:
-            _must_be_a_file(one)
+    for file in (path, data):
+        if file is not None:
+            _check_file(file)
     name = plain(str(path))
     info: ProgramInfo | None = None
-    with _child(path, data) as (child, answers):
+    with _worker(path, data) as (worker, answers):
         try:
             for line in _lines(answers, time.monotonic() + limit_s):
                 match msgspec.json.decode(line, type=Answer):
@@ -63,39 +63,37 @@ def inspect_program(path: Path, *, data: Path | None = None, limit_s: float = LI
         except TimeoutError as error:
             if info is None:
                 raise InspectionTimedOut(
-                    f"reading {name} took longer than {limit_s:g} s", "give it longer with --timeout"
+                    f"reading {name} took longer than {limit_s:g} s", "set a longer limit with --timeout"
                 ) from error
-            return _that_does_not_load(
-                info, f"loading it took longer than {limit_s:g} s; give it longer with --timeout"
-            )
-        status = child.wait()
+            return _not_loading(info, f"loading it took longer than {limit_s:g} s; set a longer limit with --timeout")
+        status = worker.wait()
     ending = _ending(status)
     if info is None:
         raise EtuiError(f"reading {name} {ending}", "lower the model again")
-    return _that_does_not_load(info, f"loading it {ending}; lower the model again with ExecuTorch 1.5")
+    return _not_loading(info, f"loading it {ending}; lower the model again with ExecuTorch 1.5")
 
 
-def _must_be_a_file(path: Path) -> None:
+def _check_file(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
         raise UsageError(f"cannot read {plain(str(path))}: {error.strerror}", "name a .pte file") from error
     except ValueError as error:  # a name with a null byte
-        raise UsageError(f"{plain(str(path))} is no name of a file", "name a .pte file") from error
+        raise UsageError(f"{plain(str(path))} is not a valid file name", "name a .pte file") from error
     if stat.S_ISDIR(mode):
         raise UsageError(f"{plain(str(path))} is a folder", "name a .pte file in it")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{plain(str(path))} is no ordinary file", "copy it into one first")
+        raise UsageError(f"{plain(str(path))} is not a regular file", "copy it to a regular file first")
 
 
 @contextlib.contextmanager
-def _child(path: Path, data: Path | None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The child at work and the descriptor its answers come from; killed at the end if it is still there."""
+def _worker(path: Path, data: Path | None) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A running worker and the descriptor of its answers; killed at the end if it is still running."""
     read, write = os.pipe()
-    words = [str(path.absolute()), *([str(data.absolute())] if data is not None else [])]
+    arguments = [str(path.absolute()), *([str(data.absolute())] if data is not None else [])]
     try:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "etui.engine.process.inspection_worker", str(write), *words],
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "etui.engine.process.inspection_worker", str(write), *arguments],
             pass_fds=(write,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -105,20 +103,20 @@ def _child(path: Path, data: Path | None) -> Iterator[tuple[subprocess.Popen[byt
     except OSError as error:
         os.close(read)
         raise EtuiError(
-            f"cannot start the process that reads programs: {error.strerror}", "end other programs and try again"
+            f"cannot start the process that reads programs: {error.strerror}", "close other programs and try again"
         ) from error
     finally:
         os.close(write)
     try:
-        yield child, read
+        yield worker, read
     finally:
         os.close(read)
-        child.kill()
-        child.wait()
+        worker.kill()
+        worker.wait()
 
 
 def _lines(answers: int, until: float) -> Iterator[bytes]:
-    """The lines that come, until the other end is closed. Raises TimeoutError."""
+    """Yield lines until the other end is closed. Raises TimeoutError."""
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(answers, selectors.EVENT_READ)
@@ -132,31 +130,31 @@ def _lines(answers: int, until: float) -> Iterator[bytes]:
             yield from lines
 
 
-def _with_backends(info: ProgramInfo, here: frozenset[str]) -> ProgramInfo:
-    """What was read, with which of its backends this box has."""
+def _with_backends(info: ProgramInfo, available: frozenset[str]) -> ProgramInfo:
+    """Return ``info`` with the availability of each of its backends on this machine."""
 
-    def told(method: MethodInfo) -> MethodInfo:
+    def updated(method: MethodInfo) -> MethodInfo:
         needs = [
-            msgspec.structs.replace(need, here=need.name in here, hint="" if need.name in here else need.hint)
+            msgspec.structs.replace(need, here=need.name in available, hint="" if need.name in available else need.hint)
             for need in method.backends
         ]
         return msgspec.structs.replace(method, backends=needs)
 
-    return msgspec.structs.replace(info, methods=[told(method) for method in info.methods])
+    return msgspec.structs.replace(info, methods=[updated(method) for method in info.methods])
 
 
-def _that_does_not_load(info: ProgramInfo, problem: str) -> ProgramInfo:
+def _not_loading(info: ProgramInfo, problem: str) -> ProgramInfo:
     return msgspec.structs.replace(info, loads=False, problem=problem)
 
 
 def _ending(status: int) -> str:
-    """How a child ended that should have answered."""
+    """Describe the end of a worker that did not answer."""
     if status >= 0:
         return f"failed (status {status})"
     with contextlib.suppress(ValueError):
         name = signal.Signals(-status).name
-        words = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGBUS": "a bus error"}.get(name, name)
+        cause = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGBUS": "a bus error"}.get(name, name)
         if name == "SIGKILL":
-            return "was ended by the system, most likely for its memory"
-        return f"crashed with {words}"
+            return "was killed by the system, probably for lack of memory"
+        return f"crashed with {cause}"
     return f"was ended by signal {-status}"

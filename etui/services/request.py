@@ -1,4 +1,4 @@
-"""From a choice to a session's specification: every field checked, before anything starts or loads."""
+"""Check every field of a request and build the session's specification, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ FieldName = Literal["model", "precision", "delegate", "weights", "preset", "repe
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 
 LEAST: Mapping[FieldName, int] = {"repeat": 1, "warmup": 0, "threads": 1}
-"""The least each count may be."""
+"""The smallest valid value of each count."""
 
 
 class FieldError(UsageError):
-    """One field of a choice is wrong; ``field`` says which."""
+    """One field of a request, ``field``, is invalid."""
 
     def __init__(self, field: FieldName, message: str, hint: str = "", *, screen_hint: str | None = None) -> None:
         super().__init__(message, hint, screen_hint=screen_hint)
@@ -46,7 +46,7 @@ class FieldError(UsageError):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How a session measures, apart from what: the same for each of its variants."""
+    """The options of a session, the same for each of its variants."""
 
     preset: PresetName = "default"
     repeat: int | None = None
@@ -64,19 +64,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_as_is(model: Model) -> bool:
-    """Whether a model is a finished program, which is measured as it is."""
+    """Whether a model is a finished program (``.pte``), which is measured unchanged."""
     return isinstance(model, UserModel) and model.kind == "pte"
 
 
 def check_model(text: str, *, allow_pickle: bool = False) -> Model:
-    """The model a text names. Raises FieldError where there is none, or its file cannot be read; or unless
-    ``allow_pickle``, if it is a .pt2 with parts that run code when they are loaded."""
+    """Return the model that a text names. Raises FieldError if there is none, or its file cannot be read; and unless
+    ``allow_pickle``, if it is a .pt2 file with parts that run code when they are loaded."""
     if not text.strip():
-        raise FieldError("model", "no model is chosen", "type a name from the list, or a path")
+        raise FieldError("model", "no model selected", "enter a name from the list, or a path")
     try:
         model = find_model(text)
         if isinstance(model, UserModel) and not os.access(model.path, os.R_OK):
-            raise FieldError("model", f"the file {model.path} may not be read", "check its permissions")
+            raise FieldError("model", f"the file {model.path} is not readable", "check its permissions")
     except FieldError:
         raise
     except UsageError as error:
@@ -89,24 +89,24 @@ def check_model(text: str, *, allow_pickle: bool = False) -> Model:
 
 
 def _refuse_pickled(path: Path) -> None:
-    """Raise FieldError if a .pt2 would run code when it is loaded, as far as can be told here: who loads it looks
-    again."""
+    """Raise FieldError if a .pt2 file would run code when it is loaded, as far as can be checked here; the loader
+    checks again."""
     try:
-        words = _pickled_parts(path, file_stamp(path))
+        parts = _pickled_parts(path, file_stamp(path))
     except OSError:
         return
-    if words:
+    if parts:
         raise FieldError(
             "model",
-            f"{path} holds parts that run code when they are loaded: {words}",
+            f"{path} contains parts that run code when they are loaded: {parts}",
             "if you trust where it comes from, run it with etui run --allow-pickle",
         )
 
 
 @functools.lru_cache(maxsize=8)
 def _pickled_parts(path: Path, _stamp: str) -> str:
-    """The parts of a .pt2 that run code, in words. The screen asks at every key, so the answer is remembered as long as
-    the file is the same."""
+    """Describe the parts of a .pt2 file that run code. Cached while the file is unchanged: the screen asks at every
+    key press."""
     from etui.programs.pickle_check import refused_parts, to_text
 
     return to_text(refused_parts(path))
@@ -115,17 +115,17 @@ def _pickled_parts(path: Path, _stamp: str) -> str:
 def combine(
     model: Model, precisions: Iterable[str], delegates: Iterable[str], *, measure: bool = True
 ) -> tuple[list[Variant], dict[Variant, str]]:
-    """Every precision on every delegate: those that can be, and those that cannot with the reason.
+    """Combine every precision with every delegate; return the supported variants, and the unsupported with the reason.
 
-    Raises FieldError for a name that does not exist, or where either list is empty.
+    Raises FieldError for an unknown name, or if either list is empty.
     """
     precisions, delegates = tuple(dict.fromkeys(precisions)), tuple(dict.fromkeys(delegates))
     if not precisions:
-        raise FieldError("precision", "no precision is chosen", "choose at least one")
+        raise FieldError("precision", "no precision selected", "select at least one")
     if not delegates:
-        raise FieldError("delegate", "no delegate is chosen", "choose at least one")
-    possible: list[Variant] = []
-    refused: dict[Variant, str] = {}
+        raise FieldError("delegate", "no delegate selected", "select at least one")
+    supported: list[Variant] = []
+    unsupported: dict[Variant, str] = {}
     try:
         for name in precisions:
             find_precision(name)
@@ -139,58 +139,60 @@ def combine(
     for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):
         reason = impossible(model, variant.precision, variant.delegate, measure)
         if reason is None:
-            possible.append(variant)
+            supported.append(variant)
         else:
-            refused[variant] = reason
-    return possible, refused
+            unsupported[variant] = reason
+    return supported, unsupported
 
 
 def default_configuration(model: Model) -> tuple[str, str]:
-    """The precision and delegate that stand where none were named."""
+    """The default precision and delegate of a model."""
     return (AS_IS, AS_IS) if is_as_is(model) else ("fp32", "xnnpack")
 
 
 def check_count(field: FieldName, text: str) -> int | None:
-    """The whole number a text is, None where it is empty. Raises FieldError where it is none, or too small."""
+    """Return the whole number in a text, None if it is empty. Raises FieldError if it is invalid or out of range."""
     text = text.strip()
     if not text:
         return None
     try:
         value = int(text)
     except ValueError:
-        raise FieldError(field, f"{text!r} is not a whole number", "or leave it empty") from None
+        raise FieldError(field, f"{text!r} is not a whole number", "enter one, or leave it empty") from None
     if value < LEAST[field]:
-        raise FieldError(field, f"{value} is too few", f"at least {LEAST[field]}, or leave it empty")
+        raise FieldError(field, f"{value} is too small", f"enter at least {LEAST[field]}, or leave it empty")
     if value > MOST_COUNTED:
-        raise FieldError(field, f"{text[:30]} is too many", f"at most {MOST_COUNTED}, or leave it empty")
+        raise FieldError(field, f"{text[:30]} is too large", f"enter at most {MOST_COUNTED}, or leave it empty")
     return value
 
 
 def check_seconds(text: str) -> float | None:
-    """The seconds a text is, None where it is empty. Raises FieldError where it is no number above 0."""
+    """Return the seconds in a text, None if it is empty. Raises FieldError if it is not a number above 0."""
     text = text.strip()
     if not text:
         return None
     try:
         value = float(text)
     except ValueError:
-        raise FieldError("timeout", f"{text!r} is no number of seconds", "or leave it empty") from None
+        raise FieldError(
+            "timeout", f"{text!r} is not a number of seconds", "enter a number, or leave it empty"
+        ) from None
     if not 0 < value < float("inf"):
-        raise FieldError("timeout", f"{text} is no time to stop after", "more than 0 seconds, or leave it empty")
+        raise FieldError("timeout", f"{text} is not a valid timeout", "enter more than 0 seconds, or leave it empty")
     return value
 
 
 def check_threads(threads: int | None) -> int | None:
-    """The number of threads as it is. Raises FieldError where there are not that many cores."""
+    """Return the number of threads. Raises FieldError if there are fewer cores."""
     cores = usable_cores()
     if threads is not None and threads > cores:
         allowed = "1" if cores == 1 else f"1 to {cores}"
-        raise FieldError("threads", f"this process may use {cores} cores, not {threads}", f"give {allowed} threads")
+        raise FieldError("threads", f"this process may use {cores} cores, not {threads}", f"use {allowed} threads")
     return threads
 
 
 def check_weights(text: str) -> str:
-    """``auto``, ``pretrained``, ``synthetic`` or an absolute path. Raises FieldError where nothing can be read."""
+    """``auto``, ``pretrained``, ``synthetic`` or an absolute path. Raises FieldError if it is not readable."""
     text = text.strip() or "auto"
     if text in WEIGHTS:
         return text
@@ -202,51 +204,53 @@ def check_weights(text: str) -> str:
         path.stat()
     except (OSError, ValueError) as error:
         if isinstance(error, PermissionError):
-            raise FieldError("weights", f"the folder of {path} may not be read", "check its permissions") from error
+            raise FieldError("weights", f"the folder of {path} is not readable", "check its permissions") from error
         raise FieldError(
             "weights",
-            f"there are no weights at {path}",
-            "give auto, pretrained, synthetic, or the path of a file or folder",
+            f"weights not found: {path}",
+            "use auto, pretrained, synthetic, or the path of a file or folder",
         ) from error
     if not os.access(path, os.R_OK):
-        raise FieldError("weights", f"{path} may not be read", "check its permissions")
+        raise FieldError("weights", f"{path} is not readable", "check its permissions")
     return str(path)
 
 
 def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]) -> tuple[str, ...]:
-    """The modules to keep in FP32, each once, sorted. Raises UsageError where no variant quantizes anything they could
-    be kept from. Whether the model has them is only known once it is loaded."""
-    wanted = tuple(sorted({module.strip() for module in modules if module.strip()}))
-    if not wanted:
+    """Return the modules to keep in FP32, unique and sorted. Raises UsageError if no variant is quantized. Whether the
+    model has these modules is only checked when it is loaded."""
+    names = tuple(sorted({module.strip() for module in modules if module.strip()}))
+    if not names:
         return ()
-    names = list(dict.fromkeys(variant.precision for variant in variants))
+    precisions = list(dict.fromkeys(variant.precision for variant in variants))
     if is_as_is(model):
-        raise UsageError(f"{model.name} is a finished program: nothing of it can be kept in FP32", "run its model")
-    if "fp16" in names:
+        raise UsageError(f"{model.name} is a finished program: no module can be kept in FP32", "run its model")
+    if "fp16" in precisions:
         raise UsageError(
-            "fp16 halves the whole model: no module can be kept in FP32",
-            "leave fp16 or --keep-fp32 out",
+            "fp16 converts the whole model: no module can be kept in FP32",
+            "omit fp16 or --keep-fp32",
             screen_hint="choose int8",
         )
-    if not any(PRECISIONS[name].quantized for name in names if name in PRECISIONS):
+    if not any(PRECISIONS[name].quantized for name in precisions if name in PRECISIONS):
         raise UsageError(
-            f"{', '.join(names)} quantizes nothing: every module is in FP32",
-            "choose int8, or leave --keep-fp32 out",
+            f"{', '.join(precisions)} does not quantize: every module is in FP32",
+            "use int8, or omit --keep-fp32",
             screen_hint="choose int8",
         )
-    return wanted
+    return names
 
 
-def wait_quiet_min(chosen: float | None) -> float:
-    """How many minutes to wait for a calm machine: what was chosen, else what ETUI_WAIT_QUIET says, else the default.
-    A value of the variable that is not a number of minutes is ignored.
+def wait_quiet_min(option: float | None) -> float:
+    """Return the longest wait for a quiet machine in minutes: ``option``, else ``ETUI_WAIT_QUIET``, else the default.
+    An invalid value of the variable is ignored.
 
-    Raises UsageError for a choice that is not one.
+    Raises UsageError if ``option`` is invalid.
     """
-    if chosen is not None:
-        if not 0 <= chosen < float("inf"):
-            raise UsageError(f"{chosen:g} is not a number of minutes to wait", "0 or more; 0 measures at once")
-        return chosen
+    if option is not None:
+        if not 0 <= option < float("inf"):
+            raise UsageError(
+                f"{option:g} is not a valid number of minutes to wait", "use 0 or more; 0 measures at once"
+            )
+        return option
     try:
         value = float(os.environ.get(WAIT_QUIET_VARIABLE, ""))
     except ValueError:
@@ -255,16 +259,16 @@ def wait_quiet_min(chosen: float | None) -> float:
 
 
 def check_preset(text: str) -> PresetName:
-    """The preset of this name. Raises FieldError where there is none."""
+    """Return the preset of this name. Raises FieldError if it is unknown."""
     if text not in PRESETS:
-        raise FieldError("preset", f"there is no preset {text!r}", f"one of {', '.join(PRESETS)}")
+        raise FieldError("preset", f"unknown preset {text!r}", f"use one of {', '.join(PRESETS)}")
     return PRESETS[text].name
 
 
 def specification(
     model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
 ) -> SessionSpec:
-    """The specification of a session. Raises FieldError where an option cannot be met on this box."""
+    """Return the specification of a session. Raises FieldError if an option cannot be met on this machine."""
     variants = tuple(variants)
     return SessionSpec(
         model=model.reference,

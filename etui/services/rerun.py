@@ -1,4 +1,4 @@
-"""A finished run once more with modules left in FP32: the session for front ends to queue."""
+"""Build the session that reruns a finished run with modules kept in FP32."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from etui.services.request import check_kept, check_threads, wait_quiet_min
 from etui.spec import SessionSpec, Variant
 
 
-def spec_keeping(document: RunDocument, trust: Trust, modules: Sequence[str]) -> SessionSpec:
-    """What the run's session asked for, of this run's variant alone, with these modules in FP32 besides those that were
-    already. Of a duel's run it has the model and options of the run that was repeated. Queue it with
+def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str]) -> SessionSpec:
+    """Return the specification of the run's session for this run's variant alone, with ``modules`` in FP32 in addition
+    to those that already were. For a run of a duel it has the model and options of the repeated run. Queue it with
     ``submit(store, spec, describe(find_model(spec.model)))``.
 
     Raises:
         Untrusted: the run was imported and names a file that the user has not allowed.
-        UsageError: the document does not say how the run was made, its model is gone, its precision quantizes nothing,
-            or it had more threads than this process may use.
+        UsageError: the document has no specification, its model is missing, its precision does not quantize, or it had
+            more threads than this process may use.
     """
     origin = trusted_origin(document, trust)
     model = find_model(origin.model)

@@ -1,5 +1,5 @@
-"""Why a run that is live does not move: no runner takes it, or the one that has it cannot be seen from here; in words,
-with the next step."""
+"""Explain why a live run makes no progress: no runner takes it, or the state of its runner is unknown; with the next
+step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from typing import NamedTuple
 
 from etui.paths import installation
-from etui.runner.abandoned_work import judge
+from etui.runner.abandoned_work import owner_state
 from etui.runner.runner_lock import RunnerLock
 from etui.store import Claim, QueuedSession, Store
 from etui.text import plain
@@ -33,7 +33,7 @@ _NAMES = {
 
 
 class StallReason(NamedTuple):
-    """What keeps a session where it is, and what to do about it; one line each."""
+    """Why a session makes no progress (``why``) and how to resolve it (``next_step``); one line each."""
 
     why: str
     next_step: str
@@ -42,8 +42,8 @@ class StallReason(NamedTuple):
         return f"{self.why}; {self.next_step}"
 
 
-def of_session(store: Store, session: QueuedSession) -> StallReason | None:
-    """Why a session that has not ended does not move; None if it has ended or a runner sees to it.
+def stall_of_session(store: Store, session: QueuedSession) -> StallReason | None:
+    """Return why an unfinished session makes no progress; None if it has ended or its runner is alive.
 
     Raises:
         StoreError: the database cannot be read.
@@ -52,63 +52,63 @@ def of_session(store: Store, session: QueuedSession) -> StallReason | None:
         return None
     run = session.runs[0][0]
     if session.claimed_by is None:
-        return _of_waiting(store, session.box or "", session.installation, run)
+        return _stall_of_waiting(store, session.box or "", session.installation, run)
     claim = next((claim for claim in store.claims() if claim.id == session.id), None)
-    return None if claim is None else of_claim(store, claim, run)
+    return None if claim is None else stall_of_claim(store, claim, run)
 
 
-def of_claim(store: Store, claim: Claim, run: str) -> StallReason | None:
-    """Why nothing can be said of the runner that has claimed something of this run; None if something can."""
-    if judge(store.path, claim) != "unknown":
+def stall_of_claim(store: Store, claim: Claim, run: str) -> StallReason | None:
+    """Return a reason if the state of the runner with this claim is unknown, else None."""
+    if owner_state(store.path, claim) != "unknown":
         return None
     return StallReason(
         plain(f"run {run[:6]} is measured by process {claim.pid} of {claim.user} on {claim.host}, "
-              "of which nothing can be seen from here"),
-        f"if it is gone, `etui cancel --force {run[:6]}` ends the run",
+              "whose state is not visible from here"),
+        f"if that process has ended, `etui cancel --force {run[:6]}` ends the run",
     )  # fmt: skip
 
 
-def stranded(store: Store) -> list[str]:
-    """A line for everybody who lists runs: how many sessions wait that no runner will take by itself, and why.
+def stalled_session_lines(store: Store) -> list[str]:
+    """Return at most one line about queued sessions that no runner will take, with the reason, for lists of runs.
 
     Raises:
         StoreError: the database cannot be read.
     """
-    found = []
-    for session_id, box, wanted in store.waiting_sessions():
+    stalls = []
+    for session_id, box, queued_for in store.waiting_sessions():
         runs = store.live_run_ids(session_id)
-        standing = _of_waiting(store, box, wanted, runs[0]) if runs else None
-        if standing is not None:
-            found.append(standing)
-    if not found:
+        stall = _stall_of_waiting(store, box, queued_for, runs[0]) if runs else None
+        if stall is not None:
+            stalls.append(stall)
+    if not stalls:
         return []
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return [f"{found[0].why}{more}; {found[0].next_step}"]
+    more = f" (and {len(stalls) - 1} more)" if len(stalls) > 1 else ""
+    return [f"{stalls[0].why}{more}; {stalls[0].next_step}"]
 
 
-def _of_waiting(store: Store, box: str, wanted: str, run: str) -> StallReason | None:
+def _stall_of_waiting(store: Store, box: str, queued_for: str, run: str) -> StallReason | None:
     here, own = socket.gethostname(), installation()
-    if box in ("", here) and wanted in ("", own):
+    if box in ("", here) and queued_for in ("", own):
         return None
-    if RunnerLock(store.path, wanted, box or here).runner_is_alive():
+    if RunnerLock(store.path, queued_for, box or here).runner_is_alive():
         return None
     cancel = f"or cancel it: etui cancel {run[:6]}"
     if box not in ("", here):
         return StallReason(
-            plain(f"run {run[:6]} waits for a runner on {box}, where it was queued, and none can be seen"),
+            plain(f"run {run[:6]} waits for a runner on {box}, where it was queued, and none is visible from here"),
             f"run any etui command there, {cancel}",
         )
     return StallReason(
-        f"run {run[:6]} waits for a runner with the settings it was queued under, and none is alive"
-        f" ({_differing(wanted, own)})",
+        f"run {run[:6]} waits for a runner with the settings it was queued with, and none is alive"
+        f" ({_differing(queued_for, own)})",
         f"run any etui command with those settings, {cancel}",
     )
 
 
-def _differing(wanted: str, own: str) -> str:
-    """In what two installations differ, in words."""
-    then, now = _PARTS.fullmatch(wanted), _PARTS.fullmatch(own)
-    if then is None or now is None:
-        return "another installation of etui"
-    differing = [name for key, name in _NAMES.items() if then[key] != now[key]]
-    return f"differing: {', '.join(differing)}" if differing else "another installation of etui"
+def _differing(queued_for: str, own: str) -> str:
+    """Describe the differences between two installations."""
+    queued_parts, own_parts = _PARTS.fullmatch(queued_for), _PARTS.fullmatch(own)
+    if queued_parts is None or own_parts is None:
+        return "a different installation of etui"
+    differing = [name for key, name in _NAMES.items() if queued_parts[key] != own_parts[key]]
+    return f"different {', '.join(differing)}" if differing else "a different installation of etui"

@@ -1,4 +1,4 @@
-"""Queue sessions and analyses, and see that a runner takes them."""
+"""Queue sessions and analyses, and ensure that a runner is alive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from etui.errors import StoreError
 from etui.paths import installation
 from etui.results import ModelInfo
-from etui.runner.start import RunnerFailed, check_owner, settle, start_and_check
+from etui.runner.start import RunnerFailed, check_owner, recover, start_and_check
 from etui.spec import AnalysisOptions, SessionSpec, Variant
 from etui.store import QueuedAnalysis, QueuedSession, Store
 
@@ -17,8 +17,8 @@ from etui.store import QueuedAnalysis, QueuedSession, Store
 def submit(
     store: Store, spec: SessionSpec, model: ModelInfo, models: Mapping[Variant, ModelInfo] | None = None
 ) -> QueuedSession:
-    """Queue a session and see that a runner is there to take it; without one nothing stays queued. ``models`` has those
-    of variants that are of another model than the session's.
+    """Queue a session and ensure that a runner is alive; if none can be started, the session is cancelled. ``models``
+    has the models of variants that differ from the session's.
 
     Raises:
         RunnerFailed: no runner can be started.
@@ -36,22 +36,21 @@ def submit(
 
 
 def submit_analysis(store: Store, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
-    """Queue a pass on a finished run (a profile, say) and see that a runner is there to take it; without one it does
-    not stay queued.
+    """Queue an analysis of a finished run and ensure that a runner is alive; if none can be started, it is cancelled.
 
     Raises:
-        UsageError: the run is live, or its program cannot be had any more; the reason and what to do.
+        UsageError: the run is live, or its program is no longer available.
         RunnerFailed: no runner can be started.
         StoreError: the database cannot be written.
     """
     check_owner(store.path)
-    # The terminal UI needs this module for its first paint, and that one never before a key.
+    # Imported late: the screen needs this module for its first paint, but not that one.
     from etui.runner.rebuild_program import Trust, check_rebuildable
 
     trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
     check_rebuildable(store.document(run_id, operators=False), trust)
-    # The same pass under a runner that is dead would be taken for one under way.
-    settle(store)
+    # The same analysis under a dead runner would be mistaken for one in progress.
+    recover(store)
     queued = store.add_analysis(run_id, options, box=socket.gethostname(), installation=installation())
     try:
         start_and_check(store.path)

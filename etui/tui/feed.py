@@ -246,9 +246,9 @@ class Feed:
         self._runner_checked_at = now
         if store.read_only or not (store.live_run_ids() or store.live_analyses()):
             return
-        from etui.runner.start import ensure_runner, settle
+        from etui.runner.start import ensure_runner, recover
 
-        settle(store)
+        recover(store)
         if store.has_waiting_work(socket.gethostname(), installation()):
             ensure_runner(store.path)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from etui.catalog.delegates import delegates
+from etui.catalog.delegates import RUNNABLE, delegates
 from etui.catalog.find import Model, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.services.request import is_as_is
 from etui.tui.widgets.multi_select import Item
 
-FIRST_DELEGATES = ("xnnpack", "portable", "openvino")
+FIRST_DELEGATES = RUNNABLE
 """The delegates shown before the check of which ones run on this machine."""
 
 _SHORT = 8

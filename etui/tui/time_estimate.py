@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from etui.catalog.delegates import RECORDS
 from etui.catalog.find import Model, UserModel
 from etui.catalog.precisions import PRECISIONS
 from etui.paths import program_path
@@ -25,7 +26,7 @@ _IMPORT_S, _IMPORT_TO_LOWER_S, _LOAD_S, _CHECKS_S, _START_S = 4.0, 6.0, 3.0, 3.0
 _LOWER_S, _LOWER_S_A_MILLION, _QUANTIZED = 8.0, 0.15, 2.0
 _EAGER_MS, _EAGER_MS_A_MILLION, _CORES = 8.0, 1.4, 2
 _UNKNOWN_MILLIONS = 20.0
-_TIMES_EAGER = {"xnnpack": 0.7, "openvino": 0.4, "portable": 200.0}
+
 _TIMES_FP32 = {"fp16": 2.0, "int8": 0.4, "int8-static": 0.4, "int8-dynamic": 0.5, "8da4w": 0.6}
 
 
@@ -149,7 +150,8 @@ def _guess(model: Model, variant: Variant, cores: int, past: Mapping[Variant, Pa
     millions = _UNKNOWN_MILLIONS if isinstance(model, UserModel) else model.parameters / 1e6
     known = [run.eager_ms for run in past.values() if run.eager_ms is not None]
     eager_ms = known[0] if known else (_EAGER_MS + _EAGER_MS_A_MILLION * millions) * _CORES / max(1, cores)
-    factor = _TIMES_EAGER.get(variant.delegate, 1.0) * _TIMES_FP32.get(variant.precision, 1.0)
+    record = RECORDS.get(variant.delegate)
+    factor = (record.relative_latency if record is not None else 1.0) * _TIMES_FP32.get(variant.precision, 1.0)
     quantized = variant.precision in PRECISIONS and PRECISIONS[variant.precision].quantized
     is_pte = isinstance(model, UserModel) and model.kind == "pte"
     return Past(

@@ -241,7 +241,7 @@ def test_models_and_delegates_are_listed(etui: Etui) -> None:
 def test_doctor_says_what_it_sees(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     findings = {finding["name"]: finding for finding in json.loads(etui("doctor", "--json").stdout)}
     assert findings["database"]["status"] == "ok" and "2 runs" in findings["database"]["seen"]
-    assert findings["box lock"]["status"] == "ok"
+    assert findings["machine lock"]["status"] == "ok"
     assert "frequency governor" in etui("doctor").stdout
 
 

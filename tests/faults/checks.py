@@ -25,7 +25,7 @@ TRACEBACK = "Traceback (most recent call last)"
 
 _EXITS = {"done": EXIT_DONE, "cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
 _NO_MEMORY = re.compile("MemoryError|[Cc]annot allocate memory|failed to map segment|start new thread|bad_alloc")
-_OWN_ERROR = "an error of its own"
+_OWN_ERROR = "internal runner error"
 _DATABASE_FILES = re.compile(r"etui\.db(-wal|-shm)?|\.etui\.db\.[0-9a-f]+\.runner")
 _STATE_FILES = re.compile(r"runner-[0-9a-f]+\.(lock|log)")
 _CACHE_FOLDERS = frozenset({"programs", "models", "prepared", "locks", "workers"})

@@ -73,17 +73,17 @@ def test_data_in_a_file_of_its_own(box: Box, made: Path) -> None:
     [
         ("missing", 2, "No such file"),
         ("folder", 2, "is a folder"),
-        ("device", 2, "no ordinary file"),
+        ("device", 2, "not a regular file"),
         ("empty", 2, "is empty"),
-        ("random", 2, "no ExecuTorch program"),
-        ("cut", 2, "is cut short"),
-        ("cut to its head", 2, "is cut short"),
+        ("random", 2, "not an ExecuTorch program"),
+        ("cut", 2, "is truncated"),
+        ("cut to its head", 2, "is truncated"),
         ("newer format", 2, "another file format (ET13"),
         ("newer schema", 2, "newer schema: version 9"),
         ("plans far too much", 3, "1,125,899.9 GB of memory"),
         ("plans less than nothing", 2, "plans a buffer of -5 bytes"),
         ("crashes the runtime", 3, "loading it crashed with "),
-        ("data that is none", 3, "ExecuTorch refuses it"),
+        ("data that is none", 3, "ExecuTorch cannot load it"),
     ],
 )
 def test_bad_input_is_one_line(box: Box, made: Path, tmp_path: Path, kind: str, status: int, words: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from etui.events import utc_now
 from etui.host.user import user_name
 from etui.runner import abandoned_work as settling
-from etui.runner.abandoned_work import judge, settle_left, take_over
+from etui.runner.abandoned_work import end_abandoned, owner_state, take_over
 from etui.runner.runner_lock import RunnerLock
 from etui.spec import ProfileOptions
 from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store
@@ -46,28 +46,28 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("host", [None, "container-1"])
 def test_the_lock_says_whether_a_runner_is_alive_whatever_its_host_was_called(database: Path, host: str | None) -> None:
     claim = _claim(host)
-    lifeline = RunnerLock(database, "here", claim.host)
-    assert lifeline.take()
-    assert judge(database, claim) == "alive"
-    lifeline.drop()
-    assert judge(database, claim) == "gone"
+    runner_lock = RunnerLock(database, "here", claim.host)
+    assert runner_lock.take()
+    assert owner_state(database, claim) == "alive"
+    runner_lock.drop()
+    assert owner_state(database, claim) == "gone"
 
 
 def test_over_a_network_another_hosts_runner_is_not_judged(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "is_network", lambda _path: True)
     for claim in (_claim("container-1"), _claim()):
-        lifeline = RunnerLock(database, "here", claim.host)
-        assert lifeline.take()
-        lifeline.drop()
-    assert judge(database, _claim("container-1")) == "unknown"
-    assert judge(database, _claim()) == "gone"
+        runner_lock = RunnerLock(database, "here", claim.host)
+        assert runner_lock.take()
+        runner_lock.drop()
+    assert owner_state(database, _claim("container-1")) == "unknown"
+    assert owner_state(database, _claim()) == "gone"
 
 
 def test_a_runner_judges_what_others_claimed_under_the_lock_it_holds(database: Path) -> None:
     own, before, elsewhere = _claim(), _claim(started_at="2026-01-01T00:00:00.000Z"), _claim("container-1")
     lifelines = [RunnerLock(database, "here"), RunnerLock(database, "here", "container-1")]
-    assert all(lifeline.take() for lifeline in lifelines)
-    assert [judge(database, claim, own) for claim in (own, before, elsewhere)] == ["alive", "gone", "alive"]
+    assert all(runner_lock.take() for runner_lock in lifelines)
+    assert [owner_state(database, claim, own) for claim in (own, before, elsewhere)] == ["alive", "gone", "alive"]
 
 
 @pytest.fixture
@@ -81,12 +81,12 @@ def older_runner() -> Iterator[int]:
 
 
 def test_without_a_lock_the_process_decides(database: Path, older_runner: int) -> None:
-    assert judge(database, _claim(pid=older_runner)) == "alive"
-    assert judge(database, _claim(pid=GONE_PID)) == "gone"
-    assert judge(database, _claim(pid=os.getpid())) == "gone"
+    assert owner_state(database, _claim(pid=older_runner)) == "alive"
+    assert owner_state(database, _claim(pid=GONE_PID)) == "gone"
+    assert owner_state(database, _claim(pid=os.getpid())) == "gone"
     # Another host's process ids say nothing here, and another user's processes may be hidden.
-    assert judge(database, _claim("container-1", pid=older_runner)) == "unknown"
-    assert judge(database, _claim(user="somebody-else")) == "unknown"
+    assert owner_state(database, _claim("container-1", pid=older_runner)) == "unknown"
+    assert owner_state(database, _claim(user="somebody-else")) == "unknown"
 
 
 def test_a_process_that_is_younger_than_the_claim_is_not_the_one_that_made_it(
@@ -94,7 +94,7 @@ def test_a_process_that_is_younger_than_the_claim_is_not_the_one_that_made_it(
 ) -> None:
     long_ago = datetime.fromtimestamp(time.time(), UTC) - timedelta(hours=1)
     claim = _claim(pid=older_runner, started_at=long_ago.isoformat())
-    assert judge(database, claim) == "gone"
+    assert owner_state(database, claim) == "gone"
 
 
 def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(database: Path) -> None:
@@ -102,8 +102,8 @@ def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(databa
         session = store.add_session(make_spec(), model=MODEL, box="container-1", installation="here")
         runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
         assert store.claim_next(runner) is not None
-        lifeline = RunnerLock(database, "here", "container-1")
-        assert lifeline.take()
+        runner_lock = RunnerLock(database, "here", "container-1")
+        assert runner_lock.take()
         (first, variant), (second, _) = session.runs
         whole = make_document(first, session_id=session.id)
         store.save_partial(
@@ -112,9 +112,9 @@ def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(databa
         for index in range(3):
             store.add_block(session.id, make_block(variant.label, index))
             store.add_block(session.id, make_block("eager", index, 20.0))
-        assert settle_left(store) == []
-        lifeline.drop()
-        assert settle_left(store) == [first, second]
+        assert end_abandoned(store) == []
+        runner_lock.drop()
+        assert end_abandoned(store) == [first, second]
         run = store.document(first)
         assert (run.status, run.accuracy, run.weights) == ("interrupted", whole.accuracy, whole.weights)
         assert run.latency_ms is not None and run.latency_ms.median is not None and run.speedup is not None
@@ -132,7 +132,7 @@ def test_a_session_that_an_older_version_finished_with_a_live_run_is_repaired(da
         with store._database.write() as connection:
             connection.execute("UPDATE sessions SET claimed_by = 'x', finished_at = '2026' WHERE id = ?", (session.id,))
             connection.execute("UPDATE runs SET status = 'measuring' WHERE id = ?", (run_id,))
-        assert set(settle_left(store)) == {run for run, _ in session.runs}
+        assert set(end_abandoned(store)) == {run for run, _ in session.runs}
         ended = store.document(run_id)
         assert ended.status == "interrupted" and ended.latency_ms is not None
 
@@ -143,12 +143,12 @@ def test_a_pass_whose_runner_is_gone_is_interrupted_whatever_its_host_was_called
         queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="container-1", installation="here")
         runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
         assert store.claim_next(runner) is not None
-        lifeline = RunnerLock(database, "here", "container-1")
-        assert lifeline.take()
-        settle_left(store)
+        runner_lock = RunnerLock(database, "here", "container-1")
+        assert runner_lock.take()
+        end_abandoned(store)
         assert store.get_analysis(queued.id).live
-        lifeline.drop()
-        settle_left(store)
+        runner_lock.drop()
+        end_abandoned(store)
         assert store.get_analysis(queued.id).status == "interrupted"
 
 
@@ -164,11 +164,11 @@ def test_what_waits_for_a_host_that_has_no_runner_any_more_is_taken_over(databas
     with Store.open(database) as store:
         session, _ = _queued_elsewhere(store, "container-1")
         assert not store.has_waiting_work(here, "here")
-        lifeline = RunnerLock(database, "here", "container-1")
-        assert lifeline.take()
+        runner_lock = RunnerLock(database, "here", "container-1")
+        assert runner_lock.take()
         take_over(store, "here")
         assert not store.has_waiting_work(here, "here")
-        lifeline.drop()
+        runner_lock.drop()
         take_over(store, "of another installation")
         assert not store.has_waiting_work(here, "here")
         take_over(store, "here")

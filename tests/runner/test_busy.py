@@ -76,7 +76,7 @@ def test_the_time_limit_does_not_run_while_a_session_waits(monkeypatch: pytest.M
     async def wait() -> tuple[float | None, float | None]:
         session = SimpleNamespace(
             spec=SimpleNamespace(wait_quiet_min=1.0),
-            children=SimpleNamespace(idle=nothing),
+            workers=SimpleNamespace(idle=nothing),
             cpus=[0],
             results=SimpleNamespace(quiet=None),
             say=lambda *_, **__: None,
@@ -89,8 +89,8 @@ def test_the_time_limit_does_not_run_while_a_session_waits(monkeypatch: pytest.M
                 assert limit.when() is None
                 return quiet
 
-            monkeypatch.setattr(session_module, "wait_until_calm", calm)
-            await session_module._wait_until_calm(cast("Session", session), limit)
+            monkeypatch.setattr(session_module, "wait_until_quiet", calm)
+            await session_module._wait_until_quiet(cast("Session", session), limit)
             after = limit.when()
         assert session.results.quiet == quiet
         return before, after

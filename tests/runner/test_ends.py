@@ -159,7 +159,7 @@ def test_another_database_waits_for_the_same_box(box: Box, tmp_path: Path) -> No
     other.environment["ETUI_DB"] = str(other.database)
     try:
         (waiting,) = other.detach(MODEL, *SHORT)
-        other.wait_for_event(waiting, "waiting for the box")
+        other.wait_for_event(waiting, "waiting for the machine")
         assert other.status(waiting) == "queued"
         box.etui("cancel", run_id)
         assert other.wait_for_status(waiting, "done", "failed") == "done"
@@ -185,8 +185,8 @@ def test_a_runner_that_cannot_stay_alive_is_not_waited_for_without_end(box: Box)
     for name in ("ETUI_LINGER_S", "ETUI_PREPARE_JOBS", "ETUI_SAVE_PATIENCE_S"):
         for more in ((), ("--detach",)):
             done = box.etui("run", MODEL, *SHORT, *more, status=3, **{name: "many"})
-            assert "the runner ends as soon as it is started" in done.stderr
-            # The cause from its log, and nothing waits to be measured when somebody has mended that.
+            assert "the runner exits right after starting" in done.stderr
+            # The cause from its log, and nothing waits to be measured when that is fixed.
             assert name in done.stderr and "'many'" in done.stderr
     assert {one["status"] for one in box.summaries()} == {"cancelled"}
     assert not box.processes()

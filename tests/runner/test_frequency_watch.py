@@ -59,7 +59,7 @@ def test_two_of_64_cores_that_slow_down_in_the_middle_of_a_block_are_seen(machin
     clocks, found = Clocks([4, 5], machine.root), block()
     for at_s, mhz in ((-0.4, 1000.0), (0.0, 3500.0), (0.4, 3500.0), (0.8, 2000.0), (1.2, 3500.0), (2.4, 900.0)):
         machine.goes_on(0.4, {4: mhz, 5: 3500.0})
-        clocks.look(START.timestamp() + at_s)
+        clocks.read(START.timestamp() + at_s)
     clocks.add_to(found)
     assert found.frequency_range_mhz == {"4": (2000.0, 3500.0), "5": (3500.0, 3500.0)}
 
@@ -68,7 +68,7 @@ def test_a_core_that_idles_is_not_taken_for_one_that_slowed_down(machine: Machin
     clocks, found = Clocks([4, 5], machine.root), block()
     for at_s, idle_mhz in ((0.0, 3500.0), (0.4, 800.0), (0.8, 3000.0)):
         machine.goes_on(0.4, {4: 3500.0}, idle_mhz)
-        clocks.look(START.timestamp() + at_s)
+        clocks.read(START.timestamp() + at_s)
     clocks.add_to(found)
     assert found.frequency_range_mhz == {"4": (3500.0, 3500.0)}
 
@@ -78,7 +78,7 @@ def test_what_the_child_saw_at_both_ends_is_kept(machine: Machine) -> None:
     found.frequency_range_mhz = {"4": (3400.0, 3600.0), "9": (1000.0, 1000.0)}
     for at_s in (0.0, 0.4):
         machine.goes_on(0.4, {4: 3300.0})
-        clocks.look(START.timestamp() + at_s)
+        clocks.read(START.timestamp() + at_s)
     clocks.add_to(found)
     assert found.frequency_range_mhz == {"4": (3300.0, 3600.0), "9": (1000.0, 1000.0)}
 

@@ -87,7 +87,7 @@ def _live_run(box: Box) -> str:
 def test_a_database_that_is_locked_when_a_run_ends_loses_nothing(box: Box) -> None:
     front = box.start("run", MODEL, *SHORT)
     run_id = _live_run(box)
-    box.wait_for_event(run_id, "comparing outputs")
+    box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
         until(lambda: _runner_says(box, "locked by another process"))
         until(lambda: _has_left_the_machine(box))
@@ -105,7 +105,7 @@ def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
         box.environment["ETUI_DB"] = str(box.database)
         front = box.start("run", MODEL, *SHORT)
         run_id = _live_run(box)
-        box.wait_for_event(run_id, "comparing outputs")
+        box.wait_for_event(run_id, "measuring accuracy")
         disk.fill()
         until(lambda: _runner_says(box, "no space is left"))
         until(lambda: _has_left_the_machine(box))
@@ -120,7 +120,7 @@ def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
 def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command(box: Box) -> None:
     box.environment["ETUI_SAVE_PATIENCE_S"] = "0.2"
     (run_id,) = box.detach(MODEL, *SHORT)
-    box.wait_for_event(run_id, "comparing outputs")
+    box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
         until(lambda: not box.processes())
         assert box.status(run_id) == "measuring"
@@ -134,7 +134,7 @@ def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command
 @pytest.mark.slow
 def test_a_runner_that_is_stopped_while_the_database_is_locked_leaves_the_result(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *SHORT)
-    box.wait_for_event(run_id, "comparing outputs")
+    box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
         until(lambda: _has_left_the_machine(box))
         runner = box.runner()

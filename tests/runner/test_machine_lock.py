@@ -62,7 +62,7 @@ def test_the_machine_is_held_by_one_process_which_is_named(tmp_path: Path) -> No
         # On a busy machine the answer may take longer than is waited for.
         holder = until(lambda: found if (found := lock.holder()) and found.doing else None)
         assert holder is not None and holder.pid == process.pid
-        assert "measuring resnet18" in holder.words() and f"pid {process.pid}" in holder.words()
+        assert "measuring resnet18" in holder.to_text() and f"pid {process.pid}" in holder.to_text()
         done.set()
         process.join()
         assert lock.acquire()
@@ -133,7 +133,7 @@ def test_an_earlier_version_can_open_the_file_whoever_made_it(tmp_path: Path) ->
     umask = os.umask(0o077)
     try:
         with locks(tmp_path / "lock", 1) as (lock,):
-            assert lock.acquire() and lock.passed_over is None
+            assert lock.acquire() and lock.file_problem is None
     finally:
         os.umask(umask)
     assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o666
@@ -155,7 +155,7 @@ def test_a_lock_file_that_somebody_planted_is_left_alone(tmp_path: Path, what: s
         path = tmp_path / "gone" / "lock"
     precious = os.open(target, os.O_RDONLY)
     with locks(path, 2) as (lock, other):
-        assert lock.acquire() and lock.passed_over
+        assert lock.acquire() and lock.file_problem
         assert not other.acquire(), "the machine is held all the same"
         fcntl.flock(precious, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(precious)
@@ -171,7 +171,7 @@ def test_however_large_the_file_is_made_it_is_not_read(tmp_path: Path) -> None:
     with locks(path, 1) as (lock,):
         assert not lock.acquire()
         holder = lock.holder()
-        assert holder is not None and len(holder.words()) < 100
+        assert holder is not None and len(holder.to_text()) < 100
     os.close(held)
     assert path.stat().st_size == 50 << 30
 
@@ -207,7 +207,7 @@ def test_what_a_stranger_says_about_itself_is_cut_and_made_plain(tmp_path: Path,
         holder = lock.holder()
         thread.join()
         assert holder is not None and holder.pid == os.getpid()
-        words = holder.words()
+        words = holder.to_text()
         assert len(words) < 250 and words.isprintable()
 
 
@@ -283,7 +283,7 @@ def test_a_run_that_never_gets_the_machine_times_out_and_says_who_has_it(box: Bo
         assert f"pid {os.getpid()}" in done.stderr
         box.close()
         (waiting,) = box.detach(MODEL, *SHORT)
-        box.wait_for_event(waiting, "waiting for the box")
+        box.wait_for_event(waiting, "waiting for the machine")
         box.etui("cancel", waiting)
         assert box.wait_for_status(waiting, "cancelled", "done", "failed") == "cancelled"
 
@@ -297,7 +297,7 @@ def test_a_runner_with_a_queue_gives_way_to_another_ones_runner(tmp_path: Path) 
         queue = [one.detach(MODEL, *words)[0] for words in (LONG, SHORT, SHORT)]
         one.wait_for_status(queue[0], "preparing", "measuring")
         (waiting,) = two.detach(MODEL, *SHORT)
-        two.wait_for_event(waiting, "waiting for the box")
+        two.wait_for_event(waiting, "waiting for the machine")
         one.etui("cancel", queue[0])
         assert two.wait_for_status(waiting, "done", "failed") == "done"
         until(lambda: all(one.status(run_id) == "done" for run_id in queue[1:]))

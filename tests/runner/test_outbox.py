@@ -20,11 +20,11 @@ from etui.files import cache_entries as entries
 from etui.files import locks
 from etui.host.user import user_name
 from etui.results import AnalysisStatus, RunDocument
-from etui.runner import outbox
-from etui.runner import unsaved_results as leftover
-from etui.runner.abandoned_work import settle_left
-from etui.runner.analyses import run as passes
+from etui.runner import outbox, unsaved_results
+from etui.runner.abandoned_work import end_abandoned
+from etui.runner.analyses import kinds
 from etui.runner.analyses.context import Analysis
+from etui.runner.analyses.run import run_analysis
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.machine_lock import MachineLock
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
@@ -120,10 +120,10 @@ async def test_what_a_locked_database_does_not_take_is_stored_in_order_once_it_i
         assert [reader.summary(run_id).status for run_id, _ in session.runs] == ["queued", "queued"]
         assert reader.session(session.id).finished_at is None
         # They would survive this process, too.
-        await _until(lambda: leftover.are_there(store.path))
+        await _until(lambda: unsaved_results.has_unsaved(store.path))
         assert not waiting.done()
     await waiting
-    assert not leftover.are_there(store.path)
+    assert not unsaved_results.has_unsaved(store.path)
     assert _is_whole(store, session, documents)
     said = [event.message for event in store.events_after(session.id)]
     assert [words for words in said if words.endswith(": done")] == ["fp32/xnnpack: done", "int8/xnnpack: done"]
@@ -160,15 +160,15 @@ async def test_when_patience_ends_results_go_to_files_and_are_stored_by_who_come
             await box.delivered(0.05)
         files = list((tmp_path / "state").iterdir())
         assert len(files) == 2 and all(file.stat().st_mode & 0o77 == 0 for file in files)
-        assert leftover.are_there(store.path)
+        assert unsaved_results.has_unsaved(store.path)
     with Store.open(store.path) as front:
-        assert settle_left(front) == []
+        assert end_abandoned(front) == []
         assert [front.document(document.id).status for document in documents] == ["done", "done"]
         assert [front.document(one.id).blocks for one in documents] == [one.blocks for one in documents]
         assert front.session(session.id).finished_at is not None
         log = [line.message for line in front.document(documents[0].id).log]
     assert "said while it was locked" in log
-    assert list((tmp_path / "state").iterdir()) == [] and not leftover.are_there(store.path)
+    assert list((tmp_path / "state").iterdir()) == [] and not unsaved_results.has_unsaved(store.path)
 
 
 @pytest.mark.asyncio
@@ -195,7 +195,7 @@ async def test_a_result_whose_state_folder_is_full_goes_beside_the_database(stor
         with pytest.raises(StoreUnavailable):
             await box.delivered(0.0)
     before = set(tmp_path.iterdir())
-    assert set(leftover.take_in(store)) == {document.id for document in documents}
+    assert set(unsaved_results.store_unsaved(store)) == {document.id for document in documents}
     assert len(before - set(tmp_path.iterdir())) == 2
 
 
@@ -203,8 +203,8 @@ async def test_a_result_whose_state_folder_is_full_goes_beside_the_database(stor
 async def test_a_file_of_a_run_that_was_deleted_is_removed(store: Store, tmp_path: Path) -> None:
     document = make_document()
     (tmp_path / "state").mkdir()
-    leftover.keep(store.path, document)
-    assert leftover.take_in(store) == []
+    unsaved_results.keep(store.path, document)
+    assert unsaved_results.store_unsaved(store) == []
     assert store.count() == 0 and list((tmp_path / "state").iterdir()) == []
 
 
@@ -253,7 +253,7 @@ async def test_a_database_that_was_replaced_ends_the_wait(store: Store, tmp_path
     _end_both(box, session)
     with pytest.raises(StoreError, match="removed or replaced"):
         await box.delivered(60)
-    assert not leftover.are_there(store.path)
+    assert not unsaved_results.has_unsaved(store.path)
 
 
 @pytest.mark.asyncio
@@ -270,13 +270,13 @@ async def test_what_the_database_never_takes_holds_up_nothing(store: Store, caps
 @pytest.mark.asyncio
 async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> None:
     session = _claimed(store)
-    lifeline = RunnerLock(store.path, "")
-    assert lifeline.take()
-    leftover.keep(store.path, make_document(session.runs[0][0], session_id=session.id))
+    runner_lock = RunnerLock(store.path, "")
+    assert runner_lock.take()
+    unsaved_results.keep(store.path, make_document(session.runs[0][0], session_id=session.id))
     with Store.open(store.path) as front:
-        assert settle_left(front) == [] and leftover.are_there(store.path)
-        lifeline.drop()
-        assert settle_left(front) == [session.runs[1][0]] and not leftover.are_there(store.path)
+        assert end_abandoned(front) == [] and unsaved_results.has_unsaved(store.path)
+        runner_lock.drop()
+        assert end_abandoned(front) == [session.runs[1][0]] and not unsaved_results.has_unsaved(store.path)
         assert [front.summary(run_id).status for run_id, _ in session.runs] == ["done", "interrupted"]
 
 
@@ -297,19 +297,19 @@ async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_re
 
     holder = asyncio.create_task(hold_the_database())
 
-    async def profile(under_way: Analysis) -> None:
+    async def profile(analysis: Analysis, options: ProfileOptions) -> None:
         await locked.wait()
-        under_way.outbox.save_profile("aaaaaaaaaaa1", make_profile())
+        analysis.outbox.save_result("aaaaaaaaaaa1", make_profile())
         profiled.set()
 
-    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    monkeypatch.setitem(kinds.KINDS, "profile", kinds.AnalysisKind(ProfileOptions, profile))
     cache = ProgramCache(tmp_path / "cache")
-    under_way = asyncio.create_task(passes.run_analysis(store, cast("WorkerPool", None), cache, queued))
+    analysis = asyncio.create_task(run_analysis(store, cast("WorkerPool", None), cache, queued))
     async with asyncio.timeout(60):
         await profiled.wait()
-    assert store.get_analysis(queued.id).live and not under_way.done()
+    assert store.get_analysis(queued.id).live and not analysis.done()
     freed.set()
-    await asyncio.gather(holder, under_way)
+    await asyncio.gather(holder, analysis)
     assert store.get_analysis(queued.id).status == "done"
     assert store.document("aaaaaaaaaaa1").profile == make_profile()
 
@@ -327,19 +327,19 @@ async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
     profile = make_profile() if status == "done" else None
     with _locked(store.path):
         if profile is not None:
-            box.save_profile(queued.run, profile)
+            box.save_result(queued.run, profile)
         box.add_event(Event(kind="finished", message="as it ended", run_id=queued.run))
         box.set_analysis_status(queued.id, status, error)
         with pytest.raises(StoreUnavailable, match="locked"):
             await box.delivered(0.05)
-        assert leftover.are_there(store.path)
+        assert unsaved_results.has_unsaved(store.path)
     with Store.open(store.path) as front:
-        settle_left(front)
+        end_abandoned(front)
         ended = front.get_analysis(queued.id)
         assert (ended.status, ended.error) == (status, error)
         assert front.document(queued.run).profile == profile
         assert front.events_after(queued.session)[-1].message == "as it ended"
-    assert not leftover.are_there(store.path)
+    assert not unsaved_results.has_unsaved(store.path)
 
 
 @pytest.mark.asyncio
@@ -355,10 +355,10 @@ async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
     assert store.claim_next(RUNNER) is not None
     cache, key = ProgramCache(tmp_path / "cache"), "0" * 32
 
-    async def profile(under_way: Analysis) -> None:
-        await under_way.cache.take(key, print)
+    async def profile(analysis: Analysis, options: ProfileOptions) -> None:
+        await analysis.cache.take(key, print)
 
-    monkeypatch.setitem(passes._KINDS, "profile", profile)
+    monkeypatch.setitem(kinds.KINDS, "profile", kinds.AnalysisKind(ProfileOptions, profile))
     with contextlib.ExitStack() as held:
         if waits_for == "machine":
             machine = MachineLock()
@@ -368,7 +368,7 @@ async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
             lock = locks.take(entries.lock_path(cache.program_dir(key)), exclusive=True)
             assert lock is not None
             held.callback(lock.release)
-        await passes.run_analysis(store, cast("WorkerPool", None), cache, queued)
+        await run_analysis(store, cast("WorkerPool", None), cache, queued)
     ended = store.get_analysis(queued.id)
     if waits_for == "machine":
         assert ended.status == "timed out" and "machine was not free" in (ended.error or "")

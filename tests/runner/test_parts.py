@@ -1,4 +1,4 @@
-"""The runner's parts by themselves: the plan, the lifeline, the cache."""
+"""The runner's parts by themselves: the plan, the runner_lock, the cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from etui.errors import StoreError
 from etui.events import Event
 from etui.jobs import Done, LogMessage, MemoryJob
 from etui.runner.plan import block_orders, make_plan
-from etui.runner.prepare import most_at_once
+from etui.runner.prepare import parallel_preparations
 from etui.runner.program_cache import program_key
 from etui.runner.runner_lock import RunnerLock
 from etui.runner.session_context import side_by_side
@@ -66,12 +66,12 @@ def test_programs_are_prepared_side_by_side_as_far_as_the_memory_goes(
     monkeypatch: pytest.MonkeyPatch, cores: int, memory_bytes: int | None, at_once: int
 ) -> None:
     monkeypatch.delenv("ETUI_PREPARE_JOBS", raising=False)
-    assert most_at_once(cores, memory_bytes) == at_once
+    assert parallel_preparations(cores, memory_bytes) == at_once
     monkeypatch.setenv("ETUI_PREPARE_JOBS", "3")
-    assert most_at_once(cores, memory_bytes) == 3
+    assert parallel_preparations(cores, memory_bytes) == 3
 
 
-def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_lock_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_STATE", str(tmp_path))
     database = tmp_path / "etui.db"
     runner, front = RunnerLock(database, "here"), RunnerLock(database, "here")
@@ -85,12 +85,12 @@ def test_a_lifeline_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: 
     (tmp_path / "mounted").symlink_to(tmp_path)
     assert RunnerLock(tmp_path / "mounted" / "etui.db", "here").runner_is_alive()
     runner.drop()
-    assert front.look() == "free"
+    assert front.state() == "free"
 
 
-def test_a_lifeline_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_leaves_none(tmp_path: Path) -> None:
+def test_a_runner_lock_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_leaves_none(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
-    assert RunnerLock(database, "here").look() == "missing"
+    assert RunnerLock(database, "here").state() == "missing"
     assert list(tmp_path.iterdir()) == []
     runner = RunnerLock(database, "here")
     assert runner.take()
@@ -98,7 +98,7 @@ def test_a_lifeline_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_l
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_runner_left_of_its_lifeline_is_cleared_and_a_living_ones_is_not(tmp_path: Path) -> None:
+def test_what_a_killed_runner_left_of_its_runner_lock_is_cleared_and_a_living_ones_is_not(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     killed = RunnerLock(database, "here")
     assert killed.take()
@@ -109,7 +109,7 @@ def test_what_a_killed_runner_left_of_its_lifeline_is_cleared_and_a_living_ones_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lifeline_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file(
+def test_a_runner_lock_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = tmp_path / "etui.db"
@@ -129,7 +129,7 @@ def test_a_lifeline_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file
     coming.drop(remove=True)
 
 
-def test_a_lifeline_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+def test_a_runner_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
     first, second = RunnerLock(tmp_path / "etui.db", "here"), RunnerLock(tmp_path / "etui.db", "here")
     assert first.take()
     first.path.unlink()

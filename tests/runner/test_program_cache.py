@@ -364,5 +364,5 @@ def test_leftover_files_are_swept_after_a_day(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EtuiError, match="cannot write the cache"):
+    with pytest.raises(EtuiError, match="cannot write to the cache"):
         ProgramCache(tmp_path / "file")

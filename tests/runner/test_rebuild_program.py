@@ -15,7 +15,7 @@ from etui.host.environment import cpu_flags
 from etui.results import RunDocument, SessionInfo
 from etui.runner.program_cache import installed_versions, machine_for
 from etui.runner.rebuild_program import Trust, check_rebuildable, trusted_origin
-from etui.services.rerun import spec_keeping
+from etui.services.rerun import spec_keeping_fp32
 from etui.spec import Repeated, SessionSpec, Variant
 from etui.store import Store
 from etui.tui.details.analyses import run_again
@@ -63,11 +63,11 @@ def _finished(spec: SessionSpec, **fields: Any) -> RunDocument:
 def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again(tmp_path: Path) -> None:
     variants = (Variant("int8", "xnnpack"),)
     spec = SessionSpec(model="resnet18", variants=variants, threads=1, keep_fp32=("fc",), seed=3)
-    again = spec_keeping(_finished(spec), OWN, ["layer4"])
+    again = spec_keeping_fp32(_finished(spec), OWN, ["layer4"])
     assert (again.threads, again.keep_fp32, again.seed) == (1, ("fc", "layer4"), 3)
     many = msgspec.structs.replace(spec, threads=4096)
-    with pytest.raises(UsageError, match=r"\d+ cores.*4096"):
-        spec_keeping(_finished(many), OWN, ["layer4"])
+    with pytest.raises(UsageError, match=r"\d+.*4096"):
+        spec_keeping_fp32(_finished(many), OWN, ["layer4"])
     # What the screen's key does.
     with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([_finished(many)])
@@ -85,7 +85,7 @@ def test_a_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
 
     variants = (side("first", "resnet18", 1), side("second", "mobilenet_v2", 2))
     duel = SessionSpec(model="resnet18", variants=variants, seed=1)
-    again = spec_keeping(_finished(duel, repeats="second"), OWN, ["features"])
+    again = spec_keeping_fp32(_finished(duel, repeats="second"), OWN, ["features"])
     assert (again.model, again.seed, again.weights, again.calibration_count) == ("mobilenet_v2", 2, "synthetic", 4)
     assert again.variants == (Variant("int8", "xnnpack"),) and again.keep_fp32 == ("features",)
 

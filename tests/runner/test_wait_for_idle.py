@@ -1,4 +1,4 @@
-"""Waiting for a calm machine: how long, what is told meanwhile, who is named, and what is kept."""
+"""Waiting for a quiet machine: how long, what is told meanwhile, who is named, and what is kept."""
 
 from __future__ import annotations
 
@@ -10,81 +10,83 @@ import pytest
 
 from etui.results import QuietCheck
 from etui.runner.wait_for_idle import (
-    FIRST_LOOK_S,
-    LOOK_S,
-    Look,
+    FIRST_READING_S,
+    READING_S,
+    LoadReading,
     Process,
     busiest,
-    look_at_machine,
     processes,
-    wait_until_calm,
+    read_machine_load,
+    wait_until_quiet,
 )
 from tests.facts import lacking
 
-BUSY = Look(span_s=LOOK_S, foreign_cpu_cores=1.5, cpu_pressure=60.0, by=["stress (pid 7, user bob) 1.5 cores"])
-WAITED_UPON = Look(span_s=LOOK_S, foreign_cpu_cores=0.0, cpu_pressure=30.0)
-CALM = Look(span_s=LOOK_S, foreign_cpu_cores=0.02, cpu_pressure=1.0)
+BUSY = LoadReading(
+    span_s=READING_S, foreign_cpu_cores=1.5, cpu_pressure=60.0, by=["stress (pid 7, user bob) 1.5 cores"]
+)
+WAITED_UPON = LoadReading(span_s=READING_S, foreign_cpu_cores=0.0, cpu_pressure=30.0)
+CALM = LoadReading(span_s=READING_S, foreign_cpu_cores=0.02, cpu_pressure=1.0)
 
 
 class Waiting:
     """A wait on a machine that looks as it is told to; afterwards it stays as it looked last."""
 
-    def __init__(self, *looks: Look) -> None:
+    def __init__(self, *looks: LoadReading) -> None:
         self._looks = list(looks)
         self.spans_s: list[float] = []
         self.said: list[str] = []
         self.progress: list[tuple[float, float]] = []
 
-    async def look_for(self, span_s: float) -> Look:
+    async def read_load(self, span_s: float) -> LoadReading:
         self.spans_s.append(span_s)
         return self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
 
-    def until_calm(self, limit_s: float) -> QuietCheck:
+    def until_quiet(self, limit_s: float) -> QuietCheck:
         return asyncio.run(
-            wait_until_calm(
+            wait_until_quiet(
                 limit_s,
                 say=self.said.append,
                 progress=lambda words, done, total: self.progress.append((done, total)),
-                look_for=self.look_for,
+                read_load=self.read_load,
             )
         )
 
 
-def test_a_calm_machine_costs_one_short_look() -> None:
+def test_a_quiet_machine_costs_one_short_look() -> None:
     waiting = Waiting(CALM)
-    assert waiting.until_calm(30) == QuietCheck(waited_s=0.0, calm=True, foreign_cpu_cores=0.02, cpu_pressure=1.0)
-    assert (waiting.spans_s, waiting.said, waiting.progress) == ([FIRST_LOOK_S], [], [])
+    assert waiting.until_quiet(30) == QuietCheck(waited_s=0.0, calm=True, foreign_cpu_cores=0.02, cpu_pressure=1.0)
+    assert (waiting.spans_s, waiting.said, waiting.progress) == ([FIRST_READING_S], [], [])
 
 
 def test_what_was_over_at_the_second_look_is_not_waited_for() -> None:
     waiting = Waiting(BUSY, CALM)
-    quiet = waiting.until_calm(30)
+    quiet = waiting.until_quiet(30)
     assert (quiet.waited_s, quiet.calm, waiting.said) == (0.0, True, [])
 
 
 def test_a_busy_machine_is_waited_for_until_it_is_calm() -> None:
     waiting = Waiting(BUSY, BUSY, WAITED_UPON, CALM)
-    quiet = waiting.until_calm(30)
-    assert (quiet.waited_s, quiet.calm) == (2 * LOOK_S, True)
+    quiet = waiting.until_quiet(30)
+    assert (quiet.waited_s, quiet.calm) == (2 * READING_S, True)
     (said,) = waiting.said
     assert not lacking(said, "1.5 cores", "stress (pid 7, user bob)", "30.0 s")
     assert waiting.progress == [(0.0, 30), (1.0, 30)]
 
 
 def test_after_the_limit_it_is_measured_anyway_and_who_was_busy_is_kept() -> None:
-    quiet = Waiting(BUSY).until_calm(5)
+    quiet = Waiting(BUSY).until_quiet(5)
     assert quiet == QuietCheck(
         waited_s=5.0, calm=False, foreign_cpu_cores=1.5, cpu_pressure=60.0, by=["stress (pid 7, user bob) 1.5 cores"]
     )
 
 
 def test_tasks_that_wait_for_a_core_are_a_load_too() -> None:
-    quiet = Waiting(WAITED_UPON).until_calm(2)
+    quiet = Waiting(WAITED_UPON).until_quiet(2)
     assert (quiet.calm, quiet.by) == (False, [])
 
 
 def test_nothing_is_known_against_a_machine_that_tells_nothing(tmp_path: Path) -> None:
-    look = asyncio.run(look_at_machine(0.0, tmp_path))
+    look = asyncio.run(read_machine_load(0.0, tmp_path))
     assert (look.foreign_cpu_cores, look.cpu_pressure, look.by, look.calm) == (None, None, [], True)
 
 

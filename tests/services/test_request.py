@@ -43,7 +43,7 @@ def test_a_model_that_does_not_exist_is_said_with_the_nearest_name() -> None:
 
 
 def test_no_model_is_said_too() -> None:
-    with pytest.raises(FieldError, match="no model is chosen"):
+    with pytest.raises(FieldError, match="no model"):
         check_model("  ")
 
 
@@ -51,7 +51,7 @@ def test_weights_are_a_word_or_a_path_that_is_there(tmp_path: Path) -> None:
     assert check_weights("") == "auto"
     assert check_weights("synthetic") == "synthetic"
     assert check_weights(str(tmp_path)) == str(tmp_path)
-    with pytest.raises(FieldError, match="there are no weights at"):
+    with pytest.raises(FieldError, match="weights"):
         check_weights(str(tmp_path / "nothing"))
 
 
@@ -94,7 +94,7 @@ def test_how_long_to_wait_for_a_calm_machine(monkeypatch: pytest.MonkeyPatch) ->
     for wrong in ("", "soon", "-1", "inf", "nan"):
         monkeypatch.setenv("ETUI_WAIT_QUIET", wrong)
         assert request.wait_quiet_min(None) == DEFAULT_WAIT_QUIET_MIN
-    with pytest.raises(UsageError, match="-1 is not a number of minutes"):
+    with pytest.raises(UsageError, match="-1 is not a valid"):
         request.wait_quiet_min(-1)
 
 

@@ -15,7 +15,7 @@ import pytest
 from etui.doctor import software
 from etui.errors import StoreError
 from etui.host.user import user_name
-from etui.runner.start import settle
+from etui.runner.start import recover
 from etui.store import RunnerIdentity, Store, opening, schema
 from etui.store.transfer import read_documents
 from etui.tui.database import Library
@@ -245,5 +245,5 @@ def test_the_screens_store_and_feed_read_it_and_start_no_runner(
         library.forget()
         feed.stop()
         with Store.open(view / "etui.db") as store:
-            assert settle(store) == []
+            assert recover(store) == []
             assert store.summary(queued.runs[0][0]).status == "queued"

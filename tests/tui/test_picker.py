@@ -140,8 +140,8 @@ async def test_a_combination_left_out_is_counted(database: Path) -> None:
         ("warmup", "1.5", "not a whole number"),
         ("timeout", "0", "more than 0 seconds"),
         ("threads", "100000", "cores, not 100000"),
-        ("weights", "/no/such/weights", "there are no weights at"),
-        ("model", "/no/such.pte", "there is no file"),
+        ("weights", "/no/such/weights", "weights not found"),
+        ("model", "/no/such.pte", "file not found"),
     ],
 )
 async def test_a_wrong_field_is_marked_in_words(database: Path, field: str, text: str, problem: str) -> None:

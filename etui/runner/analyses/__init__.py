@@ -1,1 +1,1 @@
-"""Analyses of finished runs: the profile and the numeric gap, and the skeleton they share."""
+"""Analyses of finished runs: profiles, numeric gaps, and the code that executes them."""

@@ -1,4 +1,4 @@
-"""The numeric gap of a run's program against FP32 eager, layer by layer, found in a child of its own."""
+"""The numeric gap of a run's program: its per-layer error against FP32 eager, measured in a worker."""
 
 from __future__ import annotations
 
@@ -10,47 +10,45 @@ from etui.spec import GapOptions
 from etui.text import counted, plain
 
 BUDGET_S = 60.0
-"""Seconds that comparing, running the program, and trying the layers one by one may take, each for itself."""
+"""Limit in seconds for each of: comparing layers, running the program, and trying layers one by one."""
 
 
-async def find_gap(under_way: Analysis) -> None:
-    """Find where the pass's run left FP32's numbers, and store that in its document.
+async def measure_gap(analysis: Analysis, options: GapOptions) -> None:
+    """Measure the numeric gap of the analysis's run and store it in its document.
 
     Raises:
-        EtuiError: the program cannot be had or run, or has no eager model to be compared with.
+        EtuiError: the program is not available, fails, or has no eager model to compare with.
     """
-    options = under_way.queued.options
-    assert isinstance(options, GapOptions)
-    document = under_way.document
-    under_way.say("stage", "numeric gap: finding the program")
-    again = await under_way.program()
-    if not again.bundle.has_eager:
+    document = analysis.document
+    analysis.say("stage", "numeric gap: preparing the program")
+    rebuilt = await analysis.program()
+    if not rebuilt.bundle.has_eager:
         raise EtuiError(
-            f"{plain(document.model.name)} is a finished program: without its model there is nothing to compare with",
-            "run the model it was made from",
+            f"{plain(document.model.name)} is a finished program without an eager model to compare with",
+            "run the model it was exported from",
         )
-    done = await under_way.do(
+    done = await analysis.do(
         GapJob(
-            bundle=again.bundle.path,
-            model=again.model,
-            program_dir=again.program_dir,
+            bundle=rebuilt.bundle.path,
+            model=rebuilt.model,
+            program_dir=rebuilt.program_dir,
             precision=document.precision,
             delegate=document.delegate,
             arithmetic=document.arithmetic,
-            calibration_count=again.origin.calibration_count,
-            keep_fp32=keeps(document.precision, again.origin.keep_fp32),
+            calibration_count=rebuilt.origin.calibration_count,
+            keep_fp32=keeps(document.precision, rebuilt.origin.keep_fp32),
             inputs=options.inputs,
             threshold_db=options.threshold_db,
             budget_s=min(BUDGET_S, options.timeout_s / 4),
-            threads=under_way.threads,
-            cpus=under_way.cpus,
+            threads=analysis.threads,
+            cpus=analysis.cpus,
             run_id=document.id,
         )
     )
     assert done.gap is not None
-    under_way.outbox.save_gap(document.id, done.gap)
-    under_way.say(
+    analysis.outbox.save_result(document.id, done.gap)
+    analysis.say(
         "log", f"numeric gap: {counted(len(done.gap.layers), 'layer')} compared on {counted(done.gap.inputs, 'input')}"
     )
     if done.gap.suggestion:
-        under_way.say("log", plain(done.gap.suggestion))
+        analysis.say("log", plain(done.gap.suggestion))

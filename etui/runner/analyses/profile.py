@@ -1,4 +1,4 @@
-"""The profile of a run's operators: its program under ETDump and eager, each in a child of its own."""
+"""The profile of a run's operators: its program under ETDump and eager, each in a separate worker."""
 
 from __future__ import annotations
 
@@ -25,135 +25,133 @@ from etui.spec import EAGER, ProfileOptions
 from etui.text import counted, number, percent, plain
 
 PROGRAM_BUDGET_S, EAGER_BUDGET_S = 0.6, 0.4
-"""Seconds of inferences on each side, where their number is not asked for: the table shall be there in three."""
+"""Seconds of inferences per side if their number is not requested, so that a profile takes about three seconds."""
 
 _ETDUMP, _ETRECORD, _TRACE, _CSV = ".etdp", ".etrecord", ".trace.json", ".operators.csv"
 _TIMELINES = ("program.timeline.json", "eager.timeline.json")
 
 
-async def profile(under_way: Analysis) -> None:
-    """Profile the pass's run and store the result in its document.
+async def profile(analysis: Analysis, options: ProfileOptions) -> None:
+    """Profile the analysis's run and store the result in its document.
 
     Raises:
-        EtuiError: the program cannot be had, run or traced, or a file cannot be written.
+        EtuiError: the program is not available, fails or cannot be traced, or a file cannot be written.
     """
-    options = under_way.queued.options
-    assert isinstance(options, ProfileOptions)
-    document = under_way.document
+    document = analysis.document
     stem = file_stem(document)
     target = Path(options.keep_dir) if options.keep_dir else None
     if target is not None:
-        _refuse_taken(target, stem, options)
+        _refuse_existing(target, stem, options)
         _make_folder(target)
-    under_way.say("stage", "profiling: finding the program")
-    again = await under_way.program()
-    await _with_map(under_way, again, etrecord=options.etrecord)
-    scratch = under_way.cache.scratch(f"profile-{under_way.queued.id}") if target is not None else None
+    analysis.say("stage", "profiling: preparing the program")
+    rebuilt = await analysis.program()
+    await _ensure_source_map(analysis, rebuilt, etrecord=options.etrecord)
+    scratch = analysis.cache.scratch(f"profile-{analysis.queued.id}") if target is not None else None
     try:
-        profiled = await _sides(under_way, again, options, scratch.root if scratch else None)
-        # What follows can fail for want of space, and must not cost what was found out.
-        under_way.outbox.save_profile(document.id, profiled)
-        under_way.say("log", _to_text(profiled))
+        result = await _sides(analysis, rebuilt, options, scratch.root if scratch else None)
+        # Writing the files can fail on a full disk, which must not lose the result.
+        analysis.outbox.save_result(document.id, result)
+        analysis.say("log", _to_text(result))
         if scratch is not None and target is not None:
-            _keep(profiled, scratch.root, target, stem, document, Path(again.program_dir), options)
-            under_way.say("log", f"kept the profile's files in {target}")
+            _write_files(result, scratch.root, target, stem, document, Path(rebuilt.program_dir), options)
+            analysis.say("log", f"kept the profile's files in {target}")
     finally:
         if scratch is not None:
             scratch.remove()
 
 
 def file_stem(document: RunDocument) -> str:
-    """What the names of a run's files for other tools begin with, such as ``resnet18_int8_xnnpack``."""
+    """The stem of the names of a run's files for other tools, such as ``resnet18_int8_xnnpack``."""
     parts = (document.model.name, document.precision, document.delegate)
     return "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in part).strip(".-") for part in parts)
 
 
-async def _sides(under_way: Analysis, again: RebuiltProgram, options: ProfileOptions, made: Path | None) -> Profile:
-    document = under_way.document
+async def _sides(analysis: Analysis, rebuilt: RebuiltProgram, options: ProfileOptions, made: Path | None) -> Profile:
+    document = analysis.document
 
     def job(program: str | None, delegate: str, budget_s: float) -> ProfileJob:
         return ProfileJob(
-            bundle=again.bundle.path,
-            model=again.model,
+            bundle=rebuilt.bundle.path,
+            model=rebuilt.model,
             program=program,
             delegate=delegate,
-            threads=under_way.threads,
-            cpus=under_way.cpus,
+            threads=analysis.threads,
+            cpus=analysis.cpus,
             inferences=options.inferences,
             budget_s=budget_s,
             run_id=document.id,
             files_dir=str(made) if made else None,
         )
 
-    under_way.say("stage", f"profiling {document.precision}/{document.delegate}")
-    program = await _side(under_way, job(again.lowered.path, document.delegate, PROGRAM_BUDGET_S))
+    analysis.say("stage", f"profiling {document.precision}/{document.delegate}")
+    program = await _side(analysis, job(rebuilt.lowered.path, document.delegate, PROGRAM_BUDGET_S))
     notes = list(program.notes)
     eager: OperatorSide | None = None
-    if options.eager and again.bundle.has_eager:
-        under_way.say("stage", "profiling eager")
+    if options.eager and rebuilt.bundle.has_eager:
+        analysis.say("stage", "profiling eager")
         try:
-            result = await _side(under_way, job(None, EAGER, EAGER_BUDGET_S))
+            result = await _side(analysis, job(None, EAGER, EAGER_BUDGET_S))
         except WorkerFailed as error:
-            # The program's profile is whole without it.
+            # The program's profile is complete without eager.
             notes.append(f"Eager could not be profiled: {error}")
-            under_way.say("log", notes[-1], level="warning")
+            analysis.say("log", notes[-1], level="warning")
         else:
             eager = result.side
             notes += result.notes
-    elif not again.bundle.has_eager:
-        notes.append("A finished program has no eager side.")
-    if again.lowered.artifact.sha256 != (document.artifact.sha256 if document.artifact else None):
-        notes.append("The program was prepared again for this profile; its bytes are not those that were measured.")
-    return Profile(created_at=utc_now(), threads=under_way.threads, program=program.side, eager=eager, notes=notes)
+    elif not rebuilt.bundle.has_eager:
+        notes.append("A finished program has no eager model to profile.")
+    if rebuilt.lowered.artifact.sha256 != (document.artifact.sha256 if document.artifact else None):
+        notes.append("The program was prepared again for this profile; its bytes differ from the measured program.")
+    return Profile(created_at=utc_now(), threads=analysis.threads, program=program.side, eager=eager, notes=notes)
 
 
-async def _side(under_way: Analysis, job: ProfileJob) -> ProfileResult:
-    done = await under_way.do(job)
+async def _side(analysis: Analysis, job: ProfileJob) -> ProfileResult:
+    done = await analysis.do(job)
     assert done.profile is not None
     return done.profile
 
 
-async def _with_map(under_way: Analysis, again: RebuiltProgram, *, etrecord: bool) -> None:
-    """See that a source map (and an ETRecord, where one is asked for) lies beside the program.
+async def _ensure_source_map(analysis: Analysis, rebuilt: RebuiltProgram, *, etrecord: bool) -> None:
+    """Ensure that the program's folder has a source map (and an ETRecord, if requested).
 
-    A program that was prepared without them is lowered again, aside; where that gives the very same bytes, what it
-    gives is put beside the program, and where not, it says nothing of this program and is dropped.
+    A program that was prepared without them is lowered again in a scratch folder. If that gives identical bytes, the
+    missing files are added to the program's folder; otherwise they do not describe this program and are dropped.
     """
-    folder = Path(again.program_dir)
-    lacking = [name for name, wanted in ((SOURCE_MAP, True), (ETRECORD, etrecord)) if wanted]
-    lacking = [name for name in lacking if not (folder / name).exists()]
-    document = under_way.document
-    if not lacking or not again.bundle.has_eager:
+    folder = Path(rebuilt.program_dir)
+    needed = [SOURCE_MAP, ETRECORD] if etrecord else [SOURCE_MAP]
+    missing = [name for name in needed if not (folder / name).exists()]
+    document = analysis.document
+    if not missing or not rebuilt.bundle.has_eager:
         return
-    why = "to learn where the operators come from" if SOURCE_MAP in lacking else "for its ETRecord"
-    under_way.say("stage", f"profiling: lowering again, {why}")
-    scratch = under_way.cache.scratch(f"map-{under_way.queued.id}")
+    reason = "to map operators to their modules" if SOURCE_MAP in missing else "for its ETRecord"
+    analysis.say("stage", f"profiling: lowering again {reason}")
+    scratch = analysis.cache.scratch(f"map-{analysis.queued.id}")
     try:
-        done = await under_way.do(
+        done = await analysis.do(
             lower_job(
                 document,
-                again.origin,
-                again.bundle,
-                again.lowered.artifact.key,
-                str(scratch.program_dir("again")),
+                rebuilt.origin,
+                rebuilt.bundle,
+                rebuilt.lowered.artifact.key,
+                str(scratch.program_dir("rebuilt")),
                 run_id=document.id,
-                threads=under_way.cores,
+                threads=analysis.cores,
                 etrecord=etrecord,
             )
         )
         assert done.lowered is not None
-        if done.lowered.artifact.sha256 != again.lowered.artifact.sha256:
-            under_way.say(
-                "log", "lowering again gave another program, so where its operators come from is not known",
+        if done.lowered.artifact.sha256 != rebuilt.lowered.artifact.sha256:
+            analysis.say(
+                "log", "lowering again gave a different program, so the source modules of its operators are not known",
                 level="warning",
             )  # fmt: skip
             return
-        for name in lacking:
-            made = scratch.program_dir("again") / name
+        for name in missing:
+            made = scratch.program_dir("rebuilt") / name
             if made.exists():
                 add_file(folder, name, made)
     except OSError as error:
-        raise EtuiError(f"cannot write the cache {folder}: {error.strerror or error}", "free space there") from error
+        raise EtuiError(f"cannot write to the cache {folder}: {error.strerror or error}", "free disk space") from error
     finally:
         scratch.remove()
 
@@ -163,37 +161,41 @@ def _files(stem: str, options: ProfileOptions) -> list[str]:
     return [*names, f"{stem}{_ETRECORD}"] if options.etrecord else names
 
 
-def _refuse_taken(target: Path, stem: str, options: ProfileOptions) -> None:
-    """Say at once, before anything is run, that a file is in the way."""
+def _refuse_existing(target: Path, stem: str, options: ProfileOptions) -> None:
+    """Raise EtuiError, before anything is run, if a target file exists."""
     if options.force:
         return
     for name in _files(stem, options):
         if (target / name).exists():
-            raise EtuiError(f"{target / name} is there already", "name another folder, or overwrite with --force")
+            raise EtuiError(f"{target / name} already exists", "choose another folder, or overwrite it with --force")
 
 
 def _make_folder(target: Path) -> None:
-    """Say at once, before anything is run, that the folder for the files cannot be made or written."""
+    """Create the folder for the files before anything is run. Raises EtuiError if it is not writable."""
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EtuiError(f"cannot make the folder {target}: {error.strerror or error}", "name another") from error
+        raise EtuiError(
+            f"cannot create the folder {target}: {error.strerror or error}", "choose another folder"
+        ) from error
     if not os.access(target, os.W_OK | os.X_OK):
-        raise EtuiError(f"the folder {target} is not writable", "name another")
+        raise EtuiError(f"the folder {target} is not writable", "choose another folder")
 
 
-def _keep(
-    profiled: Profile, made: Path, target: Path, stem: str, document: RunDocument, program_dir: Path,
+def _write_files(
+    result: Profile, made: Path, target: Path, stem: str, document: RunDocument, program_dir: Path,
     options: ProfileOptions,
 ) -> None:  # fmt: skip
-    """Write the files for other tools, each whole or not at all; the larger ones lie in ``made`` and beside the
-    program.
+    """Write the files for other tools, each atomically; the larger ones are taken from ``made`` and the program's
+    folder.
 
     Raises:
-        EtuiError: a file is there already, or cannot be written.
+        EtuiError: a file exists already, or cannot be written.
     """
     if options.etrecord and not (program_dir / ETRECORD).exists():
-        raise EtuiError("no ETRecord could be made for this program; its profile is stored", "the run's log says why")
+        raise EtuiError(
+            "no ETRecord could be created for this program; its profile is stored", "see the run's log for the reason"
+        )
     try:
         timelines = [
             msgspec.json.decode((made / name).read_bytes(), type=Timeline)
@@ -202,25 +204,25 @@ def _keep(
         ]
         title = f"{document.model.name} {document.precision}/{document.delegate}, run {document.id}"
         (made / "trace").write_bytes(chrome_trace(timelines, title=title))
-        (made / "csv").write_bytes(profile_csv(profiled))
-        found = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace", _CSV: made / "csv"}
+        (made / "csv").write_bytes(profile_csv(result))
+        files = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace", _CSV: made / "csv"}
         if options.etrecord:
-            found[_ETRECORD] = program_dir / ETRECORD
-        for suffix, path in found.items():
+            files[_ETRECORD] = program_dir / ETRECORD
+        for suffix, path in files.items():
             copy_file(path, target / f"{stem}{suffix}", force=options.force)
     except FileExistsError as error:
         raise EtuiError(
-            f"{error.filename2 or error.filename} is there already; the profile is stored", "overwrite it with --force"
+            f"{error.filename2 or error.filename} already exists; the profile is stored", "overwrite it with --force"
         ) from error
     except OSError as error:
         raise EtuiError(
             f"the profile is stored, but its files cannot be written to {target}: {error.strerror or error}",
-            "free space there, or name another folder",
+            "free disk space, or choose another folder",
         ) from error
 
 
-def _to_text(profiled: Profile) -> str:
-    side = profiled.program
+def _to_text(result: Profile) -> str:
+    side = result.program
     kind, share = next(iter(by_kind(side)), ("operators", 1.0))
     return (
         f"profiled {counted(side.inferences, 'inference')} of {number(side.inference_ms)} ms: "

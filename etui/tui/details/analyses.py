@@ -72,12 +72,12 @@ def run_again(
     """
     from etui.catalog.find import describe, find_model
     from etui.runner.rebuild_program import Trust
-    from etui.services.rerun import spec_keeping
+    from etui.services.rerun import spec_keeping_fp32
     from etui.services.submit import submit as submit_session
 
     with Store.open(database, create=False) as store:
         trust = Trust(imported=store.is_imported(document.id), files=trusted_files)
-        spec = spec_keeping(document, trust, keep_fp32)
+        spec = spec_keeping_fp32(document, trust, keep_fp32)
         queued = submit_session(store, spec, describe(find_model(spec.model)))
     return queued.runs[0][0]
 
