@@ -140,9 +140,11 @@ def check_states(host: Host, runs: Sequence[str], allowed: frozenset[str], *, by
     return found
 
 
-def check_passes(passes: Mapping[str, str], allowed: frozenset[str]) -> list[Deviation]:
-    """Whether passes (profiles, layer comparisons) of a round ended as the fault explains."""
-    return [Deviation("state", f"pass {one} is {status}") for one, status in passes.items() if status not in allowed]
+def check_analyses(analyses: Mapping[str, str], allowed: frozenset[str]) -> list[Deviation]:
+    """Whether analyses (profiles, numeric gaps) of a round ended as the fault explains."""
+    return [
+        Deviation("state", f"analysis {one} is {status}") for one, status in analyses.items() if status not in allowed
+    ]
 
 
 def expected_exit(host: Host, runs: Iterable[str]) -> int:
@@ -156,9 +158,9 @@ def expected_exit(host: Host, runs: Iterable[str]) -> int:
     return next((status for status in worst if status in found), EXIT_DONE)
 
 
-def expected_pass_exit(host: Host, pass_id: str) -> int:
-    """The documented exit status of a command that followed this pass."""
-    rows = host.rows("SELECT status FROM passes WHERE id = ?", pass_id)
+def expected_analysis_exit(host: Host, analysis_id: str) -> int:
+    """The documented exit status of a command that followed this analysis."""
+    rows = host.rows("SELECT status FROM passes WHERE id = ?", analysis_id)
     return _EXITS.get(rows[0][0], EXIT_FAILED) if rows else EXIT_FAILED
 
 

@@ -12,7 +12,7 @@ import msgspec
 KINDS = {
     "lost": "a run that was reported done is not there with all its samples",
     "state": "a run ended in a state that the fault does not explain, or changed its final state",
-    "live": "a run, pass or session never ended",
+    "live": "a run, analysis or session never ended",
     "exit": "an exit status that is not the documented one",
     "message": "a traceback, or a message that does not name the cause",
     "hang": "a command did not return",
@@ -36,7 +36,7 @@ class Deviation(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, kw_only=True):
     """What came of one round, or of the end of a group of rounds (``numbers``), when its host was left alone.
 
-    ``states`` are those of the round's own runs and passes; ``reported`` counts the runs that etui said are done.
+    ``states`` are those of the round's own runs and analyses; ``reported`` counts the runs that etui said are done.
     """
 
     seed: int
