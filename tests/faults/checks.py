@@ -88,7 +88,7 @@ FROM runs WHERE status NOT IN ('queued', 'preparing', 'measuring')
 
 
 def settle(host: Host) -> list[Deviation]:
-    """Wait until nothing is live any more, with nothing but ``etui runs`` now and then to help it along."""
+    """Wait until nothing is live, with only an occasional ``etui runs``."""
     found: list[Deviation] = []
 
     def looked() -> bool:
@@ -102,7 +102,7 @@ def settle(host: Host) -> list[Deviation]:
 
 
 def check_command(front: Front, status: int | None, expected: Iterable[int]) -> list[Deviation]:
-    """Whether a command ended with one of these statuses, and said what was wrong in one line."""
+    """Check that a command ended with one of these statuses and reported an error in one line."""
     words = f"etui {' '.join(front.words)}"
     if status is None:
         return [Deviation("hang", f"{words}: {_end_of(front.stderr)}")]
