@@ -30,10 +30,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ABOUT: dict[str, str] = {
-    "theme": "The look: etui-dark, etui-light or etui-contrast.",
-    "keys": "Keys of your own, by action id (`etui config show` lists them): several with commas, such as 'j,down'.",
-    "columns": "The columns of the runs table, in their order; empty means every column there is room for.",
-    "ascii": "Draw with ASCII alone; unset, the locale decides.",
+    "theme": "Theme: etui-dark, etui-light or etui-contrast.",
+    "keys": "Keys by action id (`etui config show` lists them), separated by commas, such as 'j,down'.",
+    "columns": "Columns of the runs table, in order; empty: all columns that fit.",
+    "ascii": "Draw with ASCII only; unset: decided by the locale.",
 }
 
 
@@ -68,30 +68,30 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
     except FileNotFoundError:
         return Loaded()
     except OSError as error:
-        return Loaded(notices=(f"{path} cannot be read ({error.strerror or error}); the defaults hold",))
+        return Loaded(notices=(f"{path} cannot be read ({error.strerror or error}); using the defaults",))
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits and a date that does not exist are plain ValueErrors.
         why = "it is nested too deeply" if isinstance(error, RecursionError) else _shown(str(error))
-        return Loaded(notices=(f"{path} is not TOML ({why}); the defaults hold",))
+        return Loaded(notices=(f"{path} is not TOML ({why}); using the defaults",))
     notices = []
     taken: dict[str, object] = {}
     for name, value in table.items():
         if name not in Config.__struct_fields__:
             known = ", ".join(Config.__struct_fields__)
-            notices.append(f"{path.name}: there is no setting {_shown(repr(name))}; one of {known}")
+            notices.append(f"{path.name}: unknown setting {_shown(repr(name))}; one of {known}")
             continue
         try:
             msgspec.convert({name: value}, Config)
             taken[name] = value
         except (msgspec.ValidationError, RecursionError) as error:
             notices.append(
-                f"{path.name}: {name} = {_written(value)} does not hold ({_shown(str(error), 200)}); the default does"
+                f"{path.name}: {name} = {_written(value)} is not valid ({_shown(str(error), 200)}); using the default"
             )
     config = msgspec.convert(taken, Config)
     unknown = [name for name in config.keys if action_ids and name not in action_ids]
     if unknown:
         notices += [
-            f"{path.name}: keys: there is no action {_shown(repr(name))}; see `etui config show`" for name in unknown
+            f"{path.name}: keys: unknown action {_shown(repr(name))}; see `etui config show`" for name in unknown
         ]
         keys = {name: key for name, key in config.keys.items() if name not in unknown}
         config = msgspec.structs.replace(config, keys=keys)

@@ -11,14 +11,19 @@ EXIT_CANCELLED = 130
 
 
 class EtuiError(Exception):
-    """An expected failure. ``message`` says what is wrong, ``hint`` what to do about it (one line each)."""
+    """An expected failure. ``message`` says what is wrong, ``hint`` what to do about it (one line each).
+
+    A hint that names commands or options of the command line comes with a ``screen_hint``, which replaces it on the
+    screen; an empty one means that there is nothing to do there.
+    """
 
     exit_status = EXIT_FAILED
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, screen_hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.screen_hint = screen_hint
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message

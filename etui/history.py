@@ -1,6 +1,6 @@
-"""A choice that was measured again and again: the runs of its trend, as the store finds and the analysis reads them.
+"""The past runs of one configuration: what the store reads and the analysis of a trend works on.
 
-Milliseconds and ISO 8601 times stand in the fields; what was not measured is None.
+Durations are in milliseconds and times in ISO 8601; what was not measured is None.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from etui.results import AccuracyVerdict, Interval, Status
 UNKNOWN = "not known"
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be the same for latencies to make one history. The texts name things well enough to tell them apart;
-    what is not known is ``UNKNOWN``. ``box`` holds the processor, too: a name alone outlives its machine. ``kept`` are
-    the modules that were kept in FP32, ``settings`` the nice level and environment variables that affect speed."""
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """The properties that must be equal for runs to belong to one trend.
+
+    Each text distinguishes different values; an unknown one is ``UNKNOWN``. ``box`` is the machine name with the
+    processor, since a name can be given to another machine. ``kept`` are the modules kept in FP32, ``settings`` the
+    nice level and the environment variables that affect speed.
+    """
 
     model: str
     identity: str
@@ -31,9 +34,12 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a history. ``software`` are versions by name, with the CPU governor among them; empty if the run has
-    no environment. ``eager_ms`` is the latency of eager in the same session, and ``disturbed`` the share of the
-    session's blocks (the run's or eager's, whichever is larger) that something else disturbed."""
+    """One run of a history.
+
+    ``software`` has versions by name, including the CPU governor; empty if the run has no environment. ``eager_ms`` is
+    the latency of eager in the same session, and ``disturbed`` the share (0 to 1) of disturbed blocks of the run or of
+    eager, whichever is larger.
+    """
 
     run: str
     session: str
@@ -52,14 +58,15 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest ended runs of a choice, oldest first.
+    """The newest ended runs of a configuration, oldest first.
 
-    ``total`` counts all of them, those not among ``points`` too. ``left_out`` counts runs of the same model, precision
-    and delegate by what they differ in; ``looked_at`` is how many runs that was found among, the newest.
+    ``total`` counts all of them, including those not in ``points``. ``omitted`` counts the runs of the same model,
+    precision and delegate that have another configuration, by the property in which they differ; ``examined`` is the
+    number of runs, the newest, that were examined for this. The names in JSON are older and part of ``etui.trend/1``.
     """
 
-    choice: Choice
+    configuration: Configuration = msgspec.field(name="choice")
     points: list[Point]
     total: int
-    left_out: dict[str, int]
-    looked_at: int
+    omitted: dict[str, int] = msgspec.field(name="left_out")
+    examined: int = msgspec.field(name="looked_at")

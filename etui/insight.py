@@ -1,8 +1,7 @@
-"""What looking inside a program showed: its operators' times, its graph stage by stage, its file's sections, and where
-its numbers moved.
+"""Results about the inside of a program: operator times, graph stages, sections of the file, and numeric gaps.
 
-Part of the tree of results. Every list stands in the order in which things run or lie in the file; sorting is for who
-shows it. What is not known is None, or an empty text where it is a name.
+Part of the tree of results. Every list is in order of execution or of position in the file. What is not known is None,
+or empty if it is a name.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import msgspec
 
 
 class Origin(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """Where something in a program comes from in the source model.
+    """The place in the source model that a part of a program comes from.
 
     ``module`` is the path of the innermost module (``layer1.0.conv1``; empty: the model itself or not known),
-    ``module_type`` its class, ``operators`` the ATen operators it was made of, ``stack`` the source lines that called
+    ``module_type`` its class, ``operators`` the ATen operators it was made from, ``stack`` the source lines that called
     it, the innermost last.
     """
 
@@ -29,9 +28,9 @@ class Origin(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 class Operator(msgspec.Struct, kw_only=True, frozen=True):
     """One operator of one side of a profile, summed over its calls in one inference.
 
-    ``delegate`` is the backend that ran it, None outside of any; ``subgraph`` numbers the delegate's calls from 0.
-    ``median_ms`` and ``p90_ms`` are over the inferences, of the sum of the ``calls``; ``share`` (0 to 1) is of the sum
-    of all operators of its side. Events that hold other events are not counted beside them.
+    ``delegate`` is the backend that ran it, None if undelegated; ``subgraph`` numbers the delegate's calls from 0.
+    ``median_ms`` and ``p90_ms`` are over the inferences, of the sum of the ``calls``; ``share`` (0 to 1) is its share
+    of the sum of all operators of the same side. Events that contain other events are not counted in addition to them.
     """
 
     name: str
@@ -47,8 +46,8 @@ class Operator(msgspec.Struct, kw_only=True, frozen=True):
 class OperatorSide(msgspec.Struct, kw_only=True, frozen=True):
     """The operators of one side, a program or eager, in the order they first ran.
 
-    ``inference_ms`` is the median of a whole inference while traced, ``untraced_ms`` of the same without tracing in
-    the same child, ``operators_ms`` the sum of the operators' medians. ``unmapped_share`` (0 to 1) is the part of the
+    ``inference_ms`` is the median of a whole traced inference, ``untraced_ms`` the same without tracing in the same
+    worker, ``operators_ms`` the sum of the operators' medians. ``unmapped_share`` (0 to 1) is the part of the
     operators' time whose source module is not known.
     """
 
@@ -61,8 +60,8 @@ class OperatorSide(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Profile(msgspec.Struct, kw_only=True, frozen=True):
-    """A program under ETDump, and eager under torch.profiler, operator by operator. ``notes`` are what must be known
-    with it, a sentence each."""
+    """Operator times of a program, from ETDump, and of eager, from torch.profiler. ``notes`` are limitations of the
+    measurement, one sentence each."""
 
     created_at: str
     threads: int
@@ -73,7 +72,7 @@ class Profile(msgspec.Struct, kw_only=True, frozen=True):
 
 class GraphStage(msgspec.Struct, kw_only=True, frozen=True):
     """The graph after one stage of lowering (``aten``, ``core aten``, ``quantized``, ``edge``, ``delegated``,
-    ``planned``): how many nodes of which operator, and the seconds the stage took."""
+    ``planned``): the number of nodes by operator, and the duration of the stage in seconds."""
 
     name: str
     operators: dict[str, int]
@@ -81,8 +80,8 @@ class GraphStage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Section(msgspec.Struct, kw_only=True, frozen=True):
-    """A part of a program's file. ``path`` names it from the root with slashes between the parts
-    (``delegates/XnnpackBackend 0``), so that a list of them is a tree; a parent's size holds its children's."""
+    """A part of a program file. ``path`` names it from the root, separated by slashes (``delegates/XnnpackBackend 0``),
+    so that a list of sections is a tree; the size of a parent includes its children."""
 
     path: str
     size_bytes: int
@@ -90,8 +89,8 @@ class Section(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class UndelegatedNode(msgspec.Struct, kw_only=True, frozen=True):
-    """A node the delegate did not take: its operator and its place in the source. ``breaks`` is whether delegated nodes
-    stand both before and after it, so that it parts the graph."""
+    """An undelegated node: its operator and its place in the source. ``breaks`` is whether there are delegated nodes
+    both before and after it, so that it splits the graph into partitions."""
 
     operator: str
     origin: Origin = Origin()
@@ -99,12 +98,12 @@ class UndelegatedNode(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class LayerGap(msgspec.Struct, kw_only=True, frozen=True):
-    """How far one layer's output is from its reference, in the order of execution.
+    """The error of one layer's output against its reference.
 
-    ``mse`` and ``max_abs`` are in the layer's own unit, ``sqnr_db`` relative to the reference's power (None for an
-    exact match or no power; ``exact`` tells which). ``non_finite`` counts elements that are NaN or infinite where the
-    reference is not; the figures leave them out. ``contribution`` (0 to 1) is the part of the error at the output that
-    arises in this layer, where that was found out.
+    ``mse`` is in the squared unit of the layer and ``max_abs`` in its unit, ``sqnr_db`` is relative to the power of the
+    reference (None for an exact match or no power; ``exact`` distinguishes the two). ``non_finite`` counts elements
+    that are NaN or infinite although the reference is finite; the other values do not include them. ``contribution`` (0
+    to 1) is the part of the error at the output that arises in this layer, if it was determined.
     """
 
     name: str
@@ -120,11 +119,11 @@ class LayerGap(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class NumericGap(msgspec.Struct, kw_only=True, frozen=True):
-    """Layer by layer, how far a program's numbers are from those of ``against``.
+    """The per-layer numerical error of a program against the reference that ``against`` names.
 
-    ``threshold_db`` is the SQNR below which a layer counts as off, ``first_past`` the place in ``layers`` of the first
-    that is. ``method`` says in words how the figures and the contributions were found. ``suggestion`` is a sentence,
-    ``keep_fp32`` the module it names, both empty where there is none.
+    ``threshold_db`` is the SQNR below which a layer is reported, ``first_past`` the index in ``layers`` of the first
+    such layer in order of execution. ``method`` describes how the errors and contributions were computed.
+    ``suggestion`` is a sentence and ``keep_fp32`` the module it names, both empty if there is no suggestion.
     """
 
     created_at: str
@@ -143,8 +142,8 @@ TensorKind = Literal["input", "output"]
 
 
 class TensorSignature(msgspec.Struct, kw_only=True, frozen=True):
-    """An input or output of a program's method: its shape, its dtype, and the bytes it takes (the upper bound where the
-    shape is dynamic). Something else than a tensor has its kind as ``dtype`` and no shape."""
+    """An input or output of a method of a program: its shape, its dtype, and its size in bytes (the upper bound if the
+    shape is dynamic). A value that is not a tensor has its kind as ``dtype`` and no shape."""
 
     kind: TensorKind
     index: int
@@ -154,7 +153,7 @@ class TensorSignature(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class BackendNeed(msgspec.Struct, kw_only=True, frozen=True):
-    """A backend a program needs, in how many subgraphs, and whether this box's runtime has it."""
+    """A backend that a program needs, the number of its subgraphs, and whether the runtime of this machine has it."""
 
     name: str
     subgraphs: int
@@ -163,7 +162,7 @@ class BackendNeed(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class MethodInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """One method of a program: what goes in and comes out, what it plans to use, what it calls outside of delegates."""
+    """One method of a program: its inputs and outputs, planned memory, backends, and undelegated operators."""
 
     name: str
     inputs: list[TensorSignature]
@@ -175,8 +174,8 @@ class MethodInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ProgramInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """What a program's file tells without running it. ``loads`` is whether this box's runtime loads it, ``problem`` why
-    not."""
+    """What can be read from a program file without running it. ``loads`` is whether the runtime of this machine loads
+    it, ``problem`` the reason if not."""
 
     name: str
     size_bytes: int

@@ -1,7 +1,7 @@
-"""How large the numbers of a run can be: what import accepts, and any float brought to where it can be computed with.
+"""The limits of the numbers in a run, and functions that clip a float to a range that is safe to compute with.
 
-Databases of earlier versions may hold values that import would refuse now, so whoever divides, takes logarithms or
-draws uses these limits too instead of trusting what was stored.
+Import enforces these limits. Databases of earlier versions may contain values outside of them, so code that divides,
+takes logarithms or draws uses them too.
 """
 
 from __future__ import annotations
@@ -10,47 +10,47 @@ import math
 from collections.abc import Sequence
 
 LEAST_MS = 1e-6
-"""A nanosecond: no call is shorter than that."""
+"""A nanosecond; no call is shorter."""
 
 MOST_MS = 1e9
-"""Eleven days: no single call or stage takes longer."""
+"""Eleven days; no single call or stage takes longer."""
 
 MOST_S = 1e9
-"""Thirty years: no part of a run takes longer."""
+"""Thirty years; no part of a run takes longer."""
 
 MOST_RATIO = MOST_MS / LEAST_MS
-"""How many times faster one latency can be than another."""
+"""The largest ratio of two latencies."""
 
 MOST = 1e100
-"""The largest magnitude of any other figure. Errors of 32-bit floats reach 1e77 when squared; with this limit sums and
-products of two figures stay finite."""
+"""The largest magnitude of any other value. Errors of 32-bit floats reach 1e77 when squared; with this limit sums and
+products of two values stay finite."""
 
 MOST_COUNTED = 2**31 - 1
-"""The most that can be asked for of anything that is counted."""
+"""The largest count that an option accepts."""
 
 _LARGEST_LOG = math.log(MOST)
 
 
 def is_latency(value_ms: float) -> bool:
-    """Whether something can have taken so many milliseconds."""
+    """Whether a call can have taken this number of milliseconds."""
     return LEAST_MS <= value_ms <= MOST_MS
 
 
 def are_latencies(values_ms: Sequence[float]) -> bool:
-    """Whether these are measured latencies in milliseconds, at least one."""
+    """Whether the list is not empty and all its values can be latencies in milliseconds."""
     return bool(values_ms) and is_latency(min(values_ms)) and is_latency(max(values_ms))
 
 
 def is_ratio(value: float) -> bool:
-    """Whether something can be a ratio of two latencies."""
+    """Whether the value can be a ratio of two latencies."""
     return 1 / MOST_RATIO <= value <= MOST_RATIO
 
 
 def bounded(value: float, most: float = MOST) -> float:
-    """The value, or the nearest within ``most`` of zero; not a number is zero."""
+    """Return the value clipped to [-``most``, ``most``]; NaN becomes 0."""
     return min(most, max(-most, value)) if value == value else 0.0
 
 
 def exponential(value: float) -> float:
-    """``math.exp`` that ends at ``MOST`` and at its reciprocal instead of overflowing."""
+    """Return ``math.exp(value)`` clipped to [1 / ``MOST``, ``MOST``], so that it cannot overflow."""
     return min(MOST, math.exp(bounded(value, _LARGEST_LOG)))

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     Choice = tuple[str, list[Variant], Tolerance | None]
 
 PROPERTY = "etui"
-"""The name under which a test's report, and so JUnit XML, holds what was measured for it."""
+"""The name under which a test's report, and so JUnit XML, holds its measurements."""
 
 VERIFYING: pytest.StashKey[bool] = pytest.StashKey()
 CHOICE: pytest.StashKey[Choice] = pytest.StashKey()
 _BENCH: pytest.StashKey[EtuiRun] = pytest.StashKey()
 
 _OPTIONS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
-    ("db", False, {"metavar": "FILE", "help": "The database that runs are kept in; `user` is that of etui itself."
+    ("db", False, {"metavar": "FILE", "help": "Database for the runs; `user` is that of etui itself."
                    " [default: a temporary one]"}),
     ("preset", True, {"choices": ("quick", "default", "rigorous"), "default": "default",
-                      "help": "How long to measure where a test does not say. [default: default]"}),
-    ("threads", True, {"type": int, "metavar": "N", "help": "Threads of eager and ExecuTorch. [default: every core]"}),
-    ("timeout", False, {"type": float, "metavar": "S", "help": "Seconds a session may take. [default: 3600]"}),
+                      "help": "Preset, unless a test sets one. [default: default]"}),
+    ("threads", True, {"type": int, "metavar": "N", "help": "Threads of eager and ExecuTorch. [default: all cores]"}),
+    ("timeout", False, {"type": float, "metavar": "S", "help": "Time limit of a session in seconds. [default: 3600]"}),
     ("wait-quiet", True, {"type": float, "metavar": "MIN",
-                          "help": "Minutes to wait at most for a calm machine before measuring; 0 does not wait."
+                          "help": "Maximum minutes to wait for an idle machine, 0: none."
                           " [default: 0.5]"}),
     ("model", True, {"metavar": "MODEL", "help": "etui.verify: a name from `etui models`, FILE.py:FACTORY, a .pt2 or a"
                      " .pte."}),
@@ -42,11 +42,11 @@ _OPTIONS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
     ("delegate", True, {"metavar": "D,..", "help": "etui.verify: one or more delegates. [default: xnnpack]"}),
     ("weights", True, {"default": "auto", "metavar": "W",
                        "help": "etui.verify: auto, pretrained, synthetic or a path. [default: auto]"}),
-    ("tolerance", True, {"metavar": "NAME=X,..", "help": "etui.verify: what the worst output must reach, instead of the"
-                         " model's own tolerance: sqnr_db, cosine and top1 (over all inputs) at least, mae at most;"
+    ("tolerance", True, {"metavar": "NAME=X,..", "help": "etui.verify: limits for the worst output, instead of the"
+                         " model's tolerance: sqnr_db, cosine and top1 (over all inputs) at least, mae at most;"
                          " such as sqnr_db=20,cosine=0.99."}),
 )  # fmt: skip
-"""Name, whether ``--name`` means it too in a session of etui.verify, and what argparse is told."""
+"""Name, whether ``--name`` is also accepted in a session of etui.verify, and the arguments for argparse."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

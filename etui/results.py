@@ -1,7 +1,7 @@
-"""What came out of a run: one typed tree, from which both the JSON document and the database rows are made.
+"""The results of a run: one typed tree, from which both the JSON document and the database rows are made.
 
-Milliseconds, bytes and seconds stand in the names. What was not measured is None, never zero. A figure that would be
-infinite (the SQNR of an exact match) is None with ``exact`` true, since JSON has no infinity.
+Units (milliseconds, bytes, seconds) are part of the names. What was not measured is None, never zero. A value that
+would be infinite (the SQNR of an exact match) is None with ``exact`` true, since JSON has no infinity.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Interval = tuple[float, float]
 
 
 class LatencyStats(msgspec.Struct, kw_only=True, frozen=True):
-    """Latency of one variant over its blocks, in milliseconds; every block counts equally.
+    """Latency of one variant over its blocks, in milliseconds; every block has the same weight.
 
-    ``median`` is the variant's latency everywhere in etui: the median over blocks of each block's median. ``ci95`` is
-    its bootstrap interval. A percentile is None if there are too few samples for it (p90 needs 100, p95 200, p99
+    ``median`` is the latency of the variant everywhere in etui: the median over blocks of each block's median. ``ci95``
+    is its bootstrap interval. A percentile is None if there are too few samples for it (p90 needs 100, p95 200, p99
     1,000).
     """
 
@@ -48,8 +48,8 @@ class LatencyStats(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Ratio(msgspec.Struct, kw_only=True, frozen=True):
-    """How many times faster than its baseline a variant is: above 1 is faster. ``blocks`` is the number of pairs of
-    blocks. ``reason`` says why a verdict is ``unreliable``: what disturbed most blocks of either side."""
+    """Speed-up of a variant over its baseline; a value above 1 means faster. ``blocks`` is the number of pairs of
+    blocks. ``reason`` explains an ``unreliable`` verdict: what disturbed most blocks of either side."""
 
     value: float
     ci95: Interval | None = None
@@ -59,16 +59,18 @@ class Ratio(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Flag(msgspec.Struct, kw_only=True, frozen=True):
-    """Something that spoils a number or must be known with it: a short ``name`` and a sentence with the figures."""
+    """A measurement-quality warning: a short ``name`` and a sentence with the measured values."""
 
     name: str
     detail: str
 
 
 class CallTiming(msgspec.Struct, kw_only=True, frozen=True):
-    """Where the time of a program's call goes, in milliseconds: copying the inputs in, ``execute``, and copying the
-    outputs out. ``execute_ms`` is what a C++ program sees of the same method. ``fixed_ms`` is a whole call of a program
-    that adds 1 to eight numbers: what a call from Python costs when caches are warm and there is nothing to compute."""
+    """Time of one call of a program by part, in milliseconds: copying the inputs, ``execute``, and copying the outputs.
+
+    ``execute_ms`` is what a C++ program measures for the same method. ``fixed_ms`` is a whole call of a program that
+    adds 1 to eight numbers: the fixed cost of a call from Python with warm caches.
+    """
 
     inputs_ms: float
     execute_ms: float
@@ -77,18 +79,20 @@ class CallTiming(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Block(msgspec.Struct, kw_only=True):
-    """One variant measured once in a fresh child process, as part of one randomized complete block.
+    """One pass of one variant in a fresh worker process, as part of one randomized complete block.
 
-    ``variant`` is ``eager`` or a variant's label; ``position`` its place in the block's order. ``samples_ms`` are the
-    raw timed inferences in the order they were taken. ``cpu_s`` and ``wall_s`` cover the timed loop alone, and so do
-    page faults, throttling and the pressures (percentages of that time); ``foreign_cpu_cores`` is how many cores
-    something else kept busy meanwhile. ``first_sample_at`` is the wall-clock time at which timing began. ``canary_ms``
-    is what the same small piece of work took before and after; where that was off, the block was measured again, and
-    ``superseded`` marks the one that does not count. ``threads`` was read back from PyTorch and ExecuTorch;
-    ``busy_threads`` is how many threads of the process, of whichever library, worked while it was timed, and ``cpus``
-    the logical CPUs that it was held to. ``frequency_mhz`` is the mean of the CPUs that worked, at the beginning and at
-    the end; ``frequency_range_mhz`` has the least and the most of each of them while they worked. ``call`` comes from
-    further calls after the samples; eager, programs of a second or more per call, and older blocks have none.
+    ``variant`` is ``eager`` or the label of a variant; ``position`` is its place in the order of the block.
+    ``samples_ms`` are the raw timed inferences in the order of measurement. ``cpu_s`` and ``wall_s`` cover the timed
+    loop only, and so do page faults, throttling and the pressures (percentages of that time); ``foreign_cpu_cores`` is
+    the number of cores that other processes kept busy during it. ``first_sample_at`` is the wall-clock time at which
+    timing began.
+
+    ``canary_ms`` is the time of a fixed small kernel before and after the block; if it deviated, the block was measured
+    again, and ``superseded`` marks the one that does not count. ``threads`` was read back from PyTorch and ExecuTorch;
+    ``busy_threads`` is the number of threads of the process, of any library, that ran while it was timed, and ``cpus``
+    the logical CPUs in its affinity mask. ``frequency_mhz`` is the mean over the CPUs that ran, at the beginning and at
+    the end; ``frequency_range_mhz`` has the minimum and maximum of each of them. ``call`` comes from further calls
+    after the samples; it is None for eager, for programs of a second or more per call, and in older documents.
     """
 
     index: int
@@ -126,7 +130,8 @@ class Metrics(msgspec.Struct, kw_only=True, frozen=True):
     """Distance of one output from its reference, or the worst of several.
 
     MAE, maximum and RMSE are in the output's own unit; ``sqnr_db = 10 log10(sum(ref^2) / sum((ref - out)^2))``.
-    ``top1`` and ``top5`` are the shares of positions where the classes agree, where classes are what the output means.
+    ``top1`` and ``top5`` are the shares (0 to 1) of positions at which the classes agree, for outputs that are class
+    scores.
     """
 
     mae: float | None = None
@@ -140,8 +145,8 @@ class Metrics(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class OutputAccuracy(msgspec.Struct, kw_only=True, frozen=True):
-    """One output of one input against its reference. ``problem`` names a difference of structure or a non-finite value;
-    ``informative`` is False for an output that is constant or of no magnitude."""
+    """One output for one input, compared with its reference. ``problem`` names a difference in structure or a
+    non-finite value; ``informative`` is False for an output that is constant or of negligible magnitude."""
 
     input: int
     output: int
@@ -154,8 +159,11 @@ class OutputAccuracy(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Comparison(msgspec.Struct, kw_only=True, frozen=True):
-    """All outputs on all inputs against one reference. ``against`` says which; ``worst`` holds the worst value of each
-    figure, ``overall`` the figures over all elements together (top-1 and top-5: the mean over the outputs)."""
+    """All outputs for all inputs, compared with one reference, which ``against`` names.
+
+    ``worst`` has the worst value of each metric, ``overall`` the metrics over all elements together (top-1 and top-5:
+    the mean over the outputs).
+    """
 
     against: str
     overall: Metrics
@@ -164,7 +172,7 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
-    """What an output must reach to PASS; a field that is None is not asked for. ``source`` says where it came from."""
+    """Limits an output must meet to PASS; None means no limit. ``source`` names where the limits came from."""
 
     sqnr_db_min: float | None = None
     cosine_min: float | None = None
@@ -174,8 +182,9 @@ class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Accuracy(msgspec.Struct, kw_only=True, frozen=True):
-    """How far the numbers moved. ``end_to_end``: the program against FP32 eager; ``lowering``: against the same
-    quantized (or halved) graph before it was lowered, so what lowering did stands apart from what quantizing did."""
+    """Accuracy of a program. ``end_to_end`` compares it with FP32 eager; ``lowering`` compares it with the same
+    quantized (or half-precision) graph before lowering, which separates the error of lowering from that of
+    quantization."""
 
     verdict: AccuracyVerdict
     reason: str
@@ -185,11 +194,11 @@ class Accuracy(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Memory(msgspec.Struct, kw_only=True, frozen=True):
-    """Memory of load and inference, measured in a pass of its own.
+    """Memory use of load and inference, measured in a separate stage.
 
-    ``baseline_rss_bytes`` is the child before it loads anything (interpreter, torch and the runtime),
-    ``peak_rss_bytes`` its highest point, ``load_rss_bytes`` after load. ``planned_bytes`` is what ExecuTorch's memory
-    plan reserves; it leaves out what a delegate allocates for itself.
+    ``baseline_rss_bytes`` is the resident memory of the worker before it loads anything (interpreter, torch and the
+    runtime), ``load_rss_bytes`` after load, ``peak_rss_bytes`` the peak. ``planned_bytes`` is what ExecuTorch's memory
+    plan reserves; it does not include what a delegate allocates itself.
     """
 
     baseline_rss_bytes: int | None = None
@@ -199,8 +208,8 @@ class Memory(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Delegation(msgspec.Struct, kw_only=True, frozen=True):
-    """How much of the graph the delegate took: node counts, subgraphs, and operators left outside with their counts.
-    ``outside`` has each of those nodes with its place in the source, where that was kept."""
+    """How much of the graph the delegate runs: node counts, partitions (``subgraphs``), and undelegated operators with
+    their counts. ``outside`` has each undelegated node with its place in the source, if that was recorded."""
 
     delegated_nodes: int
     undelegated_nodes: int
@@ -210,8 +219,8 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
-    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory) and the seconds
-    it took. ``cached`` means the seconds were spent when the program was first prepared, not in this run."""
+    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory) and its duration
+    in seconds. ``cached`` means that the time was spent when the program was first prepared, not in this run."""
 
     name: str
     seconds: float
@@ -219,8 +228,8 @@ class Stage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Artifact(msgspec.Struct, kw_only=True, frozen=True):
-    """The program that was measured. ``key`` is its content address in the cache, ``sha256`` that of the file,
-    ``sections`` what the file is made of."""
+    """The program that was measured. ``key`` is its content address in the program cache, ``sha256`` the hash of the
+    file, ``sections`` the parts of the file."""
 
     kind: Literal["pte"]
     size_bytes: int
@@ -231,9 +240,11 @@ class Artifact(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """Which model it was. ``identity`` is the source id for a catalog model, else a hash of the user's own file and of
-    the modules it imported from outside the installed packages. ``sources`` has the hash of each of those modules by
-    its name; None where they were not recorded."""
+    """The model of a run.
+
+    ``identity`` is the source id of a catalog model, else a hash of the user's file and of the modules it imported from
+    outside the installed packages. ``sources`` has the hash of each of those modules by name; None if not recorded.
+    """
 
     name: str
     family: str
@@ -245,9 +256,8 @@ class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """Which weights: ``kind`` pretrained, checkpoint or synthetic, and in words where they came from.
-    ``sha256`` is the hash of the state that was used, whatever its origin: the state dict, and for a user's own model
-    every other tensor of its modules."""
+    """The weights of a run; ``detail`` describes where they came from. ``sha256`` is the hash of the state that was
+    used, whatever its origin: the state dict, and for a user's own model also every other tensor of its modules."""
 
     kind: Literal["pretrained", "checkpoint", "synthetic", "embedded"]
     detail: str
@@ -256,9 +266,12 @@ class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
-    """Which inputs: ``kind`` (photos, sentences, tokens, photos and sentences, example, examples, random), in words,
-    and shapes; ``sha256`` over their bytes; how many served accuracy and calibration; ``split`` says in words how
-    those for calibration differ from those for accuracy (empty in older documents and if nothing is calibrated)."""
+    """The inputs of a run.
+
+    ``kind`` is photos, sentences, tokens, photos and sentences, example, examples or random, and ``detail`` describes
+    them; ``sha256`` is over their bytes; ``accuracy_count`` and ``calibration_count`` are the numbers of evaluation and
+    calibration inputs. ``split`` describes how the two differ (empty in older documents and without calibration).
+    """
 
     kind: str
     detail: str
@@ -271,11 +284,11 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):
-    """The box and the software a session ran on; None is 'not readable here'. ``not_readable`` names what could not be
-    watched while it was measured; None in documents of before that was noted.
+    """The machine and software a session ran on; None means that a value cannot be read on this machine.
 
-    ``variables`` are the environment variables that belong to the identity of a run and were set, ``nice`` the nice
-    level and ``affinity`` the logical CPUs of the processes that measured; None in documents that do not record them.
+    ``box`` is the machine name. ``not_readable`` names the counters that could not be read during measurement; None in
+    older documents. ``variables`` are the environment variables that belong to the identity of a run and were set,
+    ``nice`` the nice level and ``affinity`` the logical CPUs of the measuring processes; None if not recorded.
     """
 
     box: str
@@ -297,12 +310,12 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class QuietCheck(msgspec.Struct, kw_only=True, frozen=True):
-    """How the machine looked right before a session's first block, after waiting ``waited_s`` seconds for other
-    programs to calm down. ``calm`` is False for a session that was measured although they had not.
+    """The load of the machine right before the first block of a session, after waiting ``waited_s`` seconds for other
+    programs to become idle. ``calm`` is False if the session was measured although they were still busy.
 
-    ``foreign_cpu_cores`` is how many cores they kept busy, ``cpu_pressure`` the percentage of the time in which tasks
-    waited for a core, both of the last look; None is 'not readable here'. ``by`` names those that used most, the most
-    first: what was seen of them in the last look at a busy machine.
+    ``foreign_cpu_cores`` is the number of cores they kept busy and ``cpu_pressure`` the percentage of time in which
+    tasks waited for a core, both from the last check; None means that a value cannot be read. ``by`` names the programs
+    that used most CPU in the last check that found the machine busy, the busiest first.
     """
 
     waited_s: float
@@ -314,7 +327,7 @@ class QuietCheck(msgspec.Struct, kw_only=True, frozen=True):
 
 class SessionInfo(msgspec.Struct, kw_only=True, frozen=True):
     """The session a run belongs to: runs of one session were measured interleaved and can be compared in pairs.
-    ``spec`` is the session's specification as plain data."""
+    ``spec`` is the specification of the session as plain data (see ``etui.spec.SessionSpec``)."""
 
     id: str
     created_at: str
@@ -322,7 +335,8 @@ class SessionInfo(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class LogLine(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """One line of a run's log, as it stands in the document: what an event said, without progress."""
+    """One line of a run's log: the message of an event. Progress events are not part of it. ``at`` is an ISO 8601
+    time."""
 
     at: str
     level: str
@@ -333,13 +347,14 @@ class LogLine(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 class RunDocument(msgspec.Struct, kw_only=True):
-    """The whole of one run: what ``etui show --json`` prints, what export writes and import reads.
+    """One complete run: what ``etui show --json`` prints, ``etui export`` writes and ``etui import`` reads.
 
-    ``eager_blocks`` are the session's, repeated in each of its runs, so that a run compares alone; ``eager_flags`` are
-    about them, and one flag named ``eager`` in ``flags`` stands for all of these. ``call`` has the median over the
-    blocks of each part of a call. ``note`` and ``tags`` are the user's. ``summary_only`` marks runs that came from a
-    format without raw samples. ``repeats`` is the run whose program a run of a duel measured again. ``quiet`` is how
-    the machine looked before the first block; None if nobody looked.
+    ``eager_blocks`` belong to the session and are repeated in each of its runs, so that a run can be compared without
+    the others; ``eager_flags`` are about them, and one flag named ``eager`` in ``flags`` represents all of these.
+    ``call`` has the median over the blocks of each part of a call. ``note`` and ``tags`` are set by the user.
+    ``summary_only`` marks runs imported from a format without raw samples. ``repeats`` is the id of the run whose
+    program a run of a duel measured again. ``quiet`` is the load of the machine before the first block; None if it was
+    not checked.
     """
 
     schema: str = SCHEMA

@@ -1,4 +1,4 @@
-"""What is asked for: the specification of a session and its variants, the measuring presets, and passes on a run."""
+"""Specifications: of a session and its variants, of the measuring presets, and of an analysis of a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Literal
 import msgspec
 
 EAGER = "eager"
-"""The name of the variant every session measures besides what was asked for: FP32 PyTorch, eager."""
+"""The name of the variant that every session measures in addition to the requested ones: FP32 PyTorch, eager."""
 
 WEIGHTS = ("auto", "pretrained", "synthetic")
-"""The words that weights may be; anything else is a path."""
+"""The keywords for weights; anything else is a path."""
 
 PresetName = Literal["quick", "default", "rigorous"]
 
@@ -18,9 +18,9 @@ PresetName = Literal["quick", "default", "rigorous"]
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often a session measures each of its variants.
 
-    ``blocks`` is the number of randomized complete blocks (the most there may be where ``stop_at_relative_ci`` is
-    set), ``block_s`` the seconds of timed inferences in one block, ``budget_s`` the seconds one variant may cost over
-    all its blocks: a slow variant gets fewer samples and says so, it never hangs the session.
+    ``blocks`` is the number of randomized complete blocks (the maximum if ``stop_at_relative_ci`` is set), ``block_s``
+    the seconds of timed inferences in one block, ``budget_s`` the most seconds one variant may take over all its
+    blocks: a slow variant gets fewer samples and a flag.
     """
 
     name: PresetName
@@ -51,8 +51,8 @@ DEFAULT_ACCURACY_INPUTS = 8
 
 
 class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
-    """The run whose program a variant measures again, and what that run's weights and inputs were made from: what its
-    own session's specification says of them, so that it holds when that run is gone."""
+    """The run whose program a variant measures again, with the specification of that run's model, weights and inputs,
+    so that it remains known after that run is deleted."""
 
     run: str
     model: str
@@ -65,8 +65,9 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
 
 
 class Variant(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
-    """One (precision, delegate) pair of a session; both are names from the catalog. ``repeats`` says which run's
-    program it is in a duel, where two variants may be of the same pair, and of different weights or models."""
+    """One (precision, delegate) pair of a session; both are names from the catalog. ``repeats`` is the run whose
+    program the variant measures in a duel, in which two variants may have the same pair but different weights or
+    models."""
 
     precision: str
     delegate: str
@@ -74,27 +75,28 @@ class Variant(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
 
     @property
     def label(self) -> str:
-        """Its name in blocks, logs and tables, such as ``int8/xnnpack``; unique within its session."""
+        """The name in blocks, logs and tables, such as ``int8/xnnpack``; unique within a session."""
         return label(self.precision, self.delegate, self.repeats.run if self.repeats else None)
 
 
 def label(precision: str, delegate: str, repeats: str | None = None) -> str:
-    """The label of the variant of a run with this precision and delegate that ``repeats`` this run, or none."""
+    """Return the label of a variant with this precision and delegate; ``repeats`` is the id of the repeated run, if
+    any."""
     return f"{precision}/{delegate}" + (f"@{repeats}" if repeats else "")
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a session was asked for; with the code's versions it fixes what is measured.
+    """The specification of a session; together with the versions of the code it determines what is measured.
 
     ``model`` is a catalog name, ``/abs/file.py:factory``, ``/abs/file.pt2`` or ``/abs/file.pte``. ``weights`` is
     ``auto``, ``pretrained``, ``synthetic`` or an absolute path. ``repeat`` is the number of timed inferences of each
-    variant over the whole session, ``warmup`` of untimed ones before them in each block; None leaves both to the
-    preset. ``threads`` None means one a core this process may use. ``export_only_dir`` set means: export the
-    programs there and measure nothing. ``keep_fp32`` are paths of modules that quantized variants leave in FP32.
-    ``wait_quiet_min`` is how many minutes to wait at most for other programs to leave the cores alone before the first
-    block; 0 means to measure at once, without a look at the machine. ``allow_pickle`` lets a ``.pt2`` run code that its
-    file brings along in pickled parts. ``trusted_files`` are absolute paths of models and weights that imported runs
-    name and that the user allowed to be used in this duel.
+    variant over the whole session, ``warmup`` the number of untimed ones before them in each block; None means that the
+    preset decides. ``threads`` None means one thread per core this process may use. If ``export_only_dir`` is set, the
+    programs are exported to that folder and nothing is measured. ``keep_fp32`` are paths of modules that quantized
+    variants keep in FP32. ``wait_quiet_min`` is the longest time in minutes to wait for other programs to become idle
+    before the first block; 0 means to measure at once without checking. ``allow_pickle`` allows a ``.pt2`` file to run
+    code from its pickled parts. ``trusted_files`` are absolute paths of models and weights that imported runs name and
+    that the user allowed in this duel.
     """
 
     model: str
@@ -117,12 +119,12 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
-    """How to profile a finished run's operators.
+    """How to profile the operators of a finished run.
 
-    ``inferences`` is how many are traced on each side; None leaves that to the time they take. ``eager`` profiles the
-    eager side too. ``keep_dir`` names a folder for the files that other tools read; ``etrecord`` puts one there with
-    the ETDump, for which the program is lowered again where none was kept. ``trusted_files`` are absolute paths that an
-    imported run names and that the user allowed to be used.
+    ``inferences`` is the number of traced inferences of each side; None derives it from the time they take. ``eager``
+    profiles the eager side too. ``keep_dir`` is a folder for the files that other tools read; ``etrecord`` adds an
+    ETRecord to the ETDump there, for which the program is lowered again if none was kept. ``trusted_files`` are
+    absolute paths that an imported run names and that the user allowed.
     """
 
     inferences: int | None = None
@@ -138,9 +140,11 @@ DEFAULT_GAP_INPUTS = 4
 
 
 class GapOptions(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
-    """How to find where a finished run's numbers left those of FP32 eager: on how many of its inputs, and below which
-    SQNR (in dB) a layer counts as off; None takes what is asked of the run's outputs. ``trusted_files`` as for a
-    profile."""
+    """How to compute the numeric gap of a finished run: its per-layer numerical error against FP32 eager.
+
+    ``inputs`` is the number of inputs, ``threshold_db`` the SQNR in dB below which a layer is reported; None means the
+    run's SQNR tolerance. ``trusted_files`` as for a profile.
+    """
 
     inputs: int = DEFAULT_GAP_INPUTS
     threshold_db: float | None = None
@@ -149,9 +153,9 @@ class GapOptions(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
 
 
 AnalysisOptions = ProfileOptions | GapOptions
-"""What a pass on a finished run is asked for; its tag is the pass's kind."""
+"""The options of an analysis of a finished run; the tag is the kind of analysis."""
 
 
 def program_name(model: str, variant: Variant) -> str:
-    """The file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
+    """Return the file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
     return f"{model}_{variant.precision}_{variant.delegate}.pte"

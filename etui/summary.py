@@ -1,6 +1,6 @@
-"""A run in one row: what the runs table shows and ``etui runs --json`` prints, without samples or log.
+"""The summary of a run: one row of the runs table and of ``etui runs --json``, without samples or log.
 
-Milliseconds, bytes and seconds stand in the names. What was not measured is None, never zero.
+Units (milliseconds, bytes, seconds) are part of the names. What was not measured is None, never zero.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from etui.results import AccuracyVerdict, Interval, SpeedVerdict, Status
 
 
 class SummaryLatency(msgspec.Struct, kw_only=True, frozen=True):
-    """The latency figures of a run's summary, in milliseconds."""
+    """The latency values of a summary, in milliseconds."""
 
     mean: float | None = None
     median: float | None = None
@@ -25,7 +25,7 @@ class SummaryLatency(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class SummaryRatio(msgspec.Struct, kw_only=True, frozen=True):
-    """The speed-up of a run's summary."""
+    """The speed-up of a summary."""
 
     value: float | None = None
     ci95: Interval | None = None
@@ -33,8 +33,8 @@ class SummaryRatio(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class SummaryAccuracy(msgspec.Struct, kw_only=True, frozen=True):
-    """The accuracy figures of a run's summary, end to end, over all outputs and inputs. ``top1`` and ``top5`` are the
-    shares of agreeing classes, where classes are what the output means."""
+    """The end-to-end accuracy values of a summary, over all outputs and inputs. ``top1`` and ``top5`` are the shares (0
+    to 1) of agreeing classes, for outputs that are class scores."""
 
     mae: float | None = None
     max_abs: float | None = None
@@ -47,8 +47,8 @@ class SummaryAccuracy(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class RunSummary(msgspec.Struct, kw_only=True, frozen=True):
-    """One row of the runs table and one element of ``etui runs --json``; every figure comes from a database column.
-    ``flags`` are names; ``load_ms`` is program load plus method load."""
+    """One row of the runs table and one element of ``etui runs --json``; every value comes from a database column.
+    ``flags`` are names; ``load_ms`` is program load plus method load; ``box`` is the machine name."""
 
     id: str
     session: str

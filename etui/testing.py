@@ -1,7 +1,7 @@
-"""Measuring from tests: what the fixture ``etui_run`` is, and what etui.verify is asked for.
+"""Measure models in tests: the class behind the pytest fixture ``etui_run``, and the options of ``etui.verify``.
 
-A session of runs goes the way of any other: queued in a database, taken by the runner, which waits for the box's lock,
-so that tests that run side by side never measure at the same time.
+A session that a test requests is queued in a database and executed by the runner like any other. The runner waits for
+the machine lock, so tests that run in parallel never measure at the same time.
 """
 
 from __future__ import annotations
@@ -47,7 +47,15 @@ _LEAVING_S, _POLL_S = 20.0, 0.02
 
 
 class Measuring(TypedDict, total=False):
-    """How to measure, as the options of ``etui run`` have it; what is left out the pytest options decide."""
+    """How to measure: the keyword arguments of ``EtuiRun``, each like the option of ``etui run``.
+
+    An argument that is not given has the value of the pytest option (``--etui-preset``, ``--etui-threads``,
+    ``--etui-timeout``, ``--etui-wait-quiet``), else the default of ``etui run``. ``repeat`` is the number of timed
+    inferences of each variant over all blocks, ``warmup`` that of untimed ones per block. ``timeout_s`` is in seconds,
+    ``wait_quiet_min`` in minutes. ``weights`` is ``auto``, ``pretrained``, ``synthetic`` or a path.
+    ``calibration_count`` and ``accuracy_inputs`` are numbers of inputs. ``allow_pickle`` lets a ``.pt2`` run code from
+    its pickled parts.
+    """
 
     preset: PresetName
     repeat: int | None
@@ -64,7 +72,10 @@ class Measuring(TypedDict, total=False):
 
 
 class EtuiRun:
-    """Measures models for tests. ``runs`` are all it has measured, as documents (``etui.results.RunDocument``)."""
+    """Measures models for tests; the fixture ``etui_run`` is an instance.
+
+    ``runs`` has the document (``etui.results.RunDocument``) of every run measured so far, in order.
+    """
 
     def __init__(
         self,
@@ -77,8 +88,17 @@ class EtuiRun:
         timeout_s: float | None = None,
         wait_quiet_min: float | None = None,
     ) -> None:
-        """``temporary`` means that nobody else uses the database: its runner ends with the tests. Relative paths are
-        looked for in ``folders``, in order."""
+        """Open the database, or create it.
+
+        ``temporary`` means that no other process uses the database, so that its runner is ended with the tests.
+        Relative paths of models are searched for in ``folders``, in order. ``threads`` is a number of threads (None:
+        one per usable core), ``timeout_s`` the seconds a session may take, ``wait_quiet_min`` the minutes to wait at
+        most for a calm machine.
+
+        Raises:
+            StoreError: the database cannot be opened.
+            UsageError: there is no such preset.
+        """
         self._store = Store.open(database)
         self._temporary = temporary
         self._folders = folders
@@ -97,8 +117,15 @@ class EtuiRun:
         check: bool = True,
         **options: Unpack[Measuring],
     ) -> RunDocument:
-        """Measure one variant against eager and give back its run. The test fails where it could not be measured,
-        unless ``check`` is False; what came out is for the test to judge: ``run.accuracy.verdict == "PASS"``."""
+        """Measure one variant and the eager baseline, and return the run's document.
+
+        ``model`` is a name from the catalog, ``FILE.py:FACTORY``, a ``.pt2``, a ``.pte``, or a function at the top
+        level of a file that returns (module, inputs). ``precision`` and ``delegate`` default to those of ``etui run``.
+
+        The test fails (``pytest.fail``) if the options cannot be used together, and, unless ``check`` is False, if the
+        run did not end as ``done``. Accuracy and latency are not judged; the test does that, for example with
+        ``run.accuracy.verdict == "PASS"`` or ``run.latency_ms.median < 20``.
+        """
         __tracebackhide__ = True
         precisions, delegates = (None if one is None else [one] for one in (precision, delegate))
         (run,) = self.together(model, precisions, delegates, check=check, **options)
@@ -113,8 +140,13 @@ class EtuiRun:
         check: bool = True,
         **options: Unpack[Measuring],
     ) -> list[RunDocument]:
-        """Measure several variants of one model interleaved, and give back a run each: their blocks make pairs, so
-        ``etui.analysis.comparison.compare(runs[0], runs[1:])`` says which is faster."""
+        """Measure several variants of one model interleaved in one session, and return a document for each.
+
+        The variants are all combinations of ``precisions`` and ``delegates``, in order of precision, then delegate.
+        Their blocks form pairs, so ``etui.analysis.comparison.compare(runs[0], runs[1:])`` decides which is faster.
+
+        The test fails under the same conditions as for a single run.
+        """
         __tracebackhide__ = True
         try:
             found = check_model(self._reference(model), allow_pickle=options.get("allow_pickle", False))
@@ -127,16 +159,16 @@ class EtuiRun:
             pytest.fail(f"etui: {plain(str(error))}")
         for run in runs:
             if check and run.status != "done":
-                pytest.fail(f"etui: {' '.join([_name(run) + ':', *words.verdict(run)])} Its log is what was captured.")
+                pytest.fail(f"etui: {' '.join([_name(run) + ':', *words.verdict(run)])} Its log was captured.")
         return runs
 
     def take_lines(self) -> list[str]:
-        """What was measured since the last call, a line a run."""
+        """Return one line per run measured since the last call, for the report at the end of the tests."""
         lines, self._lines = self._lines, []
         return lines
 
     def close(self) -> None:
-        """Let the database go; a temporary one's runner ends."""
+        """Close the database. The runner of a temporary one is ended."""
         path = self._store.path
         self._store.close()
         if self._temporary:
@@ -145,7 +177,7 @@ class EtuiRun:
     def _measure(self, model: Model, variants: Sequence[Variant], options: Measuring) -> list[RunDocument]:
         queued = submit(self._store, specification(model, variants, Options(**options)), describe(model))
         ids = [run_id for run_id, _ in queued.runs]
-        # Told where pytest captures it, so that a failed test shows its run's log.
+        # Written where pytest captures it, so that a failed test shows its run's log.
         talk = ProgressPrinter(sys.stderr, {run_id: variant.label for run_id, variant in queued.runs}, verbose=True)
         try:
             follow(self._store, queued, talk)
@@ -164,7 +196,8 @@ class EtuiRun:
             file = inspect.getsourcefile(model)
             if file is None or "." in model.__qualname__ or "<" in model.__qualname__:
                 raise UsageError(
-                    f"{model.__qualname__} is no function at the top of a file", "child processes must find it there"
+                    f"{model.__qualname__} is not a function at module level",
+                    "worker processes must be able to import it",
                 )
             return f"{file}:{model.__name__}"
         text = os.fspath(model)
@@ -176,7 +209,10 @@ class EtuiRun:
 
 
 def judged(run: RunDocument, tolerance: Tolerance | None) -> Accuracy | None:
-    """The accuracy of a run against ``tolerance`` instead of its model's own; None where none was measured."""
+    """The accuracy of a run, judged by ``tolerance`` instead of the model's own; None if it was not measured.
+
+    Without a tolerance the run's accuracy is returned as it is. The figures stay; verdict and reason are new.
+    """
     if run.accuracy is None or tolerance is None:
         return run.accuracy
     verdict, reason = judge(run.accuracy.end_to_end, tolerance)
@@ -190,9 +226,10 @@ def judged(run: RunDocument, tolerance: Tolerance | None) -> Accuracy | None:
 
 
 def verified(config: pytest.Config) -> tuple[str, list[Variant], Tolerance | None]:
-    """The model, variants and tolerance that etui.verify is asked for.
+    """The model's reference, the variants and the tolerance from the options of ``etui.verify``.
 
-    Raises pytest.UsageError where there is none, or the combination cannot be.
+    Raises:
+        pytest.UsageError: no model is named, or the model cannot be run with these options.
     """
     if not (text := config.getoption("etui_model")):
         _refuse("etui.verify needs a model: --model NAME; see `etui models`")
@@ -216,18 +253,24 @@ def verified(config: pytest.Config) -> tuple[str, list[Variant], Tolerance | Non
 
 
 def parse_tolerance(text: str | None) -> Tolerance | None:
-    """What ``--etui-tolerance`` says; None where it says nothing. Raises pytest.UsageError."""
+    """The tolerance that the text of ``--etui-tolerance`` describes (``sqnr_db=20,cosine=0.99``); None if it is empty.
+
+    ``sqnr_db`` is in dB and, like ``cosine`` and ``top1``, a minimum; ``mae`` is a maximum in the unit of the output.
+
+    Raises:
+        pytest.UsageError: a name is unknown, or a value is not a number.
+    """
     if not text:
         return None
     limits: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = (word.strip() for word in part.partition("="))
         if name not in _TOLERANCES:
-            _refuse(f"--tolerance knows {', '.join(_TOLERANCES)}, not {name!r}: write sqnr_db=20,cosine=0.99")
+            _refuse(f"--tolerance accepts {', '.join(_TOLERANCES)}, not {name!r}: write sqnr_db=20,cosine=0.99")
         try:
             limits[_TOLERANCES[name]] = float(value)
         except ValueError:
-            _refuse(f"--tolerance: {value!r} is no number for {name}")
+            _refuse(f"--tolerance: {value!r} is not a number for {name}")
     return Tolerance(source="--tolerance", **limits)
 
 
@@ -240,7 +283,7 @@ def _name(run: RunDocument) -> str:
 
 
 def _line(run: RunDocument) -> str:
-    """A run in one line: how fast, whether within tolerance, its flags, and its id."""
+    """A run in one line: latency, speed-up, accuracy verdict, flags and id."""
     said = [words.ending(run), words.speed(run), words.accuracy(run)]
     flags = f" Flags: {', '.join(flag.name for flag in run.flags)}." if run.flags else ""
     weights = " Weights are synthetic." if run.weights is not None and run.weights.kind == "synthetic" else ""
@@ -248,7 +291,7 @@ def _line(run: RunDocument) -> str:
 
 
 def _end_runner(database: Path) -> None:
-    """End the runner of a database that is about to go, and remove its lock and log: they would stay for ever."""
+    """End the runner of a database that will be deleted, and remove its lock and log, which would stay forever."""
     lifeline = RunnerLock(database, installation())
     end = time.monotonic() + _LEAVING_S
     while lifeline.runner_is_alive() and time.monotonic() < end:

@@ -27,7 +27,7 @@ _CONTROLS = re.compile(rf"[\x00-\x1f\x7f-\x9f{_INVISIBLE}]")
 _LINE_CONTROLS = re.compile(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{_INVISIBLE}]")
 
 LINE_CELLS, WHOLE_CELLS = 120, 1000
-"""How much of a name is shown in a line with other things, and at the head of what is about this one run."""
+"""The number of cells of a name in a line with other text, and in a title of its own."""
 
 _ELLIPSIS = "…"
 _MARKS_PER_CELL = 4

@@ -1,7 +1,7 @@
-"""A model's verification as tests: ``pytest --pyargs etui.verify --model resnet18 --precision fp32,int8``.
+"""Verify a model with pytest: ``pytest --pyargs etui.verify --model resnet18 --precision fp32,int8``.
 
-For each precision and delegate three tests: it exports, its outputs are within tolerance, its latency is known. All
-are measured in one session, interleaved, before the first of them.
+Each combination of precision and delegate has three tests: the program is exported, its outputs are within tolerance,
+its latency is known. All variants are measured interleaved in one session, before the first test.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One of each test a variant."""
+    """Create one instance of each test per variant. Raises pytest.UsageError if the plugin is switched off."""
     choice = metafunc.config.stash.get(CHOICE, None)
     if choice is None:
-        raise pytest.UsageError("etui.verify needs etui's pytest plugin: leave -p no:etui out, and name etui.verify")
+        raise pytest.UsageError("etui.verify needs etui's pytest plugin: remove -p no:etui")
     if "variant" in metafunc.fixturenames:
         metafunc.parametrize("variant", choice[1], ids=[variant.label for variant in choice[1]])
 
 
 @pytest.fixture(scope="module")
 def measured(pytestconfig: pytest.Config, etui_run: EtuiRun) -> Mapping[str, RunDocument]:
-    """The runs by the labels of their variants."""
+    """The runs of the session, by the labels of their variants, such as ``int8/xnnpack``."""
     model, variants, _ = pytestconfig.stash[CHOICE]
     precisions = [variant.precision for variant in variants]
     delegates = [variant.delegate for variant in variants]
@@ -39,12 +39,15 @@ def measured(pytestconfig: pytest.Config, etui_run: EtuiRun) -> Mapping[str, Run
 
 
 def test_exports(variant: Variant, measured: Mapping[str, RunDocument]) -> None:
+    """The model was exported: the run has a program. The failure names the stage that failed and its error."""
     run = measured[variant.label]
     if run.artifact is None:
         pytest.fail(f"{variant.label} has no program. {_ending(run)}", pytrace=False)
 
 
 def test_accuracy(variant: Variant, measured: Mapping[str, RunDocument], pytestconfig: pytest.Config) -> None:
+    """The outputs are within the model's tolerance, or that of ``--tolerance``. UNPROVEN, a variant without a program
+    and a ``.pte`` (which has no reference) are skipped."""
     from etui.testing import judged
 
     run = _with_program(measured[variant.label])
@@ -52,14 +55,16 @@ def test_accuracy(variant: Variant, measured: Mapping[str, RunDocument], pytestc
     if accuracy is None:
         if run.status != "done":
             pytest.fail(f"the accuracy of {variant.label} is not known. {_ending(run)}", pytrace=False)
-        pytest.skip("a finished program has no reference to compare it with")
+        pytest.skip("a .pte program has no reference to compare with")
     if accuracy.verdict == "UNPROVEN":
         pytest.skip(f"UNPROVEN: {accuracy.reason}")
     if accuracy.verdict == "FAIL":
-        pytest.fail(f"the outputs of {variant.label} moved too far: {accuracy.reason}", pytrace=False)
+        pytest.fail(f"the outputs of {variant.label} are out of tolerance: {accuracy.reason}", pytrace=False)
 
 
 def test_latency(variant: Variant, measured: Mapping[str, RunDocument]) -> None:
+    """The run ended with a median latency. No limit is applied: the report shows the latency. A variant without a
+    program is skipped."""
     run = _with_program(measured[variant.label])
     if run.status != "done" or run.latency_ms is None or run.latency_ms.median is None:
         pytest.fail(f"the latency of {variant.label} is not known. {_ending(run)}", pytrace=False)

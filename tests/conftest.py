@@ -1,4 +1,9 @@
-"""Fixtures for all tests: a box of one's own, and one that a module's tests share to find the runner warm."""
+"""Fixtures for all tests: a separate machine for a test, one that a module's tests share so that its runner is warm,
+and the golden files that hold the wording of what etui prints.
+
+Options of this test suite: ``--update-golden`` writes the golden files again (``tests/golden.py`` says when), and
+``--snapshot-update`` the snapshots of the screen (``tests/tui/conftest.py`` says when).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,18 @@ from pathlib import Path
 import pytest
 
 from tests.boxes import Box, box_in
+from tests.golden import UPDATE, Golden
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that writes the golden files."""
+    parser.addoption(UPDATE, action="store_true", help="write the golden files in tests/golden from what etui prints")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """``golden(name, text)`` checks a renderer's whole wording against its golden file."""
+    return Golden(update=request.config.getoption(UPDATE))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Made-up runs for tests: whole documents whose every part is filled, without measuring anything."""
+"""Synthetic runs for tests: documents in which every field is filled, without measuring anything."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ ENVIRONMENT = Environment(
 
 
 def make_spec(*variants: tuple[str, str], model: str = "resnet18") -> SessionSpec:
-    """A specification of these (precision, delegate) pairs; FP32 and INT8 on XNNPACK by default."""
+    """Return a specification of these (precision, delegate) pairs; FP32 and INT8 on XNNPACK by default."""
     pairs = variants or (("fp32", "xnnpack"), ("int8", "xnnpack"))
     return SessionSpec(model=model, variants=tuple(Variant(*pair) for pair in pairs))
 
 
 def make_block(variant: str, index: int, base_ms: float = 16.0) -> Block:
-    """A block of eight samples around ``base_ms``."""
+    """Return a block of eight samples around ``base_ms``."""
     return Block(
         index=index,
         position=0 if variant == "eager" else 1,
@@ -68,7 +68,7 @@ def make_block(variant: str, index: int, base_ms: float = 16.0) -> Block:
 
 
 def make_stats(median: float) -> LatencyStats:
-    """Statistics around a median, without p99."""
+    """Return statistics around a median, without p99."""
     return LatencyStats(
         count=24,
         mean=median + 0.1,
@@ -83,7 +83,7 @@ def make_stats(median: float) -> LatencyStats:
 
 
 def make_accuracy(mae: float = 0.01) -> Accuracy:
-    """A passing accuracy with two outputs, one of them exact and one of no shape to compare."""
+    """Return a passing accuracy with two outputs, one of which has no shape to compare."""
     metrics = Metrics(mae=mae, max_abs=mae * 9, rmse=mae * 2, sqnr_db=28.5, cosine=0.999, top1=1.0, top5=0.96)
     outputs = [
         OutputAccuracy(
@@ -113,7 +113,7 @@ def make_document(
     created_at: str = "2026-11-20T10:00:00.000Z",
     model: ModelInfo = MODEL,
 ) -> RunDocument:
-    """A finished run with everything in it; two of one session share their eager blocks and session log."""
+    """Return a finished run with every field filled; two of one session share their eager blocks and session log."""
     return RunDocument(
         etui_version="0.1.0",
         id=run_id,
@@ -153,7 +153,7 @@ def make_document(
         blocks=[make_block(f"{precision}/{delegate}", index, median) for index in range(3)],
         eager_blocks=[make_block("eager", index, 20.0) for index in range(3)],
         log=[
-            LogLine(at=created_at, level="info", message="waiting for the box", kind="stage", of_session=True),
+            LogLine(at=created_at, level="info", message="waiting for the machine lock", kind="stage", of_session=True),
             LogLine(at=created_at, level="info", message=f"measuring {precision}", kind="stage", stage="measure"),
             LogLine(at=created_at, level="warning", message="twice"),
             LogLine(at=created_at, level="warning", message="twice"),

@@ -1,4 +1,4 @@
-"""Made-up findings on what is inside a program: profiles, gaps, stages, sections, of any number of operators."""
+"""Synthetic results about the inside of a program for tests: profiles, gaps, stages and sections of any size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCKS = ("layer1.0", "layer1.1", "layer2.0", "layer2.1", "layer3.0", "layer3.1
 
 
 def make_origin(module: str, module_type: str = "Conv2d", *operators: str) -> Origin:
-    """A place in the source of a model."""
+    """Return a place in the source of a model."""
     stack = [
         "torchvision/models/resnet.py:268 in _forward_impl: x = self.layer1(x)",
         f"torchvision/models/resnet.py:92 in forward: out = self.{module.rpartition('.')[2]}(x)",
@@ -31,7 +31,7 @@ def make_origin(module: str, module_type: str = "Conv2d", *operators: str) -> Or
 
 
 def make_profile(blocks: int = 8) -> Profile:
-    """A ResNet's profile: two convolutions and an addition a block inside the delegate, a mean outside of it."""
+    """Return the profile of a ResNet: per block two delegated convolutions and an addition, and an undelegated mean."""
     program: list[tuple[str, str, float, bool]] = [("Convolution (NHWC, F32) IGEMM", "conv1", 2.4, True)]
     eager: list[tuple[str, str, float, bool]] = [
         ("aten::convolution", "conv1", 2.9, False),
@@ -98,13 +98,13 @@ def _side(timed: list[tuple[str, str, float, bool]], *, traced: float, sums: flo
 
 
 def make_gap(layers: int = 21, broken: int = 6) -> NumericGap:
-    """A gap whose figures fall slowly along the depth, and far at one broken layer."""
-    found = []
+    """Return a gap whose SQNR falls slowly with depth, and steeply at one broken layer."""
+    result = []
     for number in range(layers):
         decibels = 46.0 - 0.5 * number
         if number >= broken:
             decibels += 0.4 * (number - broken) - 24.0
-        found.append(
+        result.append(
             LayerGap(
                 name=f"aten_convolution_default_{number}",
                 elements=802_816 >> (number // 4),
@@ -117,7 +117,7 @@ def make_gap(layers: int = 21, broken: int = 6) -> NumericGap:
                 origin=make_origin(f"layer{1 + number // 5}.{number // 2 % 2}.conv{1 + number % 2}"),
             )
         )
-    module = found[broken].origin.module
+    module = result[broken].origin.module
     return NumericGap(
         created_at=AT,
         against="FP32 eager",
@@ -125,7 +125,7 @@ def make_gap(layers: int = 21, broken: int = 6) -> NumericGap:
         "output's error falls by when that layer alone runs in FP32.",
         inputs=2,
         threshold_db=20.0,
-        layers=found,
+        layers=result,
         first_past=broken,
         suggestion=f"{module} makes 81 % of the error: keep it in FP32.",
         keep_fp32=module,
@@ -134,7 +134,7 @@ def make_gap(layers: int = 21, broken: int = 6) -> NumericGap:
 
 
 def make_stages() -> list[GraphStage]:
-    """The graph's stages from ATen to planned."""
+    """Return the graph stages from ATen to planned."""
     return [
         GraphStage(
             name="aten",
@@ -158,7 +158,7 @@ def make_stages() -> list[GraphStage]:
 
 
 def make_sections() -> list[Section]:
-    """A program's file in its parts."""
+    """Return the sections of a program file."""
     return [
         Section(path="program", size_bytes=12_345, detail="flatbuffer: 1 method, 4 instructions"),
         Section(path="delegates", size_bytes=46_600_000),
@@ -170,7 +170,7 @@ def make_sections() -> list[Section]:
 
 
 def look_inside(document: RunDocument) -> RunDocument:
-    """The run with everything that looking inside finds."""
+    """Fill the run with a profile, a gap, graph stages, sections and undelegated nodes, and return it."""
     document.profile = make_profile()
     document.gap = make_gap()
     document.graph_stages = make_stages()

@@ -1,4 +1,4 @@
-"""Made-up profiles for tests."""
+"""Synthetic profiles for tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from etui.insight import Operator, OperatorSide, Origin, Profile
 
 
 def make_operator(name: str, module: str, median_ms: float, share: float, *, delegate: str | None = None) -> Operator:
-    """One operator of a module, or of nothing known where ``module`` is empty."""
+    """Return an operator of a module, or of an unknown one if ``module`` is empty."""
     origin = Origin(module=module, module_type="Conv2d", stack=[f"net.py:3 in forward: {name}"]) if module else Origin()
     return Operator(
         name=name,
@@ -21,8 +21,8 @@ def make_operator(name: str, module: str, median_ms: float, share: float, *, del
 
 
 def make_profile(count: int = 4) -> Profile:
-    """A profile whose program has ``count`` operators in the modules layer0, layer1 and so on, ten in each, and one of
-    which nothing is known; eager has one operator a module."""
+    """Return a profile whose program has ``count`` operators in the modules layer0, layer1 and so on, ten in each, and
+    one of an unknown module; eager has one operator per module."""
     program = [
         make_operator(f"Convolution #{index}", f"layer{index // 10}.{index % 10}", 1.0 + index % 7, 1 / count,
                       delegate="XnnpackBackend" if index % 2 else None)

@@ -9,9 +9,9 @@ import msgspec
 from etui.results import AccuracyVerdict, Comparison, Metrics, OutputAccuracy, Tolerance
 
 NO_MAGNITUDE = 1e-6
-"""Root mean square below which an output of a network is numerically nothing."""
+"""Root mean square below which an output of a network is numerically zero."""
 
-OF_ARITHMETIC = "with synthetic weights this judges the arithmetic, not the trained model"
+OF_ARITHMETIC = "with synthetic weights this verdict is about the arithmetic, not the trained model"
 
 _TOP1 = "top-1 agreement"
 
@@ -91,23 +91,23 @@ def _judge(comparison: Comparison, tolerance: Tolerance | None, *, untrained: bo
     if not any(rows and 2 * len(rows) >= len(positions[position]) for position, rows in told.items()):
         return "UNPROVEN", _without_information(silent, comparison.outputs)
     if tolerance is None:
-        return "UNPROVEN", "no tolerance is known for this model and precision"
+        return "UNPROVEN", "no tolerance is defined for this model and precision"
     if missed:
         words = ", ".join(_named(positions, position) + one.to_text() for position, one in missed)
         return "UNPROVEN", (
-            f"{words}, while every other figure is within tolerance: untrained classes lie so close together that "
-            "rounding alone may change them"
+            f"{words}; all other metrics are within tolerance, and the classes of an untrained model are so close "
+            "together that rounding can change them"
         )
     aside = f"; {_names(silent)}: no information on {len(silent)} of {len(comparison.outputs)} outputs, which agree"
     also = aside if silent else ""
     if all(one.metrics is not None and one.metrics.exact for rows in told.values() for one in rows):
-        return "PASS", f"every output is exactly the reference{also}"
+        return "PASS", f"every output is identical to the reference{also}"
     worst = _worst([one for found in figures.values() for one in found])
     if unknown := [one for one in worst if one.value is None and one.label != "SQNR"]:
-        return "UNPROVEN", f"{unknown[0].label} is asked for but could not be computed"
+        return "UNPROVEN", f"{unknown[0].label} is required but could not be computed"
     met = [one.to_text() for one in worst if one.value is not None]  # no SQNR means no error at all
     if not met:
-        return "UNPROVEN", "the tolerance asks for nothing that could be computed"
+        return "UNPROVEN", "none of the required metrics could be computed"
     return "PASS", f"worst output: {', '.join(met)}{also}"
 
 
@@ -173,7 +173,7 @@ def _without_information(silent: Sequence[OutputAccuracy], outputs: Sequence[Out
         return "no output was compared"
     return (
         f"{len(silent)} of {len(outputs)} outputs ({_names(silent)}) carry no information: "
-        "constant, the same for every input, or of no magnitude"
+        "constant, the same for every input, or numerically zero"
     )
 
 

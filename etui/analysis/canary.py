@@ -10,7 +10,7 @@ from etui.text import percent
 
 OFF = 0.05
 FEWEST = 3
-"""With fewer readings nobody knows yet what is typical."""
+"""Fewer readings do not show what is typical."""
 
 Canary = tuple[float, float]
 
@@ -40,7 +40,7 @@ def words(block: Block, usual: Canary | None) -> str:
         for moment, share in zip(("before", "after"), _shares(block, usual), strict=False)
         if abs(share) > OFF
     ]
-    return f"the canary was {' and '.join(said)} than is typical of the session" if said else "the canary was as usual"
+    return f"the canary was {' and '.join(said)} than is typical of the session" if said else "the canary was typical"
 
 
 def _shares(block: Block, usual: Canary | None) -> list[float]:

@@ -48,7 +48,7 @@ def cautions(base: RunDocument, other: RunDocument) -> list[str]:
     said = []
     for name, of in (("weights", _weights), ("inputs", _inputs)):
         if of(base) == of(other) == UNKNOWN:
-            said.append(f"That the {name} are the same cannot be shown: neither run has their hash.")
+            said.append(f"Whether the {name} are the same is not known: neither run has their hash.")
     if same_session(base, other):
         said += [
             f"The {name} {verb}: {_both(before, now)}."
@@ -96,7 +96,7 @@ def _arithmetic(document: RunDocument) -> str:
 def _box(found: Environment | None) -> str:
     if found is None:
         return UNKNOWN
-    quota = "" if found.cgroup_cpus is None else f", quota of {found.cgroup_cpus:g} CPUs"
+    quota = "" if found.cgroup_cpus is None else f", CPU quota {found.cgroup_cpus:g}"
     return text.plain(f"{found.box} ({found.cpu}, {found.cores} cores{quota})")
 
 

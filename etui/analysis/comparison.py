@@ -36,7 +36,7 @@ ONE_SIDED = 1.645 / 1.96
 """From half the width of a two-sided 95 % interval to that of a one-sided one, of a normal distribution."""
 
 MOST_BLOCKS = 1_000
-"""More blocks than that nobody measures: the difference lies at the margin itself."""
+"""Above this number of blocks, the difference is regarded as equal to the margin."""
 
 
 class RunComparison(msgspec.Struct, kw_only=True, frozen=True):
@@ -193,7 +193,7 @@ def _one(base_side: _Side, other_side: _Side, margin: float, force: bool, spread
     missing = [one for one in (_without_samples(base, "base"), _without_samples(other, "other")) if one]
     reasons = [*missing, *obstacles(base, other)]
     if base.id == other.id:
-        reasons.insert(0, Obstacle(name="one run", base=base.id, other=other.id, detail="it is the same run twice"))
+        reasons.insert(0, Obstacle(name="one run", base=base.id, other=other.id, detail="both are the same run"))
     first, second = usable(base.blocks), usable(other.blocks)
     shared = {block.index for block in first} & {block.index for block in second}
     paired = same_session(base, other) and bool(shared)
@@ -266,7 +266,7 @@ def _historical(found: RunComparison, base: _Side, other: _Side, spread: Session
     verdict = verdict_of(estimate, found.margin)
     if verdict in ("faster", "slower") and relative is not None and not _confirms(relative, estimate, found.margin):
         limits.append(
-            f"relative to eager of its own session it did not change by more than {text.number(100 * found.margin)} %"
+            f"relative to eager in its own session it did not change by more than {text.number(100 * found.margin)} %"
             f" in that direction ({text.ratio(relative.value)})"
         )
     if limits:
@@ -360,7 +360,7 @@ def _without_samples(document: RunDocument, side: Literal["base", "other"]) -> O
 
 def _endings(*documents: RunDocument) -> list[str]:
     return [
-        f"Run {document.id} is {document.status}: only the blocks it had are compared."
+        f"Run {document.id} is {document.status}: only its completed blocks are compared."
         for document in documents
         if document.status != "done" and usable(document.blocks)
     ]

@@ -26,7 +26,7 @@ NEVER_BY_XNNPACK = {
     "expand": "expand",
     "where": "where",
 }
-"""Operators that no config of ExecuTorch's XNNPACK partitioner takes, whatever the precision."""
+"""Operators that no configuration of ExecuTorch's XNNPACK partitioner supports, in any precision."""
 
 _LINEAR = {"linear", "addmm", "mm"}
 _QUANTIZING = {"choose_qparams", "quantize_per_tensor", "dequantize_per_tensor"}
@@ -74,8 +74,8 @@ def _took_nothing(document: RunDocument) -> Advice | None:
         return None
     return Advice(
         cause="took nothing",
-        seen=f"{text.plain(document.delegate)} took none of the {delegation.undelegated_nodes:,} nodes.",
-        what_to_do="what is measured here is ExecuTorch's own kernels: choose another delegate or precision",
+        seen=f"{text.plain(document.delegate)} accepted none of the {delegation.undelegated_nodes:,} nodes.",
+        what_to_do="this run measures ExecuTorch's own kernels: use another delegate or precision",
         nodes=delegation.undelegated_nodes,
     )
 
@@ -88,9 +88,9 @@ def _dynamic_per_tensor(document: RunDocument) -> Advice | None:
         return None
     return Advice(
         cause="dynamic per-tensor linear",
-        seen=f"{_nodes(linear)} of linear layers, dynamically quantized with one scale a tensor, stay outside XNNPACK.",
-        what_to_do="quantize with one scale a channel, which XNNPACK takes (--precision int8-dynamic does so for linear"
-        " layers); outside of it such a layer can be a hundred times slower",
+        seen=f"{_nodes(linear)} of linear layers with dynamic per-tensor quantization are not delegated.",
+        what_to_do="use per-channel quantization, which XNNPACK supports (--precision int8-dynamic does so for linear"
+        " layers); an undelegated layer can be a hundred times slower",
         operators=[*linear, *_counts(document, _QUANTIZING)],
         nodes=sum(linear.values()),
     )
@@ -106,9 +106,9 @@ def _not_quantized(document: RunDocument) -> Advice | None:
         return None
     return Advice(
         cause="addmm not quantized",
-        seen=f"{count:,} {'addmm stays' if count == 1 else 'addmm stay'} in floating point: only linear layers are"
-        " quantized, and these are none.",
-        what_to_do="if they are transformers' Conv1D layers (GPT-2's), put torch.nn.Linear in their place",
+        seen=f"{count:,} {'addmm is' if count == 1 else 'addmm are'} in floating point: only linear layers are"
+        " quantized, and these are not.",
+        what_to_do="if they are transformers' Conv1D layers (GPT-2's), replace them with torch.nn.Linear",
         operators=["aten.addmm.default"],
         nodes=count,
     )
@@ -120,10 +120,10 @@ def _fused_attention(document: RunDocument) -> Advice | None:
         return None
     return Advice(
         cause="fused attention",
-        seen=f"{text.counted(len(nodes), 'node')} outside come from scaled_dot_product_attention, taken apart in"
+        seen=f"{text.counted(len(nodes), 'undelegated node')} come from scaled_dot_product_attention, decomposed in"
         " lowering.",
         what_to_do='export with attn_implementation="eager" (transformers), or write attention as matmul and softmax:'
-        " fewer operators stay outside",
+        " fewer operators remain undelegated",
         operators=_names(nodes),
         nodes=len(nodes),
     )
@@ -142,10 +142,10 @@ def _pow(document: RunDocument) -> Advice | None:
         return None
     return Advice(
         cause="pow of a written-out GELU",
-        seen=f"{text.counted(len(nodes), 'pow')} of a GELU written out with tanh"
-        f" {'stay' if len(nodes) > 1 else 'stays'} outside XNNPACK, which takes no power but the second.",
+        seen=f"{text.counted(len(nodes), 'pow')} of a GELU written with tanh"
+        f" {'are' if len(nodes) > 1 else 'is'} not delegated: XNNPACK supports only the second power.",
         what_to_do='use torch.nn.GELU(approximate="tanh") (in transformers the activation "gelu_pytorch_tanh"): it'
-        " computes the same in one operator that is delegated",
+        " computes the same with one operator, which is delegated",
         operators=_names(nodes),
         nodes=len(nodes),
     )
@@ -164,12 +164,12 @@ def _never(document: RunDocument) -> Advice | None:
     breaking = sum(
         node.breaks for node in _outside(document, lambda node: bare_name(node.operator) in NEVER_BY_XNNPACK)
     )
-    parting = f" {breaking:,} of them stand between delegated nodes and part the graph." if breaking else ""
+    parting = f" {breaking:,} of them are between delegated nodes and split the graph." if breaking else ""
     nodes = text.counted(by_name.total(), "node")
     return Advice(
         cause="never delegated",
-        seen=f"ExecuTorch's XNNPACK backend takes none of these {nodes}: {listed}.{parting}",
-        what_to_do="no setting changes that; they run on ExecuTorch's own kernels",
+        seen=f"ExecuTorch's XNNPACK backend supports none of these {nodes}: {listed}.{parting}",
+        what_to_do="no setting changes this; they run on ExecuTorch's own kernels",
         operators=list(counts),
         nodes=by_name.total(),
     )
@@ -205,8 +205,8 @@ def _bf16(document: RunDocument) -> Advice | None:
     return Advice(
         cause="bf16",
         seen=f"OpenVINO computes this {text.plain(document.precision)} program in bfloat16 on this CPU: 8 significant"
-        " bits, which moves its numbers and not only its speed.",
-        what_to_do="compare its accuracy with that of xnnpack, which computes in the precision that was asked for",
+        " bits, which affects its accuracy and its speed.",
+        what_to_do="compare its accuracy with that of xnnpack, which computes in the requested precision",
     )
 
 
@@ -218,7 +218,7 @@ def _fp16(document: RunDocument) -> Advice | None:
     return Advice(
         cause="no fp16 arithmetic",
         seen="This CPU has no 16-bit floating-point arithmetic (no avx512_fp16 among its flags).",
-        what_to_do="expect a smaller file here and no speed; measure FP16 on the CPU it is meant for",
+        what_to_do="expect a smaller file but no speed-up here; measure FP16 on the target CPU",
     )
 
 

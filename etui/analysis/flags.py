@@ -24,7 +24,7 @@ MEMORY_PRESSURE_PERCENT = 1.0
 FEWEST_SAMPLES = 20
 
 EAGER_FLAG = EAGER
-"""The name of the one flag of a run that stands for all of its eager side's."""
+"""The flag of a run that stands for all flags of its eager baseline."""
 
 
 def find_flags(
@@ -76,7 +76,9 @@ def find_eager_flags(
 
 
 def _of_eager(found: Sequence[Flag]) -> str:
-    return "eager, and so the ratio to it, is flagged: " + "; ".join(f"{flag.name} ({flag.detail})" for flag in found)
+    return "eager, and therefore the ratio to it, is flagged: " + "; ".join(
+        f"{flag.name} ({flag.detail})" for flag in found
+    )
 
 
 def _busy_start(quiet: QuietCheck) -> str:
@@ -84,7 +86,7 @@ def _busy_start(quiet: QuietCheck) -> str:
     if disturbance.of_load(quiet.foreign_cpu_cores, None):
         used = f"other programs used {text.number(quiet.foreign_cpu_cores, 2)} cores"
     who = f": {', '.join(quiet.by)}" if quiet.by else ""
-    return f"after {text.seconds(quiet.waited_s)} of waiting {used} when measuring began{who}"
+    return f"after {text.seconds(quiet.waited_s)} of waiting, {used} at the start of the measurement{who}"
 
 
 def _of_samples(
@@ -99,11 +101,11 @@ def _of_samples(
             )
         )
     if count < FEWEST_SAMPLES:
-        chosen = ", as was asked for" if fixed_samples else ""
+        chosen = ", as requested" if fixed_samples else ""
         flags.append(
             Flag(
                 name="few samples",
-                detail=f"{text.counted(count, 'timed inference')}{chosen}: take the figures as a hint",
+                detail=f"{text.counted(count, 'timed inference')}{chosen}: the statistics are only an indication",
             )
         )
     if stats.mad and stats.median and stats.mad / stats.median > SPREAD:
@@ -112,14 +114,14 @@ def _of_samples(
         flags.append(Flag(name=name, detail=f"the samples spread by {text.percent(share)} (MAD over median)"))
     leaning = series.autocorrelation([block.samples_ms for block in blocks])
     if leaning is not None and leaning > AUTOCORRELATION:
-        detail = f"each sample leans on the one before it (rank correlation {leaning:.2f})"
+        detail = f"consecutive samples are correlated (rank correlation {leaning:.2f})"
         flags.append(Flag(name="autocorrelation", detail=detail))
     modes = series.two_modes([sample for block in blocks for sample in block.samples_ms])
     if modes is not None:
         flags.append(
             Flag(
                 name="two modes",
-                detail=f"the samples lie around two values: {modes.low:.3g} ms, and {modes.high:.3g} ms in "
+                detail=f"the samples have two modes: {modes.low:.3g} ms, and {modes.high:.3g} ms for "
                 f"{text.percent(modes.share_high)} of them",
             )
         )
@@ -139,7 +141,9 @@ def _of_blocks(blocks: Sequence[Block], environment: Environment | None) -> list
         flags.append(Flag(name="frequency", detail=detail))
     faults = sum(block.major_faults or 0 for block in blocks)
     if faults:
-        flags.append(Flag(name="page faults", detail=f"memory was read from disk {_times(faults)} while it was timed"))
+        flags.append(
+            Flag(name="page faults", detail=f"memory was read from disk {_times(faults)} during the measurement")
+        )
     pressure = max((block.memory_pressure or 0.0 for block in blocks), default=0.0)
     if pressure > MEMORY_PRESSURE_PERCENT:
         flags.append(Flag(name="memory pressure", detail=f"tasks waited for memory {pressure:.0f} % of the time"))
@@ -160,11 +164,11 @@ def _of_disturbances(blocks: Sequence[Block], environment: Environment | None) -
     foreign = max((block.foreign_cpu_cores or 0.0 for block in blocks), default=0.0)
     waited = max((block.cpu_pressure or 0.0 for block in blocks), default=0.0)
     said = {
-        "foreign load": f"something else used up to {foreign:.2f} cores",
+        "foreign load": f"other programs used up to {foreign:.2f} cores",
         "CPU pressure": f"tasks waited for a core up to {waited:.0f} % of a block",
-        "steal": f"the hypervisor took up to {text.percent(steal, 1)} of a core away",
-        "throttled": f"the cgroup's CPU quota held the process for {throttled:.0f} ms",
-        "thermal": f"cores were slowed down {_times(throttles)} for heat",
+        "steal": f"the hypervisor used up to {text.percent(steal, 1)} of a core for others",
+        "throttled": f"the cgroup's CPU quota paused the process for {throttled:.0f} ms",
+        "thermal": f"cores were throttled {_times(throttles)} because of their temperature",
     }
     flags = []
     for name, detail in said.items():
@@ -186,8 +190,8 @@ def _threads_advice(
     if disturbed[name] <= disturbance.MOST * len(blocks) or threads < max(2, _cores_to_use(environment)):
         return ""
     return (
-        f"; {threads} threads wait for each other at every operator, so this slows them far more than it slows one: "
-        "measure with --threads 1, or when nothing else runs"
+        f"; {threads} threads wait for each other at every operator, so this slows them more than one thread: "
+        "use --threads 1, or an idle machine"
     )
 
 
@@ -224,10 +228,10 @@ def _of_threads(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> list[
         more = [busy for busy, asked in worked if busy > asked]
         fewer = [busy for busy, asked in worked if busy < asked]
         if more:
-            said.append(f"up to {max(more)} threads of {name} worked, not {side[0].threads}")
+            said.append(f"{name} used up to {max(more)} threads, not {side[0].threads}")
         # OpenVINO alone chooses how many it starts; with the others, one that idles is a matter of the program.
         elif 2 * len(fewer) > len(worked) and side[0].variant.split("@")[0].endswith("/openvino"):
-            said.append(f"OpenVINO worked on {text.counted(max(fewer), 'thread')}, not {side[0].threads}")
+            said.append(f"OpenVINO used {text.counted(max(fewer), 'thread')}, not {side[0].threads}")
     return [Flag(name="threads", detail="; ".join(said))] if said else []
 
 
@@ -239,10 +243,10 @@ def _of_canaries(blocks: Sequence[Block], around: Sequence[Block], superseded: S
     again = sum(block.variant != EAGER for block in superseded)
     said = []
     if again:
-        said.append(f"{again} of {len(blocks)} blocks measured again, both kept")
+        said.append(f"{again} of {len(blocks)} blocks were measured again; both results are kept")
     if off:
         worst = max(off, key=lambda block: canary.worst(block, usual))
-        said.append(f"in {len(off)} of {len(blocks)} blocks that count it was off: {canary.words(worst, usual)}")
+        said.append(f"in {len(off)} of {len(blocks)} valid blocks it deviated: {canary.words(worst, usual)}")
     return [Flag(name="canary", detail="; ".join(said))] if said else []
 
 
@@ -254,7 +258,7 @@ def _of_parallelism(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> l
     threads, typical = blocks[0].threads, statistics.median(own)
     said = []
     if max(own) - min(own) > PARALLELISM * typical:
-        said.append(f"the program used from {min(own):.2f} to {max(own):.2f} cores, block by block")
+        said.append(f"the program used from {min(own):.2f} to {max(own):.2f} cores, depending on the block")
     if eager and abs(statistics.median(eager) - typical) > PARALLELISM_OF_EAGER * threads:
         said.append(
             f"with {threads} threads the program used {typical:.2f} cores and eager {statistics.median(eager):.2f}"

@@ -60,7 +60,7 @@ def check(found: RunComparison, other: RunDocument, limits: Limits) -> list[Chec
     if limits.inconclusive:
         unsure = [one for one in made if one.outcome in ("open", "not judged")]
         sure = found.verdict not in (None, "inconclusive", "unreliable")
-        detail = "all that was asked could be told" if made else f"the verdict is {found.verdict or 'refused'}"
+        detail = "all requested limits could be checked" if made else f"the verdict is {found.verdict or 'refused'}"
         if unsure:
             detail = f"{unsure[0].name}: {unsure[0].detail}"
         # Where limits are set, they are what must be decided; whether it is faster or equivalent is nobody's question.

@@ -10,9 +10,8 @@ from etui.insight import LayerGap, NumericGap
 Order = Literal["depth", "contribution"]
 
 DEFAULT_THRESHOLD_DB = 20.0
-"""The SQNR below which a layer counts as off where nothing is asked of the outputs: an error a tenth of the signal's
-size. Where a tolerance is asked of them, it is the threshold of the layers too: a layer that is worse than the outputs
-may be is where to look."""
+"""The SQNR threshold of a layer in dB if the run has no SQNR tolerance: an error of a tenth of the signal. With a
+tolerance, that is the threshold, because a layer below it is a likely cause."""
 
 
 def is_off(layer: LayerGap, threshold_db: float) -> bool:

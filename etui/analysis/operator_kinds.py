@@ -28,7 +28,7 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("moving data", r"copy|permute|transpose|view|expand|slice|cat$|concat|unsqueeze|reshape|clone|dim_order|split"),
     ("element-wise arithmetic", r"^(add|sub|mul|div|multiply|subtract|divide|pow|exp|sqrt|rsqrt|neg|square)_?\b"),
 )
-"""Kinds of work and what the bare names of their operators look like; the first that fits."""
+"""Kinds of operators and the patterns of their names; the first match applies."""
 
 
 LIBRARIES = frozenset({"aten", "prims", "quantized_decomposed", "dim_order_ops", "torchao", "torchvision", "etvk"})

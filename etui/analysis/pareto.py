@@ -54,7 +54,7 @@ def size_front(base: RunDocument, others: Sequence[RunDocument], found: Sequence
 def sentences(front: Front, names: dict[str, str]) -> list[str]:
     """Which run to ship, as far as these two measures tell, and which runs are not among them."""
     if not front.places:
-        return ["No run has both a latency that can be compared and the other measure.", *_left_out(front, names)]
+        return ["No run has both a comparable latency and the other measure.", *_left_out(front, names)]
     best = sorted((one for one in front.places if one.front), key=lambda one: one.latency_ms)
     beaten = [one for one in front.places if not one.front]
     better = "smaller" if front.measure == "size MB" else "closer"
@@ -62,15 +62,15 @@ def sentences(front: Front, names: dict[str, str]) -> list[str]:
     if len(best) > _MOST_NAMED:
         listed.append(f"{len(best) - _MOST_NAMED} more")
     if len(front.places) == 1:
-        said = [f"Only one run can stand here: {listed[0]}."]
+        said = [f"Only one run can be placed: {listed[0]}."]
     elif len(best) == 1:
-        said = [f"Ship {listed[0]}: no other run is faster or {better}."]
+        said = [f"Best: {listed[0]}; no other run is faster or {better}."]
     else:
-        said = [f"Ship one of these, from faster to {better}: {', '.join(listed)}."]
+        said = [f"Pareto-optimal, from faster to {better}: {', '.join(listed)}."]
     if beaten:
         named = ", ".join(names[one.run] for one in beaten[:_MOST_NAMED])
         more = f" and {len(beaten) - _MOST_NAMED} more" if len(beaten) > _MOST_NAMED else ""
-        said.append(f"Beaten by one of them, and no better in either: {named}{more}.")
+        said.append(f"Dominated by one of them in both measures: {named}{more}.")
     return [*said, *_left_out(front, names)]
 
 
@@ -86,7 +86,7 @@ def _left_out(front: Front, names: dict[str, str]) -> list[str]:
     said = []
     for reason, runs in by_reason.items():
         more = f" and {len(runs) - _MOST_NAMED} more" if len(runs) > _MOST_NAMED else ""
-        said.append(f"Left out, {reason}: {', '.join(runs[:_MOST_NAMED])}{more}.")
+        said.append(f"Omitted, {reason}: {', '.join(runs[:_MOST_NAMED])}{more}.")
     return said
 
 
@@ -102,7 +102,7 @@ def _front(measure: Measure, base: RunDocument, others: Sequence[RunDocument], f
         if run.id in refused:
             left_out[run.id] = "not comparable"
         elif run.id in limited:
-            left_out[run.id] = "measured under a load or at another level of the machine"
+            left_out[run.id] = "measured under load or at another speed of the machine"
         elif median is None:
             left_out[run.id] = "without a latency"
         elif value is None:

@@ -17,7 +17,7 @@ from etui.insight import Operator, OperatorSide, Profile
 from etui.text import percent
 
 AGREES_WITHIN = 0.10
-"""A sum of operators this near to the measured inference counts as the same."""
+"""The sum of the operators agrees with the measured inference within this share."""
 
 SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 Sort = Literal["share", "ms", "eager", "p90", "calls", "name", "order"]
@@ -64,10 +64,10 @@ class Line(msgspec.Struct, frozen=True):
 
 MODEL_ITSELF, NOT_KNOWN, ITS_OWN = "(the model itself)", "(not known)", "(its own operators)"
 BESIDE_MODULES = (MODEL_ITSELF, NOT_KNOWN)
-"""Groups that are no modules and stand beside the model's."""
+"""Groups that are not modules, listed next to the model's modules."""
 
 WORTH_OPENING = 0.15
-"""An outline opens modules that take this part of the time or more, of one side or the other."""
+"""An outline opens modules with at least this share of the time, of the program or of eager."""
 
 
 def is_known(operator: Operator) -> bool:
@@ -92,6 +92,15 @@ def module_tree(profile: Profile) -> Group:
                 group.module_type = operator.origin.module_type
     _add_up(root)
     return root
+
+
+def summed(
+    path: str, name: str, operators: Sequence[Operator], eager_operators: Sequence[Operator] = (), *, order: int = 0
+) -> Group:
+    """Return a group of these operators with their sums."""
+    group = Group(path=path, name=name, order=order, operators=list(operators), eager_operators=list(eager_operators))
+    _add_up(group)
+    return group
 
 
 def below(root: Group, module: str) -> Group | None:
@@ -144,15 +153,7 @@ def _folded(group: Group) -> list[Group]:
     """The modules in a group, and all that is its own as one row; the operators themselves where it holds no module."""
     if not group.children or len(group.operators) + len(group.eager_operators) <= 1:
         return rows_of(group)
-    own = Group(
-        path=group.path,
-        name=ITS_OWN,
-        order=group.order,
-        operators=group.operators,
-        eager_operators=group.eager_operators,
-    )
-    _add_up(own)
-    return [*group.children, own]
+    return [*group.children, summed(group.path, ITS_OWN, group.operators, group.eager_operators, order=group.order)]
 
 
 def _weight(group: Group) -> float:
@@ -205,9 +206,7 @@ def one_by_one(side: OperatorSide, module: str = "") -> list[Group]:
         path = operator.origin.module
         if module and path != module and not path.startswith(f"{module}."):
             continue
-        group = Group(path=path, name=operator.name, order=order, operators=[operator])
-        _add_up(group)
-        found.append(group)
+        found.append(summed(path, operator.name, [operator], order=order))
     return found
 
 
@@ -236,18 +235,18 @@ def sum_check(side: OperatorSide, name: str) -> str:
     """Whether the operators add up to the inference without tracing, in a sentence."""
     measured = side.untraced_ms if side.untraced_ms is not None else side.inference_ms
     if measured <= 0:
-        return f"{name}: nothing to compare the operators' sum with."
+        return f"{name}: the sum of the operators cannot be compared with an inference."
     off = side.operators_ms / measured - 1
-    found = f"{name}: the operators add up to {_ms(side.operators_ms)} ms, an inference takes {_ms(measured)} ms"
+    found = f"{name}: sum of operators {_ms(side.operators_ms)} ms, measured inference {_ms(measured)} ms"
     if abs(off) <= AGREES_WITHIN:
         return f"{found}: they agree within {percent(AGREES_WITHIN)}."
     direction = "less" if off < 0 else "more"
     if off < 0:
-        why = "; what is between the operators, or happened to only some inferences, is in none of them"
+        why = "; time between operators, and of rare events, belongs to none of them"
     elif (overhead(side) or 0.0) > AGREES_WITHIN / 2:
-        why = "; tracing made the operators slower than they are"
+        why = "; tracing slowed the operators down"
     else:
-        why = "; the medians of many operators need not add up to that of an inference"
+        why = "; the medians of operators need not add up to the median of an inference"
     return f"{found}: {percent(abs(off))} {direction}{why}."
 
 
@@ -268,9 +267,9 @@ def overhead_words(side: OperatorSide) -> str:
     """What tracing adds to an inference, in a few words."""
     added = overhead(side)
     if added is None:
-        return "what tracing adds was not measured"
+        return "the overhead of tracing was not measured"
     if added <= 0.005:
-        return "tracing adds nothing that can be measured"
+        return "tracing has no measurable overhead"
     return f"tracing adds {percent(added, 1)} to an inference"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST = 60
-"""Fewer samples tell neither."""
+"""Fewer samples are not tested."""
 
 MODES_APART = 4.5
 LEAST_SHARE = 0.1

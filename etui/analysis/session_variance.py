@@ -36,7 +36,7 @@ estimated by the median absolute deviation and at least ``PRIOR_SD``. Of normall
 16,000."""
 
 FEWEST_FOR_OUTLYING = 5
-"""Fewer sessions than that do not show which state of the machine is the usual one."""
+"""Fewer sessions do not show the usual state of the machine."""
 
 MAD_PER_SD = 0.6745
 """The median absolute deviation of a normal distribution with standard deviation 1."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from etui.analysis.bootstrap import LogEstimate, typical, unpaired_ratio
 from etui.analysis.disturbance import FEW
 from etui.analysis.latency import MARGIN
-from etui.analysis.rank_tests import mann_whitney_p
+from etui.analysis.rank_tests import average_ranks, mann_whitney_p
 from etui.history import History, Point
 from etui.magnitudes import is_latency
 from etui.results import Interval
@@ -29,13 +29,13 @@ from etui.results import Interval
 SIGNIFICANT = 0.05
 _FOR_STEPS = 0.035
 _FOR_ARCS = 0.015
-"""Their sum is ``SIGNIFICANT``: a step is looked for first, and what went and came back only where there is none."""
+"""Their sum is ``SIGNIFICANT``: a step is tested first, and a temporary change only if there is no step."""
 LEAST_RUNS = 2
-"""A level of fewer runs is an odd run."""
+"""Fewer runs are an outlier, not a level."""
 FEWEST = 8
-"""With fewer runs no order of them is so rare that chance is ruled out."""
+"""With fewer runs, no order of them is significant."""
 MAE_MOVED = 0.1
-"""An MAE that moves by more than this share has changed; the same program gives the same numbers."""
+"""An MAE that differs by more than this share has changed; the same program gives the same outputs."""
 _EXACT = 8
 _DRAWS = 1_999
 _SEED = 20_261_122
@@ -294,23 +294,23 @@ def _arcs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _statistics(ranks: Floats, parts: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
-    """How far the sum of the ranks of each part lies from what chance expects, in standard deviations; ``ranks`` has
-    shape (.., count), the result (.., parts)."""
+    """How far the sum of the ranks of each part lies from what chance expects, in standard deviations: an
+    array with one element per part."""
     firsts, ends = parts
-    count = ranks.shape[-1]
-    zeros = np.zeros((*ranks.shape[:-1], 1))
-    sums = np.concatenate((zeros, np.cumsum(ranks - ranks.mean(axis=-1, keepdims=True), axis=-1)), axis=-1)
-    inside = ends - firsts
-    # The variance of the sum of a sample without replacement.
-    spread = np.sqrt(inside * (count - inside) / (count - 1) * ranks.var(axis=-1, keepdims=True))
-    found: Floats = np.abs(sums[..., ends] - sums[..., firsts]) / np.maximum(spread, 1e-12)
+    count = len(ranks)
+    sums = np.concatenate(([0.0], np.cumsum(ranks - ranks.mean())))
+    found: Floats = np.abs(sums[ends] - sums[firsts]) / np.maximum(_spread(ends - firsts, count, ranks.var()), 1e-12)
     return found
 
 
-def _largest(logs: Floats, parts: tuple[NDArray[np.intp], NDArray[np.intp]]) -> tuple[float, tuple[int, int]]:
-    from scipy.stats import rankdata  # costs a while, and only a history long enough needs it
+def _spread(inside: NDArray[np.intp], count: int, variance: float) -> Floats:
+    """The standard deviation of the sum of ``inside`` of ``count`` ranks, drawn without replacement."""
+    spread: Floats = np.sqrt(inside * (count - inside) / (count - 1) * variance)
+    return spread
 
-    found = _statistics(np.asarray(rankdata(logs), dtype=np.float64), parts)
+
+def _largest(logs: Floats, parts: tuple[NDArray[np.intp], NDArray[np.intp]]) -> tuple[float, tuple[int, int]]:
+    found = _statistics(average_ranks(logs)[0], parts)
     best = int(np.argmax(found))
     return float(found[best]), (int(parts[0][best]), int(parts[1][best]))
 
@@ -319,18 +319,22 @@ def _largest(logs: Floats, parts: tuple[NDArray[np.intp], NDArray[np.intp]]) -> 
 def _null(count: int, *, arcs: bool) -> Floats:
     """The largest statistics, in order, of runs between which nothing changed: in all their orders where they are few,
     else in seeded random ones."""
-    parts = _arcs(count) if arcs else _steps(count)
     ranks = np.arange(1.0, count + 1)
     if count <= _EXACT:
         orders = np.array(list(itertools.permutations(ranks)))
-        return np.sort(_statistics(orders, parts).max(axis=-1))
-    generator = np.random.default_rng(_SEED + count)
-    largest = []
-    # A hundred orders at once: those of all of them would take hundreds of megabytes.
-    for begin in range(0, _DRAWS, 100):
-        orders = generator.permuted(np.tile(ranks, (min(100, _DRAWS - begin), 1)), axis=1)
-        largest.append(_statistics(orders, parts).max(axis=-1))
-    return np.sort(np.concatenate(largest))
+    else:
+        generator = np.random.default_rng(_SEED + count)
+        orders = generator.permuted(np.tile(ranks, (_DRAWS, 1)), axis=1)
+    firsts, ends = _arcs(count) if arcs else _steps(count)
+    sums = np.zeros((count + 1, len(orders)))
+    np.cumsum((orders - ranks.mean()).T, axis=0, out=sums[1:])
+    largest = np.zeros(len(orders))
+    # All parts of one length at once have one deviation; all parts at once would take gigabytes.
+    for inside in np.unique(ends - firsts):
+        starts = firsts[ends - firsts == inside]
+        farthest = np.abs(sums[starts + inside] - sums[starts]).max(axis=0)
+        np.maximum(largest, farthest / _spread(inside, count, ranks.var()), out=largest)
+    return np.sort(largest)
 
 
 def _p(null: Floats, seen: float) -> float:

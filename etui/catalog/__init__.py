@@ -1,1 +1,1 @@
-"""What can be chosen: models, precisions, delegates, weights and inputs, described without importing torch."""
+"""The catalog of models, precisions and delegates, described without importing torch."""

@@ -1,16 +1,241 @@
-"""The delegates: what each is, whether this machine can export for it and run it, and if not, why and what to do."""
+"""The delegates: one record of facts for each, and whether this machine can export for it and run it.
+
+How a delegate partitions, quantizes and runs is in ``etui.engine.delegates``.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from typing import Literal
 
 import msgspec
 
+_EXECUTORCH = "pip install 'executorch==1.5.*'"
+
+
+class DelegateRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about a delegate without importing its tools.
+
+    ``support`` is what etui can do with it: run its programs on this kind of machine, only export them, or nothing;
+    then ``reason`` and ``what_to_do`` say why and what else to use. ``runs_on`` is where exported programs run.
+    ``modules`` are the Python modules it needs in addition to ExecuTorch, ``install`` the command that installs them.
+    """
+
+    name: str
+    title: str
+    support: Literal["run", "export", "none"]
+    runs_on: str = ""
+    modules: tuple[str, ...] = ()
+    install: str = ""
+    reason: str = ""
+    what_to_do: str = "choose xnnpack, portable or openvino"
+
+    packages: tuple[str, ...] = ()
+    """The packages whose versions are stored with every run, and are part of the key of every cached program: adding
+    one to a record invalidates the program cache where the package is installed."""
+
+    backend: str = ""
+    """The id of its backend in programs."""
+
+    backend_hint: str = ""
+    """How to run a program that needs the backend."""
+
+    missing_library_hint: str = ""
+    """What to do if the backend is missing although ``modules`` are installed."""
+
+    precisions: tuple[str, ...] = ()
+    """The only precisions it supports; empty for no such limit."""
+
+    recipes: tuple[str, ...] = ()
+    """The only common recipes (see ``etui.catalog.precisions.recipe``) that it supports in its own way; empty for no
+    limit."""
+
+    recipes_reason: str = ""
+    """Why a configuration with another recipe is refused."""
+
+    unsupported: dict[str, str] = {}
+    """Precisions that it does not support, each with the reason."""
+
+    has_8da4w_kernels: bool = False
+    """Whether it has kernels for 4-bit weights with dynamic 8-bit activations."""
+
+    int8_recipe: str = ""
+    """The recipe of its own quantizer for all int8 precisions; empty if it uses the common recipes."""
+
+    recipe_by_model_kind: bool = False
+    """Whether ``int8_recipe`` depends on the kind of model: ``-convolutional``, ``-transformer`` or ``-auto``."""
+
+    arithmetic_depends_on_cpu: bool = False
+    """Whether the CPU's features decide the arithmetic of its programs, and so are part of their keys."""
+
+    relative_latency: float = 1.0
+    """The typical latency of an FP32 program relative to eager, for time estimates before there are runs."""
+
+    log_noise: tuple[str, ...] = ()
+    """The beginnings of lines that its backend prints at every start, which are not logged."""
+
+    loggers: tuple[str, ...] = ()
+    """The Python loggers of its tools, which are limited to errors."""
+
+
+_RECORDS = (
+    DelegateRecord(
+        name="xnnpack",
+        title="XNNPACK, optimized CPU kernels",
+        support="run",
+        backend="XnnpackBackend",
+        backend_hint=f"included in every CPU build of ExecuTorch: {_EXECUTORCH}",
+        has_8da4w_kernels=True,
+        relative_latency=0.7,
+    ),
+    DelegateRecord(
+        name="portable",
+        title="no delegate: ExecuTorch's own kernels (undelegated, slow convolutions)",
+        support="run",
+        relative_latency=200.0,
+    ),
+    DelegateRecord(
+        name="openvino",
+        title="OpenVINO, Intel CPU",
+        support="run",
+        modules=("openvino", "nncf"),
+        install="pip install openvino nncf",
+        packages=("openvino", "nncf"),
+        backend="OpenvinoBackend",
+        backend_hint="pip install openvino nncf",
+        missing_library_hint="OpenVINO is installed, but ExecuTorch did not find its library: set OPENVINO_LIB_PATH",
+        unsupported={
+            "int8-dynamic": "OpenVINO's quantizer is static; choose int8",
+            "int8-static-per-tensor": "OpenVINO's quantizer always scales weights per channel; choose int8",
+        },
+        int8_recipe="nncf-int8-static",
+        recipe_by_model_kind=True,
+        arithmetic_depends_on_cpu=True,
+        relative_latency=0.4,
+        log_noise=("[OpenvinoBackend.cpp:98] OpenVINO: runtime loaded",),
+        loggers=("nncf", "openvino"),
+    ),
+    DelegateRecord(
+        name="coreml",
+        title="Core ML, Apple devices",
+        support="export",
+        runs_on="Apple devices",
+        modules=("coremltools",),
+        install="pip install coremltools",
+        backend="CoreMLBackend",
+        backend_hint="run it on an Apple device",
+        precisions=("fp32", "fp16"),
+    ),
+    DelegateRecord(
+        name="vulkan",
+        title="Vulkan, Android GPUs",
+        support="export",
+        runs_on="a device with a Vulkan build of ExecuTorch",
+        backend="VulkanBackend",
+        backend_hint="run it on a device with a Vulkan build of ExecuTorch",
+        precisions=("fp32", "fp16"),
+    ),
+    DelegateRecord(
+        name="webgpu",
+        title="WebGPU, browsers",
+        support="export",
+        runs_on="a WebGPU build of ExecuTorch",
+        backend="WebGPUBackend",
+        backend_hint="run it in a WebGPU build of ExecuTorch",
+        precisions=("fp32", "fp16"),
+    ),
+    DelegateRecord(
+        name="ethos-u",
+        title="Arm Ethos-U NPUs",
+        support="export",
+        runs_on="an Ethos-U NPU",
+        modules=("tosa_serializer", "ethosu"),
+        install="pip install 'executorch[ethos-u]'",
+        backend="EthosUBackend",
+        backend_hint="run it on a device with an Arm Ethos-U NPU",
+        recipes=("int8-static", "int8-auto"),
+        recipes_reason="Ethos-U supports only static int8 quantization",
+        int8_recipe="arm-int8-static",
+    ),
+    DelegateRecord(
+        name="nnapi",
+        title="Android NNAPI",
+        support="none",
+        reason="ExecuTorch has no NNAPI delegate",
+        what_to_do="choose xnnpack or vulkan for Android",
+    ),
+    DelegateRecord(
+        name="qnn",
+        title="Qualcomm AI Engine",
+        support="none",
+        reason="it needs Qualcomm's SDK and a build of ExecuTorch with it",
+        backend="QnnBackend",
+        backend_hint="run it on a Qualcomm device with its AI Engine libraries",
+    ),
+    DelegateRecord(
+        name="mediatek",
+        title="MediaTek NeuroPilot",
+        support="none",
+        reason="it needs MediaTek's SDK and a build of ExecuTorch with it",
+        backend="NeuropilotBackend",
+        backend_hint="run it on a MediaTek device with NeuroPilot",
+    ),
+    DelegateRecord(
+        name="samsung",
+        title="Samsung Exynos",
+        support="none",
+        reason="it needs Samsung's SDK and a build of ExecuTorch with it",
+        backend="EnnBackend",
+        backend_hint="run it on a Samsung Exynos device",
+    ),
+    DelegateRecord(
+        name="nxp",
+        title="NXP eIQ Neutron",
+        support="none",
+        reason="it needs NXP's converter and a build of ExecuTorch with it",
+        backend="NeutronBackend",
+        backend_hint="run it on an NXP device with a Neutron NPU",
+    ),
+    DelegateRecord(
+        name="cuda",
+        title="NVIDIA CUDA",
+        support="none",
+        reason="it needs a CUDA build of torch and of ExecuTorch",
+        backend="CudaBackend",
+        backend_hint="use a CUDA build of ExecuTorch on a machine with an NVIDIA GPU",
+    ),
+    DelegateRecord(
+        name="metal",
+        title="Apple Metal",
+        support="none",
+        reason="it needs macOS and a build of ExecuTorch with it",
+        backend="MetalBackend",
+        backend_hint="run it on an Apple device with a Metal build of ExecuTorch",
+    ),
+    DelegateRecord(
+        name="mlx",
+        title="Apple MLX",
+        support="none",
+        reason="it needs macOS on Apple silicon and a build of ExecuTorch with it",
+        backend="MLXBackend",
+        backend_hint="run it on an Apple device with an MLX build of ExecuTorch",
+    ),
+)
+
+RECORDS: dict[str, DelegateRecord] = {record.name: record for record in _RECORDS}
+"""Every delegate by its name, in display order: those that can run here first."""
+
+PACKAGES: tuple[str, ...] = tuple(package for record in _RECORDS for package in record.packages)
+"""The packages of delegates whose versions are stored with runs and are part of program keys."""
+
+RUNNABLE: tuple[str, ...] = tuple(record.name for record in _RECORDS if record.support == "run")
+"""The delegates whose programs run on this kind of machine, if their packages are installed."""
+
 
 class Delegate(msgspec.Struct, frozen=True, kw_only=True):
-    """One delegate as it stands on this machine. ``reason`` says why it does not run (or export) here and is empty
-    where it does both; ``what_to_do`` is the way out, where there is one."""
+    """One delegate and its availability on this machine. ``reason`` is why it does not run (or export) here, empty if
+    it does both; ``what_to_do`` is the next step, if there is one."""
 
     name: str
     title: str
@@ -20,76 +245,43 @@ class Delegate(msgspec.Struct, frozen=True, kw_only=True):
     what_to_do: str = ""
 
 
+@cache
+def delegates() -> dict[str, Delegate]:
+    """Return every delegate by its name, those that run here first. Finds installed packages without importing them."""
+    runtime = _installed("executorch")
+    return {record.name: _availability(record, runtime) for record in _RECORDS}
+
+
+def missing_modules(record: DelegateRecord) -> list[str]:
+    """Return those of a delegate's modules that are not installed."""
+    return [module for module in record.modules if not _installed(module)]
+
+
 def _installed(*modules: str) -> bool:
     return all(find_spec(module) is not None for module in modules)
 
 
-def _export_only(name: str, title: str, where: str, tools: tuple[str, ...], install: str) -> Delegate:
-    exports = _installed(*tools)
-    missing = "" if exports else f"; its tools are not installed ({', '.join(tools)})"
+def _availability(record: DelegateRecord, runtime: bool) -> Delegate:
+    runs = exports = False
+    reason, what_to_do = record.reason, record.what_to_do
+    if record.support == "run":
+        runs = exports = runtime and _installed(*record.modules)
+        reason, what_to_do = "", ""
+        if not runs and record.modules:
+            reason = f"the packages {' and '.join(record.modules)} are not both installed"
+            what_to_do = record.install
+        elif not runs:
+            reason, what_to_do = "executorch is not installed", _EXECUTORCH
+    elif record.support == "export":
+        exports = _installed(*record.modules)
+        missing = "" if exports else f"; its tools are not installed ({', '.join(record.modules)})"
+        reason = f"its programs run only on {record.runs_on}; this machine can only export them{missing}"
+        what_to_do = f"etui run MODEL --delegate {record.name} --export-only -o DIR" if exports else record.install
     return Delegate(
-        name=name,
-        title=title,
-        runs_here=False,
+        name=record.name,
+        title=record.title,
+        runs_here=runs,
         exports_here=exports,
-        reason=f"its programs run on {where} only, this machine can at most export them{missing}",
-        what_to_do=f"etui run MODEL --delegate {name} --export-only -o DIR" if exports else install,
+        reason=reason,
+        what_to_do=what_to_do,
     )
-
-
-def _not_here(name: str, title: str, reason: str, what_to_do: str = "choose xnnpack, portable or openvino") -> Delegate:
-    return Delegate(name=name, title=title, runs_here=False, exports_here=False, reason=reason, what_to_do=what_to_do)
-
-
-@cache
-def delegates() -> dict[str, Delegate]:
-    """Every delegate by its name, those that run here first. Looks at what is installed and imports none of it."""
-    runtime = _installed("executorch")
-    no_runtime = "" if runtime else "executorch is not installed"
-    install = "" if runtime else "pip install 'executorch==1.5.*'"
-    openvino = runtime and _installed("openvino", "nncf")
-    listed = [
-        Delegate(
-            name="xnnpack",
-            title="XNNPACK, optimized CPU kernels",
-            runs_here=runtime,
-            exports_here=runtime,
-            reason=no_runtime,
-            what_to_do=install,
-        ),
-        Delegate(
-            name="portable",
-            title="no delegate: ExecuTorch's own kernels (undelegated, slow convolutions)",
-            runs_here=runtime,
-            exports_here=runtime,
-            reason=no_runtime,
-            what_to_do=install,
-        ),
-        Delegate(
-            name="openvino",
-            title="OpenVINO, Intel CPU",
-            runs_here=openvino,
-            exports_here=openvino,
-            reason="" if openvino else "the packages openvino and nncf are not both installed",
-            what_to_do="" if openvino else "pip install openvino nncf",
-        ),
-        _export_only("coreml", "Core ML, Apple devices", "Apple devices", ("coremltools",), "pip install coremltools"),
-        _export_only("vulkan", "Vulkan, Android GPUs", "a device with a Vulkan build of ExecuTorch", (), ""),
-        _export_only("webgpu", "WebGPU, browsers", "a WebGPU build of ExecuTorch", (), ""),
-        _export_only(
-            "ethos-u",
-            "Arm Ethos-U NPUs",
-            "an Ethos-U NPU",
-            ("tosa_serializer", "ethosu"),
-            "pip install 'executorch[ethos-u]'",
-        ),
-        _not_here("nnapi", "Android NNAPI", "ExecuTorch has no NNAPI delegate", "choose xnnpack or vulkan for Android"),
-        _not_here("qnn", "Qualcomm AI Engine", "it needs Qualcomm's own SDK and a build of ExecuTorch with it"),
-        _not_here("mediatek", "MediaTek NeuroPilot", "it needs MediaTek's own SDK and a build of ExecuTorch with it"),
-        _not_here("samsung", "Samsung Exynos", "it needs Samsung's own SDK and a build of ExecuTorch with it"),
-        _not_here("nxp", "NXP eIQ Neutron", "it needs NXP's own converter and a build of ExecuTorch with it"),
-        _not_here("cuda", "NVIDIA CUDA", "it needs a CUDA build of torch and of ExecuTorch"),
-        _not_here("metal", "Apple Metal", "it needs macOS and a build of ExecuTorch with it"),
-        _not_here("mlx", "Apple MLX", "it needs macOS on Apple silicon and a build of ExecuTorch with it"),
-    ]
-    return {delegate.name: delegate for delegate in listed}

@@ -1,4 +1,4 @@
-"""From what a user typed to what it means: models, precisions, delegates, and why a combination cannot be."""
+"""Resolve what a user typed to models, precisions and delegates, and explain unsupported configurations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.catalog.delegates import Delegate, delegates
+from etui.catalog.delegates import RECORDS, Delegate, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
@@ -22,9 +22,9 @@ _IMPORTS = "+"
 
 
 class UserModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model of the user's own: a factory in a Python file, an exported program, or a finished ExecuTorch program.
+    """A user's own model: a factory in a Python file, an exported program, or a finished ExecuTorch program.
 
-    Its ``path`` is absolute. Nothing in it is run or loaded before a child process does so.
+    Its ``path`` is absolute. Only worker processes run or load the file.
     """
 
     kind: Literal["factory", "pt2", "pte"]
@@ -43,25 +43,26 @@ class UserModel(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What it is, in words."""
+        """A one-line description."""
         kinds = {"factory": "your own model", "pt2": "your own exported program", "pte": "your own finished program"}
         return f"{kinds[self.kind]} ({self.reference})"
 
     @property
     def source(self) -> str:
-        """Where it comes from, in the form of a catalog entry's source."""
+        """Its source in the form of a catalog entry's source, ``kind:file``."""
         return f"{self.kind}:{Path(self.path).name}" + (f":{self.factory}" if self.factory else "")
 
     @property
     def reference(self) -> str:
-        """What names this model in a session's specification."""
+        """The text that identifies this model in a session's specification."""
         return f"{self.path}:{self.factory}" if self.factory else self.path
 
     def identity(self) -> str:
-        """``sha256:`` and the hash of the file's content: of this one file, because what it imports is only known once
-        it has been run (see ``identity_of``).
+        """Return ``sha256:`` and the hash of this file's content; what it imports is only known once it has been run
+        (see ``identity_of``).
 
-        Raises UsageError where the file cannot be read.
+        Raises:
+            UsageError: the file cannot be read.
         """
         digest = hashlib.sha256()
         try:
@@ -73,8 +74,8 @@ class UserModel(msgspec.Struct, frozen=True, kw_only=True):
         return self.identity_of(digest.hexdigest(), {})
 
     def identity_of(self, sha256: str, modules: Mapping[str, str]) -> str:
-        """The identity of a file with this hash that imports modules with these hashes, by name, from outside the
-        installed packages; without any it is ``identity``."""
+        """Return the identity of a file with hash ``sha256`` that imports, from outside the installed packages,
+        modules with these hashes (by module name); without modules it equals ``identity()``."""
         file = f"sha256:{sha256}" + (f":{self.factory}" if self.factory else "")
         if not modules:
             return file
@@ -86,7 +87,11 @@ Model = ModelEntry | UserModel
 
 
 def find_model(text: str) -> Model:
-    """The model a name or path stands for. Raises UsageError with the nearest names, or the file that is missing."""
+    """Return the model of a name or path.
+
+    Raises:
+        UsageError: it is unknown (the hint has similar names), or its file does not exist.
+    """
     if text in MODELS:
         return MODELS[text]
     path, colon, factory = text.rpartition(":")
@@ -100,12 +105,16 @@ def find_model(text: str) -> Model:
         return UserModel(kind="pt2", path=_existing(text))
     if text.endswith(".pte"):
         return UserModel(kind="pte", path=_existing(text))
-    raise _unknown("model", text, MODELS, "see `etui models`, or give FILE.py:FACTORY, a .pt2 or a .pte")
+    own = "give FILE.py:FACTORY, a .pt2 or a .pte"
+    raise _unknown("model", text, MODELS, f"see `etui models`, or {own}", own)
 
 
 def model_file(text: str) -> str | None:
-    """The absolute path of the file that names a model, whether or not it is there; None for anything else. Raises
-    UsageError if it can be no path."""
+    """Return the absolute path of a user model's file, whether or not it exists; None for any other text.
+
+    Raises:
+        UsageError: it is not a valid path.
+    """
     path, colon, _ = text.rpartition(":")
     if colon and path.endswith(".py"):
         text = path
@@ -115,29 +124,29 @@ def model_file(text: str) -> str | None:
 
 
 def find_precision(text: str) -> Precision:
-    """The precision a name stands for. Raises UsageError with the nearest names."""
+    """Return the precision of a name. Raises UsageError with similar names."""
     if text == AS_IS:
         return Precision(name=AS_IS, title="the program as it is")
     try:
         return PRECISIONS[text]
     except KeyError:
-        raise _unknown("precision", text, PRECISIONS, "see `etui models`") from None
+        raise _unknown("precision", text, PRECISIONS, "see `etui models`", "") from None
 
 
 def find_delegate(text: str) -> Delegate:
-    """The delegate a name stands for. Raises UsageError with the nearest names."""
+    """Return the delegate of a name. Raises UsageError with similar names."""
     if text == AS_IS:
-        return Delegate(name=AS_IS, title="whatever the program was lowered for", runs_here=True, exports_here=True)
+        return Delegate(name=AS_IS, title="the delegates of the finished program", runs_here=True, exports_here=True)
     try:
         return delegates()[text]
     except KeyError:
-        raise _unknown("delegate", text, delegates(), "see `etui delegates`") from None
+        raise _unknown("delegate", text, delegates(), "see `etui delegates`", "") from None
 
 
 def impossible(model: Model, precision: str, delegate: str, measure: bool = True) -> str | None:
-    """Why a combination cannot be, in one line, or None where nothing is known against it.
+    """Return why a configuration is not supported, in one line, or None if no reason is known.
 
-    Looks at names and at what is installed; loads nothing. ``measure`` False asks about exporting alone.
+    Checks names and installed packages; loads nothing. ``measure=False`` checks exporting only.
     """
     if isinstance(model, UserModel) and model.kind == "pte":
         if precision != AS_IS or delegate != AS_IS:
@@ -145,12 +154,11 @@ def impossible(model: Model, precision: str, delegate: str, measure: bool = True
         return None if measure else "a .pte is already exported"
     if AS_IS in {precision, delegate}:
         return "only a .pte is measured as it is"
-    place = find_delegate(delegate)
-    if not place.exports_here:
-        return f"{place.reason} ({place.what_to_do})" if place.what_to_do else place.reason
-    if measure and not place.runs_here:
-        return f"{place.reason} ({place.what_to_do})" if place.what_to_do else place.reason
-    reason = _not_together(model, precision, delegate)
+    available = find_delegate(delegate)
+    if not available.exports_here or (measure and not available.runs_here):
+        hint = f" ({available.what_to_do})" if available.what_to_do else ""
+        return available.reason + hint
+    reason = _incompatibility(model, precision, delegate)
     if reason is not None:
         return reason
     if isinstance(model, ModelEntry):
@@ -161,12 +169,13 @@ def impossible(model: Model, precision: str, delegate: str, measure: bool = True
 
 
 def is_same_file(one: str, other: str) -> bool:
-    """Whether two identities are of the same file, whatever it imports."""
+    """Return whether two identities are of the same file, whatever it imports."""
     return one.partition(_IMPORTS)[0] == other.partition(_IMPORTS)[0]
 
 
 def changed_sources(before: ModelInfo, now: ModelInfo) -> list[str]:
-    """The user's own file and modules whose content differs between two runs of it; nothing that was not recorded."""
+    """Return the user's file or the names of its imported modules whose content differs between two runs; modules that
+    were not recorded are not included."""
     if not is_same_file(before.identity, now.identity):
         return [now.source.partition(":")[2].partition(":")[0] or now.name]
     if before.sources is None or now.sources is None:
@@ -176,7 +185,7 @@ def changed_sources(before: ModelInfo, now: ModelInfo) -> list[str]:
 
 
 def describe(model: Model) -> ModelInfo:
-    """What is known of a model before anything of it is loaded. Raises UsageError where its file cannot be read."""
+    """Return what is known about a model before it is loaded. Raises UsageError if its file cannot be read."""
     return ModelInfo(
         name=model.name,
         family=model.family,
@@ -190,54 +199,51 @@ def describe(model: Model) -> ModelInfo:
 def tolerance_for(
     model: Model | str, precision: str, arithmetic: str | None = None, delegate: str = "xnnpack"
 ) -> Tolerance | None:
-    """What the outputs of ``precision`` must reach to PASS: the lesser of it and of the ``arithmetic`` really used.
+    """Return the tolerance for ``precision``, or for the ``arithmetic`` actually used if that one is looser.
 
-    Where ``int8`` means a static recipe on a delegate, what is asked of static recipes is asked. None where nothing
-    can be asked (a ``.pte`` has no reference). ``model`` may be the text that names it.
+    If ``int8`` means a static recipe on the delegate, the tolerance of static recipes applies. None if there is no
+    tolerance (a ``.pte`` has no reference). ``model`` may be a model's name or reference.
     """
     entry = MODELS.get(model) if isinstance(model, str) else model
     table = entry.tolerances if isinstance(entry, ModelEntry) else TOLERANCES
     if precision == "int8" and isinstance(entry, ModelEntry) and "static" in recipe(entry, precision, delegate):
         precision = "int8-static"
-    asked = [table[name] for name in (precision, arithmetic) if name in table]
-    return min(asked, key=lambda one: one.sqnr_db_min or 0.0, default=None)
+    tolerances = [table[name] for name in (precision, arithmetic) if name in table]
+    return min(tolerances, key=lambda tolerance: tolerance.sqnr_db_min or 0.0, default=None)
 
 
-def _not_together(model: Model, precision: str, delegate: str) -> str | None:
+def _incompatibility(model: Model, precision: str, delegate: str) -> str | None:
+    record = RECORDS[delegate]
     if precision == "8da4w":
-        if delegate != "xnnpack":
-            return "8da4w needs kernels that only XNNPACK has here"
+        if not record.has_8da4w_kernels:
+            return "8da4w needs kernels that only XNNPACK has"
         if isinstance(model, UserModel) and model.kind == "pt2":
-            return "8da4w replaces a model's linear modules, and a .pt2 holds operators alone; choose int8-dynamic"
+            return "8da4w replaces linear modules, but a .pt2 contains only operators; choose int8-dynamic"
         if model.family == "cnn":
-            return "8da4w quantizes linear layers only, and a convolutional net has next to none"
-    if precision == "int8-dynamic":
-        if model.family == "cnn":
-            return "int8-dynamic quantizes linear layers only, and a convolutional net has next to none"
-        if delegate == "openvino":
-            return "OpenVINO's quantizer is static; choose int8"
-    if precision == "int8-static-per-tensor" and delegate == "openvino":
-        return "OpenVINO's quantizer always scales weights by channel; choose int8"
-    if delegate in {"coreml", "vulkan", "webgpu"} and precision not in {"fp32", "fp16"}:
-        return f"{delegate} is exported in fp32 and fp16 only"
-    static = {recipe("cnn", "int8"), recipe("custom", "int8")}
-    if delegate == "ethos-u" and recipe(model.family, precision) not in static:
-        return "an Ethos-U takes programs with int8 static quantization only"
+            return "8da4w quantizes only linear layers, and a convolutional network has almost none"
+    if precision == "int8-dynamic" and model.family == "cnn":
+        return "int8-dynamic quantizes only linear layers, and a convolutional network has almost none"
+    if precision in record.unsupported:
+        return record.unsupported[precision]
+    if record.precisions and precision not in record.precisions:
+        return f"{delegate} can be exported only in {' and '.join(record.precisions)}"
+    if record.recipes and recipe(model.family, precision).partition("/")[0] not in record.recipes:
+        return record.recipes_reason
     return None
 
 
 def _existing(path: str) -> str:
-    whole = absolute(path, "the model")
+    absolute_path = absolute(path, "the model")
     try:
-        is_there = whole.is_file()
+        exists = absolute_path.is_file()
     except OSError as error:
-        raise UsageError(f"cannot reach {whole} ({error.strerror})", "check the path") from error
-    if not is_there:
-        raise UsageError(f"there is no file {whole}", "check the path")
-    return str(whole)
+        raise UsageError(f"cannot access {absolute_path} ({error.strerror})", "check the path") from error
+    if not exists:
+        raise UsageError(f"file not found: {absolute_path}", "check the path")
+    return str(absolute_path)
 
 
-def _unknown(what: str, text: str, known: Iterable[str], hint: str) -> UsageError:
-    near = difflib.get_close_matches(text, list(known), n=3, cutoff=0.4)
-    guess = f"did you mean {' or '.join(near)}? " if near else ""
-    return UsageError(f"there is no {what} {text!r}", guess + hint)
+def _unknown(kind: str, text: str, known: Iterable[str], hint: str, screen_hint: str) -> UsageError:
+    similar = difflib.get_close_matches(text, list(known), n=3, cutoff=0.4)
+    guess = f"did you mean {' or '.join(similar)}? " if similar else ""
+    return UsageError(f"unknown {kind} {text!r}", guess + hint, screen_hint=(guess + screen_hint).strip())

@@ -1,7 +1,6 @@
 """The table of models that can be chosen by name: adding a model is one entry here.
 
-An entry describes; it builds nothing and imports nothing heavy. How a source kind becomes a module stands once, in
-``etui.engine.models.build``.
+An entry is only data and imports nothing heavy; ``etui.engine.models.build`` builds the module.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ Outputs = Literal["logits", "embedding", "hidden state", "segmentation map", "im
 Wrapper = Literal["logits", "hidden state", "mean pooling", "text embedding", "image and text"]
 
 ANY = "*"
-"""In a ``Limit``: whatever the precision or delegate."""
+"""In a ``Limit``: any precision or delegate."""
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """A combination known not to work, and why; ``ANY`` stands for every precision or delegate."""
+    """A precision and delegate known not to work with a model, and the reason; either may be ``ANY``."""
 
     precision: str
     delegate: str
@@ -29,7 +28,7 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class ImageRecipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A square RGB image: its side in pixels and the normalisation its weights were trained with."""
+    """A square RGB image: its side in pixels and the normalization its weights were trained with."""
 
     size: int
     normalization: Literal["imagenet", "clip"] = "imagenet"
@@ -39,7 +38,7 @@ class TextRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """Token ids of a fixed length.
 
     ``mask`` adds the attention mask as a second input; ``fill`` joins sentences until the length is reached instead of
-    padding; ``count`` texts go in one inference. ``start``, ``end`` and ``padding`` are the ids that seeded tokens use.
+    padding; ``count`` is the batch size. ``start``, ``end`` and ``padding`` are the ids that seeded tokens use.
     """
 
     length: int
@@ -53,8 +52,8 @@ class TextRecipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Builder(msgspec.Struct, frozen=True, kw_only=True):
-    """How a transformers model is built: its class, what its configuration changes from the class's defaults, and what
-    its output is reduced to. ``code`` is the module under ``transformers.models`` that holds the class."""
+    """How a transformers model is built: its class, the changes to the default configuration, and the wrapper that
+    selects its output. ``code`` is the module under ``transformers.models`` that defines the class."""
 
     code: str
     architecture: str
@@ -66,10 +65,9 @@ class Builder(msgspec.Struct, frozen=True, kw_only=True):
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One model of the catalog.
 
-    ``source`` is ``kind:id`` and is what the model's identity rests on. ``parameters`` is an approximate count.
-    ``repeat`` is the fewest timed inferences aimed at in a session, ``warmup`` the fewest warm-up inferences of a
-    block. ``tolerances`` maps a precision (or an arithmetic a delegate uses instead, such as bf16) to what its output
-    must reach.
+    ``source`` is ``kind:id`` and is the model's identity. ``parameters`` is an approximate count. ``repeat`` is the
+    minimum number of timed inferences in a session, ``warmup`` the minimum number of warm-up inferences in a block.
+    ``tolerances`` maps a precision (or an arithmetic a delegate uses instead, such as bf16) to its accuracy limits.
     """
 
     name: str
@@ -98,25 +96,25 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reference(self) -> str:
-        """What names this model in a session's specification."""
+        """The text that identifies this model in a session's specification."""
         return self.name
 
     def identity(self) -> str:
-        """What the model is, apart from its weights: its source id."""
+        """Return what identifies the model apart from its weights: its source."""
         return self.source
 
 
-def _tolerance(sqnr_db: float, cosine: float, why: str) -> Tolerance:
-    return Tolerance(sqnr_db_min=sqnr_db, cosine_min=cosine, source=why)
+def _tolerance(sqnr_db: float, cosine: float, source: str) -> Tolerance:
+    return Tolerance(sqnr_db_min=sqnr_db, cosine_min=cosine, source=source)
 
 
 _SAME = _tolerance(60.0, 0.9999, "same arithmetic: only the order of summation may differ")
-_HALF = _tolerance(30.0, 0.999, "half precision keeps 11 significant bits, and sums in them")
-_BFLOAT = _tolerance(25.0, 0.995, "bfloat16 keeps 8 significant bits")
-_INT8 = _tolerance(15.0, 0.98, "usual aim of 8-bit post-training quantization of a whole network")
-_INT8_DYNAMIC = _tolerance(20.0, 0.99, "usual aim of 8-bit dynamic quantization of linear layers")
-_DEPTHWISE = _tolerance(10.0, 0.95, "8 bits: depthwise convolutions lose more, since few weights share a sum")
-_COARSE = _tolerance(10.0, 0.95, "usual aim of 4-bit weights or one scale a tensor")
+_HALF = _tolerance(30.0, 0.999, "half precision has 11 significant bits, also when accumulating")
+_BFLOAT = _tolerance(25.0, 0.995, "bfloat16 has 8 significant bits")
+_INT8 = _tolerance(15.0, 0.98, "usual target for 8-bit post-training quantization of a whole network")
+_INT8_DYNAMIC = _tolerance(20.0, 0.99, "usual target for 8-bit dynamic quantization of linear layers")
+_DEPTHWISE = _tolerance(10.0, 0.95, "8 bits: depthwise convolutions lose more, since each sum has few terms")
+_COARSE = _tolerance(10.0, 0.95, "usual target for 4-bit weights or one scale per tensor")
 
 TOLERANCES: dict[str, Tolerance] = {
     "fp32": _SAME,
@@ -128,7 +126,7 @@ TOLERANCES: dict[str, Tolerance] = {
     "int8-dynamic": _INT8_DYNAMIC,
     "8da4w": _COARSE,
 }
-"""What is asked of a model that says nothing else; for ``custom`` models too."""
+"""The default tolerances, also of ``custom`` models."""
 
 _TOP1 = {
     "fp32": 0.99,
@@ -140,21 +138,20 @@ _TOP1 = {
     "int8-dynamic": 0.75,
     "8da4w": 0.6,
 }
-"""The share of classes that must agree with eager's, where classes are what the output means.
+"""The minimum top-1 agreement with eager for models whose outputs are class scores.
 
-Lower than what trained networks keep on a test set (within 1 % at 8 bits), because it is judged on few inputs: of
-eight, 0.75 is six. A program that keeps nine classes of ten is then called out of tolerance in 4 % of sessions; one
-that keeps four of ten passes in 5 %.
+Lower than the agreement of trained networks on a test set (within 1 % at 8 bits), because few inputs are evaluated:
+0.75 is six of eight. A program with a true agreement of 0.9 then fails in 4 % of sessions; one with 0.4 passes in 5 %.
 """
 
 
-def _of_classes(tolerances: dict[str, Tolerance]) -> dict[str, Tolerance]:
-    """The same for a model whose output is classes: they must agree, too."""
-    return {name: msgspec.structs.replace(one, top1_min=_TOP1[name]) for name, one in tolerances.items()}
+def _with_top1(tolerances: dict[str, Tolerance]) -> dict[str, Tolerance]:
+    """Add the minimum top-1 agreement, for a model whose outputs are class scores."""
+    return {name: msgspec.structs.replace(limits, top1_min=_TOP1[name]) for name, limits in tolerances.items()}
 
 
-_OF_TRANSFORMERS = {**TOLERANCES, "int8": _INT8_DYNAMIC}
-_OF_DEPTHWISE = {**TOLERANCES, "int8": _DEPTHWISE, "int8-static": _DEPTHWISE}
+_TRANSFORMER_TOLERANCES = {**TOLERANCES, "int8": _INT8_DYNAMIC}
+_DEPTHWISE_TOLERANCES = {**TOLERANCES, "int8": _DEPTHWISE, "int8-static": _DEPTHWISE}
 
 
 def _torchvision(
@@ -174,7 +171,7 @@ def _torchvision(
         outputs="logits",
         image=ImageRecipe(size=224),
         repeat=repeat,
-        tolerances=_of_classes(tolerances),
+        tolerances=_with_top1(tolerances),
     )
 
 
@@ -184,10 +181,15 @@ _ENTRIES: tuple[ModelEntry, ...] = (
     _torchvision("resnet18", "ResNet-18, image classifier", 11_690_000),
     _torchvision("resnet34", "ResNet-34, image classifier", 21_800_000),
     _torchvision("resnet50", "ResNet-50, image classifier", 25_560_000),
-    _torchvision("mobilenet_v2", "MobileNetV2, image classifier", 3_500_000, 200, "cnn", _OF_DEPTHWISE),
-    _torchvision("efficientnet_b0", "EfficientNet-B0, image classifier", 5_290_000, 100, "cnn", _OF_DEPTHWISE),
+    _torchvision("mobilenet_v2", "MobileNetV2, image classifier", 3_500_000, 200, "cnn", _DEPTHWISE_TOLERANCES),
+    _torchvision("efficientnet_b0", "EfficientNet-B0, image classifier", 5_290_000, 100, "cnn", _DEPTHWISE_TOLERANCES),
     _torchvision(
-        "vit_b_16", "Vision Transformer B/16, image classifier", 86_570_000, 30, "vision-transformer", _OF_TRANSFORMERS
+        "vit_b_16",
+        "Vision Transformer B/16, image classifier",
+        86_570_000,
+        30,
+        "vision-transformer",
+        _TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="distilbert",
@@ -201,7 +203,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             code="distilbert", architecture="DistilBertModel", config="DistilBertConfig", wrapper="hidden state"
         ),
         repeat=30,
-        tolerances=_OF_TRANSFORMERS,
+        tolerances=_TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="gpt2",
@@ -219,7 +221,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="logits",
         ),
         repeat=30,
-        tolerances=_of_classes(_OF_TRANSFORMERS),
+        tolerances=_with_top1(_TRANSFORMER_TOLERANCES),
     ),
     ModelEntry(
         name="minilm",
@@ -241,7 +243,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             },
             wrapper="mean pooling",
         ),
-        tolerances=_OF_TRANSFORMERS,
+        tolerances=_TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="clip_text",
@@ -258,7 +260,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="text embedding",
         ),
         repeat=30,
-        tolerances=_OF_TRANSFORMERS,
+        tolerances=_TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="clip",
@@ -272,7 +274,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         builder=Builder(code="clip", architecture="CLIPModel", config="CLIPConfig", wrapper="image and text"),
         repeat=20,
         warmup=3,
-        tolerances=_OF_TRANSFORMERS,
+        tolerances=_TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="segformer_b0",
@@ -291,9 +293,9 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         ),
         repeat=20,
         warmup=3,
-        tolerances=_of_classes(_OF_TRANSFORMERS),
+        tolerances=_with_top1(_TRANSFORMER_TOLERANCES),
     ),
 )
 
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
-"""Every model of the catalog by its name, in the order they are shown."""
+"""Every model of the catalog by its name, in display order."""

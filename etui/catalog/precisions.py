@@ -1,4 +1,4 @@
-"""The precisions that can be asked for, and which recipe each becomes for a model's family and delegate."""
+"""The precisions, and the quantization recipe of each for a model's family and delegate."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Sequence
 
 import msgspec
 
+from etui.catalog.delegates import RECORDS
 from etui.catalog.models import ModelEntry
 
 RECIPE_VERSION = 1
-"""Raise it when a recipe's arithmetic changes: programs prepared before must not be taken for it."""
+"""Increase it when a recipe's arithmetic changes, so that programs cached before are not reused."""
 
 AS_IS = "as-is"
-"""The precision and delegate of a ``.pte``, which is measured as it was prepared elsewhere."""
+"""The precision and delegate of a ``.pte``, which is measured as it was lowered elsewhere."""
 
 
 class Precision(msgspec.Struct, frozen=True, kw_only=True):
-    """One precision: its name and what it does."""
+    """One precision: its name, a description, and whether it quantizes."""
 
     name: str
     title: str
@@ -29,8 +30,8 @@ PRECISIONS: dict[str, Precision] = {
         Precision(name="fp32", title="32-bit floating point, as trained"),
         Precision(name="fp16", title="16-bit floating point weights and activations"),
         Precision(name="int8", title="8-bit, the best recipe for the model's family", quantized=True),
-        Precision(name="int8-static", title="8-bit, calibrated activations, one scale a channel", quantized=True),
-        Precision(name="int8-static-per-tensor", title="8-bit, calibrated, one scale a tensor", quantized=True),
+        Precision(name="int8-static", title="8-bit, calibrated activations, one scale per channel", quantized=True),
+        Precision(name="int8-static-per-tensor", title="8-bit, calibrated, one scale per tensor", quantized=True),
         Precision(name="int8-dynamic", title="8-bit, activations scaled at run time, linear layers", quantized=True),
         Precision(name="8da4w", title="4-bit weights, 8-bit dynamic activations, linear layers", quantized=True),
     )
@@ -38,33 +39,34 @@ PRECISIONS: dict[str, Precision] = {
 
 
 def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") -> str:
-    """The stable id of the arithmetic that ``precision`` means for a family on a delegate; part of a program's key.
+    """Return the stable id of the arithmetic of ``precision`` for a model family on a delegate; part of a program's
+    key.
 
-    ``int8`` resolves to a static recipe for convolutional nets and to a dynamic one of linear layers for transformers.
-    A user's own model resolves when it is loaded, by whether it holds convolutions: ``int8-auto``. OpenVINO and
-    Ethos-U have quantizers of their own, always static.
+    ``int8`` resolves to a static recipe for convolutional networks and to a dynamic recipe of linear layers for
+    transformers. A user's own model resolves when it is loaded, by whether it has convolutions: ``int8-auto``. Some
+    delegates have their own quantizer, with one recipe for all int8 precisions.
     """
     kind = family.family if isinstance(family, ModelEntry) else family
     name = precision
     if precision == "int8":
         name = {"cnn": "int8-static", "custom": "int8-auto"}.get(kind, "int8-dynamic")
-    if name.startswith("int8") and delegate == "openvino":
-        model_type = {"cnn": "convolutional", "custom": "auto"}.get(kind, "transformer")
-        name = f"nncf-int8-static-{model_type}"
-    elif name.startswith("int8") and delegate == "ethos-u":
-        name = "arm-int8-static"
+    record = RECORDS.get(delegate)
+    if name.startswith("int8") and record is not None and record.int8_recipe:
+        name = record.int8_recipe
+        if record.recipe_by_model_kind:
+            name += {"cnn": "-convolutional", "custom": "-auto"}.get(kind, "-transformer")
     elif name.startswith("int8-static") and kind not in {"cnn", "custom"}:
         name += "-linear"
     return f"{name}/{RECIPE_VERSION}"
 
 
 def keeps(precision: str, modules: Sequence[str]) -> tuple[str, ...]:
-    """The modules that ``--keep-fp32`` leaves in FP32 in programs of a precision, sorted: none where nothing is
-    quantized."""
-    chosen = PRECISIONS.get(precision)
-    return tuple(sorted(set(modules))) if chosen is not None and chosen.quantized else ()
+    """Return the modules that ``--keep-fp32`` keeps in FP32 in programs of a precision, sorted; none for a precision
+    that does not quantize."""
+    known = PRECISIONS.get(precision)
+    return tuple(sorted(set(modules))) if known is not None and known.quantized else ()
 
 
 def needs_calibration(recipe_id: str) -> bool:
-    """Whether a recipe looks at calibration inputs, so that their count is part of what it makes."""
+    """Return whether a recipe uses calibration inputs, so that their count is part of a program's key."""
     return "static" in recipe_id or "auto" in recipe_id

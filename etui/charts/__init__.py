@@ -1,4 +1,4 @@
-"""Numbers to terminal cells: one pure function a chart, each from plain data to a rich Text of a given size."""
+"""Terminal charts: one pure function per chart, from plain data to a rich Text of a given size."""
 
 from __future__ import annotations
 

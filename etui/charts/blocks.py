@@ -1,4 +1,4 @@
-"""The chart of a run's blocks: each block's median and spread in the order measured, as shares of the run's median."""
+"""The chart of a run's blocks: each block's median and spread in the order measured, relative to the run's median."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from etui.charts.scale import scale_over
 
 
 def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
-    """Each block's median with the span from its 10th to its 90th percentile, in percent of the variant's median.
+    """Draw each block's median and the span from its 10th to its 90th percentile, in percent of the variant's median.
 
-    Percent puts a program and an eager model several times slower on one axis, so that a drift of the box shows in
-    both.
+    With percentages a program and a much slower eager model share one axis, so that drift of the machine shows in both.
     """
-    series = [one for one in (program, eager) if one is not None and any(one.blocks)]
-    if not series:
+    shown = [series for series in (program, eager) if series is not None and any(series.blocks)]
+    if not shown:
         return sentence(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
         return sentence(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
-    spans = {one.name: _spans(one) for one in series}
+    spans = {series.name: _spans(series) for series in shown}
     ends = [end for each in spans.values() for _, low, _, high in each for end in (low, high)]
     scale = scale_over([-1.0, 1.0, *ends])
     gutter = max(6, gutter_for(scale, canvas.height - 3) + 1)
@@ -35,17 +34,16 @@ def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
     grid.put(gutter, plot.row(scale.place(0.0)), glyphs.guide * plot.width, palette.muted)
     numbers = sorted({number for each in spans.values() for number, *_ in each})
     column = gutter
-    names = [f"{text.plain(one.name)}  0 % = {text.number(one.middle)} ms" for one in series]
+    names = [f"{text.plain(series.name)}  0 % = {text.number(series.middle)} ms" for series in shown]
     if gutter + sum(text.width(name) + 5 for name in names) > canvas.width:
-        names = [text.plain(one.name) for one in series]
-    for order, one in enumerate(series):
-        style = palette.program if one is program else palette.eager
-        point = glyphs.program if one is program else glyphs.eager
-        words = names[order]
+        names = [text.plain(series.name) for series in shown]
+    for order, (series, name) in enumerate(zip(shown, names, strict=True)):
+        style = palette.program if series is program else palette.eager
+        point = glyphs.program if series is program else glyphs.eager
         grid.put(column, 0, point, style)
-        grid.put(column + 2, 0, words, palette.text)
-        column += 2 + text.width(words) + 3
-        for number, low, middle, high in spans[one.name]:
+        grid.put(column + 2, 0, name, palette.text)
+        column += 2 + text.width(name) + 3
+        for number, low, middle, high in spans[series.name]:
             x = _place(plot, numbers.index(number), len(numbers)) + order
             for y in range(plot.row(scale.place(high)), plot.row(scale.place(low)) + 1):
                 grid.put(x, y, glyphs.whisker, style)
@@ -66,14 +64,14 @@ def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
 
 
 def _place(plot: Plot, index: int, count: int) -> int:
-    """The column of a block: evenly spread, and not torn apart where there are few."""
+    """Return the column of a block: evenly spaced, with a maximum distance."""
     slot = min(12.0, plot.width / count)
     return plot.left + int(slot * (index + 0.5))
 
 
 def _spans(series: Series) -> list[tuple[int, float, float, float]]:
-    """Each block's number, 10th percentile, median and 90th, as percent away from the series' median."""
-    found = []
+    """Return each block's number, 10th percentile, median and 90th percentile, in percent from the series' median."""
+    spans = []
     for index, block in enumerate(series.blocks):
         if not block:
             continue
@@ -81,5 +79,5 @@ def _spans(series: Series) -> list[tuple[int, float, float, float]]:
         number = series.numbers[index] if index < len(series.numbers) else index
         ends = (tenths[0], statistics.median(block), tenths[-1])
         low, mid, high = map(series.percent_from_middle, ends)
-        found.append((number, low, mid, high))
-    return found
+        spans.append((number, low, mid, high))
+    return spans

@@ -1,4 +1,4 @@
-"""What charts are made of: a series of samples by block, and the runs of a trend."""
+"""The data of charts: a series of samples by block, and past runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from etui.results import Interval
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One variant's samples in milliseconds, block by block in the order they were measured.
 
-    ``median`` and ``p95`` are those of the run's statistics; a median that is not given is taken of the samples, a p95
-    that is not given is not marked. ``count`` is how many samples there were, where ``blocks`` holds a part of them.
+    ``median`` and ``p95`` are those of the run's statistics. Without a ``median`` that of the samples is used, without
+    a ``p95`` none is marked. ``count`` is the number of samples if ``blocks`` holds only a part of them.
     """
 
     name: str
@@ -26,28 +26,28 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def samples(self) -> list[float]:
-        """All samples, in the order they were taken."""
+        """All samples, in the order they were measured."""
         return [sample for block in self.blocks for sample in block]
 
     @property
     def total(self) -> int:
-        """How many samples there were."""
+        """The number of samples."""
         return sum(len(block) for block in self.blocks) if self.count is None else self.count
 
     @property
     def middle(self) -> float:
-        """The median; there must be a sample."""
+        """The median. Requires a sample."""
         return statistics.median(self.samples) if self.median is None else self.median
 
     def percent_from_middle(self, value: float) -> float:
-        """How far a value lies from the median, in percent of it; 0 if the median is 0. There must be a sample."""
+        """Return the deviation of a value from the median in percent; 0 if the median is 0. Requires a sample."""
         return 100 * (value / self.middle - 1) if self.middle else 0.0
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a trend: when, what it reached, and how it stands to the run the trend is drawn for.
+    """One past run: its time, its figures, and its relation to the run the chart is drawn for.
 
-    ``kind`` is ``chosen`` for that run itself, ``other`` for one from another box or with other threads or weights.
+    ``kind`` is ``chosen`` for that run itself, ``other`` for one with another machine, threads or weights.
     """
 
     at: str

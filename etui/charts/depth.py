@@ -1,4 +1,4 @@
-"""A figure of each layer along a program's depth: a column a layer, or the worst of several where they are many."""
+"""A bar chart of a figure over a program's layers: one column per layer, or the worst of several layers."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def depth(
     unit: str = "",
     subject: str = "",
 ) -> Text:
-    """Bars from the first layer to the last.
+    """Draw bars from the first layer to the last.
 
-    ``worst`` says whether low or high values are bad: of layers that share a column the worst is drawn. ``threshold``
-    is a dashed line, ``marked`` the layer over a mark on the axis. A layer without a value (an exact one) has no bar.
-    ``log`` draws the logarithm, and leaves out what is not positive.
+    ``worst`` tells whether low or high values are bad: of layers that share a column the worst is drawn. ``threshold``
+    is drawn as a dashed line, ``marked`` is the layer to mark on the axis. A layer without a value (an exact one) has
+    no bar. ``log`` draws the logarithm and skips values that are not positive.
     """
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     known = [value for value in values if value is not None and math.isfinite(value) and (value > 0 or not log)]
     if not known:
-        return sentence(canvas, f"No layer has a {unit or 'figure'} to draw.")
+        return sentence(canvas, f"No layer has a value of {unit or 'this figure'}.")
     if canvas.width < 24 or canvas.height < 5:
         return sentence(canvas, TOO_SMALL)
     scale = _scale(known, threshold, log)
@@ -61,7 +61,7 @@ def depth(
         for x in range(plot.left, plot.left + plot.width):
             if grid.is_free(x, y):
                 grid.put(x, y, glyphs.guide, palette.mark)
-    _under(grid, plot, len(values), min(past, plot.left + plot.width), unit, canvas)
+    _axis(grid, plot, len(values), min(past, plot.left + plot.width), unit, canvas)
     if mark is not None:
         grid.put(mark, plot.top + plot.height, glyphs.missed, palette.bad)
     return grid.text()
@@ -71,7 +71,7 @@ def _scale(known: list[float], threshold: float | None, log: bool) -> Scale:
     every = [*known, *([threshold] if threshold is not None and (threshold > 0 or not log) else [])]
     scale = scale_over(every, log=log, margin=0.05)
     if not log:
-        # Bars stand on zero, where they do not go below it.
+        # Bars start at zero unless a value is negative.
         return Scale(low=min(0.0, scale.low) if min(every) < 0 else 0.0, high=max(scale.high, 1e-12))
     return Scale(low=scale.low / 1.5, high=scale.high, log=True)
 
@@ -79,7 +79,7 @@ def _scale(known: list[float], threshold: float | None, log: bool) -> Scale:
 def _columns(
     values: Sequence[float | None], width: int, worst: str, log: bool
 ) -> tuple[list[tuple[float | None, range]], int]:
-    """The worst value of each column with the layers it stands for, and how wide a column is."""
+    """Return the worst value of each column with its layers, and the width of a column."""
     count = len(values)
     pitch = min(_WIDEST + 1, width // count)
     wide = max(1, pitch - 1 if pitch > 2 else pitch)
@@ -94,7 +94,7 @@ def _columns(
 
 
 def _bar(grid: Grid, plot: Plot, left: int, wide: int, share: float, levels: str, style: str) -> None:
-    """A bar as high as a share of the plot, never without anything."""
+    """Draw a bar as high as a share of the plot, at least an eighth of a cell."""
     eighths = max(1, round(min(1.0, max(0.0, share)) * plot.height * 8))
     for row in range(plot.height):
         level = min(8, eighths - row * 8)
@@ -103,8 +103,8 @@ def _bar(grid: Grid, plot: Plot, left: int, wide: int, share: float, levels: str
         grid.put(left, plot.top + plot.height - 1 - row, levels[level] * wide, style)
 
 
-def _under(grid: Grid, plot: Plot, count: int, past: int, unit: str, canvas: Canvas) -> None:
-    """The axis with the first and the last layer's numbers."""
+def _axis(grid: Grid, plot: Plot, count: int, past: int, unit: str, canvas: Canvas) -> None:
+    """Draw the axis with the numbers of the first and the last layer."""
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     y = plot.top + plot.height
     grid.put(plot.left - 1, y, glyphs.corner + glyphs.axis * plot.width, palette.muted)

@@ -1,4 +1,4 @@
-"""Charts of how latencies are distributed: histograms one above the other, and cumulative curves."""
+"""Charts of the latency distribution: histograms, one above the other, and cumulative curves."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from etui.charts.grid import Canvas, Grid, Plot, curve, horizontal_axis, sentenc
 from etui.charts.palette import Palette
 from etui.charts.scale import Scale, scale_over
 
-NOTHING = "No latencies yet: they appear with the first block."
-TOO_SMALL = "Too small for a chart."
+NOTHING = "No latencies yet: they appear after the first block."
+TOO_SMALL = "Not enough room for a chart."
 LEGEND_FROM = 72
 _LEGEND = 27
 _OUTLIERS = 0.01
 _FAR = 5
-"""In distances between the quartiles."""
+"""In interquartile ranges."""
 _ROWS_FOR_MARKS = 3
 
 
 def histogram(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = False) -> Text:
-    """The distribution of the program's latencies over that of eager, on one axis in ms, each scaled to its own peak.
+    """Draw the distribution of the program's latencies above that of eager, on one axis in ms, each scaled to its peak.
 
-    The median and, where it is known, the 95th percentile are marked. The slowest hundredth of a series may lie beyond
-    the axis; how many do is written.
+    The median and, if known, the 95th percentile are marked. Up to 1 % of the samples of a series may be beyond the
+    axis; their number is written.
     """
-    series = [one for one in (program, eager) if one is not None and any(one.blocks)]
-    if not series:
+    shown = [series for series in (program, eager) if series is not None and any(series.blocks)]
+    if not shown:
         return sentence(canvas, NOTHING)
-    if canvas.width < 24 or canvas.height < 2 + 2 * len(series):
+    if canvas.width < 24 or canvas.height < 2 + 2 * len(shown):
         return sentence(canvas, TOO_SMALL)
     palette = canvas.palette
-    scale = shared_scale(series, log)
-    beside = canvas.width >= LEGEND_FROM
+    scale = shared_scale(shown, log)
+    legend_right = canvas.width >= LEGEND_FROM
     body = canvas.height - 2
     grid = Grid(canvas.width, canvas.height)
     gutter = 5
-    width = canvas.width - gutter - (_LEGEND + 2 if beside else 0)
+    width = canvas.width - gutter - (_LEGEND + 2 if legend_right else 0)
     top = 0
-    for number, one in enumerate(series):
-        rows = (body - top) // (len(series) - number)
-        style = palette.program if one is program else palette.eager
-        heading = 0 if beside else 1
-        gap = 1 if beside and number and rows > 3 else 0
+    for number, series in enumerate(shown):
+        rows = (body - top) // (len(shown) - number)
+        style = palette.program if series is program else palette.eager
+        heading = 0 if legend_right else 1
+        gap = 1 if legend_right and number and rows > 3 else 0
         plot = Plot(left=gutter, top=top + heading + gap, width=width, height=max(1, rows - heading - gap))
-        beyond = _bars(grid, plot, scale, one, style, palette)
-        if beside:
-            _legend_beside(grid, gutter + width + 2, plot, one, beyond, style, palette)
+        beyond = _bars(grid, plot, scale, series, style, palette)
+        if legend_right:
+            _legend_right(grid, gutter + width + 2, plot, series, beyond, style, palette)
         else:
-            _legend_above(grid, top, one, beyond, style, palette, tall=plot.height >= _ROWS_FOR_MARKS)
+            _legend_above(grid, top, series, beyond, style, palette, tall=plot.height >= _ROWS_FOR_MARKS)
         top += rows
     axis = Plot(left=gutter, top=0, width=width, height=body)
     horizontal_axis(grid, axis, scale, "ms (log)" if log else "ms", palette)
@@ -62,38 +62,38 @@ def histogram(program: Series, eager: Series | None, canvas: Canvas, *, log: boo
 
 
 def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = False) -> Text:
-    """What share of the inferences took at most so many ms, for the program and eager."""
-    series = [one for one in (program, eager) if one is not None and any(one.blocks)]
-    if not series:
+    """Draw the cumulative distribution of the latencies in ms, for the program and eager."""
+    shown = [series for series in (program, eager) if series is not None and any(series.blocks)]
+    if not shown:
         return sentence(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 5:
         return sentence(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
-    scale = shared_scale(series, log)
+    scale = shared_scale(shown, log)
     grid = Grid(canvas.width, canvas.height)
     gutter = 6
     plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=canvas.height - 3)
     share_axis(grid, plot, palette)
     column = gutter
-    for one in reversed(series):
-        is_program = one is program
+    for series in reversed(shown):
+        is_program = series is program
         marker = glyphs.curve if is_program else glyphs.other_curve
-        curve(grid, plot, steps(one, scale, plot.width), marker, palette.program if is_program else palette.eager)
-    for one in series:
-        is_program = one is program
+        curve(grid, plot, steps(series, scale, plot.width), marker, palette.program if is_program else palette.eager)
+    for series in shown:
+        is_program = series is program
         style = palette.program if is_program else palette.eager
         sample = ("⠤⠒" if glyphs.curve == "braille" else glyphs.curve * 2) if is_program else glyphs.other_curve * 2
-        name = text.plain(one.name)
-        words = name if canvas.width < 60 else f"{name}  median {text.number(one.middle)} ms"
+        name = text.plain(series.name)
+        label = name if canvas.width < 60 else f"{name}  median {text.number(series.middle)} ms"
         grid.put(column, 0, sample, style)
-        grid.put(column + 3, 0, words, palette.text)
-        column += 3 + text.width(words) + 3
+        grid.put(column + 3, 0, label, palette.text)
+        column += 3 + text.width(label) + 3
     horizontal_axis(grid, plot, scale, "ms (log)" if log else "ms", palette)
     return grid.text()
 
 
 def share_axis(grid: Grid, plot: Plot, palette: Palette) -> None:
-    """The axis of a cumulative curve, from nothing to all, with guides at the median and the 95th percentile."""
+    """Draw the vertical axis of a cumulative curve, 0 to 100 %, with guides at the median and the 95th percentile."""
     glyphs, gutter = palette.glyphs, plot.left
     for y in range(plot.top, plot.top + plot.height):
         grid.put(gutter - 1, y, glyphs.side, palette.muted)
@@ -110,26 +110,26 @@ def share_axis(grid: Grid, plot: Plot, palette: Palette) -> None:
             grid.put(gutter, y, glyphs.guide * plot.width, palette.muted)
 
 
-def shared_scale(series: Sequence[Series], log: bool) -> Scale:
-    """From the fastest sample to the slowest, but for the last hundredth of each series and what lies far out: a few
-    stragglers would press all the others into one column."""
+def shared_scale(shown: Sequence[Series], log: bool) -> Scale:
+    """Return a scale over all samples except outliers: the slowest 1 % of each series, and samples far from the
+    quartiles. A few outliers would otherwise compress all others into one column."""
     ends: list[float] = []
-    for one in series:
-        ordered = sorted(one.samples)
+    for series in shown:
+        ordered = sorted(series.samples)
         hundredth = ordered[max(0, math.ceil(len(ordered) * (1 - _OUTLIERS)) - 1)]
         low, high = ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
-        far = high + max(_FAR * (high - low), one.middle / 4)
-        ends += [ordered[0], min(hundredth, far), one.middle]
+        far = high + max(_FAR * (high - low), series.middle / 4)
+        ends += [ordered[0], min(hundredth, far), series.middle]
     scale = scale_over(ends, log=log)
     return scale if log or scale.low >= 0 else Scale(low=0.0, high=scale.high)
 
 
 def _bars(grid: Grid, plot: Plot, scale: Scale, series: Series, style: str, palette: Palette) -> int:
-    """Draw one series and return how many of its samples lie beyond the axis."""
+    """Draw one series and return the number of its samples beyond the axis."""
     glyphs = palette.glyphs
     counts, step, beyond = bins(scale, series, plot.width)
     peak = max(counts, default=0) or 1
-    # Marks have a row of their own where there is room, so that they hide no bar.
+    # Marks have a separate row if there is room, so that they do not hide a bar.
     tall = plot.height - 1 if plot.height >= _ROWS_FOR_MARKS else plot.height
     for x in range(plot.width):
         eighths = math.ceil(counts[x // step] / peak * tall * 8)
@@ -150,8 +150,8 @@ def _bars(grid: Grid, plot: Plot, scale: Scale, series: Series, style: str, pale
 
 
 def bins(scale: Scale, series: Series, width: int) -> tuple[list[int], int, int]:
-    """How many samples fall into each bin along ``width`` columns, how many columns a bin takes, and how many of all
-    the series' samples lie beyond the axis. There must be a sample."""
+    """Return the number of samples in each bin along ``width`` columns, the width of a bin in columns, and the number
+    of the series' samples beyond the axis. Requires a sample."""
     places = [scale.place(sample) * (width - 1) for sample in series.samples]
     inside = [place for place in places if -0.5 <= place < width - 0.5]
     step = _bin_width(inside, width)
@@ -162,7 +162,7 @@ def bins(scale: Scale, series: Series, width: int) -> tuple[list[int], int, int]
 
 
 def _mark(grid: Grid, plot: Plot, column: int, line: str, top: str, palette: Palette) -> None:
-    """Mark a column: from above down to its bar, or across it where there is no room above and bars beside it."""
+    """Mark a column: from the top down to its bar, or across the bar if there is no room above it."""
     if plot.height >= _ROWS_FOR_MARKS:
         grid.put(column, plot.top, top, palette.mark)
         for y in range(plot.top + 1, plot.top + plot.height):
@@ -177,7 +177,7 @@ def _mark(grid: Grid, plot: Plot, column: int, line: str, top: str, palette: Pal
 
 
 def _bin_width(places: list[float], width: int) -> int:
-    """Whole columns a bin, after Freedman and Diaconis, and never so wide that no shape is left."""
+    """Return the columns per bin by the Freedman-Diaconis rule, at most an eighth of the width."""
     if len(places) < 4:
         return 1
     low, _, high = statistics.quantiles(places, n=4)
@@ -185,7 +185,7 @@ def _bin_width(places: list[float], width: int) -> int:
     return max(1, min(round(wanted), width // 8 or 1))
 
 
-def _legend_beside(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, style: str, palette: Palette) -> None:
+def _legend_right(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, style: str, palette: Palette) -> None:
     glyphs = palette.glyphs
     tall = plot.height >= _ROWS_FOR_MARKS
     lines = [
@@ -203,9 +203,9 @@ def _legend_beside(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, 
     lines.append((" ", "", text.counted(series.total, "inference"), palette.muted))
     if beyond:
         lines.append((glyphs.beyond, palette.muted, f"{beyond} beyond the axis", palette.muted))
-    for number, (glyph, glyph_style, words, words_style) in enumerate(lines[: plot.height]):
+    for number, (glyph, glyph_style, label, label_style) in enumerate(lines[: plot.height]):
         grid.put(x, plot.top + number, glyph, glyph_style)
-        grid.put(x + 2, plot.top + number, words, words_style)
+        grid.put(x + 2, plot.top + number, label, label_style)
 
 
 def _legend_above(grid: Grid, y: int, series: Series, beyond: int, style: str, palette: Palette, *, tall: bool) -> None:
@@ -220,16 +220,16 @@ def _legend_above(grid: Grid, y: int, series: Series, beyond: int, style: str, p
     if beyond:
         parts.append((glyphs.beyond, palette.muted, f"{beyond} beyond"))
     x = 0
-    for glyph, glyph_style, words in parts:
-        if x and x + 2 + text.width(words) > grid.width:
+    for glyph, glyph_style, label in parts:
+        if x and x + 2 + text.width(label) > grid.width:
             break
         grid.put(x, y, glyph, glyph_style)
-        grid.put(x + 2, y, words, palette.text)
-        x += 2 + text.width(words) + 2
+        grid.put(x + 2, y, label, palette.text)
+        x += 2 + text.width(label) + 2
 
 
 def steps(series: Series, scale: Scale, width: int) -> list[tuple[float, float]]:
-    """The corners of the cumulative curve, thinned to what the columns can show."""
+    """Return the corners of the cumulative curve as (x, y) from 0 to 1, thinned to the resolution of the columns."""
     ordered = sorted(series.samples)
     count = len(ordered)
     stride = max(1, count // (4 * width))

@@ -1,4 +1,4 @@
-"""A grid of styled cells that charts draw on, with axes and a plotext curve as its brushes."""
+"""A grid of styled cells that charts draw on, and functions that draw axes and curves."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from etui.charts.palette import Palette
 from etui.charts.scale import Scale, tick_label
 from etui.text import width as cells
 
-# plotext draws into one figure of its module.
+# plotext has one global figure.
 _ONE_FIGURE = threading.Lock()
 
 
 class Canvas(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chart is drawn for: so many cells, with this palette."""
+    """The size of a chart in cells, and its palette."""
 
     width: int
     height: int
@@ -25,7 +25,7 @@ class Canvas(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Grid:
-    """Cells to put characters on; (0, 0) is the top left. What falls outside is not drawn."""
+    """Cells to put characters on; (0, 0) is the top left. Characters outside the grid are ignored."""
 
     def __init__(self, width: int, height: int) -> None:
         self.width = width
@@ -33,7 +33,7 @@ class Grid:
         self._cells: list[list[tuple[str, str]]] = [[(" ", "")] * width for _ in range(height)]
 
     def put(self, x: int, y: int, text: str, style: str = "") -> None:
-        """Write one-cell-wide characters from (x, y) to the right."""
+        """Write characters of width 1 from (x, y) to the right."""
         if not 0 <= y < self.height:
             return
         row = self._cells[y]
@@ -42,11 +42,11 @@ class Grid:
                 row[x + offset] = (character, style)
 
     def is_free(self, x: int, y: int) -> bool:
-        """Whether nothing is drawn there; outside the grid nothing is."""
+        """Whether the cell is blank; cells outside the grid are."""
         return not (0 <= y < self.height and 0 <= x < self.width) or self._cells[y][x][0] == " "
 
     def text(self) -> Text:
-        """All rows as one text, runs of one style joined, without blanks at the ends."""
+        """Return all rows as one text without trailing blanks, with adjacent cells of one style joined."""
         result = Text(no_wrap=True, end="")
         for number, row in enumerate(self._cells):
             if number:
@@ -64,7 +64,7 @@ class Grid:
 
 
 class Plot(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a grid between the axes: its left column, top row, and size."""
+    """The area between the axes: its left column, top row, and size in cells."""
 
     left: int
     top: int
@@ -72,16 +72,16 @@ class Plot(msgspec.Struct, frozen=True, kw_only=True):
     height: int
 
     def column(self, share: float) -> int:
-        """The column of a place from 0 to 1 along the horizontal axis."""
+        """Return the column of a position from 0 to 1 along the horizontal axis."""
         return self.left + round(min(1.0, max(0.0, share)) * (self.width - 1))
 
     def row(self, share: float) -> int:
-        """The row of a place from 0 (bottom) to 1 along the vertical axis."""
+        """Return the row of a position from 0 (bottom) to 1 along the vertical axis."""
         return self.top + self.height - 1 - round(min(1.0, max(0.0, share)) * (self.height - 1))
 
 
 def horizontal_axis(grid: Grid, plot: Plot, scale: Scale, unit: str, palette: Palette) -> None:
-    """The axis line under the plot and the row of values under it, with the unit at its end."""
+    """Draw the axis line below the plot and the values below it, with the unit at the end."""
     glyphs = palette.glyphs
     line, labels = plot.top + plot.height, plot.top + plot.height + 1
     grid.put(plot.left - 1, line, glyphs.corner + glyphs.axis * plot.width, palette.muted)
@@ -100,7 +100,7 @@ def horizontal_axis(grid: Grid, plot: Plot, scale: Scale, unit: str, palette: Pa
 
 
 def vertical_axis(grid: Grid, plot: Plot, scale: Scale, palette: Palette) -> None:
-    """The axis line left of the plot with values beside it, which fit into the columns left of the line."""
+    """Draw the axis line left of the plot, with values left of the line."""
     glyphs = palette.glyphs
     for y in range(plot.top, plot.top + plot.height):
         grid.put(plot.left - 1, y, glyphs.side, palette.muted)
@@ -117,13 +117,13 @@ def vertical_axis(grid: Grid, plot: Plot, scale: Scale, palette: Palette) -> Non
 
 
 def gutter_for(scale: Scale, height: int) -> int:
-    """How many columns the values of a vertical axis and its line take."""
+    """Return the number of columns for the values of a vertical axis and its line."""
     ticks = scale.ticks(max(2, (height + 1) // 2))
     return max((cells(tick_label(tick, ticks)) for tick in ticks), default=1) + 1
 
 
 def curve(grid: Grid, plot: Plot, places: Sequence[tuple[float, float]], marker: str, style: str) -> None:
-    """A line through places (0 to 1 in both directions), drawn by plotext, over what is there."""
+    """Draw a line through points (0 to 1 in both directions) with plotext, over the present cells."""
     if len(places) < 2 or plot.width < 2 or plot.height < 1:
         return
     import plotext
@@ -147,11 +147,11 @@ def curve(grid: Grid, plot: Plot, places: Sequence[tuple[float, float]], marker:
                 grid.put(plot.left + x, plot.top + y, character, style)
 
 
-def sentence(canvas: Canvas, words: str) -> Text:
-    """Words instead of a chart, in the middle of its place."""
+def sentence(canvas: Canvas, message: str) -> Text:
+    """Return a centred message in place of a chart."""
     import textwrap
 
-    lines = textwrap.wrap(words, max(8, canvas.width - 4))[: max(1, canvas.height)]
+    lines = textwrap.wrap(message, max(8, canvas.width - 4))[: max(1, canvas.height)]
     grid = Grid(canvas.width, canvas.height)
     top = max(0, (canvas.height - len(lines)) // 2)
     for number, line in enumerate(lines):

@@ -1,6 +1,6 @@
-"""Charts of up to six runs in one picture: histograms on one axis, cumulative curves, and medians block by block.
+"""Charts of up to six runs: histograms on one axis, cumulative curves, and block medians.
 
-Each run keeps the colour and the glyph of its slot, whatever else is drawn with it.
+Each run has the colour and glyph of its slot in every chart.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from etui.charts.palette import Palette
 from etui.charts.scale import scale_over
 
 SLOTS = 6
-"""So many runs can be told from each other in one picture."""
-NOTHING = "None of these runs has samples: summaries have no distribution, and failed runs may have none."
+"""The number of runs that are distinguishable in one chart."""
+NOTHING = "None of these runs has samples: imported summaries and some failed runs have none."
 _LEGEND = 40
-"""At most so many columns of it."""
+"""The maximum width of the legend in cells."""
 _LEAST_BARS = 20
 
 
 class Overlaid(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a picture, with its slot from 0 to 5."""
+    """One run of a chart, with its slot from 0 to 5."""
 
     series: Series
     slot: int
 
 
 def overlaid_histograms(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool = False) -> Text:
-    """The distribution of each run, one above the other on one axis in ms, each scaled to its own peak.
+    """Draw the distribution of each run, one above the other on one axis in ms, each scaled to its own peak.
 
-    The slowest hundredth of a run may lie beyond the axis; that is marked at the end of its line.
+    Up to 1 % of a run's samples may be beyond the axis; that is marked at the end of its line.
     """
     runs = _with_samples(runs)
     if not runs:
@@ -63,7 +63,7 @@ def overlaid_histograms(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool =
         counts, step, beyond = bins(scale, run.series, width)
         peak = max(counts, default=0) or 1
         for x in range(width):
-            # Anything at all is drawn: a bin of one sample is no empty bin.
+            # Round up, so that a bin with a single sample is visible.
             eighths = -(-counts[x // step] * plot.height * 8 // peak)
             for level in range(plot.height):
                 fill = min(8, eighths - level * 8)
@@ -89,8 +89,8 @@ def overlaid_histograms(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool =
 
 
 def overlaid_ecdf(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool = False) -> Text:
-    """What share of the inferences took at most so many ms, a curve a run, with its glyph at the quartiles and the
-    95th percentile."""
+    """Draw the cumulative distribution of the latencies in ms, one curve per run, with the run's glyph at the quartiles
+    and the 95th percentile."""
     runs = _with_samples(runs)
     if not runs:
         return sentence(canvas, NOTHING)
@@ -115,8 +115,8 @@ def overlaid_ecdf(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool = False
 
 
 def overlaid_blocks(runs: Sequence[Overlaid], canvas: Canvas) -> Text:
-    """Each run's block medians in the order they were measured, in percent of its own median: what drifts together was
-    the box, what drifts alone was the run."""
+    """Draw each run's block medians in the order measured, in percent of its own median: runs that drift together
+    indicate drift of the machine."""
     runs = _with_samples(runs)
     if not runs:
         return sentence(canvas, NOTHING)
@@ -124,8 +124,8 @@ def overlaid_blocks(runs: Sequence[Overlaid], canvas: Canvas) -> Text:
         return sentence(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     shares = [_shares(run.series) for run in runs]
-    scale = scale_over([-1.0, 1.0, *(share for one in shares for share in one.values())])
-    numbers = sorted({number for one in shares for number in one})
+    scale = scale_over([-1.0, 1.0, *(share for by_number in shares for share in by_number.values())])
+    numbers = sorted({number for by_number in shares for number in by_number})
     grid = Grid(canvas.width, canvas.height)
     items = [(run.slot, f"{run.series.name}  0 % = {text.number(run.series.middle)} ms") for run in runs]
     plot = _framed(grid, canvas, items, gutter=max(6, gutter_for(scale, canvas.height - 3) + 1))
@@ -146,7 +146,7 @@ def overlaid_blocks(runs: Sequence[Overlaid], canvas: Canvas) -> Text:
         spread = min(len(runs), max(1, int(slot_width) - 1))
         for order, (run, share) in enumerate(zip(runs, shares, strict=True)):
             if number in share:
-                # Beside each other where there is room, so that none hides another.
+                # Next to each other if there is room, so that none hides another.
                 x = middle - spread // 2 + order * spread // len(runs)
                 grid.put(x, plot.row(scale.place(share[number])), glyphs.series[run.slot], palette.series[run.slot])
     grid.put(plot.left + plot.width - 5, line + 1, "block", palette.muted)
@@ -158,7 +158,7 @@ def _with_samples(runs: Sequence[Overlaid]) -> list[Overlaid]:
 
 
 def _shares(series: Series) -> dict[int, float]:
-    """Each block's median by its number, in percent away from the run's."""
+    """Return each block's median by block number, in percent from the run's median."""
     numbers = series.numbers or list(range(len(series.blocks)))
     return {
         number: series.percent_from_middle(statistics.median(block))
@@ -168,22 +168,22 @@ def _shares(series: Series) -> dict[int, float]:
 
 
 def _framed(grid: Grid, canvas: Canvas, items: Sequence[tuple[int, str]], *, gutter: int) -> Plot:
-    """Write a legend, beside the plot or above it, and return the plot that is left."""
+    """Draw a legend right of the plot or above it, and return the remaining plot area."""
     palette = canvas.palette
     if canvas.width >= LEGEND_FROM and canvas.height - 2 >= len(items):
-        wide = min(_LEGEND, max(text.width(text.plain(words)) for _, words in items) + 2)
-        for row, (slot, words) in enumerate(items):
-            _legend_line(grid, canvas.width - wide, row, slot, text.plain(words)[: wide - 2], palette)
+        wide = min(_LEGEND, max(text.width(text.plain(label)) for _, label in items) + 2)
+        for row, (slot, label) in enumerate(items):
+            _legend_line(grid, canvas.width - wide, row, slot, text.plain(label)[: wide - 2], palette)
         return Plot(left=gutter, top=0, width=canvas.width - gutter - wide - 2, height=canvas.height - 2)
     x = 0
-    for slot, words in items:
-        # Without room for all words the names do; what is left is cut off at the edge.
-        shown = text.plain(words).partition("  ")[0]
+    for slot, label in items:
+        # Above the plot only the names are shown, cut off at the edge.
+        shown = text.plain(label).partition("  ")[0]
         _legend_line(grid, x, 0, slot, shown, palette)
         x += text.width(shown) + 4
     return Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=canvas.height - 3)
 
 
-def _legend_line(grid: Grid, x: int, y: int, slot: int, words: str, palette: Palette) -> None:
+def _legend_line(grid: Grid, x: int, y: int, slot: int, label: str, palette: Palette) -> None:
     grid.put(x, y, palette.glyphs.series[slot], palette.series[slot])
-    grid.put(x + 2, y, words, palette.text)
+    grid.put(x + 2, y, label, palette.text)

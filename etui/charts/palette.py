@@ -1,4 +1,4 @@
-"""The colours and glyphs a chart draws with: each series keeps a glyph of its own, so that it reads without colour."""
+"""The colours and glyphs of charts: each series has its own glyph, so that charts are readable without colour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Colours = Literal["none", "16", "256", "truecolor"]
 
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
-    """The characters of one character set. ``levels`` run from nothing to a full cell."""
+    """The characters of one character set. ``levels`` range from an empty to a full cell."""
 
     levels: str = " ▁▂▃▄▅▆▇█"
     median: str = "┃"
@@ -74,8 +74,8 @@ ASCII = Glyphs(
 
 
 class Palette(msgspec.Struct, frozen=True, kw_only=True):
-    """Styles (rich's words for them; empty is the terminal's own) and glyphs. ``series`` are those of up to six runs
-    in one picture, each with the glyph of its place in ``glyphs.series``."""
+    """Styles (in rich's notation; empty is the terminal's default) and glyphs. ``series`` are the styles of up to six
+    runs in one chart; ``glyphs.series`` has their glyphs."""
 
     program: str = "bold"
     eager: str = ""
@@ -120,6 +120,6 @@ _LIGHT: dict[Colours, Palette] = {
 
 
 def palette(colours: Colours = "truecolor", *, dark: bool = True, unicode: bool = True) -> Palette:
-    """The palette for a terminal of so many colours, on a dark or a light ground; ``unicode`` False is ASCII alone."""
+    """Return the palette for a terminal's colours and a dark or light background; ASCII glyphs without ``unicode``."""
     chosen = (_DARK if dark else _LIGHT)[colours]
     return chosen if unicode else msgspec.structs.replace(chosen, glyphs=ASCII)

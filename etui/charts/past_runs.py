@@ -1,57 +1,49 @@
-"""Charts over past runs of one choice in order of date: the median latency with its interval, and the MAE."""
+"""Charts over past runs of one configuration in order of date: the median latency with its interval, and the MAE."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import msgspec
 from rich.text import Text
 
 from etui import text
 from etui.charts.data import Past
-from etui.charts.dates import date_axis
 from etui.charts.distribution import TOO_SMALL
-from etui.charts.grid import Canvas, Grid, Plot, curve, gutter_for, sentence, vertical_axis
+from etui.charts.grid import Canvas, Grid, sentence, vertical_axis
 from etui.charts.palette import Palette
-from etui.charts.scale import Scale, scale_over
+from etui.charts.time_plot import Mark, date_axis, draw_legend, draw_marks, start_plot, value_scale
+from etui.results import Interval
 
-NO_RUNS = "No run of this model, precision and delegate has ended yet."
-
-
-class _Point(msgspec.Struct, frozen=True, kw_only=True):
-    run: Past
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    glyph: str
-    style: str
+NO_RUNS = "No finished run of this model, precision and delegate yet."
 
 
 def trend_latency(past: Sequence[Past], canvas: Canvas, *, log: bool = False) -> Text:
-    """The median of each run with its 95 % interval; runs that failed stand on the axis."""
-    palette = canvas.palette
-    points = []
-    for run in past:
-        low, high = run.interval_ms or (None, None)
+    """Draw the median of each run with its 95 % interval; failed runs are on the axis."""
+    runs = [run for run in past if run.failed or run.median_ms is not None]
+
+    def mark(run: Past, column: int) -> Mark:
+        glyph, style = _look(run, canvas.palette)
         value = None if run.failed else run.median_ms
-        glyph, style = _look(run, palette)
-        points.append(_Point(run=run, value=value, low=low, high=high, glyph=glyph, style=style))
-    return _trend(points, canvas, log=log, unit="ms", subject="median latency, 95 % interval")
+        return _mark(run, column, glyph, style, value, run.interval_ms)
+
+    return _draw(runs, mark, canvas, log=log, unit="ms", subject="median latency, 95 % interval")
 
 
 def trend_mae(past: Sequence[Past], canvas: Canvas, *, log: bool = False) -> Text:
-    """The mean absolute error of each run's outputs; runs that failed or missed their tolerance are marked."""
-    palette = canvas.palette
-    points = []
-    for run in past:
+    """Draw the mean absolute error of each run's outputs; runs that failed or are out of tolerance are marked."""
+    runs = [run for run in past if run.failed or run.mae is not None]
+
+    def mark(run: Past, column: int) -> Mark:
+        palette = canvas.palette
         glyph, style = _look(run, palette)
         if run.verdict == "FAIL":
             glyph, style = palette.glyphs.missed, palette.bad
         elif run.verdict == "UNPROVEN":
             glyph, style = palette.glyphs.unproven, palette.eager
-        points.append(_Point(run=run, value=None if run.failed else run.mae, glyph=glyph, style=style))
-    return _trend(points, canvas, log=log, unit="MAE", subject="mean absolute error of the outputs")
+        return _mark(run, column, glyph, style, None if run.failed else run.mae)
+
+    return _draw(runs, mark, canvas, log=log, unit="MAE", subject="mean absolute error of the outputs")
 
 
 def _look(run: Past, palette: Palette) -> tuple[str, str]:
@@ -65,75 +57,55 @@ def _look(run: Past, palette: Palette) -> tuple[str, str]:
     return glyphs.program, palette.program
 
 
-def _trend(points: list[_Point], canvas: Canvas, *, log: bool, unit: str, subject: str) -> Text:
-    points = [point for point in points if point.value is not None or point.run.failed]
-    measured = [point for point in points if point.value is not None]
-    if not points:
+def _mark(
+    run: Past, column: int, glyph: str, style: str, value: float | None, interval: Interval | None = None
+) -> Mark:
+    return Mark(column=column, glyph=glyph, style=style, value=value, interval=interval, joined=run.kind != "other")
+
+
+def _draw(
+    runs: Sequence[Past], mark: Callable[[Past, int], Mark], canvas: Canvas, *, log: bool, unit: str, subject: str
+) -> Text:
+    if not runs:
         return sentence(canvas, NO_RUNS)
     if canvas.width < 24 or canvas.height < 6:
         return sentence(canvas, TOO_SMALL)
-    palette, glyphs = canvas.palette, canvas.palette.glyphs
-    points = points[-_most(canvas.width) :]
-    values = [value for point in points for value in (point.value, point.low, point.high) if value is not None]
-    log = log and any(value > 0 for value in values)
-    scale = scale_over(values or [1.0], log=log, margin=0.08)
-    if not log and scale.low < 0:
-        scale = Scale(low=0.0, high=scale.high)
-    rows = canvas.height - 3
-    gutter = max(len(unit) + 2, gutter_for(scale, rows))
-    plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=rows)
-    grid = Grid(canvas.width, canvas.height)
-    if measured:
+    palette = canvas.palette
+    runs = runs[-_most(canvas.width) :]
+    values = [end for each in (mark(run, 0) for run in runs) for end in (each.value, *(each.interval or ()))]
+    scale = value_scale([value for value in values if value is not None], log=log)
+    grid, plot = start_plot(canvas, scale, unit, top=1)
+    columns = [plot.column((index + 0.5) / len(runs)) for index in range(len(runs))]
+    marks = [mark(run, column) for run, column in zip(runs, columns, strict=True)]
+    if any(each.value is not None for each in marks):
         vertical_axis(grid, plot, scale, palette)
-    columns = [plot.column((index + 0.5) / len(points)) for index in range(len(points))]
-    line = [
-        ((column - plot.left) / max(1, plot.width - 1), min(1.0, max(0.0, scale.place(point.value))))
-        for column, point in zip(columns, points, strict=True)
-        if point.value is not None and point.run.kind != "other"
-    ]
-    if glyphs.curve == "braille":
-        curve(grid, plot, line, glyphs.curve, palette.muted)
-    for column, point in zip(columns, points, strict=True):
-        if point.value is None:
-            grid.put(column, plot.top + plot.height - 1, point.glyph, point.style)
-            continue
-        if point.low is not None and point.high is not None:
-            for y in range(plot.row(scale.place(point.high)), plot.row(scale.place(point.low)) + 1):
-                grid.put(column, y, glyphs.whisker, point.style)
-        grid.put(column, plot.row(scale.place(point.value)), point.glyph, point.style)
-    grid.put(max(0, gutter - 1 - len(unit)), 0, unit, palette.muted)
-    subjects = [f"{subject}, log scale", "log scale"] if log else [subject]
-    _legend(grid, gutter + 1, points, subjects, palette)
-    moments = [text.moment(point.run.at) for point in points]
-    date_axis(grid, plot, columns, moments, palette, tick_all=False)
+    draw_marks(grid, plot, scale, marks, palette, line=True)
+    subjects = [f"{subject}, log scale", "log scale"] if scale.log else [subject]
+    _legend(grid, plot.left + 1, marks, subjects, palette)
+    date_axis(grid, plot, columns, [text.moment(run.at) for run in runs], palette, tick_all=False)
     return grid.text()
 
 
-def _legend(grid: Grid, x: int, points: list[_Point], subjects: Sequence[str], palette: Palette) -> None:
-    """What is drawn, in the longest words there is room for, and what the signs mean."""
+def _legend(grid: Grid, x: int, marks: Sequence[Mark], subjects: Sequence[str], palette: Palette) -> None:
+    """Write the longest subject that fits, and the meaning of the glyphs."""
     glyphs = palette.glyphs
-    words = {
+    labels = {
         glyphs.chosen: "this run",
         glyphs.failed: "failed",
         glyphs.missed: "out of tolerance",
         glyphs.unproven: "unproven",
-        glyphs.other: "other box, threads or weights",
+        glyphs.other: "other machine, threads or weights",
     }
-    used = {point.glyph: point.style for point in points}
-    parts = [(glyph, used[glyph], word) for glyph, word in words.items() if glyph in used]
-    needed = sum(len(word) + 5 for _, _, word in parts)
-    subject = next((words for words in subjects if x + len(words) + 3 + needed <= grid.width), "")
+    used = {mark.glyph: mark.style for mark in marks}
+    entries = [(glyph, used[glyph], label) for glyph, label in labels.items() if glyph in used]
+    needed = sum(len(label) + 5 for _, _, label in entries)
+    subject = next((subject for subject in subjects if x + len(subject) + 3 + needed <= grid.width), "")
     if subject:
         grid.put(x, 0, subject, palette.muted)
         x += len(subject) + 3
-    for glyph, style, word in parts:
-        if x + 2 + len(word) > grid.width:
-            break
-        grid.put(x, 0, glyph, style)
-        grid.put(x + 2, 0, word, palette.text)
-        x += len(word) + 5
+    draw_legend(grid, x, entries, palette)
 
 
 def _most(width: int) -> int:
-    """How many runs have a column of their own; older ones are left out."""
+    """Return the number of runs that get a column; older ones are omitted."""
     return max(1, math.floor((width - 10) / 2))

@@ -1,6 +1,6 @@
-"""From a value to its place on an axis, linear or logarithmic, and the round values to write along it.
+"""Linear and logarithmic axes: the position of a value, and the ticks.
 
-Any float has a place: what was stored by earlier versions may be of any magnitude, and no value may end the screen.
+Any float has a position: stored values may be of any magnitude, and must not raise an error.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import msgspec
 from etui.magnitudes import bounded
 
 _LEAST, _MOST = 1e-200, 1e200
-"""Values beyond these magnitudes lie where these do, so that no difference or quotient of two of them overflows."""
+"""Values are clamped to these magnitudes, so that no difference or quotient of two values overflows."""
 _LEAST_SPAN = 1e-9
-"""As a share of the values: ticks closer than that could not be told apart by their digits."""
+"""The minimum span relative to the values: closer ticks would have the same digits."""
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """An axis from ``low`` to ``high``; both are positive where ``log``."""
+    """An axis from ``low`` to ``high``; both are positive if ``log``."""
 
     low: float
     high: float
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Where the value lies: 0 at ``low``, 1 at ``high``, beyond them outside; minus infinity without a log."""
+        """Return the position of a value: 0 at ``low``, 1 at ``high``; minus infinity if it has no logarithm."""
         low, high = self._end(self.low), self._end(self.high)
         if self.log and value <= 0:
             return -math.inf
         return (self._end(value) - low) / (high - low) if high > low else 0.5
 
     def ticks(self, most: int) -> list[float]:
-        """Up to about ``most`` round values within the axis, in order."""
+        """Return up to about ``most`` round values within the axis, in ascending order."""
         most = max(most, 2)
         if self.high <= self.low:
             return [self.low]
@@ -47,7 +47,7 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scale_over(values: list[float], *, log: bool = False, margin: float = 0.04) -> Scale:
-    """A scale with all ``values`` (at least one) on it and some room at both ends."""
+    """Return a scale that contains all ``values`` (at least one), with a margin at both ends."""
     values = [bounded(value, _MOST) for value in values]
     if log:
         values = [value for value in values if value > _LEAST] or [1.0]
@@ -64,11 +64,11 @@ def scale_over(values: list[float], *, log: bool = False, margin: float = 0.04) 
 
 
 def tick_label(value: float, ticks: list[float]) -> str:
-    """A tick's value with as many digits as tells it from its neighbours."""
+    """Format a tick's value with enough digits to distinguish it from its neighbours."""
     if value == 0:
         return "0"
     gaps = [after - before for before, after in itertools.pairwise(ticks)]
-    # Ticks over decades are round in themselves; those at equal steps need what tells them apart.
+    # Ticks over decades are round numbers; those at equal steps need enough digits to differ.
     even = bool(gaps) and max(gaps) <= 5 * min(gaps) and (len(gaps) > 1 or ticks[0] <= 0 or ticks[1] < 10 * ticks[0])
     step = min(gaps) if even else abs(value)
     finest = math.floor(math.log10(step) + 1e-9)

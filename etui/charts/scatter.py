@@ -1,4 +1,4 @@
-"""The scatter of latency against another measure, with the runs that no other beats joined to a front."""
+"""The scatter plot of latency against another metric, with the Pareto front joined by a line."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from etui.charts.distribution import TOO_SMALL
 from etui.charts.grid import Canvas, Grid, Plot, curve, gutter_for, horizontal_axis, sentence, vertical_axis
 from etui.charts.scale import Scale, scale_over
 
-NOTHING = "No run here has both a latency and the other measure."
+NOTHING = "No run has both a latency and this metric."
 DECADE = 10.0
-"""From this ratio of the largest value to the smallest on, an axis is logarithmic."""
+"""From this ratio of the largest to the smallest value on, an axis is logarithmic."""
 
 
 class Dot(msgspec.Struct, frozen=True, kw_only=True):
-    """One run: latency along, ``value`` upward (infinite: at the upper edge). Without a ``slot`` it is one of many."""
+    """One run: latency on the horizontal axis, ``value`` on the vertical one (infinite: at the upper edge)."""
 
     name: str
     latency_ms: float
@@ -29,8 +29,8 @@ class Dot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False) -> Text:
-    """Each run at its place, those of the front with their names. ``log`` is for the latency; the other axis is
-    logarithmic where its values are decades apart and not decibels."""
+    """Draw each run as a dot, those of the front with their names. ``log`` is for the latency; the other axis is
+    logarithmic if its values span a decade and are not decibels."""
     if not dots:
         return sentence(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
@@ -42,7 +42,7 @@ def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False
     finite = [dot.value for dot in dots if not math.isinf(dot.value)]
     up = scale_over(finite or [1.0], log=unit != "SQNR dB" and _decades(finite), margin=0.1)
     if len(finite) < len(dots) and finite:
-        # Room for the exact ones above all that can be said in figures.
+        # Leave room for exact (infinite) values above the finite ones.
         up = Scale(low=up.low, high=up.high + 0.25 * (up.high - up.low), log=up.log)
     rows = canvas.height - 3
     gutter = max(len("exact") + 1 if len(finite) < len(dots) else 0, gutter_for(up, rows) + 1)
@@ -62,7 +62,7 @@ def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False
             for x, y in (places[id(dot)] for dot in front)
         ]
         curve(grid, plot, line, glyphs.curve, palette.muted)
-    # The front last, so that it lies on top.
+    # Draw the front last, on top.
     for dot in sorted(dots, key=lambda dot: (dot.front, dot.slot is not None)):
         x, y = places[id(dot)]
         glyph = glyphs.others if dot.slot is None else glyphs.series[dot.slot]
@@ -86,7 +86,7 @@ def _row(plot: Plot, scale: Scale, value: float) -> int:
 
 
 def _name(grid: Grid, plot: Plot, x: int, y: int, name: str, style: str, taken: list[tuple[int, int, int]]) -> None:
-    """Write a name right of its dot, or left, above or below, wherever nothing stands yet; else nowhere."""
+    """Write a name right of its dot, else left, above or below, or nowhere if there is no free place."""
     size = text.width(name)
     for start, row in ((x + 2, y), (x - 1 - size, y), (x - size // 2, y - 1), (x - size // 2, y + 1)):
         start = max(plot.left, start) if row != y else start

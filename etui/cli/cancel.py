@@ -1,4 +1,4 @@
-"""`etui cancel`: stop runs that are queued or under way, and passes on finished ones."""
+"""`etui cancel`: stop queued and running runs, and analyses of finished ones."""
 
 from __future__ import annotations
 
@@ -23,67 +23,67 @@ POLL_S = 0.05
     epilog=examples(
         "etui cancel 3f9a",
         "etui cancel --all",
-        "etui cancel --force 3f9a    its runner was on a host or in a container that is gone",
+        "etui cancel --force 3f9a    its runner was on a host or in a container that no longer exists",
     )
 )
 @click.argument("runs", nargs=-1, metavar="RUN..")
-@click.option("--all", "every", is_flag=True, help="Every run that is queued or under way.")
+@click.option("--all", "every", is_flag=True, help="All queued and running runs.")
 @click.option(
     "--force",
     is_flag=True,
-    help="End the session of a run whose runner is gone without a trace, which only you can know.",
+    help="End the session of a run whose runner no longer exists, on another host or in a removed container.",
 )
 @click.pass_obj
 def cancel(settings: Settings, runs: tuple[str, ...], every: bool, force: bool) -> int:
-    """Cancel runs, and profiles of them; what they have measured so far is kept."""
+    """Cancel runs and their profiles or numeric gaps. Results measured so far are kept."""
     if bool(runs) == every:
-        raise UsageError("say which runs to cancel", "give their ids, or --all")
+        raise UsageError("no RUN given", "name the runs to cancel, or use --all")
     with settings.store_with_runs() as store:
         ids = store.live_run_ids() if every else list(dict.fromkeys(store.resolve(prefix) for prefix in runs))
         live = store.request_cancel(ids)
-        passes = [one for one in store.live_analyses() if every or one.run in ids]
-        store.request_analysis_cancel([one.id for one in passes])
+        analyses = [one for one in store.live_analyses() if every or one.run in ids]
+        store.request_analysis_cancel([one.id for one in analyses])
         for run_id in ids:
-            if run_id not in live and not any(one.run == run_id for one in passes):
+            if run_id not in live and not any(one.run == run_id for one in analyses):
                 click.echo(f"{run_id[:6]} is not running: {store.summary(run_id).status}", err=True)
-        if every and not ids and not passes:
+        if every and not ids and not analyses:
             click.echo("nothing is queued or running", err=True)
-        # Of a runner of which nothing can be seen no answer is to be expected.
-        _wait(store, live, passes, WAIT_S if not force else WAIT_S / 5)
-        refused = _force(store, live, passes) if force else False
+        # A runner that cannot be seen from here will probably not answer.
+        _wait(store, live, analyses, WAIT_S if not force else WAIT_S / 5)
+        refused = _force(store, live, analyses) if force else False
         for run_id in live:
-            click.echo(f"{run_id[:6]} {_run_words(store, run_id)}", err=True)
-        for one in passes:
+            click.echo(f"{run_id[:6]} {_run_state(store, run_id)}", err=True)
+        for one in analyses:
             now = store.get_analysis(one.id)
-            words = "is being cancelled" if now.live else now.status
-            click.echo(f"{one.kind} of {one.run[:6]} {words}", err=True)
-            if now.live and (standing := _stall_of_analysis(store, now)):
-                click.echo(f"etui: {standing}", err=True)
+            state = "is being cancelled" if now.live else now.status
+            click.echo(f"{one.kind} of {one.run[:6]} {state}", err=True)
+            if now.live and (stall := _stall_of_analysis(store, now)):
+                click.echo(f"etui: {stall}", err=True)
         return EXIT_FAILED if refused else EXIT_DONE
 
 
-def _wait(store: Store, live: list[str], passes: list[QueuedAnalysis], longest_s: float) -> None:
+def _wait(store: Store, live: list[str], analyses: list[QueuedAnalysis], longest_s: float) -> None:
     from etui.results import LIVE_STATUSES
 
     until = time.monotonic() + longest_s
     while time.monotonic() < until:
         if not (
             any(store.summary(run_id).status in LIVE_STATUSES for run_id in live)
-            or any(store.get_analysis(one.id).live for one in passes)
+            or any(store.get_analysis(one.id).live for one in analyses)
         ):
             return
         time.sleep(POLL_S)
 
 
-def _run_words(store: Store, run_id: str) -> str:
+def _run_state(store: Store, run_id: str) -> str:
     from etui.results import LIVE_STATUSES
     from etui.services.stalled_runs import stall_of_session
 
     summary = store.summary(run_id)
     if summary.status not in LIVE_STATUSES:
         return summary.status
-    standing = stall_of_session(store, store.session(summary.session))
-    return f"is being cancelled; {standing}" if standing else "is being cancelled"
+    stall = stall_of_session(store, store.session(summary.session))
+    return f"is being cancelled; {stall}" if stall else "is being cancelled"
 
 
 def _stall_of_analysis(store: Store, queued: QueuedAnalysis) -> str:
@@ -93,8 +93,8 @@ def _stall_of_analysis(store: Store, queued: QueuedAnalysis) -> str:
     return str((stall_of_claim(store, claim, queued.run) if claim else None) or "")
 
 
-def _force(store: Store, live: list[str], passes: list[QueuedAnalysis]) -> bool:
-    """End what is still live of these, unless its runner is alive. Returns whether any was refused."""
+def _force(store: Store, live: list[str], analyses: list[QueuedAnalysis]) -> bool:
+    """End those that are still live, unless their runner is alive. Returns whether any was refused."""
     from etui.runner.abandoned_work import end_session
 
     claims = {claim.id: claim for claim in (*store.claims(), *store.analysis_claims())}
@@ -106,22 +106,22 @@ def _force(store: Store, live: list[str], passes: list[QueuedAnalysis]) -> bool:
         if _is_alive(store, claim, still[0]):
             refused = True
             continue
-        for run_id in end_session(store, session, error=_gone_words(claim)):
+        for run_id in end_session(store, session, error=_lost_reason(claim)):
             if run_id not in live:
                 click.echo(f"{run_id[:6]} of the same session: {store.summary(run_id).status}", err=True)
-    for one in passes:
+    for one in analyses:
         claim = claims.get(one.id)
         if claim is None or not store.get_analysis(one.id).live:
             continue
         if _is_alive(store, claim, one.run):
             refused = True
         else:
-            store.interrupt_analyses([one.id], _gone_words(claim))
+            store.interrupt_analyses([one.id], _lost_reason(claim))
     return refused
 
 
-def _gone_words(claim: Claim) -> str:
-    return f"its runner (process {claim.pid} on {claim.host}) was given up with `etui cancel --force`"
+def _lost_reason(claim: Claim) -> str:
+    return f"its runner (process {claim.pid} on {claim.host}) was declared lost with `etui cancel --force`"
 
 
 def _is_alive(store: Store, claim: Claim, run_id: str) -> bool:
@@ -131,8 +131,8 @@ def _is_alive(store: Store, claim: Claim, run_id: str) -> bool:
         return False
     click.echo(
         plain(
-            f"etui: {run_id[:6]} cannot be ended by force: its runner, process {claim.pid} on {claim.host}, is alive; "
-            f"end that process first (kill {claim.pid})"
+            f"etui: {run_id[:6]} was not ended: its runner, process {claim.pid} on {claim.host}, is alive; "
+            f"end that process first: kill {claim.pid}"
         ),
         err=True,
     )

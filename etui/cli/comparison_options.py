@@ -76,7 +76,7 @@ class ComparisonOptions:
             click.echo(harmless(msgspec.json.format(msgspec.json.encode(found if many else found[0]))))
         elif compared:
             click.echo(output.as_text(compared, everything=self.everything))
-        output.say_what_is_open(compared)
+        output.report_unsettled(compared)
         return output.status_of(compared, self.limits())
 
 

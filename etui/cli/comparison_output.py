@@ -1,4 +1,4 @@
-"""What ``etui compare`` and ``etui gate`` put out: words, tables, Markdown, JSON, JUnit XML, and their exit status."""
+"""The output of ``etui compare`` and ``etui gate``: text, tables, Markdown, JSON, JUnit XML, and the exit status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEMA = "etui.compare/1"
 
 @dataclass(frozen=True)
 class Compared(compared_runs.Compared):
-    """The same with the limits that were looked at."""
+    """A comparison with the limits that were checked."""
 
     checks: list[Check] = field(default_factory=list)
 
@@ -43,7 +43,7 @@ class Compared(compared_runs.Compared):
         limits: Limits,
         levels: Sequence[Level] = (),
     ) -> Compared:
-        """Compare the runs and look at the limits; ``levels`` are those of earlier sessions on the machine."""
+        """Compare the runs and check the limits; ``levels`` are those of earlier sessions on the machine."""
         found = compare(base, others, margin=margin, force=force, levels=levels)
         checks = [
             one for result, other in zip(found, others, strict=True) for one in gates.check(result, other, limits)
@@ -52,8 +52,8 @@ class Compared(compared_runs.Compared):
 
 
 def status_of(compared: Sequence[Compared], limits: Limits) -> int:
-    """1 if a limit was crossed, 2 if one that was asked for could not be judged (or nothing was there to judge), else
-    0: what could not be looked at must not look as if it had held."""
+    """Return 1 if a limit was crossed, 2 if a requested limit could not be checked, else 0: an unchecked limit must not
+    look like one that was kept."""
     checks = [one for each in compared for one in each.checks]
     if any(one.outcome == "crossed" for one in checks):
         return EXIT_CROSSED
@@ -63,19 +63,19 @@ def status_of(compared: Sequence[Compared], limits: Limits) -> int:
 
 
 def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
-    """Words first, then the checks, then the table."""
+    """Return the sentences, then the checks, then the table."""
     parts = []
     for each in compared:
         lines = [text.plain(" ".join(said)) for said in each.sentences()]
         lines += [f"{check.outcome:<10}  {_checked(each, check)}" for check in each.checks]
         headings, rows = each.figures(everything=everything)
         columns = [Column(headings[0]), *(Column(heading) for heading in headings[1:])]
-        parts.append("\n".join([*lines, "", table(columns, rows), f"{sides.BEST} the best of its row"]))
+        parts.append("\n".join([*lines, "", table(columns, rows), f"{sides.BEST} best of its row"]))
     return "\n\n".join(parts)
 
 
 def as_markdown(compared: Sequence[Compared], *, everything: bool) -> str:
-    """The same for a page: a list of words and a table."""
+    """Return the same as Markdown: a list of sentences and a table."""
     return "\n".join(
         comparison.as_markdown(
             each,
@@ -87,7 +87,7 @@ def as_markdown(compared: Sequence[Compared], *, everything: bool) -> str:
 
 
 def as_json(compared: Sequence[Compared]) -> list[dict[str, object]]:
-    """Everything, figures and words, as plain data."""
+    """Return everything, metrics and sentences, as plain data."""
     return [
         {
             "schema": SCHEMA,
@@ -105,7 +105,7 @@ def as_json(compared: Sequence[Compared]) -> list[dict[str, object]]:
 
 
 def as_junit(compared: Sequence[Compared]) -> bytes:
-    """JUnit XML with a test case a check; without checks, one a comparison, skipped where it was refused."""
+    """Return JUnit XML with one test case per check; without checks, one per comparison, skipped if it was refused."""
     suite = ElementTree.Element("testsuite", name="etui")
     counts = {"crossed": 0, "not judged": 0}
     for each in compared:
@@ -135,15 +135,15 @@ def as_junit(compared: Sequence[Compared]) -> bytes:
 
 
 def write_reports(compared: Sequence[Compared], *, junit: Path | None, page: Path | None, everything: bool) -> None:
-    """The files that were asked for; each is replaced whole. Raises StoreError."""
+    """Write the requested files, each atomically. Raises StoreError."""
     if junit is not None:
         write_file(junit, as_junit(compared), force=True)
     if page is not None:
         write_file(page, as_markdown(compared, everything=everything).encode(), force=True)
 
 
-def say_what_is_open(compared: Sequence[Compared]) -> None:
-    """On stderr: limits that are neither held nor crossed, since a status of 0 hides them."""
+def report_unsettled(compared: Sequence[Compared]) -> None:
+    """Print limits that are neither kept nor crossed on stderr, since status 0 would hide them."""
     for each in compared:
         for check in each.checks:
             if check.outcome in ("open", "not judged"):
@@ -156,5 +156,5 @@ def _checked(each: Compared, check: Check) -> str:
 
 def _case(suite: ElementTree.Element, each: Compared, run_id: str, name: str) -> ElementTree.Element:
     run = next(other for other in each.others if other.id == run_id)
-    choice = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
-    return ElementTree.SubElement(suite, "testcase", classname=f"etui.{choice}", name=f"{name} ({run_id})")
+    configuration = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
+    return ElementTree.SubElement(suite, "testcase", classname=f"etui.{configuration}", name=f"{name} ({run_id})")

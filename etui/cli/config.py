@@ -1,4 +1,4 @@
-"""`etui config`: where the config file is, and every setting with its value and a sentence."""
+"""`etui config`: the path of the configuration file, and every setting with its value and description."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def config() -> None:
 
 @config.command()
 def path() -> None:
-    """Print the config file's path, whether or not it is there."""
+    """Print the path of the configuration file, even if it does not exist."""
     from etui.config import config_path
 
     click.echo(config_path())
@@ -22,7 +22,7 @@ def path() -> None:
 
 @config.command()
 def show() -> None:
-    """Print every setting as TOML: what holds now, with a sentence for each."""
+    """Print every current setting as TOML, with a description."""
     from etui.actions import ACTIONS, BY_ID
     from etui.config import config_path, load
     from etui.config_text import as_toml

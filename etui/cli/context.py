@@ -1,4 +1,4 @@
-"""What every command is given: which database, and how to open it."""
+"""The settings that every command receives: which database to use, and how to open it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHAT_TO_START = "start one with: etui run mobilenet_v2"
 
 @dataclass(frozen=True)
 class Settings:
-    """The options that stand before the command. ``chosen`` is the value of --db."""
+    """The global options. ``chosen`` is the value of --db."""
 
     chosen: str | None = None
     debug: bool = False
@@ -32,16 +32,15 @@ class Settings:
         return database_path(self.chosen)
 
     def open_store(self) -> Store:
-        """The store, made where there is none. Raises StoreError."""
+        """Open the store, creating it if needed. Raises StoreError."""
         from etui.store import Store
 
         return Store.open(self.database)
 
     def existing_store(self) -> Store | None:
-        """The store, or None where nothing was ever stored: reading makes no file. Raises StoreError.
+        """Open the store, or return None if it does not exist. Raises StoreError.
 
-        What runners that are gone left behind is ended first, and what waits gets a runner, as far as the database can
-        be written.
+        If the database is writable, runs of lost runners are ended first, and a runner is started for queued work.
         """
         from etui.store import Store
 
@@ -52,14 +51,14 @@ class Settings:
             # The folder may be another user's.
             reason = error.strerror or error
             raise StoreError(
-                f"the database {self.database} cannot be reached ({reason})", "name another file with --db or ETUI_DB"
+                f"the database {self.database} cannot be accessed ({reason})", "use another file with --db or ETUI_DB"
             ) from error
         store = Store.open(self.database, create=False)
         _settle(store)
         return store
 
     def store_with_runs(self) -> Store:
-        """The store, for a command that is about runs. Raises UsageError where there is none, StoreError."""
+        """Open the store for a command about runs. Raises UsageError if it does not exist, StoreError."""
         store = self.existing_store()
         if store is None:
             raise UsageError(f"{NOTHING_YET} in {self.database}", WHAT_TO_START)
@@ -76,7 +75,7 @@ def _settle(store: Store) -> None:
     try:
         recover(store)
     except RunnerFailed as error:
-        # What was asked for can be answered all the same.
-        print(f"etui: what is queued waits: {plain(str(error))}", file=sys.stderr)
+        # The command itself can still be answered.
+        print(f"etui: queued work is waiting: {plain(str(error))}", file=sys.stderr)
     except EtuiError:
         return

@@ -1,4 +1,4 @@
-"""``etui delegates``: what each delegate can do on this machine."""
+"""``etui delegates``: the delegates and their support on this machine."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import click
 from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
 
-_COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Column("what it is", spare=1))
+_COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Column("description", spare=1))
 
 
 @click.command(epilog=examples("etui delegates", "etui delegates --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print the delegates as JSON.")
 def delegates(as_json: bool) -> None:
-    """List the delegates, and for each whether it exports and runs on this machine, and if not, why."""
+    """List the delegates, whether each exports and runs on this machine, and if not, why."""
     from etui.catalog.delegates import delegates as all_delegates
 
     listed = list(all_delegates().values())
@@ -33,7 +33,7 @@ def delegates(as_json: bool) -> None:
     ]
     if reasons:
         click.echo()
-        click.echo(table((Column("delegate"), Column("why not, and what to do")), reasons))
+        click.echo(table((Column("delegate"), Column("reason and next step")), reasons))
 
 
 def _yes(it_is: bool) -> str:

@@ -1,4 +1,4 @@
-"""``etui delete``: runs out of the database."""
+"""``etui delete``: delete runs from the database."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 @click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
 @click.argument("runs", nargs=-1, required=True, metavar="RUN..")
-@click.option("--yes", is_flag=True, help="Do not ask; needed where no terminal is there to ask on.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation; required without a terminal.")
 @click.pass_obj
 def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
-    """Delete runs, with their samples and logs. A live run is refused: cancel it first."""
+    """Delete runs with their samples and logs. Cancel a queued or running run first."""
     with settings.store_with_runs() as store:
         run_ids = list(dict.fromkeys(map(store.resolve, runs)))
         _refuse_unseen(store, run_ids)
         if not yes:
             if not sys.stdin.isatty():
-                raise UsageError("there is no terminal to ask on", "give --yes to delete without asking")
+                raise UsageError(
+                    "cannot ask for confirmation without a terminal", "use --yes to delete without confirmation"
+                )
             for run_id in run_ids:
                 summary = store.summary(run_id)
                 name = f"{summary.model} {summary.precision}/{summary.delegate}"
@@ -40,7 +42,7 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
 
 
 def _delete(store: Store, run_ids: Sequence[str]) -> None:
-    """Delete runs and say how many, also if that fails or is interrupted on the way."""
+    """Delete runs and print how many, also if that fails or is interrupted."""
     deleted, done = 0, False
     try:
         for some in store.delete_in_batches(run_ids):
@@ -50,11 +52,11 @@ def _delete(store: Store, run_ids: Sequence[str]) -> None:
         if done:
             click.echo(f"deleted {counted(deleted, 'run')}", err=True)
         elif deleted:
-            click.echo(f"deleted {deleted:,} of {counted(len(run_ids), 'run')}; the others are still there", err=True)
+            click.echo(f"deleted {deleted:,} of {counted(len(run_ids), 'run')}; the others were kept", err=True)
 
 
 def _refuse_unseen(store: Store, run_ids: list[str]) -> None:
-    """Refuse a run of a session whose runner cannot be seen from here, with what ends that."""
+    """Raise UsageError for a run of a session whose runner cannot be seen from here, with the next step."""
     claims = {claim.id: claim for claim in store.claims()}
     if not claims:
         return
@@ -63,6 +65,6 @@ def _refuse_unseen(store: Store, run_ids: list[str]) -> None:
     for run_id in run_ids:
         session_id = store.summary(run_id).session
         live = store.live_run_ids(session_id) if session_id in claims else []
-        standing = stall_of_claim(store, claims[session_id], run_id if run_id in live else live[0]) if live else None
-        if standing is not None:
-            raise UsageError(*standing)
+        stall = stall_of_claim(store, claims[session_id], run_id if run_id in live else live[0]) if live else None
+        if stall is not None:
+            raise UsageError(*stall)

@@ -1,4 +1,4 @@
-"""``etui doctor``: what this box can do, and what will spoil measurements on it."""
+"""``etui doctor``: check the machine for problems that affect measurements."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _MARKS = {"ok": "ok     ", "warn": "WARNING", "bad": "BAD    ", "unknown": "unkn
         "etui doctor --watch --for 60",
     )
 )
-@click.option("--watch", is_flag=True, help="Show each second what would spoil a measurement now, until ctrl-c.")
+@click.option("--watch", is_flag=True, help="Show every second what would disturb a measurement, until Ctrl-C.")
 @click.option(
     "--for",
     "for_s",
     type=Number(min=1.0),
     metavar="SECONDS",
-    help="Watch for so long instead of until ctrl-c.",
+    help="With --watch: stop after SECONDS.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON; with --watch, an object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON; with --watch, one object per line.")
 @click.pass_obj
 def doctor(settings: Settings, watch: bool, for_s: float | None, as_json: bool) -> int:
-    """Say what this box can do and what will spoil measurements on it, each with what to do.
+    """Check what this machine supports and what affects measurements on it, with advice.
 
-    The exit status is 1 where something makes measuring impossible, else 0; with --watch it is 0.
+    The exit status is 1 if measuring is impossible, else 0; with --watch it is 0.
     """
     if watch or for_s is not None:
         return _watch(for_s, as_json)
@@ -61,7 +61,7 @@ def doctor(settings: Settings, watch: bool, for_s: float | None, as_json: bool) 
 
 
 def _watch(for_s: float | None, as_json: bool) -> int:
-    """A line a second; ctrl-c is how one leaves, and no error."""
+    """Print one line per second; Ctrl-C ends it with status 0."""
     import threading
 
     from etui.doctor.watch import COLUMNS, blind, row, seconds, troubles
@@ -76,7 +76,7 @@ def _watch(for_s: float | None, as_json: bool) -> int:
                 click.echo(msgspec.json.encode(second))
                 continue
             if printed == 0 and (unknown := blind(second)):
-                click.echo(f"? is not readable here: {', '.join(unknown)}", err=True)
+                click.echo(f"?: not readable here: {', '.join(unknown)}", err=True)
             if printed % HEADING_EVERY == 0:
                 click.echo(_line(COLUMNS, widths))
             found = ", ".join(troubles(second))

@@ -1,4 +1,4 @@
-"""``etui export``: runs as JSON files."""
+"""``etui export``: export runs to JSON files."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from etui.text import plain
     type=FILE_PATH,
     default=".",
     metavar="FILE|DIR|-",
-    help="A file ending in .json for all of them, a folder for one file per run (the default: this one), - or"
-    " /dev/stdout for standard output.",
+    help="A .json file for all runs, a folder for one file per run, or - for standard output.  [default: this folder]",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.pass_obj
 def export(settings: Settings, runs: tuple[str, ...], output: Path, force: bool) -> None:
-    """Write runs as JSON files and print the files' names. A file is named MODEL_PRECISION_DELEGATE.json."""
+    """Export runs to JSON files and print the file names. A file is named MODEL_PRECISION_DELEGATE.json."""
     from etui.files.atomic import is_stream
     from etui.results import LIVE_STATUSES
     from etui.store.transfer import write_runs
@@ -38,7 +37,7 @@ def export(settings: Settings, runs: tuple[str, ...], output: Path, force: bool)
         found = [store.summary(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
         for run in found:
             if run.status in LIVE_STATUSES:
-                click.echo(f"run {run.id} is {run.status}: what there is so far is written", err=True)
+                click.echo(f"run {run.id} is {run.status}: its results so far are exported", err=True)
         names = [(run.model, run.precision, run.delegate, run.id) for run in found]
         for path in write_runs(names, store.document, target, force=force):
             if not is_stream(path):

@@ -1,4 +1,4 @@
-"""How a command ends that failed: one line about the error, and the exit status."""
+"""The message and exit status of a command that failed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ _MOST_SHOWN = 300
 
 
 def failure(error: Exception) -> tuple[str, int]:
-    """What to say of an error that ends a command, and with which status to end.
+    """Return the message and the exit status for an error that ends a command.
 
-    Status 1 is for crossed tolerances alone, so whatever is no mistake of the user's ends with 3. An error that nobody
-    expected is a defect in etui and is called one; what the system or the installation refuses is not.
+    Status 1 is reserved for crossed limits; errors that are not usage errors end with 3. An unexpected error is
+    reported as a defect in etui, unless the system or the installation caused it.
     """
     if isinstance(error, EtuiError):
         return str(error), error.exit_status
     if isinstance(error, MemoryError):
-        return "there is not enough memory for this; end other programs, or ask for less at once", EXIT_FAILED
+        return "not enough memory; stop other programs, or use fewer runs at once", EXIT_FAILED
     if isinstance(error, ImportError):
-        return f"{_shown(error)}; the installation is not whole: install etui again", EXIT_FAILED
+        return f"{_shown(error)}; the installation is incomplete: install etui again", EXIT_FAILED
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror}; `etui --debug ...` shows where it happened", EXIT_FAILED
@@ -30,5 +30,5 @@ def failure(error: Exception) -> tuple[str, int]:
 
 
 def _shown(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return words if len(words) <= _MOST_SHOWN else f"{words[:_MOST_SHOWN]}..."
+    message = " ".join(str(error).split())
+    return message if len(message) <= _MOST_SHOWN else f"{message[:_MOST_SHOWN]}..."

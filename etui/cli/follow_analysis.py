@@ -1,4 +1,4 @@
-"""Follow a pass on a finished run from the database until it ends, telling on stderr what happens."""
+"""Follow an analysis of a finished run until it ends, with its progress on stderr."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from etui.text import plain
 PATIENCE_S = 1.0
 
 _ENDS = {"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
-_WORDS = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
+_OUTCOMES = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
 
 
-def have_made(store: Store, run_id: str, options: AnalysisOptions, what: str) -> int:
-    """Queue a pass on a finished run and tell on stderr what happens until it has ended; Ctrl-C cancels it. Returns the
-    exit status that says how it ended, which is told too where that is not well.
+def make_analysis(store: Store, run_id: str, options: AnalysisOptions, what: str) -> int:
+    """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it. Returns the exit status; a
+    failure is also reported on stderr.
 
     Raises:
-        EtuiError: see ``submit_pass`` and ``follow_pass``.
+        EtuiError: see ``submit_analysis`` and ``follow_analysis``.
     """
     queued = submit_analysis(store, run_id, options)
     try:
@@ -50,13 +50,13 @@ def _followed(store: Store, queued: QueuedAnalysis, what: str) -> int:
     if ended.status == "done":
         return EXIT_DONE
     why = f": {plain(ended.error)}" if ended.error else ""
-    click.echo(f"etui: the {what} {_WORDS.get(ended.status, ended.status)}{why}", err=True)
+    click.echo(f"etui: the {what} {_OUTCOMES.get(ended.status, ended.status)}{why}", err=True)
     return _ENDS.get(ended.status, EXIT_FAILED)
 
 
 def follow_analysis(store: Store, queued: QueuedAnalysis, talk: ProgressPrinter) -> QueuedAnalysis:
-    """Tell what is said of the pass until it has ended, and return it as it ended. A runner that is missing while the
-    pass still waits is started again; one that dies leaves it interrupted.
+    """Print the events of the analysis until it has ended, and return it. If no runner is alive while it is queued, one
+    is started; a runner that dies leaves it interrupted.
 
     Raises:
         RunnerFailed: no runner can be started, or runners end as soon as they are started.
@@ -66,7 +66,7 @@ def follow_analysis(store: Store, queued: QueuedAnalysis, talk: ProgressPrinter)
     last = newest[-1].id or 0 if newest else 0
     begun = time.monotonic()
     watch = RunnerWatch(store)
-    seen, said, said_standing = -1, False, ""
+    seen, reported, shown_stall = -1, False, ""
     while True:
         with watch.patience():
             version = store.version()
@@ -78,16 +78,16 @@ def follow_analysis(store: Store, queued: QueuedAnalysis, talk: ProgressPrinter)
                 if not queued.live:
                     return queued
                 seen = version
-        if queued.claimed_by is None and not said and time.monotonic() - begun > PATIENCE_S:
-            said = True
-            talk.line("waiting for the box: other work is ahead in the queue")
+        if queued.claimed_by is None and not reported and time.monotonic() - begun > PATIENCE_S:
+            reported = True
+            talk.line("waiting for the machine: other work is ahead in the queue")
         if watch.due():
             watch.check()
             with watch.patience():
                 claim = next((claim for claim in store.analysis_claims() if claim.id == queued.id), None)
-                standing = None if claim is None else stall_of_claim(store, claim, queued.run)
-                if standing is not None and standing.why != said_standing:
-                    said_standing = standing.why
-                    talk.line(str(standing))
+                stall = None if claim is None else stall_of_claim(store, claim, queued.run)
+                if stall is not None and stall.why != shown_stall:
+                    shown_stall = stall.why
+                    talk.line(str(stall))
         talk.tick()
         time.sleep(POLL_S)

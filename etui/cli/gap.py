@@ -72,7 +72,7 @@ def gap(
     are compared.
     """
     from etui.cli import gap_output as output
-    from etui.cli.follow_analysis import have_made
+    from etui.cli.follow_analysis import make_analysis
     from etui.spec import DEFAULT_GAP_INPUTS, GapOptions
 
     refuse_existing(csv_file, force=force)
@@ -88,7 +88,7 @@ def gap(
                 timeout_s=timeout,
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
-            status = have_made(store, run_id, options, "numeric gap")
+            status = make_analysis(store, run_id, options, "numeric gap")
             if status != EXIT_DONE:
                 return status
             document = store.document(run_id, operators=False)

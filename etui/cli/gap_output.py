@@ -31,14 +31,14 @@ CSV_HEAD = (
 
 
 def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int, ascii_only: bool) -> str:
-    """What was compared and how, the first layer past the threshold, the suggestion, and the layers with a bar each."""
+    """Return the method, the first layer below the threshold, the suggestion, and the layers with one bar each."""
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     lines = [
         f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
         f"numeric gap against {gap.against} on {text.counted(gap.inputs, 'input')}",
         f"{_sentence(gap.method)}",
         "",
-        first_past_words(gap),
+        first_below(gap),
     ]
     if gap.suggestion:
         lines.append(gap.suggestion)
@@ -49,13 +49,13 @@ def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int,
     if len(shown) < len(places):
         lines.append(f"{len(shown)} of {len(places)} layers; --limit 0 shows all")
     lines.append(
-        f"noise: longer is worse, from the best layer to the worst; ! is below {text.number(gap.threshold_db)} dB"
+        f"noise: from the best layer to the worst, longer is worse; !: below {text.number(gap.threshold_db)} dB"
     )
     return "\n".join(text.plain(line, keep_lines=True) for line in lines)
 
 
-def first_past_words(gap: NumericGap) -> str:
-    """The first layer past the threshold, in a sentence."""
+def first_below(gap: NumericGap) -> str:
+    """Return a sentence about the first layer below the threshold."""
     threshold = text.number(gap.threshold_db)
     if gap.first_past is None:
         return f"No layer is below {threshold} dB."
@@ -63,23 +63,25 @@ def first_past_words(gap: NumericGap) -> str:
     silent = "not finite" if layer.non_finite else "an error where the reference is zero"
     db = f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else silent
     many = sum(is_off(one, gap.threshold_db) for one in gap.layers)
-    return f"The first layer below {threshold} dB is {layer.name} ({db}); {many} of {len(gap.layers)} layers are."
+    return (
+        f"The first layer below {threshold} dB is {layer.name} ({db}); {many} of {len(gap.layers)} layers are below it."
+    )
 
 
 def as_json(document: RunDocument, gap: NumericGap) -> str:
-    """The gap with what it is of, as the run's document has it."""
-    found = {
+    """Return the numeric gap with its run, in the format of the run's document."""
+    value = {
         "run": document.id,
         "model": document.model.name,
         "precision": document.precision,
         "delegate": document.delegate,
         **msgspec.to_builtins(gap),
     }
-    return harmless(msgspec.json.format(msgspec.json.encode(found), indent=2)).decode()
+    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2)).decode()
 
 
 def as_csv(gap: NumericGap) -> bytes:
-    """Every layer in the order of the graph; what is not known is empty."""
+    """Return every layer in the order of the graph; unknown values are empty."""
     return csv_bytes(
         CSV_HEAD,
         (
@@ -121,7 +123,7 @@ def _operator(layer: LayerGap) -> str:
 
 
 def _bar(gap: NumericGap, layer: LayerGap, ascii_only: bool) -> str:
-    """How much noise a layer has, in dB between the best layer's and the worst's."""
+    """Return a bar for the noise of a layer, on a dB scale from the best layer to the worst."""
     known = [one.sqnr_db for one in gap.layers if one.sqnr_db is not None]
     if layer.sqnr_db is None or not known:
         return ""
@@ -130,6 +132,6 @@ def _bar(gap: NumericGap, layer: LayerGap, ascii_only: bool) -> str:
     return ("#" if ascii_only else "█") * max(1, round(min(1.0, max(0.0, part)) * BAR))
 
 
-def _sentence(words: str) -> str:
-    words = words[:1].upper() + words[1:] if not words.startswith("-") else words
-    return words if words.endswith((".", "!")) else f"{words}."
+def _sentence(clause: str) -> str:
+    clause = clause[:1].upper() + clause[1:] if not clause.startswith("-") else clause
+    return clause if clause.endswith((".", "!")) else f"{clause}."

@@ -1,4 +1,4 @@
-"""``etui import``: runs from JSON files, a report a file."""
+"""``etui import``: import runs from JSON files, with one line of output per file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="FILE..", type=expanded)
 @click.pass_obj
 def import_files(settings: Settings, files: tuple[Path, ...]) -> int:
-    """Take runs in from JSON files: those that etui export wrote, or results of executorch-utils.
+    """Import runs from JSON files written by etui export or executorch-utils.
 
-    A run that is known already changes nothing. A file with anything wrong in it is refused whole, the others are
-    taken in; the exit status is then 2. Many runs are stored in parts: if the import is stopped, import the same files
-    again to add the rest.
+    Known runs are skipped. A file with an error is refused as a whole, with exit status 2; the other files are
+    imported. If an import is interrupted, import the same files again to add the missing runs.
     """
     from etui.store.transfer import read_documents
 
@@ -41,7 +40,7 @@ def import_files(settings: Settings, files: tuple[Path, ...]) -> int:
                 refused += 1
                 click.echo(f"etui: {plain(str(error))}", err=True)
                 continue
-            # A database is made for runs that can be taken in, not for files that cannot.
+            # The database is created only if there are runs to import.
             store = store or settings.open_store()
             _store(store, file, documents)
     finally:
@@ -51,17 +50,17 @@ def import_files(settings: Settings, files: tuple[Path, ...]) -> int:
 
 
 def _store(store: Store, file: Path, documents: Sequence[RunDocument]) -> None:
-    """Store the runs of a file and say how many were new, also if that fails or is interrupted on the way."""
+    """Store the runs of a file and print how many were new, also if that fails or is interrupted."""
     outcomes: list[str] = []
     try:
         for stored in store.import_in_batches(documents):
             outcomes += stored
     finally:
-        words = f"{plain(str(file))}: {outcomes.count('new')} new, {outcomes.count('known')} known"
+        counts = f"{plain(str(file))}: {outcomes.count('new')} new, {outcomes.count('known')} known"
         if len(outcomes) == len(documents):
-            click.echo(words)
+            click.echo(counts)
         elif outcomes:
             click.echo(
-                f"{words} of {len(documents)} runs; the others were not stored: import the file again to add them",
+                f"{counts} of {len(documents)} runs; import the file again to add the others",
                 err=True,
             )

@@ -1,4 +1,4 @@
-"""A program's inside as text: its methods, its sections as a tree, a run's lowering and what stayed outside."""
+"""The contents of a program as text: methods, sections as a tree, lowering stages and undelegated nodes of a run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ _LONG_NAME = 44
 
 
 def program_text(info: ProgramInfo, *, whole: bool) -> str:
-    """All that is known of a program, whoever made it."""
+    """Return all facts about a program file."""
     parts = [list(_heading(info)), *(list(_method(method)) for method in info.methods)]
     parts.append(list(tree(info.sections, info.size_bytes, whole=whole)))
     return _joined(parts)
 
 
 def run_text(document: RunDocument, info: ProgramInfo | None, *, whole: bool) -> str:
-    """A run's program: its lowering, what stayed outside, and its file; ``info`` where the file is still there."""
-    parts = [list(_run_heading(document)), list(_stages(document)), list(_outside(document)), list(_advice(document))]
+    """Return the lowering, the undelegated nodes and the program of a run; ``info`` if the file still exists."""
+    parts = [
+        list(_run_heading(document)),
+        list(_stages(document)),
+        list(_undelegated(document)),
+        list(_advice(document)),
+    ]
     if info is not None:
         parts += [list(_heading(info)), *(list(_method(method)) for method in info.methods)]
     artifact = document.artifact
@@ -35,12 +40,12 @@ def run_text(document: RunDocument, info: ProgramInfo | None, *, whole: bool) ->
     size = info.size_bytes if info is not None else artifact.size_bytes if artifact is not None else 0
     parts.append(list(tree(sections, size, whole=whole)))
     if info is None and artifact is not None:
-        parts.append(["Its file is no longer in the cache: what is shown was kept with the run."])
+        parts.append(["The program is no longer in the cache; these facts were stored with the run."])
     return _joined(parts)
 
 
 def run_as_json(document: RunDocument, info: ProgramInfo | None) -> dict[str, object]:
-    """The same as one JSON object."""
+    """Return the same as one JSON object."""
     return {
         "run": document.id,
         "model": document.model.name,
@@ -57,7 +62,7 @@ def run_as_json(document: RunDocument, info: ProgramInfo | None) -> dict[str, ob
 
 
 def tree(sections: Sequence[Section], size: int, *, whole: bool) -> Iterator[str]:
-    """The sections as an indented table, of each the largest parts; a part's share is that of the file."""
+    """Yield the sections as an indented table with the largest parts of each; shares are of the file."""
     if not sections:
         return
     rows: list[tuple[str, str, str, str]] = []
@@ -100,13 +105,13 @@ def _method(method: MethodInfo) -> Iterator[str]:
     for signature in (*method.inputs, *method.outputs):
         yield from _labelled(f"  {signature.kind} {signature.index}", _signature(signature))
     if not method.backends:
-        yield from _labelled("  backends", "none: all of it runs on ExecuTorch's own kernels")
+        yield from _labelled("  backends", "none: all operators run on ExecuTorch's own kernels")
     for need in method.backends:
         subgraphs = text.counted(need.subgraphs, "subgraph")
-        here = "this box has it" if need.here else f"not on this box: {need.hint}"
+        here = "available" if need.here else f"not available here: {need.hint}"
         yield from _labelled("  backend", f"{need.name}, {subgraphs}, {here}")
     listed = ", ".join(f"{name} x{count}" for name, count in method.operators.items())
-    yield from _labelled("  operators", listed or "none outside of delegates")
+    yield from _labelled("  operators", listed or "none outside delegates")
 
 
 def _signature(signature: TensorSignature) -> str:
@@ -118,8 +123,8 @@ def _signature(signature: TensorSignature) -> str:
 def _run_heading(document: RunDocument) -> Iterator[str]:
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     yield f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
-    if said := verdicts.delegated(document):
-        yield from _labelled("delegation", said)
+    if sentence := verdicts.delegated(document):
+        yield from _labelled("delegation", sentence)
     memory = document.memory
     if memory is not None:
         yield from _labelled(
@@ -142,7 +147,7 @@ def _stages(document: RunDocument) -> Iterator[str]:
             Column("stage"),
             Column("nodes", right=True),
             Column("seconds", right=True),
-            Column("what it changed"),
+            Column("changes"),
         ]
         yield from table(columns, rows).splitlines()
 
@@ -156,7 +161,7 @@ def _changed(change: Change) -> str:
     return (", ".join(parts) or "nothing") + (f", {left} more" if left else "")
 
 
-def _outside(document: RunDocument) -> Iterator[str]:
+def _undelegated(document: RunDocument) -> Iterator[str]:
     delegation = document.delegation
     if delegation is None or not delegation.outside:
         return
@@ -167,19 +172,19 @@ def _outside(document: RunDocument) -> Iterator[str]:
         (name, f"{len(nodes):,}", f"{sum(node.breaks for node in nodes):,}", _places(nodes))
         for name, nodes in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-    columns = [Column("outside"), Column("nodes", right=True), Column("parting", right=True), Column("from")]
+    columns = [Column("undelegated"), Column("nodes", right=True), Column("breaks", right=True), Column("from")]
     yield from table(columns, rows).splitlines()
-    yield "Parting nodes stand between delegated ones: each makes the program change hands."
+    yield "breaks: nodes between delegated ones, which split the graph; each forces a delegate/CPU transition."
 
 
 def _places(nodes: Sequence[UndelegatedNode]) -> str:
-    """The modules that most nodes come from, layers of one stack as one, and the line that called the most."""
+    """Return the modules with most nodes, repeated layers as one, and the source line of the first."""
     named = Counter(_starred(node) for node in nodes)
-    words = ", ".join(f"{name} x{count}" if count > 1 else name for name, count in named.most_common(2))
+    modules = ", ".join(f"{name} x{count}" if count > 1 else name for name, count in named.most_common(2))
     more = f" and {len(named) - 2} more" if len(named) > 2 else ""
     first = named.most_common(1)[0][0]
     line = next((node.origin.stack[-1] for node in nodes if node.origin.stack and _starred(node) == first), "")
-    return f"{words}{more}" + (f"; {line}" if line else "")
+    return f"{modules}{more}" + (f"; {line}" if line else "")
 
 
 def _starred(node: UndelegatedNode) -> str:
@@ -189,13 +194,13 @@ def _starred(node: UndelegatedNode) -> str:
 
 def _advice(document: RunDocument) -> Iterator[str]:
     for one in advice(document):
-        yield from _labelled("seen", one.seen)
+        yield from _labelled("observed", one.seen)
         if one.what_to_do:
             yield from _labelled("  what to do", one.what_to_do)
 
 
-def _labelled(label: str, words: str) -> Iterator[str]:
-    yield f"{label:<{_LABEL_WIDTH}}{words}"
+def _labelled(label: str, value: str) -> Iterator[str]:
+    yield f"{label:<{_LABEL_WIDTH}}{value}"
 
 
 def _share(count: int, size: int) -> str:

@@ -1,4 +1,4 @@
-"""A click group that imports a command's module when the command runs, and ends every error in one line."""
+"""A click group that imports a command's module when the command runs, and reports every error in one line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GLOBAL_OPTIONS = ("--db", "--debug")
 
 
 def examples(*lines: str) -> str:
-    """An epilog of examples, kept as they are written."""
+    """Return an epilog with examples, without rewrapping."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -29,7 +29,7 @@ class LazyGroup(click.Group):
     """A group whose commands are a table: name to (``module:attribute``, one line of help).
 
     A command ends with the status it returns (None is 0), with that of the EtuiError it raises, or with ``ctx.exit``.
-    Any other error is told in one line too, and ends with 3 (see ``failure``); ``--debug`` shows its traceback.
+    Any other error is also reported in one line, and ends with 3 (see ``failure``); ``--debug`` shows its traceback.
     """
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
         if args and args[0] not in self._table and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], self._table, n=1, cutoff=0.5)
             guess = f"did you mean {near[0]}?" if near else "see etui --help"
-            raise EtuiUsage(f"there is no command {args[0]!r}", guess)
+            raise EtuiUsage(f"unknown command {args[0]!r}", guess)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -66,8 +66,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except EOFError as error:
-            # Click's prompts end with Abort. It would take any other EOFError for the user's, and say "cancelled".
-            raise RuntimeError("something ended too early") from error
+            # Click's prompts raise Abort; it would report any other EOFError as cancelled by the user.
+            raise RuntimeError("unexpected end of input") from error
 
     def main(  # type: ignore[override]  # it always ends the process, as click's own does in standalone mode
         self, args: Sequence[str] | None = None, prog_name: str | None = "etui", **extra: Any
@@ -81,34 +81,34 @@ class LazyGroup(click.Group):
             status = super().main(args, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
         except click.Abort:
-            _say("cancelled")
+            _print_error("cancelled")
             sys.exit(EXIT_CANCELLED)
         except click.ClickException as error:
-            _say(_one_line(error))
-            # Click ends with 1 what is no mistake in the usage, which here means that a tolerance was crossed.
+            _print_error(_one_line(error))
+            # Click uses status 1 for other errors, which here means that a limit was crossed.
             sys.exit(error.exit_code if error.exit_code != EXIT_CROSSED else EXIT_USAGE)
         except KeyboardInterrupt:
-            _say("cancelled")
+            _print_error("cancelled")
             sys.exit(EXIT_CANCELLED)
         except SystemExit:
-            # At a broken pipe click replaces stdout and ends with 1, which here means that a tolerance was crossed.
+            # At a broken pipe click replaces stdout and ends with 1, which here means that a limit was crossed.
             if sys.stdout is not stdout:
                 _leave_quietly()
             raise
-        except Exception as error:  # noqa: BLE001 - the last one that can tell what happened, and end with a status
+        except Exception as error:  # noqa: BLE001 - the last place that can report it and set a status
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 _leave_quietly()
             if self._debug:
                 _show(traceback.format_exc())
-            words, status = failure(error)
-            _say(words)
+            message, status = failure(error)
+            _print_error(message)
             _drop_output()
             sys.exit(status)
         sys.exit(status if isinstance(status, int) else EXIT_DONE)
 
 
 class EtuiUsage(click.ClickException):
-    """A mistake in the command line itself, with a hint."""
+    """A usage error of the command line itself, with a hint."""
 
     exit_code = EXIT_USAGE
 
@@ -126,32 +126,32 @@ def _one_line(error: click.ClickException) -> str:
     return f"{message}; see {error.ctx.command_path} --help"
 
 
-def _say(line: str) -> None:
+def _print_error(line: str) -> None:
     from etui.text import plain
 
     _show(f"etui: {plain(line)}\n")
 
 
-def _show(words: str) -> None:
-    """Write to stderr, without what a terminal would act on: an error may quote anything."""
+def _show(message: str) -> None:
+    """Write to stderr without terminal escapes: an error may quote anything."""
     from etui.text import plain
 
     try:
-        click.echo(plain(words, keep_lines=True), err=True, nl=False)
+        click.echo(plain(message, keep_lines=True), err=True, nl=False)
     except OSError:
-        _drop_output()  # nobody can be told
+        _drop_output()
 
 
 def _leave_quietly() -> NoReturn:
-    """End without a word where the reader of our output has gone (``etui runs | head``)."""
-    # What is still buffered must have somewhere to go when the interpreter flushes it.
+    """End silently if the reader of the output has gone (``etui runs | head``)."""
+    # The interpreter flushes what is still buffered at exit.
     _to_nowhere(sys.stdout)
     sys.exit(EXIT_DONE)
 
 
 def _drop_output() -> None:
-    """Give up what cannot be written (to a full disk): flushing it again at the end, the interpreter would print a
-    traceback and end with a status of its own."""
+    """Discard output that cannot be written (to a full disk); otherwise the interpreter would print a traceback at exit
+    and change the status."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -165,7 +165,7 @@ def _to_nowhere(stream: IO[str]) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Python has None for a stream that was closed before it started (``etui runs >&-``)."""
+    """Open streams that were closed before the start (``etui runs >&-``), for which Python has None."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives

@@ -16,51 +16,54 @@ from etui.results import LIVE_STATUSES, LogLine
     epilog=examples(
         "etui log 3f9a",
         "etui log 3f9a -f          follow it until it ends; Ctrl-C stops following, not the run",
-        "etui log 3f9a --verbose   with what the child processes printed",
-        "etui log 3f9a --json      every line in full",
+        "etui log 3f9a --verbose   include worker output",
+        "etui log 3f9a --json      every line, uncut",
     )
 )
 @click.argument("run")
-@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the run has ended.")
-@click.option("-v", "--verbose", is_flag=True, help="With what the child processes printed, tracebacks among it.")
-@click.option("--json", "as_json", is_flag=True, help="Print all lines so far in full, as JSON; not with -f.")
+@click.option("-f", "--follow", "following", is_flag=True, help="Follow the log until the run has ended.")
+@click.option("-v", "--verbose", is_flag=True, help="Include worker output, such as tracebacks.")
+@click.option("--json", "as_json", is_flag=True, help="Print all lines so far, uncut, as JSON; not with -f.")
 @click.pass_obj
 def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: bool) -> int:
-    """Print the log of RUN: its own lines and those of its session. A line is cut after 1,000 characters; --json prints
-    it in full.
+    """Print the log of RUN and of its session.
+
+    Lines are cut after 1,000 characters; --json prints them in full.
     """
     from etui.services.follow import ProgressPrinter, follow
     from etui.services.stalled_runs import stall_of_session
 
     if as_json and following:
-        raise UsageError("--json prints the log as it is now, and -f follows it", "use one of them")
+        raise UsageError("--json and -f cannot be combined", "use one of them")
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
         if as_json:
             _print_json(store.document(run_id, operators=False).log)
             return EXIT_DONE
         summary = store.summary(run_id)
-        talk = ProgressPrinter(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
+        printer = ProgressPrinter(sys.stdout, {run_id: f"{summary.precision}/{summary.delegate}"}, verbose=verbose)
         is_live = summary.status in LIVE_STATUSES
         if not (following and is_live):
             events = store.events_after(summary.session, 0, run_id)
             if not events and not is_live:
-                raise UsageError(f"run {run_id[:6]} has no log", "imported runs bring one only where it was exported")
+                raise UsageError(
+                    f"run {run_id[:6]} has no log", "the log of an imported run is available if it was exported"
+                )
             for event in events:
                 if event.kind != "progress":
-                    talk.event(event)
+                    printer.event(event)
             if following:
                 click.echo(f"run {run_id[:6]}: {summary.status}", err=True)
-            elif is_live and (standing := stall_of_session(store, store.session(summary.session))) is not None:
-                click.echo(f"etui: {standing}", err=True)
+            elif is_live and (stall := stall_of_session(store, store.session(summary.session))) is not None:
+                click.echo(f"etui: {stall}", err=True)
             return EXIT_DONE
         try:
-            follow(store, store.session(summary.session), talk, run_id=run_id)
+            follow(store, store.session(summary.session), printer, run_id=run_id)
         except KeyboardInterrupt:
-            talk.close()
-            click.echo("stopped following; the run goes on", err=True)
+            printer.close()
+            click.echo("stopped following; the run continues", err=True)
             return EXIT_CANCELLED
-        talk.close()
+        printer.close()
         click.echo(f"run {run_id[:6]}: {store.summary(run_id).status}", err=True)
         return EXIT_DONE
 

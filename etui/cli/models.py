@@ -1,4 +1,4 @@
-"""``etui models``: the models and precisions that can be chosen."""
+"""``etui models``: the supported models and precisions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import click
 from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
 
-_OWN = "Your own: FILE.py:FACTORY (returns a module and its example inputs), FILE.pt2, or FILE.pte."
+_OWN = "Own models: FILE.py:FACTORY (returns a module and its example inputs), FILE.pt2, or FILE.pte."
 
 
 @click.command(epilog=examples("etui models", "etui models --json | jq '.models[].name'"))
 @click.option("--json", "as_json", is_flag=True, help="Print models and precisions as JSON.")
 def models(as_json: bool) -> None:
-    """List the models and precisions that can be chosen by name."""
+    """List the supported models and precisions."""
     from etui.catalog.models import MODELS
     from etui.catalog.precisions import PRECISIONS
 
@@ -28,7 +28,7 @@ def models(as_json: bool) -> None:
         Column("family"),
         Column("parameters", right=True),
         Column("output", spare=1),
-        Column("what it is", spare=2),
+        Column("description", spare=2),
     )
     rows = [
         (entry.name, entry.family, f"{entry.parameters / 1e6:.1f} M", entry.outputs, entry.title)
@@ -37,7 +37,7 @@ def models(as_json: bool) -> None:
     click.echo(table(columns, rows))
     click.echo(f"\n{_OWN}\n")
     about = [(precision.name, precision.title) for precision in PRECISIONS.values()]
-    click.echo(table((Column("precision"), Column("what it is")), about))
+    click.echo(table((Column("precision"), Column("description")), about))
     limits = [
         (entry.name, f"{limit.precision}/{limit.delegate}", limit.reason)
         for entry in MODELS.values()
@@ -45,4 +45,4 @@ def models(as_json: bool) -> None:
     ]
     if limits:
         click.echo()
-        click.echo(table((Column("not possible"), Column("with"), Column("why")), limits))
+        click.echo(table((Column("unsupported"), Column("with"), Column("reason")), limits))

@@ -1,4 +1,4 @@
-"""The types of options that take numbers: finite, and small enough for the database and for what counts with them."""
+"""Option types for finite numbers within the range that the database and calculations support."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from etui.magnitudes import MOST_COUNTED
 
 
 class Number(click.FloatRange):
-    """A number within a range. Infinity and NaN are within none: JSON cannot hold them, and a limit of NaN is never
-    crossed."""
+    """A finite number within a range. JSON cannot represent infinity and NaN, and a limit of NaN is never crossed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number. Fails for what is none."""
+        """Convert the value. Fails if it is not a number."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{number} is not a finite number", param, ctx)
@@ -29,5 +28,5 @@ class Count(click.IntRange):
         super().__init__(min, max)
 
     def _describe_range(self) -> str:
-        # The help need not name an end that nobody comes to.
+        # The help omits the technical maximum.
         return f"x>={self.min}" if self.max is not None and self.max >= MOST_COUNTED else super()._describe_range()

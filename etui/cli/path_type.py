@@ -1,4 +1,4 @@
-"""The type of options that name a file or folder: what cannot be a path is refused before anything runs."""
+"""Option type for files and folders, which refuses invalid paths before anything runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from etui.paths import absolute, expanded
 
 
 class FilePath(click.ParamType[Path]):
-    """A path as it was typed, with ``~`` expanded. Raises UsageError for what can name no file."""
+    """A path with ``~`` expanded. Raises UsageError for an invalid path."""
 
     name = "FILE"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Check the text of a path. ``-`` is left for the command to understand."""
+        """Convert the text of a path. ``-`` is passed on to the command."""
         if isinstance(value, Path):
             return value
         text = os.fsdecode(value) if isinstance(value, bytes) else str(value)

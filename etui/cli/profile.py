@@ -144,14 +144,14 @@ def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None
     """Create the profile, with progress on stderr, and copy the trace to its place. Returns the exit status."""
     import msgspec
 
-    from etui.cli.follow_analysis import have_made
+    from etui.cli.follow_analysis import make_analysis
     from etui.store.transfer import write_file
 
     if trace is None:
-        return have_made(store, run_id, options, "profile")
+        return make_analysis(store, run_id, options, "profile")
     with tempfile.TemporaryDirectory(prefix="etui-trace-") as folder:
         kept = Path(options.keep_dir or folder)
-        status = have_made(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)), "profile")
+        status = make_analysis(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)), "profile")
         if status == EXIT_DONE:
             made = max(kept.glob("*.trace.json"), key=lambda path: path.stat().st_mtime_ns)
             write_file(trace, made.read_bytes(), force=options.force)

@@ -37,7 +37,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 def as_text(
     document: RunDocument, profile: Profile, *, view: str, sort: Sort, limit: int, module: str, ascii_only: bool
 ) -> str:
-    """What the profile is of, what must be known with it, and the table. Raises UsageError for an unknown module."""
+    """Return a title, checks and notes, and the table. Raises UsageError for an unknown module."""
     shown, where = _lines_of(profile, view, sort, limit, module)
     cut = shown[:limit] if limit else shown
     lines = _head(document, profile)
@@ -50,12 +50,12 @@ def as_text(
         (line.group.path for line in cut if not line.is_open and line.label != ITS_OWN and _has_parts(line.group)), ""
     )
     if view == "module" and closed:
-        lines.append(f"what a module is made of: --module {closed}")
+        lines.append(f"--module {closed} shows the parts of a module")
     return "\n".join(text.plain(line, keep_lines=True) for line in lines)
 
 
 def as_json(document: RunDocument, profile: Profile) -> bytes:
-    """The profile with the run it is of and what it says of itself."""
+    """Return the profile with its run and its checks."""
     value = {
         "run": document.id,
         "model": document.model.name,
@@ -82,22 +82,18 @@ def _checks(profile: Profile) -> list[str]:
     side, eager = profile.program, profile.eager
     lines = [f"{sum_check(side, 'program')} {overhead_words(side).capitalize()}."]
     if side.unmapped_share and side.unmapped_share >= 0.01 and side.unmapped_share < 0.999:
-        lines.append(
-            f"program: of {text.percent(side.unmapped_share)} of the time it is not known which module it comes from."
-        )
+        lines.append(f"program: the module of {text.percent(side.unmapped_share)} of the time is not known.")
     if eager is not None:
         lines.append(f"{sum_check(eager, 'eager')} {overhead_words(eager).capitalize()}.")
     return lines
 
 
 def _lines_of(profile: Profile, view: str, sort: Sort, limit: int, module: str) -> tuple[list[Line], str]:
-    """The lines, not yet cut to the limit, and the module they are within."""
+    """Return all lines, and the module that contains them."""
     root = module_tree(profile)
     if below(root, module) is None:
         known = sorted(child.path for child in opened(root).children)
-        raise UsageError(
-            f"nothing in this profile comes from a module {module!r}", f"there are {', '.join(known[:12])}"
-        )
+        raise UsageError(f"this profile has no module {module!r}", f"modules: {', '.join(known[:12])}")
     if view == "module":
         top, lines = outline(root, sort, limit, module)
         return lines, top.path
@@ -162,7 +158,7 @@ def _percent(share: float | None) -> str:
 
 
 def _bar(share: float | None, most: float, ascii_only: bool) -> str:
-    """A bar for a share, the longest one for the largest share."""
+    """Return a bar for a share; the largest share has the longest bar."""
     if not share or most <= 0:
         return ""
     filled = min(1.0, max(0.0, share / most)) * BAR

@@ -1,4 +1,4 @@
-"""What a command that measures does with its sessions: queue them, follow them to their end, say what came of them."""
+"""Queue the sessions of a measuring command, follow them to their end, and print their results."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from etui.store import QueuedSession, Store
 
 
 def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options: Mapping[str, Any]) -> list[str]:
-    """Have sessions queued and, unless ``options["detach"]``, follow each to its end. Returns the run ids in order.
+    """Queue sessions and, unless ``options["detach"]``, follow each to its end. Returns the run ids in order.
 
     Raises:
         RunnerFailed: no runner can be started; what was queued is cancelled.
         EtuiError: whatever ``queue`` raises.
     """
     ids: list[str] = []
-    # From before the first is queued: what Ctrl-C meets halfway is cancelled too.
+    # Ctrl-C while sessions are being queued cancels those too.
     with _interrupts_counted() as interrupted:
         try:
             sessions = []
@@ -35,12 +35,12 @@ def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options
             if options["detach"]:
                 return ids
             labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
-            with printing_progress(labels, verbose=options["verbose"]) as talk:
-                stop = _CancelOnInterrupt(store, ids, talk, interrupted)
+            with printing_progress(labels, verbose=options["verbose"]) as printer:
+                stop = _CancelOnInterrupt(store, ids, printer, interrupted)
                 for session in sessions:
-                    follow(store, session, talk, stop=stop)
+                    follow(store, session, printer, stop=stop)
         except RunnerFailed as error:
-            # Nobody is there to take it now, and it must not be measured when somebody comes to run another.
+            # A later runner must not measure them.
             with suppress(StoreError):
                 store.request_cancel(ids, str(error))
             raise
@@ -48,23 +48,23 @@ def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options
 
 
 class _CancelOnInterrupt:
-    """Asked again and again while runs are followed: the first Ctrl-C cancels them, the second one leaves."""
+    """Polled while runs are followed: the first Ctrl-C cancels them, the second one leaves."""
 
-    def __init__(self, store: Store, ids: list[str], talk: ProgressPrinter, interrupted: list[int]) -> None:
-        self._store, self._ids, self._talk, self._interrupted = store, ids, talk, interrupted
+    def __init__(self, store: Store, ids: list[str], printer: ProgressPrinter, interrupted: list[int]) -> None:
+        self._store, self._ids, self._printer, self._interrupted = store, ids, printer, interrupted
         self._asked = False
 
     def __call__(self) -> bool:
         if self._interrupted and not self._asked:
             self._asked = True
-            self._talk.line("cancelling (Ctrl-C again leaves at once)")
+            self._printer.line("cancelling (press Ctrl-C again to leave immediately)")
             self._store.request_cancel(self._ids)
         return len(self._interrupted) > 1
 
 
 @contextmanager
 def _interrupts_counted() -> Iterator[list[int]]:
-    """While this lasts, Ctrl-C is only noted: a signal may come amid a transaction, where no other can begin."""
+    """Record Ctrl-C instead of raising: a signal may arrive during a transaction."""
     interrupted: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -78,7 +78,7 @@ def _interrupts_counted() -> Iterator[list[int]]:
 
 
 def finish(store: Store, ids: list[str], options: Mapping[str, Any]) -> int:
-    """Print what came out and return the exit status that says it."""
+    """Print the results and return the exit status."""
     if options["as_json"]:
         import msgspec
 

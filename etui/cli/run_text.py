@@ -1,4 +1,4 @@
-"""A run's document in words and small tables, as ``etui show`` prints it."""
+"""A run as text and small tables, as ``etui show`` prints it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from etui.analysis.delegation import advice
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.table import Column, table
 from etui.results import Comparison, Environment, LatencyStats, Metrics, RunDocument
-from etui.wording import calls as call_words
-from etui.wording import flags as flag_words
+from etui.wording import calls as call_wording
+from etui.wording import flags as flag_wording
 from etui.wording.verdict import verdict
 
 _STATS = ("median", "mean", "min", "max", "std", "p90", "p95", "p99")
@@ -19,7 +19,7 @@ _LINE_CELLS = 4000
 
 
 def report(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> str:
-    """The report's text, without anything in it that a terminal would act on. ``siblings`` are runs of its session."""
+    """Return the text, free of terminal escapes. ``siblings`` are the other runs of its session."""
     lines = list(_heading(document, siblings))
     for part in (_latency, _accuracy, _program, _circumstances, _remarks):
         block = list(part(document))
@@ -30,7 +30,7 @@ def report(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> str:
 
 
 def _heading(document: RunDocument, siblings: Sequence[RunDocument]) -> Iterator[str]:
-    """The verdict, each sentence with the section that has its facts."""
+    """Yield the title and the verdict, each sentence with the section that holds its facts."""
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     yield f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
     for sentence in verdict(document, siblings):
@@ -55,14 +55,14 @@ def _latency(document: RunDocument) -> Iterator[str]:
             ("program load", document.program_load_ms),
             ("method load", document.method_load_ms),
             ("first inference", first),
-            ("eager's first inference", document.eager_first_inference_ms),
+            ("first inference of eager", document.eager_first_inference_ms),
         )
         if value is not None
     ]
     if loads:
         yield from _labelled("start", ", ".join(loads))
     if document.call is not None:
-        yield from _labelled("call", call_words.parts(document.call))
+        yield from _labelled("call", call_wording.parts(document.call))
 
 
 def _stats(stats: LatencyStats) -> Sequence[str]:
@@ -112,7 +112,7 @@ def _program(document: RunDocument) -> Iterator[str]:
     if memory:
         parts = [f"peak {text.size(memory.peak_rss_bytes)}"]
         if memory.peak_rss_bytes is not None and memory.baseline_rss_bytes is not None:
-            parts.append(f"{text.size(memory.peak_rss_bytes - memory.baseline_rss_bytes)} above an empty process")
+            parts.append(f"{text.size(memory.peak_rss_bytes - memory.baseline_rss_bytes)} above an idle worker")
         if memory.planned_bytes is not None:
             parts.append(f"planned {text.size(memory.planned_bytes)}")
         if eager and eager.peak_rss_bytes is not None:
@@ -124,9 +124,9 @@ def _program(document: RunDocument) -> Iterator[str]:
         yield from _labelled("delegation", f"{delegation.delegated_nodes} of {total} nodes, in {pieces}")
         if delegation.undelegated_operators:
             by_count = sorted(delegation.undelegated_operators.items(), key=lambda item: (-item[1], item[0]))
-            yield from _labelled("outside it", ", ".join(f"{name} x{count}" for name, count in by_count))
+            yield from _labelled("undelegated", ", ".join(f"{name} x{count}" for name, count in by_count))
     for one in advice(document):
-        yield from _labelled("seen", one.seen)
+        yield from _labelled("observed", one.seen)
         if one.what_to_do:
             yield from _labelled("what to do", one.what_to_do)
     if document.stages:
@@ -145,9 +145,9 @@ def _circumstances(document: RunDocument) -> Iterator[str]:
         if document.inputs.split:
             yield from _labelled("split", document.inputs.split)
     if kept := kept_fp32(document):
-        yield from _labelled("in FP32", f"kept: {', '.join(kept)}")
+        yield from _labelled("kept in FP32", ", ".join(kept))
     if document.arithmetic:
-        yield from _labelled("arithmetic", f"{document.arithmetic}, whatever the precision says")
+        yield from _labelled("arithmetic", f"{document.arithmetic}, although the precision is {document.precision}")
     threads = f", {text.counted(document.threads, 'thread')}" if document.threads is not None else ""
     blocks = f", {text.counted(len(document.blocks), 'block')}" if document.blocks else ""
     yield from _labelled(
@@ -157,25 +157,25 @@ def _circumstances(document: RunDocument) -> Iterator[str]:
     if document.repeats:
         yield from _labelled("repeats", f"the program of run {document.repeats}, measured again in a duel")
     if document.environment:
-        yield from _labelled("box", _box(document.environment))
+        yield from _labelled("machine", _machine(document.environment))
         versions = ", ".join(f"{name} {version}" for name, version in sorted(document.environment.versions.items()))
         yield from _labelled("software", f"Python {document.environment.python}, {versions}")
         if settings := _settings(document.environment):
             yield from _labelled("settings", settings)
 
 
-def _box(environment: Environment) -> str:
+def _machine(environment: Environment) -> str:
     parts = [environment.box, environment.cpu, f"{environment.cores} cores", text.size(environment.memory_bytes)]
     parts.append(f"governor {environment.governor or 'not readable'}")
     if environment.virtualized:
         parts.append("virtual machine")
     if environment.cgroup_cpus is not None:
-        parts.append(f"quota of {text.number(environment.cgroup_cpus)} CPUs")
+        parts.append(f"CPU quota {text.number(environment.cgroup_cpus)}")
     return ", ".join(parts)
 
 
 def _settings(environment: Environment) -> str:
-    """Nice level and CPU affinity of the measuring processes, then the environment variables, one a line."""
+    """Return nice level and CPU affinity of the workers, then the environment variables, one per line."""
     parts = [] if environment.nice is None else [f"nice level {environment.nice}"]
     if environment.affinity is not None:
         parts.append(f"CPUs {text.ranges(environment.affinity)}")
@@ -185,9 +185,9 @@ def _settings(environment: Environment) -> str:
 
 def _remarks(document: RunDocument) -> Iterator[str]:
     for flag in document.flags:
-        explained = flag_words.explained(flag.name)
+        explained = flag_wording.explained(flag.name)
         yield from _labelled("flag", f"{flag.name}: {flag.detail}" + (f"\n{explained}" if explained else ""))
-    if blind := flag_words.blind_spots(document):
+    if blind := flag_wording.blind_spots(document):
         yield from _labelled("not watched", blind)
     if document.note:
         yield from _labelled("note", document.note)
@@ -195,7 +195,7 @@ def _remarks(document: RunDocument) -> Iterator[str]:
         yield from _labelled("tags", ", ".join(document.tags))
 
 
-def _labelled(label: str, words: str) -> Iterator[str]:
-    """A line with its label before it; further lines of ``words`` stand below."""
-    for number, line in enumerate(words.splitlines() or [""]):
+def _labelled(label: str, value: str) -> Iterator[str]:
+    """Yield a line with its label; further lines of ``value`` are aligned below it."""
+    for number, line in enumerate(value.splitlines() or [""]):
         yield f"{label if number == 0 else '':<{_LABEL_WIDTH}}{line}"

@@ -53,9 +53,11 @@ _COLUMNS = (
 @click.option("--model", metavar="M,..", help="Only these models.")
 @click.option("--precision", metavar="P,..", help="Only these precisions.")
 @click.option("--delegate", metavar="D,..", help="Only these delegates.")
-@click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only runs of this status.")
-@click.option("--limit", type=Count(min=0), help=f"At most so many, 0 for all; {DEFAULT_ROWS} unless --json is given.")
-@click.option("--json", "as_json", is_flag=True, help="Print an array of summaries.")
+@click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only runs with this status.")
+@click.option(
+    "--limit", type=Count(min=0), help=f"Maximum number of runs, 0 for all.  [default: {DEFAULT_ROWS}; all with --json]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print summaries as a JSON array.")
 @click.pass_obj
 def runs(
     settings: Settings,
@@ -68,7 +70,7 @@ def runs(
 ) -> None:
     """List the runs in the database, newest first.
 
-    A median in brackets is a mean: the run was imported without samples.
+    A median in parentheses is the mean of a run that was imported without samples.
     """
     from etui.store import Condition
 
@@ -100,44 +102,44 @@ def runs(
 
 
 def _newest(store: Store, where: Sequence[Condition], limit: int) -> Iterator[RunSummary]:
-    """The newest ``limit`` runs that meet the conditions, or all of them (0), read in parts where they are many."""
+    """Return the newest ``limit`` runs that meet the conditions, or all of them (0), read in batches."""
     if 0 < limit <= _AT_ONCE:
         return iter(store.summaries(where, limit=limit))
     return itertools.islice(store.newest(where), limit or None)
 
 
 def _put_json(found: Iterable[RunSummary]) -> None:
-    """Write an array of summaries, each as soon as it is read: all runs together need not fit in memory."""
+    """Write an array of summaries in batches, so that it need not fit in memory."""
     import msgspec
 
     before = "["
-    for some in _some_of(found):
-        # An array of some is written as those lines of the array of all.
+    for some in _batches(found):
+        # Each batch contributes its lines to the whole array.
         click.echo(before + harmless(msgspec.json.format(msgspec.json.encode(some), indent=2)).decode()[1:-2], nl=False)
         before = ","
     click.echo("[]" if before == "[" else "\n]")
 
 
-def _some_of(items: Iterable[T]) -> Iterator[list[T]]:
-    """The items in lists that are worth a write."""
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield the items in batches."""
     left = iter(items)
     while some := list(itertools.islice(left, _AT_ONCE)):
         yield some
 
 
 def _put_table(store: Store, where: Sequence[Condition], limit: int) -> None:
-    """Write the table, a part of it as soon as it is read, and say if there are more runs than it shows."""
+    """Write the table in batches, and report on stderr if there are more runs."""
     from etui.store.run_pages import is_soon_counted
 
     found = _newest(store, where, limit + 1 if limit else 0)
     newest = next(found, None)
     if newest is None:
-        words = "no run is like that; see etui runs for all of them" if where else f"{NOTHING_YET}; {WHAT_TO_START}"
-        click.echo(words, err=True)
+        message = "no runs match; see etui runs for all of them" if where else f"{NOTHING_YET}; {WHAT_TO_START}"
+        click.echo(message, err=True)
         return
     lines = table_lines(_COLUMNS, map(row, itertools.islice(itertools.chain([newest], found), limit or None)))
     shown = -1
-    for some in _some_of(lines):
+    for some in _batches(lines):
         click.echo("\n".join(some))
         shown += len(some)
     if next(found, None) is not None:
@@ -146,9 +148,9 @@ def _put_table(store: Store, where: Sequence[Condition], limit: int) -> None:
 
 
 def row(summary: RunSummary) -> Sequence[str]:
-    """A summary's cells in the table of runs."""
+    """Return the cells of a summary in the table of runs."""
     latency, accuracy = summary.latency_ms, summary.accuracy
-    # A run that was imported without samples has a mean and no median.
+    # A run imported without samples has a mean but no median.
     median = (
         f"({text.number(latency.mean)})" if latency.median is None and latency.mean else text.number(latency.median)
     )

@@ -1,4 +1,4 @@
-"""The table at the end of `etui run`: eager and every variant, then in words what must be known with the figures."""
+"""The table at the end of `etui run`: eager and every variant, followed by warnings about the numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLUMNS = (
 
 
 def session_table(documents: Sequence[RunDocument]) -> str:
-    """The runs of one session as a table with eager in its first row, and remarks under it."""
+    """Return the runs of one session as a table with eager in the first row, and remarks below it."""
     first = documents[0]
     rows = [_eager_row(first)] if first.eager_latency_ms is not None else []
     rows += [_row(document) for document in documents]
@@ -80,16 +80,16 @@ def _latency(stats: LatencyStats) -> tuple[str, str]:
 
 
 def _own_flags(document: RunDocument) -> list[Flag]:
-    """A run's flags without the one for its eager side, whose flags stand in eager's row."""
+    """Return a run's flags without the one about eager, whose flags are in eager's row."""
     return [flag for flag in document.flags if flag.name != EAGER_FLAG]
 
 
 def _remarks(document: RunDocument) -> list[str]:
-    """What must be known with a run's figures, a line each."""
+    """Return the warnings about a run's numbers, one per line."""
     label = spec.label(document.precision, document.delegate, document.repeats)
     remarks = []
     if document.weights is not None and document.weights.kind == "synthetic":
-        about = "speed holds, accuracy is about the arithmetic, not about the trained model"
+        about = "latency is valid; accuracy shows the arithmetic, not the trained model"
         remarks.append(f"! weights are synthetic ({document.weights.detail}): {about}")
     if kept := kept_fp32(document):
         remarks.append(f"{label}: kept in FP32: {', '.join(kept)}")
@@ -98,7 +98,7 @@ def _remarks(document: RunDocument) -> list[str]:
     if document.accuracy is not None and document.accuracy.verdict != "PASS":
         remarks.append(f"! {label} accuracy {document.accuracy.verdict}: {document.accuracy.reason}")
     if document.speedup is not None and document.speedup.verdict == "inconclusive":
-        remarks.append(f"! {label} against eager is inconclusive: more blocks or a quieter machine would settle it")
+        remarks.append(f"! {label} against eager is inconclusive: measure more blocks or on an idle machine")
     if document.speedup is not None and document.speedup.verdict == "unreliable":
         remarks.append(f"! {label} against eager is unreliable: {document.speedup.reason}")
     remarks += [f"! {label} {flag.name}: {flag.detail}" for flag in _own_flags(document)]

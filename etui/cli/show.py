@@ -1,4 +1,4 @@
-"""``etui show``: the whole of one run, verdict first."""
+"""``etui show``: all results of one run, verdict first."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from etui.cli.lazy_group import examples
 
 @click.command(epilog=examples("etui show 3f2a", "etui show 3f2a --json | jq .accuracy"))
 @click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="Print the run's document, raw samples included.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON document of the run, with raw samples.")
 @click.pass_obj
 def show(settings: Settings, run: str, as_json: bool) -> None:
-    """Show the whole of a run. RUN is its id or the beginning of it. A run still live shows what there is so far."""
-    from etui.cli.stalled_lines import standing_of
+    """Show all results of RUN, or those so far of a run that has not ended."""
+    from etui.cli.stalled_lines import stall_of
     from etui.store.fp32_sibling import fp32_siblings
 
     with settings.store_with_runs() as store:
         document = store.document(store.resolve(run))
         siblings = [] if as_json else fp32_siblings(store, document)
-        standing = standing_of(store, document)
+        stall = stall_of(store, document)
     if as_json:
         from etui.store.transfer import encode_document
 
@@ -29,5 +29,5 @@ def show(settings: Settings, run: str, as_json: bool) -> None:
         from etui.cli.run_text import report
 
         click.echo(report(document, siblings))
-    if standing:
-        click.echo(f"etui: {standing}", err=True)
+    if stall:
+        click.echo(f"etui: {stall}", err=True)

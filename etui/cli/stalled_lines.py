@@ -1,4 +1,4 @@
-"""Lines on stderr about runs that are live and do not move, for the commands that show them."""
+"""Lines on stderr about stalled runs, for the commands that show runs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from etui.store import Store
 
 
-def standing_of(store: Store, document: RunDocument) -> str:
-    """Why a live run does not move, with the next step; empty if it does, or has ended."""
+def stall_of(store: Store, document: RunDocument) -> str:
+    """Return why a live run is stalled, with the next step; empty if it is not, or has ended."""
     if document.status not in LIVE_STATUSES:
         return ""
     from etui.services.stalled_runs import stall_of_session
 
     try:
-        standing = stall_of_session(store, store.session(document.session.id))
+        stall = stall_of_session(store, store.session(document.session.id))
     except StoreError:
-        return ""  # what was asked for is shown all the same
-    return str(standing or "")
+        return ""  # the run itself can still be shown
+    return str(stall or "")
 
 
 def stranded(store: Store) -> list[str]:
-    """A line about sessions that wait and that no runner will take by itself."""
+    """Return a line about queued sessions that no runner will take by itself."""
     if not store.waiting_sessions():
         return []
     from etui.services.stalled_runs import stalled_session_lines

@@ -1,4 +1,4 @@
-"""A plain table: columns as wide as they need to be, and the least important ones left out on a narrow terminal."""
+"""A plain-text table with fitted columns; the least important ones are omitted on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from etui.table_columns import fitting_columns
 from etui.text import shortened, width
 
 _GAP = "  "
@@ -16,8 +17,8 @@ _MOST_CELLS = 200
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading, whether figures stand in it, how soon it is left out (0 never, 9 first), and how many
-    cells its text may take before it is cut."""
+    """One column: its heading, whether it is right-aligned, its priority for omission (0 never, 9 first), and the
+    number of terminal cells at which its text is cut."""
 
     heading: str
     right: bool = False
@@ -26,19 +27,17 @@ class Column:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], available: int | None = None) -> str:
-    """The table's lines, headings first, cells made plain and cut at what their column takes. ``available`` cells are
-    kept to where columns can be left out; None means the terminal's width, or no limit where the output is no
-    terminal."""
+    """Return the lines of the table, headings first, with plain and shortened cells. Columns are omitted to fit
+    ``available`` terminal cells; None means the terminal's width, or no limit if the output is not a terminal."""
     return "\n".join(table_lines(columns, rows, available, part=max(1, len(rows))))
 
 
 def table_lines(
     columns: Sequence[Column], rows: Iterable[Sequence[str]], available: int | None = None, *, part: int = 1_000
 ) -> Iterator[str]:
-    """The lines of a table as ``table`` has them, one by one, of rows that need not fit in memory.
+    """Yield the lines of a table as ``table`` returns them, for rows that need not fit in memory.
 
-    The first ``part`` rows decide which columns there is room for; if a later part needs a column wider, it is wider
-    from there on.
+    The first ``part`` rows decide which columns fit; a later part may widen a column from there on.
     """
     left = iter(rows)
     headings = [shortened(column.heading, column.most) for column in columns]
@@ -51,7 +50,7 @@ def table_lines(
         ]
         widths = [max([cells_wide, *(width(row[index]) for row in cells)]) for index, cells_wide in enumerate(widths)]
         if not shown:
-            shown = _fitting_columns(columns, widths, _terminal_width() if available is None else available)
+            shown = _shown_columns(columns, widths, _terminal_width() if available is None else available)
             yield _line(columns, widths, shown, headings)
         for row in cells:
             yield _line(columns, widths, shown, row)
@@ -63,14 +62,10 @@ def _line(columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int]
     return _GAP.join(_padded(cells[index], widths[index], columns[index].right) for index in shown).rstrip()
 
 
-def _fitting_columns(columns: Sequence[Column], widths: Sequence[int], available: int | None) -> list[int]:
-    shown = list(range(len(columns)))
-    while available is not None and sum(widths[index] + len(_GAP) for index in shown) - len(_GAP) > available:
-        spare = max(shown, key=lambda index: columns[index].spare)
-        if columns[spare].spare == 0:
-            break
-        shown.remove(spare)
-    return shown
+def _shown_columns(columns: Sequence[Column], widths: Sequence[int], available: int | None) -> list[int]:
+    if available is None:
+        return list(range(len(columns)))
+    return fitting_columns(widths, [column.spare for column in columns], available, gap=len(_GAP))
 
 
 def _padded(cell: str, cells: int, right: bool) -> str:

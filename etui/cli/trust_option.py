@@ -1,4 +1,4 @@
-"""The files that imported runs name: which of them the user allows to be used, by an option or when asked."""
+"""Permission to use the model and weights files that imported runs name: the option and the question."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ trust_option: Callable[[Any], Any] = click.option(
     "trusted",
     multiple=True,
     metavar="FILE",
-    help="Allow this model or weights file, which an imported run names, to be used: a model's code is executed.",
+    help="Allow the use of this file named by an imported run. The code of a model file is executed.",
 )
 
 
 def trusted_files(store: Store, run_ids: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
-    """The absolute paths that may be used for work on these runs: those ``given``, and what the user allows when asked,
-    which is done on a terminal only.
+    """Return the absolute paths that may be used for these runs: those ``given``, and those the user allows when asked
+    on a terminal.
 
-    Raises UsageError if a program cannot be had: Untrusted if a run was imported and names a file that is not allowed.
+    Raises:
+        UsageError: a program is not available; Untrusted if an imported run names a file that is not allowed.
     """
     from etui.catalog.find import model_file
     from etui.paths import absolute

@@ -1,4 +1,4 @@
-"""What this box can do and what will spoil measurements on it, each with what to do about it."""
+"""Checks of this machine for problems that affect measurements, each with advice."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Finding", "FindingStatus", "examine"]
 
 
 def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
-    """Look at everything once; takes at most a few seconds and raises nothing. ``root`` holds /proc and /sys."""
+    """Run every check once, in at most a few seconds; raises nothing. ``root`` contains /proc and /sys."""
     return [
         software.packages(),
-        software.openvino(),
+        *software.delegates(),
         hardware.cores(),
         hardware.governor(root),
         hardware.turbo(root),

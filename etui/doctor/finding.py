@@ -1,4 +1,4 @@
-"""One thing that was looked at on a box, and how it stands with it."""
+"""The result of one check of the machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ FindingStatus = Literal["ok", "warn", "bad", "unknown"]
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at. ``ok``; ``warn`` spoils or limits; ``bad`` makes measuring impossible; ``unknown`` could not
-    be read, which is never fine. ``seen`` says what was found, ``advice`` what to do."""
+    """The result of one check. ``status`` is ``ok``; ``warn`` if it affects or limits measurements; ``bad`` if
+    measuring is impossible; ``unknown`` if it could not be read. ``seen`` is what was observed, ``advice`` the next
+    step."""
 
     name: str
     status: FindingStatus

@@ -1,4 +1,4 @@
-"""What stands on the box: packages, database, cache, disks, who measures now, and whether the weights hub answers."""
+"""Checks of the software: packages, database, cache, disks, the machine lock, and the hub for weights."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import socket
 import threading
 from collections.abc import Callable
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from etui import paths
+from etui.catalog.delegates import PACKAGES, RECORDS, DelegateRecord, missing_modules
 from etui.doctor.finding import Finding
 from etui.errors import StoreError
 from etui.host import environment, filesystems
@@ -24,7 +24,7 @@ _NO_DISK_BYTES = 500_000_000
 
 
 def packages() -> Finding:
-    """Whether what etui needs is installed, in the versions it wants."""
+    """Check that the packages etui requires are installed, in compatible versions."""
     try:
         required = metadata.requires("etui") or []
     except metadata.PackageNotFoundError:
@@ -32,8 +32,12 @@ def packages() -> Finding:
     try:
         from packaging.requirements import Requirement
     except ImportError:
-        return Finding(name="packages", status="unknown", seen="versions cannot be compared without `packaging`")
-    missing, other = [], []
+        return Finding(
+            name="packages",
+            status="unknown",
+            seen="versions cannot be compared: the package `packaging` is not installed",
+        )
+    missing, incompatible = [], []
     for requirement in map(Requirement, required):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -43,153 +47,165 @@ def packages() -> Finding:
             missing.append(requirement.name)
             continue
         if not requirement.specifier.contains(version, prereleases=True):
-            other.append(f"{requirement.name} {version} (wants {requirement.specifier})")
+            incompatible.append(f"{requirement.name} {version} (requires {requirement.specifier})")
     if missing:
         return Finding(
-            name="packages", status="bad", seen=f"not installed: {', '.join(missing)}", advice="pip install etui again"
+            name="packages", status="bad", seen=f"not installed: {', '.join(missing)}", advice="reinstall etui with pip"
         )
-    if other:
+    if incompatible:
         return Finding(
-            name="packages", status="warn", seen=f"other versions: {', '.join(other)}", advice="pip install etui again"
+            name="packages",
+            status="warn",
+            seen=f"incompatible versions: {', '.join(incompatible)}",
+            advice="reinstall etui with pip",
         )
     shown = ("torch", "executorch", "torchvision", "transformers")
-    versions = environment.package_versions()
+    versions = environment.package_versions(PACKAGES)
     return Finding(name="packages", status="ok", seen=", ".join(f"{name} {versions[name]}" for name in shown))
 
 
-def openvino() -> Finding:
-    """Whether the delegate openvino can be used."""
-    missing = [name for name in ("openvino", "nncf") if find_spec(name) is None]
+def delegates() -> list[Finding]:
+    """Check whether the delegates that need their own packages can be used."""
+    return [_delegate(record) for record in RECORDS.values() if record.support == "run" and record.packages]
+
+
+def _delegate(record: DelegateRecord) -> Finding:
+    missing = missing_modules(record)
     if missing:
         return Finding(
-            name="openvino",
+            name=record.name,
             status="warn",
-            seen=f"not installed: {', '.join(missing)}; the delegate openvino cannot be used",
-            advice="pip install openvino nncf",
+            seen=f"not installed: {', '.join(missing)}; the delegate {record.name} cannot be used",
+            advice=record.install,
         )
-    return Finding(name="openvino", status="ok", seen=f"openvino {metadata.version('openvino')}")
+    package = record.packages[0]
+    return Finding(name=record.name, status="ok", seen=f"{package} {metadata.version(package)}")
 
 
 def database(path: Path) -> Finding:
-    """Whether the database opens and can be written, and whether its upgrades have worked."""
+    """Check that the database opens and is writable, and that no upgrade was interrupted."""
     from etui.store import Store
     from etui.store.upgrade import kept_copies
 
     if not path.exists():
-        return _writable("database", path, f"{path} (not made yet)")
+        return _writable("database", path, f"{path} (not created yet)")
     try:
         with Store.open(path, create=False) as store:
             seen, read_only = f"{path} with {store.count()} runs", store.read_only
     except StoreError as error:
         return Finding(name="database", status="bad", seen=error.message, advice=error.hint)
     if read_only:
-        advice = "copy it to a folder that you can write to, and name the copy with --db or ETUI_DB"
+        advice = "copy it to a writable folder and select the copy with --db or ETUI_DB"
         return Finding(name="database", status="bad", seen=f"{seen}: read-only, {read_only}", advice=advice)
     if copies := kept_copies(path.resolve()):
         return Finding(
             name="database",
             status="warn",
-            seen=f"{seen}; an upgrade was cut off and left {', '.join(map(str, copies))}",
-            advice="the database itself opens: delete the copy, unless etui is upgrading the database now",
+            seen=f"{seen}; an interrupted upgrade left {', '.join(map(str, copies))}",
+            advice="the database opens: delete the copy, unless another etui is upgrading the database now",
         )
     return Finding(name="database", status="ok", seen=seen)
 
 
 def database_file_system(path: Path, root: Path) -> Finding:
-    """Whether other hosts can have the database open at the same time."""
-    name, place = "database file system", _existing(path)
-    kind = filesystems.file_system_type(place, root)
+    """Check whether the database is on a local file system."""
+    name, folder = "database file system", _existing(path)
+    kind = filesystems.file_system_type(folder, root)
     if kind is None:
-        return Finding(name=name, status="unknown", seen="the table of mounts is not readable here")
-    if filesystems.is_network(place, root):
+        return Finding(name=name, status="unknown", seen="the mount table cannot be read")
+    if filesystems.is_network(folder, root):
         return Finding(
             name=name,
             status="warn",
-            seen=f"{kind}, a network file system: each write waits for the network, and hosts depend on its locks",
-            advice="keep the database on a local disk: name one with --db or ETUI_DB",
+            seen=f"{kind}, a network file system: each write waits for the network, and locking depends on its server",
+            advice="keep the database on a local disk: set its path with --db or ETUI_DB",
         )
     return Finding(name=name, status="ok", seen=f"{kind}, local")
 
 
 def cache() -> Finding:
-    """Whether the cache can be written."""
+    """Check that the program cache is writable."""
     return _writable("cache", paths.cache_dir(), str(paths.cache_dir()))
 
 
 def _writable(name: str, path: Path, seen: str) -> Finding:
-    place = _existing(path)
-    if not os.access(place, os.W_OK) or (place.is_file() and not os.access(place.parent, os.W_OK)):
-        move = {"database": "--db or ETUI_DB", "cache": "ETUI_CACHE"}[name]
-        return Finding(name=name, status="bad", seen=f"{seen}: not writable", advice=f"name another place with {move}")
+    existing = _existing(path)
+    if not os.access(existing, os.W_OK) or (existing.is_file() and not os.access(existing.parent, os.W_OK)):
+        setting = {"database": "--db or ETUI_DB", "cache": "ETUI_CACHE"}[name]
+        return Finding(name=name, status="bad", seen=f"{seen}: not writable", advice=f"set another path with {setting}")
     return Finding(name=name, status="ok", seen=seen)
 
 
 def disk(name: str, path: Path) -> Finding:
-    """How much space a disk has left."""
+    """Check the free space of the disk that holds ``path``."""
     try:
         free = shutil.disk_usage(_existing(path)).free
     except OSError as error:
-        return Finding(name=name, status="unknown", seen=f"not readable here ({error.strerror})")
+        return Finding(name=name, status="unknown", seen=f"cannot be read ({error.strerror})")
     seen = f"{size(free)} free"
     if free < _NO_DISK_BYTES:
         return Finding(name=name, status="bad", seen=seen, advice="free some space")
     if free < _LITTLE_DISK_BYTES:
-        return Finding(name=name, status="warn", seen=seen, advice="free some space: a large program takes 1 GB")
+        return Finding(name=name, status="warn", seen=seen, advice="free some space: a large program needs 1 GB")
     return Finding(name=name, status="ok", seen=seen)
 
 
 def machine_lock(root: Path) -> Finding:
-    """Who measures now, as the kernel knows it: trying the lock could take it from a runner."""
+    """Check which process holds the machine lock. Reads /proc/locks: trying the lock could take it from a runner."""
     from etui.runner.machine_lock import MachineLock
 
     holder = MachineLock().holder(root)
     if holder is None:
-        return Finding(name="box lock", status="ok", seen="free: nothing is being measured")
+        return Finding(name="machine lock", status="ok", seen="free: nothing is being measured")
     return Finding(
-        name="box lock",
+        name="machine lock",
         status="warn",
-        seen=f"held by {holder.words()}",
-        advice="a run started now waits for it; see etui runs",
+        seen=f"held by {holder.to_text()}",
+        advice="a new run waits until it is released; see etui runs",
     )
 
 
 def hub() -> Finding:
-    """Whether the hub that weights come from answers."""
+    """Check whether the hub for pretrained weights is reachable."""
     address = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
     host, port = address.hostname or "huggingface.co", address.port or 443
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
         return Finding(
-            name="weights hub", status="warn", seen="HF_HUB_OFFLINE is set: only cached weights", advice="unset it"
+            name="weights hub",
+            status="warn",
+            seen="HF_HUB_OFFLINE is set: only cached weights are used",
+            advice="unset it",
         )
     if os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY"):
-        return Finding(name="weights hub", status="unknown", seen=f"{host} is reached through a proxy: not tried")
+        return Finding(name="weights hub", status="unknown", seen=f"{host} is reached through a proxy: not checked")
     if _within(HUB_TIMEOUT_S, lambda: socket.create_connection((host, port), HUB_TIMEOUT_S).close()):
         return Finding(name="weights hub", status="ok", seen=f"{host} answers")
     return Finding(
         name="weights hub",
         status="warn",
-        seen=f"{host} does not answer: weights that are not in the cache will be synthetic",
-        advice="give weights with --weights PATH, or copy a Hugging Face cache here",
+        seen=f"{host} does not answer: weights that are not cached will be synthetic",
+        advice="use --weights PATH, or copy a Hugging Face cache to this machine",
     )
 
 
 def _within(limit_s: float, attempt: Callable[[], None]) -> bool:
-    """Whether ``attempt`` succeeds in time. Looking a name up takes no time limit, so it is left behind if it hangs."""
+    """Whether ``attempt`` succeeds within ``limit_s``. A name lookup has no time limit, so a hanging one is
+    abandoned."""
     succeeded = threading.Event()
 
-    def try_it() -> None:
+    def run() -> None:
         try:
             attempt()
         except OSError:
             return
         succeeded.set()
 
-    thread = threading.Thread(target=try_it, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(limit_s)
     return succeeded.is_set()
 
 
 def _existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that exists."""
-    return next(place for place in (path, *path.parents) if place.exists())
+    """Return the path, or its nearest parent that exists."""
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())

@@ -1,4 +1,4 @@
-"""A box as it is right now, second by second: what would spoil a block that was timed in that second."""
+"""Readings of the machine, one per second, and which of them would disturb a block timed in that second."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from etui.text import number, percent
 
 UNKNOWN = "not readable"
 SETTLED = 0.05
-"""So much of a core is always busy with something."""
+"""The part of a core that background work always keeps busy."""
 
 
 class Second(msgspec.Struct, frozen=True, kw_only=True):
-    """One second of a box; None is 'not readable here'. The pressures are percentages of that second."""
+    """The readings of one second; None means that a value cannot be read. The pressures are percentages of that
+    second."""
 
     at: str
     busy_cores: float | None
@@ -37,12 +38,12 @@ COLUMNS = ("time", "busy cores", "steal", "throttled", "CPU wait", "mem wait", "
 
 
 def seconds(stop: threading.Event, *, limit_s: float | None = None, root: Path = Path("/")) -> Iterator[Second]:
-    """One reading a second, until ``stop`` is set or ``limit_s`` seconds have passed."""
+    """Yield one reading per second, until ``stop`` is set or ``limit_s`` seconds have passed."""
     end = None if limit_s is None else time.monotonic() + limit_s
     before = sensors.read(root)
     while not stop.wait(1.0 if end is None else max(0.0, min(1.0, end - time.monotonic()))):
         now = sensors.read(root)
-        # What is left of a limit may be too short for the kernel's clock to say anything.
+        # The last part of the limit may be too short for the resolution of the kernel's counters.
         if now.wall_s - before.wall_s >= 0.5:
             yield _second(sensors.between(before, now), now.frequency_mhz, root)
             before = now
@@ -51,7 +52,7 @@ def seconds(stop: threading.Event, *, limit_s: float | None = None, root: Path =
 
 
 def row(second: Second) -> list[str]:
-    """A second as the cells of a table under ``COLUMNS``; what cannot be read is a question mark."""
+    """Return the cells of a second for ``COLUMNS``; a question mark for what cannot be read."""
     return [
         second.at,
         _figure(second.busy_cores, "{:.2f}"),
@@ -67,13 +68,13 @@ def row(second: Second) -> list[str]:
 
 
 def blind(second: Second) -> list[str]:
-    """The names of the columns that this box does not tell."""
+    """Return the names of the columns that cannot be read on this machine."""
     return [name for name, cell in zip(COLUMNS, row(second), strict=True) if cell == "?"]
 
 
 def troubles(second: Second) -> list[str]:
-    """What of a second would spoil a measurement, in a word each."""
-    found = (
+    """Return the names of the readings that would disturb a measurement."""
+    checks = (
         ("busy", second.busy_cores is not None and second.busy_cores > 2 * SETTLED),
         ("steal", second.steal_share is not None and second.steal_share > 0.01),
         ("throttled", bool(second.throttled_ms)),
@@ -81,7 +82,7 @@ def troubles(second: Second) -> list[str]:
         ("memory wait", second.memory_pressure is not None and second.memory_pressure > 1),
         ("thermal", bool(second.thermal_throttles)),
     )
-    return [name for name, holds in found if holds]
+    return [name for name, holds in checks if holds]
 
 
 def _second(span: sensors.Span, frequency_mhz: float | None, root: Path) -> Second:

@@ -75,11 +75,15 @@ def _give_name(part: Path, target: Path, *, force: bool) -> None:
 
 
 def refuse_existing(path: Path | None, *, force: bool) -> None:
-    """Raise UsageError if an existing file would be overwritten, and not ``force``. Streams are allowed."""
+    """Raise UsageError if an existing file would be overwritten, unless ``force``. Streams are not checked."""
     if path is None or force or is_stream(path):
         return
     if os.path.exists(path):  # noqa: PTH110 - Path.exists raises
-        raise UsageError(f"{path} already exists", "choose another path, or overwrite it with --force")
+        raise UsageError(
+            f"{path} already exists",
+            "choose another path, or overwrite it with --force",
+            screen_hint="choose another path",
+        )
 
 
 def descriptor_of(path: Path) -> int | None:

@@ -1,1 +1,1 @@
-"""Formats for other programs: CSV tables, Chrome traces, and JSON that is safe to print."""
+"""Export formats: CSV tables, Chrome traces, and JSON that is safe to print."""

@@ -1,4 +1,4 @@
-"""Traces of inferences as Chrome and Perfetto read them: the Trace Event Format's complete events, as JSON.
+"""Traces of inferences for Chrome and Perfetto: JSON of complete events in the Trace Event Format.
 
 The format is described in Google's document "Trace Event Format"; ui.perfetto.dev and chrome://tracing open it.
 """
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that took time: when it began, in nanoseconds from the beginning of its inference, and how long."""
+    """A timed event: its start, in nanoseconds from the start of its inference, and its duration."""
 
     name: str
     start_ns: int
@@ -19,17 +19,17 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """The spans of a few inferences of one side; spans within one inference lie within each other or apart."""
+    """The spans of a few inferences of one side; within an inference, spans are nested or disjoint."""
 
     side: str
     inferences: list[list[Span]]
 
 
 def chrome_trace(timelines: list[Timeline], *, title: str) -> bytes:
-    """The trace's JSON: a process a side, its inferences one after the other with the gaps between them left out.
+    """Return the trace's JSON: one process per side, its inferences back to back.
 
-    What was too short for its backend's clock is left out: Perfetto draws events of no length that begin together
-    within each other. ``otherData`` counts them.
+    Spans of zero duration (too short for the backend's clock) are omitted, because Perfetto draws zero-length events
+    with the same start as nested; ``otherData.too_short`` counts them.
     """
     events: list[dict[str, object]] = []
     too_short = 0
@@ -48,7 +48,7 @@ def chrome_trace(timelines: list[Timeline], *, title: str) -> bytes:
                         "name": span.name,
                         "cat": span.category,
                         "ph": "X",
-                        # The format counts in microseconds; fractions keep the nanoseconds.
+                        # The format's unit is the microsecond; fractions keep the nanoseconds.
                         "ts": (begin_ns + span.start_ns) / 1e3,
                         "dur": span.duration_ns / 1e3,
                         "pid": pid,

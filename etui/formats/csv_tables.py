@@ -1,4 +1,4 @@
-"""Tables as CSV that a spreadsheet opens without harm, a profile's among them."""
+"""Tables as CSV that is safe to open in a spreadsheet, among them operator profiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ PROFILE_HEAD = (
 
 
 def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A heading and rows; None is an empty cell. Text has no control characters and is never taken for a formula."""
+    """Return a header and rows as CSV; None is an empty cell. Control characters are removed from text, and text that a
+    spreadsheet would evaluate as a formula is quoted."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
@@ -25,18 +26,18 @@ def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def profile_csv(profile: Profile) -> bytes:
-    """Every operator of both sides, a line each."""
+    """Return every operator of both sides as CSV, one row per operator."""
     sides = [("program", profile.program), *([("eager", profile.eager)] if profile.eager else [])]
     return csv_bytes(
         PROFILE_HEAD,
         (
             (
-                name, order, one.name, one.calls, one.median_ms, one.p90_ms, one.share, one.delegate, one.subgraph,
-                one.origin.module, one.origin.module_type, " ".join(one.origin.operators),
-                one.origin.stack[-1] if one.origin.stack else "",
+                name, order, operator.name, operator.calls, operator.median_ms, operator.p90_ms, operator.share,
+                operator.delegate, operator.subgraph, operator.origin.module, operator.origin.module_type,
+                " ".join(operator.origin.operators), operator.origin.stack[-1] if operator.origin.stack else "",
             )
             for name, side in sides
-            for order, one in enumerate(side.operators)
+            for order, operator in enumerate(side.operators)
         ),
     )  # fmt: skip
 
@@ -44,5 +45,5 @@ def profile_csv(profile: Profile) -> bytes:
 def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
-    words = text.plain(value)
-    return f"'{words}" if words.startswith(("=", "+", "-", "@")) else words
+    plain = text.plain(value)
+    return f"'{plain}" if plain.startswith(("=", "+", "-", "@")) else plain

@@ -1,4 +1,4 @@
-"""JSON that can be shown on a terminal: control characters that JSON allows within texts, written as escapes."""
+"""JSON that is safe to print on a terminal: control characters that JSON allows in strings are escaped."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 
 
 def harmless(data: bytes) -> bytes:
-    """The same JSON, in which no character is one that a terminal acts on."""
-    return _CONTROLS.sub(lambda found: b"\\u%04x" % found[0][-1], data)
+    """Return the same JSON with its control characters escaped."""
+    return _CONTROLS.sub(lambda match: b"\\u%04x" % match[0][-1], data)

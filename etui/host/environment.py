@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from etui.host import process_settings, sensors
@@ -11,9 +12,8 @@ from etui.host.cgroups import cgroup_cpus, cgroup_folders
 from etui.host.cpus import allowed_cpus
 from etui.results import Environment
 
-PACKAGES = (
-    "etui", "torch", "torchvision", "executorch", "torchao", "transformers", "openvino", "nncf", "numpy", "textual",
-)  # fmt: skip
+_FRAMEWORKS = ("etui", "torch", "torchvision", "executorch", "torchao", "transformers")
+_LIBRARIES = ("numpy", "textual")
 
 # CPU flags that decide which kernels run.
 _FLAGS = re.compile(
@@ -21,9 +21,11 @@ _FLAGS = re.compile(
 )
 
 
-def read_environment(root: Path = Path("/")) -> Environment:
-    """Return the present environment. Unreadable facts are None; nothing is raised. ``root`` contains /proc and
-    /sys."""
+def read_environment(root: Path = Path("/"), delegate_packages: Sequence[str] = ()) -> Environment:
+    """Return the present environment. Unreadable facts are None; nothing is raised.
+
+    ``root`` contains /proc and /sys; ``delegate_packages`` are the packages of delegates whose versions are read too.
+    """
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     return Environment(
         box=platform.node() or "unknown",
@@ -36,7 +38,7 @@ def read_environment(root: Path = Path("/")) -> Environment:
         virtualized=virtualized(cpuinfo),
         cgroup_cpus=cgroup_cpus(root),
         python=platform.python_version(),
-        versions=package_versions(),
+        versions=package_versions(delegate_packages),
         cpu_flags=cpu_flags(cpuinfo),
         not_readable=sensors.not_readable(root),
         variables=process_settings.variables(),
@@ -45,13 +47,18 @@ def read_environment(root: Path = Path("/")) -> Environment:
     )
 
 
-def package_versions() -> dict[str, str]:
+def measuring_packages(delegate_packages: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the packages that can change a measurement."""
+    return (*_FRAMEWORKS, *delegate_packages, *_LIBRARIES)
+
+
+def package_versions(delegate_packages: Sequence[str] = ()) -> dict[str, str]:
     """Return the versions of the relevant installed packages, read from their metadata."""
     # Imported late: it imports mail and zip parsers, which most front ends do not need.
     from importlib import metadata
 
     versions = {}
-    for name in PACKAGES:
+    for name in measuring_packages(delegate_packages):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -1,1 +1,1 @@
-"""What a program's file tells without running it: ``.pte`` files read byte by byte, whoever made them."""
+"""Read program files (``.pte``, ``.pt2``) without running them; the content is not trusted."""

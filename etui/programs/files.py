@@ -1,4 +1,4 @@
-"""Programs as files on disk: opened for reading without loading them into memory."""
+"""Program files on disk, memory-mapped for reading."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from etui.programs.sections import sections
 
 @contextmanager
 def mapped(path: Path) -> Iterator[memoryview]:
-    """The bytes of a file. Raises OSError, and DamagedFile for an empty file, which cannot be mapped."""
+    """Yield the bytes of a file. Raises OSError, and DamagedFile for an empty file, which cannot be mapped."""
     with path.open("rb") as file:
         try:
             bytes_ = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -24,12 +24,12 @@ def mapped(path: Path) -> Iterator[memoryview]:
         try:
             yield memoryview(bytes_)
         finally:
-            # An error on its way out still holds parts of the view; the mapping then goes with it.
+            # The traceback of an error may still reference the view; the mapping is then closed with it.
             with suppress(BufferError):
                 bytes_.close()
 
 
 def sections_of(path: Path) -> list[Section]:
-    """The sections of a program's file. Raises OSError, DamagedFile."""
+    """Return the sections of a program's file. Raises OSError, DamagedFile."""
     with mapped(path) as buffer:
         return sections(read_program(buffer), buffer)

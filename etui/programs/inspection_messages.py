@@ -1,4 +1,4 @@
-"""What a child that looks at a program's file answers, in this order: read, which backends are here, loaded."""
+"""Messages from the inspection worker, in this order: the file was read, the available backends, the load result."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from etui.insight import ProgramInfo
 
 
 class Read(msgspec.Struct, tag="read", frozen=True, kw_only=True):
-    """What the file alone told."""
+    """What the file contains."""
 
     info: ProgramInfo
 
 
 class Here(msgspec.Struct, tag="here", frozen=True, kw_only=True):
-    """The backends this box has of those the program needs."""
+    """Those backends that the program needs and that this machine has."""
 
     backends: list[str]
 
 
 class Loaded(msgspec.Struct, tag="loaded", frozen=True, kw_only=True):
-    """Whether the runtime loads it; else why not, and what to do."""
+    """Whether the runtime loads the program; if not, the problem and the next step."""
 
     loads: bool
     problem: str = ""
@@ -28,7 +28,7 @@ class Loaded(msgspec.Struct, tag="loaded", frozen=True, kw_only=True):
 
 
 class Refused(msgspec.Struct, tag="refused", frozen=True, kw_only=True):
-    """Why the file cannot be read as a program; the message goes on after the file's name."""
+    """Why the file cannot be read as a program; the message continues a sentence that starts with the file's name."""
 
     message: str
     hint: str = ""

@@ -1,5 +1,4 @@
-"""What torch would unpickle when it loads an exported program (.pt2), and what that would run; nothing is unpickled to
-find out."""
+"""Find the parts of an exported program (.pt2) that torch would unpickle or execute, without unpickling them."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ SAMPLE_INPUTS, WEIGHTS, CONSTANTS, COMPILED = (
     "data/aotinductor/",
 )
 _OBJECTS = ("custom_obj_", "opaque_obj_")
-_OBJECT, _UNKNOWN = "an object that is not a tensor", "something that cannot be read"
+_OBJECT, _UNKNOWN = "an object that is not a tensor", "unreadable content"
 
 _ONLY_TENSORS = re.compile(
     r"""
@@ -35,30 +34,30 @@ _ONLY_TENSORS = re.compile(
     """,
     re.VERBOSE,
 )
-"""What pickled tensors name, and torch loads without running anything else."""
+"""The names that pickled tensors refer to and that are safe to load."""
 
 _MOST_BYTES = 500_000_000
-"""What is larger when it is unpacked is not looked at. Pickles are far smaller; the tensors' bytes lie beside them."""
+"""Parts that unpack to more are not checked. Pickles are far smaller: the tensors' bytes are stored separately."""
 
 _LEGACY_PARTS = 5
-"""Before the bytes of its tensors, torch's old format has as many pickles."""
+"""The number of pickles in torch's legacy format before the bytes of its tensors."""
 
 
 _UNREADABLE = (
     OSError, EOFError, ValueError, LookupError, RuntimeError, OverflowError, struct.error, zlib.error,
     zipfile.BadZipFile, zipfile.LargeZipFile,
 )  # fmt: skip
-"""What Python's library raises for damaged archives; names that are no text and methods that it lacks among them."""
+"""What the standard library raises for damaged archives, undecodable names and unsupported compression included."""
 
 
 class Archive(Protocol):
-    """A .pt2 as its parts; their names are without the folder that all of them lie in."""
+    """A .pt2 as its parts; their names omit the archive's top folder."""
 
     def names(self) -> list[str]:
-        """The names of all parts."""
+        """Return the names of all parts."""
 
     def read(self, name: str) -> bytes:
-        """The content of one. Raises OSError or RuntimeError if it cannot be read."""
+        """Return the content of a part. Raises OSError or RuntimeError if it cannot be read."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -69,7 +68,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class ZipArchive:
-    """A .pt2 read with Python's own library, for a first look without torch."""
+    """A .pt2 read with Python's standard library, for a first check without torch."""
 
     def __init__(self, path: Path) -> None:
         """Open it. Raises OSError or zipfile.BadZipFile."""
@@ -89,19 +88,21 @@ class ZipArchive:
 
 
 def unsafe_parts(archive: Archive) -> list[Part]:
-    """The parts that torch would unpickle and that hold more than tensors, and those it would execute as they are."""
-    found = []
+    """Return the parts that torch would unpickle and that contain more than tensors, and those that it would
+    execute."""
+    parts = []
     for name in unpickled(archive):
-        calls = (_OBJECT,) if _is_object(name) else _more_than_tensors(_read(archive, name))
+        calls = (_OBJECT,) if _is_object(name) else _unsafe_calls(_read(archive, name))
         if calls:
-            found.append(Part(name, calls))
+            parts.append(Part(name, calls))
     if any(name.startswith(COMPILED) for name in archive.names()):
-        found.append(Part(COMPILED, ("compiled code",)))
-    return found
+        parts.append(Part(COMPILED, ("compiled code",)))
+    return parts
 
 
 def refused_parts(path: Path) -> list[Part]:
-    """The unsafe parts of a .pt2 that can be told without torch; what Python cannot read is for torch to refuse."""
+    """Return the unsafe parts of a .pt2 that can be found without torch; unreadable files are left to torch to
+    refuse."""
     try:
         return [part for part in unsafe_parts(ZipArchive(path)) if part.calls != (_UNKNOWN,)]
     except _UNREADABLE:
@@ -109,26 +110,26 @@ def refused_parts(path: Path) -> list[Part]:
 
 
 def unpickled(archive: Archive) -> list[str]:
-    """The names of the parts that torch would unpickle."""
-    found = []
+    """Return the names of the parts that torch would unpickle."""
+    names = []
     for name in archive.names():
         if name.startswith(SAMPLE_INPUTS) or (name.startswith((WEIGHTS, CONSTANTS)) and name.endswith(".pt")):
-            found.append(name)
+            names.append(name)
         elif name.startswith(WEIGHTS) and name.endswith("_weights_config.json"):
-            found += _in_config(archive, name, WEIGHTS)
+            names += _in_config(archive, name, WEIGHTS)
         elif name.startswith(CONSTANTS) and name.endswith("_constants_config.json"):
-            found += _in_config(archive, name, CONSTANTS)
-    return list(dict.fromkeys(found))
+            names += _in_config(archive, name, CONSTANTS)
+    return list(dict.fromkeys(names))
 
 
 def to_text(parts: list[Part]) -> str:
-    """The parts and what they would run, for a message."""
-    words = [f"{part.name} ({', '.join(part.calls[:3])}{', ..' if len(part.calls) > 3 else ''})" for part in parts[:3]]
-    return ", ".join(words) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
+    """Return the parts and what they would run as text for a message."""
+    texts = [f"{part.name} ({', '.join(part.calls[:3])}{', ..' if len(part.calls) > 3 else ''})" for part in parts[:3]]
+    return ", ".join(texts) + (f" and {len(parts) - 3} more" if len(parts) > 3 else "")
 
 
 def _in_config(archive: Archive, config: str, folder: str) -> list[str]:
-    """The parts that a list of tensors names as pickled."""
+    """Return the parts that a configuration of weights or constants lists as pickled."""
     try:
         entries = msgspec.json.decode(_read(archive, config), type=dict[str, dict[str, dict[str, object]]])["config"]
     except (msgspec.MsgspecError, KeyError):
@@ -142,7 +143,7 @@ def _in_config(archive: Archive, config: str, folder: str) -> list[str]:
 
 
 def _is_object(name: str) -> bool:
-    """Whether a part is an object that is not a tensor, and brings code of its own along."""
+    """Return whether a part is an object that is not a tensor, so that loading it runs its own code."""
     return posixpath.basename(name).startswith(_OBJECTS)
 
 
@@ -153,8 +154,8 @@ def _read(archive: Archive, name: str) -> bytes:
         return b"\0"
 
 
-def _more_than_tensors(data: bytes) -> tuple[str, ...]:
-    """What a part would call besides what rebuilds tensors."""
+def _unsafe_calls(data: bytes) -> tuple[str, ...]:
+    """Return what unpickling a part would call other than what rebuilds tensors."""
     if not data:
         return ()
     called = dict.fromkeys(_called(data))
@@ -162,7 +163,7 @@ def _more_than_tensors(data: bytes) -> tuple[str, ...]:
 
 
 def _called(data: bytes) -> Iterator[str]:
-    """The functions and classes that unpickling what ``torch.save`` wrote would call."""
+    """Yield the functions and classes that unpickling a file of ``torch.save`` would call."""
     if data[:4] != b"PK\x03\x04":
         yield from _in_pickles(data, _LEGACY_PARTS)
         return
@@ -182,7 +183,7 @@ def _called(data: bytes) -> Iterator[str]:
 
 
 def _in_pickles(data: bytes, count: int) -> Iterator[str]:
-    """What the first so many pickles call, one behind the other."""
+    """Yield what the first ``count`` consecutive pickles call."""
     stream = io.BytesIO(data)
     for index in range(count):
         if index and stream.tell() == len(data):
@@ -195,7 +196,7 @@ def _in_pickles(data: bytes, count: int) -> Iterator[str]:
 
 
 def _in_pickle(stream: io.BytesIO) -> Iterator[str]:
-    """What one pickle calls. A name that is put together while it runs counts as unknown."""
+    """Yield what one pickle calls. A name that is computed while unpickling counts as unknown."""
     texts: list[object] = []
     memo: dict[object, object] = {}
     for opcode, argument, _ in pickletools.genops(stream):
@@ -217,5 +218,5 @@ def _in_pickle(stream: io.BytesIO) -> Iterator[str]:
             case "PROTO" | "FRAME" | "MARK" | "STOP":
                 pass
             case _:
-                # Only what a name is pushed from right before counts; anything else stands for itself.
+                # Only strings pushed directly before STACK_GLOBAL can be names; anything else counts as unknown.
                 texts.append(argument if "UNICODE" in opcode.name or "STRING" in opcode.name else None)

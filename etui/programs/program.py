@@ -1,6 +1,6 @@
-"""What a ``.pte`` file holds, read from its flatbuffer without importing ExecuTorch: methods, segments, names.
+"""Read the structure of a ``.pte`` file (methods, segments, names) from its flatbuffer without importing ExecuTorch.
 
-Field numbers are those of ExecuTorch 1.5's ``schema/program.fbs``; the head of the file is described in its
+Field numbers are those of ExecuTorch 1.5's ``schema/program.fbs``; the file's header is described in its
 ``schema/extended_header.h``.
 """
 
@@ -39,7 +39,7 @@ SCALAR_TYPES = {
     28: ("uint32", 4),
     29: ("uint64", 8),
 }
-"""Names and bytes of ExecuTorch's ScalarType (``schema/scalar_type.fbs``)."""
+"""Name and size in bytes of each ScalarType of ExecuTorch (``schema/scalar_type.fbs``)."""
 
 _VALUES = (
     "", "none", "int", "bool", "float", "tensor", "string", "int list", "float list", "bool list", "tensor list",
@@ -52,20 +52,20 @@ _EXTENDED = b"eh00"
 
 _OTHERS = (
     (b"FT", "a data file (.ptd) that belongs to a program, not a program"),
-    (b"BP", "a bundled program (.bpte), which holds a program together with test inputs, not a program alone"),
-    (b"ED", "an ETDump, which a traced run wrote, not a program"),
+    (b"BP", "a bundled program (.bpte), which contains a program and test inputs, not a program alone"),
+    (b"ED", "an ETDump written by a traced run, not a program"),
 )
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A piece of data behind the flatbuffer: where it begins in the file, and its bytes."""
+    """A block of data after the flatbuffer: its offset in the file and its size, in bytes."""
 
     offset: int
     size: int
 
 
 class Delegate(msgspec.Struct, frozen=True, kw_only=True):
-    """One subgraph of a backend: ``segment`` numbers its data, or ``inline`` the data within the flatbuffer."""
+    """One subgraph of a backend: ``segment`` is the index of its data segment, ``inline`` that of inline data."""
 
     backend: str
     segment: int | None = None
@@ -73,9 +73,9 @@ class Delegate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """One method. ``operators`` counts calls outside of delegates; ``constants`` maps a constant's number in the file
-    to its type and shape in words; ``external`` are the names of tensors whose data lies in another file; ``planned``
-    the bytes of each of its buffers."""
+    """One method. ``operators`` counts undelegated operator calls; ``constants`` maps a constant's index in the file to
+    its type and shape as text; ``external`` are the names of tensors with their data in another file; ``planned`` is
+    the size of each buffer in bytes."""
 
     name: str
     inputs: list[TensorSignature]
@@ -89,15 +89,15 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offsets(msgspec.Struct, frozen=True):
-    """The tensors of one segment: its number, and where each begins in it."""
+    """The tensors of one segment: its index, and the offset of each tensor in it."""
 
     segment: int
     offsets: tuple[int, ...]
 
 
 class ProgramFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole file. ``program_bytes`` are the flatbuffer with its head, before the segments; ``named`` pairs a name
-    with the number of a segment; the inline lists are the bytes of data that lie within the flatbuffer."""
+    """The structure of a file. ``program_bytes`` is the size of the flatbuffer with its header, before the segments;
+    ``named`` pairs names with segment indices; the inline lists are sizes in bytes of data in the flatbuffer."""
 
     size: int
     version: int
@@ -112,31 +112,31 @@ class ProgramFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_program(buffer: memoryview) -> ProgramFile:
-    """Read the structure of a program; data is not touched.
+    """Read the structure of a program without reading its data.
 
     Raises:
-        DamagedFile: it is no program, of another format, cut short, or contradicts itself.
+        DamagedFile: it is not a program, has an unsupported format, is truncated or inconsistent.
     """
     size = len(buffer)
     head = bytes(buffer[:64])
     if head[4:8] != MAGIC:
-        raise DamagedFile(*_what_else(head))
-    program_bytes, base, declared = _head(head, size)
+        raise DamagedFile(*_other_format(head))
+    program_bytes, base, declared = _header(head, size)
     if declared > size:
-        raise DamagedFile(f"is cut short: it has {size:,} bytes of {declared:,}", "copy it again")
+        raise DamagedFile(f"is truncated: it has {size:,} of {declared:,} bytes", "copy it again")
     reader = Reader(buffer[:program_bytes])
     root = reader.root()
     version = root.number(0, "I")
     if version > SCHEMA_VERSION:
         raise DamagedFile(
-            f"is of a newer schema: version {version}, and ExecuTorch 1.5 reads up to {SCHEMA_VERSION}",
+            f"has a newer schema: version {version}; ExecuTorch 1.5 reads versions up to {SCHEMA_VERSION}",
             "lower the model again with ExecuTorch 1.5",
         )
-    segments = [Segment(base + one.number(0, "Q"), one.number(1, "Q")) for one in root.tables(4)]
+    segments = [Segment(base + table.number(0, "Q"), table.number(1, "Q")) for table in root.tables(4)]
     for segment in segments:
         if segment.offset + segment.size > size:
             raise DamagedFile(
-                f"is cut short or damaged: a segment ends at byte {segment.offset + segment.size:,} of {size:,}",
+                f"is truncated or damaged: a segment ends at byte {segment.offset + segment.size:,} of {size:,}",
                 "copy it again",
             )
     mutable = [_offsets(table) for table in root.tables(6)]
@@ -155,27 +155,27 @@ def read_program(buffer: memoryview) -> ProgramFile:
     )
 
 
-def _what_else(head: bytes) -> tuple[str, str]:
-    """What a file is that is no program of this format, and what to do."""
+def _other_format(head: bytes) -> tuple[str, str]:
+    """Describe a file that is not a program of this format, and return what to do."""
     if not head:
         return "is empty", "lower the model again"
     kind = head[4:8]
     if kind[:2] == b"ET" and kind[2:].isdigit():
         return (
-            f"is a program of another file format ({kind.decode()}; ExecuTorch 1.5 reads {MAGIC.decode()})",
+            f"is a program in another file format ({kind.decode()}; ExecuTorch 1.5 reads {MAGIC.decode()})",
             "lower the model again with ExecuTorch 1.5",
         )
     for mark, name in _OTHERS:
         if kind[:2] == mark and kind[2:].isdigit():
-            return f"is {name}", "name a .pte file"
+            return f"is {name}", "give a .pte file"
     if head[:2] == b"PK":
-        return "is a zip archive, such as torch.save and torch.export.save write, not a program", "name a .pte file"
-    return "is no ExecuTorch program (its mark ET12 is missing)", "name a .pte file"
+        return "is a zip archive, such as torch.save and torch.export.save write, not a program", "give a .pte file"
+    return "is not an ExecuTorch program (it has no file identifier ET12)", "give a .pte file"
 
 
-def _head(head: bytes, size: int) -> tuple[int, int, int]:
-    """The flatbuffer's bytes, where segments begin, and how long the file must be; without an extended head the file is
-    all flatbuffer."""
+def _header(head: bytes, size: int) -> tuple[int, int, int]:
+    """Return the flatbuffer's size, the base offset of segments, and the declared file size, all in bytes; without an
+    extended header the whole file is the flatbuffer."""
     if head[8:12] != _EXTENDED or len(head) < 32:
         return size, size, size
     length = int.from_bytes(head[12:16], "little")
@@ -208,11 +208,11 @@ def _method(plan: Table) -> Method:
             if instruction.number(0, "B") == _KERNEL_CALL and (call := instruction.table(1)) is not None:
                 index = call.number(0)
                 if not 0 <= index < len(names):
-                    raise DamagedFile(f"is damaged: it calls operator {index} of {len(names)}", "lower it again")
+                    raise DamagedFile(f"is damaged: it calls operator {index} of {len(names)}", "lower the model again")
                 calls[names[index]] += 1
     planned = list(plan.numbers(8, "q"))
     if any(size < 0 for size in planned):
-        raise DamagedFile(f"is damaged: it plans a buffer of {min(planned):,} bytes", "lower it again")
+        raise DamagedFile(f"is damaged: it plans a buffer of {min(planned):,} bytes", "lower the model again")
     return Method(
         name=plan.text(0),
         inputs=[_signature(plan, "input", number, place) for number, place in enumerate(plan.numbers(3, "i"))],
@@ -242,21 +242,21 @@ def _delegate(table: Table) -> Delegate:
 def _signature(plan: Table, kind: TensorKind, number: int, place: int) -> TensorSignature:
     value = plan.element(2, place)
     if value is None:
-        raise DamagedFile(f"is damaged: {kind} {number} names a value that is not there", "lower it again")
+        raise DamagedFile(f"is damaged: {kind} {number} references a missing value", "lower the model again")
     type_ = value.number(0, "B")
     tensor = value.table(1) if type_ == _TENSOR else None
     if tensor is None:
-        name = _VALUES[type_] if 0 < type_ < len(_VALUES) else "not known"
+        name = _VALUES[type_] if 0 < type_ < len(_VALUES) else "unknown"
         return TensorSignature(kind=kind, index=number, dtype=name)
     dtype, shape, size = _type_and_shape(tensor)
     return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size)
 
 
 def _type_and_shape(tensor: Table) -> tuple[str, list[int], int | None]:
-    """A tensor's dtype, its shape (the upper bound where it is dynamic), and its bytes."""
+    """Return a tensor's dtype, its shape (the upper bound of dynamic dimensions), and its size in bytes."""
     scalar = tensor.number(0, "b")
     name, width = SCALAR_TYPES.get(scalar, (f"type {scalar}", 0))
     shape = list(tensor.numbers(2, "i"))
     if any(size < 0 for size in shape):
-        raise DamagedFile(f"is damaged: it has a tensor with a dimension of {min(shape):,}", "lower it again")
+        raise DamagedFile(f"is damaged: it has a tensor with a dimension of {min(shape):,}", "lower the model again")
     return name, shape, math.prod(shape) * width if width else None

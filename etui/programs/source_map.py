@@ -1,6 +1,7 @@
-"""Where each piece of a program comes from in its model: a small file beside the program, written when it is lowered.
+"""The source map of a program: the origin in the model of each instruction and of each delegated node.
 
-A profile names instructions and, within a subgraph, a backend's own operators; this leads from them to the source.
+It is a small file next to the program, written when the program is lowered. Profiles use it to attribute instructions
+and a backend's operators to modules.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from etui.insight import Origin
 
 SOURCE_MAP = "sources.json"
 ETRECORD = "program.etrecord"
-"""What ExecuTorch's own tools read beside an ETDump; made on request only, for it holds the graphs of all stages."""
+"""The file that ExecuTorch's own tools read with an ETDump; written on request only, since it contains all graphs."""
 
 
 class Subgraph(msgspec.Struct, frozen=True, kw_only=True):
-    """One delegated subgraph: the instruction that calls it, its backend, and the nodes it was made of.
+    """One delegated subgraph: the instruction that calls it, its backend, and its nodes.
 
-    ``origins`` number all it was made of, once each. ``nodes`` are what the backend's file has, in its order: the kind
-    of each and the number of its origin (None where that was lost); empty where that file is not read.
+    ``origins`` are the distinct indices of its nodes' origins. ``nodes`` are the nodes of the backend's serialized
+    graph in its order, as kind and index of the origin (None if unknown); empty if that graph is not read.
     """
 
     instruction: int
@@ -30,20 +31,20 @@ class Subgraph(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceMap(msgspec.Struct, frozen=True, kw_only=True):
-    """``instructions`` gives the number in ``origins`` of each instruction outside of delegates."""
+    """A program's source map; ``instructions`` maps each undelegated instruction to an index in ``origins``."""
 
     origins: list[Origin]
     instructions: dict[int, int]
     subgraphs: list[Subgraph]
 
 
-def write_source_map(found: SourceMap, folder: Path) -> None:
+def write_source_map(source_map: SourceMap, folder: Path) -> None:
     """Write the map into a program's folder, which must not be in use yet. Raises OSError."""
-    (folder / SOURCE_MAP).write_bytes(msgspec.json.encode(found))
+    (folder / SOURCE_MAP).write_bytes(msgspec.json.encode(source_map))
 
 
 def read_source_map(folder: Path) -> SourceMap | None:
-    """The map in a program's folder; None where there is none, or it cannot be read."""
+    """Return the map in a program's folder; None if it is missing or unreadable."""
     try:
         return msgspec.json.decode((folder / SOURCE_MAP).read_bytes(), type=SourceMap)
     except (OSError, msgspec.MsgspecError):

@@ -1,6 +1,7 @@
-"""What an XNNPACK subgraph is made of, read from its bytes, and from which of its nodes an event of a profile comes.
+"""Read the nodes of a serialized XNNPACK subgraph, and match profile events to them.
 
-The layout is that of ExecuTorch 1.5's ``backends/xnnpack/serialization``: a head, then a flatbuffer of ``schema.fbs``.
+The layout is that of ExecuTorch 1.5's ``backends/xnnpack/serialization``: a header, then a flatbuffer of
+``schema.fbs``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _KINDS = (
 _EVENTS = {
     "convolution": {"Conv2d", "DepthwiseConv2d"},
     "deconvolution": {"ConvTranspose2d"},
-    # A convolution of one by one with stride one is run as a matrix multiplication.
+    # A 1x1 convolution with stride 1 runs as a matrix multiplication.
     "fully connected": {"FullyConnected", "Conv2d"},
     "batch matrix multiply": {"BatchMatrixMultiply"},
     "divide": {"Div"},
@@ -50,49 +51,50 @@ _MOST_CELLS = 2_000_000
 
 
 def node_kinds(data: bytes) -> list[tuple[str, int]]:
-    """The nodes of a subgraph in the order it runs them: kind and debug handle.
+    """Return kind and debug handle of a subgraph's nodes, in execution order.
 
-    Raises DamagedFile where the bytes are no subgraph of XNNPACK's.
+    Raises:
+        DamagedFile: the bytes are not an XNNPACK subgraph.
     """
     start, size = 0, len(data)
     if data[4:8] == b"XH00":
         start, size = struct.unpack_from("<II", data, 10)
     graph = Reader(memoryview(data)[start : start + size]).root()
-    found = []
+    nodes = []
     for node in graph.tables(1):
         kind = node.number(0, "B")
-        found.append((_KINDS[kind] if kind < len(_KINDS) else "", node.number(2, "I")))
-    return found
+        nodes.append((_KINDS[kind] if kind < len(_KINDS) else "", node.number(2, "I")))
+    return nodes
 
 
 def match_events(events: Sequence[str], nodes: Sequence[tuple[str, int | None]]) -> list[int | None]:
-    """For each event of one run of a subgraph, by its name, the origin of its node; ``nodes`` are kind and origin.
+    """Return the origin of the node of each event of one execution of a subgraph; None if it is ambiguous.
 
-    XNNPACK runs the nodes in their order, having dropped some (a clamp it fused) and put in a few of its own. As many
-    events as can be are matched in order, once each as early and once as late as that leaves free: what is of one
-    origin either way is certain, and the others have None.
+    ``events`` are event names; ``nodes`` are pairs of kind and origin. XNNPACK executes the nodes in order, without
+    some of them (a fused clamp) and with a few added ones. A longest common subsequence is matched twice, with each
+    event as early and as late as possible; an event whose two nodes have the same origin is certain.
     """
-    wanted = [_fitting(name) for name in events]
+    candidates = [_candidates(name) for name in events]
     kinds = [kind for kind, _ in nodes]
-    first = _matched(wanted, kinds)
-    last = [None if at is None else len(kinds) - 1 - at for at in _matched(wanted[::-1], kinds[::-1])[::-1]]
+    earliest = _matched(candidates, kinds)
+    latest = [None if at is None else len(kinds) - 1 - at for at in _matched(candidates[::-1], kinds[::-1])[::-1]]
     return [
-        nodes[one][1] if one is not None and other is not None and nodes[one][1] == nodes[other][1] else None
-        for one, other in zip(first, last, strict=True)
+        nodes[early][1] if early is not None and late is not None and nodes[early][1] == nodes[late][1] else None
+        for early, late in zip(earliest, latest, strict=True)
     ]
 
 
-def _matched(wanted: Sequence[set[str]], kinds: Sequence[str]) -> list[int | None]:
-    """The place of each event's node, as early as can be: where every event can follow the one before, each takes the
-    first node that fits."""
-    first = _first_fitting(wanted, kinds)
-    if None not in first or len(wanted) * len(kinds) > _MOST_CELLS:
+def _matched(candidates: Sequence[set[str]], kinds: Sequence[str]) -> list[int | None]:
+    """Return the earliest possible node index of each event: greedily if that matches every event, else by the longest
+    common subsequence."""
+    first = _greedy(candidates, kinds)
+    if None not in first or len(candidates) * len(kinds) > _MOST_CELLS:
         return first
-    return _longest(wanted, kinds)
+    return _longest(candidates, kinds)
 
 
-def _fitting(event: str) -> set[str]:
-    """The kinds of node that an event such as ``Convolution (NHWC, F32) IGEMM #3`` can be."""
+def _candidates(event: str) -> set[str]:
+    """Return the kinds of node that an event such as ``Convolution (NHWC, F32) IGEMM #3`` can belong to."""
     name = event.partition("(")[0].partition("#")[0].strip().lower()
     known = _EVENTS.get(name)
     if known is not None:
@@ -101,36 +103,36 @@ def _fitting(event: str) -> set[str]:
     return {kind for kind in _KINDS if kind and kind.lower() == squeezed}
 
 
-def _first_fitting(wanted: Sequence[set[str]], kinds: Sequence[str]) -> list[int | None]:
-    found: list[int | None] = []
-    place = 0
-    for fitting in wanted:
-        at = next((index for index in range(place, len(kinds)) if kinds[index] in fitting), None)
-        found.append(at)
+def _greedy(candidates: Sequence[set[str]], kinds: Sequence[str]) -> list[int | None]:
+    indices: list[int | None] = []
+    start = 0
+    for allowed in candidates:
+        at = next((index for index in range(start, len(kinds)) if kinds[index] in allowed), None)
+        indices.append(at)
         if at is not None:
-            place = at + 1
-    return found
+            start = at + 1
+    return indices
 
 
-def _longest(wanted: Sequence[set[str]], kinds: Sequence[str]) -> list[int | None]:
-    """The longest common subsequence of events and nodes."""
-    rows, columns = len(wanted), len(kinds)
+def _longest(candidates: Sequence[set[str]], kinds: Sequence[str]) -> list[int | None]:
+    """Return the node index of each event in the longest common subsequence of events and nodes."""
+    rows, columns = len(candidates), len(kinds)
     best = [[0] * (columns + 1) for _ in range(rows + 1)]
     for row in range(rows - 1, -1, -1):
-        fitting, here, below = wanted[row], best[row], best[row + 1]
+        allowed, here, below = candidates[row], best[row], best[row + 1]
         for column in range(columns - 1, -1, -1):
             skipped = max(below[column], here[column + 1])
-            here[column] = max(skipped, below[column + 1] + 1) if kinds[column] in fitting else skipped
-    found: list[int | None] = []
+            here[column] = max(skipped, below[column + 1] + 1) if kinds[column] in allowed else skipped
+    indices: list[int | None] = []
     column = 0
     for row in range(rows):
         at = None
-        # Only what keeps the best count is taken: first the node that fits, else the next event.
+        # Take only steps that keep the best length: a match if possible, else skip the node.
         while column < columns and best[row][column] > best[row + 1][column]:
-            if kinds[column] in wanted[row] and best[row][column] == best[row + 1][column + 1] + 1:
+            if kinds[column] in candidates[row] and best[row][column] == best[row + 1][column + 1] + 1:
                 at = column
                 column += 1
                 break
             column += 1
-        found.append(at)
-    return found
+        indices.append(at)
+    return indices

@@ -16,6 +16,7 @@ from typing import cast
 
 import msgspec
 
+from etui.catalog.delegates import PACKAGES
 from etui.errors import EtuiError
 from etui.files import private as private_files
 from etui.files.cache_entries import Scratch, remove
@@ -280,7 +281,7 @@ class WorkerPool:
 
     def changed_packages(self) -> list[str]:
         """The names of the packages that were installed or removed since this process started."""
-        return changed_since(self._packages)
+        return changed_since(self._packages, PACKAGES)
 
     def stop(self) -> None:
         """Stop both fork servers."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui.catalog import delegates
 from etui.catalog.precisions import needs_calibration
 from etui.errors import EtuiError
 from etui.files import private as private_files
@@ -41,7 +42,7 @@ from etui.jobs import BundleResult, LowerResult
 from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
-VERSIONED = ("torch", "executorch", "torchao", "transformers", "openvino", "nncf")
+VERSIONED = ("torch", "executorch", "torchao", "transformers", *delegates.PACKAGES)
 PROGRAMS, MODELS, SCRATCH, WORKERS = "programs", "models", "scratch", "workers"
 
 _PROGRAM, _DESCRIPTION = "program.pte", "lowered.json"
@@ -307,7 +308,6 @@ def program_key(
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-_CPU_DEPENDENT = frozenset({"openvino"})
 _INSTRUCTION_SETS = ("ONEDNN_*", "DNNL_*", "OPENVINO_*", "OV_*")
 
 
@@ -317,7 +317,8 @@ def machine_for(delegate: str, environment: Environment | None = None) -> tuple[
 
     Empty for a delegate that computes the same on every CPU, and if they were not recorded.
     """
-    if delegate not in _CPU_DEPENDENT:
+    record = delegates.RECORDS.get(delegate)
+    if record is None or not record.arithmetic_depends_on_cpu:
         return ()
     flags = cpu_flags() if environment is None else environment.cpu_flags
     variables = process_settings.variables() if environment is None else environment.variables or {}

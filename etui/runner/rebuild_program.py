@@ -58,6 +58,10 @@ class Do(Protocol):
     def __call__(self, job: JobFor[R], /) -> Awaitable[R]: ...
 
 
+_MEASURE_HERE = "measure it again from the main screen"
+"""What to do on the screen if a program cannot be rebuilt."""
+
+
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Which files named by a run may be used. Those of an ``imported`` run only if the user allowed them: ``files`` are
     their absolute paths."""
@@ -108,7 +112,7 @@ def origin_of(document: RunDocument) -> Repeated:
     try:
         spec = msgspec.convert(document.session.spec, SessionSpec)
     except msgspec.ValidationError as error:
-        raise _unavailable(document, "its specification is not known", _rerun_hint("MODEL")) from error
+        raise _unavailable(document, "its specification is not known", _rerun_hint("MODEL"), _MEASURE_HERE) from error
     for variant in spec.variants:
         if variant.repeats is not None and variant.repeats.run == document.repeats:
             return msgspec.structs.replace(variant.repeats, run=document.id)
@@ -161,7 +165,7 @@ def check_rebuildable(document: RunDocument, trust: Trust) -> Repeated:
         why = f"it {'failed' if document.status == 'failed' else f'was {document.status}'} before producing a program"
         if document.summary_only:
             why = "it was imported as a summary, without a program"
-        raise _unavailable(document, why, "choose another run, or measure it again with etui run")
+        raise _unavailable(document, why, "choose another run, or measure it again with etui run", _MEASURE_HERE)
     if document.status == "failed":
         raise _unavailable(document, f"it failed ({document.error})", "choose another run")
     origin = trusted_origin(document, trust)
@@ -301,7 +305,7 @@ def _same_model(document: RunDocument, origin: Repeated) -> Model:
     except UsageError as error:
         raise _unavailable(document, error.message, "restore it, or choose another run") from error
     if not is_same_file(identity, document.model.identity):
-        raise _unavailable(document, f"{origin.model} has changed since", _rerun_hint(origin.model))
+        raise _unavailable(document, f"{origin.model} has changed since", _rerun_hint(origin.model), _MEASURE_HERE)
     return model
 
 
@@ -355,11 +359,13 @@ def _changed_content(document: RunDocument, bundle: BundleResult) -> list[str]:
 def _changed(document: RunDocument, origin: Repeated, changed: list[str], *, cached: bool) -> UsageError:
     lost = "" if cached else "it is no longer in the cache, and "
     why = f"{lost}rebuilding it would give a different program: {'; '.join(changed)}"
-    return _unavailable(document, why, _rerun_hint(f"{origin.model} -p {document.precision} -d {document.delegate}"))
+    hint = _rerun_hint(f"{origin.model} -p {document.precision} -d {document.delegate}")
+    return _unavailable(document, why, hint, _MEASURE_HERE)
 
 
-def _unavailable(document: RunDocument, why: str, hint: str) -> UsageError:
-    return UsageError(plain(f"cannot rebuild the program of run {document.id}: {why}"), plain(hint))
+def _unavailable(document: RunDocument, why: str, hint: str, screen_hint: str | None = None) -> UsageError:
+    message = plain(f"cannot rebuild the program of run {document.id}: {why}")
+    return UsageError(message, plain(hint), screen_hint=screen_hint)
 
 
 def _rerun_hint(arguments: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from etui.catalog.delegates import PACKAGES
 from etui.catalog.find import find_model
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
@@ -55,7 +56,7 @@ async def refuse(store: Store, queued: QueuedSession, error: EtuiError) -> None:
 
 async def _execute(session: Session, limit: asyncio.Timeout) -> None:
     spec = session.spec
-    session.results.environment = read_environment()
+    session.results.environment = read_environment(delegate_packages=PACKAGES)
     for run in session.live():
         run.started_at = utc_now()
         session.outbox.set_status(run.id, "preparing")

@@ -117,21 +117,21 @@ def recover(store: Store) -> list[str]:
         return []
     ended = end_abandoned(store)
     # Nothing is measured in an archive on a read-only disk, or from another user's queue.
-    if all(os.access(path, os.W_OK) for path in (store.path, store.path.parent)) and work_waits(store):
+    writable = _is_own(store.path) and all(os.access(path, os.W_OK) for path in (store.path, store.path.parent))
+    if writable and work_waits(store):
         ensure_runner(store.path)
     return ended
 
 
 def work_waits(store: Store) -> bool:
     """Whether work waits for this installation's runner on this host; work that waits for a former name of this host is
-    taken over. Always False for another user's database.
+    taken over, unless the database is another user's.
 
     Raises:
         StoreError: the database cannot be read or written.
     """
-    if not _is_own(store.path):
-        return False
-    take_over(store, installation())
+    if _is_own(store.path):
+        take_over(store, installation())
     return store.has_waiting_work(socket.gethostname(), installation())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from etui.catalog.delegates import RECORDS
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.jobs import Answer, Done, Job, JobError, LogMessage
@@ -40,8 +41,8 @@ F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 NOISE = (
     "[cpuinfo_utils.cpp:",
     "[threadpool.cpp:66] Resetting threadpool",
-    "[OpenvinoBackend.cpp:98] OpenVINO: runtime loaded",
     "USDT:",
+    *(line for record in RECORDS.values() for line in record.log_noise),
 )
 """Lines that the runtime prints at every start and that are not worth keeping."""
 

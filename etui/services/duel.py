@@ -53,7 +53,9 @@ def queue_duel(
     first, second = documents
     if first.id == second.id:
         raise UsageError(
-            f"cannot compare run {first.id} with itself", "name two runs; etui run measures a single program again"
+            f"cannot compare run {first.id} with itself",
+            "name two runs; etui run measures a single program again",
+            screen_hint="choose two runs",
         )
     origins = [
         check_rebuildable(document, Trust(imported=store.is_imported(document.id), files=trusted_files))

@@ -16,6 +16,7 @@ from etui.errors import (
     EXIT_DONE,
     EXIT_FAILED,
     EXIT_TIMED_OUT,
+    StoreError,
     StoreUnavailable,
 )
 from etui.events import Event
@@ -145,9 +146,11 @@ class RunnerWatch:
 
         Raises:
             RunnerFailed: no runner can be started, or runners exit right after starting.
-            StoreError: the database is damaged, or was unavailable for too long.
+            StoreError: the database was removed, replaced or damaged, or was unavailable for too long.
         """
         self._checked = time.monotonic()
+        if not self._store.is_in_place():
+            raise StoreError(f"the database {self._store.path} was removed or replaced", "run it again")
         with self.patience():
             ended = end_abandoned(self._store)
             if ended:

@@ -40,8 +40,8 @@ LEAST: Mapping[FieldName, int] = {"repeat": 1, "warmup": 0, "threads": 1}
 class FieldError(UsageError):
     """One field of a request, ``field``, is invalid."""
 
-    def __init__(self, field: FieldName, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(self, field: FieldName, message: str, hint: str = "", *, screen_hint: str | None = None) -> None:
+        super().__init__(message, hint, screen_hint=screen_hint)
         self.field: FieldName = field
 
 
@@ -80,7 +80,7 @@ def check_model(text: str, *, allow_pickle: bool = False) -> Model:
     except FieldError:
         raise
     except UsageError as error:
-        raise FieldError("model", error.message, error.hint) from error
+        raise FieldError("model", error.message, error.hint, screen_hint=error.screen_hint) from error
     except OSError as error:
         raise FieldError("model", f"cannot reach {text} ({error.strerror})", "check the path") from error
     if isinstance(model, UserModel) and model.kind == "pt2" and not allow_pickle:
@@ -130,12 +130,12 @@ def combine(
         for name in precisions:
             find_precision(name)
     except UsageError as error:
-        raise FieldError("precision", error.message, error.hint) from error
+        raise FieldError("precision", error.message, error.hint, screen_hint=error.screen_hint) from error
     try:
         for name in delegates:
             find_delegate(name)
     except UsageError as error:
-        raise FieldError("delegate", error.message, error.hint) from error
+        raise FieldError("delegate", error.message, error.hint, screen_hint=error.screen_hint) from error
     for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):
         reason = impossible(model, variant.precision, variant.delegate, measure)
         if reason is None:
@@ -199,7 +199,7 @@ def check_weights(text: str) -> str:
     try:
         path = absolute(text, "--weights")
     except UsageError as error:
-        raise FieldError("weights", error.message, error.hint) from error
+        raise FieldError("weights", error.message, error.hint, screen_hint=error.screen_hint) from error
     try:
         path.stat()
     except (OSError, ValueError) as error:
@@ -225,10 +225,16 @@ def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]
     if is_as_is(model):
         raise UsageError(f"{model.name} is a finished program: no module can be kept in FP32", "run its model")
     if "fp16" in precisions:
-        raise UsageError("fp16 converts the whole model: no module can be kept in FP32", "omit fp16 or --keep-fp32")
+        raise UsageError(
+            "fp16 converts the whole model: no module can be kept in FP32",
+            "omit fp16 or --keep-fp32",
+            screen_hint="choose int8",
+        )
     if not any(PRECISIONS[name].quantized for name in precisions if name in PRECISIONS):
         raise UsageError(
-            f"{', '.join(precisions)} does not quantize: every module is in FP32", "use int8, or omit --keep-fp32"
+            f"{', '.join(precisions)} does not quantize: every module is in FP32",
+            "use int8, or omit --keep-fp32",
+            screen_hint="choose int8",
         )
     return names
 

@@ -1,4 +1,4 @@
-"""A run's accuracy in rows: one for each output of each input against each reference."""
+"""The accuracy of a run as rows: one per output, input and reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _METRICS = ("mae", "max_abs", "rmse", "sqnr_db", "cosine", "top1", "top5")
 
 
 def without_outputs(accuracy: Accuracy | None) -> AccuracyDetail | None:
-    """The part of an accuracy that is not rows."""
+    """Return the part of an accuracy that is not stored as rows."""
     if accuracy is None:
         return None
     return AccuracyDetail(
@@ -28,7 +28,7 @@ def without_outputs(accuracy: Accuracy | None) -> AccuracyDetail | None:
 
 
 def save_outputs(connection: sqlite3.Connection, run_id: str, accuracy: Accuracy | None) -> None:
-    """Store the outputs of both comparisons in place of what the run had."""
+    """Store the outputs of both comparisons, replacing those of the run."""
     connection.execute("DELETE FROM accuracy WHERE run = ?", (run_id,))
     if accuracy is None:
         return
@@ -49,7 +49,7 @@ def save_outputs(connection: sqlite3.Connection, run_id: str, accuracy: Accuracy
 
 
 def load_accuracy(connection: sqlite3.Connection, run_id: str, detail: AccuracyDetail | None) -> Accuracy | None:
-    """Put a run's accuracy together again."""
+    """Return the accuracy of a run from its detail and its rows."""
     if detail is None:
         return None
     outputs: dict[str, list[OutputAccuracy]] = {END_TO_END: [], LOWERING: []}

@@ -1,4 +1,4 @@
-"""Passes in the queue: work asked for on runs that have ended, such as a profile of their operators."""
+"""The queue of analyses of finished runs, such as a profile of their operators, in the table ``passes``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAITING = f"{_LIVE} AND claimed_by IS NULL AND (box IS NULL OR box IN ('', ?)) 
 
 
 class QueuedAnalysis(msgspec.Struct, frozen=True, kw_only=True):
-    """A pass as the queue knows it: on which run of which session, what it was asked for, and how far it is."""
+    """A queued analysis: its run and session, its options, and its status."""
 
     id: str
     run: str
@@ -34,23 +34,23 @@ class QueuedAnalysis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def live(self) -> bool:
-        """Whether it waits or is under way."""
+        """Whether it is queued or running."""
         return self.status in LIVE_ANALYSIS_STATUSES
 
 
 def add_analysis(
     connection: sqlite3.Connection, run_id: str, options: AnalysisOptions, box: str, installation: str
 ) -> QueuedAnalysis:
-    """Queue a pass on a run that has ended and has a program; one that waits already with the same options is given
-    back instead. Raises UsageError where the run is not such a one."""
+    """Queue an analysis of a run that has ended and has a program. If one with the same options is live already, return
+    it instead. Raises UsageError if the run does not exist, is live, or has no program."""
     run = connection.execute("SELECT status, size_bytes, error FROM runs WHERE id = ?", (run_id,)).fetchone()
     if run is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     if run["status"] in LIVE_STATUSES:
         raise UsageError(f"run {run_id[:6]} is {run['status']}", "wait until it has ended, or cancel it")
     if run["size_bytes"] is None:
-        why = f" ({run['error']})" if run["error"] else ""
-        raise UsageError(f"run {run_id[:6]} is {run['status']} and left no program to look into{why}", "run it again")
+        reason = f" ({run['error']})" if run["error"] else ""
+        raise UsageError(f"run {run_id[:6]} is {run['status']} and has no program to analyse{reason}", "run it again")
     text = msgspec.json.encode(options).decode()
     kind = str(type(options).__struct_config__.tag)
     waiting = connection.execute(
@@ -59,29 +59,29 @@ def add_analysis(
     ).fetchone()
     if waiting is not None:
         return get_analysis(connection, waiting["id"])
-    pass_id = new_id()
+    analysis_id = new_id()
     connection.execute(
         "INSERT INTO passes (id, run, kind, options, status, created_at, box, installation)"
         " VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
-        (pass_id, run_id, kind, text, utc_now(), box, installation),
+        (analysis_id, run_id, kind, text, utc_now(), box, installation),
     )
-    return get_analysis(connection, pass_id)
+    return get_analysis(connection, analysis_id)
 
 
-def get_analysis(connection: sqlite3.Connection, pass_id: str) -> QueuedAnalysis:
-    """One pass. Raises UsageError where there is none, StoreError where its options cannot be read."""
+def get_analysis(connection: sqlite3.Connection, analysis_id: str) -> QueuedAnalysis:
+    """Return one analysis. Raises UsageError if it does not exist, StoreError if its options cannot be read."""
     row = connection.execute(
-        "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run WHERE passes.id = ?", (pass_id,)
+        "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run WHERE passes.id = ?", (analysis_id,)
     ).fetchone()
     if row is None:
-        raise UsageError(f"there is no pass {pass_id}", "its run was deleted")
+        raise UsageError(f"there is no analysis {analysis_id}", "its run was deleted")
     return _queued_analysis(row)
 
 
 def live_analyses(connection: sqlite3.Connection, run_id: str | None = None) -> list[QueuedAnalysis]:
-    """The passes that wait or are under way, oldest first; of one run or of all."""
+    """Return the queued and running analyses, oldest first, of one run or of all."""
     rows = connection.execute(
-        "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run"  # noqa: S608 - this code's own words
+        "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run"  # noqa: S608 - constants
         f" WHERE passes.{_LIVE} AND (? IS NULL OR run = ?) ORDER BY passes.created_at, passes.rowid",
         (run_id, run_id),
     )
@@ -89,7 +89,7 @@ def live_analyses(connection: sqlite3.Connection, run_id: str | None = None) -> 
 
 
 def last_analysis(connection: sqlite3.Connection, run_id: str, kind: str) -> QueuedAnalysis | None:
-    """The newest pass of a kind on a run, whatever its state; None where there never was one."""
+    """Return the newest analysis of a kind of a run, whatever its status; None if there never was one."""
     row = connection.execute(
         "SELECT passes.*, runs.session FROM passes JOIN runs ON runs.id = run WHERE run = ? AND kind = ?"
         " ORDER BY passes.created_at DESC, passes.rowid DESC LIMIT 1",
@@ -99,25 +99,26 @@ def last_analysis(connection: sqlite3.Connection, run_id: str, kind: str) -> Que
 
 
 def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str | None:
-    """When the pass that ``claim_next_pass`` would take was queued; None where none waits."""
+    """Return when the analysis that ``claim_next_analysis`` would claim was queued; None if none is waiting."""
     row = connection.execute(
-        f"SELECT min(created_at) FROM passes WHERE {_WAITING}",  # noqa: S608 - this code's own words
+        f"SELECT min(created_at) FROM passes WHERE {_WAITING}",  # noqa: S608 - constants
         (owner.host, owner.installation),
     ).fetchone()
     return None if row[0] is None else str(row[0])
 
 
 def has_waiting_analyses(connection: sqlite3.Connection, host: str, installation: str) -> bool:
-    """Whether a pass waits that a runner of this host and installation could claim."""
+    """Whether an analysis is waiting that a runner of this host and installation could claim."""
     row = connection.execute(f"SELECT 1 FROM passes WHERE {_WAITING}", (host, installation)).fetchone()  # noqa: S608
     return row is not None
 
 
 def claim_next_analysis(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedAnalysis | None:
-    """Give the oldest waiting pass to ``owner``. One whose options cannot be read fails, out of the others' way."""
+    """Assign the oldest waiting analysis to ``owner``. One whose options cannot be read is marked as failed, so that it
+    does not block the others."""
     while True:
         row = connection.execute(
-            f"SELECT id FROM passes WHERE {_WAITING} ORDER BY created_at, rowid LIMIT 1",  # noqa: S608 - as above
+            f"SELECT id FROM passes WHERE {_WAITING} ORDER BY created_at, rowid LIMIT 1",  # noqa: S608 - constants
             (owner.host, owner.installation),
         ).fetchone()
         if row is None:
@@ -133,64 +134,65 @@ def claim_next_analysis(connection: sqlite3.Connection, owner: RunnerIdentity) -
 
 
 def set_analysis_status(
-    connection: sqlite3.Connection, pass_id: str, status: AnalysisStatus, error: str | None
+    connection: sqlite3.Connection, analysis_id: str, status: AnalysisStatus, error: str | None
 ) -> None:
-    """Move a live pass on; one that has ended stays as it ended."""
+    """Set the status of a live analysis; one that has ended is not changed."""
     now = utc_now()
     connection.execute(
-        "UPDATE passes SET status = ?, error = ?,"  # noqa: S608 - as above
+        "UPDATE passes SET status = ?, error = ?,"  # noqa: S608 - constants
         " started_at = CASE WHEN ? = 'running' THEN coalesce(started_at, ?) ELSE started_at END,"
         f" finished_at = CASE WHEN ? THEN ? ELSE finished_at END WHERE id = ? AND {_LIVE}",
         (
             status, None if error is None else storable(error), status, now, status not in LIVE_ANALYSIS_STATUSES, now,
-            pass_id,
+            analysis_id,
         ),
     )  # fmt: skip
 
 
-def interrupt(connection: sqlite3.Connection, pass_id: str, error: str) -> None:
-    """End a live pass as interrupted, and say so in its run's log, where its last stage would seem to go on."""
-    found = connection.execute(
-        "SELECT kind, run, runs.session FROM passes JOIN runs ON runs.id = run"  # noqa: S608 - as above
+def interrupt(connection: sqlite3.Connection, analysis_id: str, error: str) -> None:
+    """End a live analysis as interrupted, with an event in the log of its run, whose last stage would otherwise appear
+    to be running."""
+    row = connection.execute(
+        "SELECT kind, run, runs.session FROM passes JOIN runs ON runs.id = run"  # noqa: S608 - constants
         f" WHERE passes.id = ? AND passes.{_LIVE}",
-        (pass_id,),
+        (analysis_id,),
     ).fetchone()
-    if found is None:
+    if row is None:
         return
-    set_analysis_status(connection, pass_id, "interrupted", error)
-    message = f"{found['kind']}: interrupted: {error}"
-    event = Event(kind="finished", message=message, level="warning", run_id=found["run"], stage=found["kind"])
-    add_event(connection, found["session"], event)
+    set_analysis_status(connection, analysis_id, "interrupted", error)
+    message = f"{row['kind']}: interrupted: {error}"
+    event = Event(kind="finished", message=message, level="warning", run_id=row["run"], stage=row["kind"])
+    add_event(connection, row["session"], event)
 
 
 def request_analysis_cancel(
-    connection: sqlite3.Connection, pass_ids: Iterable[str], error: str | None = None
+    connection: sqlite3.Connection, analysis_ids: Iterable[str], error: str | None = None
 ) -> list[str]:
-    """Mark live passes for cancelling and return them; one that nobody has claimed is cancelled at once, with ``error``
-    as the reason if that is not the user's wish."""
+    """Request cancellation of live analyses and return their ids. One that no runner has claimed is cancelled at once;
+    ``error`` is the reason if the user did not request it."""
     live = []
-    for pass_id in dict.fromkeys(pass_ids):
+    for analysis_id in dict.fromkeys(analysis_ids):
         row = connection.execute(
-            f"SELECT claimed_by FROM passes WHERE id = ? AND {_LIVE}",  # noqa: S608 - as above
-            (pass_id,),
+            f"SELECT claimed_by FROM passes WHERE id = ? AND {_LIVE}",  # noqa: S608 - constants
+            (analysis_id,),
         ).fetchone()
         if row is None:
             continue
-        live.append(pass_id)
-        connection.execute("UPDATE passes SET cancel_requested = 1 WHERE id = ?", (pass_id,))
+        live.append(analysis_id)
+        connection.execute("UPDATE passes SET cancel_requested = 1 WHERE id = ?", (analysis_id,))
         if row["claimed_by"] is None:
-            set_analysis_status(connection, pass_id, "cancelled", error)
+            set_analysis_status(connection, analysis_id, "cancelled", error)
     return live
 
 
-def analysis_cancel_requested(connection: sqlite3.Connection, pass_id: str) -> bool:
-    """Whether somebody wants this pass cancelled, or its run has been deleted."""
-    row = connection.execute("SELECT cancel_requested FROM passes WHERE id = ?", (pass_id,)).fetchone()
+def analysis_cancel_requested(connection: sqlite3.Connection, analysis_id: str) -> bool:
+    """Whether cancellation of this analysis was requested, or its run was deleted."""
+    row = connection.execute("SELECT cancel_requested FROM passes WHERE id = ?", (analysis_id,)).fetchone()
     return row is None or bool(row["cancel_requested"])
 
 
 def claims(connection: sqlite3.Connection) -> list[Claim]:
-    """The live passes that runners have claimed, oldest first."""
+    """Return the live analyses that runners have claimed, oldest first."""
     rows = connection.execute(
         "SELECT id, installation, claimed_by, claimed_pid, claimed_host, claimed_user FROM passes"  # noqa: S608
         f" WHERE {_LIVE} AND claimed_by IS NOT NULL ORDER BY created_at, rowid"
@@ -203,7 +205,7 @@ def _queued_analysis(row: sqlite3.Row) -> QueuedAnalysis:
         options = msgspec.json.decode(row["options"], type=AnalysisOptions)
     except msgspec.DecodeError as error:
         raise StoreError(
-            f"pass {row['id']} holds options that this etui cannot read ({error})", "update etui"
+            f"analysis {row['id']} has options that this version of etui cannot read ({error})", "update etui"
         ) from error
     return QueuedAnalysis(
         id=row["id"],

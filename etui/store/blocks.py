@@ -1,4 +1,4 @@
-"""Blocks and their raw samples: stored once, whichever runs share them, and read back bit for bit."""
+"""Blocks and their raw samples: stored once, even if several runs share them, and read back bit for bit."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _LABEL = (
     "precision || '/' || delegate"
     " || iif(json_valid(detail), coalesce('@' || json_extract(detail, '$.repeats'), ''), '')"
 )
-"""The label of a run's variant, as ``etui.spec`` makes it, from its rows in ``runs`` and ``details``."""
+"""SQL for the label of a run's variant (see ``etui.spec.label``), from its rows in ``runs`` and ``details``."""
 
 
 def add_block(connection: sqlite3.Connection, session_id: str, block: Block) -> str:
-    """Store a block unless the very same one is there, and return its id: ``session:variant:index``.
+    """Store a block unless the same one is stored already, and return its id: ``session:variant:index``.
 
-    A block of the same variant and index with other content (a second attempt) gets ``:2``, ``:3`` and so on behind it.
+    A block of the same variant and index with different content (a second attempt) gets the suffix ``:2``, ``:3`` etc.
     """
     base = f"{session_id}:{block.variant}:{block.index}"
     detail, samples = _encode(block)
     attempt, block_id = 1, base
     while (stored := _stored(connection, block_id)) is not None:
-        if stored == (detail, samples) or _says_the_same(stored, block, samples):
+        if stored == (detail, samples) or _is_same(stored, block, samples):
             return block_id
         attempt += 1
         block_id = f"{base}:{attempt}"
@@ -47,7 +47,7 @@ def add_block(connection: sqlite3.Connection, session_id: str, block: Block) -> 
 
 
 def session_blocks(connection: sqlite3.Connection, session_id: str, variant: str | None = None) -> list[Block]:
-    """The session's blocks in the order they were measured, or those of one variant."""
+    """Return the blocks of a session, or of one variant, in the order of measurement."""
     rows = connection.execute(
         "SELECT detail, float64_le FROM blocks JOIN samples ON samples.block = blocks.id AND samples.series = ?"
         " WHERE session = ? AND (? IS NULL OR variant = ?) ORDER BY block_index, blocks.position, blocks.rowid",
@@ -57,7 +57,7 @@ def session_blocks(connection: sqlite3.Connection, session_id: str, variant: str
 
 
 def saved_blocks(connection: sqlite3.Connection, run_id: str, role: str) -> list[Block]:
-    """The blocks a saved run refers to, in its order; ``role`` is ``own`` or ``eager``."""
+    """Return the blocks of a saved run, in its order; ``role`` is ``own``, ``eager`` or ``superseded``."""
     rows = connection.execute(
         "SELECT detail, float64_le FROM run_blocks JOIN blocks ON blocks.id = run_blocks.block"
         " JOIN samples ON samples.block = blocks.id AND samples.series = ?"
@@ -67,8 +67,8 @@ def saved_blocks(connection: sqlite3.Connection, run_id: str, role: str) -> list
     return [_decode(row) for row in rows]
 
 
-def refer(connection: sqlite3.Connection, session_id: str, run_id: str, role: str, blocks: Sequence[Block]) -> None:
-    """Store a run's blocks where they are missing, and make them the run's under ``role``."""
+def assign(connection: sqlite3.Connection, session_id: str, run_id: str, role: str, blocks: Sequence[Block]) -> None:
+    """Store the blocks that are not stored yet, and assign all of them to the run under ``role``."""
     connection.execute("DELETE FROM run_blocks WHERE run = ? AND role = ?", (run_id, role))
     for position, block in enumerate(blocks):
         block_id = add_block(connection, session_id, block)
@@ -79,9 +79,9 @@ def refer(connection: sqlite3.Connection, session_id: str, run_id: str, role: st
 
 
 def of_run(connection: sqlite3.Connection, session_id: str, run_id: str) -> list[str]:
-    """The ids of the blocks that a run refers to or that were measured for its variant, saved or not."""
+    """Return the ids of the blocks that are assigned to a run or were measured for its variant."""
     rows = connection.execute(
-        "SELECT block FROM run_blocks WHERE run = ? UNION"  # noqa: S608 - no name from outside
+        "SELECT block FROM run_blocks WHERE run = ? UNION"  # noqa: S608 - constants
         f" SELECT id FROM blocks WHERE session = ? AND variant = (SELECT {_LABEL}"
         " FROM runs JOIN details ON details.run = runs.id WHERE runs.id = ?)",
         (run_id, session_id, run_id),
@@ -90,12 +90,12 @@ def of_run(connection: sqlite3.Connection, session_id: str, run_id: str) -> list
 
 
 def delete_unused(connection: sqlite3.Connection, session_id: str, block_ids: Iterable[str]) -> None:
-    """Delete those of these blocks of a session that no run refers to and that belong to no run's variant."""
+    """Delete those of the blocks of a session that are assigned to no run and belong to no run's variant."""
     for block_id in block_ids:
         connection.execute(
-            "DELETE FROM blocks WHERE id = ? AND variant <> ?"  # noqa: S608 - no name from outside
+            "DELETE FROM blocks WHERE id = ? AND variant <> ?"  # noqa: S608 - constants
             " AND NOT EXISTS (SELECT 1 FROM run_blocks WHERE block = blocks.id)"
-            # The label begins with these two; the rest of it is read only of the runs that have them.
+            # The label begins with precision and delegate; the detail is decoded only for runs that match these.
             " AND NOT EXISTS (SELECT 1 FROM runs JOIN details ON details.run = runs.id WHERE session = ?"
             " AND substr(variant, 1, length(precision) + 1 + length(delegate)) = precision || '/' || delegate"
             f" AND variant = {_LABEL})",
@@ -112,8 +112,8 @@ def _stored(connection: sqlite3.Connection, block_id: str) -> tuple[str, bytes] 
     return (row["detail"], row["float64_le"]) if row else None
 
 
-def _says_the_same(stored: tuple[str, bytes], block: Block, samples: bytes) -> bool:
-    """Whether a block is the stored one, although its text differs: an earlier version wrote fewer fields."""
+def _is_same(stored: tuple[str, bytes], block: Block, samples: bytes) -> bool:
+    """Whether a block equals the stored one although its JSON differs: an earlier version wrote fewer fields."""
     detail, stored_samples = stored
     bare = msgspec.structs.replace(block, samples_ms=[])
     return stored_samples == samples and msgspec.json.decode(detail, type=Block) == bare

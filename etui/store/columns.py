@@ -1,4 +1,4 @@
-"""A run's columns: made from its document when it is saved, and turned into a summary when it is read."""
+"""The columns of a run's row: computed from its document when it is saved, and converted to a summary when read."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SUMMARY_COLUMNS = (
     "first_inference_ms", "load_ms", "mae", "max_abs", "rmse", "sqnr_db", "cosine", "top1", "top5", "verdict",
     "size_bytes", "peak_rss_bytes", "flags", "note", "tags", "error", "summary_only",
 )  # fmt: skip
-"""The columns that can be read, filtered and sorted by; a summary is made of them."""
+"""The columns of a summary; runs can be filtered and sorted by each of them."""
 
 
 def columns_of(document: RunDocument) -> dict[str, object]:
-    """The values of a run's row, by column."""
+    """Return the values of a run's row by column."""
     metrics = document.accuracy.end_to_end.overall if document.accuracy else None
     speedup = document.speedup
     low, high = _bounds(speedup)
@@ -71,7 +71,7 @@ def columns_of(document: RunDocument) -> dict[str, object]:
 
 
 def summary_of(row: sqlite3.Row) -> RunSummary:
-    """The summary that a row of ``SUMMARY_COLUMNS`` holds."""
+    """Return the summary from a row of ``SUMMARY_COLUMNS``."""
     return RunSummary(
         id=row["id"],
         session=row["session"],
@@ -136,6 +136,6 @@ def _interval(low: float | None, high: float | None) -> Interval | None:
 
 
 def _sum(first: float | None, second: float | None) -> float | None:
-    """Both together; one alone where the other was not measured; None where neither was."""
+    """Return the sum of those that were measured; None if neither was."""
     known = [part for part in (first, second) if part is not None]
     return sum(known) if known else None

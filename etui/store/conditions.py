@@ -1,4 +1,4 @@
-"""Conditions on runs, and the SQL they become: names checked against lists, every value a parameter."""
+"""Conditions on runs and their translation to SQL: column names are checked, and every value is a parameter."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "glob", "b
 _SYMBOLS: dict[str, str] = {"=": "IS", "!=": "IS NOT", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 ANY_TEXT = "words"
-"""Stands for a column in a Condition: everything of a run that a user would search for as words, in lower case."""
+"""Column of a Condition that searches all text columns of a run, in lower case."""
 
 SCAN = "runs INDEXED BY runs_page"
-"""What to select from where every row is to be looked at: an index that holds the searched columns and little else."""
+"""FROM clause for scanning all rows: an index that contains little more than the searched columns."""
 
 
 class Condition(msgspec.Struct, frozen=True):
     """One condition on a column of ``SUMMARY_COLUMNS``, such as ``Condition("latency_median_ms", "<", 10.0)``.
 
-    ``in`` wants a sequence of values; ``contains`` looks for text in the column, in upper or lower case, and ``glob``
-    for a pattern with ``*``; ``between`` wants two values and leaves the second out; a column that is NULL meets no
-    comparison but ``!=`` and ``is missing``. ``negated`` asks for the runs that do not meet it.
+    ``in`` takes a sequence of values; ``contains`` searches for text in the column, ignoring case, and ``glob`` for a
+    pattern with ``*``; ``between`` takes two values and excludes the second; NULL matches only ``!=`` and ``is
+    missing``. ``negated`` matches the runs that do not match otherwise.
     """
 
     column: str
@@ -37,8 +37,8 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 def where_clause(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
-    """The conditions as a WHERE clause, empty without any, and its values. Raises UsageError for a column or operator
-    that does not exist."""
+    """Return the conditions as a WHERE clause, empty if there are none, and its values. Raises UsageError for an
+    unknown column or operator."""
     parts, values = [], []
     for condition in conditions:
         part, bound = predicate(condition)
@@ -48,11 +48,11 @@ def where_clause(conditions: Sequence[Condition]) -> tuple[str, list[object]]:
 
 
 def predicate(condition: Condition, column: str | None = None) -> tuple[str, list[object]]:
-    """A condition as an SQL expression and its values; asked of ``column`` (an SQL name) instead of the condition's own
-    column if that is given. Raises UsageError for a column or operator that does not exist."""
-    own = ANY_TEXT if condition.column == ANY_TEXT else known_column(condition.column)
-    part, values = _comparison(column or own, condition)
-    # Under NOT what is NULL would stay NULL and so be neither found nor left out.
+    """Return a condition as an SQL expression and its values. ``column`` is an SQL name that replaces the column of the
+    condition. Raises UsageError for an unknown column or operator."""
+    default = ANY_TEXT if condition.column == ANY_TEXT else known_column(condition.column)
+    part, values = _comparison(column or default, condition)
+    # NOT NULL is NULL, which would not match.
     return (f"NOT coalesce({part}, 0)" if condition.negated else part), values
 
 
@@ -65,7 +65,7 @@ def _comparison(column: str, condition: Condition) -> tuple[str, list[object]]:
     if operator == "contains":
         return f"instr(lower({column}), lower(?)) > 0", [value]
     if operator == "glob":
-        # Only the star is a wildcard; brackets and question marks in a name stand for themselves.
+        # Only the star is a wildcard; brackets and question marks are literal.
         return f"lower({column}) GLOB lower(?)", [re.sub(r"([\[?])", r"[\1]", str(value))]
     if operator == "in":
         options = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
@@ -77,16 +77,16 @@ def _comparison(column: str, condition: Condition) -> tuple[str, list[object]]:
         return f"{column} = ?", [value]
     if operator in _SYMBOLS:
         return f"{column} {_SYMBOLS[operator]} ?", [value]
-    raise UsageError(f"{operator} is no comparison", f"one of {', '.join(get_args(Operator))}")
+    raise UsageError(f"{operator} is not a comparison", f"one of {', '.join(get_args(Operator))}")
 
 
 def is_scannable(where: Sequence[Condition], *columns: str) -> bool:
-    """Whether ``SCAN`` holds the columns of these conditions and these other columns."""
+    """Whether ``SCAN`` contains the columns of the conditions and these other columns."""
     return {*columns, *(condition.column for condition in where)} <= set(SCANNED)
 
 
 def known_column(name: str) -> str:
-    """The name, where runs have such a column. Raises UsageError."""
+    """Return the name if runs have such a column, else raise UsageError."""
     if name not in SUMMARY_COLUMNS:
         raise UsageError(f"runs have no column {name}", f"one of {', '.join(SUMMARY_COLUMNS)}")
     return name

@@ -1,4 +1,4 @@
-"""One connection to the SQLite file: transactions, and whether what it reads is still what the file holds."""
+"""One connection to the SQLite file: transactions, and detection of changes the connection cannot see."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 10.0
 
-_ASK_AFTER = 20_000
-"""So many steps of SQLite's machine take about a millisecond."""
+_PROGRESS_INTERVAL = 20_000
+"""Instructions of SQLite's virtual machine between two calls of ``overtaken``: about a millisecond."""
 
 FilesState = tuple[tuple[int, int, int, int] | None, ...]
-"""What tells whether somebody wrote to a database: device, inode, size and time of its file and of those beside it."""
+"""The state of a database on disk: device, inode, size and modification time of its file, its WAL and its journal; a
+change means that another process wrote to it."""
 
 
 class Link(NamedTuple):
-    """A connection, and what can be done with it.
+    """A connection and its properties.
 
-    ``read_only`` says why the file cannot be written; it is empty if it can. ``snapshot`` is what ``look`` returned
-    when the connection was made, for one that does not notice by itself that the file changes. ``is_copy`` tells that
-    it reads a private copy.
+    ``read_only`` is the reason why the file cannot be written, empty if it can. ``snapshot`` is what ``look`` returned
+    when the connection was opened, for a connection that cannot notice changes of the file itself. ``is_copy`` is
+    whether it reads a private copy.
     """
 
     connection: sqlite3.Connection
@@ -40,19 +41,19 @@ class Link(NamedTuple):
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the file has changed and the connection cannot show it."""
+        """Whether the file has changed without the connection seeing it."""
         return self.look is not None and self.look() != self.snapshot
 
 
 class Overtaken(Exception):
-    """A reading was given up, for its result is not wanted any more."""
+    """A read was interrupted because its result is no longer needed."""
 
 
 class Database:
-    """A connection whose every use is a short transaction. Threads of one process may share it: they take turns.
+    """A connection on which every operation is a short transaction. Threads of one process may share it; a lock
+    serializes them.
 
-    ``connect`` opens the file at ``path``. It is called again if the file has changed and the connection cannot show
-    that.
+    ``connect`` opens the file at ``path``. It is called again if the file has changed without the connection seeing it.
     """
 
     def __init__(self, path: Path, connect: Callable[[], Link]) -> None:
@@ -73,23 +74,26 @@ class Database:
 
     @contextmanager
     def read(self, overtaken: Callable[[], bool] | None = None) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees one state of the database throughout. Raises StoreError; Overtaken as soon as
-        ``overtaken``, which is asked about every millisecond of a query, says so."""
-        with self._transaction("BEGIN") as connection, _given_up(connection, overtaken):
+        """Open a transaction that sees one state of the database throughout.
+
+        ``overtaken`` is called about every millisecond of a query; when it returns True, the query is interrupted and
+        Overtaken is raised. Raises StoreError.
+        """
+        with self._transaction("BEGIN") as connection, _interruptible(connection, overtaken):
             yield connection
 
     @contextmanager
     def write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction that holds the write lock from its start: all of it is stored or none. Raises StoreError.
+        """Open a transaction that holds the write lock from its start and is stored whole or not at all.
 
-        What a ``durable`` one wrote, and all that was written before it, is on the disk when it has ended. What another
-        one wrote survives the end of every process, but perhaps not a power cut.
+        When a ``durable`` transaction has ended, its changes and all earlier ones are on the disk. The changes of
+        another one survive the end of every process, but possibly not a power failure. Raises StoreError.
         """
         with self._turn:
             if self._link.read_only:
                 raise StoreError(
                     f"the database {self.path} is read-only: {self._link.read_only}",
-                    "copy it to a folder that you can write to, and name the copy with --db or ETUI_DB",
+                    "copy it to a writable folder and select the copy with --db or ETUI_DB",
                 )
             with self._synced(durable), self._transaction("BEGIN IMMEDIATE") as connection:
                 yield connection
@@ -97,7 +101,7 @@ class Database:
 
     @contextmanager
     def _synced(self, durable: bool) -> Iterator[None]:
-        # Without WAL a power cut could damage the file itself, so everything is synchronized there.
+        # Without WAL a power failure could damage the file itself, so every transaction is synchronized.
         if durable or not self._link.is_wal:
             yield
             return
@@ -120,11 +124,11 @@ class Database:
                     yield link.connection
                     link.connection.execute("COMMIT")
                 finally:
-                    # A failed COMMIT leaves the transaction open; some errors have ended it already.
+                    # A failed COMMIT leaves the transaction open; some errors end it.
                     if link.connection.in_transaction:
                         link.connection.execute("ROLLBACK")
                     if link.is_outdated:
-                        # What was read may be half of the old and half of the new.
+                        # The transaction may have read a mixture of the old and the new state.
                         raise StoreError(f"the database {self.path} was changed while it was read", "try again")
 
     def _refresh(self) -> None:
@@ -137,38 +141,40 @@ class Database:
             self._times_replaced += 1
 
     def data_version(self) -> int:
-        """A number that changes when another connection has committed something. Raises StoreError."""
+        """Return a number that changes when another connection has committed a change. Raises StoreError."""
         with self._turn, translated(self.path):
             self._refresh()
-            seen = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-            return (self._times_replaced << 32) + seen
+            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            return (self._times_replaced << 32) + version
 
     def version(self) -> int:
         """Return a number that changes with each commit, of another connection or of this one. Raises StoreError."""
         return self.data_version() + self._times_written
 
     def wait_for_locks(self, longest_s: float) -> None:
-        """Wait this long at most for another process's lock before a use fails. Raises StoreError."""
+        """Set the longest wait in seconds for a lock of another process before an operation fails. Raises
+        StoreError."""
         with self._turn, translated(self.path):
             self._connection.execute(f"PRAGMA busy_timeout = {round(longest_s * 1000)}")
 
     def is_in_place(self) -> bool:
-        """Whether the file is still the one that was opened; what is written to a removed one, nobody would read."""
+        """Whether the file at the path is still the one that was opened, so that changes are not written to a removed
+        file."""
         return _file_at(self.path) == self._file
 
     def close(self) -> None:
-        """Close the connection; closing twice does no harm."""
+        """Close the connection. May be called more than once."""
         with self._turn, translated(self.path):
             self._connection.close()
 
 
 @contextmanager
-def _given_up(connection: sqlite3.Connection, overtaken: Callable[[], bool] | None) -> Iterator[None]:
-    """End a query with Overtaken as soon as ``overtaken`` says so."""
+def _interruptible(connection: sqlite3.Connection, overtaken: Callable[[], bool] | None) -> Iterator[None]:
+    """Interrupt a query and raise Overtaken when ``overtaken`` returns True."""
     if overtaken is None:
         yield
         return
-    connection.set_progress_handler(overtaken, _ASK_AFTER)
+    connection.set_progress_handler(overtaken, _PROGRESS_INTERVAL)
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -181,7 +187,7 @@ def _given_up(connection: sqlite3.Connection, overtaken: Callable[[], bool] | No
 
 def _file_at(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

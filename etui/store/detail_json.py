@@ -1,4 +1,4 @@
-"""What of a run is no column: the trees of its document, kept as one JSON value beside its row."""
+"""The parts of a run's document that are not columns or rows, stored as one JSON value in the table ``details``."""
 
 from __future__ import annotations
 
@@ -44,10 +44,12 @@ class AccuracyDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
 
 
 class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """The trees of a run's document.
+    """The parts of a run's document that are stored as JSON.
 
-    ``session`` is set only where the document describes its session otherwise than the session's row. ``log`` are
-    ranges of event ids (first and last); None stands for all that was said of the run, as it is for a run done here.
+    ``session`` is set only if the document describes its session differently from the session's row. ``log`` are ranges
+    of event ids (first and last); None means all events of the run, which is the case for a run measured here.
+    ``profile`` has no operators: they are rows (see ``etui.store.operators``). ``saved`` is whether the run was saved
+    whole; before that its blocks are those of the session.
     """
 
     model: ModelInfo
@@ -81,10 +83,10 @@ class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 def encode_detail(detail: RunDetail) -> str:
-    """The JSON text of a detail."""
+    """Return a detail as JSON text."""
     return msgspec.json.encode(detail).decode()
 
 
 def decode_detail(text: str) -> RunDetail:
-    """The detail a JSON text holds. Raises msgspec.DecodeError."""
+    """Return the detail from JSON text. Raises msgspec.DecodeError."""
     return msgspec.json.decode(text, type=RunDetail)

@@ -1,4 +1,4 @@
-"""A run's document taken apart into rows, and put together again without loss."""
+"""Conversion of a run's document to rows and back, without loss."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from etui.store import blocks, logs
 from etui.store.accuracy import load_accuracy, save_outputs, without_outputs
 from etui.store.columns import columns_of
 from etui.store.detail_json import RunDetail, decode_detail, encode_detail
-from etui.store.operators import save_operators, with_their_operators, without_operators
+from etui.store.operators import save_operators, with_operators_of, without_operators
 
 _ORIGIN = ("model", "weights", "variants")
-"""The fields of a session's specification that name what its runs were made from."""
+"""The fields of a session's specification that determine the model and weights of its runs."""
 
 
 def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_is_complete: bool = False) -> None:
-    """Store a run as its document has it, over its queued row where there is one.
+    """Store a run from its document, replacing its queued row if there is one.
 
-    A note and tags that were given to the row meanwhile stay. Unless ``log_is_complete``, the log of a run that was
-    queued here is whatever is said of it, also later; else it is what the document has, in that order.
+    A note and tags that were set on the row in the meantime are kept. Unless ``log_is_complete``, the log of a run that
+    was queued here consists of all its events, including later ones; otherwise of the lines of the document, in order.
     """
     session = _ensure_session(connection, document)
     columns = columns_of(document) | {"environment": _save_environment(connection, document.environment)}
     _upsert_run(connection, columns)
     run_id = document.id
-    blocks.refer(connection, document.session.id, run_id, "own", document.blocks)
-    blocks.refer(connection, document.session.id, run_id, "eager", document.eager_blocks)
-    blocks.refer(connection, document.session.id, run_id, "superseded", document.superseded_blocks)
+    blocks.assign(connection, document.session.id, run_id, "own", document.blocks)
+    blocks.assign(connection, document.session.id, run_id, "eager", document.eager_blocks)
+    blocks.assign(connection, document.session.id, run_id, "superseded", document.superseded_blocks)
     _save_parts(connection, document)
     save_operators(connection, run_id, document.profile)
     ranges = logs.save_log(connection, document.session.id, run_id, document.log)
-    described = _session_info(session)
+    stored_session = _session_info(session)
     detail = msgspec.structs.replace(
         _detail(document),
-        session=document.session if document.session != described else None,
-        # What is said of a run done here may go on after it was saved, so its log is whatever its events are.
+        session=document.session if document.session != stored_session else None,
+        # A run measured here can get events after it was saved, so its log is not fixed.
         log=ranges if log_is_complete or session["imported"] else None,
         saved=True,
     )
@@ -53,21 +53,21 @@ _PARTIAL = (
     "model", "weights", "box", "mae", "max_abs", "rmse", "sqnr_db", "cosine", "top1", "top5", "verdict", "size_bytes",
     "peak_rss_bytes",
 )  # fmt: skip
-"""The columns of a live run that are known before its end; none of them says how it stands."""
+"""The columns of a live run that can be known before its end; its status and times are not among them."""
 
 
 def save_partial(connection: sqlite3.Connection, document: RunDocument) -> None:
-    """Store what is known so far of a live run. Its state and times are left alone, and so are its blocks and log,
-    which are read as those of a live run until it is saved whole. A run that has ended is not touched."""
+    """Store the known parts of a live run. Its status, times, blocks and log are not changed. A run that has ended is
+    not changed."""
     if connection.execute("SELECT 1 FROM live_runs WHERE id = ?", (document.id,)).fetchone() is None:
         return
-    known = columns_of(document)
-    values = {name: known[name] for name in _PARTIAL}
+    columns = columns_of(document)
+    values = {name: columns[name] for name in _PARTIAL}
     values["environment"] = _save_environment(connection, document.environment)
-    # What is not known yet does not take away what is.
+    # A value that is not known yet does not replace a known one.
     assignments = ", ".join(f"{name} = coalesce(?, {name})" for name in values)
     connection.execute(
-        # The names are this code's own; every value is a parameter.
+        # The column names are constants; every value is a parameter.
         f"UPDATE runs SET {assignments} WHERE id = ?",  # noqa: S608
         (*values.values(), document.id),
     )
@@ -76,7 +76,7 @@ def save_partial(connection: sqlite3.Connection, document: RunDocument) -> None:
 
 
 def _save_parts(connection: sqlite3.Connection, document: RunDocument) -> None:
-    """Store the program and the outputs of a run in place of what it had."""
+    """Store the artifact and the outputs of a run, replacing earlier ones."""
     connection.execute("DELETE FROM artifacts WHERE run = ?", (document.id,))
     if (artifact := document.artifact) is not None:
         connection.execute(
@@ -87,7 +87,7 @@ def _save_parts(connection: sqlite3.Connection, document: RunDocument) -> None:
 
 
 def _detail(document: RunDocument) -> RunDetail:
-    """The trees of a document, as those of a run that is not saved whole."""
+    """Return the detail of a document, as of a run that is not saved whole."""
     return RunDetail(
         model=document.model,
         schema=document.schema,
@@ -108,7 +108,7 @@ def _detail(document: RunDocument) -> RunDetail:
         stages=document.stages,
         graph_stages=document.graph_stages,
         sections=document.artifact.sections if document.artifact else [],
-        profile=document.profile,
+        profile=without_operators(document.profile),
         gap=document.gap,
         flags=document.flags,
         eager_flags=document.eager_flags,
@@ -118,38 +118,39 @@ def _detail(document: RunDocument) -> RunDetail:
 
 
 def import_document(connection: sqlite3.Connection, document: RunDocument) -> Literal["new", "known"]:
-    """Store a run from elsewhere, unless its id is known. A run that was live when exported was interrupted for us."""
+    """Store an imported run unless its id is known. A run that was live when it was exported becomes interrupted."""
     if connection.execute("SELECT 1 FROM runs WHERE id = ?", (document.id,)).fetchone() is not None:
         return "known"
     if document.status in LIVE_STATUSES:
-        error = f"it was {document.status} when it was exported"
+        error = f"the run was {document.status} when it was exported"
         document = msgspec.structs.replace(document, status="interrupted", error=document.error or error)
-    # A run that was queued here and deleted gets new log lines, which would all come after those of its session.
+    # If the run was measured here and deleted, its log lines are added again, after those of its session: the order of
+    # the document has to be stored.
     save_document(connection, document, log_is_complete=True)
     return "new"
 
 
 def is_imported(connection: sqlite3.Connection, run_id: str) -> bool:
-    """Whether what a run says of its origin comes from elsewhere: from an imported file, also one that claims to be of
-    a session that was queued here. Raises StoreError where there is no such run."""
+    """Whether the origin of a run is from an imported file, including a file that claims to belong to a session that
+    was queued here. Raises StoreError if the run does not exist."""
     row = connection.execute(
         "SELECT sessions.imported, sessions.spec, details.detail FROM runs JOIN details ON details.run = runs.id"
         " JOIN sessions ON sessions.id = runs.session WHERE runs.id = ?",
         (run_id,),
     ).fetchone()
     if row is None:
-        raise StoreError(f"there is no run {run_id}", "see etui runs")
+        raise StoreError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     if row["imported"]:
         return True
-    told = decode_detail(row["detail"]).session
-    if told is None:
+    claimed = decode_detail(row["detail"]).session
+    if claimed is None:
         return False
     queued = msgspec.json.decode(row["spec"], type=dict[str, object])
-    return any(told.spec.get(name) != queued.get(name) for name in _ORIGIN)
+    return any(claimed.spec.get(name) != queued.get(name) for name in _ORIGIN)
 
 
 def save_profile(connection: sqlite3.Connection, run_id: str, profile: Profile) -> None:
-    """Store a profile in the document of a run, where that run still is there."""
+    """Store a profile in the document of a run, unless that run was deleted."""
     row = connection.execute("SELECT detail FROM details WHERE run = ?", (run_id,)).fetchone()
     if row is None:
         return
@@ -159,7 +160,7 @@ def save_profile(connection: sqlite3.Connection, run_id: str, profile: Profile) 
 
 
 def save_gap(connection: sqlite3.Connection, run_id: str, gap: NumericGap) -> None:
-    """Store a numeric gap in the document of a run, where that run still is there."""
+    """Store a numeric gap in the document of a run, unless that run was deleted."""
     row = connection.execute("SELECT detail FROM details WHERE run = ?", (run_id,)).fetchone()
     if row is not None:
         detail = msgspec.structs.replace(decode_detail(row["detail"]), gap=gap)
@@ -167,22 +168,27 @@ def save_gap(connection: sqlite3.Connection, run_id: str, gap: NumericGap) -> No
 
 
 def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators: bool = True) -> RunDocument:
-    """The whole of a run; of a live one, what there is so far. Without operators its profile's sides are empty lists.
+    """Return the document of a run; of a live one, the parts known so far. Unless ``with_operators``, the operators of
+    its profile are empty lists.
 
-    Raises StoreError where there is none, or damage.
+    Raises StoreError if the run does not exist or is damaged.
     """
     row = connection.execute(
         "SELECT runs.*, details.detail FROM runs JOIN details ON details.run = runs.id WHERE id = ?", (run_id,)
     ).fetchone()
     if row is None:
-        raise StoreError(f"there is no run {run_id}", "see etui runs")
+        raise StoreError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     try:
         document = _document(connection, row)
-        if with_operators and document.profile is not None:
-            document.profile = with_their_operators(connection, run_id, document.profile)
+        if document.profile is not None:
+            # Earlier versions also stored the operators of imported profiles in the detail.
+            profile = without_operators(document.profile)
+            document.profile = with_operators_of(connection, run_id, profile) if with_operators else profile
         return document
     except (msgspec.DecodeError, ValueError, LookupError, TypeError) as error:
-        raise StoreError(f"run {run_id} is damaged in the database ({error})", "delete it or restore a copy") from error
+        raise StoreError(
+            f"run {run_id} is damaged in the database ({error})", "delete the run, or restore a backup of the database"
+        ) from error
 
 
 def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
@@ -249,7 +255,7 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
 
 
 def _ensure_session(connection: sqlite3.Connection, document: RunDocument) -> sqlite3.Row:
-    """The session's row, made from the document where it is not known. Such a session is nobody's to work on."""
+    """Return the session's row; if the session is not known, insert it as imported, so that no runner claims it."""
     info = document.session
     connection.execute(
         "INSERT INTO sessions (id, created_at, box, spec, imported, finished_at) VALUES (?, ?, ?, ?, 1, ?)"
@@ -274,16 +280,16 @@ def _session_info(session: sqlite3.Row) -> SessionInfo:
 
 
 def _upsert_run(connection: sqlite3.Connection, columns: dict[str, object]) -> None:
-    kept = {
+    merged = {
         "box": "coalesce(excluded.box, box)",
         "note": "CASE WHEN note <> '' THEN note ELSE excluded.note END",
         "tags": "CASE WHEN tags <> '[]' THEN tags ELSE excluded.tags END",
     }
     names = ", ".join(columns)
     marks = ", ".join("?" * len(columns))
-    updates = ", ".join(f"{name} = {kept.get(name, f'excluded.{name}')}" for name in columns if name != "id")
+    updates = ", ".join(f"{name} = {merged.get(name, f'excluded.{name}')}" for name in columns if name != "id")
     connection.execute(
-        # The names are this code's own; every value is a parameter.
+        # The column names are constants; every value is a parameter.
         f"INSERT INTO runs ({names}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}",  # noqa: S608
         tuple(columns.values()),
     )

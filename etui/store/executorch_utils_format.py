@@ -1,4 +1,4 @@
-"""The flat result files of executorch-utils, taken in as runs that have a summary and no samples."""
+"""Import of the flat result files of executorch-utils as runs with a summary and without samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from etui.results import Flag, LatencyStats, ModelInfo, RunDocument, SessionInfo
-from etui.store.import_checks import Refused, check_numbers
+from etui.store.import_checks import InvalidValue, check_numbers
 
 FORMAT = "executorch-utils"
 
@@ -39,22 +39,23 @@ def is_flat(value: object) -> bool:
 
 
 def document_from_flat(value: object, written_at: str) -> RunDocument:
-    """A summary-only run from a flat result.
+    """Return a summary-only run from a flat result.
 
-    Its id comes from the content, so the same file is the same run. The format holds no time: ``written_at`` (that of
-    the file) stands for it. Raises Refused or msgspec.ValidationError, both of which name the field.
+    Its id is a hash of the content, so that the same content is the same run. The format has no timestamp:
+    ``written_at``, the modification time of the file, is used. Raises InvalidValue or msgspec.ValidationError, which
+    name the field.
     """
     flat = msgspec.convert(value, _Flat)
     check_numbers(value, "$")
     for name in ("model_name", "precision_short", "delegate"):
         if not getattr(flat, name).strip():
-            raise Refused(f"$.{name}", "it is empty")
+            raise InvalidValue(f"$.{name}", "the value is empty")
     for name in ("repeat", "warmup"):
         if (getattr(flat, name) or 0) < 0:
-            raise Refused(f"$.{name}", f"{getattr(flat, name)} is negative")
+            raise InvalidValue(f"$.{name}", f"{getattr(flat, name)} is negative")
     content = hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
     latency = flat.latency_ms
-    counted = f" of {flat.repeat} samples" if flat.repeat is not None else ""
+    sample_count = f" of {flat.repeat} samples" if flat.repeat is not None else ""
     return RunDocument(
         etui_version=FORMAT,
         id=content[:12],
@@ -79,6 +80,11 @@ def document_from_flat(value: object, written_at: str) -> RunDocument:
             p95=latency.p95,
             p99=latency.p99,
         ),
-        flags=[Flag(name="summary-only", detail=f"from {FORMAT}: a summary{counted}, no eager side, no box, no date")],
+        flags=[
+            Flag(
+                name="summary-only",
+                detail=f"from {FORMAT}: a summary{sample_count}, without eager results, machine and date",
+            )
+        ],
         summary_only=True,
     )

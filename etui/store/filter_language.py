@@ -1,8 +1,8 @@
-"""The filter language: ``model:resnet18 p50<10 -status:failed`` to conditions, and a mistake to a word about it.
+"""The filter language: parse ``model:resnet18 p50<10 -status:failed`` into conditions, and explain mistakes.
 
-Words side by side must all hold. A bare word is looked for everywhere; ``key:value`` asks for just that value, with
-``*`` for anything and commas for *or*; ``key<value`` and its kin compare; ``has:key`` asks that there is a value; a
-minus before any of them turns it round. ``"two words"`` are one.
+Terms separated by spaces must all match. A bare word is searched in every text column; ``key:value`` matches this
+value, with ``*`` as a wildcard and commas for alternatives; ``key<value`` and the other operators compare; ``has:key``
+matches runs with a value; a leading minus negates a term. Quotation marks group words: ``"two words"``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Kind = Literal["text", "number", "list", "time", "age"]
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """One key of the language: the column it means, and how its values read. ``values`` are all there can be, where
-    that is known; ``units`` what a unit behind the figure multiplies it by."""
+    """One key of the language: its column and the kind of its values. ``values`` are all possible values, if these are
+    fixed; ``units`` are the factors of the units that may follow a number."""
 
     column: str
     kind: Kind = "number"
@@ -77,17 +77,17 @@ KEYS: dict[str, Key] = {
 _AGES = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _TOKEN = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
 _TERM = re.compile(r"(?P<key>[^\W\d_][\w-]*)(?P<operator><=|>=|!=|[:=<>~])(?P<value>.*)", re.DOTALL)
-_FIGURE = re.compile(r"(?P<figure>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?P<unit>[^\W\d]*|×)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(?P<unit>[^\W\d]*|×)", re.IGNORECASE)
 _OPPOSITE: dict[str, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 MOST_CHARACTERS = 4_000
 MOST_TERMS = 200
-"""SQLite answers neither patterns nor conditions of any length."""
+"""SQLite limits the length of patterns and the number of conditions."""
 
 
 class FilterMistake(UsageError):
-    """A filter that cannot be read. ``start`` and ``end`` say which part of the text is meant."""
+    """A filter that cannot be parsed. ``start`` and ``end`` are the range of the text with the mistake."""
 
     def __init__(self, message: str, hint: str, start: int, end: int) -> None:
         super().__init__(message, hint)
@@ -96,7 +96,8 @@ class FilterMistake(UsageError):
 
 
 def parse(text: str, now: datetime | None = None) -> list[Condition]:
-    """The conditions that a filter means. Raises FilterMistake, which names the mistake."""
+    """Return the conditions of a filter; all of them must hold. ``now`` is the reference for ages. Raises
+    FilterMistake."""
     if len(text) > MOST_CHARACTERS:
         raise FilterMistake(
             f"a filter of {len(text):,} characters is too long",
@@ -116,9 +117,9 @@ def parse(text: str, now: datetime | None = None) -> list[Condition]:
 
 
 def completions(text: str, cursor: int, known: dict[str, list[str]]) -> list[str]:
-    """What the word before the cursor could become, best first: keys, or after a key its values.
+    """Return completions of the word before the cursor, best first: keys, or the values of a key.
 
-    ``known`` holds the values that stand in the database, by column.
+    ``known`` has the values in the database by column.
     """
     word = word_before(text, cursor)
     minus = "-" if word.startswith("-") else ""
@@ -128,7 +129,7 @@ def completions(text: str, cursor: int, known: dict[str, list[str]]) -> list[str
         values = [*KEYS[key].values, *known.get(KEYS[key].column, [])]
         last = value.rsplit(",", 1)[-1]
         head = f"{minus}{key}:{value[: len(value) - len(last)]}"
-        return [head + _quoted(one) for one in dict.fromkeys(values) if one.lower().startswith(last.lower())]
+        return [head + _quoted(option) for option in dict.fromkeys(values) if option.lower().startswith(last.lower())]
     if colon and key == "has":
         return [f"{minus}has:{name}" for name in KEYS if name.startswith(value)]
     if not body:
@@ -137,7 +138,7 @@ def completions(text: str, cursor: int, known: dict[str, list[str]]) -> list[str
 
 
 def word_before(text: str, cursor: int) -> str:
-    """The word that ends at the cursor."""
+    """Return the word that ends at the cursor; empty if there is none."""
     return next((match.group() for match in _TOKEN.finditer(text[:cursor]) if match.end() == cursor), "")
 
 
@@ -146,11 +147,11 @@ def _condition(token: str, start: int, now: datetime) -> Condition:
     body = token[1:] if negated else token
     end = start + len(token)
     if any("\ud800" <= character <= "\udfff" for character in token):
-        raise FilterMistake("a term holds bytes that are not UTF-8", "type it again", start, end)
+        raise FilterMistake("a term contains bytes that are not valid UTF-8", "type it again", start, end)
     if token == "-":
-        raise FilterMistake("a minus needs a word behind it", "-status:failed leaves failed runs out", start, end)
+        raise FilterMistake("a minus must be followed by a term", "-status:failed excludes failed runs", start, end)
     if body.count('"') % 2:
-        raise FilterMistake("a quotation mark has no partner", 'close it: note:"two words"', start, end)
+        raise FilterMistake("a quotation mark is not closed", 'close it: note:"two words"', start, end)
     match = _TERM.fullmatch(body)
     if match is None or body.startswith('"'):
         return Condition(ANY_TEXT, "contains", body.replace('"', ""), negated)
@@ -179,7 +180,7 @@ def _key(name: str) -> Key:
         return KEYS[name]
     near = difflib.get_close_matches(name, [*KEYS, "has"], n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join([*KEYS, 'has'])}"
-    raise _Mistake(f"there is no key {name!r}" if name else "has: needs a key", hint)
+    raise _Mistake(f"unknown key {name!r}" if name else "has: needs a key", hint)
 
 
 def _text(name: str, key: Key, operator: str, value: str, _now: datetime) -> Condition:
@@ -194,7 +195,7 @@ def _text(name: str, key: Key, operator: str, value: str, _now: datetime) -> Con
         return Condition(key.column, "contains", value, negated)
     if name in ("id", "session"):
         return Condition(key.column, "glob", value + "*", negated)
-    options = [_spelled(name, key, one) for one in value.split(",") if one]
+    options = [_spelled(name, key, option) for option in value.split(",") if option]
     if not options:
         raise _Mistake(f"{name}: needs a value", _example(name))
     return Condition(
@@ -203,35 +204,35 @@ def _text(name: str, key: Key, operator: str, value: str, _now: datetime) -> Con
 
 
 def _spelled(name: str, key: Key, value: str) -> str:
-    """A value of a closed set, however it was capitalized; ``timed-out`` is ``timed out``."""
+    """Return the value as it is stored, ignoring case and treating ``timed-out`` as ``timed out``."""
     if not key.values:
         return value
-    for one in key.values:
-        if value.lower().replace("-", " ").replace("_", " ") == one.lower():
-            return one
-    raise _Mistake(f"{value!r} is no {name}", f"one of {', '.join(key.values)}")
+    for known in key.values:
+        if value.lower().replace("-", " ").replace("_", " ") == known.lower():
+            return known
+    raise _Mistake(f"{value!r} is not a valid {name}", f"one of {', '.join(key.values)}")
 
 
 def _list(name: str, key: Key, operator: str, value: str, _now: datetime) -> Condition:
     if operator not in (":", "=", "!=", "~"):
         raise _Mistake(f"{name} is text and cannot be compared with {operator}", f"write {name}:{value}")
-    # The column holds a JSON array of texts: the quotation marks keep one from being found inside another.
-    wanted = value if operator == "~" else msgspec.json.encode(value).decode()
-    return Condition(key.column, "contains", wanted, operator == "!=")
+    # The column is a JSON array of texts: with the quotation marks only a whole element matches.
+    text = value if operator == "~" else msgspec.json.encode(value).decode()
+    return Condition(key.column, "contains", text, operator == "!=")
 
 
 def _number(name: str, key: Key, operator: str, value: str, _now: datetime) -> Condition:
     if operator == "~":
-        raise _Mistake(f"{name} is a figure and has no text to look in", f"write {name}<10")
-    match = _FIGURE.fullmatch(value.strip())
+        raise _Mistake(f"{name} is a number and cannot be searched for text", f"write {name}<10")
+    match = _NUMBER.fullmatch(value.strip())
     if match is None:
-        raise _Mistake(f"{value!r} is no figure", f"write {name}<10")
+        raise _Mistake(f"{value!r} is not a number", f"write {name}<10")
     unit = match["unit"].lower()
     if unit and unit not in key.units:
-        known = ", ".join(one for one in key.units if one)
-        raise _Mistake(f"{match['unit']!r} is no unit of {name}", f"one of {known}" if known else "leave it out")
-    figure = float(match["figure"]) * key.units.get(unit, 1.0)
-    return Condition(key.column, _operator(operator), figure)
+        known = ", ".join(name for name in key.units if name)
+        raise _Mistake(f"{match['unit']!r} is not a unit of {name}", f"one of {known}" if known else "remove it")
+    number = float(match["number"]) * key.units.get(unit, 1.0)
+    return Condition(key.column, _operator(operator), number)
 
 
 def _time(name: str, key: Key, operator: str, value: str, now: datetime) -> Condition:
@@ -242,18 +243,20 @@ def _time(name: str, key: Key, operator: str, value: str, now: datetime) -> Cond
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise _Mistake(f"{value!r} is no date", f"write {name}:today, {name}:2026-11-20 or {name}>2026-11-01") from None
+        raise _Mistake(
+            f"{value!r} is not a date", f"write {name}:today, {name}:2026-11-20 or {name}>2026-11-01"
+        ) from None
     day = len(value) == 10
     try:
         begins, ends = _stored(moment), _stored(moment + (timedelta(days=1) if day else timedelta(minutes=1)))
     except (OverflowError, ValueError):
-        # The first and the last day have no neighbour, in UTC or in local time.
+        # The first and the last day that datetime supports have no neighbour.
         raise _Mistake(f"{value!r} is out of range", f"{name} takes dates from 0001-01-02 to 9999-12-30") from None
     if operator in (":", "=", "!="):
-        # created_at is UTC and a day is local, so a day has two ends; text between them sorts between them.
+        # created_at is UTC and the day is local: compare with both ends of the day. ISO 8601 texts sort by time.
         return Condition(key.column, "between", [begins, ends], operator == "!=")
     if operator == "~":
-        raise _Mistake(f"{name} is a time and has no text to look in", f"write {name}>2026-11-01")
+        raise _Mistake(f"{name} is a time and cannot be searched for text", f"write {name}>2026-11-01")
     bound = ends if operator in (">", "<=") else begins
     return Condition(key.column, ">=" if operator in (">", ">=") else "<", bound)
 
@@ -261,13 +264,13 @@ def _time(name: str, key: Key, operator: str, value: str, now: datetime) -> Cond
 def _age(name: str, key: Key, operator: str, value: str, now: datetime) -> Condition:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", value.strip().lower())
     if match is None:
-        raise _Mistake(f"{value!r} is no age", f"write {name}<12h, with m, h, d or w")
+        raise _Mistake(f"{value!r} is not an age", f"write {name}<12h, with m, h, d or w")
     if operator not in _OPPOSITE:
-        raise _Mistake(f"an age is compared with < or >, not with {operator}", f"write {name}<{value}")
+        raise _Mistake(f"an age can be compared with < or >, not with {operator}", f"write {name}<{value}")
     try:
         begins = _stored(now - float(match[1]) * _AGES[match[2]])
     except (OverflowError, ValueError):
-        raise _Mistake(f"{value!r} is out of range", f"an age reaches back to year 1: write {name}<10000d") from None
+        raise _Mistake(f"{value!r} is out of range", f"use a smaller number, such as {name}<10000d") from None
     return Condition(key.column, _OPPOSITE[operator], begins)
 
 
@@ -279,7 +282,7 @@ def _operator(symbol: str) -> Operator:
 
 
 def _stored(moment: datetime) -> str:
-    """A time as the database has it: UTC, with milliseconds."""
+    """Return a time in the format of the database: UTC, with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,4 +1,4 @@
-"""The run that another is to be held against: FP32 of the same session and delegate."""
+"""Find the FP32 runs of the same session and delegate, to compare a run with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from etui.store.store import Store
 
 
 def fp32_siblings(store: Store, document: RunDocument) -> list[RunDocument]:
-    """The FP32 runs of a run's session and delegate, itself left out; none for an FP32 run. Raises StoreError."""
+    """Return the FP32 runs of a run's session and delegate; an empty list for an FP32 run. Raises StoreError."""
     if document.precision == "fp32":
         return []
     where = [
@@ -16,4 +16,4 @@ def fp32_siblings(store: Store, document: RunDocument) -> list[RunDocument]:
         Condition("precision", "=", "fp32"),
         Condition("delegate", "=", document.delegate),
     ]
-    return [store.document(one, operators=False) for one in store.run_ids(where) if one != document.id]
+    return [store.document(run_id, operators=False) for run_id in store.run_ids(where) if run_id != document.id]

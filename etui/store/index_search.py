@@ -1,11 +1,13 @@
-"""Find the rows that meet a condition in an index, so that a filter need not look at every run.
+"""Find the rows that match a condition in an index, so that a filter does not have to read every run.
 
-A condition on text is asked of the different values of its column, which are few even if the runs are many: a word
-that is part of a model's name becomes the models it is part of, and an index holds the runs of those.
+A condition on text is evaluated on the distinct values of its column, which are few even with many runs: part of a
+model name is translated to the models that contain it, and an index has the runs of those.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 import sqlite3
 from collections.abc import Sequence
 
@@ -15,41 +17,45 @@ from etui.store.conditions import ANY_TEXT, Condition, known_column, predicate
 from etui.store.schema import IN_ORDER, UNUSUAL_ID
 
 WORDS = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
-"""The columns that ``words`` is made of, with a space between each two."""
+"""The columns that ``words`` consists of, separated by spaces."""
 
 _FEW_VALUES = 300
-"""A column with more different values than this is searched in its index instead of value by value."""
+"""If a column has more distinct values than this, its index is searched instead of the values."""
 
 INDEXES = {"id": "sqlite_autoindex_runs_1", "session": "runs_session", "error": "runs_by_error"} | {
     column: f"runs_by_{column}" for column in IN_ORDER - {"id"}
 }
-"""The index of each column that has one; that of ``error`` holds the runs with an error only."""
+"""The index of each column that has one; that of ``error`` contains only runs with an error."""
 
 _RANGES = ("=", "in", "<", "<=", ">", ">=", "between", "is missing")
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _LAST = "\U0010ffff"
+_MAX_TRIGRAMS = 16
+"""How many trigrams a query uses; more would hardly reduce the matches."""
+_ASCII_PREFIX = re.compile(r"[\x01-)+-\x7f]{0,3}")
+"""The start of a pattern before its first ``*``, limited in length because of its upper- and lower-case spellings."""
 
 Part = tuple[str, tuple[object, ...]]
-"""A SELECT of row numbers (``number``) that reads nothing but one index, and its values."""
+"""A SELECT of row numbers (``number``) that reads one index and at most few rows, and its values."""
 
 
 class Source(msgspec.Struct, frozen=True):
-    """The numbers of the rows that meet a condition, from one or several indexes. If the parts ``overlap``, a row may
+    """The numbers of the rows that match a condition, from one or several indexes. If the parts ``overlap``, a row can
     be in more than one."""
 
     parts: tuple[Part, ...]
     overlap: bool = False
 
     def union(self) -> Part:
-        """All parts as one SELECT, of each row once."""
+        """Return all parts as one SELECT without duplicates."""
         if not self.parts:
             return "SELECT 0 AS number WHERE 0", ()
-        joined = " UNION " if self.overlap else " UNION ALL "
-        return joined.join(select for select, _ in self.parts), self._values()
+        operator = " UNION " if self.overlap else " UNION ALL "
+        return operator.join(select for select, _ in self.parts), self._values()
 
     def condition(self) -> Part:
-        """That a row is one of these, as an SQL expression."""
-        select = " UNION ALL ".join(select for select, _ in self.parts) or "SELECT 0 WHERE 0"
+        """Return an SQL expression that is true for these rows."""
+        select = " UNION ALL ".join(select for select, _ in self.parts) or "SELECT 0 AS number WHERE 0"
         return f"rowid IN ({select})", self._values()
 
     def _values(self) -> tuple[object, ...]:
@@ -60,15 +66,15 @@ NOTHING = Source(())
 
 
 def source(connection: sqlite3.Connection, condition: Condition) -> Source | None:
-    """The rows that meet a condition; None if no index tells. Raises UsageError for a column or operator that does not
-    exist."""
+    """Return the rows that match a condition; None if no index answers it. Raises UsageError for an unknown column or
+    operator."""
     if condition.column == ANY_TEXT:
         return _anywhere(connection, condition)
     column = known_column(condition.column)
     if column not in INDEXES:
         return None
-    if column == "error" and _is_met_by_missing(connection, condition):
-        # The index holds the runs with an error only.
+    if column == "error" and _matches_missing(connection, condition):
+        # The index contains only runs with an error.
         return None
     if condition.operator == "is missing" and condition.negated:
         return _present(column)
@@ -81,40 +87,38 @@ def source(connection: sqlite3.Connection, condition: Condition) -> Source | Non
     return _by_values(connection, column, condition)
 
 
-def exact_size(connection: sqlite3.Connection, found: Source) -> int:
-    """How many rows a source has."""
-    if found.overlap:
-        select, values = found.union()
+def exact_size(connection: sqlite3.Connection, rows: Source) -> int:
+    """Return the number of rows of a source."""
+    if rows.overlap:
+        select, values = rows.union()
         return _count(connection, select, values)
-    return sum(_count(connection, *part) for part in found.parts)
+    return sum(_count(connection, *part) for part in rows.parts)
 
 
-def size_up_to(connection: sqlite3.Connection, found: Source, most: int) -> int:
-    """How many rows a source has, a row in two parts counted twice; ``most`` + 1 if they are more than ``most``."""
+def size_up_to(connection: sqlite3.Connection, rows: Source, most: int) -> int:
+    """Return the number of rows of a source, counting a row in two parts twice, but at most ``most`` + 1."""
     size = 0
-    for select, values in found.parts:
+    for select, values in rows.parts:
         if size <= most:
             size += _count(connection, f"{select} LIMIT ?", (*values, most + 1 - size))
     return size
 
 
-def numbers(connection: sqlite3.Connection, found: Source, most: int) -> list[int] | None:
-    """The rows of a source, a row in two parts twice; None if they are more than ``most``."""
-    rows: list[int] = []
-    for select, values in found.parts:
-        rows += [row["number"] for row in connection.execute(f"{select} LIMIT ?", (*values, most + 1 - len(rows)))]
-        if len(rows) > most:
-            return None
-    return rows
-
-
-def listed(rows: Sequence[int]) -> Source:
-    """A source of just these rows."""
-    return Source((("SELECT value AS number FROM json_each(?)", (msgspec.json.encode(rows).decode(),)),))
+def held(connection: sqlite3.Connection, sources: Sequence[Source], most: int) -> Source | None:
+    """Return the rows that are in all of these sources as a source with a list of numbers, so that they are searched
+    only once; None if they are more than ``most``, counting a row in two parts of the first source twice."""
+    first, *others = (rows.condition() for rows in sources)
+    select, values = first[0].removeprefix("rowid IN "), first[1]
+    among = " AND ".join(other.replace("rowid IN", "number IN", 1) for other, _ in others) or "1"
+    count, rows = connection.execute(
+        f"SELECT count(*), json_group_array(number) FROM (SELECT number FROM {select} WHERE {among} LIMIT ?)",  # noqa: S608
+        (*values, *(value for _, bound in others for value in bound), most + 1),
+    ).fetchone()
+    return None if count > most else Source((("SELECT value AS number FROM json_each(?)", (rows,)),))
 
 
 def distinct(connection: sqlite3.Connection, column: str, limit: int) -> list[str]:
-    """The texts that stand in a column, in order, at most ``limit``. Raises UsageError for an unknown column."""
+    """Return the distinct texts in a column, in order, at most ``limit``. Raises UsageError for an unknown column."""
     present = _present_values(known_column(column))
     rows = connection.execute(f"{present} SELECT value FROM present LIMIT ?", (limit,))  # noqa: S608 - a known name
     return [str(row["value"]) for row in rows if row["value"] is not None]
@@ -133,20 +137,20 @@ def _part(column: str, expression: str, values: Sequence[object]) -> Part:
 
 
 def _present(column: str) -> Source:
-    """The rows with a value. Two ranges, for NULLs are no range of an index, and IS NOT NULL would read past all."""
+    """Return the rows with a value, as two ranges: IS NOT NULL would read the whole index."""
     if column == "error":
         return Source((_part(column, "1", ()),))
     return Source((_part(column, f"{column} < ''", ()), _part(column, f"{column} >= ''", ())))
 
 
-def _is_met_by_missing(connection: sqlite3.Connection, condition: Condition) -> bool:
+def _matches_missing(connection: sqlite3.Connection, condition: Condition) -> bool:
     expression, values = predicate(condition, "NULL")
     return bool(connection.execute(f"SELECT {expression}", values).fetchone()[0])
 
 
 def _present_values(column: str) -> str:
-    """A table ``present`` of the different values of a column, each found in the index behind the one before; the last
-    ``value`` is NULL."""
+    """Return SQL for a table ``present`` of the distinct values of a column, each found in the index after the previous
+    one; the last ``value`` is NULL."""
     known = " WHERE error IS NOT NULL" if column == "error" else ""
     return (
         f"WITH RECURSIVE present(value) AS (SELECT min({column}) FROM runs{known} UNION ALL"  # noqa: S608
@@ -156,35 +160,36 @@ def _present_values(column: str) -> str:
 
 
 def _by_values(connection: sqlite3.Connection, column: str, condition: Condition) -> Source | None:
-    """The rows with those values of a column that meet the condition."""
+    """Return the rows with those values of a column that match the condition; None if the column has too many
+    values."""
     expression, values = predicate(condition, "value")
     rows = connection.execute(
-        f"{_present_values(column)} SELECT value, {expression} AS meets FROM present LIMIT ?",  # noqa: S608
+        f"{_present_values(column)} SELECT value, {expression} AS matches FROM present LIMIT ?",  # noqa: S608
         (*values, _FEW_VALUES + 2),
     ).fetchall()
     if rows[-1]["value"] is not None:
-        return None if condition.negated or condition.operator == "!=" else _searched(connection, column, condition)
+        return None if condition.negated or condition.operator == "!=" else _by_scan(connection, column, condition)
     missing = rows.pop()
-    meeting = [row["value"] for row in rows if row["meets"]]
+    matching = [row["value"] for row in rows if row["matches"]]
     parts = []
-    if meeting:
-        parts.append(_part(column, f"{column} IN ({', '.join('?' * len(meeting))})", meeting))
-    if missing["meets"]:
+    if matching:
+        parts.append(_part(column, f"{column} IN ({', '.join('?' * len(matching))})", matching))
+    if missing["matches"]:
         parts.append(_part(column, f"{column} IS NULL", ()))
     return Source(tuple(parts))
 
 
-def _searched(connection: sqlite3.Connection, column: str, condition: Condition) -> Source:
-    """The rows that meet a condition on text, from a look at all of the column's index but its empty texts."""
+def _by_scan(connection: sqlite3.Connection, column: str, condition: Condition) -> Source:
+    """Return the rows that match a condition on text, by a scan of the column's index without its empty texts."""
     expression, values = predicate(condition)
-    empty, asked = predicate(condition, "''")
-    if not connection.execute(f"SELECT {empty}", asked).fetchone()[0]:
+    for_empty, empty_values = predicate(condition, "''")
+    if not connection.execute(f"SELECT {for_empty}", empty_values).fetchone()[0]:
         expression = f"{column} > '' AND {expression}"
     return Source((_part(column, expression, values),))
 
 
 def _ids(condition: Condition) -> Source:
-    """The rows with such an id."""
+    """Return the rows whose id matches the condition."""
     expression, values = predicate(condition)
     unusual: Part = (
         f"SELECT rowid AS number FROM runs INDEXED BY runs_unusual_id WHERE {UNUSUAL_ID} AND {expression}",  # noqa: S608
@@ -194,8 +199,7 @@ def _ids(condition: Condition) -> Source:
     if not _HEXADECIMAL.issuperset(text.replace("*", "") if condition.operator == "glob" else text):
         return Source((unusual,))
     if condition.operator == "contains":
-        # Ordinary ids have no capital letter, and are many: each look at one counts.
-        return Source((_part("id", "instr(id, ?) > 0", (text.lower(),)), unusual), overlap=True)
+        return Source((_ids_with(text.lower()), unusual), overlap=True)
     prefix = text.split("*")[0].lower()
     if not prefix:
         return Source((_part("id", expression, values),))
@@ -203,26 +207,48 @@ def _ids(condition: Condition) -> Source:
     return Source((_part("id", f"{within} AND {expression}", (prefix, prefix + _LAST, *values)), unusual))
 
 
+def _ids_with(word: str) -> Part:
+    """Return the rows whose id contains a lower-case hexadecimal word."""
+    trigrams = {word[start : start + 3] for start in range(min(len(word) - 2, _MAX_TRIGRAMS))}
+    if not trigrams:
+        return _part("id", "instr(id, ?) > 0", (word,))
+    candidates = "SELECT rowid AS number FROM id_parts WHERE id_parts MATCH ?"
+    query = " AND ".join(f'"{trigram}"' for trigram in sorted(trigrams))
+    if len(word) == 3:
+        return candidates, (query,)
+    return f"SELECT rowid AS number FROM runs WHERE rowid IN ({candidates}) AND instr(id, ?) > 0", (query, word)  # noqa: S608
+
+
 def _sessions(condition: Condition) -> Source:
-    """The rows of such sessions, which are fewer than their runs."""
+    """Return the runs of the sessions whose id matches the condition; of a prefix, by ranges of its spellings."""
     expression, values = predicate(condition, "sessions.id")
-    among = f"session IN (SELECT sessions.id FROM sessions WHERE {expression})"  # noqa: S608
-    return Source((_part("session", among, values),))
+    ranges: list[Part] = [("1", ())]
+    if condition.operator == "glob" and (prefix := _ASCII_PREFIX.match(str(condition.value))[0]):  # type: ignore[index]
+        starts = {"".join(letters) for letters in itertools.product(*zip(prefix.lower(), prefix.upper(), strict=True))}
+        ranges = [
+            ("sessions.id >= ? AND sessions.id < ?", (start, start[:-1] + chr(ord(start[-1]) + 1)))
+            for start in sorted(starts)
+        ]
+    among = " UNION ALL ".join(
+        f"SELECT sessions.id FROM sessions WHERE {within} AND {expression}"  # noqa: S608
+        for within, _ in ranges
+    )
+    bound = [value for _, ends in ranges for value in (*ends, *values)]
+    return Source((_part("session", f"session IN ({among})", bound),))
 
 
 _OF_IDS = {"id": _ids, "session": _sessions}
 
 
 def _anywhere(connection: sqlite3.Connection, condition: Condition) -> Source | None:
-    """The rows with a word in any of their columns. What has a space in it may begin in one column and end in the
-    next, and is not looked for here."""
+    """Return the rows with a word in any of their columns. None for text with a space, which can span two columns."""
     word = str(condition.value)
     if condition.negated or not word or " " in word:
         return None
     parts: list[Part] = []
     for column in WORDS:
-        found = source(connection, Condition(column, "contains", word))
-        if found is None:
+        rows = source(connection, Condition(column, "contains", word))
+        if rows is None:
             return None
-        parts += found.parts
+        parts += rows.parts
     return Source(tuple(parts), overlap=len(parts) > 1)

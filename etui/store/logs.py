@@ -1,4 +1,4 @@
-"""A run's log is its events: lines of a document become events once, and events become lines again."""
+"""Conversion of the log lines of a document to events in the database and back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ EventRange = tuple[int, int]
 
 
 def save_log(connection: sqlite3.Connection, session_id: str, run_id: str, log: Sequence[LogLine]) -> list[EventRange]:
-    """Store the lines that are no events yet, and return the ids of all of them as ranges (first, last), in order.
+    """Store the lines that are not events yet, and return the ids of all lines as ranges (first, last), in order.
 
-    Runs of one session share the lines that concern the whole session; those are found again rather than doubled.
+    Runs of one session share the lines about the whole session, which are stored once.
     """
     if not log:
         return []
@@ -35,7 +35,7 @@ def save_log(connection: sqlite3.Connection, session_id: str, run_id: str, log: 
 def load_log(
     connection: sqlite3.Connection, session_id: str, run_id: str, ranges: Sequence[EventRange] | None
 ) -> list[LogLine]:
-    """The lines of these events; without ranges, all that was said of the run and its session but for progress."""
+    """Return the lines of these events; without ranges, all events of the run and its session except progress."""
     if ranges is None:
         rows = connection.execute(
             "SELECT * FROM events WHERE session = ? AND (run IS NULL OR run = ?) AND kind <> 'progress' ORDER BY id",
@@ -64,7 +64,7 @@ def _line(row: sqlite3.Row) -> LogLine:
         at=row["at"],
         level=row["level"],
         message=row["message"],
-        # msgspec leaves a default out of JSON only where it is the very same object.
+        # msgspec omits a default from JSON only if it is the identical object.
         kind=sys.intern(row["kind"]),
         stage=row["stage"],
         of_session=row["run"] is None,

@@ -1,4 +1,4 @@
-"""Opening the database: whether it can be written, how it is shared with other processes, and whose file it is."""
+"""Opening the database file: writable or read-only, on local or network file systems, of this or an older schema."""
 
 from __future__ import annotations
 
@@ -23,55 +23,56 @@ if TYPE_CHECKING:
 
 SNAPSHOT_TRIES = 3
 
-_BESIDE = ("-wal", "-journal")
-"""What SQLite keeps beside a database and what has to be read with it."""
+_JOURNALS = ("-wal", "-journal")
+"""Suffixes of the files next to a database that have to be read with it."""
 
 _CANNOT_SHARE = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR})
-"""How SQLite says that it would have to write, to the file or beside it, before it can read."""
+"""The errors of SQLite if it would have to write a file before it can read."""
 
 
 def open_database(path: Path, *, create: bool, cache_bytes: int | None = None) -> Database:
-    """Open the file, creating it (if ``create``) and bringing its schema up to date.
+    """Open the file, creating it (if ``create``) and upgrading its schema.
 
-    A file that cannot be written is opened for reading; one that also has an older schema is read through a private
-    copy. On a network file system a rollback journal is used instead of WAL, whose shared memory does not reach other
-    hosts.
+    A file that cannot be written is opened for reading; if it also has an older schema, it is read through a private
+    copy. On a network file system a rollback journal is used instead of WAL, whose shared memory works on one host
+    only. ``cache_bytes`` is the size of SQLite's page cache; None keeps the default.
 
-    Raises StoreError if the file is missing and may not be created, is no etui database, comes from a newer etui, or
-    cannot be opened, read or upgraded; a file that is refused is left as it was.
+    Raises StoreError if the file is missing and may not be created, is not an etui database, was written by a newer
+    etui, or cannot be opened, read or upgraded; the file is not changed then.
     """
     try:
         if path.is_dir():
             raise StoreError(f"{path} is a folder, not a database", OTHER_FILE)
-        is_there = path.exists()
+        exists = path.exists()
     except OSError as error:
-        # The folder may be another user's.
-        raise StoreError(f"the database {path} cannot be reached ({error.strerror or error})", OTHER_FILE) from error
-    if is_there:
-        _close_to_others(path)
+        # The folder can belong to another user.
+        raise StoreError(f"the database {path} is not accessible ({error.strerror or error})", OTHER_FILE) from error
+    if exists:
+        _restrict_to_owner(path)
     elif create:
         try:
             private_files.make_folder(path.parent)
         except OSError as error:
             raise StoreError(f"cannot create the folder {path.parent} ({error.strerror})", OTHER_FILE) from error
-        # SQLite would make it by the umask, and its other files get its mode. If it cannot be made, SQLite says why.
+        # SQLite would create it with the umask, and gives its other files the same mode. If this fails, SQLite reports
+        # why.
         with contextlib.suppress(OSError):
             private_files.make_file(path)
     return Database(path, partial(_connect, path, create, cache_bytes))
 
 
-def _close_to_others(path: Path) -> None:
-    """Take from other users what an earlier etui left them of the database, its folder and what SQLite keeps beside
-    it."""
+def _restrict_to_owner(path: Path) -> None:
+    """Remove the permissions of other users that earlier versions of etui left on the database, its folder, and the
+    files of SQLite next to it."""
     with contextlib.suppress(OSError):
         private_files.make_folder(path.parent)
-    private_files.tighten(path, *(Path(f"{path}{suffix}") for suffix in (*_BESIDE, "-shm")))
+    private_files.tighten(path, *(Path(f"{path}{suffix}") for suffix in (*_JOURNALS, "-shm")))
 
 
 def _connect(path: Path, create: bool, cache_bytes: int | None) -> Link:
     if not create and not path.exists():
         raise StoreError(f"there is no database at {path}", "start a run first, or " + OTHER_FILE)
-    # SQLite resolves links too, and keeps its other files beside the file itself. Path.resolve raises for a loop.
+    # SQLite resolves links too, and keeps its other files next to the target. Path.resolve raises for a loop of links.
     file = Path(os.path.realpath(path))
     with translated(path):
         reason = _why_read_only(file)
@@ -87,12 +88,12 @@ def _connect(path: Path, create: bool, cache_bytes: int | None) -> Link:
 
 
 def _why_read_only(file: Path) -> str:
-    """Why the database cannot be written; empty if it can. SQLite writes its journal into the folder."""
-    for place in (file, file.parent):
-        if place.exists() and not os.access(place, os.W_OK):
-            if os.statvfs(place).f_flag & os.ST_RDONLY:
+    """Return why the database cannot be written; empty if it can. SQLite also writes its journal to the folder."""
+    for target in (file, file.parent):
+        if target.exists() and not os.access(target, os.W_OK):
+            if os.statvfs(target).f_flag & os.ST_RDONLY:
                 return "its file system is mounted read-only"
-            return f"you have no permission to write to {place}"
+            return f"you do not have permission to write to {target}"
     return ""
 
 
@@ -101,7 +102,7 @@ def _sqlite(name: str | Path, *, uri: bool = False) -> sqlite3.Connection:
         name, timeout=database.BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=uri
     )
     connection.row_factory = sqlite3.Row
-    # A full or missing temporary folder is no reason to lose a result.
+    # So that a full or missing temporary folder does not lose a result.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
@@ -117,9 +118,9 @@ def _writable(path: Path, file: Path, create: bool) -> Link:
         if is_network(file):
             _use_rollback_journal(connection, path)
         elif checked_version(connection, path) == 0:
-            # A file that has a rollback journal keeps it: perhaps another machine has mounted its file system.
+            # An existing file with a rollback journal keeps it: another host may have mounted its file system.
             connection.execute("PRAGMA journal_mode = WAL")
-        # Not sooner: it reads the file.
+        # After the checks, because it reads the file.
         connection.execute("PRAGMA synchronous = EXTRA")
         if checked_version(connection, path) < schema.VERSION:
             upgrade(connection, path, file, partial(_sqlite_file, file, "mode=ro"))
@@ -131,33 +132,33 @@ def _writable(path: Path, file: Path, create: bool) -> Link:
 
 
 def _use_rollback_journal(connection: sqlite3.Connection, path: Path) -> None:
-    """Leave WAL, if the file has it. A connection that locks the file for itself needs no shared memory for that.
+    """Switch the file from WAL to a rollback journal. With an exclusive lock this does not need shared memory.
 
-    Raises StoreError if others use the file meanwhile.
+    Raises StoreError if another process uses the file.
     """
     try:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         checked_version(connection, path)
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA locking_mode = NORMAL")
-        # The lock is given back by the next use.
+        # The next read releases the lock.
         checked_version(connection, path)
     except sqlite3.OperationalError as error:
         if primary_code(error) != sqlite3.SQLITE_BUSY:
             raise
         raise StoreError(
-            f"the database {path} is on a network file system and another process has locked it, perhaps by using it in"
-            " WAL mode, which is only safe on one host",
-            "end the other etui processes, or name a file on a local disk with --db or ETUI_DB",
+            f"the database {path} is on a network file system and another process has locked it, possibly"
+            " because it uses WAL mode, which is only safe on one host",
+            "stop the other etui processes, or select a file on a local disk with --db or ETUI_DB",
         ) from error
 
 
 def _read_only(path: Path, file: Path, reason: str) -> Link:
-    """A connection to a file that cannot be written.
+    """Return a connection to a file that cannot be written.
 
-    It shares the view of other processes that have the file open. If SQLite would have to create files for that, the
-    file is read as one that does not change (``immutable``), and Database looks whether that is so. A journal that a
-    process left when it was killed, or an older schema, is read through a private copy.
+    It sees the changes of other processes that have the file open. If SQLite would have to create files for that, the
+    file is opened as ``immutable``, and Database checks whether it has changed. If a killed process left a journal, or
+    the schema is older, a private copy is read.
     """
     for _ in range(SNAPSHOT_TRIES):
         snapshot, shared_files = _state(file), _identity(file)
@@ -188,19 +189,20 @@ def _read_only(path: Path, file: Path, reason: str) -> Link:
                 is_copy=is_copy,
             )
         connection.close()
-    raise StoreError(f"the database {path} is being changed by another process", "try again")
+    raise StoreError(f"another process is changing the database {path}", "try again")
 
 
 def _shared(path: Path, file: Path) -> sqlite3.Connection | None:
-    """A read-only connection that sees what other processes write; None if SQLite would have to write for that."""
+    """Return a read-only connection that sees the changes of other processes; None if SQLite would have to write
+    files."""
     in_use = all(Path(f"{file}{suffix}").exists() for suffix in ("-wal", "-shm"))
     if not in_use and os.access(file.parent, os.W_OK):
-        # SQLite would create both, and a user who may write the file could perhaps not write ours.
+        # SQLite would create both files, which a user who may write the database might not be able to write.
         return None
     connection = _sqlite_file(file, "mode=ro")
     try:
         if is_network(file):
-            # With WAL this fails, as it has to; with a rollback journal it is as good as any other connection.
+            # Fails with WAL, as required; with a rollback journal it is equivalent to any other connection.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         checked_version(connection, path)
         connection.execute("PRAGMA locking_mode = NORMAL")
@@ -217,42 +219,43 @@ def _shared(path: Path, file: Path) -> sqlite3.Connection | None:
 
 
 def _state(file: Path) -> FilesState:
-    """What tells whether a database has changed: of its file, and of each one beside it that is not empty."""
-    found: list[tuple[int, int, int, int] | None] = []
-    for suffix in ("", *_BESIDE):
+    """Return the state by which a change of the database is detected: of its file and of each journal that is not
+    empty."""
+    states: list[tuple[int, int, int, int] | None] = []
+    for suffix in ("", *_JOURNALS):
         try:
             status = Path(f"{file}{suffix}").stat()
         except OSError:
-            found.append(None)
+            states.append(None)
             continue
         state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        found.append(state if not suffix or status.st_size else None)
-    return tuple(found)
+        states.append(state if not suffix or status.st_size else None)
+    return tuple(states)
 
 
 def _identity(file: Path) -> FilesState:
-    """Which files a shared connection uses: if they are replaced, it goes on reading the old ones."""
-    found: list[tuple[int, int, int, int] | None] = []
+    """Return which files a shared connection uses: if they are replaced, it would continue to read the old ones."""
+    states: list[tuple[int, int, int, int] | None] = []
     for suffix in ("", "-shm"):
         try:
             status = Path(f"{file}{suffix}").stat()
         except OSError:
-            found.append(None)
+            states.append(None)
             continue
-        found.append((status.st_dev, status.st_ino, 0, 0))
-    return tuple(found)
+        states.append((status.st_dev, status.st_ino, 0, 0))
+    return tuple(states)
 
 
 def _recovered_copy(path: Path, file: Path) -> sqlite3.Connection:
-    """A private copy of the database with what its journal adds."""
-    # Rarely needed, and every command imports this module.
+    """Return a private copy of the database that includes the changes in its journal."""
+    # Imported here because they are rarely needed and every command imports this module.
     import shutil
     from tempfile import TemporaryDirectory
 
     try:
         with TemporaryDirectory(prefix="etui-", dir=temporary_folder()) as folder:
             copy = Path(folder) / "etui.db"
-            for suffix in ("", *_BESIDE):
+            for suffix in ("", *_JOURNALS):
                 if Path(f"{file}{suffix}").exists():
                     shutil.copyfile(f"{file}{suffix}", f"{copy}{suffix}")
             with translated(path, is_copy=True):
@@ -270,7 +273,7 @@ def _recovered_copy(path: Path, file: Path) -> sqlite3.Connection:
 
 
 def _upgraded_copy(path: Path, source: sqlite3.Connection) -> sqlite3.Connection:
-    """A private copy of the database with its schema brought up to date. The source is closed."""
+    """Return a private copy of the database with an upgraded schema. The source is closed."""
     try:
         copy = _private_copy(path, source)
     finally:
@@ -287,7 +290,7 @@ def _upgraded_copy(path: Path, source: sqlite3.Connection) -> sqlite3.Connection
 
 
 def _private_copy(path: Path, source: sqlite3.Connection) -> sqlite3.Connection:
-    """A copy that only this connection sees: in memory, and in a nameless temporary file as far as it is large."""
+    """Return a copy that only this connection sees: in memory, or in an unnamed temporary file if it is large."""
     copy = _sqlite("")
     try:
         with translated(path, is_copy=True):

@@ -1,4 +1,4 @@
-"""The history of a run's choice: the ended runs that differ from it in nothing but when, and with which software."""
+"""Read the past runs of a configuration: ended runs that differ only in time and software versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
 from etui.errors import UsageError
-from etui.history import UNKNOWN, Choice, History, Point
+from etui.history import UNKNOWN, Configuration, History, Point
 from etui.results import (
     LIVE_STATUSES,
     Block,
@@ -26,8 +26,8 @@ from etui.results import (
     WeightsInfo,
 )
 
-MOST_LOOKED_AT = 2_000
-"""So many runs of a model, precision and delegate are looked through for those of the same choice, the newest."""
+MAX_EXAMINED = 2_000
+"""How many of the newest runs of a model, precision and delegate are examined for those of the same configuration."""
 
 _SELECT = (
     "SELECT runs.id, session, status, runs.created_at AS created_at, model, precision, delegate, threads,"
@@ -42,7 +42,7 @@ _TITLES = {"identity": "model's code", "kept": "modules kept in FP32", "settings
 
 
 class _Circumstances(msgspec.Struct, frozen=True):
-    """What of a run's detail belongs to its choice; the rest is skipped, not decoded."""
+    """The parts of a run's detail that belong to its configuration; the rest is not decoded."""
 
     model: ModelInfo
     weights: WeightsInfo | None = None
@@ -53,56 +53,61 @@ class _Circumstances(msgspec.Struct, frozen=True):
 
 
 def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
-    """The newest ``limit`` ended runs of the choice of this one; of one that is not done, of the newest done run of its
-    model, precision and delegate. Raises UsageError where there is no such run."""
+    """Return the newest ``limit`` ended runs of the configuration of this run; if its status is not done, of the newest
+    done run with its model, precision and delegate. Raises UsageError if the run does not exist."""
     row = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     if row["status"] != "done":
-        # Such a run may not have come as far as its weights and inputs: the newest that did stands for its choice.
+        # The weights and inputs of such a run may not be known: use those of the newest run that is done.
         done = connection.execute(
             f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ? AND status = 'done'"
             " ORDER BY runs.created_at DESC, runs.rowid DESC LIMIT 1",
             (row["model"], row["precision"], row["delegate"]),
         ).fetchone()
         row = done or row
-    choice = _choice(row)
+    configuration = _configuration(row)
     live = sorted(LIVE_STATUSES)
     rows = connection.execute(
         f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ?"
         f" AND status NOT IN ({', '.join('?' * len(live))}) ORDER BY runs.created_at DESC, runs.rowid DESC LIMIT ?",
-        (choice.model, choice.precision, choice.delegate, *live, MOST_LOOKED_AT),
+        (configuration.model, configuration.precision, configuration.delegate, *live, MAX_EXAMINED),
     )
     points: list[Point] = []
-    left_out: Counter[str] = Counter()
-    total = looked_at = 0
-    for one in rows:
-        looked_at += 1
-        other = _difference(choice, _choice(one), failed=one["status"] != "done")
-        if other is not None:
-            left_out[other] += 1
+    omitted: Counter[str] = Counter()
+    total = examined = 0
+    for past_row in rows:
+        examined += 1
+        difference = _difference(configuration, _configuration(past_row), failed=past_row["status"] != "done")
+        if difference is not None:
+            omitted[difference] += 1
             continue
         total += 1
         if len(points) < limit:
-            points.append(_point(one, disturbed(connection, one["id"])))
+            points.append(_point(past_row, disturbed(connection, past_row["id"])))
     return History(
-        choice=choice, points=points[::-1], total=total, left_out=dict(left_out.most_common()), looked_at=looked_at
+        configuration=configuration,
+        points=points[::-1],
+        total=total,
+        omitted=dict(omitted.most_common()),
+        examined=examined,
     )
 
 
-def _difference(choice: Choice, other: Choice, *, failed: bool) -> str | None:
-    """The first thing in which a run is of another choice. One that failed may not have come far enough to know."""
+def _difference(configuration: Configuration, other: Configuration, *, failed: bool) -> str | None:
+    """Return the first property in which two configurations differ; None if they are the same. Unknown properties of a
+    failed run are ignored."""
     for name in _NAMES:
-        wanted, found = getattr(choice, name), getattr(other, name)
-        if wanted != found and not (failed and found == UNKNOWN):
+        expected, actual = getattr(configuration, name), getattr(other, name)
+        if expected != actual and not (failed and actual == UNKNOWN):
             return _TITLES.get(name, name)
     return None
 
 
-def _choice(row: sqlite3.Row) -> Choice:
+def _configuration(row: sqlite3.Row) -> Configuration:
     known = msgspec.json.decode(row["detail"], type=_Circumstances)
     environment = _environment(row)
-    return Choice(
+    return Configuration(
         model=row["model"],
         identity=known.model.identity,
         precision=row["precision"],
@@ -110,22 +115,23 @@ def _choice(row: sqlite3.Row) -> Choice:
         weights=UNKNOWN if known.weights is None else _hashed(known.weights.kind, known.weights.sha256),
         inputs=UNKNOWN if known.inputs is None else _hashed(known.inputs.kind, known.inputs.sha256),
         threads=UNKNOWN if row["threads"] is None else str(row["threads"]),
-        # One that failed before it was measured has none, and neither has one that computes as its precision says.
+        # Not set for a run that failed before measurement or that computes in its nominal precision.
         arithmetic=known.arithmetic or UNKNOWN,
-        box=UNKNOWN if environment is None else _box(environment),
+        box=UNKNOWN if environment is None else _machine(environment),
         kept=", ".join(_kept(row, known)),
         settings=settings_text(environment),
     )
 
 
 def _kept(row: sqlite3.Row, known: _Circumstances) -> tuple[str, ...]:
-    """The modules kept in FP32: what the document's own description of its session says, else the session's row."""
+    """Return the modules kept in FP32, from the document's own specification of its session, else from the session's
+    row."""
     spec = known.session.spec if known.session is not None else msgspec.json.decode(row["spec"])
     return kept_in(spec, row["precision"], known.repeats) if isinstance(spec, dict) else ()
 
 
 def disturbed(connection: sqlite3.Connection, run_id: str) -> float:
-    """The share of a run's blocks, or of its session's eager blocks if that is larger, that something disturbed."""
+    """Return the share of disturbed blocks of a run or of its session's eager blocks, whichever is larger."""
     rows = connection.execute(
         "SELECT role, detail FROM run_blocks JOIN blocks ON blocks.id = run_blocks.block"
         " WHERE run_blocks.run = ? AND role IN ('own', 'eager')",
@@ -137,7 +143,7 @@ def disturbed(connection: sqlite3.Connection, run_id: str) -> float:
     return session_share(sides["own"], sides["eager"])
 
 
-def _box(environment: Environment) -> str:
+def _machine(environment: Environment) -> str:
     quota = "" if environment.cgroup_cpus is None else f", quota of {environment.cgroup_cpus:g} CPUs"
     return f"{environment.box} ({environment.cpu}, {environment.cores} cores{quota})"
 
@@ -152,7 +158,8 @@ def _environment(row: sqlite3.Row) -> Environment | None:
 
 @lru_cache(maxsize=64)
 def _decoded(environment_detail: str) -> Environment:
-    """An environment, which thousands of runs have in common: decoding it is most of the work of reading a history."""
+    """Decode an environment. Cached, since thousands of runs share one and decoding dominates the time of reading a
+    history."""
     return msgspec.json.decode(environment_detail, type=Environment)
 
 

@@ -1,4 +1,4 @@
-"""Reading and deleting runs: summaries that meet conditions, ids from prefixes, notes."""
+"""Queries over the runs table: summaries that match conditions, ids from prefixes, notes, deletion."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import msgspec
 
 from etui.errors import UsageError
 from etui.results import LIVE_STATUSES
-from etui.store import blocks
-from etui.store import run_pages as pages
+from etui.store import blocks, run_pages
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import Condition, known_column, where_clause
 from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)
-_FEW = 1_000
-"""So many runs are found without a look at all that meet the conditions."""
+_MAX_INDEXED = 1_000
+"""Up to this limit, runs are searched with ``run_pages`` instead of reading every match."""
 
 
 def summaries(
@@ -29,20 +28,21 @@ def summaries(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[RunSummary]:
-    """A page of runs. Runs without a value come last in either direction; equal values are ordered by age.
+    """Return a page of runs. Runs without a value come last in either direction; equal values are ordered by age.
 
     Raises UsageError for a column or operator that does not exist.
     """
     known_column(order_by)
-    if where and limit is not None and limit <= _FEW and not offset:
-        return pages.first(connection, where, pages.Sorting(column=order_by, descending=descending), limit)
+    if where and limit is not None and limit <= _MAX_INDEXED and not offset:
+        return run_pages.first(connection, where, run_pages.Sorting(column=order_by, descending=descending), limit)
     clause, values = where_clause(where)
     direction = "DESC" if descending else "ASC"
-    # Following the sorted column's index past rows that do not match costs a look-up each: where they are rare, a scan
-    # that keeps the best few is five times faster. The plus forbids the index; a limit on that column itself wants it.
+    # Following the index of the sorted column costs a look-up for each row that does not match: if matches are rare, a
+    # scan that keeps the best rows is five times faster. The plus disables the index, except for a condition on that
+    # column itself.
     sort_key = f"+{order_by}" if where and all(condition.column != order_by for condition in where) else order_by
     rows = connection.execute(
-        # Column names and operators were checked against this code's own lists; every value is a parameter.
+        # Column names and operators were checked against constants; every value is a parameter.
         f"SELECT {_SELECT} FROM runs {clause}"  # noqa: S608
         f" ORDER BY {sort_key} {direction} NULLS LAST, rowid {direction} LIMIT ? OFFSET ?",
         (*values, -1 if limit is None else limit, offset),
@@ -51,29 +51,25 @@ def summaries(
 
 
 def run_ids(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> list[str]:
-    """The ids of the runs that meet the conditions, in no order. Raises UsageError as ``summaries`` does."""
-    matching, values = pages.matching(connection, where)
+    """Return the ids of the runs that match the conditions, in no particular order. Raises UsageError like
+    ``summaries``."""
+    matching, values = run_pages.matching(connection, where)
     return [row["id"] for row in connection.execute(f"SELECT id {matching}", values)]
 
 
 def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
-    """One run's summary. Raises UsageError where there is none."""
-    row = connection.execute(f"SELECT {_SELECT} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - as above
+    """Return the summary of one run. Raises UsageError if it does not exist."""
+    row = connection.execute(f"SELECT {_SELECT} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - constants
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     return summary_of(row)
 
 
-def session_run_ids(connection: sqlite3.Connection, session_id: str) -> list[str]:
-    """The ids of a session's runs, in their order."""
-    rows = connection.execute("SELECT id FROM runs WHERE session = ? ORDER BY rowid", (session_id,))
-    return [row["id"] for row in rows]
-
-
 def resolve(connection: sqlite3.Connection, prefix: str) -> str:
-    """The one run whose id is or begins with ``prefix``. Raises UsageError where there is none or more than one."""
+    """Return the id of the only run whose id is or begins with ``prefix``. Raises UsageError if there is no run or more
+    than one."""
     if not prefix:
-        raise UsageError("an empty text is no run's id", "see etui runs")
+        raise UsageError("the id of a run must not be empty", "see etui runs", screen_hint="")
     exact = connection.execute("SELECT id FROM runs WHERE id = ?", (prefix,)).fetchone()
     if exact is not None:
         return prefix
@@ -82,26 +78,26 @@ def resolve(connection: sqlite3.Connection, prefix: str) -> str:
         (prefix, prefix + "\U0010ffff"),
     ).fetchall()
     if not rows:
-        raise UsageError(f"there is no run {prefix}", "see etui runs")
+        raise UsageError(f"there is no run {prefix}", "see etui runs", screen_hint="")
     if len(rows) > 1:
         names = [f"{row['id']} ({row['model']} {row['precision']}/{row['delegate']})" for row in rows[:5]]
         more = " and more" if len(rows) > 5 else ""
-        raise UsageError(f"{prefix} stands for several runs", f"give more of the id: {', '.join(names)}{more}")
+        raise UsageError(f"{prefix} matches several runs", f"use a longer prefix: {', '.join(names)}{more}")
     return str(rows[0]["id"])
 
 
 def annotate(connection: sqlite3.Connection, run_id: str, note: str | None, tags: Sequence[str] | None) -> None:
-    """Set a run's note or tags, leaving what is None as it is. Raises UsageError where there is no such run."""
+    """Set the note or tags of a run; None leaves them unchanged. Raises UsageError if the run does not exist."""
     encoded = None if tags is None else msgspec.json.encode(list(tags)).decode()
     cursor = connection.execute(
         "UPDATE runs SET note = coalesce(?, note), tags = coalesce(?, tags) WHERE id = ?", (note, encoded, run_id)
     )
     if cursor.rowcount == 0:
-        raise UsageError(f"there is no run {run_id}", "see etui runs")
+        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
 
 
 def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
-    """Raises UsageError where a run is live or being worked on; one that is not there is no error."""
+    """Raise UsageError if a run is live or being measured or analysed; a run that does not exist is not an error."""
     row = connection.execute(
         "SELECT status, claimed_by, sessions.finished_at FROM runs"
         " JOIN sessions ON sessions.id = session WHERE runs.id = ?",
@@ -110,30 +106,40 @@ def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
     if row is None:
         return
     if row["status"] in LIVE_STATUSES:
-        raise UsageError(f"run {run_id} is {row['status']}", f"cancel it first: etui cancel {run_id}")
+        raise UsageError(
+            f"run {run_id} is {row['status']}",
+            f"cancel it first: etui cancel {run_id}",
+            screen_hint="cancel it first with x",
+        )
     if row["claimed_by"] is not None and row["finished_at"] is None:
-        raise UsageError(f"the session of run {run_id} is still being measured", "wait for its end or cancel it")
+        raise UsageError(
+            f"the session of run {run_id} is still being measured", "wait until it has ended, or cancel it"
+        )
     if connection.execute(
         "SELECT 1 FROM passes WHERE run = ? AND status IN ('queued', 'running')", (run_id,)
     ).fetchone():
-        raise UsageError(f"run {run_id} is being looked into", f"wait for its end, or etui cancel {run_id}")
+        raise UsageError(
+            f"a profile or gap analysis of run {run_id} is in progress",
+            f"wait until it has ended, or cancel it: etui cancel {run_id}",
+            screen_hint="wait until it has ended, or cancel it with x in the run's details",
+        )
 
 
 def delete_run(connection: sqlite3.Connection, run_id: str) -> bool:
-    """Delete a run with all that is its alone, and say whether it was there. Raises UsageError as ``check_deletable``
-    does."""
+    """Delete a run with all data that belongs to it alone, and return whether it existed. Raises UsageError like
+    ``check_deletable``."""
     check_deletable(connection, run_id)
     row = connection.execute("SELECT session, environment FROM runs WHERE id = ?", (run_id,)).fetchone()
     if row is None:
         return False
     session_id, environment_id = row["session"], row["environment"]
-    own = blocks.of_run(connection, session_id, run_id)
+    block_ids = blocks.of_run(connection, session_id, run_id)
     connection.execute("DELETE FROM runs WHERE id = ?", (run_id,))
     connection.execute(
         "DELETE FROM sessions WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE session = ?)",
         (session_id, session_id),
     )
-    blocks.delete_unused(connection, session_id, own)
+    blocks.delete_unused(connection, session_id, block_ids)
     connection.execute(
         "DELETE FROM environments WHERE id = ? AND NOT EXISTS (SELECT 1 FROM runs WHERE environment = ?)",
         (environment_id, environment_id),

@@ -1,4 +1,4 @@
-"""The queue: sessions that wait, who claimed them, how far their runs are, and what is said meanwhile."""
+"""The queue of sessions: their runs, the runners that claim them, and the events of their progress."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from etui.store.detail_json import RunDetail, decode_detail, encode_detail
 
 
 class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runner process: its process id, host and user, and when it started (a process id alone is used again).
+    """The identity of a runner process: its process id, host and user, and when it started (process ids are reused).
 
-    ``installation`` names the Python environment it runs in: a session is measured by the one that queued it.
+    ``installation`` identifies its Python environment: a session is measured by the environment that queued it.
     """
 
     pid: int
@@ -30,15 +30,15 @@ class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """One string that no other runner has; what ``claimed_by`` holds."""
+        """A unique string for this runner; the value of ``claimed_by``."""
         return f"{self.user}@{self.host}:{self.pid}:{self.started_at}"
 
 
 class QueuedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as the queue knows it: what was asked for, its runs in order with their variants, and who has it.
+    """A queued session: its specification, its runs in order with their variants, and the runner that claimed it.
 
-    ``claimed_by`` is a runner's ``RunnerIdentity.key``, None while the session waits. Only a runner of ``box`` and
-    ``installation`` takes it; an empty one means any.
+    ``claimed_by`` is the ``RunnerIdentity.key`` of a runner, None while the session is waiting. Only a runner of the
+    host ``box`` and of ``installation`` claims it; an empty value means any.
     """
 
     id: str
@@ -54,8 +54,8 @@ class QueuedSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What a runner has claimed: the id of a session or pass, and which runner, on which host, of which user. ``by`` is
-    its ``RunnerIdentity.key``."""
+    """The claim of a runner: the id of a session or analysis, and the process id, host and user of the runner. ``by``
+    is its ``RunnerIdentity.key``."""
 
     id: str
     by: str
@@ -66,12 +66,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def started_at(self) -> str:
-        """When the runner started, as it said itself."""
+        """When the runner started, according to its key."""
         return self.by.partition(f":{self.pid}:")[2]
 
 
 def claims_of(rows: Iterable[sqlite3.Row]) -> list[Claim]:
-    """The claims in rows that have the columns of one."""
+    """Return the claims from rows with the columns of a claim."""
     return [
         Claim(
             id=row["id"],
@@ -86,7 +86,7 @@ def claims_of(rows: Iterable[sqlite3.Row]) -> list[Claim]:
 
 
 def new_id() -> str:
-    """A fresh id for a session or a run: 12 hexadecimal characters."""
+    """Return a new random id for a session, run or analysis: 12 hexadecimal characters."""
     return secrets.token_hex(6)
 
 
@@ -98,11 +98,13 @@ def add_session(
     installation: str,
     models: Mapping[Variant, ModelInfo] | None = None,
 ) -> QueuedSession:
-    """Store a session and one queued run a variant; the same variant twice is one run. ``models`` has those of the
-    variants that are of another model than the session's."""
+    """Store a session and one queued run per variant; repeated variants are one run. ``models`` has the models of the
+    variants whose model is not that of the session. Raises UsageError if there is no variant."""
     variants = list(dict.fromkeys(spec.variants))
     if not variants:
-        raise UsageError("a session needs at least one precision and delegate", "name them with --precision --delegate")
+        raise UsageError(
+            "a session needs at least one precision and delegate", "select them with --precision and --delegate"
+        )
     session_id, now = new_id(), utc_now()
     connection.execute(
         "INSERT INTO sessions (id, created_at, box, installation, spec) VALUES (?, ?, ?, ?, ?)",
@@ -110,14 +112,14 @@ def add_session(
     )
     runs = [(new_id(), variant) for variant in variants]
     for run_id, variant in runs:
-        own = (models or {}).get(variant, model)
-        detail = encode_detail(RunDetail(model=own, repeats=variant.repeats.run if variant.repeats else None))
+        variant_model = (models or {}).get(variant, model)
+        detail = encode_detail(RunDetail(model=variant_model, repeats=variant.repeats.run if variant.repeats else None))
         connection.execute(
             "INSERT INTO runs (id, session, status, created_at, model, precision, delegate, threads, preset, box,"
             " etui_version) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                run_id, session_id, now, own.name, variant.precision, variant.delegate, spec.threads, spec.preset,
-                box, __version__,
+                run_id, session_id, now, variant_model.name, variant.precision, variant.delegate, spec.threads,
+                spec.preset, box, __version__,
             ),
         )  # fmt: skip
         connection.execute("INSERT INTO details (run, detail) VALUES (?, ?)", (run_id, detail))
@@ -125,7 +127,8 @@ def add_session(
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:
-    """One session with all its runs. Raises UsageError where there is none, StoreError where its spec is unreadable."""
+    """Return one session with all its runs. Raises UsageError if it does not exist, StoreError if its specification
+    cannot be read."""
     row = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
     if row is None:
         raise UsageError(f"there is no session {session_id}")
@@ -139,7 +142,7 @@ _WAITING = (
 
 
 def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str | None:
-    """When the session that ``claim_next_session`` would take was queued; None where none waits."""
+    """Return when the session that ``claim_next_session`` would claim was queued; None if none is waiting."""
     row = connection.execute(
         f"SELECT min(created_at) {_WAITING}",
         (owner.host, owner.installation),
@@ -148,12 +151,12 @@ def oldest_waiting(connection: sqlite3.Connection, owner: RunnerIdentity) -> str
 
 
 def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) -> QueuedSession | None:
-    """Give the oldest waiting session of this box to ``owner``; its ``runs`` are those that still want doing.
+    """Assign the oldest waiting session of this host to ``owner``; its ``runs`` are those still to be measured.
 
-    A session whose specification cannot be read fails, so that it does not stand in the others' way.
+    A session whose specification cannot be read is marked as failed, so that it does not block the others.
     """
     while True:
-        # A home folder can be shared: a session belongs to the box it was queued on.
+        # A home folder can be shared between hosts: a session belongs to the host on which it was queued.
         row = connection.execute(
             f"SELECT * {_WAITING} ORDER BY created_at, rowid LIMIT 1",
             (owner.host, owner.installation),
@@ -175,7 +178,7 @@ def claim_next_session(connection: sqlite3.Connection, owner: RunnerIdentity) ->
 
 
 def has_waiting_sessions(connection: sqlite3.Connection, host: str, installation: str) -> bool:
-    """Whether a session waits that a runner of this host and installation could claim."""
+    """Whether a session is waiting that a runner of this host and installation could claim."""
     row = connection.execute(
         f"SELECT 1 {_WAITING}",
         (host, installation),
@@ -184,7 +187,7 @@ def has_waiting_sessions(connection: sqlite3.Connection, host: str, installation
 
 
 def sessions_waiting_before(connection: sqlite3.Connection, session_id: str) -> list[QueuedSession]:
-    """The unfinished sessions, waiting or claimed, that come before this one, oldest first."""
+    """Return the unfinished sessions, waiting or claimed, that come before this one, oldest first."""
     rows = connection.execute(
         "SELECT earlier.* FROM sessions AS earlier, sessions AS this WHERE this.id = ? AND earlier.finished_at IS NULL"
         " AND (earlier.created_at, earlier.rowid) < (this.created_at, this.rowid)"
@@ -195,8 +198,8 @@ def sessions_waiting_before(connection: sqlite3.Connection, session_id: str) -> 
 
 
 def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str], error: str | None = None) -> list[str]:
-    """Mark live runs for cancelling and return them; a run whose session nobody has claimed is cancelled at once, with
-    ``error`` as the reason if that is not the user's wish."""
+    """Request cancellation of live runs and return their ids. A run whose session no runner has claimed is cancelled at
+    once; ``error`` is the reason if the user did not request it."""
     live = []
     for run_id in dict.fromkeys(run_ids):
         row = connection.execute(
@@ -214,13 +217,13 @@ def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str], error
 
 
 def cancel_requested(connection: sqlite3.Connection, session_id: str) -> set[str]:
-    """The session's live runs that somebody wants cancelled."""
+    """Return the live runs of the session for which cancellation was requested."""
     rows = connection.execute("SELECT id FROM live_runs WHERE session = ? AND cancel_requested = 1", (session_id,))
     return {row["id"] for row in rows}
 
 
 def set_status(connection: sqlite3.Connection, run_id: str, status: Status, error: str | None) -> None:
-    """Move a live run on; a run that has ended stays as it ended."""
+    """Set the status of a live run; a run that has ended is not changed."""
     now = utc_now()
     stored_error = None if error is None else storable(error)
     connection.execute(
@@ -240,11 +243,11 @@ def set_status(connection: sqlite3.Connection, run_id: str, status: Status, erro
     )
 
 
-NOT_STORED = "its session was finished before its result was stored"
+NOT_STORED = "its session ended before its result was stored"
 
 
 def finish_session(connection: sqlite3.Connection, session_id: str) -> None:
-    """Say that nobody works on the session any more; a run of it that is still live has failed."""
+    """Mark a session as finished; a run of it that is still live is marked as failed."""
     for run_id in live_runs(connection, session_id):
         set_status(connection, run_id, "failed", NOT_STORED)
     connection.execute(
@@ -253,13 +256,13 @@ def finish_session(connection: sqlite3.Connection, session_id: str) -> None:
 
 
 def live_runs(connection: sqlite3.Connection, session_id: str) -> list[str]:
-    """The runs of a session that have not ended, in order."""
+    """Return the runs of a session that have not ended, in order."""
     rows = connection.execute("SELECT id FROM live_runs WHERE session = ? ORDER BY number", (session_id,))
     return [str(row["id"]) for row in rows]
 
 
 def interrupt(connection: sqlite3.Connection, session_id: str, error: str) -> list[str]:
-    """End the live runs of a session as interrupted, finish the session, and return the runs."""
+    """End the live runs of a session as interrupted, finish the session, and return these runs."""
     interrupted = live_runs(connection, session_id)
     for run_id in interrupted:
         set_status(connection, run_id, "interrupted", error)
@@ -268,7 +271,7 @@ def interrupt(connection: sqlite3.Connection, session_id: str, error: str) -> li
 
 
 def claims(connection: sqlite3.Connection) -> list[Claim]:
-    """The unfinished sessions that runners have claimed, oldest first."""
+    """Return the unfinished sessions that runners have claimed, oldest first."""
     rows = connection.execute(
         "SELECT id, installation, claimed_by, claimed_pid, claimed_host, claimed_user FROM sessions"
         " WHERE finished_at IS NULL AND claimed_by IS NOT NULL ORDER BY created_at, rowid",
@@ -277,7 +280,7 @@ def claims(connection: sqlite3.Connection) -> list[Claim]:
 
 
 def finished_with_live_runs(connection: sqlite3.Connection) -> list[str]:
-    """The finished sessions that have live runs all the same, as earlier versions could leave them."""
+    """Return the finished sessions that still have live runs, which earlier versions could leave."""
     rows = connection.execute(
         "SELECT DISTINCT session FROM live_runs JOIN sessions ON sessions.id = session"
         " WHERE sessions.finished_at IS NOT NULL"
@@ -286,7 +289,7 @@ def finished_with_live_runs(connection: sqlite3.Connection) -> list[str]:
 
 
 def waiting_sessions(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
-    """The sessions that no runner has claimed, oldest first: id, the host and the installation they are for."""
+    """Return the sessions that no runner has claimed, oldest first: id, host and installation."""
     rows = connection.execute(
         "SELECT id, box, installation FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL"
         " AND id IN (SELECT session FROM live_runs) ORDER BY created_at, rowid"
@@ -295,7 +298,7 @@ def waiting_sessions(connection: sqlite3.Connection) -> list[tuple[str, str, str
 
 
 def waiting_hosts(connection: sqlite3.Connection, installation: str) -> set[str]:
-    """The hosts for whose runner of this installation a session or a pass waits."""
+    """Return the hosts for whose runner of this installation a session or an analysis is waiting."""
     rows = connection.execute(
         "SELECT box FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND installation = ?1"
         " UNION SELECT box FROM passes WHERE status IN ('queued', 'running') AND claimed_by IS NULL"
@@ -306,8 +309,8 @@ def waiting_hosts(connection: sqlite3.Connection, installation: str) -> set[str]
 
 
 def take_over(connection: sqlite3.Connection, old: str, new: str, installation: str) -> None:
-    """Have what waits for host ``old`` wait for host ``new``, and say so in the sessions' logs. What a runner has
-    claimed stays."""
+    """Reassign the waiting sessions and analyses of host ``old`` to host ``new``, with an event in the sessions' logs.
+    What a runner has claimed is not changed."""
     rows = connection.execute(
         "SELECT id FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL AND box = ? AND installation = ?",
         (old, installation),
@@ -316,7 +319,7 @@ def take_over(connection: sqlite3.Connection, old: str, new: str, installation: 
         connection.execute("UPDATE sessions SET box = ? WHERE id = ?", (new, row["id"]))
         for run_id in live_runs(connection, row["id"]):
             connection.execute("UPDATE runs SET box = ? WHERE id = ?", (new, run_id))
-        message = f"queued on {old}, where no runner is alive any more; measured on {new} instead"
+        message = f"queued on {old}, where no runner is alive any more; measuring on {new} instead"
         add_event(connection, row["id"], Event(kind="log", message=message))
     connection.execute(
         "UPDATE passes SET box = ? WHERE status IN ('queued', 'running') AND claimed_by IS NULL AND box = ?"
@@ -326,7 +329,7 @@ def take_over(connection: sqlite3.Connection, old: str, new: str, installation: 
 
 
 def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> int:
-    """Append an event and return its id; an event without a time gets the time now."""
+    """Append an event and return its id; an event without a time gets the current time."""
     cursor = connection.execute(
         "INSERT INTO events (session, run, kind, at, level, message, stage, done, total, left_s)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -341,8 +344,8 @@ def add_event(connection: sqlite3.Connection, session_id: str, event: Event) -> 
 def events_after(
     connection: sqlite3.Connection, session_id: str, last_id: int, run_id: str | None, newest: int | None = None
 ) -> list[Event]:
-    """The events after ``last_id``, in order, or the ``newest`` of them; with ``run_id`` only that run's and those of
-    the whole session."""
+    """Return the events after ``last_id`` in order, or the ``newest`` of them; with ``run_id`` only those of that run
+    and of the whole session."""
     rows = connection.execute(
         "SELECT * FROM (SELECT * FROM events WHERE session = ? AND id > ? AND (? IS NULL OR run IS NULL OR run = ?)"
         " ORDER BY id DESC LIMIT ?) ORDER BY id",
@@ -376,7 +379,7 @@ def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_on
         variants = [_variant(spec, run) for run in runs]
     except msgspec.DecodeError as error:
         raise StoreError(
-            f"session {row['id']} holds a specification that this etui cannot read ({error})", "update etui"
+            f"session {row['id']} has a specification that this version of etui cannot read ({error})", "update etui"
         ) from error
     return QueuedSession(
         id=row["id"],
@@ -397,12 +400,12 @@ def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_on
 
 
 def _variant(spec: SessionSpec, run: sqlite3.Row) -> Variant:
-    """The variant of the specification that a run's row stands for."""
+    """Return the variant of the specification that belongs to a run's row."""
     pair = Variant(precision=run["precision"], delegate=run["delegate"])
     if not any(variant.repeats for variant in spec.variants):
         return pair
-    wanted = label(pair.precision, pair.delegate, decode_detail(run["detail"]).repeats)
-    return next((variant for variant in spec.variants if variant.label == wanted), pair)
+    run_label = label(pair.precision, pair.delegate, decode_detail(run["detail"]).repeats)
+    return next((variant for variant in spec.variants if variant.label == run_label), pair)
 
 
 def _finish_if_ended(connection: sqlite3.Connection, session_id: str) -> None:
@@ -411,5 +414,5 @@ def _finish_if_ended(connection: sqlite3.Connection, session_id: str) -> None:
 
 
 def storable(text: str) -> str:
-    """Text with lone surrogates (bytes of a log that were not UTF-8) replaced, since SQLite takes none."""
+    """Return text with lone surrogates (bytes of a log that were not UTF-8) replaced, since SQLite rejects them."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,7 @@
-"""The statements of every released migration, as they were released.
+"""The SQL statements of every released migration.
 
-Nothing here ever changes, and nothing here is built from a name that other code uses: a file that was made years ago
-must get the same schema as a new one. ``tests/store/test_upgrade.py`` has a hash of each migration.
+The statements never change and do not depend on constants of other modules: a database that was created years ago must
+get the same schema as a new one. ``tests/store/test_upgrade.py`` has a hash of each migration.
 """
 
 from __future__ import annotations
@@ -195,9 +195,9 @@ CREATE TABLE events (
     "CREATE INDEX runs_by_size_bytes ON runs(size_bytes)",
     "CREATE INDEX runs_by_peak_rss_bytes ON runs(peak_rss_bytes)",
 )
-"""0001_first: sessions, runs and what belongs to them. Details are apart from the run's row, so that a scan over the
-columns does not read through them. Events have AUTOINCREMENT: a reader remembers the last id it saw, so none is given
-twice."""
+"""0001_first: sessions, runs and their data. Details are in a separate table, so that a scan over the columns of runs
+does not read them. Events have AUTOINCREMENT: readers remember the last id they saw, so that an id must not be
+reused."""
 
 PAGES = (
     "ALTER TABLE runs ADD COLUMN words TEXT GENERATED ALWAYS AS (lower(coalesce(id, '') || ' ' || coalesce(model, "
@@ -264,7 +264,7 @@ CREATE TABLE operators (
     PRIMARY KEY (run, side, position)
 ) WITHOUT ROWID""",
 )
-"""0003_insight: passes on finished runs in the queue beside the sessions, and the operators of a profile in rows."""
+"""0003_insight: the queue of analyses of finished runs (``passes``), and the operators of a profile as rows."""
 
 CLASSES = (
     "ALTER TABLE runs ADD COLUMN top1 REAL",
@@ -277,7 +277,7 @@ UPDATE runs SET (top1, top5) = (
 )""",
     "CREATE INDEX runs_by_top1 ON runs(top1)",
 )
-"""0004_classes: top-1 and top-5 as columns; runs of before have both in their details."""
+"""0004_classes: top-1 and top-5 accuracy as columns, filled from the details of existing runs."""
 
 LOOKUPS = (
     "CREATE INDEX runs_by_tags ON runs(tags)",
@@ -290,4 +290,15 @@ LOOKUPS = (
     "CREATE INDEX runs_by_error ON runs(error) WHERE error IS NOT NULL",
     "CREATE INDEX runs_unusual_id ON runs(id) WHERE id GLOB '*[^0-9a-f]*'",
 )
-"""0005_lookups: the order of every other column that can be filtered by."""
+"""0005_lookups: an index for every other column that runs can be filtered by."""
+
+ID_PARTS = (
+    "CREATE VIRTUAL TABLE id_parts USING fts5(id, content='', tokenize='trigram', detail='none', columnsize=0)",
+    "INSERT INTO id_parts (rowid, id) SELECT rowid, id FROM runs",
+    "CREATE TRIGGER id_parts_insert AFTER INSERT ON runs BEGIN"
+    " INSERT INTO id_parts (rowid, id) VALUES (new.rowid, new.id); END",
+    "CREATE TRIGGER id_parts_delete AFTER DELETE ON runs BEGIN"
+    " INSERT INTO id_parts (id_parts, rowid, id) VALUES ('delete', old.rowid, old.id); END",
+)
+"""0006_id_parts: every three consecutive characters of the ids, so that a part of an id is found without reading all of
+them."""

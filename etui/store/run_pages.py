@@ -1,9 +1,9 @@
-"""A page of runs for a table: found around a run or from an offset, with how many runs there are and where it lies.
+"""Pages of runs for a table: the runs around a run or from an offset, their position, and the total number.
 
-Every way here is bounded, so that a key pressed over a million runs is answered at once. If an index says that few runs
-can meet the filter, those are looked at. Else the sorted column's index is followed, which costs a look-up for each row
-it passes and is given up after some thousands. What is left is to look at every run that the filter's shortest index
-names, or at all of them in the narrow index over the columns that filters use.
+The work of every strategy is bounded, so that the screen reacts at once with a million runs. If an index shows that few
+runs can match the filter, those are read. Otherwise the index of the sorted column is followed, which costs a look-up
+for each row and is stopped after some thousand. As a last resort every run from the filter's most selective index is
+read, or all runs in the covering index over the columns that filters use.
 """
 
 from __future__ import annotations
@@ -15,47 +15,53 @@ import msgspec
 
 from etui.store.columns import SUMMARY_COLUMNS, summary_of
 from etui.store.conditions import SCAN, Condition, is_scannable, known_column, where_clause
-from etui.store.index_search import INDEXES, Source, exact_size, listed, numbers, size_up_to, source
+from etui.store.index_search import INDEXES, Source, exact_size, held, size_up_to, source
 from etui.store.schema import IN_ORDER
 from etui.summary import RunSummary
 
 _SELECT = ", ".join(SUMMARY_COLUMNS)
-_FEW = 4_000
-"""So many runs are looked up and sorted at once."""
+_FEW = 1_500
+"""Up to this number of runs are looked up and sorted at once."""
+_HELD = 4_000
+"""A list of up to this number of rows is kept, so that an index that has to be searched for it is searched once."""
 _MANY = 4_000
-"""Up to so many runs a scan of all of them is as fast as any other way."""
+"""Up to this number of runs a scan of all of them is as fast as any other strategy."""
 _SOON_COUNTED = 200_000
-"""Up to so many runs the place of one among all of them is counted before a key's answer would be late."""
+"""Up to this number of runs, counting the position of one run does not delay the screen noticeably."""
 _PATIENCE = 4_000
-"""So many rows of an index are followed before another way is shorter."""
+"""How many rows of an index are followed before another strategy is faster."""
 _MORE_PATIENCE = 4
-"""So many times as many are followed where those have shown that the wanted runs are among them."""
+"""By which factor more rows are followed if matches were found among the first ones."""
+_PASSED = 100_000
+"""How many rows of an index are passed, reading only their numbers, before another strategy is faster."""
+_RARE = 64
+"""If more than one run in this number matches, following an index finds a screen of them."""
 _SEEN = 60
-"""So many rows fill a screen; a glimpse of more is not worth waiting for."""
+"""How many rows fill a screen; a glimpse does not wait for more."""
 _SHORTER = 8
-"""A look-up of a row takes as long as a scan of so many."""
+"""How many rows can be scanned in the time of one row look-up."""
 _MUCH_SHORTER = 40
-"""A look-up of a row takes as long as passing so many in the sorted column's index."""
+"""How many entries of the sorted column's index can be passed in the time of one row look-up."""
 
 Bounds = tuple[str, list[object]]
-"""A piece of the table's order as a condition, and its values."""
+"""A part of the sort order as an SQL condition, and its values."""
 
 
 class Sorting(msgspec.Struct, frozen=True, kw_only=True):
-    """A column and a direction. Runs without a value come last in either; equal values are ordered by age."""
+    """A column and a direction. Runs without a value come last in either direction; equal values are ordered by age."""
 
     column: str
     descending: bool
 
     def clause(self, *, backwards: bool = False, in_piece: bool = False) -> str:
-        """The order as SQL, from its end where ``backwards``. In a piece either all values are missing or none."""
+        """Return the order as SQL, reversed if ``backwards``. In one part either all values are missing or none."""
         direction = "DESC" if self.descending != backwards else "ASC"
         nulls = "" if in_piece else " NULLS FIRST" if backwards else " NULLS LAST"
         return f"ORDER BY {self.column} {direction}{nulls}, rowid {direction}"
 
     def pieces(self, place: Place | None, *, backwards: bool = False) -> list[Bounds]:
-        """What follows a row (what comes before it, where ``backwards``) in pieces, the nearest first; without a row
-        all there is. Apart, for an index answers each; joined by OR they would be a scan."""
+        """Return the rows after a row (before it if ``backwards``) as conditions, the nearest first; without a row all
+        rows. They are separate because an index answers each of them; joined by OR they would be a scan."""
         column = self.column
         known, missing = f"{column} IS NOT NULL", f"{column} IS NULL"
         if place is None:
@@ -70,8 +76,8 @@ class Sorting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """Which page: it begins at ``offset``, or so that ``before`` runs stand before the run ``around``, where that meets
-    the conditions."""
+    """Which page: it begins at ``offset``, or ``before`` runs before the run ``around`` if that matches the
+    conditions."""
 
     limit: int
     offset: int = 0
@@ -80,20 +86,20 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Place = tuple[object, int]
-"""Where a row stands in an order: its value of the sorted column, and its number."""
+"""The position of a row in an order: its value of the sorted column, and its row number."""
 
 Page = tuple[int, int, int | None, list[RunSummary]]
-"""How many runs there are in all, the place of the page's first, that of the run it is ``around``, and the runs."""
+"""The total number of runs, the index of the first run of the page and of the run ``around``, and the runs."""
 
 Glimpse = tuple[None, int | None, list[RunSummary]]
-"""A page that was not counted: None, the place in it of the run it is ``around``, and its runs."""
+"""A page without a total: None, the index in the page of the run ``around``, and its runs."""
 
 NEWEST_FIRST = Sorting(column="created_at", descending=True)
 
 
 class _Search:
-    """A filter and an order, with what is found out about them for one page. Raises UsageError for a column or operator
-    that does not exist."""
+    """A filter and an order, with intermediate results for one page. Raises UsageError for an unknown column or
+    operator."""
 
     def __init__(self, connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting) -> None:
         known_column(sorting.column)
@@ -101,69 +107,75 @@ class _Search:
         self.where = where
         self.sorting = sorting
         self.clause, self.values = where_clause(where)
-        # As many as there are, or more where some have been deleted.
+        # An upper bound: deleted runs are included.
         self.runs = int(connection.execute("SELECT coalesce(max(rowid), 0) FROM runs").fetchone()[0])
-        self._found: list[Source] | None = None
+        self._sources: list[Source] | None = None
         self._known: tuple[list[Source], list[Condition]] | None = None
         self._scanned: tuple[str, list[object]] | None = None
 
     @property
     def many(self) -> bool:
-        """Whether there are so many runs that looking at all of them takes a while."""
+        """Whether there are too many runs to read all of them quickly."""
         return self.runs > _MANY
 
     def narrow(self, most: int) -> Source | None:
-        """The shortest list of runs that all that meet the conditions are in; None if each is longer than ``most``, or
-        no index has one."""
-        if self._found is None:
-            found = (source(self.connection, condition) for condition in self.where)
-            self._found = [one for one in found if one is not None]
-            for one in self._found:
-                # A list this short is held, so that an index that has to be searched for it is searched once.
-                rows = numbers(self.connection, one, _FEW)
-                if rows is not None:
-                    self._found = [listed(rows)]
-                    break
-        shortest = None
-        for one in self._found:
-            size = size_up_to(self.connection, one, most)
+        """Return the smallest source that contains all matching runs; None if each has more than ``most`` rows or no
+        index has one."""
+        if self._sources is None:
+            self._sources = self._find_sources()
+        smallest = None
+        for candidate in self._sources:
+            size = size_up_to(self.connection, candidate, most)
             if size <= most:
-                most, shortest = size, one
-        return shortest
+                most, smallest = size, candidate
+        return smallest
+
+    def _find_sources(self) -> list[Source]:
+        """Return the sources from indexes for the conditions, or one source of a few rows with all matching runs."""
+        by_condition = [source(self.connection, condition) for condition in self.where]
+        sources = [candidate for candidate in by_condition if candidate is not None]
+        for candidate in sources:
+            if (few := held(self.connection, [candidate], _HELD)) is not None:
+                return [few]
+        if len(sources) > 1:
+            most = self.runs // _MUCH_SHORTER
+            small = [candidate for candidate in sources if size_up_to(self.connection, candidate, most) <= most]
+            if len(small) > 1 and (few := held(self.connection, small, _HELD)) is not None:
+                return [few]
+        return sources
 
     def known(self) -> tuple[list[Source], list[Condition]]:
-        """The lists of runs that indexes have for conditions, each once, and the conditions that are left: those whose
-        list would be of most runs, or that no index has one for."""
+        """Return the sources from indexes for the conditions, and the remaining conditions: those whose source would
+        have most of the runs, or that no index answers."""
         if self._known is None:
-            lists, rest = [], []
+            sources, rest, half = [], [], self.runs // 2
             for condition in self.where:
-                one = source(self.connection, condition)
-                is_short = one is not None and size_up_to(self.connection, one, self.runs // 2) <= self.runs // 2
-                if one is not None and is_short:
-                    lists.append(one)
+                candidate = source(self.connection, condition)
+                if candidate is not None and size_up_to(self.connection, candidate, half) <= half:
+                    sources.append(candidate)
                 else:
                     rest.append(condition)
-            self._known = lists, rest
+            self._known = sources, rest
         return self._known
 
-    def passed(self) -> tuple[str, list[object]] | None:
-        """A condition that tells the runs that meet the conditions by their number as far as possible, so that an index
-        can be passed through without looking up each of its rows, and its values. None if no index helps."""
-        lists, rest = self.known()
-        if not lists or self.sorting.column not in IN_ORDER:
+    def row_filter(self) -> tuple[str, list[object]] | None:
+        """Return an SQL condition that selects the matching runs by row number as far as possible, so that an index can
+        be scanned without looking up each row, and its values. None if no index helps."""
+        sources, rest = self.known()
+        if not sources or self.sorting.column not in IN_ORDER:
             return None
-        parts = [one.condition() for one in lists]
+        parts = [known.condition() for known in sources]
         clause, values = where_clause(rest)
-        words = " AND ".join([*(part for part, _ in parts), *([clause.removeprefix("WHERE ")] if rest else [])])
-        return words, [*(value for _, bound in parts for value in bound), *values]
+        expression = " AND ".join([*(part for part, _ in parts), *([clause.removeprefix("WHERE ")] if rest else [])])
+        return expression, [*(value for _, bound in parts for value in bound), *values]
 
     def matching(self) -> tuple[str, list[object]]:
-        """``FROM`` and ``WHERE`` of all runs that meet the conditions, by the shortest way, and its values."""
+        """Return ``FROM`` and ``WHERE`` of all matching runs by the fastest strategy, and the values."""
         if self._scanned is None:
             narrow = self.narrow(self.runs // _SHORTER) if self.many and self.where else None
             if narrow is not None:
                 among, numbers = narrow.condition()
-                # Without statistics SQLite takes any equality for the shorter list.
+                # Without statistics SQLite would prefer any equality.
                 self._scanned = f"FROM runs NOT INDEXED {self.clause} AND {among}", [*self.values, *numbers]
             else:
                 table = SCAN if is_scannable(self.where, self.sorting.column) else "runs"
@@ -172,7 +184,7 @@ class _Search:
 
 
 def page(connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, window: Window) -> Page:
-    """A page for a table. Raises UsageError for a column or operator that does not exist."""
+    """Return a page for a table. Raises UsageError for an unknown column or operator."""
     search = _Search(connection, where, sorting)
     few = _few(search)
     return _counted_page(search, window) if few is None else _page_of_few(search, few, window)
@@ -181,8 +193,8 @@ def page(connection: sqlite3.Connection, where: Sequence[Condition], sorting: So
 def glimpse(
     connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, window: Window
 ) -> Page | Glimpse:
-    """The page; or, where it would take a while to count, what can be seen at once: the runs around the run ``around``
-    where that meets the conditions, else the first of all. Raises UsageError as ``page`` does."""
+    """Return the page, or if counting would take long, only its runs: those around the run ``around`` if that matches
+    the conditions, else the first. Raises UsageError like ``page``."""
     search = _Search(connection, where, sorting)
     few = _few(search)
     if few is not None:
@@ -198,7 +210,7 @@ def glimpse(
 
 
 def first(connection: sqlite3.Connection, where: Sequence[Condition], sorting: Sorting, limit: int) -> list[RunSummary]:
-    """The first runs that meet the conditions. Raises UsageError as ``page`` does."""
+    """Return the first runs that match the conditions. Raises UsageError like ``page``."""
     search = _Search(connection, where, sorting)
     few = _few(search)
     return _rows(connection, few[:limit] if few is not None else _walk(search, None, limit))
@@ -207,8 +219,8 @@ def first(connection: sqlite3.Connection, where: Sequence[Condition], sorting: S
 def newest_after(
     connection: sqlite3.Connection, where: Sequence[Condition], place: Place | None, most: int
 ) -> tuple[list[RunSummary], Place | None]:
-    """The next runs that meet the conditions, newest first, of the ``most`` that follow a place, and the place to go on
-    from; None if those were the last. Raises UsageError as ``page`` does."""
+    """Return the matching runs, newest first, among the ``most`` runs after a position, and the position to continue
+    from; None if those were the last. Raises UsageError like ``page``."""
     search = _Search(connection, where, NEWEST_FIRST)
     if place is None and (few := _few(search)) is not None:
         return _rows(connection, few), None
@@ -226,17 +238,17 @@ def newest_after(
 
 
 def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> int:
-    """How many runs meet the conditions. Raises UsageError for a column or operator that does not exist."""
+    """Return the number of runs that match the conditions. Raises UsageError for an unknown column or operator."""
     search = _Search(connection, where, NEWEST_FIRST)
     if not where:
         return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
     if search.many:
-        if len(where) == 1 and (alone := _count_alone(connection, where[0])) is not None:
-            return alone
-        lists, rest = search.known()
+        if len(where) == 1 and (total := _count_single(connection, where[0])) is not None:
+            return total
+        sources, rest = search.known()
         if not rest:
-            select, bound = lists[0].union()
-            others = [one.condition() for one in lists[1:]]
+            select, bound = sources[0].union()
+            others = [other.condition() for other in sources[1:]]
             among = " AND ".join(other.replace("rowid IN", "number IN", 1) for other, _ in others)
             row = connection.execute(
                 f"SELECT count(*) FROM ({select}) WHERE {among}",  # noqa: S608
@@ -247,23 +259,23 @@ def count(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> in
     return int(connection.execute(f"SELECT count(*) {matching}", values).fetchone()[0])
 
 
-def _count_alone(connection: sqlite3.Connection, condition: Condition) -> int | None:
-    """How many runs meet a condition, where an index tells that of the condition or of its opposite."""
-    found = source(connection, condition)
-    if found is not None:
-        return exact_size(connection, found)
+def _count_single(connection: sqlite3.Connection, condition: Condition) -> int | None:
+    """Return the number of runs that match a condition; None if no index answers it or its negation."""
+    direct = source(connection, condition)
+    if direct is not None:
+        return exact_size(connection, direct)
     opposite = source(connection, msgspec.structs.replace(condition, negated=not condition.negated))
     return None if opposite is None else count(connection) - exact_size(connection, opposite)
 
 
 def matching(connection: sqlite3.Connection, where: Sequence[Condition]) -> tuple[str, list[object]]:
-    """``FROM`` and ``WHERE`` of the runs that meet the conditions, by the shortest way, and its values. Raises
-    UsageError as ``page`` does."""
+    """Return ``FROM`` and ``WHERE`` of the matching runs by the fastest strategy, and the values. Raises UsageError
+    like ``page``."""
     return _Search(connection, where, NEWEST_FIRST).matching()
 
 
 def is_soon_counted(where: Sequence[Condition]) -> bool:
-    """Whether ``count`` takes a moment only, however many runs there are."""
+    """Whether ``count`` is fast for any number of runs."""
     return len(where) < 2
 
 
@@ -289,8 +301,8 @@ def _page_of_few(search: _Search, few: Sequence[int], window: Window) -> Page:
 
 
 def _few(search: _Search) -> list[int] | None:
-    """The numbers in order if only few runs meet the conditions; None if there are more, or if it takes a scan of many
-    runs to know."""
+    """Return the row numbers in order if few runs match the conditions; None if there are more, or if finding out would
+    need a scan of many runs."""
     if not search.where or (search.many and search.narrow(_FEW) is None):
         return None
     matching, values = search.matching()
@@ -314,42 +326,42 @@ def _few(search: _Search) -> list[int] | None:
 
 
 def _row(search: _Search, run_id: str | None) -> Place | None:
-    """Where in the order a run stands; None where it does not meet the conditions."""
+    """Return the position of a run in the order; None if it does not match the conditions."""
     if run_id is None:
         return None
     clause, values = where_clause((*search.where, Condition("id", "=", run_id)))
-    found = search.connection.execute(
+    row = search.connection.execute(
         f"SELECT {search.sorting.column} AS value, rowid AS number FROM runs"  # noqa: S608
         f" INDEXED BY sqlite_autoindex_runs_1 {clause}",
         values,
     ).fetchone()
-    return None if found is None else (found["value"], found["number"])
+    return None if row is None else (row["value"], row["number"])
 
 
 def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
-    """How many runs there are, and how many of them come before a row; both from one scan where they are filtered."""
+    """Return the number of runs and how many of them come before a row, from one scan if they are filtered."""
     if row is None:
         return count(search.connection, search.where), None
     pieces = search.sorting.pieces(row, backwards=True)
     if not search.where:
         earlier = sum(
-            int(search.connection.execute(f"SELECT count(*) FROM runs WHERE {one}", bounds).fetchone()[0])  # noqa: S608
-            for one, bounds in pieces
+            int(search.connection.execute(f"SELECT count(*) FROM runs WHERE {piece}", bounds).fetchone()[0])  # noqa: S608
+            for piece, bounds in pieces
         )
         return count(search.connection), earlier
-    passed = search.passed() if search.many else None
-    if passed is not None and not search.known()[1]:
+    row_filter = search.row_filter() if search.many else None
+    if row_filter is not None and not search.known()[1]:
         by = f"INDEXED BY {INDEXES[search.sorting.column]}"
         earlier = sum(
             search.connection.execute(
-                f"SELECT count(*) FROM runs {by} WHERE {one} AND {passed[0]}",  # noqa: S608
-                (*bounds, *passed[1]),
+                f"SELECT count(*) FROM runs {by} WHERE {piece} AND {row_filter[0]}",  # noqa: S608
+                (*bounds, *row_filter[1]),
             ).fetchone()[0]
-            for one, bounds in pieces
+            for piece, bounds in pieces
         )
         return count(search.connection, search.where), int(earlier)
     matching, values = search.matching()
-    either = " OR ".join(f"({one})" for one, _ in pieces)
+    either = " OR ".join(f"({piece})" for piece, _ in pieces)
     total, earlier = search.connection.execute(
         f"SELECT count(*), total({either}) {matching}",
         (*(bound for _, bounds in pieces for bound in bounds), *values),
@@ -360,78 +372,142 @@ def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
 def _walk(
     search: _Search, row: Place | None, wanted: int, *, at_least: int | None = None, backwards: bool = False
 ) -> list[int]:
-    """The numbers of the next ``wanted`` rows after a row, or before it (``backwards``), in the table's order; of all
-    where there are fewer. With ``at_least`` they may be no more than that where more would take a while."""
+    """Return the numbers of the next ``wanted`` matching rows after a row, or before it (``backwards``), in the order
+    of the table; without a row from its start or end. With ``at_least`` it may stop after that number of rows if more
+    would take long."""
     at_least = wanted if at_least is None else min(at_least, wanted)
+    pieces = search.sorting.pieces(row, backwards=backwards)
+    index, among, fixed = _path(search)
+    # In an index that is entered with conditions, few runs do not match.
+    is_wide = bool(search.where) and search.many and index != "" and among == ""
+    rare = search.narrow(search.runs // _RARE) if is_wide else None
+    numbers = None
+    if rare is not None:
+        numbers = _scan_index(search, rare, pieces, wanted, at_least, backwards=backwards)
+    elif index:
+        numbers = _follow_index(search, (index, among, fixed), pieces, wanted, at_least, backwards=backwards)
+    if numbers is None:
+        numbers = _sort_matches(search, pieces, wanted, backwards=backwards)
+    return numbers[::-1] if backwards else numbers
+
+
+def _narrowing(search: _Search) -> tuple[str, list[object]]:
+    """Return the conditions on the sorted column itself, which its index evaluates without looking up rows."""
+    on_column = [condition for condition in search.where if condition.column == search.sorting.column]
+    clause, values = where_clause(on_column)
+    return clause.replace("WHERE", " AND", 1), values
+
+
+def _scan_index(
+    search: _Search, rare: Source, pieces: Sequence[Bounds], wanted: int, at_least: int, *, backwards: bool
+) -> list[int] | None:
+    """Return the rows of ``_walk`` by a scan of the sorted column's index for the rows of a source; None if these are
+    far apart in it."""
+    narrowing, narrow = _narrowing(search)
+    among, source_values = rare.condition()
+    among = among.replace("rowid IN", "passed.number IN", 1)
+    along = search.sorting.clause(backwards=backwards, in_piece=True)
+    numbers: list[int] = []
+    for bound, bounds in pieces:
+        piece = f"FROM runs INDEXED BY {INDEXES[search.sorting.column]} WHERE {bound}{narrowing}"
+        # The columns are read only for rows of the source.
+        rows = search.connection.execute(
+            f"SELECT passed.number AS number FROM (SELECT rowid AS number {piece} {along} LIMIT ?) AS passed"  # noqa: S608
+            f" CROSS JOIN runs ON runs.rowid = passed.number {search.clause} AND {among} LIMIT ?",
+            (*bounds, *narrow, _PASSED, *search.values, *source_values, wanted - len(numbers)),
+        ).fetchall()
+        numbers += [row["number"] for row in rows]
+        if len(numbers) >= at_least:
+            break
+        if _is_longer(search, piece, (*bounds, *narrow), _PASSED):
+            return None
+    return numbers
+
+
+def _follow_index(
+    search: _Search,
+    path: tuple[str, str, list[object]],
+    pieces: Sequence[Bounds],
+    wanted: int,
+    at_least: int,
+    *,
+    backwards: bool,
+) -> list[int] | None:
+    """Return the rows of ``_walk`` by looking up each row of an index in turn; None if matches are far apart in it."""
     sorting, where = search.sorting, search.where
-    pieces = sorting.pieces(row, backwards=backwards)
     used = ", ".join(["rowid AS number", *dict.fromkeys(condition.column for condition in where)])
     along = sorting.clause(backwards=backwards, in_piece=True)
-    # What is asked of the sorted column itself bounds what is followed, instead of being looked up row by row.
-    narrowing, narrow = where_clause([condition for condition in where if condition.column == sorting.column])
-    narrowing = narrowing.replace("WHERE", " AND", 1)
-    given_up = sorting.column not in IN_ORDER
-    index, among, fixed = ("", "", []) if given_up else _path(search)
-    found: list[int] = []
-    for one, bounds in () if given_up else pieces:
-        piece, bound = f"FROM runs {index} WHERE {among}{one}{narrowing}", (*fixed, *bounds, *narrow)
+    narrowing, narrow = _narrowing(search)
+    index, among, fixed = path
+    numbers: list[int] = []
+    for bound, bounds in pieces:
+        piece, values = f"FROM runs {index} WHERE {among}{bound}{narrowing}", (*fixed, *bounds, *narrow)
         for patience in (_PATIENCE, _MORE_PATIENCE * _PATIENCE) if where else (wanted,):
             within = f"SELECT {used} {piece} {along} LIMIT ?"
             rows = search.connection.execute(
                 f"SELECT number FROM ({within}) {search.clause} LIMIT ?",  # noqa: S608
-                (*bound, patience, *search.values, wanted - len(found)),
+                (*values, patience, *search.values, wanted - len(numbers)),
             ).fetchall()
-            enough = len(found) + len(rows) >= at_least
-            if enough or not where or not _is_longer(search, piece, bound, patience):
+            enough = len(numbers) + len(rows) >= at_least
+            if enough or not where or not _is_longer(search, piece, values, patience):
                 break
-            if (len(found) + len(rows)) * _MORE_PATIENCE < at_least:
-                given_up = True
-                break
+            if (len(numbers) + len(rows)) * _MORE_PATIENCE < at_least:
+                return None
         else:
-            given_up = True
-        found += [row["number"] for row in rows]
-        if given_up or len(found) >= at_least:
+            return None
+        numbers += [row["number"] for row in rows]
+        if len(numbers) >= at_least:
             break
-    passed = search.passed() if given_up and where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
-    if passed is not None:
-        found, by = [], f"INDEXED BY {INDEXES[sorting.column]}"
-        for one, bounds in pieces:
-            rows = search.connection.execute(
-                f"SELECT rowid AS number FROM runs {by} WHERE {one} AND {passed[0]} {along} LIMIT ?",  # noqa: S608
-                (*bounds, *passed[1], wanted - len(found)),
-            ).fetchall()
-            found += [row["number"] for row in rows]
-    elif given_up:
-        either = " OR ".join(f"({one})" for one, _ in pieces)
+    return numbers
+
+
+def _sort_matches(search: _Search, pieces: Sequence[Bounds], wanted: int, *, backwards: bool) -> list[int]:
+    """Return the rows of ``_walk`` by sorting all matching rows, or by a scan of the whole index of the sorted
+    column."""
+    sorting = search.sorting
+    row_filter = search.row_filter() if search.where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
+    if row_filter is None:
+        either = " OR ".join(f"({piece})" for piece, _ in pieces)
         matching, values = search.matching()
         rows = search.connection.execute(
             f"SELECT rowid AS number {matching} AND ({either}) {sorting.clause(backwards=backwards)} LIMIT ?",
             (*values, *(bound for _, bounds in pieces for bound in bounds), wanted),
         ).fetchall()
-        found = [row["number"] for row in rows]
-    return found[::-1] if backwards else found
+        return [row["number"] for row in rows]
+    numbers: list[int] = []
+    along = sorting.clause(backwards=backwards, in_piece=True)
+    for piece, bounds in pieces:
+        rows = search.connection.execute(
+            f"SELECT rowid AS number FROM runs INDEXED BY {INDEXES[sorting.column]}"  # noqa: S608
+            f" WHERE {piece} AND {row_filter[0]} {along} LIMIT ?",
+            (*bounds, *row_filter[1], wanted - len(numbers)),
+        ).fetchall()
+        numbers += [row["number"] for row in rows]
+    return numbers
 
 
 def _path(search: _Search) -> tuple[str, str, list[object]]:
-    """Which index is followed, the conditions that it is entered with, and their values: that of the sorted column, or
-    the one in which the runs of one model, precision and delegate stand by age."""
+    """Return the index to follow, the conditions with which it is entered, and their values: the index of the sorted
+    column, or the one with the runs of one model, precision and delegate in order of age. Empty if there is none."""
+    if search.sorting.column not in IN_ORDER:
+        return "", "", []
     if search.sorting.column == "created_at":
         equal = {
             condition.column: condition.value
             for condition in search.where
             if condition.operator == "=" and not condition.negated and condition.value is not None
         }
-        if equal.keys() >= set(_CHOICE):
-            among = " AND ".join(f"{column} = ?" for column in _CHOICE)
-            return "INDEXED BY runs_choice", f"{among} AND ", [equal[column] for column in _CHOICE]
+        if equal.keys() >= set(_CONFIGURATION):
+            among = " AND ".join(f"{column} = ?" for column in _CONFIGURATION)
+            return "INDEXED BY runs_choice", f"{among} AND ", [equal[column] for column in _CONFIGURATION]
     return f"INDEXED BY {INDEXES[search.sorting.column]}", "", []
 
 
-_CHOICE = ("model", "precision", "delegate")
+_CONFIGURATION = ("model", "precision", "delegate")
 
 
 def _is_longer(search: _Search, piece: str, bounds: Sequence[object], patience: int) -> bool:
-    """Whether a piece goes on where patience ended."""
+    """Whether a part has more rows than ``patience``."""
     row = search.connection.execute(
         f"SELECT count(*) FROM (SELECT 1 {piece} LIMIT ?)",  # noqa: S608
         (*bounds, patience + 1),
@@ -440,7 +516,7 @@ def _is_longer(search: _Search, piece: str, bounds: Sequence[object], patience: 
 
 
 def _slice(search: _Search, begin: int, size: int, total: int) -> list[int]:
-    """The numbers of ``size`` rows from a place on. What lies beyond the middle is nearer from the end."""
+    """Return the numbers of ``size`` rows from an index on, counted from the end if that is nearer."""
     from_end = begin > total // 2
     skipped = total - begin - size if from_end else begin
     if search.where and skipped == 0:
@@ -455,9 +531,9 @@ def _slice(search: _Search, begin: int, size: int, total: int) -> list[int]:
 
 
 def _rows(connection: sqlite3.Connection, numbers: Sequence[int], search: _Search | None = None) -> list[RunSummary]:
-    """The summaries of the rows with these numbers, in their order; of those that meet the conditions where given."""
+    """Return the summaries of the rows with these numbers in this order, without those that do not match ``search``."""
     clause, values = (search.clause.replace("WHERE", " AND", 1), search.values) if search is not None else ("", [])
-    found = {
+    summaries = {
         row["wanted"]: summary_of(row)
         for row in connection.execute(
             f"SELECT rowid AS wanted, {_SELECT} FROM runs NOT INDEXED"  # noqa: S608
@@ -465,4 +541,4 @@ def _rows(connection: sqlite3.Connection, numbers: Sequence[int], search: _Searc
             [*numbers, *values],
         )
     }
-    return [found[number] for number in numbers if number in found]
+    return [summaries[number] for number in numbers if number in summaries]

@@ -1,4 +1,4 @@
-"""Find at which level the sessions of one machine ran, so that a comparison knows how far sessions differ by chance."""
+"""Read the levels of the sessions of one machine, from which a comparison estimates the between-session variance."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, Sessi
 from etui.store.past_runs import disturbed
 
 MOST_RUNS = 300
-"""The newest finished runs of a machine that are looked at."""
+"""How many of the newest finished runs of a machine are read."""
 
 
 class _Detail(msgspec.Struct, frozen=True):
-    """What of a run's detail says which configuration it is of; the rest is skipped, not decoded."""
+    """The parts of a run's detail that determine its configuration and level; the rest is not decoded."""
 
     model: ModelInfo
     weights: WeightsInfo | None = None
@@ -31,8 +31,8 @@ class _Detail(msgspec.Struct, frozen=True):
 
 
 def session_levels(connection: sqlite3.Connection, environment: Environment | None) -> list[Level]:
-    """The levels of the newest finished runs on this machine, those of disturbed sessions left out. A configuration
-    that was measured in one session only says nothing and is left out too."""
+    """Return the levels of the newest finished runs on this machine, without those of disturbed sessions and of
+    configurations that were measured in one session only. Empty if the environment is not known."""
     if environment is None:
         return []
     rows = connection.execute(
@@ -46,9 +46,9 @@ def session_levels(connection: sqlite3.Connection, environment: Environment | No
     for row in rows:
         for level in _levels(row):
             by_configuration.setdefault(level.configuration, []).append((row["id"], level))
-    repeated = [found for found in by_configuration.values() if len({level.session for _, level in found}) > 1]
-    quiet = {run: disturbed(connection, run) < FEW for run in {run for found in repeated for run, _ in found}}
-    return [level for found in repeated for run, level in found if quiet[run]]
+    repeated = [levels for levels in by_configuration.values() if len({level.session for _, level in levels}) > 1]
+    quiet = {run: disturbed(connection, run) < FEW for run in {run for levels in repeated for run, _ in levels}}
+    return [level for levels in repeated for run, level in levels if quiet[run]]
 
 
 def _levels(row: sqlite3.Row) -> list[Level]:
@@ -67,8 +67,8 @@ def _levels(row: sqlite3.Row) -> list[Level]:
         arithmetic=detail.arithmetic,
         kept=kept_in(spec, row["precision"], detail.repeats) if isinstance(spec, dict) else (),
     )
-    found = (
+    levels = (
         make_level(session, machine, program, detail.latency_ms, is_control=False),
         make_level(session, machine, eager, detail.eager_latency_ms, is_control=True),
     )
-    return [level for level in found if level is not None]
+    return [level for level in levels if level is not None]

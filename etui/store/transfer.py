@@ -1,4 +1,4 @@
-"""Runs as JSON files: reading what others wrote, with the field that is wrong, and writing without overwriting."""
+"""Import and export of runs as JSON files: validation that names the wrong field, and writing without overwriting."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from etui.files.atomic import descriptor_of, is_special, is_stream, refuse_exist
 from etui.formats.json_text import harmless
 from etui.results import RunDocument
 from etui.store.executorch_utils_format import document_from_flat, is_flat
-from etui.store.import_checks import Refused, document_from
+from etui.store.import_checks import InvalidValue, document_from
 
 _UNSAFE = re.compile(r"[^0-9A-Za-z._-]+")
 _LONGEST_PART = 60
 MOST_BYTES = 2 * 10**9
-"""More than any export holds."""
+"""The largest file that is imported, in bytes; exports are much smaller."""
 
 RunName = tuple[str, str, str, str]
 """A run's model, precision, delegate and id."""
 
 
 def read_documents(path: Path) -> list[RunDocument]:
-    """The runs in a file: one document, an array of them, or a flat result of executorch-utils.
+    """Return the runs in a file: one document, an array of documents, or a flat result of executorch-utils.
 
-    Raises ImportRefused, naming the file and the field, where any part of it is not a run.
+    Raises ImportRefused, which names the file and the field, if any part of it is not a run.
     """
     data, written_at = _read(path)
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ImportRefused(f"{path} is not JSON ({error})", "give files that etui export wrote") from error
+        raise ImportRefused(f"{path} is not JSON ({error})", "import files that etui export wrote") from error
     many = isinstance(value, list)
     documents = []
     for index, part in enumerate(value if isinstance(value, list) else [value]):
@@ -45,35 +45,36 @@ def read_documents(path: Path) -> list[RunDocument]:
                 documents.append(document_from_flat(part, written_at))
             else:
                 documents.append(document_from(part))
-        except (msgspec.ValidationError, Refused) as error:
+        except (msgspec.ValidationError, InvalidValue) as error:
             problem = str(error).replace("`$", f"`$[{index}]", 1) if many else str(error)
-            raise ImportRefused(f"{path} holds no runs of this etui: {problem}", "mend or leave it out") from error
+            raise ImportRefused(f"{path} is not a valid run: {problem}", "fix the file or skip it") from error
     if not documents:
-        raise ImportRefused(f"{path} holds no runs", "give files that etui export wrote")
+        raise ImportRefused(f"{path} contains no runs", "import files that etui export wrote")
     return documents
 
 
 def _read(path: Path) -> tuple[bytes, str]:
-    """What a file holds and when it was written, as documents have it. Raises ImportRefused."""
+    """Return the content of a file and its modification time in the format of documents. Raises ImportRefused."""
     try:
         with path.open("rb") as file:
-            # A device or pipe may never end.
+            # A device or pipe can be endless.
             data = file.read(MOST_BYTES + 1)
             written_s = os.fstat(file.fileno()).st_mtime
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise ImportRefused(f"cannot read {path} ({why or error})", "check the path") from error
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ImportRefused(f"cannot read {path} ({reason or error})", "check the path") from error
     if len(data) > MOST_BYTES:
-        raise ImportRefused(f"{path} is larger than {MOST_BYTES // 10**6:,} MB", "give files that etui export wrote")
+        raise ImportRefused(f"{path} is larger than {MOST_BYTES // 10**6:,} MB", "import files that etui export wrote")
     try:
         written = datetime.fromtimestamp(written_s, UTC)
     except (ValueError, OverflowError, OSError):
-        written = datetime.now(UTC)  # the clock of the file system is off by millennia
+        written = datetime.now(UTC)  # the file system has an impossible time
     return data, written.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def encode_document(document: RunDocument) -> bytes:
-    """A document as JSON text: a line a field, and a line a block, so that it reads and compares well."""
+    """Return a document as JSON text with one line per field and per list item, so that files can be compared by
+    line."""
     fields = []
     for name in document.__struct_fields__:
         value = getattr(document, name)
@@ -87,53 +88,49 @@ def encode_document(document: RunDocument) -> bytes:
 
 
 def encode_documents(documents: Sequence[RunDocument]) -> bytes:
-    """One run as its document, several as an array of them."""
+    """Return one run as its document, several as an array."""
     return b"".join(encoded(documents, many=len(documents) > 1))
 
 
 def encoded(documents: Iterable[RunDocument], *, many: bool) -> Iterator[bytes]:
-    """What ``encode_documents`` gives, in pieces, so that only one document need be in memory: an array if ``many``,
+    """Yield the text of ``encode_documents`` in pieces, so that only one document is in memory: an array if ``many``,
     else the only document."""
     if not many:
         yield from map(encode_document, documents)
         return
-    before = b"[\n"
+    separator = b"[\n"
     for document in documents:
-        yield before + encode_document(document).rstrip()
-        before = b",\n"
+        yield separator + encode_document(document).rstrip()
+        separator = b",\n"
     yield b"\n]\n"
 
 
-def default_name(document: RunDocument) -> str:
-    """``{model}_{precision}_{delegate}.json`` with nothing in it that a file name should not hold."""
-    return file_names([name_of(document)])[0]
-
-
 def name_of(document: RunDocument) -> RunName:
-    """What a run's file is named after."""
+    """Return the properties of a run that its file name is made of."""
     return document.model.name, document.precision, document.delegate, document.id
 
 
 def file_names(runs: Iterable[RunName]) -> list[str]:
-    """A file name for each (model, precision, delegate, id); one that comes twice gets the run's id behind it."""
+    """Return a file name for each run, ``{model}_{precision}_{delegate}.json``; a repeated one gets the run's id as
+    suffix."""
     names: list[str] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for model, precision, delegate, run_id in runs:
         stem = "_".join(map(_safe, (model, precision, delegate)))
-        name = f"{stem}.json" if f"{stem}.json" not in taken else f"{stem}_{_safe(run_id)}.json"
+        name = f"{stem}.json" if f"{stem}.json" not in used else f"{stem}_{_safe(run_id)}.json"
         names.append(name)
-        taken.add(name)
+        used.add(name)
     return names
 
 
 def is_one_file(target: Path) -> bool:
-    """Whether several runs would go into this one file or stream, rather than into a folder of this name."""
+    """Whether several runs are written to this path as one file or stream, instead of to a folder of this name."""
     return is_stream(target) or (target.suffix == ".json" and not os.path.isdir(target))  # noqa: PTH112 - Path.is_dir raises
 
 
 def planned_files(runs: Sequence[RunName], target: Path) -> list[tuple[Path, list[str]]]:
-    """Which file holds the runs of which ids: ``target`` itself (see ``is_one_file``), else one per run in that
-    folder."""
+    """Return the files to write with the ids of their runs: ``target`` itself (see ``is_one_file``), else one file per
+    run in that folder."""
     ids = [run_id for *_, run_id in runs]
     if is_one_file(target):
         return [(target, ids)]
@@ -143,11 +140,11 @@ def planned_files(runs: Sequence[RunName], target: Path) -> list[tuple[Path, lis
 def write_runs(
     runs: Sequence[RunName], load: Callable[[str], RunDocument], target: Path, *, force: bool = False
 ) -> Iterator[Path]:
-    """Write runs to ``target`` (see ``planned_files``). Each file appears whole or not at all, and is yielded then.
-    ``load`` gives the document of an id; only one is in memory at a time.
+    """Write runs to ``target`` (see ``planned_files``) and yield each file when it is written, whole or not at all.
+    ``load`` returns the document of an id; only one is in memory at a time.
 
-    Raises UsageError, writing nothing, if a file is there already and ``force`` is not set; StoreError if the disk or
-    permissions are in the way.
+    Raises UsageError before anything is written if a file exists and ``force`` is not set; StoreError if a file cannot
+    be written.
     """
     files = planned_files(runs, target)
     for path, _ in files:
@@ -158,53 +155,65 @@ def write_runs(
 
 
 def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bool = False) -> list[Path]:
-    """Write runs that are in memory as ``write_runs`` does, and return the files."""
+    """Write runs that are in memory like ``write_runs``, and return the files."""
     by_id = {document.id: document for document in documents}
     return list(write_runs([name_of(document) for document in documents], by_id.__getitem__, target, force=force))
 
 
 def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, private: bool = False) -> None:
-    """Write a file whole or not at all; ``private`` for one that etui keeps for itself, which only its user may read.
-    Data in several pieces is written piece by piece.
+    """Write a file whole or not at all. A ``private`` file can only be read by its user. ``data`` can be an iterable of
+    pieces.
 
-    A stream, such as /dev/stdout, is written to as it is, with or without ``force``.
+    A stream, such as /dev/stdout, is written to directly, with or without ``force``.
 
-    Raises UsageError if it exists and not ``force``, or is a disk or a socket; StoreError on the rest.
+    Raises UsageError if the file exists and ``force`` is not set, or if it is a disk or a socket; BrokenPipeError if it
+    is the standard output of this process, such as /dev/stdout, and its reader has closed it; StoreError on any other
+    failure.
     """
     pieces = [data] if isinstance(data, bytes) else data
     if not private and is_stream(path):
         _write_stream(path, pieces)
         return
     if is_special(path):
-        raise UsageError(f"{path} is a disk or a socket, not a file", "name another place with -o")
+        raise UsageError(f"{path} is a disk or a socket, not a file", "select another path with -o")
     try:
         if private:
             private_files.make_folder(path.parent)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot make the folder {path.parent} ({error.strerror})", "name another with -o") from error
+        raise StoreError(
+            f"cannot create the folder {path.parent} ({error.strerror})", "select another with -o"
+        ) from error
     try:
         write_whole(path, pieces, force=force, private=private)
     except FileExistsError as error:
-        raise UsageError(f"{path} is there already", "name another place with -o, or overwrite with --force") from error
+        raise UsageError(
+            f"{path} already exists",
+            "select another path with -o, or overwrite it with --force",
+            screen_hint="choose another file",
+        ) from error
     except OSError as error:
         raise StoreError(
-            f"cannot write {path} ({error.strerror or error})", "check the folder and its space"
+            f"cannot write {path} ({error.strerror or error})", "check the folder and its free space"
         ) from error
 
 
 def _write_stream(path: Path, pieces: Iterable[bytes]) -> None:
     descriptor = descriptor_of(path)
     try:
-        # A descriptor is written to where it is: opened again, a file that it was redirected to would be emptied.
+        # Use the descriptor itself: opening the path again would truncate a file that it was redirected to.
         with path.open("wb", buffering=0) if descriptor is None else os.fdopen(os.dup(descriptor), "wb", 0) as stream:
             for piece in pieces:
-                left = memoryview(piece)
-                while left:
-                    left = left[stream.write(left) or 0 :]
+                remaining = memoryview(piece)
+                while remaining:
+                    remaining = remaining[stream.write(remaining) or 0 :]
+    except BrokenPipeError as error:
+        if descriptor is not None:
+            raise  # the reader has closed the output, which is handled as for all other output of a command
+        raise StoreError(f"{path} was closed by its reader", "write again") from error
     except OSError as error:
-        raise StoreError(f"cannot write {path} ({error.strerror or error})", "name another place with -o") from error
+        raise StoreError(f"cannot write {path} ({error.strerror or error})", "select another path with -o") from error
 
 
 def _safe(part: str) -> str:

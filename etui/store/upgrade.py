@@ -1,4 +1,4 @@
-"""Upgrading a database to this etui's schema, with a copy of the file kept until the upgrade has worked."""
+"""Upgrade of a database to the current schema, with a copy of the file that is kept until the upgrade has succeeded."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_S = 1_200.0
-"""How long to wait for a process that upgrades the same file: with a million runs, 7.6 GB, that took 5 minutes on a
-busy machine of two cores."""
+"""How long to wait for a process that upgrades the same file: a database of a million runs (7.6 GB) took 5 minutes on a
+busy machine with two cores."""
 
 _LARGE_BYTES = 200_000_000
-"""What is done to a file from this size on takes more than a few seconds, and is said."""
+"""From this size on an upgrade takes more than a few seconds, and its progress is printed."""
 
 _LONGEST_STEM_BYTES = 200
-"""A longer name of a database would leave no room for what its copy's name adds."""
+"""A longer file name of a database would make the name of its copy too long."""
 
 _SPARE_BYTES = 1 << 20
 _GROWTH = 0.5
-"""The share of a file's size that an upgrade adds at most, new indexes and their journal together."""
+"""The most that an upgrade adds to a file as a share of its size: new indexes and their journal together."""
 
 
 def checked_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The schema version the file carries, 0 for an empty one; StoreError if it is not ours or newer than this code."""
+    """Return the schema version of the file, 0 for an empty one. Raises StoreError if the file is not an etui database
+    or its schema is newer than this code."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
@@ -41,24 +42,24 @@ def checked_version(connection: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} is a database of another program", OTHER_FILE)
     if version > schema.VERSION:
         raise StoreError(
-            f"{path} was written by a newer etui (schema {version}, this one knows {schema.VERSION})",
+            f"{path} was written by a newer version of etui (schema {version}; this one knows {schema.VERSION})",
             "update etui, or " + OTHER_FILE,
         )
     return version
 
 
 def kept_copies(file: Path) -> list[Path]:
-    """The copies beside a database that its upgrades have left: they go on, have failed, or were killed."""
+    """Return the copies next to a database that upgrades in progress, failed or killed upgrades have left."""
     return [copy for version in range(1, schema.VERSION) if (copy := _copy_path(file, version)).exists()]
 
 
 def upgrade(connection: sqlite3.Connection, path: Path, file: Path, read: Callable[[], sqlite3.Connection]) -> None:
-    """Bring the schema up to date in one transaction; another process that does the same is waited for.
+    """Upgrade the schema in one transaction, waiting for another process that does the same.
 
-    ``file`` is the file itself if ``path`` is a link to it. Before one that holds something is changed, a copy is made
-    beside it, through another connection, which ``read`` opens. It is removed when the upgraded database has passed
-    SQLite's checks. Raises StoreError if there is no space for that or the upgrade fails; the file then is as it was,
-    and the copy is kept.
+    ``file`` is the file itself if ``path`` is a link to it. Before a file that is not empty is changed, it is copied to
+    the same folder through another connection, which ``read`` opens. The copy is removed when the upgraded database has
+    passed SQLite's checks. Raises StoreError if there is not enough space or the upgrade fails; the file is not changed
+    then, and the copy is kept.
     """
     _begin(connection, file)
     try:
@@ -67,38 +68,38 @@ def upgrade(connection: sqlite3.Connection, path: Path, file: Path, read: Callab
             schema.migrate(connection)
             connection.execute("COMMIT")
         elif version < schema.VERSION:
-            _tell(file, f"upgrading the database {path} to schema {schema.VERSION}: copying it")
+            _report(file, f"upgrading the database {path} to schema {schema.VERSION}: copying the file")
             copy = _keep_copy(connection, path, _copy_path(file, version), read)
             try:
                 with translated(path):
-                    _tell(file, "copied; changing it")
+                    _report(file, "copied; changing the schema")
                     schema.migrate(connection)
-                    _tell(file, "changed; checking it")
+                    _report(file, "changed; checking the database")
                     _check(connection)
                     connection.execute("COMMIT")
             except Exception as error:
                 raise StoreError(
-                    f"the database {path} could not be upgraded from schema {version} to {schema.VERSION} and is as it"
-                    f" was: {error}",
-                    f"a copy from before is {copy}; see the traceback with --debug",
+                    f"the database {path} could not be upgraded from schema {version} to {schema.VERSION} and was not"
+                    f" changed: {error}",
+                    f"a copy of the file is {copy}; see the traceback with --debug",
                 ) from error
             except BaseException:
-                # Somebody pressed Ctrl-C: nothing is wrong with the file.
+                # Ctrl-C: there is nothing wrong with the file.
                 copy.unlink(missing_ok=True)
                 raise
             copy.unlink(missing_ok=True)
-            _tell(file, "upgraded")
+            _report(file, "upgraded")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
 
-def _tell(file: Path, words: str) -> None:
-    """Say on stderr how far the upgrade of a large file is."""
+def _report(file: Path, message: str) -> None:
+    """Print the progress of the upgrade of a large file to stderr."""
     if file.stat().st_size >= _LARGE_BYTES:
         from etui.text import plain
 
-        sys.stderr.write(f"etui: {plain(words)}\n")
+        sys.stderr.write(f"etui: {plain(message)}\n")
         sys.stderr.flush()
 
 
@@ -113,8 +114,8 @@ def _partial_path(copy: Path) -> Path:
 
 
 def _begin(connection: sqlite3.Connection, file: Path) -> None:
-    """Begin to write. A process that upgrades the file holds its lock for longer than others, and is waited for.
-    sqlite3 only hears Ctrl-C between two attempts."""
+    """Begin a write transaction, waiting for another process that upgrades the file. The wait is in several attempts
+    because sqlite3 handles Ctrl-C only between them."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -127,13 +128,13 @@ def _begin(connection: sqlite3.Connection, file: Path) -> None:
 
 
 def _is_upgraded(file: Path) -> bool:
-    """Whether a process probably upgrades the file now."""
+    """Whether another process is probably upgrading the file."""
     copies = [_copy_path(file, version) for version in range(1, schema.VERSION)]
     return any(copy.exists() or _partial_path(copy).exists() for copy in copies)
 
 
 def _keep_copy(connection: sqlite3.Connection, path: Path, copy: Path, read: Callable[[], sqlite3.Connection]) -> Path:
-    """Copy the database, whole or not at all. The caller's transaction keeps others from changing it meanwhile."""
+    """Copy the database, whole or not at all. The caller's transaction prevents changes in the meantime."""
     from etui.text import size
 
     pages, page_bytes = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
@@ -141,13 +142,14 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, copy: Path, read: Cal
     free = free_bytes(copy.parent)
     if free is not None and free < needed:
         raise StoreError(
-            f"upgrading the database {path} needs {size(needed)} in {copy.parent}, where {size(free)} are free",
-            "free some space there, or copy the database elsewhere and name the copy with --db or ETUI_DB",
+            f"upgrading the database {path} needs {size(needed)} in {copy.parent}, which has {size(free)} free",
+            "free some space there, or copy the database elsewhere and select the copy with --db or ETUI_DB",
         )
     partial = _partial_path(copy)
     try:
         partial.unlink(missing_ok=True)
-        # Only the owner may read it, whatever the umask. SQLite takes an empty file for a new database.
+        # Created here so that only the owner can read it, whatever the umask. SQLite treats an empty file as a new
+        # database.
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
             with translated(partial):
@@ -158,8 +160,8 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, copy: Path, read: Cal
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
-            f"the database {path} is not upgraded: its copy {copy} cannot be written ({error.strerror or error})",
-            "check the folder and its space",
+            f"the database {path} was not upgraded: its copy {copy} cannot be written ({error.strerror or error})",
+            "check the folder and its free space",
         ) from error
     return copy
 
@@ -167,12 +169,12 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, copy: Path, read: Cal
 def _back_up(read: Callable[[], sqlite3.Connection], target: Path) -> None:
     source = read()
     try:
-        copied = sqlite3.connect(target, isolation_level=None)
+        copy = sqlite3.connect(target, isolation_level=None)
         try:
-            copied.execute("PRAGMA synchronous = EXTRA")
-            source.backup(copied)
+            copy.execute("PRAGMA synchronous = EXTRA")
+            source.backup(copy)
         finally:
-            copied.close()
+            copy.close()
     finally:
         source.close()
 
@@ -186,8 +188,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    """Raise StoreError if the database does not hold together."""
+    """Raise StoreError if the database fails SQLite's integrity checks."""
     problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)") if row[0] != "ok"]
     problems += [f"a row of {row[0]} refers to a missing one" for row in connection.execute("PRAGMA foreign_key_check")]
     if problems:
-        raise StoreError(f"it does not pass SQLite's check: {problems[0]}")
+        raise StoreError(f"it does not pass SQLite's integrity check: {problems[0]}")

@@ -1,6 +1,6 @@
-"""The terminal UI: a Textual app over the store and the runner."""
+"""The terminal user interface: a Textual app on the database and the runner."""
 
 import os
 
-# What a key changes is drawn at the next of so many moments a second; Textual's own 60 cost a key up to 17 ms.
+# Redraws happen at this rate; Textual's default of 60 per second delays the response to a key by up to 17 ms.
 os.environ.setdefault("TEXTUAL_FPS", "120")

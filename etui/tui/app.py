@@ -1,4 +1,4 @@
-"""The terminal UI's app: themes, keys, the palette, the feed, and words that reach the user wherever he is."""
+"""The Textual application: themes, keys, command palette, database feed, and notices on any screen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import codecs
 import gc
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
-from etui.actions import ACTIONS, bindings
+from etui.actions import ACTIONS, Scope, bindings
 from etui.config import Loaded
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
@@ -39,18 +39,18 @@ _PROBLEM_S = 12.0
 
 
 class EtuiApp(ScreenHost):
-    """Opens the bench over a database. ``loaded`` is the config file as it was read.
+    """The app on a database. ``loaded`` is the config file as read; ``live`` False disables the database feed.
 
-    With ``forgiving`` a defect in a handler, a worker or a picture becomes a notice and the app stays up; without, as
-    in tests, it ends the app and is raised.
+    With ``forgiving`` a defect in a handler, a worker or a chart is reported as a notice and the app keeps running;
+    without, as in tests, the exception ends the app and is raised.
     """
 
     TITLE = "etui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     ENABLE_COMMAND_PALETTE = True
 
-    class Looked(Message):
-        """The feed has looked at the database. One that was not read in time gives way to the next."""
+    class SnapshotRead(Message):
+        """The feed has read the database."""
 
         def __init__(self, snapshot: Snapshot) -> None:
             super().__init__()
@@ -66,7 +66,7 @@ class EtuiApp(ScreenHost):
         self._notices = loaded.notices
         self._ascii = ascii_only
         self._keys = dict(config.keys)
-        self._feed = Feed(database, lambda snapshot: self.post_message(self.Looked(snapshot)))
+        self._feed = Feed(database, lambda snapshot: self.post_message(self.SnapshotRead(snapshot)))
         self._live = live
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
@@ -77,11 +77,11 @@ class EtuiApp(ScreenHost):
         self.theme = config.theme
 
     def get_default_screen(self) -> Screen[None]:
-        """The bench."""
+        """Return the main screen."""
         return self.bench
 
     def on_mount(self) -> None:
-        """Open the database, take over the user's keys, and begin to look."""
+        """Apply the user's keys and open the database."""
         if self._keys:
             self.set_keymap(self._keys)
         try:
@@ -93,45 +93,45 @@ class EtuiApp(ScreenHost):
         self._leave_on_hangup()
 
     def on_unmount(self) -> None:
-        """Stop looking. What runs goes on."""
+        """Stop the feed; runs in progress continue."""
         self._feed.stop()
 
     def _leave_on_hangup(self) -> None:
-        # Textual handles no SIGHUP: without this the default action would end the process in the middle of anything.
+        # Textual does not handle SIGHUP, whose default action ends the process at once.
         if hasattr(signal, "SIGHUP"):
             try:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.exit)
             except (ValueError, RuntimeError):
-                self.log.warning("not the main thread: SIGHUP is not handled")
+                self.log.warning("SIGHUP is not handled outside the main thread")
 
-    def on_etui_app_looked(self, message: Looked) -> None:
-        """Hand what the feed saw to the bench, which may lie under another screen."""
+    def on_etui_app_snapshot_read(self, message: SnapshotRead) -> None:
+        """Pass the snapshot to the main screen, which may be below another screen."""
         snapshot = message.snapshot
         self.bench.take(snapshot)
         if snapshot.problem is not None and snapshot.problem != self._problem:
-            self.say(f"{snapshot.problem}. etui goes on trying.", "error", keep=True)
+            self.say(f"{snapshot.problem}. etui keeps trying.", "error", keep=True)
         elif snapshot.problem is None and self._problem is not None:
-            self.say("the database can be read again", keep=True)
+            self.say("The database can be read again.", keep=True)
         self._problem = snapshot.problem
 
-    def begin_to_look(self) -> None:
-        """Begin to look at the database: the bench stands and can show what is seen."""
+    def start_feed(self) -> None:
+        """Start reading the database; the main screen calls this once it can show snapshots."""
         if self._live:
             self._feed.start()
 
-    def stands(self) -> None:
-        """All that stays has been made. The garbage collector need not look at it again, which costs 25 ms a time."""
+    def freeze_garbage(self) -> None:
+        """Exempt all present objects from garbage collection: they stay, and scanning them costs 25 ms each time."""
         if self._live:
             gc.freeze()
 
     def nudge(self) -> None:
-        """Look at the database at once: the user has changed something."""
+        """Read the database at once, after a change made by the user."""
         self._feed.nudge()
 
     def get_key_display(self, binding: Binding) -> str:
-        """A key as it is pressed; by its name where the terminal has no sign for it."""
-        sign = super().get_key_display(binding)
-        return sign if not self._ascii or sign.isascii() else binding.key.partition(",")[0]
+        """Return the key's symbol, or its name if the terminal is ASCII only."""
+        symbol = super().get_key_display(binding)
+        return symbol if not self._ascii or symbol.isascii() else binding.key.partition(",")[0]
 
     # Defects
 
@@ -144,93 +144,96 @@ class EtuiApp(ScreenHost):
             self._handle_exception(error)
 
     def _handle_exception(self, error: Exception) -> None:
-        """What Textual calls with an error that nobody handled."""
+        """Textual's hook for an unhandled exception."""
         if self._defects is None:
             super()._handle_exception(error)
             return
         if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
             error = error.error
-        words = self._defects.note(error)
+        message = self._defects.note(error)
         if not self.is_running or not self.bench.is_mounted or self._defects.too_many:
-            # There is no screen that could say it: leave in one line, as every command does.
-            self.exit(return_code=EXIT_FAILED, message=Text(f"etui: {words or TOO_MANY}"))
-        elif words is not None:
-            self.say(words, "error")
+            # Without a usable screen the message can only be printed on exit, in one line as every command does.
+            self.exit(return_code=EXIT_FAILED, message=Text(f"etui: {message or TOO_MANY}"))
+        elif message is not None:
+            self.say(message, "error")
 
-    # Words
+    # Notices
 
-    def say(self, words: str, severity: Severity = "information", *, keep: bool = False) -> None:
-        """A toast; with ``keep`` also a line of the log, where it can be read later."""
-        words = plain(words)
-        self.notify(words, severity=severity, markup=False, timeout=_PROBLEM_S if severity == "error" else None)
+    def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
+        """Show a notice. Errors, and with ``keep`` all messages, are also added to the log."""
+        message = plain(message)
+        timeout_s = _PROBLEM_S if severity == "error" else None
+        self.notify(message, title=title, severity=severity, markup=False, timeout=timeout_s)
         if keep or severity == "error":
             level: Literal["info", "warning", "error"] = "info" if severity == "information" else severity
             if self.bench.is_mounted:
-                self.bench.log_word(Event(kind="log", message=words, at=utc_now(), level=level))
+                line = f"{title}: {message}" if title else message
+                self.bench.log_notice(Event(kind="log", message=line, at=utc_now(), level=level))
 
-    def complain(self, error: EtuiError) -> None:
-        """Say what went wrong and what to do about it."""
-        self.say(to_text(error), "error")
+    def complain(self, error: EtuiError, title: str = "") -> None:
+        """Report an error in a notice and in the log, with the hint that applies to the screen."""
+        self.say(to_text(error), "error", title=title)
 
     # Actions of the registry
 
     def action_help(self) -> None:
-        """Every key."""
+        """Show the help screen."""
         from etui.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self._keys))
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
-        """Save the screen as SVG in the current folder."""
+        """Save the screen as an SVG file in the current folder."""
         name = filename or f"etui-{datetime.now():%Y%m%d-%H%M%S}.svg"
         try:
             written = self.save_screenshot(name, path)
         except OSError as error:
-            self.say(f"the picture cannot be written here ({error.strerror}); start etui in another folder", "error")
+            self.say(f"Cannot write the SVG file here ({error.strerror}); start etui in another folder.", "error")
             return
-        self.say(f"the screen was saved as {written}", keep=True)
+        self.say(f"Screen saved as {written}", keep=True)
 
     async def action_quit(self) -> None:
-        """Leave; a run goes on, and that is said."""
+        """Quit; if runs are in progress, print that they continue."""
         snapshot = self.bench.snapshot
         if snapshot is not None and snapshot.sessions:
-            self.exit(message="The run goes on. Start etui again to see it, or stop it with: etui cancel --all")
+            self.exit(
+                message="Runs continue in the background. Start etui to see them, or stop them with: etui cancel --all"
+            )
         else:
             self.exit()
 
     async def action_quit_now(self) -> None:
-        """The same, from anywhere."""
+        """Quit; bound with priority, so that it works in input fields."""
         await self.action_quit()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: every action that works here, every model, every theme."""
+        """Return the palette's commands: the actions available on this screen, the models and the themes."""
         from etui.catalog.models import MODELS
 
+        own_scope = getattr(screen, "scope", None)
+        forwarded_scopes: Collection[Scope] = getattr(screen, "forwarded_scopes", tuple)()
         for action in ACTIONS:
             if action.scope == "app" and action.name != "command_palette":
-                yield SystemCommand(action.about, _with_key(action.keys), partial(self._do, action.name))
-            elif screen is self.bench and action.scope in ("bench", "table", "chart", "log"):
-                run = f"forward('{action.id}')" if action.scope != "bench" else action.name
-                yield SystemCommand(action.about, _with_key(action.keys), partial(self._do_on_bench, run))
-            elif action.scope == getattr(screen, "scope", None):
-                yield SystemCommand(action.about, _with_key(action.keys), partial(self._do_on, screen, action.name))
+                run = partial(self._run_on, self, action.name)
+            elif action.scope == own_scope:
+                run = partial(self._run_on, screen, action.name)
+            elif action.scope in forwarded_scopes:
+                run = partial(self._run_on, screen, f"forward('{action.id}')")
+            else:
+                continue
+            yield SystemCommand(action.about, _with_key(action.keys), run)
         if screen is self.bench:
             for model in MODELS.values():
                 yield SystemCommand(f"Model: {model.name}", model.title, partial(self.bench.pick_model, model.name))
         for name in themes.NAMES:
-            yield SystemCommand(f"Theme: {name}", "For now; the config file keeps one", partial(self._wear, name))
+            help_text = "Until etui ends; the config file sets it permanently"
+            yield SystemCommand(f"Theme: {name}", help_text, partial(self._set_theme, name))
 
-    async def _do(self, action: str) -> None:
-        await self.run_action(action)
+    async def _run_on(self, owner: ScreenHost | Screen[object], action: str) -> None:
+        await owner.run_action(action)
 
-    async def _do_on_bench(self, action: str) -> None:
-        await self.bench.run_action(action)
-
-    async def _do_on(self, screen: Screen[object], action: str) -> None:
-        await screen.run_action(action)
-
-    def _wear(self, name: str) -> None:
+    def _set_theme(self, name: str) -> None:
         self.theme = name
 
 
@@ -239,15 +242,15 @@ def _with_key(keys: tuple[str, ...]) -> str:
 
 
 def run(database: Path, loaded: Loaded) -> int:
-    """Run the app until the user leaves; returns the exit status."""
+    """Run the app until the user quits, and return the exit status."""
     from textual.drivers import linux_driver
 
-    # When tmux attaches again, half a character can arrive; decoding it strictly ends the whole input thread
+    # After tmux attaches again, an incomplete character can arrive; strict decoding would end the input thread
     # (Textualize/textual#6668).
-    def forgiving(name: str) -> Callable[[], codecs.IncrementalDecoder]:
+    def lenient_decoder(name: str) -> Callable[[], codecs.IncrementalDecoder]:
         return partial(codecs.getincrementaldecoder(name), errors="replace")
 
-    setattr(linux_driver, "getincrementaldecoder", forgiving)  # noqa: B010 - it is no name the module exports
+    setattr(linux_driver, "getincrementaldecoder", lenient_decoder)  # noqa: B010 - the module does not export the name
     app = EtuiApp(database, loaded, forgiving=True)
     leave_without_terminal()
     app.run()

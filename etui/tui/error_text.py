@@ -1,15 +1,16 @@
-"""What an error says on the screen: its hints are written for the command line too, whose commands help nobody here."""
+"""The text of an error on the screen."""
 
 from __future__ import annotations
 
-import re
-
 from etui.errors import EtuiError
-
-_COMMAND = re.compile(r"see `?etui \w+`?(, or )?|: etui cancel \S+")
 
 
 def to_text(error: EtuiError) -> str:
-    """The message, and of the hint what can be done from the screen."""
-    hint = _COMMAND.sub(lambda found: " with x" if "cancel" in found[0] else "", error.hint).strip()
+    """Return the message, with the hint if one applies to the screen."""
+    hint = screen_hint(error)
     return f"{error.message}; {hint}" if hint else error.message
+
+
+def screen_hint(error: EtuiError) -> str:
+    """Return the hint that applies to the screen; empty if there is none."""
+    return error.hint if error.screen_hint is None else error.screen_hint

@@ -1,7 +1,7 @@
-"""What the database says now, as frozen snapshots from a thread that looks some times a second.
+"""Snapshots of the queue and of new events, read by a thread that polls the database.
 
-The thread only reads and posts; whoever draws decides what to do with a snapshot. It survives a database that vanishes,
-is locked or is damaged: the snapshot then says so in words, and the thread goes on trying.
+The thread reads, posts snapshots, and takes care of a runner that died. If the database is missing, locked or damaged,
+the snapshot holds a message about it, and the thread keeps trying.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store
 from etui.summary import RunSummary
+from etui.tui.error_text import to_text
 
 IDLE_LOOK_S = 0.25
 LIVE_LOOK_S = 1.0
 MEASURING_LOOK_S = 1.5
-"""While something is measured the screen, which shares the machine, may not cost more than a hundredth of a core."""
-BOX_LOOK_S = 5.0
+"""During a measurement the screen, which shares the machine, must use at most 1 % of a core."""
+HOST_LOOK_S = 5.0
 RUNNER_CHECK_S = 2.0
 OLD_EVENTS = 2_000
 
 
-class BoxFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The box in figures: its name, the cores this process may use, the load over a minute, the governor's name."""
+class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine: host name, cores this process may use, load average over one minute, CPU frequency governor."""
 
     host: str
     cores: int
@@ -43,8 +44,8 @@ class BoxFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that waits or is worked on. ``runs`` are all its runs as they stand, ended ones too, in order;
-    ``step`` is the last stage or block that was said of it, ``progress`` the last progress."""
+    """A session that is queued or running. ``runs`` are all its runs in order, finished ones too; ``step`` is its last
+    stage or block event, ``progress`` its last progress event."""
 
     session: QueuedSession
     runs: tuple[RunSummary, ...]
@@ -53,20 +54,20 @@ class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def waits(self) -> bool:
-        """Whether no runner has taken it yet."""
+        """Whether no runner has claimed it yet."""
         return self.session.claimed_by is None
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The queue and what is new since the snapshot before.
+    """The queue, and the changes since the previous snapshot.
 
-    ``sessions`` are the live ones, the oldest first; ``events`` the new events by session id (at the first sight of a
-    session its newest ones); ``ended`` the runs that were live before and are no more; ``changed`` whether anybody
-    wrote to the database meanwhile; ``version`` counts those changes. With a ``problem`` the rest is as it last was.
+    ``sessions`` are the live ones, oldest first; ``events`` the new events by session id (for a new session, the newest
+    ones); ``ended`` the ids of runs that are no longer live; ``changed`` whether the database was written to;
+    ``version`` counts those changes. With a ``problem`` (a message) the other fields keep their last values.
     """
 
     version: int
-    box: BoxFacts
+    host: HostFacts
     sessions: tuple[LiveSession, ...] = ()
     events: Mapping[str, tuple[Event, ...]] = {}
     ended: tuple[str, ...] = ()
@@ -75,12 +76,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def current(self) -> LiveSession | None:
-        """The session that is worked on now."""
+        """The session that is running."""
         return next((session for session in self.sessions if not session.waits), None)
 
 
 class Feed:
-    """Looks at the database from a thread of its own and hands each new snapshot to ``post``."""
+    """Poll the database from a separate thread and pass each new snapshot to ``post``."""
 
     def __init__(self, database: Path, post: Callable[[Snapshot], object]) -> None:
         self._database = database
@@ -93,44 +94,44 @@ class Feed:
         self._steps: dict[str, Event] = {}
         self._progress: dict[str, Event] = {}
         self._sessions: tuple[LiveSession, ...] = ()
-        self._box = read_box()
+        self._host_facts = read_host_facts()
         self._problem: str | None = None
-        self._box_read_at = self._runner_checked_at = 0.0
+        self._host_read_at = self._runner_checked_at = 0.0
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="etui-feed", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; a look that is under way may outlast this call and is not waited for."""
+        """Stop the thread; does not wait for a read in progress."""
         self._stopped.set()
         self._wake.set()
 
     def nudge(self) -> None:
-        """Look at once, since the user has just changed something."""
+        """Read at once, after a change made by the user."""
         self._wake.set()
 
     def look(self) -> Snapshot | None:
-        """One look: a snapshot, or None where there is nothing to redraw."""
+        """Read once; return a snapshot, or None if nothing has to be redrawn."""
         now = time.monotonic()
-        box_changed = self._look_at_box(now)
+        host_changed = self._look_at_host(now)
         try:
             store = self._opened()
             self._look_after_runner(store, now)
             version = store.data_version()
             if version != self._seen_version:
-                # Only a look that came through counts as seen: after a failure everything is read again.
+                # The version counts as seen only after a successful read: after a failure everything is read again.
                 snapshot = self._read(store)
                 self._seen_version, self._problem = version, None
                 return snapshot
         except EtuiError as error:
             return self._trouble(error)
-        except Exception as error:  # noqa: BLE001 - without this thread the screen would stand still and say nothing
+        except Exception as error:  # noqa: BLE001 - without this thread the screen would freeze without a message
             return self._trouble(EtuiError(f"a defect in etui ({type(error).__name__}: {error})", "please report it"))
-        if self._problem is not None or box_changed or self._sessions:
+        if self._problem is not None or host_changed or self._sessions:
             self._problem = None
             return self._snapshot()
         return None
@@ -151,13 +152,13 @@ class Feed:
         return MEASURING_LOOK_S if step is not None and step.stage == "measure" else LIVE_LOOK_S
 
     def _opened(self) -> Store:
-        """The store of the file that is there now. A file that was deleted or replaced still answers: it must not."""
+        """Return the store of the file that is at the path now; an open connection keeps reading a replaced file."""
         try:
             status = self._database.stat()
             file = (status.st_dev, status.st_ino)
         except OSError:
             self._close()
-            raise StoreError(f"the database {self._database} is gone", "put it back, or start etui afresh") from None
+            raise StoreError(f"the database {self._database} is gone", "restore the file, or restart etui") from None
         if self._store is None or file != self._file:
             self._close()
             self._store, self._file = Store.open(self._database, create=False), file
@@ -169,32 +170,32 @@ class Feed:
             store.close()
 
     def _trouble(self, error: EtuiError) -> Snapshot | None:
-        # A connection to a damaged or replaced file never recovers; the next look begins with a fresh one.
+        # A connection to a damaged or replaced file never recovers; the next read opens a new one.
         self._close()
-        words = str(error)
-        if words == self._problem:
+        message = to_text(error)
+        if message == self._problem:
             return None
-        self._problem = words
+        self._problem = message
         return self._snapshot()
 
     def _read(self, store: Store) -> Snapshot:
         before = {run.id for session in self._sessions for run in session.runs if run.status in LIVE_STATUSES}
-        live = store.summaries([Condition("status", "in", sorted(LIVE_STATUSES))], descending=False)
+        live_runs = store.summaries([Condition("status", "in", sorted(LIVE_STATUSES))], descending=False)
         known = {session.session.id: session for session in self._sessions}
         events: dict[str, tuple[Event, ...]] = {}
         sessions = []
-        for session_id in dict.fromkeys([*known, *(run.session for run in live)]):
+        for session_id in dict.fromkeys([*known, *(run.session for run in live_runs)]):
             new = store.events_after(session_id, self._last_event.get(session_id, 0), newest=OLD_EVENTS)
             if new:
                 events[session_id] = tuple(new)
                 self._remember(session_id, new)
-            if any(run.session == session_id for run in live):
+            if any(run.session == session_id for run in live_runs):
                 sessions.append(self._live_session(store, session_id))
-        self._sessions = tuple(sorted(sessions, key=lambda one: (one.waits, one.session.created_at)))
-        for session_id in set(self._last_event) - {one.session.id for one in self._sessions}:
+        self._sessions = tuple(sorted(sessions, key=lambda live: (live.waits, live.session.created_at)))
+        for session_id in set(self._last_event) - {live.session.id for live in self._sessions}:
             for memory in (self._last_event, self._steps, self._progress):
                 memory.pop(session_id, None)
-        ended = tuple(sorted(before - {run.id for run in live}))
+        ended = tuple(sorted(before - {run.id for run in live_runs}))
         self._version += 1
         return self._snapshot(events=events, ended=ended, changed=True)
 
@@ -224,7 +225,7 @@ class Feed:
     ) -> Snapshot:
         return Snapshot(
             version=self._version,
-            box=self._box,
+            host=self._host_facts,
             sessions=self._sessions,
             events=events or {},
             ended=ended,
@@ -232,14 +233,14 @@ class Feed:
             problem=self._problem if not changed else None,
         )
 
-    def _look_at_box(self, now: float) -> bool:
-        if now - self._box_read_at < BOX_LOOK_S:
+    def _look_at_host(self, now: float) -> bool:
+        if now - self._host_read_at < HOST_LOOK_S:
             return False
-        before, self._box, self._box_read_at = self._box, read_box(), now
-        return self._box != before
+        before, self._host_facts, self._host_read_at = self._host_facts, read_host_facts(), now
+        return self._host_facts != before
 
     def _look_after_runner(self, store: Store, now: float) -> None:
-        """Where a runner has died its runs must not look live for ever, and what waits must not wait for nobody."""
+        """End the runs of a runner that died, and start a runner for queued work."""
         if now - self._runner_checked_at < RUNNER_CHECK_S:
             return
         self._runner_checked_at = now
@@ -252,10 +253,10 @@ class Feed:
             ensure_runner(store.path)
 
 
-def read_box() -> BoxFacts:
-    """The box as it is now."""
+def read_host_facts() -> HostFacts:
+    """Read the machine's facts."""
     try:
         load: float | None = round(os.getloadavg()[0], 2)
     except OSError:
         load = None
-    return BoxFacts(host=socket.gethostname(), cores=usable_cores(), load=load, governor=governor())
+    return HostFacts(host=socket.gethostname(), cores=usable_cores(), load=load, governor=governor())

@@ -1,4 +1,4 @@
-"""The few signs that stand for a state, and their ASCII twins for a terminal that is not UTF-8."""
+"""Symbols for states and table marks, in Unicode and in ASCII."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from textual.dom import DOMNode
 
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of signs. Each reads without colour and is one cell wide."""
+    """A set of symbols, each one cell wide and distinguishable without colour."""
 
     live: str = "●"
     waiting: str = "·"
@@ -32,7 +32,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     unfolded: str = "▾"
 
     def of_status(self, status: str) -> str:
-        """The sign of a run's status."""
+        """Return the symbol of a run's status."""
         return {
             "queued": self.waiting,
             "preparing": self.live,
@@ -51,6 +51,6 @@ ASCII = Glyphs(
 
 
 def glyphs_of(node: DOMNode) -> Glyphs:
-    """The signs for a widget that is shown: those its app has as ``glyphs``, else Unicode."""
-    signs = getattr(node.app, "glyphs", UNICODE)
-    return signs if isinstance(signs, Glyphs) else UNICODE
+    """Return the symbols for a mounted widget: its app's ``glyphs``, else Unicode."""
+    glyphs = getattr(node.app, "glyphs", UNICODE)
+    return glyphs if isinstance(glyphs, Glyphs) else UNICODE

@@ -1,4 +1,4 @@
-"""End the app when its terminal has gone, with a SIGHUP or without one."""
+"""End the process when its terminal is gone, even without SIGHUP."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 
 LOOK_S = 2.0
 HUNG_UP = 129
-"""128 and the number of SIGHUP, as a shell says it."""
+"""The exit status that a shell reports for SIGHUP: 128 plus the signal number."""
 
 
 def leave_without_terminal(fd: int = 0) -> None:
-    """End this process when ``fd`` is no terminal any more, though no SIGHUP came (a container's, a killed tmux's).
+    """End this process when ``fd`` is no longer a terminal, even without a SIGHUP (container, killed tmux).
 
-    Textual's writer then blocks the app's thread for ever and its reader spins, so that no exit from inside works. The
-    app holds nothing that is not in the database, so it may end at once.
+    Textual's writer then blocks the app's thread forever and its reader spins, so a regular exit is impossible. All
+    state is in the database, so the process can end at once.
     """
 
     def watch() -> None:

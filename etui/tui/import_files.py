@@ -1,4 +1,4 @@
-"""Which files a line of text names, and what comes of taking each of them in."""
+"""Import runs from the files that a path, folder or pattern names."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from etui.store.transfer import read_documents
 from etui.text import counted
 
 
-class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one file: how many runs were new and how many known, or why it was refused."""
+class FileImport(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one file: the number of new runs and of runs that were stored already, or why it was refused."""
 
     path: Path
     new: int = 0
@@ -26,13 +26,14 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def named_files(text: str) -> list[Path]:
-    """The files that a text names: a file, a folder (its .json files), a pattern with ``*``, or several of these with
-    spaces between them, quoted where a name holds one.
+    """Return the files that a text names: a file, a folder (its .json files), a pattern with ``*``, or several of these
+    separated by spaces; a name that contains a space is quoted.
 
-    Raises UsageError where one of them names nothing, or cannot be read.
+    Raises:
+        UsageError: one of them does not exist, matches nothing or cannot be read.
     """
     if not text.strip():
-        raise UsageError("no path is given", "name a file, a folder or a pattern such as results/*.json")
+        raise UsageError("no path is given", "enter a file, a folder or a pattern such as results/*.json")
     whole = expanded(text.strip())
     try:
         if whole.exists():
@@ -41,14 +42,15 @@ def named_files(text: str) -> list[Path]:
     except OSError as error:
         raise UsageError(f"cannot reach {text.strip()} ({error.strerror})", "check its permissions") from error
     except ValueError as error:
-        raise UsageError(f"cannot tell the paths apart ({error})", "close the quotation mark") from error
+        raise UsageError(f"cannot split the text into paths ({error})", "close the quotation mark") from error
     return list(dict.fromkeys(path for part in parts for path in _files_of(part)))
 
 
-def take_in(database: Path, files: Sequence[Path], stopped: Callable[[], bool]) -> Iterator[Taken]:
-    """Take in one file after the other, saying what came of each, until all are done or ``stopped`` says so.
+def import_files(database: Path, files: Sequence[Path], stopped: Callable[[], bool]) -> Iterator[FileImport]:
+    """Import the files in order and yield the result of each, until all are done or ``stopped`` returns True.
 
-    Raises StoreError where the database cannot be written.
+    Raises:
+        StoreError: the database cannot be written.
     """
     store = None
     try:
@@ -58,43 +60,43 @@ def take_in(database: Path, files: Sequence[Path], stopped: Callable[[], bool]) 
             try:
                 documents = read_documents(path)
             except ImportRefused as error:
-                yield Taken(path=path, refused=error.message)
+                yield FileImport(path=path, refused=error.message)
                 continue
-            # A database is made for runs that can be taken in, not for files that cannot.
+            # Opened only now: a file that cannot be imported must not create a database.
             store = store or Store.open(database)
             outcomes = store.import_documents(documents)
-            yield Taken(path=path, new=outcomes.count("new"), known=outcomes.count("known"))
+            yield FileImport(path=path, new=outcomes.count("new"), known=outcomes.count("known"))
     finally:
         if store is not None:
             store.close()
 
 
-def outcome(taken: Sequence[Taken]) -> str:
-    """All of it in one sentence."""
-    new, known = sum(one.new for one in taken), sum(one.known for one in taken)
-    refused = sum(one.refused is not None for one in taken)
-    words = [f"{counted(new, 'run')} came in"]
+def summary(results: Sequence[FileImport]) -> str:
+    """Return all results in one sentence."""
+    new, known = sum(result.new for result in results), sum(result.known for result in results)
+    refused = sum(result.refused is not None for result in results)
+    parts = [f"{counted(new, 'run')} imported"]
     if known:
-        words.append(f"{known:,} {'was' if known == 1 else 'were'} there already")
+        parts.append(f"{known:,} already stored")
     if refused:
-        words.append(f"{counted(refused, 'file')} {'was' if refused == 1 else 'were'} refused")
-    return ", ".join(words)
+        parts.append(f"{counted(refused, 'file')} refused")
+    return ", ".join(parts)
 
 
 def _files_of(part: str) -> list[Path]:
     path = expanded(part)
     try:
         if path.is_dir():
-            found = sorted(child for child in path.iterdir() if child.suffix == ".json" and child.is_file())
-            if not found:
-                raise UsageError(f"the folder {path} holds no .json files", "name another")
-            return found
+            files = sorted(child for child in path.iterdir() if child.suffix == ".json" and child.is_file())
+            if not files:
+                raise UsageError(f"the folder {path} contains no .json files", "choose another folder")
+            return files
         if path.exists():
             return [path]
-        found = sorted(Path(name) for name in glob.glob(str(path)) if Path(name).is_file())  # noqa: PTH207
+        files = sorted(Path(name) for name in glob.glob(str(path)) if Path(name).is_file())  # noqa: PTH207
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror})", "check its permissions") from error
-    if not found:
-        what = "matches no file" if glob.has_magic(str(path)) else "does not exist"
-        raise UsageError(f"{path} {what}", "check the path")
-    return found
+    if not files:
+        problem = "matches no file" if glob.has_magic(str(path)) else "does not exist"
+        raise UsageError(f"{path} {problem}", "check the path")
+    return files

@@ -1,4 +1,4 @@
-"""Runs as Markdown, and on to the clipboard as far as a terminal allows."""
+"""Runs as Markdown, and copying text to the terminal's clipboard and to a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPECIAL = re.compile(r"([\\|`*<>\[\]])")
 
 
 def table_markdown(summaries: Sequence[RunSummary]) -> str:
-    """A table with a line a run."""
+    """Return a table with one row per run."""
     headings = (
         "when", "model", "precision", "delegate", "p50 ms", "95 % interval", "p95 ms", "x eager", "MAE", "SQNR dB",
         "verdict", "size", "threads", "flags", "run",
@@ -49,16 +49,16 @@ def table_markdown(summaries: Sequence[RunSummary]) -> str:
 
 
 def run_markdown(document: RunDocument) -> str:
-    """A run: what it was, its figures, and what must be known with them."""
+    """Return a run's configuration, results and warning flags."""
     title = f"{document.model.name} {document.precision}/{document.delegate}"
     return "\n\n".join([f"## {_escaped(title)}", *_parts(document)]) + "\n"
 
 
 def copy_markdown(app: App[object], markdown: str) -> str:
-    """Offer a text to the terminal's clipboard and write it to a file too; returns what can be said of both."""
+    """Send a text to the terminal's clipboard and write it to a file; return a message on both."""
     app.copy_to_clipboard(markdown)
     path = state_dir() / COPY_NAME
-    sent = "sent to the terminal's clipboard (a terminal may ignore that)"
+    sent = "Sent to the terminal's clipboard (some terminals ignore this)"
     try:
         write_file(path, markdown.encode(), force=True, private=True)
     except StoreError as error:
@@ -80,7 +80,9 @@ def _parts(document: RunDocument) -> Iterator[str]:
     if accuracy is not None:
         comparisons = (("end to end", accuracy.end_to_end), ("lowering", accuracy.lowering))
         errors = [
-            (f"{name}, against {one.against}", *_metrics(one.overall)) for name, one in comparisons if one is not None
+            (f"{name}, against {comparison.against}", *_metrics(comparison.overall))
+            for name, comparison in comparisons
+            if comparison is not None
         ]
         headings = ("error", "MAE", "max", "RMSE", "SQNR dB", "cosine", "top-1")
         yield _table(headings, errors, right=set(range(1, 7))).rstrip()
@@ -107,9 +109,10 @@ def _facts(document: RunDocument) -> Iterator[str]:
     threads = "" if document.threads is None else f", {document.threads} threads"
     yield f"measured with preset {_escaped(document.preset)}{threads}"
     if document.environment is not None:
-        box = document.environment
-        versions = ", ".join(f"{name} {version}" for name, version in sorted(box.versions.items()))
-        yield f"box: {_escaped(box.box)}, {_escaped(box.cpu)}, {box.cores} cores; {_escaped(versions)}"
+        environment = document.environment
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))
+        machine = f"{_escaped(environment.box)}, {_escaped(environment.cpu)}, {environment.cores} cores"
+        yield f"machine: {machine}; {_escaped(versions)}"
     if document.note:
         yield f"note: {_escaped(document.note)}"
     if document.tags:
@@ -117,19 +120,19 @@ def _facts(document: RunDocument) -> Iterator[str]:
 
 
 def _stats(stats: LatencyStats) -> tuple[str, ...]:
-    figures = (stats.mean, stats.min, stats.max, stats.std, stats.p95, stats.p99)
+    values = (stats.mean, stats.min, stats.max, stats.std, stats.p95, stats.p99)
     count = text.MISSING if stats.count is None else f"{stats.count:,}"
-    return (text.number(stats.median), text.interval(stats.ci95), *map(text.number, figures), count)
+    return (text.number(stats.median), text.interval(stats.ci95), *map(text.number, values), count)
 
 
 def _metrics(metrics: Metrics) -> tuple[str, ...]:
     sqnr = "exact" if metrics.exact else text.number(metrics.sqnr_db)
-    figures = (metrics.mae, metrics.max_abs, metrics.rmse)
-    return (*map(text.number, figures), sqnr, text.number(metrics.cosine, 5), text.number(metrics.top1))
+    values = (metrics.mae, metrics.max_abs, metrics.rmse)
+    return (*map(text.number, values), sqnr, text.number(metrics.cosine, 5), text.number(metrics.top1))
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> str:
-    """A Markdown table whose source lines up, too."""
+    """Return a Markdown table whose source is aligned."""
     cells = [list(headings), *([_escaped(cell) for cell in row] for row in rows)]
     widths = [max(3, *(text.width(row[index]) for row in cells)) for index in range(len(headings))]
     rule = ["-" * (wide - 1) + (":" if index in right else "-") for index, wide in enumerate(widths)]
@@ -147,6 +150,6 @@ def _list(items: Iterator[str]) -> str:
     return "\n".join(f"- {item}" for item in items)
 
 
-def _escaped(words: str) -> str:
-    """Other people's text with nothing in it that Markdown or a terminal would act on."""
-    return _SPECIAL.sub(r"\\\1", text.plain(words))
+def _escaped(value: str) -> str:
+    """Return untrusted text without anything that Markdown or a terminal would interpret."""
+    return _SPECIAL.sub(r"\\\1", text.plain(value))

@@ -1,4 +1,4 @@
-"""The picker's choice as it stands in its fields: checked field by field, and remembered between two starts."""
+"""The values of the picker's fields: checked one by one, and saved for the next start."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _LARGEST_BYTES = 1 << 16
 T = TypeVar("T")
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fields say. The counts and the time-out are texts, empty where the preset decides: a wrong one stays in
-    its field to be mended."""
+class FormValues(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of the fields. Counts and the time limit are the text as typed, so that an invalid one stays in its
+    field to be corrected; empty means the preset's."""
 
     model: str = "resnet18"
     precisions: tuple[str, ...] = ("fp32", "int8")
@@ -52,9 +52,10 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a choice comes to. ``problems`` says at which field what is wrong; only without any is there a ``spec``.
+    """The result of checking the form. ``problems`` holds a message per invalid field; ``spec`` is set only if there
+    are none.
 
-    ``refused`` are combinations that cannot be, with their reasons; they are left out where others are possible.
+    ``refused`` are unsupported configurations with their reasons; they are skipped if others are possible.
     """
 
     model: Model | None = None
@@ -64,8 +65,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     problems: dict[FieldName, str] = {}
 
 
-def check(choice: Choice) -> Checked:
-    """Check every field, not only up to the first that is wrong. Looks at files and at what is installed."""
+def check(values: FormValues) -> Checked:
+    """Check every field, even after an invalid one. Looks at files and at installed packages."""
     problems: dict[FieldName, str] = {}
 
     def tried(test: Callable[[], T]) -> T | None:
@@ -75,47 +76,47 @@ def check(choice: Choice) -> Checked:
             problems[error.field] = to_text(error)
             return None
 
-    model = tried(lambda: check_model(choice.model))
-    preset = tried(lambda: check_preset(choice.preset))
-    repeat = tried(lambda: check_count("repeat", choice.repeat))
-    warmup = tried(lambda: check_count("warmup", choice.warmup))
-    threads = tried(lambda: check_threads(check_count("threads", choice.threads)))
-    weights = tried(lambda: check_weights(choice.weights))
-    timeout_s = tried(lambda: check_seconds(choice.timeout))
+    model = tried(lambda: check_model(values.model))
+    preset = tried(lambda: check_preset(values.preset))
+    repeat = tried(lambda: check_count("repeat", values.repeat))
+    warmup = tried(lambda: check_count("warmup", values.warmup))
+    threads = tried(lambda: check_threads(check_count("threads", values.threads)))
+    weights = tried(lambda: check_weights(values.weights))
+    timeout_s = tried(lambda: check_seconds(values.timeout))
     if model is None:
-        if not choice.precisions:
-            problems["precision"] = "no precision is chosen; choose at least one"
-        if not choice.delegates:
-            problems["delegate"] = "no delegate is chosen; choose at least one"
+        if not values.precisions:
+            problems["precision"] = "no precision is selected; select at least one"
+        if not values.delegates:
+            problems["delegate"] = "no delegate is selected; select at least one"
         return Checked(problems=problems)
-    precisions = (AS_IS,) if is_as_is(model) else choice.precisions
-    delegates = (AS_IS,) if is_as_is(model) else choice.delegates
+    precisions = (AS_IS,) if is_as_is(model) else values.precisions
+    delegates = (AS_IS,) if is_as_is(model) else values.delegates
     variants, refused = tried(lambda: combine(model, precisions, delegates)) or ([], {})
     if refused and not variants:
         first, reason = next(iter(refused.items()))
-        problems["precision"] = f"none of these can be run: {first.label}: {reason}"
-    found = Checked(model=model, variants=tuple(variants), refused=refused, problems=problems)
+        problems["precision"] = f"none of these configurations is supported: {first.label}: {reason}"
+    checked = Checked(model=model, variants=tuple(variants), refused=refused, problems=problems)
     if problems or preset is None or weights is None:
-        return found
+        return checked
     options = Options(
         preset=preset, repeat=repeat, warmup=warmup, threads=threads, weights=weights, timeout_s=timeout_s
     )
-    return msgspec.structs.replace(found, spec=specification(model, variants, options))
+    return msgspec.structs.replace(checked, spec=specification(model, variants, options))
 
 
-def recall() -> Choice:
-    """The choice that was remembered last; the default one where there is none or it cannot be read."""
+def recall() -> FormValues:
+    """Return the values saved last; the defaults if there are none or they cannot be read."""
     try:
         with _path().open("rb") as file:
-            return msgspec.json.decode(file.read(_LARGEST_BYTES), type=Choice)
+            return msgspec.json.decode(file.read(_LARGEST_BYTES), type=FormValues)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return Choice()
+        return FormValues()
 
 
-def remember(choice: Choice) -> None:
-    """Keep a choice for the next start. A folder that cannot be written costs only the memory."""
+def remember(values: FormValues) -> None:
+    """Save the values for the next start; does nothing if the folder cannot be written."""
     with contextlib.suppress(StoreError):
-        write_file(_path(), msgspec.json.format(msgspec.json.encode(choice)), force=True, private=True)
+        write_file(_path(), msgspec.json.format(msgspec.json.encode(values)), force=True, private=True)
 
 
 def _path() -> Path:

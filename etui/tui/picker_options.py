@@ -1,23 +1,23 @@
-"""What the picker offers of precisions and delegates, each with the reason it cannot be chosen where it cannot."""
+"""The precisions and delegates that the picker lists, with the reason if one is not available."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from etui.catalog.delegates import delegates
+from etui.catalog.delegates import RUNNABLE, delegates
 from etui.catalog.find import Model, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.services.request import is_as_is
 from etui.tui.widgets.multi_select import Item
 
-FIRST_DELEGATES = ("xnnpack", "portable", "openvino")
-"""Those shown before this box was looked at."""
+FIRST_DELEGATES = RUNNABLE
+"""The delegates shown before the check of which ones run on this machine."""
 
 _SHORT = 8
 
 
 def precision_items(model: Model | None, chosen_delegates: Iterable[str]) -> list[Item]:
-    """The precisions, short names first. One is impossible where no chosen delegate takes it."""
+    """Return the precisions, short names first; one that no selected delegate supports has a reason."""
     others = tuple(chosen_delegates)
     return [
         Item(
@@ -30,31 +30,31 @@ def precision_items(model: Model | None, chosen_delegates: Iterable[str]) -> lis
 
 
 def delegate_items(model: Model | None, chosen_precisions: Iterable[str]) -> list[Item]:
-    """The delegates, those that run here first. One is impossible where it does not run here, or takes none of the
-    chosen precisions. Looks at what is installed."""
+    """Return the delegates, those that run on this machine first. One that does not run here, or supports none of the
+    selected precisions, has a reason. Looks at installed packages."""
     others = tuple(chosen_precisions)
     items = []
-    for place in sorted(delegates().values(), key=lambda place: not place.runs_here):
+    for delegate in sorted(delegates().values(), key=lambda delegate: not delegate.runs_here):
         reason = None
-        if not place.runs_here:
-            reason = f"{place.reason} ({place.what_to_do})" if place.what_to_do else place.reason
+        if not delegate.runs_here:
+            reason = f"{delegate.reason} ({delegate.what_to_do})" if delegate.what_to_do else delegate.reason
         items.append(
             Item(
-                name=place.name,
-                about=place.title,
-                reason=reason or _reason(model, [(other, place.name) for other in others]),
+                name=delegate.name,
+                about=delegate.title,
+                reason=reason or _reason(model, [(other, delegate.name) for other in others]),
             )
         )
     return items
 
 
 def as_is_item() -> Item:
-    """The one choice there is for a finished program."""
+    """Return the only item for a finished program."""
     return Item(name=AS_IS, about="a finished program is measured as it is")
 
 
 def _reason(model: Model | None, pairs: list[tuple[str, str]]) -> str | None:
-    """Why none of these (precision, delegate) pairs can be; None where one can, or there are none."""
+    """Return why none of these (precision, delegate) pairs is supported; None if one is, or there are none."""
     if model is None or is_as_is(model):
         return None
     reasons = []

@@ -1,4 +1,4 @@
-"""The columns of the runs table: what stands in each, how wide it is, what it sorts by, and when it falls away."""
+"""The columns of the runs table: content, width, sort key, and priority in a narrow terminal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from etui.results import LIVE_STATUSES
 from etui.summary import RunSummary
+from etui.table_columns import fitting_columns
 from etui.text import agreement, moment, number, plain, width
 from etui.tui.glyphs import Glyphs
 
@@ -19,9 +20,10 @@ GAP = 1
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One column. ``title`` holds the unit; ``cells`` is its width, ``most`` what it may grow to where there is room;
-    ``order_by`` the database column it sorts by; ``spare`` how soon it falls away (0 never, the highest first);
-    ``clips`` that its text reads when cut off, and that it grows in one step or not at all."""
+    """A column. ``title`` includes the unit; ``cells`` is its width, ``most`` its maximum width if there is room;
+    ``order_by`` the database column it sorts by; ``spare`` the order in which columns are hidden when there is no room
+    (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it grows to ``most`` or not at
+    all."""
 
     name: str
     title: str
@@ -37,7 +39,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def now() -> datetime:
-    """The time that decides whether a run is of today; a test sets its own."""
+    """The current time, which decides whether a run is from today; tests replace it."""
     return datetime.now(UTC)
 
 
@@ -53,10 +55,10 @@ def _when(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:
     latency = run.latency_ms
-    # A run that was imported without samples has a mean and no median; the brackets say so.
+    # A run imported without samples has a mean and no median, which the brackets mark.
     if latency.median is None and latency.mean is not None:
         return f"({number(latency.mean)})", "faint"
-    return _figure(latency.median)
+    return _number(latency.median)
 
 
 def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
@@ -72,10 +74,10 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     if value is None:
         return "", ""
     if run.speedup.verdict == "unreliable":
-        # A digit less, which makes room for the glyph and is all that such a ratio is worth.
+        # Two digits leave room for the glyph, and an unreliable ratio has no more.
         return number(value, 2) + glyphs.times + glyphs.flagged, "warn"
-    words = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-    return words + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
+    shown = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+    return shown + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
 
 
 def _verdict(run: RunSummary, glyphs: Glyphs) -> Cell:
@@ -91,7 +93,7 @@ def _verdict(run: RunSummary, glyphs: Glyphs) -> Cell:
 
 
 def _error(value: float | None) -> Cell:
-    """An error over many decades: two figures and the exponent, as short as it goes."""
+    """Two significant digits and the exponent, as short as possible: errors span many decades."""
     if value is None:
         return "", ""
     if value == 0:
@@ -100,7 +102,7 @@ def _error(value: float | None) -> Cell:
     return f"{mantissa}e{int(exponent)}", ""
 
 
-def _figure(value: float | None) -> Cell:
+def _number(value: float | None) -> Cell:
     return ("", "") if value is None else (number(value), "")
 
 
@@ -117,7 +119,7 @@ def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column(name="when", title="when", about="When it was queued", cells=5, most=11, clips=True,
+    Column(name="when", title="when", about="When the run was queued", cells=5, most=11, clips=True,
            order_by="created_at", descends=True, spare=4, cell=_when),
     Column(name="model", title="model", about="Model", cells=10, most=26, order_by="model",
            cell=lambda run, _: (plain(run.model), "")),
@@ -127,57 +129,55 @@ COLUMNS: tuple[Column, ...] = (
            cell=lambda run, _: (plain(run.delegate), "")),
     Column(name="p50", title="p50 ms", about="Median latency in ms", cells=8, right=True, order_by="latency_median_ms",
            cell=_median),
-    Column(name="ci", title="95% ci", about="Half the 95 % interval of the median", cells=6, right=True,
+    Column(name="ci", title="95% ci", about="Half-width of the median's 95 % interval, in percent", cells=6, right=True,
            order_by="latency_ci95_low_ms", spare=5, cell=_interval),
-    Column(name="p95", title="p95 ms", about="95th percentile in ms (from 200 samples on)", cells=7, right=True,
-           order_by="latency_p95_ms", spare=9, cell=lambda run, _: _figure(run.latency_ms.p95)),
-    Column(name="speedup", title="×eager", about="How many times faster than eager", cells=6, right=True,
+    Column(name="p95", title="p95 ms", about="95th percentile in ms (needs 200 samples)", cells=7, right=True,
+           order_by="latency_p95_ms", spare=9, cell=lambda run, _: _number(run.latency_ms.p95)),
+    Column(name="speedup", title="×eager", about="Speedup over eager", cells=6, right=True,
            order_by="speedup", descends=True, spare=2, cell=_speedup),
     Column(name="mae", title="MAE", about="Mean absolute error of the outputs", cells=7, right=True, order_by="mae",
            spare=6, cell=lambda run, _: _error(run.accuracy.mae)),
-    Column(name="sqnr", title="SQNR dB", about="Signal to quantization noise in dB", cells=7, right=True,
-           order_by="sqnr_db", descends=True, spare=8, cell=lambda run, _: _figure(run.accuracy.sqnr_db)),
-    Column(name="verdict", title="verdict", about="Accuracy within tolerance, or how the run ended", cells=11,
+    Column(name="sqnr", title="SQNR dB", about="Signal-to-quantization-noise ratio in dB", cells=7, right=True,
+           order_by="sqnr_db", descends=True, spare=8, cell=lambda run, _: _number(run.accuracy.sqnr_db)),
+    Column(name="verdict", title="verdict", about="Accuracy verdict, or how the run ended", cells=11,
            order_by="verdict", cell=_verdict),
     Column(name="size", title="size MB", about="Size of the program in MB", cells=7, right=True,
            order_by="size_bytes", spare=7, cell=lambda run, _: _megabytes(run.size_bytes)),
     Column(name="eager", title="eager ms", about="Median latency of eager in ms", cells=8, right=True,
-           order_by="eager_latency_median_ms", spare=12, cell=lambda run, _: _figure(run.eager_latency_ms.median)),
-    Column(name="top1", title="top-1 %", about="Classes that agree with eager, in percent", cells=7, right=True,
+           order_by="eager_latency_median_ms", spare=12, cell=lambda run, _: _number(run.eager_latency_ms.median)),
+    Column(name="top1", title="top-1 %", about="Top-1 agreement with eager, in percent", cells=7, right=True,
            order_by="top1", descends=True, spare=13, cell=lambda run, _: _share(run.accuracy.top1)),
     Column(name="first", title="first ms", about="First inference in ms", cells=8, right=True,
-           order_by="first_inference_ms", spare=16, cell=lambda run, _: _figure(run.first_inference_ms)),
+           order_by="first_inference_ms", spare=16, cell=lambda run, _: _number(run.first_inference_ms)),
     Column(name="rss", title="RSS MB", about="Peak memory in MB", cells=6, right=True, order_by="peak_rss_bytes",
            spare=15, cell=lambda run, _: _megabytes(run.peak_rss_bytes)),
-    Column(name="weights", title="weights", about="Where the weights came from", cells=10, order_by="weights",
+    Column(name="weights", title="weights", about="Source of the weights", cells=10, order_by="weights",
            spare=11, cell=lambda run, _: (run.weights or "", "faint")),
     Column(name="threads", title="thr", about="Threads", cells=3, right=True, order_by="threads", spare=10,
            cell=lambda run, _: ("" if run.threads is None else str(run.threads), "faint")),
-    Column(name="preset", title="preset", about="Measuring preset", cells=8, order_by="preset", spare=17,
+    Column(name="preset", title="preset", about="Measurement preset", cells=8, order_by="preset", spare=17,
            cell=lambda run, _: (plain(run.preset), "faint")),
-    Column(name="box", title="box", about="The box it ran on", cells=10, most=16, order_by="box", spare=18,
+    Column(name="box", title="machine", about="Machine it ran on", cells=10, most=16, order_by="box", spare=18,
            cell=lambda run, _: (plain(run.box or ""), "faint")),
-    Column(name="id", title="id", about="The run's id", cells=6, order_by="id", spare=14,
+    Column(name="id", title="id", about="Run id", cells=6, order_by="id", spare=14,
            cell=lambda run, _: (plain(run.id)[:6], "faint")),
-    Column(name="flags", title="flags", about="What spoils its numbers", cells=14, most=30, order_by="flags", spare=13,
+    Column(name="flags", title="flags", about="Warning flags", cells=14, most=30, order_by="flags", spare=13,
            cell=lambda run, _: (plain(", ".join(run.flags)), "warn")),
-    Column(name="tags", title="tags", about="Your tags", cells=8, most=20, order_by="tags", spare=20,
+    Column(name="tags", title="tags", about="Tags", cells=8, most=20, order_by="tags", spare=20,
            cell=lambda run, _: (plain(", ".join(run.tags)), "")),
-    Column(name="note", title="note", about="Your note, or what went wrong", cells=12, most=60, order_by="note",
+    Column(name="note", title="note", about="Note, or the error", cells=12, most=60, order_by="note",
            spare=19, cell=_note),
 )  # fmt: skip
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
-def fitting_columns(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
-    """The columns there is room for, each with its width; what is most spare falls away, and room left over goes to
-    those that can grow, from the left."""
-    shown = list(columns)
-    while shown and sum(column.cells + GAP for column in shown) - GAP > available:
-        spare = max(shown, key=lambda column: column.spare)
-        if spare.spare == 0:
-            break
-        shown.remove(spare)
+def sized_columns(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
+    """Return the columns that fit ``available`` cells, each with its width. Columns with the highest ``spare`` are
+    hidden first; remaining room goes to columns that can grow, from the left."""
+    fitting = fitting_columns(
+        [column.cells for column in columns], [column.spare for column in columns], available, gap=GAP
+    )
+    shown = [columns[index] for index in fitting]
     room = available - (sum(column.cells + GAP for column in shown) - GAP)
     widths = []
     for column in shown:
@@ -190,12 +190,12 @@ def fitting_columns(columns: Sequence[Column], available: int) -> list[tuple[Col
 
 
 def arrowed(title: str, cells: int, glyphs: Glyphs, *, descending: bool) -> str:
-    """The heading of the column that is sorted by. One that fills its column gives its last letter for the arrow."""
+    """Return the heading of the sort column; the arrow replaces the last letter if there is no room."""
     return title[: cells - 1] + (glyphs.down if descending else glyphs.up)
 
 
 def fitted(text: str, cells: int, glyphs: Glyphs, *, right: bool = False, clips: bool = False) -> str:
-    """A text in exactly so many cells, its end cut off where it is longer, with a sign for that unless it ``clips``."""
+    """Return a text of exactly ``cells`` cells; a longer one is cut off, with a mark for that unless it ``clips``."""
     if clips:
         text = text[:cells]
     if text.isascii():

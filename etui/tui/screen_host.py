@@ -1,4 +1,4 @@
-"""What a screen can require of the app, so that the screens do not import the app that opens them."""
+"""The interface of the app that its screens use, so that they do not import the app itself."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Severity = Literal["information", "warning", "error"]
 
 
 class ScreenHost(App[object]):
-    """The app as its screens see it."""
+    """The part of the app that its screens use."""
 
-    def begin_to_look(self) -> None:
-        """Begin to look at the database."""
+    def start_feed(self) -> None:
+        """Start reading the database."""
         raise NotImplementedError
 
-    def stands(self) -> None:
-        """Note that all that stays has been made."""
+    def freeze_garbage(self) -> None:
+        """Exclude the objects that exist from garbage collection."""
         raise NotImplementedError
 
     def nudge(self) -> None:
-        """Look at the database at once: the user has changed something."""
+        """Read the database immediately, because the user has changed something."""
         raise NotImplementedError
 
-    def say(self, words: str, severity: Severity = "information", *, keep: bool = False) -> None:
-        """Show a notice; with ``keep`` also a line of the log."""
+    def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
+        """Show a notice; with ``keep`` also a line in the log."""
         raise NotImplementedError
 
-    def complain(self, error: EtuiError) -> None:
-        """Show what went wrong and what to do about it."""
+    def complain(self, error: EtuiError, title: str = "") -> None:
+        """Show an error with its next step."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What may follow what was typed: models by name, weights by word, files by path, factories in a Python file."""
+"""Suggestions for text fields: models, kinds of weights, paths, and factories in a Python file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LARGEST_SOURCE = 1 << 20
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a list that drops down: the text it stands for, and a word about it.
+    """A line of the list: the text it completes to, and a short description.
 
-    A ``heading`` cannot be chosen. One that is not ``whole`` (a folder, a file that wants a factory) is only the
-    beginning of a text: more suggestions follow it.
+    A ``heading`` cannot be selected. One that is not ``whole`` (a folder, a Python file whose factory is missing) is
+    only the beginning of a valid text: accepting it leads to more suggestions.
     """
 
     value: str
@@ -35,7 +35,7 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What stands in the list: a path without the folders before its last part."""
+        """The text in the list: of a path, only the last part."""
         folder, slash, last = self.value.rstrip("/").rpartition("/")
         shown = f"{last}/" if self.value.endswith("/") else last
         return plain(shown if slash or not folder else self.value)
@@ -45,89 +45,90 @@ Suggest = Callable[[str], Sequence[Suggestion]]
 
 
 def models(text: str) -> list[Suggestion]:
-    """The models whose name, title or family holds every word typed, by family; for a path, files that may be one."""
+    """Return the models whose name, title or family contains every word typed, by family; for a path, model files."""
     if is_path(text):
         return model_files(text)
     words = text.lower().split()
-    found: list[Suggestion] = []
+    suggestions: list[Suggestion] = []
     family = ""
     for entry in sorted(MODELS.values(), key=lambda entry: _families().index(entry.family)):
         if not all(word in f"{entry.name} {entry.title} {entry.family}".lower() for word in words):
             continue
         if entry.family != family:
             family = entry.family
-            found.append(Suggestion(value=family.replace("-", " "), heading=True))
-        found.append(Suggestion(value=entry.name, about=f"{entry.parameters / 1e6:>5.1f} M  {entry.title}"))
+            suggestions.append(Suggestion(value=family.replace("-", " "), heading=True))
+        suggestions.append(Suggestion(value=entry.name, about=f"{entry.parameters / 1e6:>5.1f} M  {entry.title}"))
     if not words:
-        found.append(Suggestion(value="your own: type FILE.py:factory, .pt2 or .pte", heading=True))
-    return found
+        suggestions.append(Suggestion(value="own model: type FILE.py:factory, .pt2 or .pte", heading=True))
+    return suggestions
 
 
 def model_files(text: str) -> list[Suggestion]:
-    """The files and folders that a path to a model may go on with, and the factories of a Python file."""
+    """Return files and folders that complete a path to a model, or the factories of a Python file."""
     path, colon, beginning = text.rpartition(":")
     if colon and path.endswith(".py"):
         return [
-            Suggestion(value=f"{path}:{name}", about="a function in it")
+            Suggestion(value=f"{path}:{name}", about="function")
             for name in factories(expanded(path))
             if name.startswith(beginning)
         ]
-    about = {".py": "Python: a factory follows", ".pt2": "exported program", ".pte": "finished program"}
-    found = []
-    for one in paths(text, MODEL_SUFFIXES):
-        suffix = Path(one.value).suffix if one.whole else ""
+    about = {".py": "Python: add a factory", ".pt2": "exported program", ".pte": "finished program"}
+    suggestions = []
+    for path_suggestion in paths(text, MODEL_SUFFIXES):
+        suffix = Path(path_suggestion.value).suffix if path_suggestion.whole else ""
         if suffix == ".py":
-            found.append(Suggestion(value=f"{one.value}:", about=about[suffix], whole=False))
+            suggestions.append(Suggestion(value=f"{path_suggestion.value}:", about=about[suffix], whole=False))
         else:
-            found.append(msgspec.structs.replace(one, about=about.get(suffix, one.about)))
-    return found
+            described = about.get(suffix, path_suggestion.about)
+            suggestions.append(msgspec.structs.replace(path_suggestion, about=described))
+    return suggestions
 
 
 def weights(text: str) -> list[Suggestion]:
-    """The words for weights that begin so, then paths."""
+    """Return the matching kinds of weights, then paths."""
     about = {
-        "auto": "pretrained where they are at hand, else synthetic",
-        "pretrained": "published ones, or it fails",
-        "synthetic": "seeded",
+        "auto": "pretrained if available, else synthetic",
+        "pretrained": "published weights, or fail",
+        "synthetic": "random, seeded",
     }
-    words = [Suggestion(value=word, about=about[word]) for word in WEIGHTS if word.startswith(text)]
+    kinds = [Suggestion(value=kind, about=about[kind]) for kind in WEIGHTS if kind.startswith(text)]
     if text:
-        return words + paths(text)
-    return [*words, Suggestion(value="or the path of a file or folder", heading=True)]
+        return kinds + paths(text)
+    return [*kinds, Suggestion(value="or the path of a file or folder", heading=True)]
 
 
 def paths(text: str, suffixes: Sequence[str] = ()) -> list[Suggestion]:
-    """The folders, and the files ending so (any where nothing is named), that a path may go on with.
+    """Return the folders, and the files with one of the ``suffixes`` (any if empty), that complete a path.
 
-    What cannot be read suggests nothing. Names that a terminal would act on are left out: a field shows its text as it
-    is.
+    Empty if the folder cannot be read. Names with control characters are omitted, since a field shows its text
+    unescaped.
     """
     folder, slash, beginning = text.rpartition("/")
-    place = expanded(f"{folder}{slash}" or ".")
+    parent = expanded(f"{folder}{slash}" or ".")
     try:
-        with os.scandir(place) as entries:
-            seen = [(entry.name, entry.is_dir()) for entry in islice(entries, _MOST_SEEN)]
+        with os.scandir(parent) as entries:
+            names = [(entry.name, entry.is_dir()) for entry in islice(entries, _MOST_SEEN)]
     except (OSError, ValueError):
         return []
-    found = [
+    matches = [
         Suggestion(value=f"{folder}{slash}{name}{'/' if is_folder else ''}", whole=not is_folder)
-        for name, is_folder in sorted(seen)
+        for name, is_folder in sorted(names)
         if name.startswith(beginning)
         and (beginning.startswith(".") or not name.startswith("."))
         and (is_folder or not suffixes or name.endswith(tuple(suffixes)))
         and plain(name) == name
     ]
-    return found[:_MOST_SHOWN]
+    return matches[:_MOST_SHOWN]
 
 
 def is_path(text: str) -> bool:
-    """Whether what was typed means a path and not a name."""
+    """Whether a text is a path rather than a name."""
     return "/" in text or text.startswith(("~", ".")) or text.endswith(MODEL_SUFFIXES) or ".py:" in text
 
 
 def factories(path: Path) -> list[str]:
-    """The public functions at the top of a Python file, read and not run; none where it cannot be read as Python."""
-    import ast  # Only here: a first picture does without.
+    """Return the public top-level functions and classes of a Python file, by parsing it; none if that fails."""
+    import ast  # Not needed for the first paint.
 
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What the terminal can show: its colours, light or dark, and whether its character set is Unicode."""
+"""The terminal's capabilities: number of colours and Unicode; and the palettes and styles that follow from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etui.tui.text_layout import Styles
 
 
 def is_unicode() -> bool:
-    """Whether what is written to the terminal is UTF-8; elsewhere charts and glyphs are plain ASCII."""
+    """Whether the terminal's encoding is UTF-8; if not, charts and glyphs are plain ASCII."""
     named = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
     if named:
         return "utf" in named.lower()
@@ -22,7 +22,7 @@ def is_unicode() -> bool:
 
 
 def colours(app: App[object]) -> Colours:
-    """How many colours this app may use; none under NO_COLOR."""
+    """Return the number of colours this app may use; none if NO_COLOR is set."""
     if app.no_color:
         return "none"
     if app.native_ansi_color:
@@ -32,17 +32,17 @@ def colours(app: App[object]) -> Colours:
 
 
 def draws_unicode(app: App[object]) -> bool:
-    """Whether this app may draw with more than ASCII: the terminal can, and the user did not forbid it."""
+    """Whether this app may use Unicode: the terminal supports it and the config file does not disable it."""
     return is_unicode() and not app.has_class("-ascii")
 
 
 def glyphs(app: App[object]) -> Glyphs:
-    """The signs this app may draw with."""
+    """Return the symbols this app may use."""
     return UNICODE if draws_unicode(app) else ASCII
 
 
 def theme_colour(app: App[object], name: str, fallback: str = "") -> str:
-    """A colour of the theme as rich writes it; ``fallback`` where the theme has none or the app may use none."""
+    """Return a colour of the theme as ``#rrggbb``; ``fallback`` if it has none, empty if colours are disabled."""
     if colours(app) == "none":
         return ""
     value = app.theme_variables.get(name, "")
@@ -50,7 +50,7 @@ def theme_colour(app: App[object], name: str, fallback: str = "") -> str:
 
 
 def chart_palette(app: App[object]) -> Palette:
-    """The palette for charts in this app: the theme's own colours where the terminal has enough of them."""
+    """Return the palette for charts: the theme's colours if the terminal supports them."""
     available = colours(app)
     chosen = palette(available, dark=app.current_theme.dark, unicode=draws_unicode(app))
     if available in ("none", "16"):
@@ -65,9 +65,11 @@ def chart_palette(app: App[object]) -> Palette:
 
 
 def sheet_styles(app: App[object]) -> Styles:
-    """The styles for pages of text in this app."""
-    signs = glyphs(app)
-    base = Styles(ok=signs.done, failed=signs.failed, flagged=signs.flagged, rule=signs.bar_full, cut=signs.cut)
+    """Return the styles for laid-out text."""
+    symbols = glyphs(app)
+    base = Styles(
+        ok=symbols.done, failed=symbols.failed, flagged=symbols.flagged, rule=symbols.bar_full, cut=symbols.cut
+    )
     if colours(app) == "none":
         return base
     faint = theme_colour(app, "faint", "#8a93a0" if app.current_theme.dark else "#66707c")

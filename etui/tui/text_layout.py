@@ -1,4 +1,4 @@
-"""A sheet of text of a given width: headings, wrapped sentences, facts with labels, and tables that drop columns."""
+"""Text laid out for a given width: headings, wrapped paragraphs, labelled values, and tables that hide columns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from rich.text import Text
 
+from etui.table_columns import fitting_columns
 from etui.text import plain
 from etui.text import width as cells
 
@@ -14,7 +15,7 @@ LABEL = 18
 
 
 class Styles(msgspec.Struct, frozen=True, kw_only=True):
-    """Styles (rich's words for them; empty is the terminal's own), none of which carries meaning alone."""
+    """Rich styles (empty: the terminal's default) and symbols. No style alone carries meaning."""
 
     heading: str = "bold"
     label: str = ""
@@ -31,7 +32,7 @@ class Styles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A table's column. One that is ``optional`` is left out, the last of them first, where the width does not do."""
+    """A table's column. ``optional`` columns are hidden if they are empty or do not fit, the last one first."""
 
     heading: str
     right: bool = True
@@ -39,14 +40,14 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """A table's cell with a style of its own."""
+    """A table's cell with a style."""
 
     words: str
     style: str = ""
 
 
 class Sheet:
-    """Text that grows line by line. All words are taken as data: no markup, no control characters."""
+    """A text builder. All input is data: markup is not interpreted, control characters are removed."""
 
     def __init__(self, width: int, styles: Styles) -> None:
         self.width = max(20, width)
@@ -55,52 +56,52 @@ class Sheet:
 
     @property
     def text(self) -> Text:
-        """Everything that was written."""
+        """The text written so far."""
         return Text("\n", no_wrap=True).join(self._lines)
 
     def gap(self) -> None:
-        """An empty line, but neither two nor one at the start."""
+        """Add an empty line, unless at the start or after another one."""
         if self._lines and self._lines[-1].plain:
             self._lines.append(Text())
 
-    def heading(self, words: str, aside: str = "") -> None:
-        """A heading, with a remark beside it in a quiet style."""
+    def heading(self, text: str, aside: str = "") -> None:
+        """Add a heading, with an optional remark in a muted style."""
         self.gap()
-        room = self.width - cells(plain(words)) - 2
-        line = Text(no_wrap=True).append(_cut(plain(words), self.width, self.styles.cut), self.styles.heading)
+        room = self.width - cells(plain(text)) - 2
+        line = Text(no_wrap=True).append(_cut(plain(text), self.width, self.styles.cut), self.styles.heading)
         if aside and room > 8:
             line.append(f"  {_cut(plain(aside), room, self.styles.cut)}", self.styles.muted or None)
         self._lines.append(line)
 
-    def say(self, words: str, style: str = "", glyph: str = "", source: str = "") -> None:
-        """A paragraph, after a glyph where one is given; ``source``, a word on where it comes from, ends it quietly."""
+    def say(self, text: str, style: str = "", glyph: str = "", source: str = "") -> None:
+        """Add a wrapped paragraph after an optional glyph; ``source`` is appended in brackets in a muted style."""
         indent = cells(glyph) + 1 if glyph else 0
         end = f"[{plain(source)}]" if source else ""
-        rows = wrapped(f"{words} {end}".rstrip(), self.width - indent)
+        rows = wrapped(f"{text} {end}".rstrip(), self.width - indent)
         for number, row in enumerate(rows):
             line = Text(no_wrap=True)
             line.append(f"{glyph if number == 0 else '':<{indent}}", style or None)
-            quiet = number == len(rows) - 1 and end and row.endswith(end)
-            line.append(row.removesuffix(end) if quiet else row, style or None)
-            if quiet:
+            muted = number == len(rows) - 1 and end and row.endswith(end)
+            line.append(row.removesuffix(end) if muted else row, style or None)
+            if muted:
                 line.append(end, self.styles.muted or None)
             self._lines.append(line)
 
-    def line(self, words: str, style: str = "") -> None:
-        """One line, cut short where it is too long."""
-        self._lines.append(Text(_cut(plain(words), self.width, self.styles.cut), style or "", no_wrap=True))
+    def line(self, text: str, style: str = "") -> None:
+        """Add one line, truncated to the width."""
+        self._lines.append(Text(_cut(plain(text), self.width, self.styles.cut), style or "", no_wrap=True))
 
-    def fact(self, label: str, words: str, style: str = "", *, label_width: int = LABEL) -> None:
-        """A label with what it is, which goes on under itself."""
+    def fact(self, label: str, text: str, style: str = "", *, label_width: int = LABEL) -> None:
+        """Add a label and its value, wrapped in a column after the label."""
         label_width = min(label_width, self.width // 2)
-        for number, row in enumerate(wrapped(words, self.width - label_width)):
+        for number, row in enumerate(wrapped(text, self.width - label_width)):
             line = Text(no_wrap=True)
             line.append(f"{plain(label) if number == 0 else '':<{label_width}}", self.styles.label or None)
             line.append(row, style or None)
             self._lines.append(line)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]]) -> None:
-        """A table with its headings; cells too wide for what is left are cut short."""
+        """Add a table with headings; the widest column is truncated to fit the width."""
         cleaned = [[_cell(cell) for cell in row] for row in rows]
         shown = self._fitting(columns, cleaned)
         widths = {i: max([cells(columns[i].heading), *(cells(row[i].words) for row in cleaned)]) for i in shown}
@@ -112,10 +113,10 @@ class Sheet:
         for row in [heading, *cleaned]:
             line = Text(no_wrap=True)
             for place, i in enumerate(shown):
-                words = _cut(row[i].words, widths[i], self.styles.cut)
-                pad = " " * (widths[i] - cells(words))
+                text = _cut(row[i].words, widths[i], self.styles.cut)
+                pad = " " * (widths[i] - cells(text))
                 line.append("  " if place else "")
-                line.append(pad + words if columns[i].right else words + pad, row[i].style or None)
+                line.append(pad + text if columns[i].right else text + pad, row[i].style or None)
             line.rstrip()
             self._lines.append(line)
 
@@ -128,18 +129,15 @@ class Sheet:
         widths = [
             max([cells(column.heading), *(cells(row[i].words) for row in rows)]) for i, column in enumerate(columns)
         ]
-        for i in reversed(range(len(columns))):
-            if sum(widths[j] for j in shown) + 2 * (len(shown) - 1) <= self.width:
-                break
-            if columns[i].optional and i in shown:
-                shown.remove(i)
-        return shown
+        drop_order = [i + 1 if columns[i].optional else 0 for i in shown]
+        fitting = fitting_columns([widths[i] for i in shown], drop_order, self.width, gap=2)
+        return [shown[place] for place in fitting]
 
 
-def wrapped(words: str, width: int) -> list[str]:
-    """The words in lines of at most ``width`` cells; a word too long for a line is broken."""
+def wrapped(text: str, width: int) -> list[str]:
+    """Return the text in lines of at most ``width`` cells; a word longer than a line is split."""
     rows: list[str] = []
-    for paragraph in plain(words, keep_lines=True).split("\n"):
+    for paragraph in plain(text, keep_lines=True).split("\n"):
         row = ""
         for word in paragraph.split(" "):
             while cells(word) > width:
@@ -164,9 +162,9 @@ def _cell(cell: str | Cell) -> Cell:
     return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.words), cell.style)
 
 
-def _cut(words: str, width: int, cut: str) -> str:
-    if cells(words) <= width:
-        return words
-    while words and cells(words) > width - 1:
-        words = words[:-1]
-    return words + cut
+def _cut(text: str, width: int, cut: str) -> str:
+    if cells(text) <= width:
+        return text
+    while text and cells(text) > width - 1:
+        text = text[:-1]
+    return text + cut

@@ -1,4 +1,4 @@
-"""The three looks: dark, light, and one of high contrast."""
+"""The themes: dark, light and high contrast."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from textual.theme import Theme
 
 
 def _variables(border: str, edge: str, faint: str, cursor: str, ground: str) -> dict[str, str]:
-    """What the stylesheets ask for beyond a theme's own colours."""
+    """Return the style sheet variables that Textual themes do not define."""
     return {
         "border": border, "border-blurred": edge, "faint": faint, "cursor": cursor,
         "scrollbar": edge, "scrollbar-hover": border, "scrollbar-active": border, "scrollbar-background": ground,

@@ -1,4 +1,4 @@
-"""How long a choice will take: from past runs of the same choice, else from the model's size."""
+"""Estimate how long a session will take, from past runs of its configurations, else from the model's size."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from etui.catalog.delegates import RECORDS
 from etui.catalog.find import Model, UserModel
 from etui.catalog.precisions import PRECISIONS
 from etui.paths import program_path
@@ -18,23 +19,23 @@ from etui.store import Condition, Store
 
 _LOADING = ("load",)
 _PREPARING = ("export", "quantize", "reference", "lower", "write")
-_PASSES = ("accuracy", "memory")
+_CHECKS = ("accuracy", "memory")
 
-# What holds where nothing is known of a choice: orders of magnitude, from the catalog's models on two cores.
-_IMPORT_S, _IMPORT_TO_LOWER_S, _LOAD_S, _PASSES_S, _START_S = 4.0, 6.0, 3.0, 3.0, 0.6
+# For configurations without past runs: orders of magnitude, measured with the catalog's models on two cores.
+_IMPORT_S, _IMPORT_TO_LOWER_S, _LOAD_S, _CHECKS_S, _START_S = 4.0, 6.0, 3.0, 3.0, 0.6
 _LOWER_S, _LOWER_S_A_MILLION, _QUANTIZED = 8.0, 0.15, 2.0
 _EAGER_MS, _EAGER_MS_A_MILLION, _CORES = 8.0, 1.4, 2
 _UNKNOWN_MILLIONS = 20.0
-_TIMES_EAGER = {"xnnpack": 0.7, "openvino": 0.4, "portable": 200.0}
+
 _TIMES_FP32 = {"fp16": 2.0, "int8": 0.4, "int8-static": 0.4, "int8-dynamic": 0.5, "8da4w": 0.6}
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """What the newest run of one choice took. ``prepared`` means that its program still lies in the cache."""
+    """What the newest run of a configuration took. ``prepared`` means that its program is still in the cache."""
 
     load_s: float
     prepare_s: float
-    passes_s: float
+    checks_s: float
     latency_ms: float | None
     eager_ms: float | None
     start_s: float
@@ -42,20 +43,20 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds from start to end, and what they rest on: past runs, the model's size, or some of both."""
+    """Seconds from start to end, and what they are based on: past runs, the model's size, or both."""
 
     seconds: float
     basis: Literal["past", "size", "both"]
 
     @property
-    def words(self) -> str:
-        """The estimate as a phrase, no more exact than it is."""
+    def text(self) -> str:
+        """The estimate as a phrase, rounded to its precision."""
         about = about_seconds(self.seconds)
-        return f"about {about}" if self.basis == "past" else f"perhaps {about}"
+        return f"about {about}" if self.basis == "past" else f"roughly {about}"
 
 
 def about_seconds(seconds: float) -> str:
-    """A duration in round figures, such as ``50 s``, ``4 min`` or ``1 h 20 min``."""
+    """Return a rounded duration such as ``50 s``, ``4 min`` or ``1 h 20 min``."""
     if seconds < 95:
         return f"{max(5, round(seconds / 5) * 5)} s"
     minutes = round(seconds / 60)
@@ -66,31 +67,31 @@ def about_seconds(seconds: float) -> str:
 
 
 def estimate(spec: SessionSpec, model: Model, past: Mapping[Variant, Past], cores: int) -> Estimate:
-    """The estimate for a session. ``past`` holds what is known of its variants; the rest is guessed."""
+    """Return the estimate for a session. Variants without an entry in ``past`` are estimated from the model's size."""
     programs = {variant: past.get(variant) or _guess(model, variant, cores, past) for variant in spec.variants}
     plan = make_plan(
         spec, [EAGER, *(variant.label for variant in spec.variants)], repeat=model.repeat, warmup=model.warmup
     )
-    to_prepare = [one.prepare_s for one in programs.values() if not one.prepared]
+    to_prepare = [program.prepare_s for program in programs.values() if not program.prepared]
     if isinstance(model, UserModel) and model.kind == "pte":
         to_prepare = []
-    seconds = _IMPORT_S + max((one.load_s for one in programs.values()), default=0.0)
+    seconds = _IMPORT_S + max((program.load_s for program in programs.values()), default=0.0)
     if to_prepare:
         seconds += _IMPORT_TO_LOWER_S + max(max(to_prepare), sum(to_prepare) / max(1, cores))
-    eager = [one for one in programs.values() if one.eager_ms is not None]
+    eager = [program for program in programs.values() if program.eager_ms is not None]
     if eager:
         seconds += _measuring_s(plan, eager[0].eager_ms or 0.0, eager[0].start_s)
-    for one in programs.values():
-        seconds += _measuring_s(plan, one.latency_ms or 0.0, one.start_s)
-    seconds += sum(one.passes_s for one in programs.values()) / max(1, cores)
+    for program in programs.values():
+        seconds += _measuring_s(plan, program.latency_ms or 0.0, program.start_s)
+    seconds += sum(program.checks_s for program in programs.values()) / max(1, cores)
     known = sum(variant in past for variant in spec.variants)
     basis: Literal["past", "size", "both"] = "past" if known == len(programs) else "both" if known else "size"
     return Estimate(seconds=min(seconds, spec.timeout_s), basis=basis)
 
 
 def history(store: Store, spec: SessionSpec, model: Model, cache: Path) -> dict[Variant, Past]:
-    """What the newest finished run of each of a session's variants took. Raises StoreError."""
-    found = {}
+    """Return what the newest finished run of each variant took. Raises StoreError."""
+    past = {}
     for variant in spec.variants:
         runs = store.summaries(
             [
@@ -103,12 +104,12 @@ def history(store: Store, spec: SessionSpec, model: Model, cache: Path) -> dict[
             limit=1,
         )
         if runs:
-            found[variant] = past_of(store.document(runs[0].id), spec, cache)
-    return found
+            past[variant] = past_of(store.document(runs[0].id), spec, cache)
+    return past
 
 
 def past_of(document: RunDocument, spec: SessionSpec, cache: Path) -> Past:
-    """What a run took. Its program can serve again only with the same weights, and while it lies in the cache."""
+    """Return what a run took. Its program can be reused only with the same weights, and while it is in the cache."""
     same = all(
         document.session.spec.get(name) == getattr(spec, name) for name in ("weights", "seed", "calibration_count")
     )
@@ -123,7 +124,7 @@ def past_of(document: RunDocument, spec: SessionSpec, cache: Path) -> Past:
     return Past(
         load_s=0.0 if prepared else spent(_LOADING),
         prepare_s=spent(_PREPARING),
-        passes_s=spent(_PASSES),
+        checks_s=spent(_CHECKS),
         latency_ms=document.latency_ms.median if document.latency_ms else None,
         eager_ms=document.eager_latency_ms.median if document.eager_latency_ms else None,
         start_s=((document.method_load_ms or 0.0) + (document.first_inference_ms or 0.0)) / 1000 + 0.3,
@@ -132,7 +133,7 @@ def past_of(document: RunDocument, spec: SessionSpec, cache: Path) -> Past:
 
 
 def _measuring_s(plan: Plan, latency_ms: float, start_s: float) -> float:
-    """Seconds that all blocks of one variant take."""
+    """Return the seconds that all blocks of one variant take."""
     total, latency = 0.0, latency_ms / 1000
     for samples in plan.samples:
         warm = latency * (plan.min_warmup * 2 if plan.warmup is None else plan.warmup)
@@ -145,17 +146,18 @@ def _measuring_s(plan: Plan, latency_ms: float, start_s: float) -> float:
 
 
 def _guess(model: Model, variant: Variant, cores: int, past: Mapping[Variant, Past]) -> Past:
-    """What a variant may take that was never run: by the model's parameters, and eager's latency where it is known."""
+    """Estimate a variant without past runs: from the number of parameters, and from eager's latency if known."""
     millions = _UNKNOWN_MILLIONS if isinstance(model, UserModel) else model.parameters / 1e6
-    known = [one.eager_ms for one in past.values() if one.eager_ms is not None]
+    known = [run.eager_ms for run in past.values() if run.eager_ms is not None]
     eager_ms = known[0] if known else (_EAGER_MS + _EAGER_MS_A_MILLION * millions) * _CORES / max(1, cores)
-    factor = _TIMES_EAGER.get(variant.delegate, 1.0) * _TIMES_FP32.get(variant.precision, 1.0)
+    record = RECORDS.get(variant.delegate)
+    factor = (record.relative_latency if record is not None else 1.0) * _TIMES_FP32.get(variant.precision, 1.0)
     quantized = variant.precision in PRECISIONS and PRECISIONS[variant.precision].quantized
     is_pte = isinstance(model, UserModel) and model.kind == "pte"
     return Past(
         load_s=_LOAD_S,
         prepare_s=(_LOWER_S + _LOWER_S_A_MILLION * millions) * (_QUANTIZED if quantized else 1.0),
-        passes_s=_PASSES_S + 8 * eager_ms * factor / 1000,
+        checks_s=_CHECKS_S + 8 * eager_ms * factor / 1000,
         latency_ms=eager_ms * factor,
         eager_ms=None if is_pte else eager_ms,
         start_s=_START_S + eager_ms * factor * 2 / 1000,

@@ -1,4 +1,4 @@
-"""How the runs table was left: its columns, its order and the pinned baseline, for the next start."""
+"""The runs table's columns, sort order and pinned baseline, saved for the next start."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _DATABASES = 50
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """``columns`` were chosen while the config file said ``configured``: where that says something else now, it has the
-    word. ``baselines`` are run ids by the path of their database."""
+    """The saved view. ``columns`` apply only while the config file still has the columns ``configured``; otherwise the
+    config file takes precedence. ``baselines`` are run ids by database path."""
 
     columns: tuple[str, ...] = ()
     configured: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recall_view() -> View:
-    """The view that was left last; the first one where there is none or it cannot be read."""
+    """Return the view saved last; the default one if there is none or it cannot be read."""
     try:
         with _path().open("rb") as file:
             return msgspec.json.decode(file.read(_LARGEST_BYTES), type=View)
@@ -43,7 +43,7 @@ def remember_view(
     order: tuple[str, bool],
     baseline: str | None,
 ) -> None:
-    """Keep how the table looks. A folder that cannot be written costs only the memory."""
+    """Save the view; does nothing if the folder cannot be written."""
     baselines = {path: run for path, run in recall_view().baselines.items() if path != str(database)}
     if baseline is not None:
         baselines[str(database)] = baseline

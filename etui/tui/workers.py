@@ -1,4 +1,4 @@
-"""Start work of the UI's own: in a worker, and not before the worker runs."""
+"""Start coroutines in Textual workers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from textual.worker import Worker
 def start(
     node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], *, group: str = "default", exclusive: bool = False
 ) -> Worker[None]:
-    """Run ``work`` in a worker of ``node``. It is called when the worker runs, so that one which is cancelled before
-    leaves no coroutine behind that nobody awaits."""
-    anything: Any = work  # mypy cannot choose between the kinds of work that run_worker takes
+    """Run ``work`` in a worker of ``node``.
+
+    The coroutine is created when the worker starts, so a worker that is cancelled before leaves no coroutine that is
+    never awaited.
+    """
+    anything: Any = work  # mypy cannot resolve run_worker's overloads for a callable
     worker: Worker[None] = node.run_worker(anything, group=group, exclusive=exclusive)
     return worker

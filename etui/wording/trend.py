@@ -17,13 +17,13 @@ _NAMED = ("executorch", "torch", "etui")
 
 def name(trend: Trend) -> str:
     """Return the configuration: model, precision and delegate."""
-    configuration = trend.history.choice
+    configuration = trend.history.configuration
     return text.shortened(f"{configuration.model} {configuration.precision}/{configuration.delegate}", text.LINE_CELLS)
 
 
 def circumstances(trend: Trend) -> str:
     """Return what else all runs of the trend have in common."""
-    configuration = trend.history.choice
+    configuration = trend.history.configuration
     parts = [
         f"weights: {configuration.weights}",
         f"inputs: {configuration.inputs}",
@@ -156,9 +156,9 @@ def _scope(trend: Trend) -> list[str]:
         lines.append(f"Excluded, because a third or more of their blocks were disturbed: {named}{more}.")
     if len(history.points) < history.total:
         lines.append(f"Showing the newest {len(history.points):,} of {history.total:,} runs of this configuration.")
-    if history.left_out:
-        total = sum(history.left_out.values())
-        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in history.left_out.items())
+    if history.omitted:
+        total = sum(history.omitted.values())
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in history.omitted.items())
         runs = "1 run" if total == 1 else f"{total:,} runs"
         lines.append(f"Omitted: {runs} of {name(trend)} measured in other circumstances, by difference: {reasons}.")
     return lines

@@ -13,6 +13,7 @@ from etui.catalog.find import tolerance_for
 from etui.catalog.models import MODELS
 from etui.engine.measure.accuracy import compare, real_tokens
 from etui.results import Comparison, Tolerance
+from tests.facts import lacking
 
 STRICT = Tolerance(sqnr_db_min=60.0, cosine_min=0.999, source="test")
 
@@ -144,7 +145,7 @@ def test_a_constant_output_that_agrees_neither_proves_nor_hides_anything(constan
     expected = beside(reference, constant)
     verdict, reason = judge(compared(expected, beside(noisy(reference, 1e-4), constant)), STRICT)
     assert verdict == "PASS"
-    assert "output 1: no information on 4 of 8 outputs, which agree" in reason
+    assert not lacking(reason, "output 1", "4 of 8 outputs")
     assert judge(compared(expected, beside(noisy(reference, 3.0), constant)), STRICT)[0] == "FAIL"
     assert judge(compared([[constant]] * 4, [[constant]] * 4), STRICT)[0] == "UNPROVEN"
 
@@ -157,7 +158,7 @@ def test_noise_where_the_reference_is_constant_fails(constant: torch.Tensor, alo
     result = [[*one[:-1], 100 * torch.randn(8, generator=generator)] for one in reference]
     verdict, reason = judge(compared(reference, result), STRICT)
     assert verdict == "FAIL"
-    assert "carries no information in the reference" in reason
+    assert not lacking(reason, "no information", "reference")
 
 
 def test_an_error_of_no_magnitude_beside_nothing_is_no_evidence() -> None:
@@ -202,14 +203,14 @@ def test_classes_that_change_fail_however_near_the_numbers_are() -> None:
     assert judge(classes(8), asked)[0] == judge(classes(6), asked)[0] == "PASS"
     verdict, reason = judge(classes(3), asked, "pretrained")
     assert verdict == "FAIL"
-    assert reason == "top-1 agreement 0.375 is below the tolerance of 0.75"
+    assert not lacking(reason, "top-1", "0.375", "0.75") and OF_ARITHMETIC not in reason
 
 
 def test_untrained_classes_alone_prove_nothing_either_way() -> None:
     asked = tolerance_for("mobilenet_v2", "int8")
     verdict, reason = judge(classes(3), asked, "synthetic")
     assert verdict == "UNPROVEN"
-    assert "top-1 agreement 0.375 is below the tolerance of 0.75" in reason and reason.endswith(OF_ARITHMETIC)
+    assert not lacking(reason, "top-1", "0.375", "0.75") and reason.endswith(OF_ARITHMETIC)
     verdict, reason = judge(classes(8), asked, "synthetic")
     assert verdict == "PASS" and reason.endswith(OF_ARITHMETIC)
     reference = several(size=1000)

@@ -15,6 +15,8 @@ from etui.analysis.gates import Limits, check
 from etui.results import Metrics, RunDocument
 from etui.wording import comparison as comparison_words
 from tests.analysis.comparisons import LATER, measured
+from tests.facts import lacking
+from tests.golden import Golden
 
 MIRRORED = {"faster": "slower", "slower": "faster", "equivalent": "equivalent", "inconclusive": "inconclusive"}
 
@@ -121,9 +123,9 @@ def test_what_differs_refuses_the_verdict_and_stays_beside_a_forced_one(
     assert (refused.verdict, refused.ratio, refused.forced) == (None, None, False)
     assert [reason.name for reason in refused.reasons] == [name]
     assert (forced.verdict, forced.forced, forced.reasons) == ("faster", True, refused.reasons)
-    assert said(base, other).startswith("Whether fp32/xnnpack bbbbbb is faster than fp32/xnnpack aaaaaa cannot be said")
-    assert "--force" in said(base, other)
-    assert f"all the same, though {name}" in said(base, other, force=True)
+    (reason,) = refused.reasons
+    assert not lacking(said(base, other), "fp32/xnnpack bbbbbb", "fp32/xnnpack aaaaaa", reason.detail, "--force")
+    assert not lacking(said(base, other, force=True), "times as fast", reason.detail)
     timed = [row for row in sides.rows(base, [other], [refused]) if row.group in ("latency", "start")]
     assert all(cell.change is None for row in timed for cell in row.cells)
 
@@ -132,7 +134,7 @@ def test_arithmetic_within_a_session_is_a_caution() -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", delegate="openvino", median=8.0)
     other.arithmetic = "bf16"
     assert one(base, other).verdict == "faster"
-    assert "The arithmetic differs: that of the precision and bf16." in said(base, other)
+    assert not lacking(said(base, other), "arithmetic", "bf16")
 
 
 def test_runs_of_different_sessions_pay_for_every_look() -> None:
@@ -156,36 +158,46 @@ def test_two_sessions_that_no_number_of_blocks_would_settle_suggest_a_duel() -> 
     assert "etui duel aaaaaa bbbbbb" in said(base, other)
 
 
-def test_failed_without_samples_and_the_same_run_say_why() -> None:
+def test_failed_without_samples_and_the_same_run_say_why(golden: Golden) -> None:
     base, failed = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", precision="int8")
     failed.status, failed.blocks, failed.latency_ms = "failed", [], None
-    assert "because run bbbbbbbbbbb2 failed and has no samples" in said(base, failed)
+    assert not lacking(said(base, failed), "bbbbbbbbbbb2", "failed")
     summary = measured("ccccccccccc3", precision="int8", median=8.0)
     summary.blocks, summary.summary_only = [], True
-    assert "imported as a summary" in said(base, summary)
+    assert not lacking(said(base, summary), "ccccccccccc3", "summary")
     assert one(base, summary).ratio is None
-    assert "medians alone make it 1.9" in said(base, summary, force=True) or "2.0" in said(base, summary, force=True)
-    assert "it is the same run twice" in said(base, base)
+    forced = said(base, summary, force=True)
+    assert "medians" in forced and ("1.9" in forced or "2.0" in forced)
+    assert "same run" in said(base, base) and one(base, base).verdict is None
     partial = measured("ddddddddddd4", precision="int8", blocks=4)
     partial.status = "timed out"
-    assert "Run ddddddddddd4 is timed out: only the blocks it had are compared." in said(base, partial)
+    assert not lacking(said(base, partial), "ddddddddddd4", "timed out")
+    golden("comparison_limits", "\n\n".join([said(base, failed), said(base, summary), forced, said(base, partial)]))
 
 
 @pytest.mark.parametrize(
-    ("median", "words"),
+    ("median", "verdict", "facts"),
     [
-        (4.0, " times as fast as fp32/xnnpack (95 % interval "),
-        (64.0, " times as long as fp32/xnnpack (95 % interval "),
-        (17.6, "% longer than fp32/xnnpack (95 % interval +"),
-        (14.4, "% less time than fp32/xnnpack (95 % interval -"),
-        (16.0, "int8/xnnpack is as fast as fp32/xnnpack, within 2 % (95 % interval -"),
+        (4.0, "faster", [" times "]),
+        (64.0, "slower", [" times "]),
+        (17.6, "slower", ["% ", "interval +"]),
+        (14.4, "faster", ["% ", "interval -"]),
+        (16.0, "equivalent", ["within 2 %"]),
     ],
 )
-def test_the_answer_comes_first(median: float, words: str) -> None:
+def test_the_answer_comes_first(median: float, verdict: str, facts: list[str]) -> None:
     base = measured("aaaaaaaaaaa1", seed=1)
     other = measured("bbbbbbbbbbb2", seed=2, median=median, precision="int8")
-    assert words in said(base, other)
-    assert "over 6 pairs of blocks): " in said(base, other)
+    assert one(base, other).verdict == verdict
+    assert said(base, other).startswith("int8/xnnpack ")
+    assert not lacking(said(base, other), "fp32/xnnpack", "95 %", "6 pairs of blocks", *facts)
+
+
+def test_the_wording_of_every_answer(golden: Golden) -> None:
+    base = measured("aaaaaaaaaaa1", seed=1)
+    others = [measured("bbbbbbbbbbb2", seed=2, median=one, precision="int8") for one in (4.0, 64.0, 17.6, 14.4, 16.0)]
+    others.append(measured("bbbbbbbbbbb2", seed=5, median=15.0, block_sd=0.2, precision="int8"))
+    golden("comparison", "\n\n".join(said(base, other) for other in others))
 
 
 def test_the_rows_hold_changes_intervals_and_the_best() -> None:

@@ -15,6 +15,7 @@ from etui.results import Block, Flag, QuietCheck
 from etui.runner.build_document import with_figures
 from etui.wording.flags import explained, not_readable
 from tests.documents import ENVIRONMENT, make_document
+from tests.facts import lacking
 
 QUIET = Block(
     index=0,
@@ -112,20 +113,20 @@ def test_a_wandering_pace_and_two_paces() -> None:
     assert names(wandering) == {"autocorrelation"}
     two = [changed(samples_ms=[chance.choice((10, 10, 11)) + chance.gauss(0, 0.1) for _ in range(60)])] * 3
     assert names(two) == {"two modes"}
-    assert "10 ms, and 11 ms in " in found(two)[0].detail
+    assert not lacking(found(two)[0].detail, "10 ms", "11 ms")
 
 
 def test_a_block_measured_again_is_kept_and_said() -> None:
     spoiled = changed(canary_ms=(1.0, 1.5), superseded=True)
     (flag,) = found([QUIET] * 3, superseded=[spoiled])
-    assert (flag.name, flag.detail) == ("canary", "1 of 3 blocks measured again, both kept")
+    assert flag.name == "canary" and "1 of 3 blocks" in flag.detail
     assert found([QUIET] * 3, superseded=[msgspec.structs.replace(spoiled, variant="eager")]) == []
 
 
 def test_fewer_cores_than_eager_used_is_said() -> None:
     eager = [changed(variant="eager")] * 3
     (flag,) = found([changed(cpu_s=0.3)] * 3, eager=eager)
-    assert (flag.name, flag.detail) == ("parallelism", "with 2 threads the program used 1.00 cores and eager 2.00")
+    assert flag.name == "parallelism" and not lacking(flag.detail, "2 threads", "1.00", "2.00", "eager")
     assert found([QUIET] * 3, eager=eager) == []
 
 
@@ -156,7 +157,7 @@ def test_a_canary_is_judged_by_the_session_and_by_the_moment() -> None:
     assert canary.is_off(changed(canary_ms=(1.0, 2.2)), usual) and canary.is_off(changed(canary_ms=(0.9, 2.0)), usual)
     assert not canary.is_off(changed(canary_ms=None), usual) and not canary.is_off(QUIET, None)
     said = canary.words(changed(canary_ms=(0.9, 2.2)), usual)
-    assert said == "the canary was 10 % faster before it and 9 % slower after it than is typical of the session"
+    assert said.index("10 % faster") < said.index("before") < said.index("9 % slower") < said.index("after")
 
 
 EAGER_QUIET = msgspec.structs.replace(QUIET, variant="eager")
@@ -207,20 +208,21 @@ def test_the_frequency_of_each_cpu_is_compared_with_its_own() -> None:
     assert names(same) == set()
     slowed = [*same, changed(frequency_range_mhz={"0": (2000.0, 3500.0)})]
     (flag,) = found(slowed)
-    assert (flag.name, flag.detail) == ("frequency", "CPU 0 ran at 2000 to 3500 MHz within and between blocks")
+    assert flag.name == "frequency" and not lacking(flag.detail, "CPU 0 ", "2000", "3500 MHz")
+    assert "CPU 8" not in flag.detail
 
 
 def test_more_threads_than_were_given_are_flagged() -> None:
     (flag,) = found([changed(busy_threads=2), changed(busy_threads=4), changed(busy_threads=2)])
-    assert (flag.name, flag.detail) == ("threads", "up to 4 threads of the program worked, not 2")
+    assert flag.name == "threads" and not lacking(flag.detail, "4 threads", "program", "2")
     assert found([changed(busy_threads=2)] * 3) == []
     (flag,) = found([QUIET] * 3, eager=[msgspec.structs.replace(EAGER_QUIET, busy_threads=8)] * 3)
-    assert flag.detail == "up to 8 threads of eager worked, not 2"
+    assert not lacking(flag.detail, "8 threads", "eager", "2")
 
 
 def test_openvino_on_fewer_threads_than_the_others_is_flagged() -> None:
     (flag,) = found([changed(variant="fp32/openvino", busy_threads=1)] * 3)
-    assert (flag.name, flag.detail) == ("threads", "OpenVINO worked on 1 thread, not 2")
+    assert flag.name == "threads" and not lacking(flag.detail, "OpenVINO", "1 thread", "2")
     # Which of their threads a program's operators keep busy is for the others no matter of how many there are.
     assert found([changed(busy_threads=1)] * 3) == []
 

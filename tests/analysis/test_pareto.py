@@ -9,6 +9,8 @@ from etui.analysis.comparison import compare
 from etui.results import RunDocument
 from etui.wording.comparison import names
 from tests.documents import make_accuracy
+from tests.facts import lacking
+from tests.golden import Golden
 from tests.tui.comparing import (
     BASE,
     FAILED,
@@ -34,19 +36,17 @@ def on(front: pareto.Front) -> set[str]:
     return {one.run for one in front.places if one.front}
 
 
-def test_the_front_holds_whom_no_other_beats() -> None:
+def test_the_front_holds_whom_no_other_beats(golden: Golden) -> None:
     by_accuracy, by_size = fronts(variants())
     # FP16 is as fast as FP32 and further off: it is beaten.
     assert (by_accuracy.measure, on(by_accuracy)) == ("SQNR dB", {BASE, INT8, OPENVINO})
     assert (by_size.measure, on(by_size)) == ("size MB", {INT8})
     said = pareto.sentences(by_accuracy, names(variants()))
-    assert said[0].startswith(
-        "Ship one of these, from faster to closer: int8/xnnpack (5.00 ms, 28.0 dB), fp32/openvino"
-    )
-    assert said[1] == "Beaten by one of them, and no better in either: fp16/xnnpack."
-    assert pareto.sentences(by_size, names(variants()))[0] == (
-        "Ship int8/xnnpack (5.00 ms, 11.7 MB): no other run is faster or smaller."
-    )
+    assert said[0].index("int8/xnnpack (5.00 ms, 28.0 dB)") < said[0].index("fp32/openvino")
+    assert "fp16/xnnpack" not in said[0] and "fp16/xnnpack" in said[1]
+    of_size = pareto.sentences(by_size, names(variants()))
+    assert "int8/xnnpack (5.00 ms, 11.7 MB)" in of_size[0]
+    golden("pareto", "\n".join([*said, "", *of_size]))
 
 
 def test_latencies_within_the_margin_are_equal() -> None:
@@ -89,7 +89,7 @@ def test_who_cannot_stand_there_is_left_out_with_the_reason() -> None:
     assert front.left_out[OPENVINO] == "without an accuracy"
     assert {front.left_out[one] for one in (OTHER_THREADS, OTHER_MODEL, FAILED)} == {"not comparable"}
     said = " ".join(pareto.sentences(front, names([*runs, *strangers()])))
-    assert "Left out, out of tolerance: resnet18 int8/xnnpack." in said
+    assert not lacking(said, "out of tolerance", "resnet18 int8/xnnpack")
     forced, _ = fronts([*runs, *strangers()], force=True)
     assert OTHER_THREADS not in forced.left_out and forced.left_out[FAILED] != ""
 
@@ -97,4 +97,4 @@ def test_who_cannot_stand_there_is_left_out_with_the_reason() -> None:
 def test_nobody_to_show_is_said() -> None:
     alone = strangers()[2]
     front, _ = fronts([alone])
-    assert pareto.sentences(front, names([alone]))[0].startswith("No run has both a latency")
+    assert on(front) == set() and len(pareto.sentences(front, names([alone]))) >= 1

@@ -147,7 +147,7 @@ def test_operators_of_one_kind_are_one_line_whatever_their_number() -> None:
 
 @pytest.mark.parametrize(
     ("operators_ms", "untraced_ms", "holds", "words"),
-    [(9.5, 10.0, True, "agree within 10 %"), (7.0, 10.0, False, "30 % less"), (13.0, 10.0, False, "30 % more")],
+    [(9.5, 10.0, True, "10 %"), (7.0, 10.0, False, "30 % less"), (13.0, 10.0, False, "30 % more")],
 )
 def test_the_sum_agrees_or_says_by_how_much_not(
     operators_ms: float, untraced_ms: float, holds: bool, words: str
@@ -158,8 +158,8 @@ def test_the_sum_agrees_or_says_by_how_much_not(
 
 
 def test_a_sum_that_is_too_large_blames_tracing_only_where_tracing_costs() -> None:
-    assert "tracing made the operators slower" in sum_check(side(13.0, 10.0, traced_ms=12.0), "program")
-    assert "medians of many operators" in sum_check(side(13.0, 10.0, traced_ms=10.0), "program")
+    blames = [sum_check(side(13.0, 10.0, traced_ms=traced), "program") for traced in (12.0, 10.0)]
+    assert ["tracing" in one for one in blames] == [True, False]
 
 
 def test_tracing_says_what_it_adds() -> None:

@@ -180,7 +180,7 @@ def p95(values: list[float]) -> float:
 def fill(database: Path, count: int) -> None:
     """So many runs of made-up figures, as copies of one in all that is not a column."""
     with Store.open(database) as store:
-        store.import_document(make_document())
+        store.import_documents([make_document()])
     with sqlite3.connect(database) as connection:
         names = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
         changed = {

@@ -17,10 +17,9 @@ from tests.documents import MODEL, make_spec
 def main(database: Path, stage: str, lines_a_second: int) -> None:
     """One transaction a line, evenly, in this stage of the work."""
     with Store.open(database) as store:
-        store.add_session(make_spec(), model=MODEL, box=socket.gethostname())
+        session = store.add_session(make_spec(), model=MODEL, box=socket.gethostname())
         owner = RunnerIdentity(pid=os.getpid(), host=socket.gethostname(), user=user_name(), started_at=utc_now())
-        session = store.claim_next_session(owner)
-        assert session is not None
+        assert store.claim_next(owner) is not None
         run_id = session.runs[0][0]
         store.set_status(run_id, "measuring" if stage == "measure" else "preparing")
         store.add_event(session.id, Event(kind="stage", message="a made-up stage", at=utc_now(), stage=stage))

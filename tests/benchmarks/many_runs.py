@@ -41,7 +41,7 @@ FIRST_SECOND = 1_700_000_000
 def fill(database: Path, count: int) -> None:
     """Make a database of ``count`` runs. Run n is ``run_id(n)``, the newest are those with the highest n."""
     with Store.open(database) as store:
-        store.import_document(_template())
+        store.import_documents([_template()])
     connection = sqlite3.connect(database, isolation_level=None)
     # Nothing is worth keeping if this is interrupted.
     connection.execute("PRAGMA journal_mode = OFF")

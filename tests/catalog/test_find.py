@@ -1,4 +1,4 @@
-"""Names, paths and combinations: what a user typed becomes a model or one clear line of refusal."""
+"""Names, paths and configurations: what a user typed is resolved to a model or refused with a one-line reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui.catalog.delegates import delegates
+from etui.catalog.delegates import RECORDS, delegates
 from etui.catalog.find import UserModel, find_delegate, find_model, find_precision, impossible, tolerance_for
 from etui.catalog.models import MODELS, Limit
 from etui.catalog.precisions import AS_IS, PRECISIONS, needs_calibration, recipe
@@ -52,8 +52,8 @@ def test_a_factory_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["no/such.py:make", "no/such.pt2", "no/such.pte"])
-def test_a_missing_file_is_said(typed: str) -> None:
-    with pytest.raises(UsageError, match="there is no file"):
+def test_a_missing_file_is_reported(typed: str) -> None:
+    with pytest.raises(UsageError, match="file not found"):
         find_model(typed)
 
 
@@ -127,9 +127,9 @@ def test_every_precision_of_every_model_has_a_tolerance() -> None:
 
 def test_classes_must_agree_too_where_they_are_what_the_output_means() -> None:
     for name, entry in MODELS.items():
-        asked = [tolerance_for(name, precision) for precision in PRECISIONS]
+        tolerances = [tolerance_for(name, precision) for precision in PRECISIONS]
         assert all(one is not None and (one.top1_min is not None) == (
-            entry.outputs in ("logits", "segmentation map")) for one in asked), name  # fmt: skip
+            entry.outputs in ("logits", "segmentation map")) for one in tolerances), name  # fmt: skip
     precise, coarse = tolerance_for("mobilenet_v2", "fp32"), tolerance_for("mobilenet_v2", "int8")
     assert precise is not None and coarse is not None
     assert precise.top1_min is not None and precise.top1_min > 7 / 8
@@ -162,3 +162,30 @@ def test_the_catalog_imports_nothing_heavy() -> None:
 def test_int8_on_openvino_is_static_and_judged_as_such() -> None:
     assert tolerance_for("minilm", "int8", None, "openvino") == tolerance_for("minilm", "int8-static")
     assert tolerance_for("minilm", "int8", None, "xnnpack") == tolerance_for("minilm", "int8-dynamic")
+
+
+@pytest.mark.parametrize(
+    ("family", "precision", "delegate", "expected"),
+    [
+        ("cnn", "int8", "xnnpack", "int8-static/1"),
+        ("text-transformer", "int8", "portable", "int8-dynamic/1"),
+        ("text-transformer", "int8-static", "xnnpack", "int8-static-linear/1"),
+        ("cnn", "int8", "openvino", "nncf-int8-static-convolutional/1"),
+        ("vision-transformer", "int8-static", "openvino", "nncf-int8-static-transformer/1"),
+        ("custom", "int8", "openvino", "nncf-int8-static-auto/1"),
+        ("cnn", "int8", "ethos-u", "arm-int8-static/1"),
+        ("cnn", "fp16", "openvino", "fp16/1"),
+        ("cnn", "8da4w", "xnnpack", "8da4w/1"),
+    ],
+)
+def test_recipe_ids_are_stable_because_cached_programs_are_found_by_them(
+    family: str, precision: str, delegate: str, expected: str
+) -> None:
+    assert recipe(family, precision, delegate) == expected
+
+
+def test_a_delegate_with_packages_says_how_to_install_its_modules() -> None:
+    for record in RECORDS.values():
+        assert not record.modules or record.install, record.name
+        assert record.backend_hint or not record.backend, record.name
+        assert (record.support == "none") == bool(record.reason), record.name

@@ -128,7 +128,7 @@ def test_a_block_measured_second_keeps_its_number() -> None:
 
 def test_a_trend_marks_what_failed_and_what_is_not_comparable() -> None:
     lines = charts.trend_latency(PAST, canvas(100, 12)).plain.split("\n")
-    assert "◆ this run" in lines[0] and "✗ failed" in lines[0] and "○ other box" in lines[0]
+    assert "◆ this run" in lines[0] and "✗ failed" in lines[0] and "○ other machine" in lines[0]
     assert "✗" in lines[-3]
     assert "Nov 01" in lines[-1] and "Nov 20" in lines[-1]
 

@@ -14,6 +14,7 @@ import pytest
 from etui.results import RunDocument
 from etui.store import Store
 from etui.store.transfer import encode_documents
+from tests.boxes import PATIENCE_S
 
 Etui = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -41,7 +42,7 @@ def etui(tmp_path: Path, database: Path) -> Etui:
         return subprocess.run(
             [Path(sys.executable).with_name("etui"), *arguments],
             input=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment | variables,
-            timeout=60, check=False,
+            timeout=PATIENCE_S, check=False,
         )  # fmt: skip
 
     return run

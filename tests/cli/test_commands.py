@@ -18,6 +18,7 @@ from tests.benchmarks.many_runs import fill
 from tests.boxes import Box, ended
 from tests.cli.conftest import Etui
 from tests.documents import make_document
+from tests.facts import lacking
 
 Stored = Callable[..., None]
 Written = Callable[..., Path]
@@ -34,12 +35,12 @@ def two(stored: Stored) -> tuple[RunDocument, RunDocument]:
 def test_nothing_yet_says_what_to_do_and_makes_nothing(etui: Etui, database: Path) -> None:
     done = etui("runs")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "no runs yet" in done.stderr and "etui run" in done.stderr
+    assert "etui run" in done.stderr and done.stderr.count("\n") == 1
     assert json.loads(etui("runs", "--json").stdout) == []
     for command in ("show", "export", "delete"):
         done = etui(command, "abc")
-        assert done.returncode == 2
-        assert "no runs yet" in done.stderr
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("etui: ") and done.stderr.count("\n") == 1
     assert not database.parent.exists()
 
 
@@ -58,7 +59,7 @@ def test_runs_narrow_and_end(etui: Etui, two: tuple[RunDocument, RunDocument]) -
     assert len(etui("runs", "--precision", "int8").stdout.splitlines()) == 2
     assert len(etui("runs", "--precision", "int8,fp32", "--status", "done").stdout.splitlines()) == 3
     done = etui("runs", "--model", "gpt2")
-    assert (done.returncode, done.stdout) == (0, "") and "no run is like that" in done.stderr
+    assert (done.returncode, done.stdout) == (0, "") and done.stderr.count("\n") == 1
     done = etui("runs", "--limit", "1")
     assert len(done.stdout.splitlines()) == 2 and "1 of 2 runs" in done.stderr
     assert etui("runs", "--limit", "-1").returncode == 2
@@ -84,16 +85,16 @@ def test_runs_as_json_have_the_keys_of_the_design(etui: Etui, two: tuple[RunDocu
 def test_show_tells_the_verdict_first(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     lines = etui("show", "b").stdout.splitlines()
     assert lines[0] == "resnet18  int8/xnnpack  done  bbbbbbbbbbb2"
-    assert lines[1].startswith("int8/xnnpack is 2.50 times as fast as eager PyTorch") and lines[1].endswith("[latency]")
-    assert any("within tolerance (PASS)" in line and line.endswith("[accuracy]") for line in lines[2:6])
+    assert not lacking(lines[1], "int8/xnnpack", "2.50", "eager PyTorch") and lines[1].endswith("[latency]")
+    assert any("PASS" in line and line.endswith("[accuracy]") for line in lines[2:6])
+    assert any("97 %" in line and line.endswith("[delegation]") for line in lines[2:6])
     text = "\n".join(lines)
     for part in (
-        "97 % of the graph is delegated, in one subgraph.  [delegation]",
         "not finite",
         "68 of 70 nodes",
         "mean x2",
-        "synthetic:",
-        "spread: the spread",
+        "synthetic",
+        "the spread is 12 %",
         "a note",
     ):
         assert part in text
@@ -104,10 +105,7 @@ def test_show_says_where_a_calls_time_goes_if_that_was_measured(etui: Etui, stor
     split.call = CallTiming(inputs_ms=0.02, execute_ms=1.98, outputs_ms=0.01, fixed_ms=0.004)
     stored(split, old)
     (line,) = (line for line in etui("show", "c").stdout.splitlines() if line.startswith("call "))
-    assert line.removeprefix("call").strip() == (
-        "of 2.01 ms, 0.0200 copy inputs in, 1.98 execute, 0.0100 copy outputs out; "
-        "fixed cost of a call from Python 0.00400 ms"
-    )
+    assert not lacking(line, "2.01 ms", "0.0200", "1.98", "0.0100", "0.00400 ms")
     assert not any(line.startswith("call ") for line in etui("show", "d").stdout.splitlines())
 
 
@@ -119,7 +117,7 @@ def test_show_as_json_is_the_document(etui: Etui, two: tuple[RunDocument, RunDoc
 def test_a_run_that_is_not_there_or_not_unique(etui: Etui, stored: Stored) -> None:
     stored(make_document("aaaaaaaaaaa1"), make_document("aaaaaaaaaaa2"))
     done = etui("show", "zzz")
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "etui: there is no run zzz; see etui runs\n")
+    assert (done.returncode, done.stdout) == (2, "") and not lacking(done.stderr, "zzz", "etui runs")
     done = etui("show", "a")
     assert done.returncode == 2 and "aaaaaaaaaaa1" in done.stderr and "aaaaaaaaaaa2" in done.stderr
 
@@ -130,7 +128,7 @@ def test_out_and_in_again_into_another_database_is_the_same(
     done = etui("export", "a", "b", "-o", "out")
     assert done.stdout.splitlines() == ["out/resnet18_fp32_xnnpack.json", "out/resnet18_int8_xnnpack.json"]
     files = [tmp_path / line for line in done.stdout.splitlines()]
-    for word in ("1 new, 0 known", "0 new, 1 known"):
+    for word in ("1 new, 0 known", "0 new, 1 known"):  # counts that scripts read
         done = etui("--db", "other.db", "import", *files)
         assert (done.returncode, done.stdout.count(word)) == (0, 2)
     assert etui("--db", "other.db", "show", "b", "--json").stdout == etui("show", "b", "--json").stdout
@@ -207,14 +205,14 @@ def test_the_log_of_a_run_from_elsewhere_needs_no_specification(
     assert etui("import", "flat.json").returncode == 0
     (imported,) = [run["id"] for run in json.loads(etui("runs", "--json").stdout) if run["model"] == "m"]
     done = etui("log", imported, *options)
-    assert done.returncode == 2 and "has no log" in done.stderr and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and "log" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_delete_asks_or_wants_yes(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     done = etui("delete", "a", stdin="y\n")
     assert done.returncode == 2 and "--yes" in done.stderr
     done = etui("delete", "a", "aaaaaaaaaaa1", "--yes")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "deleted 1 run\n")
+    assert (done.returncode, done.stdout) == (0, "") and "1 run" in done.stderr
     assert [run["id"] for run in json.loads(etui("runs", "--json").stdout)] == ["bbbbbbbbbbb2"]
 
 
@@ -229,7 +227,7 @@ def test_escape_codes_from_elsewhere_are_not_printed(etui: Etui, stored: Stored)
         assert "evil" in done.stdout
         assert not any(ord(character) < 32 and character != "\n" for character in done.stdout)
     done = etui("show", "\x1b[31mx")
-    assert done.stderr == "etui: there is no run x; see etui runs\n"
+    assert done.returncode == 2 and "\x1b" not in done.stderr and done.stderr.isascii()
 
 
 def test_models_and_delegates_are_listed(etui: Etui) -> None:
@@ -243,7 +241,7 @@ def test_models_and_delegates_are_listed(etui: Etui) -> None:
 def test_doctor_says_what_it_sees(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     findings = {finding["name"]: finding for finding in json.loads(etui("doctor", "--json").stdout)}
     assert findings["database"]["status"] == "ok" and "2 runs" in findings["database"]["seen"]
-    assert findings["box lock"]["status"] == "ok"
+    assert findings["machine lock"]["status"] == "ok"
     assert "frequency governor" in etui("doctor").stdout
 
 
@@ -252,7 +250,7 @@ def test_doctor_ends_with_one_where_nothing_can_be_measured(etui: Etui, database
     database.write_text("no database " * 100)
     done = etui("doctor")
     assert done.returncode == 1
-    assert "BAD" in done.stdout and "is not a database" in done.stdout
+    assert any("BAD" in line and "database" in line for line in done.stdout.splitlines())
 
 
 def test_doctor_watches_until_it_is_told_to_stop(etui: Etui, tmp_path: Path) -> None:
@@ -300,7 +298,7 @@ def test_an_import_or_delete_that_fails_on_the_way_says_how_far_it_came(
     with Store.open(database) as store:
         stored = store.count()
     assert (done.returncode, done.stdout) == (3, "") and 0 < stored < 800
-    assert f"{stored} new, 0 known of 800 runs" in done.stderr and "no more" in done.stderr
+    assert not lacking(done.stderr, f"{stored} new", "0 known", "800 runs", "no more")
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("DROP TRIGGER stop_INSERT")
     assert f"{800 - stored} new, {stored} known" in etui("import", "many.json").stdout
@@ -308,4 +306,4 @@ def test_an_import_or_delete_that_fails_on_the_way_says_how_far_it_came(
     with Store.open(database) as store:
         left = store.count()
     assert done.returncode == 3 and 0 < left < 800
-    assert f"deleted {800 - left} of 800 runs" in done.stderr
+    assert f"{800 - left} of 800 runs" in done.stderr

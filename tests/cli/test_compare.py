@@ -13,6 +13,7 @@ import pytest
 from etui.results import RunDocument
 from tests.analysis.comparisons import LATER, measured
 from tests.cli.conftest import Etui
+from tests.facts import lacking
 
 Stored = Callable[..., None]
 Written = Callable[..., Path]
@@ -34,8 +35,8 @@ def test_words_come_first_then_the_table(etui: Etui, three: tuple[RunDocument, .
     done = etui("compare", "a", "b", "c")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("int8/xnnpack is ") and "times as fast as fp32/xnnpack aaaaaa" in lines[0]
-    assert "longer than" in lines[1] and "different sessions" in lines[1]
+    assert lines[0].startswith("int8/xnnpack ") and "fp32/xnnpack aaaaaa" in lines[0]
+    assert "different sessions" in lines[1]
     table = "\n".join(lines[2:])
     assert "(base)" in table and "median ms" in table and "%" in table and "*" in table
     assert "threads" not in table
@@ -47,7 +48,7 @@ def test_json_holds_figures_words_and_rows(etui: Etui, three: tuple[RunDocument,
     assert (found["schema"], found["base"], found["others"]) == ("etui.compare/1", "aaaaaaaaaaa1", ["bbbbbbbbbbb2"])
     (comparison,) = found["comparisons"]
     assert comparison["verdict"] == "faster" and comparison["kind"] == "paired" and len(comparison["ci95"]) == 2
-    assert comparison["words"][0].startswith("int8/xnnpack is")
+    assert comparison["words"][0].startswith("int8/xnnpack ")
     assert {row["name"] for row in found["rows"]} >= {"median ms", "size MB", "threads"}
 
 
@@ -84,11 +85,11 @@ def test_a_refusal_names_its_reason_unless_forced(etui: Etui, stored: Stored) ->
     other.threads = 1
     stored(base, other)
     done = etui("compare", "a", "b")
-    assert done.returncode == 0 and "cannot be said, because threads differ: 2 and 1" in done.stdout
+    assert done.returncode == 0 and not lacking(done.stdout, "threads", "2 and 1", "--force")
     done = etui("compare", "a", "b", "--force")
-    assert "times as fast" in done.stdout and "though threads differ: 2 and 1" in done.stdout
+    assert not lacking(done.stdout, "times as fast", "threads", "2 and 1")
     done = etui("compare", "a", "b", "--fail-if-slower", "5")
-    assert done.returncode == 2 and "not judged" in done.stderr
+    assert done.returncode == 2 and "threads" in done.stderr
 
 
 def test_a_limit_that_cannot_be_judged_is_not_hidden_by_one_that_holds(
@@ -97,7 +98,7 @@ def test_a_limit_that_cannot_be_judged_is_not_hidden_by_one_that_holds(
     unknown = msgspec.structs.replace(three[1], id="ddddddddddd4", accuracy=None)
     stored(unknown)
     done = etui("compare", "a", "d", "--fail-if-slower", "5", "--fail-if-mae-above", "1")
-    assert done.returncode == 2 and "held" in done.stdout and "its accuracy was not measured" in done.stderr
+    assert done.returncode == 2 and "held" in done.stdout and "accuracy" in done.stderr
     assert etui("compare", "a", "d", "--fail-if-slower", "5").returncode == 0
 
 
@@ -122,7 +123,7 @@ def test_the_gate_meets_the_newest_run_of_the_same_choice(
 ) -> None:
     kept = written("baseline.json", three[0])
     done = etui("gate", "--baseline", kept)
-    assert done.returncode == 1 and "crossed" in done.stdout and "slower than 5 %" in done.stdout
+    assert done.returncode == 1 and not lacking(done.stdout, "crossed", "5 %")
     assert etui("gate", "--baseline", kept, "--fail-if-slower", "50").returncode == 0
     assert etui("gate", "--baseline", kept, "b").returncode == 0
     assert len(json.loads(etui("gate", "--baseline", kept, "--json").stdout)) == 1
@@ -174,8 +175,8 @@ def test_a_gate_with_nothing_to_compare_ends_with_2(
     etui: Etui, three: tuple[RunDocument, ...], written: Written
 ) -> None:
     done = etui("gate", "--baseline", written("other.json", measured("ddddddddddd4", precision="fp16")))
-    assert done.returncode == 2 and "no finished run of resnet18 fp16 xnnpack" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("etui: nothing can be compared")
+    assert done.returncode == 2 and not lacking(done.stderr, "resnet18 fp16 xnnpack")
+    assert done.stderr.splitlines()[-1].startswith("etui: ")
     assert etui("gate", "--baseline", "none.json").returncode == 2
     both = written("both.json", measured("ddddddddddd4", precision="fp16"), three[0])
     assert etui("gate", "--baseline", both, "b").returncode == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from etui.cli.run_sessions import _CancelOnInterrupt, _interrupts_counted, followed
+from etui.errors import StoreError
 from etui.events import Event
 from etui.results import ModelInfo
 from etui.runner.start import RunnerFailed
@@ -119,3 +120,11 @@ def test_leaving_before_the_end_says_cancelled(tmp_path: Path) -> None:
     with Store.open(tmp_path / "etui.db") as store:
         run_id, _ = _queued(store).runs[0]
         assert ended_with(store, [run_id]) == 130
+
+
+def test_following_ends_when_the_database_is_removed(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "etui.db") as store:
+        queued, out = _queued(store), io.StringIO()
+        store.path.unlink()
+        with pytest.raises(StoreError, match="removed or replaced"):
+            follow(store, queued, ProgressPrinter(out, {}))

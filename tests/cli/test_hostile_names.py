@@ -14,6 +14,8 @@ from tests.cli.conftest import Etui
 from tests.documents import MODEL, make_document, make_spec
 from tests.insights import look_inside
 
+pytestmark = pytest.mark.slow
+
 INVISIBLE = re.compile("[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\xad\U000e0000-\U000e0fff]")
 HIDING = "".join(map(chr, (0x061C, 0x200B, 0x202E, 0x2060, 0xFEFF, 0xAD, 0xE0065, 0xE007F, 0x2067)))
 ONE, TWO = "aaaaaaaaaaa1", "aaaaaaaaaaa2"

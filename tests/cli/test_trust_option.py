@@ -74,7 +74,7 @@ def test_a_run_that_claims_to_be_of_a_session_of_this_machine_is_an_imported_one
         store.finish_session(own.id)
         claimed = strange_document(code, "cafe00000003")
         claimed = msgspec.structs.replace(claimed, session=msgspec.structs.replace(claimed.session, id=own.id))
-        store.import_document(claimed)
+        store.import_documents([claimed])
         assert store.is_imported("cafe00000003")
         assert not store.is_imported(own.runs[0][0])
     assert etui("profile", "cafe00000003").returncode == 2
@@ -102,7 +102,7 @@ def _terminal(command: list[str | Path], answer: str, environment: dict[str, str
 def test_on_a_terminal_it_is_asked_and_no_is_the_default(box: Box, tmp_path: Path) -> None:
     code, mark = planted(tmp_path)
     with Store.open(box.database) as store:
-        store.import_document(strange_document(code))
+        store.import_documents([strange_document(code)])
     command: list[str | Path] = [Path(sys.executable).with_name("etui"), "profile", STRANGE]
     status, said = _terminal(command, "\n", box.environment)
     assert status == 2 and str(code) in said and "[y/N]" in said
@@ -120,7 +120,7 @@ def _run_runner(box: Box) -> None:
 def test_the_queue_is_no_way_round_the_question(box: Box, tmp_path: Path, options: AnalysisOptions) -> None:
     code, mark = planted(tmp_path)
     with Store.open(box.database) as store:
-        store.import_document(strange_document(code))
+        store.import_documents([strange_document(code)])
         queued = store.add_analysis(STRANGE, options, box="")
         _run_runner(box)
         ended = store.get_analysis(queued.id)

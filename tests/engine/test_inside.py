@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from etui.analysis.delegation import advice
-from etui.engine.lowering.delegates import delegation, partitioners
+from etui.engine.delegates import delegate_support
+from etui.engine.lowering.delegation import delegation_of
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.quantize import Graph, export, quantize
 from etui.engine.lowering.undelegated import undelegated_nodes
@@ -74,11 +75,11 @@ def lowered(graph: Graph, delegate: str = "xnnpack", stages: GraphStages | None 
     with stages.watching() if stages is not None else nullcontext():
         edge = to_edge_transform_and_lower(
             graph.program,
-            partitioner=partitioners(delegate, "fp32"),
+            partitioner=delegate_support(delegate).partitioners("fp32"),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
     module = edge.exported_program().graph_module
-    found = msgspec.structs.replace(delegation(module), outside=undelegated_nodes(module))
+    found = msgspec.structs.replace(delegation_of(module), outside=undelegated_nodes(module))
     program: bytes = edge.to_executorch().buffer
     return program, found
 
@@ -92,7 +93,7 @@ def test_watching_changes_no_byte_of_the_program() -> None:
         watched, _ = lowered(Graph(export(module, X), module), delegate, stages)
         alone, _ = lowered(Graph(export(module, X), module), delegate)
         assert watched == alone
-        assert [stage.name for stage in stages.found] == ["core aten", "edge"]
+        assert [stage.name for stage in stages.stages] == ["core aten", "edge"]
 
 
 # Causes, from graphs that really lower so
@@ -185,7 +186,7 @@ def test_what_to_do_mends_what_was_seen(make: Callable[[], Graph], precision: st
     stages.add("quantized" if precision != "fp32" else "aten", graph.program.graph_module, None)
     document = make_document(precision=precision)
     _, document.delegation = lowered(graph, stages=stages)
-    document.graph_stages = stages.found
+    document.graph_stages = stages.stages
     assert [one.cause for one in advice(document)] == causes
 
 

@@ -24,7 +24,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     """A host with a run that is done and whole."""
     made = Host(tmp_path)
     with Store.open(made.database) as store:
-        store.import_document(_whole())
+        store.import_documents([_whole()])
     yield made
     made.close()
 

@@ -41,7 +41,7 @@ def _open_to_others(folder: Path) -> list[str]:
 
 def test_the_database_and_what_sqlite_makes_beside_it(tmp_path: Path, umask: int) -> None:
     with Store.open(tmp_path / "data" / "etui" / "etui.db") as store:
-        store.import_document(make_document())
+        store.import_documents([make_document()])
         names = {path.name for path in store.path.parent.iterdir()}
         assert names == {"etui.db", "etui.db-wal", "etui.db-shm"}
         assert _open_to_others(tmp_path / "data") == []
@@ -50,7 +50,7 @@ def test_the_database_and_what_sqlite_makes_beside_it(tmp_path: Path, umask: int
 def test_a_database_behind_a_link_that_leads_nowhere_yet(tmp_path: Path, umask: int) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
     with Store.open(tmp_path / "link.db") as store:
-        store.import_document(make_document())
+        store.import_documents([make_document()])
         assert _mode(tmp_path / "real.db") == 0o600
 
 
@@ -59,7 +59,7 @@ def test_a_folder_that_the_user_named_keeps_its_mode_and_the_files_in_it_are_clo
     shared.mkdir()
     shared.chmod(0o755)
     with Store.open(shared / "etui.db") as store:
-        store.import_document(make_document())
+        store.import_documents([make_document()])
         # As an earlier version left it.
         for path in shared.iterdir():
             path.chmod(0o644)

@@ -7,6 +7,8 @@ import pytest
 from tests.fuzz.harness import run
 from tests.fuzz.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 INPUTS = {
     "import": 110, "stored": 60, "charts": 500, "screen": 1, "filter": 800, "config": 400, "program": 700,
     "events": 250,

@@ -120,10 +120,10 @@ def test_the_holder_of_the_box_is_named_without_touching_its_lock(tmp_path: Path
     lock = paths.machine_lock_path()
     lock.write_text("")
     put(tmp_path, {"proc/locks": f"1: FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
-    found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "box lock")
+    found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "machine lock")
     assert found.status == "warn" and "pid 4711" in found.seen
     put(tmp_path, {"proc/locks": f"1: -> FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
-    assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "box lock").status == "ok"
+    assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "machine lock").status == "ok"
 
 
 def test_a_hub_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

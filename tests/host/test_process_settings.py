@@ -14,7 +14,7 @@ from etui import paths
 from etui.host import installed, process_settings
 from etui.host.environment import read_environment
 
-README = Path(__file__).parents[2] / "README.md"
+CONFIGURATION = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_a_process_in_another_folder_imports_the_same_code(monkeypatch: pytest.M
     assert done.stdout.splitlines() == [etui.__file__, paths.installation()]
 
 
-def test_the_readme_names_every_variable() -> None:
-    section = README.read_text("utf-8").partition("## What must be the same")[2].partition("\n## ")[0]
+def test_the_documentation_names_every_variable() -> None:
+    section = CONFIGURATION.read_text("utf-8").partition("## Process settings")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([A-Z_]+\*?)`", section))
     assert {*process_settings.SPEED_VARIABLES, *process_settings.PLACE_VARIABLES} <= named
 

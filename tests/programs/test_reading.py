@@ -125,7 +125,7 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         (b"\0\0\0\0FT01" + bytes(60), ".ptd"),
         (b"\0\0\0\0BP08" + bytes(60), "bundled program"),
         (b"\0\0\0\0ET13" + bytes(60), "another file format (ET13; ExecuTorch 1.5 reads ET12)"),
-        (b"neither this nor that, and long enough", "no ExecuTorch program"),
+        (b"neither this nor that, and long enough", "not an ExecuTorch program"),
     ):
         file = tmp_path / "file"
         file.write_bytes(content)

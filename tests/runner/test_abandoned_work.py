@@ -101,7 +101,7 @@ def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(databa
     with Store.open(database) as store:
         session = store.add_session(make_spec(), model=MODEL, box="container-1", installation="here")
         runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
-        assert store.claim_next_session(runner) is not None
+        assert store.claim_next(runner) is not None
         runner_lock = RunnerLock(database, "here", "container-1")
         assert runner_lock.take()
         (first, variant), (second, _) = session.runs
@@ -187,7 +187,7 @@ def test_what_runs_elsewhere_or_is_shared_over_a_network_is_not_taken_over(
     with Store.open(database) as store:
         session, _ = _queued_elsewhere(store, "container-1")
         runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
-        assert store.claim_next_session(runner) is not None
+        assert store.claim_next(runner) is not None
         take_over(store, "here")
         assert store.session(session).box == "container-1"
         other, _ = _queued_elsewhere(store, "host-2")

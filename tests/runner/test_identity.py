@@ -12,6 +12,7 @@ import torch
 
 from etui.results import RunDocument
 from tests.boxes import ETUI, Box
+from tests.facts import lacking
 
 FEW = ("--repeat", "40", "--warmup", "2")
 
@@ -84,7 +85,7 @@ def test_a_changed_helper_is_measured_and_what_was_made_with_it_is_refused(
     assert before.artifact is not None and after.artifact is not None
     assert before.artifact.sha256 != after.artifact.sha256
     refused = warm_box.etui("duel", before.id, after.id, status=3)
-    assert "what its file imports changed: layers" in refused.stderr
+    assert not lacking(refused.stderr, "imports", "layers")
 
 
 def test_an_upgraded_package_is_measured_by_workers_of_its_own(box: Box, model: str, tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_session_during_which_a_package_is_installed_fails(box: Box, model: st
     _install(site, "torch", "9.9.9")
     assert box.wait_for_status(run_id, "failed", "done") == "failed"
     document = box.document(run_id)
-    assert "packages were installed or removed during the run: torch" in (document.error or "")
+    assert not lacking(document.error or "", "packages", "torch")
 
 
 def test_other_settings_get_workers_of_their_own_and_stand_in_the_document(box: Box, model: str) -> None:
@@ -133,8 +134,8 @@ def test_other_settings_get_workers_of_their_own_and_stand_in_the_document(box: 
     assert all(b"hf_geheim" not in file.read_bytes() for file in box.folder.rglob("*") if file.is_file())
     compared = json.loads(box.etui("compare", plain.id, other.id, "--json", status=None).stdout)
     reasons = [reason["detail"] for reason in compared["comparisons"][0]["reasons"]]
-    assert f"nice level differs: {os.nice(0)} and {os.nice(0) + 3}" in reasons
-    assert "environment variable ONEDNN_MAX_CPU_ISA differs: not set and SSE41" in reasons
+    assert any(not lacking(reason, "nice", f"{os.nice(0)} and {os.nice(0) + 3}") for reason in reasons)
+    assert any(not lacking(reason, "ONEDNN_MAX_CPU_ISA", "SSE41") for reason in reasons)
     # What is queued as before is for the first one, which is still there.
     box.etui("run", model, *FEW)
     last = _newest(box).environment

@@ -21,6 +21,7 @@ from tests.boxes import ETUI, Box, box_in, ended, until
 from tests.disks import small_disk
 from tests.documents import MODEL as RESNET
 from tests.documents import make_block, make_spec
+from tests.facts import lacking
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -210,7 +211,8 @@ def test_a_run_whose_runner_died_under_another_host_name_is_ended(box: Box) -> N
     assert box.summaries()[0]["status"] == "measuring"
     box.runner().kill()
     until(lambda: not box.processes())
-    assert [(one["id"], one["status"]) for one in box.summaries()] == [(run_id, "interrupted")]
+    # A process that is being ended shows no environment any more before the kernel lets go of its lock.
+    until(lambda: [(one["id"], one["status"]) for one in box.summaries()] == [(run_id, "interrupted")])
     box.etui("delete", run_id, "--yes")
 
 
@@ -221,9 +223,8 @@ def test_what_waits_under_another_host_name_is_measured_under_this_one(box: Box)
     second = _detached_on_other_host(box, *SHORT)
     box.runner().kill()
     until(lambda: not box.processes())
-    box.etui("runs")
+    until(lambda: {one["id"]: one["status"] for one in box.summaries()}[first] == "interrupted")
     assert box.wait_for_status(second, "done", "failed") == "done"
-    assert box.status(first) == "interrupted"
     assert any("other-host" in line.message for line in box.document(second).log)
 
 
@@ -231,7 +232,7 @@ def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
     with Store.open(box.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box="container-1")
         owner = RunnerIdentity(pid=4242, host="container-1", user="u", started_at=utc_now())
-        assert store.claim_next_session(owner) is not None
+        assert store.claim_next(owner) is not None
         (run_id, variant), (sibling, _) = session.runs
         store.set_status(run_id, "measuring")
         store.add_block(session.id, make_block(variant.label, 0))
@@ -288,13 +289,14 @@ def test_what_was_queued_under_other_settings_says_so(box: Box) -> None:
             connection.execute("UPDATE sessions SET claimed_by = NULL WHERE id = ?", (session_id,))
     for words in (("runs",), ("show", second), ("log", second), ("log", second, "-f")):
         done = box.etui(*words, status=3 if "-f" in words else 0)
-        assert "settings it was queued with" in done.stderr and "environment variables" in done.stderr
+        assert not lacking(done.stderr, "settings", "environment variables")
         assert f"etui cancel {second[:6]}" in done.stderr
     assert box.status(second) == "queued"
     box.etui("runs", ONEDNN_MAX_CPU_ISA="SSE41")
     assert box.wait_for_status(second, "done", "failed") == "done"
 
 
+@pytest.mark.slow
 def test_a_command_that_can_start_no_runner_leaves_nothing_queued(box: Box) -> None:
     (box.folder / "state").write_text("a file where the folder should be")
     for more in ((), ("--detach",)):
@@ -311,6 +313,7 @@ def test_a_full_state_folder_keeps_nobody_from_measuring(box: Box) -> None:
         box.close()
 
 
+@pytest.mark.slow
 def test_a_front_end_ends_with_a_session_that_was_finished_without_its_result(box: Box) -> None:
     with Store.open(box.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box=socket.gethostname())

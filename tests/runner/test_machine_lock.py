@@ -91,6 +91,7 @@ def test_who_waits_is_served_before_who_had_it(tmp_path: Path) -> None:
         assert first.acquire() != third.acquire(), "one of those who wait, not who had it"
 
 
+@pytest.mark.slow
 def test_who_only_keeps_the_others_waiting_is_named_however_often_they_ask(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.touch()

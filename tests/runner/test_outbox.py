@@ -81,7 +81,7 @@ async def _until(look: Callable[[], bool]) -> None:
 
 def _claimed(store: Store) -> QueuedSession:
     session = store.add_session(make_spec(), model=MODEL, box="")
-    assert store.claim_next_session(RUNNER) is not None
+    assert store.claim_next(RUNNER) is not None
     return session
 
 
@@ -226,7 +226,7 @@ async def test_a_log_that_waits_is_bounded_and_results_are_not_dropped(
     assert 100 < len(lines) < 400 and lines[-1].startswith("line 1999")
     assert not any(words.startswith("at ") for words in said)
     assert any("lines of the log were dropped" in words for words in said)
-    assert len(store.blocks(session.id)) == 1
+    assert len(store.document(session.runs[0][0]).blocks) == 1
 
 
 @pytest.mark.asyncio

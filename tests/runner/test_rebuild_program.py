@@ -47,7 +47,7 @@ def test_an_openvino_program_of_another_cpu_is_not_taken_for_this_ones(
         environment=environment,
         session=SessionInfo(id="5e5510000001", created_at="", spec=spec),
     )
-    with pytest.raises(UsageError, match="amx_fp16"):
+    with pytest.raises(UsageError, match=r"openvino.*amx_fp16"):
         check_rebuildable(document, OWN)
     check_rebuildable(
         msgspec.structs.replace(document, environment=msgspec.structs.replace(environment, cpu_flags=cpu_flags())),
@@ -66,11 +66,11 @@ def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again(tmp_path:
     again = spec_keeping_fp32(_finished(spec), OWN, ["layer4"])
     assert (again.threads, again.keep_fp32, again.seed) == (1, ("fc", "layer4"), 3)
     many = msgspec.structs.replace(spec, threads=4096)
-    with pytest.raises(UsageError, match=r"this process may use \d+ cores, not 4096"):
+    with pytest.raises(UsageError, match=r"\d+.*4096"):
         spec_keeping_fp32(_finished(many), OWN, ["layer4"])
     # What the screen's key does.
     with Store.open(tmp_path / "etui.db") as store:
-        store.import_document(_finished(many))
+        store.import_documents([_finished(many)])
         with pytest.raises(UsageError, match="not 4096"):
             run_again(store.path, _finished(many), ["layer4"])
         assert store.live_run_ids() == []

@@ -1,4 +1,4 @@
-"""Any document there can be: a hypothesis strategy made from the structs' own types."""
+"""A hypothesis strategy for documents, derived from the types of the structs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passes on finished runs: in the queue with the sessions, and a profile's operators read page by page."""
+"""Analyses of finished runs: in the queue with the sessions, and the storage of profiles."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def store(tmp_path: Path) -> Store:
     return opened
 
 
-def _let_the_clock_go_on(moment: str) -> None:
-    """Two that are queued within a millisecond have no order."""
+def _wait_for_clock(moment: str) -> None:
+    """Wait until the clock has advanced: two analyses queued within a millisecond have no order."""
     while utc_now() <= moment:
         pass
 
 
-def test_passes_and_sessions_are_claimed_in_the_order_they_were_queued(store: Store) -> None:
+def test_analyses_and_sessions_are_claimed_in_the_order_they_were_queued(store: Store) -> None:
     first = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
-    _let_the_clock_go_on(first.created_at)
+    _wait_for_clock(first.created_at)
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
-    _let_the_clock_go_on(session.created_at)
+    _wait_for_clock(session.created_at)
     second = store.add_analysis(RUN, ProfileOptions(inferences=3), box="bench-1")
     elsewhere = store.add_analysis(RUN, ProfileOptions(inferences=4), box="bench-2")
     assert store.has_waiting_work("bench-1", "")
@@ -50,7 +50,7 @@ def test_passes_and_sessions_are_claimed_in_the_order_they_were_queued(store: St
     assert [one.id for one in store.live_analyses(RUN)] == [first.id, second.id, elsewhere.id]
 
 
-def test_the_same_pass_is_not_queued_twice(store: Store) -> None:
+def test_the_same_analysis_is_not_queued_twice(store: Store) -> None:
     first = store.add_analysis(RUN, ProfileOptions(), box="")
     assert store.add_analysis(RUN, ProfileOptions(), box="").id == first.id
     assert store.add_analysis(RUN, ProfileOptions(eager=False), box="").id != first.id
@@ -58,20 +58,20 @@ def test_the_same_pass_is_not_queued_twice(store: Store) -> None:
     assert store.add_analysis(RUN, ProfileOptions(), box="").id != first.id
 
 
-def test_a_pass_that_nobody_claimed_is_cancelled_at_once_and_one_under_way_is_asked_to_stop(store: Store) -> None:
+def test_an_unclaimed_analysis_is_cancelled_at_once_and_a_running_one_is_requested_to_stop(store: Store) -> None:
     waiting = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     assert store.request_analysis_cancel([waiting.id, "unknown"]) == [waiting.id]
     assert store.get_analysis(waiting.id).status == "cancelled"
-    under_way = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
+    running = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     store.claim_next(RUNNER)
-    store.set_analysis_status(under_way.id, "running")
-    assert not store.analysis_cancel_requested(under_way.id)
-    store.request_analysis_cancel([under_way.id])
-    assert store.analysis_cancel_requested(under_way.id)
-    assert store.get_analysis(under_way.id).status == "running"
+    store.set_analysis_status(running.id, "running")
+    assert not store.analysis_cancel_requested(running.id)
+    store.request_analysis_cancel([running.id])
+    assert store.analysis_cancel_requested(running.id)
+    assert store.get_analysis(running.id).status == "running"
 
 
-def test_a_dead_runners_pass_is_interrupted_and_an_end_stays(store: Store) -> None:
+def test_an_analysis_of_a_dead_runner_is_interrupted_and_an_ended_one_is_not_changed(store: Store) -> None:
     queued = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     store.claim_next(RUNNER)
     assert [(claim.id, claim.by, claim.installation) for claim in store.analysis_claims()] == [
@@ -81,8 +81,8 @@ def test_a_dead_runners_pass_is_interrupted_and_an_end_stays(store: Store) -> No
     store.set_analysis_status(queued.id, "done")
     store.interrupt_analyses([queued.id])
     ended = store.get_analysis(queued.id)
-    said = [event for event in store.events_after(ended.session) if event.kind == "finished"]
-    assert [(event.run_id, event.stage, event.level) for event in said] == [(RUN, "profile", "warning")]
+    events = [event for event in store.events_after(ended.session) if event.kind == "finished"]
+    assert [(event.run_id, event.stage, event.level) for event in events] == [(RUN, "profile", "warning")]
     assert (ended.status, ended.live) == ("interrupted", False)
     assert ended.error and ended.finished_at
     assert store.analysis_claims() == []
@@ -90,7 +90,7 @@ def test_a_dead_runners_pass_is_interrupted_and_an_end_stays(store: Store) -> No
     assert last is not None and last.id == queued.id
 
 
-def test_only_a_run_that_ended_with_a_program_can_be_looked_into(store: Store) -> None:
+def test_only_a_run_that_ended_with_a_program_can_be_analysed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="")
     with pytest.raises(UsageError, match="is queued"):
         store.add_analysis(session.runs[0][0], ProfileOptions(), box="")
@@ -103,9 +103,9 @@ def test_only_a_run_that_ended_with_a_program_can_be_looked_into(store: Store) -
         store.add_analysis("unknown", ProfileOptions(), box="")
 
 
-def test_a_run_under_a_pass_is_not_deleted_and_its_rows_go_with_it(store: Store) -> None:
+def test_a_run_being_analysed_is_not_deleted_and_its_rows_are_deleted_with_it(store: Store) -> None:
     queued = store.add_analysis(RUN, ProfileOptions(), box="")
-    with pytest.raises(UsageError, match="looked into"):
+    with pytest.raises(UsageError, match="is in progress"):
         store.delete_runs([RUN])
     store.request_analysis_cancel([queued.id])
     store.save_profile(RUN, make_profile())
@@ -116,7 +116,7 @@ def test_a_run_under_a_pass_is_not_deleted_and_its_rows_go_with_it(store: Store)
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0  # noqa: S608 - named above
 
 
-def test_a_pass_whose_options_cannot_be_read_fails_and_lets_the_next_one_through(store: Store) -> None:
+def test_an_analysis_whose_options_cannot_be_read_fails_and_does_not_block_the_next(store: Store) -> None:
     broken = store.add_analysis(RUN, ProfileOptions(), box="")
     waiting = store.add_analysis(RUN, ProfileOptions(inferences=3), box="")
     with sqlite3.connect(store.path) as connection:
@@ -142,27 +142,6 @@ def test_a_profile_is_stored_with_its_run_and_replaced_whole(store: Store) -> No
     assert light.program.operators_ms == profile.program.operators_ms
 
 
-def test_operators_are_filtered_sorted_and_paged_by_the_database(store: Store) -> None:
-    profile = make_profile(500)
-    store.save_profile(RUN, profile)
-    everything = profile.program.operators
-    page = store.operators(RUN, limit=20, offset=490)
-    assert (page.total, page.operators, page.positions) == (501, everything[490:], list(range(490, 501)))
-    page = store.operators(RUN, order_by="median_ms", descending=True, limit=3)
-    assert page.operators == sorted(everything, key=lambda one: -one.median_ms)[:3]
-    page = store.operators(RUN, module="layer4")
-    assert page.operators == [one for one in everything if one.origin.module.startswith("layer4.")]
-    assert page.share == pytest.approx(sum(one.share for one in page.operators))
-    page = store.operators(RUN, words="XNNPACK layer1.", delegated=True, order_by="name")
-    inside = [one for one in everything if one.delegate and "layer1." in one.origin.module]
-    assert page.operators == sorted(inside, key=lambda one: one.name)
-    assert store.operators(RUN, module="").operators == [everything[-1]]
-    assert store.operators(RUN, "eager").total == 50
-    assert store.operators("unknown").total == 0
-    with pytest.raises(UsageError, match="no column"):
-        store.operators(RUN, order_by="rowid")
-
-
 def test_runs_that_version_2_stored_can_be_profiled(tmp_path: Path) -> None:
     path = unpacked("schema2.db", tmp_path)
     assert schema_of(path) == 2
@@ -183,5 +162,13 @@ def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None
     store.save_profile(RUN, make_profile(30))
     exported = encode_document(store.document(RUN))
     with Store.open(tmp_path / "other.db") as other:
-        other.import_document(document_from(msgspec.json.decode(exported)))
+        other.import_documents([document_from(msgspec.json.decode(exported))])
         assert encode_document(other.document(RUN)) == exported
+        light = other.document(RUN, operators=False).profile
+        assert light is not None and light.program.operators == []
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        stored = connection.execute(
+            "SELECT json_extract(detail, '$.profile.program.operators') FROM details"
+        ).fetchone()
+        assert stored[0] == "[]"
+    connection.close()

@@ -1,4 +1,4 @@
-"""The filter language: what a text means, what it could become, and a word on each mistake."""
+"""The filter language: the conditions of a filter, completions, and an error for each mistake."""
 
 from __future__ import annotations
 
@@ -97,24 +97,24 @@ def test_a_filter_finds_just_the_runs_it_names(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("modle:resnet18", "there is no key 'modle'; did you mean model"),
-        ("xyzzy:1", "there is no key 'xyzzy'; one of model, "),
-        ("p50<abc", "'abc' is no figure; write p50<10"),
+        ("modle:resnet18", "'modle'; did you mean model"),
+        ("xyzzy:1", "'xyzzy'; one of model, "),
+        ("p50<abc", "'abc' is not a number; write p50<10"),
         ("p50<", "p50< needs a value; such as p50<10"),
-        ("p50<10kg", "'kg' is no unit of p50; one of ms, s"),
-        ("mae<1ms", "'ms' is no unit of mae; leave it out"),
-        ("p50~1", "p50 is a figure and has no text to look in"),
+        ("p50<10kg", "'kg' is not a unit of p50; one of ms, s"),
+        ("mae<1ms", "'ms' is not a unit of mae"),
+        ("p50~1", "p50 is a number"),
         ("model<3", "model is text and cannot be compared with <; write model:3"),
         ("flag>x", "flag is text and cannot be compared with >"),
-        ("status:broken", "'broken' is no status; one of queued, preparing"),
+        ("status:broken", "'broken' is not a valid status; one of queued, preparing"),
         ("status:", "status: needs a value; one of queued"),
-        ("when:soon", "'soon' is no date; write when:today"),
-        ("age<soon", "'soon' is no age; write age<12h"),
-        ("age:3d", "an age is compared with < or >"),
+        ("when:soon", "'soon' is not a date; write when:today"),
+        ("age<soon", "'soon' is not an age; write age<12h"),
+        ("age:3d", "with < or >"),
         ("has:", "has: needs a key"),
-        ("has:nothing", "there is no key 'nothing'"),
-        ("-", "a minus needs a word behind it"),
-        ('note:"open', "a quotation mark has no partner"),
+        ("has:nothing", "'nothing'"),
+        ("-", "a minus must be followed by"),
+        ('note:"open', "a quotation mark is not closed"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(text: str, words: str) -> None:
@@ -124,12 +124,12 @@ def test_a_mistake_is_named_with_its_place(text: str, words: str) -> None:
     assert f"resnet18 {text}"[caught.value.start : caught.value.end] == text
 
 
-def test_a_bare_word_is_looked_for_everywhere() -> None:
+def test_a_bare_word_is_searched_in_every_text_column() -> None:
     assert parse("resnet") == [Condition(ANY_TEXT, "contains", "resnet")]
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("mo", ["model:"]),
         ("p50<1 prec", ["precision:"]),
@@ -144,12 +144,12 @@ def test_a_bare_word_is_looked_for_everywhere() -> None:
         ("", []),
     ],
 )
-def test_the_word_before_the_cursor_is_completed(text: str, found: list[str]) -> None:
+def test_the_word_before_the_cursor_is_completed(text: str, expected: list[str]) -> None:
     known = {"model": ["gpt2", "resnet18", "resnet50"]}
-    assert completions(text, len(text), known)[:4] == found
+    assert completions(text, len(text), known)[:4] == expected
 
 
-def test_every_key_means_a_column_that_can_be_asked_for(store: Store) -> None:
+def test_every_key_has_a_column_that_can_be_queried(store: Store) -> None:
     for key in KEYS:
         store.count([*parse(f"has:{key}"), Condition(KEYS[key].column, "is missing")])
 
@@ -172,7 +172,7 @@ def test_every_key_means_a_column_that_can_be_asked_for(store: Store) -> None:
     ],
     ids=lambda text: ascii(text[:20]),
 )
-def test_what_no_database_could_be_asked_is_a_mistake_with_its_place(store: Store, text: str) -> None:
+def test_a_filter_that_sqlite_cannot_execute_is_a_mistake_with_its_place(store: Store, text: str) -> None:
     with pytest.raises(FilterMistake) as mistake:
         store.summaries(parse(text, NOW))
     assert 0 <= mistake.value.start < mistake.value.end <= len(text)

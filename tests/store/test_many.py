@@ -1,4 +1,4 @@
-"""Many runs: every way to find them finds the same ones, with work that does not grow with how many runs there are."""
+"""Many runs: every search strategy finds the same runs, with work that does not grow with their number."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from tests.benchmarks.bench_load import FILTERS
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
 from tests.documents import make_document
 
+pytestmark = pytest.mark.slow
+
 SMALLER, LARGER = 5_000, 20_000
 
-WORDS = ("", "a", "B", "ab", "1b", "*", "[", "é", "模", "res", "fp32", "a1", "AB", "xy", "1 f", "00")
+WORDS = ("", "a", "B", "ab", "1b", "*", "[", "é", "模", "res", "fp32", "a1", "AB", "xy", "1 f", "00", "abc", "0fed",
+         "1AB", "0A")  # fmt: skip
 COLUMNS = ("created_at", "latency_median_ms", "model", "tags", "top1", "latency_ci95_low_ms", "id", "note")
 
 
@@ -57,7 +60,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     for number in range(300):
         document = make_document(
             f"{number:03x}{chance.choice(['abc', 'fed', '1b', 'AB', 'xyz', '.é'])}",
-            session_id=f"{number // 3:06x}",
+            session_id=f"{number // 3 * 31:04{chance.choice('xX')}}" + "b" * (number // 3 % 3),
             precision=chance.choice(["fp32", "int8", word()]),
             median=chance.choice([1.0, 2.0, chance.random() * 10]),
             created_at=f"2026-11-{1 + number // 20:02d}T10:00:00.000Z",
@@ -74,7 +77,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def every(store: Store, where: Sequence[Condition], sorting: Sorting) -> list[str]:
-    """The ids in order, from a look at every row."""
+    """Return the ids in order, from a scan of every row."""
     clause, values = where_clause(where)
     direction = "DESC" if sorting.descending else "ASC"
     connection = sqlite3.connect(store.path)
@@ -106,7 +109,7 @@ def agrees(store: Store, where: Sequence[Condition], sorting: Sorting, chance: r
 
 
 @pytest.mark.parametrize("text", ["", *FILTERS])
-def test_a_filter_over_many_runs_finds_what_a_look_at_every_run_finds(smaller: Store, text: str) -> None:
+def test_a_filter_over_many_runs_finds_what_a_scan_of_every_run_finds(smaller: Store, text: str) -> None:
     chance = random.Random(text)
     for column in chance.sample(COLUMNS, 3):
         agrees(smaller, parse(text), Sorting(column=column, descending=chance.random() < 0.5), chance)
@@ -115,13 +118,16 @@ def test_a_filter_over_many_runs_finds_what_a_look_at_every_run_finds(smaller: S
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_condition_finds_what_a_look_at_every_run_finds(
+def test_any_condition_finds_what_a_scan_of_every_run_finds(
     odd: Store, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the limits so small that each way of looking is taken."""
+    """The limits are reduced so that every search strategy is used."""
     chance = random.Random(seed)
     monkeypatch.setattr(pages, "_MANY", chance.choice([0, 100]))
     monkeypatch.setattr(pages, "_FEW", chance.choice([3, 40]))
+    monkeypatch.setattr(pages, "_HELD", chance.choice([3, 40]))
+    monkeypatch.setattr(pages, "_PASSED", chance.choice([4, 100]))
+    monkeypatch.setattr(pages, "_MUCH_SHORTER", chance.choice([1, 5, 40]))
     monkeypatch.setattr(pages, "_PATIENCE", chance.choice([2, 60]))
     monkeypatch.setattr(pages, "_SHORTER", chance.choice([1, 2, 100]))
     monkeypatch.setattr(sources, "_FEW_VALUES", chance.choice([0, 4, 300]))
@@ -154,7 +160,7 @@ def test_any_condition_finds_what_a_look_at_every_run_finds(
 
 
 def steps(store: Store, call: Callable[[], object]) -> int:
-    """How many hundreds of steps SQLite's machine takes for a call."""
+    """Return the work of a call in hundreds of instructions of SQLite's virtual machine."""
     taken = 0
 
     def step() -> int:
@@ -175,29 +181,29 @@ def steps(store: Store, call: Callable[[], object]) -> int:
     [
         "resnet18", "model:gpt2", f"model:{RARE_MODEL}", "status:failed", "p50<1.5", "p99>40", "top1>0.99",
         "tag:nightly", "has:error", "note:nowhere",
-        "error:nowhere", "nowhere", "zq", "id:3f2", "age>900w", "-status:failed resnet",
+        "error:nowhere", "nowhere", "zq", "id:3f2", "age>900w", "-status:failed resnet", "3f2a", "session:3f2",
     ],
 )  # fmt: skip
 def test_what_is_seen_first_takes_no_more_work_over_more_runs(
     smaller: Store, larger: Store, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in ("_MANY", "_FEW", "_PATIENCE"):
-        # So that 5,000 runs are to these as a million are to what they are.
-        monkeypatch.setattr(pages, limit, 300)
+    # So that 5,000 runs are to these as a million are to what they are.
+    for limit, value in (("_MANY", 300), ("_FEW", 300), ("_HELD", 300), ("_PATIENCE", 300), ("_PASSED", 7_500)):
+        monkeypatch.setattr(pages, limit, value)
     where, window = parse(text), Window(limit=40)
     few = steps(smaller, lambda: smaller.glimpse(where, pages.NEWEST_FIRST, window))
     many = steps(larger, lambda: larger.glimpse(where, pages.NEWEST_FIRST, window))
     assert many < 2 * few + 200
 
 
-def test_what_is_not_wanted_any_more_is_not_read_to_its_end(larger: Store) -> None:
+def test_a_read_that_is_no_longer_needed_is_interrupted(larger: Store) -> None:
     where = parse('-nowhere "resnet18 int8"')
     with pytest.raises(Overtaken):
         larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: True)
     assert larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: False)[0] > 0
 
 
-def test_the_values_of_a_column_are_found_without_a_look_at_every_run(smaller: Store, larger: Store) -> None:
+def test_the_values_of_a_column_are_found_without_a_scan_of_every_run(smaller: Store, larger: Store) -> None:
     assert larger.distinct("box") == ["arm-board", "bench-1", "bench-2", "laptop"]
     assert larger.distinct("error", 2) == larger.distinct("error")[:2] != []
     assert steps(larger, lambda: larger.distinct("model")) < 2 * steps(smaller, lambda: smaller.distinct("model")) + 10
@@ -214,7 +220,7 @@ def test_deleting_and_importing_let_others_write_in_between(tmp_path: Path, monk
     monkeypatch.setattr("etui.store.batches.HOLD_S", 0.0)
     made = [make_document(f"{number:012x}", session_id=f"{number // 4:012x}") for number in range(12)]
     with Store.open(tmp_path / "etui.db") as store:
-        store.import_document(make_document("fffffffffff1", session_id="fffffffffff1"))
+        store.import_documents([make_document("fffffffffff1", session_id="fffffffffff1")])
         other = sqlite3.connect(store.path, timeout=0, isolation_level=None)
         note = "UPDATE runs SET note = ? WHERE id = 'fffffffffff1'"
         for number, outcomes in enumerate(store.import_in_batches(made)):
@@ -249,7 +255,28 @@ def test_deleting_one_run_takes_no_more_work_over_more_runs(smaller: Store, larg
     assert many < 2 * few + 10
 
 
-def test_deleting_one_run_looks_at_no_environment_but_its_own(tmp_path: Path) -> None:
+def test_a_part_of_an_id_is_found_while_its_run_is_there(tmp_path: Path) -> None:
+    part, whole = parse("3f2a"), "00013f2a0001"
+
+    def found(store: Store) -> list[str]:
+        return [run.id for run in store.summaries(part)]
+
+    with Store.open(tmp_path / "etui.db") as store:
+        store.import_documents([make_document(f"{number:012x}", session_id="5") for number in range(20)])
+        assert found(store) == []
+        store.import_documents([make_document(whole, session_id="6")])
+        store.annotate(whole, note="annotated")
+        assert found(store) == [whole]
+        store.delete_runs([f"{number:012x}" for number in range(0, 20, 2)])
+    with sqlite3.connect(tmp_path / "etui.db") as connection:
+        connection.execute("VACUUM")
+    with Store.open(tmp_path / "etui.db") as store:
+        assert found(store) == [whole]
+        store.delete_runs([whole])
+        assert (found(store), store.count(part)) == ([], 0)
+
+
+def test_deleting_one_run_reads_no_environment_but_its_own(tmp_path: Path) -> None:
     taken = []
     for count in (20, 400):
         made = [make_document(f"{number:012x}", session_id=f"{number:012x}") for number in range(count)]

@@ -1,4 +1,4 @@
-"""A database on a network file system has a rollback journal, not WAL; the table of mounts is made up."""
+"""A database on a network file system has a rollback journal, not WAL; the mount table is a fake."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def test_a_file_that_had_wal_is_switched_and_stays_so(
 ) -> None:
     path = data / "etui.db"
     with Store.open(path) as store:
-        store.import_document(make_document())
+        store.import_documents([make_document()])
     assert journal(path) == "wal"
     request.getfixturevalue("mounted")
     with Store.open(path) as store, Store.open(path) as other:
-        store.import_document(make_document("aaaaaaaaaaa2"))
+        store.import_documents([make_document("aaaaaaaaaaa2")])
         assert other.count() == 2
     assert journal(path) == "delete"
     assert [file.name for file in data.iterdir()] == ["etui.db"]
     moved = path.rename(tmp_path / "local.db")
     with Store.open(moved) as store:
-        store.import_document(make_document("aaaaaaaaaaa3"))
+        store.import_documents([make_document("aaaaaaaaaaa3")])
         assert store.count() == 3
     assert journal(moved) == "delete"
 
@@ -79,12 +79,12 @@ def test_a_file_that_another_process_uses_with_wal_is_refused(
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     path = data / "etui.db"
     with Store.open(path) as local:
-        local.import_document(make_document())
+        local.import_documents([make_document()])
         request.getfixturevalue("mounted")
         with pytest.raises(StoreError, match="network file system") as refused:
             Store.open(path)
         assert "--db or ETUI_DB" in refused.value.hint
-        local.import_document(make_document("aaaaaaaaaaa2"))
+        local.import_documents([make_document("aaaaaaaaaaa2")])
     with Store.open(path) as store:
         assert store.count() == 2
 
@@ -94,7 +94,7 @@ def test_a_file_that_is_removed_under_a_writer_is_named(data: Path) -> None:
     with Store.open(data / "etui.db") as store:
         (data / "etui.db").unlink()
         with pytest.raises(StoreError, match="was removed or replaced"):
-            store.import_document(make_document())
+            store.import_documents([make_document()])
 
 
 def test_processes_that_write_at_once_lose_nothing(data: Path) -> None:
@@ -102,7 +102,7 @@ def test_processes_that_write_at_once_lose_nothing(data: Path) -> None:
         "import sys; from pathlib import Path; from etui.store import Store, opening;"
         "from tests.documents import make_document; opening.is_network = lambda _: True;"
         "store = Store.open(Path(sys.argv[1]));"
-        "[store.import_document(make_document(f'aaaaaa{sys.argv[2]}{index:02d}')) for index in range(20)]"
+        "[store.import_documents([make_document(f'aaaaaa{sys.argv[2]}{index:02d}')]) for index in range(20)]"
     )
     with ThreadPoolExecutor(3) as pool:
         ends = list(

@@ -1,4 +1,5 @@
-"""The history of a choice: runs that differ in when and with which software, and how many differ in something else."""
+"""The past runs of a configuration: runs that differ in time and software only, and counts of those that differ
+otherwise."""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def later(day: int, **changes: object) -> RunDocument:
-    """The same choice on another day, in a session of its own."""
+    """Return a run of the same configuration on another day, in a separate session."""
     made = make_document(f"{day:012x}", session_id=f"5e55{day:08x}", created_at=f"2026-10-{day:02d}T10:00:00.000Z")
     return msgspec.structs.replace(made, **changes)
 
 
-def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> None:
+def test_only_runs_of_the_same_configuration_are_points_oldest_first(store: Store) -> None:
     same = [later(day) for day in (1, 2, 3)]
     assert same[0].inputs is not None and same[0].weights is not None
     other = [
@@ -43,8 +44,8 @@ def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> N
     store.import_documents([*same[::-1], *other, newer])
     found = store.history(same[1].id)
     assert [point.run for point in found.points] == [same[0].id, same[1].id, same[2].id, newer.id]
-    assert found.total == 4 and found.looked_at == 11
-    assert found.left_out == {
+    assert found.total == 4 and found.examined == 11
+    assert found.omitted == {
         "threads": 1, "inputs": 1, "weights": 1, "box": 1, "model's code": 1, "arithmetic": 1, "process settings": 1,
     }  # fmt: skip
     last = found.points[-1]
@@ -52,7 +53,7 @@ def test_only_runs_of_the_same_choice_are_points_oldest_first(store: Store) -> N
     assert (last.median_ms, last.interval_ms, last.mae) == (16.0, (15.8, 16.2), 0.01)
 
 
-def test_runs_with_modules_kept_in_fp32_are_a_configuration_of_their_own(store: Store) -> None:
+def test_runs_with_modules_kept_in_fp32_are_a_separate_configuration(store: Store) -> None:
     whole = [later(day, precision="int8") for day in (1, 2)]
     spec = whole[0].session.spec | {"keep_fp32": ["layer4"]}
     partial = [
@@ -63,7 +64,7 @@ def test_runs_with_modules_kept_in_fp32_are_a_configuration_of_their_own(store: 
     assert [point.run for point in store.history(whole[0].id).points] == [run.id for run in whole]
     found = store.history(partial[0].id)
     assert [point.run for point in found.points] == [run.id for run in partial]
-    assert found.choice.kept == "layer4" and found.left_out == {"modules kept in FP32": 2}
+    assert found.configuration.kept == "layer4" and found.omitted == {"modules kept in FP32": 2}
 
 
 def test_a_point_tells_eager_and_how_much_of_its_session_was_disturbed(store: Store) -> None:
@@ -106,6 +107,6 @@ def test_a_failed_run_is_in_the_history_of_those_that_did_not(store: Store) -> N
         assert points[-1].error == "no kernel" and points[-1].software == {}
 
 
-def test_a_run_that_is_not_there_is_said(store: Store) -> None:
+def test_an_unknown_run_is_an_error(store: Store) -> None:
     with pytest.raises(UsageError, match="there is no run"):
         store.history("ffff")

@@ -110,11 +110,11 @@ def test_a_column_or_operator_that_does_not_exist_is_refused(store: Store) -> No
         store.summaries(order_by="id; DROP TABLE runs")
     with pytest.raises(UsageError, match="no column p50"):
         store.count([Condition("p50", "<", 10)])
-    with pytest.raises(UsageError, match="no comparison"):
+    with pytest.raises(UsageError, match="not a comparison"):
         store.count([Condition("model", "OR 1=1 --", 10)])  # type: ignore[arg-type]
 
 
-def test_a_prefix_stands_for_one_run_only(store: Store) -> None:
+def test_a_prefix_must_match_one_run_only(store: Store) -> None:
     store.import_documents([make_document(), make_document("aaaaaaaaaaa2"), make_document("b%_")])
     assert store.resolve("b") == "b%_"
     assert store.resolve("aaaaaaaaaaa2") == "aaaaaaaaaaa2"
@@ -127,9 +127,9 @@ def test_a_prefix_stands_for_one_run_only(store: Store) -> None:
         store.document("c")
 
 
-def test_live_runs_and_runs_of_a_session_in_work_cannot_be_deleted(store: Store) -> None:
+def test_live_runs_and_runs_of_a_session_being_measured_cannot_be_deleted(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="")
-    store.import_document(make_document())
+    store.import_documents([make_document()])
     with pytest.raises(UsageError, match=r"is queued.*cancel it first"):
         store.delete_runs(["aaaaaaaaaaa1", session.runs[0][0]])
     assert store.count() == 3
@@ -137,7 +137,7 @@ def test_live_runs_and_runs_of_a_session_in_work_cannot_be_deleted(store: Store)
 
 
 def test_a_note_can_be_changed_alone(store: Store) -> None:
-    store.import_document(make_document())
+    store.import_documents([make_document()])
     store.annotate("aaaaaaaaaaa1", note="")
     assert (store.summary("aaaaaaaaaaa1").note, store.summary("aaaaaaaaaaa1").tags) == ("", ["tag"])
     with pytest.raises(UsageError):
@@ -156,7 +156,7 @@ def test_a_note_can_be_changed_alone(store: Store) -> None:
         [Condition("model", "glob", "*7", negated=True)],
     ],
 )
-def test_a_page_is_a_slice_of_the_runs_that_knows_its_place(
+def test_a_page_is_a_slice_of_the_runs_with_its_position(
     large: Store, where: list[Condition], order_by: str, descending: bool
 ) -> None:
     every = [run.id for run in large.summaries(where, order_by=order_by, descending=descending)]
@@ -173,7 +173,7 @@ def test_a_page_is_a_slice_of_the_runs_that_knows_its_place(
         assert [run.id for run in rows] == every[min(offset, len(every) - 40) :][:40]
 
 
-def test_what_takes_a_while_to_count_is_glimpsed_at_first(large: Store) -> None:
+def test_a_page_that_takes_long_to_count_is_first_read_without_a_total(large: Store) -> None:
     where = [Condition("words", "contains", "model3", negated=True)]
     for column in ("latency_median_ms", "model", "tags"):
         sorting = Sorting(column=column, descending=False)
@@ -184,7 +184,7 @@ def test_what_takes_a_while_to_count_is_glimpsed_at_first(large: Store) -> None:
             assert [run.id for run in seen[-1]] == every[:last]
 
 
-def test_a_run_that_does_not_meet_the_filter_has_no_place(large: Store) -> None:
+def test_a_run_that_does_not_match_the_filter_has_no_position(large: Store) -> None:
     where = [Condition("model", "=", "model3")]
     assert large.page(where, Sorting(column="id", descending=False), Window(limit=10, around=f"{1:012x}"))[2] is None
     assert large.distinct("model")[:3] == ["model0", "model1", "model2"]

@@ -11,7 +11,7 @@ import pytest
 from etui.errors import StoreError, UsageError
 from etui.events import Event
 from etui.spec import SessionSpec
-from etui.store import RunnerIdentity, Store
+from etui.store import QueuedSession, RunnerIdentity, Store
 from tests.documents import MODEL, make_block, make_document, make_spec
 
 RUNNER = RunnerIdentity(pid=7, host="bench-1", user="u", started_at="2026-11-20T10:00:00.000Z")
@@ -27,29 +27,29 @@ def test_sessions_are_claimed_once_and_oldest_first(store: Store) -> None:
     second = store.add_session(make_spec(), model=MODEL, box="bench-1")
     other = Store.open(store.path)
     assert [session.id for session in store.sessions_waiting_before(second.id)] == [first.id]
-    claimed = other.claim_next_session(RUNNER)
-    assert claimed is not None
+    claimed = other.claim_next(RUNNER)
+    assert isinstance(claimed, QueuedSession)
     assert (claimed.id, claimed.spec, claimed.runs) == (first.id, first.spec, first.runs)
     assert claimed.claimed_by == RUNNER.key
-    assert (next_one := store.claim_next_session(RUNNER)) is not None
+    assert (next_one := store.claim_next(RUNNER)) is not None
     assert next_one.id == second.id
-    assert store.claim_next_session(RUNNER) is None
+    assert store.claim_next(RUNNER) is None
     other.finish_session(first.id)
     assert store.sessions_waiting_before(second.id) == []
 
 
-def test_a_session_of_another_box_is_left_alone(store: Store) -> None:
+def test_a_session_of_another_host_is_not_claimed(store: Store) -> None:
     store.add_session(make_spec(), model=MODEL, box="bench-2")
-    assert store.claim_next_session(RUNNER) is None
+    assert store.claim_next(RUNNER) is None
 
 
-def test_a_session_of_another_installation_is_left_alone(store: Store) -> None:
+def test_a_session_of_another_installation_is_not_claimed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1", installation="one")
     other = msgspec.structs.replace(RUNNER, installation="two")
-    assert store.claim_next_session(other) is None
+    assert store.claim_next(other) is None
     assert not store.has_waiting_work("bench-1", "two")
     assert store.has_waiting_work("bench-1", "one")
-    claimed = store.claim_next_session(msgspec.structs.replace(RUNNER, installation="one"))
+    claimed = store.claim_next(msgspec.structs.replace(RUNNER, installation="one"))
     assert claimed is not None and claimed.id == session.id
 
 
@@ -60,13 +60,13 @@ def test_the_same_variant_twice_is_one_run_and_none_is_refused(store: Store) -> 
         store.add_session(SessionSpec(model="resnet18", variants=()), model=MODEL, box="")
 
 
-def test_what_nobody_claimed_is_cancelled_at_once(store: Store) -> None:
+def test_an_unclaimed_run_is_cancelled_at_once(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     first, second = (run_id for run_id, _ in session.runs)
     assert store.request_cancel([first, "unknown"]) == [first]
     assert store.summary(first).status == "cancelled"
-    claimed = store.claim_next_session(RUNNER)
-    assert claimed is not None
+    claimed = store.claim_next(RUNNER)
+    assert isinstance(claimed, QueuedSession)
     assert [run_id for run_id, _ in claimed.runs] == [second]
     assert store.cancel_requested(session.id) == set()
     assert store.request_cancel([first, second]) == [second]
@@ -79,11 +79,11 @@ def test_what_nobody_claimed_is_cancelled_at_once(store: Store) -> None:
 def test_a_session_cancelled_whole_is_never_claimed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     store.request_cancel([run_id for run_id, _ in session.runs])
-    assert store.claim_next_session(RUNNER) is None
+    assert store.claim_next(RUNNER) is None
     assert store.live_run_ids() == []
 
 
-def test_a_status_moves_on_and_an_end_stays(store: Store) -> None:
+def test_the_status_of_a_run_that_has_ended_is_not_changed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     run_id = session.runs[0][0]
     store.set_status(run_id, "preparing")
@@ -100,7 +100,7 @@ def test_a_status_moves_on_and_an_end_stays(store: Store) -> None:
 def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     waiting = store.add_session(make_spec(), model=MODEL, box="bench-1")
-    store.claim_next_session(RUNNER)
+    store.claim_next(RUNNER)
     store.set_status(session.runs[0][0], "done")
     (claim,) = store.claims()
     assert (claim.id, claim.by, claim.pid, claim.host, claim.user) == (session.id, RUNNER.key, 7, "bench-1", "u")
@@ -116,7 +116,7 @@ def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
 
 def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
-    store.claim_next_session(RUNNER)
+    store.claim_next(RUNNER)
     (first, _), (second, _) = session.runs
     done = make_document(first, session_id=session.id)
     store.save_document(done)
@@ -135,13 +135,13 @@ def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: S
 def test_a_finished_session_has_no_live_runs(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     (first, _), (second, _) = session.runs
-    store.claim_next_session(RUNNER)
+    store.claim_next(RUNNER)
     store.set_status(first, "cancelled")
     store.set_status(second, "measuring")
     store.finish_session(session.id)
     assert (store.summary(first).status, store.summary(second).status) == ("cancelled", "failed")
     assert store.finished_with_live_runs() == []
-    # Earlier versions could leave it so.
+    # Earlier versions could leave this state.
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE runs SET status = 'measuring', finished_at = NULL WHERE id = ?", (second,))
     assert store.finished_with_live_runs() == [session.id]
@@ -149,7 +149,7 @@ def test_a_finished_session_has_no_live_runs(store: Store) -> None:
     assert store.summary(second).status == "interrupted"
 
 
-def test_what_is_known_of_a_live_run_is_stored_and_it_stays_live(store: Store) -> None:
+def test_the_known_parts_of_a_live_run_are_stored_and_it_stays_live(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     run_id, variant = session.runs[0]
     store.set_status(run_id, "measuring")
@@ -177,14 +177,14 @@ def test_what_is_known_of_a_live_run_is_stored_and_it_stays_live(store: Store) -
     assert store.session(session.id).runs == session.runs
 
 
-def test_what_is_known_of_a_run_that_has_ended_stays_as_it_is(store: Store) -> None:
+def test_a_run_that_has_ended_is_not_changed_by_a_partial_document(store: Store) -> None:
     document = make_document()
     store.save_document(document)
     store.save_partial(msgspec.structs.replace(document, weights=None, accuracy=None))
     assert store.document(document.id) == document
 
 
-def test_events_are_read_from_where_one_left_off(store: Store) -> None:
+def test_events_are_read_from_the_last_id_on(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     first, second = (run_id for run_id, _ in session.runs)
     store.add_event(session.id, Event(kind="log", message="for all \udcff"))
@@ -211,7 +211,7 @@ def test_a_live_run_is_a_partial_document(store: Store) -> None:
     assert document.session.spec["model"] == "resnet18"
 
 
-def test_the_result_lies_over_the_queued_row_and_keeps_the_users_note(store: Store) -> None:
+def test_the_result_replaces_the_queued_row_and_keeps_the_users_note(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     run_id, variant = session.runs[0]
     store.add_block(session.id, make_block(variant.label, 0))
@@ -225,11 +225,13 @@ def test_the_result_lies_over_the_queued_row_and_keeps_the_users_note(store: Sto
     assert (stored.note, stored.tags, stored.latency_ms) == ("mine", ["tag"], document.latency_ms)
     assert stored.blocks == document.blocks
     assert [line.message for line in stored.log] == ["said live", "said after"]
-    assert len(store.blocks(session.id)) == 6
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("SELECT count(*) FROM blocks").fetchone()[0] == 6
+    connection.close()
     assert store.session(session.id).runs == session.runs
 
 
-def test_data_version_tells_of_anothers_writing(store: Store) -> None:
+def test_data_version_changes_when_another_store_has_written(store: Store) -> None:
     before = store.data_version()
     assert store.data_version() == before
     with Store.open(store.path) as other:
@@ -237,17 +239,17 @@ def test_data_version_tells_of_anothers_writing(store: Store) -> None:
     assert store.data_version() != before
 
 
-def test_a_name_that_is_not_utf8_is_one_clear_word(store: Store) -> None:
+def test_a_name_that_is_not_utf8_is_one_clear_message(store: Store) -> None:
     with pytest.raises(StoreError, match="not valid UTF-8"):
         store.add_session(make_spec(model="/a/\udcff.pt2"), model=MODEL, box="")
     assert store.count() == 0
 
 
-def test_a_session_that_cannot_be_read_fails_and_lets_the_next_one_through(store: Store) -> None:
+def test_a_session_that_cannot_be_read_fails_and_does_not_block_the_next(store: Store) -> None:
     broken = store.add_session(make_spec(), model=MODEL, box="")
     waiting = store.add_session(make_spec(), model=MODEL, box="")
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE sessions SET spec = '{' WHERE id = ?", (broken.id,))
-    claimed = store.claim_next_session(RUNNER)
+    claimed = store.claim_next(RUNNER)
     assert claimed is not None and claimed.id == waiting.id
     assert {store.summary(run_id).status for run_id, _ in broken.runs} == {"failed"}

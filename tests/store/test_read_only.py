@@ -1,4 +1,4 @@
-"""A database that cannot be written is read all the same, and never with a view that is old or half of two."""
+"""A database that cannot be written can be read, and never with an old or mixed state."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_closed_database_is_read_and_nothing_is_made_beside_it(folder: Path, s
 def test_writing_is_refused_in_one_line_that_says_why(folder: Path, seal: Seal) -> None:
     with seal(folder) as view, Store.open(view / "etui.db") as store:
         with pytest.raises(StoreError, match="is read-only: ") as refused:
-            store.import_document(make_document("aaaaaaaaaaa3"))
+            store.import_documents([make_document("aaaaaaaaaaa3")])
         assert "--db or ETUI_DB" in refused.value.hint and "\n" not in str(refused.value)
         assert store.count() == 2
 
@@ -115,7 +115,7 @@ def test_what_a_killed_process_left_in_its_journal_is_read(
     killed = tmp_path / "killed"
     killed.mkdir()
     with Store.open(folder / "etui.db") as store:
-        store.import_document(make_document("aaaaaaaaaaa3"))
+        store.import_documents([make_document("aaaaaaaaaaa3")])
         for name in left:
             shutil.copyfile(folder / name, killed / name)
     with seal(killed) as view, Store.open(view / "etui.db") as store:
@@ -155,7 +155,7 @@ def test_what_others_write_meanwhile_is_seen(folder: Path, tmp_path: Path) -> No
             # Opened, written and closed again by somebody who may: alone first, then while the reader shares the view.
             with Store.open(folder / "etui.db") as writer:
                 for half in ("a", "b"):
-                    writer.import_document(make_document(f"aaaaaaaaaa{half}{number}"))
+                    writer.import_documents([make_document(f"aaaaaaaaaa{half}{number}")])
                     assert reader.data_version() not in seen
                     seen.add(reader.data_version())
                     assert reader.document(f"aaaaaaaaaa{half}{number}").id == f"aaaaaaaaaa{half}{number}"
@@ -168,13 +168,13 @@ def writer_count(folder: Path) -> int:
         return store.count()
 
 
-def test_a_change_in_the_middle_of_a_look_is_not_taken_for_the_truth(folder: Path, tmp_path: Path) -> None:
+def test_a_change_during_a_read_is_detected(folder: Path, tmp_path: Path) -> None:
     with read_only_view(folder, tmp_path / "view") as view:
         reader = opening.open_database(view / "etui.db", create=False)
         with pytest.raises(StoreError, match="was changed while it was read"), reader.read() as connection:
             connection.execute("SELECT count(*) FROM runs").fetchone()
             with Store.open(folder / "etui.db") as writer:
-                writer.import_document(make_document("aaaaaaaaaaa3"))
+                writer.import_documents([make_document("aaaaaaaaaaa3")])
         with reader.read() as connection:
             assert connection.execute("SELECT count(*) FROM runs").fetchone()[0] == 3
         reader.close()
@@ -215,7 +215,7 @@ def test_a_newer_or_foreign_or_damaged_file_is_refused_as_ever(folder: Path, tmp
         connection.execute("CREATE TABLE t (a)")
     (folder / "text.db").write_text("no database " * 200)
     with seal(folder) as view:
-        for name, words in (("newer", "newer etui"), ("foreign", "another program"), ("text", "is not a database")):
+        for name, words in (("newer", "newer version"), ("foreign", "another program"), ("text", "is not a database")):
             with pytest.raises(StoreError, match=words):
                 Store.open(view / f"{name}.db")
 
@@ -230,7 +230,7 @@ def test_the_screens_store_and_feed_read_it_and_start_no_runner(
     host = socket.gethostname()
     with Store.open(folder / "etui.db") as store:
         queued = store.add_session(make_spec(), model=MODEL, box=host)
-        store.claim_next_session(RunnerIdentity(pid=2**22 + 1, host=host, user=user_name(), started_at="then"))
+        store.claim_next(RunnerIdentity(pid=2**22 + 1, host=host, user=user_name(), started_at="then"))
         store.add_session(make_spec(), model=MODEL, box=host)
     with seal(folder) as view:
         library = Library(view / "etui.db")

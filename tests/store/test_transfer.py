@@ -1,4 +1,4 @@
-"""Files in and out: what is refused, by which field; what is written, where and how."""
+"""Import and export of files: what is refused with which field, and what is written where."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_field_that_is_wrong_is_named(tmp_path: Path, change: Callable[[dict
         put("session", "spec", value={"format": "unknown", "deep": deep(30), "large": 1e300}),
     ],
 )
-def test_what_can_be_measured_is_taken_in_and_comes_out_the_same(
+def test_measurable_values_are_imported_and_exported_unchanged(
     tmp_path: Path, change: Callable[[dict[str, Any]], None]
 ) -> None:
     data = as_data(make_document())
@@ -186,7 +186,7 @@ def test_a_missing_field_and_a_place_in_an_array_are_named(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe", b"[NaN]", b"1e999", b"[" * 100_000, b"[]", b"null", b"3", b'"x"', b"[[]]"]
 )
-def test_what_is_no_run_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_run_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.json"
     path.write_bytes(content)
     with pytest.raises(ImportRefused, match=r"run\.json"):
@@ -200,7 +200,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_documents(tmp_path)
 
 
-def test_a_flat_result_is_a_run_with_a_summary_alone(tmp_path: Path) -> None:
+def test_a_flat_result_is_a_run_with_only_a_summary(tmp_path: Path) -> None:
     path = write_json(tmp_path / "flat.json", FLAT)
     (document,) = read_documents(path)
     assert document.summary_only
@@ -236,7 +236,7 @@ def test_a_flat_result_is_checked_too(tmp_path: Path, change: Callable[[dict[str
     assert f"`{field}`" in refused.value.message
 
 
-def test_files_are_named_by_what_they_hold_and_never_lie_elsewhere(tmp_path: Path) -> None:
+def test_files_are_named_by_their_content_and_stay_in_their_folder(tmp_path: Path) -> None:
     evil = make_document("bbbbbbbbbbb1", model=msgspec.structs.replace(make_document().model, name="../../a b\x1b[1m"))
     documents = [make_document(), make_document("aaaaaaaaaaa2"), evil]
     files = write_documents(documents, tmp_path / "out")
@@ -291,10 +291,10 @@ def test_a_file_whose_runs_cannot_all_be_read_does_not_appear(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_one_clear_word(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for target in (tmp_path / "file", tmp_path / "file" / "x.json"):
-        with pytest.raises(StoreError, match="cannot make the folder"):
+        with pytest.raises(StoreError, match="cannot create the folder"):
             write_documents([make_document()], target)
 
 
@@ -320,8 +320,18 @@ def test_a_stream_is_written_to_and_never_replaced(tmp_path: Path, force: bool) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
 
 
+def test_output_that_nobody_reads_any_more_is_no_failure_of_the_store() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with pytest.raises(BrokenPipeError):
+            write_file(Path(f"/dev/fd/{writer}"), b"some of it", force=False)
+    finally:
+        os.close(writer)
+
+
 def test_a_socket_is_neither_written_to_nor_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a disk is not, which a test had better not make."""
+    """A socket stands in for a disk, which a test should not create."""
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("here")

@@ -14,12 +14,12 @@ from etui.config import Config, Loaded
 from etui.results import RunDocument
 from etui.store import Store
 from etui.tui.app import EtuiApp
-from etui.tui.feed import BoxFacts, LiveSession, Snapshot
+from etui.tui.feed import HostFacts, LiveSession, Snapshot
 from etui.tui.widgets.runs_table import RunsTable
 from tests.documents import MODEL, make_document
 from tests.tui.hosts import until
 
-BOX = BoxFacts(host="bench-01", cores=2, load=0.08, governor="performance")
+BOX = HostFacts(host="bench-01", cores=2, load=0.08, governor="performance")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODELS = ("resnet18", "mobilenet_v2", "gpt2")
 PRECISIONS = ("fp32", "int8", "fp16")
@@ -88,5 +88,5 @@ async def opened(app: EtuiApp, size: tuple[int, int] = (120, 40)) -> AsyncIterat
 
 def snapshot(sessions: Sequence[LiveSession] = (), **changes: object) -> Snapshot:
     """What the feed would have seen."""
-    base = Snapshot(version=1, box=BOX, sessions=tuple(sessions))
+    base = Snapshot(version=1, host=BOX, sessions=tuple(sessions))
     return msgspec.structs.replace(base, **changes)

@@ -1,4 +1,12 @@
-"""Fixtures for the terminal UI: state, cache and config of one's own, and a box of two cores."""
+"""Fixtures for the terminal UI: separate state, cache and config folders, and a machine of two cores.
+
+Snapshots: ``test_snapshots*.py`` and ``test_form_snapshots.py`` compare the screen with the SVG files in
+``__snapshots__``. A mismatch is not automatically a mistake: look at ``snapshot_report.html``, which a failing run
+writes to the working directory. If the new picture is right, run the test files again with ``--snapshot-update``, which
+rewrites what differs, adds what is new and deletes what no test uses, and commit the files with the change that caused
+them. Every screen, tab and dialog has one snapshot at each of the two sizes it is designed for (80x24 and 120x40);
+variations have one at one size; the light, high-contrast and ASCII looks have one each.
+"""
 
 from __future__ import annotations
 

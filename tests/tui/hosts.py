@@ -10,10 +10,11 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.message import Message
+from textual.notifications import Notification
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 from etui.tui.glyphs import UNICODE
 from etui.tui.themes import THEMES
@@ -24,11 +25,11 @@ PATIENCE_S = 20.0
 class Host(App[None]):
     """One widget on a screen; the messages it posts are kept."""
 
-    def __init__(self, make: Callable[[], Widget], *, theme: str = "etui-dark", width: int | None = None) -> None:
+    def __init__(self, make: Callable[[], Widget], *, width: int | None = None) -> None:
         super().__init__()
         self._make = make
         self._width = width
-        _dress(self, theme)
+        _dress(self)
         self.heard: list[Message] = []
         self.glyphs = UNICODE
 
@@ -47,10 +48,10 @@ class Host(App[None]):
 class DialogHost(App[None]):
     """A dialog over some text; what it ends with is kept."""
 
-    def __init__(self, make: Callable[[], Screen[Any]], *, theme: str = "etui-dark") -> None:
+    def __init__(self, make: Callable[[], Screen[Any]]) -> None:
         super().__init__()
         self._make = make
-        _dress(self, theme)
+        _dress(self)
         self.results: list[Any] = []
 
     def compose(self) -> ComposeResult:
@@ -62,10 +63,10 @@ class DialogHost(App[None]):
         self.push_screen(self._make(), self.results.append)
 
 
-def _dress(app: App[Any], theme: str) -> None:
+def _dress(app: App[Any]) -> None:
     for one in THEMES:
         app.register_theme(one)
-    app.theme = theme
+    app.theme = "etui-dark"
 
 
 async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
@@ -73,6 +74,15 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await pilot.pause()
+
+
+async def stop_blinking(pilot: Pilot[Any]) -> None:
+    """Show the cursor of every text field and keep it, so that a snapshot does not depend on when it is taken."""
+    for field in pilot.app.screen.query(Input):
+        field.cursor_blink = False
+    for area in pilot.app.screen.query(TextArea):
+        area.cursor_blink = False
+    await pilot.pause()
 
 
 async def type_text(pilot: Pilot[Any], text: str) -> None:
@@ -87,6 +97,12 @@ async def type_text(pilot: Pilot[Any], text: str) -> None:
         "*": "asterisk",
     }
     await pilot.press(*(names.get(letter, letter) for letter in text))
+
+
+def notices(app: App[Any]) -> list[Notification]:
+    """Return the notices on the screen, oldest first. Textual has no public way to read them, so this is the one place
+    of the tests that looks into the app."""
+    return list(app._notifications)
 
 
 def shown_title(title: object) -> str:

@@ -13,7 +13,7 @@ from etui.results import RunDocument, Status
 from etui.tui.widgets.chart_data import MOST_SAMPLES, past_runs, program_series
 from etui.tui.widgets.chart_pane import VIEWS, ChartPane
 from tests.documents import make_block, make_document
-from tests.tui.hosts import shown_title
+from tests.tui.hosts import notices, shown_title
 from tests.tui.summaries import make_summary
 
 
@@ -79,16 +79,16 @@ async def test_blocks_have_no_logarithmic_scale_and_say_so() -> None:
         host.pane.action_log_scale()
         await pilot.pause()
         assert host.seen() == before
-        assert len(host._notifications) == 1
+        assert len(notices(host)) == 1
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"status": "preparing"}, "This run is preparing"),
-        ({"status": "failed"}, "This run has no latencies: it is failed."),
-        ({"status": "done", "summary_only": True}, "Only a summary of this run was imported"),
+        ({"status": "preparing"}, "is preparing"),
+        ({"status": "failed"}, "is failed"),
+        ({"status": "done", "summary_only": True}, "Only a summary"),
     ],
 )
 async def test_a_run_without_latencies_says_why(changes: dict[str, Any], words: str) -> None:
@@ -131,7 +131,7 @@ async def test_any_size_will_do(size: tuple[int, int]) -> None:
     async with ChartHost().run_test(size=size) as pilot:
         host = await shown(pilot, make_document())
         for view in range(5):
-            host.pane._choose(view)
+            getattr(host.pane, f"action_view_{view + 1}")()
             await pilot.pause()
 
 

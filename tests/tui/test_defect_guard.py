@@ -17,7 +17,7 @@ from etui.tui.screens import details
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.widgets.chart_pane import ChartPane
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened
-from tests.tui.hosts import PATIENCE_S, until
+from tests.tui.hosts import PATIENCE_S, notices, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -36,8 +36,8 @@ def forgiving(database: Path) -> EtuiApp:
     return EtuiApp(database, Loaded(), live=False, forgiving=True)
 
 
-def notices(pilot: Pilot[object]) -> list[str]:
-    return [notice.message for notice in pilot.app._notifications]
+def messages(pilot: Pilot[object]) -> list[str]:
+    return [notice.message for notice in notices(pilot.app)]
 
 
 async def ended(app: EtuiApp) -> None:
@@ -62,7 +62,7 @@ async def test_a_picture_that_fails_is_a_sentence_and_one_notice(
     async with opened(forgiving(filled)) as pilot:
         for _ in range(3):
             await works(pilot)
-        assert len([words for words in notices(pilot) if "planted" in words]) == 1
+        assert len([words for words in messages(pilot) if "planted" in words]) == 1
         assert "planted" in (tmp_path / "state" / defects.FILE_NAME).read_text()
 
 
@@ -72,7 +72,7 @@ async def test_a_page_that_fails_leaves_the_others(filled: Path, monkeypatch: py
     async with opened(forgiving(filled)) as pilot:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen) and pilot.app.screen.document)
-        await until(pilot, lambda: any("planted" in words for words in notices(pilot)))
+        await until(pilot, lambda: any("planted" in words for words in messages(pilot)))
         for _ in range(10):
             await pilot.press("tab")
         await pilot.press("escape")
@@ -89,8 +89,8 @@ async def test_a_handler_and_a_worker_that_fail_leave_the_screen(filled: Path) -
             raise KeyError("in a worker")
 
         bench.run_worker(work())
-        await until(pilot, lambda: any("planted" in words for words in notices(pilot)))
-        await until(pilot, lambda: any("in a worker" in words for words in notices(pilot)))
+        await until(pilot, lambda: any("planted" in words for words in messages(pilot)))
+        await until(pilot, lambda: any("in a worker" in words for words in messages(pilot)))
         await works(pilot)
 
 
@@ -103,6 +103,7 @@ async def test_too_many_defects_end_the_app_with_3_and_a_line(filled: Path) -> N
     assert app.return_code == 3
 
 
+@pytest.mark.slow
 async def test_without_forgiving_a_defect_is_raised(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ChartPane, "draw", broken)
     with pytest.raises(ZeroDivisionError, match="planted"):

@@ -26,11 +26,12 @@ from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.runs_table import RunsTable
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled
-from tests.tui.hosts import until
+from tests.tui.hosts import notices, until
 
 COUNT = 60
 Bench = Pilot[object]
@@ -82,7 +83,7 @@ def _tab(pilot: Bench) -> str:
 
 
 def _said(pilot: Bench) -> str:
-    return " ".join(str(one.message) for one in pilot.app._notifications)
+    return " ".join(str(one.message) for one in notices(pilot.app))
 
 
 def _list(pilot: Bench) -> MultiSelect:
@@ -106,7 +107,7 @@ async def _searching(pilot: Bench) -> None:
 
 
 def _match(pilot: Bench) -> tuple[int, int]:
-    found = re.findall(r"\d+", pilot.app.screen.query_one(LogPane)._view.search_words())
+    found = re.findall(r"\d+", pilot.app.screen.query_one(LogView).search_state())
     return (int(found[0]), int(found[1])) if len(found) == 2 else (0, 0)
 
 
@@ -119,7 +120,7 @@ def _below_resnet18(pilot: Bench) -> int:
 
 SCENARIOS: dict[str, Scenario] = {
     "bench.run": Scenario(lambda pilot: "queued" in _said(pilot)),
-    "bench.cancel": Scenario(lambda pilot: "nothing runs" in _said(pilot)),
+    "bench.cancel": Scenario(lambda pilot: "No run is running" in _said(pilot)),
     "bench.new": Scenario(lambda pilot: any(isinstance(one, Picker) for one in pilot.app.focused.ancestors)),  # type: ignore[union-attr]
     "bench.filter": Scenario(lambda pilot: pilot.app.screen.query_one(FilterBar).display),
     "bench.back": Scenario(_focused(RunsTable), ("n",)),
@@ -157,7 +158,7 @@ SCENARIOS: dict[str, Scenario] = {
     "chart.view_5": Scenario(_view("MAE")),
     "chart.log_scale": Scenario(lambda pilot: " log " in str(pilot.app.screen.query_one(ChartPane).border_title)),
     "log.pause": Scenario(_pane(lambda pane: not pane.is_following)),
-    "log.level": Scenario(_pane(lambda pane: pane._view.lines.level == "warning")),
+    "log.level": Scenario(_pane(lambda pane: pane.query_one(LogView).lines.level == "warning")),
     "log.search": Scenario(_pane(lambda pane: pane.query_one(Input).has_focus)),
     "search.next_match": Scenario(lambda pilot: _match(pilot) == (1, 2), first=_searching),
     "search.previous_match": Scenario(lambda pilot: _match(pilot) == (1, 2), first=_searching),
@@ -207,6 +208,7 @@ def test_keys_tested_elsewhere_are_pressed_there(action: Action) -> None:
     assert any(re.search(one, text) for one in pressed), f"{action.id} is never pressed"
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("action", "key"),

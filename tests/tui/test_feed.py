@@ -53,7 +53,7 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
     assert [run.status for run in waiting.sessions[0].runs] == ["queued", "queued"]
 
     owner = RunnerIdentity(pid=1, host="another-box", user="u", started_at="now")
-    assert store.claim_next_session(owner) is not None
+    assert store.claim_next(owner) is not None
     first, second = (run_id for run_id, _ in session.runs)
     store.set_status(first, "measuring")
     store.add_event(session.id, Event(kind="stage", message="measuring", stage="measure"))

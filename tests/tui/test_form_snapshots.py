@@ -1,4 +1,4 @@
-"""How the picker, the queue and the dialogs look: both sizes, light and dark."""
+"""Snapshots of the picker, the queue and the dialogs at both sizes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
-from etui.tui.picker_form import Choice, remember
+from etui.tui.picker_form import FormValues, remember
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
@@ -26,13 +26,13 @@ from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from tests.documents import make_document
-from tests.tui.hosts import DialogHost, Host, paste, type_text, until
+from tests.tui.hosts import DialogHost, Host, paste, stop_blinking, type_text, until
+
+pytestmark = pytest.mark.slow
 
 Compare = Callable[..., bool]
 SIZES = [pytest.param((120, 40), id="120x40"), pytest.param((80, 24), id="80x24")]
-THEMES = [pytest.param("etui-dark", id="dark"), pytest.param("etui-light", id="light")]
-looks = [pytest.mark.parametrize("size", SIZES), pytest.mark.parametrize("theme", THEMES)]
-pytestmark = looks
+sizes = pytest.mark.parametrize("size", SIZES)
 
 
 class LeftSide(Host):
@@ -53,55 +53,51 @@ def _session(name: str, model: str, *precisions: str) -> QueuedSession:
     return QueuedSession(id=name, spec=spec, created_at="", box=None, runs=runs)
 
 
-async def _still(pilot: Pilot[None]) -> None:
-    for field in pilot.app.screen.query(Input):
-        field.cursor_blink = False
-    await pilot.pause()
-
-
 async def _ready(pilot: Pilot[None]) -> None:
     pilot.app.query_one(QueuePane).show([_session("a", "resnet18", "fp32", "int8"), _session("b", "gpt2", "int8")], "a")
     await until(pilot, lambda: str(pilot.app.query_one(".picker--time", Static).content))
     pilot.app.query_one(Picker).focus()
-    await _still(pilot)
+    await stop_blinking(pilot)
 
 
-def _left_side(database: Path, theme: str) -> LeftSide:
-    return LeftSide(lambda: Picker(database), theme=theme)
+def _left_side(database: Path) -> LeftSide:
+    return LeftSide(lambda: Picker(database))
 
 
-def test_the_picker(snap_compare: Compare, database: Path, size: tuple[int, int], theme: str) -> None:
-    assert snap_compare(_left_side(database, theme), terminal_size=size, run_before=_ready)
+@sizes
+def test_the_picker(snap_compare: Compare, database: Path, size: tuple[int, int]) -> None:
+    assert snap_compare(_left_side(database), terminal_size=size, run_before=_ready)
 
 
-def test_the_picker_with_its_models(snap_compare: Compare, database: Path, size: tuple[int, int], theme: str) -> None:
+@sizes
+def test_the_picker_with_its_models(snap_compare: Compare, database: Path, size: tuple[int, int]) -> None:
     async def open_list(pilot: Pilot[None]) -> None:
         await _ready(pilot)
         await type_text(pilot, "trans")
         await until(pilot, lambda: pilot.app.query_one(Combo).is_open)
 
-    assert snap_compare(_left_side(database, theme), terminal_size=size, run_before=open_list)
+    assert snap_compare(_left_side(database), terminal_size=size, run_before=open_list)
 
 
-def test_the_picker_at_what_cannot_be(snap_compare: Compare, database: Path, size: tuple[int, int], theme: str) -> None:
-    remember(Choice(model="minilm", precisions=("fp32", "8da4w"), delegates=("xnnpack", "portable")))
+def test_the_picker_at_what_cannot_be(snap_compare: Compare, database: Path) -> None:
+    remember(FormValues(model="minilm", precisions=("fp32", "8da4w"), delegates=("xnnpack", "portable")))
 
     async def point(pilot: Pilot[None]) -> None:
         await _ready(pilot)
         await pilot.press("tab", "tab", *["down"] * 4)
 
-    assert snap_compare(_left_side(database, theme), terminal_size=size, run_before=point)
+    assert snap_compare(_left_side(database), terminal_size=(80, 24), run_before=point)
 
 
-def test_the_picker_with_mistakes(snap_compare: Compare, database: Path, size: tuple[int, int], theme: str) -> None:
-    remember(Choice(model="resnt18", repeat="0", warmup="abc", weights="/no/such/weights"))
+def test_the_picker_with_mistakes(snap_compare: Compare, database: Path) -> None:
+    remember(FormValues(model="resnt18", repeat="0", warmup="abc", weights="/no/such/weights"))
 
     async def submit(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: str(pilot.app.query_one(".picker--total", Static).content))
         pilot.app.query_one(Picker).submit()
-        await _still(pilot)
+        await stop_blinking(pilot)
 
-    assert snap_compare(_left_side(database, theme), terminal_size=size, run_before=submit)
+    assert snap_compare(_left_side(database), terminal_size=(80, 24), run_before=submit)
 
 
 async def _export(pilot: Pilot[None]) -> None:
@@ -137,8 +133,9 @@ _DIALOGS: dict[str, tuple[Callable[[Path], Screen[Any]], Callable[[Pilot[None]],
 }  # fmt: skip
 
 
+@sizes
 @pytest.mark.parametrize("name", _DIALOGS)
-def test_a_dialog(snap_compare: Compare, database: Path, name: str, size: tuple[int, int], theme: str) -> None:
+def test_a_dialog(snap_compare: Compare, database: Path, name: str, size: tuple[int, int]) -> None:
     with Store.open(database) as store:
         store.import_documents(
             [make_document(run_id, precision=one) for run_id, one in zip(_IDS, ("fp32", "int8", "fp16"), strict=True)]
@@ -148,6 +145,6 @@ def test_a_dialog(snap_compare: Compare, database: Path, name: str, size: tuple[
     async def before(pilot: Pilot[None]) -> None:
         await pilot.pause()
         await use(pilot)
-        await _still(pilot)
+        await stop_blinking(pilot)
 
-    assert snap_compare(DialogHost(lambda: make(database), theme=theme), terminal_size=size, run_before=before)
+    assert snap_compare(DialogHost(lambda: make(database)), terminal_size=size, run_before=before)

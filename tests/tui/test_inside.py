@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -23,8 +24,9 @@ from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 from etui.tui.screens.profile_files import ProfileFilesDialog
 from etui.tui.widgets.combo import Combo
 from tests.documents import make_document, make_spec
+from tests.facts import lacking
 from tests.insights import look_inside, make_gap, make_profile
-from tests.tui.hosts import type_text, until
+from tests.tui.hosts import notices, type_text, until
 from tests.tui.test_details import RUN, DetailsHost, opened
 
 pytestmark = pytest.mark.asyncio
@@ -76,10 +78,10 @@ async def test_the_operators_begin_with_the_answer_and_how_far_it_holds(inside: 
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
         lines = host.lines()
-        assert lines[0] == (" int8/xnnpack: 96 % of the time is convolution; 99 % is inside the delegate.")
-        assert lines[1] == " ✓ Operators add up to 17.2 ms; an untraced inference takes 17.0 ms (+1.2 %)."
-        assert lines[2].startswith(" ✓ Tracing adds 4.1 % to an inference")
-        assert "! Eager's operators were timed by torch.profiler" in host.page()
+        assert not lacking(lines[0], "int8/xnnpack", "96 %", "convolution", "99 %")
+        assert lines[1].startswith(" ✓ ") and not lacking(lines[1], "17.2 ms", "17.0 ms", "+1.2 %")
+        assert lines[2].startswith(" ✓ ") and "4.1 %" in lines[2]
+        assert not lacking(host.page(), " ! ", "torch.profiler")
         heading = next(line for line in lines if "module / operator" in line)
         assert " ".join(heading.split()) == "module / operator where calls p50 ms p90 ms share %▼ eager ms eager %"
 
@@ -91,8 +93,7 @@ async def test_operators_that_do_not_add_up_and_a_dear_trace_are_said(database: 
     document.profile = msgspec.structs.replace(profile, program=program)
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
-        assert "! Operators add up to 17.2 ms; an untraced inference takes 20.0 ms: 14 %" in host.page()
-        assert "! Tracing makes an inference 50 % slower" in host.page()
+        assert host.page().count(" ! ") >= 2 and not lacking(host.page(), "17.2 ms", "20.0 ms", "14 %", "50 %")
 
 
 async def test_modules_unfold_to_operators_with_eager_beside(inside: Path) -> None:
@@ -111,7 +112,7 @@ async def test_modules_unfold_to_operators_with_eager_beside(inside: Path) -> No
         assert " ".join(row.split()[1:]) == "▾ conv2 xnnpack 0 1 1.210 1.295 7.1 ▊ 1.650 6.8"
         await pilot.press("down")
         foot = str(host.details.query_one("#tab-operators #rows-foot").render())
-        assert "layer3.1.conv2 (Conv2d), made of aten.conv2d.default" in foot
+        assert not lacking(foot, "layer3.1.conv2 (Conv2d)", "aten.conv2d.default")
         assert "torchvision/models/resnet.py:92 in forward: out = self.conv2(x)" in foot
         await pilot.press("left", "left", "left", "left", "left")
         assert rows_of(host).node is not None and labels(host)[:3] == ["layer3", "layer3.1", "layer3.0"]
@@ -133,7 +134,7 @@ async def test_m_groups_otherwise_and_w_shows_eager(inside: Path) -> None:
         assert labels(host)[1:3] == ["conv1", "layer4.0.conv2"]
         await pilot.press("w")
         await until(pilot, lambda: "aten::batch_norm" in labels(host))
-        assert host.lines()[0].startswith(" Eager PyTorch: 92 % of the time is convolution")
+        assert not lacking(host.lines()[0], "Eager PyTorch", "92 %", "convolution")
         await pilot.press("m")
         await until(pilot, lambda: labels(host)[0] == "aten::convolution  conv1")
         # The keys that unfold are the tabs' again where nothing does.
@@ -216,6 +217,7 @@ async def test_the_cursor_moves_by_the_tables_keys_and_the_words_scroll_with_it(
         assert "module / operator" in host.lines()[0] or view.scroll_offset.y <= len(view._above)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path) -> None:
     document = make_document(RUN)
     document.profile = make_profile(2_500)
@@ -232,42 +234,43 @@ async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path
 async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     with Store.open(store(database, make_document(RUN))) as held:
         async with DetailsHost(database).run_test(size=SIZE) as pilot:
             host = await opened(pilot, "Operators")
-            assert "No profile yet." in host.page() and "Press P to profile this run" in host.page()
+            assert "Press P" in host.page()
             await pilot.press("P")
-            await until(pilot, lambda: "The profile is queued" in host.page())
+            await until(pilot, lambda: "queued" in host.page())
             queued = held.last_analysis(RUN, "profile")
             assert queued is not None and isinstance(queued.options, ProfileOptions)
             await pilot.press("x")
-            await until(pilot, lambda: "The last profile was cancelled." in host.page())
+            await until(pilot, lambda: "cancelled" in host.page())
             assert "Press P" in host.page()
             await pilot.press("P")
-            await until(pilot, lambda: "The profile is queued" in host.page())
+            await until(pilot, lambda: "queued" in host.page())
             again = held.last_analysis(RUN, "profile")
             assert again is not None
             held.set_analysis_status(again.id, "running")
-            await until(pilot, lambda: "The profile is under way. x stops it." in host.page())
+            await until(pilot, lambda: "queued" not in host.page() and " x " in host.page())
             held.set_analysis_status(again.id, "failed", "the [b]trace\x1b[31m is empty")
-            await until(pilot, lambda: "The last profile failed: the [b]trace is empty." in host.page())
+            await until(pilot, lambda: "the [b]trace is empty" in host.page())
+            assert "failed" in host.page()
 
 
 async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> None:
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Operators")
         await pilot.press("P")
-        await until(pilot, lambda: len(host._notifications) == 1)
-        (said,) = host._notifications
+        await until(pilot, lambda: len(notices(host)) == 1)
+        (said,) = notices(host)
         assert said.severity == "error" and "profile" in said.title
 
 
 async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Operators")
@@ -279,7 +282,7 @@ async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
         assert isinstance(host.screen, ProfileFilesDialog), "a file is no folder"
         field.value = str(tmp_path / "kept")
         await pilot.press("enter")
-        await until(pilot, lambda: "The profile is queued" in host.page())
+        await until(pilot, lambda: "queued" in host.page())
         with Store.open(database) as held:
             queued = held.last_analysis(RUN, "profile")
         assert queued is not None and isinstance(queued.options, ProfileOptions)
@@ -296,17 +299,16 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
         host = await opened(pilot)
         said = host.page().split("Figures")[0]
-        for words in (
-            "[Latency]",
-            "INT8 is 3.21x as fast as FP32",
-            "[Compare]",
-            "94 % of the graph is delegated, in 3 subgraphs, with 99 % of the time. [Delegation]",
-            "96 % of the time is convolution. [Operators]",
-            "[Accuracy]",
-            "layer2.1.conv1 adds most of the error (81 %). [Numbers]",
-            "[Artifact]",
-        ):
-            assert words in " ".join(said.split())
+        sentences = re.findall(r"(\S.*?) \[(\w+)\]", " ".join(said.split()))
+        sources = {source: sentence for sentence, source in sentences}
+        assert list(sources) == ["Latency", "Compare", "Delegation", "Operators", "Accuracy", "Gap", "Artifact"]
+        for source, facts in {
+            "Compare": ["INT8", "3.21", "FP32"],
+            "Delegation": ["94 %", "3 subgraphs", "99 %"],
+            "Operators": ["96 %", "convolution"],
+            "Gap": ["layer2.1.conv1", "81 %"],
+        }.items():
+            assert not lacking(sources[source], *facts)
 
 
 # Delegation
@@ -315,12 +317,15 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
 async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Delegation")
-        page = host.page()
+        page = " ".join(host.page().split())
         for words in (
-            "xnnpack took 66 of 70 nodes (94 %), in 3 subgraphs.",
-            "99 % of the operators' time is inside the delegate.",
+            "xnnpack",
+            "66 of 70 nodes",
+            "94 %",
+            "3 subgraphs",
+            "99 %",
             "native_layer_norm      3        3  encoder.layers.*.norm",
-            "encoder.layers.0.norm (LayerNorm), and 2 like it",
+            "encoder.layers.0.norm (LayerNorm)",
             "torchvision/models/resnet.py:92 in forward: out = self.norm(x)",
             "core aten",
             "-20 batch_norm",
@@ -328,22 +333,22 @@ async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(i
             assert words in page
 
 
-# Numbers
+# Gap
 
 
 async def test_the_numbers_name_the_first_layer_past_the_threshold(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
-        host = await at(pilot, "Numbers")
+        host = await at(pilot, "Gap")
         lines = host.lines()
-        assert lines[0].startswith(" The first layer past 20.0 dB is layer2.1.conv1 (19.0 dB), number 7 of 21")
-        assert "! layer2.1.conv1 makes 81 % of the error: keep it in FP32." in host.page()
+        assert not lacking(lines[0], "20.0 dB", "layer2.1.conv1", "19.0 dB", "7 of 21")
+        assert not lacking(host.page(), "! layer2.1.conv1", "81 %", "FP32")
         assert "SQNR of each layer's output" in host.page()
         row = next(line for line in lines if line.startswith("▌"))
         assert row.split()[:3] == ["▌", "7", "layer2.1.conv1"] and "81.0" in row
         await pilot.press("m")
         assert "mean squared error" in host.page()
         await pilot.press("m")
-        assert "what each layer adds" in host.page()
+        assert "contribution of each layer" in host.page()
         await pilot.press("s")
         rows = rows_of(host).rows
         assert rows is not None and rows.sort == "depth"
@@ -357,19 +362,19 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
     ]
     document.gap = msgspec.structs.replace(gap, layers=exact, first_past=None, suggestion="", keep_fp32="")
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
-        host = await at(pilot, "Numbers")
-        assert "All 21 layers are exactly those of FP32 eager." in host.page()
+        host = await at(pilot, "Gap")
+        assert not lacking(host.page(), "21 layers", "exact", "FP32 eager")
         assert "exact" in host.lines()[-8] or any("exact" in line for line in host.lines())
 
 
 async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_again, "check_again", lambda _document, _trust: None)
+    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN, precision="int8"))).run_test(size=SIZE) as pilot:
-        host = await opened(pilot, "Numbers")
-        assert "Press P to compare this run with FP32 eager, layer by layer" in host.page()
+        host = await opened(pilot, "Gap")
+        assert "Press P" in host.page()
         await pilot.press("P")
-        await until(pilot, lambda: "The comparison layer by layer is queued" in host.page())
+        await until(pilot, lambda: "queued" in host.page())
         with Store.open(database) as held:
             queued = held.last_analysis(RUN, "gap")
         assert queued is not None and isinstance(queued.options, GapOptions)
@@ -382,7 +387,7 @@ async def test_shift_k_runs_it_again_with_the_worst_module_in_fp32(
     document = look_inside(make_document(RUN, precision="int8"))
     document.session = msgspec.structs.replace(document.session, spec=msgspec.to_builtins(make_spec()))
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
-        host = await at(pilot, "Numbers")
+        host = await at(pilot, "Gap")
         await pilot.press("K")
         await until(pilot, lambda: isinstance(host.screen, KeepFp32Dialog))
         field = host.screen.query_one(Input)
@@ -402,9 +407,9 @@ async def test_shift_k_runs_it_again_with_the_worst_module_in_fp32(
 
 async def test_what_is_not_quantized_has_nothing_to_keep(database: Path) -> None:
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
-        host = await opened(pilot, "Numbers")
+        host = await opened(pilot, "Gap")
         await pilot.press("K")
-        await until(pilot, lambda: len(host._notifications) == 1)
+        await until(pilot, lambda: len(notices(host)) == 1)
         assert not isinstance(host.screen, KeepFp32Dialog)
 
 
@@ -440,7 +445,7 @@ async def test_names_are_data(database: Path, size: tuple[int, int]) -> None:
     sections = [Section(path=f"{evil}/{evil}", size_bytes=7, detail=evil)]
     document.artifact = msgspec.structs.replace(document.artifact, sections=sections)
     async with DetailsHost(store(database, document)).run_test(size=size) as pilot:
-        for tab in ("Operators", "Numbers", "Artifact"):
+        for tab in ("Operators", "Gap", "Artifact"):
             host = await at(pilot, tab) if tab == "Operators" else pilot.app
             assert isinstance(host, DetailsHost)
             while host.details.tab != tab:
@@ -459,7 +464,7 @@ async def test_names_are_data(database: Path, size: tuple[int, int]) -> None:
 async def test_bars_are_ascii_where_the_terminal_is(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
-        for tab in ("Operators", "Numbers", "Artifact"):
+        for tab in ("Operators", "Gap", "Artifact"):
             host = await at(pilot, tab) if tab == "Operators" else pilot.app
             assert isinstance(host, DetailsHost)
             while host.details.tab != tab:

@@ -64,7 +64,7 @@ def test_long_messages_go_on_under_themselves(width: int) -> None:
     words = "several words " * 20 + "x" * 150 + " 模型" * 30
     lines.add([say(words)], {})
     assert all(cells(row) <= max(width, 30) for row in shown(lines))
-    assert "".join("".join(row.words.split()) for row in lines._rows) == "".join(words.split())
+    assert "".join("".join(row.text.split()) for row in lines._rows) == "".join(words.split())
 
 
 def test_other_peoples_text_is_shown_as_text() -> None:

@@ -92,7 +92,7 @@ async def test_scrolled_up_it_holds_still_and_counts_what_comes() -> None:
         host.pane.add([say(50), say(51), say(52)])
         await pilot.pause()
         assert host.seen() == before
-        assert "held" in shown_title(host.pane.border_title)
+        assert "paused" in shown_title(host.pane.border_title)
         assert "3 new lines below" in shown_title(host.pane.border_subtitle)
         await pilot.press("G")
         assert "line 52" in host.seen()
@@ -108,7 +108,7 @@ async def test_held_lines_stay_while_the_oldest_are_forgotten() -> None:
         host.pane.add([say(number) for number in range(2000, 2100)])
         await pilot.pause()
         assert host.seen() == before
-        assert "100 older in the database" in shown_title(host.pane.border_subtitle)
+        assert "100 older lines in the database" in shown_title(host.pane.border_subtitle)
 
 
 async def test_f_holds_and_follows() -> None:
@@ -131,7 +131,7 @@ async def test_o_goes_through_the_levels() -> None:
         for _ in range(4):
             words.append((shown_title(host.pane.border_subtitle), host.seen().count("line")))
             await pilot.press("o")
-        assert words == [("info and above", 3), ("warning and above", 2), ("errors only", 1), ("everything", 4)]
+        assert words == [("info and above", 3), ("warning and above", 2), ("errors only", 1), ("all levels", 4)]
 
 
 async def test_search_goes_from_match_to_match_and_back() -> None:
@@ -175,7 +175,7 @@ async def test_following_something_else_empties_the_pane() -> None:
         host = await filled(pilot)
         host.pane.follow("s2", None, "[b]gpt2[/b]")
         await pilot.pause()
-        assert "Nothing was said yet" in host.seen()
+        assert "No log lines yet" in host.seen()
         assert "[b]gpt2[/b]" in shown_title(host.pane.border_title)
 
 

@@ -12,6 +12,7 @@ from etui.paths import state_dir
 from etui.store import Store
 from etui.tui.markdown import COPY_NAME, copy_markdown, run_markdown, table_markdown
 from tests.documents import MODEL, make_document
+from tests.facts import lacking
 
 
 class Terminal:
@@ -64,7 +65,7 @@ def test_a_copy_goes_to_the_terminal_and_to_a_file() -> None:
     said = copy_markdown(cast("Any", terminal), "# words")
     path = state_dir() / COPY_NAME
     assert terminal.copied == path.read_text() == "# words"
-    assert said == f"sent to the terminal's clipboard (a terminal may ignore that); also written to {path}"
+    assert not lacking(said, "clipboard", str(path))
 
 
 def test_where_no_file_can_be_written_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,4 +73,4 @@ def test_where_no_file_can_be_written_that_is_said(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("ETUI_STATE", str(tmp_path / "file" / "below"))
     said = copy_markdown(cast("Any", Terminal()), "# words")
     assert "also written" not in said
-    assert "cannot make the folder" in said
+    assert "the folder" in said

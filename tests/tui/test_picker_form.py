@@ -1,4 +1,4 @@
-"""A choice is checked at every field at once, and remembered."""
+"""The form is checked field by field, and saved for the next start."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from etui.errors import UsageError
+from etui.errors import EtuiError, UsageError
 from etui.paths import state_dir
+from etui.store import Store
 from etui.tui.error_text import to_text
-from etui.tui.picker_form import Choice, check, recall, remember
+from etui.tui.picker_form import FormValues, check, recall, remember
+from tests.documents import MODEL, make_spec
 
 
 def test_a_whole_choice_becomes_a_specification() -> None:
-    checked = check(Choice(model="resnet18", precisions=("fp32", "int8"), delegates=("xnnpack",), repeat="3"))
+    checked = check(FormValues(model="resnet18", precisions=("fp32", "int8"), delegates=("xnnpack",), repeat="3"))
     assert checked.problems == {}
     assert checked.spec is not None
     assert [variant.label for variant in checked.spec.variants] == ["fp32/xnnpack", "int8/xnnpack"]
@@ -21,32 +23,32 @@ def test_a_whole_choice_becomes_a_specification() -> None:
 
 
 def test_every_wrong_field_is_named_at_once() -> None:
-    checked = check(Choice(model="nope", precisions=(), delegates=(), weights="/no/such", repeat="0", timeout="x"))
+    checked = check(FormValues(model="nope", precisions=(), delegates=(), weights="/no/such", repeat="0", timeout="x"))
     assert set(checked.problems) == {"model", "precision", "delegate", "weights", "repeat", "timeout"}
     assert checked.spec is None
 
 
 def test_what_cannot_be_is_left_out_where_something_can() -> None:
-    checked = check(Choice(model="minilm", precisions=("fp32", "8da4w"), delegates=("portable",)))
+    checked = check(FormValues(model="minilm", precisions=("fp32", "8da4w"), delegates=("portable",)))
     assert checked.spec is not None
     assert [variant.label for variant in checked.spec.variants] == ["fp32/portable"]
     assert [variant.label for variant in checked.refused] == ["8da4w/portable"]
 
 
 def test_nothing_that_can_be_is_a_problem() -> None:
-    checked = check(Choice(model="resnet18", precisions=("8da4w",), delegates=("xnnpack",)))
-    assert "none of these can be run" in checked.problems["precision"]
+    checked = check(FormValues(model="resnet18", precisions=("8da4w",), delegates=("xnnpack",)))
+    assert checked.problems["precision"]
 
 
 def test_a_finished_program_is_taken_as_it_is(tmp_path: Path) -> None:
     program = tmp_path / "net.pte"
     program.write_bytes(b"")
-    checked = check(Choice(model=str(program), precisions=("int8",), delegates=("openvino",)))
+    checked = check(FormValues(model=str(program), precisions=("int8",), delegates=("openvino",)))
     assert [variant.label for variant in checked.variants] == ["as-is/as-is"]
 
 
 def test_the_last_choice_is_remembered() -> None:
-    choice = Choice(model="gpt2", precisions=("int8",), preset="quick", repeat="7")
+    choice = FormValues(model="gpt2", precisions=("int8",), preset="quick", repeat="7")
     remember(choice)
     assert recall() == choice
 
@@ -55,7 +57,7 @@ def test_the_last_choice_is_remembered() -> None:
 def test_a_damaged_memory_is_no_memory(damage: bytes) -> None:
     state_dir().mkdir(parents=True)
     (state_dir() / "last-choice.json").write_bytes(damage)
-    assert recall() == Choice()
+    assert recall() == FormValues()
 
 
 def test_a_state_folder_that_cannot_be_written_costs_only_the_memory(
@@ -63,13 +65,38 @@ def test_a_state_folder_that_cannot_be_written_costs_only_the_memory(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("ETUI_STATE", str(tmp_path / "file" / "below"))
-    remember(Choice(model="gpt2"))
-    assert recall() == Choice()
+    remember(FormValues(model="gpt2"))
+    assert recall() == FormValues()
 
 
 def test_an_error_names_no_command_of_the_command_line() -> None:
-    found = check(Choice(model="resnt18", precisions=("fp33",))).problems
+    found = check(FormValues(model="resnt18", precisions=("fp33",))).problems
     assert "FILE.py:FACTORY" in found["model"] and "etui models" not in " ".join(found.values())
-    live = UsageError("run a1 is queued", "cancel it first: etui cancel a1")
-    assert to_text(live) == "run a1 is queued; cancel it first with x"
-    assert to_text(UsageError("there is no run a1", "see etui runs")) == "there is no run a1"
+    both = UsageError("it is so", "do this")
+    other = UsageError("it is so", "etui this", screen_hint="press that")
+    neither = UsageError("it is so", "etui this", screen_hint="")
+    assert [to_text(error) for error in (both, other, neither)] == [
+        "it is so; do this",
+        "it is so; press that",
+        "it is so",
+    ]
+
+
+def test_errors_of_the_database_name_keys_and_no_commands(database: Path) -> None:
+    with Store.open(database) as store:
+        run_id = store.add_session(make_spec(), model=MODEL, box="x").runs[0][0]
+        errors = []
+        for fails in (
+            lambda: store.delete_runs([run_id]),
+            lambda: store.summary("nowhere"),
+            lambda: store.document("nowhere"),
+            lambda: store.resolve("nowhere"),
+            lambda: store.annotate("nowhere", note="x"),
+            lambda: store.history("nowhere", 9),
+        ):
+            with pytest.raises(EtuiError) as raised:
+                fails()
+            errors.append(raised.value)
+    assert all("etui " in str(error) for error in errors), "the command line names its commands"
+    assert not any("etui " in to_text(error) for error in errors)
+    assert "with x" in to_text(errors[0])

@@ -31,7 +31,7 @@ async def test_one_is_measured_and_the_others_wait() -> None:
 
 async def test_an_empty_queue_says_so() -> None:
     async with Host(QueuePane).run_test() as pilot:
-        assert "nothing waits" in str(pilot.app.query_one(QueuePane).render())
+        assert "empty" in str(pilot.app.query_one(QueuePane).render())
 
 
 async def test_those_that_do_not_fit_are_counted() -> None:

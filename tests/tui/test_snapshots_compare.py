@@ -1,4 +1,4 @@
-"""Pictures of the compare and trend screens at the two sizes they are drawn for, dark and light."""
+"""Snapshots of the compare and trend screens at the two sizes they are designed for."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from tests.tui.benches import app_of, fill, make_app, settled, snapshot
 from tests.tui.comparing import BASE, past, strangers, variants
 from tests.tui.hosts import until
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
-THEMES = ("etui-dark", "etui-light")
 Prepare = Callable[[Pilot[Any]], Awaitable[None]]
 
 
@@ -51,20 +52,19 @@ def trending(database: Path, run: str, *keys: str) -> Prepare:
     return prepare
 
 
-@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("size", SIZES)
-def test_variants_of_a_session(snap_compare: Any, database: Path, size: str, theme: str) -> None:
+def test_variants_of_a_session(snap_compare: Any, database: Path, size: str) -> None:
     fill(database, variants())
     runs = [document.id for document in variants()]
-    app = make_app(database, theme=theme)
-    assert snap_compare(app, terminal_size=SIZES[size], run_before=comparing(database, runs))
+    assert snap_compare(make_app(database), terminal_size=SIZES[size], run_before=comparing(database, runs))
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("keys", [("2", "o"), ("3", "G"), ("4",), ("5", "z")], ids=" ".join)
-def test_pictures_and_figures(snap_compare: Any, database: Path, keys: tuple[str, ...]) -> None:
+def test_pictures_and_figures(snap_compare: Any, database: Path, keys: tuple[str, ...], size: str) -> None:
     fill(database, variants())
     runs = [document.id for document in variants()]
-    assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=comparing(database, runs, *keys))
+    assert snap_compare(make_app(database), terminal_size=SIZES[size], run_before=comparing(database, runs, *keys))
 
 
 def test_what_cannot_be_compared(snap_compare: Any, database: Path) -> None:
@@ -74,19 +74,11 @@ def test_what_cannot_be_compared(snap_compare: Any, database: Path) -> None:
     assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=comparing(database, runs))
 
 
-def test_a_comparison_in_ascii(snap_compare: Any, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LC_ALL", "C")
-    fill(database, variants())
-    runs = [document.id for document in variants()]
-    assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=comparing(database, runs, "4"))
-
-
-@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("size", SIZES)
-def test_a_history(snap_compare: Any, database: Path, size: str, theme: str) -> None:
+def test_a_history(snap_compare: Any, database: Path, size: str) -> None:
     fill(database, past())
-    app = make_app(database, theme=theme)
-    assert snap_compare(app, terminal_size=SIZES[size], run_before=trending(database, past()[-1].id, "j", "j"))
+    run_before = trending(database, past()[-1].id, "j", "j")
+    assert snap_compare(make_app(database), terminal_size=SIZES[size], run_before=run_before)
 
 
 def test_a_history_of_both_at_even_steps(snap_compare: Any, database: Path) -> None:

@@ -16,7 +16,7 @@ from tests.documents import make_document
 
 FP32, INT8 = Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")
 PAST = Past(
-    load_s=2.0, prepare_s=20.0, passes_s=4.0, latency_ms=10.0, eager_ms=20.0, start_s=0.5, prepared=False
+    load_s=2.0, prepare_s=20.0, checks_s=4.0, latency_ms=10.0, eager_ms=20.0, start_s=0.5, prepared=False
 )  # fmt: skip
 
 
@@ -62,8 +62,8 @@ def test_no_session_takes_longer_than_its_time_out() -> None:
 
 def test_the_words_are_no_more_exact_than_the_figure() -> None:
     model = find_model("resnet18")
-    assert estimate(spec(), model, {FP32: PAST}, cores=2).words.startswith("about ")
-    assert estimate(spec(), model, {}, cores=2).words.startswith("perhaps ")
+    assert estimate(spec(), model, {FP32: PAST}, cores=2).text.startswith("about ")
+    assert estimate(spec(), model, {}, cores=2).text.startswith("roughly ")
     assert estimate(spec(FP32, INT8), model, {FP32: PAST}, cores=2).basis == "both"
     assert [about_seconds(value) for value in (1, 52, 100, 3500, 4500)] == [
         "5 s",

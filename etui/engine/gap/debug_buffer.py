@@ -1,9 +1,9 @@
-"""A program's intermediate outputs under ExecuTorch's debug buffer, against the graph that it was lowered from.
+"""Compare a program's intermediate outputs in ExecuTorch's debug buffer with the graph it was lowered from.
 
-The runtime logs what each undelegated operator and each call of a delegate gives. Which node of the exported graph that
-is, is told by the nodes that lowering made: the instruction's number leads to the lowered node (or to the outputs of
-its delegated subgraph), and that node's own record to the exported one. ``Inspector.calculate_numeric_gap`` pairs by
-sets of debug handles instead, which confuses the outputs of a subgraph that has several.
+The runtime logs the outputs of each undelegated operator and each delegate call. An instruction's number identifies the
+lowered node (or the outputs of its delegated subgraph), and that node's metadata the exported node.
+``Inspector.calculate_numeric_gap`` pairs by sets of debug handles instead, which confuses the outputs of a subgraph
+with several outputs.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
-from etui.engine.gap.graph_pair import is_compared, layer_names, operator_name, origin
-from etui.engine.gap.interpreter import GapSums, Walk
-from etui.engine.lowering.delegates import partitioners
+from etui.engine.delegates import delegate_support
+from etui.engine.gap.graph_pair import compared_nodes, layer_names, operator_name, origin
+from etui.engine.gap.interpreter import GapSums, GraphInterpreter
 from etui.engine.runtime.load_problems import available_bytes
 from etui.errors import EtuiError
 from etui.insight import Origin
 
 HEADROOM = 1.5
-"""The debug buffer is made this many times as large as all values of the graph together: inputs are logged too."""
+"""The size of the debug buffer relative to all values of the graph together: inputs are logged too."""
 
-LEAST_BUFFER_BYTES = 1 << 20
+MIN_BUFFER_BYTES = 1 << 20
 
 _CALL_DELEGATE = "executorch_call_delegate"
 _NO_INSTRUCTION = frozenset({"getitem", "alloc", "view"})
-"""Nodes of a planned graph that are no instructions (``view`` is memory planning's: the edge dialect's is
-``view_copy``); what they have as debug handle is no instruction's number."""
+"""Nodes of a planned graph that are not instructions (``view`` comes from memory planning: the edge dialect has
+``view_copy``); their debug handle is not an instruction's number."""
 
 
 class TooLarge(EtuiError):
-    """The intermediate outputs of a model do not fit into the debug buffer."""
+    """The intermediate outputs of a model do not fit into the debug buffer's memory limit."""
 
 
 class Logged(NamedTuple):
-    """One value that was logged: its layer, and how many operators the subgraph has that it came out of (None where no
-    delegate made it)."""
+    """One logged value: its layer, and the number of operators of the subgraph that produced it (None if no delegate
+    did)."""
 
     name: str
     origin: Origin
@@ -51,41 +51,40 @@ class Logged(NamedTuple):
 
 
 class DebugProgram:
-    """A program lowered again with its record of where each instruction comes from, to be run under the debug
-    buffer."""
+    """A program lowered again, with the exported nodes of each instruction, to run with the debug buffer."""
 
     def __init__(self, exported: ExportedProgram, delegate: str, precision: str) -> None:
         """Lower ``exported``.
 
         Raises:
-            TooLarge: its values take more memory than may be used for them.
+            TooLarge: its values need more memory than the limit.
         """
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-        self.buffer_bytes = max(LEAST_BUFFER_BYTES, int(HEADROOM * _value_bytes(exported)))
+        self.buffer_bytes = max(MIN_BUFFER_BYTES, int(HEADROOM * _value_bytes(exported)))
         _check_room(self.buffer_bytes)
         module = exported.module(check_guards=False)
         assert isinstance(module, torch.fx.GraphModule)
-        self._walk = Walk(module)
+        self._interpreter = GraphInterpreter(module)
         manager = to_edge_transform_and_lower(
             exported,
-            partitioner=partitioners(delegate, precision),
+            partitioner=delegate_support(delegate).partitioners(precision),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         ).to_executorch()
         self.program: bytes = bytes(manager.buffer)
-        nodes = {node.name: node for node in self._walk.nodes if node.op == "call_function"}
-        compared = is_compared(self._walk.nodes)
+        nodes = {node.name: node for node in self._interpreter.nodes if node.op == "call_function"}
+        compared = compared_nodes(self._interpreter.nodes)
         self._outputs: dict[int, list[Node | None]] = {}
         self._operators: dict[Node, int | None] = {}
         for instruction, names, operators in _instructions(manager.exported_program().graph_module):
-            found = [nodes.get(name) if name is not None else None for name in names]
-            found = [node if node in compared else None for node in found]
-            self._outputs[instruction] = found
-            self._operators.update({node: operators for node in found if node is not None})
-        self._sums = {node: GapSums() for node in self._walk.nodes if node in self._operators}
+            outputs = [nodes.get(name) if name is not None else None for name in names]
+            outputs = [node if node in compared else None for node in outputs]
+            self._outputs[instruction] = outputs
+            self._operators.update({node: operators for node in outputs if node is not None})
+        self._sums = {node: GapSums() for node in self._interpreter.nodes if node in self._operators}
 
     def add(self, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Run on one input, add each logged value's difference to its sums, and give the program's outputs."""
+        """Run on one input, add each logged value's difference to its sums, and return the program's outputs."""
         from executorch.devtools import Inspector
         from executorch.extension.pybindings import _C
 
@@ -95,16 +94,16 @@ class DebugProgram:
             outputs = [tensor.clone() for tensor in loaded.load_method("forward")(tuple(inputs))]
             loaded.write_etdump_result_to_file(dump, buffer)
             logged = self._values(Inspector(etdump_path=dump, debug_buffer_path=buffer))
-        for node, expected in self._walk.values(inputs, logged.keys()):
+        for node, expected in self._interpreter.values(inputs, logged.keys()):
             if node.op != "output" and isinstance(expected, torch.Tensor):
                 got = logged.pop(node)
-                # Views, which no instruction makes, may follow the last instruction of a layer: the elements are its.
+                # Views are not instructions: they may follow a layer's last instruction and change only the shape.
                 if got.numel() == expected.numel():
                     self._sums[node].add(expected, got)
         return outputs
 
     def logged(self) -> list[Logged]:
-        """What was logged, in the graph's order."""
+        """Return the logged values in the graph's order."""
         nodes = [node for node, sums in self._sums.items() if sums.count or sums.non_finite]
         return [
             Logged(name, origin(node), self._operators[node], self._sums[node])
@@ -112,9 +111,9 @@ class DebugProgram:
         ]
 
     def _values(self, inspector: Any) -> dict[Node, torch.Tensor]:
-        """The logged tensor of each exported node. A delegate's call logs its inputs before its outputs, an operator's
-        the outputs alone."""
-        found: dict[Node, torch.Tensor] = {}
+        """Return the logged tensor of each exported node. A delegate call logs its inputs before its outputs, an
+        operator only its outputs."""
+        logged: dict[Node, torch.Tensor] = {}
         for block in inspector.event_blocks:
             for event in block.events:
                 data = event.debug_data
@@ -124,19 +123,19 @@ class DebugProgram:
                     or not (event.name == "DELEGATE_CALL" or event.name.startswith("native_call_"))
                 ):
                     continue
-                wanted = self._outputs.get(event._instruction_id)
-                if not wanted:
+                outputs = self._outputs.get(event._instruction_id)
+                if not outputs:
                     continue
-                values = data[-len(wanted) :] if event.name == "DELEGATE_CALL" else data[:1]
-                for node, value in zip(wanted, values, strict=False):
+                values = data[-len(outputs) :] if event.name == "DELEGATE_CALL" else data[:1]
+                for node, value in zip(outputs, values, strict=False):
                     if node is not None and isinstance(value, torch.Tensor):
-                        found[node] = value
-        return found
+                        logged[node] = value
+        return logged
 
 
 def _instructions(module: torch.fx.GraphModule) -> Iterator[tuple[int, list[str | None], int | None]]:
-    """For each instruction of a lowered program, its number, the exported nodes that its outputs are the values of
-    (None where one is of no such node, but halfway to one), and the number of operators where it calls a delegate."""
+    """Yield for each instruction of a lowered program its number, the names of the exported nodes whose values are its
+    outputs (None for an intermediate value of a node), and, if it calls a delegate, the number of operators."""
     last: dict[str, Node] = {}
     for node in _all_nodes(module):
         name = _exported_name(node)
@@ -155,13 +154,14 @@ def _instructions(module: torch.fx.GraphModule) -> Iterator[tuple[int, list[str 
         if subgraph is None:
             yield number, [value_of(node)], None
             continue
-        ends = [leaf for one in subgraph.graph.nodes if one.op == "output" for leaf in pytree.tree_leaves(one.args)]
-        inside = {name for one in subgraph.graph.nodes if (name := _exported_name(one)) is not None}
-        yield number, [value_of(end) if isinstance(end, Node) else None for end in ends], len(inside)
+        ends = [leaf for inner in subgraph.graph.nodes if inner.op == "output"
+                for leaf in pytree.tree_leaves(inner.args)]  # fmt: skip
+        operators = {name for inner in subgraph.graph.nodes if (name := _exported_name(inner)) is not None}
+        yield number, [value_of(end) if isinstance(end, Node) else None for end in ends], len(operators)
 
 
 def _all_nodes(module: torch.fx.GraphModule) -> Iterator[Node]:
-    """The operators of a lowered graph in order, those of its delegated subgraphs where they are called."""
+    """Yield the operators of a lowered graph in order, with delegated subgraphs inlined."""
     for node in module.graph.nodes:
         if node.op != "call_function":
             continue
@@ -169,11 +169,11 @@ def _all_nodes(module: torch.fx.GraphModule) -> Iterator[Node]:
         if subgraph is None:
             yield node
         else:
-            yield from (one for one in subgraph.graph.nodes if one.op == "call_function")
+            yield from (inner for inner in subgraph.graph.nodes if inner.op == "call_function")
 
 
 def _subgraph(module: torch.fx.GraphModule, node: Node) -> torch.fx.GraphModule | None:
-    """What a call of a delegate stands for, None for another node."""
+    """Return the delegated subgraph of a delegate call, None for another node."""
     if _CALL_DELEGATE not in str(node.target) and not node.name.startswith(_CALL_DELEGATE):
         return None
     lowered: Any = getattr(module, str(node.all_input_nodes[0].target))
@@ -182,7 +182,7 @@ def _subgraph(module: torch.fx.GraphModule, node: Node) -> torch.fx.GraphModule 
 
 
 def _exported_name(node: Node) -> str | None:
-    """The exported node that a lowered one was made from, the last where it was made from several."""
+    """Return the name of the exported node that a lowered node was made from, the last one if it has several."""
     sources = node.meta.get("from_node")
     if node.op != "call_function" or not sources:
         return None
@@ -193,7 +193,7 @@ def _exported_name(node: Node) -> str | None:
 
 
 def _value_bytes(exported: ExportedProgram) -> int:
-    """The bytes of all values of the graph together."""
+    """Return the size of all values of the graph together, in bytes."""
     total = 0
     for node in exported.graph.nodes:
         if node.op != "call_function" or operator_name(node) == "getitem":
@@ -206,10 +206,10 @@ def _value_bytes(exported: ExportedProgram) -> int:
 
 
 def _check_room(needed: int) -> None:
-    """Refuse what would take more than a quarter of the memory that is free: the values are held three times."""
+    """Raise TooLarge if more than a quarter of the free memory is needed: the values are held three times."""
     free = available_bytes()
     if free is not None and needed > free / 4:
         raise TooLarge(
-            f"the model is too large for the debug buffer: its intermediate outputs take {needed / 1e9:.1f} GB,"
-            f" and a quarter of the free memory is {free / 4e9:.1f} GB"
+            f"the model is too large for the debug buffer: its intermediate outputs need {needed / 1e9:.1f} GB, more"
+            f" than a quarter of the free memory ({free / 4e9:.1f} GB)"
         )

@@ -1,6 +1,6 @@
-"""Run an exported graph node by node, show the values of chosen nodes as they come, and let quantization be bypassed.
+"""Run an exported graph node by node, yield the values of selected nodes, and optionally bypass quantization.
 
-Values are dropped after their last use, so that a walk needs no more memory than the graph's own inference.
+Values are dropped after their last use, so that this needs no more memory than an inference of the graph.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 
 NO_VALUE = 1e30
-"""A magnitude that no activation has: attention masks are filled with it, or with more."""
+"""A magnitude that no activation reaches: attention masks are filled with larger values."""
 
 Bypass = Mapping[tuple[Node, Node], Node | torch.Tensor]
-"""For a node and one of its arguments, what the node gets instead: another node's value, or a constant."""
+"""Maps a node and one of its arguments to a replacement of the argument: another node's value, or a constant."""
 
 
-class Walk:
-    """An exported graph to be run. Observers that a quantizer put in let values pass."""
+class GraphInterpreter:
+    """Runs an exported graph. A quantizer's observers pass their input through unchanged."""
 
     def __init__(self, module: GraphModule) -> None:
         self.module = module
         self.nodes: list[Node] = list(module.graph.nodes)
 
     def constant(self, node: Node) -> torch.Tensor:
-        """The value of a ``get_attr`` node, observers before it skipped."""
-        found: torch.Tensor = operator.attrgetter(str(passed(node).target))(self.module)
-        return found
+        """Return the value of a ``get_attr`` node, ignoring observers on it."""
+        value: torch.Tensor = operator.attrgetter(str(skip_observers(node).target))(self.module)
+        return value
 
     def values(
-        self, inputs: Sequence[torch.Tensor], shown: Set[Node], bypass: Bypass | None = None
+        self, inputs: Sequence[torch.Tensor], selected: Set[Node], bypass: Bypass | None = None
     ) -> Iterator[tuple[Node, Any]]:
-        """Run, and give each node of ``shown`` with its value, in order; the graph's output comes last, a list of
-        its tensors with the ``output`` node."""
-        given = iter(inputs)
-        instead = bypass or {}
-        last = self._last_uses(instead)
+        """Run, and yield each node of ``selected`` with its value, in order; the last item is the ``output`` node with
+        the list of output tensors."""
+        remaining_inputs = iter(inputs)
+        replacements = bypass or {}
+        last = self._last_uses(replacements)
         known: dict[Node, Any] = {}
         for node in self.nodes:
 
             def value(argument: Node, node: Node = node) -> Any:
-                found = instead.get((node, argument), argument)
-                return known[found] if isinstance(found, Node) else found
+                replacement = replacements.get((node, argument), argument)
+                return known[replacement] if isinstance(replacement, Node) else replacement
 
             if node.op == "placeholder":
-                known[node] = next(given)
+                known[node] = next(remaining_inputs)
             elif node.op == "get_attr":
                 known[node] = operator.attrgetter(str(node.target))(self.module)
             elif node.op == "output":
@@ -60,26 +60,26 @@ class Walk:
             else:
                 arguments, named = map_arg(node.args, value), map_arg(node.kwargs, value)
                 known[node] = _call(self.module, node, arguments, named)
-            if node in shown:
+            if node in selected:
                 yield node, known[node]
             for done in last.get(node, ()):
                 known.pop(done, None)
 
     def outputs(self, inputs: Sequence[torch.Tensor], bypass: Bypass | None = None) -> list[torch.Tensor]:
-        """Run, and give the output's tensors."""
+        """Run, and return the output tensors."""
         *_, (_, outputs) = self.values(inputs, frozenset(), bypass)
-        found: list[torch.Tensor] = outputs
-        return found
+        tensors: list[torch.Tensor] = outputs
+        return tensors
 
-    def _last_uses(self, instead: Bypass) -> dict[Node, list[Node]]:
-        """The values that nobody needs after each node."""
+    def _last_uses(self, replacements: Bypass) -> dict[Node, list[Node]]:
+        """Return for each node the values whose last use it is."""
         last: dict[Node, Node] = {}
         for node in self.nodes:
             last[node] = node
             for argument in node.all_input_nodes:
-                found = instead.get((node, argument), argument)
-                if isinstance(found, Node):
-                    last[found] = node
+                replacement = replacements.get((node, argument), argument)
+                if isinstance(replacement, Node):
+                    last[replacement] = node
         ends: dict[Node, list[Node]] = {}
         for node, end in last.items():
             ends.setdefault(end, []).append(node)
@@ -87,12 +87,12 @@ class Walk:
 
 
 def is_observer(node: Node) -> bool:
-    """Whether a node only looks at a value on its way, as a quantizer's observers do."""
+    """Return whether a node is a quantizer's observer, which passes its input through."""
     return node.op == "call_module" and "activation_post_process" in str(node.target)
 
 
-def passed(node: Node) -> Node:
-    """The node whose value an observer lets pass, or the node itself."""
+def skip_observers(node: Node) -> Node:
+    """Return the node whose value an observer passes through, or the node itself."""
     while is_observer(node):
         node = node.all_input_nodes[0]
     return node
@@ -110,22 +110,22 @@ def _call(module: GraphModule, node: Node, arguments: Any, named: Any) -> Any:
 
 
 class GapSums:
-    """Sums over all elements of one layer on all inputs, from which its figures are computed."""
+    """Sums over all elements of one layer on all inputs, from which its error metrics are computed."""
 
     def __init__(self) -> None:
         self.count = self.non_finite = 0
         self.squared = self.power = self.largest = 0.0
 
     def add(self, reference: torch.Tensor, result: torch.Tensor) -> None:
-        """Take in one pair of values of the same shape.
+        """Add a pair of tensors of the same shape.
 
-        What the reference masks (with infinity, or a magnitude of 1e30 and more) is no signal and left out; what only
-        the result has as NaN or infinity is counted and left out.
+        Elements that the reference masks (with infinity, or a magnitude of at least ``NO_VALUE``) are ignored; elements
+        that are NaN or infinite only in the result are counted in ``non_finite`` and otherwise ignored.
         """
         expected, got = reference.to(torch.float64).flatten(), result.to(torch.float64).flatten()
-        meant = expected.abs() < NO_VALUE
-        if not bool(meant.all()):
-            expected, got = expected[meant], got[meant]
+        unmasked = expected.abs() < NO_VALUE
+        if not bool(unmasked.all()):
+            expected, got = expected[unmasked], got[unmasked]
         finite = got.isfinite()
         if not bool(finite.all()):
             self.non_finite += int((~finite).sum())
@@ -140,17 +140,18 @@ class GapSums:
 
     @property
     def mse(self) -> float:
-        """The mean squared error, in the square of the layer's own unit."""
+        """The mean squared error, in the square of the layer's unit."""
         return self.squared / self.count if self.count else 0.0
 
     @property
     def exact(self) -> bool:
-        """Whether values were compared and nothing differs at all."""
+        """Whether values were compared and all are equal."""
         return self.count > 0 and self.squared == 0.0 and not self.non_finite
 
     @property
     def sqnr_db(self) -> float | None:
-        """``10 log10(sum(ref^2) / sum((ref - out)^2))``; None for an exact match or no power."""
+        """The signal-to-quantization-noise ratio, ``10 log10(sum(ref^2) / sum((ref - out)^2))``; None for an exact
+        match or a reference of zeros."""
         if self.squared <= 0.0 or self.power <= 0.0:
             return None
         return 10 * math.log10(self.power / self.squared)

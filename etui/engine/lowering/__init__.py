@@ -1,1 +1,1 @@
-"""From a module to a program: export, quantize, lower, and record where its nodes come from."""
+"""Export, quantize and lower a module to a program, and record the origins of its nodes."""

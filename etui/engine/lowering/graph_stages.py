@@ -1,7 +1,7 @@
-"""Watch a graph go through lowering: which operators it holds after each stage, and how long that took.
+"""Record the operators of a graph after each stage of lowering, and the duration of each stage.
 
-``to_edge_transform_and_lower`` goes from ATen to the delegated program in one call. The graphs between are counted as
-they pass by, so that nothing is lowered twice and the program is the same to the byte as without.
+``to_edge_transform_and_lower`` goes from ATen to the delegated program in one call. The intermediate graphs are counted
+during that call, so that nothing is lowered twice and the program's bytes do not change.
 """
 
 from __future__ import annotations
@@ -20,34 +20,33 @@ from etui.insight import GraphStage
 
 CALL_DELEGATE = "call_delegate"
 NOT_OPERATORS = frozenset({"getitem", "alloc", "view", "free", "executorch_call_delegate"})
-"""Nodes that compute nothing: they take a result apart, reserve memory, look at it in another shape (memory planning's
-``view``, which becomes no instruction; ATen's has its library and overload with it), or are a delegate's whole
-subgraph."""
+"""Nodes that compute nothing: they unpack a result, reserve memory, reshape it (the ``view`` of memory planning, which
+is not an instruction; ATen's name includes library and overload), or call a delegated subgraph."""
 
 
 class GraphStages:
-    """The stages of one program, in the order they come."""
+    """The stages of one program in order."""
 
     def __init__(self) -> None:
-        self.found: list[GraphStage] = []
+        self.stages: list[GraphStage] = []
         self._since: float | None = None
 
     def add(self, name: str, module: torch.fx.GraphModule, seconds: float | None) -> None:
-        """Count a graph's operators."""
-        self.found.append(GraphStage(name=name, operators=count_operators(module), seconds=seconds))
+        """Add a stage with its graph's operators and its duration in seconds, None if unknown."""
+        self.stages.append(GraphStage(name=name, operators=count_operators(module), seconds=seconds))
 
     def add_next(self, name: str, module: torch.fx.GraphModule) -> None:
-        """Count a graph's operators; the stage took the time since the one before was counted."""
+        """Add a stage whose duration is the time since the previous stage was added."""
         now = time.perf_counter()
         self.add(name, module, None if self._since is None else now - self._since)
         self._since = time.perf_counter()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Count the core ATen and the edge graph while ``to_edge_transform_and_lower`` runs.
+        """Add the core ATen and the edge stage while ``to_edge_transform_and_lower`` runs.
 
-        It makes the one from the other in one function of its module, whose argument and result are looked at. Where an
-        ExecuTorch has no such function, the two stages are left out.
+        One private function of ExecuTorch converts the former to the latter; it is wrapped to count its argument and
+        result. If ExecuTorch has no such function, the two stages are omitted.
         """
         from executorch.exir.program import _program
 
@@ -60,7 +59,7 @@ class GraphStages:
         begun = self._since
 
         def watched(config: Any, program: ExportedProgram, *args: Any, **kwargs: Any) -> ExportedProgram:
-            # Once only: delegates lower small patterns of their own by the same function.
+            # Only once: delegates lower small patterns with the same function.
             setattr(_program, name, make_edge)
             core = time.perf_counter()
             self.add("core aten", program.graph_module, core - begun)
@@ -78,8 +77,8 @@ class GraphStages:
 
 
 def count_operators(module: torch.fx.GraphModule) -> dict[str, int]:
-    """How many nodes of which operator a graph holds, the most frequent first. A subgraph given to a delegate counts as
-    one ``call_delegate BACKEND``; what computes nothing (``NOT_OPERATORS``) is left out."""
+    """Return the number of nodes of each operator in a graph, the most frequent first. A delegated subgraph counts as
+    one ``call_delegate BACKEND``; nodes of ``NOT_OPERATORS`` are omitted."""
     counts: Counter[str] = Counter()
     for node in module.graph.nodes:
         if node.op != "call_function":
@@ -94,13 +93,13 @@ def count_operators(module: torch.fx.GraphModule) -> dict[str, int]:
 
 
 def operator_name(node: torch.fx.Node) -> str:
-    """A node's operator in words: ``aten.view_copy.default``, whatever the dialect."""
+    """Return the name of a node's operator, such as ``aten.view_copy.default``, in any dialect."""
     target: Any = node.target
     if target is operator.getitem:
         return "getitem"
     if isinstance(target, str):
         return target
-    # An operator of the edge dialect holds the ATen operator it stands for.
+    # An operator of the edge dialect wraps an ATen operator.
     if not isinstance(target, torch._ops.OpOverload) and isinstance(
         getattr(target, "_op", None), torch._ops.OpOverload
     ):

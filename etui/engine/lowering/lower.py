@@ -1,4 +1,4 @@
-"""Prepare one program: export, quantize and lower a bundle's model for one precision and delegate, and write it."""
+"""Prepare one program: export, quantize and lower a bundle's model for a precision and a delegate, and write it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import torch
 
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
-from etui.engine.lowering.delegates import delegation, partitioners, real_arithmetic
+from etui.engine.delegates import delegate_support
+from etui.engine.delegates.base import DelegateSupport
+from etui.engine.lowering.delegation import delegation_of
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.lowering.noop_program import NOOP, write_noop
@@ -43,22 +45,22 @@ REFERENCE = "reference.safetensors"
 Log = Callable[[Event], None]
 
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
-"""What torch, torchao and the delegates raise for a model they cannot take."""
+"""What torch, torchao and the delegates raise for a model they do not support."""
 
 
 class _Stages:
-    """Tells when a stage begins and how long it took, and names the stage that failed."""
+    """Reports the start and duration of each stage, and which stage failed."""
 
-    def __init__(self, say: Log, run_id: str) -> None:
-        self._say = say
+    def __init__(self, log: Log, run_id: str) -> None:
+        self._log = log
         self._run_id = run_id
         self.done: list[Stage] = []
         self.graphs = GraphStages()
 
     @contextlib.contextmanager
     def stage(self, name: str, doing: str) -> Iterator[list[str]]:
-        """Time a stage. What is put into the list is said at its end, after the seconds."""
-        self._say(Event(kind="stage", stage=name, message=doing, run_id=self._run_id, at=utc_now()))
+        """Time a stage. What is put into the yielded list is logged at its end, after the duration."""
+        self._log(Event(kind="stage", stage=name, message=doing, run_id=self._run_id, at=utc_now()))
         start = time.perf_counter()
         details: list[str] = []
         try:
@@ -71,70 +73,72 @@ class _Stages:
         seconds = time.perf_counter() - start
         self.done.append(Stage(name=name, seconds=seconds))
         text = "; ".join([f"{doing} took {seconds:.1f} s", *details])
-        self._say(Event(kind="log", stage=name, message=text, run_id=self._run_id, at=utc_now()))
+        self._log(Event(kind="log", stage=name, message=text, run_id=self._run_id, at=utc_now()))
 
 
-def run_lower(job: LowerJob, say: Log) -> LowerResult:
-    """Prepare the program of a job in ``job.program_dir``, which appears whole or not at all.
+def run_lower(job: LowerJob, log: Log) -> LowerResult:
+    """Prepare the program of a job in ``job.program_dir``, which is created atomically.
 
-    Raises PreparationError saying which stage failed.
+    Raises:
+        PreparationError: a stage failed; the message names it.
     """
-    with making(Path(job.program_dir)) as made:
-        stages = _Stages(say, job.run_id)
+    with making(Path(job.program_dir)) as folder:
+        stages = _Stages(log, job.run_id)
         bundle = Bundle.open(Path(job.bundle), job.model)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
-            result = _take_over(bundle.model, job, made, stages)
+            result = _copy_program(bundle.model, job, folder, stages)
         else:
-            result = _prepare(bundle, job, made, stages)
-        write_noop(made / NOOP)
-        (made / DESCRIPTION).write_bytes(msgspec.json.encode(result))
+            result = _prepare(bundle, job, folder, stages)
+        write_noop(folder / NOOP)
+        (folder / DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
 
 
-def _prepare(bundle: Bundle, job: LowerJob, made: Path, stages: _Stages) -> LowerResult:
+def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> LowerResult:
     with stages.stage("load", "loading the model"):
-        # Registers the quantized operators' out variants, without which no quantized graph can be lowered.
+        # Registers the out variants of quantized operators, which lowering a quantized graph needs.
         import executorch.kernels.quantized  # noqa: F401
 
         module = bundle.eager()
         check_modules(module, job.keep_fp32)
         accuracy = bundle.inputs()
         inputs = accuracy[0]
+    delegate = delegate_support(job.delegate)
     graph = _graph(bundle, module, inputs, job, stages)
     if job.precision != "fp32":
         with stages.stage("reference", "running the graph before lowering"), torch.no_grad():
-            outputs = [flat_outputs(graph.module(*program_inputs(one, job.precision))) for one in accuracy]
-            write_reference(made / REFERENCE, outputs)
-    with stages.stage("lower", f"lowering for {job.delegate}") as details, _unheard(job.delegate):
-        manager, shared = _lower(graph, job, stages.graphs)
-        details.append(_to_text(shared))
-    artifact = _write(manager, made / PROGRAM, job, stages)
-    write_source_map(source_map_of(manager), made)
+            outputs = [flat_outputs(graph.module(*program_inputs(tensors, job.precision))) for tensors in accuracy]
+            write_reference(folder / REFERENCE, outputs)
+    with stages.stage("lower", f"lowering for {job.delegate}") as details, _silenced(delegate):
+        manager, delegation = _lower(graph, delegate, job, stages.graphs)
+        details.append(_to_text(delegation))
+    artifact = _write(manager, folder / PROGRAM, job, stages)
+    write_source_map(source_map_of(manager), folder)
     if job.etrecord:
-        manager.get_etrecord().save(str(made / ETRECORD))
-    arithmetic = real_arithmetic(job.delegate, job.precision)
+        manager.get_etrecord().save(str(folder / ETRECORD))
+    arithmetic = delegate.real_arithmetic(job.precision)
     notes: list[str] = []
     if arithmetic is not None:
         notes.append(f"{job.delegate} computes this program in {arithmetic} on this CPU")
-    if job.delegate != "portable" and shared.delegated_nodes == 0:
-        notes.append(f"{job.delegate} took nothing of this graph")
+    if delegate.delegates_nodes and delegation.delegated_nodes == 0:
+        notes.append(f"{job.delegate} delegated no node of this graph")
     return LowerResult(
         path=str(Path(job.program_dir) / PROGRAM),
         artifact=artifact,
         stages=stages.done,
         planned_bytes=sum(manager.executorch_program.execution_plan[0].non_const_buffer_sizes),
-        delegation=shared,
+        delegation=delegation,
         arithmetic=arithmetic,
         calibration_count=graph.calibration_count,
         notes=notes,
-        graph_stages=stages.graphs.found,
+        graph_stages=stages.graphs.stages,
     )
 
 
 def _graph(
     bundle: Bundle, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], job: LowerJob, stages: _Stages
 ) -> Graph:
-    """The exported graph of the job's precision, and what computes the same before lowering."""
+    """Return the exported graph of the job's precision, and the module that computes the same before lowering."""
     if job.precision in {"fp32", "fp16"}:
         half = job.precision == "fp16"
         with stages.stage("export", "exporting in half precision" if half else "exporting"):
@@ -148,8 +152,8 @@ def _graph(
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
-        chosen = recipe(bundle.model.family, job.precision, job.delegate)
-        graph = quantize(module, exported, inputs, calibration, chosen, keep=job.keep_fp32)
+        recipe_id = recipe(bundle.model.family, job.precision, job.delegate)
+        graph = quantize(module, exported, inputs, calibration, recipe_id, keep=job.keep_fp32)
         details.append(graph.detail)
         if job.keep_fp32:
             details.append(f"kept in FP32: {', '.join(job.keep_fp32)}")
@@ -157,24 +161,24 @@ def _graph(
     return graph
 
 
-def _lower(graph: Graph, job: LowerJob, graphs: GraphStages) -> tuple[Any, Delegation]:
+def _lower(graph: Graph, delegate: DelegateSupport, job: LowerJob, graphs: GraphStages) -> tuple[Any, Delegation]:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     with graphs.watching():
         edge = to_edge_transform_and_lower(
             graph.program,
-            partitioner=partitioners(job.delegate, job.precision),
+            partitioner=delegate.partitioners(job.precision),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
             generate_etrecord=job.etrecord,
         )
     module = edge.exported_program().graph_module
-    shared = delegation(module)
-    if job.delegate != "portable":
+    delegation = delegation_of(module)
+    if delegate.delegates_nodes:
         graphs.add_next("delegated", module)
-        shared = msgspec.structs.replace(shared, outside=undelegated_nodes(module))
+        delegation = msgspec.structs.replace(delegation, outside=undelegated_nodes(module))
     manager = edge.to_executorch()
     graphs.add_next("planned", manager.exported_program().graph_module)
-    return manager, shared
+    return manager, delegation
 
 
 def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact:
@@ -186,19 +190,19 @@ def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact
     return artifact
 
 
-def _take_over(model: UserModel, job: LowerJob, made: Path, stages: _Stages) -> LowerResult:
-    """Copy a program that was finished elsewhere, and read from it what it tells."""
+def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages) -> LowerResult:
+    """Copy a finished program, and read its description from the file."""
     from executorch.exir._serialize._program import deserialize_pte_binary
 
     with stages.stage("load", "copying the program") as details:
-        shutil.copyfile(model.path, made / PROGRAM)
-        program: Any = deserialize_pte_binary((made / PROGRAM).read_bytes())
+        shutil.copyfile(model.path, folder / PROGRAM)
+        program: Any = deserialize_pte_binary((folder / PROGRAM).read_bytes())
         plan = getattr(program, "program", program).execution_plan[0]
         backends = sorted({delegate.id for delegate in plan.delegates})
         details.append(f"delegates: {', '.join(backends) or 'none'}")
     return LowerResult(
         path=str(Path(job.program_dir) / PROGRAM),
-        artifact=_artifact(made / PROGRAM, job),
+        artifact=_artifact(folder / PROGRAM, job),
         stages=stages.done,
         planned_bytes=sum(plan.non_const_buffer_sizes),
         delegation=None,
@@ -209,20 +213,20 @@ def _artifact(path: Path, job: LowerJob) -> Artifact:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     sections: list[Section] = []
-    with contextlib.suppress(DamagedFile):  # a finished program that is damaged is for the runtime to refuse
+    with contextlib.suppress(DamagedFile):  # the runtime reports a damaged finished program
         sections = sections_of(path)
     return Artifact(kind="pte", size_bytes=path.stat().st_size, sha256=digest, key=job.program_key, sections=sections)
 
 
-def _to_text(shared: Delegation) -> str:
-    total = shared.delegated_nodes + shared.undelegated_nodes
-    return f"{shared.delegated_nodes} of {total} nodes delegated in {counted(shared.subgraphs, 'subgraph')}"
+def _to_text(delegation: Delegation) -> str:
+    total = delegation.delegated_nodes + delegation.undelegated_nodes
+    return f"{delegation.delegated_nodes} of {total} nodes delegated in {counted(delegation.subgraphs, 'subgraph')}"
 
 
 @contextlib.contextmanager
-def _unheard(delegate: str) -> Iterator[None]:
-    """OpenVINO's partitioner prints a line for every node it does not take, Core ML draws progress bars."""
-    if delegate not in {"openvino", "coreml"}:
+def _silenced(delegate: DelegateSupport) -> Iterator[None]:
+    """Discard what the delegate's tools print."""
+    if not delegate.prints_while_lowering:
         yield
         return
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

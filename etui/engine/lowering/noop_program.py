@@ -1,4 +1,4 @@
-"""Lower the program that the fixed cost of a call is measured with: it adds 1 to eight numbers."""
+"""The no-op program that the fixed cost of a call is measured with: it adds 1 to eight numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 NOOP = "noop.pte"
-"""The file's name, beside a prepared program."""
+"""The name of the file in the folder of a prepared program."""
 
 NOOP_NUMBERS = 8
 
@@ -21,7 +21,7 @@ class _AddOne(nn.Module):
 def write_noop(path: Path) -> None:
     """Export and lower the no-op program, undelegated, and write it.
 
-    Takes some tenths of a second once the ahead-of-time code is imported.
+    Takes a few tenths of a second once the ahead-of-time code is imported.
     """
     from executorch.exir import to_edge
 

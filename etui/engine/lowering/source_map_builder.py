@@ -1,4 +1,4 @@
-"""Make a program's source map while it is lowered: from instructions and delegates' nodes to where they come from."""
+"""Build a program's source map from its lowered graph: the origins of instructions and of delegated nodes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from executorch.exir.dialects.edge._ops import EdgeOpOverload as _EdgeOverload
 
+from etui.engine.delegates import support_of_backend
 from etui.engine.lowering.node_origins import origin_of
 from etui.insight import Origin
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.source_map import SourceMap, Subgraph
-from etui.programs.xnnpack import node_kinds
 
 
 def source_map_of(manager: Any) -> SourceMap:
-    """The map of an ``ExecutorchProgramManager``'s method ``forward``.
+    """Return the source map of the method ``forward`` of an ``ExecutorchProgramManager``.
 
-    Emitting a program leaves with each node, as its debug handle, the number of the instruction it became.
+    After a program is emitted, the debug handle of each node is the number of its instruction.
     """
-    numbers = _Numbers()
+    table = _OriginTable()
     module = manager.exported_program().graph_module
     subgraphs: list[Subgraph] = []
     instructions: dict[int, int] = {}
@@ -28,7 +28,7 @@ def source_map_of(manager: Any) -> SourceMap:
         if not isinstance(instruction, int) or not _is_instruction(node):
             continue
         if not _calls_delegate(node):
-            instructions[instruction] = numbers.of(origin_of(node))
+            instructions[instruction] = table.index(origin_of(node))
             continue
         lowered = getattr(module, node.args[0].target)
         inner = _by_handle(lowered.original_module)
@@ -36,23 +36,24 @@ def source_map_of(manager: Any) -> SourceMap:
             Subgraph(
                 instruction=instruction,
                 backend=str(lowered.backend_id),
-                origins=list(dict.fromkeys(numbers.of(origin) for origin in inner.values())),
+                origins=list(dict.fromkeys(table.index(origin) for origin in inner.values())),
                 nodes=[
-                    (kind, numbers.of(inner[handle]) if handle in inner else None) for kind, handle in _kinds(lowered)
+                    (kind, table.index(inner[handle]) if handle in inner else None) for kind, handle in _kinds(lowered)
                 ],
             )
         )
-    return SourceMap(origins=numbers.origins, instructions=instructions, subgraphs=subgraphs)
+    return SourceMap(origins=table.origins, instructions=instructions, subgraphs=subgraphs)
 
 
-class _Numbers:
-    """Origins, each kept once."""
+class _OriginTable:
+    """A list of distinct origins."""
 
     def __init__(self) -> None:
         self.origins: list[Origin] = []
         self._known: dict[tuple[object, ...], int] = {}
 
-    def of(self, origin: Origin) -> int:
+    def index(self, origin: Origin) -> int:
+        """Return the index of an origin, adding it if it is new."""
         key = (origin.module, origin.module_type, *origin.operators, "", *origin.stack)
         number = self._known.setdefault(key, len(self.origins))
         if number == len(self.origins):
@@ -61,23 +62,24 @@ class _Numbers:
 
 
 def _by_handle(module: torch.fx.GraphModule) -> dict[int, Origin]:
-    """The origin of each debug handle of a delegated graph: that of the first node that knows its module, else of the
-    first. Nodes made of one ATen operator share a handle."""
-    found: dict[int, Origin] = {}
+    """Return the origin of each debug handle of a delegated graph: that of the first node with a known module, else
+    that of the first node. Nodes made from one ATen operator share a handle."""
+    origins: dict[int, Origin] = {}
     for node in module.graph.nodes:
         handle = node.meta.get("debug_handle")
         if node.op != "call_function" or not handle:
             continue
-        for one in handle if isinstance(handle, list | tuple) else [handle]:
-            if one not in found or not found[one].module:
+        for number in handle if isinstance(handle, list | tuple) else [handle]:
+            if number not in origins or not origins[number].module:
                 origin = origin_of(node)
-                if one not in found or origin.module:
-                    found[one] = origin
-    return found
+                if number not in origins or origin.module:
+                    origins[number] = origin
+    return origins
 
 
 def _is_instruction(node: torch.fx.Node) -> bool:
-    """Whether a node became an instruction; the others (memory, parts of a result) keep handles of another kind."""
+    """Return whether a node is an instruction; handles of other nodes (memory, parts of a result) are not instruction
+    numbers."""
     if node.op != "call_function":
         return False
     target = node.target
@@ -89,9 +91,10 @@ def _calls_delegate(node: torch.fx.Node) -> bool:
 
 
 def _kinds(lowered: Any) -> list[tuple[str, int]]:
-    if lowered.backend_id != "XnnpackBackend":
+    support = support_of_backend(lowered.backend_id)
+    if support is None:
         return []
     try:
-        return node_kinds(lowered.processed_bytes)
+        return support.serialized_nodes(lowered.processed_bytes)
     except DamagedFile:
         return []

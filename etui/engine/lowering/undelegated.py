@@ -1,4 +1,4 @@
-"""The nodes of a lowered graph that no delegate took: where each comes from, and whether it parts the graph."""
+"""The undelegated nodes of a lowered graph: the origin of each, and whether it splits the graph into partitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from etui.insight import UndelegatedNode
 
 
 def undelegated_nodes(module: torch.fx.GraphModule) -> list[UndelegatedNode]:
-    """Every operator left outside, in the order of the graph."""
+    """Return every undelegated operator in the order of the graph."""
     after = _touched(module, backwards=False)
     before = _touched(module, backwards=True)
     return [
@@ -21,12 +21,12 @@ def undelegated_nodes(module: torch.fx.GraphModule) -> list[UndelegatedNode]:
 
 
 def _touched(module: torch.fx.GraphModule, *, backwards: bool) -> set[torch.fx.Node]:
-    """The nodes that use a delegate's result, directly or not; backwards, those whose result a delegate uses."""
-    found: set[torch.fx.Node] = set()
+    """Return the nodes that depend on a delegate's result; with ``backwards`` those that a delegate depends on."""
+    touched: set[torch.fx.Node] = set()
     nodes = list(module.graph.nodes)
     for node in reversed(nodes) if backwards else nodes:
         for near in node.users if backwards else node.all_input_nodes:
-            if near in found or (near.op == "call_function" and operator_name(near) == "executorch_call_delegate"):
-                found.add(node)
+            if near in touched or (near.op == "call_function" and operator_name(near) == "executorch_call_delegate"):
+                touched.add(node)
                 break
-    return found
+    return touched

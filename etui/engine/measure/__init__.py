@@ -1,1 +1,1 @@
-"""What is measured of a variant: latency, accuracy and memory, with the counters of the host."""
+"""Measure a variant: latency, accuracy and memory, with the host's counters."""

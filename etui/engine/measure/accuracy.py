@@ -1,4 +1,4 @@
-"""Compare a program's outputs with their references: structure, shape, dtype and finite values first, then distance."""
+"""Compare a program's outputs with references: first structure, shape, dtype and finite values, then error metrics."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.jobs import AccuracyJob
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy
 
-SAME = 1e-5
-"""Spread, relative to the magnitude, below which values count as constant."""
+CONSTANT_SPREAD = 1e-5
+"""The standard deviation, relative to the RMS, below which values count as constant."""
 
 Outputs = Sequence[torch.Tensor]
-Counted = Sequence[torch.Tensor | None]
-"""For each input, which places of its outputs count: a mask over their first dimensions, or None for all of them."""
+Masks = Sequence[torch.Tensor | None]
+"""For each input, the positions of its outputs to compare: a boolean mask over their first dimensions, or None for
+all."""
 
 
 def run_accuracy(job: AccuracyJob) -> Accuracy:
-    """Run a program on the accuracy inputs and judge what came out. The bundle must have an eager side.
+    """Run a program on the accuracy inputs and judge its outputs. The bundle must have an eager model.
 
-    A slow program stops at ``job.limit_s`` with the inputs it has done, at least one, and the reason says so.
+    A slow program stops after ``job.limit_s`` seconds with fewer inputs, at least one; the reason then says so.
 
     Raises:
         EtuiError: the program cannot be loaded or run.
@@ -43,8 +44,8 @@ def run_accuracy(job: AccuracyJob) -> Accuracy:
     inputs = bundle.inputs()
     outputs: list[Outputs] = []
     with torch.inference_mode():
-        for one in inputs:
-            outputs.append(program(program.fit(one)))
+        for tensors in inputs:
+            outputs.append(program(program.fit(tensors)))
             spent_s = time.perf_counter() - start
             if spent_s + spent_s / len(outputs) > job.limit_s:
                 break
@@ -55,41 +56,42 @@ def run_accuracy(job: AccuracyJob) -> Accuracy:
         lowering = None
         if before_lowering is not None:
             lowering = compare(before_lowering[:done], outputs, meaning, "the same graph before lowering", real)
-    asked = tolerance_for(job.model, job.precision, job.arithmetic, job.delegate)
-    verdict, reason = judge(end_to_end, asked, bundle.result.weights.kind)
+    tolerance = tolerance_for(job.model, job.precision, job.arithmetic, job.delegate)
+    verdict, reason = judge(end_to_end, tolerance, bundle.result.weights.kind)
     if any(mask is not None for mask in real):
-        reason += "; over real tokens alone, padding does not count"
+        reason += "; only real tokens are compared, padding is ignored"
     if done < len(inputs):
-        reason += f"; on {done} of {len(inputs)} inputs, because each takes long"
-    return Accuracy(verdict=verdict, reason=reason, tolerance=asked, end_to_end=end_to_end, lowering=lowering)
+        reason += f"; only {done} of {len(inputs)} inputs, because of the time limit"
+    return Accuracy(verdict=verdict, reason=reason, tolerance=tolerance, end_to_end=end_to_end, lowering=lowering)
 
 
 def real_tokens(model: Model, inputs: Sequence[Inputs]) -> list[torch.Tensor | None]:
-    """Which places of each input's outputs are real tokens, for a catalog model that gives a vector for each token.
+    """Return a mask of each input's real tokens, for a catalog model that outputs one vector per token.
 
-    What it gives for padding means nothing, and nobody reads it; most of a short sentence's output is that. None for
-    every other model: either its outputs are pooled over real tokens, or all of its places are real.
+    Outputs for padding are meaningless, and a short sentence is mostly padding. None for other models: their outputs
+    are pooled over real tokens, or have no padding.
     """
     if not (isinstance(model, ModelEntry) and model.outputs == "hidden state" and model.text and model.text.mask):
         return [None] * len(inputs)
-    place = 1  # token ids come first, then the attention mask
-    return [one[place].to(torch.bool) for one in inputs]
+    mask_index = 1  # inputs are token ids and attention mask
+    return [tensors[mask_index].to(torch.bool) for tensors in inputs]
 
 
 def compare(
-    references: Sequence[Outputs], results: Sequence[Outputs], meaning: str, against: str, counted: Counted = ()
+    references: Sequence[Outputs], results: Sequence[Outputs], meaning: str, against: str, compared: Masks = ()
 ) -> Comparison:
-    """Every output of every input against its reference.
+    """Compare every output of every input with its reference.
 
-    ``counted`` says for each input which places of its outputs are compared; an output whose first dimensions are not
-    the mask's is compared whole. Shapes are compared before anything is left out. ``meaning`` is what the outputs
-    are: for ``logits`` and ``segmentation map`` the last or the class dimension is compared by top-1 and top-5 too.
-    ``worst`` takes the worst value of each figure over the outputs, ``overall`` pools all elements.
+    ``compared`` has for each input a mask of the positions to compare; an output whose first dimensions differ from the
+    mask's shape is compared completely. Shapes are compared before masking. ``meaning`` is the kind of outputs: for
+    ``logits`` (classes in the last dimension) and ``segmentation map`` (classes in dimension 1) top-1 and top-5
+    agreement are computed too. ``worst`` has the worst value of each metric over the outputs, ``overall`` pools all
+    elements.
     """
     rows: list[OutputAccuracy] = []
     pooled = _Pool()
-    masks = [*counted, *[None] * (len(references) - len(counted))]
-    dull = _same_for_every_input(_where_all_count(references, masks))
+    masks = [*compared, *[None] * (len(references) - len(compared))]
+    constant = _constant_over_inputs(_masked_by_all(references, masks))
     for number, (reference, result) in enumerate(zip(references, results, strict=True)):
         if len(reference) != len(result):
             problem = f"{len(result)} outputs instead of {len(reference)} on input {number}"
@@ -102,8 +104,8 @@ def compare(
         for position, (expected, got) in enumerate(zip(reference, result, strict=True)):
             shape = list(got.shape)
             if expected.shape == got.shape:
-                expected, got = _counting(expected, masks[number]), _counting(got, masks[number])
-            row = _compare_one(number, position, expected, got, meaning, dull=dull.get(position, False))
+                expected, got = _masked(expected, masks[number]), _masked(got, masks[number])
+            row = _compare_output(number, position, expected, got, meaning, constant=constant.get(position, False))
             rows.append(msgspec.structs.replace(row, shape=shape))
             if row.metrics is not None:
                 pooled.add(expected, got)
@@ -111,24 +113,25 @@ def compare(
     return Comparison(against=against, overall=pooled.metrics(measured), worst=_worst(measured), outputs=rows)
 
 
-def _counting(output: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """The places of an output that count."""
+def _masked(output: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return the positions of an output that are compared."""
     if mask is None or output.shape[: mask.dim()] != mask.shape or not bool(mask.any()):
         return output
     return output[mask]
 
 
-def _where_all_count(references: Sequence[Outputs], masks: Counted) -> list[list[torch.Tensor]]:
-    """The references at the places that count for every input, so that inputs can be compared with each other."""
+def _masked_by_all(references: Sequence[Outputs], masks: Masks) -> list[list[torch.Tensor]]:
+    """Return the references at the positions compared for every input, so that inputs can be compared with each
+    other."""
     known = [mask for mask in masks if mask is not None]
     if not known or len({mask.shape for mask in known}) != 1:
         return [list(outputs) for outputs in references]
     shared = torch.stack(known).all(dim=0)
-    return [[_counting(output, shared) for output in outputs] for outputs in references]
+    return [[_masked(output, shared) for output in outputs] for outputs in references]
 
 
-def _compare_one(
-    number: int, position: int, expected: torch.Tensor, got: torch.Tensor, meaning: str, *, dull: bool
+def _compare_output(
+    number: int, position: int, expected: torch.Tensor, got: torch.Tensor, meaning: str, *, constant: bool
 ) -> OutputAccuracy:
     name = f"output {position}"
     problem = None
@@ -137,16 +140,16 @@ def _compare_one(
     elif expected.is_floating_point() != got.is_floating_point():
         problem = f"{name} is {_dtype(got)} instead of {_dtype(expected)} on input {number}"
     elif not bool(torch.isfinite(expected.to(torch.float64)).all()):
-        problem = f"the reference of {name} holds NaN or infinity on input {number}"
+        problem = f"the reference of {name} contains NaN or infinity on input {number}"
     elif not bool(torch.isfinite(got.to(torch.float64)).all()):
-        problem = f"{name} holds NaN or infinity on input {number}"
+        problem = f"{name} contains NaN or infinity on input {number}"
     return OutputAccuracy(
         input=number,
         output=position,
         name=name,
         shape=list(got.shape),
         dtype=_dtype(got),
-        informative=problem is not None or not (dull or _is_silent(expected)),
+        informative=problem is not None or not (constant or _is_constant(expected)),
         metrics=None if problem else _metrics(expected, got, meaning),
         problem=problem,
     )
@@ -156,19 +159,20 @@ def _dtype(tensor: torch.Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _is_silent(reference: torch.Tensor) -> bool:
+def _is_constant(reference: torch.Tensor) -> bool:
+    """Return whether all elements are zero or (nearly) equal."""
     values = reference.to(torch.float64)
     magnitude = float(values.pow(2).mean().sqrt()) if values.numel() else 0.0
     if magnitude < NO_MAGNITUDE:
         return True
-    return values.numel() > 1 and float(values.std(correction=0)) < SAME * magnitude
+    return values.numel() > 1 and float(values.std(correction=0)) < CONSTANT_SPREAD * magnitude
 
 
-def _same_for_every_input(references: Sequence[Outputs]) -> dict[int, bool]:
-    """Which outputs hardly depend on the input at all; a constant function is reproduced by anything."""
+def _constant_over_inputs(references: Sequence[Outputs]) -> dict[int, bool]:
+    """Return which outputs hardly depend on the input; agreement on them proves nothing."""
     if len(references) < 2:
         return {}
-    same: dict[int, bool] = {}
+    constant: dict[int, bool] = {}
     for position in range(min(len(outputs) for outputs in references)):
         column = [outputs[position] for outputs in references]
         if len({tuple(tensor.shape) for tensor in column}) != 1:
@@ -177,8 +181,8 @@ def _same_for_every_input(references: Sequence[Outputs]) -> dict[int, bool]:
         if not bool(torch.isfinite(stacked).all()):
             continue
         magnitude = float(stacked.pow(2).mean().sqrt())
-        same[position] = float(stacked.std(dim=0, correction=0).max()) < SAME * magnitude
-    return same
+        constant[position] = float(stacked.std(dim=0, correction=0).max()) < CONSTANT_SPREAD * magnitude
+    return constant
 
 
 def _metrics(expected: torch.Tensor, got: torch.Tensor, meaning: str) -> Metrics:
@@ -200,19 +204,19 @@ def _metrics(expected: torch.Tensor, got: torch.Tensor, meaning: str) -> Metrics
 
 
 def _sqnr_db(power: float, squared_error: float) -> float | None:
-    """Signal to quantization noise ratio in dB; None where there is no noise (infinite) or no signal."""
+    """Return the signal-to-quantization-noise ratio in dB; None without noise (infinite) or without signal."""
     return 10 * math.log10(power / squared_error) if power > 0 and squared_error > 0 else None
 
 
 def _cosine(reference: torch.Tensor, result: torch.Tensor) -> float:
-    """The cosine of two vectors that differ; 0 if one is of zeros, which has no direction to agree in."""
+    """Return the cosine similarity of two vectors; 0 if one is zero, since it has no direction."""
     norms = float(reference.norm() * result.norm())
     return float(reference @ result) / norms if norms > 0 else 0.0
 
 
 def _agreement(expected: torch.Tensor, got: torch.Tensor, meaning: str) -> tuple[float | None, float | None]:
-    """Top-1 and top-5 agreement where classes are what the output means: the share of positions whose best class is
-    the reference's, and whose reference class is among the five best."""
+    """Return top-1 and top-5 agreement for class scores: the share of positions whose best class is that of the
+    reference, and of those whose reference class is among the five best."""
     if meaning == "segmentation map" and expected.dim() == 4:
         expected, got = expected.movedim(1, -1), got.movedim(1, -1)
     elif meaning != "logits":
@@ -228,7 +232,7 @@ def _agreement(expected: torch.Tensor, got: torch.Tensor, meaning: str) -> tuple
 
 
 class _Pool:
-    """Sums over all elements of all outputs, for the figures taken over everything together."""
+    """Sums over all elements of all outputs, for the pooled metrics."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -256,8 +260,8 @@ class _Pool:
             rmse=math.sqrt(self.squared / self.count),
             sqnr_db=_sqnr_db(self.power, self.squared),
             cosine=1.0 if exact else (self.dot / norms if norms > 0 else 0.0),
-            top1=_mean([one.top1 for one in outputs]),
-            top5=_mean([one.top5 for one in outputs]),
+            top1=_mean([metrics.top1 for metrics in outputs]),
+            top5=_mean([metrics.top5 for metrics in outputs]),
             exact=exact,
         )
 
@@ -268,19 +272,19 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _worst(outputs: Sequence[Metrics]) -> Metrics:
-    def most(values: Sequence[float | None]) -> float | None:
+    def largest(values: Sequence[float | None]) -> float | None:
         return max((value for value in values if value is not None), default=None)
 
-    def least(values: Sequence[float | None]) -> float | None:
+    def smallest(values: Sequence[float | None]) -> float | None:
         return min((value for value in values if value is not None), default=None)
 
     return Metrics(
-        mae=most([one.mae for one in outputs]),
-        max_abs=most([one.max_abs for one in outputs]),
-        rmse=most([one.rmse for one in outputs]),
-        sqnr_db=least([one.sqnr_db for one in outputs]),
-        cosine=least([one.cosine for one in outputs]),
-        top1=least([one.top1 for one in outputs]),
-        top5=least([one.top5 for one in outputs]),
-        exact=bool(outputs) and all(one.exact for one in outputs),
+        mae=largest([metrics.mae for metrics in outputs]),
+        max_abs=largest([metrics.max_abs for metrics in outputs]),
+        rmse=largest([metrics.rmse for metrics in outputs]),
+        sqnr_db=smallest([metrics.sqnr_db for metrics in outputs]),
+        cosine=smallest([metrics.cosine for metrics in outputs]),
+        top1=smallest([metrics.top1 for metrics in outputs]),
+        top5=smallest([metrics.top5 for metrics in outputs]),
+        exact=bool(outputs) and all(metrics.exact for metrics in outputs),
     )

@@ -1,4 +1,4 @@
-"""Where a call's time goes: the parts of a program's call, and the fixed cost of a call from Python."""
+"""The time of a call by part (setting inputs, execute, copying outputs), and the fixed cost of a call from Python."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from etui.engine.runtime.execution import LoadedProgram, TensorTuple
 from etui.results import CallTiming
 
 SLOWEST_MS = 1e3
-"""A call that takes this long is not repeated to be split: its parts beside ``execute`` do not matter."""
+"""A call that takes this long is not repeated: its parts other than ``execute`` are negligible."""
 
 SHARE = 0.05
-"""Of a block's samples, as many calls again are split."""
+"""The number of additional calls, relative to a block's samples."""
 
 FEWEST, MOST = 10, 50
 LONGEST_MS = 1e3
-"""Calls of more than ``LONGEST_MS / FEWEST`` are split fewer than ``FEWEST`` times, to stay within this time."""
+"""The maximum total time of the additional calls; slow calls are repeated fewer than ``FEWEST`` times."""
 
 NOOP_WARMUP, NOOP_CALLS = 50, 200
 
@@ -29,9 +29,9 @@ NOOP_WARMUP, NOOP_CALLS = 50, 200
 def call_timing(
     program: LoadedProgram, inputs: Sequence[TensorTuple], samples_ms: Sequence[float], noop: Path
 ) -> CallTiming | None:
-    """Split further calls of a program that was just timed into their parts, each the median over the calls.
+    """Call a program that was just timed again, and return the median time of each part of a call.
 
-    ``samples_ms`` are the timed calls; about 5 % as many follow here. ``noop`` is the file that ``write_noop`` made;
+    ``samples_ms`` are the timed calls; about 5 % as many follow here. ``noop`` is the file that ``write_noop`` wrote;
     the fixed cost is None if it is missing. Returns None for a program that is too slow to be called again.
 
     Raises:
@@ -52,13 +52,13 @@ def call_timing(
 
 
 def _noop_ms(path: Path) -> float:
-    """The median of a whole call of the no-op program, caches warm."""
+    """Return the median time of a call of the no-op program, after warm-up."""
     noop = LoadedProgram(path, delegate="portable")
     inputs = noop.fit((torch.zeros(NOOP_NUMBERS),))
     clock = time.perf_counter_ns
-    took: list[int] = []
+    times_ns: list[int] = []
     for _ in range(NOOP_WARMUP + NOOP_CALLS):
         start = clock()
         noop(inputs)
-        took.append(clock() - start)
-    return statistics.median(took[NOOP_WARMUP:]) / 1e6
+        times_ns.append(clock() - start)
+    return statistics.median(times_ns[NOOP_WARMUP:]) / 1e6

@@ -1,4 +1,4 @@
-"""Time one block of one variant: hold the threads, load, infer once, warm up until it settles, then only samples."""
+"""Time one block of one variant: set threads, load, run the first inference, warm up until it is stable, sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from etui.engine.lowering.noop_program import NOOP
-from etui.engine.measure import host_counters as boxwatch
+from etui.engine.measure import host_counters
 from etui.engine.measure.call_timing import call_timing
 from etui.engine.measure.canary import canary_ms
 from etui.engine.models.bundle import Bundle
@@ -23,17 +23,17 @@ from etui.results import Block
 
 Log = Callable[[Event], None]
 
-SETTLED_WITHIN = 0.02
-"""Warm-up has settled when the medians of its last two windows differ by less than this share."""
+STABLE_WITHIN = 0.02
+"""Warm-up ends when the medians of its last two windows differ by at most this share."""
 
 WINDOW = 5
 SLOW_INFERENCE_S = 1.0
-"""From here on an inference is so slow that a progress event between two of them disturbs nothing."""
+"""The duration from which an inference is slow enough for progress events between inferences to have no effect."""
 
 
 @dataclass
 class Subject:
-    """Something that can be timed: a call, the inputs it is fed in turn, and how long loading it took."""
+    """Something that can be timed: a call, the inputs it gets in turn, and its load times."""
 
     call: Callable[[TensorTuple], object]
     inputs: list[TensorTuple]
@@ -42,8 +42,8 @@ class Subject:
     keep: object = field(default=None, repr=False)
 
 
-def run_measure(job: MeasureJob, say: Log) -> Block:
-    """Measure one block in this process, which must be fresh: nothing loaded, no thread pool started.
+def run_measure(job: MeasureJob, log: Log) -> Block:
+    """Measure one block in this process, which must be fresh: nothing is loaded and no thread pool is started.
 
     Raises:
         EtuiError: the program or the model cannot be loaded or run.
@@ -56,18 +56,18 @@ def run_measure(job: MeasureJob, say: Log) -> Block:
     with torch.inference_mode():
         first_ms = _timed(subject.call, subject.inputs[0])
         if first_ms > SLOW_INFERENCE_S * 1e3:
-            say(_progress(job, "first inference done, now timing", 0, job.samples or job.min_samples, first_ms))
-        # Before the warm-up, which brings caches and thread pools back to what is timed.
+            log(_progress(job, "first inference done, now timing", 0, job.samples or job.min_samples, first_ms))
+        # Before the warm-up, which restores caches and thread pools for the timed inferences.
         canary_before = canary_ms(threads, job.canary_ms[0] if job.canary_ms else None)
-        warmups, settled = _warm_up(job, subject, first_ms, say)
+        warmups, settled = _warm_up(job, subject, first_ms, log)
         gc.collect()
         gc.freeze()
         gc.disable()
         first_sample_at = utc_now()
-        before = boxwatch.read(job.cpus)
-        samples = _collect(job, subject, time.perf_counter() - start, say)
-        watched = boxwatch.between(before, boxwatch.read(job.cpus))
-        # After everything that is counted, and still without the collector, as the samples were taken.
+        before = host_counters.read(job.cpus)
+        samples = _collect(job, subject, time.perf_counter() - start, log)
+        changes = host_counters.between(before, host_counters.read(job.cpus))
+        # After the counters are read, and still without the garbage collector, as for the samples.
         call = None
         if job.program is not None and isinstance(subject.call, LoadedProgram):
             call = call_timing(subject.call, subject.inputs, samples, Path(job.program).with_name(NOOP))
@@ -87,27 +87,27 @@ def run_measure(job: MeasureJob, say: Log) -> Block:
         warmup_count=warmups,
         warmup_settled=settled,
         first_sample_at=first_sample_at,
-        wall_s=watched.box.wall_s,
-        cpu_s=watched.cpu_s,
-        foreign_cpu_cores=watched.foreign_cpu_cores,
-        throttled_ms=watched.box.throttled_ms,
-        steal_s=watched.box.steal_s,
-        frequency_mhz=watched.box.frequency_mhz,
-        frequency_range_mhz={str(cpu): (min(seen), max(seen)) for cpu, seen in watched.box.mhz_of.items()} or None,
-        memory_pressure=watched.box.memory_pressure,
-        cpu_pressure=watched.box.cpu_pressure,
-        thermal_throttles=watched.box.thermal_throttles,
-        major_faults=watched.major_faults,
-        minor_faults=watched.minor_faults,
+        wall_s=changes.host.wall_s,
+        cpu_s=changes.cpu_s,
+        foreign_cpu_cores=changes.foreign_cpu_cores,
+        throttled_ms=changes.host.throttled_ms,
+        steal_s=changes.host.steal_s,
+        frequency_mhz=changes.host.frequency_mhz,
+        frequency_range_mhz={str(cpu): (min(mhz), max(mhz)) for cpu, mhz in changes.host.mhz_of.items()} or None,
+        memory_pressure=changes.host.memory_pressure,
+        cpu_pressure=changes.host.cpu_pressure,
+        thermal_throttles=changes.host.thermal_throttles,
+        major_faults=changes.major_faults,
+        minor_faults=changes.minor_faults,
         canary_ms=(canary_before, canary_after),
         call=call,
         cpus=job.cpus,
-        busy_threads=watched.busy_threads,
+        busy_threads=changes.busy_threads,
     )
 
 
 def load_program(job: MeasureJob, bundle: Bundle) -> Subject:
-    """The lowered program of a job, loaded, with the bundle's inputs in the dtypes it takes."""
+    """Load the lowered program of a job, with the bundle's inputs in its dtypes."""
     assert job.program is not None
     program = LoadedProgram(Path(job.program), delegate=job.delegate)
     return Subject(
@@ -120,12 +120,12 @@ def load_program(job: MeasureJob, bundle: Bundle) -> Subject:
 
 
 def load_eager(bundle: Bundle) -> Subject:
-    """The FP32 eager model of a bundle; building it and reading its weights is its load time."""
+    """Load the FP32 eager model of a bundle; its load time is that of building it and reading its weights."""
     start = time.perf_counter()
     model = bundle.eager()
     load_ms = (time.perf_counter() - start) * 1e3
-    inputs = [tuple(tensor.contiguous() for tensor in one) for one in bundle.inputs()]
-    return Subject(call=lambda one: model(*one), inputs=inputs, program_load_ms=load_ms, method_load_ms=None)
+    inputs = [tuple(tensor.contiguous() for tensor in tensors) for tensors in bundle.inputs()]
+    return Subject(call=lambda tensors: model(*tensors), inputs=inputs, program_load_ms=load_ms, method_load_ms=None)
 
 
 def _timed(call: Callable[[TensorTuple], object], inputs: TensorTuple) -> float:
@@ -134,24 +134,24 @@ def _timed(call: Callable[[TensorTuple], object], inputs: TensorTuple) -> float:
     return (time.perf_counter_ns() - start) / 1e6
 
 
-def _warm_up(job: MeasureJob, subject: Subject, first_ms: float, say: Log) -> tuple[int, bool | None]:
-    """Run untimed inferences: exactly ``job.warmup``, or until two windows agree. Returns (count, settled).
+def _warm_up(job: MeasureJob, subject: Subject, first_ms: float, log: Log) -> tuple[int, bool | None]:
+    """Run untimed inferences: exactly ``job.warmup``, or until two windows agree. Return (count, stable).
 
-    The first inference counts as one. An inference so slow that a window of them exceeds the block's time is not
-    warmed up further; whether it settled is then unknown.
+    The first inference counts as one. If inferences are so slow that two windows exceed the block's time, the warm-up
+    ends early and stable is None.
     """
     if job.warmup is not None:
         for done in range(1, job.warmup):
-            took_ms = _timed(subject.call, subject.inputs[done % len(subject.inputs)])
-            if took_ms > SLOW_INFERENCE_S * 1e3:
-                say(_progress(job, "warming up", done + 1, job.warmup, took_ms))
+            time_ms = _timed(subject.call, subject.inputs[done % len(subject.inputs)])
+            if time_ms > SLOW_INFERENCE_S * 1e3:
+                log(_progress(job, "warming up", done + 1, job.warmup, time_ms))
         return max(1, job.warmup), None
     cap_s = max(job.block_s, 0.25)
     start = time.perf_counter()
     times = [first_ms]
     while True:
         enough = len(times) - 1 >= max(job.min_warmup, 2 * WINDOW)
-        if enough and _settled(times):
+        if enough and _is_stable(times):
             return len(times), True
         spent_s = time.perf_counter() - start
         if spent_s + times[-1] / 1e3 > cap_s:
@@ -159,13 +159,13 @@ def _warm_up(job: MeasureJob, subject: Subject, first_ms: float, say: Log) -> tu
         times.append(_timed(subject.call, subject.inputs[len(times) % len(subject.inputs)]))
 
 
-def _settled(times: list[float]) -> bool:
+def _is_stable(times: list[float]) -> bool:
     last, before = statistics.median(times[-WINDOW:]), statistics.median(times[-2 * WINDOW : -WINDOW])
-    return abs(last - before) <= SETTLED_WITHIN * before
+    return abs(last - before) <= STABLE_WITHIN * before
 
 
-def _collect(job: MeasureJob, subject: Subject, spent_s: float, say: Log) -> list[float]:
-    """The timed loop. Between two clock reads stands the inference and nothing else."""
+def _collect(job: MeasureJob, subject: Subject, spent_s: float, log: Log) -> list[float]:
+    """Run the timed loop. Between two clock reads there is only the inference."""
     call, inputs = subject.call, subject.inputs
     count = len(inputs)
     clock = time.perf_counter_ns
@@ -175,9 +175,9 @@ def _collect(job: MeasureJob, subject: Subject, spent_s: float, say: Log) -> lis
     slow_ns = int(SLOW_INFERENCE_S * 1e9)
     beginning = clock()
     while True:
-        one = inputs[len(samples) % count]
+        tensors = inputs[len(samples) % count]
         start = clock()
-        call(one)
+        call(tensors)
         end = clock()
         samples.append((end - start) / 1e6)
         if wanted is not None:
@@ -185,21 +185,21 @@ def _collect(job: MeasureJob, subject: Subject, spent_s: float, say: Log) -> lis
                 return samples
         elif end - beginning >= soonest and len(samples) >= job.min_samples:
             return samples
-        # The next sample would end past the limit: better few samples than a block without end.
+        # Stop if the next sample would exceed the time limit, even with too few samples.
         if end - beginning + (end - start) > latest and wanted is None:
             return samples
         if end - start > slow_ns:
-            say(_progress(job, "timing", len(samples), wanted or job.min_samples, samples[-1]))
+            log(_progress(job, "timing", len(samples), wanted or job.min_samples, samples[-1]))
 
 
-def _progress(job: MeasureJob, doing: str, done: int, total: int, took_ms: float) -> Event:
-    left_s = max(0, total - done) * took_ms / 1e3
+def _progress(job: MeasureJob, doing: str, done: int, total: int, time_ms: float) -> Event:
+    left_s = max(0, total - done) * time_ms / 1e3
     return Event(
         kind="progress",
-        message=f"{job.variant}: {doing} {done} of {total}, {took_ms / 1e3:.1f} s each",
+        message=f"{job.variant}: {doing} {done} of {total}, {time_ms / 1e3:.1f} s each",
         run_id=job.run_id,
         stage="measure",
         done=done,
         total=total,
-        left_s=left_s if job.samples is not None else min(left_s, max(job.limit_s, took_ms / 1e3)),
+        left_s=left_s if job.samples is not None else min(left_s, max(job.limit_s, time_ms / 1e3)),
     )

@@ -1,4 +1,4 @@
-"""Watch the memory of load and inference in a process that does nothing else."""
+"""Measure the memory of loading and inference in a process that does nothing else."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from etui.results import Memory
 
 INFERENCES = 2
 SLOW_S = 1.0
-"""An inference this slow is run once: its buffers are allocated by then."""
+"""An inference that takes longer is run only once: its buffers are allocated by then."""
 
 
 def run_memory(job: MemoryJob) -> Memory:
-    """Load, run a few times, and read what the kernel says of this process.
+    """Load, run a few times, and read the memory use of this process.
 
-    RSS counts what is resident, pages of memory-mapped files included; the peak is the kernel's high-water mark,
-    reset before the load. Where ``/proc`` is missing every figure is None.
+    RSS counts resident memory, pages of memory-mapped files included; the peak is the kernel's high-water mark, reset
+    before the load. Without ``/proc`` every value is None.
 
     Raises:
         EtuiError: the program or the model cannot be loaded or run.
@@ -54,7 +54,7 @@ def _run_some(infer: Callable[[], object]) -> None:
 
 
 def _reset_peak() -> None:
-    """Set the high-water mark back to the present RSS; after a fork it starts there anyway."""
+    """Reset the high-water mark to the current RSS; after a fork it starts there anyway."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

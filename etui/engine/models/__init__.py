@@ -1,1 +1,1 @@
-"""Models, weights and inputs: built, loaded, and stored as the bundle of a session."""
+"""Build models, load weights, generate inputs, and store them as the bundle of a session."""

@@ -1,4 +1,4 @@
-"""Build the module a catalog entry or a user's file stands for, with or without initialising its weights."""
+"""Build the module of a catalog entry or of a user's file, with or without initializing its weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from etui.engine.models.user_code import UserFile
 from etui.engine.models.user_inputs import Examples
 from etui.errors import PreparationError
 
-_INITIALISERS = (
+_INITIALIZERS = (
     "uniform_",
     "normal_",
     "trunc_normal_",
@@ -37,32 +37,34 @@ _INITIALISERS = (
 
 
 class Built(NamedTuple):
-    """A module in eval mode and, for a user's own model, the example inputs that came with it. ``sources`` has the hash
-    of each source that a factory was run from (see ``etui.engine.models.user_code``)."""
+    """A module in eval mode and, for a user's model, its example inputs. ``sources`` has the hash of each source file
+    that a factory was run from (see ``etui.engine.models.user_code``)."""
 
     module: nn.Module
     example: Examples | None
     sources: dict[str, str] | None = None
 
 
-def build(model: Model, initialise: bool = True, seed: int = 0, allow_pickle: bool = False) -> Built:
-    """The module as it is measured: positional tensors in, one tensor or a tuple of them out, in eval mode.
+def build(model: Model, initialize: bool = True, seed: int = 0, allow_pickle: bool = False) -> Built:
+    """Build the module to measure: positional tensors in, one tensor or a tuple of tensors out, in eval mode.
 
-    Without ``initialise`` a catalog model's parameters hold whatever lay in memory, for weights that are loaded right
-    after; that saves most of the time building takes. ``allow_pickle`` lets an exported program run code of its own.
-    Raises PreparationError where a user's file does not give a module.
+    Without ``initialize`` a catalog model's parameters are uninitialized memory, which saves most of the build time if
+    weights are loaded right after. ``allow_pickle`` lets an exported program run its own code.
+
+    Raises:
+        PreparationError: a user's file does not provide a module.
     """
     if isinstance(model, ModelEntry):
         torch.manual_seed(seed)
-        return Built(finish(model, build_raw(model, initialise), keep=initialise), None)
+        return Built(finish(model, build_raw(model, initialize), keep=initialize), None)
     built = _build_user_model(model, seed, allow_pickle)
     return built._replace(module=_evaluating(built.module))
 
 
-def build_raw(entry: ModelEntry, initialise: bool) -> nn.Module:
-    """A catalog model as its source defines it, so that weights published for it fit by name."""
+def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
+    """Build a catalog model as its source defines it, so that published weights match by name."""
     prepare_torchvision()
-    with nullcontext() if initialise else _uninitialised(entry.source_kind):
+    with nullcontext() if initialize else _uninitialized(entry.source_kind):
         if entry.source_kind == "torchvision":
             models = importlib.import_module("torchvision.models")
             module: nn.Module = models.get_model(entry.source_id, weights=None)
@@ -74,9 +76,9 @@ def build_raw(entry: ModelEntry, initialise: bool) -> nn.Module:
 
 
 def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True) -> nn.Module:
-    """Turn a source's module into the one that is measured: exportable layers and the output asked for.
+    """Convert a source's module to the one that is measured: exportable layers and the entry's output.
 
-    Not to ``keep`` the weights' values is faster, where others are loaded right after.
+    Without ``keep`` the weights' values are lost, which is faster if others are loaded right after.
     """
     if entry.builder is not None:
         _replace_conv1d(raw, keep)
@@ -85,7 +87,7 @@ def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True) -> nn.Module:
 
 
 def transformers_parts(builder: Builder) -> tuple[Any, Any]:
-    """The class of a transformers model and its configuration: eager attention, no cache."""
+    """Return the class of a transformers model and its configuration, with eager attention and without a cache."""
     prepare_torchvision()
     base = f"transformers.models.{builder.code}"
     architecture = getattr(importlib.import_module(f"{base}.modeling_{builder.code}"), builder.architecture)
@@ -105,42 +107,42 @@ def _evaluating(module: nn.Module) -> nn.Module:
 
 
 def _set_eval(module: nn.Module) -> None:
-    """Put a module in eval mode, whatever it is or holds; exported programs refuse, since export has fixed theirs."""
+    """Put a module and its submodules in eval mode. Exported programs, whose mode is fixed, are skipped."""
     try:
         module.eval()
     except NotImplementedError:
-        # It came from one of the children, which ended the walk over the others.
+        # A submodule raised it, and the submodules after it were not visited.
         for child in module.children():
             _set_eval(child)
 
 
 @contextmanager
-def _uninitialised(source_kind: str) -> Iterator[None]:
-    """Turn torch's initialisers (and transformers' own) into no-ops while a module is built."""
+def _uninitialized(source_kind: str) -> Iterator[None]:
+    """Make torch's initializers (and those of transformers) no-ops while a module is built."""
     if source_kind == "transformers":
         from transformers.initialization import no_init_weights
 
         with no_init_weights():
             yield
         return
-    saved = {name: getattr(nn.init, name) for name in _INITIALISERS}
+    saved = {name: getattr(nn.init, name) for name in _INITIALIZERS}
     try:
-        for name in _INITIALISERS:
-            setattr(nn.init, name, _leave)
+        for name in _INITIALIZERS:
+            setattr(nn.init, name, _unchanged)
         yield
     finally:
         for name, function in saved.items():
             setattr(nn.init, name, function)
 
 
-def _leave(tensor: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+def _unchanged(tensor: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
     return tensor
 
 
 def _replace_conv1d(module: nn.Module, keep: bool = True) -> None:
-    """Put linear layers in the place of GPT-2's transposed ones, which no quantizer knows.
+    """Replace GPT-2's transposed linear layers, which quantizers do not support, by ``nn.Linear``.
 
-    Without values to keep, only the shape is turned: copying would touch memory that is thrown away right after.
+    Without ``keep`` the weights are not copied, since they are replaced right after.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -148,8 +150,8 @@ def _replace_conv1d(module: nn.Module, keep: bool = True) -> None:
         if isinstance(child, Conv1D):
             with torch.device("meta"):
                 linear = nn.Linear(child.nx, child.nf)
-            turned = child.weight.detach().t().contiguous() if keep else torch.empty(child.nf, child.nx)
-            linear.weight = nn.Parameter(turned)
+            transposed = child.weight.detach().t().contiguous() if keep else torch.empty(child.nf, child.nx)
+            linear.weight = nn.Parameter(transposed)
             linear.bias = child.bias
             setattr(module, name, linear)
         else:
@@ -177,7 +179,7 @@ class _HiddenState(nn.Module):
 
 
 class _MeanPooling(_HiddenState):
-    """The sentence embedding of sentence-transformers: the mean over real tokens, scaled to length one."""
+    """The sentence embedding of sentence-transformers: the mean over real tokens, normalized to length one."""
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         hidden = super().forward(input_ids, attention_mask)
@@ -221,24 +223,24 @@ def _build_user_model(model: UserModel, seed: int, allow_pickle: bool) -> Built:
     if model.kind == "pt2":
         exported = load_exported(Path(model.path), allow_pickle=allow_pickle)
         if exported.by_name:
-            raise PreparationError(f"{model.path} takes inputs by name", "export it with positional inputs only")
+            raise PreparationError(f"{model.path} takes keyword inputs", "export it with positional inputs only")
         return Built(exported.module, Examples.of(exported.positional, model.reference))
     if model.kind == "factory":
-        made, sources = _call_factory(model, seed)
-        if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
+        returned, sources = _call_factory(model, seed)
+        if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], nn.Module)):
             raise PreparationError(
                 f"{model.reference} does not return a module and its example inputs",
                 "return (module, (tensor, ..)) from it",
             )
-        return Built(made[0], Examples.of(made[1], model.reference), sources)
+        return Built(returned[0], Examples.of(returned[1], model.reference), sources)
     raise PreparationError(f"{model.path} is a finished program and has no module", "measure it as it is")
 
 
 def _call_factory(model: UserModel, seed: int) -> tuple[object, dict[str, str]]:
-    """What the factory of the user's file returns, and the hashes of the sources that it was run from.
+    """Call the factory in the user's file; return its result and the hashes of the sources that it was run from.
 
-    Every generator of random numbers that it may draw from starts at ``seed``. Whatever the user's code raises is the
-    user's to see, so it passes through as it is.
+    The random number generators of torch, Python and NumPy are seeded with ``seed``. Exceptions of the user's code are
+    not caught, so that the user sees them.
     """
     torch.manual_seed(seed)
     random.seed(seed)
@@ -248,5 +250,5 @@ def _call_factory(model: UserModel, seed: int) -> tuple[object, dict[str, str]]:
         factory = getattr(module, model.factory or "", None)
         if not callable(factory):
             raise PreparationError(f"{model.path} has no function {model.factory}", "check the name after the colon")
-        made: object = factory()
-    return made, file.sources
+        returned: object = factory()
+    return returned, file.sources

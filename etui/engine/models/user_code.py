@@ -1,5 +1,5 @@
-"""Run a user's Python file from its source alone, and record the hash of every module it imports that is no installed
-package's: together with the versions of the packages they name the code that was run."""
+"""Run a user's Python file from source, and record the hash of every module it imports that is not from an installed
+package: the hashes and the package versions identify the code that was run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _STDLIB = tuple({f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("st
 
 
 class UserFile:
-    """A user's file while it runs. ``sources`` has the SHA-256 of each module's source by the module's name, the file
-    itself under ``""``; it grows with what is imported."""
+    """A user's file while it runs. ``sources`` maps the name of each imported module, and ``""`` for the file itself,
+    to the SHA-256 of its source; it grows with each import."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,14 +31,14 @@ class UserFile:
 
     @contextmanager
     def running(self) -> Iterator[ModuleType]:
-        """Import the file as a module and let its folder be importable as long as the context lasts; what is called in
-        there may import more. Whatever the user's code raises passes through as it is.
+        """Import the file as a module, with its folder on the import path while the context is open, so that called
+        code may import more. Exceptions of the user's code are not caught.
 
         Raises:
-            PreparationError: it is not a file that Python can import.
+            PreparationError: Python cannot import the file.
         """
         name = f"etui_user_{hashlib.sha256(str(self.path).encode()).hexdigest()[:16]}"
-        # What an earlier run in this process imported may have changed since.
+        # Modules imported by an earlier run in this process may have changed.
         for known, module in list(sys.modules.items()):
             if isinstance(getattr(module, "__loader__", None), _Recording):
                 del sys.modules[known]
@@ -55,13 +55,13 @@ class UserFile:
         try:
             spec.loader.exec_module(module)
             yield module
-            self._record_the_rest(before | {name})
+            self._record_other_modules(before | {name})
         finally:
             sys.path.remove(folder)
             sys.meta_path.remove(finder)
 
-    def _record_the_rest(self, before: set[str]) -> None:
-        """Record what came in by another way than a source file: extension modules, or loaders of the user's own."""
+    def _record_other_modules(self, before: set[str]) -> None:
+        """Record modules that were not loaded from a source file: extension modules, or those of custom loaders."""
         for name in sorted(set(sys.modules) - before - set(self.sources)):
             origin = getattr(sys.modules[name], "__file__", None)
             if isinstance(origin, str) and _is_own(origin) and Path(origin).is_file():
@@ -69,8 +69,8 @@ class UserFile:
 
 
 class _Recording(SourceFileLoader):
-    """Compiles the source that it hashes. Bytecode on disk is neither used nor written: it is taken as current by the
-    second and the size of its source, so that it can be that of an earlier version."""
+    """Compiles the source that it hashes. Bytecode on disk is neither used nor written: Python checks only the time in
+    seconds and the size of its source, so that it may be that of an earlier version."""
 
     def __init__(self, name: str, path: Path, file: UserFile, recorded_as: str) -> None:
         super().__init__(name, str(path))
@@ -85,7 +85,7 @@ class _Recording(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Has source files outside of installed packages loaded by a recording loader; everything else is left alone."""
+    """Loads source files outside installed packages with the recording loader; other modules are loaded as usual."""
 
     def __init__(self, file: UserFile) -> None:
         self._file = file
@@ -106,8 +106,8 @@ class _Finder(MetaPathFinder):
 
 
 def _is_own(origin: str) -> bool:
-    """Whether a file is neither of the standard library nor of an installed package."""
+    """Return whether a file belongs neither to the standard library nor to an installed package."""
     path = Path(origin)
-    # Some installers put links into site-packages.
+    # Some installers put symbolic links into site-packages.
     parts = {*path.parts, *path.resolve().parts}
     return not _PACKAGES & parts and not str(path.resolve()).startswith(_STDLIB)

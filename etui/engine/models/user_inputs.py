@@ -1,4 +1,4 @@
-"""What comes with a user's own model as inputs: one example, several, or a function that makes as many as asked."""
+"""The example inputs of a user's model: one example, several, or a function that generates them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Inputs = tuple[torch.Tensor, ...]
 
 
 class Examples(NamedTuple):
-    """Checked example inputs. ``given`` are the examples; ``make`` makes them instead. ``source`` names the model."""
+    """Checked example inputs: ``given`` are the examples, or ``make`` generates them. ``source`` names the model."""
 
     given: list[Inputs]
     make: Callable[[int], Iterable[object]] | None
@@ -24,73 +24,77 @@ class Examples(NamedTuple):
 
     @classmethod
     def of(cls, inputs: object, source: str) -> Examples:
-        """Take what a factory returned beside its module.
+        """Check the example inputs that a factory returned with its module.
 
-        One example is a tensor, or a tuple or list of the tensors that one inference takes by place. Several are a
-        list (or tuple) of such tuples. A function is called with the number of examples that are needed and returns
-        or yields at least as many; torch's generator and Python's ``random`` are seeded before. No function is called
-        here. Raises PreparationError if it is none of these.
+        One example is a tensor, or a tuple or list of the positional tensors of one inference. Several are a list (or
+        tuple) of such tuples. A function is called by ``take`` with the required number of examples, and returns or
+        yields at least as many; torch's generator and Python's ``random`` are seeded before.
+
+        Raises:
+            PreparationError: it is none of these.
         """
         if isinstance(inputs, torch.Tensor):
-            return cls([_one(inputs, source)], None, source)
+            return cls([_example(inputs, source)], None, source)
         if isinstance(inputs, tuple | list) and inputs:
             if all(isinstance(part, tuple | list) for part in inputs):
-                return cls(_alike([_one(part, source) for part in inputs], source), None, source)
-            return cls([_one(inputs, source)], None, source)
+                return cls(_check_alike([_example(part, source) for part in inputs], source), None, source)
+            return cls([_example(inputs, source)], None, source)
         if callable(inputs):
             make: Callable[[int], Any] = inputs
             return cls([], make, source)
-        raise _none(source)
+        raise _no_inputs(source)
 
     def take(self, count: int, seed: int) -> list[Inputs]:
-        """All the examples, each once; those of a function are at most ``count``, made with ``seed``.
+        """Return the distinct examples; those of a function are at most ``count``, generated with ``seed``.
 
-        Raises PreparationError if the function gives none, or some that differ in number, shape or dtype. What the
-        function itself raises is the user's to see and passes through.
+        Exceptions of the function are not caught.
+
+        Raises:
+            PreparationError: the function returns no examples, or examples that differ in number, shape or dtype.
         """
         if self.make is None:
-            return _different(self.given)
+            return _distinct(self.given)
         torch.manual_seed(seed)
         random.seed(seed)
-        made = self.make(count)
-        if isinstance(made, torch.Tensor) or not isinstance(made, Iterable):
+        returned = self.make(count)
+        if isinstance(returned, torch.Tensor) or not isinstance(returned, Iterable):
             raise PreparationError(
-                f"the inputs of {self.source} are a function that does not return a list of examples",
-                "return or yield as many as it is asked for, each a tensor or a tuple of tensors",
+                f"the input function of {self.source} does not return a list of examples",
+                "return or yield the requested number of examples, each a tensor or a tuple of tensors",
             )
-        examples = [_one(part, self.source) for part in itertools.islice(made, count)]
+        examples = [_example(part, self.source) for part in itertools.islice(returned, count)]
         if not examples:
-            raise _none(self.source)
-        return _different(_alike(examples, self.source))
+            raise _no_inputs(self.source)
+        return _distinct(_check_alike(examples, self.source))
 
 
-def _one(example: object, source: str) -> Inputs:
+def _example(example: object, source: str) -> Inputs:
     if isinstance(example, torch.Tensor):
         example = (example,)
     if not isinstance(example, tuple | list) or not example or not all(isinstance(x, torch.Tensor) for x in example):
-        raise _none(source)
+        raise _no_inputs(source)
     return tuple(tensor.detach().contiguous() for tensor in example)
 
 
-def _alike(examples: list[Inputs], source: str) -> list[Inputs]:
-    """The examples, which one exported program must be able to take."""
+def _check_alike(examples: list[Inputs], source: str) -> list[Inputs]:
+    """Return the examples, or raise PreparationError if one exported program cannot take them all."""
     first = [(tensor.shape, tensor.dtype) for tensor in examples[0]]
     for number, example in enumerate(examples):
         if [(tensor.shape, tensor.dtype) for tensor in example] != first:
             raise PreparationError(
-                f"the example inputs of {source} differ in number, shape or dtype: the first and number {number + 1}",
-                "give examples that one exported program can take",
+                f"the example inputs of {source} differ in number, shape or dtype: example {number + 1} and the first",
+                "give examples with the same number, shapes and dtypes of tensors",
             )
     return examples
 
 
-def _different(examples: list[Inputs]) -> list[Inputs]:
-    """Each example once: two that are equal would be one for evaluation and the same for calibration."""
+def _distinct(examples: list[Inputs]) -> list[Inputs]:
+    """Return each example once, so that equal examples are not used for both evaluation and calibration."""
     return list({content(example): example for example in reversed(examples)}.values())[::-1]
 
 
 def content(inputs: Inputs) -> bytes:
-    """A hash over the types, shapes and values of what one inference takes."""
+    """Return a hash over the dtypes, shapes and values of the inputs of one inference."""
     digest = hashlib.sha256()
     for tensor in inputs:
         digest.update(f"{tensor.dtype} {list(tensor.shape)} ".encode())
@@ -98,5 +102,7 @@ def content(inputs: Inputs) -> bytes:
     return digest.digest()
 
 
-def _none(source: str) -> PreparationError:
-    return PreparationError(f"{source} has no example inputs that are tensors", "give at least one tensor, by place")
+def _no_inputs(source: str) -> PreparationError:
+    return PreparationError(
+        f"{source} has no example inputs that are tensors", "give at least one tensor as a positional input"
+    )

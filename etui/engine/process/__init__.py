@@ -1,1 +1,1 @@
-"""Start-up of worker processes: the fork server, the worker, preloading and silencing of libraries."""
+"""Worker processes: the fork server, the worker's job loop, preloading and silencing of libraries."""

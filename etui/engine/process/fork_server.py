@@ -1,8 +1,8 @@
-"""A process that has imported everything once and forks a fresh child for each job.
+"""A process that has imported everything once and forks a fresh worker for each job.
 
 ``python -m etui.engine.process.fork_server ROLE FD`` serves requests on the socket FD until its other end closes.
-Requests and replies are JSON, one a message; a fork request carries two file descriptors, the report pipe and the log
-pipe. The fork server itself never runs a model: thread pools do not survive a fork.
+Requests and replies are JSON, one per message; a fork request carries two file descriptors, the report pipe and the log
+pipe. The fork server itself never runs a model, because thread pools do not survive a fork.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from etui.jobs import Exited, Fork, ForkServerKind, Job, Preload, Ready, Reply, 
 
 MESSAGE_BYTES = 1 << 17
 ERROR_CHARACTERS = 1_000
-"""Of an import's error, so that it fits into a message."""
+"""The maximum length of an import error, so that it fits into a message."""
 
 
 def main() -> None:
@@ -36,28 +36,28 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     accept_interrupts()
     server = ForkServer("prepare" if role == "prepare" else "measure", socket.socket(fileno=fd))
-    # A runner that goes while there is something that it has not read closes its end in this way.
+    # The socket is closed like this if the runner ends before it has read everything.
     with contextlib.suppress(ConnectionError):
         server.serve()
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies, so that a killed runner leaves nothing behind."""
+    """Have the kernel kill this process when its parent dies, so that a killed runner leaves no processes."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
 
 
 class ForkServer:
-    """Answers fork and preload requests, and tells of children that ended."""
+    """Answers fork and preload requests, and reports workers that ended."""
 
     def __init__(self, role: ForkServerKind, control: socket.socket) -> None:
         self._role = role
         self._control = control
-        self._children: dict[int, int] = {}
+        self._workers: dict[int, int] = {}
 
     def serve(self) -> None:
-        """Import, then answer until the runner closes its end."""
+        """Import, then answer requests until the runner closes its end."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         os.set_blocking(wake_read, False)
@@ -81,7 +81,8 @@ class ForkServer:
                         self._preload(source)
 
     def _preload(self, source: str) -> None:
-        """Import without the collector: nothing imported is ever garbage, and frozen pages stay shared."""
+        """Import with the garbage collector off, then freeze: imported objects are never garbage, and their pages stay
+        shared with the workers."""
         from etui.engine.process import preload
 
         start = time.perf_counter()
@@ -94,9 +95,9 @@ class ForkServer:
                 preload.preload_prepare()
             else:
                 preload.preload_measure([])
-        except (Exception, SystemExit) as failure:  # noqa: BLE001 - whatever a broken library raises, the run shall say it
+        except (Exception, SystemExit) as failure:  # noqa: BLE001 - a broken library may raise anything; the run reports it
             error = _first_line(failure)
-            # In full to the runner's own log.
+            # The full traceback goes to the runner's log.
             traceback.print_exc()
         gc.freeze()
         gc.enable()
@@ -113,22 +114,22 @@ class ForkServer:
             try:
                 status = _become_worker(self._control, parent, request.job, report_fd, log_fd)
             finally:
-                # Never back into the fork server's loop, and no exit handlers of libraries the parent imported.
+                # Skip the fork server's loop and the exit handlers of libraries that the parent imported.
                 os._exit(status)
         os.close(report_fd)
         os.close(log_fd)
-        self._children[pid] = request.number
+        self._workers[pid] = request.number
         self._reply(Started(number=request.number, pid=pid))
 
     def _reap(self) -> None:
-        while self._children:
+        while self._workers:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            number = self._children.pop(pid, None)
+            number = self._workers.pop(pid, None)
             if number is not None:
                 self._reply(Exited(number=number, status=os.waitstatus_to_exitcode(status)))
 
@@ -137,7 +138,8 @@ class ForkServer:
 
 
 def _become_worker(control: socket.socket, parent: int, job: Job, report_fd: int, log_fd: int) -> int:
-    """Cut the ties to the fork server and do the job: own process group, own standard streams, own signal handlers."""
+    """Detach from the fork server (process group, standard streams, signal handlers) and do the job; returns the exit
+    status."""
     die_with_parent()
     if os.getppid() != parent:
         return 1
@@ -165,7 +167,7 @@ def _first_line(failure: BaseException) -> str:
 
 
 def _ignore(_signal: int, _frame: FrameType | None) -> None:
-    """A Python handler, so that the wake-up descriptor gets a byte."""
+    """Do nothing: a Python handler makes the signal write to the wake-up descriptor."""
 
 
 if __name__ == "__main__":

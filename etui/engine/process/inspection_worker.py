@@ -1,8 +1,8 @@
-"""A child process that looks at one program's file: what it holds, and whether this box's runtime loads it.
+"""A process that inspects one program's file: its content, and whether this machine's runtime loads it.
 
-``python -m etui.engine.process.inspection_worker FD FILE [DATA]`` writes one JSON line as soon as the file is read and
-another when it was loaded, or could not be. Nothing of the program is executed. It may crash, hang or run out of memory
-over what the file says: that ends this process and harms nothing else.
+``python -m etui.engine.process.inspection_worker FD FILE [DATA]`` writes one JSON line when the file has been read, one
+with the available backends, and one with the result of loading. The program is not executed. A malicious file can make
+this process crash, hang or run out of memory, without effect on other processes.
 """
 
 from __future__ import annotations
@@ -24,35 +24,36 @@ from etui.programs.files import mapped
 from etui.programs.inspection_messages import Answer, Here, Loaded, Read, Refused
 from etui.programs.program import Method, ProgramFile, read_program
 from etui.programs.sections import sections
+from etui.text import counted
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Inspect the file given on the command line."""
     fd, path = int(sys.argv[1]), Path(sys.argv[2])
     data = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-    _be_the_first_to_go()
+    _limit_damage()
     with os.fdopen(fd, "wb", buffering=0) as answers:
 
-        def say(answer: Answer) -> None:
+        def send(answer: Answer) -> None:
             line = memoryview(msgspec.json.encode(answer) + b"\n")
-            while line:  # a pipe takes long lines in parts
+            while line:  # a pipe accepts long lines in parts
                 line = line[answers.write(line) or 0 :]
 
         try:
             info, program = read(path)
-            say(Read(info=info))
-            load(path, data, program, say)
+            send(Read(info=info))
+            load(path, data, program, send)
         except EtuiError as error:
-            say(Refused(message=error.message, hint=error.hint))
+            send(Refused(message=error.message, hint=error.hint))
         except OSError as error:
-            say(Refused(message=f"cannot be read: {error.strerror or error}"))
+            send(Refused(message=f"cannot be read: {error.strerror or error}"))
 
 
 def read(path: Path) -> tuple[ProgramInfo, ProgramFile]:
-    """What the file alone tells; whether a backend is here and whether it loads is not yet known.
+    """Return what the file contains, without checking backends and loading.
 
     Raises:
-        DamagedFile: it is no program, or damaged.
+        DamagedFile: it is not a program, or it is damaged.
         OSError: it cannot be read.
     """
     with mapped(path) as buffer:
@@ -72,46 +73,48 @@ def read(path: Path) -> tuple[ProgramInfo, ProgramFile]:
     return info, program
 
 
-def load(path: Path, data: Path | None, program: ProgramFile, say: Callable[[Answer], None]) -> None:
-    """Load every method as the runtime does before an inference, and say what is in the way."""
+def load(path: Path, data: Path | None, program: ProgramFile, send: Callable[[Answer], None]) -> None:
+    """Send the available backends, load every method as before an inference, and send the result."""
     from etui.engine.process.silence import quiet
 
     quiet()
-    from etui.engine.runtime.execution import OPENVINO_BACKEND
-    from etui.engine.runtime.load_problems import backends_here, needed_backends, obstacle
+    from etui.engine.delegates import support_of_backend
+    from etui.engine.runtime.load_problems import available_backends, load_problem, needed_backends
 
-    here = backends_here(program)
-    say(Here(backends=here))
-    problem, hint = obstacle(program, here)
+    available = available_backends(program)
+    send(Here(backends=available))
+    problem, hint = load_problem(program, available)
     external = [name for method in program.methods for name in method.external]
     if not problem and external and data is None:
         more = f" and {len(external) - 1} more" if len(external) > 1 else ""
-        problem, hint = f"the data of {external[0]}{more} lies in a .ptd file", "name that file with --data"
+        problem, hint = f"the data of {external[0]}{more} is in a .ptd file", "give that file with --data"
     if not problem:
-        problem, hint = _loaded(path, data, program, from_bytes=OPENVINO_BACKEND in needed_backends(program))
-    say(Loaded(loads=not problem, problem=problem, hint=hint))
+        supports = [support_of_backend(name) for name in needed_backends(program)]
+        from_memory = any(support is not None and support.load_from_memory for support in supports)
+        problem, hint = _loaded(path, data, program, from_memory=from_memory)
+    send(Loaded(loads=not problem, problem=problem, hint=hint))
 
 
-def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_bytes: bool) -> tuple[str, str]:
-    """What the runtime says against a program, and what to do; two empty texts where it loads it."""
+def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_memory: bool) -> tuple[str, str]:
+    """Return the runtime's error for a program, and what to do; two empty texts if the runtime loads it."""
     from executorch.extension.pybindings import _C
 
-    _hold_memory()
-    verified = _C.Verification.InternalConsistency
-    words = {"data_path": str(data)} if data is not None else {}
+    _limit_memory()
+    verification = _C.Verification.InternalConsistency
+    options = {"data_path": str(data)} if data is not None else {}
     try:
-        if from_bytes:  # by path, OpenVINO's programs end the process
-            whole = path.read_bytes()
-            loaded = _C._load_program_from_buffer(whole, False, 0, verified, **words)
+        if from_memory:
+            content = path.read_bytes()
+            loaded = _C._load_program_from_buffer(content, False, 0, verification, **options)
         else:
-            loaded = _C._load_program(str(path), False, 0, verified, **words)
+            loaded = _C._load_program(str(path), False, 0, verification, **options)
         for method in program.methods:
             loaded.load_method(method.name)
     except MemoryError:
-        return "loading it takes more memory than this box has free", "load it on a box with more memory"
+        return "loading it needs more memory than is free", "use a machine with more memory"
     except RuntimeError as error:
         line = (str(error).strip().splitlines() or [""])[0]
-        return f"ExecuTorch refuses it: {line}", "lower the model again with ExecuTorch 1.5"
+        return f"ExecuTorch cannot load it: {line}", "lower the model again with ExecuTorch 1.5"
     return "", ""
 
 
@@ -135,34 +138,33 @@ def _notes(program: ProgramFile) -> list[str]:
     notes = []
     external = {name for method in program.methods for name in method.external}
     if external:
-        plural = "tensor lies" if len(external) == 1 else "tensors lie"
-        notes.append(f"The data of {len(external)} {plural} in a .ptd file of its own.")
+        notes.append(f"The data of {counted(len(external), 'tensor')} is in a separate .ptd file.")
     return notes
 
 
-def _hold_memory() -> None:
-    """Let reserving fail before the box runs out of memory."""
+def _limit_memory() -> None:
+    """Limit the address space, so that an allocation fails before the machine runs out of memory."""
     from etui.engine.runtime.load_problems import available_bytes
 
     free = available_bytes()
     if free is None:
         return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    # Who started this may have set a lower limit already, which cannot be raised.
+    # A lower limit that is already set cannot be raised.
     limits = (pages * resource.getpagesize() + free, *resource.getrlimit(resource.RLIMIT_AS))
-    limit = min(one for one in limits if one != resource.RLIM_INFINITY)
+    limit = min(value for value in limits if value != resource.RLIM_INFINITY)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _be_the_first_to_go() -> None:
-    """Die with the parent, leave no core file, and be what the kernel kills where memory runs out."""
+def _limit_damage() -> None:
+    """End with the parent, write no core file, and be the first process that the kernel kills when memory runs out."""
     from etui.engine.process.fork_server import die_with_parent
 
     die_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    own = Path("/proc/self/oom_score_adj")
-    if own.exists():
-        own.write_text("1000")
+    oom_score = Path("/proc/self/oom_score_adj")
+    if oom_score.exists():
+        oom_score.write_text("1000")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Import what the workers of a fork server need, without starting a thread: the fork server forks afterwards."""
+"""Import what a fork server's workers need, without starting a thread, because the fork server forks afterwards."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ _PREPARING = (
     "executorch.kernels.quantized",
     "executorch.exir",
     "executorch.exir._serialize._program",
-    "executorch.backends.xnnpack.partition.xnnpack_partitioner",
-    "executorch.backends.xnnpack.quantizer.xnnpack_quantizer",
     "torchao.quantization.pt2e.quantize_pt2e",
     "torchvision.models",
     "etui.engine.lowering.lower",
@@ -31,34 +29,40 @@ _PREPARING = (
 
 
 def preload_measure(sources: Iterable[str]) -> None:
-    """Import what measuring needs, and what models of these sources are made of.
+    """Import what measuring needs, and the code of models of these sources.
 
-    A source is a catalog entry's (``transformers:openai-community/gpt2``), or only its kind; another says nothing.
+    A source is that of a catalog entry (``transformers:openai-community/gpt2``), or only its kind; others are ignored.
     """
     quiet()
     _import("torch")
-    from etui.engine.models.torchvision_shim import postponed, prepare_torchvision
+    from etui.catalog.delegates import RUNNABLE
+    from etui.engine.delegates import delegate_support
+    from etui.engine.models.torchvision_shim import deferred_import, prepare_torchvision
 
+    for name in RUNNABLE:
+        delegate_support(name)
     _import("numpy", "safetensors.torch", *_MEASURING)
     for source in sources:
         kind = source.partition(":")[0]
         if kind in {"torchvision", "transformers"}:
             prepare_torchvision()
         if kind == "torchvision":
-            with postponed("torch._dynamo.utils", "is_compile_supported"):
+            with deferred_import("torch._dynamo.utils", "is_compile_supported"):
                 _import("torchvision.models")
         elif kind == "transformers":
             _import("transformers.modeling_utils", "transformers.initialization", *_code_of(source))
 
 
 def preload_prepare() -> None:
-    """Import the ahead-of-time code: exporting, XNNPACK's quantizer and partitioner, torchao, quantized kernels."""
+    """Import the ahead-of-time code: export, the common quantizers and partitioners, torchao, quantized kernels."""
     quiet()
     _import("torch")
+    from etui.catalog.delegates import RUNNABLE
+    from etui.engine.delegates import delegate_support
     from etui.engine.models.torchvision_shim import prepare_torchvision
 
     prepare_torchvision()
-    _import(*_PREPARING)
+    _import(*_PREPARING, *(module for name in RUNNABLE for module in delegate_support(name).preloaded))
 
 
 def _code_of(source: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""One child process from fork to exit: take a job, do it, report events and the answer on the report pipe."""
+"""A worker process from fork to exit: do one job, and write events and the answer to the report pipe."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ class Report:
         self._file = os.fdopen(fd, "wb", buffering=0)
 
     def write(self, answer: Answer) -> None:
-        """Write one answer whole; a pipe takes long lines in parts."""
+        """Write one complete answer; a pipe accepts long lines in parts."""
         line = memoryview(msgspec.json.encode(answer) + b"\n")
         while line:
             line = line[self._file.write(line) or 0 :]
 
-    def say(self, event: Event) -> None:
-        """Report an event, stamped with the time it happened."""
+    def log(self, event: Event) -> None:
+        """Report an event, stamped with the current time if it has none."""
         if not event.at:
             event.at = utc_now()
         self.write(LogMessage(event=event))
 
 
 def run(job: Job, report: Report) -> int:
-    """Do a job and report its answer; returns the process's exit status."""
+    """Do a job and report its answer; return the process's exit status."""
     try:
-        report.write(_do(job, report.say))
+        report.write(_do(job, report.log))
     except EtuiError as error:
         report.write(
             JobError(
@@ -63,13 +63,13 @@ def run(job: Job, report: Report) -> int:
         report.write(
             JobError(
                 message="out of memory",
-                hint="choose a smaller model, or free memory on the box",
+                hint="choose a smaller model, or free memory on the machine",
                 traceback=traceback.format_exc(),
                 kind="MemoryError",
             )
         )
         return 1
-    except BaseException as error:  # noqa: BLE001 - the process's outermost edge: reported in full, then it ends
+    except BaseException as error:  # noqa: BLE001 - outermost handler of the process: report in full, then end
         message, hint = _to_text(error)
         report.write(
             JobError(
@@ -84,33 +84,33 @@ def run(job: Job, report: Report) -> int:
 
 
 def _to_text(error: BaseException) -> tuple[str, str]:
-    """What happened and what to do, for an error that nobody expected."""
+    """Return message and hint of an unexpected error."""
     first_line = (str(error).strip().splitlines() or [""])[0]
-    if os.strerror(errno.ENOSPC) in first_line:  # safetensors raises an error of its own for a full disk
-        return "no space is left on the disk", "free some, or point ETUI_CACHE elsewhere"
+    if os.strerror(errno.ENOSPC) in first_line:  # safetensors does not raise OSError for a full disk
+        return "no space is left on the disk", "free some space, or set ETUI_CACHE to a folder on another disk"
     message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return message, "`etui log RUN --verbose` has the traceback"
 
 
-def _do(job: Job, say: Log) -> Done:
-    """Each kind of job imports what it needs itself: a fork server that only measures never sees ahead-of-time code."""
+def _do(job: Job, log: Log) -> Done:
+    """Do a job. Imports are per kind of job, so that measuring does not import ahead-of-time code."""
     match job:
         case BundleJob():
             from etui.engine.models.bundle import run_bundle
 
-            return Done(bundle=run_bundle(job, say))
+            return Done(bundle=run_bundle(job, log))
         case LowerJob():
             import torch
 
             from etui.engine.lowering.lower import run_lower
 
-            # Lowering is single-threaded Python; its neighbours on the other cores lower too.
+            # Lowering is mostly single-threaded Python, and other cores run other lowering jobs.
             torch.set_num_threads(job.threads)
-            return Done(lowered=run_lower(job, say))
+            return Done(lowered=run_lower(job, log))
         case MeasureJob():
             from etui.engine.measure.latency import run_measure
 
-            return Done(block=run_measure(job, say))
+            return Done(block=run_measure(job, log))
         case AccuracyJob():
             from etui.engine.measure.accuracy import run_accuracy
 
@@ -122,12 +122,12 @@ def _do(job: Job, say: Log) -> Done:
         case ProfileJob(program=None):
             from etui.engine.profile.eager import run_eager_profile
 
-            return Done(profile=run_eager_profile(job, say))
+            return Done(profile=run_eager_profile(job, log))
         case ProfileJob():
             from etui.engine.profile.program import run_profile
 
-            return Done(profile=run_profile(job, say))
+            return Done(profile=run_profile(job, log))
         case GapJob():
             from etui.engine.gap.run import run_gap
 
-            return Done(gap=run_gap(job, say))
+            return Done(gap=run_gap(job, log))

@@ -1,4 +1,4 @@
-"""From the times of operators in each inference to a side of a profile: medians, high percentiles and shares."""
+"""Aggregate the times of operators over inferences to one side of a profile: medians, 90th percentiles and shares."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from etui.insight import Operator, OperatorSide, Origin
 FEWEST_FOR_P90 = 10
 
 
-class Seen(NamedTuple):
-    """One operator as it was seen: ``key`` tells it from the others and is the same in each inference."""
+class TracedOperator(NamedTuple):
+    """One traced operator; ``key`` identifies it and is the same in each inference."""
 
     key: tuple[object, ...]
     name: str
@@ -22,35 +22,39 @@ class Seen(NamedTuple):
 
 
 Times = dict[tuple[object, ...], tuple[int, float]]
-"""How often each operator was called in one inference, and the milliseconds of its calls together."""
+"""The number of calls of each operator in one inference, and their total time in milliseconds."""
 
 
 def side_of(
-    seen: Sequence[Seen], inferences: Sequence[Times], traced_ms: Sequence[float], untraced_ms: Sequence[float]
+    traced: Sequence[TracedOperator],
+    inferences: Sequence[Times],
+    traced_ms: Sequence[float],
+    untraced_ms: Sequence[float],
 ) -> OperatorSide:
-    """A side of a profile. ``seen`` stands in the order of execution; what an inference lacks took no time in it."""
-    medians: list[tuple[Seen, int, float, float | None]] = []
-    for one in seen:
-        found = [times.get(one.key, (0, 0.0)) for times in inferences]
-        own = [spent for _, spent in found]
-        median, p90 = statistics.median(own), None
-        if len(own) >= FEWEST_FOR_P90:
-            # Between two equal values the interpolation may round to less than both.
-            p90 = max(median, statistics.quantiles(own, n=10, method="inclusive")[-1])
-        medians.append((one, max(calls for calls, _ in found), median, p90))
+    """Return a side of a profile. ``traced`` are the operators in the order of execution; an operator that is missing
+    in an inference took no time in it."""
+    medians: list[tuple[TracedOperator, int, float, float | None]] = []
+    for operator in traced:
+        calls_and_ms = [times.get(operator.key, (0, 0.0)) for times in inferences]
+        times_ms = [spent_ms for _, spent_ms in calls_and_ms]
+        median, p90 = statistics.median(times_ms), None
+        if len(times_ms) >= FEWEST_FOR_P90:
+            # Interpolation between two equal values may round to less than both.
+            p90 = max(median, statistics.quantiles(times_ms, n=10, method="inclusive")[-1])
+        medians.append((operator, max(calls for calls, _ in calls_and_ms), median, p90))
     total = sum(median for _, _, median, _ in medians)
     operators = [
         Operator(
-            name=one.name,
+            name=operator.name,
             calls=calls,
             median_ms=median,
             p90_ms=p90,
             share=median / total if total > 0 else 0.0,
-            delegate=one.delegate,
-            subgraph=one.subgraph,
-            origin=one.origin,
+            delegate=operator.delegate,
+            subgraph=operator.subgraph,
+            origin=operator.origin,
         )
-        for one, calls, median, p90 in medians
+        for operator, calls, median, p90 in medians
     ]
     return OperatorSide(
         inferences=len(inferences),
@@ -63,5 +67,5 @@ def side_of(
 
 
 def is_known(origin: Origin) -> bool:
-    """Whether an origin tells where in the model something comes from; the model itself has a type and no path."""
+    """Return whether an origin names a place in the model; the model itself has a type and no path."""
     return bool(origin.module or origin.module_type or origin.stack)

@@ -1,8 +1,8 @@
-"""Profile the eager model with torch's profiler: what each module's own ATen operators take.
+"""Profile the eager model with torch's profiler: the time of each module's ATen operators.
 
 An operator that calls others (``aten::conv2d`` calls ``aten::convolution`` and so on) counts once, as the outermost,
-with all the time of what it calls. Which module called it is told by ranges that hooks put around each ``forward``,
-since the profiler's own ``with_modules`` knows TorchScript alone.
+with the time of everything it calls. Hooks record a range around each module's ``forward`` to find the calling module,
+since the profiler's ``with_modules`` supports only TorchScript.
 """
 
 from __future__ import annotations
@@ -19,8 +19,15 @@ from torch import nn
 from torch.autograd import profiler
 
 from etui.engine.models.bundle import Bundle
-from etui.engine.profile.aggregate import Seen, Times, side_of
-from etui.engine.profile.program import KEPT_INFERENCES, TRACED_IF_SLOW, planned, say_slow, timed, warm_up
+from etui.engine.profile.aggregate import Times, TracedOperator, side_of
+from etui.engine.profile.program import (
+    KEPT_INFERENCES,
+    TRACED_IF_SLOW,
+    inference_count,
+    log_if_slow,
+    timed,
+    warm_up,
+)
 from etui.engine.runtime.execution import RuntimeFailure, TensorTuple, set_threads
 from etui.events import Event
 from etui.formats.chrome_trace import Span, Timeline
@@ -36,7 +43,7 @@ Log = Callable[[Event], None]
 
 
 class _Call(NamedTuple):
-    """One operator that was called in an inference, from Python or by a module: not by another operator."""
+    """One call of an operator in an inference, not made by another operator."""
 
     name: str
     module: str
@@ -44,7 +51,7 @@ class _Call(NamedTuple):
     duration_ns: int
 
 
-def run_eager_profile(job: ProfileJob, say: Log) -> ProfileResult:
+def run_eager_profile(job: ProfileJob, log: Log) -> ProfileResult:
     """Profile a bundle's eager model in this process, which must be fresh.
 
     Raises:
@@ -53,22 +60,22 @@ def run_eager_profile(job: ProfileJob, say: Log) -> ProfileResult:
     set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     model = bundle.eager()
-    inputs = [tuple(tensor.contiguous() for tensor in one) for one in bundle.inputs()]
+    inputs = [tuple(tensor.contiguous() for tensor in tensors) for tensors in bundle.inputs()]
 
-    def infer(one: TensorTuple) -> object:
-        return model(*one)
+    def infer(tensors: TensorTuple) -> object:
+        return model(*tensors)
 
     with torch.inference_mode():
-        inference_s = warm_up(job, infer, inputs, "eager", say)
-        count = planned(job, inference_s)
-        traced_s, plain_s, inferences = _trace(job, model, infer, inputs, count, say)
+        inference_s = warm_up(job, infer, inputs, "eager", log)
+        count = inference_count(job, inference_s)
+        traced_s, plain_s, inferences = _trace(job, model, infer, inputs, count, log)
     types = {name: type(module).__name__ for name, module in model.named_modules()}
-    seen: dict[tuple[object, ...], Seen] = {}
+    operators: dict[tuple[object, ...], TracedOperator] = {}
     times: list[Times] = []
     for calls in inferences:
-        times.append(_sum(calls, seen, types))
-    if not seen:
-        raise RuntimeFailure("eager ran, but no operator of it was traced")
+        times.append(_sum(calls, operators, types))
+    if not operators:
+        raise RuntimeFailure("eager ran, but no operators were traced")
     if job.files_dir is not None:
         kept = [
             [
@@ -86,9 +93,9 @@ def run_eager_profile(job: ProfileJob, say: Log) -> ProfileResult:
         timeline = Timeline(side="eager PyTorch", inferences=kept)
         Path(job.files_dir, TIMELINE).write_bytes(msgspec.json.encode(timeline))
     notes = []
-    if len(types) == 1 or not any(module for _, module in seen):
-        notes.append("Eager runs as one graph without modules, so its operators cannot be told apart by module.")
-    side = side_of(list(seen.values()), times, [1e3 * s for s in traced_s], [1e3 * s for s in plain_s])
+    if len(types) == 1 or not any(module for _, module in operators):
+        notes.append("The eager model has no submodules, so its operators cannot be attributed to modules.")
+    side = side_of(list(operators.values()), times, [1e3 * s for s in traced_s], [1e3 * s for s in plain_s])
     return ProfileResult(side=side, notes=notes)
 
 
@@ -98,9 +105,9 @@ def _trace(
     infer: Callable[[TensorTuple], object],
     inputs: list[TensorTuple],
     count: int,
-    say: Log,
+    log: Log,
 ) -> tuple[list[float], list[float], list[list[_Call]]]:
-    """Seconds of the traced and of the plain inferences, run in turn, and the calls of the traced ones."""
+    """Return the seconds of the traced and of the untraced inferences, and the operator calls of the traced ones."""
     traced_s: list[float] = []
     plain_s: list[float] = []
 
@@ -108,7 +115,7 @@ def _trace(
         for number in range(times):
             plain_s.append(timed(infer, inputs[number % len(inputs)]))
 
-    # Half of the plain ones before and half after, so that drift hits both alike; the profiler starts and stops once.
+    # Half of the untraced ones before and half after, so that drift affects both alike; the profiler starts only once.
     plain(count // 2)
     with _ranges(model), profiler.profile(use_kineto=True) as recorder:
         for number in range(count):
@@ -116,14 +123,14 @@ def _trace(
             with profiler.record_function(_INFERENCE):
                 infer(inputs[number % len(inputs)])
             traced_s.append(time.perf_counter() - start)
-            say_slow(job, say, "eager", traced_s[-1], number + 1, count)
+            log_if_slow(job, log, "eager", traced_s[-1], number + 1, count)
     plain(count - count // 2 if count > TRACED_IF_SLOW else 0)
     return traced_s, plain_s, _inferences(recorder.kineto_results.events())
 
 
 @contextmanager
 def _ranges(model: nn.Module) -> Iterator[None]:
-    """Have each module's ``forward`` recorded as a range with the module's path."""
+    """Record each module's ``forward`` as a range named by the module's path."""
     open_ranges: list[Any] = []
     handles = []
 
@@ -149,24 +156,24 @@ def _ranges(model: nn.Module) -> Iterator[None]:
 
 
 def _inferences(events: list[Any]) -> list[list[_Call]]:
-    """The outermost operators within each inference's range, from the profiler's raw events.
+    """Return the outermost operators within each inference's range, from the profiler's raw events.
 
-    An operator that runs on another thread has no range around it there and is a part of one that waits for it.
+    Operators on other threads are ignored: they are part of an operator that waits for them.
     """
     thread = next((event.start_thread_id() for event in events if event.name() == _INFERENCE), None)
-    own = [event for event in events if event.start_thread_id() == thread]
-    found: list[list[_Call]] = []
+    own_events = [event for event in events if event.start_thread_id() == thread]
+    inferences: list[list[_Call]] = []
     modules: list[tuple[int, str]] = []
-    begin = busy_until = over = 0
-    for event in sorted(own, key=lambda one: (one.start_ns(), -one.duration_ns())):
+    inference_start = busy_until = inference_end = 0
+    for event in sorted(own_events, key=lambda item: (item.start_ns(), -item.duration_ns())):
         name, start = event.name(), event.start_ns()
         end = start + event.duration_ns()
         if name == _INFERENCE:
-            found.append([])
-            begin, over = start, end
+            inferences.append([])
+            inference_start, inference_end = start, end
             modules.clear()
             continue
-        if start >= over:
+        if start >= inference_end:
             continue
         while modules and modules[-1][0] <= start:
             modules.pop()
@@ -174,18 +181,20 @@ def _inferences(events: list[Any]) -> list[list[_Call]]:
             modules.append((end, name.removeprefix(_MODULE)))
         elif name.startswith(_ATEN) and start >= busy_until:
             busy_until = end
-            found[-1].append(_Call(name, modules[-1][1] if modules else "", start - begin, end - start))
-    return found
+            module = modules[-1][1] if modules else ""
+            inferences[-1].append(_Call(name, module, start - inference_start, end - start))
+    return inferences
 
 
-def _sum(calls: list[_Call], seen: dict[tuple[object, ...], Seen], types: dict[str, str]) -> Times:
+def _sum(calls: list[_Call], operators: dict[tuple[object, ...], TracedOperator], types: dict[str, str]) -> Times:
+    """Return the times of one inference's operators, and add new operators to ``operators``."""
     times: Times = {}
     for call in calls:
         key = (call.name, call.module)
-        if key not in seen:
+        if key not in operators:
             name = call.name.removeprefix(_ATEN)
             origin = Origin(module=call.module, module_type=types.get(call.module, ""))
-            seen[key] = Seen(key, name, None, None, origin)
+            operators[key] = TracedOperator(key, name, None, None, origin)
         count, spent = times.get(key, (0, 0.0))
         times[key] = count + 1, spent + call.duration_ns / 1e6
     return times

@@ -1,8 +1,8 @@
-"""Read the ETDump that this process's runtime wrote: the events of each inference, flat and in the order they ended.
+"""Read the ETDump of this process's runtime: the events of each inference as a flat list in the order they ended.
 
-By hand and without a schema compiler, because ``executorch.devtools`` imports seconds of ahead-of-time code and calls
-``flatc``. Field numbers are those of ExecuTorch 1.5's ``devtools/etdump/etdump_schema_flatcc.fbs``. The bytes are the
-runtime's own, so offsets are trusted; a file from elsewhere is not for this reader.
+Written by hand, because importing ``executorch.devtools`` takes seconds and it calls ``flatc``. Field numbers are those
+of ExecuTorch 1.5's ``devtools/etdump/etdump_schema_flatcc.fbs``. Offsets are trusted, since this process wrote the
+bytes; do not use it for files from elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from etui.engine.runtime.execution import RuntimeFailure
 
 EXECUTE = "Execute"
-"""The name of the block of events that one inference makes."""
+"""The name of the block of events of one inference."""
 
 METHOD, OPERATOR, DELEGATE, NATIVE = "Method::execute", "OPERATOR_CALL", "DELEGATE_CALL", "native_call_"
 
@@ -25,8 +25,8 @@ _IDENTIFIER = b"ED00"
 
 
 class TracedEvent(NamedTuple):
-    """One event: its name (``native_call_add.out``), or that of a delegate's own operator in ``inner``; the
-    instruction it belongs to, and when it began and ended, in nanoseconds."""
+    """One event: its name (``native_call_add.out``), or that of a delegate's operator in ``inner``; its instruction,
+    and its start and end in nanoseconds."""
 
     name: str
     inner: str
@@ -37,14 +37,14 @@ class TracedEvent(NamedTuple):
 
 
 def read_inferences(data: bytes) -> list[list[TracedEvent]]:
-    """The events of each inference, in order. Raises RuntimeFailure where the bytes are no ETDump."""
+    """Return the events of each inference in order. Raises RuntimeFailure if the bytes are not an ETDump."""
     start = 4 if data[8:12] == _IDENTIFIER else 0
     if data[start + 4 : start + 8] != _IDENTIFIER:
-        raise RuntimeFailure("the runtime wrote no ETDump", "this build of ExecuTorch cannot trace")
+        raise RuntimeFailure("the runtime wrote no ETDump", "use a build of ExecuTorch that supports tracing")
     try:
         return _Dump(data).inferences(start)
     except (struct.error, IndexError) as error:
-        raise RuntimeFailure(f"the ETDump that the runtime wrote cannot be read ({error})") from error
+        raise RuntimeFailure(f"cannot read the ETDump of the runtime ({error})") from error
 
 
 class _Dump:
@@ -54,7 +54,7 @@ class _Dump:
 
     def inferences(self, start: int) -> list[list[TracedEvent]]:
         root = start + _U32.unpack_from(self._data, start)[0]
-        found = []
+        inferences = []
         for run in self._tables(root, 1):
             if self._text(run, 0) == EXECUTE:
                 events = [
@@ -62,8 +62,8 @@ class _Dump:
                     for event in self._tables(run, 3)
                     if (profile := self._table(event, 0)) is not None
                 ]
-                found.append(events)
-        return found
+                inferences.append(events)
+        return inferences
 
     def _event(self, table: int) -> TracedEvent:
         return TracedEvent(
@@ -76,7 +76,7 @@ class _Dump:
         )
 
     def _place(self, table: int, field: int) -> int:
-        """Where a field lies; 0 where it is absent."""
+        """Return the position of a field; 0 if it is absent."""
         data = self._data
         fields = table - _I32.unpack_from(data, table)[0]
         at = 4 + 2 * field

@@ -1,1 +1,1 @@
-"""Programs under ExecuTorch: loading and running them, and why one cannot be loaded."""
+"""Load and run programs with ExecuTorch, and explain why one cannot be loaded."""

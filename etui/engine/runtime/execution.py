@@ -1,6 +1,6 @@
-"""ExecuTorch's runtime as the measuring passes need it: load a program, feed it, run it, hold its threads.
+"""Load and run a program with ExecuTorch's runtime, and set its number of threads and its CPUs.
 
-It talks to the runtime's extension module directly, because ``executorch.runtime`` imports three seconds of
+It uses the runtime's extension module directly, because ``executorch.runtime`` spends three seconds importing
 ahead-of-time code that measuring does not need.
 """
 
@@ -15,11 +15,12 @@ from pathlib import Path
 import torch
 from executorch.extension.pybindings import _C
 
+from etui.catalog.delegates import RECORDS
 from etui.catalog.precisions import AS_IS
+from etui.engine.delegates import delegate_support
+from etui.engine.delegates.base import DelegateSupport
 from etui.engine.runtime.input_dtypes import DTYPES
 from etui.errors import EtuiError
-
-OPENVINO_BACKEND = "OpenvinoBackend"
 
 TensorTuple = tuple[torch.Tensor, ...]
 
@@ -27,11 +28,11 @@ TensorTuple = tuple[torch.Tensor, ...]
 def _load_quantized_kernels() -> None:
     """Register the kernels of ``quantized_decomposed`` with the runtime: undelegated INT8 programs call them.
 
-    ``executorch.kernels.quantized`` would import torch's ahead-of-time side for the same one library.
+    ``executorch.kernels.quantized`` loads the same library, but also imports torch's ahead-of-time code.
     """
     spec = importlib.util.find_spec("executorch.kernels")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        for library in Path(place, "quantized").glob("libquantized_ops_aot_lib.*"):
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for library in Path(folder, "quantized").glob("libquantized_ops_aot_lib.*"):
             torch.ops.load_library(library)  # type: ignore[no-untyped-call]
 
 
@@ -39,76 +40,65 @@ _load_quantized_kernels()
 
 
 class RuntimeFailure(EtuiError):
-    """The runtime refused a program or its inputs."""
+    """The runtime rejected a program or its inputs."""
 
 
 def set_threads(threads: int, *, cpus: Sequence[int] | None) -> int:
-    """Hold this process to ``cpus``, give eager PyTorch and ExecuTorch the same number of threads, and return the
+    """Restrict this process to ``cpus``, set the number of threads of eager PyTorch and ExecuTorch, and return the
     number read back from both.
 
-    Must come before anything is loaded: threads that exist keep the CPUs they had, and resetting ExecuTorch's pool
-    after a load leaves a dangling one. OpenVINO takes neither pool: it starts as many threads of its own as there are
-    CPUs that the process is held to. How many threads of any library worked is counted while it is timed.
+    Call it before anything is loaded: existing threads keep their CPUs, and resetting ExecuTorch's thread pool after a
+    load leaves a dangling pool. OpenVINO uses neither pool: it starts one thread for each CPU that the process is
+    restricted to. The number of busy threads of any library is counted during timing.
 
     Raises:
-        RuntimeFailure: a pool did not take the number, or the CPUs are not there.
+        RuntimeFailure: a thread pool did not accept the number, or a CPU is not available.
     """
     if cpus and hasattr(os, "sched_setaffinity"):
         try:
             os.sched_setaffinity(0, cpus)
         except OSError as error:
             raise RuntimeFailure(
-                f"this process cannot be held to CPUs {list(cpus)}: {error.strerror}",
-                "were CPUs taken offline, or was a cpuset changed? `etui doctor` says which this process may use",
+                f"cannot restrict this process to CPUs {list(cpus)}: {error.strerror}",
+                "check whether CPUs went offline or a cpuset changed; `etui doctor` lists the usable CPUs",
             ) from error
     torch.set_num_threads(threads)
     _C._unsafe_reset_threadpool(threads)
     eager, program = torch.get_num_threads(), int(_C._threadpool_get_thread_count())
     if eager != threads or program != threads:
         raise RuntimeFailure(
-            f"asked for {threads} threads, but eager has {eager} and ExecuTorch {program}",
-            "ask for fewer threads: `etui doctor` says how many cores this process may use",
+            f"{threads} threads were requested, but eager uses {eager} and ExecuTorch {program}",
+            "use fewer threads; `etui doctor` reports the number of usable cores",
         )
     return threads
 
 
 def registered_backends() -> list[str]:
-    """The backends this build of the runtime holds."""
+    """Return the backends in this build of the runtime."""
     return [str(name) for name in _C._get_registered_backend_names()]
 
 
-def find_openvino_library() -> None:
-    """Tell the OpenVINO backend where the pip package keeps its C library, as the runtime's own wrapper would."""
-    if os.environ.get("OPENVINO_LIB_PATH"):
-        return
-    spec = importlib.util.find_spec("openvino")
-    for place in (spec.submodule_search_locations or []) if spec else []:
-        libraries = sorted(Path(place, "libs").glob("libopenvino_c.so*"))
-        if libraries:
-            os.environ["OPENVINO_LIB_PATH"] = str(libraries[0])
-            return
-
-
 class LoadedProgram:
-    """One method of a program, loaded and ready to run; the times of both loads are kept apart.
+    """One loaded method of a program. ``program_load_ms`` and ``method_load_ms`` are the times of the two load steps.
 
-    The program's bytes and the program stay referenced as long as the method does: the runtime reads from both.
+    The program and its bytes are referenced as long as the method, because the runtime reads from both.
     """
 
     def __init__(self, path: Path, *, delegate: str, method: str = "forward", trace: bool = False) -> None:
-        """Load ``path``, a program lowered for ``delegate`` ("as-is" where that is not known). ``trace`` has the
-        runtime keep an ETDump of what it does.
+        """Load ``path``, a program lowered for ``delegate`` ("as-is" if unknown). With ``trace`` the runtime records an
+        ETDump.
 
         Raises:
-            RuntimeFailure: the file is no program, or it needs a backend this runtime lacks.
+            RuntimeFailure: the file is not a program, or it needs a backend that this runtime lacks.
         """
         self._data: bytes | None = None
-        from_bytes = runs_openvino(path, delegate)
+        from_memory = False
+        for support in _supports(path, delegate):
+            support.prepare_runtime()
+            from_memory = from_memory or support.load_from_memory
         start = time.perf_counter()
         try:
-            if from_bytes:
-                # Loaded by path, an OpenVINO program is a segmentation fault at its first execute.
-                find_openvino_library()
+            if from_memory:
                 self._data = path.read_bytes()
                 self._program = _C._load_program_from_buffer(self._data, enable_etdump=trace)
             else:
@@ -117,7 +107,7 @@ class LoadedProgram:
             names = [self._program.get_method_name(i) for i in range(self._program.num_methods())]
             if method not in names:
                 if len(names) != 1:
-                    raise RuntimeFailure(f"{path.name} has no method {method!r}, only {', '.join(names)}")
+                    raise RuntimeFailure(f"{path.name} has no method {method!r}; it has {', '.join(names)}")
                 method = names[0]
             self._method = self._program.load_method(method)
         except RuntimeError as error:
@@ -131,15 +121,15 @@ class LoadedProgram:
         ]
 
     def fit(self, inputs: Sequence[torch.Tensor]) -> TensorTuple:
-        """The inputs as this program takes them: its dtypes (FP16 programs take half tensors), contiguous memory.
+        """Convert inputs to this program's dtypes (FP16 programs take half-precision tensors) and contiguous memory.
 
-        The runtime reads a non-contiguous tensor as if it were contiguous and silently answers with wrong numbers.
+        The runtime reads a non-contiguous tensor as if it were contiguous and silently computes wrong results.
 
         Raises:
-            RuntimeFailure: another number of inputs than the program takes.
+            RuntimeFailure: the number of inputs differs from that of the program.
         """
         if len(inputs) != len(self._input_dtypes):
-            raise RuntimeFailure(f"the program takes {len(self._input_dtypes)} inputs, but there are {len(inputs)}")
+            raise RuntimeFailure(f"the program takes {len(self._input_dtypes)} inputs, but {len(inputs)} were given")
         return tuple(tensor.to(dtype).contiguous() for tensor, dtype in zip(inputs, self._input_dtypes, strict=True))
 
     def __call__(self, inputs: TensorTuple) -> list[torch.Tensor]:
@@ -148,8 +138,7 @@ class LoadedProgram:
         return outputs
 
     def parts_ns(self, inputs: TensorTuple) -> tuple[int, int, int]:
-        """Run once as a call does, and return the nanoseconds of its parts: setting the inputs, ``execute``, and
-        cloning the outputs."""
+        """Run once, and return the nanoseconds of setting the inputs, of ``execute``, and of cloning the outputs."""
         clock, method = time.perf_counter_ns, self._method
         start = clock()
         method.set_inputs(inputs)
@@ -161,39 +150,46 @@ class LoadedProgram:
         return inputs_set - start, executed - inputs_set, end - executed
 
     def write_etdump(self, path: Path) -> None:
-        """Write what was traced since the program was loaded to a file, and begin afresh.
+        """Write the trace recorded since the program was loaded to a file, and reset it.
 
         Raises:
-            RuntimeFailure: this build of the runtime cannot trace, or the file cannot be written.
+            RuntimeFailure: this build of the runtime does not support tracing, or the file cannot be written.
         """
         if not self._program.has_etdump():
-            raise RuntimeFailure("this build of ExecuTorch cannot trace a program", "install executorch from PyPI")
+            raise RuntimeFailure("this build of ExecuTorch does not support tracing", "install executorch from PyPI")
         try:
             self._program.write_etdump_result_to_file(str(path), str(path.with_suffix(".debug")))
         except RuntimeError as error:
-            raise RuntimeFailure(f"the ETDump cannot be written: {error}", "free some disk space") from error
+            raise RuntimeFailure(f"cannot write the ETDump: {error}", "free some disk space") from error
 
 
-def runs_openvino(path: Path, delegate: str) -> bool:
-    """Whether OpenVINO computes this program, with its own thread pool: it was lowered for it, or is a finished program
-    that names it."""
-    return delegate == "openvino" or (delegate == AS_IS and needs_openvino(path))
+def _supports(path: Path, delegate: str) -> list[DelegateSupport]:
+    """Return the delegates of a program: that which it was lowered for, or those that a finished program names."""
+    if delegate != AS_IS:
+        return [delegate_support(delegate)]
+    backends = {
+        record.backend: record.name for record in RECORDS.values() if record.support == "run" and record.backend
+    }
+    return [delegate_support(backends[backend]) for backend in _contained(path, list(backends))]
 
 
-def needs_openvino(path: Path) -> bool:
-    """Whether a program names the OpenVINO backend; the name stands as plain text in the file."""
+def _contained(path: Path, texts: Sequence[str]) -> list[str]:
+    """Return which of the texts a file contains; programs name backends in plain text."""
+    contained: set[str] = set()
+    overlap = max(len(text) for text in texts)
     with path.open("rb") as file:
         tail = b""
         while chunk := file.read(1 << 24):
-            if OPENVINO_BACKEND.encode() in tail + chunk:
-                return True
-            tail = chunk[-len(OPENVINO_BACKEND) :]
-    return False
+            contained.update(text for text in texts if text.encode() in tail + chunk)
+            if len(contained) == len(texts):
+                break
+            tail = chunk[-overlap:]
+    return [text for text in texts if text in contained]
 
 
 def _load_hint(error: str) -> str:
     if "0x:20" in error:
-        return f"it needs a backend this runtime lacks; registered here: {', '.join(registered_backends())}"
+        return f"it needs a backend that this runtime lacks; available are {', '.join(registered_backends())}"
     if "0x:14" in error:
-        return "an operator it calls has no kernel in this runtime; `etui log RUN --verbose` names it"
-    return "check that it is a whole .pte file made for ExecuTorch 1.5"
+        return "this runtime has no kernel for one of its operators; `etui log RUN --verbose` names it"
+    return "check that it is a complete .pte file made for ExecuTorch 1.5"

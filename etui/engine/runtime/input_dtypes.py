@@ -1,4 +1,4 @@
-"""Bring inputs to the type a program of some precision takes."""
+"""Convert inputs to the dtypes that a program of a precision takes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ DTYPES: dict[int, torch.dtype] = {
     11: torch.bool,
     15: torch.bfloat16,
 }
-"""ExecuTorch's ScalarType numbers (runtime/core/portable_type/scalar_type.h), as far as inputs have them."""
+"""The dtypes of ExecuTorch's ScalarType numbers (runtime/core/portable_type/scalar_type.h) that inputs can have."""
 
 
 def program_inputs(inputs: Sequence[torch.Tensor], precision: str) -> tuple[torch.Tensor, ...]:
-    """The inputs as a program of ``precision`` takes them: floats become halves for fp16; always contiguous.
+    """Convert inputs for a program of ``precision``: floats to half precision for fp16; always contiguous.
 
-    Non-contiguous inputs would be read as if they were contiguous, and give wrong outputs without a word.
+    The runtime reads non-contiguous inputs as if they were contiguous, and silently computes wrong outputs.
     """
     if precision == "fp16":
         inputs = [tensor.half() if tensor.is_floating_point() else tensor for tensor in inputs]

@@ -1,4 +1,4 @@
-"""What stands in the way of loading a program here, told from its file and from what this process's runtime has."""
+"""Why a program cannot be loaded on this machine, from its file and from what this process's runtime provides."""
 
 from __future__ import annotations
 
@@ -8,56 +8,59 @@ from pathlib import Path
 from executorch.extension.pybindings import _C
 
 from etui.catalog.backends import hint_for
-from etui.engine.runtime.execution import OPENVINO_BACKEND, find_openvino_library, registered_backends
+from etui.engine.delegates import support_of_backend
+from etui.engine.runtime.execution import registered_backends
 from etui.programs.program import ProgramFile
 
-MOST_OF_THE_MEMORY = 0.5
-"""A program that plans more than this part of the free memory is not loaded: the runtime fills what it reserves, and
-others on the box need the rest."""
+MAX_MEMORY_SHARE = 0.5
+"""A program that plans more than this share of the free memory is not loaded: the runtime writes to all memory that it
+reserves, and other processes need the rest."""
 
 
 def needed_backends(program: ProgramFile) -> list[str]:
-    """The backends a program's subgraphs need, in the order they come."""
-    return list(dict.fromkeys(one.backend for method in program.methods for one in method.delegates))
+    """Return the backends that a program's subgraphs need, in the order of the file."""
+    return list(dict.fromkeys(subgraph.backend for method in program.methods for subgraph in method.delegates))
 
 
-def backends_here(program: ProgramFile) -> list[str]:
-    """Those of the backends a program needs that this runtime has."""
+def available_backends(program: ProgramFile) -> list[str]:
+    """Return those of a program's backends that this runtime has."""
     needed = needed_backends(program)
-    if OPENVINO_BACKEND in needed:
-        find_openvino_library()
+    for name in needed:
+        if (support := support_of_backend(name)) is not None:
+            support.prepare_runtime()
     registered = set(registered_backends())
     return [name for name in needed if name in registered and _C._is_available(name)]
 
 
-def obstacle(program: ProgramFile, here: Collection[str]) -> tuple[str, str]:
-    """What stands in the way, and what to do; two empty texts for nothing. ``here`` are the backends this box has."""
+def load_problem(program: ProgramFile, available: Collection[str]) -> tuple[str, str]:
+    """Return why a program cannot be loaded, and what to do; two empty texts if nothing is known against it.
+    ``available`` are the backends that this machine has."""
     if not program.methods:
-        return "it has no method that could be loaded", "lower the model again"
-    missing = [name for name in needed_backends(program) if name not in here]
+        return "it has no methods", "lower the model again"
+    missing = [name for name in needed_backends(program) if name not in available]
     if missing:
-        return f"it needs {' and '.join(missing)}, which this box does not have", hint_for(missing[0])
+        return f"it needs {' and '.join(missing)}, which this machine does not have", hint_for(missing[0])
     kernels = {name.replace("::", ".") for name in _C._get_operator_names()}
     unknown = sorted({name for method in program.methods for name in method.operators if name not in kernels})
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        words = f"this runtime has no kernel for {', '.join(unknown[:3])}{more}"
-        return words, "load it in a runtime built with them"
+        problem = f"this runtime has no kernel for {', '.join(unknown[:3])}{more}"
+        return problem, "use a runtime built with these kernels"
     planned, free = _planned_bytes(program), available_bytes()
-    if free is not None and planned > free * MOST_OF_THE_MEMORY:
-        words = f"it plans {planned / 1e9:,.1f} GB of memory, too much of the {free / 1e9:,.1f} GB that are free here"
-        return words, "load it on a box with more memory"
+    if free is not None and planned > free * MAX_MEMORY_SHARE:
+        limit = f"{MAX_MEMORY_SHARE:.0%} of the {free / 1e9:,.1f} GB that are free"
+        return f"it plans {planned / 1e9:,.1f} GB of memory, more than {limit}", "use a machine with more memory"
     return "", ""
 
 
 def available_bytes() -> int | None:
-    """The memory that is free, None where that cannot be read."""
+    """Return the available memory in bytes, None if it cannot be read."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found else None
+    kibibytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kibibytes[0]) * 1024 if kibibytes else None
 
 
 def _planned_bytes(program: ProgramFile) -> int:

@@ -1,4 +1,4 @@
-"""The pictures of a comparison: up to six runs over each other, and which of all runs to ship."""
+"""The charts of a comparison: up to six runs overlaid, and the Pareto fronts of all runs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from etui.tui.widgets.chart_frame import ChartFrame
 
 VIEWS = ("histogram", "ecdf", "blocks", "accuracy", "size")
 _FRONTS = 3
-_MOST_WORDS = 4
+_MOST_LINES = 4
 
 
 class ComparePictures(ChartFrame):
-    """Five views by key, redrawn for the size there is."""
+    """Five views, selected by key."""
 
     views = VIEWS
     narrow_below = 60
@@ -40,37 +40,37 @@ class ComparePictures(ChartFrame):
 
     @property
     def place(self) -> int:
-        """The place of the view that is shown."""
+        """The index of the current view."""
         return self._view
 
     def state(self) -> tuple[object, ...]:
-        """The view, and whether its axis is logarithmic."""
+        """Return the view, and whether its axis is logarithmic."""
         return self._view, self.is_log
 
     def label(self, place: int) -> str:
-        """A view's name, and the axis of the one that is shown."""
+        """Return a view's name, with the scale if it is the current view."""
         return f"{VIEWS[place]} log" if place == self._view and self.is_log else VIEWS[place]
 
     def subject(self) -> str:
-        """How many runs are pictured, where others are not."""
+        """Return how many of the runs are drawn, if not all are."""
         pictured = len(self._overlaid)
         hidden = self._hidden and self._view < _FRONTS
         return f"{pictured} of {pictured + self._hidden:,} runs" if hidden else ""
 
     @property
     def is_log(self) -> bool:
-        """Whether the axis of milliseconds is logarithmic: as chosen, else where the runs lie decades apart."""
+        """Whether the time axis is logarithmic: as chosen, else if the latencies differ by a factor of ten or more."""
         return self._log.get(self._view, self._decades_apart())
 
     def show(self, outcome: Outcome, selection: Selection, near: str) -> None:
-        """Draw the base and the runs around ``near``."""
-        documents = {one.id: one for one in (outcome.compared.base, *outcome.compared.others)}
-        pictured = [one for one in selection.pictured(near) if one in documents]
+        """Draw the baseline and the runs around ``near``."""
+        documents = {run.id: run for run in (outcome.compared.base, *outcome.compared.others)}
+        pictured = [run_id for run_id in selection.pictured(near) if run_id in documents]
         self._outcome = outcome
-        self._slots = {one: selection.slot(one) for one in pictured}
-        self._overlaid = [_overlaid(documents[one], outcome, selection.slot(one)) for one in pictured]
+        self._slots = {run_id: selection.slot(run_id) for run_id in pictured}
+        self._overlaid = [_overlaid(documents[run_id], outcome, selection.slot(run_id)) for run_id in pictured]
         self._hidden = len(documents) - len(pictured)
-        self.redraw(anew=True)
+        self.redraw(reset=True)
 
     def choose(self, view: int) -> None:
         """Show another view."""
@@ -78,7 +78,7 @@ class ComparePictures(ChartFrame):
         self.redraw()
 
     def turn_log(self) -> bool:
-        """Turn the logarithmic axis on or off; returns False where the view has none."""
+        """Switch the logarithmic axis on or off; returns False if the view has none."""
         if self.view == "blocks":
             return False
         self._log[self._view] = not self.is_log
@@ -86,7 +86,7 @@ class ComparePictures(ChartFrame):
         return True
 
     def draw(self, canvas: Canvas) -> Text:
-        """The picture, in up to six runs' colours."""
+        """Draw the current view."""
         if self._outcome is None:
             return charts.sentence(canvas, "")
         if self._view >= _FRONTS:
@@ -100,18 +100,18 @@ class ComparePictures(ChartFrame):
 
     def _draw_front(self, front: Front, outcome: Outcome, canvas: Canvas) -> Text:
         names = outcome.compared.names
-        said = pareto.sentences(front, names)
-        lines = [line for words in said for line in wrapped(words, max(20, canvas.width))]
-        most = max(1, min(_MOST_WORDS, canvas.height - 6))
+        sentences = pareto.sentences(front, names)
+        lines = [line for sentence in sentences for line in wrapped(sentence, max(20, canvas.width))]
+        most = max(1, min(_MOST_LINES, canvas.height - 6))
         if len(lines) > most:
-            # The first sentence answers; what does not fit is in the copy as Markdown.
-            lines = wrapped(" ".join(said), max(20, canvas.width))[:most]
+            # The first sentence is the result; the Markdown copy has all of them.
+            lines = wrapped(" ".join(sentences), max(20, canvas.width))[:most]
         dots = [
             Dot(
-                name=names[one.run], latency_ms=one.latency_ms, value=one.value, slot=self._slots.get(one.run),
-                front=one.front,
+                name=names[place.run], latency_ms=place.latency_ms, value=place.value,
+                slot=self._slots.get(place.run), front=place.front,
             )
-            for one in front.places
+            for place in front.places
         ]  # fmt: skip
         rest = Canvas(width=canvas.width, height=max(0, canvas.height - len(lines)), palette=canvas.palette)
         text = Text(no_wrap=True, end="")
@@ -124,10 +124,10 @@ class ComparePictures(ChartFrame):
             return False
         if self._view >= _FRONTS:
             front = self._outcome.accuracy if self.view == "accuracy" else self._outcome.size
-            medians = [one.latency_ms for one in front.places]
+            medians = [place.latency_ms for place in front.places]
         else:
-            medians = [one.series.middle for one in self._overlaid if any(one.series.blocks)]
-        medians = [one for one in medians if one > 0 and math.isfinite(one)]
+            medians = [run.series.middle for run in self._overlaid if any(run.series.blocks)]
+        medians = [median for median in medians if median > 0 and math.isfinite(median)]
         return bool(medians) and max(medians) / min(medians) >= DECADE
 
 

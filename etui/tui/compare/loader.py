@@ -1,4 +1,4 @@
-"""Reads the runs of a comparison and compares them, away from the screen's own thread."""
+"""Reads the runs of a comparison and compares them, in a worker thread."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from etui.tui.compare.metrics_text import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs
 from etui.wording.comparison_set import Compared
 
-_AT_ONCE = 500
-_TELL_EVERY = 10
+_BATCH = 500
+_PROGRESS_EVERY = 10
 
 
 class Runs(msgspec.Struct, frozen=True, kw_only=True):
-    """The runs that could be read, oldest first; ``gone`` are ids of which there are none (any more), and ``broken``
-    sentences on those that cannot be read."""
+    """The runs that could be read, oldest first. ``gone`` are the ids that the database does not have (any more),
+    ``broken`` are the error messages of runs that cannot be read."""
 
     documents: dict[str, RunDocument]
     gone: list[str]
@@ -33,12 +33,12 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def live(self) -> list[RunDocument]:
-        """Those whose figures are not final."""
+        """The runs that are not finished."""
         return [document for document in self.documents.values() if document.status in LIVE_STATUSES]
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the screen shows of a comparison."""
+    """The results of a comparison that the screen shows."""
 
     compared: Compared
     sentences: list[list[str]]
@@ -49,25 +49,29 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stopped(Exception):
-    """Nobody waits for it any more."""
+    """The result is not needed any more."""
 
 
-def read(database: Path, run_ids: Sequence[str], tell: Callable[[int], object], is_stopped: Callable[[], bool]) -> Runs:
-    """Read the runs; ``tell`` is told how many have been. Raises EtuiError where the database cannot be read, and
-    Stopped."""
+def read(
+    database: Path, run_ids: Sequence[str], report: Callable[[int], object], is_stopped: Callable[[], bool]
+) -> Runs:
+    """Read the runs, calling ``report`` with the number read so far.
+
+    Raises EtuiError if the database cannot be read, and Stopped if ``is_stopped`` returns True.
+    """
     documents: dict[str, RunDocument] = {}
     broken: list[str] = []
     with Store.open(database, create=False) as store:
         known: list[str] = []
-        for begin in range(0, len(run_ids), _AT_ONCE):
-            part = list(run_ids[begin : begin + _AT_ONCE])
+        for begin in range(0, len(run_ids), _BATCH):
+            part = list(run_ids[begin : begin + _BATCH])
             known += [run.id for run in store.summaries([Condition("id", "in", part)], descending=False)]
-        # A run may go between the two looks; then the second says that it is broken.
+        # A run that is deleted between the two reads is reported as broken.
         for number, run_id in enumerate(known):
             if is_stopped():
                 raise Stopped
-            if number % _TELL_EVERY == 0:
-                tell(number)
+            if number % _PROGRESS_EVERY == 0:
+                report(number)
             try:
                 documents[run_id] = store.document(run_id, operators=False)
             except EtuiError as error:
@@ -75,7 +79,7 @@ def read(database: Path, run_ids: Sequence[str], tell: Callable[[int], object], 
         ordered = dict(sorted(documents.items(), key=lambda item: item[1].created_at))
         machines = {machine_of(run.environment): run.environment for run in ordered.values()}
         levels = [level for machine in machines.values() for level in store.session_levels(machine)]
-    gone = [one for one in run_ids if one not in set(known)]
+    gone = [run_id for run_id in run_ids if run_id not in set(known)]
     return Runs(documents=ordered, gone=gone, broken=broken, levels=levels)
 
 
@@ -89,12 +93,12 @@ def outcome(
     force: bool,
     levels: Sequence[Level] = (),
 ) -> Outcome:
-    """Compare the runs, look for the fronts, and lay out the table; ``slots`` holds that of each run."""
+    """Compare the runs, compute the Pareto fronts, and lay out the table; ``slots`` has the slot of each run."""
     compared = Compared.between(base, others, margin=margin, force=force, levels=levels)
-    verdicts = {one.other: one.verdict for one in compared.found}
+    verdicts = {comparison.other: comparison.verdict for comparison in compared.found}
     headings = [
-        Heading(run=one.id, name=compared.names[one.id], slot=slots[one.id], verdict=verdicts.get(one.id))
-        for one in (base, *others)
+        Heading(run=run.id, name=compared.names[run.id], slot=slots[run.id], verdict=verdicts.get(run.id))
+        for run in (base, *others)
     ]
     return Outcome(
         compared=compared,

@@ -1,4 +1,4 @@
-"""The table of a comparison: a row a figure, a column a run; it scrolls both ways and keeps the base in sight."""
+"""The table of a comparison: one row per metric, one column per run, with the baseline always visible."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _GAP = 2
 
 
 class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
-    """Figures side by side. The cursor is a run: left and right move it, up and down scroll the rows."""
+    """Metrics side by side. The cursor is a run: left and right move it, up and down scroll the rows."""
 
     DEFAULT_CSS = """
-    FiguresTable { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
-    FiguresTable > .figures--header { color: $faint; text-style: bold; }
-    FiguresTable > .figures--group { color: $primary; text-style: bold; }
-    FiguresTable > .figures--name { color: $foreground; }
-    FiguresTable > .figures--cursor { background: $panel; text-style: bold; }
-    FiguresTable:focus > .figures--cursor { background: $cursor; text-style: bold; }
-    FiguresTable > .figures--faint { color: $faint; }
-    FiguresTable > .figures--good { color: $success; }
-    FiguresTable > .figures--bad { color: $error; }
-    FiguresTable > .figures--best { color: $accent; text-style: bold; }
+    MetricsTable { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
+    MetricsTable > .figures--header { color: $faint; text-style: bold; }
+    MetricsTable > .figures--group { color: $primary; text-style: bold; }
+    MetricsTable > .figures--name { color: $foreground; }
+    MetricsTable > .figures--cursor { background: $panel; text-style: bold; }
+    MetricsTable:focus > .figures--cursor { background: $cursor; text-style: bold; }
+    MetricsTable > .figures--faint { color: $faint; }
+    MetricsTable > .figures--good { color: $success; }
+    MetricsTable > .figures--bad { color: $error; }
+    MetricsTable > .figures--best { color: $accent; text-style: bold; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"figures--{name}" for name in ("header", "group", "name", "cursor", "faint", "good", "bad", "best")
@@ -48,14 +48,14 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
     class Moved(Message):
-        """The cursor is on another run."""
+        """The cursor moved to another run."""
 
         def __init__(self, run: str) -> None:
             super().__init__()
             self.run = run
 
     class Opened(Message):
-        """The user wants the details of a run."""
+        """The user requested the details of a run."""
 
         def __init__(self, run: str) -> None:
             super().__init__()
@@ -72,7 +72,7 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
         self._left = 1
         self._styles: dict[str, Style] = {}
 
-    # What it shows
+    # Contents
 
     @property
     def run(self) -> str | None:
@@ -81,31 +81,31 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
 
     @property
     def row_names(self) -> list[str]:
-        """The names of the rows shown, groups left out."""
+        """The names of the rows, without the groups."""
         return [line.name for line in self._lines if isinstance(line, Row)]
 
     def show(self, shown: Sheet) -> None:
-        """Show these figures. The cursor stays on its run."""
+        """Show this sheet; the cursor stays on its run."""
         before = self.run
         self._headings, self._lines, self._cells = shown.headings, shown.lines, shown.cells
         self._label, self._widths = shown.label, shown.widths
-        ids = [one.run for one in self._headings]
+        ids = [heading.run for heading in self._headings]
         self._cursor = ids.index(before) if before in ids else max(0, min(self._cursor, len(ids) - 1))
         self._resize()
         self._show_cursor()
 
     def put_cursor(self, run: str) -> None:
-        """Put the cursor on a run."""
-        ids = [one.run for one in self._headings]
+        """Move the cursor to a run."""
+        ids = [heading.run for heading in self._headings]
         if run in ids:
             self._go(ids.index(run))
 
     def line_text(self, index: int) -> str:
-        """A line of the table as it is drawn, for whoever reads it aloud or tests it."""
+        """Return a line of the table as it is drawn."""
         return self._row_strip(index, self.scrollable_content_region.width).text
 
     def move(self, columns: int) -> None:
-        """Move the cursor so many runs to the right, or left."""
+        """Move the cursor by this number of runs to the right, or left if negative."""
         self._go(self._cursor + columns)
 
     def _go(self, place: int) -> None:
@@ -116,7 +116,7 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
             self.post_message(self.Moved(self._headings[place].run))
 
     def on_click(self, event: events.Click) -> None:
-        """A click puts the cursor on a run, a second one opens it."""
+        """Move the cursor to the clicked run; open it on a double click."""
         offset = event.get_content_offset(self)
         if offset is None or not self._headings:
             return
@@ -129,7 +129,7 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
                     self.post_message(self.Opened(self._headings[place].run))
                 return
 
-    # The room it takes
+    # Layout
 
     def _resize(self) -> None:
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines) + 1)
@@ -137,13 +137,13 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
         self.refresh()
 
     def on_resize(self) -> None:
-        """Keep the cursor in sight."""
+        """Keep the cursor visible."""
         self._resize()
         self._show_cursor()
 
     def _columns(self, room: int) -> list[int]:
-        """The places of the runs that are seen: the base, and as many from ``_left`` on as there is room for; the last
-        may be cut off."""
+        """Return the indices of the visible runs: the baseline, and as many from ``_left`` on as fit; the last may be
+        cut off."""
         shown, used = [], self._label + _GAP
         for place in [0, *range(self._left, len(self._headings))]:
             if place >= len(self._headings) or used >= room:
@@ -153,7 +153,7 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
         return shown
 
     def _show_cursor(self) -> None:
-        """Scroll sideways until the cursor's whole column is seen."""
+        """Scroll sideways until the cursor's column is fully visible."""
         if not self._headings:
             return
         room = self.scrollable_content_region.width
@@ -166,9 +166,9 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
             if fixed + needed <= room:
                 break
             self._left += 1
-        # Room that stands empty at the right is better filled from the left.
+        # Fill empty space at the right with columns from the left.
         while self._left > 1:
-            needed = sum(one.whole + _GAP for one in self._widths[self._left - 1 :]) - _GAP
+            needed = sum(widths.whole + _GAP for widths in self._widths[self._left - 1 :]) - _GAP
             if fixed + needed > room:
                 break
             self._left -= 1
@@ -181,7 +181,7 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
         self._styles = {}
 
     def render_line(self, y: int) -> Strip:
-        """The headings, or a row."""
+        """Draw the headings, or a row."""
         room = self.scrollable_content_region.width
         if y == 0:
             return self._header(room)
@@ -255,5 +255,5 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
 
 
 def best_sign(app: App[object]) -> str:
-    """The mark on the best of a row."""
+    """Return the mark of the best value of a row."""
     return "★" if draws_unicode(app) else sides.BEST

@@ -1,4 +1,4 @@
-"""A comparison's figures side by side as text: which rows there are, what the cells say, and the columns' widths."""
+"""A comparison's metrics side by side as text: rows, cells, and the widths of the columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NARROWEST, _WIDEST_NAME, _WIDEST_TEXT = 10, 34, 28
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's column: its id, name, slot, and how it compares (for the tone of its median)."""
+    """A run's column: its id, name, slot, and verdict (which colours its median)."""
 
     run: str
     name: str
@@ -28,7 +28,7 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A cell as text: the figure, its change, and the half of the change's interval; text figures stand left."""
+    """A cell as text: the value, its change, and half the width of the change's interval; text is left-aligned."""
 
     figure: str
     change: str
@@ -38,7 +38,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Widths(msgspec.Struct, frozen=True):
-    """How many cells a run's column takes: the widest figure, change and half interval, and the column as a whole."""
+    """The widths of a run's column in cells: of the widest value, change and half interval, and of the whole column."""
 
     figure: int
     change: int
@@ -47,8 +47,8 @@ class Widths(msgspec.Struct, frozen=True):
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
-    """The table as it is drawn: lines (a text is a group's heading), the cells of each, the width of the names, and
-    those of each run's column."""
+    """The table as it is drawn: lines (a string is a group's heading), the cells of each, the width of the names, and
+    the widths of each run's column."""
 
     headings: list[Heading] = []
     lines: list[Row | str] = []
@@ -58,7 +58,7 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sheet(headings: Sequence[Heading], rows: Sequence[Row], signs: Glyphs, *, everything: bool) -> Sheet:
-    """The figures that differ, or ``everything``. Of hundreds of runs this takes a while; a thread may do it."""
+    """Lay out the metrics that differ, or ``everything``. Slow for hundreds of runs; can be called in a thread."""
     lines: list[Row | str] = []
     cells: list[list[Shown]] = []
     group = ""
@@ -93,7 +93,7 @@ def _widths(name: str, cells: Sequence[Shown]) -> Widths:
 
 
 def _half_width(cell: Cell) -> float | None:
-    """The larger side of the interval about a change, in percent."""
+    """Return the larger distance from a change to an end of its interval, in percentage points."""
     if cell.change is None or cell.ci95 is None:
         return None
     return max(cell.change - cell.ci95[0], cell.ci95[1] - cell.change)

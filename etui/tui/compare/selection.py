@@ -1,4 +1,4 @@
-"""Which runs are compared: their order, the base among them, and the slot that gives each its colour and glyph."""
+"""The runs of a comparison: their order, the baseline, and the slot that gives each its colour and glyph."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from etui.charts import SLOTS
 
 
 class Selection:
-    """Runs in the order they are shown, the base first. A run keeps its slot as long as it takes part; only a new base
-    and the old one exchange theirs, so that slot 0 is always the base's. Beyond six runs slots come again."""
+    """Runs in the order they are shown, the baseline first. A run keeps its slot; only a new baseline exchanges its
+    slot with the old one, so that slot 0 is always the baseline's. With more than six runs slots repeat."""
 
     def __init__(self, run_ids: Iterable[str], base: str) -> None:
         self.base = base
@@ -19,11 +19,11 @@ class Selection:
 
     @property
     def ids(self) -> list[str]:
-        """All that take part, the base first."""
+        """All selected runs, the baseline first."""
         return [self.base, *self.others]
 
     def slot(self, run_id: str) -> int:
-        """The run's slot, 0 to 5."""
+        """Return the run's slot, 0 to 5."""
         return self._slots[run_id]
 
     @property
@@ -32,7 +32,7 @@ class Selection:
         return dict(self._slots)
 
     def make_base(self, run_id: str) -> None:
-        """Make another run the base; the old one takes its place."""
+        """Make another run the baseline; the old one takes its place."""
         if run_id not in self.others:
             return
         place, old = self.others.index(run_id), self.base
@@ -41,7 +41,7 @@ class Selection:
         self.base = run_id
 
     def drop(self, run_id: str) -> bool:
-        """Leave a run out; not the base. Returns whether it was among the others."""
+        """Exclude a run, but not the baseline. Returns whether it was excluded."""
         if run_id not in self.others:
             return False
         self.others.remove(run_id)
@@ -49,15 +49,15 @@ class Selection:
         return True
 
     def take_back(self) -> list[str]:
-        """Take every dropped run in again, at the end; returns them."""
+        """Include every excluded run again, at the end, and return them."""
         back, self.dropped = self.dropped, []
         self.others += back
         return back
 
     def pictured(self, near: str) -> list[str]:
-        """Up to six runs with slots of their own: the base, and those around ``near``, in the order shown."""
+        """Return up to six runs with different slots: the baseline, and those around ``near``, in the order shown."""
         place = self.others.index(near) if near in self.others else 0
-        # The nearest hold every slot long before the window ends.
+        # The window is wide enough that its runs have every slot.
         window = range(max(0, place - 2 * SLOTS), min(len(self.others), place + 2 * SLOTS))
         by_distance = [self.others[at] for at in sorted(window, key=lambda at: abs(at - place))]
         taken: dict[int, str] = {}

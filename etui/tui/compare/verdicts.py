@@ -1,4 +1,4 @@
-"""The verdicts of a comparison in words: a summary where there are many, then a paragraph a run."""
+"""The verdicts of a comparison as text: a summary if there are many, then one paragraph per run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from etui.tui.text_layout import Styles, wrapped
 from etui.tui.widgets.line_view import LineView
 
 SUMMED_FROM = 3
-"""From so many others on, a line before the paragraphs counts the verdicts."""
+"""From this number of compared runs on, a line before the paragraphs counts the verdicts."""
 
 
 class Paragraph(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said of one run. ``slot`` None is a remark on the whole, ``verdict`` None a refusal."""
+    """The text about one run. No ``slot``: about all runs. No ``verdict``: the comparison was refused."""
 
     words: str
     run: str | None = None
@@ -30,37 +30,33 @@ class Paragraph(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str | None = None
 
 
-def summary(found: Sequence[RunComparison]) -> str:
-    """How many others are faster, slower, equivalent, open, or not comparable."""
-    counts: Counter[str] = Counter(one.verdict or "refused" for one in found)
-    named = {
-        "faster": "faster", "slower": "slower", "equivalent": "as fast", "inconclusive": "open",
-        "unreliable": "unreliable", "refused": "not comparable",
-    }  # fmt: skip
-    parts = [f"{counts[verdict]:,} {words}" for verdict, words in named.items() if counts[verdict]]
-    return f"Of {len(found):,} runs beside the base: {', '.join(parts)}."
+def summary(comparisons: Sequence[RunComparison]) -> str:
+    """Return the number of runs for each verdict."""
+    counts: Counter[str] = Counter(comparison.verdict or "not comparable" for comparison in comparisons)
+    verdicts = ("faster", "slower", "equivalent", "inconclusive", "unreliable", "not comparable")
+    parts = [f"{counts[verdict]:,} {verdict}" for verdict in verdicts if counts[verdict]]
+    return f"{len(comparisons):,} runs compared with the baseline: {', '.join(parts)}."
 
 
 def remarks(runs: Sequence[RunDocument], gone: Sequence[str], broken: Sequence[str]) -> list[str]:
-    """What must be known of the runs before anything is said of their speed."""
-    said = []
+    """Return remarks on deleted, unreadable and unfinished (``runs``) runs."""
+    notes = []
     if gone:
-        named = ", ".join(one[:6] for one in gone[:4]) + (f" and {len(gone) - 4:,} more" if len(gone) > 4 else "")
-        said.append(
-            f"{'Run' if len(gone) == 1 else f'{len(gone):,} runs:'} {named} "
-            f"{'is' if len(gone) == 1 else 'are'} no longer in the database."
+        ids = ", ".join(run_id[:6] for run_id in gone[:4]) + (f" and {len(gone) - 4:,} more" if len(gone) > 4 else "")
+        notes.append(
+            f"Run {ids} is no longer in the database."
+            if len(gone) == 1
+            else f"{len(gone):,} runs are no longer in the database: {ids}."
         )
-    said += [f"{words[0].upper()}{words[1:]}." for words in broken[:3]]
+    notes += [f"{message[0].upper()}{message[1:]}." for message in broken[:3]]
     if runs:
-        words = "One run is" if len(runs) == 1 else f"{len(runs):,} runs are"
-        said.append(
-            f"{words} still live: what is said here is of the blocks there are, and is said again as more come."
-        )
-    return said
+        subject = "One run is" if len(runs) == 1 else f"{len(runs):,} runs are"
+        notes.append(f"{subject} not finished: results are provisional and update as blocks complete.")
+    return notes
 
 
 class VerdictView(LineView):
-    """The paragraphs, wrapped to the width there is; the one of the run under the cursor is marked and in sight."""
+    """The paragraphs, wrapped to the width; that of the run under the cursor is marked and visible."""
 
     DEFAULT_CSS = "VerdictView { height: 6; padding: 0; }"
 
@@ -83,23 +79,23 @@ class VerdictView(LineView):
 
     @property
     def words(self) -> str:
-        """All that is said."""
+        """The text of all paragraphs."""
         return "\n".join(paragraph.words for paragraph in self._paragraphs)
 
     @property
     def lines_needed(self) -> int:
-        """How many lines all paragraphs take at this width."""
+        """The number of lines of all paragraphs at this width."""
         return len(self._lines)
 
     def show(self, paragraphs: Sequence[Paragraph]) -> None:
-        """Show these."""
+        """Show these paragraphs."""
         self._paragraphs = list(paragraphs)
         self._wrap()
 
     def point_at(self, run: str | None) -> None:
-        """Mark the paragraph of a run and bring it in sight."""
+        """Mark the paragraph of a run and make it visible."""
         self._cursor = run
-        at = next((place for place, one in enumerate(self._paragraphs) if one.run == run), None)
+        at = next((index for index, paragraph in enumerate(self._paragraphs) if paragraph.run == run), None)
         if at is not None and self._first:
             last = (self._first[at + 1] if at + 1 < len(self._first) else len(self._lines)) - 1
             height = self.scrollable_content_region.height
@@ -114,40 +110,40 @@ class VerdictView(LineView):
         self._wrap()
 
     def row_count(self) -> int:
-        """Lines, wrapped."""
+        """Return the number of wrapped lines."""
         return len(self._lines)
 
     def row(self, index: int) -> Text:
-        """One line: the cursor, the run's glyph, the words."""
+        """Return one line: the cursor, the run's glyph, the text."""
         if self._styles is None or self._palette is None:
             self._styles, self._palette = sheet_styles(self.app), chart_palette(self.app)
         styles, palette, signs = self._styles, self._palette, glyphs_of(self)
-        number, is_first, words = self._lines[index]
-        one = self._paragraphs[number]
-        here = one.run is not None and one.run == self._cursor and len(self._paragraphs) > 1
+        number, is_first, text = self._lines[index]
+        paragraph = self._paragraphs[number]
+        here = paragraph.run is not None and paragraph.run == self._cursor and len(self._paragraphs) > 1
         line = Text(no_wrap=True)
         line.append(signs.cursor if here else " ", styles.heading or None)
         if not is_first:
             line.append("  ")
-        elif one.slot is not None:
-            line.append(f"{palette.glyphs.series[one.slot]} ", palette.series[one.slot] or None)
+        elif paragraph.slot is not None:
+            line.append(f"{palette.glyphs.series[paragraph.slot]} ", palette.series[paragraph.slot] or None)
         else:
             line.append("  ")
-        if one.run is None:
-            return line.append(words, styles.strong or None)
-        tone = {"faster": styles.good, "slower": styles.bad}.get(one.verdict or "", "")
+        if paragraph.run is None:
+            return line.append(text, styles.strong or None)
+        tone = {"faster": styles.good, "slower": styles.bad}.get(paragraph.verdict or "", "")
         if is_first and tone:
-            # The answer stands in the first words; those that follow are how it is known.
-            answer, bracket, rest = words.partition(" (")
-            return line.append(answer, tone).append(bracket + rest)
-        return line.append(words)
+            # The verdict comes before the bracket, the evidence in it.
+            verdict, bracket, rest = text.partition(" (")
+            return line.append(verdict, tone).append(bracket + rest)
+        return line.append(text)
 
     def _wrap(self) -> None:
         width = max(20, self.scrollable_content_region.width - 4)
         self._lines, self._first = [], []
         for number, paragraph in enumerate(self._paragraphs):
             self._first.append(len(self._lines))
-            for place, words in enumerate(wrapped(plain(paragraph.words), width)):
-                self._lines.append((number, place == 0, words))
+            for place, text in enumerate(wrapped(plain(paragraph.words), width)):
+                self._lines.append((number, place == 0, text))
         self.rows_changed()
         self.point_at(self._cursor)

@@ -1,1 +1,1 @@
-"""The pages of the details screen, from a run's document to text of a given width."""
+"""The tabs of the details screen: each renders a run's document as text of a given width."""

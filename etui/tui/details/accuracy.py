@@ -1,4 +1,4 @@
-"""The details' page on accuracy: the verdict in words, both errors, and every output of every input."""
+"""The Accuracy tab of the details: the verdict, both errors, and every output of every input."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from rich.text import Text
 from etui import text
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy, RunDocument
 from etui.tui.text_layout import Cell, Column, Sheet, Styles
-from etui.wording import run as words
+from etui.wording import run as run_wording
 
 _METRICS = ("MAE", "max", "RMSE", "SQNR dB", "cosine", "top-1", "top-5")
 
 
 def accuracy_page(document: RunDocument, width: int, styles: Styles) -> Text:
-    """The page as text."""
+    """Return the tab's text."""
     sheet = Sheet(width, styles)
-    found = document.accuracy
-    if found is None:
-        sheet.say("The outputs of this run were not compared with anything.", styles.muted)
+    accuracy = document.accuracy
+    if accuracy is None:
+        sheet.say("The accuracy of this run was not measured.", styles.muted)
         return sheet.text
     glyph, style = {
         "PASS": (styles.ok, styles.good),
         "FAIL": (styles.failed, styles.bad),
         "UNPROVEN": (styles.flagged, styles.warn),
-    }[found.verdict]
-    sheet.say(words.accuracy(document), style, glyph=glyph)
-    if apart := words.two_errors(found):
-        sheet.say(apart)
+    }[accuracy.verdict]
+    sheet.say(run_wording.accuracy(document), style, glyph=glyph)
+    if explanation := run_wording.two_errors(accuracy):
+        sheet.say(explanation)
     sheet.gap()
-    sheet.fact("tolerance", words.tolerance(found.tolerance))
-    sheet.fact("reason", found.reason)
+    sheet.fact("tolerance", run_wording.tolerance(accuracy.tolerance))
+    sheet.fact("reason", accuracy.reason)
     if document.weights is not None and document.weights.kind == "synthetic":
-        about = "these errors are about the arithmetic, not about the trained model"
-        sheet.fact("mind", f"the weights are synthetic: {about}", styles.warn)
-    _errors(sheet, found)
-    _outputs(sheet, "End to end, output by output", found.end_to_end)
-    if found.lowering is not None:
-        _outputs(sheet, "Lowering alone, output by output", found.lowering)
+        meaning = "these errors describe the arithmetic, not the trained model"
+        sheet.fact("caution", f"the weights are synthetic: {meaning}", styles.warn)
+    _errors(sheet, accuracy)
+    _outputs(sheet, "End to end, per output", accuracy.end_to_end)
+    if accuracy.lowering is not None:
+        _outputs(sheet, "Lowering only, per output", accuracy.lowering)
     return sheet.text
 
 
-def _errors(sheet: Sheet, found: Accuracy) -> None:
+def _errors(sheet: Sheet, accuracy: Accuracy) -> None:
     rows: list[list[str | Cell]] = []
-    for name, comparison in (("end to end", found.end_to_end), ("lowering", found.lowering)):
+    for name, comparison in (("end to end", accuracy.end_to_end), ("lowering", accuracy.lowering)):
         if comparison is not None:
             rows.append([name, "all", *_metrics(comparison.overall)])
             rows.append(["", "worst", *_metrics(comparison.worst)])
-    sheet.heading("Errors", "in the outputs' own unit; all elements together, and the worst output")
+    sheet.heading("Errors", "in the unit of the outputs; over all elements, and of the worst output")
     columns = [Column("error", right=False), Column("of", right=False), *_metric_columns()]
     sheet.table(columns, rows)
     sheet.gap()
-    sheet.fact("end to end", f"against {found.end_to_end.against}", label_width=12)
-    if found.lowering is not None:
-        sheet.fact("lowering", f"against {found.lowering.against}", label_width=12)
+    sheet.fact("end to end", f"against {accuracy.end_to_end.against}", label_width=12)
+    if accuracy.lowering is not None:
+        sheet.fact("lowering", f"against {accuracy.lowering.against}", label_width=12)
 
 
 def _outputs(sheet: Sheet, heading: str, comparison: Comparison) -> None:
@@ -68,19 +68,20 @@ def _outputs(sheet: Sheet, heading: str, comparison: Comparison) -> None:
         Column("type", right=False, optional=True),
     ]
     rows: list[list[str | Cell]] = []
-    for one in comparison.outputs:
-        rows.append([str(one.input + 1), _named(one), *_metrics(one.metrics), "x".join(map(str, one.shape)), one.dtype])
+    for output in comparison.outputs:
+        shape = "x".join(map(str, output.shape))
+        rows.append([str(output.input + 1), _name(output), *_metrics(output.metrics), shape, output.dtype])
     sheet.table(columns, rows)
-    for one in comparison.outputs:
-        if one.problem:
-            sheet.say(f"input {one.input + 1}, {one.name}: {one.problem}", styles.bad, glyph=styles.failed)
-        elif not one.informative:
-            told = "carries no information (constant, or of no magnitude)"
-            sheet.say(f"input {one.input + 1}, {one.name}: {told}", styles.warn, glyph=styles.flagged)
+    for output in comparison.outputs:
+        where = f"input {output.input + 1}, {output.name}"
+        if output.problem:
+            sheet.say(f"{where}: {output.problem}", styles.bad, glyph=styles.failed)
+        elif not output.informative:
+            sheet.say(f"{where}: not informative (constant or all zero)", styles.warn, glyph=styles.flagged)
 
 
-def _named(one: OutputAccuracy) -> str:
-    return one.name or str(one.output)
+def _name(output: OutputAccuracy) -> str:
+    return output.name or str(output.output)
 
 
 def _metric_columns() -> list[Column]:

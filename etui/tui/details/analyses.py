@@ -1,4 +1,4 @@
-"""Passes on a finished run, as the details have them: how one is asked for, and what is said until it has been made."""
+"""Analyses of a finished run on the details screen: how to start one, and the text shown until its result exists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from etui.tui.text_layout import Sheet, Styles
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of pass in words. ``missing`` is said where there is none yet, ``press`` how to get it."""
+    """The texts of a kind of analysis: ``missing`` if there is no result, ``press`` on how to start one."""
 
     name: str
     title: str
@@ -28,23 +28,26 @@ PROFILE = Kind(
     name="profile",
     title="profile",
     missing="No profile yet.",
-    press="Press P to profile this run: every operator's time, in the program and in eager",
+    press="Press P to profile this run: the time of each operator, in the program and in eager",
 )
 GAP = Kind(
     name="gap",
-    title="comparison layer by layer",
-    missing="Where the numbers moved is not known yet.",
-    press="Press P to compare this run with FP32 eager, layer by layer",
+    title="gap analysis",
+    missing="No numeric gap analysis yet.",
+    press="Press P to measure the numerical error of each layer against FP32 eager",
 )
 KINDS = (PROFILE, GAP)
 
 _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
-"""What starting the children of a profile takes, and its least seconds and inferences a side."""
+"""The seconds it takes to start a profile's workers, and the least seconds and inferences per side."""
 
 
 def submit(database: Path, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
-    """Queue a pass and see that a runner takes it. Raises EtuiError where that cannot be, Untrusted if the run was
-    imported and names a file that the options do not allow."""
+    """Queue an analysis and make sure that a runner executes it.
+
+    Raises EtuiError if it cannot be queued, Untrusted if the run was imported and names a file that the options do not
+    allow.
+    """
     from etui.services.submit import submit_analysis
 
     with Store.open(database, create=False) as store:
@@ -52,19 +55,21 @@ def submit(database: Path, run_id: str, options: AnalysisOptions) -> QueuedAnaly
 
 
 def is_quantized(document: RunDocument) -> bool:
-    """Whether modules of the run could be kept in higher precision than the rest."""
+    """Whether the run is quantized, so that modules of it can be kept in FP32."""
     from etui.catalog.precisions import PRECISIONS
 
-    found = PRECISIONS.get(document.precision)
-    return found is not None and found.quantized
+    precision = PRECISIONS.get(document.precision)
+    return precision is not None and precision.quantized
 
 
 def run_again(
     database: Path, document: RunDocument, keep_fp32: Sequence[str], trusted_files: tuple[str, ...] = ()
 ) -> str:
-    """Queue this run's precision and delegate again, as its session was asked for, with more modules in FP32; returns
-    the new run's id. Raises EtuiError where that cannot be, Untrusted if it was imported and names a file that is not
-    among ``trusted_files``."""
+    """Queue this run's configuration again with more modules kept in FP32, and return the new run's id.
+
+    Raises EtuiError if it cannot be queued, Untrusted if the run was imported and names a file that is not in
+    ``trusted_files``.
+    """
     from etui.catalog.find import describe, find_model
     from etui.runner.rebuild_program import Trust
     from etui.services.rerun import spec_keeping_fp32
@@ -78,7 +83,7 @@ def run_again(
 
 
 def profile_seconds(document: RunDocument) -> float | None:
-    """About how long a profile takes on a warm runner: both sides' inferences, traced and not, and what starts them."""
+    """Estimate the seconds a profile takes on a warm runner: inferences of both sides, with and without tracing."""
     sides = [document.latency_ms, document.eager_latency_ms]
     medians = [stats.median for stats in sides if stats is not None and stats.median is not None]
     if not medians:
@@ -87,21 +92,21 @@ def profile_seconds(document: RunDocument) -> float | None:
 
 
 def cancel(database: Path, run_id: str) -> int:
-    """Ask for the run's live passes to be cancelled and return how many there were. Raises EtuiError."""
+    """Request that the run's queued and running analyses be cancelled, and return their number. Raises EtuiError."""
     with Store.open(database, create=False) as store:
-        return len(store.request_analysis_cancel([one.id for one in store.live_analyses(run_id)]))
+        return len(store.request_analysis_cancel([analysis.id for analysis in store.live_analyses(run_id)]))
 
 
 def to_text(kind: Kind, queued: QueuedAnalysis) -> str:
-    """How a pass stands, in a sentence."""
+    """Return the state of an analysis as a sentence."""
     if queued.status == "queued":
-        return f"The {kind.title} is queued; it begins when the box is free. x takes it back."
+        return f"The {kind.title} is queued and starts when the machine is free. x cancels it."
     if queued.status == "running":
-        return f"The {kind.title} is under way. x stops it."
-    why = f": {text.plain(queued.error)}" if queued.error else ""
+        return f"The {kind.title} is running. x cancels it."
+    reason = f": {text.plain(queued.error)}" if queued.error else ""
     if queued.status == "done":
-        return f"The {kind.title} was made."
-    return f"The last {kind.title} {_ENDED.get(queued.status, queued.status)}{why}."
+        return f"The {kind.title} is done."
+    return f"The last {kind.title} {_ENDED.get(queued.status, queued.status)}{reason}."
 
 
 _ENDED = {
@@ -115,7 +120,7 @@ _ENDED = {
 def missing_page(
     document: RunDocument, kind: Kind, queued: QueuedAnalysis | None, seconds: float | None, width: int, styles: Styles
 ) -> Text:
-    """What a tab says while its pass has not been made: how to make it, how it stands, or why there can be none."""
+    """Return a tab's text while it has no result: how to start the analysis, its state, or why there can be none."""
     sheet = Sheet(width, styles)
     sheet.say(kind.missing, styles.strong)
     if queued is not None and queued.live:
@@ -124,12 +129,12 @@ def missing_page(
     if queued is not None and queued.status != "done":
         sheet.say(to_text(kind, queued), styles.bad if queued.status == "failed" else "", glyph=styles.failed)
     if document.artifact is None or document.summary_only:
-        sheet.say("This run left no program that could be looked into.", styles.muted)
+        sheet.say("This run has no program that could be analysed.", styles.muted)
     elif document.status in LIVE_STATUSES:
-        sheet.say(f"The run is {document.status}; once it has ended this can be made here.", styles.muted)
+        sheet.say(f"The run is {document.status}. It can be analysed when it has finished.", styles.muted)
     else:
-        about = ""
+        duration = ""
         if seconds:
-            about = f" (about {round(seconds)} s)" if seconds < 60 else f" (about {text.seconds(seconds)})"
-        sheet.say(f"{kind.press}{about}.")
+            duration = f" (about {round(seconds)} s)" if seconds < 60 else f" (about {text.seconds(seconds)})"
+        sheet.say(f"{kind.press}{duration}.")
     return sheet.text

@@ -1,4 +1,4 @@
-"""The words of the details' tab on the program: its size and origin, then its sections, then what making it took."""
+"""The text of the Artifact tab: the program's size and origin above its sections, and the lowering stages below."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from etui import text
 from etui.results import RunDocument
 from etui.tui.details.bars import bar
 from etui.tui.text_layout import Cell, Column, Sheet, Styles
-from etui.wording import run as words
+from etui.wording import run as run_wording
 
 _BAR = 24
 
 
 def artifact_page(document: RunDocument, width: int, styles: Styles) -> Text:
-    """What stands above the sections."""
+    """Return the text above the table of sections."""
     sheet = Sheet(width, styles)
     artifact = document.artifact
     if artifact is None:
-        sheet.say("There is no program yet." if document.error is None else document.error, styles.muted)
+        sheet.say("No program yet." if document.error is None else document.error, styles.muted)
         return sheet.text
-    sheet.say(words.size(document), styles.strong)
-    origin = "taken from the cache" if artifact.cached else "made for this run"
+    sheet.say(run_wording.size(document), styles.strong)
+    origin = "from the program cache" if artifact.cached else "built for this run"
     sheet.fact("file", f"{artifact.kind}, {artifact.size_bytes:,} bytes, {origin}")
     sheet.fact("sha256", artifact.sha256)
     sheet.fact("cache key", artifact.key)
     if artifact.sections:
-        sheet.heading("Sections", "a section's size holds that of its parts")
+        sheet.heading("Sections", "the size of a section includes its subsections")
     return sheet.text
 
 
 def artifact_tail(document: RunDocument, width: int, styles: Styles) -> Text:
-    """What stands under the sections: the stages and their seconds."""
+    """Return the text below the table of sections: the stages with their seconds."""
     sheet = Sheet(width, styles)
     if not document.stages:
         return sheet.text
     if document.artifact is not None:
         sheet.say("")
     spent = sum(stage.seconds for stage in document.stages if not stage.cached)
-    sheet.heading("Stages", f"{text.seconds(spent)} in this run; what is cached was spent before it")
+    sheet.heading("Stages", f"{text.seconds(spent)} in this run, without cached stages")
     longest = max(stage.seconds for stage in document.stages) or 1.0
     unicode = not styles.rule.isascii()
     rows: list[list[str | Cell]] = [

@@ -1,4 +1,4 @@
-"""The details' tab on the program: its facts, and its file section by section."""
+"""The Artifact tab of the details: facts about the program, and the sections of its file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from etui.tui.text_layout import Sheet, Styles
 
 
 class ArtifactTab(TableTab):
-    """Facts, sections as a tree, and what making it took."""
+    """Facts, the sections as a tree, and the lowering stages."""
 
-    placeholder = "section; -word: not that"
+    placeholder = "section; -word excludes"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -49,8 +49,8 @@ class ArtifactTab(TableTab):
             sheet.say(f"{node.key}{detail}", styles.muted)
         return Text("\n").join(sheet.text.split("\n")[:most])
 
-    def left(self, rows: Rows) -> str:
-        """How many sections are left, and their size."""
-        found = rows.matching()
-        total = sum(size for node in found if isinstance(size := node.figures.get("size"), float))
-        return f"{text.counted(len(found), 'section')}, {text.size(round(total))}"
+    def match_summary(self, rows: Rows) -> str:
+        """Return the number of matching sections, and their size."""
+        matching = rows.matching()
+        total = sum(size for node in matching if isinstance(size := node.figures.get("size"), float))
+        return f"{text.counted(len(matching), 'section')}, {text.size(round(total))}"

@@ -1,4 +1,4 @@
-"""Bars of glyphs for shares, and figures of one column written with the same number of decimals."""
+"""Bars for shares, and numbers of one column formatted with the same number of decimals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def bar(share: float | None, width: int, *, unicode: bool) -> str:
-    """A bar of at most ``width`` cells for a share from 0 to 1; what is not nothing is never drawn as nothing."""
+    """Return a bar of at most ``width`` cells for a share from 0 to 1; a positive share is never empty."""
     if share is None or not share > 0 or width < 1:
         return ""
     share = min(1.0, share)
@@ -23,7 +23,7 @@ def bar(share: float | None, width: int, *, unicode: bool) -> str:
 
 
 def decimals(values: Iterable[float | None]) -> int:
-    """How many decimals a column of these figures needs, so that its largest has about four digits."""
+    """Return the number of decimals for a column of these values, so that the largest has about four digits."""
     largest = max((abs(value) for value in values if value is not None and math.isfinite(value)), default=0.0)
     if largest <= 0:
         return 0
@@ -32,7 +32,7 @@ def decimals(values: Iterable[float | None]) -> int:
 
 
 def fixed(value: float | None, places: int) -> str:
-    """A figure with so many decimals; one too small for them says so instead of looking like nothing."""
+    """Format a value with this number of decimals; a smaller non-zero value becomes ``<0.01``, not zero."""
     if value is None:
         return MISSING
     least = 10.0**-places
@@ -42,10 +42,10 @@ def fixed(value: float | None, places: int) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share from 0 to 1 as a percentage with one decimal, without its sign; never all or nothing by rounding."""
+    """Format a share from 0 to 1 as a percentage with one decimal and no sign; never rounded to 0 or 100."""
     if share is None:
         return MISSING
-    # Sums of shares are off by what floating point leaves.
+    # Sums of shares have floating-point errors.
     value = round(100 * share, 6)
     if 0 < value < 0.05:
         return "<0.1"

@@ -1,4 +1,4 @@
-"""The details' page on delegation: how much the delegate took, what it left and why, stage by stage, and the memory."""
+"""The Delegation tab of the details: delegated and undelegated nodes, reasons, lowering stages, and memory."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _LINES = 2
 
 
 def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
-    """The page as text."""
+    """Return the tab's text."""
     sheet = Sheet(width, styles)
     delegation = document.delegation
     if delegation is None:
-        said = "What the delegate took is not known: " + (document.error or f"the run is {document.status}")
-        sheet.say(f"{said}.", styles.muted)
+        reason = document.error or f"the run is {document.status}"
+        sheet.say(f"The delegation is not known: {reason}.", styles.muted)
     else:
         _answer(sheet, document, delegation)
         _advice(sheet, advice(document))
-        _outside(sheet, document, delegation)
+        _undelegated(sheet, document, delegation)
     _stages(sheet, document.graph_stages)
     _memory(sheet, document)
     if delegation is not None and document.delegate != "portable":
@@ -42,58 +42,58 @@ def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
 
 def _answer(sheet: Sheet, document: RunDocument, delegation: Delegation) -> None:
     total = delegation.delegated_nodes + delegation.undelegated_nodes
-    pieces = text.counted(delegation.subgraphs, "subgraph")
+    partitions = text.counted(delegation.subgraphs, "partition")
     if document.delegate == "portable":
         sheet.say(f"No delegate: all {total:,} nodes run on ExecuTorch's own kernels.", sheet.styles.strong)
     else:
         share = f" ({part(delegation.delegated_nodes / total)})" if total else ""
         sheet.say(
-            f"{document.delegate} took {delegation.delegated_nodes:,} of {total:,} nodes{share}, in {pieces}.",
+            f"{document.delegate} runs {delegation.delegated_nodes:,} of {total:,} nodes{share}, in {partitions}.",
             sheet.styles.strong,
         )
     if (time := time_share(document)) is not None:
-        sheet.say(f"{part(round(time, 6))} of the operators' time is inside the delegate.")
+        sheet.say(f"{part(round(time, 6))} of the operators' time is spent in the delegate.")
     elif document.delegate != "portable":
-        sheet.say("How much of the time that is, a profile tells: P makes one.", sheet.styles.muted)
+        sheet.say("A profile shows the share of time spent in the delegate: press P.", sheet.styles.muted)
     breaks = sum(node.breaks for node in delegation.outside)
     if breaks:
-        sheet.say(f"{breaks:,} {'node stands' if breaks == 1 else 'nodes stand'} between delegated ones and part them.")
+        nodes = "undelegated node splits" if breaks == 1 else "undelegated nodes split"
+        sheet.say(f"{breaks:,} {nodes} the graph between delegated ones.")
 
 
-def _advice(sheet: Sheet, found: Sequence[Advice]) -> None:
-    if not found:
+def _advice(sheet: Sheet, advices: Sequence[Advice]) -> None:
+    if not advices:
         return
-    sheet.heading("Why, and what to do")
-    for one in found:
-        sheet.say(one.seen, glyph=sheet.styles.flagged)
-        if one.what_to_do:
-            words = one.what_to_do
-            sheet.fact("", f"{words[0].upper()}{words[1:]}{'' if words.endswith('.') else '.'}", label_width=2)
+    sheet.heading("Reasons and remedies")
+    for item in advices:
+        sheet.say(item.seen, glyph=sheet.styles.flagged)
+        if remedy := item.what_to_do:
+            sheet.fact("", f"{remedy[0].upper()}{remedy[1:]}{'' if remedy.endswith('.') else '.'}", label_width=2)
 
 
-# What stayed outside
+# Undelegated nodes
 
 
 class _Place(msgspec.Struct):
-    """Nodes of one operator from one place of the source."""
+    """The nodes of one operator that come from one source location."""
 
     origin: Origin
     nodes: int = 0
 
 
-def _outside(sheet: Sheet, document: RunDocument, delegation: Delegation) -> None:
+def _undelegated(sheet: Sheet, document: RunDocument, delegation: Delegation) -> None:
     counts = delegation.undelegated_operators
     if not counts:
         return
-    times = _times_outside(document)
-    sheet.heading("Outside the delegate" if document.delegate != "portable" else "Operators", "most nodes first")
+    times = _undelegated_times(document)
+    sheet.heading("Undelegated operators" if document.delegate != "portable" else "Operators", "most nodes first")
     by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shared = _shared([node.origin.module for node in delegation.outside if node.origin.module])
+    shared = _shared_path([node.origin.module for node in delegation.outside if node.origin.module])
     columns = [
         Column("operator", right=False),
         Column("nodes"),
-        Column("parting"),
-        Column(f"from, in {shared}" if shared else "from", right=False),
+        Column("splitting"),
+        Column(f"module, in {shared}" if shared else "module", right=False),
     ]
     rows = []
     for name, count in by_count:
@@ -106,91 +106,90 @@ def _outside(sheet: Sheet, document: RunDocument, delegation: Delegation) -> Non
         sheet.say(times, sheet.styles.muted)
 
 
-def _times_outside(document: RunDocument) -> str:
+def _undelegated_times(document: RunDocument) -> str:
     profile = document.profile
     if profile is None or document.delegate == "portable":
         return ""
-    outside: dict[str, float] = {}
-    for one in profile.program.operators:
-        if one.delegate is None:
-            outside[one.name] = outside.get(one.name, 0.0) + one.median_ms
-    first = sorted(outside.items(), key=lambda item: -item[1])[:3]
-    if not first:
+    times_ms: dict[str, float] = {}
+    for operator in profile.program.operators:
+        if operator.delegate is None:
+            times_ms[operator.name] = times_ms.get(operator.name, 0.0) + operator.median_ms
+    slowest = sorted(times_ms.items(), key=lambda item: -item[1])[:3]
+    if not slowest:
         return ""
-    parts = ", ".join(f"{name} {fixed(ms, 3)} ms" for name, ms in first)
-    return f"Their time: {fixed(sum(outside.values()), 3)} ms an inference; the most in {parts}."
+    parts = ", ".join(f"{name} {fixed(ms, 3)} ms" for name, ms in slowest)
+    return f"They take {fixed(sum(times_ms.values()), 3)} ms per inference, most of it in {parts}."
 
 
 def _shortened(operator: str) -> str:
-    """An operator's name without what most have in common."""
+    """Return an operator's name without its namespace and default overload."""
     return operator.removeprefix("aten.").removesuffix(".default")
 
 
-def _shared(modules: Sequence[str]) -> str:
-    """The path that all these modules have in common, up to a dot; empty for none."""
+def _shared_path(modules: Sequence[str]) -> str:
+    """Return the leading path components that all these modules share; empty for none."""
     parts = [module.split(".") for module in modules]
-    same = 0
-    while parts and all(len(one) > same and one[same] == parts[0][same] for one in parts):
-        same += 1
-    return ".".join(parts[0][:same]) if parts and len(parts) > 1 else ""
+    shared = 0
+    while parts and all(len(path) > shared and path[shared] == parts[0][shared] for path in parts):
+        shared += 1
+    return ".".join(parts[0][:shared]) if parts and len(parts) > 1 else ""
 
 
 def _modules(nodes: Sequence[UndelegatedNode], shared: int) -> str:
-    """The modules the nodes come from, those of one kind once: ``layers.*.norm``; without the first ``shared``
-    characters, which all have."""
+    """Return the modules the nodes come from, each pattern such as ``layers.*.norm`` once, without the first ``shared``
+    characters."""
     cut = [node.origin.module[shared:].lstrip(".") or "itself" for node in nodes if node.origin.module]
-    found = dict.fromkeys(_starred(module) for module in cut)
-    names = list(found)
+    names = list(dict.fromkeys(_starred(module) for module in cut))
     more = f" and {len(names) - _PLACES} more" if len(names) > _PLACES else ""
     return ", ".join(names[:_PLACES]) + more
 
 
 def _starred(module: str) -> str:
-    """A module's path with its numbers left out, so that the layers of a stack are one."""
+    """Return a module's path with ``*`` for its numbers, the same for all layers of a stack."""
     return ".".join("*" if part.isdecimal() else part for part in module.split("."))
 
 
 def _sources(sheet: Sheet, nodes: Sequence[UndelegatedNode]) -> None:
-    """What stayed outside, line by line of the source, those that are met most first."""
+    """Write the source lines of undelegated operators, the most frequent operator first."""
     if not any(node.origin.stack for node in nodes):
         return
-    sheet.heading("Where what is outside comes from", "the innermost source lines last")
+    sheet.heading("Source of the undelegated operators", "innermost line last")
     by_name: dict[str, list[UndelegatedNode]] = {}
     for node in nodes:
         by_name.setdefault(node.operator, []).append(node)
-    for name, found in sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0])):
-        _places(sheet, name, found)
+    for name, same_name in sorted(by_name.items(), key=lambda item: (-len(item[1]), item[0])):
+        _places(sheet, name, same_name)
 
 
 def _places(sheet: Sheet, name: str, nodes: Sequence[UndelegatedNode]) -> None:
-    """Where an operator comes from in the source, a place that is met again and again once."""
+    """Write the source locations of an operator, each once with its number of nodes."""
     places: dict[tuple[str, tuple[str, ...]], _Place] = {}
     for node in nodes:
         key = (_starred(node.origin.module), tuple(node.origin.stack[-_LINES:]))
         places.setdefault(key, _Place(node.origin)).nodes += 1
-    told = [place for place in places.values() if place.origin.stack]
-    if not told:
+    known = [place for place in places.values() if place.origin.stack]
+    if not known:
         return
     sheet.say("")
     sheet.say(name, sheet.styles.strong)
-    for place in told[:_PLACES]:
+    for place in known[:_PLACES]:
         origin = place.origin
         kind = f" ({origin.module_type})" if origin.module_type else ""
-        times = f", and {place.nodes - 1:,} like it" if place.nodes > 1 else ""
-        sheet.say(f"{origin.module or 'the model itself'}{kind}{times}")
+        similar = f", and {place.nodes - 1:,} similar" if place.nodes > 1 else ""
+        sheet.say(f"{origin.module or 'the model itself'}{kind}{similar}")
         for line in origin.stack[-_LINES:]:
             sheet.line(f"  {line}", sheet.styles.muted)
-    if len(told) > _PLACES:
-        sheet.say(f"and {len(told) - _PLACES:,} more places", sheet.styles.muted)
+    if len(known) > _PLACES:
+        sheet.say(f"and {len(known) - _PLACES:,} more places", sheet.styles.muted)
 
 
-# Stage by stage
+# Lowering stages
 
 
 def _stages(sheet: Sheet, stages: Sequence[GraphStage]) -> None:
     if not stages:
         return
-    sheet.heading("Lowering, stage by stage", "nodes of the graph after each stage, and what it changed")
+    sheet.heading("Lowering stages", "nodes of the graph after each stage, and what changed")
     columns = [
         Column("stage", right=False), Column("nodes"), Column("change"), Column("kinds", optional=True),
         Column("seconds"), Column("what changed", right=False),
@@ -215,12 +214,12 @@ def _stages(sheet: Sheet, stages: Sequence[GraphStage]) -> None:
 
 
 def changed(before: dict[str, int], after: dict[str, int]) -> str:
-    """The operators whose counts moved most, as ``+3 add, -2 mul``; of overloads no more is said than that."""
-    moves: Counter[str] = Counter()
+    """Return the operators whose counts changed most, as ``+3 add, -2 mul``; overloads of one operator count as one."""
+    changes: Counter[str] = Counter()
     for sign, counts in ((1, after), (-1, before)):
         for name, count in counts.items():
-            moves[bare_name(name)] += sign * count
-    most = sorted((item for item in moves.items() if item[1]), key=lambda item: (-abs(item[1]), item[0]))
+            changes[bare_name(name)] += sign * count
+    most = sorted((item for item in changes.items() if item[1]), key=lambda item: (-abs(item[1]), item[0]))
     if not most:
         return "only overloads" if before != after else "nothing"
     more = f", {len(most) - _CHANGES} more" if len(most) > _CHANGES else ""
@@ -234,17 +233,17 @@ def _memory(sheet: Sheet, document: RunDocument) -> None:
     ours, eager = document.memory, document.eager_memory
     if ours is None and eager is None:
         return
-    sheet.heading("Memory", "of load and inference, in a pass of its own")
+    sheet.heading("Memory", "of loading and inference, in a separate process")
     rows = [
         [label, text.size(getattr(ours, field, None)), text.size(getattr(eager, field, None))]
         for label, field in (
             ("planned", "planned_bytes"),
             ("peak RSS", "peak_rss_bytes"),
             ("after load", "load_rss_bytes"),
-            ("before anything", "baseline_rss_bytes"),
+            ("before load", "baseline_rss_bytes"),
         )
     ]
-    rows.insert(2, ["of its own", *(text.size(own_peak(one)) for one in (ours, eager))])
+    rows.insert(2, ["peak increase", *(text.size(own_peak(memory)) for memory in (ours, eager))])
     columns = [Column("", right=False), Column(f"{document.precision}/{document.delegate}"), Column("eager")]
     sheet.table(columns, [row for row in rows if any(cell != text.MISSING for cell in row[1:])])
     sheet.gap()
@@ -253,7 +252,7 @@ def _memory(sheet: Sheet, document: RunDocument) -> None:
 
 
 def own_peak(memory: object) -> int | None:
-    """How far memory rose over what the process had before it loaded anything."""
+    """Return by how many bytes the peak exceeds what the process used before it loaded anything; None if not known."""
     peak, baseline = getattr(memory, "peak_rss_bytes", None), getattr(memory, "baseline_rss_bytes", None)
     return peak - baseline if peak is not None and baseline is not None else None
 
@@ -265,9 +264,9 @@ def _planned(document: RunDocument) -> Iterable[str]:
     own = own_peak(memory)
     if own is not None and own > memory.planned_bytes and document.artifact is not None:
         yield (
-            f"ExecuTorch plans {text.size(memory.planned_bytes)} for activations; memory really rises by"
-            f" {text.size(own)}. The rest is the program ({text.size(document.artifact.size_bytes)}) and what the"
-            " delegate allocates for itself: packed weights and its workspace."
+            f"ExecuTorch plans {text.size(memory.planned_bytes)} for activations; memory increases by"
+            f" {text.size(own)}. The difference is the program ({text.size(document.artifact.size_bytes)}) and what"
+            " the delegate allocates: packed weights and workspace."
         )
     else:
-        yield "Planned is what ExecuTorch reserves; a delegate's packed weights and workspace come on top."
+        yield "Planned is what ExecuTorch reserves; a delegate allocates packed weights and workspace in addition."

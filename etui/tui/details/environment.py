@@ -1,4 +1,4 @@
-"""The details' page on the environment: the box, the software, and what was different the time before."""
+"""The Environment tab of the details: the machine, the software, and what changed since the previous run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from etui.tui.text_layout import Column, Sheet, Styles
 
 
 def environment_page(document: RunDocument, previous: RunDocument | None, width: int, styles: Styles) -> Text:
-    """The page as text; ``previous`` is the run of the same choice before this one."""
+    """Return the tab's text; ``previous`` is the preceding run of the same configuration."""
     sheet = Sheet(width, styles)
     _changes(sheet, document, previous)
     environment = document.environment
     if environment is None:
         sheet.gap()
-        sheet.say("Nothing is known of the box and the software this run was measured with.", styles.muted)
+        sheet.say("The machine and the software of this run are not known.", styles.muted)
         return sheet.text
-    sheet.heading("Box")
-    for label, value in _box(environment):
+    sheet.heading("Machine")
+    for label, value in _machine(environment):
         sheet.fact(label, value)
     if document.threads is not None:
         sheet.fact("threads", str(document.threads))
@@ -48,16 +48,16 @@ def _changes(sheet: Sheet, document: RunDocument, previous: RunDocument | None) 
     when = text.local_time(previous.created_at)
     changed = differences(document, previous)
     if not changed:
-        sheet.say(f"Nothing differs from the run before, {previous.id} of {when}.", styles.good, glyph=styles.ok)
+        sheet.say(f"No difference from the previous run, {previous.id} of {when}.", styles.good, glyph=styles.ok)
         return
-    things = "1 thing differs" if len(changed) == 1 else f"{len(changed)} things differ"
-    sheet.say(f"{things} from the run before, {previous.id} of {when}:", styles.strong)
+    count = text.counted(len(changed), "difference")
+    sheet.say(f"{count} from the previous run, {previous.id} of {when}:", styles.strong)
     columns = [Column("", right=False), Column("before", right=False), Column("now", right=False)]
-    sheet.table(columns, [[one.name, one.before, one.now] for one in changed])
+    sheet.table(columns, [[difference.name, difference.before, difference.now] for difference in changed])
 
 
-def _box(environment: Environment) -> list[tuple[str, str]]:
-    unknown = "not readable here"
+def _machine(environment: Environment) -> list[tuple[str, str]]:
+    unknown = "not readable"
     answers = {None: unknown, True: "yes", False: "no"}
     quota = environment.cgroup_cpus
     return [

@@ -1,4 +1,4 @@
-"""The Numbers tab's rows and words: how far each layer's output is from its reference, and which makes the error."""
+"""The rows and text of the Gap tab: the numerical error of each layer's output, and which layer causes most of it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from etui.tui.text_layout import Sheet, Styles
 
 Figure = Literal["sqnr", "mse", "contribution"]
 _TITLES: dict[Figure, tuple[str, str]] = {
-    "sqnr": ("SQNR of each layer's output, from the first to the last (low is bad)", "dB"),
+    "sqnr": ("SQNR of each layer's output, first to last (low is bad)", "dB"),
     "mse": ("mean squared error of each layer's output (high is bad, log scale)", "MSE"),
-    "contribution": ("what each layer adds to the error at the output", "%"),
+    "contribution": ("contribution of each layer to the output error", "%"),
 }
 
 
 def figures_of(gap: NumericGap) -> list[Figure]:
-    """The figures that can be drawn; the contributions only where they were found out."""
-    found: list[Figure] = ["sqnr", "mse"]
+    """Return the figures that can be drawn: contributions only if they were measured."""
+    figures: list[Figure] = ["sqnr", "mse"]
     if any(layer.contribution is not None for layer in gap.layers):
-        found.append("contribution")
-    return found
+        figures.append("contribution")
+    return figures
 
 
-def number_rows(gap: NumericGap) -> Rows:
-    """A row a layer, the one that contributes most first; in order of depth where contributions are not known."""
+def gap_rows(gap: NumericGap) -> Rows:
+    """Return one row per layer, the largest contribution first; by depth if contributions are not known."""
     nodes = []
     for number, layer in enumerate(gap.layers):
         place = _place(layer)
@@ -45,7 +45,7 @@ def number_rows(gap: NumericGap) -> Rows:
                     "depth": float(number), "sqnr": layer.sqnr_db, "mse": layer.mse, "max": layer.max_abs,
                     "contribution": layer.contribution, "elements": float(layer.elements),
                 },
-                words=" ".join(
+                search_text=" ".join(
                     (layer.name, layer.origin.module, layer.origin.module_type, place, *layer.origin.operators)
                 ).casefold(),
                 item=layer,
@@ -59,13 +59,13 @@ def number_rows(gap: NumericGap) -> Rows:
     columns = [
         Column(name="depth", title="#", width=5, cell=_depth, sorts="depth", descends=False),
         Column(name="name", title="layer", width=0, right=False, cell=_name, tree=True),
-        Column(name="where", title="where", width=9, right=False, falls=5, cell=lambda node: _place(_layer(node))),
+        Column(name="where", title="where", width=9, right=False, spare=5, cell=lambda node: _place(_layer(node))),
         Column(name="sqnr", title="SQNR dB", width=8, sorts="sqnr", descends=False, cell=_sqnr, tone=tone),
         Column(name="mse", title="MSE", width=8, sorts="mse", cell=lambda node: text.number(_layer(node).mse)),
         Column(
-            name="max", title="max", width=8, falls=7, sorts="max", cell=lambda node: text.number(_layer(node).max_abs)
+            name="max", title="max", width=8, spare=7, sorts="max", cell=lambda node: text.number(_layer(node).max_abs)
         ),
-        Column(name="elements", title="elements", width=10, falls=9, cell=lambda node: f"{_layer(node).elements:,}"),
+        Column(name="elements", title="elements", width=10, spare=9, cell=lambda node: f"{_layer(node).elements:,}"),
     ]
     if known:
         columns += [
@@ -74,30 +74,30 @@ def number_rows(gap: NumericGap) -> Rows:
                 cell=lambda node: percent(_layer(node).contribution),
             ),
             Column(
-                name="bar", title="", width=6, right=False, falls=3, cell=lambda _node: "",
+                name="bar", title="", width=6, right=False, spare=3, cell=lambda _node: "",
                 share=lambda node: _layer(node).contribution,
             ),
         ]  # fmt: skip
     return Rows(nodes, columns, sort="contribution" if known else "depth")
 
 
-def numbers_head(gap: NumericGap, figure: Figure, palette: Palette, width: int, height: int, styles: Styles) -> Text:
-    """The answer in words, then the chart along the depth, ``height`` lines high."""
+def gap_head(gap: NumericGap, figure: Figure, palette: Palette, width: int, height: int, styles: Styles) -> Text:
+    """Return the text above the rows: the summary, then the chart over the layers, ``height`` lines high."""
     sheet = Sheet(width, styles)
-    for number, sentence in enumerate(answer(gap)):
+    for number, sentence in enumerate(summary(gap)):
         sheet.say(sentence, styles.strong if not number else "")
     if gap.suggestion:
-        press = " K runs it again so." if gap.keep_fp32 else ""
+        press = " Press K to do so." if gap.keep_fp32 else ""
         sheet.say(f"{gap.suggestion}{press}", styles.warn, glyph=styles.flagged)
     lines = [sheet.text, Text(), _chart(gap, figure, Canvas(width=width, height=height, palette=palette)), Text()]
     return Text("\n", no_wrap=True).join(lines)
 
 
-def numbers_tail(gap: NumericGap, width: int, styles: Styles) -> Text:
-    """How the figures were found, and what must be known with them."""
+def gap_tail(gap: NumericGap, width: int, styles: Styles) -> Text:
+    """Return the text below the rows: the method, and notes on it."""
     sheet = Sheet(width, styles)
     sheet.say("")
-    sheet.heading("How this was found")
+    sheet.heading("Method")
     sheet.say(_sentence(gap.method))
     sheet.say(f"{text.counted(gap.inputs, 'input')}, {text.local_time(gap.created_at)}.", styles.muted)
     for note in gap.notes:
@@ -105,38 +105,38 @@ def numbers_tail(gap: NumericGap, width: int, styles: Styles) -> Text:
     return sheet.text
 
 
-def answer(gap: NumericGap) -> list[str]:
-    """Where the numbers moved, in two or three sentences."""
+def summary(gap: NumericGap) -> list[str]:
+    """Return which layers deviate most, in up to three sentences."""
     if not gap.layers:
         return [f"No layer could be compared with {gap.against}."]
     sentences = []
     exact = sum(layer.exact for layer in gap.layers)
     if exact == len(gap.layers):
-        return [f"All {exact:,} layers are exactly those of {gap.against}."]
+        return [f"All {exact:,} layers are bit-identical to {gap.against}."]
     if gap.first_past is not None and 0 <= gap.first_past < len(gap.layers):
         layer = gap.layers[gap.first_past]
-        off = sum(is_off(one, gap.threshold_db) for one in gap.layers)
+        below = sum(is_off(other, gap.threshold_db) for other in gap.layers)
         sentences.append(
-            f"The first layer past {text.number(gap.threshold_db)} dB is {_called(layer)}"
-            f" ({_decibels(layer)}), number {gap.first_past + 1:,} of {len(gap.layers):,}; {off:,} are past it."
+            f"The first layer below {text.number(gap.threshold_db)} dB is {_called(layer)}"
+            f" ({_decibels(layer)}), number {gap.first_past + 1:,} of {len(gap.layers):,}; {below:,} are below it."
         )
     else:
-        worst = min((one for one in gap.layers if one.sqnr_db is not None), key=_sqnr_of, default=None)
+        worst = min((layer for layer in gap.layers if layer.sqnr_db is not None), key=_sqnr_of, default=None)
         lowest = f" The lowest is {_called(worst)} with {_decibels(worst)}." if worst else ""
         sentences.append(
-            f"No layer is past {text.number(gap.threshold_db)} dB against {gap.against}, of {len(gap.layers):,}."
+            f"None of {len(gap.layers):,} layers is below {text.number(gap.threshold_db)} dB against {gap.against}."
             + lowest
         )
     contributions = [layer for layer in gap.layers if layer.contribution is not None]
     if contributions:
         most = max(contributions, key=lambda layer: layer.contribution or 0.0)
-        sentences.append(f"{_called(most)} makes {percent(most.contribution)} % of the error at the output.")
+        sentences.append(f"{_called(most)} causes {percent(most.contribution)} % of the output error.")
     sentences[-1] += f" Compared with {gap.against}." if gap.first_past is not None else ""
     return sentences
 
 
 def layer_page(node: Node | None, width: int, styles: Styles, most: int) -> Text:
-    """Where the layer under the cursor comes from, in at most ``most`` lines."""
+    """Return the source of the layer under the cursor, in at most ``most`` lines."""
     sheet = Sheet(width, styles)
     if node is None:
         return sheet.text
@@ -146,7 +146,7 @@ def layer_page(node: Node | None, width: int, styles: Styles, most: int) -> Text
 
 
 def module_of(gap: NumericGap, node: Node | None) -> str:
-    """The module that would be kept in FP32: the suggested one, else that of the row under the cursor."""
+    """Return the module to keep in FP32: the suggested one, else that of the row under the cursor."""
     if gap.keep_fp32:
         return gap.keep_fp32
     return _layer(node).origin.module if node is not None else ""
@@ -181,7 +181,7 @@ def _called(layer: LayerGap) -> str:
 
 def _decibels(layer: LayerGap) -> str:
     if layer.non_finite:
-        return f"{layer.non_finite:,} of its elements are not finite"
+        return f"{layer.non_finite:,} elements are not finite"
     return "exact" if layer.exact else f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else "no SQNR"
 
 
@@ -200,8 +200,8 @@ def _name(node: Node) -> str:
     return f"{module}  {layer.name}" if module and not layer.name.startswith(module) else layer.name
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) else '.'}" if words else ""
+def _sentence(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:]}{'' if note.endswith(('.', '!', '?')) else '.'}" if note else ""
 
 
 def _sqnr(node: Node) -> str:

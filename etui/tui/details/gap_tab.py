@@ -1,4 +1,4 @@
-"""The details' tab on numbers: where along the depth of the program they moved, and which layer makes the error."""
+"""The Gap tab of the details: the numerical error along the layers of the program, and which layer causes it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from etui.tui.details.analyses import GAP, missing_page
 from etui.tui.details.gap import (
     Figure,
     figures_of,
+    gap_head,
+    gap_rows,
+    gap_tail,
     layer_page,
     module_of,
-    number_rows,
-    numbers_head,
-    numbers_tail,
 )
 from etui.tui.details.loader import Reading
 from etui.tui.details.table_tab import TableTab
@@ -24,9 +24,9 @@ from etui.tui.text_layout import Styles
 
 
 class GapTab(TableTab):
-    """Shows a numeric gap; without one what finds it."""
+    """Shows a numeric gap, or how to start the analysis that measures it."""
 
-    placeholder = "layer, module or operator; -word: not that"
+    placeholder = "layer, module or operator; -word excludes"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -35,7 +35,7 @@ class GapTab(TableTab):
 
     @property
     def figure(self) -> Figure:
-        """What the chart draws."""
+        """The figure that the chart draws."""
         if self._gap is None:
             return "sqnr"
         figures = figures_of(self._gap)
@@ -47,7 +47,7 @@ class GapTab(TableTab):
         return module_of(self._gap, self.view.node) if self._gap else ""
 
     def show(self, reading: Reading) -> None:
-        """Show this run's gap."""
+        """Show this run's numeric gap."""
         document, queued = reading.document, reading.passes.get(GAP.name)
         gap = document.gap
         if gap is None:
@@ -56,7 +56,7 @@ class GapTab(TableTab):
         elif gap != self._gap:
             self._gap = gap
             self.view.kinds_of_view = len(figures_of(gap))
-            self._draw(self.keep_filter(number_rows(gap)))
+            self._draw(self.keep_filter(gap_rows(gap)))
         self.write_foot()
 
     def next_view(self) -> None:
@@ -71,18 +71,18 @@ class GapTab(TableTab):
             return
         self.view.show(
             rows,
-            lambda width, styles: numbers_head(
+            lambda width, styles: gap_head(
                 gap, figure, chart_palette(self.app), width, _chart_height(self.app.size.height), styles
             ),
-            lambda width, styles: numbers_tail(gap, width, styles),
+            lambda width, styles: gap_tail(gap, width, styles),
         )
 
     def foot(self, node: Node | None, width: int, styles: Styles, most: int) -> Text:
-        """Where the layer comes from."""
+        """Return the source of the layer."""
         return layer_page(node, width, styles, most)
 
-    def left(self, rows: Rows) -> str:
-        """How many layers are left."""
+    def match_summary(self, rows: Rows) -> str:
+        """Return the number of matching layers."""
         return counted(len(rows.matching()), "layer")
 
 

@@ -1,4 +1,4 @@
-"""The details' page on latency: statistics beside eager, how it started, and block by block."""
+"""The text of the Latency tab: statistics next to eager, start-up times, and the blocks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _FEWEST = {"p90": "100", "p95": "200", "p99": "1,000"}
 
 
 def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
-    """The statistics of the program and of eager in two columns, and what starting cost."""
+    """Return the statistics of the program and of eager in two columns, and the start-up times."""
     sheet = Sheet(width, styles)
     ours, eager = document.latency_ms, document.eager_latency_ms
     if ours is None and eager is None:
-        sheet.say(_nothing_yet(document), styles.muted)
+        sheet.say(_why_empty(document), styles.muted)
         return sheet.text
     name = f"{document.precision}/{document.delegate}"
     columns = [Column("ms", right=False), Column(name), Column("eager"), Column("eager / program", optional=True)]
@@ -39,8 +39,8 @@ def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
     sheet.table(columns, rows)
     blank = [field for field in _FEWEST if ours is not None and getattr(ours, field) is None]
     if blank and ours is not None and not document.summary_only:
-        wants = ", ".join(f"{field} {_FEWEST[field]}" for field in blank)
-        sheet.say(f"Left blank rather than guessed, since they want more inferences: {wants}.", styles.muted)
+        needed = ", ".join(f"{field} needs {_FEWEST[field]}" for field in blank)
+        sheet.say(f"Not shown, too few inferences: {needed}.", styles.muted)
     starts = [
         ["program load", text.number(document.program_load_ms), ""],
         ["method load", text.number(document.method_load_ms), ""],
@@ -54,32 +54,32 @@ def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
         sheet.heading("Start")
         sheet.table([Column("ms", right=False), Column(name), Column("eager")], starts)
     if (call := document.call) is not None:
-        sheet.heading("Where a call's time goes", "further calls after the samples")
+        sheet.heading("Time of a call", "measured by extra calls after the samples")
         parts = [
             ["copying inputs in", text.number(call.inputs_ms)],
             ["execute", text.number(call.execute_ms)],
             ["copying outputs out", text.number(call.outputs_ms)],
-            ["fixed cost of a call from Python", text.number(call.fixed_ms)],
+            ["fixed cost of a Python call", text.number(call.fixed_ms)],
         ]
         sheet.table([Column("ms", right=False), Column(name)], parts)
     return sheet.text
 
 
-def _nothing_yet(document: RunDocument) -> str:
+def _why_empty(document: RunDocument) -> str:
     if document.status not in LIVE_STATUSES:
-        return "There are no statistics: " + (document.error or f"the run is {document.status}") + "."
+        return "No statistics: " + (document.error or f"the run is {document.status}") + "."
     if document.blocks or document.eager_blocks:
-        return "The statistics come when every block is measured; those that are stand below."
-    return f"Nothing is measured yet: the run is {document.status}."
+        return "The statistics appear when every block is measured; the finished blocks are listed below."
+    return f"No measurements yet: the run is {document.status}."
 
 
 def blocks_page(document: RunDocument, width: int, styles: Styles) -> Text:
-    """Every block, in the order measured: its median, its spread, and what disturbed it."""
+    """Return a table of the blocks in the order measured: medians, spread, and disturbances."""
     sheet = Sheet(width, styles)
     blocks = sorted((*document.blocks, *document.eager_blocks), key=lambda block: (block.index, block.position))
     if not blocks:
         return sheet.text
-    sheet.heading("Blocks", "each in a process of its own, in a drawn order")
+    sheet.heading("Blocks", "each in a separate process, in random order")
     columns = [
         Column("block"),
         Column("variant", right=False),
@@ -92,7 +92,7 @@ def blocks_page(document: RunDocument, width: int, styles: Styles) -> Text:
         Column("first ms", optional=True),
         Column("load ms", optional=True),
         Column("other load", optional=True),
-        Column("began", optional=True),
+        Column("started", optional=True),
     ]
     sheet.table(columns, [_block(block) for block in blocks])
     return sheet.text
@@ -101,7 +101,7 @@ def blocks_page(document: RunDocument, width: int, styles: Styles) -> Text:
 def _block(block: Block) -> list[str]:
     samples = block.samples_ms
     loads = [part for part in (block.program_load_ms, block.method_load_ms) if part is not None]
-    settled = "" if block.warmup_settled is not False else " unsettled"
+    stability = "" if block.warmup_settled is not False else " unsettled"
     foreign = block.foreign_cpu_cores
     return [
         str(block.index + 1),
@@ -110,7 +110,7 @@ def _block(block: Block) -> list[str]:
         text.number(min(samples), 4) if samples else text.MISSING,
         text.number(max(samples), 4) if samples else text.MISSING,
         f"{len(samples):,}",
-        f"{block.warmup_count}{settled}",
+        f"{block.warmup_count}{stability}",
         str(block.threads),
         text.number(block.first_inference_ms),
         text.number(sum(loads)) if loads else text.MISSING,

@@ -1,4 +1,4 @@
-"""The details' tab on latency: the statistics, the chart, and the blocks under it."""
+"""The Latency tab of the details: the statistics, the chart, and the blocks below it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from etui.tui.widgets.chart_pane import ChartPane
 
 
 class LatencyTab(Page):
-    """Scrolls as one."""
+    """Statistics, chart and blocks, which scroll together."""
 
     DEFAULT_CSS = """
     LatencyTab ChartPane { height: 40vh; min-height: 10; max-height: 22; margin: 1 0 0 0; }
@@ -24,7 +24,7 @@ class LatencyTab(Page):
         yield Paper(id="blocks")
 
     def show(self, reading: Reading) -> None:
-        """Show this reading."""
+        """Show this run."""
         document = reading.document
         self.query_one("#statistics", Paper).write(lambda width, styles: statistics_page(document, width, styles))
         self.query_one("#blocks", Paper).write(lambda width, styles: blocks_page(document, width, styles))

@@ -1,4 +1,4 @@
-"""Reads one run for the details screen from a thread of its own, again whenever the database has changed."""
+"""Reads one run for the details screen in a separate thread, again whenever the database has changed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from etui.tui.details.analyses import KINDS
 
 LOOK_S = 1.0
 PAST = 200
-_SAMPLES_A_LINE = 8
+_SAMPLES_PER_LINE = 8
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it stands: its document, the runs of the same choice, the one before it, what was said of it, its
-    document as lines of JSON where they are wanted, the newest pass on it of each kind, and the FP32 run of its session
-    that it is held against."""
+    """The current state of a run. ``past`` are the runs of the same configuration, ``previous`` is the last of them
+    before this run, ``json`` the document as lines of JSON if it was requested, ``passes`` the newest analysis of each
+    kind, and ``siblings`` the FP32 runs of its session that it is compared with."""
 
     document: RunDocument
     past: list[RunSummary]
@@ -36,9 +36,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source:
-    """Hands each new ``Reading`` to ``post``, or a sentence where the database cannot be read."""
+    """Passes each new ``Reading`` to ``post``, or the error if the database cannot be read."""
 
-    def __init__(self, database: Path, run_id: str, post: Callable[[Reading | str], object]) -> None:
+    def __init__(self, database: Path, run_id: str, post: Callable[[Reading | EtuiError], object]) -> None:
         self._database = database
         self._run_id = run_id
         self._post = post
@@ -49,44 +49,44 @@ class Source:
         self._wake = threading.Event()
 
     def stop(self) -> None:
-        """Look no more; a look under way may outlast this call."""
+        """Stop reading; a read in progress may outlast this call."""
         self._stopped.set()
         self._wake.set()
 
     def nudge(self) -> None:
-        """Look at once."""
+        """Check the database now."""
         self._wake.set()
 
     def want_json(self) -> None:
-        """From now on read the JSON too. Nobody looks at it mostly, and it is the larger part of the work."""
+        """Include the JSON from now on. It is the larger part of the work and rarely shown."""
         if not self._wants_json:
             self._wants_json, self._seen = True, None
             self.nudge()
 
     def run(self) -> None:
-        """Look until stopped."""
+        """Read whenever the database has changed, until stopped."""
         store: Store | None = None
-        trouble = ""
+        problem = ""
         while not self._stopped.is_set():
             try:
                 if store is None:
                     store, self._seen = Store.open(self._database, create=False), None
                 version = store.data_version()
                 if version != self._seen:
-                    # Before the reading: a wish for JSON that comes meanwhile asks for another one.
+                    # Set before reading: a request for JSON that arrives meanwhile resets it.
                     self._seen = version
                     reading = self._read(store)
-                    trouble = ""
+                    problem = ""
                     if not self._stopped.is_set():
                         self._post(reading)
             except EtuiError as error:
-                # A connection to a file that was damaged or replaced never recovers: the next look begins afresh.
+                # A connection to a file that was damaged or replaced never recovers: open it again next time.
                 if store is not None:
                     store.close()
                     store = None
-                if str(error) != trouble:
-                    trouble = str(error)
-                    self._post(trouble)
+                if str(error) != problem:
+                    problem = str(error)
+                    self._post(error)
             self._wake.wait(LOOK_S)
             self._wake.clear()
         if store is not None:
@@ -111,7 +111,9 @@ class Source:
             json=json_lines(document) if wants_json else None,
             siblings=fp32_siblings(store, document),
             passes={
-                kind.name: one for kind in KINDS if (one := store.last_analysis(self._run_id, kind.name)) is not None
+                kind.name: analysis
+                for kind in KINDS
+                if (analysis := store.last_analysis(self._run_id, kind.name)) is not None
             },
         )
 
@@ -129,10 +131,10 @@ class Source:
 
 
 def _events(store: Store, document: RunDocument) -> list[Event]:
-    """What was said of the run, progress and all where it was done here; else the log that came with its document."""
-    said = store.events_after(document.session.id, 0, document.id)
-    if len(said) >= len(document.log):
-        return said
+    """Return the events of the run if it was measured with this database, else the log imported with its document."""
+    events = store.events_after(document.session.id, 0, document.id)
+    if len(events) >= len(document.log):
+        return events
     return [
         Event(
             kind=known_kind(line.kind),
@@ -147,7 +149,7 @@ def _events(store: Store, document: RunDocument) -> list[Event]:
 
 
 def json_lines(document: RunDocument) -> list[str]:
-    """The document as indented JSON, a run of samples to a line."""
+    """Return the document as lines of indented JSON, with several samples per line."""
     samples = [block.samples_ms for block in (*document.blocks, *document.eager_blocks)]
     bare = msgspec.structs.replace(
         document,
@@ -162,9 +164,9 @@ def json_lines(document: RunDocument) -> list[str]:
             indent = line[: len(line) - len(line.lstrip())]
             values = next(series, [])
             lines.append(f'{indent}"samples_ms": [')
-            for start in range(0, len(values), _SAMPLES_A_LINE):
-                part = ", ".join(f"{value!r}" for value in values[start : start + _SAMPLES_A_LINE])
-                more = "," if start + _SAMPLES_A_LINE < len(values) else ""
+            for start in range(0, len(values), _SAMPLES_PER_LINE):
+                part = ", ".join(f"{value!r}" for value in values[start : start + _SAMPLES_PER_LINE])
+                more = "," if start + _SAMPLES_PER_LINE < len(values) else ""
                 lines.append(f"{indent}  {part}{more}")
             lines.append(f"{indent}]{',' if line.endswith(',') else ''}")
         else:

@@ -1,16 +1,28 @@
-"""The rows of the Operators tab: a profile's operators by the module they came from, by their name, or one by one.
+"""The rows of the Operators tab: a profile's operators by source module, by name, or ungrouped.
 
-Times are milliseconds an inference, shares are of the sum of the operators of their side. Each row has the figures of
-the side that was chosen; by module those of the other side stand beside them.
+Times are milliseconds per inference, shares are of the sum of all operators of their side. Each row has the figures of
+the selected side; the view by module adds those of the other side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+import msgspec
+
 from etui.analysis.operator_kinds import kind_of_operator
-from etui.analysis.profiles import ITS_OWN, MODEL_ITSELF, WORTH_OPENING, bare_name, is_known
+from etui.analysis.profiles import (
+    ITS_OWN,
+    MODEL_ITSELF,
+    NOT_KNOWN,
+    WORTH_OPENING,
+    Group,
+    bare_name,
+    is_known,
+    module_tree,
+    summed,
+)
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import MISSING
 from etui.tui.details.bars import decimals, fixed, percent
@@ -22,21 +34,24 @@ Side = Literal["program", "eager"]
 
 NO_MODULE = "(module not known)"
 _LINES_OPENED = 26
-"""By module the heaviest branches are open at first, until there are so many lines: about a screen of them."""
+"""In the view by module the heaviest branches are expanded at first, up to this number of rows: about a screen."""
 _ON_CPU = "CPU"
 
 
 def operator_rows(profile: Profile, view: View, side: Side) -> Rows:
-    """The rows, those that take longest first; one by one in the order they ran."""
+    """Return the rows, the slowest first; ungrouped operators in the order they ran."""
     chosen, other = _sides(profile, side)
     if view == "module":
-        roots = _by_module(chosen, other, side)
+        # The figures of the selected side are those that a group has for the program.
+        tree = module_tree(msgspec.structs.replace(profile, program=chosen, eager=other))
+        leaves = _leaves(chosen, other, side)
+        roots = [_module_node(group, leaves, None) for group in tree.children]
     elif view == "operator":
         roots = _by_name(chosen, side)
     else:
         roots = [_leaf(operator, number, side) for number, operator in enumerate(chosen.operators)]
         for node in roots:
-            node.label = _named(node.item)
+            node.label = _name_and_module(node.item)
     sort = "name" if view == "one by one" else "share"
     rows = Rows(roots, _columns(chosen, other if view == "module" else None, view, side), sort=sort)
     if view == "module":
@@ -45,7 +60,7 @@ def operator_rows(profile: Profile, view: View, side: Side) -> Rows:
 
 
 def where(operator: Operator, side: Side = "program") -> str:
-    """Who runs it: a delegate with the number of its subgraph, ExecuTorch's own kernels on the CPU, or eager."""
+    """Return what runs it: a delegate with the number of its subgraph, ExecuTorch's CPU kernels, or eager."""
     if side == "eager":
         return "eager"
     if operator.delegate is None:
@@ -55,7 +70,7 @@ def where(operator: Operator, side: Side = "program") -> str:
 
 
 def short_backend(name: str) -> str:
-    """A backend's name as the delegates are called here: ``XnnpackBackend`` is ``xnnpack``."""
+    """Return the delegate's name for a backend: ``xnnpack`` for ``XnnpackBackend``."""
     return name.removesuffix("Backend").lower() or name
 
 
@@ -67,7 +82,7 @@ def _sides(profile: Profile, side: Side) -> tuple[OperatorSide, OperatorSide | N
 
 def _columns(chosen: OperatorSide, other: OperatorSide | None, view: View, side: Side) -> list[Column]:
     own_places = decimals(operator.median_ms for operator in chosen.operators)
-    beside: Side = "program" if side == "eager" else "eager"
+    other_side = _other(side)
     titles = {"module": "module / operator", "operator": "operator / module", "one by one": "operator"}
     columns = [
         Column(
@@ -76,21 +91,21 @@ def _columns(chosen: OperatorSide, other: OperatorSide | None, view: View, side:
         ),
     ]  # fmt: skip
     if side == "program":
-        columns.append(Column(name="where", title="where", width=10, right=False, falls=4, cell=_text("where")))
+        columns.append(Column(name="where", title="where", width=10, right=False, spare=4, cell=_text("where")))
     columns += [
-        Column(name="calls", title="calls", width=5, falls=7, sorts="calls", cell=_count("calls")),
+        Column(name="calls", title="calls", width=5, spare=7, sorts="calls", cell=_count("calls")),
         Column(name="p50", title="p50 ms", width=9, sorts="ms", cell=_ms("ms", own_places)),
-        Column(name="p90", title="p90 ms", width=9, falls=8, sorts="p90", cell=_ms("p90", own_places)),
+        Column(name="p90", title="p90 ms", width=9, spare=8, sorts="p90", cell=_ms("p90", own_places)),
         Column(name="share", title="share %", width=8, sorts="ms", cell=_share("share")),
         Column(
-            name="bar", title="", width=8, falls=3, right=False, cell=_nothing, share=_figure("share"),
+            name="bar", title="", width=8, spare=3, right=False, cell=_empty, share=_figure("share"),
         ),
     ]  # fmt: skip
     if other is not None:
         places = decimals(operator.median_ms for operator in other.operators)
         columns += [
-            Column(name="other", title=f"{beside} ms", width=10, falls=2, sorts="other", cell=_ms("other", places)),
-            Column(name="other share", title=f"{beside} %", width=9, falls=9, cell=_share("other share")),
+            Column(name="other", title=f"{other_side} ms", width=10, spare=2, sorts="other", cell=_ms("other", places)),
+            Column(name="other share", title=f"{other_side} %", width=9, spare=9, cell=_share("other share")),
         ]
     return columns
 
@@ -98,72 +113,63 @@ def _columns(chosen: OperatorSide, other: OperatorSide | None, view: View, side:
 # By module
 
 
-def _by_module(chosen: OperatorSide, other: OperatorSide | None, side: Side) -> list[Node]:
-    beside: Side = "program" if side == "eager" else "eager"
-    root = Node("", "")
-    nodes: dict[str, Node] = {"": root}
+def _leaves(chosen: OperatorSide, other: OperatorSide | None, side: Side) -> dict[str, list[Node]]:
+    """Return the rows of the operators of both sides by the path of their group in the module tree."""
+    leaves: dict[str, list[Node]] = {}
     for number, operator in enumerate(chosen.operators):
-        _module(operator, nodes).add(_leaf(operator, number, side))
+        leaves.setdefault(_path(operator), []).append(_leaf(operator, number, side))
     for number, operator in enumerate(other.operators if other else ()):
-        leaf = _leaf(operator, number, beside)
-        # What the other side ran stands in the other side's columns.
+        leaf = _leaf(operator, number, _other(side))
+        # An operator of the other side has figures only in that side's columns.
         leaf.figures.update(
             {"other": leaf.figures["ms"], "other share": leaf.figures["share"], "ms": None, "share": None, "p90": None}
         )
         leaf.figures["calls"] = leaf.figures["order"] = None
-        _module(operator, nodes).add(leaf)
-    for child in root.children:
-        _gather(child)
-        _sum_up(child)
-        _lift(child)
-    return root.children
+        leaf.figures["other order"] = float(number)
+        leaves.setdefault(_path(operator), []).append(leaf)
+    return leaves
 
 
-def _module(operator: Operator, nodes: dict[str, Node]) -> Node:
-    """The node of the module an operator came from, made with those above it where it is not there yet."""
-    path = _module_of(operator)
-    node = nodes.get(path)
-    if node is not None:
-        return node
-    above = nodes[""]
-    parts = path.split(".") if operator.origin.module else [path]
-    for end in range(1, len(parts) + 1):
-        name = ".".join(parts[:end])
-        if name not in nodes:
-            nodes[name] = above.add(Node(f"m {name}", _short(parts[:end])))
-        above = nodes[name]
-    return above
-
-
-def _gather(node: Node) -> None:
-    """Put a module's own operators under one row, where they would stand in a crowd between the modules in it."""
-    own = [child for child in node.children if not child.children]
-    modules = [child for child in node.children if child.children]
-    if modules and len(own) > 1:
-        node.children = list(modules)
-        gathered = node.add(Node(f"{node.key} {ITS_OWN}", ITS_OWN))
+def _module_node(group: Group, leaves: Mapping[str, Sequence[Node]], above: Node | None) -> Node:
+    """Return the row of a module with those of its modules and operators; several operators of its own that would be
+    scattered between its modules are under a separate row."""
+    path = _shown_path(group.path)
+    node = Node(f"m {path}", _short(path))
+    if above is not None:
+        above.add(node)
+    for child in group.children:
+        _module_node(child, leaves, node)
+    own = leaves.get(group.path, ())
+    if group.children and len(own) > 1:
+        holder = node.add(Node(f"{node.key} {ITS_OWN}", ITS_OWN))
         for leaf in own:
-            gathered.add(leaf)
-    for module in modules:
-        _gather(module)
+            holder.add(leaf)
+        _set_sums(holder, summed(group.path, ITS_OWN, group.operators, group.eager_operators))
+    else:
+        for leaf in own:
+            node.add(leaf)
+        node.children.sort(key=_order)
+    _set_sums(node, group)
+    return node
 
 
-def _module_of(operator: Operator) -> str:
-    return operator.origin.module or (MODEL_ITSELF if is_known(operator) else NO_MODULE)
+def _path(operator: Operator) -> str:
+    """Return the path of an operator's group in the module tree."""
+    return operator.origin.module or (MODEL_ITSELF if is_known(operator) else NOT_KNOWN)
 
 
-def _short(parts: list[str]) -> str:
-    """A module's own name; with the one before it where it is only a number."""
+def _shown_path(path: str) -> str:
+    return NO_MODULE if path == NOT_KNOWN else path
+
+
+def _short(path: str) -> str:
+    """Return a module's own name, with the preceding one if it is a number."""
+    parts = path.split(".")
     return ".".join(parts[-2:]) if parts[-1].isdecimal() else parts[-1]
 
 
-def _lift(node: Node, depth: int = 0) -> None:
-    """Count depths from 0 at the top."""
-    node.depth = depth
-    if depth == 0:
-        node.parent = None
-    for child in node.children:
-        _lift(child, depth + 1)
+def _other(side: Side) -> Side:
+    return "program" if side == "eager" else "eager"
 
 
 # By name
@@ -171,14 +177,16 @@ def _lift(node: Node, depth: int = 0) -> None:
 
 def _by_name(chosen: OperatorSide, side: Side) -> list[Node]:
     nodes: dict[str, Node] = {}
+    operators: dict[str, list[Operator]] = {}
     for number, operator in enumerate(chosen.operators):
         name = bare_name(operator.name)
         node = nodes.setdefault(name, Node(f"o {name}", name))
         leaf = _leaf(operator, number, side)
-        leaf.label = _module_of(operator)
+        leaf.label = _shown_path(_path(operator))
         node.add(leaf)
-    for node in nodes.values():
-        _sum_up(node)
+        operators.setdefault(name, []).append(operator)
+    for name, node in nodes.items():
+        _set_sums(node, summed("", name, operators[name]))
     return list(nodes.values())
 
 
@@ -192,34 +200,40 @@ def _leaf(operator: Operator, number: int, side: Side) -> Node:
             "order": float(number), "calls": float(operator.calls), "ms": operator.median_ms, "p90": operator.p90_ms,
             "share": operator.share, "where": place,
         },
-        words=" ".join(
+        search_text=" ".join(
             (operator.name, kind_of_operator(operator), origin.module, origin.module_type, place, *origin.operators)
         ).casefold(),
         item=operator,
     )  # fmt: skip
 
 
-def _sum_up(node: Node) -> None:
-    """Give a branch the sums of what is under it; a p90 has no sum, only that of a single operator holds for it."""
-    for child in node.children:
-        if child.children:
-            _sum_up(child)
-    for name in ("calls", "ms", "share", "other", "other share"):
-        values = [value for child in node.children if isinstance(value := child.figures.get(name), float)]
-        node.figures[name] = sum(values) if values else None
-    timed = [leaf for leaf in node.leaves() if leaf.figures.get("ms") is not None]
-    node.figures["p90"] = timed[0].figures["p90"] if len(timed) == 1 else None
-    orders = [value for child in node.children if isinstance(value := child.figures.get("order"), float)]
-    node.figures["order"] = min(orders) if orders else None
+def _set_sums(node: Node, group: Group) -> None:
+    """Give a row the sums of its group, and the location and first position of its children."""
+    node.figures.update(
+        {
+            "calls": None if group.calls is None else float(group.calls),
+            "ms": group.median_ms, "share": group.share, "p90": group.p90_ms,
+            "other": group.eager_ms, "other share": group.eager_share,
+        }
+    )  # fmt: skip
+    for name in ("order", "other order"):
+        orders = [value for child in node.children if isinstance(value := child.figures.get(name), float)]
+        node.figures[name] = min(orders) if orders else None
     node.figures["where"] = _together(child.figures.get("where") for child in node.children)
 
 
+def _order(node: Node) -> tuple[bool, float]:
+    """A sort key: the position of a row's first operator, those of the other side last."""
+    order, other = node.figures.get("order"), node.figures.get("other order")
+    return (False, order) if isinstance(order, float) else (True, other if isinstance(other, float) else 0.0)
+
+
 def _together(places: Iterable[object]) -> str:
-    """Where the parts of a branch run: one place, or the delegates and the CPU without their numbers."""
-    found = list(dict.fromkeys(str(place) for place in places if place and place != "eager"))
-    if len(found) <= 1:
-        return found[0] if found else "eager"
-    return "+".join(dict.fromkeys(part for place in found for part in place.rstrip("0123456789 ").split("+")))
+    """Return where the parts of a branch run: one location, or the delegates and the CPU without their numbers."""
+    distinct = list(dict.fromkeys(str(place) for place in places if place and place != "eager"))
+    if len(distinct) <= 1:
+        return distinct[0] if distinct else "eager"
+    return "+".join(dict.fromkeys(part for place in distinct for part in place.rstrip("0123456789 ").split("+")))
 
 
 # Cells
@@ -229,12 +243,12 @@ def _label(node: Node) -> str:
     return node.label
 
 
-def _named(item: object) -> str:
+def _name_and_module(item: object) -> str:
     assert isinstance(item, Operator)
     return f"{item.name}  {item.origin.module}".rstrip()
 
 
-def _nothing(_node: Node) -> str:
+def _empty(_node: Node) -> str:
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The details' tab on operators: where the time goes, by module, by operator or one by one, here and in eager."""
+"""The Operators tab of the details: the time of each module or operator, in the program and in eager."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from etui.tui.workers import start
 
 
 class OperatorsTab(TableTab):
-    """Shows a profile; without one what makes it."""
+    """Shows a profile, or how to start one."""
 
-    placeholder = "operator, module or place; -word: not that"
+    placeholder = "operator, module or location; -word excludes"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -38,7 +38,7 @@ class OperatorsTab(TableTab):
 
     @property
     def side(self) -> Side:
-        """Whose operators they are."""
+        """Whether the operators are the program's or eager's."""
         return self._side
 
     def show(self, reading: Reading) -> None:
@@ -54,24 +54,24 @@ class OperatorsTab(TableTab):
             )
             self.write_foot()
         else:
-            self._make(profile)
+            self._build(profile)
 
     def next_view(self) -> None:
-        """By module, by operator, one by one."""
+        """Group the rows by module, by operator, or not at all."""
         self._kind = (self._kind + 1) % len(VIEWS)
-        self._make(self._profile)
+        self._build(self._profile)
 
     def other_side(self) -> None:
-        """The program's operators, or eager's."""
+        """Switch between the program's operators and eager's."""
         self._side = "eager" if self._side == "program" else "program"
-        self._make(self._profile)
+        self._build(self._profile)
 
-    def _make(self, profile: Profile | None) -> None:
-        """Make the rows, in a thread: of thousands of operators that takes longer than a frame."""
+    def _build(self, profile: Profile | None) -> None:
+        """Build the rows in a thread: thousands of operators take longer than a frame."""
         if profile is not None:
-            start(self, partial(self._made, profile), group="rows", exclusive=True)
+            start(self, partial(self._build_in_thread, profile), group="rows", exclusive=True)
 
-    async def _made(self, profile: Profile) -> None:
+    async def _build_in_thread(self, profile: Profile) -> None:
         if profile.eager is None:
             self._side = "program"
         view, side = VIEWS[self._kind], self._side
@@ -100,9 +100,9 @@ class OperatorsTab(TableTab):
         self.write_foot()
 
     def foot(self, node: Node | None, width: int, styles: Styles, most: int) -> Text:
-        """Where the row comes from."""
+        """Return the source of the row."""
         return origin_page(node, width, styles, most)
 
-    def left(self, rows: Rows) -> str:
-        """How many operators are left, and their share."""
+    def match_summary(self, rows: Rows) -> str:
+        """Return the number of matching operators, and their share."""
         return matched(rows)

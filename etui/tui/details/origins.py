@@ -1,4 +1,4 @@
-"""Where something in a program comes from, as lines of a page: the module, what it was made of, and its source."""
+"""The origin of a program's operator as text: the module, the operators it was made of, and its source lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from etui.tui.text_layout import Sheet
 
 
 def origin_text(sheet: Sheet, origin: Origin, most: int) -> Text:
-    """The sheet with an origin at its end, the innermost line of the source first, cut to ``most`` lines."""
+    """Append an origin to the sheet, the innermost source line first, and return the text cut to ``most`` lines."""
     kind = f" ({origin.module_type})" if origin.module_type else ""
     made_of = f", made of {', '.join(origin.operators)}" if origin.operators else ""
     sheet.say(f"{origin.module or 'module not known'}{kind}{made_of}")

@@ -1,4 +1,4 @@
-"""How rows under words are drawn: the headings, and a cell a column, with the sign of a branch before its label."""
+"""Draws the rows of a tree table: the headings, and one cell per column, with a fold mark before the label."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _TONES = {"faint": "faint", "good": "success", "bad": "error", "warn": "warning"
 
 
 class RowsPainter:
-    """Draws rows in the colours of a widget's theme, which are looked up once."""
+    """Draws rows in the colours of a widget's theme, which it caches."""
 
     def __init__(self, widget: Widget) -> None:
         self._widget = widget
         self._styles: dict[str, Style] = {}
 
     def forget(self) -> None:
-        """Look the colours up anew: the theme is another."""
+        """Drop the cached colours, since the theme changed."""
         self._styles = {}
 
     def heading(self, rows: Rows, columns: Sequence[tuple[Column, int]], width: int) -> Strip:
-        """The headings of the columns, each with its width, and an arrow at the one that is sorted by."""
+        """Return the line of column headings, with an arrow at the sorted column."""
         signs, header = glyphs(self._widget.app), self._style("header")
         segments = [Segment(" " * GUTTER, header)]
         for column, size in columns:
@@ -45,7 +45,7 @@ class RowsPainter:
         return Strip(segments).adjust_cell_length(width, self._widget.rich_style)
 
     def row(self, rows: Rows, node: Node, columns: Sequence[tuple[Column, int]], width: int, *, here: bool) -> Strip:
-        """A row; ``here`` is the cursor on it."""
+        """Return the line of a row; ``here`` means the cursor is on it."""
         signs = glyphs(self._widget.app)
         ground = self._widget.rich_style
         if here:
@@ -57,22 +57,22 @@ class RowsPainter:
         for column, size in columns:
             tone = column.tone(node) if column.tone else ""
             if column.share is not None:
-                words = bar(column.share(node), size, unicode=draws_unicode(self._widget.app))
+                cell = bar(column.share(node), size, unicode=draws_unicode(self._widget.app))
                 tone = tone or "live"
             else:
-                words = (_branch(rows, node, signs) if column.tree else "") + plain(column.cell(node))
+                cell = (_fold_mark(rows, node, signs) if column.tree else "") + plain(column.cell(node))
             style = ground + self._style(tone) if tone else ground
-            segments.append(Segment(fitted(words, size, signs, right=column.right), style))
+            segments.append(Segment(fitted(cell, size, signs, right=column.right), style))
             segments.append(Segment(" " * GAP, ground))
         return Strip(segments).adjust_cell_length(width, ground)
 
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)
         if style is None:
-            style = self._styles[name] = self._made(name)
+            style = self._styles[name] = self._build(name)
         return style
 
-    def _made(self, name: str) -> Style:
+    def _build(self, name: str) -> Style:
         app, own = self._widget.app, self._widget.rich_style
         if name in ("header", "sorted"):
             colour = theme_colour(app, "faint" if name == "header" else "accent")
@@ -86,7 +86,7 @@ class RowsPainter:
         return Style(color=colour or None, bold=True if name == "bad" else None)
 
 
-def _branch(rows: Rows, node: Node, signs: Glyphs) -> str:
+def _fold_mark(rows: Rows, node: Node, signs: Glyphs) -> str:
     if not rows.is_tree:
         return ""
     sign = " " if not node.children else signs.unfolded if rows.is_open(node) else signs.folded

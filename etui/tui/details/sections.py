@@ -1,4 +1,4 @@
-"""The rows of the Artifact tab: the sections of the program's file as a tree, the largest first."""
+"""The rows of the Artifact tab: the sections of the program file as a tree, the largest first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from etui.tui.details.bars import percent
 from etui.tui.details.tree_rows import Column, Node, Rows
 
 _OPEN_MOST = 12
-"""A section of more parts than these begins closed: its parts would hide what else there is."""
+"""A section with more parts than this is collapsed at first, so that it does not hide the other sections."""
 
 
 def section_rows(sections: Sequence[Section], total: int) -> Rows:
-    """The tree of sections, each with its share of ``total`` bytes. A parent that is not in the list has the size of
-    what is under it."""
+    """Return the tree of sections, each with its share of ``total`` bytes. A parent that is not in the list has the sum
+    of its children as its size."""
     nodes: dict[str, Node] = {}
     root = Node("", "")
     for number, section in enumerate(sections):
@@ -30,13 +30,13 @@ def section_rows(sections: Sequence[Section], total: int) -> Rows:
     columns = [
         Column(name="name", title="section", width=0, right=False, cell=lambda node: node.label, tree=True),
         Column(
-            name="detail", title="", width=30, right=False, falls=5,
+            name="detail", title="", width=30, right=False, spare=5,
             cell=lambda node: node.item.detail if isinstance(node.item, Section) else "",
         ),
         Column(name="size", title="size", width=9, sorts="size", cell=lambda node: text.size(_bytes(node))),
-        Column(name="bytes", title="bytes", width=13, falls=6, sorts="size", cell=lambda node: f"{_bytes(node):,}"),
+        Column(name="bytes", title="bytes", width=13, spare=6, sorts="size", cell=lambda node: f"{_bytes(node):,}"),
         Column(name="share", title="% of file", width=10, cell=lambda node: percent(_share(node))),
-        Column(name="bar", title="", width=8, right=False, falls=4, cell=lambda _node: "", share=_share),
+        Column(name="bar", title="", width=8, right=False, spare=4, cell=lambda _node: "", share=_share),
     ]  # fmt: skip
     rows = Rows(root.children, columns, sort="size")
     rows.opened |= {node.key for node in root.children if len(node.children) <= _OPEN_MOST}
@@ -67,7 +67,7 @@ def _place(node: Node, depth: int, total: float) -> None:
         node.parent = None
     detail = node.item.detail if isinstance(node.item, Section) else ""
     node.figures["share"] = _bytes(node) / total
-    node.words = f"{node.key} {detail}".casefold()
+    node.search_text = f"{node.key} {detail}".casefold()
     for child in node.children:
         _place(child, depth + 1, total)
 

@@ -1,4 +1,4 @@
-"""The details' first page: the verdict in words, the numbers that matter, and what spoils them."""
+"""The Summary tab of the details: the verdict, the main figures, and the warning flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from etui.analysis.keep_fp32 import kept_fp32
 from etui.results import RunDocument
 from etui.tui.text_layout import Sheet, Styles
 from etui.wording import flags as flag_words
-from etui.wording import run as words
+from etui.wording import run as run_wording
 from etui.wording.verdict import Source, verdict
 
 _TABS: dict[Source, str] = {
@@ -21,38 +21,38 @@ _TABS: dict[Source, str] = {
     "delegation": "Delegation",
     "operators": "Operators",
     "accuracy": "Accuracy",
-    "numbers": "Numbers",
+    "numbers": "Gap",
     "artifact": "Artifact",
 }
-"""Where the facts of a verdict's sentence are: the details' tabs, and the screen that compares runs."""
+"""The tab (or for ``comparison`` the screen) that shows the facts of a verdict's sentence."""
 
 
 def summary_page(document: RunDocument, siblings: Sequence[RunDocument], width: int, styles: Styles) -> Text:
-    """The page as text. ``siblings`` are runs of its session that it is compared with."""
+    """Return the tab's text. ``siblings`` are runs of the same session that it is compared with."""
     sheet = Sheet(width, styles)
     for number, sentence in enumerate(verdict(document, siblings)):
         sheet.say(sentence.text, _style(document, number, styles), source=_TABS[sentence.source])
-    for hint in words.hints(document):
+    for hint in run_wording.hints(document):
         sheet.say(hint, styles.muted)
     if figures := list(_figures(document)):
         sheet.heading("Figures")
         for label, value in figures:
             sheet.fact(label, value)
     if document.flags:
-        sheet.heading("Flags", "what spoils a figure, or must be known with it")
+        sheet.heading("Warning flags", "conditions that affect the measurement quality")
         for flag in document.flags:
             sheet.say(f"{flag.name}: {flag.detail}", styles.warn, glyph=styles.flagged)
             if explained := flag_words.explained(flag.name):
                 sheet.say(explained, styles.muted)
     elif document.latency_ms is not None and not document.summary_only:
-        sheet.heading("Flags", "none: nothing is known that spoils these figures")
+        sheet.heading("Warning flags", "none")
     if blind := flag_words.blind_spots(document):
         sheet.say(blind, styles.muted)
     sheet.heading("Note")
-    sheet.say(document.note or "none; a adds one", "" if document.note else styles.muted)
+    sheet.say(document.note or "none; press a to add one", "" if document.note else styles.muted)
     if document.tags:
         sheet.fact("tags", ", ".join(document.tags))
-    sheet.heading("What was run")
+    sheet.heading("Configuration")
     for label, value in _subject(document):
         sheet.fact(label, value)
     return sheet.text
@@ -129,6 +129,6 @@ def _subject(document: RunDocument) -> Iterator[tuple[str, str]]:
     yield "measured", measured
     yield "when", text.local_time(document.created_at)
     if document.environment:
-        yield "box", document.environment.box
+        yield "machine", document.environment.box
     yield "run", document.id
     yield "session", document.session.id

@@ -1,4 +1,4 @@
-"""The row of tabs: the one that is open is shown in reverse and is always in sight, the others can be clicked."""
+"""The row of tab names: the open tab is shown in reverse and always visible, the others can be clicked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etui.tui.terminal import theme_colour
 
 
 class TabBar(Widget):
-    """Names in a row. It never has the focus: the screen's keys change tabs."""
+    """Tab names in a row. It never has the focus: the screen's keys change tabs."""
 
     DEFAULT_CSS = "TabBar { height: 1; }"
 
@@ -37,12 +37,12 @@ class TabBar(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
-        """The names; where there is little room with fewer blanks and shorter, and those that come before may go."""
+        """Return the names; in a narrow terminal with less padding, then shortened, then cut off at the left."""
         places, closed = self._places(), theme_colour(self.app, "faint")
         line = Text(" " * places[-1][1], no_wrap=True, overflow="crop", end="")
         cells = list(line.plain)
-        for start, end, words in places:
-            cells[start:end] = words
+        for start, end, title in places:
+            cells[start:end] = title
         line.plain = "".join(cells)
         line.stylize(closed or "none")
         start, end, _ = places[self._open]
@@ -50,13 +50,13 @@ class TabBar(Widget):
         return line[self._hidden() :]
 
     def on_click(self, event: Click) -> None:
-        """Choose the tab under the pointer."""
+        """Open the tab under the pointer."""
         for number, (start, end, _) in enumerate(self._places()):
             if start <= event.x + self._hidden() < end:
                 self.post_message(self.Chosen(number))
 
     def _hidden(self) -> int:
-        """How many columns are left out at the start, so that the open tab is seen."""
+        """Return how many cells to cut off at the left so that the open tab is visible."""
         return max(0, self._places()[self._open][1] - self.size.width)
 
     def _places(self) -> list[tuple[int, int, str]]:
@@ -65,13 +65,13 @@ class TabBar(Widget):
         if sum(len(name) + 4 for name in names) > width:
             pad = " "
         if sum(len(name) + 2 for name in names) > width:
-            # The blank after a name is that before the next.
+            # Neighbouring names share one blank.
             shared = 1
         if sum(len(name) + 1 for name in names) + 1 > width:
             names = self._short
         places, start = [], 0
         for name in names:
-            words = f"{pad}{name}{pad}"
-            places.append((start, start + len(words), words))
-            start += len(words) - shared
+            title = f"{pad}{name}{pad}"
+            places.append((start, start + len(title), title))
+            start += len(title) - shared
         return places

@@ -1,4 +1,4 @@
-"""A tab of the details that is a table: a filter that shows while it is typed, the rows, and a foot on one of them."""
+"""A tab of the details with a table: a filter line, the rows, and a footer about the row under the cursor."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.text_layout import Styles
 
 _TALL = 28
-"""From this height on the foot has more than its two lines."""
+"""From this height on the footer has four lines instead of two."""
 _LOW = 12
-"""Under this height there is no foot."""
+"""Below this height there is no footer."""
 
 
 class TableFilter(Input):
     """The line the filter is typed in."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [one for one in bindings("filter") if one.id == "filter.leave"]
+    BINDINGS: ClassVar[list[BindingType]] = [binding for binding in bindings("filter") if binding.id == "filter.leave"]
 
     class Left(Message):
         """Escape was pressed."""
 
     def action_leave(self) -> None:
-        """Leave the line and show every row again."""
+        """Close the filter and show all rows."""
         self.post_message(self.Left())
 
 
 class TableTab(Guarded, Vertical):
-    """A subclass makes the rows and says what stands in the foot and what the filter left."""
+    """A subclass builds the rows and provides the text of the footer and the summary of matching rows."""
 
     DEFAULT_CSS = """
-    RowsTab .rows--line { height: 1; display: none; }
-    RowsTab.-filtering .rows--line, RowsTab.-filtered .rows--line { display: block; }
-    RowsTab RowsFilter { height: 1; border: none; padding: 0 1; }
-    RowsTab RowsFilter:focus { border: none; }
-    RowsTab #rows-field { display: none; }
-    RowsTab.-filtering #rows-field { display: block; height: 1; }
-    RowsTab #rows-left { height: 1; padding: 0 1; }
-    RowsTab #rows-foot { height: 2; padding: 0 1; margin-top: 1; display: none; }
-    RowsTab.-tall #rows-foot { height: 4; }
-    RowsTab.-rows #rows-foot { display: block; }
-    RowsTab.-low #rows-foot { display: none; }
+    TableTab .rows--line { height: 1; display: none; }
+    TableTab.-filtering .rows--line, TableTab.-filtered .rows--line { display: block; }
+    TableTab TableFilter { height: 1; border: none; padding: 0 1; }
+    TableTab TableFilter:focus { border: none; }
+    TableTab #rows-field { display: none; }
+    TableTab.-filtering #rows-field { display: block; height: 1; }
+    TableTab #rows-left { height: 1; padding: 0 1; }
+    TableTab #rows-foot { height: 2; padding: 0 1; margin-top: 1; display: none; }
+    TableTab.-tall #rows-foot { height: 4; }
+    TableTab.-rows #rows-foot { display: block; }
+    TableTab.-low #rows-foot { display: none; }
     """
 
-    placeholder = "words that a row has; -word: that it has not"
+    placeholder = "text to find; -word excludes"
 
     def compose(self) -> ComposeResult:
-        """Filter, rows, foot."""
+        """Compose filter, rows and footer."""
         with Vertical(id="rows-field"):
             yield TableFilter(placeholder=self.placeholder, compact=True, select_on_focus=False)
         yield Static(id="rows-left", classes="rows--line", markup=False)
@@ -72,7 +72,7 @@ class TableTab(Guarded, Vertical):
         return self.query_one(TreeTable)
 
     def focus(self, scroll_visible: bool = True) -> TableTab:
-        """Give the rows the focus."""
+        """Focus the rows."""
         self.view.focus(scroll_visible)
         return self
 
@@ -81,11 +81,11 @@ class TableTab(Guarded, Vertical):
         self.view.rewrite()
 
     def foot(self, node: Node | None, width: int, styles: Styles, most: int) -> Text:
-        """What stands under the rows on the one under the cursor; a subclass says."""
+        """Return the footer for the row under the cursor. Subclasses implement it."""
         raise NotImplementedError
 
-    def left(self, rows: Rows) -> str:
-        """What a filter left, in words; a subclass says."""
+    def match_summary(self, rows: Rows) -> str:
+        """Return a summary of the rows that match the filter. Subclasses implement it."""
         raise NotImplementedError
 
     # The filter
@@ -96,7 +96,7 @@ class TableTab(Guarded, Vertical):
         return self.has_class("-filtering")
 
     def end_filter(self) -> bool:
-        """Show every row again; False where nothing was filtered."""
+        """Show all rows; returns False if there was no filter."""
         if not self.has_class("-filtering") and not self.has_class("-filtered"):
             return False
         self.query_one(TableFilter).value = ""
@@ -106,9 +106,9 @@ class TableTab(Guarded, Vertical):
         return True
 
     def keep_filter(self, rows: Rows) -> Rows:
-        """Filter other rows by what was typed."""
+        """Apply the current filter to new rows and return them."""
         rows.filter(self.query_one(TableFilter).value)
-        self._say_left(rows)
+        self._show_match_summary(rows)
         return rows
 
     @on(TreeTable.Asked)
@@ -123,10 +123,10 @@ class TableTab(Guarded, Vertical):
             self.other_side()
 
     def next_view(self) -> None:
-        """Show the rows another way; a subclass that has one does."""
+        """Show the next view, if the tab has several."""
 
     def other_side(self) -> None:
-        """Show the other side's rows; a subclass that has one does."""
+        """Show the rows of the other side, if the tab has sides."""
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -150,22 +150,22 @@ class TableTab(Guarded, Vertical):
             return
         before = rows.query
         rows.filter(query)
-        self._say_left(rows)
+        self._show_match_summary(rows)
         if rows.query == before:
             return
         if rows.query:
-            self.view.begin_again()
+            self.view.move_to_top()
         else:
             self.view.rearranged()
 
-    def _say_left(self, rows: Rows) -> None:
+    def _show_match_summary(self, rows: Rows) -> None:
         self.set_class(bool(rows.query.strip()), "-filtered")
-        words = f"{plain(rows.query.strip())}: {plain(self.left(rows))}" if rows.query.strip() else ""
+        summary = f"{plain(rows.query.strip())}: {plain(self.match_summary(rows))}" if rows.query.strip() else ""
         if rows.query.strip() and not self.is_filtering:
-            words += "; escape shows all"
-        self.query_one("#rows-left", Static).update(Text(words, no_wrap=True, overflow="ellipsis"))
+            summary += "; escape clears the filter"
+        self.query_one("#rows-left", Static).update(Text(summary, no_wrap=True, overflow="ellipsis"))
 
-    # The foot
+    # The footer
 
     @on(TreeTable.Moved)
     def _moved(self, message: TreeTable.Moved) -> None:
@@ -173,13 +173,13 @@ class TableTab(Guarded, Vertical):
         self.write_foot()
 
     def write_foot(self) -> None:
-        """Write the foot for the row under the cursor."""
+        """Write the footer for the row under the cursor."""
         self.set_class(self.view.rows is not None and bool(self.view.rows.roots), "-rows")
         node, most = self.view.node, 4 if self.has_class("-tall") else 2
         self.query_one("#rows-foot", Paper).write(lambda width, styles: self.foot(node, width, styles, most))
 
     def on_resize(self) -> None:
-        """Give the foot more room in a tall terminal."""
+        """Fit the size of the footer to the terminal."""
         self.set_class(self.size.height >= _TALL, "-tall")
         self.set_class(self.size.height < _LOW, "-low")
         self.write_foot()

@@ -1,6 +1,6 @@
-"""Rows under words: a sheet of text, a table or tree with a cursor under it, and a sheet at the end, scrolling as one.
+"""A table or tree with a cursor, with text above and below it, which scroll together.
 
-Only the lines in view are drawn, however many rows there are.
+Only the visible lines are drawn, however many rows there are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from etui.actions import bindings
 from etui.tui.defect_guard import Guarded
 from etui.tui.details.row_painter import GUTTER, RowsPainter
 from etui.tui.details.text_view import Writer
-from etui.tui.details.tree_rows import GAP, Column, Node, Rows, fitting_columns
+from etui.tui.details.tree_rows import GAP, Column, Node, Rows, sized_columns
 from etui.tui.terminal import sheet_styles
 from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import move_bindings
@@ -31,23 +31,23 @@ _MOVES = {"down": "down", "up": "up", "top": "top", "bottom": "bottom", "page_do
 
 
 class TreeTable(Guarded, ScrollView, can_focus=True):
-    """The cursor is a row and stays on it however the rows are sorted or filtered."""
+    """The cursor stays on its row when the rows are sorted or filtered."""
 
     DEFAULT_CSS = """
-    RowsView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
+    TreeTable { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings(_MOVES), *bindings("rows")]
 
     class Moved(Message):
-        """The cursor is on another row; None where there is none."""
+        """The cursor moved to another row; None if there is no row."""
 
         def __init__(self, node: Node | None) -> None:
             super().__init__()
             self.node = node
 
     class Asked(Message):
-        """The user wants what the tab does for its table: ``filter``, ``view`` or ``side``."""
+        """The user requested an action of the tab: ``filter``, ``view`` or ``side``."""
 
         def __init__(self, what: str) -> None:
             super().__init__()
@@ -68,22 +68,22 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         self.kinds_of_view = 1
         self.has_sides = False
 
-    # What it shows
+    # Contents
 
     def show(self, rows: Rows | None, head: Writer, tail: Writer | None = None) -> None:
-        """Show these rows between these words; the cursor stays on its row where that is among them."""
+        """Show these rows between two texts; the cursor stays on its row if it is still there."""
         self.rows, self._head, self._tail = rows, head, tail
         self._lay_out()
         self.rearranged()
         self.refresh_bindings()
 
     def rewrite(self) -> None:
-        """Write the words again."""
+        """Render the texts again."""
         self._lay_out()
 
     def rearranged(self) -> None:
-        """The rows have been sorted, folded or filtered: find the cursor's again, or the branch it is in; where it is
-        gone begin at the top."""
+        """Restore the cursor after rows were sorted, folded or filtered: on its row, else on the branch that contains
+        it, else on the first row."""
         shown = self.rows.shown if self.rows else []
         places = {node.key: index for index, node in enumerate(shown)}
         node, before = self._node, self._key
@@ -113,64 +113,64 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         self._above = _lines(self._head, width, styles)
         self._below = _lines(self._tail, width, styles)
         if self.rows is not None:
-            self._columns = fitting_columns(self.rows.columns, width + _EDGE - GUTTER)
+            self._columns = sized_columns(self.rows.columns, width + _EDGE - GUTTER)
         self._resize()
         self.refresh()
 
     @property
     def _width(self) -> int:
-        # One that was never seen has no size yet; what it will have is known well enough.
+        # A view that was never shown has no size yet: assume the width of the terminal.
         return max(20, (self.scrollable_content_region.width or self.app.size.width - 1) - 2 * _EDGE)
 
     def _resize(self) -> None:
         table = self.count + 1 if self.rows is not None else 0
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._above) + table + len(self._below))
-        # Textual looks at the scrollbars only when a layout comes, and without one there is no scrolling.
+        # Textual updates the scrollbars only with a layout, and without them nothing scrolls.
         self._scroll_update(self.virtual_size)
 
     def on_resize(self) -> None:
-        """Fit the words and the columns to the width."""
+        """Fit the texts and the columns to the width."""
         self._lay_out()
         if self.cursor:
             self._scroll_to_cursor()
 
     def notify_style_update(self) -> None:
-        """Take the theme's colours anew."""
+        """Use the colours of the current theme."""
         super().notify_style_update()
         self._painter.forget()
 
     # Moving
 
     def action_down(self) -> None:
-        """To the next row; past the last one, further into the words."""
+        """Move to the next row; from the last one, scroll the text below."""
         if self.cursor >= self.count - 1:
             self._scroll(self.scroll_offset.y + 1)
         else:
             self._move(self.cursor + 1)
 
     def action_up(self) -> None:
-        """To the row before; before the first one, further into the words."""
+        """Move to the previous row; from the first one, scroll the text above."""
         if self.cursor <= 0:
             self._scroll(self.scroll_offset.y - 1)
         else:
             self._move(self.cursor - 1)
 
     def action_top(self) -> None:
-        """To the first row and the words above it."""
+        """Move to the first row and the text above it."""
         self._move(0)
         self._scroll(0)
 
     def action_bottom(self) -> None:
-        """To the last row and the words under it."""
+        """Move to the last row and the text below it."""
         self._move(self.count - 1)
         self._scroll(self.max_scroll_y)
 
     def action_page_down(self) -> None:
-        """Half a page down."""
+        """Move half a page down."""
         self._page(max(1, self.size.height // 2))
 
     def action_page_up(self) -> None:
-        """Half a page up."""
+        """Move half a page up."""
         self._page(-max(1, self.size.height // 2))
 
     def _page(self, rows: int) -> None:
@@ -188,10 +188,10 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         self._scroll_to_cursor()
         self._follow(before != index)
 
-    def _follow(self, told: bool) -> None:
+    def _follow(self, changed: bool) -> None:
         node = self.node
         key, self._node = node.key if node else None, node
-        if told or key != self._key:
+        if changed or key != self._key:
             self._key = key
             self.post_message(self.Moved(node))
             self.refresh_bindings()
@@ -200,7 +200,7 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         if not self.count:
             return
         top, line = self.scroll_offset.y, len(self._above) + 1 + self.cursor
-        # The heading stays at the top once the words have gone, over the first line that is seen.
+        # Once the text above has scrolled away, the heading covers the first visible line.
         if line <= max(top, 0):
             self._scroll(line - 1)
         elif line >= top + self.size.height:
@@ -214,10 +214,10 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         if 0 <= y < self.size.height:
             self.refresh(Region(0, y, self.size.width, 1))
 
-    # What its keys do
+    # Actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what the rows that are shown can do; left and right are the tabs' keys where nothing unfolds."""
+        """Disable what does not apply to these rows; left and right change tabs if the rows are not a tree."""
         if action in ("fold", "open", "shut", "turn_all"):
             return self.rows is not None and self.rows.is_tree
         if action in ("filter", "sort", "sort_direction"):
@@ -229,7 +229,7 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         return super().check_action(action, parameters)
 
     def action_open(self) -> None:
-        """Open the branch, or go into it where it is open."""
+        """Expand the row, or go to its first child if it is expanded."""
         node = self.node
         if self.rows is None or node is None or not node.children:
             return
@@ -240,7 +240,7 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
             self.rearranged()
 
     def action_shut(self) -> None:
-        """Close the branch, or go to the one this row is in."""
+        """Collapse the row, or go to its parent."""
         node = self.node
         if self.rows is None or node is None:
             return
@@ -251,16 +251,16 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
             self._move(self.rows.shown.index(node.parent))
 
     def action_fold(self) -> None:
-        """Open the branch, or close it where it is open."""
+        """Expand or collapse the row."""
         node = self.node
         if self.rows is not None and node is not None and node.children:
             self.rows.set_open(node, not self.rows.is_open(node))
             self.rearranged()
 
     def action_turn_all(self) -> None:
-        """Open everything, or close it."""
+        """Expand or collapse every row."""
         if self.rows is not None:
-            self.rows.turn_all()
+            self.rows.toggle_all()
             self.rearranged()
             self._scroll_to_cursor()
 
@@ -272,37 +272,37 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
             self._sort_by(names[(place + 1) % len(names)])
 
     def action_sort_direction(self) -> None:
-        """Turn the sorting round."""
+        """Reverse the sort order."""
         if self.rows is not None:
-            self.rows.turn_round()
-            self.begin_again()
+            self.rows.reverse()
+            self.move_to_top()
 
     def action_filter(self) -> None:
-        """Ask the tab for its filter."""
+        """Request the tab's filter."""
         self.post_message(self.Asked("filter"))
 
     def action_view(self) -> None:
-        """Ask the tab for its next view."""
+        """Request the tab's next view."""
         self.post_message(self.Asked("view"))
 
     def action_side(self) -> None:
-        """Ask the tab for the other side."""
+        """Request the other side."""
         self.post_message(self.Asked("side"))
 
     def _sort_by(self, name: str) -> None:
         if self.rows is not None:
             self.rows.sort_by(name)
-            self.begin_again()
+            self.move_to_top()
 
-    def begin_again(self) -> None:
-        """Put the cursor on the first row, with the heading at the top where the words leave the rows little room."""
+    def move_to_top(self) -> None:
+        """Move the cursor to the first row, and scroll the heading to the top if the text above takes much room."""
         self._key = self._node = None
         self.rearranged()
         if len(self._above) > self.size.height // 3:
             self._scroll(len(self._above))
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, a second one folds; a click on a heading sorts by it."""
+        """Move the cursor on click, expand or collapse on a second click, and sort on a click on a heading."""
         offset = event.get_content_offset(self)
         if offset is None or self.rows is None:
             return
@@ -310,9 +310,9 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         if line == len(self._above):
             self._sort_at(offset.x)
         elif 0 <= (index := line - len(self._above) - 1) < self.count:
-            again = index == self.cursor
+            is_current = index == self.cursor
             self._move(index)
-            if event.chain == 2 or again:
+            if event.chain == 2 or is_current:
                 self.action_fold()
 
     def _sort_at(self, x: int) -> None:
@@ -329,7 +329,7 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
     # Drawing
 
     def _line_at(self, y: int) -> int:
-        """Which line of all stands at a row of the view; the heading stays in sight while its rows are."""
+        """Return the line at a row of the view; the heading stays visible while its rows are."""
         line = self.scroll_offset.y + y
         heading = len(self._above)
         if y == 0 and self.rows is not None and heading < line <= heading + self.count:
@@ -337,12 +337,12 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
         return line
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen."""
+        """Draw one line of the view."""
         width = self.scrollable_content_region.width
         ground = self.rich_style
         line, heading = self._line_at(y), len(self._above)
         if line < heading:
-            return self._words(self._above[line], width, ground)
+            return self._text_line(self._above[line], width, ground)
         if self.rows is not None:
             if line == heading:
                 return self._painter.heading(self.rows, self._columns, width)
@@ -351,11 +351,11 @@ class TreeTable(Guarded, ScrollView, can_focus=True):
                 return self._painter.row(self.rows, node, self._columns, width, here=here)
             line -= self.count + 1
         if 0 <= (index := line - heading) < len(self._below):
-            return self._words(self._below[index], width, ground)
+            return self._text_line(self._below[index], width, ground)
         return Strip.blank(width, ground)
 
-    def _words(self, words: Text, width: int, ground: Style) -> Strip:
-        segments = [Segment(" " * _EDGE), *words.render(self.app.console)]
+    def _text_line(self, line: Text, width: int, ground: Style) -> Strip:
+        segments = [Segment(" " * _EDGE), *line.render(self.app.console)]
         return Strip(segments).adjust_cell_length(width).apply_style(ground)
 
 

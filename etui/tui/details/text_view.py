@@ -1,4 +1,4 @@
-"""A page of the details that scrolls: text made for the width there is, and made again when that changes."""
+"""A scrolling tab of the details: text rendered for the current width, and again when the width changes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _AROUND = 3
-"""The columns of padding and scrollbar around a paper."""
+"""The cells of padding and scrollbar around the text."""
 
 Writer = Callable[[int, Styles], Text]
 
 
 class Paper(Guarded, Static):
-    """Text that a writer makes for a width."""
+    """Text that a writer renders for a width."""
 
     DEFAULT_CSS = "Paper { height: auto; width: 1fr; }"
 
@@ -33,21 +33,21 @@ class Paper(Guarded, Static):
         self._writer: Writer | None = None
 
     def write(self, writer: Writer) -> None:
-        """Show what this writer makes."""
+        """Show this writer's text."""
         self._writer = writer
         self.rewrite()
 
     def rewrite(self) -> None:
-        """Make the text again."""
+        """Render the text again."""
         if self._writer is not None:
-            # A page that was never seen has no width; what it will have is known well enough to be laid out at once.
+            # A tab that was never shown has no width yet: assume that of the terminal.
             width = self.size.width or self.app.size.width - _AROUND
             try:
-                made = self._writer(width, sheet_styles(self.app))
-            except Exception as error:  # noqa: BLE001 - a page that cannot be made must not end the screen
+                content = self._writer(width, sheet_styles(self.app))
+            except Exception as error:  # noqa: BLE001 - a tab that cannot be rendered must not end the screen
                 self.app._handle_exception(error)
-                made = Text(CANNOT_DRAW)
-            self.update(Content.from_rich_text(made))
+                content = Text(CANNOT_DRAW)
+            self.update(Content.from_rich_text(content))
 
     def on_resize(self) -> None:
         """Fit the width."""
@@ -55,7 +55,7 @@ class Paper(Guarded, Static):
 
 
 class Page(HalfPages, VerticalScroll):
-    """Papers, and maybe a chart between them, one under the other."""
+    """Texts, and possibly a chart between them, one below the other."""
 
     DEFAULT_CSS = """
     Page { padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
@@ -64,9 +64,9 @@ class Page(HalfPages, VerticalScroll):
     BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
     def compose(self) -> ComposeResult:
-        """One paper."""
+        """Compose one text."""
         yield Paper()
 
     def write(self, writer: Writer) -> None:
-        """Show what this writer makes on the only paper."""
+        """Show this writer's text."""
         self.query_one(Paper).write(writer)

@@ -1,4 +1,4 @@
-"""The rows of a table that may be a tree: sorted among their siblings, folded, and filtered. Nothing here draws."""
+"""The rows of a table or tree: sorted among their siblings, folded, and filtered, without drawing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Literal
 
 import msgspec
 
+from etui.table_columns import fitting_columns
+
 Tone = Literal["", "faint", "good", "bad", "warn", "live"]
 
 
 class Node:
-    """A row. ``figures`` are what its columns sort by, ``words`` what a filter looks in; ``item`` is what it shows."""
+    """A row. Columns sort by ``figures``, filters search in ``search_text``; ``item`` is the object that it shows."""
 
-    __slots__ = ("children", "depth", "figures", "item", "key", "label", "parent", "words")
+    __slots__ = ("children", "depth", "figures", "item", "key", "label", "parent", "search_text")
 
     def __init__(
         self,
@@ -21,26 +23,26 @@ class Node:
         label: str,
         *,
         figures: dict[str, float | str | None] | None = None,
-        words: str = "",
+        search_text: str = "",
         item: object = None,
     ) -> None:
         self.key = key
         self.label = label
         self.figures = figures or {}
-        self.words = words
+        self.search_text = search_text
         self.item = item
         self.children: list[Node] = []
         self.parent: Node | None = None
         self.depth = 0
 
     def add(self, child: Node) -> Node:
-        """Put a row under this one, and return it."""
+        """Append a child row, and return it."""
         child.parent, child.depth = self, self.depth + 1
         self.children.append(child)
         return child
 
     def leaves(self) -> Iterator[Node]:
-        """The rows under this one that have none under themselves; the row itself where it has none."""
+        """Yield the descendants without children; the row itself if it has no children."""
         if not self.children:
             yield self
         for child in self.children:
@@ -48,16 +50,16 @@ class Node:
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A column. ``title`` holds the unit and ``width`` is its cells; where there is no room the column with the highest
-    ``falls`` goes first, and one of 0 stays. The one that is a ``tree`` takes what room is left. A ``share`` from 0 to
-    1 makes it a column of bars. One whose ``sorts`` is empty is not sorted by."""
+    """A column. ``title`` includes the unit, ``width`` is in cells. In a narrow view the column with the highest
+    ``spare`` is hidden first, and one with 0 stays. The ``tree`` column takes the remaining room. A ``share`` from 0 to
+    1 makes it a column of bars. ``sorts`` is the figure to sort by; empty: not sortable."""
 
     name: str
     title: str
     width: int
     cell: Callable[[Node], str]
     right: bool = True
-    falls: int = 0
+    spare: int = 0
     sorts: str = ""
     descends: bool = True
     tree: bool = False
@@ -70,19 +72,12 @@ TREE_LEAST = 26
 BAR_MOST = 24
 
 
-def fitting_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
-    """The columns there is room for, each with its width; the tree's column has what is left, but bars grow first."""
-    shown = list(columns)
-
-    def taken() -> int:
-        return sum(TREE_LEAST if column.tree else column.width for column in shown) + GAP * (len(shown) - 1)
-
-    while taken() > width:
-        going = max(shown, key=lambda column: column.falls)
-        if not going.falls:
-            break
-        shown.remove(going)
-    left = max(0, width - taken())
+def sized_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
+    """Return the columns that fit, each with its width. Of the remaining room bars take a part, the tree the rest."""
+    widths = [TREE_LEAST if column.tree else column.width for column in columns]
+    fitting = fitting_columns(widths, [column.spare for column in columns], width, gap=GAP)
+    shown = [columns[index] for index in fitting]
+    left = max(0, width - sum(widths[index] for index in fitting) - GAP * (len(fitting) - 1))
     sizes = []
     for column in shown:
         if column.share is not None:
@@ -95,7 +90,7 @@ def fitting_columns(columns: Sequence[Column], width: int) -> list[tuple[Column,
 
 
 class Rows:
-    """The rows that are to be seen, in their order. ``tree`` says whether branches can be opened."""
+    """The visible rows in their order."""
 
     def __init__(
         self, roots: Sequence[Node], columns: Sequence[Column], *, sort: str, descending: bool | None = None
@@ -110,24 +105,24 @@ class Rows:
         self._closed: set[str] = set()
         self._by = {column.name: column.sorts for column in self.columns}
         self._matched: set[int] | None = None
-        self._only_root()
+        self._expand_trunk()
         self.shown: list[Node] = []
         self.arrange()
 
     @property
     def is_tree(self) -> bool:
-        """Whether any row has rows under it."""
+        """Whether any row has children."""
         return any(node.children for node in self.roots)
 
-    def _only_root(self) -> None:
-        # A tree that begins with one trunk is opened as far as it branches.
+    def _expand_trunk(self) -> None:
+        # A tree with a single root is expanded down to the first branching.
         nodes = self.roots
         while len(nodes) == 1 and nodes[0].children:
             self.opened.add(nodes[0].key)
             nodes = nodes[0].children
 
     def open_heaviest(self, figure: str, *, lines: int, least: float) -> None:
-        """Open the branches with most of a figure, from ``least`` up, as far as so many lines hold what is in them."""
+        """Expand the branches with the largest figure, at least ``least``, as far as ``lines`` rows allow."""
 
         def weight(node: Node) -> float:
             value = node.figures.get(figure)
@@ -145,14 +140,14 @@ class Rows:
         self.arrange()
 
     def arrange(self) -> None:
-        """Bring the rows in order again."""
-        by, turn = self._by[self.sort], self.descending
+        """Compute the visible rows again."""
+        by, descending = self._by[self.sort], self.descending
         matched = self._matched
         shown: list[Node] = []
 
         def walk(nodes: list[Node]) -> None:
             kept = nodes if matched is None else [node for node in nodes if id(node) in matched]
-            for node in in_order(kept, by, descending=turn):
+            for node in in_order(kept, by, descending=descending):
                 shown.append(node)
                 if node.children and self.is_open(node):
                     walk(node.children)
@@ -161,19 +156,19 @@ class Rows:
         self.shown = shown
 
     def is_open(self, node: Node) -> bool:
-        """Whether what is under this row is shown; while a filter holds everything is, unless it was closed since."""
+        """Whether this row's children are visible; with a filter they are, unless the row was collapsed since."""
         return node.key not in self._closed if self._matched is not None else node.key in self.opened
 
     def set_open(self, node: Node, to: bool) -> None:
-        """Open or close a branch."""
+        """Expand or collapse a row."""
         if self._matched is not None:
             (self._closed.discard if to else self._closed.add)(node.key)
         else:
             (self.opened.add if to else self.opened.discard)(node.key)
         self.arrange()
 
-    def turn_all(self) -> None:
-        """Open every branch, or close every one where all are open."""
+    def toggle_all(self) -> None:
+        """Expand every row, or collapse every row if all are expanded."""
         every = {node.key for root in self.roots for node in _branches(root)}
         if self._matched is not None:
             self._closed = every if not self._closed else set()
@@ -182,18 +177,18 @@ class Rows:
         self.arrange()
 
     def sort_by(self, name: str) -> None:
-        """Sort by a column, the way round that suits it."""
+        """Sort by a column in its default direction."""
         column = next(column for column in self.columns if column.name == name)
         self.sort, self.descending = name, column.descends
         self.arrange()
 
-    def turn_round(self) -> None:
-        """Turn the sorting round."""
+    def reverse(self) -> None:
+        """Reverse the sort order."""
         self.descending = not self.descending
         self.arrange()
 
     def filter(self, query: str) -> None:
-        """Show only rows without rows under them in which every word occurs (with a minus: none), and those above."""
+        """Show only leaves that contain every word, and none of those with a minus, and the rows above them."""
         if query.split() == self.query.split():
             return
         self.query, self._closed = query, set()
@@ -201,32 +196,33 @@ class Rows:
         wanted = [word.casefold() for word in query.split() if not word.startswith("-")]
         unwanted = [word[1:].casefold() for word in query.split() if word.startswith("-") and word != "-"]
         if wanted or unwanted:
-            found: set[int] = set()
+            matched: set[int] = set()
             for leaf in self.leaves():
-                if all(word in leaf.words for word in wanted) and not any(word in leaf.words for word in unwanted):
+                text = leaf.search_text
+                if all(word in text for word in wanted) and not any(word in text for word in unwanted):
                     node: Node | None = leaf
-                    while node is not None and id(node) not in found:
-                        found.add(id(node))
+                    while node is not None and id(node) not in matched:
+                        matched.add(id(node))
                         node = node.parent
-            self._matched = found
+            self._matched = matched
         self.arrange()
 
     def leaves(self) -> Iterator[Node]:
-        """Every row without rows under it, shown or not."""
+        """Yield every leaf, visible or not."""
         for root in self.roots:
             yield from root.leaves()
 
     def matching(self) -> list[Node]:
-        """The rows without rows under them that meet the filter."""
+        """Return the leaves that match the filter."""
         return [leaf for leaf in self.leaves() if self._matched is None or id(leaf) in self._matched]
 
 
 def in_order(nodes: Sequence[Node], by: str, *, descending: bool) -> list[Node]:
-    """Sorted by a figure, those that have none last whichever way it goes."""
-    with_it = [node for node in nodes if node.figures.get(by) is not None]
-    without = [node for node in nodes if node.figures.get(by) is None]
-    # All figures of one name are numbers, or all are words.
-    return [*sorted(with_it, key=lambda node: node.figures[by], reverse=descending), *without]  # type: ignore[arg-type,return-value]
+    """Sort rows by a figure; those without it come last in either direction."""
+    present = [node for node in nodes if node.figures.get(by) is not None]
+    absent = [node for node in nodes if node.figures.get(by) is None]
+    # The figures of one name are all numbers or all text.
+    return [*sorted(present, key=lambda node: node.figures[by], reverse=descending), *absent]  # type: ignore[arg-type,return-value]
 
 
 def _branches(node: Node) -> Iterator[Node]:

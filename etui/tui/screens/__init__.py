@@ -1,1 +1,1 @@
-"""The screens of the terminal UI, one a file."""
+"""The screens and dialogs of the terminal user interface, one per module."""

@@ -1,4 +1,4 @@
-"""The user's own words on a run: its note and its tags."""
+"""The dialog that edits a run's note and tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from etui.tui.widgets.form_row import FormRow
 
 
 class AnnotateDialog(Dialog[tuple[str, list[str]]]):
-    """Edit a note (of any number of lines) and tags (separated by commas); the result is both."""
+    """Edit a note (any number of lines) and tags (separated by commas); the result is both."""
 
     title_text = "Note and tags"
     confirm_label = "Save"
@@ -34,7 +34,7 @@ class AnnotateDialog(Dialog[tuple[str, list[str]]]):
         yield FormRow("Tags", self._tags)
 
     def confirm(self) -> None:
-        """Give both back."""
+        """Return both."""
         tags = dict.fromkeys(" ".join(tag.split()) for tag in self._tags.value.split(","))
         self.dismiss((self._note.text.strip(), [tag for tag in tags if tag]))
 

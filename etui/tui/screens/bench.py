@@ -1,4 +1,4 @@
-"""The main screen: picker and queue, the runs over their chart, and the log; it passes between them what each needs."""
+"""The main screen: picker and queue, the runs table over its chart, and the log; connects these panes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from etui.actions import BY_ID, bindings
+from etui.actions import BY_ID, Scope, bindings
 from etui.text import plain
 from etui.tui.database import Library
 from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.screen_host import ScreenHost
-from etui.tui.screens.bench_actions import Work
+from etui.tui.screens.bench_actions import BenchActions
 from etui.tui.screens.bench_panes import BenchPanes
 from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
@@ -39,26 +39,27 @@ if TYPE_CHECKING:
     from etui.tui.widgets.picker import Picker
 
 LEAST = (60, 16)
-"""Below this many columns or lines nothing can be read, and the screen says so instead."""
+"""Minimum columns and lines; a smaller terminal shows only a message about its size."""
 ROOMY = (100, 30)
-"""From here on everything stands side by side."""
+"""From this size on, all panes are shown side by side."""
 HUGE = (180, 50)
 
 _NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down", "page_up"}
-"""What the table does only while it has the focus: in the picker these keys are the picker's."""
+"""Actions of the table that need its focus: in the picker, these keys belong to the picker."""
 
 
-class BenchScreen(Work, BenchPanes, Screen[None]):
-    """What ``etui`` opens with."""
+class BenchScreen(BenchActions, BenchPanes, Screen[None]):
+    """The screen that ``etui`` opens with."""
 
     app: ScreenHost
+    scope: ClassVar[Scope] = "bench"
     AUTO_FOCUS = "RunsTable"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("bench"),
         *[
-            one
-            for one in bindings("table", "chart", "log", via="forward")
-            if one.id and BY_ID[one.id].name not in _NOT_FORWARDED
+            binding
+            for binding in bindings("table", "chart", "log", via="forward")
+            if binding.id and BY_ID[binding.id].name not in _NOT_FORWARDED
         ],
     ]
 
@@ -85,7 +86,7 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
         yield KeyBar(id="keys")
 
     def _make_table(self) -> RunsTable:
-        """The table as it was left."""
+        """Create the table with the saved columns, sort order and baseline."""
         view = recall_view()
         columns = view.columns if view.columns and view.configured == self._columns else self._columns
         table = RunsTable(self.library, self.write_title, self.glyphs, columns=columns, id="table")
@@ -109,9 +110,9 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
 
     def on_mount(self) -> None:
         self.write_title()
-        # The form is most of the widgets and what is looked at last: the runs are drawn before it is made.
+        # The picker has most of the widgets, so the runs are drawn before it is created.
         self.call_after_refresh(self._add_picker)
-        self.app.begin_to_look()
+        self.app.start_feed()
 
     async def _add_picker(self) -> None:
         from etui.tui.widgets.picker import Picker
@@ -120,11 +121,11 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
         await self.query_one("#left").mount(picker, before=0)
         self.picker = picker
         if (pinned := self.query_one(RunsTable).baseline) is not None:
-            self.look_for_baseline(pinned)
-        self.app.stands()
+            self.check_baseline(pinned)
+        self.app.freeze_garbage()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Which parts there is room for. Set by hand, for both sides decide together."""
+        """Show the panes that fit. Set here rather than in CSS, since width and height decide together."""
         width, height = event.size
         tiny = width < LEAST[0] or height < LEAST[1]
         roomy = width >= ROOMY[0] and height >= ROOMY[1]
@@ -134,24 +135,24 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
         if roomy:
             self.remove_class("-new")
         self.query_one("#too-small", Static).update(
-            f"{width}x{height} is too small for etui.\nIt needs {LEAST[0]}x{LEAST[1]}; 120x40 is comfortable.\n"
-            "Runs go on meanwhile. q quits."
+            f"The terminal is too small: {width}x{height}.\netui needs {LEAST[0]}x{LEAST[1]}; 120x40 is recommended.\n"
+            "Runs continue meanwhile. Press q to quit."
         )
 
-    # What arrives
+    # Updates
 
     def take(self, snapshot: Snapshot) -> None:
-        """Show another state of the queue. Called at most once a second while something is measured."""
-        was_well = self.snapshot is None or self.snapshot.problem is None
-        recovered = not was_well and snapshot.problem is None
-        if was_well and snapshot.problem is not None:
-            # What this connection holds of a file that is gone or damaged would spoil whatever takes its place.
+        """Show a new snapshot. Called at most once per second during a measurement."""
+        was_readable = self.snapshot is None or self.snapshot.problem is None
+        recovered = not was_readable and snapshot.problem is None
+        if was_readable and snapshot.problem is not None:
+            # An open connection to a missing or damaged file would be used for the file that replaces it.
             start(self, partial(asyncio.to_thread, self.library.forget), group="forget")
         self.snapshot = snapshot
         self.query_one(Header).show(snapshot)
         current = snapshot.current
         self.query_one(QueuePane).show(
-            [one.session for one in snapshot.sessions], current.session.id if current is not None else None
+            [live.session for live in snapshot.sessions], current.session.id if current is not None else None
         )
         if snapshot.problem is not None:
             return
@@ -161,13 +162,13 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
         live = [run for session in snapshot.sessions for run in session.runs]
         table.update_runs(live)
         ids = frozenset((run.id, run.status) for run in live)
-        # While something is measured the database changes with every event, and rarely so do the runs.
+        # During a measurement the database changes with every event, but the runs change rarely.
         if recovered or (snapshot.changed and (ids != self.live_ids or snapshot.ended or not live)):
             table.reload()
         self.live_ids = ids
         self.log_snapshot(snapshot)
         if snapshot.ended:
-            self.tell_ended(snapshot.ended)
+            self.report_ended(snapshot.ended)
 
     @on(RunsTable.Highlighted)
     def _highlighted(self, event: RunsTable.Highlighted) -> None:
@@ -199,19 +200,23 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
         self.query_one(RunsTable).focus()
 
     def on_picker_submitted(self, event: Picker.Submitted) -> None:
-        """Start what was picked."""
+        """Start the session that the picker describes."""
         self.start(event.spec, event.model)
 
-    # Keys
+    # Actions
+
+    def forwarded_scopes(self) -> tuple[Scope, ...]:
+        """Return the scopes of the panes, whose actions ``action_forward`` runs."""
+        return ("table", "chart", "log")
 
     async def action_forward(self, action_id: str) -> None:
-        """Do in a pane what its key says, wherever on the bench the focus is."""
+        """Run an action of a pane, wherever the focus is."""
         action = BY_ID[action_id]
         panes: dict[str, type[Widget]] = {"table": RunsTable, "chart": ChartPane, "log": LogPane}
         await self.query_one(panes[action.scope]).run_action(action.name)
 
     def action_run(self) -> None:
-        """Start what the picker says; where the picker is hidden, show first what that is."""
+        """Start the session that the picker describes; if the picker is hidden, show it first."""
         if self.has_class("-compact") and not self.has_class("-new"):
             self.action_new()
             return
@@ -225,7 +230,7 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
             self.picker.focus()
 
     def action_back(self) -> None:
-        """Back to the table; from the table, back to all runs."""
+        """Go back to the table; in the table, clear the filter."""
         table = self.query_one(RunsTable)
         if self.focused is not table or self.has_class("-new"):
             self.remove_class("-new")
@@ -234,25 +239,25 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
             self.query_one(FilterBar).clear()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape is only offered where it leads somewhere."""
+        """Disable escape where it has no effect."""
         if action == "back" and self.is_mounted:
             elsewhere = not isinstance(self.focused, RunsTable) or self.has_class("-new")
             return elsewhere or bool(self.query_one(FilterBar).text)
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
-        """Type a filter."""
+        """Open the filter bar."""
         self.remove_class("-new")
         self.query_one(FilterBar).open()
 
     def action_log(self) -> None:
-        """Show or hide the log; in a small terminal it takes the chart's place."""
+        """Show or hide the log; in a small terminal it replaces the chart."""
         self.toggle_class("-log" if self.has_class("-compact") else "-no-log")
         if self.focused is None or not self.focused.display:
             self.query_one(RunsTable).focus()
 
     def write_title(self) -> None:
-        """How many runs are shown, how many are marked, and by which filter."""
+        """Update the table's title: number of runs, number of marked runs, filter."""
         table, bar = self.query_one(RunsTable), self.query_one(FilterBar)
         frame = self.query_one("#runs")
         parts = [f"Runs {self.glyphs.cut}" if table.counting else f"Runs {table.total:,}"]
@@ -261,15 +266,15 @@ class BenchScreen(Work, BenchPanes, Screen[None]):
         if bar.text:
             parts.append(plain(bar.text))
         frame.border_title = _escaped(f" {self.glyphs.dot} ".join(parts))
-        table.empty_words = self.empty_words(bool(bar.text))
+        table.empty_words = self.empty_message(filtered=bool(bar.text))
 
     def pick_model(self, name: str) -> None:
-        """Put a model into the picker."""
+        """Select a model in the picker and go to the picker."""
         if self.picker is not None:
             self.picker.set_model(name)
             self.action_new()
 
 
 def _escaped(text: str) -> str:
-    """Border titles are read as markup; a file's name in them is not."""
+    """Escape text for a border title, which Textual parses as markup."""
     return text.replace("[", r"\[")

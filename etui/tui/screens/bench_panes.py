@@ -1,4 +1,4 @@
-"""What stands in the bench's panes: the chart of the run under the cursor, and whose log is shown."""
+"""The main screen's chart and log: the chart of the run under the cursor, and the log of the running session."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.workers import start
 
 _SETTLE_S = 0.12
-"""So long the cursor must rest before its run's chart is read: a key held down passes many runs."""
+"""Delay before the chart of the run under the cursor is read: a key held down passes many runs."""
 _SAMPLES = "sample_results"
-_KEPT_WORDS = 100
+_KEPT_NOTICES = 100
 
 
 class BenchPanes(Guarded, Screen[None]):
-    """The half of the bench that shows."""
+    """The chart, the log and the notices about finished runs."""
 
     app: ScreenHost
     library: Library
     snapshot: Snapshot | None = None
     live_ids: frozenset[tuple[str, str]] = frozenset()
     drawn: str | None = None
-    """The run whose chart stands there."""
+    """The id of the run whose chart is shown."""
     _shown: RunSummary | None = None
     _timer: Timer | None = None
     _log_of: tuple[str | None, str | None] = (None, None)
     _log_seen = 0
-    _said: tuple[Event, ...] = ()
+    _notices: tuple[Event, ...] = ()
 
     def show_soon(self, run: RunSummary | None) -> None:
-        """Show a run's chart, and its log where nothing is live, once the cursor rests."""
+        """Show a run's chart, and its log if no session is running, after a short delay."""
         if run == self._shown:
             return
         self._shown = run
@@ -65,7 +65,7 @@ class BenchPanes(Guarded, Screen[None]):
         try:
             document, past = await asyncio.to_thread(self.library.run, run.id)
         except EtuiError as error:
-            # A run may be deleted between two looks; then there is nothing to draw, and nothing wrong either.
+            # Not an error for the user: the run may have been deleted meanwhile.
             self.log.warning(str(error))
             chart.show_run(None, [])
             return
@@ -75,7 +75,7 @@ class BenchPanes(Guarded, Screen[None]):
     # The log
 
     def log_snapshot(self, snapshot: Snapshot) -> None:
-        """Add to the log what was said of the session it follows."""
+        """Add new events of the session that the log follows."""
         self._follow_log()
         session_id = self._log_of[0]
         new = [event for event in snapshot.events.get(session_id or "", ()) if (event.id or 0) > self._log_seen]
@@ -83,13 +83,13 @@ class BenchPanes(Guarded, Screen[None]):
             self._log_seen = new[-1].id or 0
             self.query_one(LogPane).add(new)
 
-    def log_word(self, event: Event) -> None:
-        """Keep something the app itself said where it can be read later."""
-        self._said = (*self._said[-_KEPT_WORDS:], event)
+    def log_notice(self, event: Event) -> None:
+        """Add a notice of the app to the log."""
+        self._notices = (*self._notices[-_KEPT_NOTICES:], event)
         self.query_one(LogPane).add([event])
 
     def _follow_log(self) -> None:
-        """The log is the live session's; where none is live, that of the run under the cursor."""
+        """Follow the running session; if there is none, the run under the cursor."""
         current = self.snapshot.current if self.snapshot else None
         target: tuple[str | None, str | None] = (None, None)
         title, labels = "", dict[str, str]()
@@ -121,26 +121,26 @@ class BenchPanes(Guarded, Screen[None]):
             run = self._shown
             ended = run is not None and run.id == run_id and run.status not in LIVE_STATUSES
             if run is not None and ended and events and all(event.kind != "finished" for event in events):
-                # Nobody said the last word of a run whose runner was killed, or that came from elsewhere.
+                # A run whose runner was killed, or that was imported, may lack its last event.
                 events.append(Event(kind="finished", message=run.status, at=run.finished_at or events[-1].at))
-            pane.show(sorted([*events, *self._said], key=lambda event: event.at) if self._said else events)
+            pane.show(sorted([*events, *self._notices], key=lambda event: event.at) if self._notices else events)
 
-    # Words
+    # Messages
 
-    def empty_words(self, filtered: bool) -> list[str]:
-        """What to do where there is no run to show."""
+    def empty_message(self, *, filtered: bool) -> list[str]:
+        """Return the lines of a table without rows: why it is empty, and which keys help."""
         if filtered:
-            return ["No run is like that.", "", "/ changes the filter, escape shows every run."]
-        words = ["No runs yet.", "", "r  measures what the picker says", "i  imports runs from JSON files"]
+            return ["No runs match this filter.", "", "Press / to change the filter, escape to clear it."]
+        lines = ["No runs yet.", "", "r  run the configurations chosen in the picker", "i  import runs from JSON files"]
         if Path(_SAMPLES).is_dir():
-            words += ["", f"./{_SAMPLES} holds real runs: press i to import them"]
-        return words
+            lines += ["", f"./{_SAMPLES} contains sample runs: press i to import them"]
+        return lines
 
-    def tell_ended(self, run_ids: tuple[str, ...]) -> None:
-        """Say how runs ended that were live a moment ago."""
-        start(self, partial(self._tell_ended, run_ids), group="ended")
+    def report_ended(self, run_ids: tuple[str, ...]) -> None:
+        """Show a notice for each run that has ended."""
+        start(self, partial(self._report_ended, run_ids), group="ended")
 
-    async def _tell_ended(self, run_ids: tuple[str, ...]) -> None:
+    async def _report_ended(self, run_ids: tuple[str, ...]) -> None:
         try:
             runs = await asyncio.to_thread(self.library.summaries, run_ids)
         except EtuiError as error:
@@ -149,9 +149,9 @@ class BenchPanes(Guarded, Screen[None]):
         for run in runs:
             if run.status in LIVE_STATUSES:
                 continue
-            words = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
+            message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
             bad = run.status not in ("done", "cancelled") or run.accuracy.verdict == "FAIL"
-            self.app.say(words, "error" if bad else "information", keep=bad)
+            self.app.say(message, "error" if bad else "information", keep=bad)
 
 
 def _ending(run: RunSummary) -> str:
@@ -159,5 +159,5 @@ def _ending(run: RunSummary) -> str:
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
-    words = f"{number(run.latency_ms.median)} ms, {speedup(run.speedup.value, run.speedup.verdict)} eager"
-    return f"{words}, {run.accuracy.verdict}" if run.accuracy.verdict else words
+    latency = f"{number(run.latency_ms.median)} ms, {speedup(run.speedup.value, run.speedup.verdict)} eager"
+    return f"{latency}, {run.accuracy.verdict}" if run.accuracy.verdict else latency

@@ -1,4 +1,4 @@
-"""Which columns the runs table shows, and in which order."""
+"""The dialog that chooses the columns of the runs table and their order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from etui.tui.widgets.multi_select import Item, MultiSelect
 
 
 class _Columns(MultiSelect):
-    """A list whose items can be moved."""
+    """A list whose items can be reordered."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("columns")]
 
@@ -40,8 +40,8 @@ class _Columns(MultiSelect):
 
 
 class ColumnsDialog(Dialog[list[str]]):
-    """Choose columns. ``columns`` are names with their titles, ``shown`` the names shown now in their order; the result
-    is the names to show, in order."""
+    """Choose columns. ``columns`` are pairs of name and title, ``shown`` the names shown now, in order; the result is
+    the names to show, in order."""
 
     title_text = "Columns"
     confirm_label = "Show"
@@ -50,7 +50,7 @@ class ColumnsDialog(Dialog[list[str]]):
         super().__init__()
         titles = dict(columns)
         ordered = [name for name in shown if name in titles] + [name for name, _ in columns if name not in shown]
-        # The list shows titles; what is given back are names.
+        # The list shows titles; the result is names.
         self._names = {titles[name]: name for name in ordered}
         self._list = _Columns(
             [Item(name=titles[name], about=name) for name in ordered],
@@ -60,19 +60,19 @@ class ColumnsDialog(Dialog[list[str]]):
         )
 
     def body(self) -> Iterable[Widget]:
-        """The list, and its keys."""
+        """The list, and a line about its keys."""
         yield self._list
         yield Static("\nspace shows or hides, J and K move the column, tab goes to the buttons", classes="dialog--note")
 
     def on_mount(self) -> None:
-        """Begin in the list."""
+        """Focus the list."""
         self._list.focus()
 
     def confirm(self) -> None:
-        """Show what is chosen."""
+        """Return the selected columns; refuse an empty selection."""
         chosen = [self._names[title] for title in self._list.chosen]
         if not chosen:
-            self.say("no column is chosen; choose at least one", problem=True)
+            self.say("no column is selected; select at least one", problem=True)
             self._list.focus()
             return
         self.dismiss(chosen)

@@ -1,4 +1,4 @@
-"""The screen that compares runs: the verdicts in words, the figures side by side, and pictures of them together."""
+"""The screen that compares runs: verdicts, metrics side by side, and charts of several runs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
 
 MOST_RUNS = 1_000
-"""More than so many runs side by side nobody reads; the filter finds those worth comparing."""
+"""Maximum number of runs: more cannot be read side by side."""
 _ROOMY = (100, 30)
 
 
 class CompareScreen(CompareActions):
-    """Some runs of a database beside a base. The actions of scope ``compare`` are its methods."""
+    """Compares runs with a baseline. The actions of scope ``compare`` are its methods."""
 
     scope: ClassVar[Scope] = "compare"
     DEFAULT_CSS = """
@@ -54,7 +54,7 @@ class CompareScreen(CompareActions):
         self._focus_run: str | None = None
 
     def compose(self) -> ComposeResult:
-        """Title, words, figures, pictures, keys."""
+        """Title, verdicts, metrics, charts, keys."""
         yield Static("Compare", id="compare-title", markup=False)
         yield VerdictView(id="compare-words")
         yield MetricsTable(id="compare-frame")
@@ -62,145 +62,145 @@ class CompareScreen(CompareActions):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Begin at the figures."""
-        self._figures.focus()
+        """Focus the metrics."""
+        self._metrics.focus()
 
     @property
     def run(self) -> str | None:
         """The run under the cursor."""
-        return self._figures.run
+        return self._metrics.run
 
     @property
     def shows_everything(self) -> bool:
-        """Whether every figure is shown, not only those that differ."""
+        """Whether all metrics are shown, not only those that differ."""
         return self._everything
 
     @property
-    def _figures(self) -> MetricsTable:
+    def _metrics(self) -> MetricsTable:
         return self.query_one(MetricsTable)
 
     @property
-    def _words(self) -> VerdictView:
+    def _verdicts(self) -> VerdictView:
         return self.query_one(VerdictView)
 
     @property
-    def _pictures(self) -> ComparePictures:
+    def _charts(self) -> ComparePictures:
         return self.query_one(ComparePictures)
 
-    # Drawing
+    # Display
 
-    def show_progress(self, words: str) -> None:
-        """Say how far the reading is."""
-        self._words.show([Paragraph(words=words)])
+    def show_progress(self, message: str) -> None:
+        """Show how many runs have been read."""
+        self._verdicts.show([Paragraph(words=message)])
 
     def show_none(self, lines: Sequence[str]) -> None:
-        """Say why there is nothing to compare."""
-        self._words.show([Paragraph(words=line) for line in lines])
+        """Show why there is nothing to compare."""
+        self._verdicts.show([Paragraph(words=line) for line in lines])
         self._lay_out()
 
-    def show_comparison(self, found: Outcome, runs: Runs, selection: Selection) -> None:
-        """Show it in words, figures and pictures."""
-        self._write_words(found, runs, selection)
-        self._write_figures(found)
-        self._show_pictures()
+    def show_comparison(self, result: Outcome, runs: Runs, selection: Selection) -> None:
+        """Show verdicts, metrics and charts of a comparison."""
+        self._write_verdicts(result, runs, selection)
+        self._write_metrics(result)
+        self._show_charts()
         self.write_title(runs, selection, working=False)
         self._lay_out()
         self.refresh_bindings()
 
-    def _write_words(self, found: Outcome, runs: Runs, selection: Selection) -> None:
-        compared = found.compared
+    def _write_verdicts(self, result: Outcome, runs: Runs, selection: Selection) -> None:
+        compared = result.compared
         gone = list(runs.gone)
-        said = []
+        notes = []
         if self._baseline in gone:
             gone.remove(self._baseline or "")
             name = compared.names[compared.base.id]
-            said.append(f"The pinned baseline {(self._baseline or '')[:6]} was deleted: {name} is the base instead.")
-        said += remarks(runs.live, gone, runs.broken)
-        paragraphs = [Paragraph(words=words) for words in said]
+            deleted = (self._baseline or "")[:6]
+            notes.append(f"The pinned baseline {deleted} was deleted; {name} is the baseline instead.")
+        notes += remarks(runs.live, gone, runs.broken)
+        paragraphs = [Paragraph(words=note) for note in notes]
         if not compared.others:
-            paragraphs += [Paragraph(words=" ".join(found.sentences[0]), run=compared.base.id, slot=0)]
+            paragraphs += [Paragraph(words=" ".join(result.sentences[0]), run=compared.base.id, slot=0)]
         else:
             if len(compared.others) >= SUMMED_FROM:
                 paragraphs.append(Paragraph(words=summary(compared.found)))
-            for other, one, lines in zip(compared.others, compared.found, found.sentences, strict=True):
-                words = " ".join(lines)
-                paragraphs.append(
-                    Paragraph(words=words, run=other.id, slot=selection.slot(other.id), verdict=one.verdict)
-                )
-        self._words.show(paragraphs)
+            for other, comparison, lines in zip(compared.others, compared.found, result.sentences, strict=True):
+                text = " ".join(lines)
+                slot = selection.slot(other.id)
+                paragraphs.append(Paragraph(words=text, run=other.id, slot=slot, verdict=comparison.verdict))
+        self._verdicts.show(paragraphs)
 
-    def _write_figures(self, found: Outcome) -> None:
-        compared = found.compared
-        self._figures.show(found.everything if self._everything else found.differing)
+    def _write_metrics(self, result: Outcome) -> None:
+        compared = result.compared
+        self._metrics.show(result.everything if self._everything else result.differing)
         if self._focus_run is None:
-            # The answer is about the others: the first of them is where the work begins.
-            self._figures.put_cursor(compared.others[0].id if compared.others else compared.base.id)
+            # The verdicts are about the other runs, so the cursor starts at the first of them.
+            self._metrics.put_cursor(compared.others[0].id if compared.others else compared.base.id)
         self._write_frame()
 
     def _write_frame(self) -> None:
-        figures, signs = self._figures, glyphs(self.app)
-        which = "every figure" if self._everything else "only what differs"
-        about = f"{signs.about} half the 95 % interval {signs.dot} {best_sign(self.app)} best of its row"
-        figures.border_title = f"Figures {signs.dot} {which} {signs.dot} {about}"
+        metrics, symbols = self._metrics, glyphs(self.app)
+        which = "all" if self._everything else "only those that differ"
+        legend = f"{symbols.about} half the 95 % interval {symbols.dot} {best_sign(self.app)} best of its row"
+        metrics.border_title = f"Metrics {symbols.dot} {which} {symbols.dot} {legend}"
 
-    def _show_pictures(self) -> None:
+    def _show_charts(self) -> None:
         if self._outcome is not None and self._selection is not None:
-            near = self._figures.run or self._selection.base
-            self._pictures.show(self._outcome, self._selection, near)
+            near = self._metrics.run or self._selection.base
+            self._charts.show(self._outcome, self._selection, near)
 
     def write_title(self, runs: Runs, selection: Selection, *, working: bool) -> None:
-        """The base, what stands beside it, and how it is compared."""
-        signs = glyphs(self.app)
+        """Update the title: the baseline, the number of other runs, and the options of the comparison."""
+        symbols = glyphs(self.app)
         base = runs.documents[selection.base]
         line = Text("Compare  ")
-        line.append(f"{signs.baseline} {plain(f'{base.model.name} {base.precision}/{base.delegate}')}")
-        parts = [f"beside {counted(len(selection.others), 'run')}", f"margin {self._margin * 100:g} %"]
+        line.append(f"{symbols.baseline} {plain(f'{base.model.name} {base.precision}/{base.delegate}')}")
+        parts = [f"with {counted(len(selection.others), 'run')}", f"margin {self._margin * 100:g} %"]
         if self._force:
             parts.append("forced")
         if selection.dropped:
-            parts.append(f"{len(selection.dropped):,} left out")
+            parts.append(f"{len(selection.dropped):,} excluded")
         if runs.live:
-            parts.append(f"{signs.live} live")
+            parts.append(f"{symbols.live} live")
         if working and (len(selection.others) > 20 or self._outcome is None):
             parts.append("comparing")
-        line.append("".join(f" {signs.dot} {part}" for part in parts), "not bold")
+        line.append("".join(f" {symbols.dot} {part}" for part in parts), "not bold")
         self.query_one("#compare-title", Static).update(line)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Share the height between words, figures and pictures."""
+        """Divide the height between verdicts, metrics and charts."""
         del event
         self.call_after_refresh(self._lay_out)
 
     def _lay_out(self) -> None:
-        """The words take what they need, but never so much that the figures and pictures cannot be read."""
+        """Give the verdicts the height they need, up to a quarter of the screen."""
         height = self.size.height
         roomy = self.size.width >= _ROOMY[0] and height >= _ROOMY[1]
         most = max(3, height // 4)
-        self._words.styles.height = max(1, min(self._words.lines_needed, most))
-        self._pictures.styles.height = "1fr" if self.has_class("-zoomed") else height * 2 // 5 if roomy else 9
+        self._verdicts.styles.height = max(1, min(self._verdicts.lines_needed, most))
+        self._charts.styles.height = "1fr" if self.has_class("-zoomed") else height * 2 // 5 if roomy else 9
 
-    # What the keys do
+    # Actions
 
     @on(MetricsTable.Moved)
     def _moved(self, event: MetricsTable.Moved) -> None:
         self._focus_run = event.run
-        self._words.point_at(event.run)
-        self._show_pictures()
+        self._verdicts.point_at(event.run)
+        self._show_charts()
 
     @on(MetricsTable.Opened)
     def _opened(self, event: MetricsTable.Opened) -> None:
         self.open(event.run)
 
     def action_right(self) -> None:
-        """The next run."""
-        self._figures.move(1)
+        """Go to the next run."""
+        self._metrics.move(1)
 
     def action_left(self) -> None:
-        """The run before."""
-        self._figures.move(-1)
+        """Go to the previous run."""
+        self._metrics.move(-1)
 
     def action_base(self) -> None:
-        """Make the run under the cursor the base."""
+        """Make the run under the cursor the baseline."""
         run, selection = self.run, self._selection
         if run is None or selection is None or run == selection.base:
             return
@@ -208,34 +208,34 @@ class CompareScreen(CompareActions):
         self.compare()
 
     def action_drop(self) -> None:
-        """Leave the run under the cursor out."""
+        """Exclude the run under the cursor."""
         run, selection = self.run, self._selection
         if run is None or selection is None:
             return
         if run == selection.base:
-            self.notify("This is the base: make another run the base first, with p.", severity="warning", timeout=4)
+            self.notify("This is the baseline: press p on another run first.", severity="warning", timeout=4)
             return
         selection.drop(run)
         self.compare()
 
     def action_take_back(self) -> None:
-        """Take the runs in again that were left out."""
+        """Include the excluded runs again."""
         if self._selection is not None and self._selection.take_back():
             self.compare()
 
     def action_differing(self) -> None:
-        """Show every figure, or only those that differ."""
+        """Show all metrics, or only those that differ."""
         self._everything = not self._everything
         if self._outcome is not None:
-            self._write_figures(self._outcome)
+            self._write_metrics(self._outcome)
 
     def action_force(self) -> None:
-        """Compare what is not comparable, or no longer."""
+        """Switch the comparison of incompatible runs on or off."""
         self._force = not self._force
         self.compare()
 
     def action_margin(self) -> None:
-        """Ask for the margin."""
+        """Ask for the equivalence margin."""
         from etui.tui.screens.equivalence_margin import MarginDialog
 
         if self._selection is None:
@@ -249,37 +249,37 @@ class CompareScreen(CompareActions):
         self.app.push_screen(MarginDialog(self._margin * 100), chosen)
 
     def action_view_1(self) -> None:
-        """Histograms."""
-        self._pictures.choose(0)
+        """Show histograms."""
+        self._charts.choose(0)
 
     def action_view_2(self) -> None:
-        """Cumulative distributions."""
-        self._pictures.choose(1)
+        """Show empirical distributions."""
+        self._charts.choose(1)
 
     def action_view_3(self) -> None:
-        """Blocks."""
-        self._pictures.choose(2)
+        """Show the latency of each block."""
+        self._charts.choose(2)
 
     def action_view_4(self) -> None:
-        """Latency against accuracy."""
-        self._pictures.choose(3)
+        """Show latency against accuracy."""
+        self._charts.choose(3)
 
     def action_view_5(self) -> None:
-        """Latency against size."""
-        self._pictures.choose(4)
+        """Show latency against size."""
+        self._charts.choose(4)
 
     def action_log_scale(self) -> None:
-        """Turn the logarithmic axis on or off."""
-        if not self._pictures.turn_log():
-            self.notify("The blocks are shown in percent, which has no logarithmic scale.", timeout=3)
+        """Switch the logarithmic axis on or off."""
+        if not self._charts.turn_log():
+            self.notify("Blocks are shown in percent, without a logarithmic scale.", timeout=3)
 
     def action_zoom(self) -> None:
-        """Give the picture the whole height, or take it back."""
+        """Enlarge the chart to the full height, or restore it."""
         self.toggle_class("-zoomed")
         self._lay_out()
 
     def action_close(self) -> None:
-        """Go back; from a picture of full height, to the figures."""
+        """Go back; from an enlarged chart, to the metrics."""
         if self.has_class("-zoomed"):
             self.action_zoom()
         else:

@@ -1,4 +1,4 @@
-"""What the compare screen's keys do beyond it: details, the trend, a duel, a copy as Markdown, a report."""
+"""The compare screen's actions: details, trend, duel, copy as Markdown, report."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from etui.tui.screens.trust_file import ask_trust
 
 
 class CompareActions(CompareRuns):
-    """The half of the compare screen that does. What touches the disk runs in a thread, and its failure is told in
-    words."""
+    """The actions of the compare screen. Disk access runs in a thread; its errors are reported in a notice."""
 
     @property
     def run(self) -> str | None:
@@ -23,7 +22,7 @@ class CompareActions(CompareRuns):
 
     @property
     def shows_everything(self) -> bool:
-        """Whether every figure is shown, not only those that differ."""
+        """Whether all metrics are shown, not only those that differ."""
         raise NotImplementedError
 
     def open(self, run_id: str) -> None:
@@ -42,45 +41,45 @@ class CompareActions(CompareRuns):
         from etui.report.comparison import as_markdown
         from etui.tui.markdown import copy_markdown
 
-        if (found := self._outcome) is None:
+        if (result := self._outcome) is None:
             return
-        names = found.compared.names
+        names = result.compared.names
         fronts = []
-        if found.compared.others:
-            fronts = [*pareto.sentences(found.accuracy, names), *pareto.sentences(found.size, names)]
-        page = as_markdown(found.compared, everything=self.shows_everything, remarks=fronts)
+        if result.compared.others:
+            fronts = [*pareto.sentences(result.accuracy, names), *pareto.sentences(result.size, names)]
+        page = as_markdown(result.compared, everything=self.shows_everything, remarks=fronts)
         self.notify(copy_markdown(self.app, page), title="Copied", markup=False)
 
     def action_report(self) -> None:
-        """Write a report of these runs."""
+        """Write a report on these runs."""
         from etui.tui.screens.report import ReportDialog
 
-        if (found := self._outcome) is None:
+        if (result := self._outcome) is None:
             return
-        documents = [found.compared.base, *found.compared.others]
+        documents = [result.compared.base, *result.compared.others]
 
         def written(path: Path | None) -> None:
             if path is not None:
-                self.app.say(f"the report was written: {path}", keep=True)
+                self.app.say(f"Report written to {path}", keep=True)
 
         levels = self._runs.levels if self._runs is not None else []
         dialog = ReportDialog(documents, margin=self._margin, force=self._force, levels=levels)
         self.app.push_screen(dialog, written)
 
     def action_trend(self) -> None:
-        """The trend of the run under the cursor."""
+        """Show the trend of the run under the cursor."""
         from etui.tui.screens.trend import TrendScreen
 
         if (run := self.run) is not None:
             self.app.push_screen(TrendScreen(self._database, run))
 
     def action_duel(self) -> None:
-        """Measure the base and the run under the cursor again, interleaved."""
+        """Measure the baseline and the run under the cursor again, interleaved."""
         run, selection = self.run, self._selection
         if run is None or selection is None:
             return
         if run == selection.base:
-            self.notify("A duel needs two runs: put the cursor on another than the base.", severity="warning")
+            self.notify("A duel needs two runs: move the cursor to a run other than the baseline.", severity="warning")
             return
         self._queue_duel(selection.base, run)
 
@@ -93,9 +92,9 @@ class CompareActions(CompareRuns):
         try:
             with Store.open(self._database, create=False) as store:
                 ids = [run_id for run_id, _ in queue_duel(store, first, second, trusted_files=trusted).runs]
-        except Untrusted as refused:
-            allowed = (*trusted, *refused.files)
-            self.call_later(ask_trust, self.app, refused, lambda: self._queue_duel(first, second, allowed))
+        except Untrusted as error:
+            allowed = (*trusted, *error.files)
+            self.call_later(ask_trust, self.app, error, lambda: self._queue_duel(first, second, allowed))
             return
         except EtuiError as error:
             self.call_later(self.app.complain, error)
@@ -103,7 +102,7 @@ class CompareActions(CompareRuns):
         self.call_later(self._follow_duel, ids)
 
     def _follow_duel(self, run_ids: list[str]) -> None:
-        """Compare the two new runs from now on, as their blocks come."""
+        """Open a comparison of the two new runs, which updates as blocks complete."""
         self.app.nudge()
-        self.app.say("the duel is queued: what is known of it so far stands here, and is filled as its blocks come")
+        self.app.say("The duel is queued. Partial results appear here as blocks complete.")
         self.app.push_screen(type(self)(self._database, run_ids, baseline=run_ids[0]))

@@ -1,4 +1,4 @@
-"""What the compare screen compares: runs read and compared in threads, and which of them is the base or left out."""
+"""The compare screen's data: reads and compares runs in threads, and keeps the baseline and the excluded runs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from etui.tui.compare.loader import Outcome, Runs, Stopped, outcome, read
 from etui.tui.compare.selection import Selection
 from etui.tui.compare.verdicts import remarks
 from etui.tui.defect_guard import Guarded
+from etui.tui.error_text import to_text
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 
-_AGAIN_S = 3.0
-"""So often a comparison with live runs is made again: they share the machine."""
+_REFRESH_S = 3.0
+"""Interval at which a comparison with live runs is updated; low, since the measurement shares the machine."""
 
 
 class CompareRuns(Guarded, Screen[None]):
-    """The part of the compare screen that reads and compares. What it has to show it hands to the other half."""
+    """The part of the compare screen that reads and compares runs. Subclasses display the results."""
 
     app: ScreenHost
 
-    class Told(Message):
-        """So many runs have been read."""
+    class Progress(Message):
+        """The number of runs read so far."""
 
         def __init__(self, count: int) -> None:
             super().__init__()
@@ -46,12 +47,12 @@ class CompareRuns(Guarded, Screen[None]):
             self.runs = runs
 
     class Compared(Message):
-        """The comparison that was asked for last is there."""
+        """A comparison is complete; ``request`` is the number of the request it answers."""
 
-        def __init__(self, found: Outcome, asked: int) -> None:
+        def __init__(self, result: Outcome, request: int) -> None:
             super().__init__()
-            self.found = found
-            self.asked = asked
+            self.result = result
+            self.request = request
 
     class Failed(Message):
         """The database cannot be read."""
@@ -63,8 +64,8 @@ class CompareRuns(Guarded, Screen[None]):
     def __init__(
         self, database: Path, run_ids: Sequence[str], *, baseline: str | None = None, cursor: str | None = None
     ) -> None:
-        """Compare ``run_ids`` with the pinned ``baseline``; without one, with the run under the ``cursor`` where that
-        is among them, else with the oldest."""
+        """Compare ``run_ids`` with the pinned ``baseline``; without one, with the run under the ``cursor`` if it is one
+        of them, else with the oldest."""
         super().__init__()
         self._database = database
         self._wanted = list(dict.fromkeys([*([baseline] if baseline else []), *run_ids]))
@@ -75,8 +76,8 @@ class CompareRuns(Guarded, Screen[None]):
         self._outcome: Outcome | None = None
         self._margin = MARGIN
         self._force = False
-        self._asked = 0
-        self._again: Timer | None = None
+        self._request = 0
+        self._refresh_timer: Timer | None = None
 
     @property
     def found(self) -> Outcome | None:
@@ -85,31 +86,31 @@ class CompareRuns(Guarded, Screen[None]):
 
     @property
     def base(self) -> str | None:
-        """The base's id."""
+        """The id of the baseline."""
         return self._selection.base if self._selection else None
 
-    # What the half that shows gives
+    # Display, implemented by the subclass
 
-    def show_progress(self, words: str) -> None:
-        """Say how far the reading is."""
+    def show_progress(self, message: str) -> None:
+        """Show how many runs have been read."""
         raise NotImplementedError
 
     def show_none(self, lines: Sequence[str]) -> None:
-        """Say why there is nothing to compare."""
+        """Show why there is nothing to compare."""
         raise NotImplementedError
 
-    def show_comparison(self, found: Outcome, runs: Runs, selection: Selection) -> None:
-        """Show the comparison that was asked for last."""
+    def show_comparison(self, result: Outcome, runs: Runs, selection: Selection) -> None:
+        """Show verdicts, metrics and charts of a comparison."""
         raise NotImplementedError
 
     def write_title(self, runs: Runs, selection: Selection, *, working: bool) -> None:
-        """Say what is compared, and with ``working`` that the comparison is under way."""
+        """Update the title; ``working`` means that the comparison is still running."""
         raise NotImplementedError
 
-    # Reading and comparing
+    # Read and compare
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self.show_progress(f"reading {counted(len(self._wanted), 'run')}")
         self._read()
 
@@ -120,7 +121,7 @@ class CompareRuns(Guarded, Screen[None]):
             runs = read(
                 self._database,
                 self._wanted,
-                lambda count: self.post_message(self.Told(count)),
+                lambda count: self.post_message(self.Progress(count)),
                 lambda: worker.is_cancelled,
             )
         except Stopped:
@@ -132,16 +133,18 @@ class CompareRuns(Guarded, Screen[None]):
             self.post_message(self.Read(runs))
 
     @work(thread=True, exclusive=True, group="compare")
-    def _compare(self, base: RunDocument, others: Sequence[RunDocument], slots: Mapping[str, int], asked: int) -> None:
+    def _compare(
+        self, base: RunDocument, others: Sequence[RunDocument], slots: Mapping[str, int], request: int
+    ) -> None:
         worker = get_current_worker()
         levels = self._runs.levels if self._runs is not None else []
-        found = outcome(base, others, slots, glyphs(self.app), margin=self._margin, force=self._force, levels=levels)
+        result = outcome(base, others, slots, glyphs(self.app), margin=self._margin, force=self._force, levels=levels)
         if not worker.is_cancelled:
-            self.post_message(self.Compared(found, asked))
+            self.post_message(self.Compared(result, request))
 
-    @on(Told)
-    def _told(self, message: Told) -> None:
-        # Where there is something to look at already, reading it again is not worth a word.
+    @on(Progress)
+    def _progress(self, message: Progress) -> None:
+        # While a comparison is shown, reading again is not reported.
         if self._outcome is None:
             self.show_progress(f"reading: {message.count:,} of {len(self._wanted):,} runs")
 
@@ -149,60 +152,60 @@ class CompareRuns(Guarded, Screen[None]):
     def _was_read(self, message: Read) -> None:
         runs = self._runs = message.runs
         if not runs.documents:
-            self.show_none(remarks([], runs.gone, runs.broken) or ["There is no run to compare."])
+            self.show_none(remarks([], runs.gone, runs.broken) or ["No runs to compare."])
             return
         if self._selection is None:
             self._selection = Selection(runs.documents, self._first_base(runs))
         else:
-            # Read again: what was chosen stays, but for runs that have gone.
-            for gone in [one for one in self._selection.ids if one not in runs.documents]:
+            # The selection stays, except for runs that were deleted meanwhile.
+            for gone in [run_id for run_id in self._selection.ids if run_id not in runs.documents]:
                 self._forget(gone, runs)
-        if runs.live and self._again is None:
-            self._again = self.set_interval(_AGAIN_S, self._read)
-        elif not runs.live and self._again is not None:
-            self._again.stop()
-            self._again = None
+        if runs.live and self._refresh_timer is None:
+            self._refresh_timer = self.set_interval(_REFRESH_S, self._read)
+        elif not runs.live and self._refresh_timer is not None:
+            self._refresh_timer.stop()
+            self._refresh_timer = None
         self.compare()
 
     @on(Failed)
     def _failed(self, message: Failed) -> None:
-        # What is shown stays.
+        # A comparison that is already shown stays.
         if self._outcome is None:
-            self.show_none([f"These runs cannot be read: {plain(str(message.error))}."])
+            self.show_none([f"Cannot read these runs: {plain(to_text(message.error))}."])
         else:
-            self.notify(str(message.error), title="The database cannot be read", severity="error", markup=False)
+            self.app.complain(message.error, "Cannot read the database")
 
     @on(Compared)
     def _was_compared(self, message: Compared) -> None:
-        # Another may have been asked for meanwhile.
-        if message.asked == self._asked and self._selection is not None and self._runs is not None:
-            self._outcome = message.found
-            self.show_comparison(message.found, self._runs, self._selection)
+        # Ignore the result of an outdated request.
+        if message.request == self._request and self._selection is not None and self._runs is not None:
+            self._outcome = message.result
+            self.show_comparison(message.result, self._runs, self._selection)
 
     def compare(self) -> None:
-        """Compare again, with what is chosen now."""
+        """Compare again with the current baseline, runs and options."""
         runs, selection = self._runs, self._selection
         if runs is None or selection is None:
             return
-        self._asked += 1
-        others = [runs.documents[one] for one in selection.others]
+        self._request += 1
+        others = [runs.documents[run_id] for run_id in selection.others]
         self.write_title(runs, selection, working=True)
-        self._compare(runs.documents[selection.base], others, selection.slots, self._asked)
+        self._compare(runs.documents[selection.base], others, selection.slots, self._request)
 
     def _first_base(self, runs: Runs) -> str:
-        for wanted in (self._baseline, self._cursor):
-            if wanted is not None and wanted in runs.documents:
-                return wanted
+        for preferred in (self._baseline, self._cursor):
+            if preferred is not None and preferred in runs.documents:
+                return preferred
         return next(iter(runs.documents))
 
     def _forget(self, run_id: str, runs: Runs) -> None:
         selection = self._selection
         assert selection is not None
         if run_id == selection.base:
-            heir = next((one for one in selection.others if one in runs.documents), None)
-            if heir is None:
+            successor = next((other for other in selection.others if other in runs.documents), None)
+            if successor is None:
                 self._selection = Selection(runs.documents, next(iter(runs.documents)))
                 return
-            selection.make_base(heir)
+            selection.make_base(successor)
         selection.drop(run_id)
         selection.dropped.remove(run_id)

@@ -1,4 +1,4 @@
-"""A question before something is destroyed: no is the answer that stands ready."""
+"""The confirmation before data is deleted or overwritten; the default answer is no."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from etui.tui.screens.dialog import Dialog
 
 
 class ConfirmDialog(Dialog[bool]):
-    """Ask whether to do what ``confirm_label`` says. The result is True only where that button was pressed."""
+    """Ask whether to do what ``confirm_label`` names. The result is True only if that button was pressed."""
 
     careful = True
 
@@ -24,13 +24,13 @@ class ConfirmDialog(Dialog[bool]):
         self._text = text
 
     def body(self) -> Iterable[Widget]:
-        """The question."""
+        """Return the question."""
         yield Static(Text(plain(self._text, keep_lines=True)), markup=False)
 
     def confirm(self) -> None:
-        """Yes."""
+        """Answer yes."""
         self.dismiss(True)
 
     def action_close(self) -> None:
-        """No."""
+        """Answer no."""
         self.dismiss(False)

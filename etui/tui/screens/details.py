@@ -1,4 +1,4 @@
-"""The screen with everything about one run, in tabs; a live run's tabs fill as its blocks arrive."""
+"""The details screen: one run in tabs, which update while the run is live."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
-from etui.actions import BY_ID, bindings
+from etui.actions import BY_ID, Scope, bindings
+from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import local_time, plain
 from etui.tui.details.accuracy import accuracy_page
@@ -27,7 +28,9 @@ from etui.tui.details.operators_tab import OperatorsTab
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
 from etui.tui.details.table_tab import TableTab
+from etui.tui.details.table_view import TreeTable
 from etui.tui.details.text_view import Page, Paper
+from etui.tui.error_text import to_text
 from etui.tui.screens.details_actions import DetailsActions
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_pane import ChartPane
@@ -42,7 +45,7 @@ TABS = (
     "Accuracy",
     "Operators",
     "Delegation",
-    "Numbers",
+    "Gap",
     "Environment",
     "Artifact",
     "Log",
@@ -51,8 +54,9 @@ TABS = (
 
 
 class DetailsScreen(DetailsActions):
-    """One run of a database. The actions of scope ``details`` are its methods; chart and log have their own."""
+    """Shows one run. The actions of scope ``details`` are its methods; those of chart and log are forwarded."""
 
+    scope: ClassVar[Scope] = "details"
     DEFAULT_CSS = """
     DetailsScreen { layout: vertical; }
     DetailsScreen #details-title {
@@ -71,11 +75,11 @@ class DetailsScreen(DetailsActions):
     ]
 
     class Read(Message):
-        """The run was read, or a sentence says why it cannot be."""
+        """The run was read, or the error why it cannot be."""
 
-        def __init__(self, found: Reading | str) -> None:
+        def __init__(self, result: Reading | EtuiError) -> None:
             super().__init__()
-            self.found = found
+            self.result = result
 
     def __init__(self, database: Path, run_id: str) -> None:
         super().__init__()
@@ -83,11 +87,11 @@ class DetailsScreen(DetailsActions):
         self._run_id = run_id
         self._reading: Reading | None = None
         self._tab = 0
-        self._said: int | None = None
-        self._source = Source(database, run_id, lambda found: self.post_message(self.Read(found)))
+        self._logged: int | None = None
+        self._source = Source(database, run_id, lambda result: self.post_message(self.Read(result)))
 
     def compose(self) -> ComposeResult:
-        """A title, the tabs, the open one, and the keys."""
+        """Title, tab bar, open tab, progress, keys."""
         yield Static(f"run {plain(self._run_id)}", id="details-title", markup=False)
         yield TabBar(TABS, {"Environment": "Env"})
         with ContentSwitcher(initial="tab-summary"):
@@ -96,7 +100,7 @@ class DetailsScreen(DetailsActions):
             yield Page(id="tab-accuracy")
             yield OperatorsTab(id="tab-operators")
             yield Page(id="tab-delegation")
-            yield GapTab(id="tab-numbers")
+            yield GapTab(id="tab-gap")
             yield Page(id="tab-environment")
             yield ArtifactTab(id="tab-artifact")
             yield LogPane(id="tab-log", classes="-bare")
@@ -105,22 +109,22 @@ class DetailsScreen(DetailsActions):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._rewrite())
         self._open_tab(0)
-        self._look()
+        self._read()
 
     def on_unmount(self) -> None:
         """Stop reading."""
         self._source.stop()
 
     @work(thread=True, group="details-source")
-    def _look(self) -> None:
+    def _read(self) -> None:
         self._source.run()
 
     @property
     def document(self) -> RunDocument | None:
-        """The run, once it was read."""
+        """The run; None until it has been read."""
         return self._reading.document if self._reading else None
 
     @property
@@ -128,14 +132,19 @@ class DetailsScreen(DetailsActions):
         """The name of the open tab."""
         return TABS[self._tab]
 
+    @property
+    def _table(self) -> TreeTable | None:
+        """The table of the open tab, if it has one."""
+        return next((tab.view for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"), None)
+
     def on_details_screen_read(self, message: Read) -> None:
         """Fill the tabs with what was read."""
-        if isinstance(message.found, str):
-            self._complain(message.found)
+        if isinstance(message.result, EtuiError):
+            self._report_unreadable(message.result)
             return
-        before, self._reading = self._reading, message.found
-        self._fill(message.found)
-        self._tell_ends(before, message.found)
+        before, self._reading = self._reading, message.result
+        self._fill(message.result)
+        self._report_ended(before, message.result)
 
     # Actions
 
@@ -148,7 +157,7 @@ class DetailsScreen(DetailsActions):
         self._open_tab((self._tab - 1) % len(TABS))
 
     def action_close(self) -> None:
-        """Go back; from a search in the log, only out of that."""
+        """Go back; end a log search or a filter first."""
         log = self.query_one(LogPane)
         if log.has_class("-searching"):
             log.action_end_search()
@@ -157,14 +166,22 @@ class DetailsScreen(DetailsActions):
             return
         self.dismiss()
 
+    def forwarded_scopes(self) -> tuple[Scope, ...]:
+        """Return the scopes of the panes, whose actions ``action_forward`` runs."""
+        return ("chart", "log") if self._table is None else ("chart", "log", "rows")
+
     async def action_forward(self, action_id: str) -> None:
-        """Do in the chart or the log what its key says, on the tab where it is seen."""
+        """Run an action of the chart or the log, on its tab, or of the open tab's table."""
         action = BY_ID[action_id]
+        if action.scope == "rows":
+            if self._table is not None:
+                await self._table.run_action(action.name)
+            return
         pane: Widget = self.query_one(ChartPane) if action.scope == "chart" else self.query_one(LogPane)
         self._open_tab(TABS.index("Latency" if action.scope == "chart" else "Log"))
         await pane.run_action(action.name)
         if isinstance(pane, ChartPane):
-            # A tab that has just been opened has no places in it yet.
+            # A tab that has just been opened is not laid out yet.
             self.call_after_refresh(pane.scroll_visible, animate=False)
 
     @on(TabBar.Chosen)
@@ -178,7 +195,7 @@ class DetailsScreen(DetailsActions):
         self.query_one(TabBar).show(number)
         if TABS[number] == "JSON":
             self._source.want_json()
-        # The keys that scroll belong to what is seen.
+        # The scroll keys apply to the open tab.
         self.query_one(f"#{name}").focus()
 
     def _fill(self, reading: Reading) -> None:
@@ -199,22 +216,22 @@ class DetailsScreen(DetailsActions):
     def _fill_log(self, reading: Reading) -> None:
         document, log = reading.document, self.query_one(LogPane)
         progress = self.query_one("#details-progress", ProgressLine)
-        for event in reading.events[self._said or 0 :]:
-            progress.say(event)
-        if self._said is None:
+        for event in reading.events[self._logged or 0 :]:
+            progress.handle(event)
+        if self._logged is None:
             log.follow(document.session.id, document.id, f"{document.precision}/{document.delegate}")
             log.show(reading.events)
         else:
-            log.add(reading.events[self._said :])
-        self._said = len(reading.events)
-        if document.status not in LIVE_STATUSES and not any(one.live for one in reading.passes.values()):
+            log.add(reading.events[self._logged :])
+        self._logged = len(reading.events)
+        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.passes.values()):
             log.ended()
             progress.clear()
 
     def _write_title(self, document: RunDocument) -> None:
-        signs = glyphs(self.app)
+        symbols = glyphs(self.app)
         line = Text(plain(f"{document.model.name} {document.precision}/{document.delegate}"))
-        line.append(f"  {signs.of_status(document.status)} {document.status}", self._status_style(document))
+        line.append(f"  {symbols.of_status(document.status)} {document.status}", self._status_style(document))
         line.append(f"  {local_time(document.created_at)}  {plain(document.id)}", "not bold")
         self.query_one("#details-title", Static).update(line)
 
@@ -234,8 +251,9 @@ class DetailsScreen(DetailsActions):
         for tab in self.query(TableTab):
             tab.rewrite()
 
-    def _complain(self, words: str) -> None:
+    def _report_unreadable(self, error: EtuiError) -> None:
         if self._reading is None:
-            self._page("summary").write(lambda width, _styles: Text(f"This run cannot be shown: {plain(words)}."))
+            message = f"Cannot show this run: {plain(to_text(error))}."
+            self._page("summary").write(lambda width, _styles: Text(message))
         else:
-            self.notify(words, title="The database cannot be read", severity="error", markup=False, timeout=10)
+            self.app.complain(error, "Cannot read the database")

@@ -1,9 +1,10 @@
-"""What the details' keys do to a run: note and tags, copy, export, passes on it, and running it again otherwise."""
+"""The details screen's actions: note and tags, copy, export, analyses, and running again with modules in FP32."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from textual import work
@@ -14,24 +15,27 @@ from etui.results import RunDocument
 from etui.spec import AnalysisOptions, GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.defect_guard import Guarded
-from etui.tui.details import analyses as passes
+from etui.tui.details import analyses
 from etui.tui.details.analyses import GAP, KINDS, PROFILE, Kind
 from etui.tui.details.gap_tab import GapTab
 from etui.tui.details.loader import Reading, Source
 from etui.tui.screens.trust_file import ask_trust
 
+if TYPE_CHECKING:
+    from etui.tui.app import EtuiApp
+
 
 class DetailsActions(Guarded, Screen[None]):
-    """The half of the details screen that does. What touches the disk runs in a thread, and its failure is told in
-    words."""
+    """The actions of the details screen. Disk access runs in a thread; its errors are reported in a notice."""
 
+    app: EtuiApp
     _database: Path
     _run_id: str
     _source: Source
 
     @property
     def document(self) -> RunDocument | None:
-        """The run, once it was read."""
+        """The run; None until it has been read."""
         raise NotImplementedError
 
     @property
@@ -66,15 +70,15 @@ class DetailsActions(Guarded, Screen[None]):
         self.app.push_screen(ExportDialog(self._database, [self._run_id]))
 
     def action_profile(self) -> None:
-        """Make the pass that the open tab shows: on Numbers the comparison layer by layer, elsewhere the profile."""
+        """Queue the analysis of the open tab: the numeric gap on its tab, elsewhere the profile."""
         if self.document is not None:
-            if self.tab == "Numbers":
+            if self.tab == "Gap":
                 self._submit(GAP, GapOptions())
             else:
                 self._submit(PROFILE, ProfileOptions())
 
     def action_keep_files(self) -> None:
-        """Profile again and keep the trace, the ETDump and a CSV for other tools."""
+        """Profile again and keep the trace, the ETDump and a CSV file for other tools."""
         from etui.tui.screens.profile_files import ProfileFilesDialog
 
         if self.document is None:
@@ -87,15 +91,14 @@ class DetailsActions(Guarded, Screen[None]):
         self.app.push_screen(ProfileFilesDialog(), chosen)
 
     def action_keep_fp32(self) -> None:
-        """Run this again with a module kept in FP32, after a question."""
+        """Ask for modules to keep in FP32, and queue the run again with them."""
         from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 
         document = self.document
         if document is None:
             return
-        if not passes.is_quantized(document):
-            words = f"{document.precision} is not quantized: nothing in it can be kept in higher precision"
-            self.notify(words, severity="warning", markup=False)
+        if not analyses.is_quantized(document):
+            self.app.say(f"{document.precision} is not quantized: no module can be kept in FP32.", "warning")
             return
 
         def answered(modules: list[str] | None) -> None:
@@ -105,42 +108,42 @@ class DetailsActions(Guarded, Screen[None]):
         self.app.push_screen(KeepFp32Dialog(document, self.query_one(GapTab).module), answered)
 
     def action_cancel(self) -> None:
-        """Cancel the pass that waits or is under way."""
+        """Cancel the analysis that is queued or running."""
         self._cancel()
 
-    def _tell_ends(self, before: Reading | None, now: Reading) -> None:
-        """Say how a pass ended that was live when it was last looked at."""
+    def _report_ended(self, before: Reading | None, now: Reading) -> None:
+        """Show a notice for each analysis that has ended since the previous reading."""
         for kind in KINDS:
-            last, one = before.passes.get(kind.name) if before else None, now.passes.get(kind.name)
-            if last is None or one is None or not last.live or one.live or last.id != one.id:
+            last, current = before.passes.get(kind.name) if before else None, now.passes.get(kind.name)
+            if last is None or current is None or not last.live or current.live or last.id != current.id:
                 continue
-            done = one.status == "done"
-            self.notify(passes.to_text(kind, one), severity="information" if done else "error", markup=False)
+            severity: Literal["information", "error"] = "information" if current.status == "done" else "error"
+            self.app.say(analyses.to_text(kind, current), severity)
 
-    @work(group="details-pass")
+    @work(group="details-analysis")
     async def _submit(self, kind: Kind, options: AnalysisOptions) -> None:
         from etui.runner.rebuild_program import Untrusted
 
         try:
-            queued = await asyncio.to_thread(passes.submit, self._database, self._run_id, options)
-        except Untrusted as refused:
-            allowed = msgspec.structs.replace(options, trusted_files=refused.files)
-            ask_trust(self.app, refused, lambda: self._submit(kind, allowed))
+            queued = await asyncio.to_thread(analyses.submit, self._database, self._run_id, options)
+        except Untrusted as error:
+            allowed = msgspec.structs.replace(options, trusted_files=error.files)
+            ask_trust(self.app, error, lambda: self._submit(kind, allowed))
             return
         except EtuiError as error:
-            self.notify(str(error), title=f"No {kind.title} can be made", severity="error", markup=False, timeout=10)
+            self.app.complain(error, f"Cannot queue the {kind.title}")
             return
-        self.notify(passes.to_text(kind, queued), markup=False)
+        self.app.say(analyses.to_text(kind, queued))
         self._source.nudge()
 
-    @work(group="details-pass")
+    @work(group="details-analysis")
     async def _cancel(self) -> None:
         try:
-            count = await asyncio.to_thread(passes.cancel, self._database, self._run_id)
+            count = await asyncio.to_thread(analyses.cancel, self._database, self._run_id)
         except EtuiError as error:
-            self.notify(str(error), severity="error", markup=False, timeout=10)
+            self.app.complain(error)
             return
-        self.notify("Cancelling." if count else "Nothing is made of this run now.", markup=False)
+        self.app.say("Cancelling the analysis." if count else "No analysis of this run is queued or running.")
         self._source.nudge()
 
     @work(group="details-again")
@@ -148,23 +151,22 @@ class DetailsActions(Guarded, Screen[None]):
         from etui.runner.rebuild_program import Untrusted
 
         try:
-            run_id = await asyncio.to_thread(passes.run_again, self._database, document, modules, trusted)
-        except Untrusted as refused:
-            allowed = refused.files
-            ask_trust(self.app, refused, lambda: self._run_again(document, modules, allowed))
+            run_id = await asyncio.to_thread(analyses.run_again, self._database, document, modules, trusted)
+        except Untrusted as error:
+            allowed = error.files
+            ask_trust(self.app, error, lambda: self._run_again(document, modules, allowed))
             return
         except EtuiError as error:
-            self.notify(str(error), title="It cannot be run again", severity="error", markup=False, timeout=10)
+            self.app.complain(error, "Cannot run again")
             return
-        words = f"Queued as {run_id[:6]}, with {', '.join(modules)} in FP32. It is the newest run of the table."
-        self.notify(words, markup=False)
+        self.app.say(f"Queued as run {run_id[:6]} with {', '.join(modules)} in FP32. See the top of the runs table.")
 
     @work(group="details-note")
     async def _save_note(self, note: str, tags: list[str]) -> None:
         try:
             await asyncio.to_thread(_annotate, self._database, self._run_id, note, tags)
         except EtuiError as error:
-            self.notify(str(error), title="The note was not saved", severity="error", markup=False, timeout=10)
+            self.app.complain(error, "The note was not saved")
             return
         self._source.nudge()
 

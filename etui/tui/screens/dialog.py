@@ -1,4 +1,4 @@
-"""What every dialog shares: a frame over the dimmed screen, a line for what is wrong, and a row of buttons."""
+"""The base class of dialogs: a frame over the dimmed screen, a status line, and a row of buttons."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from etui.tui.defect_guard import Guarded
 Result = TypeVar("Result")
 
 _FRAME_LINES = 4
-"""The frame's own two lines, the row of buttons and the line above it."""
+"""Lines of the border, the row of buttons and the gap above it."""
 
 CLOSE = "close"
 CONFIRM = "confirm"
 
 
 class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
-    """A dialog that ends with a result, or with None where it is closed.
+    """A dialog that returns a result, or None if it is closed.
 
-    A subclass gives ``body`` and ``confirm``. Escape and the first button close it; left and right go from button to
-    button. Where something is destroyed, ``careful`` puts the focus on the button that closes.
+    Subclasses implement ``body`` and ``confirm``. Escape and the first button close the dialog; left and right move
+    between the buttons. ``careful``, for destructive actions, focuses the button that closes it.
     """
 
     BINDINGS = [*bindings("dialog")]
@@ -77,7 +77,7 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
                 )
 
     def on_resize(self, event: events.Resize) -> None:
-        """Keep the buttons in sight in a low terminal: the body scrolls."""
+        """Keep the buttons visible in a low terminal; the body scrolls."""
         self._fit(event.size.height)
 
     def _fit(self, height: int) -> None:
@@ -87,36 +87,36 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
         self.query_one(".dialog--body").styles.max_height = max(1, room - (status + 1 if status else 0))
 
     def body(self) -> Iterable[Widget]:
-        """What stands in the frame."""
+        """Return the widgets of the body."""
         raise NotImplementedError
 
     def confirm(self) -> None:
-        """The second button was pressed, or Enter in a field."""
+        """Handle the second button, or Enter in a field."""
         raise NotImplementedError
 
     def on_mount(self) -> None:
-        """Put the focus where it does no harm."""
+        """Focus the button that closes, if the dialog is ``careful``."""
         if self.careful:
             self.query_one(f"#{CLOSE}", Button).focus()
 
     def action_close(self) -> None:
-        """Close; nothing is done."""
+        """Close without a result."""
         self.dismiss(None)
 
-    def say(self, words: str, *, problem: bool = False) -> None:
-        """Show a line or more above the buttons; an empty text takes it away."""
-        self._status.update(Text(("! " if problem else "") + plain(words, keep_lines=True)))
-        self._status.set_class(bool(words), "-shown")
+    def say(self, message: str, *, problem: bool = False) -> None:
+        """Show a message above the buttons; an empty one hides it."""
+        self._status.update(Text(("! " if problem else "") + plain(message, keep_lines=True)))
+        self._status.set_class(bool(message), "-shown")
         self._status.set_class(problem, "-problem")
         self._fit(self.size.height)
 
     @property
-    def said(self) -> str:
-        """What stands above the buttons."""
+    def status(self) -> str:
+        """The message above the buttons."""
         return str(self._status.content) if self._status.has_class("-shown") else ""
 
     def relabel(self, button: str, label: str) -> None:
-        """Give one of the two buttons another word."""
+        """Change the label of a button."""
         self.query_one(f"#{button}", Button).label = label
 
     @on(Button.Pressed)
@@ -128,7 +128,7 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
             self.confirm()
 
     def on_key(self, event: events.Key) -> None:
-        """Left and right go from button to button."""
+        """Move between the buttons with left and right."""
         if event.key in ("left", "right") and isinstance(self.focused, Button):
             event.stop()
             other = CONFIRM if self.focused.id == CLOSE else CLOSE

@@ -1,4 +1,4 @@
-"""Ask for the margin within which two latencies count as equal."""
+"""The dialog that asks for the equivalence margin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 100.0
 
 
 class MarginDialog(Dialog[float]):
-    """The result is the margin in percent."""
+    """Ask for the margin, in percent, within which two latencies are equivalent; the result is the margin."""
 
     title_text = "Margin"
     confirm_label = "Compare"
@@ -31,20 +31,20 @@ class MarginDialog(Dialog[float]):
         yield self._row
 
     def on_mount(self) -> None:
-        """Let what is typed replace what stands there."""
+        """Focus the field, with its value selected."""
         self._input.focus()
         self._input.select_all()
-        self.say("Two latencies within this percentage count as equally fast.")
+        self.say("Latencies that differ by at most this percentage are equivalent.")
 
     def confirm(self) -> None:
-        """Give it back, or say why it is none."""
+        """Return the margin, or report why it is invalid."""
         text = self._input.value.strip().removesuffix("%").strip().replace(",", ".")
         try:
             percent = float(text)
         except ValueError:
             percent = math.nan
         if not 0 <= percent <= MOST:
-            self._row.mark(f"a margin is a number from 0 to {MOST:g}, such as 2 or 0.5")
+            self._row.mark(f"enter a number from 0 to {MOST:g}, such as 2 or 0.5")
             self._input.focus()
             return
         self.dismiss(percent)

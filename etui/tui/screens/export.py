@@ -1,4 +1,4 @@
-"""Runs to JSON files: where to, in one file or one a run, and never over a file without asking."""
+"""The dialog that exports runs as JSON: to one file or one file per run; asks before it overwrites files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from etui.tui.screens.path_dialog import WriteDialog, here
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
 
-_EACH, _ALL = "one file a run", "one file for all"
-_NAMED = 4
-_LOOKED_AT = 200
+_EACH, _ALL = "one file per run", "one file for all"
+_MOST_NAMED = 4
+_MOST_CHECKED = 200
 
 
-class _Named(NamedTuple):
-    """What is needed of a run to name its file; of 100,000 of them no more can be kept."""
+class _RunName(NamedTuple):
+    """The facts of a run that name its file; of 100,000 runs, nothing more is kept in memory."""
 
     id: str
     model: str
@@ -42,7 +42,7 @@ class _Named(NamedTuple):
 
 
 class ExportDialog(WriteDialog[list[Path]]):
-    """Write runs as JSON. The result are the files that were written."""
+    """Export runs as JSON; the result is the list of files written."""
 
     confirm_label = "Export"
 
@@ -52,50 +52,50 @@ class ExportDialog(WriteDialog[list[Path]]):
         self._database = database
         self._ids = list(dict.fromkeys(run_ids))
         self.title_text = f"Export {counted(len(self._ids), 'run')}"
-        self._runs: list[_Named] = []
+        self._runs: list[_RunName] = []
         self._writing = False
         self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
 
     def body(self) -> Iterable[Widget]:
-        """The shape, the path, and what would be written."""
+        """The layout, the path, and a preview of what will be written."""
         if len(self._ids) > 1:
             yield FormRow("As", self._shape)
         yield self.path_row
         yield self.preview
 
     def on_mount(self) -> None:
-        """Look the runs up, for the names of their files."""
+        """Read the runs, for the names of their files."""
         self.query_one(f"#{CONFIRM}", Button).disabled = True
-        self._look_up()
+        self._read_runs()
 
     @work(thread=True, group="export")
-    def _look_up(self) -> None:
+    def _read_runs(self) -> None:
         try:
             with Store.open(self._database, create=False) as store:
-                runs = [_named(store.summary(run_id)) for run_id in self._ids]
+                runs = [_name_of(store.summary(run_id)) for run_id in self._ids]
         except EtuiError as error:
-            self.call_later(self._failed, str(error))
+            self.call_later(self._failed, to_text(error))
             return
-        self.call_later(self._looked_up, runs)
+        self.call_later(self._runs_read, runs)
 
-    def _looked_up(self, runs: list[_Named]) -> None:
+    def _runs_read(self, runs: list[_RunName]) -> None:
         self._runs = runs
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         if len(runs) == 1 and self.path.value == f"{self._here}/":
             self.path.value = str(self._here / file_names(self._names())[0])
         self.path_changed(self.path.value)
 
-    # What would be written
+    # Preview
 
     def _names(self) -> list[RunName]:
         return [(run.model, run.precision, run.delegate, run.id) for run in self._runs]
 
     def _files(self, target: Path) -> list[tuple[Path, list[str]]]:
-        """Each file with the ids of the runs that go into it."""
+        """Return each file with the ids of its runs."""
         return planned_files(self._names(), target)
 
     def path_changed(self, text: str) -> None:
-        """Say what the path means."""
+        """Update the preview."""
         super().path_changed(text)
         target = expanded(text)
         if not text.strip() or not self._runs:
@@ -103,21 +103,21 @@ class ExportDialog(WriteDialog[list[Path]]):
             return
         try:
             files = [path for path, _ in self._files(target)]
-            there = sum(path.exists() for path in files[:_LOOKED_AT])
+            existing = sum(path.exists() for path in files[:_MOST_CHECKED])
             is_new_folder = not files[0].parent.is_dir()
         except OSError as error:
-            self.path_row.mark(f"cannot look there ({error.strerror}); check its permissions")
+            self.path_row.mark(f"cannot access this path ({error.strerror}); check its permissions")
             return
-        words = [_list_of(files)] if len(files) > 1 else [] if there else ["a new file"]
+        notes = [_list_of(files)] if len(files) > 1 else [] if existing else ["a new file"]
         if is_new_folder:
-            words.append(f"the folder {files[0].parent} will be made")
-        if there:
-            which = "it is" if len(files) == 1 else f"{there:,} is" if there == 1 else f"{there:,} are"
-            words.append(f"{which} there already: you are asked before anything is overwritten")
+            notes.append(f"the folder {files[0].parent} will be created")
+        if existing:
+            which = "it exists" if len(files) == 1 else f"{existing:,} exist{'s' if existing == 1 else ''}"
+            notes.append(f"{which} already: you are asked before anything is overwritten")
         live = sum(run.is_live for run in self._runs)
         if live:
-            words.append(f"{live:,} still running: what there is so far is written")
-        self.preview.update(Text(plain("; ".join(words))))
+            notes.append(f"{live:,} still running: exported with their results so far")
+        self.preview.update(Text(plain("; ".join(notes))))
         if len(self._ids) > 1:
             self._shape.value = _ALL if is_one_file(target) else _EACH
 
@@ -131,13 +131,13 @@ class ExportDialog(WriteDialog[list[Path]]):
             self.path.value = f"{path.parent if path.suffix == '.json' else path}/"
         self.path_changed(self.path.value)
 
-    # Writing
+    # Export
 
     def confirm(self) -> None:
-        """Write, unless files are in the way: then ask."""
+        """Write the files; ask first if any exist."""
         text = self.path.value.strip()
         if not text:
-            self.refuse("no path is given; name a file ending in .json, or a folder")
+            self.refuse("no path is given; enter a file ending in .json, or a folder")
             return
         try:
             target = absolute(text, "the path")
@@ -148,7 +148,7 @@ class ExportDialog(WriteDialog[list[Path]]):
             self.begin(target, force=False)
 
     def write(self, target: Path, *, force: bool) -> None:
-        """Write the files, beside the screen; files in the way are asked about unless ``force``."""
+        """Write the files in a thread; existing files are overwritten only with ``force``, else the user is asked."""
         self.relabel(CLOSE, "Stop")
         self._writing = True
         self._write(target, force)
@@ -159,15 +159,15 @@ class ExportDialog(WriteDialog[list[Path]]):
         written: list[Path] = []
         try:
             files = self._files(target)
-            there = [path for path, _ in files if path.exists()]
-            if there and not force:
-                self.call_later(self.ask, target, there)
+            existing = [path for path, _ in files if path.exists()]
+            if existing and not force:
+                self.call_later(self.ask, target, existing)
                 return
             with Store.open(self._database, create=False) as store:
                 for path, ids in files:
                     if worker.is_cancelled:
                         self.call_later(
-                            self._failed, f"stopped; {len(files) - len(written):,} are not written", written
+                            self._failed, f"stopped; {len(files) - len(written):,} files were not written", written
                         )
                         return
                     write_file(path, encoded(map(store.document, ids), many=len(ids) > 1), force=force)
@@ -182,12 +182,12 @@ class ExportDialog(WriteDialog[list[Path]]):
             self.call_later(self._done, written)
 
     def _failed(self, problem: str, written: Sequence[Path] = ()) -> None:
-        self.again()
-        before = f"{_list_of(written)}: written. " if written else ""
+        self.allow_retry()
+        before = f"Written: {_list_of(written)}. " if written else ""
         self.say(f"{before}{problem}", problem=True)
 
-    def again(self) -> None:
-        """Nothing is being written any more."""
+    def allow_retry(self) -> None:
+        """Enable the buttons again after writing has stopped."""
         self._writing = False
         self.query_one(f"#{CONFIRM}", Button).disabled = not self._runs
         self.relabel(CLOSE, self.close_label)
@@ -196,20 +196,20 @@ class ExportDialog(WriteDialog[list[Path]]):
         self.dismiss(written)
 
     def action_close(self) -> None:
-        """Stop after the file at hand while files are written, and say so; else close."""
+        """Close; while files are written, stop after the current file instead."""
         if self._writing:
             self.workers.cancel_group(self, "export")
         else:
             self.dismiss(None)
 
 
-def _named(run: RunSummary) -> _Named:
-    return _Named(run.id, intern(run.model), intern(run.precision), intern(run.delegate), run.status in LIVE_STATUSES)
+def _name_of(run: RunSummary) -> _RunName:
+    return _RunName(run.id, intern(run.model), intern(run.precision), intern(run.delegate), run.status in LIVE_STATUSES)
 
 
 def _list_of(files: Sequence[Path]) -> str:
     if len(files) == 1:
         return str(files[0])
-    names = ", ".join(path.name for path in files[:_NAMED])
-    more = f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else ""
-    return f"{len(files):,} files into {files[0].parent}: {names}{more}"
+    names = ", ".join(path.name for path in files[:_MOST_NAMED])
+    more = f" and {len(files) - _MOST_NAMED:,} more" if len(files) > _MOST_NAMED else ""
+    return f"{len(files):,} files in {files[0].parent}: {names}{more}"

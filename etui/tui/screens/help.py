@@ -1,4 +1,4 @@
-"""The help: every key and what it does, made from the registry, and the filter language in a few lines."""
+"""The help screen: all keys, generated from the registry, and a summary of the filter language."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ from etui.tui.defect_guard import Guarded
 from etui.tui.widgets.line_view import HalfPages, move_bindings
 
 _TITLES: dict[Scope, str] = {
-    "bench": "Everywhere on the bench",
-    "table": "The runs",
-    "picker": "The picker",
-    "chart": "The charts",
-    "log": "The log",
-    "details": "The details of a run",
-    "rows": "Operators, numbers, and the sections of the program",
-    "compare": "Comparing runs",
-    "trend": "The trend of a choice",
-    "search": "A search in the log",
-    "filter": "The filter",
-    "list": "Fields that suggest",
-    "columns": "Choosing columns",
+    "bench": "Main screen",
+    "table": "Runs table",
+    "picker": "Picker (new run)",
+    "chart": "Charts",
+    "log": "Log",
+    "details": "Details of a run",
+    "rows": "Tables of the details: operators, numeric gap, artifact",
+    "compare": "Compare",
+    "trend": "Trend of a configuration",
+    "search": "Log search",
+    "filter": "Filter",
+    "list": "Fields with suggestions",
+    "columns": "Column dialog",
     "dialog": "Dialogs",
-    "help": "The help",
-    "app": "The app",
+    "help": "Help",
+    "app": "All screens",
 }
 _FILTER = (
-    ("resnet", "runs with this word in any of their texts"),
-    ("model:resnet18", "just this model; model:resnet* and model:resnet18,gpt2 work too"),
-    ("p50<10", "a figure compared; p50<1s, size>20MB, speedup>=2, age<7d, when:today"),
-    ("-status:failed", "a minus turns a word round"),
-    ("has:mae", "runs that have a value there"),
-    ('note:"two words"', "quotation marks hold words together; model~net looks inside"),
+    ("resnet", "runs that contain this text in any text field"),
+    ("model:resnet18", "exactly this model; also model:resnet* and model:resnet18,gpt2"),
+    ("p50<10", "compare a number; also p50<1s, size>20MB, speedup>=2, age<7d, when:today"),
+    ("-status:failed", "a minus excludes matching runs"),
+    ("has:mae", "runs that have a value for this key"),
+    ('note:"two words"', "quote text with spaces; model~net matches part of a value"),
 )
 
 
 class _Frame(HalfPages, VerticalScroll, can_focus=True):
-    """Scrolls by the keys that move in the runs table."""
+    """Scrolls with the keys of the runs table."""
 
     BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
 
 class HelpScreen(Guarded, ModalScreen[None]):
-    """Closes with escape, q, ? or F1."""
+    """Shows all keys; ``keymap`` are the config file's keys by action id."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("help"),
-        *[one for one in bindings("app") if one.id == "app.screenshot"],
+        *[binding for binding in bindings("app") if binding.id == "app.screenshot"],
     ]
 
     def __init__(self, keymap: dict[str, str]) -> None:
@@ -88,8 +88,12 @@ class HelpScreen(Guarded, ModalScreen[None]):
         for scope, name in _TITLES.items():
             actions = [action for action in ACTIONS if action.scope == scope]
             if actions:
-                parts += [Text(name, title), self._grid([(self._keys(one), one.about) for one in actions], key), Text()]
-        parts += [Text("What a filter says", title), self._grid(list(_FILTER), key)]
+                parts += [
+                    Text(name, title),
+                    self._grid([(self._keys(action), action.about) for action in actions], key),
+                    Text(),
+                ]
+        parts += [Text("Filter language", title), self._grid(list(_FILTER), key)]
         parts.append(Text("  keys: " + ", ".join(KEYS)))
         self.query_one("#help-text", Static).update(Group(*parts))
 
@@ -102,6 +106,6 @@ class HelpScreen(Guarded, ModalScreen[None]):
         return grid
 
     def _keys(self, action: Action) -> str:
-        """The keys as they are pressed, with those of the config file."""
+        """Return the action's keys as displayed, with those of the config file."""
         keys = self._keymap.get(action.id, ",".join(action.keys))
-        return " ".join(self.app.get_key_display(Binding(one, "", "")) for one in keys.split(","))
+        return " ".join(self.app.get_key_display(Binding(key, "", "")) for key in keys.split(","))

@@ -1,4 +1,4 @@
-"""Runs from JSON files: which ones, and a report on each."""
+"""The dialog that imports runs from JSON files, with the result of each file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from textual.worker import get_current_worker
 
 from etui.errors import EtuiError, UsageError
 from etui.text import plain
+from etui.tui.error_text import to_text
 from etui.tui.glyphs import Glyphs, glyphs_of
-from etui.tui.import_files import Taken, named_files, outcome, take_in
+from etui.tui.import_files import FileImport, import_files, named_files, summary
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import PathDialog
 
-_REPORTED = 200
-_PICTURE_S = 0.2
+_MOST_LINES = 200
+_UPDATE_S = 0.2
 
 
 class ImportDialog(PathDialog[int]):
-    """Take runs in. It stays open with its report; the result is how many runs were new."""
+    """Import runs. The dialog stays open with its report; the result is the number of new runs."""
 
     title_text = "Import runs"
     confirm_label = "Import"
@@ -37,98 +38,98 @@ class ImportDialog(PathDialog[int]):
     """
 
     def __init__(self, database: Path, start: str = "") -> None:
-        """``start`` is a path that stands in the field to begin with."""
+        """``start`` is the initial path."""
         super().__init__(start, (".json",), placeholder="results/*.json")
         self._database = database
         self._report = Static(markup=False)
         self._scroll = VerticalScroll(self._report, classes="import--report")
-        self._taken: tuple[Taken, ...] = ()
-        self._came_in = 0
+        self._results: tuple[FileImport, ...] = ()
+        self._imported = 0
         self._reading = False
 
     def body(self) -> Iterable[Widget]:
-        """The path, what may stand there, and the report."""
+        """The path, a note on what it may be, and the report."""
         yield self.path_row
         yield Static(
-            "A file, a folder, a pattern such as results/*.json, or several with spaces between them: what etui export"
-            " wrote, or results of executorch-utils.",
+            "A file, a folder, a pattern such as results/*.json, or several separated by spaces. Files may be exported"
+            " runs or results of executorch-utils.",
             classes="dialog--note",
         )
         yield self._scroll
 
     def confirm(self) -> None:
-        """Take in what the path names."""
+        """Import the files that the path names."""
         try:
             files = named_files(self.path.value)
         except UsageError as error:
-            self.refuse(str(error))
+            self.refuse(to_text(error))
             return
         self.path_row.mark(None)
-        self._taken = ()
+        self._results = ()
         self._show()
         self.say(f"reading {files[0].name}" if len(files) == 1 else f"reading {len(files):,} files")
         self.query_one(f"#{CONFIRM}", Button).disabled = True
         self.relabel(CLOSE, "Stop")
         self._reading = True
-        self._take_in(files)
+        self._import(files)
 
     @work(thread=True, group="import")
-    def _take_in(self, files: list[Path]) -> None:
+    def _import(self, files: list[Path]) -> None:
         worker = get_current_worker()
-        taken: list[Taken] = []
+        results: list[FileImport] = []
         shown_at = time.monotonic()
         problem = None
         try:
-            for one in take_in(self._database, files, lambda: worker.is_cancelled):
-                taken.append(one)
-                # A thousand small files a second must not make a thousand pictures.
-                if time.monotonic() - shown_at > _PICTURE_S:
-                    self.call_later(self._took, tuple(taken))
+            for result in import_files(self._database, files, lambda: worker.is_cancelled):
+                results.append(result)
+                # Many small files must not cause one redraw each.
+                if time.monotonic() - shown_at > _UPDATE_S:
+                    self.call_later(self._update, tuple(results))
                     shown_at = time.monotonic()
         except EtuiError as error:
-            problem = str(error)
-        self.call_later(self._took, tuple(taken))
+            problem = to_text(error)
+        self.call_later(self._update, tuple(results))
         self.call_later(self._ended, problem, len(files))
 
-    def _took(self, taken: tuple[Taken, ...]) -> None:
-        self._taken = taken
+    def _update(self, results: tuple[FileImport, ...]) -> None:
+        self._results = results
         self._show()
 
     def _ended(self, problem: str | None, count: int) -> None:
         self._reading = False
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         self.relabel(CLOSE, self.close_label)
-        self._came_in += sum(one.new for one in self._taken)
+        self._imported += sum(result.new for result in self._results)
         if problem is not None:
             self.say(problem, problem=True)
             return
-        refused = any(one.refused for one in self._taken)
-        left = count - len(self._taken)
+        refused = any(result.refused for result in self._results)
+        left = count - len(self._results)
         stopped = f"; stopped, {left:,} {'file was' if left == 1 else 'files were'} not read" if left else ""
-        self.say(outcome(self._taken) + stopped, problem=refused)
+        self.say(summary(self._results) + stopped, problem=refused)
         self.query_one(f"#{CLOSE}", Button).focus()
 
     def _show(self) -> None:
-        """A line a file: those refused first, since something is to be done about them."""
-        ordered = sorted(self._taken, key=lambda one: one.refused is None)
-        signs = glyphs_of(self)
-        text = Text("\n").join(_line(one, signs) for one in ordered[:_REPORTED])
-        if len(ordered) > _REPORTED:
-            text.append(f"\nand {len(ordered) - _REPORTED:,} files more")
+        """Show a line per file, those refused first."""
+        ordered = sorted(self._results, key=lambda result: result.refused is None)
+        symbols = glyphs_of(self)
+        text = Text("\n").join(_line(result, symbols) for result in ordered[:_MOST_LINES])
+        if len(ordered) > _MOST_LINES:
+            text.append(f"\nand {len(ordered) - _MOST_LINES:,} more files")
         self._report.update(text)
         self._scroll.set_class(bool(ordered), "-shown")
 
     def action_close(self) -> None:
-        """Stop after the file at hand while files are read, and report; else close."""
+        """Close; while files are read, stop after the current file instead."""
         if self._reading:
             self.workers.cancel_group(self, "import")
         else:
-            self.dismiss(self._came_in)
+            self.dismiss(self._imported)
 
 
-def _line(one: Taken, signs: Glyphs) -> Text:
-    name = plain(one.path.name)
-    if one.refused is not None:
-        return Text(f"{signs.failed} {name}: refused: {plain(one.refused)}", style="bold")
-    parts = [f"{count} {word}" for count, word in ((one.new, "new"), (one.known, "there already")) if count]
-    return Text(f"{signs.done} {name}: {', '.join(parts)}")
+def _line(result: FileImport, symbols: Glyphs) -> Text:
+    name = plain(result.path.name)
+    if result.refused is not None:
+        return Text(f"{symbols.failed} {name}: refused: {plain(result.refused)}", style="bold")
+    parts = [f"{count} {label}" for count, label in ((result.new, "new"), (result.known, "already stored")) if count]
+    return Text(f"{symbols.done} {name}: {', '.join(parts)}")

@@ -1,4 +1,4 @@
-"""To a run by its id: the beginning of it is enough."""
+"""The dialog that jumps to a run by the beginning of its id."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from textual.widgets import Input
 from etui.errors import StoreError, UsageError
 from etui.store import Store
 from etui.text import local_time
+from etui.tui.error_text import screen_hint, to_text
 from etui.tui.screens.dialog import Dialog
 from etui.tui.widgets.form_row import FormRow
 
 
 class JumpDialog(Dialog[str]):
-    """Ask for a run's id; the result is the whole id of the one run that begins so."""
+    """Ask for the beginning of a run's id; the result is the full id of the only run that matches."""
 
     title_text = "Jump to a run"
     confirm_label = "Jump"
@@ -25,19 +26,19 @@ class JumpDialog(Dialog[str]):
     def __init__(self, database: Path) -> None:
         super().__init__()
         self._database = database
-        self._input = Input(placeholder="the beginning of its id", compact=True)
+        self._input = Input(placeholder="beginning of the run id", compact=True)
         self._row = FormRow("Run", self._input)
-        self._found: str | None = None
+        self._match: str | None = None
 
     def body(self) -> Iterable[Widget]:
         """The field."""
         yield self._row
 
     def confirm(self) -> None:
-        """Jump, or say why that cannot be."""
-        self._look(self._input.value.strip())
-        if self._found is not None:
-            self.dismiss(self._found)
+        """Return the matching run, or report why there is none."""
+        self._find(self._input.value.strip())
+        if self._match is not None:
+            self.dismiss(self._match)
         else:
             self._input.focus()
 
@@ -46,7 +47,7 @@ class JumpDialog(Dialog[str]):
         event.stop()
         text = event.value.strip()
         if text:
-            self._look(text)
+            self._find(text)
         else:
             self._row.mark(None)
             self.say("")
@@ -56,22 +57,21 @@ class JumpDialog(Dialog[str]):
         event.stop()
         self.confirm()
 
-    def _look(self, prefix: str) -> None:
-        """See which run begins so, and say it."""
-        self._found = None
+    def _find(self, prefix: str) -> None:
+        """Find the run and show it, or report why there is none."""
+        self._match = None
         try:
             with Store.open(self._database, create=False) as store:
                 summary = store.summary(store.resolve(prefix))
         except UsageError as error:
-            several = "several" in error.message
             self._row.mark(error.message)
-            self.say(error.hint if several else "")
+            self.say(screen_hint(error))
             return
         except StoreError as error:
-            self._row.mark(str(error))
+            self._row.mark(to_text(error))
             self.say("")
             return
-        self._found = summary.id
+        self._match = summary.id
         self._row.mark(None)
         self.say(
             f"{summary.id}  {summary.model} {summary.precision}/{summary.delegate}, {summary.status},"

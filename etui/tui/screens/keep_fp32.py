@@ -1,4 +1,4 @@
-"""Which modules to keep in FP32 when a run is queued again."""
+"""The dialog that asks for modules to keep in FP32 when a run is queued again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from etui.tui.widgets.form_row import FormRow
 
 
 class KeepFp32Dialog(Dialog[list[str]]):
-    """Ask for modules; the result are their paths."""
+    """Ask for modules; the result is the list of their paths."""
 
     title_text = "Run again"
     confirm_label = "Run"
@@ -24,24 +24,24 @@ class KeepFp32Dialog(Dialog[list[str]]):
     def __init__(self, document: RunDocument, module: str) -> None:
         super().__init__()
         name = plain(f"{document.model.name} {document.precision}/{document.delegate}")
-        self._words = f"Queue {name} again, with these modules in FP32 while the rest is quantized as before."
+        self._question = f"Queue {name} again with these modules in FP32; the rest is quantized as before."
         self._input = Input(plain(module), placeholder="layer4.1.conv2, fc", compact=True, select_on_focus=False)
         self._row = FormRow("Modules", self._input)
 
     def body(self) -> Iterable[Widget]:
         """The question and the field."""
-        yield Static(Text(self._words), markup=False)
+        yield Static(Text(self._question), markup=False)
         yield self._row
 
     def on_mount(self) -> None:
-        """Begin in the field."""
+        """Focus the field."""
         self._input.focus()
 
     def confirm(self) -> None:
-        """Give the modules back."""
+        """Return the modules."""
         modules = list(dict.fromkeys(part.strip() for part in self._input.value.split(",") if part.strip()))
         if not modules:
-            self._row.mark("no module is named; give its path, such as layer4.1.conv2")
+            self._row.mark("no module is given; enter its path, such as layer4.1.conv2")
             self._input.focus()
             return
         self.dismiss(modules)

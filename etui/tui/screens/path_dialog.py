@@ -1,4 +1,4 @@
-"""What dialogs about files share: a path with suggestions, and the question before files are overwritten."""
+"""Base classes of dialogs with a path: suggestions, and the confirmation before files are overwritten."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from etui.tui.widgets.form_row import FormRow
 
 Result = TypeVar("Result")
 
-_NAMED = 8
+_MOST_NAMED = 8
 
 
 class PathDialog(Dialog[Result]):
-    """A dialog with the row of a path, where Enter confirms. The subclass puts ``path_row`` into its body."""
+    """A dialog with a path field, in which Enter confirms. The subclass adds ``path_row`` to its body."""
 
     def __init__(self, start: str, suffixes: Sequence[str], *, label: str = "Path", placeholder: str = "") -> None:
-        """``start`` is the path to begin with; folders and files with the ``suffixes`` are suggested."""
+        """``start`` is the initial path; folders, and files with the ``suffixes``, are suggested."""
         super().__init__()
         self.path = Combo(start, suggest=lambda text: suggest.paths(text, tuple(suffixes)), placeholder=placeholder)
         self.path_row = FormRow(label, self.path)
 
     def on_mount(self) -> None:
-        """Begin in the field."""
+        """Focus the field."""
         self.path.focus()
 
     def path_changed(self, text: str) -> None:
-        """Another path stands in the field: what was wrong with the last one is no more."""
+        """Handle an edit of the path: clear the message about the previous one."""
         self.path_row.mark(None)
 
     def refuse(self, problem: str) -> None:
-        """Say what is wrong with the path, and go back to it."""
+        """Show what is wrong with the path, and focus the field."""
         self.path_row.mark(problem)
         self.path.focus()
 
     @on(Combo.Typed)
     @on(Combo.Changed)
-    def _path_changed(self, event: Combo.Told) -> None:
+    def _path_changed(self, event: Combo.FieldMessage) -> None:
         event.stop()
         self.path_changed(event.value)
 
@@ -55,45 +55,46 @@ class PathDialog(Dialog[Result]):
 
 
 class WriteDialog(PathDialog[Result]):
-    """A dialog that writes to its path, and never over a file without asking. The subclass gives ``write``."""
+    """A dialog that writes to its path and asks before it overwrites files. The subclass implements ``write``."""
 
     def __init__(self, start: str, suffixes: Sequence[str]) -> None:
         super().__init__(start, suffixes)
         self.preview = Static(classes="dialog--note", markup=False)
-        """What would be written, for the body."""
+        """A preview of what will be written, for the body."""
 
     def write(self, target: Path, *, force: bool) -> None:
-        """Write to the target; with ``force`` over what is there."""
+        """Write to the target; with ``force``, overwrite existing files."""
         raise NotImplementedError
 
     def begin(self, target: Path, *, force: bool) -> None:
-        """Write, once: until ``again`` there is no confirming."""
+        """Start writing; confirming is disabled until ``allow_retry``."""
         self.query_one(f"#{CONFIRM}", Button).disabled = True
         self.write(target, force=force)
 
-    def again(self) -> None:
-        """It did not come to writing, or failed: let it be tried again."""
+    def allow_retry(self) -> None:
+        """Enable confirming after writing failed or was declined."""
         self.query_one(f"#{CONFIRM}", Button).disabled = False
 
-    def ask(self, target: Path, there: Sequence[Path]) -> None:
-        """Ask before the files that are there are overwritten; ``target`` is the path they stand for."""
-        count = len(there)
-        what, holds = ("This file is", "it holds") if count == 1 else (f"These {count:,} files are", "they hold")
-        names = "\n".join(map(str, there[:_NAMED])) + (f"\nand {count - _NAMED:,} more" if count > _NAMED else "")
+    def ask(self, target: Path, existing: Sequence[Path]) -> None:
+        """Ask before existing files are overwritten; ``target`` is the path that was entered."""
+        count = len(existing)
+        more = f"\nand {count - _MOST_NAMED:,} more" if count > _MOST_NAMED else ""
+        names = "\n".join(map(str, existing[:_MOST_NAMED])) + more
 
         def answered(overwrite: bool | None) -> None:
             if overwrite:
                 self.begin(target, force=True)
             else:
-                self.again()
+                self.allow_retry()
                 self.path.focus()
 
-        text = f"{what} there already:\n\n{names}\n\nWhat {holds} now is lost."
+        which, content = ("This file exists", "Its") if count == 1 else (f"These {count:,} files exist", "Their")
+        text = f"{which} already:\n\n{names}\n\n{content} content will be lost."
         self.app.push_screen(ConfirmDialog("Overwrite?", text, "Overwrite"), answered)
 
 
 def here() -> Path:
-    """The current folder; the home folder where that was removed meanwhile."""
+    """Return the current folder, or the home folder if the current one was removed."""
     try:
         return Path.cwd()
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the files of a profile are kept for other tools."""
+"""The dialog that asks where to keep a profile's files for other tools."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from etui.tui.screens.path_dialog import PathDialog
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
 
-_TRACE, _RECORD = "trace, ETDump, CSV", "ETRecord too"
+_TRACE, _RECORD = "trace, ETDump, CSV", "also ETRecord"
 
 
 class ProfileFilesDialog(PathDialog[ProfileOptions]):
-    """Ask for a folder; the result says what to profile and to keep."""
+    """Ask for a folder; the result is the options of the profile."""
 
     title_text = "Trace for other tools"
     confirm_label = "Profile"
@@ -29,20 +29,20 @@ class ProfileFilesDialog(PathDialog[ProfileOptions]):
         self._what = Cycle([(_TRACE, ""), (_RECORD, "lowers the program again")], _TRACE)
 
     def body(self) -> Iterable[Widget]:
-        """What is kept, and where."""
+        """A note, the folder, and the kinds of files."""
         yield Static(
-            "Profiles this run again and keeps the trace (open it in ui.perfetto.dev), the ETDump,"
-            " and the operators as CSV.",
+            "Profiles this run again and keeps the trace (for ui.perfetto.dev), the ETDump and the operators"
+            " as CSV.",
             classes="dialog--note", markup=False,
         )  # fmt: skip
         yield self.path_row
         yield FormRow("Keep", self._what)
 
     def confirm(self) -> None:
-        """Give the options back; files that are there are the pass's to refuse."""
+        """Return the options. Existing files are refused by the analysis, not here."""
         text = self.path.value.strip()
         if not text:
-            self.refuse("no folder is named")
+            self.refuse("no folder is given; enter one")
             return
         try:
             folder = absolute(text, "the folder")
@@ -51,9 +51,9 @@ class ProfileFilesDialog(PathDialog[ProfileOptions]):
             self.refuse(to_text(error))
             return
         except OSError as error:
-            self.refuse(f"cannot look there ({error.strerror}); check its permissions")
+            self.refuse(f"cannot access this folder ({error.strerror}); check its permissions")
             return
         if is_file:
-            self.refuse("this is a file; name a folder")
+            self.refuse("this is a file; enter a folder")
             return
         self.dismiss(ProfileOptions(keep_dir=str(folder), etrecord=self._what.value == _RECORD))

@@ -1,4 +1,4 @@
-"""Write a report of some runs: where to, as HTML or Markdown, and never over a file without asking."""
+"""The dialog that writes a report as HTML or Markdown; asks before it overwrites a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME = "etui-report.html"
 
 
 class ReportDialog(WriteDialog[Path]):
-    """Write a page on runs, the base first; the result is the file."""
+    """Write a report on runs, the baseline first; the result is the file."""
 
     confirm_label = "Write"
 
@@ -31,63 +31,63 @@ class ReportDialog(WriteDialog[Path]):
         self, documents: Sequence[RunDocument], *, margin: float, force: bool, levels: Sequence[Level] = ()
     ) -> None:
         super().__init__(str(here() / NAME), SUFFIXES)
-        self.title_text = f"Report of {counted(len(documents), 'run')}"
+        self.title_text = f"Report on {counted(len(documents), 'run')}"
         self._documents = list(documents)
         self._margin = margin
         self._force = force
         self._levels = list(levels)
 
     def body(self) -> Iterable[Widget]:
-        """The path, and what would be written."""
+        """The path, and a preview of what will be written."""
         yield self.path_row
         yield self.preview
 
     def on_mount(self) -> None:
-        """Say what the path means."""
+        """Update the preview."""
         self.path_changed(self.path.value)
 
     def path_changed(self, text: str) -> None:
-        """Say what the path means."""
+        """Update the preview."""
         super().path_changed(text)
         target = expanded(text.strip())
         kinds = {
             ".html": "one HTML file with charts, which opens offline",
             ".md": "a Markdown page, without charts",
         }
-        words = [kinds.get(target.suffix.lower(), "name a file ending in .html (with charts) or .md")]
+        notes = [kinds.get(target.suffix.lower(), "enter a file ending in .html (with charts) or .md")]
         try:
             if target.suffix.lower() in kinds and target.exists():
-                words.append("it is there already: you are asked before it is overwritten")
+                notes.append("it exists already: you are asked before it is overwritten")
             elif target.suffix.lower() in kinds and not target.parent.is_dir():
-                words.append(f"the folder {target.parent} will be made")
+                notes.append(f"the folder {target.parent} will be created")
         except OSError as error:
-            words.append(f"cannot look there ({error.strerror})")
-        self.preview.update(Text(plain("; ".join(words))))
+            notes.append(f"cannot access this path ({error.strerror})")
+        self.preview.update(Text(plain("; ".join(notes))))
 
     def confirm(self) -> None:
-        """Write, unless a file is in the way: then ask."""
+        """Write the file; ask first if it exists."""
         try:
             target = absolute(self.path.value.strip(), "the file")
         except UsageError as error:
             self.refuse(to_text(error))
             return
         if target.suffix.lower() not in SUFFIXES:
-            self.refuse("a report is .html or .md; name a file such as report.html")
+            self.refuse("a report is .html or .md; enter a file such as report.html")
             return
         try:
-            is_folder, is_there = target.is_dir(), target.exists()
+            is_folder, exists = target.is_dir(), target.exists()
         except OSError as error:
-            self.path_row.mark(f"cannot look there ({error.strerror}); check its permissions")
+            self.path_row.mark(f"cannot access this path ({error.strerror}); check its permissions")
             return
         if is_folder:
-            self.path_row.mark("this is a folder; name a file in it")
-        elif is_there:
+            self.path_row.mark("this is a folder; enter a file in it")
+        elif exists:
             self.ask(target, [target])
         else:
             self.begin(target, force=False)
 
     def write(self, target: Path, *, force: bool) -> None:
-        """Write the page, beside the screen."""
+        """Write the report in a thread."""
         self.say("writing")
         self._write(target, force)
 
@@ -96,8 +96,8 @@ class ReportDialog(WriteDialog[Path]):
         from etui.report import pages
         from etui.report.content import report_of
 
-        made = report_of(self._documents, margin=self._margin, force=self._force, levels=self._levels)
-        page = pages.as_html(made) if target.suffix.lower() == ".html" else pages.as_markdown(made)
+        report = report_of(self._documents, margin=self._margin, force=self._force, levels=self._levels)
+        page = pages.as_html(report) if target.suffix.lower() == ".html" else pages.as_markdown(report)
         try:
             write_file(target, page.encode(), force=force)
         except EtuiError as error:
@@ -109,5 +109,5 @@ class ReportDialog(WriteDialog[Path]):
         self.dismiss(target)
 
     def _failed(self, problem: str) -> None:
-        self.again()
+        self.allow_retry()
         self.say(problem, problem=True)

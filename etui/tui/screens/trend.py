@@ -1,4 +1,4 @@
-"""The screen with the history of a choice: what changed in words, the runs over time, and a table of them."""
+"""The trend screen: past runs of a configuration as a summary of changes, a chart over time, and a table."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from etui.errors import EtuiError
 from etui.store import Store
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
+from etui.tui.error_text import to_text
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs, sheet_styles
 from etui.tui.text_layout import Styles, wrapped
@@ -29,14 +30,14 @@ from etui.tui.trend.chart import TrendChart
 from etui.tui.trend.table import TrendTable, markdown_rows
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.workers import start
-from etui.wording import trend as trend_words
+from etui.wording import trend as trend_wording
 
 MOST_POINTS = 200
 _ROOMY_LINES = 30
 
 
 class TrendScreen(Guarded, Screen[None]):
-    """The runs of the same choice as one run. The actions of scope ``trend`` are its methods."""
+    """Shows the past runs of a run's configuration. The actions of scope ``trend`` are its methods."""
 
     app: ScreenHost
     scope: ClassVar[Scope] = "trend"
@@ -59,17 +60,17 @@ class TrendScreen(Guarded, Screen[None]):
         self.trend: Trend | None = None
 
     def compose(self) -> ComposeResult:
-        """Title, words, chart, runs, keys."""
+        """Title, summary, chart, runs, keys."""
         yield Static("Trend", id="trend-title", markup=False)
-        yield Static("reading the history", id="trend-words", markup=False)
+        yield Static("reading past runs", id="trend-words", markup=False)
         yield TrendChart(id="trend-chart")
         yield TrendTable(id="trend-points")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Read the history."""
+        """Read the past runs."""
         self._points.focus()
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._write_words())
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._write_summary())
         start(self, self._read, group="trend")
 
     @property
@@ -81,54 +82,54 @@ class TrendScreen(Guarded, Screen[None]):
         return self.query_one(TrendChart)
 
     @property
-    def words(self) -> str:
-        """What is said of the history."""
+    def summary(self) -> str:
+        """The text of the summary."""
         return str(self.query_one("#trend-words", Static).content)
 
     async def _read(self) -> None:
         try:
-            found = await asyncio.to_thread(partial(_trend_of, self._database, self._run_id))
+            trend = await asyncio.to_thread(partial(_trend_of, self._database, self._run_id))
         except EtuiError as error:
-            self.query_one("#trend-words", Static).update(Text(f"There is no trend to show: {plain(str(error))}."))
+            self.query_one("#trend-words", Static).update(Text(f"Cannot show the trend: {plain(to_text(error))}."))
             return
-        self.trend = found
-        self._chart.show(found)
-        self._points.show(found, self._run_id)
+        self.trend = trend
+        self._chart.show(trend)
+        self._points.show(trend, self._run_id)
         self._chart.put_cursor(self._points.place)
-        self._write_title(found)
-        self._write_words()
+        self._write_title(trend)
+        self._write_summary()
         self._lay_out()
         self.refresh_bindings()
 
-    def _write_title(self, found: Trend) -> None:
-        count = len(found.history.points)
+    def _write_title(self, trend: Trend) -> None:
+        count = len(trend.history.points)
         shown = counted(count, "run")
-        if count < found.history.total:
-            shown = f"the newest {count:,} of {found.history.total:,} runs"
-        line = Text(f"Trend  {trend_words.name(found)}")
+        if count < trend.history.total:
+            shown = f"the newest {count:,} of {trend.history.total:,} runs"
+        line = Text(f"Trend  {trend_wording.name(trend)}")
         dot = glyphs(self.app).dot
-        line.append(f" {dot} {shown} {dot} {trend_words.circumstances(found)}", "not bold")
+        line.append(f" {dot} {shown} {dot} {trend_wording.circumstances(trend)}", "not bold")
         self.query_one("#trend-title", Static).update(line)
 
-    def _write_words(self) -> None:
+    def _write_summary(self) -> None:
         if self.trend is None:
             return
         styles = sheet_styles(self.app)
         text = Text(no_wrap=True)
-        for number, words in enumerate(trend_words.sentences(self.trend)):
-            for line in wrapped(words, max(20, self.size.width - 4)):
+        for number, sentence in enumerate(trend_wording.sentences(self.trend)):
+            for line in wrapped(sentence, max(20, self.size.width - 4)):
                 text.append("\n" if text.plain else "")
                 text.append(line, _tone(self.trend, number, styles) or None)
         self.query_one("#trend-words", Static).update(Content.from_rich_text(text))
 
     def on_resize(self, event: events.Resize) -> None:
-        """Wrap the words, and share the height."""
+        """Wrap the summary, and divide the height."""
         del event
-        self.call_after_refresh(self._write_words)
+        self.call_after_refresh(self._write_summary)
         self.call_after_refresh(self._lay_out)
 
     def _lay_out(self) -> None:
-        """The table takes what its runs need, up to a third of the height, or a quarter where there is little."""
+        """Give the table the height of its rows, up to a third of the screen, or a quarter of a low one."""
         needed, height = self._points.row_count() + 1, self.size.height
         roomy = height >= _ROOMY_LINES
         self._points.styles.height = max(4, min(needed, height // 3 if roomy else height // 4))
@@ -141,7 +142,7 @@ class TrendScreen(Guarded, Screen[None]):
     def _opened(self) -> None:
         self.action_details()
 
-    # What the keys do
+    # Actions
 
     def action_details(self) -> None:
         """Open the details of the run under the cursor."""
@@ -151,43 +152,43 @@ class TrendScreen(Guarded, Screen[None]):
             self.app.push_screen(DetailsScreen(self._database, self.trend.history.points[place].run))
 
     def action_older(self) -> None:
-        """The run before."""
+        """Go to the previous run."""
         self._points.move(1)
 
     def action_newer(self) -> None:
-        """The run after."""
+        """Go to the next run."""
         self._points.move(-1)
 
     def action_spacing(self) -> None:
-        """True times, or even steps."""
+        """Switch between spacing by time and even spacing."""
         self._chart.turn_spacing()
 
     def action_view_1(self) -> None:
-        """The latency."""
+        """Show the latency."""
         self._chart.choose(0)
 
     def action_view_2(self) -> None:
-        """The MAE."""
+        """Show the MAE."""
         self._chart.choose(1)
 
     def action_view_3(self) -> None:
-        """Both."""
+        """Show both."""
         self._chart.choose(2)
 
     def action_log_scale(self) -> None:
-        """Turn the logarithmic axis on or off."""
+        """Switch the logarithmic axis on or off."""
         self._chart.turn_log()
 
     def action_copy(self) -> None:
-        """Copy words and runs as Markdown."""
+        """Copy the summary and the runs as Markdown."""
         from etui.report import markdown
         from etui.tui.markdown import copy_markdown
 
-        if (found := self.trend) is None:
+        if (trend := self.trend) is None:
             return
-        lines = [f"## {markdown.escaped(f'Trend of {trend_words.name(found)}')}", ""]
-        lines += markdown.bullets([*trend_words.sentences(found), trend_words.circumstances(found)])
-        headings, rows = markdown_rows(found)
+        lines = [f"## {markdown.escaped(f'Trend of {trend_wording.name(trend)}')}", ""]
+        lines += markdown.bullets([*trend_wording.sentences(trend), trend_wording.circumstances(trend)])
+        headings, rows = markdown_rows(trend)
         lines += ["", *markdown.table(headings, rows), ""]
         self.notify(copy_markdown(self.app, "\n".join(lines)), title="Copied", markup=False)
 
@@ -201,8 +202,8 @@ def _trend_of(database: Path, run_id: str) -> Trend:
         return trends.trend(store.history(run_id, MOST_POINTS))
 
 
-def _tone(found: Trend, number: int, styles: Styles) -> str:
-    """The changes come first, the newest before the others."""
-    if number < len(found.changes):
-        return styles.bad if list(reversed(found.changes))[number].ratio < 1 else styles.good
+def _tone(trend: Trend, number: int, styles: Styles) -> str:
+    """Return the style of a sentence: the changes come first, newest first."""
+    if number < len(trend.changes):
+        return styles.bad if list(reversed(trend.changes))[number].ratio < 1 else styles.good
     return styles.strong if number == 0 else ""

@@ -1,4 +1,4 @@
-"""The question whether a file that an imported run names may be used: no is the answer that stands ready."""
+"""The confirmation before a file named by an imported run is used; the default answer is no."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from etui.runner.rebuild_program import Untrusted
 
 
-def ask_trust(app: App[object], refused: Untrusted, use: Callable[[], object]) -> None:
-    """Ask whether to use the files; ``use`` is called where the answer is yes."""
+def ask_trust(app: App[object], error: Untrusted, use: Callable[[], object]) -> None:
+    """Ask whether to use the files; call ``use`` if the answer is yes."""
     from etui.tui.screens.confirm import ConfirmDialog
 
     def answered(yes: bool | None) -> None:
         if yes:
             use()
 
-    app.push_screen(ConfirmDialog("A file that was not chosen here", refused.question, "Use it"), answered)
+    app.push_screen(ConfirmDialog("File named by an imported run", error.question, "Use it"), answered)

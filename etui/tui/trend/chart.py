@@ -1,4 +1,4 @@
-"""The chart of a history: latency, MAE, or both, at true times or at even steps."""
+"""The chart of a trend: latency, MAE, or both, spaced by time or evenly."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from etui.wording import trend as trend_words
 VIEWS = ("latency", "MAE", "both")
 _GUTTER = 8
 _FOR_BOTH = 18
-"""From so many rows on both are shown unless another view is chosen."""
+"""From this number of rows on both are shown unless another view is chosen."""
 
 
 class TrendChart(ChartFrame):
-    """Three views by key; the run under the table's cursor is marked."""
+    """Three views, selected by key; the run under the table's cursor is marked."""
 
     views = VIEWS
 
@@ -31,32 +31,27 @@ class TrendChart(ChartFrame):
         self._trend: Trend | None = None
 
     @property
-    def is_even(self) -> bool:
-        """Whether runs stand at even steps."""
-        return self._even
-
-    @property
     def place(self) -> int:
-        """The place of the view that is shown: both where there is room, unless one was chosen."""
+        """The index of the current view: both if there is room, unless one was chosen."""
         if self._chosen is not None:
             return self._chosen
         return 2 if self.content_size.height >= _FOR_BOTH else 0
 
     def show(self, trend: Trend) -> None:
-        """Draw this history."""
+        """Draw this trend."""
         self._trend = trend
-        self.redraw(anew=True)
+        self.redraw(reset=True)
 
     def state(self) -> tuple[object, ...]:
-        """The view, its axes, and the marked run."""
+        """Return the view, its axes, and the marked run."""
         return self.place, *self._log, self._even, self._cursor
 
     def subject(self) -> str:
-        """How the runs stand along the axis."""
-        return "even steps" if self._even else "true times"
+        """Return how the runs are spaced."""
+        return "evenly spaced" if self._even else "spaced by time"
 
     def put_cursor(self, place: int | None) -> None:
-        """Mark the run at a place among the history's points."""
+        """Mark the run with this index among the points of the trend."""
         self._cursor = place
         self.refresh()
 
@@ -66,20 +61,20 @@ class TrendChart(ChartFrame):
         self.redraw()
 
     def turn_log(self) -> None:
-        """Turn the logarithmic axis of what is shown on or off."""
+        """Switch the logarithmic axis of the current view on or off."""
         shown = (0, 1) if self.place == 2 else (self.place,)
-        turned = not self._log[shown[0]]
+        is_log = not self._log[shown[0]]
         for view in shown:
-            self._log[view] = turned
+            self._log[view] = is_log
         self.redraw()
 
     def turn_spacing(self) -> None:
-        """Even steps, or true times."""
+        """Switch between even spacing and spacing by time."""
         self._even = not self._even
         self.redraw()
 
     def draw(self, canvas: Canvas) -> Text:
-        """One chart, or both above each other."""
+        """Draw one chart, or one above the other."""
         if self._trend is None:
             return charts.sentence(canvas, "")
         if self.place == 0:
@@ -88,23 +83,23 @@ class TrendChart(ChartFrame):
             return self._mae(self._trend, canvas)
         upper = canvas.height * 3 // 5
         text = self._latency(self._trend, _lines(canvas, upper))
-        # Each chart leaves out the blanks at its end; the second must begin at its own line.
+        # A chart has no blank lines at its end, and the second must start on its own line.
         text.append("\n" * (upper - text.plain.count("\n")))
         return text.append_text(self._mae(self._trend, _lines(canvas, canvas.height - upper)))
 
     def _latency(self, trend: Trend, canvas: Canvas) -> Text:
-        changes = {one.at: trend_words.changed(one) for one in trend.changes}
+        changes = {change.at: trend_words.changed(change) for change in trend.changes}
         runs = [
             _dated(trend, place, point, changes, point.median_ms) for place, point in enumerate(trend.history.points)
         ]
-        levels = [Step(first=one.first, last=one.last, value=one.median_ms) for one in trend.levels]
+        levels = [Step(first=level.first, last=level.last, value=level.median_ms) for level in trend.levels]
         return charts.history(
             runs, canvas, unit="ms", subject="median latency, 95 % interval", levels=levels if trend.changes else (),
             cursor=self._cursor, even=self._even, log=self._log[0], gutter=_GUTTER,
         )  # fmt: skip
 
     def _mae(self, trend: Trend, canvas: Canvas) -> Text:
-        changes = {one.at: "rose" if one.after > one.before else "fell" for one in trend.mae_changes}
+        changes = {change.at: "rose" if change.after > change.before else "fell" for change in trend.mae_changes}
         runs = [_dated(trend, place, point, changes, point.mae) for place, point in enumerate(trend.history.points)]
         return charts.history(
             runs, canvas, unit="MAE", subject="mean absolute error", cursor=self._cursor, even=self._even,

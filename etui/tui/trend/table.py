@@ -1,4 +1,4 @@
-"""The runs of a history as a table, the newest first; its cursor is the chart's too."""
+"""The runs of a trend as a table, the newest first; the chart marks the run under its cursor."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _LEAST = 8
 
 
 class TrendTable(LineView):
-    """One line a run under a line of headings."""
+    """One line per run below a line of headings."""
 
     DEFAULT_CSS = """
-    PointsTable { border-top: solid $border-blurred; border-title-color: $text-muted; padding: 0 1; }
-    PointsTable:focus { border-top: solid $border; border-title-color: $text-accent; }
+    TrendTable { border-top: solid $border-blurred; border-title-color: $text-muted; padding: 0 1; }
+    TrendTable:focus { border-top: solid $border; border-title-color: $text-accent; }
     """
 
     class Moved(Message):
-        """The cursor is on another run: its place among the history's points."""
+        """The cursor moved to another run: its index among the points of the trend."""
 
         def __init__(self, place: int) -> None:
             super().__init__()
             self.place = place
 
     class Opened(Message):
-        """The run under the cursor was clicked twice."""
+        """The run under the cursor was double-clicked."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -53,7 +53,7 @@ class TrendTable(LineView):
 
     @property
     def place(self) -> int | None:
-        """The place of the run under the cursor among the history's points, which stand oldest first."""
+        """The index of the run under the cursor among the points of the trend, which are oldest first."""
         return len(self._rows) - 1 - self._cursor if self._rows else None
 
     def on_mount(self) -> None:
@@ -65,21 +65,21 @@ class TrendTable(LineView):
         self.refresh()
 
     def show(self, trend: Trend, run: str) -> None:
-        """Show this history, the cursor on ``run`` where that is in it."""
+        """Show this trend, with the cursor on ``run`` if it is part of it."""
         self._trend = trend
         self._rows = rows(trend)[::-1]
         ids = [point.run for point in reversed(trend.history.points)]
         self._cursor = ids.index(run) if run in ids else 0
-        self.border_title = "Runs, the newest first"
+        self.border_title = "Runs, newest first"
         self.rows_changed()
-        self._keep_in_sight()
+        self._scroll_to_cursor()
 
     def row_count(self) -> int:
-        """The headings and the runs."""
+        """Return the number of lines: the headings and the runs."""
         return len(self._rows) + 1 if self._rows else 0
 
     def row(self, index: int) -> Text:
-        """The headings, or a run."""
+        """Return the headings, or a run."""
         if self._styles is None:
             self._styles = sheet_styles(self.app)
         styles, signs = self._styles, glyphs_of(self)
@@ -99,40 +99,40 @@ class TrendTable(LineView):
         return line
 
     def move(self, lines: int) -> None:
-        """Move the cursor so many runs down."""
+        """Move the cursor down by this number of runs."""
         place = max(0, min(self._cursor + lines, len(self._rows) - 1))
         if self._rows and place != self._cursor:
             self._cursor = place
-            self._keep_in_sight()
+            self._scroll_to_cursor()
             self.refresh()
             self.post_message(self.Moved(len(self._rows) - 1 - place))
 
     def action_scroll_down(self) -> None:
-        """The keys that scroll elsewhere move the cursor here."""
+        """Move to the next run: the keys that scroll elsewhere move the cursor here."""
         self.move(1)
 
     def action_scroll_up(self) -> None:
-        """The run above."""
+        """Move to the previous run."""
         self.move(-1)
 
     def action_scroll_home(self) -> None:
-        """The newest run."""
+        """Move to the newest run."""
         self.move(-len(self._rows))
 
     def action_scroll_end(self) -> None:
-        """The oldest run."""
+        """Move to the oldest run."""
         self.move(len(self._rows))
 
     def action_half_page_down(self) -> None:
-        """Half a page down."""
+        """Move half a page down."""
         self.move(self._half_page())
 
     def action_half_page_up(self) -> None:
-        """Half a page up."""
+        """Move half a page up."""
         self.move(-self._half_page())
 
     def on_click(self, event: events.Click) -> None:
-        """A click puts the cursor on a run, a second one opens it."""
+        """Move the cursor to the clicked run; open it on a double click."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -142,7 +142,7 @@ class TrendTable(LineView):
             if event.chain == 2:
                 self.post_message(self.Opened())
 
-    def _keep_in_sight(self) -> None:
+    def _scroll_to_cursor(self) -> None:
         top, height = round(self.scroll_offset.y), max(1, self.scrollable_content_region.height - 1)
         if self._cursor < top:
             self.scroll_to(y=self._cursor, animate=False, immediate=True)
@@ -150,7 +150,7 @@ class TrendTable(LineView):
             self.scroll_to(y=self._cursor - height + 1, animate=False, immediate=True)
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen: the headings stay."""
+        """Draw one line of the view; the headings stay at the top."""
         if y or not self._rows:
             return super().render_line(y)
         width = self.scrollable_content_region.width
@@ -158,28 +158,28 @@ class TrendTable(LineView):
 
 
 def rows(trend: Trend) -> list[list[str]]:
-    """A line of cells a run, oldest first."""
-    changes = {one.at: trend_words.changed(one) for one in trend.changes}
-    made = []
+    """Return one list of cells per run, oldest first."""
+    changes = {change.at: trend_words.changed(change) for change in trend.changes}
+    result = []
     for place, point in enumerate(trend.history.points):
         done = point.status == "done"
-        made.append(
+        result.append(
             [
                 text.local_time(point.at),
                 text.number(point.median_ms) if done else point.status,
                 text.interval(point.interval_ms) if done else "",
                 text.number(point.mae) if point.mae is not None else "",
                 changes.get(place, ""),
-                ", ".join(f"{one.name} {one.now or 'removed'}" for one in trend.software.get(place, ())),
+                ", ".join(f"{item.name} {item.now or 'removed'}" for item in trend.software.get(place, ())),
                 point.verdict or "",
                 ", ".join(point.flags) if done else point.error or "",
             ]
         )
-    return made
+    return result
 
 
 def markdown_rows(trend: Trend) -> tuple[Sequence[str], list[list[str]]]:
-    """Headings and rows with the runs' ids, oldest first."""
+    """Return headings and rows with the runs' ids, oldest first."""
     ids = [point.run for point in trend.history.points]
     headings = [title for title, _, _ in _COLUMNS]
     return [*headings, "run"], [[*row, run] for row, run in zip(rows(trend), ids, strict=True)]

@@ -1,4 +1,4 @@
-"""From a run's document and its past runs to what the charts draw, without a widget."""
+"""Converts a run's document and its past runs to the data of the charts."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from etui.spec import EAGER
 from etui.summary import RunSummary
 
 MOST_SAMPLES = 10_000
-"""More than this draws the same picture but takes longer than a key may: every n-th sample then stands for others."""
+"""Above this number only every n-th sample is drawn: the chart looks the same and a key press stays fast."""
 
 
 def program_series(document: RunDocument) -> Series:
-    """The run's own samples."""
+    """Return the run's samples."""
     return _series(f"{document.precision}/{document.delegate}", document.blocks, document.latency_ms)
 
 
 def named_series(name: str, document: RunDocument) -> Series:
-    """The run's own samples under a name that tells it from others."""
+    """Return the run's samples under the given name."""
     return _series(name, document.blocks, document.latency_ms)
 
 
 def eager_series(document: RunDocument) -> Series:
-    """The samples of eager in the run's session."""
+    """Return the eager samples of the run's session."""
     return _series(EAGER, document.eager_blocks, document.eager_latency_ms)
 
 
 def past_runs(document: RunDocument, past: Sequence[RunSummary]) -> list[Past]:
-    """The runs of the same choice that have ended, oldest first, the run itself among them."""
+    """Return the finished runs of the same configuration, this run included, oldest first."""
     runs = [_past(document, run) for run in past if run.id != document.id and run.status not in LIVE_STATUSES]
     if document.status not in LIVE_STATUSES:
-        runs.append(_itself(document))
+        runs.append(_chosen(document))
     return sorted(runs, key=lambda run: run.at)
 
 
@@ -63,7 +63,7 @@ def _past(document: RunDocument, run: RunSummary) -> Past:
     )
 
 
-def _itself(document: RunDocument) -> Past:
+def _chosen(document: RunDocument) -> Past:
     stats, accuracy = document.latency_ms, document.accuracy
     return Past(
         at=document.created_at,
@@ -77,10 +77,10 @@ def _itself(document: RunDocument) -> Past:
 
 
 def _comparable(document: RunDocument, run: RunSummary) -> bool:
-    """Whether the run was measured on the same box, with the same threads and kind of weights, as far as is known."""
+    """Whether machine, threads and kind of weights are the same, as far as known."""
     pairs = (
         (document.environment.box if document.environment else None, run.box),
         (document.threads, run.threads),
         (document.weights.kind if document.weights else None, run.weights),
     )
-    return all(one is None or other is None or one == other for one, other in pairs)
+    return all(own is None or other is None or own == other for own, other in pairs)

@@ -1,4 +1,4 @@
-"""What every pane with charts shares: a frame that names its views, and a chart drawn once for the size there is."""
+"""The base of panes with charts: a frame that names its views, and a chart drawn once per size."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _KEPT = 20
 
 
 class ChartFrame(Guarded, Widget):
-    """Views of one thing. The upper line names them, the one shown in reverse, the others to be clicked.
+    """Several views, named on the upper border: the current one in reverse, the others clickable.
 
-    A subclass names its ``views`` and gives ``draw``; what decides the picture besides the size belongs into ``state``,
-    and whatever else changes ends with ``redraw``.
+    A subclass defines ``views`` and ``draw``, includes in ``state`` what the drawing depends on, and calls ``redraw``
+    after other changes.
     """
 
     DEFAULT_CSS = """
@@ -33,9 +33,9 @@ class ChartFrame(Guarded, Widget):
 
     views: ClassVar[tuple[str, ...]]
     narrow_below: ClassVar[int] = 0
-    """In fewer columns the other views are numbers without names."""
+    """Below this width the names of the other views are omitted, only their numbers are shown."""
     click_action: ClassVar[str] = "screen.view_"
-    """The action, less its number, that shows a view."""
+    """The name, without the number, of the action that shows a view."""
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(name=name, id=id, classes=classes)
@@ -43,48 +43,48 @@ class ChartFrame(Guarded, Widget):
 
     @property
     def place(self) -> int:
-        """The place of the view that is shown."""
+        """The index of the current view."""
         raise NotImplementedError
 
     @property
     def view(self) -> str:
-        """The name of the view that is shown."""
+        """The name of the current view."""
         return self.views[self.place]
 
     def draw(self, canvas: Canvas) -> Text:
-        """The picture of the view that is shown."""
+        """Draw the current view."""
         raise NotImplementedError
 
     def state(self) -> tuple[object, ...]:
-        """What the picture depends on besides its size and what was shown last."""
+        """Return what the drawing depends on besides its size and data."""
         return (self.place,)
 
     def label(self, place: int) -> str:
-        """A view's name on the upper line."""
+        """Return a view's name on the upper border."""
         return self.views[place]
 
     def subject(self) -> str:
-        """What stands on the lower line."""
+        """Return the text of the lower border."""
         return ""
 
-    def redraw(self, *, anew: bool = False) -> None:
-        """Show what the state is now; ``anew`` where other things are shown."""
-        if anew:
+    def redraw(self, *, reset: bool = False) -> None:
+        """Draw the current state; ``reset`` drops the cached drawings because the data changed."""
+        if reset:
             self._drawn.clear()
         self._write_titles()
         self.refresh()
 
     def on_mount(self) -> None:
-        """Write the titles, and follow the theme."""
+        """Write the titles, and redraw when the theme changes."""
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self.refresh())
         self._write_titles()
 
     def on_resize(self) -> None:
-        """Shorten or lengthen the titles; another height may show another view."""
+        """Fit the titles to the width; the view may depend on the height."""
         self._write_titles()
 
     def render(self) -> RenderResult:
-        """The view for the size there is, drawn once."""
+        """Return the current view for this size, drawn once."""
         palette = chart_palette(self.app)
         canvas = Canvas(width=self.content_size.width, height=self.content_size.height, palette=palette)
         key = (self.state(), canvas)
@@ -98,10 +98,10 @@ class ChartFrame(Guarded, Widget):
         is_narrow = self.size.width < self.narrow_below
         parts: list[str] = []
         for place in range(len(self.views)):
-            words = f"{place + 1} {self.label(place)}"
+            title = f"{place + 1} {self.label(place)}"
             if place == self.place:
-                parts.append(f"[bold reverse] {words} [/]")
+                parts.append(f"[bold reverse] {title} [/]")
             else:
-                parts.append(f"[@click={self.click_action}{place + 1}]{place + 1 if is_narrow else words}[/]")
+                parts.append(f"[@click={self.click_action}{place + 1}]{place + 1 if is_narrow else title}[/]")
         self.border_title = " ".join(parts) if is_narrow else "  ".join(parts)
         self.border_subtitle = Content(self.subject())

@@ -1,4 +1,4 @@
-"""The pane with the charts of one run: five views by key, redrawn for the size it has."""
+"""The pane with the charts of one run: five views, selected by key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WITH_LOG = {0, 1, 3, 4}
 
 
 class ChartPane(ChartFrame):
-    """Charts of the run that ``show_run`` was given last. The actions of scope ``chart`` are its methods."""
+    """Charts of the run set with ``show_run``. Implements the actions of scope ``chart``."""
 
     views = VIEWS
     narrow_below = 52
@@ -33,35 +33,35 @@ class ChartPane(ChartFrame):
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._view = 0
-        # One switch a view: a MAE over decades does not ask for a logarithmic histogram.
+        # One switch per view: a logarithmic MAE does not imply a logarithmic histogram.
         self._log = [False, False, False, False, True]
         self._document: RunDocument | None = None
         self._series: tuple[Series, Series] | None = None
         self._past: list[Past] = []
 
     def show_run(self, document: RunDocument | None, past: Sequence[RunSummary]) -> None:
-        """Show this run, with the past runs of the same model, precision and delegate; None for no run."""
+        """Show this run, with the past runs of its configuration; None for no run."""
         self._document = document
         self._series = None if document is None else (program_series(document), eager_series(document))
         self._past = [] if document is None else past_runs(document, past)
-        self.redraw(anew=True)
+        self.redraw(reset=True)
 
     @property
     def place(self) -> int:
-        """The place of the view that is shown."""
+        """The index of the current view."""
         return self._view
 
     def state(self) -> tuple[object, ...]:
-        """The view, and whether its axis is logarithmic."""
+        """Return the view, and whether its axis is logarithmic."""
         return self._view, self._log[self._view]
 
     def label(self, place: int) -> str:
-        """A view's name, and the axis of the one that is shown."""
+        """Return a view's name, with the scale if it is the current view."""
         is_log = place == self._view and self._log[place] and place in _WITH_LOG
         return f"{VIEWS[place]} log" if is_log else VIEWS[place]
 
     def subject(self) -> str:
-        """The run."""
+        """Return the run's configuration."""
         document = self._document
         return plain(f"{document.model.name} {document.precision}/{document.delegate}") if document else ""
 
@@ -78,33 +78,33 @@ class ChartPane(ChartFrame):
         self._choose(2)
 
     def action_view_4(self) -> None:
-        """Show the trend of the latency."""
+        """Show the latency of past runs."""
         self._choose(3)
 
     def action_view_5(self) -> None:
-        """Show the trend of the MAE."""
+        """Show the MAE of past runs."""
         self._choose(4)
 
     def action_log_scale(self) -> None:
-        """Turn the logarithmic scale on or off."""
+        """Switch the logarithmic scale on or off."""
         if self._view not in _WITH_LOG:
-            self.notify("The blocks are shown in percent, which has no logarithmic scale.", timeout=3)
+            self.notify("The block chart is in percent and has no logarithmic scale.", timeout=3)
             return
         self._log[self._view] = not self._log[self._view]
         self.redraw()
 
     def draw(self, canvas: Canvas) -> Text:
-        """The chart, or why there is none."""
+        """Draw the chart, or the reason why there is none."""
         document, log = self._document, self._log[self._view]
         if document is None or self._series is None:
-            return charts.sentence(canvas, "No run under the cursor: press r to start one, or i to import results.")
+            return charts.sentence(canvas, "No run selected: press r to start one, or i to import runs.")
         if self._view == 3:
             return charts.trend_latency(self._past, canvas, log=log)
         if self._view == 4:
             return charts.trend_mae(self._past, canvas, log=log)
         program, eager = self._series
         if not program.count and not eager.count:
-            return charts.sentence(canvas, _why_nothing(document))
+            return charts.sentence(canvas, _why_empty(document))
         if self._view == 0:
             return charts.histogram(program, eager, canvas, log=log)
         if self._view == 1:
@@ -116,9 +116,9 @@ class ChartPane(ChartFrame):
         self.redraw()
 
 
-def _why_nothing(document: RunDocument) -> str:
+def _why_empty(document: RunDocument) -> str:
     if document.summary_only:
-        return "Only a summary of this run was imported: there are no samples to draw."
+        return "Only a summary of this run was imported: no samples to draw."
     if document.status in ("queued", "preparing", "measuring"):
-        return f"This run is {document.status}: its latencies appear with the first block."
-    return f"This run has no latencies: it is {document.status}. Enter tells why."
+        return f"The run is {document.status}: latencies appear after the first block."
+    return f"No latencies: the run is {document.status}. Press Enter for details."

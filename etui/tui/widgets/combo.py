@@ -1,4 +1,4 @@
-"""A text field with a list that drops down: what may follow what was typed."""
+"""A text field with a drop-down list of suggestions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from etui.tui.suggestions import Suggest, Suggestion, is_path
 
 
 class Combo(Widget):
-    """A field that takes any text and suggests some.
+    """A field for any text, with suggestions.
 
-    Down or Enter opens the list, up and down move in it, Enter takes what is highlighted, right at the text's end
-    completes it, Escape closes the list. Letters are always letters. With ``pick`` the text is meant to be one of the
-    suggestions: the first that fits is highlighted, and leaving the field takes it.
+    Down or Enter opens the list, up and down move in it, Enter accepts the highlighted suggestion, right at the end of
+    the text completes it, Escape closes the list. With ``pick`` the text should be one of the suggestions: the first
+    match is highlighted, and leaving the field accepts it.
     """
 
     DEFAULT_CSS = """
@@ -46,8 +46,8 @@ class Combo(Widget):
     }
     """
 
-    class Told(Message):
-        """What a field has to tell, with the text that stands in it."""
+    class FieldMessage(Message):
+        """A message of a field, with its text."""
 
         def __init__(self, combo: Combo, value: str) -> None:
             super().__init__()
@@ -59,14 +59,14 @@ class Combo(Widget):
             """The field."""
             return self.combo
 
-    class Changed(Told):
-        """The field was given a value: chosen from the list, or typed and left."""
+    class Changed(FieldMessage):
+        """The field has a new value: chosen from the list, or typed and confirmed by leaving the field."""
 
-    class Typed(Told):
-        """A letter was typed or deleted; the value is not settled yet."""
+    class Typed(FieldMessage):
+        """The text was edited; the value is not committed yet."""
 
-    class Submitted(Told):
-        """Enter was pressed while the list was closed."""
+    class Submitted(FieldMessage):
+        """Enter was pressed with the list closed."""
 
     def __init__(
         self,
@@ -80,14 +80,14 @@ class Combo(Widget):
         super().__init__(id=id)
         self._suggest = suggest
         self._pick = pick
-        self._settled = value
+        self._committed = value
         self._input = _Line(value, placeholder=placeholder, compact=True)
         self._list = OptionList(markup=False)
         self._list.can_focus = False
         self._shown: list[Suggestion] = []
 
     def compose(self) -> ComposeResult:
-        """The field, its mark, and the list."""
+        """Compose the field, its mark, and the list."""
         with Horizontal():
             yield self._input
             yield Static(glyphs_of(self).drop, classes="combo--mark", markup=False)
@@ -100,7 +100,7 @@ class Combo(Widget):
 
     @value.setter
     def value(self, value: str) -> None:
-        self._settled = value
+        self._committed = value
         with self.prevent(Input.Changed):
             self._input.value = value
         self._input.cursor_position = len(value)
@@ -111,23 +111,23 @@ class Combo(Widget):
         return self.has_class("-open")
 
     def focus(self, scroll_visible: bool = True) -> Combo:
-        """Put the cursor into the field."""
+        """Focus the field."""
         self._input.focus(scroll_visible)
         return self
 
     # The list
 
     def open(self) -> None:
-        """Show the list for what stands in the field; all of it, while that is the settled value."""
+        """Show the suggestions for the text; all of them if the text is the committed value."""
         text = self.value
-        self._look("" if text == self._settled and not is_path(text) else text)
+        self._update_list("" if text == self._committed and not is_path(text) else text)
 
     def close(self) -> None:
         """Hide the list."""
         self.remove_class("-open")
 
     def move(self, step: int) -> None:
-        """Highlight the next or previous suggestion; opens the list."""
+        """Highlight the next or previous suggestion, or open the list."""
         if not self.is_open:
             self.open()
             return
@@ -137,10 +137,10 @@ class Combo(Widget):
             self._list.action_cursor_up()
 
     def take(self, *, or_first: bool = False) -> bool:
-        """Put the highlighted suggestion (``or_first``: else the first) into the field; False where there is none."""
+        """Accept the highlighted suggestion (with ``or_first`` else the first); returns False if there is none."""
         index = self._list.highlighted
         if index is None and or_first:
-            index = next((number for number, one in enumerate(self._shown) if not one.heading), None)
+            index = next((number for number, shown in enumerate(self._shown) if not shown.heading), None)
         if not self.is_open or index is None or self._shown[index].heading:
             return False
         taken = self._shown[index]
@@ -149,63 +149,63 @@ class Combo(Widget):
         self._input.cursor_position = len(taken.value)
         if taken.whole:
             self.close()
-            self.settle()
+            self.commit()
         else:
-            self._look(taken.value)
+            self._update_list(taken.value)
         return True
 
-    def settle(self) -> None:
-        """Say that the field has its value, if it changed."""
-        if self.value != self._settled:
-            self._settled = self.value
+    def commit(self) -> None:
+        """Report the text as the field's value, if it changed."""
+        if self.value != self._committed:
+            self._committed = self.value
             self.post_message(self.Changed(self, self.value))
 
     def revert(self) -> None:
-        """Close the list; a text that was only begun gives way to the value before it."""
+        """Close the list and restore the committed value if ``pick`` is set."""
         self.close()
-        if self._pick and self.value != self._settled:
-            self.value = self._settled
+        if self._pick and self.value != self._committed:
+            self.value = self._committed
             self.post_message(self.Typed(self, self.value))
 
     def leave(self) -> None:
-        """The cursor leaves the field: what was typed is its value."""
-        if self.is_open and self._pick and self.value != self._settled and not is_path(self.value):
+        """Commit the text, since the focus leaves the field."""
+        if self.is_open and self._pick and self.value != self._committed and not is_path(self.value):
             self.take()
         self.close()
-        self.settle()
+        self.commit()
 
     def submit(self) -> None:
-        """Enter: take what is highlighted, or say that the field is done."""
+        """Accept the highlighted suggestion, or confirm the field."""
         if self.take():
             return
         self.close()
-        self.settle()
+        self.commit()
         self.post_message(self.Submitted(self, self.value))
 
-    def _look(self, text: str) -> None:
-        # Reading a folder can take long (a network file system): only that goes to a thread.
+    def _update_list(self, text: str) -> None:
+        # Only reading a folder, which can be slow (network file systems), needs a thread.
         if not text or (self._pick and not is_path(text)):
             self._show(text, self._suggest(text))
         else:
-            self._look_elsewhere(text)
+            self._suggest_in_thread(text)
 
     @work(thread=True, exclusive=True, group="suggest")
-    def _look_elsewhere(self, text: str) -> None:
-        found = self._suggest(text)
-        self.call_later(self._show, text, found)
+    def _suggest_in_thread(self, text: str) -> None:
+        suggestions = self._suggest(text)
+        self.call_later(self._show, text, suggestions)
 
-    def _show(self, text: str, found: Sequence[Suggestion]) -> None:
+    def _show(self, text: str, suggestions: Sequence[Suggestion]) -> None:
         if text not in ("", self.value) or not self._input.has_focus:
             return
-        self._shown = list(found)
+        self._shown = list(suggestions)
         self._list.clear_options()
-        self._list.add_options(Option(_line(one), disabled=one.heading) for one in self._shown)
+        self._list.add_options(Option(_line(item), disabled=item.heading) for item in self._shown)
         self._list.highlighted = self._first(text)
         self.set_class(bool(self._shown), "-open")
 
     def _first(self, text: str) -> int | None:
-        names = [number for number, one in enumerate(self._shown) if not one.heading]
-        same = [number for number in names if self._shown[number].value == self._settled]
+        names = [number for number, item in enumerate(self._shown) if not item.heading]
+        same = [number for number in names if self._shown[number].value == self._committed]
         if same and not text:
             return same[0]
         return names[0] if self._pick and names and not is_path(text) else None
@@ -213,7 +213,7 @@ class Combo(Widget):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._look(event.value)
+        self._update_list(event.value)
         self.post_message(self.Typed(self, event.value))
 
     @on(OptionList.OptionSelected)
@@ -227,7 +227,7 @@ class Combo(Widget):
         event.stop()
 
     def on_click(self, event: events.Click) -> None:
-        """The mark, like the field, opens the list."""
+        """Open the list."""
         if not self.is_open:
             self.focus()
             self.open()
@@ -243,28 +243,28 @@ class _Line(Input):
         return next(node for node in self.ancestors if isinstance(node, Combo))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape is the list's only while it is open; else it means what it does around the field."""
+        """Handle Escape only while the list is open; otherwise it is the screen's."""
         if action == "revert":
             return self._combo.is_open
         return super().check_action(action, parameters)
 
     def action_next(self) -> None:
-        """Open the list, or go to its next line."""
+        """Open the list, or go to the next suggestion."""
         self._combo.move(1)
 
     def action_previous(self) -> None:
-        """Go to the line before in the list."""
+        """Go to the previous suggestion."""
         self._combo.move(-1)
 
     def action_take(self) -> None:
-        """At the text's end complete it; elsewhere move in it."""
+        """Complete the text if the cursor is at its end; otherwise move the cursor."""
         if self.cursor_position >= len(self.value) and self._combo.is_open:
             self._combo.take(or_first=True)
         else:
             self.action_cursor_right()
 
     def action_choose(self) -> None:
-        """Take what is highlighted, or say that the field is done."""
+        """Accept the highlighted suggestion, or confirm the field."""
         self._combo.submit()
 
     def action_revert(self) -> None:
@@ -276,10 +276,10 @@ class _Line(Input):
         self._combo.leave()
 
 
-def _line(one: Suggestion) -> Text:
-    if one.heading:
-        return Text(one.value, style="italic", no_wrap=True, overflow="ellipsis")
-    line = Text(f"{one.name:<16}" if one.about else one.name, no_wrap=True, overflow="ellipsis")
-    if one.about:
-        line.append(f"  {one.about}", style="dim")
+def _line(item: Suggestion) -> Text:
+    if item.heading:
+        return Text(item.value, style="italic", no_wrap=True, overflow="ellipsis")
+    line = Text(f"{item.name:<16}" if item.about else item.name, no_wrap=True, overflow="ellipsis")
+    if item.about:
+        line.append(f"  {item.about}", style="dim")
     return line

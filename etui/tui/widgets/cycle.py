@@ -1,4 +1,4 @@
-"""One of a few words, on one line: the keys go through them."""
+"""A one-line field with a few options, which the keys cycle through."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etui.tui.glyphs import glyphs_of
 
 
 class Cycle(Widget, can_focus=True):
-    """A word out of several; space, down and right go to the next, up and left to the one before."""
+    """One of several options; space, down and right select the next, up and left the previous."""
 
     BINDINGS = [*bindings("picker")]
 
@@ -27,7 +27,7 @@ class Cycle(Widget, can_focus=True):
     """
 
     class Changed(Message):
-        """Another word was chosen."""
+        """Another option was selected."""
 
         def __init__(self, cycle: Cycle, value: str) -> None:
             super().__init__()
@@ -40,14 +40,14 @@ class Cycle(Widget, can_focus=True):
             return self.cycle
 
     def __init__(self, options: Sequence[tuple[str, str]], value: str, *, id: str | None = None) -> None:
-        """``options`` are words, each with a few more about it that stand behind it where there is room."""
+        """``options`` are pairs of a value and a description, which is shown after it if there is room."""
         super().__init__(id=id)
         self._options = list(options)
         self._value = value
 
     @property
     def value(self) -> str:
-        """The word that is chosen."""
+        """The selected value."""
         return self._value
 
     @value.setter
@@ -56,41 +56,41 @@ class Cycle(Widget, can_focus=True):
         self.refresh()
 
     def action_choose(self) -> None:
-        """Go to the next word."""
+        """Select the next option."""
         self._go(1)
 
     def action_down(self) -> None:
-        """Go to the next word."""
+        """Select the next option."""
         self._go(1)
 
     def action_right(self) -> None:
-        """Go to the next word."""
+        """Select the next option."""
         self._go(1)
 
     def action_up(self) -> None:
-        """Go to the word before."""
+        """Select the previous option."""
         self._go(-1)
 
     def action_left(self) -> None:
-        """Go to the word before."""
+        """Select the previous option."""
         self._go(-1)
 
     def on_click(self, event: events.Click) -> None:
-        """Go to the next word."""
+        """Select the next option."""
         self._go(1)
 
     def render(self) -> Text:
-        """The word, what is about it, and the mark of a choice."""
-        words = [word for word, _ in self._options]
+        """Return the value, its description, and the mark of a selection field."""
+        values = [value for value, _ in self._options]
         about = dict(self._options).get(self._value, "")
-        text = Text(f"{self._value:<{max(map(len, words))}} ", no_wrap=True, overflow="crop")
+        text = Text(f"{self._value:<{max(map(len, values))}} ", no_wrap=True, overflow="crop")
         text.append(about, self.get_component_rich_style("cycle--about", partial=True) if not self.has_focus else "")
         text.truncate(self.content_size.width - 2, pad=True)
         text.append(f" {glyphs_of(self).cycle}")
         return text
 
     def _go(self, step: int) -> None:
-        words = [word for word, _ in self._options]
-        at = words.index(self._value) if self._value in words else -step
-        self.value = words[(at + step) % len(words)]
+        values = [value for value, _ in self._options]
+        at = values.index(self._value) if self._value in values else -step
+        self.value = values[(at + step) % len(values)]
         self.post_message(self.Changed(self, self._value))

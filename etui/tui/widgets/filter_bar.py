@@ -1,4 +1,4 @@
-"""The filter above the runs: a line that is read as it is typed, completes, and names a mistake under itself."""
+"""The filter line above the runs: applied as it is typed, with completion, and errors shown below it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_COMPLETIONS = 8
 
 
 class FilterInput(Input):
-    """The line itself; tab takes the first completion instead of leaving."""
+    """The input field; tab accepts the first completion instead of moving the focus."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
 
@@ -33,21 +33,21 @@ class FilterInput(Input):
         """Escape was pressed."""
 
     def action_complete(self) -> None:
-        """Take the first completion of the word before the cursor."""
+        """Accept the first completion of the word before the cursor."""
         bar = self.parent
         assert isinstance(bar, FilterBar)
         bar.complete()
 
     def action_leave(self) -> None:
-        """Leave the line; what was typed since it was entered is undone."""
+        """Close the filter and undo the edit."""
         self.post_message(self.Left())
 
 
 class FilterBar(Guarded, Vertical):
-    """Shows only while it is being typed in. What holds is in ``text`` and ``conditions``."""
+    """Visible only while it is edited. ``text`` and ``conditions`` are the current filter."""
 
     class Changed(Message):
-        """Other runs are wanted."""
+        """The filter changed."""
 
         def __init__(self, text: str, conditions: tuple[Condition, ...]) -> None:
             super().__init__()
@@ -55,7 +55,7 @@ class FilterBar(Guarded, Vertical):
             self.conditions = conditions
 
     class Closed(Message):
-        """The line was left; the table is wanted again."""
+        """The filter was closed; the focus returns to the table."""
 
     def __init__(self, values: Callable[[str], list[str]], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -73,38 +73,38 @@ class FilterBar(Guarded, Vertical):
         self.display = False
 
     def open(self) -> None:
-        """Show the line and put the cursor in it."""
-        start(self, self._learn, group="values", exclusive=True)
+        """Show and focus the line."""
+        start(self, self._read_values, group="values", exclusive=True)
         self._before = self.text
         self.display = True
         line = self.query_one(FilterInput)
         line.value = self.text
         line.cursor_position = len(self.text)
         line.focus()
-        self._say_completions()
+        self._show_completions()
 
-    async def _learn(self) -> None:
-        """Read what stands in the columns, for completion; until it is there the keys alone are completed."""
+    async def _read_values(self) -> None:
+        """Read the values of the columns for completion; until then only keys are completed."""
         for column in _COLUMNS:
             self._known[column] = await asyncio.to_thread(self._values, column)
         line = self.query_one(FilterInput)
         if line.has_focus and not self.query_one("#filter-word").has_class("-mistake"):
-            self._say_completions()
+            self._show_completions()
 
     def clear(self) -> None:
-        """Show every run again."""
+        """Show all runs."""
         self._apply("", ())
         self.query_one(FilterInput).value = ""
 
     def complete(self) -> None:
-        """Take the first completion."""
+        """Accept the first completion."""
         line = self.query_one(FilterInput)
-        found = self._completions()
-        if found:
+        completed = self._completions()
+        if completed:
             word = word_before(line.value, line.cursor_position)
             start = line.cursor_position - len(word)
-            line.value = line.value[:start] + found[0] + line.value[line.cursor_position :]
-            line.cursor_position = start + len(found[0])
+            line.value = line.value[:start] + completed[0] + line.value[line.cursor_position :]
+            line.cursor_position = start + len(completed[0])
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -112,18 +112,18 @@ class FilterBar(Guarded, Vertical):
         try:
             conditions = tuple(parse(event.value))
         except FilterMistake as mistake:
-            # Half a word is no mistake yet while the cursor is still in it.
+            # An unfinished word at the cursor is not a mistake yet.
             if mistake.end >= len(event.value) and self._completions():
-                self._say_completions()
+                self._show_completions()
             else:
-                self._say(f"{mistake.message}; {mistake.hint}", mistake=True)
+                self._show_message(f"{mistake.message}; {mistake.hint}", mistake=True)
             self._apply_rest(event.value, mistake)
             return
-        self._say_completions()
+        self._show_completions()
         self._apply(event.value, conditions)
 
     def _apply_rest(self, text: str, mistake: FilterMistake) -> None:
-        """Show what the words mean that can be read."""
+        """Apply the words that can be parsed."""
         rest = text
         while True:
             rest = rest[: mistake.start] + rest[mistake.end :]
@@ -140,7 +140,7 @@ class FilterBar(Guarded, Vertical):
         try:
             conditions = tuple(parse(event.value))
         except FilterMistake as mistake:
-            self._say(f"{mistake.message}; {mistake.hint}", mistake=True)
+            self._show_message(f"{mistake.message}; {mistake.hint}", mistake=True)
             return
         self._apply(event.value, conditions)
         self._close()
@@ -163,17 +163,17 @@ class FilterBar(Guarded, Vertical):
     def _completions(self) -> list[str]:
         line = self.query_one(FilterInput)
         before = word_before(line.value, line.cursor_position)
-        return [one for one in completions(line.value, line.cursor_position, self._known) if one != before]
+        return [word for word in completions(line.value, line.cursor_position, self._known) if word != before]
 
-    def _say_completions(self) -> None:
-        found = self._completions()[:_MOST_COMPLETIONS]
-        self._say("tab: " + "  ".join(map(plain, found)) if found else "", mistake=False)
+    def _show_completions(self) -> None:
+        shown = self._completions()[:_MOST_COMPLETIONS]
+        self._show_message("tab: " + "  ".join(map(plain, shown)) if shown else "", mistake=False)
 
-    def _say(self, words: str, *, mistake: bool) -> None:
-        word = self.query_one("#filter-word", Static)
-        word.set_class(mistake, "-mistake")
-        word.update(Text(plain(words), no_wrap=True, overflow="ellipsis"), layout=False)
+    def _show_message(self, message: str, *, mistake: bool) -> None:
+        line = self.query_one("#filter-word", Static)
+        line.set_class(mistake, "-mistake")
+        line.update(Text(plain(message), no_wrap=True, overflow="ellipsis"), layout=False)
 
 
 _COLUMNS = ("model", "precision", "delegate", "weights", "preset", "box")
-"""The keys whose values are asked of the database, which calls their columns the same."""
+"""The filter keys whose values are read from the database columns of the same name."""

@@ -1,4 +1,4 @@
-"""One field of a form: its label, the field, and below it in words what is wrong with it."""
+"""One row of a form: a label, a field, and below it an error message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from etui.tui.glyphs import glyphs_of
 
 
 class FormRow(Vertical):
-    """A label beside a field. The label of the field with the focus is marked, that of a wrong field too."""
+    """A label and a field. The label is marked if the field has the focus or is invalid."""
 
     DEFAULT_CSS = """
     FormRow { height: auto; }
@@ -33,7 +33,7 @@ class FormRow(Vertical):
         self._problem = Static(classes="form--problem", markup=False)
 
     def compose(self) -> ComposeResult:
-        """The label and the field on one line, the problem below."""
+        """Compose the label and the field on one line, the error below."""
         with Horizontal():
             yield self._mark
             yield self._field
@@ -41,16 +41,16 @@ class FormRow(Vertical):
 
     @property
     def field(self) -> Widget:
-        """The field itself."""
+        """The field."""
         return self._field
 
     @property
     def problem(self) -> str:
-        """What is wrong, empty where nothing is."""
+        """The error message, empty if the field is valid."""
         return str(self._problem.content) if self.has_class("-wrong") else ""
 
     def mark(self, problem: str | None) -> None:
-        """Say what is wrong with the field; None where nothing is."""
+        """Show an error message; None if the field is valid."""
         self._problem.update(Text(plain(f"! {problem}")) if problem else "")
         self.set_class(problem is not None, "-wrong")
         self._relabel()
@@ -67,7 +67,7 @@ class FormRow(Vertical):
 
     @property
     def has_the_focus(self) -> bool:
-        """Whether the cursor is in the field."""
+        """Whether the field has the focus."""
         return self.has_class("-focused")
 
     def _relabel(self) -> None:

@@ -1,4 +1,4 @@
-"""The line at the top: which box this is, and what is being measured on it now, how far, and how long still."""
+"""The line at the top: the machine, and the running session with its progress and remaining time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXACT_S, _STEP_S = 10, 5
 
 
 class Header(Widget):
-    """Redrawn with each snapshot, so at most once a second while something is measured."""
+    """Redrawn with each snapshot that changes it, at most once a second during a measurement."""
 
     COMPONENT_CLASSES = {"header--name", "header--live", "header--problem", "header--faint"}
 
@@ -29,18 +29,18 @@ class Header(Widget):
         self._drawn = Text()
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show another state of the box and the queue."""
+        """Show a new state of the machine and the queue."""
         self._snapshot = snapshot
-        if self._words() != self._drawn:
+        if self._line() != self._drawn:
             self.refresh()
 
     def render(self) -> Text:
-        """What was seen last."""
-        self._drawn = self._words()
+        """Return the line for the last snapshot."""
+        self._drawn = self._line()
         return self._drawn
 
-    def _words(self) -> Text:
-        """The live run at the right always fits; of the box as much as there is room for."""
+    def _line(self) -> Text:
+        """Return the session at the right, and as many facts about the machine as fit at the left."""
         snapshot = self._snapshot
         if snapshot is None:
             return Text(" etui", style=self._style("name"))
@@ -48,33 +48,32 @@ class Header(Widget):
         line = Text(" etui  ", style=self._style("name"), no_wrap=True, overflow="crop")
         room = self.size.width - right.cell_len - 2
         for index, fact in enumerate(self._facts(snapshot)):
-            words = f" {self._glyphs.dot} {fact}" if index else fact
-            if line.cell_len + len(words) > room:
+            part = f" {self._glyphs.dot} {fact}" if index else fact
+            if line.cell_len + len(part) > room:
                 break
-            line.append(words, self._style("faint"))
+            line.append(part, self._style("faint"))
         line.append(" " * max(1, self.size.width - line.cell_len - right.cell_len - 1))
         line.append_text(right)
         return line
 
     def _facts(self, snapshot: Snapshot) -> list[str]:
-        box = snapshot.box
-        load = "load not readable" if box.load is None else f"load {box.load:.2f}"
-        governor = f"governor {box.governor}" if box.governor else "governor not readable"
-        return [plain(box.host), counted(box.cores, "core"), load, plain(governor)]
+        machine = snapshot.host
+        load = "load not readable" if machine.load is None else f"load {machine.load:.2f}"
+        governor = f"governor {machine.governor}" if machine.governor else "governor not readable"
+        return [plain(machine.host), counted(machine.cores, "core"), load, plain(governor)]
 
     def _right(self, snapshot: Snapshot) -> Text:
         if snapshot.problem is not None:
-            words = f"{self._glyphs.failed} {plain(snapshot.problem)}"
-            text = Text(words, style=self._style("problem"))
+            text = Text(f"{self._glyphs.failed} {plain(snapshot.problem)}", style=self._style("problem"))
             text.truncate(max(10, self.size.width - 8), overflow="ellipsis")
             return text
         current = snapshot.current
         waiting = sum(1 for session in snapshot.sessions if session.waits)
         if current is None:
-            word = f"{waiting} waiting for a runner" if waiting else "nothing runs"
-            return Text(word, style=self._style("live" if waiting else "faint"))
-        words = f"{self._glyphs.live} {plain(_model(current))} {self._glyphs.dot} {_step(current)}"
-        text = Text(words, style=self._style("live"))
+            state = f"{waiting} waiting for a runner" if waiting else "idle"
+            return Text(state, style=self._style("live" if waiting else "faint"))
+        step = f"{self._glyphs.live} {plain(_model(current))} {self._glyphs.dot} {_step(current)}"
+        text = Text(step, style=self._style("live"))
         progress = current.progress
         if progress is not None and progress.total and self.size.width >= _ROOM_FOR_BAR:
             share = max(0.0, min(1.0, (progress.done or 0.0) / progress.total))
@@ -97,7 +96,7 @@ def _model(session: LiveSession) -> str:
 
 
 def _step(session: LiveSession) -> str:
-    """What is done now, in two words; the figures of a block belong to the log."""
+    """Return the current step in about two words; the log has the details."""
     progress, step = session.progress, session.step
     if progress is not None and progress.total:
         done = int(progress.done or 0)
@@ -108,12 +107,12 @@ def _step(session: LiveSession) -> str:
 
 
 def _left(progress: Event | None) -> int | None:
-    """The seconds left now, from what was said when progress was last told."""
+    """Return the remaining seconds, computed from the last progress event; None if not known."""
     if progress is None or progress.left_s is None:
         return None
-    said = moment(progress.at)
-    if said is None:
+    reported = moment(progress.at)
+    if reported is None:
         return round(progress.left_s)
-    left = max(0, round(progress.left_s - (datetime.now(UTC) - said).total_seconds()))
-    # An estimate, and each figure that changes is a redraw beside what is measured.
+    left = max(0, round(progress.left_s - (datetime.now(UTC) - reported).total_seconds()))
+    # Rounded: it is an estimate, and each change causes a redraw during the measurement.
     return left if left < _EXACT_S else -(-left // _STEP_S) * _STEP_S

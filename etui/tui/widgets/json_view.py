@@ -1,4 +1,4 @@
-"""A JSON text as scrolling lines, of which only those in view are drawn."""
+"""A scrolling view of JSON text that draws only the visible lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST = 4_000
 
 
 class JsonView(LineView):
-    """Long lines are cut where the view ends; the file that export writes has all of it."""
+    """Long lines are cut at the edge of the view; an exported file has the full text."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -23,7 +23,7 @@ class JsonView(LineView):
         self._key_style = ""
 
     def on_mount(self) -> None:
-        """Take the theme's colour for keys, now and when it changes."""
+        """Use the theme's colour for keys, and follow the theme."""
         self._take_theme()
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._take_theme())
 
@@ -33,15 +33,15 @@ class JsonView(LineView):
         self.rows_changed()
 
     def row_count(self) -> int:
-        """How many lines there are."""
+        """Return the number of lines."""
         return len(self._rows)
 
     def row(self, index: int) -> Text:
-        """A line with its keys marked."""
+        """Return a line with its keys coloured."""
         raw = self._rows[index]
         line = Text(plain(raw[:_LONGEST]), no_wrap=True, end="")
-        for found in _KEY.finditer(line.plain):
-            line.stylize(self._key_style or "bold", found.start(), found.end())
+        for match in _KEY.finditer(line.plain):
+            line.stylize(self._key_style or "bold", match.start(), match.end())
         line.truncate(max(1, self.scrollable_content_region.width), overflow="crop")
         return line
 

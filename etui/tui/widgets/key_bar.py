@@ -1,4 +1,4 @@
-"""The line at the bottom: the keys that work here, as many as there is room for, and always how to get help."""
+"""The line at the bottom: the active keys, as many as fit, and always those for help and quit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALWAYS = ("help", "quit")
 
 
 class KeyBar(Widget):
-    """Made from the bindings that are active where the focus is, so that it never says what does not work."""
+    """Shows the bindings that are active for the focused widget."""
 
     COMPONENT_CLASSES = {"key-bar--key", "key-bar--word"}
 
@@ -24,11 +24,11 @@ class KeyBar(Widget):
         self.refresh()
 
     def render(self) -> Text:
-        """Key and word, with a gap between; what does not fit is in the help."""
+        """Return keys with their labels; the help lists those that do not fit."""
         return self._line()[0]
 
     def on_click(self, event: events.Click) -> None:
-        """A click does what the key does."""
+        """Simulate the key whose label was clicked."""
         for start, end, key in self._line()[1]:
             if start <= event.x < end:
                 self.app.simulate_key(key)
@@ -36,9 +36,9 @@ class KeyBar(Widget):
     def _line(self) -> tuple[Text, list[tuple[int, int, str]]]:
         key_style, word_style = self._style("key"), self._style("word")
         shown = self._shown()
-        last = [one for one in shown if one.description in _ALWAYS]
-        first = [one for one in shown if one.description not in _ALWAYS]
-        room = self.size.width - 1 - sum(self._cells(one) for one in last)
+        last = [binding for binding in shown if binding.description in _ALWAYS]
+        first = [binding for binding in shown if binding.description not in _ALWAYS]
+        room = self.size.width - 1 - sum(self._cells(binding) for binding in last)
         line, places = Text(" ", no_wrap=True, overflow="crop"), []
         for binding in first:
             room -= self._cells(binding)
@@ -58,12 +58,12 @@ class KeyBar(Widget):
         return start, end, binding.key
 
     def _shown(self) -> list[Binding]:
-        """One binding an action, the first of its keys."""
-        found: dict[str, Binding] = {}
+        """Return one binding per action, the first of its keys."""
+        by_action: dict[str, Binding] = {}
         for active in self.screen.active_bindings.values():
             if active.binding.show and active.enabled:
-                found.setdefault(active.binding.action, active.binding)
-        return list(found.values())
+                by_action.setdefault(active.binding.action, active.binding)
+        return list(by_action.values())
 
     def _cells(self, binding: Binding) -> int:
         return len(self.app.get_key_display(binding)) + len(binding.description) + 4

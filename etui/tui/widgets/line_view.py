@@ -1,4 +1,4 @@
-"""A scrolling view that asks for each row of text only when it is seen."""
+"""A scrolling view that renders each row of text only when it is visible."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SCROLLS = {
 
 
 def move_bindings(actions: Mapping[str, str] = _SCROLLS) -> list[BindingType]:
-    """The keys that move in the runs table, for whatever else scrolls or has a cursor; remapping those remaps these."""
+    """Return the bindings of the runs table's movement keys for another view; remapping those remaps these."""
     return [
         Binding(",".join(BY_ID[f"table.{name}"].keys), action, show=False, id=f"table.{name}")
         for name, action in actions.items()
@@ -38,12 +38,12 @@ def move_bindings(actions: Mapping[str, str] = _SCROLLS) -> list[BindingType]:
 if TYPE_CHECKING:
     _Base = Widget
 else:
-    # Textual takes a widget's default styles from the first of its bases that is a widget: this must be none.
+    # Textual takes a widget's default styles from its first base that is a widget: this one must not be a widget.
     _Base = object
 
 
 class HalfPages(_Base):
-    """Scrolls by rows and half pages at once, without gliding: over SSH every frame costs."""
+    """Scrolls by rows and half pages without animation, which is slow over SSH."""
 
     def action_scroll_down(self) -> None:
         """Move down a row."""
@@ -74,14 +74,14 @@ class HalfPages(_Base):
 
 
 def set_length(view: ScrollView, size: Size) -> None:
-    """Give a view the size of all its lines. Only its scrollbar changes: setting it the usual way would lay the whole
-    screen out anew, which costs more than to draw the lines."""
+    """Set the virtual size of a view and update its scrollbar. Setting the reactive attribute would lay out the whole
+    screen again, which is slower than drawing the lines."""
     view.set_reactive(ScrollView.virtual_size, size)
     view._scroll_update(size)
 
 
 class LineView(Guarded, HalfPages, ScrollView, can_focus=True):
-    """Rows of text, drawn one by one. A subclass says how many there are and what each shows."""
+    """Rows of text, rendered one by one. A subclass implements ``row_count`` and ``row``."""
 
     DEFAULT_CSS = """
     LineView { height: 1fr; overflow-x: hidden; scrollbar-gutter: stable; scrollbar-size-vertical: 1; }
@@ -90,20 +90,20 @@ class LineView(Guarded, HalfPages, ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
     def row_count(self) -> int:
-        """How many rows there are."""
+        """Return the number of rows."""
         raise NotImplementedError
 
     def row(self, index: int) -> Text:
-        """The text of one row, on one line."""
+        """Return the text of one row."""
         raise NotImplementedError
 
     def rows_changed(self) -> None:
-        """Draw again, since the rows are others now."""
+        """Draw again after the rows changed."""
         set_length(self, Size(self.scrollable_content_region.width, self.row_count()))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen."""
+        """Draw one line of the view."""
         index = self.scroll_offset.y + y
         width = self.scrollable_content_region.width
         style = self.rich_style

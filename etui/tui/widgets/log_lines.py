@@ -1,4 +1,4 @@
-"""What a log pane shows, without a widget: the newest events as rows of a given width, filtered by level."""
+"""The rows of a log pane: the newest events, wrapped to a width and filtered by level."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WITHOUT_STAGE_UNDER = 56
 
 
 class LogStyles(msgspec.Struct, frozen=True, kw_only=True):
-    """Styles (rich's words) and glyphs by what a line is."""
+    """Styles (in rich's notation) and glyphs by kind of line."""
 
     time: str = ""
     stage: str = ""
@@ -61,12 +61,12 @@ class _Entry(msgspec.Struct, frozen=True):
 
 class _Row(msgspec.Struct, frozen=True):
     entry: _Entry
-    words: str
+    text: str
     first: bool
 
 
 class LogLines:
-    """The newest ``KEPT`` events and the rows they make. Long messages go on under themselves."""
+    """The newest ``KEPT`` events and their rows. Long messages are wrapped."""
 
     def __init__(self) -> None:
         self._entries: deque[_Entry] = deque()
@@ -79,13 +79,13 @@ class LogLines:
         return len(self._rows)
 
     def clear(self) -> None:
-        """Forget everything but the level and the width."""
+        """Remove all events; the level and the width stay."""
         self._entries.clear()
         self._rows.clear()
         self.forgotten = 0
 
     def add(self, events: Iterable[Event], labels: Mapping[str, str]) -> tuple[int, int]:
-        """Append events; return how many rows came at the end and how many were dropped at the start."""
+        """Append events; return the number of rows added at the end and removed at the start."""
         added = dropped = 0
         for event in events:
             entry = _entry(event, labels)
@@ -98,23 +98,23 @@ class LogLines:
         return added, dropped
 
     def set_width(self, width: int) -> None:
-        """Break the messages for this width."""
+        """Wrap the messages to this width."""
         if width != self._width:
             self._width = width
             self._rebuild()
 
     def set_level(self, level: Level) -> None:
-        """Show this level and those above."""
+        """Show this level and higher ones."""
         self.level = level
         self._rebuild()
 
     def matches(self, term: str) -> list[int]:
-        """The rows whose words contain the term, in upper or lower case."""
+        """Return the indices of rows that contain the term, ignoring case."""
         wanted = term.casefold()
-        return [number for number, row in enumerate(self._rows) if wanted and wanted in row.words.casefold()]
+        return [number for number, row in enumerate(self._rows) if wanted and wanted in row.text.casefold()]
 
     def text(self, index: int, styles: LogStyles, term: str = "") -> Text:
-        """One row, with ``term`` marked in it."""
+        """Return one row, with ``term`` marked in it."""
         row = self._rows[index]
         entry = row.entry
         own = {"debug": styles.debug, "info": styles.info, "warning": styles.warning, "error": styles.error}[
@@ -131,19 +131,14 @@ class LogLines:
         else:
             line.append(" " * self._indent())
         start = len(line)
-        line.append(row.words, ("bold" if entry.kind == "stage" and not own else own) or None)
+        line.append(row.text, ("bold" if entry.kind == "stage" and not own else own) or None)
         if term:
-            lower, wanted = row.words.casefold(), term.casefold()
+            lower, wanted = row.text.casefold(), term.casefold()
             at = lower.find(wanted)
             while at >= 0:
                 line.stylize(styles.match, start + at, start + at + len(wanted))
                 at = lower.find(wanted, at + len(wanted))
         return line
-
-    def plain_text(self) -> str:
-        """Everything that is shown, one event a line, as a file would have it."""
-        rows = [row for row in self._rows if row.first]
-        return "\n".join(f"{row.entry.time}  {row.entry.stage:<{_STAGE}}{' '.join(row.entry.lines)}" for row in rows)
 
     def _indent(self) -> int:
         return 8 if self._width < _WITHOUT_STAGE_UNDER else 11 + _STAGE
@@ -159,8 +154,8 @@ class LogLines:
         room = max(10, self._width - self._indent())
         rows: list[_Row] = []
         for line in entry.lines:
-            for words in _broken(line, room):
-                rows.append(_Row(entry, words, not rows))
+            for text in _wrapped(line, room):
+                rows.append(_Row(entry, text, not rows))
         return rows
 
     def _drop_oldest(self) -> int:
@@ -177,7 +172,7 @@ def _entry(event: Event, labels: Mapping[str, str]) -> _Entry:
     message = (
         event.message
         if len(event.message) <= _LONGEST
-        else event.message[:_LONGEST] + " ... (the rest is in the database)"
+        else event.message[:_LONGEST] + " ... (truncated; the database has the full text)"
     )
     label = labels.get(event.run_id or "", "")
     if label and label not in message:
@@ -186,7 +181,7 @@ def _entry(event: Event, labels: Mapping[str, str]) -> _Entry:
     return _Entry(local_clock(event.at), plain(event.stage or ""), event.kind, event.level, lines)
 
 
-def _broken(line: str, room: int) -> list[str]:
+def _wrapped(line: str, room: int) -> list[str]:
     if cells(line) <= room:
         return [line]
     rows, row, used = [], "", 0
@@ -206,6 +201,6 @@ def _broken(line: str, room: int) -> list[str]:
 
 
 def local_clock(at: str) -> str:
-    """The local time of day of an ISO 8601 time, to the second."""
+    """Return the local time of day of an ISO 8601 time, to the second; blank if it cannot be parsed."""
     local = moment(at)
     return f"{local:%H:%M:%S}" if local else " " * 8

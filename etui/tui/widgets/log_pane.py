@@ -1,4 +1,4 @@
-"""The pane with the log of a session or a run: it follows or holds still, filters by level, and searches."""
+"""The log pane of a session or a run: it follows new lines or pauses, filters by level, and searches."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
 
 QUIET_REDRAW_S = 0.8
-"""While a measurement runs the screen, which shares the machine, may not be redrawn oftener than once a second. What
-comes once a second is drawn with the rest of that second's picture, rather than a moment later in one of its own."""
+"""During a measurement the screen, which shares the machine, may be redrawn at most once a second. Events that arrive
+every second are drawn together with the other changes of that second."""
 BRISK_REDRAW_S = 0.2
 
 
 class LogPane(Guarded, Widget):
-    """The log of what ``follow`` named last. Its methods are the actions of scope ``log``."""
+    """The log of the session or run set with ``follow``. Implements the actions of scope ``log``."""
 
     DEFAULT_CSS = """
     LogPane {
@@ -65,10 +65,10 @@ class LogPane(Guarded, Widget):
         self._focus_before: Widget | None = None
 
     def compose(self) -> ComposeResult:
-        """The lines, the progress under them, and the field for a search."""
+        """Compose the lines, the progress below them, and the search field."""
         yield self._view
         yield self._progress
-        yield Input(placeholder="search the log; enter, then n and N; escape ends", compact=True)
+        yield Input(placeholder="search the log; Enter, then n and N for matches; Escape to end", compact=True)
 
     def on_mount(self) -> None:
         """Write the title."""
@@ -77,9 +77,9 @@ class LogPane(Guarded, Widget):
     def follow(
         self, session_id: str | None, run_id: str | None, title: str, labels: Mapping[str, str] | None = None
     ) -> None:
-        """Be the log of this session, or of one of its runs; None for neither. Empties the pane where it was another's.
+        """Show the log of this session, or of one of its runs; None for neither. Clears the pane if that changed.
 
-        ``labels`` names the runs of a session, such as ``int8/xnnpack``, before the lines that are theirs.
+        ``labels`` are prefixes such as ``int8/xnnpack`` for the lines of a session's runs.
         """
         if (session_id, run_id) != (self._session_id, self._run_id):
             self.show([])
@@ -89,7 +89,7 @@ class LogPane(Guarded, Widget):
         self._write_titles()
 
     def show(self, events: Sequence[Event]) -> None:
-        """Show these events and no others."""
+        """Replace the events."""
         self._waiting.clear()
         self._finished.clear()
         self._view.clear()
@@ -98,7 +98,7 @@ class LogPane(Guarded, Widget):
         self._draw()
 
     def add(self, events: Sequence[Event]) -> None:
-        """Append events. Those of other runs are left out where one run is followed."""
+        """Append events. If one run is followed, those of other runs are skipped."""
         own = [event for event in events if self._run_id is None or event.run_id in (None, self._run_id)]
         if not own:
             return
@@ -112,7 +112,7 @@ class LogPane(Guarded, Widget):
             self._timer = self.set_timer(left, self._draw)
 
     def ended(self) -> None:
-        """Take the progress away: what is followed is not worked on any more, even where no event says so."""
+        """Hide the progress, since nothing is running any more, even if no event reported it."""
         self._draw()
         self._progress.clear()
 
@@ -127,17 +127,17 @@ class LogPane(Guarded, Widget):
         return self
 
     def action_pause(self) -> None:
-        """Follow, or hold still."""
+        """Follow new lines, or pause."""
         self._view.set_following(not self._view.is_following)
 
     def action_level(self) -> None:
-        """Show the next higher level and those above; after the highest, everything."""
+        """Raise the minimum level; after the highest, show everything."""
         lines = self._view.lines
         self._view.set_level(LEVELS[(LEVELS.index(lines.level) + 1) % len(LEVELS)])
         self._write_titles()
 
     def action_search(self) -> None:
-        """Open the field for a search."""
+        """Open the search field."""
         if not self.has_class("-searching"):
             self._focus_before = self.screen.focused
         self.add_class("-searching")
@@ -146,21 +146,21 @@ class LogPane(Guarded, Widget):
         field.select_all()
 
     def action_next_match(self) -> None:
-        """Go to the next line that was searched for."""
+        """Go to the next match."""
         self._view.go_to_match(1)
 
     def action_previous_match(self) -> None:
-        """Go to the line before that was searched for."""
+        """Go to the previous match."""
         self._view.go_to_match(-1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The keys of a search are only the log's while there is one; otherwise they mean what they do elsewhere."""
+        """Enable the search keys only during a search; otherwise other panes use them."""
         if action in ("end_search", "next_match", "previous_match"):
             return self.has_class("-searching")
         return super().check_action(action, parameters)
 
     def action_end_search(self) -> None:
-        """Close the field and unmark what was found; the focus goes back to where it was."""
+        """Close the search field, unmark the matches, and restore the focus."""
         if not self.has_class("-searching"):
             return
         self.remove_class("-searching")
@@ -191,19 +191,19 @@ class LogPane(Guarded, Widget):
         self._drawn_at = time.monotonic()
         waiting, self._waiting = self._waiting, []
         for event in waiting:
-            self._progress.say(event)
+            self._progress.handle(event)
             if event.kind == "finished" and self._was_last(event):
                 self._progress.clear()
         self._view.add([event for event in waiting if event.kind != "progress"], self._labels)
 
     def _was_last(self, event: Event) -> bool:
-        """Whether nothing of what is followed goes on after this run has finished, as far as is known."""
+        """Whether no followed run is unfinished after this event, as far as known."""
         if event.run_id is not None:
             self._finished.add(event.run_id)
         return event.run_id in (None, self._run_id) or self._finished >= set(self._labels)
 
     def _write_titles(self) -> None:
-        state = "following" if self._view.is_following else "held"
+        state = "following" if self._view.is_following else "paused"
         between = f" {glyphs(self.app).dot} "
         subject = [plain(self._title)] if self._title else []
         self.border_title = Content(between.join(["Log", *subject, state]))
@@ -211,9 +211,9 @@ class LogPane(Guarded, Widget):
         if self._view.unseen:
             parts.append(f"{counted(self._view.unseen, 'new line')} below")
         if self._view.term:
-            parts.append(self._view.search_words())
+            parts.append(self._view.search_state())
         if self._view.lines.forgotten:
-            parts.append(f"{self._view.lines.forgotten:,} older in the database")
+            parts.append(f"{self._view.lines.forgotten:,} older lines in the database")
         level = self._view.lines.level
-        parts.append("errors only" if level == "error" else "everything" if level == "debug" else f"{level} and above")
+        parts.append("errors only" if level == "error" else "all levels" if level == "debug" else f"{level} and above")
         self.border_subtitle = Content(between.join(parts))

@@ -1,4 +1,4 @@
-"""The lines of a log on the screen: they follow the newest, or hold still while others come in below."""
+"""The lines of a log on the screen: it follows the newest line, or pauses while lines are added below."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from etui.tui.terminal import draws_unicode, theme_colour
 from etui.tui.widgets.line_view import LineView
 from etui.tui.widgets.log_lines import ASCII_GLYPHS, GLYPHS, LogLines, LogStyles
 
-NOTHING = "Nothing was said yet."
+NOTHING = "No log lines yet."
 
 
 class LogView(LineView):
-    """Scrolling up holds it still, scrolling to the end lets it follow again."""
+    """Scrolling up pauses, scrolling to the end follows again."""
 
     class Changed(Message):
-        """What the pane's title says has changed."""
+        """The contents of the pane's title changed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,16 +34,16 @@ class LogView(LineView):
         self._own_scroll = False
 
     def on_mount(self) -> None:
-        """Take the theme's colours, now and when it changes."""
+        """Use the theme's colours, and follow the theme."""
         self._take_theme()
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._take_theme())
 
     def row_count(self) -> int:
-        """At least one: an empty log says so."""
+        """Return the number of rows, at least one for the message that the log is empty."""
         return max(1, len(self.lines))
 
     def row(self, index: int) -> Text:
-        """A row, what was searched for marked in it."""
+        """Return a row with the search term marked."""
         if not len(self.lines):
             return Text(NOTHING, self.styles_now.time)
         line = self.lines.text(index, self.styles_now, self.term)
@@ -52,64 +52,64 @@ class LogView(LineView):
         return line
 
     def clear(self) -> None:
-        """Forget the lines."""
+        """Remove all lines."""
         self.lines.clear()
         self.unseen = 0
         self._find()
-        self._rows_came()
+        self._update_rows()
 
     def add(self, events: Sequence[Event], labels: Mapping[str, str]) -> None:
-        """Append events, and keep in view what is in view unless it follows."""
+        """Append events; unless it follows, the visible lines stay."""
         if not events:
             return
         added, dropped = self.lines.add(events, labels)
         if not self.is_following:
             self.unseen += added
         self._find()
-        self._rows_came(dropped)
+        self._update_rows(dropped)
         self.post_message(self.Changed())
 
     def set_level(self, level: Level) -> None:
-        """Show this level and those above."""
+        """Show this level and higher ones."""
         self.lines.set_level(level)
         self._find()
-        self._rows_came()
+        self._update_rows()
 
     def set_following(self, following: bool) -> None:
-        """Follow the newest line, or hold still."""
+        """Follow the newest line, or pause."""
         self.is_following = following
         if following:
             self.unseen = 0
-            self._to_end()
+            self._scroll_to_end()
         self.post_message(self.Changed())
 
     def search(self, term: str) -> None:
-        """Mark this term and go to its last line; an empty one marks nothing."""
+        """Mark this term and go to its last match; an empty term ends the search."""
         self.term = term
         self._find()
         self._match = max(0, len(self._matches) - 1)
         self._show_match()
 
     def go_to_match(self, step: int) -> None:
-        """Go to another line with the term, round and round."""
+        """Go to another match, wrapping around."""
         if self._matches:
             self._match = (self._match + step) % len(self._matches)
             self._show_match()
 
-    def search_words(self) -> str:
-        """How many lines hold the term, and which of them is shown."""
+    def search_state(self) -> str:
+        """Return the number of matches, and the current one."""
         if not self._matches:
             return "not found"
         return f"match {self._match + 1} of {len(self._matches)}"
 
     def on_resize(self, _event: Resize) -> None:
-        """Break the lines anew."""
+        """Wrap the lines to the new width."""
         self.lines.set_width(self.scrollable_content_region.width)
         self._find()
-        self._rows_came()
+        self._update_rows()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Hold still where the user scrolls away from the end, follow where they come back to it."""
+        """Pause when the user scrolls away from the end, follow when they return to it."""
         super().watch_scroll_y(old_value, new_value)
         if self._own_scroll or round(old_value) == round(new_value):
             return
@@ -120,7 +120,7 @@ class LogView(LineView):
                 self.unseen = 0
             self.post_message(self.Changed())
 
-    def _rows_came(self, dropped: int = 0) -> None:
+    def _update_rows(self, dropped: int = 0) -> None:
         self._own_scroll = True
         self.rows_changed()
         if self.is_following:
@@ -129,7 +129,7 @@ class LogView(LineView):
             self._scroll_now(max(0, self.scroll_offset.y - dropped))
         self._own_scroll = False
 
-    def _to_end(self) -> None:
+    def _scroll_to_end(self) -> None:
         self._own_scroll = True
         self._scroll_now(self.max_scroll_y)
         self._own_scroll = False
@@ -157,7 +157,7 @@ class LogView(LineView):
 
     @property
     def styles_now(self) -> LogStyles:
-        """The theme's colours and the terminal's signs, as they are when a row is drawn."""
+        """The styles and glyphs for the current theme and terminal."""
         if self._styles is None:
             signs = GLYPHS if draws_unicode(self.app) else ASCII_GLYPHS
             error = theme_colour(self.app, "error")

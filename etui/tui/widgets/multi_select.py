@@ -1,4 +1,4 @@
-"""A list of which several can be chosen: as many to a line as fit, and what is impossible greyed."""
+"""A list with multiple selection: as many items per line as fit, unavailable ones greyed out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MORE_CELLS = 4
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to choose: its name, a sentence about it, and the reason it cannot be (None where it can)."""
+    """An item: its name, a description, and the reason why it is unavailable (None if it is available)."""
 
     name: str
     about: str = ""
@@ -28,9 +28,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MultiSelect(Widget, can_focus=True):
-    """Items with a box each: ``[x]`` chosen, ``[ ]`` not, ``[-]`` impossible, ``[!]`` chosen but impossible.
+    """Items with check boxes: ``[x]`` selected, ``[ ]`` not, ``[-]`` unavailable, ``[!]`` selected but unavailable.
 
-    At most ``rows`` lines are shown, and they scroll with the cursor. ``one_a_line`` makes a plain list of it.
+    At most ``rows`` lines are shown, and they scroll with the cursor. ``one_a_line`` shows one item per line.
     """
 
     BINDINGS = [*bindings("picker")]
@@ -46,7 +46,7 @@ class MultiSelect(Widget, can_focus=True):
     """
 
     class Changed(Message):
-        """What is chosen changed."""
+        """The selection changed."""
 
         def __init__(self, select: MultiSelect, chosen: tuple[str, ...]) -> None:
             super().__init__()
@@ -59,7 +59,7 @@ class MultiSelect(Widget, can_focus=True):
             return self.select
 
     class Pointed(Message):
-        """The cursor came to an item, or the list got or lost the focus (then ``item`` is None)."""
+        """The cursor moved to an item, or the list gained or lost the focus (then ``item`` is None)."""
 
         def __init__(self, select: MultiSelect, item: Item | None) -> None:
             super().__init__()
@@ -88,7 +88,7 @@ class MultiSelect(Widget, can_focus=True):
         self._cursor = 0
         self._top = 0
 
-    # What is chosen
+    # Selection
 
     @property
     def items(self) -> Sequence[Item]:
@@ -97,7 +97,7 @@ class MultiSelect(Widget, can_focus=True):
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The names that are chosen, in the items' order."""
+        """The names of the selected items, in their order."""
         return tuple(item.name for item in self._items if item.name in self._chosen)
 
     @property
@@ -106,7 +106,7 @@ class MultiSelect(Widget, can_focus=True):
         return self._items[self._cursor] if self._cursor < len(self._items) else None
 
     def set_items(self, items: Iterable[Item], chosen: Iterable[str] | None = None) -> None:
-        """Put other items in; the cursor stays on its item where that is still there."""
+        """Replace the items; the cursor stays on its item if it is still there."""
         pointed = self.pointed
         lines = len(self._lines(self.content_size.width))
         self._items = list(items)
@@ -119,7 +119,7 @@ class MultiSelect(Widget, can_focus=True):
             self.post_message(self.Pointed(self, self.pointed))
 
     def toggle(self, index: int) -> None:
-        """Choose an item or drop it; what is impossible can only be dropped."""
+        """Select or deselect an item; an unavailable one can only be deselected."""
         item = self._items[index]
         if item.name in self._chosen:
             self._chosen.discard(item.name)
@@ -134,7 +134,7 @@ class MultiSelect(Widget, can_focus=True):
     # Keys and mouse
 
     def action_choose(self) -> None:
-        """Choose what the cursor is on, or drop it."""
+        """Select or deselect the item under the cursor."""
         if self._items:
             self.toggle(self._cursor)
 
@@ -143,7 +143,7 @@ class MultiSelect(Widget, can_focus=True):
         self._move_line(1)
 
     def action_up(self) -> None:
-        """Move to the line before."""
+        """Move to the previous line."""
         self._move_line(-1)
 
     def action_right(self) -> None:
@@ -151,19 +151,19 @@ class MultiSelect(Widget, can_focus=True):
         self._point(self._cursor + 1)
 
     def action_left(self) -> None:
-        """Move to the item before."""
+        """Move to the previous item."""
         self._point(self._cursor - 1)
 
     def on_focus(self) -> None:
-        """Tell about the item under the cursor."""
+        """Report the item under the cursor."""
         self.post_message(self.Pointed(self, self.pointed))
 
     def on_blur(self) -> None:
-        """Tell that no item is looked at any more."""
+        """Report that no item is under the cursor."""
         self.post_message(self.Pointed(self, None))
 
     def on_click(self, event: events.Click) -> None:
-        """Toggle what was clicked."""
+        """Toggle the clicked item."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -197,11 +197,11 @@ class MultiSelect(Widget, can_focus=True):
     # Drawing
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the items need, at most ``rows``."""
+        """Return the number of lines for the items, at most ``rows``."""
         return max(1, min(self._rows, len(self._lines(width))))
 
     def render(self) -> Text:
-        """The lines around the cursor."""
+        """Return the lines around the cursor."""
         cells = self.content_size.width
         lines = self._lines(cells)
         height = max(1, self.content_size.height)
@@ -239,7 +239,7 @@ class MultiSelect(Widget, can_focus=True):
         return Text(self._label(box, item, cells), style)
 
     def _lines(self, cells: int) -> list[list[int]]:
-        """The items' numbers, line by line; where not all lines are shown, with room left for how many follow."""
+        """Return the indices of the items per line, with room for the number of hidden items if not all lines fit."""
         lines = self._flowed(cells)
         return lines if len(lines) <= self._rows else self._flowed(cells - _MORE_CELLS)
 
@@ -265,7 +265,7 @@ class MultiSelect(Widget, can_focus=True):
 
 
 def _short(name: str, cells: int, cut: str) -> str:
-    """A name that is too long keeps its end, from a hyphen on: there the names of one family differ."""
+    """Return a name, if too long cut at the start (at a hyphen): names of one family differ at the end."""
     name = plain(name)
     if cells <= 1 or width(name) <= cells:
         return name

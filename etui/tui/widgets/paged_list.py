@@ -1,4 +1,4 @@
-"""A list of runs that is as long as the database and holds one page of it, read before it is needed."""
+"""A list of all runs of the database that keeps one page of rows in memory, read ahead of scrolling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGE = 120
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs the table shows and in what order."""
+    """The filter and sort order of the table."""
 
     where: tuple[Condition, ...] = ()
     column: str = "when"
@@ -34,12 +34,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sorting(self) -> Sorting:
-        """The database column to sort by, and which way."""
+        """The database column and direction to sort by."""
         return Sorting(column=BY_NAME[self.column].order_by, descending=self.descending)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows are to be read. ``at_once`` means that they are to be shown before they have been counted."""
+    """A request for rows. With ``at_once`` they may be shown before the total is known."""
 
     order: Order
     window: Window
@@ -47,24 +47,23 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rows(Protocol):
-    """Where rows come from. Every method may take its time, is called from a thread, and raises EtuiError."""
+    """The source of rows. Every method may be slow, is called in a thread, and raises EtuiError."""
 
     def page(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page:
-        """A page. Raises Overtaken as soon as ``overtaken`` says that it is not wanted any more."""
+        """Return a page. Raises Overtaken as soon as ``overtaken`` returns True."""
 
     def glimpse(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page | Glimpse:
-        """The page, or only its rows where it would take a while to count. Raises as ``page``."""
+        """Return the page, or only its rows if counting would be slow. Raises as ``page``."""
 
     def ids(self, where: Sequence[Condition]) -> list[str]:
-        """The ids of all runs that meet a filter."""
+        """Return the ids of all runs that match a filter."""
 
 
 class PagedList(Guarded, ScrollView, can_focus=True):
-    """Rows from the database under one heading. The cursor is a run, not a line: it stays on it whatever arrives
-    above."""
+    """Rows from the database below one heading. The cursor is a run: it stays on it when rows are inserted above."""
 
     class Highlighted(Message):
-        """The cursor is on another run, or on the same one whose figures changed; None where there is none."""
+        """The cursor moved to another run, or the figures of its run changed; None if there is no run."""
 
         def __init__(self, run: RunSummary | None) -> None:
             super().__init__()
@@ -78,9 +77,8 @@ class PagedList(Guarded, ScrollView, can_focus=True):
             self.error = error
 
     def __init__(self, source: Rows, counted: Callable[[], None], *, id: str | None = None) -> None:
-        """``counted`` is called when how many runs are shown or marked may
-        have changed: no message, which would arrive after the rows were drawn and have what is said of them drawn
-        later."""
+        """``counted`` is called when the number of shown or marked runs may have changed. It is not a message, because
+        that would arrive after the rows were drawn and cause a second redraw."""
         super().__init__(id=id)
         self._source = source
         self._counted = counted
@@ -96,43 +94,43 @@ class PagedList(Guarded, ScrollView, can_focus=True):
         self._reading = False
         self._jumping: tuple[str | None] | None = None
 
-    # What it shows
+    # Contents
 
     @property
     def run(self) -> RunSummary | None:
-        """The run under the cursor, where its row has been read."""
+        """The run under the cursor; None if its row has not been read."""
         return self._row(self.cursor)
 
     @property
     def visible_rows(self) -> int:
-        """How many rows there is room for."""
+        """The number of rows that fit."""
         return max(1, self.size.height - 1)
 
     @property
     def held(self) -> int:
-        """How many rows are in memory."""
+        """The number of rows in memory."""
         return len(self._rows)
 
     def loaded_rows(self) -> list[RunSummary]:
-        """The page in memory."""
+        """Return the rows in memory."""
         return list(self._rows)
 
     def show_order(self, order: Order, *, keep_cursor: bool = True) -> None:
-        """Show other runs or another order; the cursor stays on its run where that is among them."""
+        """Change the filter or sort order; the cursor stays on its run if it is still shown."""
         self.order = order
         target = self._jumping[0] if self._jumping is not None else self._cursor_id
         self._jump(target if keep_cursor else None)
 
     def reload(self) -> None:
-        """Read again what is shown, since the database has changed. Nothing moves unless it changed."""
+        """Read the rows again, since the database has changed."""
         if self._jumping is not None:
-            # What the user asked for is still on its way, and comes as fresh as this would.
+            # The user's pending request will read current rows.
             self._jump(*self._jumping)
         else:
             self._load(self._first, around=self._cursor_id, before=self.cursor - self._first)
 
     def go_to(self, run_id: str, order: Order | None = None) -> None:
-        """Put the cursor on a run, of those that another order shows where one is given."""
+        """Move the cursor to a run, after changing the order if one is given."""
         self.order = order or self.order
         self._jump(run_id)
 
@@ -141,7 +139,7 @@ class PagedList(Guarded, ScrollView, can_focus=True):
         self._load(0, around=run_id, at_once=True)
 
     def update_runs(self, runs: Iterable[RunSummary]) -> None:
-        """Put the newest figures of live runs in their rows, without reading the page again."""
+        """Update the rows of running runs without reading the page again."""
         newest = {run.id: run for run in runs}
         for index, row in enumerate(self._rows):
             newer = newest.get(row.id)
@@ -163,8 +161,8 @@ class PagedList(Guarded, ScrollView, can_focus=True):
             start(self, self._fetch, group="page")
 
     async def _fetch(self) -> None:
-        """Read what is wanted last. What is wanted meanwhile waits, and of that again only the last is read: a filter
-        typed fast asks for more pages than can be read."""
+        """Read the last requested page. Of the requests that arrive meanwhile only the last is read: a filter typed
+        fast requests more pages than can be read."""
         try:
             while (wanted := self._wanted) is not None:
                 self._wanted = None
@@ -173,7 +171,7 @@ class PagedList(Guarded, ScrollView, can_focus=True):
                     page = await asyncio.to_thread(read, wanted, partial(self._is_overtaken, wanted.order))
                 except Overtaken:
                     continue
-                # Overtaken rows are not shown, but for the first ones: until then there is nothing to see.
+                # Outdated rows are not shown, except as the first ones, while the table is empty.
                 if self._wanted is not None and (self.known or self._wanted.order != wanted.order):
                     continue
                 if page[0] is None:
@@ -187,13 +185,13 @@ class PagedList(Guarded, ScrollView, can_focus=True):
             self._reading = False
 
     def _is_overtaken(self, order: Order) -> bool:
-        """Whether other runs or another order are wanted by now; asked from the thread that reads."""
+        """Whether another filter or order was requested meanwhile; called from the reading thread."""
         wanted = self._wanted
         return self.known and wanted is not None and wanted.order != order
 
     def _take_glimpse(self, place: int | None, rows: list[RunSummary]) -> None:
-        """Show rows of which it is not known yet how many there are and where among them these stand: where the cursor
-        is, and as many as before. The page that says it follows, and what is seen stays where it is."""
+        """Show rows before their position and the total are known, assuming those of the current page. The page with
+        the right numbers follows, and the visible rows stay in place."""
         self._jumping = None
         self.known = self.counting = True
         self._rows = rows
@@ -224,7 +222,7 @@ class PagedList(Guarded, ScrollView, can_focus=True):
             self._scroll(self.scroll_offset.y + moved)
         self._show_rows()
         if self.run is None and total:
-            # The rows end above the cursor: what was deleted stood below it.
+            # The page ends above the cursor because runs were deleted.
             self._load(self.cursor - PAGE // 2, around=None)
 
     def _show_rows(self) -> None:
@@ -239,7 +237,7 @@ class PagedList(Guarded, ScrollView, can_focus=True):
         return self._rows[place] if 0 <= place < len(self._rows) else None
 
     def _want_rows(self) -> None:
-        """Read the page around what is seen, before its edge comes into sight."""
+        """Read the page around the visible rows before its edge becomes visible."""
         top, height = self.scroll_offset.y, self.visible_rows
         last = self._first + len(self._rows)
         if self._jumping is not None or self.counting:
@@ -298,7 +296,7 @@ class PagedList(Guarded, ScrollView, can_focus=True):
         if round(old_value) != round(new_value):
             self._want_rows()
 
-    # The room it takes
+    # Layout
 
     def on_mount(self) -> None:
         self._load(0, around=None)

@@ -1,4 +1,4 @@
-"""The picker: what to run next, checked field by field, with the number of programs and the time it will take."""
+"""The picker: the form for a new session, with validation, the number of programs and the estimated time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from etui.text import plain
 from etui.tui import suggestions as suggest
 from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import glyphs_of
-from etui.tui.picker_form import Checked, Choice, check, recall, remember
+from etui.tui.picker_form import Checked, FormValues, check, recall, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
 from etui.tui.picker_text import BASIS, about_configuration, about_field, about_item, programs
 from etui.tui.time_estimate import Estimate, Past, estimate, history
@@ -34,14 +34,14 @@ from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.multi_select import Item, MultiSelect
 
-_SETTLE_S = 0.15
-"""So long a choice must stay before its time is estimated."""
+_ESTIMATE_DELAY_S = 0.15
+"""The form must be unchanged for this long before its time is estimated."""
 _ROOMY = 25
-"""With this many lines all fields, a long hint and the totals fit."""
+"""From this height on all fields, a long hint and the totals fit."""
 
 
 class Picker(Guarded, Vertical):
-    """The fields of a session. ``Submitted`` carries what they say, once nothing in them is wrong."""
+    """The fields of a session. ``Submitted`` carries their values when all are valid."""
 
     DEFAULT_CSS = """
     Picker { border: round $border-blurred; border-title-color: $text-muted; height: 1fr; }
@@ -58,7 +58,7 @@ class Picker(Guarded, Vertical):
     """
 
     class Submitted(Message):
-        """A session is wanted: nothing is wrong with it."""
+        """A valid session was requested."""
 
         def __init__(self, spec: SessionSpec, model: Model) -> None:
             super().__init__()
@@ -72,16 +72,16 @@ class Picker(Guarded, Vertical):
         self._choice = recall()
         self._checked = Checked()
         self._touched: set[FieldName] = set()
-        self._looked_up = False
+        self._is_machine_checked = False
         self._pointed: Item | None = None
-        self._estimate_words = ""
+        self._estimate_text = ""
         self._estimate_timer: Timer | None = None
         self._rows: dict[FieldName, FormRow] = {}
 
     # Building
 
     def compose(self) -> ComposeResult:
-        """The fields, a hint on the one with the focus, the totals, and the button."""
+        """Compose the fields, a hint on the focused one, the totals, and the button."""
         choice = self._choice
         chosen = dict.fromkeys((*FIRST_DELEGATES, *choice.delegates))
         times = glyphs_of(self).times
@@ -92,9 +92,9 @@ class Picker(Guarded, Vertical):
         self._delegates = MultiSelect([Item(name=name) for name in chosen], choice.delegates, rows=3)
         self._preset = Cycle(presets, choice.preset)
         numbers: dict[FieldName, Input] = {
-            "repeat": Input(choice.repeat, placeholder="by the preset", compact=True),
-            "warmup": Input(choice.warmup, placeholder="until it settles", compact=True),
-            "threads": Input(choice.threads, placeholder=f"{usable_cores()}, every core", compact=True),
+            "repeat": Input(choice.repeat, placeholder="from the preset", compact=True),
+            "warmup": Input(choice.warmup, placeholder="until stable", compact=True),
+            "threads": Input(choice.threads, placeholder=f"{usable_cores()}, all cores", compact=True),
             "timeout": Input(choice.timeout, placeholder=f"{DEFAULT_TIMEOUT_S:.0f} s", compact=True),
         }
         self._numbers = numbers
@@ -107,7 +107,7 @@ class Picker(Guarded, Vertical):
             "repeat": FormRow("Repeat", numbers["repeat"]),
             "warmup": FormRow("Warm-up", numbers["warmup"]),
             "threads": FormRow("Threads", numbers["threads"]),
-            "timeout": FormRow("Time-out", numbers["timeout"]),
+            "timeout": FormRow("Timeout", numbers["timeout"]),
         }
         with VerticalScroll(classes="picker--fields", can_focus=False):
             yield from self._rows.values()
@@ -120,41 +120,41 @@ class Picker(Guarded, Vertical):
         yield Button("Run", variant="primary", compact=True, classes="picker--run")
 
     def on_resize(self, event: events.Resize) -> None:
-        """In a low pane the fields have the room: the totals share a line."""
+        """In a low pane show the totals on one line, so that the fields have more room."""
         self.set_class(event.size.height < _ROOMY, "-low")
-        self._sum_up()
+        self._show_totals()
 
     def on_mount(self) -> None:
-        """Look up what this box can do once the first picture stands."""
-        self.call_after_refresh(self._look_up)
+        """Check what this machine supports after the first paint."""
+        self.call_after_refresh(self._check_machine)
 
     @work(thread=True, group="look-up")
-    def _look_up(self) -> None:
-        # Which packages are installed is asked of the disk, and kept by the catalog for everybody after.
+    def _check_machine(self) -> None:
+        # Finding the installed packages reads the disk; the catalog caches the result.
         delegate_items(None, ())
-        self.call_later(self._looked)
+        self.call_later(self._machine_checked)
 
-    def _looked(self) -> None:
-        self._looked_up = True
+    def _machine_checked(self) -> None:
+        self._is_machine_checked = True
         self._review()
 
-    # What others ask of it
+    # Interface for the screen
 
     def focus(self, scroll_visible: bool = True) -> Self:
-        """Put the cursor into the first field. What ran meanwhile may make the estimate a better one."""
+        """Focus the first field. Estimate again, since new runs may improve the estimate."""
         self._start_estimate()
         self._model.focus(scroll_visible)
         return self
 
     def set_model(self, name: str) -> None:
-        """Choose a model by its name or path."""
+        """Select a model by its name or path."""
         self._model.value = name
         self._take("model", model=name)
 
     def submit(self) -> None:
-        """Ask for the session, or mark what is wrong and go to the first such field."""
+        """Request the session, or mark invalid fields and focus the first of them."""
         self._touched = set(self._rows)
-        self._looked_up = True
+        self._is_machine_checked = True
         self._review()
         checked = self._checked
         if checked.spec is not None and checked.model is not None:
@@ -166,12 +166,12 @@ class Picker(Guarded, Vertical):
         self.app.bell()
 
     @property
-    def choice(self) -> Choice:
-        """What the fields say now."""
+    def choice(self) -> FormValues:
+        """The current values of the fields."""
         return self._choice
 
     @work(thread=True, group="remember")
-    def _remember(self, choice: Choice) -> None:
+    def _remember(self, choice: FormValues) -> None:
         remember(choice)
 
     # Changes
@@ -199,7 +199,7 @@ class Picker(Guarded, Vertical):
     def _preset_changed(self, event: Cycle.Changed) -> None:
         event.stop()
         self._take("preset", preset=event.value)
-        self._say()
+        self._show_hint()
 
     @on(MultiSelect.Changed)
     def _chosen(self, event: MultiSelect.Changed) -> None:
@@ -215,7 +215,7 @@ class Picker(Guarded, Vertical):
     def _pointed_at(self, event: MultiSelect.Pointed) -> None:
         event.stop()
         self._pointed = event.item
-        self._say()
+        self._show_hint()
 
     @on(Input.Changed)
     def _number_changed(self, event: Input.Changed) -> None:
@@ -230,12 +230,12 @@ class Picker(Guarded, Vertical):
         self.submit()
 
     def on_descendant_focus(self) -> None:
-        """Say something about the field that got the focus."""
-        self._say()
+        """Show the hint for the focused field."""
+        self._show_hint()
 
     def on_descendant_blur(self) -> None:
-        """Say something about the choice as a whole, when the focus leaves."""
-        self._say()
+        """Show the hint for the whole form when the focus leaves."""
+        self._show_hint()
 
     def _take(self, field: FieldName, **changes: object) -> None:
         self._choice = msgspec.structs.replace(self._choice, **changes)
@@ -243,8 +243,8 @@ class Picker(Guarded, Vertical):
         self._review()
 
     def _review(self) -> None:
-        """Check the choice, and let every part of the form say what came out."""
-        if not self._looked_up:
+        """Validate the form and update errors, items and totals."""
+        if not self._is_machine_checked:
             return
         self._checked = checked = check(self._choice)
         for name, row in self._rows.items():
@@ -256,17 +256,17 @@ class Picker(Guarded, Vertical):
             choice = self._choice
             self._precisions.set_items(precision_items(checked.model, choice.delegates), choice.precisions)
             self._delegates.set_items(delegate_items(checked.model, choice.precisions), choice.delegates)
-        self._estimate_words = ""
-        self._sum_up()
-        self._say()
+        self._estimate_text = ""
+        self._show_totals()
+        self._show_hint()
         if self._estimate_timer is not None:
             self._estimate_timer.stop()
         if checked.spec is not None:
-            self._estimate_timer = self.set_timer(_SETTLE_S, self._start_estimate)
+            self._estimate_timer = self.set_timer(_ESTIMATE_DELAY_S, self._start_estimate)
 
-    # Words
+    # Hint
 
-    def _say(self) -> None:
+    def _show_hint(self) -> None:
         self._hint.update(Text(plain(self._about())))
 
     def _about(self) -> str:
@@ -275,7 +275,7 @@ class Picker(Guarded, Vertical):
         focused = next((name for name, row in self._rows.items() if row.has_the_focus), None)
         return about_field(focused, self._choice) or about_configuration(self._checked)
 
-    # The time it will take
+    # Estimated time
 
     def _start_estimate(self) -> None:
         if self._checked.spec is not None and self._checked.model is not None:
@@ -289,20 +289,20 @@ class Picker(Guarded, Vertical):
                 with Store.open(self._database, create=False) as store:
                     past = history(store, spec, model, cache_dir())
         except (EtuiError, OSError):
-            past = {}  # The database has its own place to complain; an estimate does without.
+            past = {}  # Database errors are reported elsewhere; an estimate is possible without past runs.
         self.call_later(self._estimated, spec, estimate(spec, model, past, usable_cores()))
 
-    def _estimated(self, spec: SessionSpec, found: Estimate) -> None:
+    def _estimated(self, spec: SessionSpec, result: Estimate) -> None:
         if self._checked.spec == spec:
-            self._estimate_words = f"{found.words} {glyphs_of(self).dot} {BASIS[found.basis]}"
-            self._sum_up()
+            self._estimate_text = f"{result.text} {glyphs_of(self).dot} {BASIS[result.basis]}"
+            self._show_totals()
 
-    def _sum_up(self) -> None:
-        """How many programs, and how long they take; on one line where there is little room."""
-        if not self._looked_up:
+    def _show_totals(self) -> None:
+        """Show the number of programs and the estimated time; on one line in a low pane."""
+        if not self._is_machine_checked:
             return
         total, low = programs(self._checked), self.has_class("-low")
-        if low and self._estimate_words:
-            total = f"{total} {glyphs_of(self).dot} {self._estimate_words}"
+        if low and self._estimate_text:
+            total = f"{total} {glyphs_of(self).dot} {self._estimate_text}"
         self._total.update(Text(total, no_wrap=True, overflow="ellipsis"))
-        self._time.update(Text(self._estimate_words, no_wrap=True, overflow="ellipsis"))
+        self._time.update(Text(self._estimate_text, no_wrap=True, overflow="ellipsis"))

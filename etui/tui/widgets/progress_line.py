@@ -1,4 +1,4 @@
-"""One line that says how far a session is: its stage, the share done, and the time left running down."""
+"""One line with the progress of a session: its stage, the completed share, and the remaining time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from etui.text import width as cells
 from etui.tui.terminal import glyphs, theme_colour
 
 MEASURING_TICK_S = 5.0
-"""While samples are taken the clock is redrawn this often where nothing else moves it."""
+"""During a measurement the clock is redrawn at this interval if no event updates it."""
 _SHORTEST_BAR = 8
 
 
 class ProgressLine(Widget):
-    """Hidden until a stage begins. ``say`` takes every event of the session; it redraws once a second at most."""
+    """Hidden until a stage begins. ``handle`` receives every event of the session; redraws at most once a second."""
 
     DEFAULT_CSS = """
     ProgressLine { height: 1; display: none; }
@@ -36,22 +36,22 @@ class ProgressLine(Widget):
         self._ticking: Timer | None = None
 
     def on_mount(self) -> None:
-        """Make the clock, which runs while there is something to count."""
+        """Start the clock, which runs while there is progress to show."""
         self._ticking = self.set_interval(1.0, self._tick, pause=True)
         self._follow_state()
 
     def _tick(self) -> None:
-        # What is measured shares the machine, and each block that ends moves the line anyway.
+        # The measurement shares the machine, and each block that ends updates the line anyway.
         if not self.is_measuring or time.monotonic() - self._drawn_at >= MEASURING_TICK_S:
             self.refresh()
 
     def clear(self) -> None:
-        """Nothing is being done."""
+        """Hide the line."""
         self._stage = self._progress = None
         self._follow_state()
 
-    def say(self, event: Event) -> None:
-        """Take an event in; what concerns neither stage nor progress changes nothing."""
+    def handle(self, event: Event) -> None:
+        """Update the line for a stage or progress event; ignore other kinds."""
         if event.kind == "stage":
             self._stage, self._progress, self._since = event, None, _monotonic(event.at)
         elif event.kind == "progress":
@@ -63,12 +63,12 @@ class ProgressLine(Widget):
 
     @property
     def is_measuring(self) -> bool:
-        """Whether samples are being taken, so that the screen should keep still."""
+        """Whether samples are being taken, so that redraws should be rare."""
         event = self._progress or self._stage
         return event is not None and event.stage == "measure"
 
     def render(self) -> RenderResult:
-        """The line for the width there is."""
+        """Return the line for the current width."""
         self._drawn_at = time.monotonic()
         width = self.content_size.width
         if self._progress is not None and self._progress.total:
@@ -77,10 +77,10 @@ class ProgressLine(Widget):
             return ""
         elapsed = max(0.0, time.monotonic() - self._since)
         signs = glyphs(self.app)
-        words = f"{self._stage.stage or ''}  {plain(self._stage.message)}"
+        text = f"{self._stage.stage or ''}  {plain(self._stage.message)}"
         clock = f"  {_clock(elapsed)}"
         room = max(0, width - len(clock))
-        return Text((words if cells(words) <= room else words[: room - 1] + signs.cut) + clock, no_wrap=True)
+        return Text((text if cells(text) <= room else text[: room - 1] + signs.cut) + clock, no_wrap=True)
 
     def _bar(self, progress: Event, width: int) -> Text:
         share = min(1.0, max(0.0, (progress.done or 0.0) / (progress.total or 1.0)))
@@ -111,9 +111,9 @@ class ProgressLine(Widget):
 
 
 def _monotonic(at: str) -> float:
-    """A wall-clock time of an event on the monotonic clock; now where it cannot be read."""
-    now, said = time.monotonic(), moment(at)
-    return now - max(0.0, (datetime.now(UTC) - said).total_seconds()) if said else now
+    """Return an event's wall-clock time on the monotonic clock; the current time if it cannot be parsed."""
+    now, reported = time.monotonic(), moment(at)
+    return now - max(0.0, (datetime.now(UTC) - reported).total_seconds()) if reported else now
 
 
 def _clock(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The sessions that wait, and the one being measured."""
+"""The pane with the queue: the running session and those that wait."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etui.tui.glyphs import glyphs_of
 
 
 class QueuePane(Widget):
-    """One line a session: ``●`` is being measured, ``·`` waits."""
+    """One line per session: ``●`` is running, ``·`` waits."""
 
     COMPONENT_CLASSES = {"queue--live", "queue--waiting", "queue--empty"}
 
@@ -31,7 +31,7 @@ class QueuePane(Widget):
         self._current: str | None = None
 
     def show(self, sessions: Sequence[QueuedSession], current: str | None) -> None:
-        """Show the unfinished sessions, oldest first; ``current`` is the id of the one being measured."""
+        """Show the unfinished sessions, oldest first; ``current`` is the id of the running one."""
         if (tuple(sessions), current) == (self._sessions, self._current):
             return
         grew = len(sessions) != len(self._sessions)
@@ -41,14 +41,14 @@ class QueuePane(Widget):
         self.refresh(layout=grew)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """A line a session."""
+        """Return one line per session."""
         return max(1, len(self._sessions))
 
     def render(self) -> Text:
-        """The sessions that fit, and how many more there are."""
+        """Return the sessions that fit, and the number of others."""
         cells, height = self.content_size.width, max(1, self.content_size.height)
         if not self._sessions:
-            return Text(" nothing waits", self.get_component_rich_style("queue--empty", partial=True), no_wrap=True)
+            return Text(" empty", self.get_component_rich_style("queue--empty", partial=True), no_wrap=True)
         fits = len(self._sessions) <= height
         shown = self._sessions if fits else self._sessions[: height - 1]
         lines = [self._line(session, cells) for session in shown]
@@ -62,15 +62,15 @@ class QueuePane(Widget):
         style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
         signs = glyphs_of(self)
         return Text(
-            f"{signs.live if live else signs.waiting} {_words(session, cells - 2)}",
+            f"{signs.live if live else signs.waiting} {_description(session, cells - 2)}",
             style,
             no_wrap=True,
             overflow="ellipsis",
         )
 
 
-def _words(session: QueuedSession, cells: int) -> str:
-    """What a session measures: its model, precisions and, where there is room, delegates."""
+def _description(session: QueuedSession, cells: int) -> str:
+    """Return a session's model, precisions and, if they fit, delegates."""
     variants = [variant for _, variant in session.runs] or list(session.spec.variants)
     precisions = "+".join(dict.fromkeys(variant.precision for variant in variants))
     delegates = "+".join(dict.fromkeys(variant.delegate for variant in variants))

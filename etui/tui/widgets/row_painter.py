@@ -1,4 +1,4 @@
-"""How a row of the runs table is drawn: the gutter with cursor, mark and state, then a cell a column."""
+"""Draws the rows of the runs table: the gutter with cursor, mark and state, then one cell per column."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Shown = Sequence[tuple[Column, int]]
 
 
 def heading(shown: Shown, sorted_by: str, descending: bool, glyphs: Glyphs, style: Callable[[str], Style]) -> Strip:
-    """The headings, with an arrow at the column that is sorted by."""
+    """Return the headings, with an arrow at the sorted column."""
     header, chosen = style("header"), style("sorted")
     segments = [Segment(" " * GUTTER, header)]
     for column, size in shown:
@@ -41,7 +41,7 @@ def row(
     marked: bool,
     pinned: bool,
 ) -> Strip:
-    """A run; ``here`` is the cursor on it, ``pinned`` means it is the baseline."""
+    """Return the line of a run; ``here``: the cursor is on it, ``pinned``: it is the baseline."""
     ground = style("cursor") if here else style("marked") if marked else style("")
     segments = [
         Segment(glyphs.cursor if here else " ", ground + style("live") if here else ground),
@@ -58,7 +58,7 @@ def row(
 
 
 def column_at(shown: Shown, x: int) -> Column | None:
-    """The column at a place in the line."""
+    """Return the column at a horizontal position; None if there is none."""
     left = GUTTER
     for column, size in shown:
         if left <= x < left + size + GAP:

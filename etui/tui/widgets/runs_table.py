@@ -1,4 +1,4 @@
-"""The runs table: columns that sort and fall away, marks, a pinned baseline, and what its keys do."""
+"""The runs table: sortable columns, as many as fit, marks, a pinned baseline, and its actions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textual.strip import Strip
 from etui.actions import bindings
 from etui.errors import EtuiError
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, fitting_columns
+from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, sized_columns
 from etui.tui.widgets.paged_list import PagedList, Rows
 from etui.tui.widgets.row_painter import GUTTER, Shown, column_at, heading, row
 from etui.tui.workers import start
@@ -35,21 +35,21 @@ class RunsTable(PagedList):
     }  # fmt: skip
 
     class Opened(Message):
-        """The user wants the details of a run."""
+        """The user requested the details of a run."""
 
         def __init__(self, run_id: str) -> None:
             super().__init__()
             self.run_id = run_id
 
     class Asked(Message):
-        """The user wants something of the table that takes a dialog: ``columns`` or ``jump``."""
+        """The user requested a dialog of the table: ``columns`` or ``jump``."""
 
         def __init__(self, what: str) -> None:
             super().__init__()
             self.what = what
 
     class Arranged(Message):
-        """The columns, the order or the baseline are others now."""
+        """The columns, the sort order or the baseline changed."""
 
     def __init__(
         self,
@@ -69,29 +69,29 @@ class RunsTable(PagedList):
         self.columns = [BY_NAME[name] for name in columns if name in BY_NAME] or list(COLUMNS)
         self._shown: Shown = []
 
-    # What it shows
+    # Contents
 
     def show_columns(self, names: Sequence[str]) -> None:
-        """Show these columns in their order, as far as there is room."""
+        """Show these columns in their order, as far as they fit."""
         self.columns = [BY_NAME[name] for name in names if name in BY_NAME] or list(COLUMNS)
         self._lay_out()
         self.post_message(self.Arranged())
 
     def keep_marks(self, gone: Collection[str]) -> None:
-        """Forget the marks of runs that are no more."""
+        """Remove the marks of runs that were deleted."""
         self.marked.difference_update(gone)
         if self.baseline in gone:
             self.pin(None)
         self.refresh()
 
     def chosen_ids(self) -> list[str]:
-        """The marked runs, or the one under the cursor, or none."""
+        """Return the marked runs, else the one under the cursor, else none."""
         if self.marked:
             return sorted(self.marked)
         return [self.run.id] if self.run else []
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, a second one opens the run; a click on a heading sorts by it."""
+        """Move the cursor on click, open the run on a double click, and sort on a click on a heading."""
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -104,7 +104,7 @@ class RunsTable(PagedList):
             if event.chain == 2:
                 self.action_details()
 
-    # What its keys do
+    # Actions
 
     def action_details(self) -> None:
         if self.run is not None:
@@ -180,12 +180,12 @@ class RunsTable(PagedList):
         self._styles = {}
 
     def _lay_out(self) -> None:
-        self._shown = fitting_columns(self.columns, self.scrollable_content_region.width - GUTTER)
+        self._shown = sized_columns(self.columns, self.scrollable_content_region.width - GUTTER)
         self._resize()
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """The heading, a row, or one of the words that say what to do where there is no row."""
+        """Draw the heading, a row, or a line of the text for an empty table."""
         cells = self.scrollable_content_region.width
         if y == 0:
             line = heading(self._shown, self.order.column, self.order.descending, self._glyphs, self._style)
@@ -195,8 +195,8 @@ class RunsTable(PagedList):
             return self._empty_line(y, cells)
         run = self._row(index)
         if run is None:
-            words = self._glyphs.cut if index < self.total else ""
-            return Strip([Segment(fitted(words, cells, self._glyphs), self._style("") + self._style("faint"))])
+            text = self._glyphs.cut if index < self.total else ""
+            return Strip([Segment(fitted(text, cells, self._glyphs), self._style("") + self._style("faint"))])
         here, marked = index == self.cursor, run.id in self.marked
         pinned = run.id == self.baseline
         line = row(run, self._shown, self._glyphs, self._style, here=here, marked=marked, pinned=pinned)
@@ -204,14 +204,14 @@ class RunsTable(PagedList):
 
     def _empty_line(self, y: int, cells: int) -> Strip:
         top = max(1, (self.size.height - len(self.empty_words)) // 2)
-        words = self.empty_words[y - top] if top <= y < top + len(self.empty_words) else ""
-        return Strip([Segment(words.center(cells)[:cells], self._style("") + self._style("empty"))])
+        text = self.empty_words[y - top] if top <= y < top + len(self.empty_words) else ""
+        return Strip([Segment(text.center(cells)[:cells], self._style("") + self._style("empty"))])
 
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)
         if style is None:
             if name in _TONES:
-                # Only the colour and weight: the ground is the row's.
+                # Only the colour and weight: the background is the row's.
                 whole = self.get_component_rich_style(f"runs-table--{name}", partial=True)
                 style = Style(color=whole.color, bold=whole.bold, dim=whole.dim)
             else:

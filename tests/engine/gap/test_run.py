@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from etui.engine.gap.graph_pair import Pair
-from etui.engine.gap.interpreter import GapSums, Walk
+from etui.engine.gap.graph_pair import GraphPair
+from etui.engine.gap.interpreter import GapSums, GraphInterpreter
 from etui.engine.gap.run import run_gap
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.lowering.quantize import export, quantize
@@ -68,19 +68,19 @@ def test_what_a_kept_module_brings_is_what_quantizing_without_it_gives(recipe: s
         graph = quantized(())
         observed = graph.observed
         pair = (
-            Pair(observed, graph.module)
+            GraphPair(observed, graph.module)
             if observed is not None
-            else Pair(exported.module(check_guards=False), graph.program.module(check_guards=False))
+            else GraphPair(exported.module(check_guards=False), graph.program.module(check_guards=False))
         )
         expected = flat_outputs(quantized((module,)).module(*inputs))[0]
         plain = pair.changed.outputs(inputs)[0]
-        kept = pair.changed.outputs(inputs, pair.kept([module]))[0]
+        kept = pair.changed.outputs(inputs, pair.keeping_fp32([module]))[0]
         torch.testing.assert_close(pair.reference.outputs(inputs)[0], whole(*inputs), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(plain, flat_outputs(graph.module(*inputs))[0], atol=1e-6, rtol=1e-5)
     assert not torch.equal(plain, kept)
     # One step of the output's grid at most: a rounding may fall to the other side.
     assert float((kept - expected).abs().max()) <= 0.2 * float((plain - expected).abs().max())
-    everything = {(edge.user, edge.argument): edge.instead for edge in pair.edges}
+    everything = {(edge.user, edge.argument): edge.unquantized for edge in pair.edges}
     torch.testing.assert_close(pair.changed.outputs(inputs, everything)[0], whole(*inputs), atol=1e-5, rtol=1e-5)
 
 
@@ -125,7 +125,7 @@ def test_views_hide_no_layer_and_take_no_other_ones_place(workshop: Workshop) ->
 
 
 @pytest.mark.slow
-def test_half_precision_is_compared_layer_by_layer_without_blame(workshop: Workshop) -> None:
+def test_half_precision_is_compared_layer_by_layer_without_attribution(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:convolutional", "fp16")
     assert {"convolution", "head"} <= {layer.origin.module for layer in gap.layers}
     assert all(30 < (layer.sqnr_db or 0.0) < 120 for layer in gap.layers[:-1])
@@ -140,7 +140,7 @@ def test_a_model_too_large_for_the_debug_buffer_is_said_and_its_outputs_compared
     gap = gap_of(workshop, f"{TINY}:projections", "fp32")
     assert [layer.name for layer in gap.layers] == ["the whole program (xnnpack)"]
     assert (gap.layers[0].sqnr_db or 0.0) > 100
-    assert any("too large for the debug buffer" in note for note in gap.notes)
+    assert any("debug buffer" in note for note in gap.notes)
 
 
 def test_masks_are_no_signal_and_what_is_not_finite_is_counted() -> None:
@@ -165,10 +165,10 @@ def test_what_was_not_compared_is_not_exact() -> None:
 def test_a_model_that_gives_nan_itself_is_not_called_exact(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:nowhere", "fp32")
     assert gap.layers == []
-    assert any("FP32 eager's own values there are not finite" in note for note in gap.notes)
+    assert any("not finite" in note for note in gap.notes)
 
 
-def test_a_walk_drops_values_after_their_last_use_and_takes_bypasses() -> None:
+def test_an_interpreter_drops_values_after_their_last_use_and_applies_bypasses() -> None:
     class Sum(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             doubled = x * 2
@@ -176,12 +176,12 @@ def test_a_walk_drops_values_after_their_last_use_and_takes_bypasses() -> None:
 
     module = export(Sum(), (torch.ones(3),)).module(check_guards=False)
     assert isinstance(module, torch.fx.GraphModule)
-    walk = Walk(module)
-    named = {node.name: node for node in walk.nodes}
-    assert walk.outputs([torch.ones(3)])[0].tolist() == [3.0, 3.0, 3.0]
+    interpreter = GraphInterpreter(module)
+    named = {node.name: node for node in interpreter.nodes}
+    assert interpreter.outputs([torch.ones(3)])[0].tolist() == [3.0, 3.0, 3.0]
     instead = {(named["relu"], named["mul"]): torch.full((3,), 5.0)}
-    assert walk.outputs([torch.ones(3)], instead)[0].tolist() == [6.0, 6.0, 6.0]
-    shown = dict(walk.values([torch.ones(3)], {named["mul"]}))
+    assert interpreter.outputs([torch.ones(3)], instead)[0].tolist() == [6.0, 6.0, 6.0]
+    shown = dict(interpreter.values([torch.ones(3)], {named["mul"]}))
     assert shown[named["mul"]].tolist() == [2.0, 2.0, 2.0]
 
 
@@ -190,7 +190,7 @@ def test_modules_that_the_model_does_not_have_are_refused_with_near_ones() -> No
     check_modules(module, ["stem", "middle"])
     with pytest.raises(PreparationError, match="no module 'midle'") as refused:
         check_modules(module, ["stem", "midle"])
-    assert refused.value.hint == "did you mean middle?"
+    assert "middle" in refused.value.hint
     with pytest.raises(PreparationError) as refused:
         check_modules(module, ["zzz"])
     assert "stem, middle, tail, head" in refused.value.hint

@@ -35,7 +35,7 @@ DISTILBERT = tiny("distilbert", 8, n_layers=1, dim=32, hidden_dim=64, n_heads=2)
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
 def test_a_fast_build_has_the_same_shape(name: str) -> None:
-    fast, whole = build(MODELS[name], initialise=False).module, build(MODELS[name]).module
+    fast, whole = build(MODELS[name], initialize=False).module, build(MODELS[name]).module
     assert {k: v.shape for k, v in fast.state_dict().items()} == {k: v.shape for k, v in whole.state_dict().items()}
     assert not fast.training
 
@@ -128,7 +128,7 @@ def test_a_torchvision_that_loads_is_left_alone(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(torch.ops, "load_library", loaded.append)
     monkeypatch.setattr(torchvision_shim, "_torchvision_folder", lambda: tmp_path)
     monkeypatch.setattr(torchvision_shim, "_declared", lambda _name: bool(loaded))
-    monkeypatch.setattr(torchvision_shim, "_kept", [])
+    monkeypatch.setattr(torchvision_shim, "_libraries", [])
     monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     assert torchvision_shim.prepare_torchvision() is False
     assert loaded == [str(tmp_path / "_C.so")]
@@ -148,7 +148,7 @@ def test_measuring_a_torchvision_model_needs_no_compiler() -> None:
         "import sys; from etui.engine.process.preload import preload_measure;"
         "preload_measure(['torchvision:resnet18']);"
         "from etui.engine.models.build import build; from etui.catalog.models import MODELS; import torch;"
-        "build(MODELS['resnet18'], initialise=False).module(torch.zeros(1, 3, 64, 64));"
+        "build(MODELS['resnet18'], initialize=False).module(torch.zeros(1, 3, 64, 64));"
         "print([m for m in ('torch._dynamo.utils', 'executorch.exir', 'transformers', 'sklearn') if m in sys.modules]);"
         "from torchvision.ops.roi_align import is_compile_supported as real; print(real('cpu'))"
     )

@@ -67,7 +67,7 @@ def test_a_checkpoint_of_the_users_own(workshop: Workshop, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("missing.pt", None, "no weights at"),
+        ("missing.pt", None, "weights not found"),
         ("noise.pt", b"nothing of the kind", "noise.pt"),
         ("noise.safetensors", b"nothing of the kind", "safetensors"),
         ("empty.pt", b"", "empty.pt"),
@@ -132,11 +132,11 @@ def test_auto_falls_back_on_synthetic_weights_loudly(workshop: Workshop) -> None
     assert not torch.equal(reference[0][0], reference[1][0])
     workshop.said.clear()
     assert workshop.bundle("resnet18").cached
-    assert any("a few minutes ago" in event.message for event in workshop.said)
+    assert any("unreachable a few minutes ago" in event.message for event in workshop.said)
 
 
 def test_a_bundle_that_is_not_whole(tmp_path: Path) -> None:
-    with pytest.raises(PreparationError, match="damaged or not there"):
+    with pytest.raises(PreparationError, match="damaged or missing"):
         Bundle.open(tmp_path, f"{TINY}:convolutional")
 
 
@@ -303,7 +303,7 @@ def test_a_number_that_the_factory_reads_from_elsewhere_is_part_of_the_model(
     monkeypatch.setenv("SCALE", "2")
     after = workshop.bundle(model)
     assert not after.cached and before.key != after.key
-    with pytest.raises(PreparationError, match="built another model than before"):
+    with pytest.raises(PreparationError, match="built a different model than before"):
         Bundle.open(Path(before.path), model).eager()
 
 

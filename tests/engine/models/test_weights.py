@@ -52,7 +52,7 @@ def test_a_checkpoint_with_another_head_fits(tmp_path: Path) -> None:
 
 
 def test_gpt2_weights_turn_with_their_layers_and_stay_tied(tmp_path: Path) -> None:
-    state = {name: tensor.clone() for name, tensor in build_raw(GPT2, initialise=True).state_dict().items()}
+    state = {name: tensor.clone() for name, tensor in build_raw(GPT2, initialize=True).state_dict().items()}
     del state["lm_head.weight"]
     torch.save(state, tmp_path / "gpt2.pt")
     resolved = weights.resolve(GPT2, str(tmp_path / "gpt2.pt"), 0, tmp_path, unheard)
@@ -77,7 +77,7 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
     del state["distilbert.embeddings.word_embeddings.weight"]
     save_file(state, tmp_path / "part.safetensors")
     resolved = weights.resolve(DISTILBERT, str(tmp_path / "part.safetensors"), 0, tmp_path, unheard)
-    with pytest.raises(WeightsError, match="1 missing such as embeddings"):
+    with pytest.raises(WeightsError, match="1 missing, such as embeddings"):
         weights.load(DISTILBERT, resolved, 0)
 
 
@@ -99,7 +99,7 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
 def test_the_torch_hub_cache_is_found(workshop: Workshop, tmp_path: Path) -> None:
     folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    state = build_raw(MODELS["resnet18"], initialise=True).state_dict()
+    state = build_raw(MODELS["resnet18"], initialize=True).state_dict()
     torch.save(state, folder / "resnet18-f37072fd.pth")
     resolved = weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, unheard)
     assert (resolved.kind, resolved.revision) == ("pretrained", "IMAGENET1K_V1")
@@ -127,12 +127,12 @@ def test_work_that_takes_too_long_is_left_alone() -> None:
 
 
 def test_a_hub_out_of_reach_is_remembered_for_its_kind(tmp_path: Path) -> None:
-    assert not hub.recently_out_of_reach(tmp_path, "torchvision")
-    hub.remember_out_of_reach(tmp_path, "torchvision")
-    assert hub.recently_out_of_reach(tmp_path, "torchvision")
-    assert not hub.recently_out_of_reach(tmp_path, "transformers")
+    assert not hub.recently_unreachable(tmp_path, "torchvision")
+    hub.remember_unreachable(tmp_path, "torchvision")
+    assert hub.recently_unreachable(tmp_path, "torchvision")
+    assert not hub.recently_unreachable(tmp_path, "transformers")
     (tmp_path / "hub-out-of-reach.json").write_text("not json")
-    assert not hub.recently_out_of_reach(tmp_path, "torchvision")
+    assert not hub.recently_unreachable(tmp_path, "torchvision")
 
 
 def test_a_download_with_another_hash_is_not_kept(tmp_path: Path) -> None:

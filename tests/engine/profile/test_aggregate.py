@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from etui.engine.profile import program as profile
-from etui.engine.profile.aggregate import Seen, Times, side_of
+from etui.engine.profile.aggregate import Times, TracedOperator, side_of
 from etui.engine.runtime.execution import LoadedProgram, TensorTuple
 from etui.insight import Origin
 from etui.jobs import ProfileJob
 from tests.engine.conftest import TINY, Workshop
 
 
-def seen(name: str, origin: Origin) -> Seen:
-    return Seen((name,), name, None, None, origin)
+def seen(name: str, origin: Origin) -> TracedOperator:
+    return TracedOperator((name,), name, None, None, origin)
 
 
 def test_an_operators_figures_are_over_the_inferences_and_its_share_of_the_operators() -> None:

@@ -20,19 +20,19 @@ import sys, msgspec
 from etui.engine.process.preload import preload_measure
 preload_measure([])
 import os, time, torch
-from etui.engine import boxwatch
+from etui.engine.measure import host_counters
 from etui.engine.runtime.execution import set_threads
 threads, cpus = int(sys.argv[1]), msgspec.json.decode(sys.argv[2])
 tasks = set(os.listdir("/proc/self/task"))
 read_back = set_threads(threads, cpus=cpus)
 one = torch.rand(512, 512)
 one @ one
-before, end = boxwatch.read(cpus), time.monotonic() + 0.6
+before, end = host_counters.read(cpus), time.monotonic() + 0.6
 while time.monotonic() < end:
     one @ one
-watched = boxwatch.between(before, boxwatch.read(cpus))
+changes = host_counters.between(before, host_counters.read(cpus))
 held = [sorted(os.sched_getaffinity(int(task))) for task in set(os.listdir("/proc/self/task")) - tasks]
-found = {"threads": read_back, "busy": watched.busy_threads, "held": held}
+found = {"threads": read_back, "busy": changes.busy_threads, "held": held}
 sys.stdout.buffer.write(msgspec.json.encode(found) + b"\\n")
 """
 

@@ -1,0 +1,95 @@
+"""What a delegate provides to export, quantization, lowering and the runtime; the defaults suit most delegates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from etui.catalog.delegates import RECORDS, DelegateRecord
+from etui.errors import PreparationError
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+    from torch.fx import Node
+
+
+class QuantizerOptions(NamedTuple):
+    """What a quantizer depends on. ``recipe`` is the recipe's name without its version, never ``int8-auto``;
+    ``exported`` the FP32 graph; ``convolutional`` whether the model contains convolutions; ``keep`` the paths of the
+    modules to keep in FP32, and ``is_kept`` whether a node of a graph belongs to one of them."""
+
+    recipe: str
+    exported: ExportedProgram
+    convolutional: bool
+    keep: Sequence[str]
+    is_kept: Callable[[Node], bool]
+
+
+class Quantizer(NamedTuple):
+    """A PT2E quantizer. ``fold`` is whether quantized weights are stored instead of computed at run time; ``dynamic``
+    whether activations are scaled at run time, so that no calibration is needed."""
+
+    quantizer: Any
+    fold: bool = True
+    dynamic: bool = False
+
+
+class DelegateSupport:
+    """The implementation of one delegate. Imports of its tools are inside the methods, since measuring needs none."""
+
+    delegates_nodes = True
+    """Whether nodes can be delegated at all: false only for ``portable``."""
+
+    prints_while_lowering = False
+    """Whether its tools print to standard output or error while lowering, which is then discarded."""
+
+    load_from_memory = False
+    """Whether its programs must be loaded from memory instead of by path."""
+
+    preloaded: tuple[str, ...] = ()
+    """The modules that the fork server for preparing programs imports."""
+
+    def __init__(self, name: str) -> None:
+        self.record: DelegateRecord = RECORDS[name]
+
+    @property
+    def name(self) -> str:
+        """The delegate's name in the catalog."""
+        return self.record.name
+
+    def partitioners(self, precision: str) -> list[Any]:
+        """Return the partitioners for ``to_edge_transform_and_lower``.
+
+        Raises:
+            PreparationError: the delegate's tools are not installed.
+        """
+        try:
+            return self.make_partitioners(precision)
+        except ImportError as error:
+            raise PreparationError(
+                f"the tools for {self.name} cannot be imported: {error}", "see `etui delegates` for what to install"
+            ) from error
+
+    def make_partitioners(self, precision: str) -> list[Any]:
+        """Return the partitioners; an ImportError means that the tools are missing."""
+        raise NotImplementedError
+
+    def quantizer(self, options: QuantizerOptions) -> Quantizer:
+        """Return the quantizer of one of the delegate's own recipes.
+
+        Raises:
+            PreparationError: the quantizer is not installed.
+        """
+        raise NotImplementedError
+
+    def real_arithmetic(self, precision: str) -> str | None:
+        """Return the arithmetic that the delegate uses on this machine if it differs from the precision, else None."""
+        return None
+
+    def prepare_runtime(self) -> None:
+        """Set up this process to load programs of the delegate; called before each load."""
+
+    def serialized_nodes(self, data: bytes) -> list[tuple[str, int]]:
+        """Return kind and debug handle of the nodes in a serialized subgraph, in execution order; empty if the format
+        is not read. Raises DamagedFile."""
+        return []

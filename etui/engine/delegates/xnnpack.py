@@ -1,0 +1,75 @@
+"""XNNPACK: optimized CPU kernels, and the PT2E quantizer that delegates without their own one share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from etui.engine.delegates.base import DelegateSupport, Quantizer, QuantizerOptions
+from etui.programs.xnnpack import node_kinds
+
+_INTEGER_TARGETS = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
+
+
+class _Xnnpack(DelegateSupport):
+    preloaded = (
+        "executorch.backends.xnnpack.partition.xnnpack_partitioner",
+        "executorch.backends.xnnpack.quantizer.xnnpack_quantizer",
+    )
+
+    def make_partitioners(self, precision: str) -> list[Any]:
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+        return [XnnpackPartitioner()]
+
+    def quantizer(self, options: QuantizerOptions) -> Quantizer:
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+            XNNPACKQuantizer,
+            get_symmetric_quantization_config,
+        )
+
+        class IntegerSafeQuantizer(XNNPACKQuantizer):  # type: ignore[misc]
+            """XNNPACK's quantizer without the conversion of scalars in index arithmetic to float tensors.
+
+            It converts the scalars of every add and mul; for token or position indices this breaks the graph. During
+            the transformation such nodes get another target.
+            """
+
+            def transform_for_annotation(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
+                hidden = [node for node in model.graph.nodes if node.target in _INTEGER_TARGETS and _is_integer(node)]
+                targets = [node.target for node in hidden]
+                for node in hidden:
+                    node.target = torch.ops.aten.sub.Tensor
+                transformed: torch.fx.GraphModule = super().transform_for_annotation(model)
+                for node, target in zip(hidden, targets, strict=True):
+                    node.target = target
+                transformed.recompile()
+                return transformed
+
+        dynamic = options.recipe == "int8-dynamic"
+        quantizer = IntegerSafeQuantizer()
+        config = get_symmetric_quantization_config(
+            is_per_channel="per-tensor" not in options.recipe, is_dynamic=dynamic
+        )
+        if dynamic or options.recipe.endswith("-linear"):
+            quantizer.set_module_type(nn.Linear, config)
+            # Attention calls its projections as functions, so they are not linear modules.
+            quantizer.set_module_type(nn.MultiheadAttention, config if dynamic else None)
+        else:
+            quantizer.set_global(config)
+        if options.keep:
+            quantizer.set_filter_function(lambda node: not options.is_kept(node))
+        return Quantizer(quantizer, dynamic=dynamic)
+
+    def serialized_nodes(self, data: bytes) -> list[tuple[str, int]]:
+        return node_kinds(data)
+
+
+def _is_integer(node: torch.fx.Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and not value.is_floating_point()
+
+
+DELEGATE = _Xnnpack("xnnpack")

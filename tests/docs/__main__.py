@@ -1,0 +1,33 @@
+"""Write the generated files under ``docs/`` and the examples' output; with ``--picture`` also the README's picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.docs.examples import refreshed, sample_database
+from tests.docs.files import FILES, PICTURE, pages_with_examples
+from tests.docs.picture import picture
+
+
+def main() -> int:
+    """Write every generated file whose content differs. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.docs", description=__doc__)
+    parser.add_argument("--picture", action="store_true", help="also take the picture of the screen")
+    options = parser.parse_args()
+    contents = {path: make() for path, make in FILES.items()}
+    with sample_database():
+        contents |= {path: refreshed(path.read_text("utf-8")) for path in pages_with_examples()}
+    if options.picture:
+        contents[PICTURE] = picture()
+    for path, text in contents.items():
+        if path.is_file() and path.read_text("utf-8") == text:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The details screen inside the whole app: its actions in the command palette, and its errors in the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+from textual.pilot import Pilot
+
+from etui.actions import ACTIONS, Scope
+from etui.store import Store
+from etui.tui.screens.confirm import ConfirmDialog
+from etui.tui.screens.details import TABS, DetailsScreen
+from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.log_view import LogView
+from tests.documents import make_document
+from tests.insights import look_inside
+from tests.tui.benches import app_of, fill, make_app, opened
+from tests.tui.hosts import until
+
+pytestmark = pytest.mark.asyncio
+RUN = "bbbbbbbbbbb2"
+
+
+@pytest.fixture
+def profiled(database: Path) -> Path:
+    """A database with a run that has a profile and no program of its own here."""
+    fill(database, [look_inside(make_document(RUN, precision="int8"))])
+    return database
+
+
+async def _details(pilot: Pilot[object], tab: str = "Summary") -> DetailsScreen:
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
+    screen = pilot.app.screen
+    assert isinstance(screen, DetailsScreen)
+    await until(pilot, lambda: screen.document is not None)
+    await pilot.press(*["tab"] * TABS.index(tab))
+    await pilot.pause()
+    return screen
+
+
+def _offered(pilot: Pilot[object]) -> set[str]:
+    return {command.title for command in app_of(pilot).get_system_commands(pilot.app.screen)}
+
+
+def _abouts(*scopes: Scope) -> set[str]:
+    return {action.about for action in ACTIONS if action.scope in scopes}
+
+
+def _is_logged(pilot: Pilot[object], text: str) -> bool:
+    return bool(app_of(pilot).bench.query_one(LogPane).query_one(LogView).lines.matches(text))
+
+
+async def test_the_palette_offers_what_the_details_can_do(profiled: Path) -> None:
+    async with opened(make_app(profiled)) as pilot:
+        await _details(pilot)
+        assert _abouts("details", "chart", "log") <= _offered(pilot)
+        assert not _abouts("bench", "table", "compare", "trend", "rows") & _offered(pilot)
+
+
+async def test_the_palette_offers_the_actions_of_a_table_only_on_its_tab(profiled: Path) -> None:
+    async with opened(make_app(profiled)) as pilot:
+        screen = await _details(pilot, "Operators")
+        assert _abouts("rows") <= _offered(pilot)
+        table = screen._table
+        assert table is not None
+        before = table.rows.sort if table.rows else ""
+        (sort,) = [
+            command
+            for command in app_of(pilot).get_system_commands(pilot.app.screen)
+            if command.title in {action.about for action in ACTIONS if action.id == "rows.sort"}
+        ]
+        await sort.callback()
+        await until(pilot, lambda: table.rows and table.rows.sort != before)
+
+
+async def test_an_action_of_the_details_runs_from_the_palette(profiled: Path) -> None:
+    async with opened(make_app(profiled)) as pilot:
+        screen = await _details(pilot)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+        await pilot.press(*"next tab", "enter", "enter")
+        await until(pilot, lambda: pilot.app.screen is screen and screen.tab == TABS[1])
+
+
+async def test_an_action_of_the_chart_runs_on_its_tab(profiled: Path) -> None:
+    async with opened(make_app(profiled)) as pilot:
+        screen = await _details(pilot)
+        about = next(action.about for action in ACTIONS if action.id == "chart.view_2")
+        (ecdf,) = [one for one in app_of(pilot).get_system_commands(pilot.app.screen) if one.title == about]
+        await ecdf.callback()
+        await until(pilot, lambda: screen.tab == "Latency")
+
+
+async def test_an_analysis_that_cannot_be_queued_is_in_the_log_without_a_command_line(database: Path) -> None:
+    document = make_document(RUN)
+    document.artifact = None
+    fill(database, [document])
+    async with opened(make_app(database)) as pilot:
+        await _details(pilot, "Operators")
+        await pilot.press("P")
+        await until(pilot, lambda: pilot.app._notifications)
+        (notice,) = pilot.app._notifications
+        assert notice.severity == "error" and RUN in notice.message and "etui run" not in notice.message
+        await until(pilot, lambda: _is_logged(pilot, RUN))
+        assert not _is_logged(pilot, "etui run")
+
+
+async def test_a_note_on_a_deleted_run_is_refused_in_the_log(database: Path) -> None:
+    fill(database, [make_document(RUN)])
+    async with opened(make_app(database)) as pilot:
+        screen = await _details(pilot)
+        await pilot.press("a")
+        await until(pilot, lambda: pilot.app.screen is not screen)
+        assert not isinstance(pilot.app.screen, ConfirmDialog)
+        with Store.open(database) as store:
+            store.delete_runs([RUN])
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: _is_logged(pilot, f"there is no run {RUN}"))
