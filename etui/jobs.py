@@ -7,7 +7,7 @@ module.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Generic, Literal, TypeVar, cast
 
 import msgspec
 
@@ -25,25 +25,8 @@ from etui.results import (
     WeightsInfo,
 )
 
-
-class BundleJob(msgspec.Struct, tag="bundle", frozen=True, kw_only=True):
-    """Build the model once for a session: find its weights, make its inputs, compute the eager reference outputs.
-
-    The result is a folder in the cache, named by its content: ``weights.safetensors``, ``inputs.safetensors``,
-    ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). If the folder exists, only its key is computed;
-    for a user's factory that includes calling it, because the key covers the model it builds. ``key`` names an earlier
-    bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
-    factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
-    """
-
-    model: str
-    weights: str
-    seed: int
-    accuracy_inputs: int
-    calibration_count: int
-    cache_dir: str
-    key: str | None = None
-    allow_pickle: bool = False
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +47,53 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     allow_pickle: bool = False
 
 
-class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
+class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A prepared program and facts from its preparation. ``arithmetic`` names the arithmetic that a delegate actually
+    uses if it differs from the precision (OpenVINO's bf16)."""
+
+    path: str
+    artifact: Artifact
+    stages: list[Stage]
+    planned_bytes: int | None = None
+    delegation: Delegation | None = None
+    arithmetic: str | None = None
+    calibration_count: int | None = None
+    notes: list[str] = []
+    graph_stages: list[GraphStage] = []
+
+
+class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a profile, with notes for its reader."""
+
+    side: OperatorSide
+    notes: list[str] = []
+
+
+class JobFor(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
+    """A job whose result is of type ``R_co``."""
+
+
+class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
+    """Build the model once for a session: find its weights, make its inputs, compute the eager reference outputs.
+
+    The result is a folder in the cache, named by its content: ``weights.safetensors``, ``inputs.safetensors``,
+    ``reference.safetensors`` and ``bundle.json`` (a ``BundleResult``). If the folder exists, only its key is computed;
+    for a user's factory that includes calling it, because the key covers the model it builds. ``key`` names an earlier
+    bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
+    factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
+    """
+
+    model: str
+    weights: str
+    seed: int
+    accuracy_inputs: int
+    calibration_count: int
+    cache_dir: str
+    key: str | None = None
+    allow_pickle: bool = False
+
+
+class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     """Export, quantize and lower one variant of a bundle into ``program_dir``: ``program.pte``, ``lowered.json`` (a
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph before lowering (absent if that is the
     eager reference itself), ``sources.json``, ``noop.pte`` for measuring the fixed cost of a call, and with
@@ -83,22 +112,7 @@ class LowerJob(msgspec.Struct, tag="lower", frozen=True, kw_only=True):
     etrecord: bool = False
 
 
-class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A prepared program and facts from its preparation. ``arithmetic`` names the arithmetic that a delegate actually
-    uses if it differs from the precision (OpenVINO's bf16)."""
-
-    path: str
-    artifact: Artifact
-    stages: list[Stage]
-    planned_bytes: int | None = None
-    delegation: Delegation | None = None
-    arithmetic: str | None = None
-    calibration_count: int | None = None
-    notes: list[str] = []
-    graph_stages: list[GraphStage] = []
-
-
-class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
+class MeasureJob(JobFor[Block], tag="measure", frozen=True, kw_only=True):
     """Measure one block of one variant. ``program`` None measures eager.
 
     ``warmup`` and ``samples`` None leave the counts to ``block_s`` (seconds of timing), ``min_samples`` and the
@@ -126,7 +140,7 @@ class MeasureJob(msgspec.Struct, tag="measure", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
-class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
+class AccuracyJob(JobFor[Accuracy], tag="accuracy", frozen=True, kw_only=True):
     """Run a program on the accuracy inputs of its bundle, for about ``limit_s`` seconds, and compare with both
     references."""
 
@@ -142,7 +156,7 @@ class AccuracyJob(msgspec.Struct, tag="accuracy", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
-class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
+class MemoryJob(JobFor[Memory], tag="memory", frozen=True, kw_only=True):
     """Load and run once in a fresh process, measuring its memory. ``program`` None measures eager."""
 
     bundle: str
@@ -154,7 +168,7 @@ class MemoryJob(msgspec.Struct, tag="memory", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
-class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
+class GapJob(JobFor[NumericGap], tag="gap", frozen=True, kw_only=True):
     """Compare a run's program with FP32 eager layer by layer, on up to ``inputs`` of its bundle's inputs.
 
     ``threshold_db`` None uses the threshold of the precision, or of the ``arithmetic`` actually used. ``budget_s`` is
@@ -177,7 +191,7 @@ class GapJob(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
-class ProfileJob(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
+class ProfileJob(JobFor[ProfileResult], tag="profile", frozen=True, kw_only=True):
     """Profile the operators of a program, or of eager if ``program`` is None.
 
     ``inferences`` None traces as many as fit into ``budget_s`` seconds. The ETDump and a timeline of a few inferences
@@ -196,13 +210,6 @@ class ProfileJob(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
-class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a profile, with notes for its reader."""
-
-    side: OperatorSide
-    notes: list[str] = []
-
-
 Job = BundleJob | LowerJob | MeasureJob | AccuracyJob | MemoryJob | GapJob | ProfileJob
 
 
@@ -216,7 +223,7 @@ class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, tag="done", frozen=True, kw_only=True):
-    """A job's result."""
+    """The result of a job, in the field of its type (see ``result_of``)."""
 
     bundle: BundleResult | None = None
     lowered: LowerResult | None = None
@@ -225,6 +232,22 @@ class Done(msgspec.Struct, tag="done", frozen=True, kw_only=True):
     memory: Memory | None = None
     gap: NumericGap | None = None
     profile: ProfileResult | None = None
+
+
+_RESULT_FIELDS: dict[type, str] = {
+    BundleJob: "bundle",
+    LowerJob: "lowered",
+    MeasureJob: "block",
+    AccuracyJob: "accuracy",
+    MemoryJob: "memory",
+    GapJob: "gap",
+    ProfileJob: "profile",
+}
+
+
+def result_of(job: JobFor[R], done: Done) -> R | None:
+    """Return the result of ``job`` from its answer; None if the answer does not contain it."""
+    return cast("R | None", getattr(done, _RESULT_FIELDS[type(job)]))
 
 
 class LogMessage(msgspec.Struct, tag="said", frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""A box of its own for a test: its database, cache, state and lock, and the installed ``etui`` command in them."""
+"""A separate machine for a test: its own database, cache, state and lock, with the installed ``etui`` command."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 
 class Box:
-    """A benchmark box in a folder. Nothing of it touches the user's own runs or another test's."""
+    """A simulated machine in a folder, isolated from the user's runs and from other tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.prefix: list[str] = []
-        """What the command is run with: as another user, say."""
+        """A prefix for the command, for example to run it as another user."""
         self.database = folder / "etui.db"
         self.cache = folder / "cache"
         self.environment = {
@@ -62,7 +62,7 @@ class Box:
         return done
 
     def start(self, *words: str | Path, **extra: str) -> subprocess.Popen[str]:
-        """Start the installed command in a session of its own, as in another terminal."""
+        """Start the installed command in a separate session, as in another terminal."""
         return subprocess.Popen(
             [*self.prefix, ETUI, *map(str, words)],
             env={**self.environment, **extra},
@@ -74,21 +74,21 @@ class Box:
         )
 
     def detach(self, *words: str | Path) -> list[str]:
-        """``etui run .. --detach``: the run ids."""
+        """Run ``etui run .. --detach`` and return the run ids."""
         return self.etui("run", *words, "--detach").stdout.split()
 
     def summaries(self) -> list[dict[str, Any]]:
-        """What ``etui runs --json`` prints."""
+        """Return the output of ``etui runs --json``."""
         found: list[dict[str, Any]] = json.loads(self.etui("runs", "--json").stdout)
         return found
 
     def document(self, run_id: str) -> RunDocument:
-        """A run's document, from the database."""
+        """Return a run's document from the database."""
         with Store.open(self.database, create=False) as store:
             return store.document(run_id)
 
     def status(self, run_id: str) -> str:
-        """A run's state, from the database."""
+        """Return a run's status from the database."""
         with Store.open(self.database, create=False) as store:
             return store.summary(run_id).status
 
@@ -98,7 +98,7 @@ class Box:
         return self.status(run_id)
 
     def wait_for_event(self, run_id: str, words: str) -> None:
-        """Wait until something with these words was said of a run or its session."""
+        """Wait until the log of a run or its session has a message with this text."""
 
         def said() -> bool:
             with Store.open(self.database, create=False) as store:
@@ -108,7 +108,7 @@ class Box:
         until(said)
 
     def runner(self) -> psutil.Process:
-        """The runner process of this box's database, once it is there."""
+        """Return the runner process of this database, waiting for it to start."""
 
         def find() -> psutil.Process | None:
             for process in psutil.process_iter(["cmdline"]):
@@ -120,13 +120,13 @@ class Box:
         return until(find)
 
     def fork_servers(self) -> list[psutil.Process]:
-        """The processes that fork this box's children."""
+        """Return the fork servers."""
         return [
             process for process in _offspring(self.runner()) if "etui.engine.process.fork_server" in _words(process)[:3]
         ]
 
     def jobs(self, role: str = "measure") -> list[psutil.Process]:
-        """The children at work now, of one fork server."""
+        """Return the running workers of one fork server."""
         return [
             child
             for fork_server in self.fork_servers()
@@ -135,7 +135,7 @@ class Box:
         ]
 
     def processes(self) -> list[psutil.Process]:
-        """Everything of this box that runs: runner, fork servers, children."""
+        """Return all processes: runner, fork servers and workers."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -146,7 +146,7 @@ class Box:
         return found
 
     def close(self) -> None:
-        """Stop the runner and wait until nothing of this box runs."""
+        """Stop the runner and wait until all processes have ended."""
         for process in self.processes():
             if "etui.runner" in _words(process):
                 _signal(process, signal.SIGTERM)
@@ -162,7 +162,7 @@ def ended(command: subprocess.Popen[str]) -> int:
 
 @contextmanager
 def box_in(folder: Path) -> Iterator[Box]:
-    """A box that is stopped at the end."""
+    """Yield a box that is stopped at the end."""
     box = Box(folder)
     try:
         yield box
@@ -178,7 +178,7 @@ def hear_signals() -> None:
 
 
 def until(look: Callable[[], T]) -> T:
-    """Look again and again until there is something; fails after a few minutes. Returns what was found."""
+    """Poll until the result is truthy and return it; fail after a few minutes."""
     end = time.monotonic() + PATIENCE_S
     while True:
         found = look()

@@ -1,1 +1,1 @@
-"""Files on disk: written atomically, private to their user, locked, hashed, and kept as entries of the cache."""
+"""Files on disk: atomic writes, private files, locks, hashes, and cache entries."""

@@ -1,4 +1,4 @@
-"""Write files so that they appear whole or not at all, and are on the disk when they do."""
+"""Write files atomically and durably."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def copy_file(source: Path, target: Path, *, force: bool) -> None:
-    """Copy a file so that it appears whole or not at all; with ``force`` in the place of another.
+    """Copy a file atomically; ``force`` replaces an existing target.
 
     Raises:
-        FileExistsError: there is one already, and not ``force``.
+        FileExistsError: the target exists, and not ``force``.
         UsageError: the target is a device, pipe or socket.
         OSError: it cannot be written.
     """
     if is_special(target):
-        raise UsageError(f"{target} is a device, pipe or socket, not a file", "name another file or folder")
+        raise UsageError(f"{target} is a device, pipe or socket, not a file", "choose another file or folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         shutil.copyfile(source, part)
@@ -38,14 +38,14 @@ def copy_file(source: Path, target: Path, *, force: bool) -> None:
 
 
 def write_whole(target: Path, pieces: Iterable[bytes], *, force: bool, private: bool = False) -> None:
-    """Write a file so that it appears whole or not at all; with ``force`` in the place of another. ``private`` is for
-    one that only its user may read. The pieces are written as they come, so that they need not fit into memory.
+    """Write a file atomically; ``force`` replaces an existing target. A ``private`` file is readable only by its user.
+    The pieces are written as they come, so that the content need not fit into memory.
 
     Raises:
-        FileExistsError: there is one already, and not ``force``.
+        FileExistsError: the target exists, and not ``force``.
         OSError: it cannot be written.
     """
-    # Without the file's name, which may be as long as names can be.
+    # Without the target's name, which may already have the maximum length.
     part = target.with_name(f".etui-{secrets.token_hex(8)}.part")
     try:
         with private_files.create(part) if private else part.open("xb") as file:
@@ -59,7 +59,7 @@ def write_whole(target: Path, pieces: Iterable[bytes], *, force: bool, private: 
 
 
 def _give_name(part: Path, target: Path, *, force: bool) -> None:
-    """Give a finished file its name, failing where that is taken, even if it was taken a moment ago."""
+    """Rename a complete file to its target; without ``force`` fail if the target exists, without a race."""
     if force:
         part.replace(target)
         return
@@ -68,14 +68,14 @@ def _give_name(part: Path, target: Path, *, force: bool) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # Some file systems have no hard links; there a look before must do.
+        # Some file systems have no hard links; check before renaming there.
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         part.replace(target)
 
 
 def refuse_existing(path: Path | None, *, force: bool) -> None:
-    """Raise UsageError if a file exists that would be overwritten, unless ``force``. Streams are not checked."""
+    """Raise UsageError if an existing file would be overwritten, unless ``force``. Streams are not checked."""
     if path is None or force or is_stream(path):
         return
     if os.path.exists(path):  # noqa: PTH110 - Path.exists raises
@@ -87,21 +87,21 @@ def refuse_existing(path: Path | None, *, force: bool) -> None:
 
 
 def descriptor_of(path: Path) -> int | None:
-    """The file descriptor of this process that a path such as /dev/stdout names; None if it names none."""
+    """Return the file descriptor of this process that a path such as /dev/stdout names; None if it names none."""
     text = os.path.normpath(path)
-    found = _DESCRIPTOR.fullmatch(text)
-    return int(found[1]) if found else _STANDARD.get(text)
+    match = _DESCRIPTOR.fullmatch(text)
+    return int(match[1]) if match else _STANDARD.get(text)
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path leads to a terminal, pipe or the like, or is /dev/stdout, whatever that is connected to: it is
-    written to, and never replaced. For root, a file in the place of /dev/null would take that away from everybody."""
+    """Whether a path is a terminal, pipe or character device, or names a descriptor such as /dev/stdout. A stream is
+    written to and never replaced: root replacing /dev/null would break it for all users."""
     mode = _mode(path)
     return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or descriptor_of(path) is not None
 
 
 def is_special(path: Path) -> bool:
-    """Whether a path leads to a device, pipe or socket: no file is put in its place."""
+    """Whether a path is a device, pipe or socket, which is never replaced by a file."""
     mode = _mode(path)
     return is_stream(path) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)
 
@@ -114,12 +114,12 @@ def _mode(path: Path) -> int:
 
 
 def sync(path: Path) -> None:
-    """See that a file's content, or what a folder lists, is on the disk."""
+    """Flush a file's content, or a folder's entries, to disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     except OSError as error:
-        # Some network file systems cannot do it for folders.
+        # Some network file systems do not support this for folders.
         if error.errno != errno.EINVAL:
             raise
     finally:

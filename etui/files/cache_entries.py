@@ -1,9 +1,9 @@
-"""Entries of the cache: folders that are written whole, whose files are known by their hashes, and that nobody removes
-while somebody uses them.
+"""Cache entries: folders that are created atomically, verified by hashes, and not removed while in use.
 
-The cache is a folder with a folder for each kind of entry (``programs``, ``models``), and may be shared by several
-runners, containers and hosts. Who makes or uses the entry ``programs/KEY`` shares the lock ``locks/programs-KEY``; who
-removes it has that lock alone. While it is made it is called ``programs/.KEY-XXXXXXXX``.
+The cache has a folder for each kind of entry (``programs``, ``models``), and may be shared by several runners,
+containers and hosts. A process that creates or uses the entry ``programs/KEY`` holds a shared lock on
+``locks/programs-KEY``; a process that removes it holds that lock exclusively. While it is created it is named
+``programs/.KEY-XXXXXXXX``.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from etui.host.filesystems import is_network
 
 LOCKS = "locks"
 PATIENCE_S = 60.0
-"""How long to wait for whoever removes an entry; that takes seconds at most."""
+"""How long to wait for a process that removes an entry, which takes seconds at most."""
 
 UNUSED_S = 86_400.0
-"""What has no reliable lock may be removed this long after its last use."""
+"""Without a reliable lock, an entry may be removed this number of seconds after its last use."""
 
 _FILES = "files.json"
 
 
 class _File(msgspec.Struct, frozen=True):
-    """What a file of an entry was when it was written."""
+    """Size and hash of a file when it was written."""
 
     size_bytes: int
     sha256: str
 
 
 _verified: dict[str, str] = {}
-"""The stamps of the files that this process has verified, by path: as long as one stands, its file is the same."""
+"""The stamps of the files that this process has verified, by path: while a stamp is unchanged, so is the file."""
 
 
 def lock_path(entry: Path) -> Path:
-    """The file whose lock belongs to an entry, be it finished or half-made."""
+    """Return the lock file of an entry, complete or incomplete."""
     name = entry.name
     if name.startswith("."):
         name = name[1:].rpartition("-")[0]
@@ -56,8 +56,8 @@ def lock_path(entry: Path) -> Path:
 
 
 def hold(entry: Path) -> Held | None:
-    """Keep an entry, which need not be there yet, from being removed. None if the file system has no locks: there its
-    last use protects it.
+    """Protect an entry, which need not exist yet, from removal. Return None if the file system has no locks: there the
+    time of its last use protects it.
 
     Raises:
         EtuiError: the lock cannot be taken.
@@ -69,18 +69,18 @@ def hold(entry: Path) -> Held | None:
         return None
     except OSError as error:
         raise EtuiError(
-            f"cannot write the cache's lock {path}: {error.strerror or error}",
-            "free space, or point ETUI_CACHE elsewhere",
+            f"cannot write the cache lock {path}: {error.strerror or error}",
+            "free disk space, or set ETUI_CACHE to another folder",
         ) from error
     if held is None:
-        raise EtuiError(f"another process is removing {entry} from the cache", "run it again in a minute")
+        raise EtuiError(f"another process is removing {entry} from the cache", "run the command again in a minute")
     return held
 
 
 @contextmanager
 def making(entry: Path) -> Iterator[Path]:
-    """A folder to fill, which at the end becomes the entry, whole and on the disk; if another process was first, its
-    entry stays.
+    """Yield a folder to fill, which becomes the entry at the end, atomically and durably; if another process was first,
+    its entry is kept.
 
     Raises:
         EtuiError: the entry cannot be locked.
@@ -107,7 +107,7 @@ def making(entry: Path) -> Iterator[Path]:
 
 
 def add_file(entry: Path, name: str, source: Path) -> None:
-    """Put a copy of a file into a finished entry. Raises OSError if it cannot be written."""
+    """Add a copy of a file to a complete entry. Raises OSError if it cannot be written."""
     part = entry / f".{secrets.token_hex(4)}"
     try:
         with private_files.create(part) as copy, source.open("rb") as original:
@@ -116,16 +116,16 @@ def add_file(entry: Path, name: str, source: Path) -> None:
         sync(part)
         part.replace(entry / name)
         if recorded is not None:
-            _record(entry, {**recorded, name: _as_it_is(entry / name)})
+            _record(entry, {**recorded, name: _describe(entry / name)})
     finally:
         part.unlink(missing_ok=True)
 
 
 def damage(entry: Path) -> str | None:
-    """What is wrong with the files of an entry, in words; None if they hold what was written. Takes as long as reading
-    them does, unless this process has verified them before and they are untouched since.
+    """Return the problem of a damaged entry; None if its files are intact. Reads all files, unless this process has
+    verified them before and they are unchanged.
 
-    Entries of earlier versions have no hashes. Of those only the lengths of safetensors files can be told.
+    Entries of earlier versions have no hashes; for them only the lengths of safetensors files are checked.
     """
     try:
         recorded = _recorded(entry)
@@ -133,11 +133,11 @@ def damage(entry: Path) -> str | None:
         return f"{_FILES} is not readable"
     try:
         if recorded is None:
-            cut = [file.name for file in sorted(entry.glob("*.safetensors")) if not _has_its_length(file)]
-            return f"{cut[0]} is cut short" if cut else None
+            truncated = [file.name for file in sorted(entry.glob("*.safetensors")) if not _has_full_length(file)]
+            return f"{truncated[0]} is truncated" if truncated else None
         for name, file in recorded.items():
-            if wrong := _difference(entry / name, file):
-                return f"{name} {wrong}"
+            if problem := _difference(entry / name, file):
+                return f"{name} {problem}"
     except OSError as error:
         return f"it cannot be read ({error.strerror or error})"
     return None
@@ -149,37 +149,37 @@ def has_hashes(entry: Path) -> bool:
 
 
 def remove(entry: Path) -> None:
-    """Remove an entry that nobody else uses. Who is killed meanwhile leaves one that is swept, not one that looks
-    whole."""
+    """Remove an entry that no other process uses. If this process is killed meanwhile, the rest is swept later and
+    never mistaken for a complete entry."""
     doomed = entry.with_name(f".{entry.name}-{secrets.token_hex(4)}")
     with contextlib.suppress(OSError):
         entry.replace(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
 
-def discard(entry: Path, held: Held | None, wrong: str) -> None:
-    """Remove a damaged entry that this process holds, and keep its place.
+def discard(entry: Path, held: Held | None, problem: str) -> None:
+    """Remove a damaged entry that this process holds, and keep holding it.
 
     Raises:
-        EtuiError: others are using it, or it cannot be removed.
+        EtuiError: another process is using it, or it cannot be removed.
     """
     if held is not None and not held.upgrade():
         raise EtuiError(
-            f"{entry} in the cache is damaged ({wrong}), and another process is using it",
-            "run it again when that has ended, or with --no-cache",
+            f"{entry} in the cache is damaged ({problem}), and another process is using it",
+            "run the command again when that has ended, or with --no-cache",
         )
     remove(entry)
     if held is not None:
         held.share()
     if entry.exists():
-        raise EtuiError(f"{entry} in the cache is damaged ({wrong}) and cannot be removed", "remove it")
+        raise EtuiError(f"{entry} in the cache is damaged ({problem}) and cannot be removed", "remove it manually")
 
 
 def may_be_removed(entry: Path, last_use: float) -> Held | None:
-    """The exclusive lock of an entry that nobody uses, to remove it under; None if somebody does, or may.
+    """Return the exclusive lock for removing an unused entry; None if it is, or may be, in use.
 
-    A lock counts on one machine. If other machines can use the cache too, or there are no locks, an entry must also
-    have been unused for a day; ``last_use`` is when that was, in seconds since 1970.
+    A lock is only valid on one machine. If other machines can use the cache too, or there are no locks, an entry must
+    also have been unused for a day; ``last_use`` is the time of its last use in seconds since 1970.
     """
     idle = time.time() - last_use > UNUSED_S
     if not idle and is_network(entry):
@@ -194,10 +194,10 @@ def may_be_removed(entry: Path, last_use: float) -> Held | None:
 
 
 class Scratch:
-    """A folder that belongs to this process alone. It is swept after a process that was killed."""
+    """A temporary folder of this process in the cache. It is swept if the process is killed."""
 
     def __init__(self, folder: Path) -> None:
-        """Make it. Raises EtuiError if it cannot be made."""
+        """Create the folder. Raises EtuiError if that fails."""
         self.folder = folder
         self._held = hold(folder)
         try:
@@ -205,21 +205,22 @@ class Scratch:
         except OSError as error:
             self.remove()
             raise EtuiError(
-                f"cannot write the cache {folder}: {error.strerror}", "free space, or point ETUI_CACHE elsewhere"
+                f"cannot write to the cache {folder}: {error.strerror}",
+                "free disk space, or set ETUI_CACHE to another folder",
             ) from error
 
     def remove(self) -> None:
-        """Remove it with what it holds."""
+        """Remove the folder and its content."""
         shutil.rmtree(self.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()
         if self._held is not None:
-            # Nobody else ever takes this lock, except to sweep the folder.
+            # Other processes only take this lock to sweep the folder.
             self._held.remove()
 
 
 class _NoLock(Held):
-    """Stands for the lock where there are none."""
+    """A placeholder for file systems without locks."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, -1)
@@ -227,17 +228,17 @@ class _NoLock(Held):
 
 
 def _seal(made: Path) -> None:
-    """Close all files to other users, who cannot enter the folder yet, record their hashes, and see that they are on
-    the disk."""
+    """Make all files private, record their hashes, and flush them to disk. The folder is still private, so no other
+    user can have opened them."""
     private_files.tighten_files_in(made)
-    _record(made, {file.name: _as_it_is(file) for file in sorted(made.iterdir()) if file.is_file()})
+    _record(made, {file.name: _describe(file) for file in sorted(made.iterdir()) if file.is_file()})
     for file in made.iterdir():
         if file.is_file():
             sync(file)
     sync(made)
 
 
-def _as_it_is(path: Path) -> _File:
+def _describe(path: Path) -> _File:
     return _File(size_bytes=path.stat().st_size, sha256=file_hash(path))
 
 
@@ -264,11 +265,11 @@ def _difference(path: Path, recorded: _File) -> str | None:
     try:
         stamp = file_stamp(path)
         if path.stat().st_size != recorded.size_bytes:
-            return "has another size than it was written with"
+            return "has a different size than when it was written"
         if _verified.get(str(path)) == stamp:
             return None
         if file_hash(path) != recorded.sha256:
-            return "holds something else than was written"
+            return "has different content than when it was written"
         if file_stamp(path) == stamp and is_settled(path):
             _verified[str(path)] = stamp
     except FileNotFoundError:
@@ -276,8 +277,8 @@ def _difference(path: Path, recorded: _File) -> str | None:
     return None
 
 
-def _has_its_length(path: Path) -> bool:
-    """Whether a safetensors file is as long as its header says."""
+def _has_full_length(path: Path) -> bool:
+    """Whether a safetensors file has the length that its header specifies."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

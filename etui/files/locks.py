@@ -1,5 +1,5 @@
-"""Locks on files, held by the kernel: they end with the process that holds them, and count for every process of the
-machine, whatever container or user it belongs to."""
+"""File locks (``flock``): released by the kernel when the holding process ends, and valid for all processes of the
+machine, across containers and users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EN
 
 
 class LocksUnsupported(Exception):
-    """The file system has no locks."""
+    """The file system does not support locks."""
 
 
 class Held:
@@ -29,41 +29,41 @@ class Held:
         self._fd: int | None = fd
 
     def upgrade(self) -> bool:
-        """Make a shared lock an exclusive one. If somebody shares it, it stays as it is, and the answer is False."""
+        """Convert a shared lock to an exclusive one. If another process shares it, keep it shared and return False."""
         assert self._fd is not None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            # The kernel may have given up the shared lock for the attempt. Nobody holds an exclusive one for long.
+            # The kernel may have released the shared lock for the attempt. Exclusive locks are only held briefly.
             fcntl.flock(self._fd, fcntl.LOCK_SH)
             return False
         return True
 
     def share(self) -> None:
-        """Make an exclusive lock a shared one."""
+        """Convert an exclusive lock to a shared one."""
         assert self._fd is not None
         fcntl.flock(self._fd, fcntl.LOCK_SH)
 
     def remove(self) -> None:
-        """Remove the lock's file and let go. Only for a holder of the exclusive lock."""
+        """Remove the lock file and release the lock. Requires the exclusive lock."""
         with contextlib.suppress(OSError):
             self.path.unlink()
         self.release()
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def take(path: Path, *, exclusive: bool, patience_s: float = 0.0) -> Held | None:
-    """Take the lock on a file, which is made where it is missing; None if others hold it for longer than
-    ``patience_s``.
+    """Take the lock on a file, creating it if missing; return None if others hold it for longer than ``patience_s``
+    seconds.
 
     Raises:
-        LocksUnsupported: the file system has none.
-        OSError: the file cannot be made or opened.
+        LocksUnsupported: the file system does not support locks.
+        OSError: the file cannot be created or opened.
     """
     end = time.monotonic() + patience_s
     private_files.make_folder(path.parent, own=True)
@@ -80,18 +80,18 @@ def take(path: Path, *, exclusive: bool, patience_s: float = 0.0) -> Held | None
 
 
 def locked(path: Path, opened: Callable[[], int], *, exclusive: bool) -> int | None:
-    """The descriptor of the file at this path, with its lock; None if others hold that. ``opened`` opens the file,
-    making it if it is missing.
+    """Return the descriptor of the locked file at this path; None if others hold the lock. ``opened`` opens the file,
+    creating it if missing.
 
     Raises:
-        LocksUnsupported: the file system has none.
-        OSError: the file cannot be locked, or what ``opened`` raises.
+        LocksUnsupported: the file system does not support locks.
+        OSError: the file cannot be locked; or raised by ``opened``.
     """
     while True:
         fd, is_ours = opened(), False
         try:
             fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            # Its last holder may have removed the file after it was opened here.
+            # The last holder may have removed the file after it was opened here.
             if is_ours := is_at(path, fd):
                 return fd
         except BlockingIOError:
@@ -106,8 +106,7 @@ def locked(path: Path, opened: Callable[[], int], *, exclusive: bool) -> int | N
 
 
 def is_at(path: Path, fd: int) -> bool:
-    """Whether an open file still is the one at this path, neither removed nor replaced. Raises OSError if the system
-    does not tell."""
+    """Whether an open file is still the one at this path, neither removed nor replaced. Raises OSError."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(fd))
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Folders and files that only their user may read: made with the right mode from the start, whatever the umask.
+"""Create folders and files that only their user can read, with the right mode from the start, whatever the umask.
 
-Everything etui keeps for itself is made here: the database, the cache, locks, logs and state. What a user asked to have
-written (an export, a report, a program) follows the umask instead. Folders are 0700 and files 0600; a folder that was
-there before and that the user named keeps its mode.
+Used for all of etui's own files: the database, the cache, locks, logs and state. Files that a user requested (an
+export, a report, a program) follow the umask instead. Folders are 0700 and files 0600; an existing folder that the user
+named keeps its mode.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _OTHERS = 0o077
 
 
 def make_folder(path: Path, *, own: bool = False) -> None:
-    """Make a folder and those above it that are missing. One that is there is closed to other users if it is one of
-    etui's default folders, or ``own``: part of what etui makes in a folder that the user named.
+    """Create a folder and its missing parents. An existing folder is made private if it is one of etui's default
+    folders, or ``own``: created by etui in a folder that the user named.
 
-    Raises OSError if it cannot be made.
+    Raises OSError if it cannot be created.
     """
     missing = []
     above = path
@@ -31,7 +31,7 @@ def make_folder(path: Path, *, own: bool = False) -> None:
         missing.append(above)
         above = above.parent
     for folder in reversed(missing):
-        # Another process may make it meanwhile.
+        # Another process may create it meanwhile.
         folder.mkdir(FOLDER_MODE, exist_ok=True)
     if not missing and (own or is_default_folder(path)):
         tighten(path)
@@ -40,18 +40,18 @@ def make_folder(path: Path, *, own: bool = False) -> None:
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file if there is none, without opening it: closing a file takes away every lock that SQLite holds
-    on it in this process.
+    """Create an empty file if it is missing, without opening it: closing a file would release all locks that SQLite
+    holds on it in this process.
 
-    Raises OSError if it cannot be made.
+    Raises OSError if it cannot be created.
     """
     with contextlib.suppress(FileExistsError):
-        # The file that SQLite would make is the one that a link points to.
+        # SQLite would create the target of a symbolic link.
         os.mknod(os.path.realpath(path), FILE_MODE | stat.S_IFREG)
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """Open a file to append to, making it and its folder if needed.
+    """Open a file for appending, creating it and its folder if needed.
 
     Raises OSError if it cannot be opened.
     """
@@ -59,44 +59,35 @@ def open_to_append(path: Path) -> BinaryIO:
     return os.fdopen(_opened(path, os.O_WRONLY | os.O_APPEND), "ab")
 
 
-def open_lock(path: Path) -> int:
-    """The descriptor of a file to lock, open for reading and writing, made if needed.
-
-    Raises OSError if it cannot be opened.
-    """
-    return _opened(path, os.O_RDWR)
-
-
 def create(path: Path) -> BinaryIO:
-    """Open a new file to write to.
+    """Open a new file for writing.
 
-    Raises OSError if it cannot be made, FileExistsError if there is one.
+    Raises OSError if it cannot be created, FileExistsError if it exists.
     """
     return os.fdopen(_opened(path, os.O_WRONLY | os.O_EXCL), "wb")
 
 
 def is_own_file(path: Path) -> bool:
-    """Whether a path is a plain file of this user, and no link to one."""
+    """Whether a path is a regular file of this user, not a link."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def tighten(*paths: Path) -> None:
-    """Close to other users what is there of these files and folders and belongs to this user; what is on a read-only
-    disk stays as it is, and so does what is neither a plain file nor a folder."""
+    """Make existing files and folders of this user private; others, special files, and those on a read-only disk are
+    left unchanged."""
     for path in paths:
         with contextlib.suppress(OSError):
-            found = path.stat()
-            if _is_open_to_others(found):
-                path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+            status = path.stat()
+            if _is_open_to_others(status):
+                path.chmod(stat.S_IMODE(status.st_mode) & ~_OTHERS)
 
 
 def tighten_files_in(folder: Path) -> None:
-    """Close to other users every file and folder in a folder that nobody else can enter yet: what libraries wrote there
-    follows the umask."""
+    """Make all files and folders in a private folder private: files written by libraries follow the umask."""
     tighten(*(path for path in folder.rglob("*") if not path.is_symlink()))
 
 
@@ -108,8 +99,8 @@ def _opened(path: Path, flags: int) -> int:
     return fd
 
 
-def _is_open_to_others(found: os.stat_result) -> bool:
-    """Whether this is a plain file or folder of this user that others may use. A device such as /dev/null, which root
-    may name as a database, is everybody's."""
-    is_plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
-    return is_plain and found.st_uid == os.geteuid() and bool(stat.S_IMODE(found.st_mode) & _OTHERS)
+def _is_open_to_others(status: os.stat_result) -> bool:
+    """Whether this is a regular file or folder of this user that others can access. Devices such as /dev/null, which
+    root could name as a database, are excluded."""
+    is_plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+    return is_plain and status.st_uid == os.geteuid() and bool(stat.S_IMODE(status.st_mode) & _OTHERS)

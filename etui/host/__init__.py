@@ -1,1 +1,1 @@
-"""What the machine is and does: environment, sensors, CPUs, file systems, user and process settings."""
+"""Facts about the machine: environment, sensors, CPUs, file systems, user and process settings."""

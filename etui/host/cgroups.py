@@ -1,4 +1,4 @@
-"""The control groups of this process: their folders, their CPU quota, and for how long that has throttled it."""
+"""The control groups of this process: their folders, CPU quota, and time throttled by it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cgroup_cpus(root: Path = Path("/")) -> float | None:
-    """How many CPUs' worth of time the cgroup allows, by the tightest quota above this process; None is no quota."""
+    """Return the number of CPUs that the tightest CPU quota above this process allows; None without a quota."""
     quotas = []
     for folder in cgroup_folders(root, "cpu"):
         quota, _, period = _read(folder / "cpu.max").partition(" ")
@@ -20,7 +20,7 @@ def cgroup_cpus(root: Path = Path("/")) -> float | None:
 
 
 def throttled_seconds(root: Path = Path("/")) -> float | None:
-    """How long the cgroup's quota has held its processes back so far, in seconds; None where it is not counted."""
+    """Return the total time in seconds that the cgroup was throttled by its quota; None if it is not counted."""
     for folder in cgroup_folders(root, "cpu"):
         match = re.search(r"^throttled_(usec|time) (\d+)$", _read(folder / "cpu.stat"), re.MULTILINE)
         if match:
@@ -29,7 +29,7 @@ def throttled_seconds(root: Path = Path("/")) -> float | None:
 
 
 def cgroup_folders(root: Path, controller: str) -> list[Path]:
-    """The folders of this process's cgroup for a controller, the innermost first, of either cgroup version."""
+    """Return the folders of this process's cgroup for a controller, innermost first, for both cgroup versions."""
     folders: list[Path] = []
     for line in _read(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
@@ -41,7 +41,7 @@ def cgroup_folders(root: Path, controller: str) -> list[Path]:
         else:
             continue
         inner = base / path.strip("/")
-        # In a container the path is often the host's and absent here; the mount's root is then this cgroup.
+        # In a container the path is often that of the host and missing here; the root of the mount is then this cgroup.
         folders += [folder for folder in (inner, *inner.parents) if folder.is_relative_to(base) and folder.is_dir()]
     return folders
 

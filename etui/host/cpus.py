@@ -1,4 +1,4 @@
-"""The logical CPUs this process may use, and those its workers run on, so that every variant has the same cores."""
+"""Select the logical CPUs of workers from those this process may use, so that every variant runs on the same cores."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ _CPU_FOLDER = "sys/devices/system/cpu"
 
 
 def allowed_cpus() -> list[int]:
-    """The logical CPUs that this process may run on, by its affinity, in ascending order."""
+    """Return the logical CPUs in the affinity of this process, in ascending order."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def usable_cores(root: Path = Path("/")) -> int:
-    """How many logical CPUs this process can keep busy: those of its affinity, or what the cgroup's CPU quota allows
-    if that is fewer. A fraction of a CPU is rounded down, but the result is at least 1."""
+    """Return the number of logical CPUs this process can keep busy: those of its affinity, or those of the cgroup's CPU
+    quota if fewer. A fraction of a CPU is rounded down, but the result is at least 1."""
     cpus, quota = len(allowed_cpus()), cgroup_cpus(root)
     return cpus if quota is None else max(1, min(cpus, int(quota)))
 
 
 def measuring_cpus(threads: int, root: Path = Path("/")) -> list[int]:
-    """The CPUs that workers with this many threads are held to, in ascending order. ``root`` holds /sys.
+    """Return the CPUs that workers with ``threads`` threads are pinned to, in ascending order. ``root`` contains /sys.
 
-    One CPU of each physical core comes before its siblings, fast cores before slow ones, cores of one package before
-    those of the next, and CPU 0, which serves most interrupts, last in its package. All that this process may use
-    where it may use no more than ``threads``.
+    One CPU of each physical core is preferred to its siblings, fast cores to slow ones, cores of one package to those
+    of the next, and CPU 0, which handles most interrupts, comes last in its package. All allowed CPUs if there are no
+    more than ``threads``.
     """
     return cpu_sets(threads, root)[0]
 
 
 def cpu_sets(threads: int, root: Path = Path("/")) -> list[list[int]]:
-    """Disjoint sets of ``threads`` CPUs each, as many as there are, the best first; at least one set."""
+    """Return as many disjoint sets of ``threads`` CPUs as possible, best first; at least one set."""
     ranked = _ranked(allowed_cpus(), root)
     count = max(1, len(ranked) // threads)
     return [sorted(ranked[index * threads : (index + 1) * threads]) for index in range(count)]
 
 
 def competing_cpus(cpus: Collection[int], root: Path = Path("/")) -> set[int]:
-    """These CPUs and their siblings on the same physical cores: where another program's work slows theirs down."""
-    return {one for cpu in cpus for one in _siblings(root / _CPU_FOLDER / f"cpu{cpu}", cpu)}
+    """Return these CPUs and their siblings on the same physical cores, whose load slows them down."""
+    return {sibling for cpu in cpus for sibling in _siblings(root / _CPU_FOLDER / f"cpu{cpu}", cpu)}
 
 
-class _Place(NamedTuple):
-    """Where a CPU stands in the order of preference; less is better."""
+class _Rank(NamedTuple):
+    """The rank of a CPU in the order of preference; lower is better."""
 
     sibling: int
     slowness: int
@@ -59,33 +59,33 @@ class _Place(NamedTuple):
 
 
 def _ranked(cpus: list[int], root: Path) -> list[int]:
-    places = []
+    ranks = []
     for cpu in cpus:
         folder = root / _CPU_FOLDER / f"cpu{cpu}"
         siblings = _siblings(folder, cpu)
-        allowed = [one for one in siblings if one in cpus]
+        allowed = [sibling for sibling in siblings if sibling in cpus]
         capacity = _number(folder / "cpu_capacity") or _number(folder / "cpufreq/cpuinfo_max_freq") or 0
         package = _number(folder / "topology/physical_package_id") or 0
-        places.append(_Place(allowed.index(cpu), -capacity, package, 0 in siblings, cpu))
-    return [place.cpu for place in sorted(places)]
+        ranks.append(_Rank(allowed.index(cpu), -capacity, package, 0 in siblings, cpu))
+    return [rank.cpu for rank in sorted(ranks)]
 
 
 def _siblings(folder: Path, cpu: int) -> list[int]:
-    """The CPUs of the same physical core, this one included; itself alone where the topology is not readable."""
+    """The CPUs of the same physical core, including this one; only this one if the topology is not readable."""
     try:
-        found = parse_cpu_list((folder / "topology/thread_siblings_list").read_text())
+        siblings = parse_cpu_list((folder / "topology/thread_siblings_list").read_text())
     except (OSError, ValueError):
         return [cpu]
-    return found if cpu in found else [cpu]
+    return siblings if cpu in siblings else [cpu]
 
 
 def parse_cpu_list(text: str) -> list[int]:
-    """The CPUs of a list as the kernel writes it, such as ``0-3,8``. Raises ValueError for anything else."""
-    found: list[int] = []
+    """Parse a CPU list in the kernel's format, such as ``0-3,8``. Raises ValueError for anything else."""
+    cpus: list[int] = []
     for part in text.strip().split(","):
         first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return sorted(found)
+        cpus += range(int(first), int(last or first) + 1)
+    return sorted(cpus)
 
 
 def _number(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""What box this is: its CPU, memory, frequency policy, quota and software, as far as it can be read without torch."""
+"""Read the environment of the machine without torch: CPU, memory, frequency policy, quota and software versions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from etui.results import Environment
 _FRAMEWORKS = ("etui", "torch", "torchvision", "executorch", "torchao", "transformers")
 _LIBRARIES = ("numpy", "textual")
 
-# Those that decide which kernels run.
+# CPU flags that decide which kernels run.
 _FLAGS = re.compile(
     r"^(sse4_2|avx|avx2|avx512\w+|avx_vnni|amx_\w+|fma|f16c|asimd|asimddp|asimdhp|i8mm|bf16|sve2?|neon|fphp)$"
 )
 
 
 def read_environment(root: Path = Path("/"), delegate_packages: Sequence[str] = ()) -> Environment:
-    """The box and its software now. What cannot be read is None; nothing is raised. ``root`` is where /proc and /sys
-    are looked for; ``delegate_packages`` are the packages of delegates whose versions are read too."""
+    """Return the present environment. Unreadable facts are None; nothing is raised.
+
+    ``root`` contains /proc and /sys; ``delegate_packages`` are the packages of delegates whose versions are read too.
+    """
     cpuinfo = _read(root / "proc/cpuinfo") or ""
     return Environment(
         box=platform.node() or "unknown",
@@ -46,13 +48,13 @@ def read_environment(root: Path = Path("/"), delegate_packages: Sequence[str] = 
 
 
 def measuring_packages(delegate_packages: Sequence[str] = ()) -> tuple[str, ...]:
-    """The packages that can change a measurement."""
+    """Return the packages that can change a measurement."""
     return (*_FRAMEWORKS, *delegate_packages, *_LIBRARIES)
 
 
 def package_versions(delegate_packages: Sequence[str] = ()) -> dict[str, str]:
-    """The versions of the packages that matter, read from their metadata; those not installed are left out."""
-    # It brings mail and zip parsers with it, which a front end that only asks for the cores has no use for.
+    """Return the versions of the relevant installed packages, read from their metadata."""
+    # Imported late: it imports mail and zip parsers, which most front ends do not need.
     from importlib import metadata
 
     versions = {}
@@ -65,27 +67,27 @@ def package_versions(delegate_packages: Sequence[str] = ()) -> dict[str, str]:
 
 
 def cpu_model(cpuinfo: str) -> str:
-    """The CPU's name as the kernel tells it, else the machine's architecture."""
+    """Return the CPU model name from /proc/cpuinfo, else the machine's architecture."""
     match = re.search(r"^(?:model name|Hardware|Processor)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return match.group(1).strip() if match else platform.processor() or platform.machine() or "unknown"
 
 
 def cpu_flags(cpuinfo: str | None = None) -> list[str]:
-    """The features of the CPU that decide which kernels run, sorted; of this machine unless ``cpuinfo`` is given."""
+    """Return the CPU features that decide which kernels run, sorted; of this machine unless ``cpuinfo`` is given."""
     if cpuinfo is None:
         cpuinfo = _read(Path("/proc/cpuinfo")) or ""
     return sorted(flag for flag in _cpu_flags(cpuinfo) if _FLAGS.match(flag))
 
 
 def virtualized(cpuinfo: str) -> bool | None:
-    """Whether the CPU says that a hypervisor runs below; None where its flags cannot be read."""
+    """Whether the CPU reports a hypervisor; None if its flags cannot be read."""
     flags = _cpu_flags(cpuinfo)
-    # Only x86 has a flag that tells.
+    # Only x86 has such a flag.
     return "hypervisor" in flags if "fpu" in flags else None
 
 
 def memory_bytes(root: Path = Path("/")) -> int | None:
-    """The memory this process can have: the machine's, or its cgroup's limit where that is less."""
+    """Return the memory available to this process in bytes: the machine's, or its cgroup's limit if lower."""
     match = re.search(r"^MemTotal:\s*(\d+) kB", _read(root / "proc/meminfo") or "", re.MULTILINE)
     limits = [int(match.group(1)) * 1024] if match else []
     limits += [
@@ -98,17 +100,17 @@ def memory_bytes(root: Path = Path("/")) -> int | None:
 
 
 def governor(root: Path = Path("/")) -> str | None:
-    """The frequency governor of the cores this process may use; several are joined by a comma."""
-    found = {
+    """Return the frequency governor of the allowed CPUs; different ones are joined by commas."""
+    governors = {
         text
         for core in allowed_cpus()
         if (text := _read(root / f"sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"))
     }
-    return ",".join(sorted(found)) or None
+    return ",".join(sorted(governors)) or None
 
 
 def turbo(root: Path = Path("/")) -> bool | None:
-    """Whether the CPU may clock itself above its nominal frequency."""
+    """Whether the CPU may exceed its nominal frequency; None if not readable."""
     cpu = root / "sys/devices/system/cpu"
     if (text := _read(cpu / "intel_pstate/no_turbo")) is not None:
         return text == "0"

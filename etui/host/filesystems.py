@@ -1,4 +1,4 @@
-"""What kind of file system a path is on, as the kernel's table of mounts tells."""
+"""Determine the file system type of a path from the kernel's mount table."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ _NETWORK_TYPES = frozenset(
         "fuse.juicefs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "fuse.vmhgfs-fuse",
     }
 )  # fmt: skip
-"""The types whose files another kernel can have open at the same time: on a network, in a cluster, or shared with a
-virtual machine's host. Locks and shared memory do not work across them as they do on one machine."""
+"""File system types whose files another kernel can have open at the same time: on a network, in a cluster, or shared
+with a virtual machine's host. Locks and shared memory do not work reliably across machines."""
 
 
 def is_network(path: Path, root: Path = Path("/")) -> bool:
-    """Whether a path is on a file system that other machines can have mounted too. The path need not exist. ``root``
-    holds /proc; without a readable table of mounts (no Linux) the answer is False."""
+    """Whether a path is on a file system that other machines can mount too. The path need not exist. ``root`` contains
+    /proc; False without a readable mount table (not Linux)."""
     return file_system_type(path, root) in _NETWORK_TYPES
 
 
 def file_system_type(path: Path, root: Path = Path("/")) -> str | None:
-    """The type of the file system that a path is on, such as ``ext4``; None if the table of mounts cannot be read."""
+    """Return the file system type of a path, such as ``ext4``; None if the mount table cannot be read."""
     try:
         table = (root / "proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None
     try:
         target = path.resolve()
-    except (OSError, RuntimeError):  # a loop of links
+    except (OSError, RuntimeError):  # symbolic link loop
         target = path.absolute()
-    found, depth = None, -1
+    fs_type, depth = None, -1
     for line in table.splitlines():
-        # Fields 5 and, after a lone hyphen, the next one: see proc_pid_mountinfo(5).
+        # Field 5, and the first field after the hyphen: see proc_pid_mountinfo(5).
         before, hyphen, after = line.partition(" - ")
         fields = before.split(" ")
         if not hyphen or len(fields) < 5:
             continue
         point = Path(_unescaped(fields[4]))
-        # What was mounted later on the same folder hides what was there.
+        # A later mount on the same folder hides an earlier one.
         if target.is_relative_to(point) and len(point.parts) >= depth:
-            found, depth = after.split(" ", 1)[0], len(point.parts)
-    return found
+            fs_type, depth = after.split(" ", 1)[0], len(point.parts)
+    return fs_type
 
 
 def _unescaped(text: str) -> str:
-    """A mount point as it is named: the table writes spaces and line ends as octal numbers."""
+    """Decode a mount point: the table escapes spaces and line ends as octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

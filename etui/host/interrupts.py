@@ -1,4 +1,4 @@
-"""Ctrl-C (SIGINT) while a process starts: blocked from before its first instruction until it can handle it."""
+"""Block Ctrl-C (SIGINT) in a starting process until it can handle it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread, and in processes that it starts meanwhile until they ``accept_interrupts``. Without
-    this, one that comes while the interpreter or a library is loaded ends the new process with a traceback."""
+    """Block SIGINT in this thread, and in processes it starts meanwhile until they call ``accept_interrupts``.
+    Otherwise a SIGINT while the interpreter or a library is loading ends the new process with a traceback."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -19,5 +19,5 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def accept_interrupts() -> None:
-    """Let SIGINT through, also one that has come meanwhile: called once this process has its handler."""
+    """Unblock SIGINT, including a pending one. Call this after installing the handler."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

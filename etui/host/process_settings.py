@@ -1,8 +1,8 @@
-"""The settings of this process that can change how fast a model runs or what it computes: environment variables, nice
-level, CPU affinity and resource limits.
+"""Process settings that can change the speed or results of a model: environment variables, nice level, CPU affinity
+and resource limits.
 
-A runner inherits them from the front end that starts it, and its workers inherit them from it. They belong to the
-identity of a run: they are stored with it, and a runner only takes sessions of front ends that have the same ones.
+A runner inherits them from the front end that starts it, and workers from the runner. They are stored with a run, and a
+runner only executes sessions of front ends with the same settings.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ SPEED_VARIABLES = (
     "LD_PRELOAD", "LD_LIBRARY_PATH", "MALLOC_*", "MIMALLOC_*", "TCMALLOC_*", "PYTHONMALLOC", "PYTHONOPTIMIZE",
     "PYTHONDEVMODE",
 )  # fmt: skip
-"""Variables that can change numbers or speed (``*`` stands for any ending): runs that differ in one of them are not
+"""Variables that can change results or speed (``*`` matches any suffix): runs that differ in one of them are not
 compared."""
 
 PLACE_VARIABLES = ("TORCH_HOME", "HF_*", "TRANSFORMERS_*", "HUGGINGFACE_*", "XDG_CACHE_HOME", "PYTHONPATH")
-"""Variables that decide which files are found. They are stored with a run and must agree between front end and runner;
-what was found there has a hash or a version of its own, and only that decides whether runs are compared."""
+"""Variables that decide which files are found. They are stored with a run and must be the same in front end and runner;
+whether runs are compared depends only on the hashes and versions of those files."""
 
 FIXED_VARIABLES: Mapping[str, str] = {
-    # NumPy's BLAS would start a thread pool at import, which no fork survives.
+    # NumPy's BLAS would start a thread pool at import, which does not survive a fork.
     "OPENBLAS_NUM_THREADS": "1",
     "TORCHAO_FORCE_SKIP_LOADING_SO_FILES": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""Variables that every worker has with these values, whatever the front end's are."""
+"""Variables that have these values in every worker, whatever they are in the front end."""
 
 _WITHOUT_EFFECT = frozenset(
     {
         *FIXED_VARIABLES,
-        # They only change what the libraries print; the engine sets them in its own process.
+        # These only change the output of libraries; the engine sets them in its own process.
         "TRANSFORMERS_VERBOSITY",
         "HF_HUB_DISABLE_PROGRESS_BARS",
         "HF_HUB_DISABLE_TELEMETRY",
@@ -60,47 +60,47 @@ _OWN_FOLDERS = ("ETUI_CACHE", "ETUI_STATE", "ETUI_BOX_LOCK")
 
 
 def variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables that belong to the identity of a run, by name; those that are not set are left out.
+    """Return the variables that are stored with a run, by name; unset ones are omitted.
 
-    Names that suggest a secret are left out, and a user name or password within an address is masked: what is
-    returned here is stored. Folders are absolute, and ``PYTHONPATH`` is without the one that etui itself lies in.
+    Names that suggest a secret are omitted, and user names and passwords in URLs are masked, because the result is
+    stored. Folders are absolute, and ``PYTHONPATH`` does not contain etui's own folder.
     """
-    found = os.environ if environment is None else environment
-    chosen = {
+    source = os.environ if environment is None else environment
+    selected = {
         name: _absolute(value) if name in _FOLDERS else _IN_ADDRESS.sub("//***@", value)
-        for name, value in sorted(found.items())
-        if _is_wanted(name)
+        for name, value in sorted(source.items())
+        if _is_relevant(name)
     }
-    if "PYTHONPATH" in chosen:
-        folders = [folder for folder in _python_path(found) if folder != str(code_folder())]
-        chosen["PYTHONPATH"] = os.pathsep.join(folders)
+    if "PYTHONPATH" in selected:
+        folders = [folder for folder in _python_path(source) if folder != str(code_folder())]
+        selected["PYTHONPATH"] = os.pathsep.join(folders)
         if not folders:
-            del chosen["PYTHONPATH"]
-    return chosen
+            del selected["PYTHONPATH"]
+    return selected
 
 
 def affects_speed(name: str) -> bool:
-    """Whether a variable can change numbers or speed by itself, and not only which files are found."""
+    """Whether a variable can change results or speed itself, not only which files are found."""
     return not _matches(name, PLACE_VARIABLES) and _matches(name, SPEED_VARIABLES)
 
 
 def nice_level() -> int:
-    """The nice level of this process: 0 unless somebody changed it, 19 yields to everybody."""
+    """Return the nice level of this process: 0 by default, 19 is the lowest priority."""
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 def affinity() -> list[int] | None:
-    """The logical CPUs this process may run on, sorted; None on a system that does not tell."""
+    """Return the logical CPUs this process may run on, sorted; None if the system does not report them."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 def code_folder() -> Path:
-    """The folder that etui was imported from."""
+    """Return the folder that etui was imported from."""
     return Path(etui.__file__).parent.parent
 
 
 def digest() -> str:
-    """A hash that differs between processes with different settings. The values cannot be read from it."""
+    """Return a hash of the settings, which does not reveal their values."""
     settings = (
         sorted(variables().items()),
         nice_level(),
@@ -112,8 +112,8 @@ def digest() -> str:
 
 
 def worker_environment() -> dict[str, str]:
-    """The environment of a process in another working folder that has to find the same code and files as this one:
-    paths are absolute, and ``PYTHONPATH`` begins with etui's own folder unless it is an installed package's."""
+    """Return an environment for a process in another working folder that must find the same code and files: paths are
+    absolute, and ``PYTHONPATH`` starts with etui's own folder unless etui is installed."""
     folders = _python_path(os.environ)
     code = str(code_folder())
     if code not in folders and not _is_installed(code_folder()):
@@ -126,9 +126,9 @@ def worker_environment() -> dict[str, str]:
     return environment | ({"PYTHONPATH": os.pathsep.join(folders)} if folders else {})
 
 
-def _is_wanted(name: str) -> bool:
-    wanted = _matches(name, SPEED_VARIABLES) or _matches(name, PLACE_VARIABLES)
-    return wanted and name not in _WITHOUT_EFFECT and not _SECRET.search(name)
+def _is_relevant(name: str) -> bool:
+    relevant = _matches(name, SPEED_VARIABLES) or _matches(name, PLACE_VARIABLES)
+    return relevant and name not in _WITHOUT_EFFECT and not _SECRET.search(name)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -136,7 +136,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _absolute(path: str) -> str:
-    # The home folder is the same in every process; who reads the variable puts it in.
+    # The home folder is the same in every process; readers of the variable expand it.
     return path if path.startswith("~") or not path else str(Path(path).absolute())
 
 

@@ -1,6 +1,6 @@
-"""What can be read of a box while it works: CPU time, steal, throttling, pressure, frequency, heat.
+"""Read the machine's sensors: CPU time, steal, throttling, pressure, frequency and thermal throttling.
 
-Each reading is a look at the kernel's counters; what happened is the difference of two. None is 'not readable here'.
+A ``Reading`` has the kernel's counters at one moment, a ``Span`` the difference of two. None means not readable here.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from etui.host.cpus import competing_cpus
 _HZ = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 SHORTEST_TICKS = 25
-"""Over fewer ticks of the kernel's CPU clock, one tick more or less would pass for another process's work."""
+"""Shortest span in ticks of the kernel's CPU clock: in a shorter one a single tick would look like foreign load."""
 
 WORKED_SHARE = 0.5
-"""From this share of a span on a CPU counts as having worked: only then does its frequency say something."""
+"""A CPU counts as busy from this share of a span: only then is its frequency meaningful."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The counters at one moment. ``wall_s`` is monotonic; the pressures are seconds in which some task waited.
-    ``busy_s_of`` and ``mhz_of`` hold busy time and frequency of each CPU that was asked for."""
+    ``busy_s_of`` and ``mhz_of`` have busy time and frequency of each requested CPU."""
 
     wall_s: float
     busy_cpu_s: float | None = None
@@ -42,8 +42,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened between two readings; the pressures are percentages of that time. The frequencies are those of
-    the CPUs that worked: their mean at the first and at the second reading, and both for each CPU."""
+    """The difference of two readings; pressures are percentages of its time. Frequencies are those of busy CPUs: their
+    mean at the first and second reading, and both for each CPU."""
 
     wall_s: float
     busy_cores: float | None
@@ -57,9 +57,9 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(root: Path = Path("/"), cpus: Collection[int] | None = None) -> Reading:
-    """Look at the counters now; raises nothing. ``root`` holds /proc and /sys. Frequencies are those of ``cpus``, busy
-    time and steal those of the same physical cores, or of every CPU if none are named: what runs on other cores of a
-    large machine does not compete with what is measured."""
+    """Read the counters now; raises nothing. ``root`` contains /proc and /sys. Frequencies are those of ``cpus``, busy
+    time and steal those of the same physical cores, or of every CPU if ``cpus`` is empty: load on other cores of a
+    large machine does not compete with a measurement."""
     busy, steal, busy_s_of = _cpu_times(root, competing_cpus(cpus, root) if cpus else None)
     mhz_of = frequencies_mhz(root, cpus)
     throttled_s = throttled_seconds(root)
@@ -78,7 +78,8 @@ def read(root: Path = Path("/"), cpus: Collection[int] | None = None) -> Reading
 
 
 def between(before: Reading, after: Reading) -> Span:
-    """The difference of two readings. CPU time and steal are None over a span too short for the kernel's ticks."""
+    """Return the difference of two readings. CPU time and steal are None over a span too short for the kernel's
+    ticks."""
     wall = after.wall_s - before.wall_s
     long_enough = wall >= SHORTEST_TICKS / _HZ
     busy = _minus(after.busy_cpu_s, before.busy_cpu_s)
@@ -99,36 +100,36 @@ def between(before: Reading, after: Reading) -> Span:
 
 
 def worked(before: Reading, after: Reading) -> list[int]:
-    """The CPUs that worked between two readings and whose frequency both have; all of these where the busy time of
-    single CPUs is not readable, or the span is too short for the kernel's ticks. An idle CPU's frequency falls, and
-    says nothing of what was timed."""
+    """Return the CPUs that were busy between two readings and whose frequency both have; CPUs without readable busy
+    time are included, as are all if the span is too short for the kernel's ticks. The frequency of an idle CPU falls
+    and is irrelevant to the measurement."""
     wall = after.wall_s - before.wall_s
-    found = [cpu for cpu in before.mhz_of if cpu in after.mhz_of]
+    cpus = [cpu for cpu in before.mhz_of if cpu in after.mhz_of]
     if wall < SHORTEST_TICKS / _HZ:
-        return found
-    spent_s = {cpu: _minus(after.busy_s_of.get(cpu), before.busy_s_of.get(cpu)) for cpu in found}
+        return cpus
+    spent_s = {cpu: _minus(after.busy_s_of.get(cpu), before.busy_s_of.get(cpu)) for cpu in cpus}
     return [cpu for cpu, spent in spent_s.items() if spent is None or spent >= WORKED_SHARE * wall]
 
 
 _SENSORS: dict[str, Callable[[Reading], float | None]] = {
-    "foreign CPU": lambda found: found.busy_cpu_s,
-    "steal": lambda found: found.steal_s,
-    "CPU quota throttling": lambda found: found.throttled_ms,
-    "CPU frequency": lambda found: found.frequency_mhz,
-    "CPU pressure (PSI)": lambda found: found.cpu_pressure_s,
-    "memory pressure (PSI)": lambda found: found.memory_pressure_s,
-    "thermal throttling": lambda found: found.thermal_throttles,
+    "foreign CPU": lambda reading: reading.busy_cpu_s,
+    "steal": lambda reading: reading.steal_s,
+    "CPU quota throttling": lambda reading: reading.throttled_ms,
+    "CPU frequency": lambda reading: reading.frequency_mhz,
+    "CPU pressure (PSI)": lambda reading: reading.cpu_pressure_s,
+    "memory pressure (PSI)": lambda reading: reading.memory_pressure_s,
+    "thermal throttling": lambda reading: reading.thermal_throttles,
 }
 
 
 def not_readable(root: Path = Path("/")) -> list[str]:
-    """What this box does not tell, so that nobody takes its silence for good news."""
-    found = read(root)
-    return [name for name, of in _SENSORS.items() if of(found) is None]
+    """Return the names of the sensors that are not readable on this machine."""
+    reading = read(root)
+    return [name for name, value_of in _SENSORS.items() if value_of(reading) is None]
 
 
 def thermal_throttles(root: Path = Path("/")) -> int | None:
-    """How often the cores were throttled for heat since the box was started."""
+    """Return the number of thermal throttling events of all cores since boot."""
     counts = []
     for file in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count"):
         try:
@@ -148,7 +149,7 @@ def _percent(seconds: float | None, wall_s: float) -> float | None:
 
 def _cpu_times(root: Path, cpus: Collection[int] | None) -> tuple[float | None, float | None, dict[int, float]]:
     """Busy time and steal of ``cpus`` together (of all CPUs if None, or if single ones are not readable), and the busy
-    time of each CPU, in seconds since the machine started."""
+    time of each CPU, in seconds since boot."""
     total: tuple[float | None, float | None] = (None, None)
     busy_s_of: dict[int, float] = {}
     steal_s_of: dict[int, float] = {}
@@ -173,7 +174,7 @@ def _cpu_times(root: Path, cpus: Collection[int] | None) -> tuple[float | None, 
 
 
 def _pressure_s(root: Path, what: str) -> float | None:
-    """Seconds in which some task waited for ``what``, of this cgroup where it is counted, else of the box."""
+    """Seconds in which some task waited for ``what``, in this cgroup if counted there, else on the machine."""
     files = [folder / f"{what}.pressure" for folder in cgroup_folders(root, what)[:1]]
     for file in (*files, root / "proc/pressure" / what):
         try:
@@ -186,17 +187,17 @@ def _pressure_s(root: Path, what: str) -> float | None:
 
 
 def frequencies_mhz(root: Path = Path("/"), cpus: Collection[int] | None = None) -> dict[int, float]:
-    """The present frequency of these CPUs, or of every CPU; empty where one of them is not readable."""
+    """Return the present frequency of these CPUs, or of every CPU; empty if one of them is not readable."""
     folder = root / "sys/devices/system/cpu"
     if cpus is None:
         cpus = [int(file.parts[-3].removeprefix("cpu")) for file in folder.glob("cpu[0-9]*/cpufreq/scaling_cur_freq")]
-    found = {}
+    frequencies = {}
     for cpu in sorted(cpus):
         try:
-            found[cpu] = int((folder / f"cpu{cpu}/cpufreq/scaling_cur_freq").read_text()) / 1e3
+            frequencies[cpu] = int((folder / f"cpu{cpu}/cpufreq/scaling_cur_freq").read_text()) / 1e3
         except (OSError, ValueError):
             return {}
-    return found
+    return frequencies
 
 
 def _mean(values: list[float]) -> float | None:

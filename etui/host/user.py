@@ -1,4 +1,4 @@
-"""Who is using this machine, for locks and messages."""
+"""User names, for locks and messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from etui.text import plain
 
 
 def user_name() -> str:
-    """The user's login name, or the numeric id where the system knows no name."""
+    """Return the user's login name, or the numeric id if there is none."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -18,7 +18,7 @@ def user_name() -> str:
 
 
 def name_of(user: int) -> str:
-    """The login name of the user with this numeric id, or the id where the system knows no name."""
+    """Return the login name of the user with this numeric id, or the id if there is none."""
     try:
         return plain(pwd.getpwuid(user).pw_name)
     except KeyError:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -22,7 +23,22 @@ from etui.files.cache_entries import Scratch, remove
 from etui.host.installed import Stamp, changed_since
 from etui.host.interrupts import interrupts_blocked
 from etui.host.process_settings import FIXED_VARIABLES
-from etui.jobs import Done, Exited, Fork, ForkServerKind, Job, Preload, Ready, Reply, Started, fork_server_for
+from etui.jobs import (
+    BundleResult,
+    Exited,
+    Fork,
+    ForkServerKind,
+    Job,
+    JobFor,
+    LowerResult,
+    Preload,
+    R,
+    Ready,
+    Reply,
+    Started,
+    fork_server_for,
+    result_of,
+)
 from etui.paths import cache_dir
 from etui.runner.program_cache import WORKERS
 from etui.runner.worker import Log, Worker, WorkerFailed, kill
@@ -114,8 +130,8 @@ class ForkServerClient:
             self._ready[source] = asyncio.get_running_loop().create_future()
             self._send(msgspec.json.encode(Preload(source=source)))
 
-    async def do(self, job: Job, say: Log) -> Done:
-        """Have a job done in a fresh worker. Cancelling the awaiting task kills the worker at once.
+    async def do(self, job: JobFor[R], say: Log) -> R:
+        """Return the result of a job done in a fresh worker. Cancelling the awaiting task kills the worker at once.
 
         Raises:
             WorkerFailed: the job failed, the worker crashed or was killed, or the fork server died.
@@ -123,17 +139,21 @@ class ForkServerClient:
         """
         await self.ready()
         self._number += 1
-        worker = Worker(self._number, job, say)
+        worker = Worker(self._number, cast("Job", job), say)
         self._workers[worker.number] = worker
         try:
             self._send(
-                msgspec.json.encode(Fork(number=worker.number, job=job)), [worker.report.write_fd, worker.log.write_fd]
+                msgspec.json.encode(Fork(number=worker.number, job=worker.job)),
+                [worker.report.write_fd, worker.log.write_fd],
             )
             worker.release_write_ends()
-            return await worker.answered()
+            result = result_of(job, await worker.answered())
         finally:
             worker.close()
             self._workers.pop(worker.number, None)
+        if result is None:
+            raise WorkerFailed("the worker answered without a result", "see the runner log")
+        return result
 
     def stop(self) -> None:
         """Kill the process; its workers are killed with it."""
@@ -242,22 +262,22 @@ class WorkerPool:
                 with contextlib.suppress(WorkerFailed):
                     await fork_server.ready()
 
-    async def do(self, job: Job, say: Log) -> Done:
-        """Have a job done in a fresh worker of the matching fork server.
+    async def do(self, job: JobFor[R], say: Log) -> R:
+        """Return the result of a job done in a fresh worker of the matching fork server.
 
         Raises:
             WorkerFailed: see ``ForkServerClient.do``; or packages were installed or removed since this process started.
         """
-        done = await self._fork_servers[fork_server_for(job)].do(job, say)
+        result = await self._fork_servers[fork_server_for(cast("Job", job))].do(job, say)
         if changed := self.changed_packages():
             # The key of the result names other versions than those that made it.
-            if done.lowered is not None:
-                remove(Path(done.lowered.path).parent)
-            if done.bundle is not None and not done.bundle.cached:
-                remove(Path(done.bundle.path))
+            if isinstance(result, LowerResult):
+                remove(Path(result.path).parent)
+            if isinstance(result, BundleResult) and not result.cached:
+                remove(Path(result.path))
             names = ", ".join(changed)
             raise WorkerFailed(f"packages were installed or removed during the run: {names}", "run the command again")
-        return done
+        return result
 
     def changed_packages(self) -> list[str]:
         """The names of the packages that were installed or removed since this process started."""

@@ -117,16 +117,15 @@ class _Blocks:
         )
         start = time.monotonic()
         async with self._clocks.watching():
-            done = await (session.do_for(run, job) if run else session.do(job))
-        if done is None or done.block is None:
+            block = await session.do(job) if run is None else await session.do_for(run, job)
+        if block is None:
             return
-        self._clocks.add_to(done.block)
+        self._clocks.add_to(block)
         self._spent_s[variant].append(time.monotonic() - start)
         if run is not None:
             # Only the run's own blocks, stored after each: a run that ends early has measured too.
             own = Stage(name="measure", seconds=sum(self._spent_s[variant]))
             run.measured_stages = [*(stage for stage in run.measured_stages if stage.name != "measure"), own]
-        block = done.block
         if self._must_be_repeated(block, job.canary_ms):
             block.superseded = True
             session.outbox.add_block(block)
@@ -267,7 +266,7 @@ async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
     async with slots.slot() as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
-        done = await session.do_for(
+        accuracy = await session.do_for(
             run,
             AccuracyJob(
                 bundle=run.bundle.path,
@@ -282,18 +281,18 @@ async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
                 run_id=run.id,
             ),
         )
-    if done is not None and done.accuracy is not None:
-        run.accuracy = done.accuracy
+    if accuracy is not None:
+        run.accuracy = accuracy
         run.measured_stages.append(Stage(name="accuracy", seconds=time.monotonic() - start))
         session.keep(run)
-        session.say("log", f"accuracy {done.accuracy.verdict}: {done.accuracy.reason}", run=run, stage="accuracy")
+        session.say("log", f"accuracy {accuracy.verdict}: {accuracy.reason}", run=run, stage="accuracy")
 
 
 async def _memory(session: Session, run: Run, slots: _Slots) -> None:
     async with slots.slot() as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
-        done = await session.do_for(
+        memory = await session.do_for(
             run,
             MemoryJob(
                 bundle=run.bundle.path,
@@ -305,8 +304,8 @@ async def _memory(session: Session, run: Run, slots: _Slots) -> None:
                 run_id=run.id,
             ),
         )
-    if done is not None:
-        run.memory = done.memory
+    if memory is not None:
+        run.memory = memory
         run.measured_stages.append(Stage(name="memory", seconds=time.monotonic() - start))
         session.keep(run)
 
@@ -322,7 +321,7 @@ async def _eager_memory(session: Session, bundle: BundleResult, slots: _Slots) -
             cpus=cpus,
         )
         try:
-            session.results.eager_memory = (await session.do(job)).memory
+            session.results.eager_memory = await session.do(job)
         except WorkerFailed as error:
             # Eager was timed already; its memory is not a figure of a run.
             session.say("warning", f"the memory of eager is not available: {error}", stage="memory", level="warning")

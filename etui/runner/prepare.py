@@ -43,7 +43,7 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
         await session.workers.preload(session.model.source)
 
     async def make() -> BundleResult:
-        done = await session.do(
+        return await session.do(
             BundleJob(
                 model=spec.model,
                 weights=spec.weights,
@@ -54,8 +54,6 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
                 allow_pickle=spec.allow_pickle,
             )
         )
-        assert done.bundle is not None
-        return done.bundle
 
     return await cache.take_bundle(make, lambda message: session.say("warning", message, stage="load", level="warning"))
 
@@ -109,7 +107,7 @@ async def _lower(
     session: Session, cache: ProgramCache, bundle: BundleResult, run: Run, slots: asyncio.Semaphore, threads: int
 ) -> None:
     async with slots:
-        done = await session.do_for(
+        lowered = await session.do_for(
             run,
             LowerJob(
                 bundle=bundle.path,
@@ -124,11 +122,11 @@ async def _lower(
                 keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             ),
         )
-    if done is None or done.lowered is None:
+    if lowered is None:
         return
-    run.lowered = done.lowered
+    run.lowered = lowered
     session.keep(run)
-    for note in done.lowered.notes:
+    for note in lowered.notes:
         session.say("warning", note, run=run, stage="lower", level="warning")
     mark = _prepared_mark(session, cache, run)
     with contextlib.suppress(OSError):

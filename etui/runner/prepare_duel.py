@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etui.errors import EtuiError
-from etui.jobs import Done, Job
+from etui.jobs import JobFor, R
 from etui.runner.program_cache import ProgramCache
 from etui.runner.rebuild_program import Trust, rebuild_program
 from etui.runner.session_context import Run, Session
@@ -39,11 +39,11 @@ async def _take_program(session: Session, cache: ProgramCache, run: Run) -> None
     document = session.store.document(repeated)
     trust = Trust(imported=session.store.is_imported(repeated), files=session.spec.trusted_files)
 
-    async def do(job: Job) -> Done:
-        done = await session.do_for(run, job)
-        if done is None:
+    async def do(job: JobFor[R]) -> R:
+        result = await session.do_for(run, job)
+        if result is None:
             raise _Ended("the run has ended")
-        return done
+        return result
 
     try:
         rebuilt = await rebuild_program(

@@ -282,12 +282,6 @@ class ProgramCache:
             discard(folder, self._held.get(folder), problem)
 
 
-def is_key(text: str) -> bool:
-    """Whether a text is a key of this cache. A key from an imported file may be any text, and must not lead out of the
-    cache as part of a path."""
-    return _KEY.fullmatch(text) is not None
-
-
 def program_key(
     *,
     bundle_key: str,

@@ -21,7 +21,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -39,7 +39,7 @@ from etui.catalog.find import (
 from etui.catalog.precisions import keeps, recipe
 from etui.errors import UsageError
 from etui.events import Event, utc_now
-from etui.jobs import BundleJob, BundleResult, Done, Job, LowerJob, LowerResult
+from etui.jobs import BundleJob, BundleResult, JobFor, LowerJob, LowerResult, R
 from etui.paths import absolute, cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.program_cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
@@ -50,7 +50,13 @@ if TYPE_CHECKING:
     from etui.runner.fork_servers import WorkerPool
 
 Log = Callable[[Event], None]
-Do = Callable[[Job], Awaitable[Done]]
+
+
+class Do(Protocol):
+    """Has a job done and returns its result."""
+
+    def __call__(self, job: JobFor[R], /) -> Awaitable[R]: ...
+
 
 _MEASURE_HERE = "measure it again from the main screen"
 """What to do on the screen if a program cannot be rebuilt."""
@@ -201,7 +207,7 @@ async def rebuild_program(
     artifact, run_id = document.artifact, run_id or document.id
     assert artifact is not None
 
-    async def by_workers(job: Job) -> Done:
+    async def by_workers(job: JobFor[R]) -> R:
         return await workers.do(job, say)
 
     do = do or by_workers
@@ -226,7 +232,7 @@ async def rebuild_program(
         )
 
     async def make_bundle() -> BundleResult:
-        done = await do(
+        return await do(
             BundleJob(
                 model=origin.model,
                 weights=origin.weights,
@@ -239,8 +245,6 @@ async def rebuild_program(
                 allow_pickle=allow_pickle or origin.allow_pickle,
             )
         )
-        assert done.bundle is not None
-        return done.bundle
 
     def log(message: str) -> None:
         say(Event(kind="log", message=message, at=utc_now(), run_id=run_id, stage="lower"))
@@ -264,11 +268,9 @@ async def rebuild_program(
         raise _changed(document, origin, changed, cached=cached)
     lowered = await cache.take(key, log)
     if lowered is None:
-        done = await do(
+        lowered = await do(
             lower_job(document, origin, bundle, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)
         )
-        assert done.lowered is not None
-        lowered = done.lowered
     if lowered.artifact.sha256 != artifact.sha256:
         log("prepared again from the same model, weights, recipe and versions, but the bytes differ")
     return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered)

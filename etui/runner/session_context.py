@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from etui.catalog.find import Model, describe, find_model
 from etui.errors import EtuiError
 from etui.events import Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus, usable_cores
-from etui.jobs import BundleResult, Done, Job
+from etui.jobs import BundleResult, JobFor, R
 from etui.results import Status
 from etui.runner.build_document import RunResults, SessionResults, build_document, document_so_far
 from etui.runner.fork_servers import WorkerPool
@@ -43,7 +44,7 @@ class Run(RunResults):
     reference: str = ""
     live: bool = True
     cancelled: bool = False
-    tasks: set[asyncio.Task[Done]] = field(default_factory=set)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     key: str = ""
 
 
@@ -113,22 +114,22 @@ class Session:
 
     # Jobs
 
-    async def do(self, job: Job) -> Done:
-        """Have a job done for the whole session.
+    async def do(self, job: JobFor[R]) -> R:
+        """Return the result of a job done for the whole session.
 
         Raises:
             WorkerFailed: the worker failed.
         """
         return await self.workers.do(job, self.report)
 
-    async def do_for(self, run: Run, job: Job) -> Done | None:
-        """Have a job done for one run; return None if the run was cancelled or failed, and so has ended."""
+    async def do_for(self, run: Run, job: JobFor[R]) -> R | None:
+        """Return the result of a job done for one run; None if the run was cancelled or failed, and so has ended."""
         if not run.live:
             return None
         task = asyncio.create_task(self.do(job))
         run.tasks.add(task)
         try:
-            done = await task
+            result = await task
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if not run.cancelled or (current is not None and current.cancelling()):
@@ -138,7 +139,7 @@ class Session:
             self.fail(run, error)
         else:
             if not run.cancelled:
-                return done
+                return result
             # The request came after the job had finished.
             self.end(run, "cancelled", None)
         finally:

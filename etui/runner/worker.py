@@ -192,7 +192,7 @@ class Worker:
 
     def __init__(self, number: int, job: Job, say: Log) -> None:
         self.number = number
-        self._job = job
+        self.job = job
         self._say = say
         self._pid: int | None = None
         self._ended = False
@@ -260,7 +260,7 @@ class Worker:
             self._outcome.exception()
 
     def _died(self, status: int) -> WorkerFailed:
-        doing = _DOING.get(_tag(self._job), "measuring")
+        doing = _DOING.get(_tag(self.job), "measuring")
         if self.report.cut_lines:
             return WorkerFailed(
                 f"the process answered with more than {ANSWER_BYTES // 1_000_000} MB while {doing}",
@@ -311,8 +311,8 @@ class Worker:
                 level="debug",
                 message=text,
                 at=utc_now(),
-                run_id=getattr(self._job, "run_id", None),
-                stage=_tag(self._job),
+                run_id=getattr(self.job, "run_id", None),
+                stage=_tag(self.job),
             )
         )
 

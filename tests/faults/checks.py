@@ -88,7 +88,7 @@ FROM runs WHERE status NOT IN ('queued', 'preparing', 'measuring')
 
 
 def settle(host: Host) -> list[Deviation]:
-    """Wait until nothing is live any more, with nothing but ``etui runs`` now and then to help it along."""
+    """Wait until nothing is live, with only an occasional ``etui runs``."""
     found: list[Deviation] = []
 
     def looked() -> bool:
@@ -102,7 +102,7 @@ def settle(host: Host) -> list[Deviation]:
 
 
 def check_command(front: Front, status: int | None, expected: Iterable[int]) -> list[Deviation]:
-    """Whether a command ended with one of these statuses, and said what was wrong in one line."""
+    """Check that a command ended with one of these statuses and reported an error in one line."""
     words = f"etui {' '.join(front.words)}"
     if status is None:
         return [Deviation("hang", f"{words}: {_end_of(front.stderr)}")]
@@ -140,9 +140,11 @@ def check_states(host: Host, runs: Sequence[str], allowed: frozenset[str], *, by
     return found
 
 
-def check_passes(passes: Mapping[str, str], allowed: frozenset[str]) -> list[Deviation]:
-    """Whether passes (profiles, layer comparisons) of a round ended as the fault explains."""
-    return [Deviation("state", f"pass {one} is {status}") for one, status in passes.items() if status not in allowed]
+def check_analyses(analyses: Mapping[str, str], allowed: frozenset[str]) -> list[Deviation]:
+    """Whether analyses (profiles, numeric gaps) of a round ended as the fault explains."""
+    return [
+        Deviation("state", f"analysis {one} is {status}") for one, status in analyses.items() if status not in allowed
+    ]
 
 
 def expected_exit(host: Host, runs: Iterable[str]) -> int:
@@ -156,9 +158,9 @@ def expected_exit(host: Host, runs: Iterable[str]) -> int:
     return next((status for status in worst if status in found), EXIT_DONE)
 
 
-def expected_pass_exit(host: Host, pass_id: str) -> int:
-    """The documented exit status of a command that followed this pass."""
-    rows = host.rows("SELECT status FROM passes WHERE id = ?", pass_id)
+def expected_analysis_exit(host: Host, analysis_id: str) -> int:
+    """The documented exit status of a command that followed this analysis."""
+    rows = host.rows("SELECT status FROM passes WHERE id = ?", analysis_id)
     return _EXITS.get(rows[0][0], EXIT_FAILED) if rows else EXIT_FAILED
 
 

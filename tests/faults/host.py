@@ -184,7 +184,7 @@ class Host(Box):
         return dict(self.rows("SELECT id, status FROM runs"))
 
     def live(self) -> list[str]:
-        """What has not ended: runs, passes and sessions."""
+        """What has not ended: runs, analyses and sessions."""
         return [
             f"{kind} {one} {status}"
             for kind, one, status in self.rows(

@@ -1,4 +1,4 @@
-"""What came of the rounds: kept in a file of JSON lines as they come, and told as a table."""
+"""Results of the rounds: stored as JSON lines as they come, and printed as a table."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 KINDS = {
-    "lost": "a run that was reported done is not there with all its samples",
+    "lost": "a run that was reported done is missing or lacks samples",
     "state": "a run ended in a state that the fault does not explain, or changed its final state",
-    "live": "a run, pass or session never ended",
+    "live": "a run, analysis or session never ended",
     "exit": "an exit status that is not the documented one",
     "message": "a traceback, or a message that does not name the cause",
     "hang": "a command did not return",
@@ -27,16 +27,16 @@ END = "end"
 
 
 class Deviation(msgspec.Struct, frozen=True):
-    """Something that must not be: one of ``KINDS``, and what was seen."""
+    """A failed check: its kind (one of ``KINDS``) and the observation."""
 
     kind: str
     seen: str
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What came of one round, or of the end of a group of rounds (``numbers``), when its host was left alone.
+    """The result of one round, or of the idle period after a group of rounds (``numbers``).
 
-    ``states`` are those of the round's own runs and passes; ``reported`` counts the runs that etui said are done.
+    ``states`` are those of the round's own runs and analyses; ``reported`` counts the runs that etui said are done.
     """
 
     seed: int

@@ -80,11 +80,11 @@ def _check(scene: Scene, exits: Sequence[tuple[Front, int | None]], result: Resu
         found += checks.check_command(scene.other, scene.other.ended(), {EXIT_DONE})
         found += checks.settle(scene.ground.other)
     found += checks.settle(host)
-    runs, passes = scene.own_runs(), scene.own_passes()
-    result.states = [host.runs()[run] for run in runs] + [f"{plan.work.kind} {state}" for state in passes.values()]
+    runs, analyses = scene.own_runs(), scene.own_analyses()
+    result.states = [host.runs()[run] for run in runs] + [f"{plan.work.kind} {state}" for state in analyses.values()]
     result.states = result.states or ["none"]
     found += checks.check_states(host, runs, allowed_states(plan), by_user=plan.cell.fault == "int")
-    found += checks.check_passes(passes, allowed_states(plan))
+    found += checks.check_analyses(analyses, allowed_states(plan))
     queued = [run for front, _ in exits[1:] for run in checks.printed(front)]
     for front, status in exits:
         found += checks.check_command(front, status, _expected(scene, front, queued))
@@ -106,17 +106,17 @@ def _expected(scene: Scene, front: Front, queued: Sequence[str]) -> set[int]:
     """The exit statuses that the states of a command's runs, and the fault, allow."""
     plan, host = scene.plan, scene.host
     expected: set[int] = {EXIT_FAILED} if may_fail(plan) else set()
-    passes = scene.own_passes()
+    analyses = scene.own_analyses()
     if "--detach" in front.words:
         expected.add(EXIT_DONE)
     elif front.words[0] != "run":
-        expected |= {checks.expected_pass_exit(host, one) for one in passes} or {EXIT_FAILED}
+        expected |= {checks.expected_analysis_exit(host, one) for one in analyses} or {EXIT_FAILED}
     else:
         runs = checks.printed(front) or [run for run in scene.own_runs() if run not in queued]
         expected.add(checks.expected_exit(host, runs))
     if plan.cell.target == "front" and front is scene.main and plan.cell.fault in _SIGNAL_EXITS:
         expected.add(_SIGNAL_EXITS[plan.cell.fault])
-        if plan.cell.fault == "int" and not scene.own_runs() and not passes:
+        if plan.cell.fault == "int" and not scene.own_runs() and not analyses:
             expected.add(_BEFORE_PYTHON_LISTENS)
     return expected
 

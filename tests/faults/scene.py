@@ -36,7 +36,7 @@ class Scene:
         self.notes: list[str] = []
         self.deviations: list[Deviation] = []
         self._runs_before = set(self.host.runs())
-        self._passes_before = {row[0] for row in self.host.rows("SELECT id FROM passes")}
+        self._analyses_before = {row[0] for row in self.host.rows("SELECT id FROM passes")}
 
     @property
     def main(self) -> Front:
@@ -47,10 +47,10 @@ class Scene:
         """The runs that have been queued since the round began."""
         return [run for run in self.host.runs() if run not in self._runs_before]
 
-    def own_passes(self) -> dict[str, str]:
-        """The passes that have been queued since, with their status."""
+    def own_analyses(self) -> dict[str, str]:
+        """The analyses that have been queued since, with their status."""
         rows = self.host.rows("SELECT id, status FROM passes")
-        return {one: status for one, status in rows if one not in self._passes_before}
+        return {one: status for one, status in rows if one not in self._analyses_before}
 
     def start(
         self,
@@ -75,7 +75,7 @@ class Scene:
             if self.plan.moment.phase != "start":
                 # Behind the first, so that it waits while that is under way.
                 main = self.main.process
-                wait_until(lambda: self.own_runs() or self.own_passes() or main.poll() is not None, QUEUED_S)
+                wait_until(lambda: self.own_runs() or self.own_analyses() or main.poll() is not None, QUEUED_S)
             waiting = self.host.launch("run", self.ground.model, *BASE, "--detach", environment=environment)
             self.fronts.append(waiting)
 
@@ -108,7 +108,7 @@ class Scene:
         if phase == "start":
             return True
         states = {status for run, status in self.host.runs().items() if run not in self._runs_before}
-        states |= {"measuring" if status == "running" else status for status in self.own_passes().values()}
+        states |= {"measuring" if status == "running" else status for status in self.own_analyses().values()}
         return bool(states - _BEFORE[phase])
 
     def _model(self) -> str:

@@ -108,7 +108,6 @@ def test_a_file_is_never_made_open_and_closed_afterwards(tmp_path: Path, monkeyp
         private_files.make_file(tmp_path / "a" / "file")
         private_files.open_to_append(tmp_path / "a" / "log").close()
         private_files.create(tmp_path / "a" / "new").close()
-        os.close(private_files.open_lock(tmp_path / "a" / "lock"))
     finally:
         os.umask(before)
     assert _open_to_others(tmp_path / "a") == []

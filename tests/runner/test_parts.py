@@ -1,4 +1,4 @@
-"""The runner's parts by themselves: the plan, the runner_lock, the cache."""
+"""The runner's parts in isolation: plan, runner lock, cache and workers."""
 
 from __future__ import annotations
 
@@ -147,17 +147,17 @@ def _child(say: Callable[[Event], None]) -> Worker:
 
 @pytest.mark.asyncio
 async def test_a_child_killed_while_it_writes_has_no_result_and_does_no_harm() -> None:
-    child = _child(lambda event: None)
-    os.write(child.report.write_fd, msgspec.json.encode(Done()) + b'\n{"type":"done","blo')
-    child.release_write_ends()
-    child.exited(0)
-    assert await child.answered() == Done()
-    child.close()
+    worker = _child(lambda event: None)
+    os.write(worker.report.write_fd, msgspec.json.encode(Done()) + b'\n{"type":"done","blo')
+    worker.release_write_ends()
+    worker.exited(0)
+    assert await worker.answered() == Done()
+    worker.close()
 
 
 @pytest.mark.asyncio
 async def test_lines_that_are_no_answer_are_passed_over() -> None:
-    child = _child(lambda event: None)
+    worker = _child(lambda event: None)
     lines = (
         b'"\xff\xaa"',
         b"{",
@@ -166,11 +166,11 @@ async def test_lines_that_are_no_answer_are_passed_over() -> None:
         b"",
         msgspec.json.encode(Done()),
     )
-    os.write(child.report.write_fd, b"\n".join(lines) + b"\n")
-    child.release_write_ends()
-    child.exited(0)
-    assert await child.answered() == Done()
-    child.close()
+    os.write(worker.report.write_fd, b"\n".join(lines) + b"\n")
+    worker.release_write_ends()
+    worker.exited(0)
+    assert await worker.answered() == Done()
+    worker.close()
 
 
 @pytest.mark.asyncio
@@ -178,14 +178,14 @@ async def test_what_cannot_be_stored_of_a_childs_words_fails_its_job_instead_of_
     def refuse(_event: Event) -> None:
         raise StoreError("no space is left for the database")
 
-    child = _child(refuse)
+    worker = _child(refuse)
     said = msgspec.json.encode(LogMessage(event=Event(kind="log", message="on its way"))) + b"\n"
-    os.write(child.report.write_fd, said + msgspec.json.encode(Done()) + b"\n")
-    child.release_write_ends()
-    child.exited(0)
+    os.write(worker.report.write_fd, said + msgspec.json.encode(Done()) + b"\n")
+    worker.release_write_ends()
+    worker.exited(0)
     with pytest.raises(StoreError, match="no space"):
-        await child.answered()
-    child.close()
+        await worker.answered()
+    worker.close()
 
 
 @pytest.mark.asyncio

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from etui.errors import EtuiError, StoreUnavailable
 from etui.events import Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus, usable_cores
-from etui.jobs import Done, Job
+from etui.jobs import JobFor, R
 from etui.results import AnalysisStatus, RunDocument
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.outbox import Outbox
@@ -101,8 +101,8 @@ class Analysis:
         except StoreUnavailable:
             return True
 
-    async def do(self, job: Job) -> Done:
-        """Have a job done in a worker; cancelling kills it.
+    async def do(self, job: JobFor[R]) -> R:
+        """Return the result of a job done in a worker; cancelling kills it.
 
         Raises:
             WorkerFailed: the worker failed.

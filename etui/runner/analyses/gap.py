@@ -27,7 +27,7 @@ async def measure_gap(analysis: Analysis, options: GapOptions) -> None:
             f"{plain(document.model.name)} is a finished program without an eager model to compare with",
             "run the model it was exported from",
         )
-    done = await analysis.do(
+    gap = await analysis.do(
         GapJob(
             bundle=rebuilt.bundle.path,
             model=rebuilt.model,
@@ -45,10 +45,7 @@ async def measure_gap(analysis: Analysis, options: GapOptions) -> None:
             run_id=document.id,
         )
     )
-    assert done.gap is not None
-    analysis.outbox.save_result(document.id, done.gap)
-    analysis.say(
-        "log", f"numeric gap: {counted(len(done.gap.layers), 'layer')} compared on {counted(done.gap.inputs, 'input')}"
-    )
-    if done.gap.suggestion:
-        analysis.say("log", plain(done.gap.suggestion))
+    analysis.outbox.save_result(document.id, gap)
+    analysis.say("log", f"numeric gap: {counted(len(gap.layers), 'layer')} compared on {counted(gap.inputs, 'input')}")
+    if gap.suggestion:
+        analysis.say("log", plain(gap.suggestion))

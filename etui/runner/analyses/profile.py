@@ -15,7 +15,7 @@ from etui.files.cache_entries import add_file
 from etui.formats.chrome_trace import Timeline, chrome_trace
 from etui.formats.csv_tables import profile_csv
 from etui.insight import OperatorSide, Profile
-from etui.jobs import ProfileJob, ProfileResult
+from etui.jobs import ProfileJob
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
 from etui.results import RunDocument
 from etui.runner.analyses.context import Analysis
@@ -84,13 +84,13 @@ async def _sides(analysis: Analysis, rebuilt: RebuiltProgram, options: ProfileOp
         )
 
     analysis.say("stage", f"profiling {document.precision}/{document.delegate}")
-    program = await _side(analysis, job(rebuilt.lowered.path, document.delegate, PROGRAM_BUDGET_S))
+    program = await analysis.do(job(rebuilt.lowered.path, document.delegate, PROGRAM_BUDGET_S))
     notes = list(program.notes)
     eager: OperatorSide | None = None
     if options.eager and rebuilt.bundle.has_eager:
         analysis.say("stage", "profiling eager")
         try:
-            result = await _side(analysis, job(None, EAGER, EAGER_BUDGET_S))
+            result = await analysis.do(job(None, EAGER, EAGER_BUDGET_S))
         except WorkerFailed as error:
             # The program's profile is complete without eager.
             notes.append(f"Eager could not be profiled: {error}")
@@ -103,12 +103,6 @@ async def _sides(analysis: Analysis, rebuilt: RebuiltProgram, options: ProfileOp
     if rebuilt.lowered.artifact.sha256 != (document.artifact.sha256 if document.artifact else None):
         notes.append("The program was prepared again for this profile; its bytes differ from the measured program.")
     return Profile(created_at=utc_now(), threads=analysis.threads, program=program.side, eager=eager, notes=notes)
-
-
-async def _side(analysis: Analysis, job: ProfileJob) -> ProfileResult:
-    done = await analysis.do(job)
-    assert done.profile is not None
-    return done.profile
 
 
 async def _ensure_source_map(analysis: Analysis, rebuilt: RebuiltProgram, *, etrecord: bool) -> None:
@@ -127,7 +121,7 @@ async def _ensure_source_map(analysis: Analysis, rebuilt: RebuiltProgram, *, etr
     analysis.say("stage", f"profiling: lowering again {reason}")
     scratch = analysis.cache.scratch(f"map-{analysis.queued.id}")
     try:
-        done = await analysis.do(
+        lowered = await analysis.do(
             lower_job(
                 document,
                 rebuilt.origin,
@@ -139,8 +133,7 @@ async def _ensure_source_map(analysis: Analysis, rebuilt: RebuiltProgram, *, etr
                 etrecord=etrecord,
             )
         )
-        assert done.lowered is not None
-        if done.lowered.artifact.sha256 != rebuilt.lowered.artifact.sha256:
+        if lowered.artifact.sha256 != rebuilt.lowered.artifact.sha256:
             analysis.say(
                 "log", "lowering again gave a different program, so the source modules of its operators are not known",
                 level="warning",
