@@ -14,7 +14,7 @@ import msgspec
 
 from etui.magnitudes import LEAST_MS, MOST, MOST_MS, MOST_S, is_latency, is_ratio
 from etui.results import SCHEMA, Block, RunDocument
-from etui.text import plain
+from etui.text import shortened
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 _MAX_INTEGER = 2**63 - 1
@@ -33,9 +33,8 @@ class InvalidValue(ValueError):
     """A value that cannot be imported. ``path`` names the field, such as ``$.latency_ms.mean``."""
 
     def __init__(self, path: str, problem: str) -> None:
-        # The path can contain names from the file.
-        shown = plain(path)
-        super().__init__(f"{problem} - at `{shown if len(shown) <= _MOST_SHOWN else f'{shown[:_MOST_SHOWN]}...'}`")
+        # Both can contain text from the file.
+        super().__init__(f"{shortened(problem, _MOST_SHOWN)} - at `{shortened(path, _MOST_SHOWN)}`")
 
 
 def document_from(value: object) -> RunDocument:

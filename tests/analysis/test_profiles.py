@@ -165,7 +165,7 @@ def test_a_sum_that_is_too_large_blames_tracing_only_where_tracing_costs() -> No
 def test_tracing_says_what_it_adds() -> None:
     assert overhead(side(9.0, 10.0, 10.5)) == pytest.approx(0.05)
     assert "5.0 %" in overhead_words(side(9.0, 10.0, 10.5))
-    assert "nothing" in overhead_words(side(9.0, 10.0, 9.9))
+    assert "no measurable" in overhead_words(side(9.0, 10.0, 9.9))
     assert "not measured" in overhead_words(side(9.0, None))
 
 

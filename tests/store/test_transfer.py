@@ -175,6 +175,16 @@ def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         read_documents(Path("/dev/zero"))
 
 
+@pytest.mark.parametrize("field", ["schema", "created_at"])
+def test_a_long_value_that_is_wrong_is_cut(tmp_path: Path, field: str) -> None:
+    data = as_data(make_document())
+    data[field] = "x" * 100_000
+    path = write_json(tmp_path / "run.json", data)
+    with pytest.raises(ImportRefused) as refused:
+        read_documents(path)
+    assert f"`$.{field}`" in refused.value.message and len(refused.value.message) < len(str(path)) + 500
+
+
 def test_a_missing_field_and_a_place_in_an_array_are_named(tmp_path: Path) -> None:
     data = as_data(make_document())
     del data["model"]["family"]
