@@ -39,7 +39,6 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
         ("0004_classes",),
         ("0005_lookups",),
         ("0006_id_parts",),
-        ("0006_id_parts",),
     ]
 
 
