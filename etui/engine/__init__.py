@@ -1,1 +1,1 @@
-"""The work of one child process: load, export, quantize, lower, time, compare outputs."""
+"""The jobs of worker processes: load, export, quantize, lower, measure, profile, compare outputs."""

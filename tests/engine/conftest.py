@@ -1,4 +1,4 @@
-"""What the engine's tests share: jobs for tiny models, and a way to run what was prepared."""
+"""Fixtures of the engine's tests: jobs for tiny models, and a way to run prepared programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TINY = Path(__file__).with_name("tiny.py")
 
 
 class Workshop:
-    """Prepares models in a folder of its own and keeps what was said."""
+    """Prepares models in its own folder and keeps the events."""
 
     def __init__(self, cache_dir: Path) -> None:
         self.cache_dir = cache_dir
@@ -52,7 +52,7 @@ class Workshop:
 
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """A workshop that never asks a hub and sees no weights of the user's own."""
+    """A workshop that never contacts a hub and does not see the user's cached weights."""
     for name in ("TORCH_HOME", "HF_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)

@@ -179,7 +179,7 @@ def _dynamic(per_channel: bool) -> Graph:
         (lambda: _exported(_Never(), torch.arange(8).unsqueeze(0)), "fp32", ["never delegated"]),
     ],
 )
-def test_what_to_do_mends_what_was_seen(make: Callable[[], Graph], precision: str, causes: list[str]) -> None:
+def test_the_advice_fixes_the_cause(make: Callable[[], Graph], precision: str, causes: list[str]) -> None:
     import executorch.kernels.quantized  # noqa: F401 - the out variants of the quantized operators
 
     graph, stages = make(), GraphStages()

@@ -114,7 +114,7 @@ def blocks() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
 
 class Nowhere(nn.Module):
-    """Gives nothing but NaN."""
+    """Returns only NaN."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ def raises() -> None:
 
 
 class Untouched(nn.Module):
-    """Gives back what it is given, without any operator."""
+    """Returns its input without any operator."""
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         return picture

@@ -1,4 +1,4 @@
-"""Programs read byte by byte: as ExecuTorch's own reader reads them, and whatever the bytes are."""
+"""Reading program files: the same content as ExecuTorch's reader, and robust to arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_each_section_has_a_path_of_its_own(made: Path) -> None:
 
 
 @pytest.mark.slow
-def test_names_that_a_file_gives_twice_stand_twice(made: Path) -> None:
+def test_names_that_a_file_repeats_are_numbered(made: Path) -> None:
     program, _ = read(made / "xnnpack.pte")
     (name, first), (_, second) = program.named
     twice = msgspec.structs.replace(program, named=[(name, first), (name, second)])
@@ -87,7 +87,7 @@ def test_names_that_a_file_gives_twice_stand_twice(made: Path) -> None:
 
 
 @pytest.mark.slow
-def test_weights_stand_where_they_lie(made: Path) -> None:
+def test_weights_are_listed_in_their_section(made: Path) -> None:
     weights = 24 * 32 * 4
     by_path = {one.path: one for one in sections_of(made / "plain.pte")}
     assert any(one.size_bytes == weights and "[32, 24]" in one.detail for one in by_path.values())
@@ -133,7 +133,7 @@ def test_other_files_are_named(tmp_path: Path) -> None:
             sections_of(file)
 
 
-def test_data_that_overlaps_is_damage_and_no_negative_size() -> None:
+def test_overlapping_data_is_damage_and_not_a_negative_size() -> None:
     tables, data = 20, 1000
     places = [4 * (tables - number) + 8 for number in range(tables)]  # all of the one table behind the list
     shared = struct.pack("<HHHxxiI", 6, 8, 4, 8, 4) + struct.pack("<I", data) + bytes(data)

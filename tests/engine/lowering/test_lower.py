@@ -1,4 +1,4 @@
-"""Programs: each recipe and delegate gives one that computes what its graph did before lowering."""
+"""Programs of each recipe and delegate compute what their graph did before lowering."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a call's parts are measured: how often a program is called again, and when it is not."""
+"""The parts of a call: how often a program is called again to measure them, and when it is not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INPUTS = [(torch.zeros(2),), (torch.ones(2),)]
 
 
 class Program:
-    """Stands for a loaded program: it notes what it is called with, and each of its parts takes a known time."""
+    """A stand-in for a loaded program: it records its inputs, and each part of a call takes a known time."""
 
     def __init__(self) -> None:
         self.fed: list[TensorTuple] = []

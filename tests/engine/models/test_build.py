@@ -1,4 +1,4 @@
-"""Building: fast without initialising, the same module either way, and torchvision beside a CPU torch."""
+"""Building: fast without initializing, the same module either way, and torchvision with a CPU build of torch."""
 
 from __future__ import annotations
 

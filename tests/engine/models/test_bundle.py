@@ -1,4 +1,4 @@
-"""Bundles: built once, opened whole, and what cannot be had is said in one line."""
+"""Bundles: built once, opened complete, and what is not available is reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exported programs from strangers: nothing that their files bring along is run, unless that was allowed."""
+"""Exported programs from untrusted sources: code in their files is not run unless that is allowed."""
 
 from __future__ import annotations
 

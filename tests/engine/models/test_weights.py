@@ -1,4 +1,4 @@
-"""Weights: found in the local caches, fitted by the library's own rules, and refused in one line where they do not."""
+"""Weights: found in the local caches, loaded by the library's rules, and refused in one line if they do not fit."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.engine.conftest import Workshop
 from tests.engine.models.test_build import DISTILBERT, GPT2
 
 
-def unheard(_event: object) -> None:
-    """Takes what is said and forgets it."""
+def ignore(_event: object) -> None:
+    """Ignore an event."""
 
 
 def distilbert_state(prefix: str = "distilbert.") -> dict[str, torch.Tensor]:
-    """What a checkpoint of a DistilBERT with a head on it holds."""
+    """The state dict of a DistilBERT checkpoint with a head."""
     assert DISTILBERT.builder is not None
     architecture, config = transformers_parts(DISTILBERT.builder)
     state = {f"{prefix}{name}": tensor.clone() for name, tensor in architecture(config).state_dict().items()}
@@ -44,7 +44,7 @@ def distilbert_state(prefix: str = "distilbert.") -> dict[str, torch.Tensor]:
 def test_a_checkpoint_with_another_head_fits(tmp_path: Path) -> None:
     state = distilbert_state()
     save_file(state, tmp_path / "model.safetensors")
-    resolved = weights.resolve(DISTILBERT, str(tmp_path), 0, tmp_path, unheard)
+    resolved = weights.resolve(DISTILBERT, str(tmp_path), 0, tmp_path, ignore)
     module = weights.load(DISTILBERT, resolved, 0).module
     name = "embeddings.word_embeddings.weight"
     assert torch.equal(module.get_parameter(f"model.{name}"), state[f"distilbert.{name}"])
@@ -55,7 +55,7 @@ def test_gpt2_weights_turn_with_their_layers_and_stay_tied(tmp_path: Path) -> No
     state = {name: tensor.clone() for name, tensor in build_raw(GPT2, initialize=True).state_dict().items()}
     del state["lm_head.weight"]
     torch.save(state, tmp_path / "gpt2.pt")
-    resolved = weights.resolve(GPT2, str(tmp_path / "gpt2.pt"), 0, tmp_path, unheard)
+    resolved = weights.resolve(GPT2, str(tmp_path / "gpt2.pt"), 0, tmp_path, ignore)
     module = weights.load(GPT2, resolved, 0).module
     turned = module.get_parameter("model.transformer.h.0.attn.c_attn.weight")
     assert torch.equal(turned.t(), state["transformer.h.0.attn.c_attn.weight"])
@@ -66,7 +66,7 @@ def test_another_size_is_refused(tmp_path: Path) -> None:
     state = distilbert_state()
     state["distilbert.embeddings.word_embeddings.weight"] = torch.zeros(30522, 16)
     save_file(state, tmp_path / "other.safetensors")
-    resolved = weights.resolve(DISTILBERT, str(tmp_path / "other.safetensors"), 0, tmp_path, unheard)
+    resolved = weights.resolve(DISTILBERT, str(tmp_path / "other.safetensors"), 0, tmp_path, ignore)
     with pytest.raises(WeightsError, match=r"word_embeddings.weight is \[30522, 16\]") as refused:
         weights.load(DISTILBERT, resolved, 0)
     assert "\n" not in str(refused.value)
@@ -76,7 +76,7 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
     state = distilbert_state()
     del state["distilbert.embeddings.word_embeddings.weight"]
     save_file(state, tmp_path / "part.safetensors")
-    resolved = weights.resolve(DISTILBERT, str(tmp_path / "part.safetensors"), 0, tmp_path, unheard)
+    resolved = weights.resolve(DISTILBERT, str(tmp_path / "part.safetensors"), 0, tmp_path, ignore)
     with pytest.raises(WeightsError, match="1 missing, such as embeddings"):
         weights.load(DISTILBERT, resolved, 0)
 
@@ -86,14 +86,14 @@ def test_an_index_cannot_point_out_of_its_folder(tmp_path: Path) -> None:
     save_file(distilbert_state(), tmp_path / "outside.safetensors")
     index = {"weight_map": {"a": "../outside.safetensors"}}
     (tmp_path / "folder" / "model.safetensors.index.json").write_text(json.dumps(index))
-    resolved = weights.resolve(DISTILBERT, str(tmp_path / "folder"), 0, tmp_path, unheard)
+    resolved = weights.resolve(DISTILBERT, str(tmp_path / "folder"), 0, tmp_path, ignore)
     with pytest.raises(WeightsError, match="safetensors"):
         weights.load(DISTILBERT, resolved, 0)
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no model\.safetensors"):
-        weights.resolve(DISTILBERT, str(tmp_path), 0, tmp_path, unheard)
+        weights.resolve(DISTILBERT, str(tmp_path), 0, tmp_path, ignore)
 
 
 def test_the_torch_hub_cache_is_found(workshop: Workshop, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_torch_hub_cache_is_found(workshop: Workshop, tmp_path: Path) -> Non
     folder.mkdir(parents=True)
     state = build_raw(MODELS["resnet18"], initialize=True).state_dict()
     torch.save(state, folder / "resnet18-f37072fd.pth")
-    resolved = weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, unheard)
+    resolved = weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, ignore)
     assert (resolved.kind, resolved.revision) == ("pretrained", "IMAGENET1K_V1")
     module = weights.load(MODELS["resnet18"], resolved, 0).module
     assert torch.equal(module.get_parameter("fc.weight"), state["fc.weight"])
@@ -115,7 +115,7 @@ def test_the_hugging_face_cache_is_found(workshop: Workshop, tmp_path: Path) -> 
     (folder / "refs" / "main").write_text("abc123")
     (snapshot / "config.json").write_text("{}")
     save_file(distilbert_state(), snapshot / "model.safetensors")
-    resolved = weights.resolve(DISTILBERT, "auto", 0, workshop.cache_dir, unheard)
+    resolved = weights.resolve(DISTILBERT, "auto", 0, workshop.cache_dir, ignore)
     assert (resolved.kind, resolved.revision, resolved.folder) == ("pretrained", "abc123", snapshot)
 
 
@@ -177,7 +177,7 @@ def test_parts_of_downloads_that_were_killed_are_swept(workshop: Workshop, tmp_p
         os.utime(part, (1e9, 1e9))
     with under_way.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, unheard)
+        weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, ignore)
     assert sorted(folder.iterdir()) == sorted([new, under_way])
     # The folder is torch's, and others may read it.
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
@@ -238,4 +238,4 @@ def test_an_index_that_names_no_files_is_refused(tmp_path: Path, named: object) 
 def test_a_pipe_is_no_weights(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pt")
     with pytest.raises(WeightsError, match="neither a file nor a folder"):
-        weights.resolve(DISTILBERT, str(tmp_path / "pipe.pt"), 0, tmp_path, unheard)
+        weights.resolve(DISTILBERT, str(tmp_path / "pipe.pt"), 0, tmp_path, ignore)

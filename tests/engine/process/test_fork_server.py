@@ -14,7 +14,7 @@ from tests.boxes import PATIENCE_S
 pytestmark = pytest.mark.slow
 
 
-def test_it_leaves_without_a_word_when_the_runner_goes_before_it_has_read_an_answer() -> None:
+def test_it_ends_quietly_if_the_runner_ends_before_it_has_read_a_reply() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     server = subprocess.Popen(
         [sys.executable, "-m", "etui.engine.process.fork_server", "measure", str(theirs.fileno())],

@@ -1,4 +1,4 @@
-"""A side of a profile is made of medians over the inferences, and what tracing costs of inferences without it."""
+"""One side of a profile has medians over the inferences, and the overhead of tracing from untraced inferences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eager's profile with a real model: every operator once, by the module that called it."""
+"""The eager profile of a real model: every operator once, attributed to the module that called it."""
 
 from __future__ import annotations
 

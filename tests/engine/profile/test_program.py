@@ -1,4 +1,4 @@
-"""Profiles' parts with real programs: the ETDump is read as ExecuTorch reads it, and operators find their modules."""
+"""Program profiles: the ETDump is read as by ExecuTorch, and operators are attributed to their modules."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_etdump_is_read_as_executorch_reads_it(workshop: Workshop) -> None:
     ]
 
 
-def test_what_is_no_etdump_is_refused() -> None:
+def test_what_is_not_an_etdump_is_refused() -> None:
     with pytest.raises(RuntimeFailure, match="no ETDump"):
         read_inferences(b"nothing of the kind")
     with pytest.raises(RuntimeFailure, match="cannot be read"):
@@ -108,7 +108,7 @@ def test_operators_outside_of_delegates_lead_to_their_modules(workshop: Workshop
 
 
 @pytest.mark.slow
-def test_without_a_map_the_operators_stand_and_the_profile_says_so(workshop: Workshop) -> None:
+def test_without_a_source_map_the_operators_are_listed_with_a_note(workshop: Workshop) -> None:
     _, dump = traced(workshop, CONVOLUTIONAL, "fp32", "xnnpack")
     operators = OperatorEvents(None)
     operators.add(read_inferences(dump)[0])
@@ -117,7 +117,7 @@ def test_without_a_map_the_operators_stand_and_the_profile_says_so(workshop: Wor
     assert "no source map" in operators.notes()[0]
 
 
-def test_a_delegate_that_times_no_operators_is_one_line_and_said_to_be() -> None:
+def test_a_delegate_that_times_no_operators_is_one_row_with_a_note() -> None:
     origins = [Origin(module="body.first", module_type="Linear"), Origin(module="body.second", module_type="Linear")]
     source = SourceMap(
         origins=origins,

@@ -1,4 +1,4 @@
-"""Holding a process to CPUs before its thread pools start, and counting which threads worked, in fresh processes."""
+"""Restricting a process to CPUs before its thread pools start, and counting busy threads, in fresh processes."""
 
 from __future__ import annotations
 
