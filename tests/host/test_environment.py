@@ -77,7 +77,7 @@ def test_a_box_that_is_in_the_way(tmp_path: Path, core: int) -> None:
         ("turbo", "on"),
         ("heat", "3 times"),
         ("virtual machine", "10.0 %"),
-        ("CPU quota", "held back for 2.50 s"),
+        ("CPU quota", "2.50 s"),
     ):
         assert finding(findings, name).status == "warn", name
         assert seen in finding(findings, name).seen
