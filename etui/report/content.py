@@ -32,7 +32,7 @@ HOW = (
 )
 
 
-_INSIDE = ("delegation", "operators", "numbers")
+_INSIDE = ("delegation", "operators", "gap")
 """The sources of those verdict sentences that are added to a comparison: causes of speed and of error."""
 
 

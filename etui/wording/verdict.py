@@ -17,7 +17,7 @@ from etui.wording import run as run_wording
 if TYPE_CHECKING:
     from etui.analysis.comparison import RunComparison
 
-Source = Literal["log", "latency", "comparison", "delegation", "operators", "accuracy", "numbers", "artifact"]
+Source = Literal["log", "latency", "comparison", "delegation", "operators", "accuracy", "gap", "artifact"]
 
 MOST_OF_THE_TIME = 0.5
 """From this share of the time on, only the first kind of operator is named; below it, two are."""
@@ -154,14 +154,12 @@ def _error(gap: NumericGap | None) -> list[tuple[str, Source, str]]:
     worst = max(known, key=lambda layer: layer.contribution or 0.0, default=None)
     if worst is not None and (share := worst.contribution or 0.0) >= MUCH_OF_THE_ERROR:
         amount = "most" if share > MOST_OF_THE_ERROR else "a large part"
-        return [(f"{_layer(worst)} contributes {amount} of the error ({part(share)}).", "numbers", worst.name)]
+        return [(f"{_layer(worst)} contributes {amount} of the error ({part(share)}).", "gap", worst.name)]
     if gap.first_past is not None and 0 <= gap.first_past < len(gap.layers):
         layer = gap.layers[gap.first_past]
         sqnr = f" ({text.number(layer.sqnr_db)} dB)" if layer.sqnr_db is not None else ""
-        return [
-            (f"The first layer below {gap.threshold_db:g} dB SQNR is {_layer(layer)}{sqnr}.", "numbers", layer.name)
-        ]
-    return [(f"Every layer is above {gap.threshold_db:g} dB SQNR against {text.plain(gap.against)}.", "numbers", "")]
+        return [(f"The first layer below {gap.threshold_db:g} dB SQNR is {_layer(layer)}{sqnr}.", "gap", layer.name)]
+    return [(f"Every layer is above {gap.threshold_db:g} dB SQNR against {text.plain(gap.against)}.", "gap", "")]
 
 
 def _layer(layer: LayerGap) -> str:

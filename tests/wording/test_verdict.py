@@ -20,12 +20,12 @@ def said(document: RunDocument, *siblings: RunDocument) -> dict[str, Sentence]:
 def test_a_run_looked_into_says_where_each_sentence_comes_from() -> None:
     document = look_inside(make_document())
     found = said(document)
-    assert list(found) == ["latency", "delegation", "operators", "accuracy", "numbers", "artifact"]
+    assert list(found) == ["latency", "delegation", "operators", "accuracy", "gap", "artifact"]
     assert all(fact in found["delegation"].text for fact in ("94 %", "3 subgraphs", "9"))
     assert "convolution" in found["operators"].text and found["operators"].row == "convolution"
     layer = next(one for one in (document.gap.layers if document.gap else []) if one.contribution == 0.81)
-    assert layer.origin.module in found["numbers"].text and "81 %" in found["numbers"].text
-    assert found["numbers"].row == layer.name
+    assert layer.origin.module in found["gap"].text and "81 %" in found["gap"].text
+    assert found["gap"].row == layer.name
 
 
 def test_nothing_is_said_of_what_was_not_looked_at() -> None:
@@ -55,9 +55,9 @@ def test_the_first_layer_past_the_threshold_where_contributions_are_not_known() 
     layers = [msgspec.structs.replace(layer, contribution=None) for layer in document.gap.layers]
     document.gap = msgspec.structs.replace(document.gap, layers=layers)
     first = layers[document.gap.first_past or 0]
-    assert "20 dB" in said(document)["numbers"].text and first.origin.module in said(document)["numbers"].text
+    assert "20 dB" in said(document)["gap"].text and first.origin.module in said(document)["gap"].text
     document.gap = msgspec.structs.replace(document.gap, first_past=None)
-    text = said(document)["numbers"].text
+    text = said(document)["gap"].text
     assert "20 dB" in text and "FP32 eager" in text and not any(one.origin.module in text for one in layers)
 
 

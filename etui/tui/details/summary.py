@@ -21,7 +21,7 @@ _TABS: dict[Source, str] = {
     "delegation": "Delegation",
     "operators": "Operators",
     "accuracy": "Accuracy",
-    "numbers": "Gap",
+    "gap": "Gap",
     "artifact": "Artifact",
 }
 """The tab (or for ``comparison`` the screen) that shows the facts of a verdict's sentence."""
