@@ -1,1 +1,1 @@
-"""What the numbers mean: summaries, intervals, verdicts and flags."""
+"""Statistics of measurements: summaries, confidence intervals, verdicts, warning flags and trends."""

@@ -1,4 +1,4 @@
-"""Whether the box was itself round a block: the canary there against that of the whole session."""
+"""Whether the machine's speed around a block, measured by a fixed kernel (the canary), was typical of the session."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from etui.results import Block
 from etui.text import percent
 
 OFF = 0.05
+"""Relative deviation from the typical canary time above which a reading is off."""
+
 FEWEST = 3
-"""Fewer readings do not show what is typical."""
+"""The smallest number of readings from which a typical value is taken."""
 
 Canary = tuple[float, float]
+"""The canary's times in milliseconds before and after a block."""
 
 
 def typical(readings: Sequence[Canary]) -> Canary | None:
-    """The medians before and after blocks, in milliseconds; None with too few. The two moments stay apart: a core that
-    comes from loading a program is not one that comes from a second of inferences."""
+    """Return the medians before and after blocks, in milliseconds; None for fewer than ``FEWEST`` readings.
+
+    The two are separate because a core that has just loaded a program is in another state than after a second of
+    inferences.
+    """
     if len(readings) < FEWEST:
         return None
     return statistics.median(before for before, _ in readings), statistics.median(after for _, after in readings)
@@ -25,25 +31,25 @@ def typical(readings: Sequence[Canary]) -> Canary | None:
 
 def is_off(block: Block, usual: Canary | None) -> bool:
     """Whether the canary was off by over 5 % before or after this block."""
-    return any(abs(share) > OFF for share in _shares(block, usual))
+    return any(abs(share) > OFF for share in _deviations(block, usual))
 
 
 def worst(block: Block, usual: Canary | None) -> float:
-    """By what share the canary was off at its worst."""
-    return max(map(abs, _shares(block, usual)), default=0.0)
+    """Return the largest relative deviation of the canary before or after this block; 0 if unknown."""
+    return max(map(abs, _deviations(block, usual)), default=0.0)
 
 
 def words(block: Block, usual: Canary | None) -> str:
-    """By how much the canary was off, for people."""
-    said = [
-        f"{percent(abs(share))} {'slower' if share > 0 else 'faster'} {moment} it"
-        for moment, share in zip(("before", "after"), _shares(block, usual), strict=False)
+    """Return as text by how much the canary deviated before and after this block."""
+    parts = [
+        f"{percent(abs(share))} {'slower' if share > 0 else 'faster'} {when} it"
+        for when, share in zip(("before", "after"), _deviations(block, usual), strict=False)
         if abs(share) > OFF
     ]
-    return f"the canary was {' and '.join(said)} than is typical of the session" if said else "the canary was typical"
+    return f"the canary was {' and '.join(parts)} than is typical of the session" if parts else "the canary was typical"
 
 
-def _shares(block: Block, usual: Canary | None) -> list[float]:
+def _deviations(block: Block, usual: Canary | None) -> list[float]:
     if block.canary_ms is None or usual is None:
         return []
-    return [took / expected - 1 for took, expected in zip(block.canary_ms, usual, strict=True)]
+    return [measured / expected - 1 for measured, expected in zip(block.canary_ms, usual, strict=True)]

@@ -1,4 +1,4 @@
-"""Why the latencies of two runs cannot be compared, and what must be known with them where they can."""
+"""Obstacles to comparing the latencies of two runs, and cautions that apply if they can be compared."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from etui.results import Environment, RunDocument
 
 UNKNOWN = "not known"
 NOT_SET = "not set"
-_OF_THE_PROGRAM = frozenset({"model", "weights", "inputs", "arithmetic"})
+_PROGRAM_CONDITIONS = frozenset({"model", "weights", "inputs", "arithmetic"})
 
 
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
-    """One reason why a comparison does not hold: the circumstance, what it was on either side, and a sentence."""
+    """One reason against a comparison: the name of the condition, its value on both sides, and an explanation."""
 
     name: str
     base: str
@@ -25,50 +25,56 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def same_session(base: RunDocument, other: RunDocument) -> bool:
-    """Whether both were measured interleaved, so that their blocks make pairs."""
+    """Whether both were measured interleaved in one session, so that their blocks form pairs."""
     return base.session.id == other.session.id
 
 
 def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
-    """The circumstances that differ and have no business to where latencies are compared, the weightiest first.
+    """Return the conditions that differ but must be equal to compare latencies, the most important first.
 
-    What is known of neither side is no obstacle (see ``cautions``); what is known of one alone is.
+    A condition unknown on both sides is not an obstacle (see ``cautions``); one unknown on a single side is.
     """
-    found = [
-        Obstacle(name=name, base=before, other=now, detail=f"{name} {verb}: {_both(before, now)}")
-        for name, verb, before, now in _circumstances(base, other)
-        if before != now
+    differing = [
+        Obstacle(
+            name=name, base=base_value, other=other_value, detail=f"{name} {verb}: {_both(base_value, other_value)}"
+        )
+        for name, verb, base_value, other_value in _conditions(base, other)
+        if base_value != other_value
     ]
-    # Variants of one session were timed side by side, whatever they compute: in a duel that may be another model.
-    return [one for one in found if one.name not in _OF_THE_PROGRAM] if same_session(base, other) else found
+    # Variants of one session were timed interleaved, whatever they compute: in a duel they may be different models.
+    return (
+        [obstacle for obstacle in differing if obstacle.name not in _PROGRAM_CONDITIONS]
+        if same_session(base, other)
+        else differing
+    )
 
 
 def cautions(base: RunDocument, other: RunDocument) -> list[str]:
-    """What must be known with the comparison although it holds, a sentence each."""
-    said = []
-    for name, of in (("weights", _weights), ("inputs", _inputs)):
-        if of(base) == of(other) == UNKNOWN:
-            said.append(f"Whether the {name} are the same is not known: neither run has their hash.")
+    """Return notes that qualify a valid comparison, one sentence each."""
+    notes = []
+    for name, to_text in (("weights", _weights), ("inputs", _inputs)):
+        if to_text(base) == to_text(other) == UNKNOWN:
+            notes.append(f"Whether the {name} are the same is not known: neither run has their hash.")
     if same_session(base, other):
-        said += [
-            f"The {name} {verb}: {_both(before, now)}."
-            for name, verb, before, now in _circumstances(base, other)
-            if name in _OF_THE_PROGRAM and before != now
+        notes += [
+            f"The {name} {verb}: {_both(base_value, other_value)}."
+            for name, verb, base_value, other_value in _conditions(base, other)
+            if name in _PROGRAM_CONDITIONS and base_value != other_value
         ]
-    return said
+    return notes
 
 
-def _both(before: str, now: str) -> str:
-    return f"{text.shortened(before, text.LINE_CELLS)} and {text.shortened(now, text.LINE_CELLS)}"
+def _both(base_value: str, other_value: str) -> str:
+    return f"{text.shortened(base_value, text.LINE_CELLS)} and {text.shortened(other_value, text.LINE_CELLS)}"
 
 
-def _circumstances(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:
+def _conditions(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:
     yield "model", "differs", _model(base), _model(other)
     yield "threads", "differ", _or_unknown(base.threads), _or_unknown(other.threads)
     yield "weights", "differ", _weights(base), _weights(other)
     yield "inputs", "differ", _inputs(base), _inputs(other)
     yield "arithmetic", "differs", _arithmetic(base), _arithmetic(other)
-    yield "box", "differs", _box(base.environment), _box(other.environment)
+    yield "box", "differs", _machine(base.environment), _machine(other.environment)
     yield "governor", "differs", _governor(base.environment), _governor(other.environment)
     if base.environment is not None and other.environment is not None:
         yield from _settings(base.environment, other.environment)
@@ -80,32 +86,32 @@ def _model(document: RunDocument) -> str:
 
 
 def _weights(document: RunDocument) -> str:
-    found = document.weights
-    return text.plain(f"{found.kind} {found.sha256[:12]}") if found and found.sha256 else UNKNOWN
+    weights = document.weights
+    return text.plain(f"{weights.kind} {weights.sha256[:12]}") if weights and weights.sha256 else UNKNOWN
 
 
 def _inputs(document: RunDocument) -> str:
-    found = document.inputs
-    return text.plain(f"{found.kind} {found.sha256[:12]}") if found and found.sha256 else UNKNOWN
+    inputs = document.inputs
+    return text.plain(f"{inputs.kind} {inputs.sha256[:12]}") if inputs and inputs.sha256 else UNKNOWN
 
 
 def _arithmetic(document: RunDocument) -> str:
     return text.plain(document.arithmetic) if document.arithmetic else "that of the precision"
 
 
-def _box(found: Environment | None) -> str:
-    if found is None:
+def _machine(environment: Environment | None) -> str:
+    if environment is None:
         return UNKNOWN
-    quota = "" if found.cgroup_cpus is None else f", CPU quota {found.cgroup_cpus:g}"
-    return text.plain(f"{found.box} ({found.cpu}, {found.cores} cores{quota})")
+    quota = "" if environment.cgroup_cpus is None else f", CPU quota {environment.cgroup_cpus:g}"
+    return text.plain(f"{environment.box} ({environment.cpu}, {environment.cores} cores{quota})")
 
 
-def _governor(found: Environment | None) -> str:
-    return text.plain(found.governor) if found and found.governor else "not readable"
+def _governor(environment: Environment | None) -> str:
+    return text.plain(environment.governor) if environment and environment.governor else "not readable"
 
 
 def _settings(base: Environment, other: Environment) -> Iterator[tuple[str, str, str, str]]:
-    """The settings of the measuring processes; what either side did not record is left out."""
+    """Yield the settings of the measuring processes; settings not recorded on both sides are omitted."""
     if base.nice is not None and other.nice is not None:
         yield "nice level", "differs", str(base.nice), str(other.nice)
     if base.affinity is not None and other.affinity is not None:
@@ -117,14 +123,14 @@ def _settings(base: Environment, other: Environment) -> Iterator[tuple[str, str,
 
 
 def settings_text(environment: Environment | None) -> str:
-    """The nice level and the environment variables that affect speed, in one text; empty for the defaults and if they
-    were not recorded."""
+    """Return the nice level and the environment variables that affect speed as one text; empty for the defaults and
+    if they were not recorded."""
     if environment is None:
         return ""
-    found = [f"nice {environment.nice}"] if environment.nice else []
+    settings = [f"nice {environment.nice}"] if environment.nice else []
     variables = environment.variables or {}
-    found += [f"{name}={variables[name]}" for name in sorted(filter(affects_speed, variables))]
-    return text.plain(", ".join(found))
+    settings += [f"{name}={variables[name]}" for name in sorted(filter(affects_speed, variables))]
+    return text.plain(", ".join(settings))
 
 
 def _or_unknown(value: int | None) -> str:

@@ -1,6 +1,6 @@
-"""What a delegate took of a program and what it left: in nodes and in time, and for known causes what to do about it.
+"""Delegated and undelegated parts of a program, in nodes and in time, with advice for known causes.
 
-Advice is given only where the run's own facts show the case: each cause looks for its marks in what was recorded.
+Advice is given only if the run's recorded facts show that the cause applies.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _QUANTIZING = {"choose_qparams", "quantize_per_tensor", "dequantize_per_tensor"}
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
-    """One cause: what the run shows, what to do about it (empty: nothing), and the operators it is about, as they are
-    named in the run. ``cause`` names it for good."""
+    """One cause: what the run shows, what to do about it (empty: nothing), and the affected operators as named in the
+    run. ``cause`` is its stable identifier."""
 
     cause: str
     seen: str
@@ -44,31 +44,31 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def node_share(delegation: Delegation) -> float | None:
-    """The part (0 to 1) of the graph's operators that are inside the delegate; None for an empty graph."""
+    """Return the share (0 to 1) of the graph's operators that are delegated; None for an empty graph."""
     total = delegation.delegated_nodes + delegation.undelegated_nodes
     return delegation.delegated_nodes / total if total else None
 
 
 def time_share(document: RunDocument) -> float | None:
-    """The part (0 to 1) of the operators' time that is spent inside the delegate, where the run was profiled."""
+    """Return the share (0 to 1) of the operators' time spent in the delegate; None without a profile or a delegate."""
     profile = document.profile
     if profile is None or document.delegate == "portable":
         return None
-    total = sum(one.median_ms for one in profile.program.operators)
-    inside = sum(one.median_ms for one in profile.program.operators if one.delegate is not None)
-    return inside / total if total > 0 else None
+    total_ms = sum(operator.median_ms for operator in profile.program.operators)
+    delegated_ms = sum(operator.median_ms for operator in profile.program.operators if operator.delegate is not None)
+    return delegated_ms / total_ms if total_ms > 0 else None
 
 
 def advice(document: RunDocument) -> list[Advice]:
-    """What the run's facts show of known causes, the weightiest first."""
-    found = [cause(document) for cause in _CAUSES]
-    return [one for one in found if one is not None]
+    """Return the known causes that the run's facts show, the most important first."""
+    results = [cause(document) for cause in _CAUSES]
+    return [item for item in results if item is not None]
 
 
 # The causes
 
 
-def _took_nothing(document: RunDocument) -> Advice | None:
+def _nothing_delegated(document: RunDocument) -> Advice | None:
     delegation = document.delegation
     if delegation is None or document.delegate == "portable" or delegation.delegated_nodes:
         return None
@@ -97,7 +97,7 @@ def _dynamic_per_tensor(document: RunDocument) -> Advice | None:
 
 
 def _not_quantized(document: RunDocument) -> Advice | None:
-    """addmm that no quantizer touched: it is what transformers' Conv1D calls, where a linear layer calls linear."""
+    """addmm that was not quantized: transformers' Conv1D calls addmm, while a linear layer calls linear."""
     if document.delegate not in {"xnnpack", "portable"} or not document.precision.startswith(("int8", "8da4w")):
         return None
     stage = next((stage for stage in document.graph_stages if stage.name == "quantized"), None)
@@ -115,7 +115,7 @@ def _not_quantized(document: RunDocument) -> Advice | None:
 
 
 def _fused_attention(document: RunDocument) -> Advice | None:
-    nodes = _outside(document, lambda node: any("scaled_dot_product" in name for name in node.origin.operators))
+    nodes = _undelegated(document, lambda node: any("scaled_dot_product" in name for name in node.origin.operators))
     if not nodes:
         return None
     return Advice(
@@ -129,15 +129,15 @@ def _fused_attention(document: RunDocument) -> Advice | None:
     )
 
 
-def _pow(document: RunDocument) -> Advice | None:
+def _tanh_gelu_pow(document: RunDocument) -> Advice | None:
     if document.delegate != "xnnpack":
         return None
 
     def of_gelu(node: UndelegatedNode) -> bool:
-        said = (node.origin.module_type, *node.origin.stack)
-        return bare_name(node.operator) == "pow" and any("gelu" in part.lower() or "tanh(" in part for part in said)
+        origin = (node.origin.module_type, *node.origin.stack)
+        return bare_name(node.operator) == "pow" and any("gelu" in part.lower() or "tanh(" in part for part in origin)
 
-    nodes = _outside(document, of_gelu)
+    nodes = _undelegated(document, of_gelu)
     if not nodes:
         return None
     return Advice(
@@ -151,7 +151,7 @@ def _pow(document: RunDocument) -> Advice | None:
     )
 
 
-def _never(document: RunDocument) -> Advice | None:
+def _never_delegated(document: RunDocument) -> Advice | None:
     if document.delegate != "xnnpack":
         return None
     counts = _counts(document, set(NEVER_BY_XNNPACK))
@@ -161,14 +161,14 @@ def _never(document: RunDocument) -> Advice | None:
     for name, count in counts.items():
         by_name[NEVER_BY_XNNPACK[bare_name(name)]] += count
     listed = ", ".join(f"{count:,} {name}" for name, count in by_name.most_common())
-    breaking = sum(
-        node.breaks for node in _outside(document, lambda node: bare_name(node.operator) in NEVER_BY_XNNPACK)
+    splitting = sum(
+        node.breaks for node in _undelegated(document, lambda node: bare_name(node.operator) in NEVER_BY_XNNPACK)
     )
-    parting = f" {breaking:,} of them are between delegated nodes and split the graph." if breaking else ""
+    split_note = f" {splitting:,} of them are between delegated nodes and split the graph." if splitting else ""
     nodes = text.counted(by_name.total(), "node")
     return Advice(
         cause="never delegated",
-        seen=f"ExecuTorch's XNNPACK backend supports none of these {nodes}: {listed}.{parting}",
+        seen=f"ExecuTorch's XNNPACK backend supports none of these {nodes}: {listed}.{split_note}",
         what_to_do="no setting changes this; they run on ExecuTorch's own kernels",
         operators=list(counts),
         nodes=by_name.total(),
@@ -185,21 +185,21 @@ def _portable_convolution(document: RunDocument) -> Advice | None:
     }
     if not counts:
         return None
-    spent = ""
+    time_note = ""
     if document.profile is not None:
         share = dict(by_kind(document.profile.program)).get("convolution", 0.0)
-        spent = f", and they take {text.percent(share)} of the time"
+        time_note = f", and they take {text.percent(share)} of the time"
     return Advice(
         cause="convolution without a delegate",
         seen=f"{text.counted(sum(counts.values()), 'convolution')} run on ExecuTorch's reference kernel, which is not"
-        f" optimized{spent}.",
+        f" optimized{time_note}.",
         what_to_do="use a delegate: --delegate xnnpack",
         operators=list(counts),
         nodes=sum(counts.values()),
     )
 
 
-def _bf16(document: RunDocument) -> Advice | None:
+def _bf16_arithmetic(document: RunDocument) -> Advice | None:
     if document.delegate != "openvino" or document.arithmetic != "bf16":
         return None
     return Advice(
@@ -210,7 +210,7 @@ def _bf16(document: RunDocument) -> Advice | None:
     )
 
 
-def _fp16(document: RunDocument) -> Advice | None:
+def _no_fp16_arithmetic(document: RunDocument) -> Advice | None:
     flags = set(document.environment.cpu_flags) if document.environment else set()
     x86 = any(flag.startswith(("avx", "sse")) for flag in flags)
     if document.precision != "fp16" or document.delegate == "openvino" or not x86 or "avx512_fp16" in flags:
@@ -223,25 +223,25 @@ def _fp16(document: RunDocument) -> Advice | None:
 
 
 _CAUSES: tuple[Callable[[RunDocument], Advice | None], ...] = (
-    _took_nothing,
+    _nothing_delegated,
     _dynamic_per_tensor,
     _not_quantized,
     _fused_attention,
-    _pow,
+    _tanh_gelu_pow,
     _portable_convolution,
-    _bf16,
-    _fp16,
-    _never,
+    _bf16_arithmetic,
+    _no_fp16_arithmetic,
+    _never_delegated,
 )
 
 
-def _counts(document: RunDocument, bare: set[str]) -> dict[str, int]:
-    """The operators left outside whose bare names are among these, with their counts."""
-    left = document.delegation.undelegated_operators if document.delegation else {}
-    return {name: count for name, count in left.items() if bare_name(name) in bare}
+def _counts(document: RunDocument, bare_names: set[str]) -> dict[str, int]:
+    """Return the counts of the undelegated operators whose bare names are in ``bare_names``."""
+    operators = document.delegation.undelegated_operators if document.delegation else {}
+    return {name: count for name, count in operators.items() if bare_name(name) in bare_names}
 
 
-def _outside(document: RunDocument, wanted: Callable[[UndelegatedNode], bool]) -> list[UndelegatedNode]:
+def _undelegated(document: RunDocument, wanted: Callable[[UndelegatedNode], bool]) -> list[UndelegatedNode]:
     return [node for node in (document.delegation.outside if document.delegation else []) if wanted(node)]
 
 

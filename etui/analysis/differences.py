@@ -1,4 +1,4 @@
-"""What differed between two runs of the same choice besides their results: box, software, weights, threads, preset."""
+"""Conditions that differ between two runs of one configuration: machine, software, weights, threads, preset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from etui.results import Environment, RunDocument
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One circumstance that was another before."""
+    """One condition whose value changed."""
 
     name: str
     before: str
@@ -18,10 +18,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def differences(document: RunDocument, previous: RunDocument) -> list[Difference]:
-    """The circumstances in which ``document`` differs from ``previous``, the weightiest first."""
-    before, now = _circumstances(previous), _circumstances(document)
-    for name, (was, one) in _settings(previous.environment, document.environment).items():
-        before[name], now[name] = was, one
+    """Return the conditions in which ``document`` differs from ``previous``, the most important first."""
+    before, now = _conditions(previous), _conditions(document)
+    for name, (old, new) in _settings(previous.environment, document.environment).items():
+        before[name], now[name] = old, new
     names = [*now, *(name for name in before if name not in now)]
     return [
         Difference(name, before.get(name, text.MISSING), now.get(name, text.MISSING))
@@ -30,7 +30,7 @@ def differences(document: RunDocument, previous: RunDocument) -> list[Difference
     ]
 
 
-def _circumstances(document: RunDocument) -> dict[str, str]:
+def _conditions(document: RunDocument) -> dict[str, str]:
     weights, inputs = document.weights, document.inputs
     facts = {
         "threads": _or_missing(document.threads),
@@ -65,7 +65,7 @@ def _environment(environment: Environment) -> dict[str, str]:
 
 
 def _settings(before: Environment | None, now: Environment | None) -> dict[str, tuple[str, str]]:
-    """The settings of the measuring processes on both sides; what either did not record is no difference."""
+    """Return the settings of the measuring processes, as (before, now), that both sides recorded."""
     facts: dict[str, tuple[str, str]] = {}
     if before is None or now is None:
         return facts
@@ -75,8 +75,8 @@ def _settings(before: Environment | None, now: Environment | None) -> dict[str, 
         facts["CPU affinity"] = text.ranges(before.affinity), text.ranges(now.affinity)
     if before.variables is not None and now.variables is not None:
         for name in sorted(before.variables.keys() | now.variables.keys()):
-            sides = (text.plain(one.get(name, text.MISSING)) for one in (before.variables, now.variables))
-            facts[text.plain(name)] = next(sides), next(sides)
+            values = (text.plain(variables.get(name, text.MISSING)) for variables in (before.variables, now.variables))
+            facts[text.plain(name)] = next(values), next(values)
     return facts
 
 

@@ -1,4 +1,4 @@
-"""Which modules a run left in FP32 while the rest was quantized, read from what its session was asked for."""
+"""The modules of a quantized run that were kept in FP32, read from the specification of its session."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping
 from etui.results import RunDocument
 
 _UNQUANTIZED = frozenset({"fp32", "fp16", "as-is"})
-"""Precisions of a session that asked for quantized ones too: what those keep does not concern them."""
+"""Precisions without quantization: in a session with quantized ones too, the option does not apply to them."""
 
 
 def kept_fp32(document: RunDocument) -> tuple[str, ...]:
-    """The paths of the modules that a run kept, sorted; see ``kept_in``."""
+    """Return the sorted paths of the modules that a run kept in FP32; see ``kept_in``."""
     return kept_in(document.session.spec, document.precision, document.repeats)
 
 
 def kept_in(spec: Mapping[str, object], precision: str, repeats: str | None) -> tuple[str, ...]:
-    """The paths of the modules, sorted; none if ``precision`` quantizes nothing, or the session is older than the
-    option. ``spec`` is the session's specification, ``repeats`` the run that a run of a duel measured again."""
+    """Return the sorted paths of the modules kept in FP32; empty if ``precision`` does not quantize, or the session is
+    older than the option. ``spec`` is the session's specification, ``repeats`` the run that a run of a duel repeats."""
     for variant in _mappings(spec.get("variants")):
         repeated = variant.get("repeats")
         if repeats is not None and isinstance(repeated, Mapping) and repeated.get("run") == repeats:
@@ -28,7 +28,7 @@ def kept_in(spec: Mapping[str, object], precision: str, repeats: str | None) -> 
 
 
 def _mappings(value: object) -> Iterable[Mapping[str, object]]:
-    return [one for one in _items(value) if isinstance(one, Mapping)]
+    return [item for item in _items(value) if isinstance(item, Mapping)]
 
 
 def _items(value: object) -> Iterable[object]:

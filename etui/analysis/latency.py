@@ -1,4 +1,4 @@
-"""From a variant's blocks to its latency figures, and from two variants' blocks to the speed-up."""
+"""Latency statistics of a variant's blocks, and the speed-up between two variants with its verdict."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MARGIN = 0.02
 """Ratios within this margin of one count as equivalent."""
 
 SAMPLES_FOR_PERCENTILE = {90: 100, 95: 200, 99: 1_000}
-"""The fewest samples that leave ten beyond the percentile; below, it would be a guess at the extremes."""
+"""Smallest number of samples that leaves ten beyond the percentile; with fewer, the estimate would be unreliable."""
 
 Floats = NDArray[np.float64]
 
 
 def latency_stats(blocks: Sequence[Block]) -> LatencyStats | None:
-    """The figures of one variant's blocks, in milliseconds; None without samples.
+    """Return the latency statistics of one variant's blocks, in milliseconds; None without samples.
 
     ``median`` is the variant's latency: the median over blocks of each block's median (``bootstrap.latency_of``), with
-    its 95 % interval. All other figures weigh every block equally too, whatever number of samples it has: ``mean`` is
+    its 95 % interval. All other statistics weight every block equally too, whatever its number of samples: ``mean`` is
     the mean of the blocks' means, ``std`` the weighted standard deviation about it (with Bessel's correction for the
     number of samples), ``mad`` the weighted median absolute deviation from ``median`` (unscaled), and percentiles
     interpolate linearly between weighted samples.
@@ -34,7 +34,7 @@ def latency_stats(blocks: Sequence[Block]) -> LatencyStats | None:
     if not series:
         return None
     samples = np.concatenate(series)
-    weights = np.concatenate([np.full(len(one), 1 / (len(series) * len(one))) for one in series])
+    weights = np.concatenate([np.full(len(values), 1 / (len(series) * len(values))) for values in series])
     median, mean = latency_of(series), float(weights @ samples)
     percentiles = {
         percent: weighted_percentile(samples, weights, percent) if len(samples) >= fewest else None
@@ -57,38 +57,40 @@ def latency_stats(blocks: Sequence[Block]) -> LatencyStats | None:
 
 
 def weighted_percentile(values: Floats, weights: Floats, percent: float) -> float:
-    """A percentile of values with weights, interpolated linearly: with equal weights it is NumPy's default (type 7 of
+    """Return a percentile of weighted values, interpolated linearly: for equal weights NumPy's default (type 7 of
     Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996), and doubling all weights changes nothing."""
     order = np.argsort(values, kind="stable")
     ordered, share = values[order], weights[order]
     before = np.concatenate(([0.0], np.cumsum(share)[:-1]))
-    places = np.arange(len(ordered)) * share + (len(ordered) - 1) * before
-    return float(np.interp(percent / 100 * places[-1], places, ordered)) if len(ordered) > 1 else float(ordered[0])
+    positions = np.arange(len(ordered)) * share + (len(ordered) - 1) * before
+    return (
+        float(np.interp(percent / 100 * positions[-1], positions, ordered)) if len(ordered) > 1 else float(ordered[0])
+    )
 
 
 def speedup(baseline: Sequence[Block], other: Sequence[Block]) -> Ratio | None:
-    """How many times faster ``other`` is than ``baseline``, over the blocks that hold both; None if none does.
+    """Return how many times faster ``other`` is than ``baseline``, over the blocks with both; None if none has.
 
-    If something disturbed most blocks of either side, the verdict is ``unreliable``, whatever the interval says.
+    If most blocks of either side were disturbed, the verdict is ``unreliable`` whatever the interval.
     """
     first = {block.index: block for block in baseline if block.samples_ms}
     pairs = [(first[block.index], block) for block in other if block.index in first and block.samples_ms]
     if not pairs:
         return None
-    found = paired_ratio([(one.samples_ms, two.samples_ms) for one, two in pairs])
-    reason = unreliable_because([one for one, _ in pairs], [two for _, two in pairs])
+    ratio = paired_ratio([(base_block.samples_ms, other_block.samples_ms) for base_block, other_block in pairs])
+    reason = unreliable_because([base_block for base_block, _ in pairs], [other_block for _, other_block in pairs])
     return Ratio(
-        value=found.value,
-        ci95=found.interval,
-        verdict="unreliable" if reason else verdict_of(found),
+        value=ratio.value,
+        ci95=ratio.interval,
+        verdict="unreliable" if reason else verdict_of(ratio),
         blocks=len(pairs),
         reason=reason,
     )
 
 
 def verdict_of(ratio: LogEstimate, margin: float = MARGIN) -> SpeedVerdict:
-    """What the interval of a ratio allows to say: it must lie wholly beyond the margin, or wholly within it. On the
-    scale of logarithms, so that the reciprocal of a ratio has the opposite verdict exactly."""
+    """Return the verdict on a ratio: its interval must be wholly beyond the margin, or wholly within it. The comparison
+    is on the log scale, so that the reciprocal of a ratio has exactly the opposite verdict."""
     if ratio.half is None:
         return "inconclusive"
     return _verdict(ratio.centre - ratio.half, ratio.centre + ratio.half, margin)
@@ -106,7 +108,7 @@ def _verdict(low: float, high: float, margin: float) -> SpeedVerdict:
 
 
 def relative_half_width(stats: LatencyStats | None) -> float | None:
-    """Half the interval of the median as a share of the median; None without an interval."""
+    """Return half the width of the median's interval as a share of the median; None without an interval."""
     if stats is None or stats.ci95 is None or not stats.median:
         return None
     low, high = stats.ci95

@@ -1,4 +1,4 @@
-"""What each stage of lowering made of a graph: the operators it took away and those it put in their place."""
+"""Changes of a graph by each stage of lowering: the operators that it removed and added."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import msgspec
 from etui.insight import GraphStage
 
 PLANNED = "planned"
-"""The stage in which every operator is replaced by the overload that writes to planned memory: that is no change."""
+"""The stage that replaces every operator by the overload that writes to planned memory, which is not a change."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage beside the one before: how many nodes the graph has after it, and how many of which operator came and
-    went, the most first. ``first`` is the stage that has none before it."""
+    """One stage compared with the previous one: the number of nodes after it, and the counts of the operators added and
+    removed, the largest first. ``first`` marks the stage without a previous one."""
 
     name: str
     nodes: int
@@ -25,38 +25,38 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def changes(stages: Sequence[GraphStage]) -> list[Change]:
-    """Every stage with what it changed."""
-    found: list[Change] = []
+    """Return the change that each stage made."""
+    results: list[Change] = []
     before: dict[str, int] | None = None
     for stage in stages:
         now, earlier = stage.operators, before or {}
         if stage.name == PLANNED:
             now, earlier = _by_name(now), _by_name(earlier)
-        moved = {
+        differences = {
             name: now.get(name, 0) - earlier.get(name, 0) for name in ({} if before is None else {**earlier, **now})
         }
-        found.append(
+        results.append(
             Change(
                 name=stage.name,
                 nodes=sum(stage.operators.values()),
                 seconds=stage.seconds,
-                added=_most({name: count for name, count in moved.items() if count > 0}),
-                removed=_most({name: -count for name, count in moved.items() if count < 0}),
+                added=_largest_first({name: count for name, count in differences.items() if count > 0}),
+                removed=_largest_first({name: -count for name, count in differences.items() if count < 0}),
                 first=before is None,
             )
         )
         before = stage.operators
-    return found
+    return results
 
 
-def _most(counts: dict[str, int]) -> dict[str, int]:
+def _largest_first(counts: dict[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _by_name(counts: dict[str, int]) -> dict[str, int]:
-    """The counts of operators whatever their overload; a delegate's call has none."""
-    found: dict[str, int] = {}
+    """Return the counts of operators summed over overloads; a call of a delegate has no overload."""
+    totals: dict[str, int] = {}
     for name, count in counts.items():
-        bare = name.rpartition(".")[0] if name.count(".") == 2 else name
-        found[bare] = found.get(bare, 0) + count
-    return found
+        base_name = name.rpartition(".")[0] if name.count(".") == 2 else name
+        totals[base_name] = totals.get(base_name, 0) + count
+    return totals

@@ -1,4 +1,4 @@
-"""Every figure that runs can be set side by side by: its group, its name, which way is better, and where it stands."""
+"""The metrics in which runs can be compared: group, name, which direction is better, and how to read the value."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ ONCE_A_BLOCK: dict[str, Callable[[Block], float | None]] = {
     "program load ms": lambda block: block.program_load_ms,
     "method load ms": lambda block: block.method_load_ms,
 }
-"""The figures that each block measures once."""
+"""The metrics that each block measures once."""
 
 WITHOUT_CHANGE = frozenset({"SQNR dB", "cosine", "top-1", "top-5"})
-"""Figures whose change in percent would mean nothing."""
+"""Metrics for which a change in percent is meaningless."""
 
 
 def figures(documents: Sequence[RunDocument]) -> Iterator[Figure]:
-    """All of them, in the order they are shown; one for each package whose version any run knows."""
+    """Yield all metrics in display order, including one for each package whose version any run recorded."""
     for name in ("median", "mean", "min", "max", "std", "mad", "p90", "p95", "p99"):
-        # A smaller spread has no interval that would tell whether it is one.
+        # A spread has no interval that could show whether a smaller one is significant.
         better: Better = None if name in ("std", "mad") else "lower"
         yield "latency", f"{name} ms", better, partial(_of, lambda run: run.latency_ms, name)
     yield "latency", "samples", None, partial(_of, lambda run: run.latency_ms, "count")
@@ -43,14 +43,14 @@ def figures(documents: Sequence[RunDocument]) -> Iterator[Figure]:
     yield "memory", "RSS after load MB", "lower", partial(_megabytes, lambda run: run.memory, "load_rss_bytes")
     yield "memory", "planned MB", "lower", partial(_megabytes, lambda run: run.memory, "planned_bytes")
     yield "size", "size MB", "lower", partial(_megabytes, lambda run: run.artifact, "size_bytes")
-    for name, label, way in _METRICS:
-        yield "accuracy", label, way, partial(_of, _overall, name)
+    for name, label, better_of in _METRICS:
+        yield "accuracy", label, better_of, partial(_of, _overall, name)
     yield "accuracy", "verdict", None, lambda run: run.accuracy.verdict if run.accuracy else None
     yield "delegation", "nodes delegated", None, partial(_of, lambda run: run.delegation, "delegated_nodes")
     yield "delegation", "nodes outside", None, partial(_of, lambda run: run.delegation, "undelegated_nodes")
     yield "delegation", "subgraphs", None, partial(_of, lambda run: run.delegation, "subgraphs")
-    for label, of in _ENVIRONMENT.items():
-        yield "environment", label, None, of
+    for label, read in _ENVIRONMENT.items():
+        yield "environment", label, None, read
     for package in sorted({name for run in documents if run.environment for name in run.environment.versions}):
         if package != "etui":
             yield "environment", package, None, partial(_version, package)
@@ -91,9 +91,9 @@ def _overall(run: RunDocument) -> Metrics | None:
 
 
 def _of(part: Callable[[RunDocument], msgspec.Struct | None], field: str, run: RunDocument) -> float | None:
-    """A figure of a part of the run that may not be there; counts stay whole numbers."""
-    found = part(run)
-    value: float | None = getattr(found, field) if found is not None else None
+    """Return a field of an optional part of the run, None if the part is missing; counts remain integers."""
+    owner = part(run)
+    value: float | None = getattr(owner, field) if owner is not None else None
     return value
 
 

@@ -1,4 +1,4 @@
-"""Operators' names made comparable: ATen's, edge's, XNNPACK's own, and what kind of work each is."""
+"""Comparable names of operators from ATen, the edge dialect and XNNPACK, and the kind of work of each operator."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ KINDS: tuple[tuple[str, str], ...] = (
 
 
 LIBRARIES = frozenset({"aten", "prims", "quantized_decomposed", "dim_order_ops", "torchao", "torchvision", "etvk"})
-"""What stands before an operator's name and a point; a name without it has its overload there."""
+"""Library prefixes of an operator's name, followed by a dot; without a prefix, the dot precedes the overload."""
 
 
 def bare_name(operator: str) -> str:
-    """An operator's name without its library and overload: ``native_layer_norm``, ``fully connected``."""
+    """Return an operator's name without its library and overload: ``native_layer_norm``, ``fully connected``."""
     name = operator.partition("(")[0].strip()
-    library, marked, after = name.rpartition("::")
-    parts = (after if marked else name).split(".")
+    library, separator, rest = name.rpartition("::")
+    parts = (rest if separator else name).split(".")
     if len(parts) > 1 and not all(re.fullmatch(r"\w+", part) for part in parts):
         return name
-    if marked or (len(parts) == 2 and parts[0] not in LIBRARIES):
-        # ``aten::add.out``, and ``add.out``, as ExecuTorch's own kernels are named when they are traced.
+    if separator or (len(parts) == 2 and parts[0] not in LIBRARIES):
+        # ``aten::add.out``, and ``add.out`` as ExecuTorch's own kernels are named in a trace.
         return parts[0]
     if len(parts) > 1:
         return parts[1]
@@ -54,16 +54,16 @@ def bare_name(operator: str) -> str:
 
 
 def kind_of(operator: str) -> str:
-    """The kind of work an operator does; its bare name where that is no known kind."""
+    """Return the kind of work of an operator; its bare name if the kind is unknown."""
     name = bare_name(operator)
-    return next((kind for kind, form in KINDS if re.search(form, name.lower())), name)
+    return next((kind for kind, pattern in KINDS if re.search(pattern, name.lower())), name)
 
 
 def kind_of_operator(operator: Operator) -> str:
-    """The kind of work an operator of a profile does. XNNPACK runs a convolution with a kernel of one element as a
-    matrix multiplication and names it so: what it was made of tells."""
+    """Return the kind of work of a profiled operator. XNNPACK runs a convolution with a kernel of one element as a
+    matrix multiplication and names it so; its origin operators identify it as a convolution."""
     if operator.delegate is not None and operator.name == operator.delegate:
         return f"work that {operator.delegate} does not time by operator"
     kind = kind_of(operator.name)
-    made_of = {kind_of(name) for name in operator.origin.operators}
-    return "convolution" if kind == "linear layers" and "convolution" in made_of else kind
+    origin_kinds = {kind_of(name) for name in operator.origin.operators}
+    return "convolution" if kind == "linear layers" and "convolution" in origin_kinds else kind

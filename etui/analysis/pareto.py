@@ -1,4 +1,4 @@
-"""Which runs no other beats: the front of latency against accuracy or size, and what that says about which to ship."""
+"""Pareto front of latency against accuracy or program size, with a summary of which runs are optimal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MOST_NAMED = 6
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run lies: its median latency and its ``value`` of the measure (SQNR: infinite where it is exact).
-    ``front`` says that no other run is better in one and at least as good in the other."""
+    """The position of a run: its median latency and its ``value`` of the measure (SQNR: infinite if exact). ``front``
+    means that no other run is better in one of the two and at least as good in the other."""
 
     run: str
     session: str = ""
@@ -30,7 +30,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
-    """All runs that can stand in one picture. ``left_out`` holds a reason for each run that cannot, by its id."""
+    """All runs that can be compared in one plot. ``left_out`` maps the id of each omitted run to the reason."""
 
     measure: Measure
     margin: float
@@ -38,65 +38,70 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, str]
 
 
-def accuracy_front(base: RunDocument, others: Sequence[RunDocument], found: Sequence[RunComparison]) -> Front:
-    """Latency against accuracy: SQNR (higher is better) where each run with an accuracy has it, else MAE."""
+def accuracy_front(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence[RunComparison]) -> Front:
+    """Return latency against accuracy: SQNR (higher is better) if every run with an accuracy has it, else MAE."""
     documents = [base, *others]
     known = [run.accuracy.end_to_end.overall for run in documents if run.accuracy]
-    measure: Measure = "SQNR dB" if all(one.exact or one.sqnr_db is not None for one in known) else "MAE"
-    return _front(measure, base, others, found)
+    measure: Measure = "SQNR dB" if all(metrics.exact or metrics.sqnr_db is not None for metrics in known) else "MAE"
+    return _front(measure, base, others, comparisons)
 
 
-def size_front(base: RunDocument, others: Sequence[RunDocument], found: Sequence[RunComparison]) -> Front:
-    """Latency against the program's size."""
-    return _front("size MB", base, others, found)
+def size_front(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence[RunComparison]) -> Front:
+    """Return latency against program size."""
+    return _front("size MB", base, others, comparisons)
 
 
 def sentences(front: Front, names: dict[str, str]) -> list[str]:
-    """Which run to ship, as far as these two measures tell, and which runs are not among them."""
+    """Return sentences on which runs are best in these two measures, and which runs were omitted and why.
+
+    ``names`` maps the ids of the runs to the names to print.
+    """
     if not front.places:
-        return ["No run has both a comparable latency and the other measure.", *_left_out(front, names)]
-    best = sorted((one for one in front.places if one.front), key=lambda one: one.latency_ms)
-    beaten = [one for one in front.places if not one.front]
-    better = "smaller" if front.measure == "size MB" else "closer"
-    listed = [f"{names[one.run]} ({_figures(one, front.measure)})" for one in best[:_MOST_NAMED]]
+        return ["No run has both a comparable latency and the other measure.", *_omitted_lines(front, names)]
+    best = sorted((place for place in front.places if place.front), key=lambda place: place.latency_ms)
+    dominated = [place for place in front.places if not place.front]
+    other_measure = "smaller" if front.measure == "size MB" else "closer"
+    listed = [f"{names[place.run]} ({_values_text(place, front.measure)})" for place in best[:_MOST_NAMED]]
     if len(best) > _MOST_NAMED:
         listed.append(f"{len(best) - _MOST_NAMED} more")
     if len(front.places) == 1:
-        said = [f"Only one run can be placed: {listed[0]}."]
+        lines = [f"Only one run can be placed: {listed[0]}."]
     elif len(best) == 1:
-        said = [f"Best: {listed[0]}; no other run is faster or {better}."]
+        lines = [f"Best: {listed[0]}; no other run is faster or {other_measure}."]
     else:
-        said = [f"Pareto-optimal, from faster to {better}: {', '.join(listed)}."]
-    if beaten:
-        named = ", ".join(names[one.run] for one in beaten[:_MOST_NAMED])
-        more = f" and {len(beaten) - _MOST_NAMED} more" if len(beaten) > _MOST_NAMED else ""
-        said.append(f"Dominated by one of them in both measures: {named}{more}.")
-    return [*said, *_left_out(front, names)]
+        lines = [f"Pareto-optimal, from faster to {other_measure}: {', '.join(listed)}."]
+    if dominated:
+        named = ", ".join(names[place.run] for place in dominated[:_MOST_NAMED])
+        more = f" and {len(dominated) - _MOST_NAMED} more" if len(dominated) > _MOST_NAMED else ""
+        lines.append(f"Dominated by one of them in both measures: {named}{more}.")
+    return [*lines, *_omitted_lines(front, names)]
 
 
-def _figures(place: Place, measure: Measure) -> str:
+def _values_text(place: Place, measure: Measure) -> str:
     figure = "exact" if math.isinf(place.value) else f"{text.number(place.value)} {measure.split()[-1]}"
     return f"{text.number(place.latency_ms)} ms, {figure}"
 
 
-def _left_out(front: Front, names: dict[str, str]) -> list[str]:
+def _omitted_lines(front: Front, names: dict[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for run, reason in front.left_out.items():
         by_reason.setdefault(reason, []).append(names[run])
-    said = []
+    lines = []
     for reason, runs in by_reason.items():
         more = f" and {len(runs) - _MOST_NAMED} more" if len(runs) > _MOST_NAMED else ""
-        said.append(f"Omitted, {reason}: {', '.join(runs[:_MOST_NAMED])}{more}.")
-    return said
+        lines.append(f"Omitted, {reason}: {', '.join(runs[:_MOST_NAMED])}{more}.")
+    return lines
 
 
-def _front(measure: Measure, base: RunDocument, others: Sequence[RunDocument], found: Sequence[RunComparison]) -> Front:
+def _front(
+    measure: Measure, base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence[RunComparison]
+) -> Front:
     places: list[Place] = []
     left_out: dict[str, str] = {}
-    refused = {one.other for one in found if one.refused}
-    limited = {one.other for one in found if one.limits}
-    margin = found[0].margin if found else 0.0
-    between = max((_between_sessions(one) for one in found), default=0.0)
+    refused = {item.other for item in comparisons if item.refused}
+    limited = {item.other for item in comparisons if item.limits}
+    margin = comparisons[0].margin if comparisons else 0.0
+    session_margin = max((_session_margin(item) for item in comparisons), default=0.0)
     for run in [base, *others]:
         value, median = _value(run, measure), run.latency_ms.median if run.latency_ms else None
         if run.id in refused:
@@ -111,30 +116,35 @@ def _front(measure: Measure, base: RunDocument, others: Sequence[RunDocument], f
             left_out[run.id] = "out of tolerance"
         else:
             places.append(Place(run=run.id, session=run.session.id, latency_ms=median, value=value))
-    upward = measure == "SQNR dB"
+    higher_is_better = measure == "SQNR dB"
     marked = [
         msgspec.structs.replace(
-            one,
+            item,
             front=not any(
-                _beats(other, one, upward, margin if other.session == one.session else max(margin, between))
+                _dominates(
+                    other,
+                    item,
+                    higher_is_better,
+                    margin if other.session == item.session else max(margin, session_margin),
+                )
                 for other in places
             ),
         )
-        for one in places
+        for item in places
     ]
     return Front(measure=measure, margin=margin, places=marked, left_out=left_out)
 
 
-def _between_sessions(found: RunComparison) -> float:
-    """The share by which the latencies of two sessions may differ by chance (95 %)."""
-    return math.expm1(NORMAL_95 * math.sqrt(2) * found.session_sd) if found.session_sd is not None else 0.0
+def _session_margin(comparison: RunComparison) -> float:
+    """Return the share by which the latencies of two sessions may differ by chance (95 %)."""
+    return math.expm1(NORMAL_95 * math.sqrt(2) * comparison.session_sd) if comparison.session_sd is not None else 0.0
 
 
-def _beats(one: Place, other: Place, upward: bool, margin: float) -> bool:
-    """Whether one is better in one measure and at least as good in the other. Latencies within the margin are equal,
-    and so are values that read the same."""
+def _dominates(one: Place, other: Place, higher_is_better: bool, margin: float) -> bool:
+    """Whether ``one`` is better in one measure and at least as good in the other. Latencies within the margin count as
+    equal, and so do values that are printed the same."""
     same = one.value == other.value or text.number(one.value) == text.number(other.value)
-    better = not same and (one.value > other.value if upward else one.value < other.value)
+    better = not same and (one.value > other.value if higher_is_better else one.value < other.value)
     if not (same or better):
         return False
     clearly_faster = one.latency_ms * (1 + margin) < other.latency_ms

@@ -1,7 +1,7 @@
-"""What a profile says: operators grouped by module or by name, two sides beside each other, and how far they hold.
+"""Grouping of a profile's operators by module or name, program next to eager, with a check of their sum.
 
-Every operator counts once: in its module's node and, through sums, in those above it. Milliseconds are an inference's;
-a side that has nothing there is None, not zero.
+Every operator counts once: in its module's group and, through sums, in the parent groups. Milliseconds are per
+inference; the values of a side without operators in a group are None, not zero.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from etui.insight import Operator, OperatorSide, Profile
 from etui.text import percent
 
 AGREES_WITHIN = 0.10
-"""The sum of the operators agrees with the measured inference within this share."""
+"""Largest relative deviation at which the sum of the operators agrees with the measured inference."""
 
 SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 Sort = Literal["share", "ms", "eager", "p90", "calls", "name", "order"]
 
 MOST_NESTED = 64
-"""Levels of modules that a tree has; what is nested deeper stands as one. No model is, but an imported path may be."""
+"""Maximum depth of a module tree; deeper paths are one node. Models are never so deep, but an imported path may be."""
 
 _NUMBER = re.compile(r"\s*#\d+$")
 
 
 class Group(msgspec.Struct, kw_only=True):
-    """Operators that belong together, of both sides. ``path`` is a module's full path or an operator's name.
+    """A group of operators of both sides. ``path`` is a module's full path or an operator's name.
 
-    ``median_ms`` is the sum of the operators' medians, ``share`` (0 to 1) the part of the program's operators; the
-    eager figures likewise. ``p90_ms`` is known of a single operator alone: high percentiles do not add up.
-    ``delegated`` (0 to 1) is the part of the program's time here that delegates ran.
+    ``median_ms`` is the sum of the operators' medians, ``share`` (0 to 1) their share of the time of all operators of
+    the program; the eager fields likewise. ``p90_ms`` is known only for a single operator, because high percentiles do
+    not add up. ``delegated`` (0 to 1) is the share of the program's time in this group that delegates ran.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Group(msgspec.Struct, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A group in an outline: how deep it stands, and its name from the line above it on."""
+    """A group in an outline: its depth, and its name relative to the parent line."""
 
     group: Group
     depth: int
@@ -71,15 +71,15 @@ WORTH_OPENING = 0.15
 
 
 def is_known(operator: Operator) -> bool:
-    """Whether it is known which module an operator comes from; of the model itself the path is empty."""
+    """Whether the module of an operator is known; the path of the model itself is empty."""
     origin = operator.origin
     return bool(origin.module or origin.module_type or origin.stack)
 
 
 def module_tree(profile: Profile) -> Group:
-    """The modules of the source model as a tree with the times of both sides; the root is the whole model.
+    """Return the modules of the source model as a tree with the times of both sides; the root is the whole model.
 
-    What the model itself runs, and what is not known, stand as groups of their own beside its modules.
+    Operators of the model itself, and those of unknown origin, are separate groups next to its modules.
     """
     root = Group(path="", name="")
     groups: dict[str, Group] = {"": root}
@@ -104,7 +104,7 @@ def summed(
 
 
 def below(root: Group, module: str) -> Group | None:
-    """The group of a module in a tree; None where the tree has no such module."""
+    """Return the group of a module in a tree; None if the tree has no such module."""
     if not module:
         return root
     for child in root.children:
@@ -116,7 +116,7 @@ def below(root: Group, module: str) -> Group | None:
 
 
 def opened(group: Group) -> Group:
-    """The first group from here on that is worth opening: a module that only holds another one says nothing."""
+    """Return the first informative group from ``group`` downwards: skip modules that only contain another module."""
     while not group.operators and not group.eager_operators:
         inner = [child for child in group.children if child.path not in BESIDE_MODULES]
         if len(inner) != 1 or not inner[0].children:
@@ -126,145 +126,148 @@ def opened(group: Group) -> Group:
 
 
 def outline(root: Group, sort: Sort, limit: int, module: str = "") -> tuple[Group, list[Line]]:
-    """The modules as a tree to print, and the group it is of: the one that was named, or the first worth opening.
+    """Return the modules as a tree to print, and its top group: the given module, or the first informative group.
 
-    The heaviest modules are opened as far as ``limit`` lines allow; 0 opens all. Where the rows of the group alone are
-    more than that they are all there, and none is open. Raises KeyError where the tree has no such module.
+    The modules with the largest share are opened as far as ``limit`` lines allow; 0 opens all. If the rows of the top
+    group alone exceed the limit, all of them are returned and none is open. Raises KeyError if the tree has no such
+    module.
     """
     top = below(root, module) if module else opened(root)
     if top is None:
         raise KeyError(module)
-    beside = [] if module or top is root else [one for one in root.children if one.path in BESIDE_MODULES]
-    first = in_order([*(rows_of(top) if module else _folded(top)), *beside], sort)
-    inside: dict[int, list[Group]] = {}
-    count, waiting = len(first), [(one, opened(one)) for one in first]
-    while waiting:
-        one, inner = waiting.pop(max(range(len(waiting)), key=lambda index: _weight(waiting[index][0])))
-        rows = _folded(inner)
-        fits = not limit or (count + len(rows) <= limit and _weight(one) >= WORTH_OPENING)
+    extra = [] if module or top is root else [group for group in root.children if group.path in BESIDE_MODULES]
+    top_rows = in_order([*(rows_of(top) if module else _modules_and_own(top)), *extra], sort)
+    open_rows: dict[int, list[Group]] = {}
+    count, pending = len(top_rows), [(group, opened(group)) for group in top_rows]
+    while pending:
+        group, inner = pending.pop(max(range(len(pending)), key=lambda index: _largest_share(pending[index][0])))
+        rows = _modules_and_own(inner)
+        fits = not limit or (count + len(rows) <= limit and _largest_share(group) >= WORTH_OPENING)
         if inner.children and fits:
-            inside[id(inner)] = in_order(rows, sort)
+            open_rows[id(inner)] = in_order(rows, sort)
             count += len(rows)
-            waiting += [(row, opened(row)) for row in rows]
-    return top, list(_lines(first, top, inside, 0))
+            pending += [(row, opened(row)) for row in rows]
+    return top, list(_lines(top_rows, top, open_rows, 0))
 
 
-def _folded(group: Group) -> list[Group]:
-    """The modules in a group, and all that is its own as one row; the operators themselves where it holds no module."""
+def _modules_and_own(group: Group) -> list[Group]:
+    """Return the modules in a group and its own operators as one row; each operator if the group has no modules."""
     if not group.children or len(group.operators) + len(group.eager_operators) <= 1:
         return rows_of(group)
     return [*group.children, summed(group.path, ITS_OWN, group.operators, group.eager_operators, order=group.order)]
 
 
-def _weight(group: Group) -> float:
+def _largest_share(group: Group) -> float:
     return max(group.share or 0.0, group.eager_share or 0.0)
 
 
-def _lines(groups: Iterable[Group], above: Group, inside: dict[int, list[Group]], depth: int) -> Iterable[Line]:
+def _lines(groups: Iterable[Group], parent: Group, open_rows: dict[int, list[Group]], depth: int) -> Iterable[Line]:
     for group in groups:
         inner = opened(group)
-        rows = inside.get(id(inner), [])
-        label = inner.path.removeprefix(f"{above.path}.") if group.children else group.name
+        rows = open_rows.get(id(inner), [])
+        label = inner.path.removeprefix(f"{parent.path}.") if group.children else group.name
         yield Line(inner if group.children else group, depth, label, is_open=bool(rows))
-        yield from _lines(rows, inner, inside, depth + 1)
+        yield from _lines(rows, inner, open_rows, depth + 1)
 
 
 def rows_of(group: Group) -> list[Group]:
-    """What a group is made of: the modules in it, and each operator that is its own, by name."""
+    """Return the contents of a group: its modules, and its own operators by name."""
     return [*group.children, *_by_name(group.operators, group.eager_operators)]
 
 
 def by_operator(profile: Profile, module: str = "") -> list[Group]:
-    """The operators of both sides by name, the numbers that only tell them apart taken off; of one module and what is
-    in it, where one is named."""
+    """Return the operators of both sides grouped by name without their numbers; only those in ``module`` and its
+    submodules if it is given."""
 
-    def inside(operators: Iterable[Operator]) -> list[Operator]:
+    def selected(operators: Iterable[Operator]) -> list[Operator]:
         return [
-            one
-            for one in operators
-            if not module or one.origin.module == module or one.origin.module.startswith(f"{module}.")
+            operator
+            for operator in operators
+            if not module or operator.origin.module == module or operator.origin.module.startswith(f"{module}.")
         ]
 
-    return _by_name(inside(profile.program.operators), inside(profile.eager.operators if profile.eager else []))
+    return _by_name(selected(profile.program.operators), selected(profile.eager.operators if profile.eager else []))
 
 
 def by_kind(side: OperatorSide) -> list[tuple[str, float]]:
-    """The kinds of work of a side and the part (0 to 1) of the operators' time each takes, the largest first; empty
-    where no operator takes any."""
+    """Return the kinds of work of a side with their shares (0 to 1) of the operators' time, the largest first; empty if
+    the operators' total time is zero."""
     kinds: dict[str, float] = {}
-    for one in side.operators:
-        kind = kind_of_operator(one)
-        kinds[kind] = kinds.get(kind, 0.0) + one.median_ms
+    for operator in side.operators:
+        kind = kind_of_operator(operator)
+        kinds[kind] = kinds.get(kind, 0.0) + operator.median_ms
     total = sum(kinds.values())
-    return sorted(((kind, spent / total) for kind, spent in kinds.items()), key=lambda item: -item[1]) if total else []
+    return sorted(((kind, ms / total) for kind, ms in kinds.items()), key=lambda item: -item[1]) if total else []
 
 
 def one_by_one(side: OperatorSide, module: str = "") -> list[Group]:
-    """Each operator of a side in the order they ran."""
-    found = []
+    """Return each operator of a side as a group, in execution order; only those in ``module`` if it is given."""
+    groups = []
     for order, operator in enumerate(side.operators):
         path = operator.origin.module
         if module and path != module and not path.startswith(f"{module}."):
             continue
-        found.append(summed(path, operator.name, [operator], order=order))
-    return found
+        groups.append(summed(path, operator.name, [operator], order=order))
+    return groups
 
 
 def in_order(groups: Sequence[Group], sort: Sort) -> list[Group]:
-    """Groups by a column: figures from the largest down, those without one last; names and order from the first up."""
+    """Return groups sorted by a column: values descending, missing ones last; names and execution order ascending."""
     if sort in ("name", "order"):
-        key: Callable[[Group], object] = (lambda one: one.name.lower()) if sort == "name" else (lambda one: one.order)
+        key: Callable[[Group], object] = (
+            (lambda group: group.name.lower()) if sort == "name" else (lambda group: group.order)
+        )
         return sorted(groups, key=key)  # type: ignore[arg-type]
     field = {
         "share": "share", "ms": "median_ms", "eager": "eager_ms", "p90": "p90_ms", "calls": "calls",
     }[sort]  # fmt: skip
 
-    def figure(one: Group) -> tuple[bool, float, float]:
-        value = getattr(one, field)
-        return value is None, -(value or 0.0), -(one.eager_ms or 0.0)
+    def value_key(group: Group) -> tuple[bool, float, float]:
+        value = getattr(group, field)
+        return value is None, -(value or 0.0), -(group.eager_ms or 0.0)
 
-    return sorted(groups, key=figure)
+    return sorted(groups, key=value_key)
 
 
 def bare_name(name: str) -> str:
-    """An operator's name without the number that tells it from others of its kind: ``Add (ND)`` for ``Add (ND) #3``."""
+    """Return an operator's name without its sequence number: ``Add (ND)`` for ``Add (ND) #3``."""
     return _NUMBER.sub("", name)
 
 
 def sum_check(side: OperatorSide, name: str) -> str:
-    """Whether the operators add up to the inference without tracing, in a sentence."""
+    """Return a sentence on whether the operators add up to the inference without tracing."""
     measured = side.untraced_ms if side.untraced_ms is not None else side.inference_ms
     if measured <= 0:
         return f"{name}: the sum of the operators cannot be compared with an inference."
-    off = side.operators_ms / measured - 1
-    found = f"{name}: sum of operators {_ms(side.operators_ms)} ms, measured inference {_ms(measured)} ms"
-    if abs(off) <= AGREES_WITHIN:
-        return f"{found}: they agree within {percent(AGREES_WITHIN)}."
-    direction = "less" if off < 0 else "more"
-    if off < 0:
-        why = "; time between operators, and of rare events, belongs to none of them"
+    deviation = side.operators_ms / measured - 1
+    sums = f"{name}: sum of operators {_ms(side.operators_ms)} ms, measured inference {_ms(measured)} ms"
+    if abs(deviation) <= AGREES_WITHIN:
+        return f"{sums}: they agree within {percent(AGREES_WITHIN)}."
+    direction = "less" if deviation < 0 else "more"
+    if deviation < 0:
+        reason = "; time between operators, and of rare events, belongs to none of them"
     elif (overhead(side) or 0.0) > AGREES_WITHIN / 2:
-        why = "; tracing slowed the operators down"
+        reason = "; tracing slowed the operators down"
     else:
-        why = "; the medians of operators need not add up to the median of an inference"
-    return f"{found}: {percent(abs(off))} {direction}{why}."
+        reason = "; the medians of operators need not add up to the median of an inference"
+    return f"{sums}: {percent(abs(deviation))} {direction}{reason}."
 
 
 def agrees(side: OperatorSide) -> bool:
-    """Whether the operators' sum is near the untraced inference."""
+    """Whether the operators' sum agrees with the untraced inference within ``AGREES_WITHIN``."""
     measured = side.untraced_ms if side.untraced_ms is not None else side.inference_ms
     return measured > 0 and abs(side.operators_ms / measured - 1) <= AGREES_WITHIN
 
 
 def overhead(side: OperatorSide) -> float | None:
-    """What tracing adds to an inference, as a part of the untraced one; None where that was not measured."""
+    """Return the overhead of tracing as a share of the untraced inference; None if that was not measured."""
     if not side.untraced_ms:
         return None
     return side.inference_ms / side.untraced_ms - 1
 
 
 def overhead_words(side: OperatorSide) -> str:
-    """What tracing adds to an inference, in a few words."""
+    """Return the overhead of tracing as text."""
     added = overhead(side)
     if added is None:
         return "the overhead of tracing was not measured"
@@ -282,54 +285,60 @@ def _group_of(operator: Operator, groups: dict[str, Group], order: int) -> Group
             groups[name] = Group(path=name, name=name, order=order)
             root.children.append(groups[name])
         return groups[name]
-    above, parts = root, path.split(".", MOST_NESTED - 1)
+    parent, parts = root, path.split(".", MOST_NESTED - 1)
     for end in range(1, len(parts) + 1):
-        whole = ".".join(parts[:end])
-        if whole not in groups:
-            groups[whole] = Group(path=whole, name=parts[end - 1], order=order)
-            above.children.append(groups[whole])
-        above = groups[whole]
-    return above
+        prefix = ".".join(parts[:end])
+        if prefix not in groups:
+            groups[prefix] = Group(path=prefix, name=parts[end - 1], order=order)
+            parent.children.append(groups[prefix])
+        parent = groups[prefix]
+    return parent
 
 
 def _add_up(group: Group) -> None:
     for child in group.children:
         _add_up(child)
-    program = [*group.operators, *(one for child in group.children for one in _all(child, eager=False))]
-    eager = [*group.eager_operators, *(one for child in group.children for one in _all(child, eager=True))]
+    program = [
+        *group.operators,
+        *(operator for child in group.children for operator in _all_operators(child, eager=False)),
+    ]
+    eager = [
+        *group.eager_operators,
+        *(operator for child in group.children for operator in _all_operators(child, eager=True)),
+    ]
     if program:
-        group.calls = sum(one.calls for one in program)
-        group.median_ms = sum(one.median_ms for one in program)
-        group.share = sum(one.share for one in program)
-        inside = sum(one.median_ms for one in program if one.delegate is not None)
-        # Where all of it is too short for the clock, what ran it still says where.
-        everywhere = sum(one.delegate is not None for one in program) / len(program)
-        group.delegated = inside / group.median_ms if group.median_ms else everywhere
+        group.calls = sum(operator.calls for operator in program)
+        group.median_ms = sum(operator.median_ms for operator in program)
+        group.share = sum(operator.share for operator in program)
+        delegated_ms = sum(operator.median_ms for operator in program if operator.delegate is not None)
+        # If the operators are too short for the clock, use the share of delegated operators.
+        delegated_count_share = sum(operator.delegate is not None for operator in program) / len(program)
+        group.delegated = delegated_ms / group.median_ms if group.median_ms else delegated_count_share
         group.p90_ms = program[0].p90_ms if len(program) == 1 else None
     if eager:
-        group.eager_calls = sum(one.calls for one in eager)
-        group.eager_ms = sum(one.median_ms for one in eager)
-        group.eager_share = sum(one.share for one in eager)
+        group.eager_calls = sum(operator.calls for operator in eager)
+        group.eager_ms = sum(operator.median_ms for operator in eager)
+        group.eager_share = sum(operator.share for operator in eager)
 
 
-def _all(group: Group, *, eager: bool) -> list[Operator]:
+def _all_operators(group: Group, *, eager: bool) -> list[Operator]:
     own = group.eager_operators if eager else group.operators
-    return [*own, *(one for child in group.children for one in _all(child, eager=eager))]
+    return [*own, *(operator for child in group.children for operator in _all_operators(child, eager=eager))]
 
 
 def _by_name(program: Sequence[Operator], eager: Sequence[Operator]) -> list[Group]:
-    found: dict[str, Group] = {}
+    groups: dict[str, Group] = {}
     for operators, is_eager in ((program, False), (eager, True)):
         for operator in operators:
             name = bare_name(operator.name)
-            # The two sides name the same work otherwise; side by side stands what the modules hold, not the names.
+            # The two sides use different names for the same work, so they are compared by module, not by name.
             key = f"{'eager ' if is_eager else ''}{name}"
-            if key not in found:
-                found[key] = Group(path=operator.origin.module, name=name, order=len(found))
-            (found[key].eager_operators if is_eager else found[key].operators).append(operator)
-    for group in found.values():
+            if key not in groups:
+                groups[key] = Group(path=operator.origin.module, name=name, order=len(groups))
+            (groups[key].eager_operators if is_eager else groups[key].operators).append(operator)
+    for group in groups.values():
         _add_up(group)
-    return list(found.values())
+    return list(groups.values())
 
 
 def _ms(value: float) -> str:

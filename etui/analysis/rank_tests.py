@@ -1,4 +1,4 @@
-"""p-values that assume no distribution: sign flips of paired blocks, Mann-Whitney, Benjamini-Hochberg."""
+"""Distribution-free p-values: sign flips of paired blocks, Mann-Whitney; Benjamini-Hochberg adjustment."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ _ROUNDING = 1e-9
 
 
 def sign_flip_p(differences: Sequence[float]) -> float | None:
-    """Two-sided p-value of paired ``differences`` being symmetric about zero; None without any.
+    """Return the two-sided p-value for paired ``differences`` being symmetric about zero; None without any.
 
-    The share of all 2^n ways to choose the signs whose absolute sum is at least the one seen (Fisher's randomization
+    The share of all 2^n assignments of signs whose absolute sum is at least the observed one (Fisher's randomization
     test; Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005, section 3.2). Exact up to 20 pairs;
-    beyond, over 100,000 seeded ways and the one seen.
+    beyond, over 100,000 seeded random assignments and the observed one.
     """
     values = np.asarray(differences, dtype=np.float64)
     if not len(values):
         return None
-    seen = abs(float(values.sum())) - _ROUNDING * float(np.abs(values).sum())
+    observed = abs(float(values.sum())) - _ROUNDING * float(np.abs(values).sum())
     if len(values) <= MOST_EXACT_PAIRS:
-        # The other half of the ways are these with every sign turned round, which have the same absolute sum.
+        # The first sign is fixed: reversing all signs gives the same absolute sum.
         sums = values[:1]
         for value in values[1:]:
             sums = np.concatenate((sums + value, sums - value))
-        return float(np.mean(np.abs(sums) >= seen))
+        return float(np.mean(np.abs(sums) >= observed))
     generator = np.random.default_rng(SEED)
     signs = generator.integers(0, 2, size=(RANDOM_FLIPS, len(values)), dtype=np.int8) * 2 - 1
-    as_far = int(np.count_nonzero(np.abs(signs @ values) >= seen))
-    return (as_far + 1) / (RANDOM_FLIPS + 1)
+    at_least_as_large = int(np.count_nonzero(np.abs(signs @ values) >= observed))
+    return (at_least_as_large + 1) / (RANDOM_FLIPS + 1)
 
 
 def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Two-sided p-value of neither side tending to be larger (Mann and Whitney, 1947); None without any values.
+    """Return the two-sided p-value for neither side tending to be larger (Mann and Whitney, 1947); None if a side
+    is empty.
 
-    Exact for up to eight values on either side without ties, else by the normal distribution, corrected for ties and
-    continuity: as ``scipy.stats.mannwhitneyu`` has it, whose import alone costs half a second.
+    Exact if one side has at most eight values and there are no ties, else the normal approximation with corrections for
+    ties and continuity: the same as ``scipy.stats.mannwhitneyu``, whose import alone takes half a second.
     """
     one, two = len(first), len(second)
     if not one or not two:
@@ -64,16 +65,16 @@ def mann_whitney_p(first: Sequence[float], second: Sequence[float]) -> float | N
 
 
 def average_ranks(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The rank of each value from 1 on, equal values sharing the average of their ranks; and how often each distinct
-    value occurs. As ``scipy.stats.rankdata`` has it, whose import alone costs half a second."""
-    _, places, repeats = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
+    """Return the rank of each value, counted from 1, with ties sharing the average of their ranks, and the count of
+    each distinct value. The same as ``scipy.stats.rankdata``, whose import alone takes half a second."""
+    _, inverse, repeats = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
     ranks = np.cumsum(repeats) - (repeats - 1) / 2
-    return ranks[places], repeats
+    return ranks[inverse], repeats
 
 
 @lru_cache(maxsize=256)
 def _ways(one: int, two: int) -> list[int]:
-    """In how many orders of ``one`` and ``two`` distinct values the first side wins 0, 1, 2 and so on comparisons: the
+    """Return in how many orders of ``one`` and ``two`` distinct values the first side wins 0, 1, 2, .. comparisons: the
     coefficients of the Gaussian binomial, the product of (1 - q^(two + i)) / (1 - q^i) for i from 1 to ``one``."""
     ways = [1] + [0] * (one * two)
     for step in range(1, one + 1):
@@ -85,18 +86,18 @@ def _ways(one: int, two: int) -> list[int]:
 
 
 def least_mann_whitney_p(first: int, second: int) -> float:
-    """The smallest two-sided p-value that so many values on either side can give."""
+    """Return the smallest two-sided p-value possible with these numbers of values on the two sides."""
     return min(1.0, 2 / math.comb(first + second, first))
 
 
 def benjamini_hochberg(values: Sequence[float]) -> list[float]:
-    """p-values adjusted for there being many (Benjamini and Hochberg, 1995): those below q have a share of at most q
-    of false alarms among them, expected."""
+    """Return p-values adjusted for multiple testing (Benjamini and Hochberg, 1995): among those below q, the expected
+    share of false positives is at most q."""
     if not values:
         return []
-    found = np.asarray(values, dtype=np.float64)
-    order = np.argsort(found)
-    ranked = found[order] * len(found) / np.arange(1, len(found) + 1)
-    adjusted = np.empty_like(found)
+    p_values = np.asarray(values, dtype=np.float64)
+    order = np.argsort(p_values)
+    ranked = p_values[order] * len(p_values) / np.arange(1, len(p_values) + 1)
+    adjusted = np.empty_like(p_values)
     adjusted[order] = np.minimum(1.0, np.minimum.accumulate(ranked[::-1])[::-1])
     return [float(value) for value in adjusted]

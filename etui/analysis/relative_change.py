@@ -1,4 +1,4 @@
-"""A ratio of two latencies as the change of the second in percent."""
+"""Conversion of a ratio of two latencies to a change in percent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from etui.results import Interval
 
 
 def change(ratio: float) -> float:
-    """A ratio of base over other as the change of the other's latency in percent: above zero is slower."""
+    """Return the change of the other's latency in percent from the ratio base / other; above zero is slower."""
     return 100 * (1 / ratio - 1)
 
 
 def change_interval(bounds: Interval) -> Interval:
-    """The interval of ``change``, from that of the ratio."""
+    """Return the interval of ``change`` in percent from the interval of the ratio."""
     return change(bounds[1]), change(bounds[0])

@@ -1,4 +1,4 @@
-"""What samples are like besides their middle: whether each leans on the one before, and whether they have two modes."""
+"""Properties of a series of samples: the autocorrelation of consecutive samples, and whether there are two modes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST = 60
-"""Fewer samples are not tested."""
+"""Smallest number of samples that is tested."""
 
 MODES_APART = 4.5
+"""Smallest distance between two modes, in standard deviations within the modes."""
+
 LEAST_SHARE = 0.1
+"""Smallest share of the samples in each mode."""
 
 
 class Modes(NamedTuple):
-    """Two values that samples lie around, and the share of the samples at the upper one."""
+    """The medians of two modes, in the unit of the samples, and the share of the samples in the upper one."""
 
     low: float
     high: float
@@ -24,30 +27,30 @@ class Modes(NamedTuple):
 
 
 def autocorrelation(blocks: Sequence[Sequence[float]]) -> float | None:
-    """The correlation of each sample's rank with that of the sample before it in its block, -1 to 1; None with too few.
+    """Return the rank correlation of each sample with the one before it in its block, -1 to 1; None with too few.
 
-    Ranks within the block, so that neither an outlier nor a difference between blocks makes one.
+    Ranks are taken within the block, so neither an outlier nor a difference between blocks causes a correlation.
     """
     before, after = [], []
     for block in blocks:
         if len(block) >= FEWEST // 6:
-            _, places, repeats = np.unique(block, return_inverse=True, return_counts=True)
-            ranks = (np.cumsum(repeats) - (repeats - 1) / 2)[places] - (len(block) + 1) / 2
+            _, inverse, repeats = np.unique(block, return_inverse=True, return_counts=True)
+            ranks = (np.cumsum(repeats) - (repeats - 1) / 2)[inverse] - (len(block) + 1) / 2
             before.append(ranks[:-1])
             after.append(ranks[1:])
     if sum(map(len, before)) < FEWEST:
         return None
-    one, other = np.concatenate(before), np.concatenate(after)
-    scale = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / scale if scale else None
+    earlier, later = np.concatenate(before), np.concatenate(after)
+    scale = float(np.sqrt((earlier @ earlier) * (later @ later)))
+    return float(earlier @ later) / scale if scale else None
 
 
 def two_modes(samples: Sequence[float]) -> Modes | None:
-    """The two values that samples lie around; None where they lie around one, or are too few to tell.
+    """Return the two modes of the samples; None if there is only one, or with fewer than ``FEWEST`` samples.
 
-    The samples are cut where that leaves the least variance within both parts (Otsu, 1979). They are two modes where
-    both parts are worth mentioning and their medians lie ``MODES_APART`` times the parts' typical deviation apart:
-    cut in the same way, a normal distribution comes to 2.2 and an even one to 2.7.
+    The samples are split where the variance within both parts is least (Otsu, 1979). The parts are two modes if each
+    has at least ``LEAST_SHARE`` of the samples and their medians are at least ``MODES_APART`` times the larger of their
+    deviations apart: split in the same way, a normal distribution has a distance of 2.2 and a uniform one of 2.7.
     """
     values = np.sort(np.asarray(samples, dtype=np.float64))
     if len(values) < FEWEST:
@@ -61,14 +64,14 @@ def two_modes(samples: Sequence[float]) -> Modes | None:
     share = len(high) / count
     if not LEAST_SHARE <= share <= 1 - LEAST_SHARE:
         return None
-    apart = float(np.median(high) - np.median(low))
+    distance = float(np.median(high) - np.median(low))
     deviation = max(_deviation(low), _deviation(high))
-    if apart <= 0 or (deviation and apart / deviation < MODES_APART):
+    if distance <= 0 or (deviation and distance / deviation < MODES_APART):
         return None
     return Modes(float(np.median(low)), float(np.median(high)), share)
 
 
 def _deviation(values: NDArray[np.float64]) -> float:
-    """The standard deviation of a normal distribution with as wide a middle half."""
+    """Return the standard deviation of a normal distribution with the same interquartile range."""
     low, high = np.percentile(values, [25, 75])
     return float(high - low) / 1.349

@@ -1,4 +1,4 @@
-"""Read from a run at which level its session ran: its program's latency and eager's, each with what it is of."""
+"""Levels of a run's session: the latencies of its program and of eager, each with the key of its configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Configuration = tuple[object, ...]
 
 
 def levels_of(document: RunDocument) -> list[Level]:
-    """The levels of a finished run's program and of its session's eager; none if the session was disturbed."""
+    """Return the levels of a finished run's program and of its session's eager; empty if the session was disturbed."""
     if document.status != "done" or document.summary_only:
         return []
     if session_share(document.blocks, document.eager_blocks) >= FEW:
@@ -34,11 +34,11 @@ def levels_of(document: RunDocument) -> list[Level]:
         kept=kept_fp32(document),
     )
     session, machine = document.session.id, machine_of(document.environment)
-    found = (
+    levels = (
         make_level(session, machine, program, document.latency_ms, is_control=False),
         make_level(session, machine, eager, document.eager_latency_ms, is_control=True),
     )
-    return [level for level in found if level is not None]
+    return [level for level in levels if level is not None]
 
 
 def configurations(
@@ -53,7 +53,7 @@ def configurations(
     arithmetic: str | None,
     kept: tuple[str, ...],
 ) -> tuple[Configuration, Configuration]:
-    """What must be equal for two sessions to have measured the same: of a run's program, and of its eager."""
+    """Return what must be equal for two sessions to have measured the same, for a run's program and for its eager."""
     software = (environment.os, sorted(environment.versions.items())) if environment is not None else None
     eager = (
         model.identity,
@@ -68,7 +68,7 @@ def configurations(
 
 
 def machine_of(environment: Environment | None) -> str:
-    """What names a machine: host, CPU, cores and quota; empty if it is not known."""
+    """Return the identity of a machine: host name, CPU, cores and CPU quota; empty if unknown."""
     if environment is None:
         return ""
     return f"{environment.box} {environment.cpu} {environment.cores} {environment.cgroup_cpus}"
@@ -77,7 +77,7 @@ def machine_of(environment: Environment | None) -> str:
 def make_level(
     session: str, machine: str, configuration: Configuration, stats: LatencyStats | None, *, is_control: bool
 ) -> Level | None:
-    """The level of one configuration in one session; None without a latency."""
+    """Return the level of one configuration in one session; None without a valid latency."""
     if stats is None or stats.median is None or not is_latency(stats.median):
         return None
     key = hashlib.sha256(msgspec.json.encode(configuration)).hexdigest()[:16]

@@ -1,17 +1,17 @@
-"""Estimate how far a machine's level moves between sessions, from sessions of the same configuration and their eager.
+"""Estimate the between-session variance of a machine from sessions of the same configuration and their eager baseline.
 
-Blocks of one session share its hour: whatever the machine did then (another tenant of the host, heat, memory layout)
-is in all of them, so their spread says nothing about another session. The variance between sessions is therefore
-estimated from configurations that were measured in several sessions, eager among them, since every session has it: the
-pooled variance of their log latencies, less what the blocks' own noise explains (method of moments for a one-way
-random-effects model; Searle, Casella and McCulloch, "Variance Components", 1992, section 3.6). With few such sessions
-it is shrunk towards a prior (Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004, article 3), and
-the interval uses Student's t with the degrees of freedom of both.
+Blocks of one session are measured under the same conditions: whatever affected the machine then (another tenant of the
+host, heat, memory layout) affects all of them, so the variance between them does not cover other sessions. The variance
+between sessions is therefore estimated from configurations that were measured in several sessions, including eager,
+which every session has: the pooled variance of their log latencies, minus what the blocks' own noise explains (method
+of moments for a one-way random-effects model; Searle, Casella and McCulloch, "Variance Components", 1992, section 3.6).
+With few such sessions it is shrunk towards a prior (Smyth, Statistical Applications in Genetics and Molecular Biology
+3, 2004, article 3), and the interval uses Student's t with the degrees of freedom of both.
 
-Some machines have more than one state: a virtual machine whose neighbour on the same physical core starts to work runs
-everything up to a quarter slower for a while, without any trace in its own counters. Sessions in another state than the
-usual one are found by their control (``unusual_sessions``) and left out: they say nothing about how far two usual
-sessions differ, and a comparison with one of them is limited by the control that moved.
+Some machines have more than one state: a virtual machine whose neighbor on the same physical core becomes busy runs
+everything up to a quarter slower for a while, which none of its own counters shows. Sessions in another state than the
+usual one are identified by their control (``unusual_sessions``) and excluded: they are not evidence of how far two
+usual sessions differ, and a comparison with one of them is limited by the control that changed.
 """
 
 from __future__ import annotations
@@ -25,32 +25,31 @@ import msgspec
 from scipy.special import stdtrit
 
 PRIOR_SD = 0.01
-"""Standard deviation of a session's level on the log scale that is assumed before any session was repeated: sessions
-of a quiet machine whose controls agree within the margin of 2 %."""
+"""Standard deviation of a session's level on the log scale that is assumed before any session was repeated: that of
+sessions on an idle machine whose controls agree within the margin of 2 %."""
 
 PRIOR_DEGREES = 5
 
 OUTLYING_SDS = 4.0
-"""A session is unusual if its control lies further from the median of the sessions than this many standard deviations,
-estimated by the median absolute deviation and at least ``PRIOR_SD``. Of normally distributed levels that is one in
-16,000."""
+"""A session is unusual if its control differs from the median of the sessions by more than this number of standard
+deviations, estimated by the median absolute deviation and at least ``PRIOR_SD``. For normally distributed levels that
+is one in 16,000."""
 
 FEWEST_FOR_OUTLYING = 5
-"""Fewer sessions do not show the usual state of the machine."""
+"""Smallest number of sessions from which the usual state of the machine is inferred."""
 
 MAD_PER_SD = 0.6745
 """The median absolute deviation of a normal distribution with standard deviation 1."""
 
 HALVES_PER_SD = float(stdtrit(5, 0.975))
-"""From half an interval back to the standard deviation of its estimate. Intervals of the usual six blocks are as wide
-as Student's t makes them; dividing by the normal quantile would explain too much by noise within sessions."""
+"""Ratio of half the width of an interval to the standard deviation of its estimate. Intervals of the usual six blocks
+are as wide as with Student's t; dividing by the normal quantile would attribute too much to noise within sessions."""
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """The latency of one configuration in one session on one machine. ``configuration`` is equal if nothing differs but
-    the session;
-    ``half`` is half the width of the latency's 95 % interval on the log scale, from the session's own blocks;
-    ``is_control`` marks eager, which every session measures whatever was asked for."""
+    """The latency of one configuration in one session on one machine. ``configuration`` is equal if only the session
+    differs; ``half`` is half the width of the latency's 95 % interval on the log scale, from the session's own blocks;
+    ``is_control`` marks eager, which every session measures."""
 
     session: str
     machine: str
@@ -62,7 +61,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 class SessionSpread(msgspec.Struct, frozen=True, kw_only=True):
     """The standard deviation ``sd`` of a session's level on the log scale, with its degrees of freedom; ``sessions`` is
-    how many sessions it was estimated from, besides the prior."""
+    the number of sessions from which it was estimated, in addition to the prior."""
 
     sd: float
     degrees: int
@@ -75,7 +74,7 @@ class SessionSpread(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def half(self) -> float:
-        """Half the width of the 95 % interval that the level of two sessions adds to a log ratio."""
+        """Half the width of the 95 % interval of a log ratio that is due to the levels of two sessions."""
         return float(stdtrit(self.degrees, 0.975)) * math.sqrt(2) * self.sd
 
 
@@ -83,7 +82,7 @@ PRIOR = SessionSpread(sd=PRIOR_SD, degrees=PRIOR_DEGREES, sessions=0)
 
 
 def session_spread(levels: Iterable[Level]) -> SessionSpread:
-    """The spread between usual sessions that these levels show. A configuration's levels of one session count once."""
+    """Estimate the spread between usual sessions from ``levels``. Each configuration counts once per session."""
     squares, variances, degrees = 0.0, 0.0, 0
     sessions: set[str] = set()
     known = set(levels)
@@ -100,7 +99,7 @@ def session_spread(levels: Iterable[Level]) -> SessionSpread:
     if not degrees:
         return PRIOR
     between = max(0.0, (squares - variances) / degrees)
-    # The configurations of one session share its hour, so they are not that many independent observations.
+    # The configurations of one session share its conditions, so they are not independent observations.
     observed = min(degrees, len(sessions) - 1)
     total = PRIOR_DEGREES + observed
     return SessionSpread(
@@ -109,28 +108,28 @@ def session_spread(levels: Iterable[Level]) -> SessionSpread:
 
 
 def unusual_sessions(levels: Iterable[Level]) -> set[str]:
-    """The sessions in which the machine was in another state than usual, as their control shows."""
-    found: set[str] = set()
+    """Return the sessions in which the machine was not in its usual state, judged by their control."""
+    unusual: set[str] = set()
     for repeated in _by_configuration(level for level in levels if level.is_control):
         if len(repeated) < FEWEST_FOR_OUTLYING:
             continue
         logs = {session: math.log(level.latency_ms) for session, level in repeated.items()}
-        middle = statistics.median(logs.values())
-        deviation = statistics.median(abs(log - middle) for log in logs.values())
-        most = OUTLYING_SDS * max(PRIOR_SD, deviation / MAD_PER_SD)
-        found |= {session for session, log in logs.items() if abs(log - middle) > most}
-    return found
+        median = statistics.median(logs.values())
+        deviation = statistics.median(abs(log - median) for log in logs.values())
+        limit = OUTLYING_SDS * max(PRIOR_SD, deviation / MAD_PER_SD)
+        unusual |= {session for session, log in logs.items() if abs(log - median) > limit}
+    return unusual
 
 
 def _by_configuration(levels: Iterable[Level]) -> list[dict[str, Level]]:
-    """The levels of each configuration by session, one a session."""
+    """Return for each configuration its levels by session, one per session."""
     ordered = sorted(levels, key=lambda level: (level.configuration, level.session, level.latency_ms))
     groups = itertools.groupby(ordered, key=lambda level: level.configuration)
     return [{level.session: level for level in group} for _, group in groups]
 
 
 def log_half(interval: Sequence[float] | None) -> float | None:
-    """Half the width of an interval of a positive quantity on the log scale; None without an interval."""
+    """Return half the width of a positive quantity's interval on the log scale; None without a positive interval."""
     if interval is None or min(interval) <= 0:
         return None
     return (math.log(interval[1]) - math.log(interval[0])) / 2

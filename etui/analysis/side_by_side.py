@@ -1,4 +1,4 @@
-"""Runs side by side: every figure of each beside the base's, what differs, by how much, and which is best."""
+"""Table of runs side by side: every metric compared with the base's, with its change and the best value marked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from etui.text import signed
 
 BEST = "*"
 DRAWS = 1_000
-"""Enough where a block has one value, which leaves nothing to draw within it."""
+"""Number of bootstrap draws if a block has a single value; fewer suffice because only blocks are resampled."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One run's figure: its change against the base in percent, where there is one, with its 95 % interval."""
+    """One run's value of a metric, with its change from the base in percent and its 95 % interval, if available."""
 
     value: Value
     change: float | None = None
@@ -31,8 +31,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of all runs, the base's first. ``group`` is latency, start, memory, size, accuracy, delegation or
-    environment; ``differs`` is whether any run's is another than the base's."""
+    """One metric of all runs, the base first. ``group`` is latency, start, memory, size, accuracy, delegation or
+    environment; ``differs`` is whether the printed values are not all equal."""
 
     group: str
     name: str
@@ -40,85 +40,91 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     differs: bool
 
 
-def rows(base: RunDocument, others: Sequence[RunDocument], found: Sequence[RunComparison]) -> list[Row]:
-    """All figures that any of the runs has. ``found`` are the comparisons of ``others`` with ``base``, in order.
+def rows(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence[RunComparison]) -> list[Row]:
+    """Return a row for each metric of any run. ``comparisons`` are those of ``others`` with ``base``, in order.
 
-    A time has no change where its comparison was refused: the figures stand there, but what they differ by is not the
-    difference of the runs. A time is marked as the best only where it is decided that all others are worse.
+    A time has no change if its comparison was refused: the values are shown, but their difference is not that of the
+    runs. A time is marked as the best only if all others are certainly worse.
     """
     documents = [base, *others]
-    beside = [_Beside(base, other, one) for other, one in zip(others, found, strict=True)]
-    made = []
-    for group, name, better, of in figures(documents):
-        values = [of(document) for document in documents]
+    paired_runs = [_ComparedRun(base, other, pair) for other, pair in zip(others, comparisons, strict=True)]
+    table = []
+    for group, name, better, read in figures(documents):
+        values = [read(document) for document in documents]
         if all(value is None for value in values):
             continue
         timed = group in ("latency", "start")
         typical_of_base = _typical(name, base)
         cells = [Cell(value=values[0])]
         cells += [
-            one.cell(name, values[0], value, timed, typical_of_base)
-            for one, value in zip(beside, values[1:], strict=True)
+            pair.cell(name, values[0], value, timed, typical_of_base)
+            for pair, value in zip(paired_runs, values[1:], strict=True)
         ]
         best = _best(cells, better)
-        if timed and not _decided(name, cells, best, beside):
+        if timed and not _best_is_certain(name, cells, best, paired_runs):
             best = frozenset()
-        cells = [msgspec.structs.replace(cell, best=True) if at in best else cell for at, cell in enumerate(cells)]
-        made.append(Row(group=group, name=name, cells=cells, differs=len(set(map(_figure, values))) > 1))
-    return made
+        cells = [
+            msgspec.structs.replace(cell, best=True) if index in best else cell for index, cell in enumerate(cells)
+        ]
+        table.append(Row(group=group, name=name, cells=cells, differs=len(set(map(_value_text, values))) > 1))
+    return table
 
 
 def shown(cell: Cell) -> str:
-    """A cell as text: the figure, its change with the interval, and a mark on the best of a row."""
+    """Return a cell as text: the value, its change with the interval, and a mark if it is the best of its row."""
     value = cell.value
-    words = _figure(value)
+    shown_text = _value_text(value)
     if cell.change is not None:
-        words += f"  {signed(cell.change)}"
+        shown_text += f"  {signed(cell.change)}"
     if cell.ci95 is not None:
-        words += f" ({signed(cell.ci95[0])} to {signed(cell.ci95[1])})"
-    return f"{words} {BEST}" if cell.best else words
+        shown_text += f" ({signed(cell.ci95[0])} to {signed(cell.ci95[1])})"
+    return f"{shown_text} {BEST}" if cell.best else shown_text
 
 
-class _Beside:
-    """One of the others beside the base, with what their comparison found."""
+class _ComparedRun:
+    """One run and the base, with the result of their comparison."""
 
-    def __init__(self, base: RunDocument, other: RunDocument, found: RunComparison) -> None:
-        self._base, self._other, self.found = base, other, found
+    def __init__(self, base: RunDocument, other: RunDocument, comparison: RunComparison) -> None:
+        self._base, self._other, self.comparison = base, other, comparison
 
     def cell(self, name: str, before: Value, now: Value, timed: bool, base: LogEstimate | None) -> Cell:
-        """The other's figure. ``base`` is the base's typical one, for what every block measures once."""
-        found = self.found
+        """Return the other run's cell. ``base`` is the base's typical value of a metric measured once per block."""
+        comparison = self.comparison
         if not isinstance(before, float) or not isinstance(now, float) or before <= 0 or name in WITHOUT_CHANGE:
             return Cell(value=now)
-        if timed and found.refused:
+        if timed and comparison.refused:
             return Cell(value=now)
-        if name == "median ms" and found.ratio is not None:
-            return Cell(value=now, change=change(found.ratio), ci95=change_interval(found.ci95) if found.ci95 else None)
-        ci95 = self._of_blocks(name, base) if base else None
+        if name == "median ms" and comparison.ratio is not None:
+            return Cell(
+                value=now,
+                change=change(comparison.ratio),
+                ci95=change_interval(comparison.ci95) if comparison.ci95 else None,
+            )
+        ci95 = self._block_interval(name, base) if base else None
         return Cell(value=now, change=100 * (now / before - 1), ci95=ci95)
 
-    def _of_blocks(self, name: str, base: LogEstimate) -> Interval | None:
-        """The interval of a change of something that every block measures once."""
-        if self.found.kind == "paired":
+    def _block_interval(self, name: str, base: LogEstimate) -> Interval | None:
+        """Return the 95 % interval of the change in percent of a metric measured once per block."""
+        if self.comparison.kind == "paired":
             first, second = _by_block(name, self._base), _by_block(name, self._other)
             pairs = [(first[index], second[index]) for index in sorted(first.keys() & second.keys())]
             estimate = paired_ratio(pairs, DRAWS) if pairs else None
         else:
-            alone = _typical(name, self._other)
-            estimate = unpaired_ratio(base, alone) if alone else None
+            typical_of_other = _typical(name, self._other)
+            estimate = unpaired_ratio(base, typical_of_other) if typical_of_other else None
         return change_interval(estimate.interval) if estimate and estimate.interval else None
 
     def span(self, name: str, cell: Cell) -> Interval | None:
-        """Between what the change of a time lies: that of the figure where it has an interval, else that of the
-        medians."""
+        """Return the interval of the change of a time: that of the metric itself if it is measured once per block, else
+        that of the medians."""
         if name in ONCE_A_BLOCK:
             return cell.ci95
-        return change_interval(self.found.ci95) if self.found.ci95 and not self.found.refused else None
+        return change_interval(self.comparison.ci95) if self.comparison.ci95 and not self.comparison.refused else None
 
 
 def _by_block(name: str, document: RunDocument) -> dict[int, list[float]]:
-    of = ONCE_A_BLOCK[name]
-    return {block.index: [value] for block in document.blocks if (value := of(block)) and is_latency(value)}
+    read = ONCE_A_BLOCK[name]
+    return {block.index: [value] for block in document.blocks if (value := read(block)) and is_latency(value)}
 
 
 def _typical(name: str, document: RunDocument) -> LogEstimate | None:
@@ -126,30 +132,32 @@ def _typical(name: str, document: RunDocument) -> LogEstimate | None:
     return typical(values, DRAWS) if values else None
 
 
-def _figure(value: Value) -> str:
+def _value_text(value: Value) -> str:
     if isinstance(value, str):
         return text.plain(value)
     return f"{value:,}" if isinstance(value, int) else text.number(value)
 
 
 def _best(cells: Sequence[Cell], better: Better) -> frozenset[int]:
-    """The places of the best. What reads the same is no better, whatever its further digits."""
+    """Return the indices of the best values. Values that are printed the same count as equal."""
     known = [cell.value for cell in cells if isinstance(cell.value, float)]
-    if better is None or len(set(map(_figure, known))) < 2:
+    if better is None or len(set(map(_value_text, known))) < 2:
         return frozenset()
-    best = _figure(min(known) if better == "lower" else max(known))
-    return frozenset(at for at, cell in enumerate(cells) if _figure(cell.value) == best)
+    best = _value_text(min(known) if better == "lower" else max(known))
+    return frozenset(index for index, cell in enumerate(cells) if _value_text(cell.value) == best)
 
 
-def _decided(name: str, cells: Sequence[Cell], best: frozenset[int], beside: Sequence[_Beside]) -> bool:
-    """Whether each of the best times is better than every other beyond the doubt that their intervals leave."""
-    spans = [(0.0, 0.0), *(one.span(name, cell) for one, cell in zip(beside, cells[1:], strict=True))]
-    others = [at for at, cell in enumerate(cells) if at not in best and cell.value is not None]
+def _best_is_certain(
+    name: str, cells: Sequence[Cell], best: frozenset[int], paired_runs: Sequence[_ComparedRun]
+) -> bool:
+    """Whether each of the best times is better than every other one according to their intervals."""
+    spans = [(0.0, 0.0), *(pair.span(name, cell) for pair, cell in zip(paired_runs, cells[1:], strict=True))]
+    others = [index for index, cell in enumerate(cells) if index not in best and cell.value is not None]
     for winner, loser in itertools.product(best, others):
         won, lost = spans[winner], spans[loser]
         if won is None or lost is None or won[1] >= lost[0]:
             return False
-        against_base = beside[(winner or loser) - 1].found if 0 in (winner, loser) else None
+        against_base = paired_runs[(winner or loser) - 1].comparison if 0 in (winner, loser) else None
         if against_base and name not in ONCE_A_BLOCK and against_base.verdict not in ("faster", "slower"):
             return False
     return True

@@ -1,9 +1,9 @@
-"""What changed over a choice's history: its latency went to another level, its numbers moved, or its software did.
+"""Changes over the past runs of a configuration: level shifts of the latency, changes of the error, software updates.
 
-The unit is the run: blocks of one run share its hour, so only runs can be exchanged with each other. A change point is
-looked for with permutations of the runs' ranks (Pettitt, 1979, extended to arcs as in Olshen et al., "Circular binary
-segmentation", 2004), so no distribution is assumed and one odd run makes no change. What is found must also be larger
-than the margin within which two latencies count as equal, and hold between the neighbouring levels.
+The unit is the run: blocks of one run were measured under the same conditions, so only runs are exchangeable. Change
+points are detected with permutations of the runs' ranks (Pettitt, 1979, extended to arcs as in Olshen et al., "Circular
+binary segmentation", 2004), so no distribution is assumed and a single unusual run is not a change. A change must also
+be larger than the margin within which two latencies count as equal, and be significant between the adjacent levels.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from etui.magnitudes import is_latency
 from etui.results import Interval
 
 SIGNIFICANT = 0.05
-_FOR_STEPS = 0.035
-_FOR_ARCS = 0.015
+_SIGNIFICANT_STEP = 0.035
+_SIGNIFICANT_ARC = 0.015
 """Their sum is ``SIGNIFICANT``: a step is tested first, and a temporary change only if there is no step."""
 LEAST_RUNS = 2
-"""Fewer runs are an outlier, not a level."""
+"""Smallest number of runs that form a level; fewer are outliers."""
 FEWEST = 8
-"""With fewer runs, no order of them is significant."""
+"""Smallest number of runs for which any order of them is significant."""
 MAE_MOVED = 0.1
 """An MAE that differs by more than this share has changed; the same program gives the same outputs."""
 _EXACT = 8
 _DRAWS = 1_999
 _SEED = 20_261_122
-_FIRST = ("executorch", "torch", "etui")
+_FIRST_PACKAGES = ("executorch", "torch", "etui")
 
 Floats = NDArray[np.float64]
 
 
 class SoftwareChange(msgspec.Struct, frozen=True, kw_only=True):
-    """Another version than in the run before; ``before`` and ``now`` are None where it was not there."""
+    """A version that differs from the previous run's; ``before`` or ``now`` is None if the package was not present."""
 
     name: str
     before: str | None
@@ -53,8 +53,8 @@ class SoftwareChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs between which nothing changed, as places among the history's points, the last included; and the median of
-    their medians."""
+    """Runs without a change between them: the indices of the first and the last one among the history's points, and the
+    median of their medians in milliseconds."""
 
     first: int
     last: int
@@ -62,12 +62,12 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """The latency went to another level with the run at ``at``, a place among the history's points.
+    """A level shift of the latency at the run with index ``at`` among the history's points.
 
-    ``ratio`` is the level before over that after (above one: faster now), with its 95 % interval over the runs of both
-    levels. ``p`` is of Mann-Whitney between their runs. ``software`` is what changed with that run. ``control_ratio``
-    is the same ratio of eager in the same sessions; if eager moved by more than the margin, by more than its own noise
-    and in the same direction, the machine changed and ``is_of_machine`` is true.
+    ``ratio`` is the level before divided by the level after (above one: faster now), with its 95 % interval over the
+    runs of both levels. ``p`` is the Mann-Whitney p-value between their runs. ``software`` lists what changed with that
+    run. ``control_ratio`` is the same ratio for eager in the same sessions; if eager changed by more than the margin,
+    by more than its own noise and in the same direction, the machine changed and ``is_of_machine`` is true.
     """
 
     at: int
@@ -82,7 +82,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MaeChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The numbers moved with the run at ``at``, a place among the history's points."""
+    """The MAE changed with the run at index ``at`` among the history's points."""
 
     at: int
     before: float
@@ -91,9 +91,9 @@ class MaeChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
-    """A history with what was found in it. ``software`` holds what changed, by the place of the first run with it;
-    ``measured`` are the places of the runs whose latency counts, ``disturbed`` of those that were measured while
-    something disturbed a third or more of their session's blocks, and do not count."""
+    """A history and the changes detected in it. ``software`` maps the index of the first run with a change to what
+    changed; ``measured`` are the indices of the runs whose latency counts, ``disturbed`` of those that do not count
+    because a third or more of their session's blocks were disturbed."""
 
     history: History
     measured: list[int]
@@ -105,24 +105,26 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def trend(history: History, margin: float = MARGIN) -> Trend:
-    """What can be said of a history; levels closer than ``margin`` are one."""
+    """Analyse a history; adjacent levels that differ by no more than ``margin`` are merged."""
     points = history.points
     software = software_changes(points)
     done = [
-        place for place, point in enumerate(points) if point.status == "done" and is_latency(point.median_ms or 0.0)
+        index for index, point in enumerate(points) if point.status == "done" and is_latency(point.median_ms or 0.0)
     ]
-    measured = [place for place in done if points[place].disturbed < FEW]
-    medians = [points[place].median_ms or 0.0 for place in measured]
+    measured = [index for index in done if points[index].disturbed < FEW]
+    medians = [points[index].median_ms or 0.0 for index in measured]
     bounds = [0, *change_points(medians, margin), len(medians)]
-    parts = [part for part in itertools.pairwise(bounds) if part[0] < part[1]]
+    segments = [segment for segment in itertools.pairwise(bounds) if segment[0] < segment[1]]
     levels = [
         Level(first=measured[first], last=measured[end - 1], median_ms=statistics.median(medians[first:end]))
-        for first, end in parts
+        for first, end in segments
     ]
     changes = []
-    for (first, middle), (_, end) in itertools.pairwise(parts):
+    for (first, middle), (_, end) in itertools.pairwise(segments):
         before, after = medians[first:middle], medians[middle:end]
-        estimate = unpaired_ratio(typical([[one] for one in before]), typical([[one] for one in after]))
+        estimate = unpaired_ratio(
+            typical([[median_ms] for median_ms in before]), typical([[median_ms] for median_ms in after])
+        )
         control = _control(points, measured[first:middle], measured[middle:end])
         changes.append(
             Change(
@@ -134,13 +136,13 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
                 p=mann_whitney_p(before, after) or 0.0,
                 software=_between(software, measured[middle - 1], measured[middle]),
                 control_ratio=control.value if control else None,
-                is_of_machine=control is not None and _moved_too(control, estimate, margin),
+                is_of_machine=control is not None and _control_confirms(control, estimate, margin),
             )
         )
     return Trend(
         history=history,
         measured=measured,
-        disturbed=[place for place in done if place not in set(measured)],
+        disturbed=[index for index in done if index not in set(measured)],
         levels=levels,
         changes=changes,
         mae_changes=_mae_changes(points, software),
@@ -149,123 +151,127 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
 
 
 def _control(points: Sequence[Point], before: Sequence[int], after: Sequence[int]) -> LogEstimate | None:
-    """Eager's level before over that after; None if a side has none."""
+    """Return eager's level before divided by the level after; None if it is missing on either side."""
     sides = [
-        [[value] for place in side if is_latency(value := points[place].eager_ms or 0.0)] for side in (before, after)
+        [[value] for index in side if is_latency(value := points[index].eager_ms or 0.0)] for side in (before, after)
     ]
     return unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
 
 
-def _moved_too(control: LogEstimate, estimate: LogEstimate, margin: float) -> bool:
+def _control_confirms(control: LogEstimate, estimate: LogEstimate, margin: float) -> bool:
     """Whether eager changed in the same direction by more than the margin and by more than its noise."""
     certain = abs(control.centre) - (control.half or 0.0)
     return control.centre * estimate.centre > 0 and certain > 0 and abs(control.centre) > math.log1p(margin)
 
 
 def change_points(values: Sequence[float], margin: float = MARGIN) -> list[int]:
-    """The places at which positive ``values``, in order of time, begin another level: each the first value of it."""
+    """Return the indices at which a new level begins in positive ``values``, which are in chronological order."""
     if len(values) < FEWEST:
         return []
     logs = np.log(np.asarray(values, dtype=np.float64))
-    return _kept(values, _placed(logs, sorted(set(_split(logs, 0)))), margin)
+    return _significant_cuts(values, _best_positions(logs, sorted(set(_split(logs, 0)))), margin)
 
 
 def software_changes(points: Sequence[Point]) -> dict[int, list[SoftwareChange]]:
-    """What is of another version than in the last run before that tells its versions, by the place of the run."""
+    """Return the version changes since the last run with recorded versions, by the index of the run."""
     changes: dict[int, list[SoftwareChange]] = {}
     known: dict[str, str] = {}
-    for place, point in enumerate(points):
+    for index, point in enumerate(points):
         if not point.software:
             continue
         if known:
-            names = sorted(known.keys() | point.software.keys(), key=_order)
+            names = sorted(known.keys() | point.software.keys(), key=_package_order)
             changed = [
                 SoftwareChange(name=name, before=known.get(name), now=point.software.get(name))
                 for name in names
                 if known.get(name) != point.software.get(name)
             ]
             if changed:
-                changes[place] = changed
+                changes[index] = changed
         known = point.software
     return changes
 
 
-def _order(name: str) -> tuple[int, str]:
-    return (_FIRST.index(name) if name in _FIRST else len(_FIRST), name)
+def _package_order(name: str) -> tuple[int, str]:
+    return (_FIRST_PACKAGES.index(name) if name in _FIRST_PACKAGES else len(_FIRST_PACKAGES), name)
 
 
 def _between(software: dict[int, list[SoftwareChange]], before: int, at: int) -> list[SoftwareChange]:
-    """What changed after one run and up to another: those between them, which failed, may have had it first."""
+    """Return what changed after run ``before`` up to run ``at``; a failed run in between may have had it first."""
     merged: dict[str, SoftwareChange] = {}
-    for place in range(before + 1, at + 1):
-        for one in software.get(place, []):
-            first = merged.get(one.name, one)
-            merged[one.name] = SoftwareChange(name=one.name, before=first.before, now=one.now)
-    return [one for one in merged.values() if one.before != one.now]
+    for index in range(before + 1, at + 1):
+        for change in software.get(index, []):
+            first = merged.get(change.name, change)
+            merged[change.name] = SoftwareChange(name=change.name, before=first.before, now=change.now)
+    return [change for change in merged.values() if change.before != change.now]
 
 
 def _mae_changes(points: Sequence[Point], software: dict[int, list[SoftwareChange]]) -> list[MaeChange]:
-    found = []
+    changes = []
     last: tuple[int, float] | None = None
-    for place, point in enumerate(points):
+    for index, point in enumerate(points):
         if point.mae is None or point.status != "done":
             continue
         if last is not None and abs(point.mae - last[1]) > MAE_MOVED * max(point.mae, last[1]):
-            changed = _between(software, last[0], place)
-            found.append(MaeChange(at=place, before=last[1], after=point.mae, software=changed))
-        last = place, point.mae
-    return found
+            changed = _between(software, last[0], index)
+            changes.append(MaeChange(at=index, before=last[1], after=point.mae, software=changed))
+        last = index, point.mae
+    return changes
 
 
 def _split(logs: Floats, offset: int, share: float = 1.0) -> list[int]:
-    """The change points within a part that begins at ``offset``, and within the parts they leave, where each look
-    again may go wrong half as often: ``share`` of the first look's chance."""
+    """Return the change points in a segment that begins at index ``offset``, and recursively in its parts. Each level
+    of recursion halves ``share``, the fraction of the first test's significance level that is used."""
     count = len(logs)
     if count < FEWEST:
         return []
     steps = _steps(count)
-    seen, where = _largest(logs, steps)
-    if _p(_null(count, arcs=False), seen) > share * _FOR_STEPS:
+    largest, segment = _largest(logs, steps)
+    if _p(_null_distribution(count, arcs=False), largest) > share * _SIGNIFICANT_STEP:
         arcs = _arcs(count)
-        seen, where = _largest(logs, arcs)
-        if _p(_null(count, arcs=True), seen) > share * _FOR_ARCS:
+        largest, segment = _largest(logs, arcs)
+        if _p(_null_distribution(count, arcs=True), largest) > share * _SIGNIFICANT_ARC:
             return []
-    cuts = [cut for cut in where if 0 < cut < count]
-    found = [offset + cut for cut in cuts]
+    cuts = [cut for cut in segment if 0 < cut < count]
+    result = [offset + cut for cut in cuts]
     for first, end in itertools.pairwise([0, *cuts, count]):
-        found += _split(logs[first:end], offset + first, share / 2)
-    return found
+        result += _split(logs[first:end], offset + first, share / 2)
+    return result
 
 
-def _placed(logs: Floats, cuts: list[int]) -> list[int]:
-    """Each cut where its two levels fit best: ranks show that there is a step better than where."""
+def _best_positions(logs: Floats, cuts: list[int]) -> list[int]:
+    """Move each cut to where its two levels fit best: ranks detect a step better than they locate it."""
     placed = [0]
     for cut, following in zip(cuts, [*cuts, len(logs)][1:], strict=True):
         before = placed[-1]
-        choices = range(before + LEAST_RUNS, following - LEAST_RUNS + 1)
+        candidates = range(before + LEAST_RUNS, following - LEAST_RUNS + 1)
         placed.append(
-            min(choices, key=lambda place: _misfit(logs[before:place]) + _misfit(logs[place:following]), default=cut)
+            min(
+                candidates,
+                key=lambda index: _absolute_deviation(logs[before:index]) + _absolute_deviation(logs[index:following]),
+                default=cut,
+            )
         )
     return placed[1:]
 
 
-def _misfit(logs: Floats) -> float:
+def _absolute_deviation(logs: Floats) -> float:
     return float(np.abs(logs - np.median(logs)).sum())
 
 
-def _kept(values: Sequence[float], cuts: list[int], margin: float) -> list[int]:
-    """Those cuts whose two levels differ by more than the margin and by more than chance; the weakest goes first."""
+def _significant_cuts(values: Sequence[float], cuts: list[int], margin: float) -> list[int]:
+    """Return the cuts whose two levels differ by more than the margin and significantly, removing the weakest first."""
     cuts = list(cuts)
     while cuts:
         bounds = [0, *cuts, len(values)]
         worst, weakest = -1.0, 0
-        for place, cut in enumerate(cuts):
-            before, after = values[bounds[place] : cut], values[cut : bounds[place + 2]]
+        for index, cut in enumerate(cuts):
+            before, after = values[bounds[index] : cut], values[cut : bounds[index + 2]]
             step = abs(math.log(statistics.median(before) / statistics.median(after)))
             p = mann_whitney_p(before, after) or 0.0
             weakness = 2.0 if step <= math.log1p(margin) else p
             if weakness > worst:
-                worst, weakest = weakness, place
+                worst, weakest = weakness, index
         if worst <= SIGNIFICANT:
             break
         del cuts[weakest]
@@ -274,14 +280,14 @@ def _kept(values: Sequence[float], cuts: list[int], margin: float) -> list[int]:
 
 @lru_cache(maxsize=64)
 def _steps(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Every part from the start that leaves enough runs on both sides, as (first, end)."""
+    """Return all segments from the start that leave enough runs on both sides, as arrays (first, end)."""
     ends = np.arange(LEAST_RUNS, count - LEAST_RUNS + 1)
     return np.zeros_like(ends), ends
 
 
 @lru_cache(maxsize=64)
 def _arcs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Every part with enough runs in it and, on each side, enough or none."""
+    """Return all segments with enough runs in them and, on each side, enough or none, as arrays (first, end)."""
     firsts = [0, *range(LEAST_RUNS, count - LEAST_RUNS + 1)]
     ends = [*range(LEAST_RUNS, count - LEAST_RUNS + 1), count]
     pairs = [
@@ -293,32 +299,34 @@ def _arcs(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return np.array([first for first, _ in pairs]), np.array([end for _, end in pairs])
 
 
-def _statistics(ranks: Floats, parts: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
-    """How far the sum of the ranks of each part lies from what chance expects, in standard deviations: an
-    array with one element per part."""
-    firsts, ends = parts
+def _statistics(ranks: Floats, segments: tuple[NDArray[np.intp], NDArray[np.intp]]) -> Floats:
+    """Return the distance of the sum of the ranks of each segment from its expectation, in standard deviations: an
+    array with one element per segment."""
+    firsts, ends = segments
     count = len(ranks)
     sums = np.concatenate(([0.0], np.cumsum(ranks - ranks.mean())))
-    found: Floats = np.abs(sums[ends] - sums[firsts]) / np.maximum(_spread(ends - firsts, count, ranks.var()), 1e-12)
-    return found
+    distances: Floats = np.abs(sums[ends] - sums[firsts]) / np.maximum(
+        _spread(ends - firsts, count, ranks.var()), 1e-12
+    )
+    return distances
 
 
 def _spread(inside: NDArray[np.intp], count: int, variance: float) -> Floats:
-    """The standard deviation of the sum of ``inside`` of ``count`` ranks, drawn without replacement."""
+    """Return the standard deviation of the sum of ``inside`` of ``count`` ranks, drawn without replacement."""
     spread: Floats = np.sqrt(inside * (count - inside) / (count - 1) * variance)
     return spread
 
 
-def _largest(logs: Floats, parts: tuple[NDArray[np.intp], NDArray[np.intp]]) -> tuple[float, tuple[int, int]]:
-    found = _statistics(average_ranks(logs)[0], parts)
-    best = int(np.argmax(found))
-    return float(found[best]), (int(parts[0][best]), int(parts[1][best]))
+def _largest(logs: Floats, segments: tuple[NDArray[np.intp], NDArray[np.intp]]) -> tuple[float, tuple[int, int]]:
+    distances = _statistics(average_ranks(logs)[0], segments)
+    best = int(np.argmax(distances))
+    return float(distances[best]), (int(segments[0][best]), int(segments[1][best]))
 
 
 @lru_cache(maxsize=256)
-def _null(count: int, *, arcs: bool) -> Floats:
-    """The largest statistics, in order, of runs between which nothing changed: in all their orders where they are few,
-    else in seeded random ones."""
+def _null_distribution(count: int, *, arcs: bool) -> Floats:
+    """Return the sorted null distribution of the largest statistic, without any change: over all orders of up to
+    ``_EXACT`` runs, else over seeded random orders."""
     ranks = np.arange(1.0, count + 1)
     if count <= _EXACT:
         orders = np.array(list(itertools.permutations(ranks)))
@@ -329,7 +337,7 @@ def _null(count: int, *, arcs: bool) -> Floats:
     sums = np.zeros((count + 1, len(orders)))
     np.cumsum((orders - ranks.mean()).T, axis=0, out=sums[1:])
     largest = np.zeros(len(orders))
-    # All parts of one length at once have one deviation; all parts at once would take gigabytes.
+    # Segments of one length share a standard deviation; processing all lengths at once would take gigabytes.
     for inside in np.unique(ends - firsts):
         starts = firsts[ends - firsts == inside]
         farthest = np.abs(sums[starts + inside] - sums[starts]).max(axis=0)
@@ -337,6 +345,6 @@ def _null(count: int, *, arcs: bool) -> Floats:
     return np.sort(largest)
 
 
-def _p(null: Floats, seen: float) -> float:
-    as_large = len(null) - int(np.searchsorted(null, seen - 1e-9))
+def _p(null: Floats, observed: float) -> float:
+    as_large = len(null) - int(np.searchsorted(null, observed - 1e-9))
     return (as_large + 1) / (len(null) + 1)
