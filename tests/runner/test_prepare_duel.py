@@ -66,7 +66,7 @@ def test_different_models_meet_without_eager_and_their_accuracy_stays_apart(
     warm_box: Box, runs: dict[str, RunDocument]
 ) -> None:
     done = warm_box.etui("duel", runs["int8"].id, runs["other"].id, *FEW)
-    assert not lacking(done.stdout, "model differs", "different models", runs["other"].id)
+    assert not lacking(done.stdout, "model differs", "models differ", runs["other"].id)
     assert "times as" in done.stdout or "% " in done.stdout
     second, first = (warm_box.document(one["id"]) for one in warm_box.summaries()[:2])
     assert (first.model.name, second.model.name) == ("tiny-convolutional", "tiny-indexed")
@@ -174,7 +174,7 @@ def test_what_cannot_meet_is_said_in_one_line(warm_box: Box, runs: dict[str, Run
     assert "no run" in refused(good, "fffffffffff0")
     assert "failed" in refused(good, failed)
     assert not lacking(refused("summaryonly1", good), "summary", "program")
-    assert "executorch was 1.4.0 and is 1." in refused("olderrun0001", good)
+    assert not lacking(refused("olderrun0001", good), "executorch", "1.4.0")
     assert precious.is_dir()
     assert "cores" in refused(good, runs["int8"].id, "--threads", "4096")
     mine.write_text(mine.read_text() + "\n# another file now\n")

@@ -145,7 +145,7 @@ def test_an_export_only_delegate_is_exported_and_never_measured(warm_box: Box, t
     assert "vulkan" in refused.stderr.lower()
     export = ("run", MODEL, "--delegate", "vulkan", "--export-only", "-o", tmp_path)
     warm_box.etui(*export)
-    assert "exists already" in warm_box.etui(*export, status=2).stderr
+    assert "already exists" in warm_box.etui(*export, status=2).stderr
     warm_box.etui(*export, "--force")
     assert [path.name for path in tmp_path.glob("*.pte")] == ["tiny-convolutional_fp32_vulkan.pte"]
     assert warm_box.summaries()[0]["latency_ms"]["median"] is None
@@ -166,10 +166,10 @@ def test_a_damaged_cache_is_built_again_and_said(warm_box: Box, measured: list[R
     for damaged in (warm_box.cache / "programs").rglob("program.pte"):
         damaged.write_bytes(b"")
     done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW)
-    assert "weights.safetensors holds something else" in done.stderr
+    assert "weights.safetensors has different content" in done.stderr
     assert done.stderr.count("the cached program was damaged") == 2
     for damaged in (warm_box.cache / "programs").rglob("reference.safetensors"):
         damaged.write_bytes(bytes(damaged.stat().st_size))
     done = warm_box.etui("run", MODEL, "--precision", "int8", *FEW, "--json")
-    assert "reference.safetensors holds something else" in done.stderr
+    assert "reference.safetensors has different content" in done.stderr
     assert json.loads(done.stdout)[0]["accuracy"]["verdict"] == "PASS"
