@@ -1,3 +1,3 @@
-"""etui exports PyTorch models to ExecuTorch, measures them honestly against eager, and remembers every run."""
+"""etui exports PyTorch models to ExecuTorch, measures them against eager PyTorch, and compares all runs."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The `etui` command: without arguments the terminal UI, otherwise the headless command line."""
+"""The `etui` command: the terminal UI without arguments, else the command line."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Start the command line; the console script and ``python -m etui`` both come here."""
+    """Start the command line, for the console script and ``python -m etui``."""
     try:
         from etui.cli.main import cli
     except KeyboardInterrupt:
-        # Ctrl-C before there is a command line that could handle it.
+        # Ctrl-C before the command line can handle it.
         sys.exit(130)
     except ImportError as error:
         sys.stderr.write(f"etui: {error}; the installation is not whole: install etui again\n")

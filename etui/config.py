@@ -1,4 +1,4 @@
-"""The config file: a theme and keys of one's own, typed; what is wrong in it gives a notice and the default."""
+"""The configuration file: theme, keys and columns; an invalid setting gives a notice and its default."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ThemeName = Literal["etui-dark", "etui-light", "etui-contrast"]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Every setting with its default. ``ABOUT`` has a sentence for each."""
+    """All settings with their defaults. ``ABOUT`` describes each."""
 
     theme: ThemeName = "etui-dark"
     keys: dict[str, str] = {}
@@ -38,16 +38,17 @@ ABOUT: dict[str, str] = {
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read: the settings, and a notice for each thing in the file that was not taken."""
+    """The settings that were read, and a notice for each part of the file that was not accepted."""
 
     config: Config = Config()
     notices: tuple[str, ...] = ()
 
 
 def config_path() -> Path:
-    """The config file: ``ETUI_CONFIG`` (a file, or a folder with config.toml), else in the user's config folder.
+    """Return the configuration file: ``ETUI_CONFIG`` (a file, or a folder with config.toml), else in the user's
+    configuration folder.
 
-    Raises UsageError if ETUI_CONFIG cannot be a path.
+    Raises UsageError if ETUI_CONFIG is not a valid path.
     """
     given = os.environ.get("ETUI_CONFIG")
     if given:
@@ -59,9 +60,9 @@ def config_path() -> Path:
 
 
 def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
-    """The settings of a file; of one that is not there, the defaults. Never fails: each mistake is a notice.
+    """Read the settings of a file, or the defaults if it does not exist. Never raises: each error becomes a notice.
 
-    ``action_ids`` are what ``[keys]`` may name; empty leaves that unchecked.
+    ``action_ids`` are the actions that ``[keys]`` may name; empty disables that check.
     """
     try:
         table = tomllib.loads(_read(path))
@@ -70,7 +71,7 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
     except OSError as error:
         return Loaded(notices=(f"{path} cannot be read ({error.strerror or error}); using the defaults",))
     except (ValueError, RecursionError) as error:
-        # A number of thousands of digits and a date that does not exist are plain ValueErrors.
+        # A number of thousands of digits and an invalid date raise plain ValueErrors.
         why = "it is nested too deeply" if isinstance(error, RecursionError) else _shown(str(error))
         return Loaded(notices=(f"{path} is not TOML ({why}); using the defaults",))
     notices = []
@@ -99,7 +100,7 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
 
 
 def _read(path: Path) -> str:
-    """The text of a file. Raises OSError, and ValueError if it is too large or not UTF-8."""
+    """Return the text of a file. Raises OSError, and ValueError if it is too large or not UTF-8."""
     if stat.S_ISFIFO(path.stat().st_mode):
         raise OSError(None, "it is a pipe")
     with path.open("rb") as file:
@@ -110,7 +111,7 @@ def _read(path: Path) -> str:
 
 
 def _written(value: object) -> str:
-    """A value as it stands in a notice."""
+    """Format a value for a notice."""
     try:
         return _shown(repr(value))
     except RecursionError:
@@ -120,6 +121,6 @@ def _written(value: object) -> str:
 
 
 def _shown(words: str, most: int = _MOST_SHOWN) -> str:
-    """Somebody's text in a notice: on one line, and not longer than is needed to find it."""
+    """Format untrusted text for a notice: on one line and shortened."""
     words = plain(words)
     return words if len(words) <= most else f"{words[:most]}…"

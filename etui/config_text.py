@@ -1,4 +1,4 @@
-"""The settings as a commented TOML text that can be saved as the config file."""
+"""The settings as commented TOML text, usable as a configuration file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from etui.config import ABOUT, Config
 
 
 def as_toml(config: Config, actions: Iterable[tuple[str, str, str]]) -> str:
-    """Every setting with its sentence; ``actions`` are (id, default keys, sentence). What is a default is a comment."""
+    """Return all settings with descriptions; ``actions`` are (id, default keys, description). Defaults are comments."""
     lines = [
         f"# {ABOUT['theme']}",
         f"theme = {_quoted(config.theme)}",
@@ -31,6 +31,6 @@ def as_toml(config: Config, actions: Iterable[tuple[str, str, str]]) -> str:
 
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    # TOML takes control characters in no other way.
+    # TOML accepts control characters only as escapes.
     escaped = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in escaped)
     return f'"{escaped}"'

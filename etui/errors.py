@@ -1,4 +1,4 @@
-"""Errors a user can act on: what is wrong, what to do, and the exit status each ends a command with."""
+"""Expected errors with their cause, the next step and the exit status of a command."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ EXIT_CANCELLED = 130
 
 
 class EtuiError(Exception):
-    """An expected failure. ``message`` says what is wrong, ``hint`` what to do about it (one line each).
+    """An expected failure. ``message`` is the cause, ``hint`` the next step (one line each).
 
     A hint that names commands or options of the command line comes with a ``screen_hint``, which replaces it on the
-    screen; an empty one means that there is nothing to do there.
+    screen; an empty one means that the screen has no next step.
     """
 
     exit_status = EXIT_FAILED
@@ -30,7 +30,7 @@ class EtuiError(Exception):
 
 
 class UsageError(EtuiError):
-    """What was asked for cannot be done as asked: a name that does not exist, an impossible combination."""
+    """An invalid request, such as an unknown name or an unsupported combination."""
 
     exit_status = EXIT_USAGE
 
@@ -42,12 +42,12 @@ class StoreError(EtuiError):
 
 
 class StoreUnavailable(StoreError):
-    """The database cannot be read or written just now: it is locked, its disk is full, or reading or writing failed.
-    The same may work later."""
+    """The database cannot be read or written at present: it is locked, its disk is full, or reading or writing failed.
+    It may work later."""
 
 
 class ImportRefused(EtuiError):
-    """A file does not hold runs that can be imported; nothing of it was stored."""
+    """A file has no valid runs to import; none of it was stored."""
 
     exit_status = EXIT_USAGE
 
@@ -57,4 +57,4 @@ class PreparationError(EtuiError):
 
 
 class WeightsError(PreparationError):
-    """The weights that were asked for are missing, corrupt or do not fit the model."""
+    """The requested weights are missing, corrupt or do not fit the model."""

@@ -1,7 +1,7 @@
-"""The pytest plugin: its options, the fixture ``etui_run`` that measures a project's own model, and what it reports.
+"""The pytest plugin: its options, the fixture ``etui_run`` that measures a project's own model, and its report.
 
 It is loaded in every pytest run of the environment, so it imports nothing but pytest until the fixture is used or
-``pytest --pyargs etui.verify`` is asked for. ``-p no:etui`` turns it off.
+``pytest --pyargs etui.verify`` runs. ``-p no:etui`` disables it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _OPTIONS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options, all under names that no other plugin's can meet."""
+    """Add the options, with names that do not conflict with other plugins."""
     group = parser.getgroup("etui", "etui (measuring PyTorch models on ExecuTorch)")
     for name, _, told in _OPTIONS:
         group.addoption(f"--etui-{name}", dest=_dest(name), **told)
@@ -60,7 +60,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
-    """In a session of etui.verify the options have short names too, as far as no conftest file took them."""
+    """Add short option names in a session of etui.verify, unless a conftest file uses them."""
     result = yield
     if any(_names_verify(word) for word in args):
         early_config.stash[VERIFYING] = True
@@ -69,7 +69,7 @@ def pytest_load_initial_conftests(
             if not short:
                 continue
             try:
-                # Without a default of its own, which would stand in the way of the long name's value.
+                # Without a default, which would override the value of the long name.
                 words = {key: value for key, value in told.items() if key not in ("default", "help")}
                 group.addoption(f"--{name}", dest=_dest(name), help=f"The same as --etui-{name}.", **words)
             except ValueError:
@@ -78,7 +78,7 @@ def pytest_load_initial_conftests(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """See what etui.verify is asked for before anything is collected."""
+    """Check the options of etui.verify before collection."""
     config.pluginmanager.register(_Reporting(config), "etui-reporting")
     if config.stash.get(VERIFYING, False) and not (config.option.help or config.option.version):
         from etui.testing import verified
@@ -88,10 +88,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def etui_run(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtuiRun]:
-    """Measure a model and give back the run: ``etui_run("model.py:factory", precision="int8").latency_ms.median``.
+    """Measure a model and return the run: ``etui_run("model.py:factory", precision="int8").latency_ms.median``.
 
-    The model is a catalog name, ``FILE.py:FACTORY``, a ``.pt2``, a ``.pte``, or a function at the top of a file that
-    returns (module, inputs): one example, a list of several, or a function that makes as many as it is asked for.
+    The model is a catalog name, ``FILE.py:FACTORY``, a ``.pt2``, a ``.pte``, or a module-level function that returns
+    (module, inputs): one example, a list of several, or a function that makes the requested number.
     """
     from etui.testing import EtuiRun
 
@@ -111,7 +111,7 @@ def etui_run(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
 
 
 class _Reporting:
-    """Carries what was measured from the tests, wherever they run, to the end of the terminal's report."""
+    """Passes measurements from the tests, in any process, to the end of the terminal report."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -119,18 +119,18 @@ class _Reporting:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, object, object]:
-        """What a test measured goes with its report, which may travel to another process."""
+        """Attach the measurements of a test to its report, which may be sent to another process."""
         bench = self._config.stash.get(_BENCH, None)
         if bench is not None:
             item.user_properties += [(PROPERTY, line) for line in bench.take_lines()]
         return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep each line once: a test has three reports."""
+        """Keep each line once, since a test has three reports."""
         self._lines.update((str(value), None) for name, value in report.user_properties if name == PROPERTY)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """The runs that were measured, a line each."""
+        """Print the measured runs, one per line."""
         if self._lines:
             terminalreporter.section("etui")
             for line in self._lines:

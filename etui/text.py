@@ -1,4 +1,4 @@
-"""Text for a terminal: other people's text made harmless, and figures written the same way everywhere."""
+"""Text for a terminal: untrusted text made safe to print, and uniform formats for numbers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 MISSING = "-"
 
-# Escape sequences first (CSI, OSC and its kin up to their end, two-character ones), then what controls are left (C0,
-# DEL, C1) and what Unicode calls default-ignorable: marks that turn the direction of text round, zero-width characters,
-# tags, fillers and variation selectors, which show nothing and can hide or disguise text. Emoji stay readable without
-# their selectors and joiners, whose width terminals do not agree about.
+# Escape sequences first (CSI, OSC and similar up to their end, two-character ones), then the remaining controls (C0,
+# DEL, C1) and default-ignorable characters of Unicode: direction marks, zero-width characters, tags, fillers and
+# variation selectors, which are invisible and can hide or disguise text. Emoji stay readable without their selectors
+# and joiners, whose width differs between terminals.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
@@ -27,26 +27,26 @@ _CONTROLS = re.compile(rf"[\x00-\x1f\x7f-\x9f{_INVISIBLE}]")
 _LINE_CONTROLS = re.compile(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{_INVISIBLE}]")
 
 LINE_CELLS, WHOLE_CELLS = 120, 1000
-"""The number of cells of a name in a line with other text, and in a title of its own."""
+"""The maximum width of a name in a line with other text, and in a separate title."""
 
 _ELLIPSIS = "…"
 _MARKS_PER_CELL = 4
 
 
 def plain(text: str, *, keep_lines: bool = False) -> str:
-    """``text`` without escape sequences, control characters and invisible ones, on one line unless ``keep_lines``."""
+    """Return ``text`` without escape sequences, control and invisible characters; on one line unless ``keep_lines``."""
     text = _SEQUENCES.sub("", text)
     if keep_lines:
         text = _LINE_CONTROLS.sub("", text.replace("\r\n", "\n").replace("\t", "    "))
     else:
         text = _CONTROLS.sub("", _BREAKS.sub(" ", text))
-    # Bytes of a log that were not UTF-8 arrive as lone surrogates, which no terminal's encoding can write.
+    # Bytes of a log that are not UTF-8 arrive as lone surrogates, which cannot be encoded for a terminal.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def shortened(text: str, cells: int, ellipsis: str = _ELLIPSIS) -> str:
-    """``text`` made plain, and cut with an ellipsis where it takes more than ``cells`` terminal cells."""
-    # However long it is, only the beginning can be shown; combining marks take no cell.
+    """Return ``text`` made plain, cut with an ellipsis if it is wider than ``cells`` terminal cells."""
+    # Only the beginning of a long text is processed; combining marks take no cell.
     most = _MARKS_PER_CELL * cells
     if len(text) > (cut := 4 * most + 256):
         text = text[:cut] + ellipsis
@@ -62,7 +62,7 @@ def shortened(text: str, cells: int, ellipsis: str = _ELLIPSIS) -> str:
 
 
 def width(text: str) -> int:
-    """How many terminal cells a plain text takes: wide characters two, combining ones none."""
+    """Return the width of a plain text in terminal cells: wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
     return sum(
@@ -72,7 +72,7 @@ def width(text: str) -> int:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure with ``digits`` significant digits and no exponent between 1e-4 and 1e9; ``-`` where there is none."""
+    """Format a number with ``digits`` significant digits, without exponent from 1e-4 to 1e9; ``-`` for None."""
     if value is None:
         return MISSING
     if value == 0:
@@ -86,24 +86,24 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def percent(share: float, places: int = 0) -> str:
-    """A share (1 is all) such as ``12 %``."""
+    """Format a share, where 1 is all, such as ``12 %``."""
     return f"{100 * share:.{places}f} %"
 
 
 def agreement(share: float | None) -> str:
-    """A share of agreeing classes such as ``87.5 %``, which never rounds to all; ``-`` where there is none."""
+    """Format a share of agreeing classes such as ``87.5 %``, never rounded up to 100 %; ``-`` for None."""
     if share is None:
         return MISSING
     return "100 %" if share == 1 else f"{min(99.9, 100 * share):.3g} %"
 
 
 def counted(count: int, what: str) -> str:
-    """A count and what is counted, such as ``1 node`` and ``1,200 nodes``."""
+    """Format a count with its noun, such as ``1 node`` and ``1,200 nodes``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Whole numbers as the kernel writes CPU lists: ``0-3,8``."""
+    """Format whole numbers as the kernel writes CPU lists: ``0-3,8``."""
     runs: list[list[int]] = []
     for one in sorted(set(numbers)):
         if runs and one == runs[-1][-1] + 1:
@@ -114,22 +114,22 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """A speed-up such as ``1.85x``."""
+    """Format a speed-up such as ``1.85x``."""
     return MISSING if value is None else f"{number(value)}x"
 
 
 def speedup(value: float | None, verdict: str | None) -> str:
-    """A speed-up such as ``5.08x``, with ``unreliable`` behind it if that is the verdict."""
+    """Format a speed-up such as ``5.08x``, followed by ``unreliable`` if that is the verdict."""
     return f"{ratio(value)} unreliable" if verdict == "unreliable" else ratio(value)
 
 
 def interval(bounds: tuple[float, float] | None) -> str:
-    """An interval such as ``16.1 to 16.5``."""
+    """Format an interval such as ``16.1 to 16.5``."""
     return MISSING if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
 
 
 def size(count: int | None) -> str:
-    """Bytes in decimal units, such as ``46.7 MB``."""
+    """Format bytes in decimal units, such as ``46.7 MB``."""
     if count is None:
         return MISSING
     value = float(count)
@@ -141,7 +141,7 @@ def size(count: int | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration, such as ``0.35 s``, ``12.4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    """Format a duration, such as ``0.35 s``, ``12.4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     if value is None:
         return MISSING
     if value < 60:
@@ -153,7 +153,7 @@ def seconds(value: float | None) -> str:
 
 
 def moment(at: str) -> datetime | None:
-    """An ISO 8601 time in local time, UTC where it names no zone; None where it is no time."""
+    """Return an ISO 8601 time as local time; UTC is assumed if it has no zone. None if it is not a time."""
     try:
         read = datetime.fromisoformat(at)
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone()
@@ -162,7 +162,7 @@ def moment(at: str) -> datetime | None:
 
 
 def local_time(at: str | None) -> str:
-    """An ISO 8601 time as local date and minute; as it is where it is no time."""
+    """Format an ISO 8601 time as local date and minute; unchanged if it is not a time."""
     if at is None:
         return MISSING
     local = moment(at)
@@ -170,7 +170,7 @@ def local_time(at: str | None) -> str:
 
 
 def signed(percent: float) -> str:
-    """A change such as ``-70.1 %`` or ``+5.3 %``."""
+    """Format a change such as ``-70.1 %`` or ``+5.3 %``."""
     if abs(percent) < 0.05:
         return "0.0 %"
     digits = 0 if abs(percent) >= 999.5 else 1
