@@ -81,6 +81,7 @@ class Combo(Widget):
         self._suggest = suggest
         self._pick = pick
         self._committed = value
+        self._untouched: str | None = value
         self._input = _Line(value, placeholder=placeholder, compact=True)
         self._list = OptionList(markup=False)
         self._list.can_focus = False
@@ -213,7 +214,10 @@ class Combo(Widget):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._update_list(event.value)
+        initial, self._untouched = self._untouched, None
+        # The input reports its initial value too, which nobody typed.
+        if event.value != initial:
+            self._update_list(event.value)
         self.post_message(self.Typed(self, event.value))
 
     @on(OptionList.OptionSelected)
