@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +11,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 from etui.files.atomic import refuse_existing
@@ -103,7 +103,7 @@ def gap(
         write_file(csv_file, output.as_csv(found), force=force)
         click.echo(f"wrote {csv_file}", err=True)
     shown = output.as_json(document, found) if as_json else output.as_text(
-        document, found, order=cast("Order", order), limit=limit, ascii_only=_ascii_only()
+        document, found, order=cast("Order", order), limit=limit, ascii_only=ascii_only()
     )  # fmt: skip
     click.echo(shown)
     return EXIT_DONE
@@ -123,7 +123,3 @@ def _with_threshold(found: NumericGap, threshold_db: float) -> NumericGap:
     from etui.analysis.numeric_gap import first_past
 
     return msgspec.structs.replace(found, threshold_db=threshold_db, first_past=first_past(found.layers, threshold_db))
-
-
-def _ascii_only() -> bool:
-    return not (sys.stdout.encoding or "").lower().startswith("utf")

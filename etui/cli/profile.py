@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,6 +12,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
 from etui.files.atomic import refuse_existing
@@ -128,7 +128,7 @@ def profile(
         known = any(one.origin.module or one.origin.module_type for one in found.program.operators)
         view = "module" if known or module else "operator"
     shown = output.as_json(document, found) if as_json else output.as_text(
-        document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=_ascii_only()
+        document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=ascii_only()
     )  # fmt: skip
     if csv_file is not None:
         from etui.formats.csv_tables import profile_csv
@@ -157,7 +157,3 @@ def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None
             write_file(trace, made.read_bytes(), force=options.force)
             click.echo(f"wrote {trace}", err=True)
         return status
-
-
-def _ascii_only() -> bool:
-    return not (sys.stdout.encoding or "").lower().startswith("utf")

@@ -138,13 +138,12 @@ def run(
         )
     if output is not None and not export_only:
         _check_writable(output, force)
-    if output is not None and export_only and not force:
+    if output is not None and export_only:
+        from etui.files.atomic import refuse_existing
         from etui.spec import program_name
 
         for variant in variants:
-            target = output / program_name(found.name, variant)
-            if target.exists():
-                raise UsageError(f"{target} already exists", "choose another folder, or overwrite it with --force")
+            refuse_existing(output / program_name(found.name, variant), force=force)
     spec = _specification(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )
@@ -243,7 +242,7 @@ def _specification(
 
 
 def _check_writable(output: Path, force: bool) -> None:
-    from etui.files.atomic import is_stream
+    from etui.files.atomic import is_stream, refuse_existing
 
     if str(output) == "-" or is_stream(output):
         return
@@ -252,5 +251,5 @@ def _check_writable(output: Path, force: bool) -> None:
         raise UsageError(f"the folder {folder} does not exist", "create it, or choose another FILE")
     if not os.access(folder, os.W_OK):
         raise UsageError(f"the folder {folder} is not writable", "choose another FILE")
-    if output.is_file() and not force:
-        raise UsageError(f"{output} already exists", "choose another FILE, or overwrite it with --force")
+    if output.is_file():
+        refuse_existing(output, force=force)

@@ -75,3 +75,8 @@ def _padded(cell: str, cells: int, right: bool) -> str:
 
 def _terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def ascii_only() -> bool:
+    """Whether the encoding of standard output cannot represent block characters."""
+    return not (sys.stdout.encoding or "").lower().startswith("utf")

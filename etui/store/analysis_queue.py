@@ -11,6 +11,7 @@ from etui.errors import StoreError, UsageError
 from etui.events import Event, utc_now
 from etui.results import LIVE_ANALYSIS_STATUSES, LIVE_STATUSES, AnalysisStatus
 from etui.spec import AnalysisOptions
+from etui.store.queries import unknown_run
 from etui.store.queue import Claim, RunnerIdentity, add_event, claims_of, new_id, storable
 
 _LIVE = "status IN ('queued', 'running')"
@@ -45,7 +46,7 @@ def add_analysis(
     it instead. Raises UsageError if the run does not exist, is live, or has no program."""
     run = connection.execute("SELECT status, size_bytes, error FROM runs WHERE id = ?", (run_id,)).fetchone()
     if run is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
+        raise unknown_run(run_id)
     if run["status"] in LIVE_STATUSES:
         raise UsageError(f"run {run_id[:6]} is {run['status']}", "wait until it has ended, or cancel it")
     if run["size_bytes"] is None:

@@ -12,7 +12,6 @@ import msgspec
 from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
-from etui.errors import UsageError
 from etui.history import UNKNOWN, Configuration, History, Point
 from etui.results import (
     LIVE_STATUSES,
@@ -25,6 +24,7 @@ from etui.results import (
     Status,
     WeightsInfo,
 )
+from etui.store.queries import unknown_run
 
 MAX_EXAMINED = 2_000
 """How many of the newest runs of a model, precision and delegate are examined for those of the same configuration."""
@@ -57,7 +57,7 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
     done run with its model, precision and delegate. Raises UsageError if the run does not exist."""
     row = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
+        raise unknown_run(run_id)
     if row["status"] != "done":
         # The weights and inputs of such a run may not be known: use those of the newest run that is done.
         done = connection.execute(

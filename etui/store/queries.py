@@ -19,6 +19,11 @@ _MAX_INDEXED = 1_000
 """Up to this limit, runs are searched with ``run_pages`` instead of reading every match."""
 
 
+def unknown_run(run_id: str) -> UsageError:
+    """Return the error for a run that is not in the database."""
+    return UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
+
+
 def summaries(
     connection: sqlite3.Connection,
     where: Sequence[Condition] = (),
@@ -61,7 +66,7 @@ def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
     """Return the summary of one run. Raises UsageError if it does not exist."""
     row = connection.execute(f"SELECT {_SELECT} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - constants
     if row is None:
-        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
+        raise unknown_run(run_id)
     return summary_of(row)
 
 
@@ -78,7 +83,7 @@ def resolve(connection: sqlite3.Connection, prefix: str) -> str:
         (prefix, prefix + "\U0010ffff"),
     ).fetchall()
     if not rows:
-        raise UsageError(f"there is no run {prefix}", "see etui runs", screen_hint="")
+        raise unknown_run(prefix)
     if len(rows) > 1:
         names = [f"{row['id']} ({row['model']} {row['precision']}/{row['delegate']})" for row in rows[:5]]
         more = " and more" if len(rows) > 5 else ""
@@ -93,7 +98,7 @@ def annotate(connection: sqlite3.Connection, run_id: str, note: str | None, tags
         "UPDATE runs SET note = coalesce(?, note), tags = coalesce(?, tags) WHERE id = ?", (note, encoded, run_id)
     )
     if cursor.rowcount == 0:
-        raise UsageError(f"there is no run {run_id}", "see etui runs", screen_hint="")
+        raise unknown_run(run_id)
 
 
 def check_deletable(connection: sqlite3.Connection, run_id: str) -> None:
