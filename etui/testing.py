@@ -38,7 +38,7 @@ from etui.services.submit import submit
 from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain
-from etui.wording import run as words
+from etui.wording import run as run_wording
 
 ModelReference = str | Path | Callable[[], object]
 
@@ -159,7 +159,7 @@ class EtuiRun:
             pytest.fail(f"etui: {plain(str(error))}")
         for run in runs:
             if check and run.status != "done":
-                pytest.fail(f"etui: {' '.join([_name(run) + ':', *words.verdict(run)])} Its log was captured.")
+                pytest.fail(f"etui: {' '.join([_name(run) + ':', *run_wording.verdict(run)])} Its log was captured.")
         return runs
 
     def take_lines(self) -> list[str]:
@@ -284,7 +284,7 @@ def _name(run: RunDocument) -> str:
 
 def _line(run: RunDocument) -> str:
     """A run in one line: latency, speed-up, accuracy verdict, flags and id."""
-    said = [words.ending(run), words.speed(run), words.accuracy(run)]
+    said = [run_wording.ending(run), run_wording.speed(run), run_wording.accuracy(run)]
     flags = f" Flags: {', '.join(flag.name for flag in run.flags)}." if run.flags else ""
     weights = " Weights are synthetic." if run.weights is not None and run.weights.kind == "synthetic" else ""
     return f"{plain(run.model.name)}: {' '.join(one for one in said if one)}{weights}{flags} (run {run.id})"

@@ -77,6 +77,6 @@ def _with_program(run: RunDocument) -> RunDocument:
 
 
 def _ending(run: RunDocument) -> str:
-    from etui.wording import run as words
+    from etui.wording import run as run_wording
 
-    return words.ending(run)
+    return run_wording.ending(run)

@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from etui import text
-from etui.analysis import canary, disturbance
-from etui.analysis import sample_series as series
+from etui.analysis import canary, disturbance, sample_series
 from etui.results import Block, Environment, Flag, LatencyStats, QuietCheck
 from etui.spec import EAGER
 
@@ -112,11 +111,11 @@ def _sample_flags(
         share = stats.mad / stats.median
         name = "wide spread" if share > WIDE_SPREAD else "spread"
         flags.append(Flag(name=name, detail=f"the samples spread by {text.percent(share)} (MAD over median)"))
-    correlation = series.autocorrelation([block.samples_ms for block in blocks])
+    correlation = sample_series.autocorrelation([block.samples_ms for block in blocks])
     if correlation is not None and correlation > AUTOCORRELATION:
         detail = f"consecutive samples are correlated (rank correlation {correlation:.2f})"
         flags.append(Flag(name="autocorrelation", detail=detail))
-    modes = series.two_modes([sample for block in blocks for sample in block.samples_ms])
+    modes = sample_series.two_modes([sample for block in blocks for sample in block.samples_ms])
     if modes is not None:
         flags.append(
             Flag(

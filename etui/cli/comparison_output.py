@@ -11,8 +11,7 @@ import click
 import msgspec
 
 from etui import text
-from etui.analysis import gates
-from etui.analysis import side_by_side as sides
+from etui.analysis import gates, side_by_side
 from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
 from etui.analysis.session_variance import Level
@@ -21,13 +20,13 @@ from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 from etui.report import comparison
 from etui.results import RunDocument
 from etui.store.transfer import write_file
-from etui.wording import comparison_set as compared_runs
+from etui.wording import comparison_set
 
 SCHEMA = "etui.compare/1"
 
 
 @dataclass(frozen=True)
-class Compared(compared_runs.Compared):
+class Compared(comparison_set.Compared):
     """A comparison with the limits that were checked."""
 
     checks: list[Check] = field(default_factory=list)
@@ -70,7 +69,7 @@ def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
         lines += [f"{check.outcome:<10}  {_checked(each, check)}" for check in each.checks]
         headings, rows = each.figures(everything=everything)
         columns = [Column(headings[0]), *(Column(heading) for heading in headings[1:])]
-        parts.append("\n".join([*lines, "", table(columns, rows), f"{sides.BEST} best of its row"]))
+        parts.append("\n".join([*lines, "", table(columns, rows), f"{side_by_side.BEST} best of its row"]))
     return "\n\n".join(parts)
 
 

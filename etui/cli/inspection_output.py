@@ -11,7 +11,7 @@ from etui.analysis.lowering import Change, changes
 from etui.cli.table import Column, table
 from etui.insight import MethodInfo, ProgramInfo, Section, TensorSignature, UndelegatedNode
 from etui.results import RunDocument
-from etui.wording import verdict as verdicts
+from etui.wording import verdict as verdict_wording
 
 _LABEL_WIDTH = 13
 _FEW = 6
@@ -123,7 +123,7 @@ def _signature(signature: TensorSignature) -> str:
 def _run_heading(document: RunDocument) -> Iterator[str]:
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     yield f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
-    if sentence := verdicts.delegated(document):
+    if sentence := verdict_wording.delegated(document):
         yield from _labelled("delegation", sentence)
     memory = document.memory
     if memory is not None:
@@ -204,7 +204,7 @@ def _labelled(label: str, value: str) -> Iterator[str]:
 
 
 def _share(count: int, size: int) -> str:
-    return verdicts.part(count / size) if size else text.MISSING
+    return verdict_wording.part(count / size) if size else text.MISSING
 
 
 def _short(name: str) -> str:

@@ -100,9 +100,9 @@ def _newest(store: Store, options: dict[str, str | None]) -> str:
 
 
 def _as_text(found: Trend) -> str:
-    from etui.wording import trend as trend_words
+    from etui.wording import trend as trend_wording
 
-    lines = [f"{trend_words.name(found)}: {trend_words.circumstances(found)}", "", *trend_words.sentences(found)]
+    lines = [f"{trend_wording.name(found)}: {trend_wording.circumstances(found)}", "", *trend_wording.sentences(found)]
     if found.history.points:
         lines += ["", table(_COLUMNS, rows(found))]
     return "\n".join(lines)
@@ -110,9 +110,9 @@ def _as_text(found: Trend) -> str:
 
 def rows(found: Trend) -> list[list[str]]:
     """The table's rows, oldest first."""
-    from etui.wording import trend as trend_words
+    from etui.wording import trend as trend_wording
 
-    changes = {one.at: trend_words.changed(one) for one in found.changes}
+    changes = {one.at: trend_wording.changed(one) for one in found.changes}
     made = []
     for place, point in enumerate(found.history.points):
         software = found.software.get(place, [])
@@ -135,8 +135,8 @@ def rows(found: Trend) -> list[list[str]]:
 def _as_json(found: Trend) -> str:
     import msgspec
 
-    from etui.wording import trend as trend_words
+    from etui.wording import trend as trend_wording
 
     plain = msgspec.to_builtins(found, str_keys=True)
-    document = {"schema": SCHEMA, "words": trend_words.sentences(found), **plain}
+    document = {"schema": SCHEMA, "words": trend_wording.sentences(found), **plain}
     return harmless(msgspec.json.format(msgspec.json.encode(document))).decode()

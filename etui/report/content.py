@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from etui import text
-from etui.analysis import side_by_side as sides
+from etui.analysis import side_by_side
 from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.relative_change import change, change_interval
@@ -92,8 +92,8 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
         verdicts=verdicts,
         headings=["", f"{named[base.id]} (base)", *(named[other.id] for other in others)],
         rows=[
-            [row.name, *map(sides.shown, row.cells)]
-            for row in sides.rows(base, others, found)
+            [row.name, *map(side_by_side.shown, row.cells)]
+            for row in side_by_side.rows(base, others, found)
             # The machines have their own section.
             if row.differs or row.group != "environment"
         ],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from etui.analysis import side_by_side as sides
+from etui.analysis import side_by_side
 from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.session_variance import Level
 from etui.results import RunDocument
@@ -54,16 +54,16 @@ class Compared:
         return sentences
 
     @cached_property
-    def rows(self) -> list[sides.Row]:
+    def rows(self) -> list[side_by_side.Row]:
         """All metrics of all runs, the base's first."""
-        return sides.rows(self.base, self.others, self.found)
+        return side_by_side.rows(self.base, self.others, self.found)
 
     def figures(self, *, everything: bool) -> tuple[list[str], list[list[str]]]:
         """Return headings and rows of a text table: the metrics that differ, or ``everything``."""
         named = self.names
         headings = [f"{named[self.base.id]} (base)", *(named[other.id] for other in self.others)]
         shown = [
-            [row.name, *map(sides.shown, row.cells)]
+            [row.name, *map(side_by_side.shown, row.cells)]
             for row in self.rows
             if everything or row.differs or not self.others
         ]

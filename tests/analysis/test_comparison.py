@@ -8,12 +8,12 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from etui.analysis import side_by_side as sides
+from etui.analysis import side_by_side
 from etui.analysis.bootstrap import LogEstimate
 from etui.analysis.comparison import RunComparison, compare, more_blocks
 from etui.analysis.gates import Limits, check
 from etui.results import Metrics, RunDocument
-from etui.wording import comparison as comparison_words
+from etui.wording import comparison as comparison_wording
 from tests.analysis.comparisons import LATER, measured
 from tests.facts import lacking
 from tests.golden import Golden
@@ -27,8 +27,8 @@ def one(base: RunDocument, other: RunDocument, **options: float | bool) -> RunCo
 
 
 def said(base: RunDocument, other: RunDocument, *, force: bool = False) -> str:
-    named = comparison_words.names([base, other])
-    return " ".join(comparison_words.sentences(one(base, other, force=force), named))
+    named = comparison_wording.names([base, other])
+    return " ".join(comparison_wording.sentences(one(base, other, force=force), named))
 
 
 def test_the_same_program_under_two_labels_is_hardly_ever_called_another() -> None:
@@ -126,7 +126,7 @@ def test_what_differs_refuses_the_verdict_and_stays_beside_a_forced_one(
     (reason,) = refused.reasons
     assert not lacking(said(base, other), "fp32/xnnpack bbbbbb", "fp32/xnnpack aaaaaa", reason.detail, "--force")
     assert not lacking(said(base, other, force=True), "times as fast", reason.detail)
-    timed = [row for row in sides.rows(base, [other], [refused]) if row.group in ("latency", "start")]
+    timed = [row for row in side_by_side.rows(base, [other], [refused]) if row.group in ("latency", "start")]
     assert all(cell.change is None for row in timed for cell in row.cells)
 
 
@@ -202,7 +202,7 @@ def test_the_wording_of_every_answer(golden: Golden) -> None:
 
 def test_the_rows_hold_changes_intervals_and_the_best() -> None:
     base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0, precision="int8")
-    found = {row.name: row for row in sides.rows(base, [other], compare(base, [other]))}
+    found = {row.name: row for row in side_by_side.rows(base, [other], compare(base, [other]))}
     median = found["median ms"]
     assert median.differs and [cell.best for cell in median.cells] == [False, True]
     assert median.cells[1].change == pytest.approx(-50, abs=1) and median.cells[1].ci95 is not None
@@ -263,7 +263,7 @@ def test_the_best_is_marked_only_where_it_is_decided() -> None:
     again = measured("ddddddddddd4", seed=4, median=8.02, precision="int8", delegate="openvino")
 
     def marks(name: str, *others: RunDocument) -> list[bool]:
-        rows = {row.name: row for row in sides.rows(base, others, compare(base, others))}
+        rows = {row.name: row for row in side_by_side.rows(base, others, compare(base, others))}
         return [cell.best for cell in rows[name].cells]
 
     assert marks("median ms", near) == [False, False]
@@ -276,7 +276,7 @@ def test_the_best_is_marked_only_where_it_is_decided() -> None:
 
 def test_names_go_on_until_they_differ() -> None:
     runs = [measured("aaaaaaaaaaa1"), measured("aaaaaaaaaab2"), measured("ccccccccccc3", precision="int8")]
-    assert list(comparison_words.names(runs).values()) == [
+    assert list(comparison_wording.names(runs).values()) == [
         "fp32/xnnpack aaaaaaaaaaa",
         "fp32/xnnpack aaaaaaaaaab",
         "int8/xnnpack",
@@ -320,7 +320,7 @@ def test_a_block_with_a_sample_that_is_no_latency_is_left_out(sample: float) -> 
     other.blocks[1].program_load_ms = -1.0
     found = one(base, other)
     assert (sound.verdict, found.verdict, sound.base_blocks - found.base_blocks) == ("faster", "faster", 1)
-    assert sides.rows(base, [other], [found])
+    assert side_by_side.rows(base, [other], [found])
 
 
 @pytest.mark.parametrize("median", [0.0, 5e-324, 1e308])

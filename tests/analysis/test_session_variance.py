@@ -15,7 +15,7 @@ from etui.analysis.gates import Limits, check
 from etui.analysis.session_level import levels_of
 from etui.analysis.session_variance import PRIOR, Level, session_spread, unusual_sessions
 from etui.results import RunDocument
-from etui.wording import comparison as comparison_words
+from etui.wording import comparison as comparison_wording
 from tests.analysis.comparisons import Machine
 
 SLOWER = "slower"
@@ -27,7 +27,7 @@ def one(base: RunDocument, other: RunDocument, levels: list[Level] | None = None
 
 
 def said(found: RunComparison, *runs: RunDocument) -> str:
-    return " ".join(comparison_words.sentences(found, comparison_words.names(runs)))
+    return " ".join(comparison_wording.sentences(found, comparison_wording.names(runs)))
 
 
 @pytest.mark.slow

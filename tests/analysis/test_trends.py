@@ -8,7 +8,7 @@ import pytest
 
 from etui.analysis.trends import FEWEST, change_points, software_changes, trend
 from etui.history import Configuration, History, Point
-from etui.wording import trend as trend_words
+from etui.wording import trend as trend_wording
 from tests.facts import lacking
 from tests.golden import Golden
 
@@ -98,7 +98,7 @@ def test_a_change_is_named_by_the_version_that_came_with_it() -> None:
         ("executorch", "1.5.0", "1.5.1")
     ]
     assert change.ci95 is not None and change.ci95[0] < 1 / 1.06 < change.ci95[1]
-    said = trend_words.sentences(found)
+    said = trend_wording.sentences(found)
     assert said[0].startswith("Slower") and not lacking(said[0], "%", "executorch 1.5.1", "2026-10-07")
     assert any("MAE" in one and "0.0100" in one for one in said)
 
@@ -108,12 +108,12 @@ def test_a_version_that_a_failed_run_had_first_is_still_named() -> None:
     medians[7] = None
     found = trend(history(medians, versions={7: "1.5.1"}))
     assert [(one.at, one.software[0].now) for one in found.changes] == [(8, "1.5.1")]
-    assert any(not lacking(one, "14 runs", "failed", "2026-10-08") for one in trend_words.sentences(found))
+    assert any(not lacking(one, "14 runs", "failed", "2026-10-08") for one in trend_wording.sentences(found))
 
 
 def test_a_change_without_another_version_says_so() -> None:
     found = trend(history(list(stepped(noisy(12, seed=5), 6, -0.2))))
-    first = trend_words.sentences(found)[0]
+    first = trend_wording.sentences(found)[0]
     assert first.startswith("Faster") and "version" in first and "executorch" not in first
 
 
@@ -121,7 +121,7 @@ def test_numbers_that_moved_are_named() -> None:
     found = trend(history([5.0, 5.0, 5.0], versions={2: "1.5.1"}, maes=[0.01, 0.0101, 0.02]))
     (moved,) = found.mae_changes
     assert (moved.at, moved.before, moved.after) == (2, 0.0101, 0.02)
-    said = trend_words.sentences(found)
+    said = trend_wording.sentences(found)
     assert any(not lacking(one, "MAE", "0.0101", "0.0200", "executorch 1.5.1", "2026-10-03") for one in said)
 
 
@@ -139,7 +139,7 @@ def test_a_package_that_came_and_one_that_went_are_changes() -> None:
 
 def test_histories_that_say_little_say_so(golden: Golden) -> None:
     few: list[list[float | None]] = [[], [None], [5.0], [5.0, 5.1, 5.2], list(noisy(10, seed=1))]
-    said = [trend_words.sentences(trend(history(medians)))[0] for medians in few]
+    said = [trend_wording.sentences(trend(history(medians)))[0] for medians in few]
     assert len(set(said)) == len(few) and "8" in said[3] and "10 runs" in said[4]
     assert not any(verdict in one for one in said for verdict in ("Slower", "Faster", "%"))
     golden("histories", "\n".join(said))
@@ -150,7 +150,7 @@ def test_what_is_not_shown_is_counted() -> None:
     whole = History(
         configuration=CONFIGURATION, points=shown.points, total=300, omitted={"inputs": 3, "box": 1}, examined=304
     )
-    said = " ".join(trend_words.sentences(trend(whole)))
+    said = " ".join(trend_wording.sentences(trend(whole)))
     assert not lacking(said, "2 of 300 runs", "4 runs of resnet18 int8/xnnpack", "inputs (3)", "(1)")
 
 
@@ -162,7 +162,7 @@ def test_a_step_that_eager_shares_is_of_the_machine() -> None:
         found.points[place] = msgspec.structs.replace(point, eager_ms=eager)
     (change,) = trend(found).changes
     assert change.is_of_machine and change.control_ratio == pytest.approx(1 / 1.2)
-    words = " ".join(trend_words.sentences(trend(found)))
+    words = " ".join(trend_wording.sentences(trend(found)))
     assert "Inconclusive" in words and "eager" in words and "etui duel" in words
     calm = msgspec.structs.replace(found, points=[msgspec.structs.replace(one, eager_ms=20.0) for one in found.points])
     assert not trend(calm).changes[0].is_of_machine
@@ -177,4 +177,4 @@ def test_runs_of_disturbed_sessions_make_no_change() -> None:
     ]
     result = trend(msgspec.structs.replace(found, points=loaded))
     assert result.changes == [] and result.disturbed == list(range(14, 20))
-    assert "disturbed" in " ".join(trend_words.sentences(result))
+    assert "disturbed" in " ".join(trend_wording.sentences(result))

@@ -10,9 +10,7 @@ import etui
 from etui.config import ABOUT, Config
 from etui.config_text import as_toml
 from etui.host import process_settings
-from etui.runner import machine_lock as boxlock
-from etui.runner import program_cache as cache
-from etui.runner import settings
+from etui.runner import machine_lock, program_cache, settings
 from etui.spec import DEFAULT_WAIT_QUIET_MIN
 from etui.tui.runs_columns import COLUMNS
 from tests.docs.markdown import block, code, make_page, table
@@ -21,8 +19,8 @@ VARIABLES = {
     "ETUI_DB": "The database file; `--db FILE` overrides it. Default: `etui/etui.db` in the user's data folder.",
     "ETUI_CACHE": "The folder of the program cache (programs, models, inputs). Default: the user's cache folder,"
     " `etui/`.",
-    "ETUI_CACHE_GB": f"The largest size of the program cache in gigabytes ({cache.DEFAULT_CAP_BYTES / 1000**3:g} by"
-    " default).",
+    "ETUI_CACHE_GB": "The largest size of the program cache in gigabytes"
+    f" ({program_cache.DEFAULT_CAP_BYTES / 1000**3:g} by default).",
     "ETUI_STATE": "The folder of the runners' own logs and of results that could not be stored yet. Default: the user's"
     " state folder, `etui/`.",
     "ETUI_CONFIG": "The configuration file, or a folder with a `config.toml`. Default: the user's configuration"
@@ -31,7 +29,7 @@ VARIABLES = {
     " default of `--wait-quiet` for every front end"
     f" ({DEFAULT_WAIT_QUIET_MIN:g} if it is not set).",
     "ETUI_WAIT_MACHINE": "Minutes a session waits at most for the machine lock"
-    f" ({boxlock.DEFAULT_WAIT_MIN:g} by default).",
+    f" ({machine_lock.DEFAULT_WAIT_MIN:g} by default).",
     "ETUI_LINGER_S": f"Seconds the runner stays alive after its last session ({settings.LINGER_S:g} by default).",
     "ETUI_SAVE_PATIENCE_S": "Seconds a session that has ended waits for a database that cannot be written, before its"
     f" results are put into a file ({settings.PATIENCE_S:g} by default).",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etui.wording import flags as flag_words
+from etui.wording import flags as flag_wording
 from tests.docs.markdown import code, make_page, table
 
 
@@ -16,6 +16,6 @@ def page() -> str:
         " `etui doctor` says what is missing. A flag `fp16` is like `bf16`, for that arithmetic.",
         table(
             ("flag", "meaning", "what to do"),
-            [(code(name), *words) for name, words in flag_words._EXPLANATIONS.items()],
+            [(code(name), *words) for name, words in flag_wording._EXPLANATIONS.items()],
         ),
     )

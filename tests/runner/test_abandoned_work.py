@@ -16,7 +16,7 @@ import pytest
 
 from etui.events import utc_now
 from etui.host.user import user_name
-from etui.runner import abandoned_work as settling
+from etui.runner import abandoned_work
 from etui.runner.abandoned_work import end_abandoned, owner_state, take_over
 from etui.runner.runner_lock import RunnerLock
 from etui.spec import ProfileOptions
@@ -54,7 +54,7 @@ def test_the_lock_says_whether_a_runner_is_alive_whatever_its_host_was_called(da
 
 
 def test_over_a_network_another_hosts_runner_is_not_judged(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "is_network", lambda _path: True)
+    monkeypatch.setattr(abandoned_work, "is_network", lambda _path: True)
     for claim in (_claim("container-1"), _claim()):
         runner_lock = RunnerLock(database, "here", claim.host)
         assert runner_lock.take()
@@ -191,6 +191,6 @@ def test_what_runs_elsewhere_or_is_shared_over_a_network_is_not_taken_over(
         take_over(store, "here")
         assert store.session(session).box == "container-1"
         other, _ = _queued_elsewhere(store, "host-2")
-        monkeypatch.setattr(settling, "is_network", lambda _path: True)
+        monkeypatch.setattr(abandoned_work, "is_network", lambda _path: True)
         take_over(store, "here")
         assert store.session(other).box == "host-2"

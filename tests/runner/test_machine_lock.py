@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from etui.errors import EXIT_TIMED_OUT
-from etui.runner import machine_lock as boxlock
+from etui.runner import machine_lock
 from etui.runner.machine_lock import MachineLock, WaitedTooLong, hold
 from tests.boxes import Box, box_in, until
 
@@ -272,7 +272,7 @@ async def test_waiting_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("value", ["", "soon", "0", "-1", "nan", "inf"])
 def test_a_limit_that_is_none_is_the_default(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ETUI_WAIT_MACHINE", value)
-    assert boxlock.wait_limit_s() == 24 * 3600
+    assert machine_lock.wait_limit_s() == 24 * 3600
 
 
 @pytest.mark.slow

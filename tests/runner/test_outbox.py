@@ -16,8 +16,7 @@ import pytest
 
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
-from etui.files import cache_entries as entries
-from etui.files import locks
+from etui.files import cache_entries, locks
 from etui.host.user import user_name
 from etui.results import AnalysisStatus, RunDocument
 from etui.runner import outbox, unsaved_results
@@ -349,7 +348,7 @@ async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
     monkeypatch.setenv("ETUI_WAIT_MACHINE", "0.0001")
-    monkeypatch.setattr(entries, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(cache_entries, "PATIENCE_S", 0.0)
     store.save_document(make_document())
     queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="")
     assert store.claim_next(RUNNER) is not None
@@ -365,7 +364,7 @@ async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
             assert machine.acquire()
             held.callback(machine.release)
         else:
-            lock = locks.take(entries.lock_path(cache.program_dir(key)), exclusive=True)
+            lock = locks.take(cache_entries.lock_path(cache.program_dir(key)), exclusive=True)
             assert lock is not None
             held.callback(lock.release)
         await run_analysis(store, cast("WorkerPool", None), cache, queued)

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from etui.errors import EtuiError
-from etui.files import cache_entries as entries
+from etui.files import cache_entries
 from etui.files.cache_entries import Scratch, making
 from etui.host import filesystems
 from etui.jobs import BundleResult, LowerResult
@@ -296,7 +296,7 @@ def test_without_reliable_locks_only_what_is_old_is_removed(
 
         monkeypatch.setattr(fcntl, "flock", refuse)
     else:
-        monkeypatch.setattr(entries, "is_network", lambda path: True)
+        monkeypatch.setattr(cache_entries, "is_network", lambda path: True)
         assert not filesystems.is_network(tmp_path)
     cache = ProgramCache(tmp_path)
     recent, old = _program(cache, ONE), _program(cache, TWO)
@@ -324,7 +324,7 @@ def test_entries_that_vanish_while_they_are_swept_do_no_harm(tmp_path: Path, mon
         calls += 1
         found = list(original(top))
         for folder in gone:
-            entries.remove(folder)
+            cache_entries.remove(folder)
         return iter(found)
 
     monkeypatch.setattr(os, "walk", walk)

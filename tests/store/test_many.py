@@ -10,9 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from etui.store import Condition, Store
-from etui.store import index_search as sources
-from etui.store import run_pages as pages
+from etui.store import Condition, Store, index_search, run_pages
 from etui.store.conditions import where_clause
 from etui.store.database import Overtaken
 from etui.store.filter_language import KEYS, parse
@@ -113,7 +111,7 @@ def test_a_filter_over_many_runs_finds_what_a_scan_of_every_run_finds(smaller: S
     chance = random.Random(text)
     for column in chance.sample(COLUMNS, 3):
         agrees(smaller, parse(text), Sorting(column=column, descending=chance.random() < 0.5), chance)
-    newest = every(smaller, parse(text), pages.NEWEST_FIRST)
+    newest = every(smaller, parse(text), run_pages.NEWEST_FIRST)
     assert [run.id for run in smaller.newest(parse(text))] == newest
 
 
@@ -123,14 +121,14 @@ def test_any_condition_finds_what_a_scan_of_every_run_finds(
 ) -> None:
     """The limits are reduced so that every search strategy is used."""
     chance = random.Random(seed)
-    monkeypatch.setattr(pages, "_MANY", chance.choice([0, 100]))
-    monkeypatch.setattr(pages, "_FEW", chance.choice([3, 40]))
-    monkeypatch.setattr(pages, "_HELD", chance.choice([3, 40]))
-    monkeypatch.setattr(pages, "_PASSED", chance.choice([4, 100]))
-    monkeypatch.setattr(pages, "_MUCH_SHORTER", chance.choice([1, 5, 40]))
-    monkeypatch.setattr(pages, "_PATIENCE", chance.choice([2, 60]))
-    monkeypatch.setattr(pages, "_SHORTER", chance.choice([1, 2, 100]))
-    monkeypatch.setattr(sources, "_FEW_VALUES", chance.choice([0, 4, 300]))
+    monkeypatch.setattr(run_pages, "_MANY", chance.choice([0, 100]))
+    monkeypatch.setattr(run_pages, "_FEW", chance.choice([3, 40]))
+    monkeypatch.setattr(run_pages, "_HELD", chance.choice([3, 40]))
+    monkeypatch.setattr(run_pages, "_PASSED", chance.choice([4, 100]))
+    monkeypatch.setattr(run_pages, "_MUCH_SHORTER", chance.choice([1, 5, 40]))
+    monkeypatch.setattr(run_pages, "_PATIENCE", chance.choice([2, 60]))
+    monkeypatch.setattr(run_pages, "_SHORTER", chance.choice([1, 2, 100]))
+    monkeypatch.setattr(index_search, "_FEW_VALUES", chance.choice([0, 4, 300]))
     texts = [key.column for key in KEYS.values() if key.kind in ("text", "list")]
     figures = ["latency_median_ms", "mae", "threads", "top5", "latency_p99_ms"]
 
@@ -155,7 +153,7 @@ def test_any_condition_finds_what_a_scan_of_every_run_finds(
     for _ in range(12):
         where = [condition() for _ in range(chance.randrange(1, 4))]
         agrees(odd, where, Sorting(column=chance.choice(COLUMNS), descending=chance.random() < 0.5), chance)
-        newest = every(odd, where, pages.NEWEST_FIRST)
+        newest = every(odd, where, run_pages.NEWEST_FIRST)
         assert [run.id for run in odd.newest(where)] == newest
 
 
@@ -189,10 +187,10 @@ def test_what_is_seen_first_takes_no_more_work_over_more_runs(
 ) -> None:
     # So that 5,000 runs are to these as a million are to what they are.
     for limit, value in (("_MANY", 300), ("_FEW", 300), ("_HELD", 300), ("_PATIENCE", 300), ("_PASSED", 7_500)):
-        monkeypatch.setattr(pages, limit, value)
+        monkeypatch.setattr(run_pages, limit, value)
     where, window = parse(text), Window(limit=40)
-    few = steps(smaller, lambda: smaller.glimpse(where, pages.NEWEST_FIRST, window))
-    many = steps(larger, lambda: larger.glimpse(where, pages.NEWEST_FIRST, window))
+    few = steps(smaller, lambda: smaller.glimpse(where, run_pages.NEWEST_FIRST, window))
+    many = steps(larger, lambda: larger.glimpse(where, run_pages.NEWEST_FIRST, window))
     assert many < 2 * few + 200
 
 
@@ -213,7 +211,7 @@ def test_every_column_with_an_order_has_its_index(smaller: Store) -> None:
     connection = sqlite3.connect(smaller.path)
     indexes = {row[1] for row in connection.execute("PRAGMA index_list(runs)")}
     connection.close()
-    assert {sources.INDEXES[column] for column in IN_ORDER} <= indexes
+    assert {index_search.INDEXES[column] for column in IN_ORDER} <= indexes
 
 
 def test_deleting_and_importing_let_others_write_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,9 @@ import pytest
 from etui.doctor import software
 from etui.errors import StoreError
 from etui.results import Metrics, RunDocument
-from etui.store import Store, opening, schema
+from etui.store import Store, opening, schema, upgrade
 from etui.store import database as store_database
 from etui.store import released_migrations as released
-from etui.store import upgrade as upgrading
 from etui.store.transfer import encode_documents, read_documents
 from tests.boxes import PATIENCE_S
 
@@ -143,11 +142,11 @@ def test_several_processes_may_upgrade_one_file_at_once(tmp_path: Path) -> None:
     exported = read_documents(export)
     assert [(end.returncode, end.stdout, end.stderr) for end in ends] == [(0, f"{len(exported)}\n", "")] * 4
     assert documents(database) == exported
-    assert upgrading.kept_copies(database) == []
+    assert upgrade.kept_copies(database) == []
 
 
 def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, migrate, is_upgraded = unpacked("schema3.db", tmp_path), schema.migrate, upgrading._is_upgraded
+    path, migrate, is_upgraded = unpacked("schema3.db", tmp_path), schema.migrate, upgrade._is_upgraded
     begun, waited, may_go_on = Event(), Event(), Event()
 
     def slow(connection: sqlite3.Connection) -> None:
@@ -161,7 +160,7 @@ def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monke
 
     monkeypatch.setattr(store_database, "BUSY_TIMEOUT_S", 0.01)
     monkeypatch.setattr(schema, "migrate", slow)
-    monkeypatch.setattr(upgrading, "_is_upgraded", asked)
+    monkeypatch.setattr(upgrade, "_is_upgraded", asked)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(documents, path)
         assert begun.wait(PATIENCE_S)
@@ -169,7 +168,7 @@ def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monke
         assert waited.wait(PATIENCE_S)
         may_go_on.set()
         assert first.result() == second.result()
-    assert upgrading.kept_copies(path) == []
+    assert upgrade.kept_copies(path) == []
 
 
 def test_a_copy_for_the_owner_alone_is_kept_while_a_file_is_upgraded(
@@ -180,7 +179,7 @@ def test_a_copy_for_the_owner_alone_is_kept_while_a_file_is_upgraded(
     seen: list[tuple[int, int, list[str]]] = []
 
     def migrate_and_look(connection: sqlite3.Connection) -> None:
-        (copy,) = upgrading.kept_copies(database)
+        (copy,) = upgrade.kept_copies(database)
         seen.append((copy.stat().st_mode & 0o777, schema_of(copy), run_ids(copy)))
         migrate(connection)
 
@@ -214,7 +213,7 @@ def test_an_upgrade_prints_its_progress_only_if_the_file_is_large(
 ) -> None:
     documents(unpacked("schema2.db", tmp_path))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(upgrading, "_LARGE_BYTES", 1)
+    monkeypatch.setattr(upgrade, "_LARGE_BYTES", 1)
     path = unpacked("schema3.db", tmp_path)
     documents(path)
     said = capsys.readouterr().err.splitlines()
@@ -233,13 +232,13 @@ def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
         patch.setattr(schema, "migrate", broken)
         with pytest.raises(StoreError, match="could not be upgraded from schema 3") as refused:
             Store.open(database)
-    (copy,) = upgrading.kept_copies(database)
+    (copy,) = upgrade.kept_copies(database)
     assert str(copy) in refused.value.hint and "\n" not in str(refused.value)
     assert schema_of(database) == schema_of(copy) == 3
     assert statements(database) == statements(copy) == before
     # The next attempt works, and the copy goes.
     assert documents(database) == read_documents(export)
-    assert upgrading.kept_copies(database) == []
+    assert upgrade.kept_copies(database) == []
 
 
 def test_a_database_that_fails_the_integrity_check_is_not_upgraded(tmp_path: Path) -> None:
@@ -260,9 +259,9 @@ def test_an_upgrade_that_is_killed_is_done_again(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, database], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert schema_of(database) == 2 and len(upgrading.kept_copies(database)) == 1
+    assert schema_of(database) == 2 and len(upgrade.kept_copies(database)) == 1
     assert documents(database) == read_documents(export)
-    assert upgrading.kept_copies(database) == []
+    assert upgrade.kept_copies(database) == []
 
 
 def test_doctor_points_to_a_copy_that_was_left(tmp_path: Path) -> None:
@@ -291,7 +290,7 @@ def test_an_upgrade_that_is_interrupted_leaves_no_copy(tmp_path: Path, monkeypat
 def test_nothing_is_upgraded_without_space_for_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = unpacked("schema3.db", tmp_path)
     before = database.read_bytes()
-    monkeypatch.setattr(upgrading, "free_bytes", lambda folder: database.stat().st_size)
+    monkeypatch.setattr(upgrade, "free_bytes", lambda folder: database.stat().st_size)
     with pytest.raises(StoreError, match=r"needs .* in .* free") as refused:
         Store.open(database)
     assert str(tmp_path) in refused.value.message and refused.value.hint

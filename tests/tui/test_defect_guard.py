@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from etui.config import Loaded
-from etui.tui import defect_guard as defects
+from etui.tui import defect_guard
 from etui.tui.app import EtuiApp
 from etui.tui.details import environment
 from etui.tui.screens import details
@@ -63,7 +63,7 @@ async def test_a_picture_that_fails_is_a_sentence_and_one_notice(
         for _ in range(3):
             await works(pilot)
         assert len([words for words in messages(pilot) if "planted" in words]) == 1
-        assert "planted" in (tmp_path / "state" / defects.FILE_NAME).read_text()
+        assert "planted" in (tmp_path / "state" / defect_guard.FILE_NAME).read_text()
 
 
 async def test_a_page_that_fails_leaves_the_others(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ async def test_a_handler_and_a_worker_that_fail_leave_the_screen(filled: Path) -
 async def test_too_many_defects_end_the_app_with_3_and_a_line(filled: Path) -> None:
     async with opened(forgiving(filled)) as pilot:
         app = app_of(pilot)
-        for _ in range(defects.MOST_A_MINUTE + 1):
+        for _ in range(defect_guard.MOST_A_MINUTE + 1):
             app.bench.call_later(broken)
         await ended(app)
     assert app.return_code == 3

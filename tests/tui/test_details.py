@@ -16,7 +16,7 @@ from etui.errors import EtuiError
 from etui.events import Event
 from etui.results import CallTiming, ModelInfo, RunDocument
 from etui.store import Store
-from etui.tui.details import loader as source
+from etui.tui.details import loader
 from etui.tui.details.tab_bar import TabBar
 from etui.tui.details.table_tab import TableTab
 from etui.tui.details.text_view import Paper
@@ -86,7 +86,7 @@ class DetailsHost(App[None]):
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is looked at often enough for a test."""
-    monkeypatch.setattr(source, "LOOK_S", 0.02)
+    monkeypatch.setattr(loader, "LOOK_S", 0.02)
 
 
 @pytest.fixture

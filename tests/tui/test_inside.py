@@ -12,11 +12,10 @@ from textual.widgets import Input
 
 from etui.insight import Operator, Origin, Section
 from etui.results import RunDocument
-from etui.runner import rebuild_program as runs_again
-from etui.runner import start as client
+from etui.runner import rebuild_program, start
 from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
-from etui.tui.details import loader as source
+from etui.tui.details import loader
 from etui.tui.details.table_tab import TableTab
 from etui.tui.details.table_view import TreeTable
 from etui.tui.screens.details import DetailsScreen
@@ -37,7 +36,7 @@ SIZE = (120, 40)
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database is looked at often enough for a test."""
-    monkeypatch.setattr(source, "LOOK_S", 0.02)
+    monkeypatch.setattr(loader, "LOOK_S", 0.02)
 
 
 def store(database: Path, document: RunDocument) -> Path:
@@ -234,8 +233,8 @@ async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path
 async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
-    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    monkeypatch.setattr(rebuild_program, "check_rebuildable", lambda _document, _trust: None)
+    monkeypatch.setattr(start, "ensure_runner", lambda _database: None)
     with Store.open(store(database, make_document(RUN))) as held:
         async with DetailsHost(database).run_test(size=SIZE) as pilot:
             host = await opened(pilot, "Operators")
@@ -270,8 +269,8 @@ async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> No
 async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
-    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    monkeypatch.setattr(rebuild_program, "check_rebuildable", lambda _document, _trust: None)
+    monkeypatch.setattr(start, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Operators")
         await pilot.press("T")
@@ -368,8 +367,8 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
 
 
 async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_again, "check_rebuildable", lambda _document, _trust: None)
-    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    monkeypatch.setattr(rebuild_program, "check_rebuildable", lambda _document, _trust: None)
+    monkeypatch.setattr(start, "ensure_runner", lambda _database: None)
     async with DetailsHost(store(database, make_document(RUN, precision="int8"))).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Gap")
         assert "Press P" in host.page()
@@ -383,7 +382,7 @@ async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch:
 async def test_shift_k_runs_it_again_with_the_worst_module_in_fp32(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    monkeypatch.setattr(start, "ensure_runner", lambda _database: None)
     document = look_inside(make_document(RUN, precision="int8"))
     document.session = msgspec.structs.replace(document.session, spec=msgspec.to_builtins(make_spec()))
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:

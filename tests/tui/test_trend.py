@@ -17,7 +17,7 @@ from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.trend.chart import TrendChart
 from etui.tui.trend.table import TrendTable
-from etui.wording import trend as trend_words
+from etui.wording import trend as trend_wording
 from tests.facts import lacking
 from tests.tui.benches import bench_table, fill, make_app, opened
 from tests.tui.comparing import past
@@ -66,7 +66,7 @@ async def test_the_change_is_named_in_the_words_of_the_command_line(database: Pa
         with Store.open(database) as store:
             found = trends.trend(store.history(past()[-1].id))
         words = " ".join(screen_of(pilot).summary.split())
-        for sentence in trend_words.sentences(found):
+        for sentence in trend_wording.sentences(found):
             assert sentence in words
         assert not lacking(words, "Slower", "9.9 %", "executorch 1.5.1")
         assert "executorch 1.5.1" in drawn(pilot) and "slower by 9.9 %" in drawn(pilot) and "✗" in drawn(pilot)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Static
 
-from etui.runner import start as client
+from etui.runner import start
 from etui.runner.rebuild_program import Untrusted
 from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
@@ -29,7 +29,7 @@ SIZE = (120, 40)
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that imported runs name; no runner is started."""
-    monkeypatch.setattr(client, "ensure_runner", lambda _database: None)
+    monkeypatch.setattr(start, "ensure_runner", lambda _database: None)
     return planted(tmp_path)[0]
 
 

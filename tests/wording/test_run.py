@@ -21,7 +21,7 @@ from etui.results import (
     Tolerance,
     WeightsInfo,
 )
-from etui.wording import run as words
+from etui.wording import run as run_wording
 from tests.documents import make_block, make_document, make_stats
 from tests.golden import Golden
 
@@ -55,7 +55,7 @@ SPEEDS: dict[str, tuple[Ratio | None, list[str]]] = {
 @pytest.mark.parametrize("case", SPEEDS)
 def test_the_speed_has_its_figures(case: str) -> None:
     speedup, facts = SPEEDS[case]
-    said = words.speed(run(speedup=speedup))
+    said = run_wording.speed(run(speedup=speedup))
     assert said.startswith("int8/xnnpack ")
     assert [fact for fact in facts if fact not in said] == []
 
@@ -63,22 +63,24 @@ def test_the_speed_has_its_figures(case: str) -> None:
 def test_every_verdict_on_speed_is_worded_in_its_own_way() -> None:
     """With the same figures, so that only the verdict differs."""
     verdicts: list[SpeedVerdict] = ["faster", "slower", "equivalent", "inconclusive", "unreliable"]
-    assert len({words.speed(run(speedup=ratio(1.0, 0.99, 1.01, verdict))) for verdict in verdicts}) == len(verdicts)
+    assert len({run_wording.speed(run(speedup=ratio(1.0, 0.99, 1.01, verdict))) for verdict in verdicts}) == len(
+        verdicts
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 5e-324, 1e300])
 @pytest.mark.parametrize("verdict", ["slower", "faster", "equivalent", "inconclusive", "unreliable"])
 def test_what_is_stored_as_a_ratio_and_cannot_be_one_is_said_to(value: float, verdict: SpeedVerdict) -> None:
-    assert "not valid" in words.speed(run(speedup=ratio(value, 0.0, 1.0, verdict)))
+    assert "not valid" in run_wording.speed(run(speedup=ratio(value, 0.0, 1.0, verdict)))
 
 
 def test_a_slower_run_with_an_interval_down_to_nothing_has_none() -> None:
-    said = words.speed(run(speedup=ratio(0.5, 0.0, 0.6, "slower")))
+    said = run_wording.speed(run(speedup=ratio(0.5, 0.0, 0.6, "slower")))
     assert "2.00 times as long" in said and "interval" not in said
 
 
 def test_a_run_without_latencies_says_nothing_of_speed() -> None:
-    assert words.speed(run(latency_ms=None)) == ""
+    assert run_wording.speed(run(latency_ms=None)) == ""
 
 
 ACCURACIES: dict[str, tuple[Accuracy | None, list[str]]] = {
@@ -95,7 +97,7 @@ TRAINED = WeightsInfo(kind="pretrained", detail="published")
 @pytest.mark.parametrize("case", ACCURACIES)
 def test_the_accuracy_has_its_verdict_and_figures(case: str) -> None:
     found, facts = ACCURACIES[case]
-    said = words.accuracy(run(accuracy=found, weights=TRAINED))
+    said = run_wording.accuracy(run(accuracy=found, weights=TRAINED))
     assert [fact for fact in facts if fact not in said] == []
 
 
@@ -104,11 +106,11 @@ def test_with_synthetic_weights_it_is_said_once_what_is_judged(verdict: Accuracy
     untrained = WeightsInfo(kind="synthetic", detail="random, seed 0")
     for reason in ("the reason", f"the reason; {OF_ARITHMETIC}"):
         found = accuracy(verdict, Metrics(sqnr_db=28.5, top1=1.0), reason)
-        assert words.accuracy(run(accuracy=found, weights=untrained)).lower().count("synthetic weights") == 1
+        assert run_wording.accuracy(run(accuracy=found, weights=untrained)).lower().count("synthetic weights") == 1
 
 
 def test_agreement_that_is_not_complete_is_never_rounded_to_all() -> None:
-    assert "99.9 %" in words.accuracy(run(accuracy=accuracy("PASS", Metrics(sqnr_db=9.0, top1=0.99999))))
+    assert "99.9 %" in run_wording.accuracy(run(accuracy=accuracy("PASS", Metrics(sqnr_db=9.0, top1=0.99999))))
 
 
 SIZES = {
@@ -124,7 +126,7 @@ def sized(count: int) -> RunDocument:
 
 @pytest.mark.parametrize("count", SIZES)
 def test_the_size_has_its_figures(count: int) -> None:
-    said = words.size(sized(count))
+    said = run_wording.size(sized(count))
     assert [fact for fact in SIZES[count] if fact not in said] == []
     assert ("smaller" in said) == (count < 46_000_000)
 
@@ -132,7 +134,7 @@ def test_the_size_has_its_figures(count: int) -> None:
 def test_a_size_of_unknown_parameters_is_compared_with_nothing() -> None:
     document = run()
     bare = msgspec.structs.replace(document.model, parameters=None)
-    said = words.size(msgspec.structs.replace(document, model=bare))
+    said = run_wording.size(msgspec.structs.replace(document, model=bare))
     assert "46.7 MB" in said and "FP32" not in said and said.count("MB") == 1
 
 
@@ -150,22 +152,22 @@ ENDINGS: list[Status] = ["failed", "timed out", "cancelled", "interrupted"]
 
 @pytest.mark.parametrize("status", ENDINGS)
 def test_how_a_run_ended_comes_first_with_its_stage_and_reason(status: Status) -> None:
-    first = words.verdict(ended(status))[0]
+    first = run_wording.verdict(ended(status))[0]
     assert status in first and "lower" in first and "no memory" in first
 
 
 def test_a_live_run_says_how_far_it_is() -> None:
-    measuring, queued = words.ending(run(status="measuring")), words.ending(run(status="queued", blocks=[]))
+    measuring, queued = run_wording.ending(run(status="measuring")), run_wording.ending(run(status="queued", blocks=[]))
     assert "measuring" in measuring and "3 blocks" in measuring
     assert "queued" in queued and "block" not in queued
 
 
 def test_an_imported_summary_says_so_first() -> None:
-    assert "summary" in words.verdict(run(summary_only=True))[0]
+    assert "summary" in run_wording.verdict(run(summary_only=True))[0]
 
 
 def test_the_verdict_of_a_good_run_is_speed_accuracy_and_size() -> None:
-    sentences = words.verdict(run(speedup=ratio(4.8, 4.71, 4.91, "faster")))
+    sentences = run_wording.verdict(run(speedup=ratio(4.8, 4.71, 4.91, "faster")))
     assert [fact in sentence for fact, sentence in zip(("4.80", "PASS", "46.7 MB"), sentences, strict=True)] == [
         True
     ] * 3
@@ -173,7 +175,7 @@ def test_the_verdict_of_a_good_run_is_speed_accuracy_and_size() -> None:
 
 def test_escape_codes_of_names_and_errors_are_not_passed_on() -> None:
     document = run(status="failed", error="\x1b[31mred\x1b[0m", precision="in\x07t8")
-    assert all(sentence.isprintable() for sentence in words.verdict(document))
+    assert all(sentence.isprintable() for sentence in run_wording.verdict(document))
 
 
 def slowed() -> RunDocument:
@@ -186,10 +188,10 @@ def slowed() -> RunDocument:
 
 
 def test_hints_name_what_slows_a_program() -> None:
-    hints = words.hints(slowed())
+    hints = run_wording.hints(slowed())
     assert [word in hint for word, hint in zip(("50 of 100 nodes", "bf16", "1, 2"), hints, strict=True)] == [True] * 3
-    assert "reference kernels" in words.hints(run(delegate="portable"))[0]
-    assert words.hints(run()) == []
+    assert "reference kernels" in run_wording.hints(run(delegate="portable"))[0]
+    assert run_wording.hints(run()) == []
 
 
 LOWERED = {"nothing": Metrics(exact=True, rmse=0.0), "little": Metrics(rmse=0.0001), "half": Metrics(rmse=0.05)}
@@ -197,7 +199,7 @@ LOWERED = {"nothing": Metrics(exact=True, rmse=0.0), "little": Metrics(rmse=0.00
 
 def two_errors(lowered: Metrics) -> str:
     comparison = Comparison(against="the graph", overall=lowered, worst=lowered, outputs=[])
-    return words.two_errors(accuracy("PASS", Metrics(rmse=0.1), lowering=comparison))
+    return run_wording.two_errors(accuracy("PASS", Metrics(rmse=0.1), lowering=comparison))
 
 
 def test_both_errors_are_told_apart() -> None:
@@ -209,28 +211,28 @@ WANTED = Tolerance(sqnr_db_min=20.0, mae_max=0.1, source="catalog")
 
 
 def test_a_tolerance_has_its_limits_and_source() -> None:
-    said = words.tolerance(WANTED)
+    said = run_wording.tolerance(WANTED)
     assert [fact for fact in ("SQNR", "20 dB", "MAE", "0.1", "catalog") if fact not in said] == []
-    assert words.tolerance(None) and "dB" not in words.tolerance(None)
+    assert run_wording.tolerance(None) and "dB" not in run_wording.tolerance(None)
 
 
 def test_statistics_without_a_median_have_no_sentence() -> None:
     bare = msgspec.structs.replace(make_stats(5.0), median=None)
-    assert words.speed(run(latency_ms=bare)) == ""
+    assert run_wording.speed(run(latency_ms=bare)) == ""
 
 
 def test_the_wording(golden: Golden) -> None:
-    lines = [f"speed, {case}: {words.speed(run(speedup=speedup))}" for case, (speedup, _) in SPEEDS.items()]
-    lines.append(f"speed, impossible ratio: {words.speed(run(speedup=ratio(-1.0, 0.0, 1.0, 'faster')))}")
-    lines.append(f"speed, no lower limit: {words.speed(run(speedup=ratio(0.5, 0.0, 0.6, 'slower')))}")
+    lines = [f"speed, {case}: {run_wording.speed(run(speedup=speedup))}" for case, (speedup, _) in SPEEDS.items()]
+    lines.append(f"speed, impossible ratio: {run_wording.speed(run(speedup=ratio(-1.0, 0.0, 1.0, 'faster')))}")
+    lines.append(f"speed, no lower limit: {run_wording.speed(run(speedup=ratio(0.5, 0.0, 0.6, 'slower')))}")
     for case, (found, _) in ACCURACIES.items():
-        lines.append(f"accuracy, {case}: {words.accuracy(run(accuracy=found, weights=TRAINED))}")
-        lines.append(f"accuracy, {case}, synthetic weights: {words.accuracy(run(accuracy=found))}")
-    lines += [f"size, {count:,}: {words.size(sized(count))}" for count in SIZES]
-    lines += [f"ending, {status}: {words.ending(ended(status))}" for status in ENDINGS]
-    lines += [f"ending, {status}: {words.ending(run(status=status))}" for status in ("queued", "measuring")]
-    lines.append(f"summary only: {words.verdict(run(summary_only=True))[0]}")
-    lines += [f"hint: {hint}" for hint in (*words.hints(slowed()), *words.hints(run(delegate="portable")))]
+        lines.append(f"accuracy, {case}: {run_wording.accuracy(run(accuracy=found, weights=TRAINED))}")
+        lines.append(f"accuracy, {case}, synthetic weights: {run_wording.accuracy(run(accuracy=found))}")
+    lines += [f"size, {count:,}: {run_wording.size(sized(count))}" for count in SIZES]
+    lines += [f"ending, {status}: {run_wording.ending(ended(status))}" for status in ENDINGS]
+    lines += [f"ending, {status}: {run_wording.ending(run(status=status))}" for status in ("queued", "measuring")]
+    lines.append(f"summary only: {run_wording.verdict(run(summary_only=True))[0]}")
+    lines += [f"hint: {hint}" for hint in (*run_wording.hints(slowed()), *run_wording.hints(run(delegate="portable")))]
     lines += [f"both errors, {case}: {two_errors(lowered)}" for case, lowered in LOWERED.items()]
-    lines += [f"tolerance: {words.tolerance(tolerance)}" for tolerance in (WANTED, None)]
+    lines += [f"tolerance: {run_wording.tolerance(tolerance)}" for tolerance in (WANTED, None)]
     golden("words", "\n".join(lines))

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from etui.analysis import side_by_side as sides
+from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Row
 from etui.text import plain
 from etui.tui.compare.metrics_text import NARROWEST, Heading, Sheet, Shown, Widths
@@ -256,4 +256,4 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
 
 def best_sign(app: App[object]) -> str:
     """Return the mark of the best value of a row."""
-    return "★" if draws_unicode(app) else sides.BEST
+    return "★" if draws_unicode(app) else side_by_side.BEST

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from etui.analysis import side_by_side as sides
+from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Cell, Row
 from etui.text import signed, width
 from etui.tui.glyphs import Glyphs
@@ -102,7 +102,7 @@ def _half_width(cell: Cell) -> float | None:
 def _shown(cell: Cell, signs: Glyphs) -> Shown:
     half = _half_width(cell)
     return Shown(
-        figure=sides.shown(Cell(value=cell.value)),
+        figure=side_by_side.shown(Cell(value=cell.value)),
         change=signed(cell.change) if cell.change is not None else "",
         half="" if half is None else f"{signs.about}{half:.1f}" if half < 99.95 else f"{signs.about}{half:,.0f}",
         best=cell.best,

@@ -10,7 +10,7 @@ from etui import text
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.results import RunDocument
 from etui.tui.text_layout import Sheet, Styles
-from etui.wording import flags as flag_words
+from etui.wording import flags as flag_wording
 from etui.wording import run as run_wording
 from etui.wording.verdict import Source, verdict
 
@@ -42,11 +42,11 @@ def summary_page(document: RunDocument, siblings: Sequence[RunDocument], width: 
         sheet.heading("Warning flags", "conditions that affect the measurement quality")
         for flag in document.flags:
             sheet.say(f"{flag.name}: {flag.detail}", styles.warn, glyph=styles.flagged)
-            if explained := flag_words.explained(flag.name):
+            if explained := flag_wording.explained(flag.name):
                 sheet.say(explained, styles.muted)
     elif document.latency_ms is not None and not document.summary_only:
         sheet.heading("Warning flags", "none")
-    if blind := flag_words.blind_spots(document):
+    if blind := flag_wording.blind_spots(document):
         sheet.say(blind, styles.muted)
     sheet.heading("Note")
     sheet.say(document.note or "none; press a to add one", "" if document.note else styles.muted)

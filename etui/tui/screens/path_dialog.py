@@ -9,7 +9,7 @@ from typing import TypeVar
 from textual import on
 from textual.widgets import Button, Static
 
-from etui.tui import suggestions as suggest
+from etui.tui import suggestions
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.dialog import CONFIRM, Dialog
 from etui.tui.widgets.combo import Combo
@@ -26,7 +26,7 @@ class PathDialog(Dialog[Result]):
     def __init__(self, start: str, suffixes: Sequence[str], *, label: str = "Path", placeholder: str = "") -> None:
         """``start`` is the initial path; folders, and files with the ``suffixes``, are suggested."""
         super().__init__()
-        self.path = Combo(start, suggest=lambda text: suggest.paths(text, tuple(suffixes)), placeholder=placeholder)
+        self.path = Combo(start, suggest=lambda text: suggestions.paths(text, tuple(suffixes)), placeholder=placeholder)
         self.path_row = FormRow(label, self.path)
 
     def on_mount(self) -> None:

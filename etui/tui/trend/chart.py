@@ -9,7 +9,7 @@ from etui.analysis.trends import Trend
 from etui.charts import Canvas, Dated, Step
 from etui.history import Point
 from etui.tui.widgets.chart_frame import ChartFrame
-from etui.wording import trend as trend_words
+from etui.wording import trend as trend_wording
 
 VIEWS = ("latency", "MAE", "both")
 _GUTTER = 8
@@ -88,7 +88,7 @@ class TrendChart(ChartFrame):
         return text.append_text(self._mae(self._trend, _lines(canvas, canvas.height - upper)))
 
     def _latency(self, trend: Trend, canvas: Canvas) -> Text:
-        changes = {change.at: trend_words.changed(change) for change in trend.changes}
+        changes = {change.at: trend_wording.changed(change) for change in trend.changes}
         runs = [
             _dated(trend, place, point, changes, point.median_ms) for place, point in enumerate(trend.history.points)
         ]
@@ -120,6 +120,6 @@ def _dated(trend: Trend, place: int, point: Point, changes: dict[int, str], valu
         interval=point.interval_ms if value is not None and value == point.median_ms else None,
         failed=failed,
         suspect=value is not None and value == point.mae and point.verdict in ("FAIL", "UNPROVEN"),
-        software=trend_words.versions(software) if software else "",
+        software=trend_wording.versions(software) if software else "",
         change=changes.get(place, ""),
     )

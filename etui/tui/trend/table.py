@@ -16,7 +16,7 @@ from etui.tui.runs_columns import fitted
 from etui.tui.terminal import sheet_styles
 from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import LineView
-from etui.wording import trend as trend_words
+from etui.wording import trend as trend_wording
 
 _COLUMNS = (
     ("when", 16, False), ("median ms", 10, True), ("95 % interval", 16, True), ("MAE", 9, True), ("change", 16, False),
@@ -159,7 +159,7 @@ class TrendTable(LineView):
 
 def rows(trend: Trend) -> list[list[str]]:
     """Return one list of cells per run, oldest first."""
-    changes = {change.at: trend_words.changed(change) for change in trend.changes}
+    changes = {change.at: trend_wording.changed(change) for change in trend.changes}
     result = []
     for place, point in enumerate(trend.history.points):
         done = point.status == "done"

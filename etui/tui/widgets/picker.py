@@ -22,7 +22,7 @@ from etui.services.request import FieldName, is_as_is
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant
 from etui.store import Store
 from etui.text import plain
-from etui.tui import suggestions as suggest
+from etui.tui import suggestions
 from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import glyphs_of
 from etui.tui.picker_form import Checked, FormValues, check, recall, remember
@@ -86,8 +86,8 @@ class Picker(Guarded, Vertical):
         chosen = dict.fromkeys((*FIRST_DELEGATES, *choice.delegates))
         times = glyphs_of(self).times
         presets = [(preset.name, f"{preset.blocks}{times}{preset.block_s:g} s") for preset in PRESETS.values()]
-        self._model = Combo(choice.model, suggest=suggest.models, pick=True)
-        self._weights = Combo(choice.weights, suggest=suggest.weights)
+        self._model = Combo(choice.model, suggest=suggestions.models, pick=True)
+        self._weights = Combo(choice.weights, suggest=suggestions.weights)
         self._precisions = MultiSelect(precision_items(None, ()), choice.precisions, rows=5)
         self._delegates = MultiSelect([Item(name=name) for name in chosen], choice.delegates, rows=3)
         self._preset = Cycle(presets, choice.preset)
