@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from etui import text
-from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical_latency, unpaired_ratio
 from etui.analysis.comparison import RunComparison
 from etui.analysis.metrics import ONCE_A_BLOCK, WITHOUT_CHANGE, Better, Value, figures
 from etui.analysis.relative_change import change, change_interval
@@ -129,7 +129,7 @@ def _by_block(name: str, document: RunDocument) -> dict[int, list[float]]:
 
 def _typical(name: str, document: RunDocument) -> LogEstimate | None:
     values = list(_by_block(name, document).values()) if name in ONCE_A_BLOCK else []
-    return typical(values, DRAWS) if values else None
+    return typical_latency(values, DRAWS) if values else None
 
 
 def _value_text(value: Value) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from etui.analysis.bootstrap import LogEstimate, median_interval, paired_ratio, typical, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, median_interval, paired_ratio, typical_latency, unpaired_ratio
 from etui.analysis.rank_tests import benjamini_hochberg, least_mann_whitney_p, mann_whitney_p, sign_flip_p
 
 Pairs = list[tuple[list[float], list[float]]]
@@ -64,7 +64,7 @@ def test_the_interval_of_two_sessions_covers_the_truth() -> None:
             [list(median * np.exp(generator.normal(0, 0.01) + generator.normal(0, 0.02, 40))) for _ in range(6)]
             for median in (20.0, 16.0)
         ]
-        covered += covers(unpaired_ratio(typical(sides[0], DRAWS), typical(sides[1], DRAWS)), 1.25)
+        covered += covers(unpaired_ratio(typical_latency(sides[0], DRAWS), typical_latency(sides[1], DRAWS)), 1.25)
     assert 0.92 * 400 <= covered <= 0.98 * 400
 
 
@@ -83,7 +83,7 @@ def test_the_interval_of_a_median_covers_the_truth() -> None:
 def test_a_ratio_turned_round_is_its_reciprocal_exactly(pairs: Pairs) -> None:
     there, back = paired_ratio(pairs, 100), paired_ratio([(other, one) for one, other in pairs], 100)
     assert (there.centre, there.half) == (-back.centre, back.half)
-    first, second = typical([one for one, _ in pairs], 100), typical([other for _, other in pairs], 100)
+    first, second = typical_latency([one for one, _ in pairs], 100), typical_latency([other for _, other in pairs], 100)
     there, back = unpaired_ratio(first, second), unpaired_ratio(second, first)
     assert (there.centre, there.half) == (-back.centre, back.half)
 
