@@ -16,8 +16,8 @@ import pytest
 from etui.errors import ImportRefused, StoreError, UsageError
 from etui.results import LogLine, RunDocument
 from etui.store import Store
-from etui.store.transfer import encode_documents, encoded, read_documents, write_documents, write_file, write_runs
-from tests.documents import make_document
+from etui.store.transfer import encoded, read_documents, write_documents, write_file, write_runs
+from tests.documents import encode_documents, make_document
 
 FLAT = {
     "model_name": "resnet18",

@@ -24,8 +24,9 @@ from etui.results import Metrics, RunDocument
 from etui.store import Store, opening, schema, upgrade
 from etui.store import database as store_database
 from etui.store import released_migrations as released
-from etui.store.transfer import encode_documents, read_documents
+from etui.store.transfer import read_documents
 from tests.boxes import PATIENCE_S
+from tests.documents import encode_documents
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ALL = range(1, schema.VERSION)
