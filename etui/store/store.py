@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.history import History
 from etui.insight import NumericGap, Profile
 from etui.results import LIVE_STATUSES, AnalysisStatus, Block, Environment, ModelInfo, RunDocument, Status
@@ -29,7 +30,6 @@ from etui.store.database import Database
 from etui.store.opening import open_database
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.run_pages import Glimpse, Page, Sorting, Window
-from etui.summary import RunSummary
 
 if TYPE_CHECKING:
     from etui.analysis.session_variance import SessionLatency

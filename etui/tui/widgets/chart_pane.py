@@ -11,8 +11,8 @@ from textual.binding import BindingType
 from etui import charts
 from etui.actions import bindings
 from etui.charts import Canvas, Past, Series
+from etui.facts import RunSummary
 from etui.results import RunDocument
-from etui.summary import RunSummary
 from etui.text import plain
 from etui.tui.widgets.chart_data import eager_series, past_runs, program_series
 from etui.tui.widgets.chart_frame import ChartFrame

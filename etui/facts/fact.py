@@ -1,0 +1,202 @@
+"""A fact of a run: where its value comes from, and how it is stored, filtered, shown and compared.
+
+The facts that have columns in the database are attributes of a class of rows, ``StoredFacts``: on the class such an
+attribute is the fact, on a row it is the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, overload
+
+from etui.facts.kinds import Kind, Value
+from etui.results import Block, RunDocument
+from etui.text import MISSING
+
+T = TypeVar("T")
+Better = Literal["lower", "higher"] | None
+Group = Literal["latency", "start", "memory", "size", "accuracy", "delegation", "environment"]
+Tone = Literal["", "faint", "good", "bad", "warn", "live"]
+
+LAST_SPARE = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """The key of a fact in the filter language. ``values`` are all its values, if these are fixed. A text is compared
+    as a whole (``exact``), with its beginning (``prefix``) or with any part of it (``part``). ``hint`` adds to the
+    description of the fact what a filter may contain."""
+
+    key: str
+    values: tuple[str, ...] = ()
+    match: Literal["exact", "prefix", "part"] = "exact"
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreenColumn:
+    """The column of a fact in the screen's runs table. ``heading``, ``about`` and ``cells``, its width, follow from the
+    fact if they are not set; ``most`` is the maximum width if there is room; ``spare`` the order in which columns are
+    hidden when there is no room (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it
+    grows to ``most`` or not at all."""
+
+    heading: str = ""
+    about: str = ""
+    cells: int = 0
+    most: int = 0
+    spare: int = LAST_SPARE
+    tone: Tone = ""
+    clips: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The row of a fact in a comparison of runs. ``read`` replaces the value of the fact; ``per_block`` reads it from a
+    block, if each block measures it once."""
+
+    group: Group
+    read: Callable[[RunDocument], Value] | None = None
+    per_block: Callable[[Block], float | None] | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Fact(Generic[T]):
+    """One fact of a run.
+
+    ``title`` is its name in tables of text, without the unit, and ``about`` describes it in a sentence. ``short`` is
+    its name as a column in options and the configuration, by default the filter key. ``columns`` are its database
+    columns, by default one with the name of the attribute. ``json`` is its place in the JSON summary, such as
+    ``latency_ms.median``, by default the name; empty if it is not part of the summary. ``better`` is which direction is
+    better when runs are compared. ``indexed`` means that the database has the index ``runs_by_<column>``, ``scanned``
+    that the index ``runs_page`` contains its columns, and ``early`` that it can be known before the run ends.
+    """
+
+    read: Callable[[RunDocument], T]
+    kind: Kind
+    title: str
+    about: str = ""
+    name: str = ""
+    short: str = ""
+    columns: tuple[str, ...] = ()
+    json: str | None = None
+    filter: Filter | None = None
+    better: Better = None
+    screen: ScreenColumn | None = None
+    comparison: Comparison | None = None
+    indexed: bool = False
+    scanned: bool = False
+    early: bool = False
+    position: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.short and self.filter is not None:
+            self.short = self.filter.key
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = self.name or name
+        self.short = self.short or self.name
+        self.columns = self.columns or (self.name,)
+        self.json = self.name if self.json is None else self.json
+
+    @overload
+    def __get__(self, row: None, owner: object = None) -> Self: ...
+    @overload
+    def __get__(self, row: StoredFacts, owner: object = None) -> T: ...
+    def __get__(self, row: StoredFacts | None, owner: object = None) -> Self | T:
+        if row is None:
+            return self
+        position, decode = self.position, self.kind.decode
+        if decode is None:
+            value: T = row.values[position]
+            return value
+        decoded: T = decode(*row.values[position : position + len(self.columns)])
+        return decoded
+
+    def of(self, row: StoredFacts) -> T:
+        """Return the value in a row."""
+        return self.__get__(row)
+
+    def row_values(self, document: RunDocument) -> tuple[object, ...]:
+        """Return the values of the columns of the fact."""
+        value, encode = self.read(document), self.kind.encode
+        if value is None:
+            return (None,) * len(self.columns)
+        return (value,) if encode is None else encode(value)
+
+    def text(self, value: T) -> str:
+        """Format a value for a table of text; ``-`` for None and an empty list."""
+        return MISSING if value is None else str(self.kind.text.of(value)) or MISSING
+
+    def cell(self, value: T) -> str:
+        """Format a value for the screen's runs table; empty for None."""
+        return "" if value is None else str(self.kind.cell.of(value))
+
+    def compared(self, document: RunDocument) -> Value:
+        """Return the value for a comparison of runs; None if it was not measured."""
+        if self.comparison is not None and self.comparison.read is not None:
+            return self.comparison.read(document)
+        value = self.read(document)
+        compared: Value = None if value is None else self.kind.compared.of(value)
+        return compared
+
+    @property
+    def text_heading(self) -> str:
+        """The heading of a column in a table of text."""
+        return f"{self.title} {self.kind.text.unit}".rstrip()
+
+    @property
+    def cell_heading(self) -> str:
+        """The heading of the column in the screen's runs table."""
+        heading = self.screen.heading if self.screen is not None else ""
+        return heading or f"{self.title} {self.kind.cell.unit}".rstrip()
+
+    @property
+    def compared_heading(self) -> str:
+        """The name of the row in a comparison of runs."""
+        return f"{self.title} {self.kind.compared.unit}".rstrip()
+
+
+class StoredFacts:
+    """A row with the values of ``COLUMNS``, whose class has an attribute for each of its facts."""
+
+    __slots__ = ("values",)
+    FACTS: ClassVar[tuple[Fact[Any], ...]] = ()
+    COLUMNS: ClassVar[tuple[str, ...]] = ()
+    _JSON: ClassVar[tuple[tuple[str, str, Fact[Any]], ...]] = ()
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        self.values = values
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.FACTS = tuple(value for value in vars(cls).values() if isinstance(value, Fact))
+        columns: list[str] = []
+        for fact in cls.FACTS:
+            fact.position = len(columns)
+            columns += fact.columns
+        cls.COLUMNS = tuple(columns)
+        places = [((fact.json or "").rpartition("."), fact) for fact in cls.FACTS if fact.json]
+        cls._JSON = tuple((parent, name, fact) for (parent, _, name), fact in places)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, StoredFacts) and self.values == other.values
+
+    def __hash__(self) -> int:
+        return hash(self.values)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(zip(self.COLUMNS, self.values, strict=True))})"
+
+    @classmethod
+    def of(cls, document: RunDocument) -> Self:
+        """Return the row of a document."""
+        return cls(tuple(value for fact in cls.FACTS for value in fact.row_values(document)))
+
+    def as_json(self) -> dict[str, object]:
+        """Return the facts that are part of the JSON summary as plain data, in order of declaration."""
+        data: dict[str, Any] = {}
+        for parent, name, fact in self._JSON:
+            place = data.setdefault(parent, {}) if parent else data
+            place[name] = fact.of(self)
+        return data
