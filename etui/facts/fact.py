@@ -26,12 +26,14 @@ LAST_SPARE = 20
 class Filter:
     """The key of a fact in the filter language. ``values`` are all its values, if these are fixed. A text is compared
     as a whole (``exact``), with its beginning (``prefix``) or with any part of it (``part``). ``hint`` adds to the
-    description of the fact what a filter may contain."""
+    description of the fact what a filter may contain. ``suggested`` means that its values in the database, which are
+    few, complete a word."""
 
     key: str
     values: tuple[str, ...] = ()
     match: Literal["exact", "prefix", "part"] = "exact"
     hint: str = ""
+    suggested: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
