@@ -102,7 +102,7 @@ TIME = Kind(
 )
 """A time in ISO 8601, shown as local time."""
 
-FLAG = Kind(
+YES_NO = Kind(
     sql="INTEGER",
     text=Format(lambda value: "yes" if value else "no"),
     cell=Format(lambda value: "yes" if value else "no"),
