@@ -7,8 +7,9 @@ attribute is the fact, on a row it is the value.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, overload
+
+import msgspec
 
 from etui.facts.kinds import Kind, Value
 from etui.results import Block, RunDocument
@@ -22,8 +23,7 @@ Tone = Literal["", "faint", "good", "bad", "warn", "live"]
 LAST_SPARE = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filter:
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """The key of a fact in the filter language. ``values`` are all its values, if these are fixed. A text is compared
     as a whole (``exact``), with its beginning (``prefix``) or with any part of it (``part``). ``hint`` adds to the
     description of the fact what a filter may contain. ``suggested`` means that its values in the database, which are
@@ -36,8 +36,7 @@ class Filter:
     suggested: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScreenColumn:
+class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     """The column of a fact in the screen's runs table. ``heading``, ``about`` and ``cells``, its width, follow from the
     fact if they are not set; ``most`` is the maximum width if there is room; ``spare`` the order in which columns are
     hidden when there is no room (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it
@@ -52,8 +51,7 @@ class ScreenColumn:
     clips: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """The row of a fact in a comparison of runs. ``read`` replaces the value of the fact; ``per_block`` reads it from a
     block, if each block measures it once."""
 
@@ -62,8 +60,7 @@ class Comparison:
     per_block: Callable[[Block], float | None] | None = None
 
 
-@dataclass(eq=False, kw_only=True)
-class Fact(Generic[T]):
+class Fact(msgspec.Struct, Generic[T], eq=False, kw_only=True):
     """One fact of a run.
 
     ``title`` is its name in tables of text, without the unit, and ``about`` describes it in a sentence. ``short`` is
@@ -89,7 +86,7 @@ class Fact(Generic[T]):
     indexed: bool = False
     scanned: bool = False
     early: bool = False
-    position: int = field(default=0, init=False)
+    position: int = 0
 
     def __post_init__(self) -> None:
         if not self.short and self.filter is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -16,16 +15,14 @@ Value = float | int | str | None
 BYTES_IN_MB = 1e6
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(msgspec.Struct, frozen=True):
     """How a value is presented: the function that converts it, and the unit of the result, which headings show."""
 
     of: Callable[[Any], Any]
     unit: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of values. Its functions are never called with None, which stands for what was not measured.
 
     ``sql`` is the type of its columns in the database. ``filter`` is how a filter compares it, ``units`` the factors of
@@ -41,7 +38,7 @@ class Kind:
     cell: Format
     compared: Format
     filter: Literal["text", "number", "list", "time"] = "number"
-    units: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, float] = {}
     cells: int = 8
     relative: bool = True
     encode: Callable[[Any], tuple[object, ...]] | None = None

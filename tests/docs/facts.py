@@ -12,9 +12,10 @@ def page() -> str:
     """The text of ``docs/reference/facts.md``."""
     return make_page(
         "Facts of a run",
-        "Every run in the database has these facts. `etui runs --json` prints them as an array of objects, in which a dot"
-        " stands for a nested object; what was not measured is `null`. The columns are those of the table `runs` of the"
-        " database; an interval has two. `etui runs --columns` takes the names, and [filters](filters.md) the keys.",
+        "Every run in the database has these facts. `etui runs --json` prints them as an array of objects; a dot in a"
+        " name stands for a nested object. What was not measured is `null`. The columns are those of the table `runs`"
+        " of the database; an interval has two. `etui runs --columns` takes the names, and [filters](filters.md) the"
+        " keys.",
         table(
             ("name", "JSON", "columns", "type", "filter key", "better", "meaning"),
             [_row(fact) for fact in RunSummary.FACTS],
