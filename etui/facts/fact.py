@@ -1,12 +1,12 @@
 """A fact of a run: where its value comes from, and how it is stored, filtered, shown and compared.
 
-The facts that have columns in the database are attributes of a class of rows, ``StoredFacts``: on the class such an
-attribute is the fact, on a row it is the value.
+The facts that have columns in the database are attributes of a subclass of ``StoredFacts``: on the class such an
+attribute is the fact, on an instance it is the value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, overload
 
 import msgspec
@@ -69,6 +69,7 @@ class Fact(msgspec.Struct, Generic[T], eq=False, kw_only=True):
     ``latency_ms.median``, by default the name; empty if it is not part of the summary. ``better`` is which direction is
     better when runs are compared. ``indexed`` means that the database has the index ``runs_by_<column>``, ``scanned``
     that the index ``runs_page`` contains its columns, and ``early`` that it can be known before the run ends.
+    ``position`` is its place among the values of a row.
     """
 
     read: Callable[[RunDocument], T]
@@ -105,19 +106,15 @@ class Fact(msgspec.Struct, Generic[T], eq=False, kw_only=True):
     def __get__(self, row: StoredFacts | None, owner: object = None) -> Self | T:
         if row is None:
             return self
-        position, decode = self.position, self.kind.decode
-        if decode is None:
-            value: T = row.values[position]
-            return value
-        decoded: T = decode(*row.values[position : position + len(self.columns)])
-        return decoded
+        value: T = row.values[self.position]
+        return value
 
     def of(self, row: StoredFacts) -> T:
         """Return the value in a row."""
         return self.__get__(row)
 
-    def row_values(self, document: RunDocument) -> tuple[object, ...]:
-        """Return the values of the columns of the fact."""
+    def column_values(self, document: RunDocument) -> tuple[object, ...]:
+        """Return the values of the columns of the fact for a document."""
         value, encode = self.read(document), self.kind.encode
         if value is None:
             return (None,) * len(self.columns)
@@ -157,40 +154,54 @@ class Fact(msgspec.Struct, Generic[T], eq=False, kw_only=True):
 
 
 class StoredFacts:
-    """A row with the values of ``COLUMNS``, whose class has an attribute for each of its facts."""
+    """One value for each of ``FACTS``, which are attributes of the class."""
 
     __slots__ = ("values",)
     FACTS: ClassVar[tuple[Fact[Any], ...]] = ()
     COLUMNS: ClassVar[tuple[str, ...]] = ()
+    _DECODED: ClassVar[tuple[tuple[slice, Callable[..., Any]], ...]] = ()
     _JSON: ClassVar[tuple[tuple[str, str, Fact[Any]], ...]] = ()
 
-    def __init__(self, values: tuple[Any, ...]) -> None:
+    def __init__(self, values: Sequence[Any]) -> None:
         self.values = values
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.FACTS = tuple(value for value in vars(cls).values() if isinstance(value, Fact))
         columns: list[str] = []
-        for fact in cls.FACTS:
-            fact.position = len(columns)
+        decoded = []
+        for position, fact in enumerate(cls.FACTS):
+            fact.position = position
+            if fact.kind.decode is not None:
+                decoded.append((slice(len(columns), len(columns) + len(fact.columns)), fact.kind.decode))
             columns += fact.columns
         cls.COLUMNS = tuple(columns)
+        # From the end, so that the places of the columns before do not change.
+        cls._DECODED = tuple(reversed(decoded))
         places = [((fact.json or "").rpartition("."), fact) for fact in cls.FACTS if fact.json]
         cls._JSON = tuple((parent, name, fact) for (parent, _, name), fact in places)
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and isinstance(other, StoredFacts) and self.values == other.values
+        return isinstance(other, StoredFacts) and type(other) is type(self) and self.values == other.values
 
-    def __hash__(self) -> int:
-        return hash(self.values)
+    __hash__ = None  # type: ignore[assignment]  # some values are lists
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({dict(zip(self.COLUMNS, self.values, strict=True))})"
+        names = (fact.name for fact in self.FACTS)
+        return f"{type(self).__name__}({dict(zip(names, self.values, strict=True))})"
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Self:
+        """Return the facts from the values of ``COLUMNS``. Raises msgspec.DecodeError for a damaged value."""
+        values = list(row)
+        for columns, decode in cls._DECODED:
+            values[columns] = (decode(*values[columns]),)
+        return cls(values)
 
     @classmethod
     def of(cls, document: RunDocument) -> Self:
-        """Return the row of a document."""
-        return cls(tuple(value for fact in cls.FACTS for value in fact.row_values(document)))
+        """Return the facts of a document."""
+        return cls([fact.read(document) for fact in cls.FACTS])
 
     def as_json(self) -> dict[str, object]:
         """Return the facts that are part of the JSON summary as plain data, in order of declaration."""

@@ -25,9 +25,11 @@ SELECTED = ", ".join(SUMMARY_COLUMNS)
 
 def columns_of(document: RunDocument) -> dict[str, object]:
     """Return the values of a run's row by column."""
-    return dict(zip(SUMMARY_COLUMNS, RunSummary.of(document).values, strict=True))
+    values = (value for fact in RunSummary.FACTS for value in fact.column_values(document))
+    return dict(zip(SUMMARY_COLUMNS, values, strict=True))
 
 
 def summary_of(row: sqlite3.Row) -> RunSummary:
-    """Return the summary from a row that begins with the columns ``SELECTED``."""
-    return RunSummary(row[: len(SUMMARY_COLUMNS)])
+    """Return the summary from a row that begins with the columns ``SELECTED``. Raises msgspec.DecodeError for a damaged
+    value."""
+    return RunSummary.from_row(row[: len(SUMMARY_COLUMNS)])

@@ -15,8 +15,7 @@ _VALUES: dict[str, object] = {
     "threads": 2,
     "preset": "quick",
     "latency_median_ms": 16.4,
-    "latency_ci95_low_ms": 16.0,
-    "latency_ci95_high_ms": 16.9,
+    "latency_ci95_ms": (16.0, 16.9),
     "eager_latency_median_ms": 20.0,
     "speedup": 1.2,
     "first_inference_ms": 30.0,
@@ -25,20 +24,20 @@ _VALUES: dict[str, object] = {
     "verdict": "PASS",
     "size_bytes": 46_700_000,
     "peak_rss_bytes": 180 << 20,
-    "flags": "[]",
+    "flags": [],
     "box": "bench-1",
     "note": "",
-    "tags": "[]",
-    "summary_only": 0,
+    "tags": [],
+    "summary_only": False,
 }
 
 
 def make_summary(run_id: str, **changes: object) -> RunSummary:
-    """A finished run of resnet18 FP32 on XNNPACK, as ``make_document`` has it, with other values of some columns."""
+    """A finished run of resnet18 FP32 on XNNPACK, as ``make_document`` has it, with other values of some facts."""
     values = _VALUES | {"id": run_id} | changes
-    return RunSummary(tuple(values.get(column) for column in RunSummary.COLUMNS))
+    return RunSummary([values.get(fact.name) for fact in RunSummary.FACTS])
 
 
-def with_columns(run: RunSummary, **changes: object) -> RunSummary:
-    """The run with other values of some columns."""
-    return RunSummary(tuple((dict(zip(RunSummary.COLUMNS, run.values, strict=True)) | changes).values()))
+def with_facts(run: RunSummary, **changes: object) -> RunSummary:
+    """The run with other values of some facts."""
+    return RunSummary([changes.get(fact.name, fact.of(run)) for fact in RunSummary.FACTS])
