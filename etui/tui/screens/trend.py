@@ -130,7 +130,8 @@ class TrendScreen(Guarded, Screen[None]):
 
     def _lay_out(self) -> None:
         """Give the table the height of its rows, up to a third of the screen, or a quarter of a low one."""
-        needed, height = self._points.row_count() + 1, self.size.height
+        # A border, the headings and the runs.
+        needed, height = 2 + self._points.count, self.size.height
         roomy = height >= _ROOMY_LINES
         self._points.styles.height = max(4, min(needed, height // 3 if roomy else height // 4))
 
@@ -153,11 +154,11 @@ class TrendScreen(Guarded, Screen[None]):
 
     def action_older(self) -> None:
         """Go to the previous run."""
-        self._points.move(1)
+        self._points.move_to(self._points.cursor + 1)
 
     def action_newer(self) -> None:
         """Go to the next run."""
-        self._points.move(-1)
+        self._points.move_to(self._points.cursor - 1)
 
     def action_spacing(self) -> None:
         """Switch between spacing by time and even spacing."""
