@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-import msgspec
 from rich.style import Style
 from textual.app import App
 from textual.message import Message
@@ -18,36 +17,13 @@ from etui.tui.compare.metrics_text import Sheet, Shown
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
 from etui.tui.widgets.row_painter import Cell, Part, Placed
-from etui.tui.widgets.virtual_table import VirtualTable
+from etui.tui.widgets.virtual_table import RowList, VirtualTable
 
 _GAP = 2
 
 
-class _Metric(msgspec.Struct, frozen=True):
-    """A row: the metric, and its cell of each run."""
-
-    name: str
-    cells: list[Shown]
-
-
-class _Metrics:
-    """The lines of a sheet as rows; a group's heading is a string."""
-
-    def __init__(self, sheet: Sheet) -> None:
-        lines = zip(sheet.lines, sheet.cells, strict=True)
-        self._lines = [_Metric(line.name, cells) if isinstance(line, Row) else line for line, cells in lines]
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    def at(self, index: int) -> _Metric | str | None:
-        return self._lines[index]
-
-    def key(self, row: _Metric | str) -> str:
-        return row if isinstance(row, str) else row.name
-
-    def index_of(self, key: str) -> int | None:
-        return None
+_Metric = tuple[str, list[Shown]]
+"""A row: the name of the metric, and its cell of each run."""
 
 
 class MetricsTable(VirtualTable[_Metric | str]):
@@ -94,7 +70,9 @@ class MetricsTable(VirtualTable[_Metric | str]):
         before, self._sheet = self.run, shown
         ids = self._runs
         self._column = ids.index(before) if before in ids else max(0, min(self._column, len(ids) - 1))
-        self.source = _Metrics(shown) if ids else None
+        lines = zip(shown.lines, shown.cells, strict=True)
+        rows = [(line.name, cells) if isinstance(line, Row) else line for line, cells in lines]
+        self.source = RowList(rows) if ids else None
         self.lay_out()
 
     def put_cursor(self, run: str) -> None:
@@ -102,7 +80,7 @@ class MetricsTable(VirtualTable[_Metric | str]):
         if run in self._runs:
             self._go(self._runs.index(run))
 
-    def move(self, columns: int) -> None:
+    def move_right(self, columns: int) -> None:
         """Move the cursor by this number of runs to the right, or left if negative."""
         self._go(self._column + columns)
 
@@ -176,7 +154,7 @@ class MetricsTable(VirtualTable[_Metric | str]):
     def _cell(self, place: int, row: _Metric | str) -> Cell:
         if isinstance(row, str):
             return "", ""
-        cell, size = row.cells[place], self._sheet.widths[place]
+        cell, size = row[1][place], self._sheet.widths[place]
         if cell.is_text:
             return cell.figure, ""
         best = "best" if cell.best else ""
@@ -186,7 +164,7 @@ class MetricsTable(VirtualTable[_Metric | str]):
         ]
         if size.change:
             verdict = self._sheet.headings[place].verdict or ""
-            tone = {"faster": "good", "slower": "bad"}.get(verdict, "") if row.name == "median ms" else ""
+            tone = {"faster": "good", "slower": "bad"}.get(verdict, "") if row[0] == "median ms" else ""
             parts.append((f"{cell.change:>{size.change}} ", tone))
         if size.half:
             parts.append((f"{cell.half:>{size.half}} ", "faint"))
@@ -194,7 +172,7 @@ class MetricsTable(VirtualTable[_Metric | str]):
 
 
 def _name(row: _Metric | str) -> Cell:
-    return (row, "group") if isinstance(row, str) else (f"  {row.name}", "")
+    return (row, "group") if isinstance(row, str) else (f"  {row[0]}", "")
 
 
 def best_sign(app: App[object]) -> str:

@@ -50,7 +50,6 @@ class TreeTable(VirtualTable[Node]):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows: Rows | None = None
-        self._node: Node | None = None
         self._head: Writer | None = None
         self._tail: Writer | None = None
         self.kinds_of_view = 1
@@ -80,15 +79,10 @@ class TreeTable(VirtualTable[Node]):
 
     def find_cursor(self) -> int | None:
         """Return the index of the cursor's row, else of the nearest branch that contains it."""
-        node, place = self._node, None
+        node, place = self._cursor_row, None
         while node is not None and place is None and self.rows is not None:
             place, node = self.rows.index_of(node.key), node.parent
         return place
-
-    def note_cursor(self, *, moved: bool = False) -> None:
-        """Keep the row, which knows its branch, and report it."""
-        self._node = self.node
-        super().note_cursor(moved=moved)
 
     def cursor_moved(self) -> None:
         """Report the row under the cursor."""
@@ -206,7 +200,7 @@ class TreeTable(VirtualTable[Node]):
 
     def move_to_top(self) -> None:
         """Move the cursor to the first row, and scroll the heading to the top if the text above takes much room."""
-        self._cursor_key = self._node = None
+        self._cursor_row = None
         self.rows_changed()
         if len(self.above) > self.size.height // 3:
             self.scroll_rows_to(len(self.above))

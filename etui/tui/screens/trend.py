@@ -154,11 +154,11 @@ class TrendScreen(Guarded, Screen[None]):
 
     def action_older(self) -> None:
         """Go to the previous run."""
-        self._points.move_to(self._points.cursor + 1)
+        self._points.move(1)
 
     def action_newer(self) -> None:
         """Go to the next run."""
-        self._points.move_to(self._points.cursor - 1)
+        self._points.move(-1)
 
     def action_spacing(self) -> None:
         """Switch between spacing by time and even spacing."""

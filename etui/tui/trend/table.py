@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from operator import itemgetter
 from typing import ClassVar
 
-import msgspec
 from textual.message import Message
 
 from etui import text
 from etui.analysis.trends import Trend
 from etui.tui.widgets.row_painter import Cell, Placed
-from etui.tui.widgets.virtual_table import VirtualTable
+from etui.tui.widgets.virtual_table import RowList, VirtualTable
 from etui.wording import trend as trend_wording
 
 _COLUMNS = (
@@ -22,31 +22,8 @@ _COLUMNS = (
 _LEAST = 8
 
 
-class _Point(msgspec.Struct, frozen=True):
-    """A run of the trend, and the text of its cells."""
-
-    run: str
-    cells: list[str]
-
-
-class _Points:
-    """The runs of a trend as rows, the newest first."""
-
-    def __init__(self, trend: Trend) -> None:
-        ids = [point.run for point in trend.history.points]
-        self._points = [_Point(run, cells) for run, cells in zip(ids, rows(trend), strict=True)][::-1]
-
-    def __len__(self) -> int:
-        return len(self._points)
-
-    def at(self, index: int) -> _Point | None:
-        return self._points[index]
-
-    def key(self, row: _Point) -> str:
-        return row.run
-
-    def index_of(self, key: str) -> int | None:
-        return next((index for index, point in enumerate(self._points) if point.run == key), None)
+_Point = tuple[str, list[str]]
+"""A run of the trend: its id, and the text of its cells."""
 
 
 class TrendTable(VirtualTable[_Point]):
@@ -75,7 +52,9 @@ class TrendTable(VirtualTable[_Point]):
 
     def show(self, trend: Trend, run: str) -> None:
         """Show this trend, with the cursor on ``run`` if it is part of it."""
-        self.source, self._cursor_key = _Points(trend), run
+        ids = [point.run for point in trend.history.points]
+        self.source = RowList(list(zip(ids, rows(trend), strict=True))[::-1], key=itemgetter(0))
+        self._cursor_key = run
         self.border_title = "Runs, newest first"
         self.lay_out()
         self.rows_changed()
@@ -104,7 +83,7 @@ class TrendTable(VirtualTable[_Point]):
 
 
 def _cell(number: int, point: _Point) -> Cell:
-    return text.plain(point.cells[number]), ""
+    return text.plain(point[1][number]), ""
 
 
 def rows(trend: Trend) -> list[list[str]]:

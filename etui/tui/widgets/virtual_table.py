@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Generic, Protocol
 
 from rich.segment import Segment
@@ -18,12 +18,11 @@ from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import UNICODE, Glyphs
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import glyphs
-from etui.tui.widgets.half_pages import move_bindings
+from etui.tui.widgets.half_pages import HalfPages, move_bindings
 from etui.tui.widgets.row_painter import Painter, Part, Placed, Row
 
 _EDGE = 1
 """The cells before the texts above and below the rows."""
-_MOVES = {name: name for name in ("down", "up", "top", "bottom", "page_down", "page_up")}
 _TONES = ("faint", "good", "bad", "warn", "live", "best")
 
 
@@ -44,7 +43,24 @@ class RowSource(Protocol[Row]):
         """Return the index of a row; None if it is not among the rows."""
 
 
-class VirtualTable(Guarded, ScrollView, Generic[Row], can_focus=True):
+class RowList(Generic[Row]):
+    """A list of rows in memory, which ``key`` identifies."""
+
+    def __init__(self, rows: Sequence[Row], key: Callable[[Row], str] = str) -> None:
+        self._rows = rows
+        self.key = key
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def at(self, index: int) -> Row | None:
+        return self._rows[index]
+
+    def index_of(self, key: str) -> int | None:
+        return next((index for index, row in enumerate(self._rows) if self.key(row) == key), None)
+
+
+class VirtualTable(Guarded, HalfPages, ScrollView, Generic[Row], can_focus=True):
     """Rows in columns, with text above and below them that scrolls with them.
 
     A subclass provides the columns, and reacts to ``cursor_moved``, ``row_clicked`` and ``sort_by``. The cursor stays
@@ -69,7 +85,7 @@ class VirtualTable(Guarded, ScrollView, Generic[Row], can_focus=True):
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"table--{name}" for name in ("header", "sorted", "cursor", "marked", "group", *_TONES)
     }
-    BINDINGS: ClassVar[list[BindingType]] = move_bindings(_MOVES)
+    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
 
     has_heading: ClassVar[bool] = True
     has_cursor: ClassVar[bool] = True
@@ -84,6 +100,7 @@ class VirtualTable(Guarded, ScrollView, Generic[Row], can_focus=True):
         self.above: list[Text] = []
         self.below: list[Text] = []
         self.empty_words: list[str] = []
+        self._cursor_row: Row | None = None
         self._cursor_key: str | None = None
         self._glyphs: Glyphs = UNICODE
         self._placed: Sequence[Placed[Row]] = []
@@ -148,7 +165,6 @@ class VirtualTable(Guarded, ScrollView, Generic[Row], can_focus=True):
 
     @property
     def visible_rows(self) -> int:
-        """The number of rows that fit."""
         return max(1, self.size.height - self._headings)
 
     def rows_changed(self) -> None:
@@ -167,6 +183,7 @@ class VirtualTable(Guarded, ScrollView, Generic[Row], can_focus=True):
     def note_cursor(self, *, moved: bool = False) -> None:
         """Call ``cursor_moved`` if the cursor ``moved``, or is on another row than before."""
         row, before = self.row, self._cursor_key
+        self._cursor_row = row
         self._cursor_key = self.source.key(row) if self.source is not None and row is not None else None
         if moved or self._cursor_key != before:
             self.cursor_moved()
@@ -213,41 +230,23 @@ class VirtualTable(Guarded, ScrollView, Generic[Row], can_focus=True):
 
     # Moving
 
-    def action_down(self) -> None:
-        """Move to the next row; from the last one, scroll the text below."""
-        self._step(1)
-
-    def action_up(self) -> None:
-        """Move to the previous row; from the first one, scroll the text above."""
-        self._step(-1)
-
-    def action_page_down(self) -> None:
-        """Move half a page down."""
-        self._step(max(1, self.visible_rows // 2))
-
-    def action_page_up(self) -> None:
-        """Move half a page up."""
-        self._step(-max(1, self.visible_rows // 2))
-
-    def action_top(self) -> None:
-        """Move to the first row and the text above it."""
-        self._go_to_end(0, 0)
-
-    def action_bottom(self) -> None:
-        """Move to the last row and the text below it."""
-        self._go_to_end(self.count - 1, self.max_scroll_y)
-
-    def _step(self, rows: int) -> None:
+    def move(self, rows: int) -> None:
+        """Move the cursor down by this number of rows, or up if negative; at the ends, scroll the texts there."""
         index = max(0, min(self.cursor + rows, self.count - 1))
         if self.has_cursor and index != self.cursor:
             self.move_to(index)
         else:
             self.scroll_rows_to(self.scroll_offset.y + rows)
 
-    def _go_to_end(self, index: int, top: int) -> None:
+    def action_top(self) -> None:
         if self.has_cursor:
-            self.move_to(index)
-        self.scroll_rows_to(top)
+            self.move_to(0)
+        super().action_top()
+
+    def action_bottom(self) -> None:
+        if self.has_cursor:
+            self.move_to(self.count - 1)
+        super().action_bottom()
 
     def move_to(self, index: int) -> None:
         """Move the cursor to a row, or to the nearest end of the rows, and make it visible."""
