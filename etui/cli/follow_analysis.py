@@ -7,6 +7,7 @@ import time
 
 import click
 
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
 from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
@@ -22,7 +23,7 @@ _ENDS = {"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
 _OUTCOMES = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
 
 
-def make_analysis(store: Store, run_id: str, options: AnalysisOptions, what: str) -> int:
+def make_analysis(store: Store, run_id: str, options: AnalysisOptions) -> int:
     """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it. Returns the exit status; a
     failure is also reported on stderr.
 
@@ -31,14 +32,14 @@ def make_analysis(store: Store, run_id: str, options: AnalysisOptions, what: str
     """
     queued = submit_analysis(store, run_id, options)
     try:
-        return _followed(store, queued, what)
+        return _followed(store, queued)
     except RunnerFailed as error:
         with contextlib.suppress(StoreError):
             store.request_analysis_cancel([queued.id], str(error))
         raise
 
 
-def _followed(store: Store, queued: QueuedAnalysis, what: str) -> int:
+def _followed(store: Store, queued: QueuedAnalysis) -> int:
     with printing_progress({}) as talk:
         try:
             ended = follow_analysis(store, queued, talk)
@@ -50,7 +51,7 @@ def _followed(store: Store, queued: QueuedAnalysis, what: str) -> int:
     if ended.status == "done":
         return EXIT_DONE
     why = f": {plain(ended.error)}" if ended.error else ""
-    click.echo(f"etui: the {what} {_OUTCOMES.get(ended.status, ended.status)}{why}", err=True)
+    click.echo(f"etui: the {KINDS[ended.kind].title} {_OUTCOMES.get(ended.status, ended.status)}{why}", err=True)
     return _ENDS.get(ended.status, EXIT_FAILED)
 
 

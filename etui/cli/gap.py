@@ -71,9 +71,9 @@ def gap(
     The numeric gap is computed once and stored with the run. For an fp32 run, the outputs of its delegated subgraphs
     are compared.
     """
+    from etui.analysis_kinds.gap import DEFAULT_INPUTS, GapOptions
     from etui.cli import gap_output as output
     from etui.cli.follow_analysis import make_analysis
-    from etui.spec import DEFAULT_GAP_INPUTS, GapOptions
 
     refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
@@ -83,12 +83,12 @@ def gap(
         if found is None or again or (inputs is not None and inputs != found.inputs):
             _refuse(document.precision)
             options = GapOptions(
-                inputs=inputs or DEFAULT_GAP_INPUTS,
+                inputs=inputs or DEFAULT_INPUTS,
                 threshold_db=threshold_db,
                 timeout_s=timeout,
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
-            status = make_analysis(store, run_id, options, "numeric gap")
+            status = make_analysis(store, run_id, options)
             if status != EXIT_DONE:
                 return status
             document = store.document(run_id, operators=False)

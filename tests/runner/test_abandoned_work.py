@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.events import utc_now
 from etui.host.user import user_name
 from etui.runner import abandoned_work
 from etui.runner.abandoned_work import end_abandoned, owner_state, take_over
 from etui.runner.runner_lock import RunnerLock
-from etui.spec import ProfileOptions
 from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store
 from tests.boxes import until
 from tests.documents import MODEL, make_block, make_document, make_spec

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.events import Event
 from etui.host.user import user_name
-from etui.spec import ProfileOptions, SessionSpec, Variant
+from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, RunnerIdentity, Store
 from etui.tui.feed import Feed, Snapshot
 from tests.documents import MODEL, make_document

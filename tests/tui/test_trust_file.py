@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Static
 
+from etui.analysis_kinds.gap import GapOptions
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.runner import start
 from etui.runner.rebuild_program import Untrusted
-from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details.analyses import run_again
 from etui.tui.screens.compare import CompareScreen

@@ -5,38 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from rich.text import Text
 
 from etui import text
+from etui.analysis_kinds.kind import AnyKind
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import QueuedAnalysis, Store
 from etui.tui.text_layout import Sheet, Styles
-
-
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """The texts of a kind of analysis: ``missing`` if there is no result, ``press`` on how to start one."""
-
-    name: str
-    title: str
-    missing: str
-    press: str
-
-
-PROFILE = Kind(
-    name="profile",
-    title="profile",
-    missing="No profile yet.",
-    press="Press P to profile this run: the time of each operator, in the program and in eager",
-)
-GAP = Kind(
-    name="gap",
-    title="gap analysis",
-    missing="No numeric gap analysis yet.",
-    press="Press P to measure the numerical error of each layer against FP32 eager",
-)
-KINDS = (PROFILE, GAP)
 
 _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
 """The seconds it takes to start a profile's workers, and the least seconds and inferences per side."""
@@ -97,7 +73,7 @@ def cancel(database: Path, run_id: str) -> int:
         return len(store.request_analysis_cancel([analysis.id for analysis in store.live_analyses(run_id)]))
 
 
-def to_text(kind: Kind, queued: QueuedAnalysis) -> str:
+def to_text(kind: AnyKind, queued: QueuedAnalysis) -> str:
     """Return the state of an analysis as a sentence."""
     if queued.status == "queued":
         return f"The {kind.title} is queued and starts when the machine is free. x cancels it."
@@ -118,11 +94,16 @@ _ENDED = {
 
 
 def missing_page(
-    document: RunDocument, kind: Kind, queued: QueuedAnalysis | None, seconds: float | None, width: int, styles: Styles
+    document: RunDocument,
+    kind: AnyKind,
+    queued: QueuedAnalysis | None,
+    seconds: float | None,
+    width: int,
+    styles: Styles,
 ) -> Text:
     """Return a tab's text while it has no result: how to start the analysis, its state, or why there can be none."""
     sheet = Sheet(width, styles)
-    sheet.say(kind.missing, styles.strong)
+    sheet.say(f"No {kind.title} yet.", styles.strong)
     if queued is not None and queued.live:
         sheet.say(to_text(kind, queued))
         return sheet.text
@@ -136,5 +117,5 @@ def missing_page(
         duration = ""
         if seconds:
             duration = f" (about {round(seconds)} s)" if seconds < 60 else f" (about {text.seconds(seconds)})"
-        sheet.say(f"{kind.press}{duration}.")
+        sheet.say(f"Press P to {kind.purpose}{duration}.")
     return sheet.text

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
-from etui.tui.details.analyses import KINDS
 
 LOOK_S = 1.0
 PAST = 200
@@ -23,7 +23,7 @@ _SAMPLES_PER_LINE = 8
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """The current state of a run. ``past`` are the runs of the same configuration, ``previous`` is the last of them
-    before this run, ``json`` the document as lines of JSON if it was requested, ``passes`` the newest analysis of each
+    before this run, ``json`` the document as lines of JSON if it was requested, ``analyses`` the newest of each
     kind, and ``siblings`` the FP32 runs of its session that it is compared with."""
 
     document: RunDocument
@@ -31,7 +31,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     previous: RunDocument | None
     events: list[Event]
     json: list[str] | None = None
-    passes: dict[str, QueuedAnalysis] = {}
+    analyses: dict[str, QueuedAnalysis] = {}
     siblings: list[RunDocument] = []
 
 
@@ -110,10 +110,8 @@ class Source:
             events=_events(store, document),
             json=json_lines(document) if wants_json else None,
             siblings=fp32_siblings(store, document),
-            passes={
-                kind.name: analysis
-                for kind in KINDS
-                if (analysis := store.last_analysis(self._run_id, kind.name)) is not None
+            analyses={
+                name: analysis for name in KINDS if (analysis := store.last_analysis(self._run_id, name)) is not None
             },
         )
 

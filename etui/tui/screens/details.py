@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +20,7 @@ from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import local_time, plain
 from etui.tui.details.accuracy import accuracy_page
+from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.artifact_tab import ArtifactTab
 from etui.tui.details.delegation import delegation_page
 from etui.tui.details.environment import environment_page
@@ -39,18 +42,21 @@ from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
 
-TABS = (
-    "Summary",
-    "Latency",
-    "Accuracy",
-    "Operators",
-    "Delegation",
-    "Gap",
-    "Environment",
-    "Artifact",
-    "Log",
-    "JSON",
-)
+_TABS: dict[str, Callable[..., Widget]] = {
+    "Summary": Page,
+    "Latency": LatencyTab,
+    "Accuracy": Page,
+    "Operators": OperatorsTab,
+    "Delegation": Page,
+    "Gap": GapTab,
+    "Environment": Page,
+    "Artifact": ArtifactTab,
+    "Log": partial(LogPane, classes="-bare"),
+    "JSON": JsonView,
+}
+"""The tabs in order: the name, and the class of the content. A tab for a kind of analysis is an ``AnalysisTab``."""
+
+TABS = tuple(_TABS)
 
 
 class DetailsScreen(DetailsActions):
@@ -95,16 +101,8 @@ class DetailsScreen(DetailsActions):
         yield Static(f"run {plain(self._run_id)}", id="details-title", markup=False)
         yield TabBar(TABS, {"Environment": "Env"})
         with ContentSwitcher(initial="tab-summary"):
-            yield Page(id="tab-summary")
-            yield LatencyTab(id="tab-latency")
-            yield Page(id="tab-accuracy")
-            yield OperatorsTab(id="tab-operators")
-            yield Page(id="tab-delegation")
-            yield GapTab(id="tab-gap")
-            yield Page(id="tab-environment")
-            yield ArtifactTab(id="tab-artifact")
-            yield LogPane(id="tab-log", classes="-bare")
-            yield JsonView(id="tab-json")
+            for name, make in _TABS.items():
+                yield make(id=_id_of(name))
         yield ProgressLine(id="details-progress")
         yield KeyBar(id="keys")
 
@@ -135,7 +133,7 @@ class DetailsScreen(DetailsActions):
     @property
     def _table(self) -> TreeTable | None:
         """The table of the open tab, if it has one."""
-        return next((tab.view for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"), None)
+        return next((tab.view for tab in self.query(TableTab) if tab.id == _id_of(self.tab)), None)
 
     def on_details_screen_read(self, message: Read) -> None:
         """Fill the tabs with what was read."""
@@ -162,7 +160,7 @@ class DetailsScreen(DetailsActions):
         if log.has_class("-searching"):
             log.action_end_search()
             return
-        if any(tab.end_filter() for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"):
+        if any(tab.end_filter() for tab in self.query(TableTab) if tab.id == _id_of(self.tab)):
             return
         self.dismiss()
 
@@ -190,7 +188,7 @@ class DetailsScreen(DetailsActions):
 
     def _open_tab(self, number: int) -> None:
         self._tab = number
-        name = f"tab-{TABS[number].lower()}"
+        name = _id_of(TABS[number])
         self.query_one(ContentSwitcher).current = name
         self.query_one(TabBar).show(number)
         if TABS[number] == "JSON":
@@ -206,8 +204,9 @@ class DetailsScreen(DetailsActions):
         self._page("accuracy").write(lambda width, styles: accuracy_page(document, width, styles))
         self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
         self._page("delegation").write(lambda width, styles: delegation_page(document, width, styles))
-        self.query_one(OperatorsTab).show(reading)
-        self.query_one(GapTab).show(reading)
+        for tab in self.query_one(ContentSwitcher).children:
+            if isinstance(tab, AnalysisTab):
+                tab.show(reading)
         self.query_one(ArtifactTab).show(reading)
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
@@ -224,7 +223,7 @@ class DetailsScreen(DetailsActions):
         else:
             log.add(reading.events[self._logged :])
         self._logged = len(reading.events)
-        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.passes.values()):
+        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.analyses.values()):
             log.ended()
             progress.clear()
 
@@ -257,3 +256,7 @@ class DetailsScreen(DetailsActions):
             self._page("summary").write(lambda width, _styles: Text(message))
         else:
             self.app.complain(error, "Cannot read the database")
+
+
+def _id_of(tab: str) -> str:
+    return f"tab-{tab.lower()}"

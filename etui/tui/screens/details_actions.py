@@ -10,13 +10,16 @@ import msgspec
 from textual import work
 from textual.screen import Screen
 
+from etui.analysis_kinds.kind import AnyKind
+from etui.analysis_kinds.profile import PROFILE, ProfileOptions
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.results import RunDocument
-from etui.spec import AnalysisOptions, GapOptions, ProfileOptions
+from etui.spec import AnalysisOptions
 from etui.store import Store
 from etui.tui.defect_guard import Guarded
 from etui.tui.details import analyses
-from etui.tui.details.analyses import GAP, KINDS, PROFILE, Kind
+from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.gap_tab import GapTab
 from etui.tui.details.loader import Reading, Source
 from etui.tui.screens.trust_file import ask_trust
@@ -70,12 +73,11 @@ class DetailsActions(Guarded, Screen[None]):
         self.app.push_screen(ExportDialog(self._database, [self._run_id]))
 
     def action_profile(self) -> None:
-        """Queue the analysis of the open tab: the numeric gap on its tab, elsewhere the profile."""
+        """Queue the analysis of the open tab; on a tab without one, a profile."""
         if self.document is not None:
-            if self.tab == "Gap":
-                self._submit(GAP, GapOptions())
-            else:
-                self._submit(PROFILE, ProfileOptions())
+            tab = self.query_one(f"#tab-{self.tab.lower()}")
+            kind = tab.kind if isinstance(tab, AnalysisTab) else PROFILE
+            self._submit(kind, kind.options())
 
     def action_keep_files(self) -> None:
         """Profile again and keep the trace, the ETDump and a CSV file for other tools."""
@@ -113,15 +115,15 @@ class DetailsActions(Guarded, Screen[None]):
 
     def _report_ended(self, before: Reading | None, now: Reading) -> None:
         """Show a notice for each analysis that has ended since the previous reading."""
-        for kind in KINDS:
-            last, current = before.passes.get(kind.name) if before else None, now.passes.get(kind.name)
+        for kind in KINDS.values():
+            last, current = before.analyses.get(kind.name) if before else None, now.analyses.get(kind.name)
             if last is None or current is None or not last.live or current.live or last.id != current.id:
                 continue
             severity: Literal["information", "error"] = "information" if current.status == "done" else "error"
             self.app.say(analyses.to_text(kind, current), severity)
 
     @work(group="details-analysis")
-    async def _submit(self, kind: Kind, options: AnalysisOptions) -> None:
+    async def _submit(self, kind: AnyKind, options: AnalysisOptions) -> None:
         from etui.runner.rebuild_program import Untrusted
 
         try:
