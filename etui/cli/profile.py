@@ -113,9 +113,7 @@ def profile(
                 force=force,
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
-            status = _make(store, run_id, options, trace)
-            if status != EXIT_DONE:
-                return status
+            _make(store, run_id, options, trace)
         document = store.document(run_id)
     found = document.profile
     if found is None:
@@ -140,20 +138,19 @@ def profile(
     return EXIT_DONE
 
 
-def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None) -> int:
-    """Create the profile, with progress on stderr, and copy the trace to its place. Returns the exit status."""
+def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None) -> None:
+    """Create the profile, with progress on stderr, and copy the trace to its place. Raises like ``make_analysis``."""
     import msgspec
 
     from etui.cli.follow_analysis import make_analysis
     from etui.store.transfer import write_file
 
     if trace is None:
-        return make_analysis(store, run_id, options)
+        make_analysis(store, run_id, options)
+        return
     with tempfile.TemporaryDirectory(prefix="etui-trace-") as folder:
         kept = Path(options.keep_dir or folder)
-        status = make_analysis(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)))
-        if status == EXIT_DONE:
-            made = max(kept.glob("*.trace.json"), key=lambda path: path.stat().st_mtime_ns)
-            write_file(trace, made.read_bytes(), force=options.force)
-            click.echo(f"wrote {trace}", err=True)
-        return status
+        make_analysis(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)))
+        made = max(kept.glob("*.trace.json"), key=lambda path: path.stat().st_mtime_ns)
+        write_file(trace, made.read_bytes(), force=options.force)
+        click.echo(f"wrote {trace}", err=True)
