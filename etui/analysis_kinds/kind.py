@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -16,8 +15,7 @@ O = TypeVar("O", bound=AnalysisOptions)  # noqa: E741
 R = TypeVar("R", bound=msgspec.Struct)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PreparedRun:
+class PreparedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A finished run whose bundle and program are in the cache, as a job needs it. ``bundle`` and ``program_dir`` are
     folders, ``program`` is the file of the program. ``threads`` and ``cpus`` are those of its measurement."""
 
@@ -32,8 +30,7 @@ class PreparedRun:
     cpus: list[int]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnalysisKind(Generic[O, R]):
+class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     """A kind of analysis: its options, its job in a worker, its result, and its texts.
 
     ``title`` is its name in messages ("the .. was cancelled"), ``purpose`` completes "Press P to ..".

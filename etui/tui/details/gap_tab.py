@@ -7,7 +7,6 @@ from rich.text import Text
 from etui.analysis_kinds.gap import GAP
 from etui.insight import NumericGap
 from etui.text import counted
-from etui.tui.details.analyses import missing_page
 from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.gap import (
     Figure,
@@ -51,11 +50,10 @@ class GapTab(TableTab, AnalysisTab):
 
     def show(self, reading: Reading) -> None:
         """Show this run's numeric gap."""
-        document, queued = reading.document, reading.analyses.get(GAP.name)
-        gap = document.gap
+        gap = GAP.result_in(reading.document)
         if gap is None:
             self._gap = None
-            self.view.show(None, lambda width, styles: missing_page(document, GAP, queued, None, width, styles))
+            self.view.show(None, self.missing(reading))
         elif gap != self._gap:
             self._gap = gap
             self.view.kinds_of_view = len(figures_of(gap))

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from etui.analysis_kinds.profile import PROFILE
 from etui.insight import Profile
-from etui.tui.details.analyses import missing_page, profile_seconds
+from etui.tui.details.analyses import profile_seconds
 from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.loader import Reading
 from etui.tui.details.operators import VIEWS, Side, View, operator_rows
@@ -46,15 +46,12 @@ class OperatorsTab(TableTab, AnalysisTab):
 
     def show(self, reading: Reading) -> None:
         """Show this run's profile."""
-        document, queued = reading.document, reading.analyses.get(PROFILE.name)
-        profile = document.profile
+        document = reading.document
+        profile = PROFILE.result_in(document)
         self._subject = f"{document.precision}/{document.delegate}"
         if profile is None:
             self._profile = None
-            self.view.show(
-                None,
-                lambda width, styles: missing_page(document, PROFILE, queued, profile_seconds(document), width, styles),
-            )
+            self.view.show(None, self.missing(reading, profile_seconds(document)))
             self.write_foot()
         else:
             self._build(profile)
