@@ -280,7 +280,7 @@ async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> N
 
 
 @pytest.mark.asyncio
-async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_result(
+async def test_an_analysis_that_ends_while_the_database_is_locked_is_done_with_its_result(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
@@ -343,7 +343,7 @@ async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("waits_for", ["machine", "program"])
-async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
+async def test_an_analysis_that_waits_in_vain_ends_and_says_for_what(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits_for: str
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))

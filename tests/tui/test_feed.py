@@ -75,7 +75,7 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
     assert [event.kind for event in ended.events[session.id]] == ["finished"]
 
 
-def test_a_pass_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
+def test_an_analysis_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
     document = make_document("aaaaaaaaaaa1")
     store.save_document(document)
     dropped = store.add_analysis(document.id, ProfileOptions(), box=socket.gethostname())

@@ -42,7 +42,7 @@ def _store(database: Path, code: Path) -> Path:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("tab", "kind"), [("Operators", "profile"), ("Gap", "gap")])
-async def test_a_pass_is_queued_only_after_a_yes(database: Path, code: Path, tab: str, kind: str) -> None:
+async def test_an_analysis_is_queued_only_after_a_yes(database: Path, code: Path, tab: str, kind: str) -> None:
     async with DetailsHost(_store(database, code), STRANGE).run_test(size=SIZE) as pilot:
         host = await opened(pilot, tab)
         for keys in (("enter",), ("escape",), ("right", "enter")):
