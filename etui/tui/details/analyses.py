@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 from rich.text import Text
@@ -42,7 +41,7 @@ _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
 """The seconds it takes to start a profile's workers, and the least seconds and inferences per side."""
 
 
-def submit(database: Path, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
+def submit(store: Store, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
     """Queue an analysis and make sure that a runner executes it.
 
     Raises EtuiError if it cannot be queued, Untrusted if the run was imported and names a file that the options do not
@@ -50,8 +49,7 @@ def submit(database: Path, run_id: str, options: AnalysisOptions) -> QueuedAnaly
     """
     from etui.services.submit import submit_analysis
 
-    with Store.open(database, create=False) as store:
-        return submit_analysis(store, run_id, options)
+    return submit_analysis(store, run_id, options)
 
 
 def is_quantized(document: RunDocument) -> bool:
@@ -63,7 +61,7 @@ def is_quantized(document: RunDocument) -> bool:
 
 
 def run_again(
-    database: Path, document: RunDocument, keep_fp32: Sequence[str], trusted_files: tuple[str, ...] = ()
+    store: Store, document: RunDocument, keep_fp32: Sequence[str], trusted_files: tuple[str, ...] = ()
 ) -> str:
     """Queue this run's configuration again with more modules kept in FP32, and return the new run's id.
 
@@ -75,10 +73,9 @@ def run_again(
     from etui.services.rerun import spec_keeping_fp32
     from etui.services.submit import submit as submit_session
 
-    with Store.open(database, create=False) as store:
-        trust = Trust(imported=store.is_imported(document.id), files=trusted_files)
-        spec = spec_keeping_fp32(document, trust, keep_fp32)
-        queued = submit_session(store, spec, describe(find_model(spec.model)))
+    trust = Trust(imported=store.is_imported(document.id), files=trusted_files)
+    spec = spec_keeping_fp32(document, trust, keep_fp32)
+    queued = submit_session(store, spec, describe(find_model(spec.model)))
     return queued.runs[0][0]
 
 
@@ -91,10 +88,9 @@ def profile_seconds(document: RunDocument) -> float | None:
     return _BEGIN_S + sum(max(_LEAST_S, 2 * _FEWEST * median / 1000) for median in medians)
 
 
-def cancel(database: Path, run_id: str) -> int:
+def cancel(store: Store, run_id: str) -> int:
     """Request that the run's queued and running analyses be cancelled, and return their number. Raises EtuiError."""
-    with Store.open(database, create=False) as store:
-        return len(store.request_analysis_cancel([analysis.id for analysis in store.live_analyses(run_id)]))
+    return len(store.request_analysis_cancel([analysis.id for analysis in store.live_analyses(run_id)]))
 
 
 def to_text(kind: Kind, queued: QueuedAnalysis) -> str:

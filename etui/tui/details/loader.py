@@ -1,10 +1,8 @@
-"""Reads one run for the details screen in a separate thread, again whenever the database has changed."""
+"""Reads one run for the details screen, again whenever the database has changed."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -14,7 +12,9 @@ from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
 from etui.summary import RunSummary
+from etui.tui.database import Database
 from etui.tui.details.analyses import KINDS
+from etui.tui.workers import Rest
 
 LOOK_S = 1.0
 PAST = 200
@@ -38,24 +38,19 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class Source:
     """Passes each new ``Reading`` to ``post``, or the error if the database cannot be read."""
 
-    def __init__(self, database: Path, run_id: str, post: Callable[[Reading | EtuiError], object]) -> None:
-        self._database = database
+    def __init__(self, database: Database, run_id: str, post: Callable[[Reading | EtuiError], object]) -> None:
+        self._connection = database.connect()
         self._run_id = run_id
         self._post = post
+        self._store: Store | None = None
         self._seen: int | None = None
         self._wants_json = False
         self._previous: RunDocument | None = None
-        self._stopped = threading.Event()
-        self._wake = threading.Event()
-
-    def stop(self) -> None:
-        """Stop reading; a read in progress may outlast this call."""
-        self._stopped.set()
-        self._wake.set()
+        self._rest = Rest()
 
     def nudge(self) -> None:
         """Check the database now."""
-        self._wake.set()
+        self._rest.end()
 
     def want_json(self) -> None:
         """Include the JSON from now on. It is the larger part of the work and rarely shown."""
@@ -63,34 +58,38 @@ class Source:
             self._wants_json, self._seen = True, None
             self.nudge()
 
-    def run(self) -> None:
-        """Read whenever the database has changed, until stopped."""
-        store: Store | None = None
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    async def run(self) -> None:
+        """Read whenever the database has changed, until cancelled."""
         problem = ""
-        while not self._stopped.is_set():
+        while True:
             try:
-                if store is None:
-                    store, self._seen = Store.open(self._database, create=False), None
-                version = store.data_version()
-                if version != self._seen:
-                    # Set before reading: a request for JSON that arrives meanwhile resets it.
-                    self._seen = version
-                    reading = self._read(store)
-                    problem = ""
-                    if not self._stopped.is_set():
-                        self._post(reading)
+                reading = await self._connection.read(self._look)
             except EtuiError as error:
-                # A connection to a file that was damaged or replaced never recovers: open it again next time.
-                if store is not None:
-                    store.close()
-                    store = None
+                self._seen = None
                 if str(error) != problem:
                     problem = str(error)
                     self._post(error)
-            self._wake.wait(LOOK_S)
-            self._wake.clear()
-        if store is not None:
-            store.close()
+            else:
+                if reading is not None:
+                    problem = ""
+                    self._post(reading)
+            await self._rest.wait(LOOK_S)
+
+    def _look(self, store: Store) -> Reading | None:
+        """Read the run; None if the database has not changed."""
+        if store is not self._store:
+            # The versions of two connections cannot be compared.
+            self._store, self._seen = store, None
+        version = store.data_version()
+        if version == self._seen:
+            return None
+        # Set before reading: a request for JSON that arrives meanwhile resets it.
+        self._seen = version
+        return self._read(store)
 
     def _read(self, store: Store) -> Reading:
         wants_json = self._wants_json
