@@ -24,7 +24,7 @@ from etui.store import Condition, QueuedSession, Store
 from etui.summary import RunSummary
 from etui.tui.database import Database
 from etui.tui.error_text import to_text
-from etui.tui.workers import Rest
+from etui.tui.workers import Rest, in_daemon_thread
 
 IDLE_LOOK_S = 0.25
 LIVE_LOOK_S = 1.0
@@ -108,7 +108,8 @@ class Feed:
         """Poll until cancelled."""
         while True:
             try:
-                snapshot = await asyncio.to_thread(self.look)
+                # Ending the runs of a dead runner waits for other writers, for which quitting must not wait.
+                snapshot = await in_daemon_thread(self.look)
             except Exception as error:  # noqa: BLE001 - without the feed the screen would freeze without a message
                 self._seen_version = None
                 self._report(error)

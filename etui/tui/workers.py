@@ -11,7 +11,7 @@ widget that needs its result. In it,
   traceback (``etui.tui.defect_guard``);
 - when the screen or widget is removed, or ``exclusive`` work of its group is started again, the coroutine is cancelled
   at its ``await``. A function in a thread cannot be interrupted: one that takes long is given ``stop_flag``'s flag and
-  returns when it is set;
+  returns when it is set. The process waits for it before it ends, unless it runs in ``in_daemon_thread``;
 - work that repeats waits in ``Rest``.
 
 The only other thread is the one that ends the process when its terminal is gone (``etui.tui.hangup``): the event loop
@@ -24,7 +24,8 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from textual.dom import DOMNode
 from textual.worker import Worker
@@ -33,6 +34,8 @@ from etui.errors import EtuiError
 
 if TYPE_CHECKING:
     from etui.tui.screen_host import ScreenHost
+
+T = TypeVar("T")
 
 
 def start(
@@ -58,6 +61,30 @@ def start(
     anything: Any = reporting_errors  # mypy cannot resolve run_worker's overloads for a callable
     worker: Worker[None] = node.run_worker(anything, group=group, exclusive=exclusive)
     return worker
+
+
+async def in_daemon_thread(function: Callable[[], T]) -> T:
+    """Call a blocking function as ``asyncio.to_thread`` does, but do not let it delay the end of the process: for work
+    that may be lost, and may wait long for a lock."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def finish(outcome: Callable[[], None]) -> None:
+        if not future.done():
+            outcome()
+
+    def run() -> None:
+        outcome: Callable[[], None]
+        try:
+            outcome = partial(future.set_result, function())
+        except Exception as error:  # noqa: BLE001 - raised where the result is awaited
+            outcome = partial(future.set_exception, error)
+        # The loop is closed if the app has ended meanwhile.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(finish, outcome)
+
+    threading.Thread(target=run, name="etui-work", daemon=True).start()
+    return await future
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import pytest
 from etui.errors import StoreError, UsageError
 from etui.store import Store
 from etui.tui.database import Database
-from etui.tui.workers import Rest, start, stop_flag
+from etui.tui.workers import start, stop_flag
 from tests.documents import make_document
 from tests.tui.benches import app_of, fill, make_app, make_documents, opened
 from tests.tui.hosts import notices, until
@@ -164,14 +164,3 @@ async def test_work_is_cancelled_with_its_screen_and_its_thread_is_told(database
         await until(pilot, ended.is_set)
         await until(pilot, lambda: worker.is_cancelled and worker.is_finished)
         assert notices(pilot.app) == []
-
-
-async def test_a_rest_that_is_ended_before_it_begins_does_not_last() -> None:
-    rest = Rest()
-    rest.end()
-    async with asyncio.timeout(20):
-        await rest.wait(600)
-        waiting = asyncio.create_task(rest.wait(600))
-        await asyncio.sleep(0)
-        rest.end()
-        await waiting
