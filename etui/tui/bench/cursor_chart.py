@@ -6,7 +6,7 @@ from functools import partial
 
 from etui.errors import EtuiError
 from etui.results import RunDocument
-from etui.store import Condition, Store
+from etui.store import Store
 from etui.summary import RunSummary
 from etui.tui.database import Database
 from etui.tui.widgets.chart_pane import ChartPane
@@ -44,13 +44,5 @@ class CursorChart:
 
 
 def _read(run_id: str, store: Store) -> tuple[RunDocument, list[RunSummary]]:
-    """Return a run's document, and past runs of the same model, precision and delegate, oldest first."""
-    document = store.document(run_id)
-    same = [
-        Condition("model", "=", document.model.name),
-        Condition("precision", "=", document.precision),
-        Condition("delegate", "=", document.delegate),
-    ]
-    past = store.summaries(same, limit=PAST_RUNS)
-    past.reverse()
-    return document, past
+    """Return a run's document, and the past runs of its configuration."""
+    return store.document(run_id), store.past_runs(run_id, PAST_RUNS)

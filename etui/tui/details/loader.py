@@ -11,6 +11,7 @@ from etui.events import Event, known_kind, known_level
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
+from etui.store.past_runs import similar
 from etui.summary import RunSummary
 from etui.tui.database import Database
 from etui.tui.details.analyses import KINDS
@@ -22,9 +23,13 @@ _SAMPLES_PER_LINE = 8
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The current state of a run. ``past`` are the runs of the same configuration, ``previous`` is the last of them
-    before this run, ``json`` the document as lines of JSON if it was requested, ``passes`` the newest analysis of each
-    kind, and ``siblings`` the FP32 runs of its session that it is compared with."""
+    """The current state of a run.
+
+    ``past`` are the past runs of its configuration, newest first; ``previous`` is the last similar run before it (same
+    model, precision and delegate, whatever the conditions); ``json`` is the document as lines of JSON if it was
+    requested; ``passes`` has the newest analysis of each kind, and ``siblings`` the FP32 runs of its session that it is
+    compared with.
+    """
 
     document: RunDocument
     past: list[RunSummary]
@@ -94,18 +99,10 @@ class Source:
     def _read(self, store: Store) -> Reading:
         wants_json = self._wants_json
         document = store.document(self._run_id)
-        past = store.summaries(
-            [
-                Condition("model", "=", document.model.name),
-                Condition("precision", "=", document.precision),
-                Condition("delegate", "=", document.delegate),
-            ],
-            limit=PAST,
-        )
         return Reading(
             document=document,
-            past=past,
-            previous=self._read_previous(store, document, past),
+            past=store.past_runs(self._run_id, PAST),
+            previous=self._read_previous(store, document),
             events=_events(store, document),
             json=json_lines(document) if wants_json else None,
             siblings=fp32_siblings(store, document),
@@ -116,12 +113,15 @@ class Source:
             },
         )
 
-    def _read_previous(self, store: Store, document: RunDocument, past: list[RunSummary]) -> RunDocument | None:
-        before = [
-            run
-            for run in past
-            if run.created_at < document.created_at and run.id != document.id and run.status not in LIVE_STATUSES
-        ]
+    def _read_previous(self, store: Store, document: RunDocument) -> RunDocument | None:
+        before = store.summaries(
+            [
+                *similar(document.model.name, document.precision, document.delegate),
+                Condition("created_at", "<", document.created_at),
+                Condition("status", "in", sorted(LIVE_STATUSES), negated=True),
+            ],
+            limit=1,
+        )
         if not before:
             return None
         if self._previous is None or self._previous.id != before[0].id:

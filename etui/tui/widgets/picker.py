@@ -31,7 +31,7 @@ from etui.tui.glyphs import glyphs_of
 from etui.tui.picker_form import Checked, FormValues, check, recall, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
 from etui.tui.picker_text import BASIS, about_configuration, about_field, about_item, programs
-from etui.tui.time_estimate import Past, estimate, history
+from etui.tui.time_estimate import SimilarRun, estimate, newest_similar
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
@@ -279,14 +279,14 @@ class Picker(Guarded, Vertical):
             start(self, work, group="estimate", exclusive=True)
 
     async def _estimate(self, spec: SessionSpec, model: Model) -> None:
-        def read(store: Store) -> dict[Variant, Past]:
-            return history(store, spec, model, cache_dir())
+        def read(store: Store) -> dict[Variant, SimilarRun]:
+            return newest_similar(store, spec, model, cache_dir())
 
-        past: dict[Variant, Past] = {}
-        # Database errors are reported elsewhere; an estimate is possible without past runs.
+        similar: dict[Variant, SimilarRun] = {}
+        # Database errors are reported elsewhere; an estimate is possible without similar runs.
         with contextlib.suppress(EtuiError, OSError):
-            past = await self._database.read(read)
-        result = estimate(spec, model, past, usable_cores())
+            similar = await self._database.read(read)
+        result = estimate(spec, model, similar, usable_cores())
         if self._checked.spec == spec:
             self._estimate_text = f"{result.text} {glyphs_of(self).dot} {BASIS[result.basis]}"
             self._show_totals()
