@@ -50,6 +50,7 @@ class Source:
         self._store: Store | None = None
         self._seen: int | None = None
         self._wants_json = False
+        self._past: list[RunSummary] | None = None
         self._previous: RunDocument | None = None
         self._rest = Rest()
 
@@ -101,7 +102,7 @@ class Source:
         document = store.document(self._run_id)
         return Reading(
             document=document,
-            past=store.past_runs(self._run_id, PAST),
+            past=self._read_past(store, document),
             previous=self._read_previous(store, document),
             events=_events(store, document),
             json=json_lines(document) if wants_json else None,
@@ -112,6 +113,12 @@ class Source:
                 if (analysis := store.last_analysis(self._run_id, kind.name)) is not None
             },
         )
+
+    def _read_past(self, store: Store, document: RunDocument) -> list[RunSummary]:
+        # Finding them takes time that the measurement of a live run should have.
+        if self._past is None or document.status not in LIVE_STATUSES:
+            self._past = store.past_runs(self._run_id, PAST)
+        return self._past
 
     def _read_previous(self, store: Store, document: RunDocument) -> RunDocument | None:
         before = store.summaries(
