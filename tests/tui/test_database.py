@@ -11,10 +11,11 @@ import pytest
 
 from etui.errors import StoreError, UsageError
 from etui.store import Store
+from etui.tui import feed
 from etui.tui.database import Database
 from etui.tui.workers import start, stop_flag
 from tests.documents import make_document
-from tests.tui.benches import app_of, fill, make_app, make_documents, opened
+from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened
 from tests.tui.hosts import notices, until
 
 pytestmark = pytest.mark.asyncio
@@ -164,3 +165,41 @@ async def test_work_is_cancelled_with_its_screen_and_its_thread_is_told(database
         await until(pilot, ended.is_set)
         await until(pilot, lambda: worker.is_cancelled and worker.is_finished)
         assert notices(pilot.app) == []
+
+
+async def test_the_screen_follows_a_database_that_is_moved_away_put_back_and_replaced(
+    database: Path, another: Path
+) -> None:
+    fill(database, make_documents(3))
+    away = database.with_name("away.db")
+    async with opened(make_app(database, live=True)) as pilot:
+        table = bench_table(pilot)
+        await until(pilot, lambda: app_of(pilot).bench.snapshot is not None)
+        assert table.total == 3
+
+        def said(words: str) -> bool:
+            return any(words in notice.message for notice in notices(pilot.app))
+
+        database.rename(away)
+        await until(pilot, lambda: said("is gone"))
+        assert table.total == 3
+        away.rename(database)
+        await until(pilot, lambda: said("can be read again"))
+        for suffix in ("-wal", "-shm"):
+            Path(f"{database}{suffix}").unlink(missing_ok=True)
+        another.replace(database)
+        await until(pilot, lambda: table.total == 1)
+        await until(pilot, lambda: table.run is not None and table.run.id == OTHER)
+        await until(pilot, lambda: app_of(pilot).bench.drawn == OTHER)
+
+
+async def test_a_change_made_here_is_seen_without_waiting_for_the_next_look(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "IDLE_LOOK_S", 600.0)
+    async with opened(make_app(filled, live=True)) as pilot:
+        app = app_of(pilot)
+        await until(pilot, lambda: app.bench.snapshot is not None)
+        before = app.bench.snapshot
+        await app.database.write(lambda store: store.annotate(RUN, note="x"))
+        await until(pilot, lambda: app.bench.snapshot is not before)

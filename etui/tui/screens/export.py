@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -57,7 +56,7 @@ class ExportDialog(WriteDialog[list[Path]]):
         self._ids = list(dict.fromkeys(run_ids))
         self.title_text = f"Export {counted(len(self._ids), 'run')}"
         self._runs: list[_RunName] = []
-        self._stopped: threading.Event | None = None
+        self._is_writing = self._is_stopped = False
         self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
 
     def body(self) -> Iterable[Widget]:
@@ -151,10 +150,10 @@ class ExportDialog(WriteDialog[list[Path]]):
     def write(self, target: Path, *, force: bool) -> None:
         """Write the files; existing files are overwritten only with ``force``, else the user is asked."""
         self.relabel(CLOSE, "Stop")
-        self._stopped = threading.Event()
-        start(self, partial(self._write, target, force, self._stopped), group="export")
+        self._is_writing, self._is_stopped = True, False
+        start(self, partial(self._write, target, force), group="export")
 
-    async def _write(self, target: Path, force: bool, stopped: threading.Event) -> None:
+    async def _write(self, target: Path, force: bool) -> None:
         written: list[Path] = []
         try:
             files, existing = await asyncio.to_thread(self._plan, target)
@@ -162,7 +161,7 @@ class ExportDialog(WriteDialog[list[Path]]):
                 self.ask(target, existing)
                 return
             for path, ids in files:
-                if stopped.is_set():
+                if self._is_stopped:
                     self._failed(f"stopped; {len(files) - len(written):,} files were not written", written)
                     return
                 await self._database.read(partial(_write_runs, path, ids, force))
@@ -188,14 +187,14 @@ class ExportDialog(WriteDialog[list[Path]]):
 
     def allow_retry(self) -> None:
         """Enable the buttons again after writing has stopped."""
-        self._stopped = None
+        self._is_writing = False
         self.query_one(f"#{CONFIRM}", Button).disabled = not self._runs
         self.relabel(CLOSE, self.close_label)
 
     def action_close(self) -> None:
         """Close; while files are written, stop after the current file instead."""
-        if self._stopped is not None:
-            self._stopped.set()
+        if self._is_writing:
+            self._is_stopped = True
         else:
             self.dismiss(None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -47,7 +46,7 @@ class ImportDialog(PathDialog[int]):
         self._scroll = VerticalScroll(self._report, classes="import--report")
         self._results: tuple[FileImport, ...] = ()
         self._imported = 0
-        self._stopped: threading.Event | None = None
+        self._is_reading = self._is_stopped = False
 
     def body(self) -> Iterable[Widget]:
         """The path, a note on what it may be, and the report."""
@@ -72,15 +71,15 @@ class ImportDialog(PathDialog[int]):
         self.say(f"reading {files[0].name}" if len(files) == 1 else f"reading {len(files):,} files")
         self.query_one(f"#{CONFIRM}", Button).disabled = True
         self.relabel(CLOSE, "Stop")
-        self._stopped = threading.Event()
-        start(self, partial(self._import, files, self._stopped), group="import")
+        self._is_reading, self._is_stopped = True, False
+        start(self, partial(self._import, files), group="import")
 
-    async def _import(self, files: list[Path], stopped: threading.Event) -> None:
+    async def _import(self, files: list[Path]) -> None:
         results: list[FileImport] = []
         shown_at = time.monotonic()
         problem = None
         try:
-            async for result in import_files(self._database, files, stopped.is_set):
+            async for result in import_files(self._database, files, lambda: self._is_stopped):
                 results.append(result)
                 # Many small files must not cause one redraw each.
                 if time.monotonic() - shown_at > _UPDATE_S:
@@ -96,7 +95,7 @@ class ImportDialog(PathDialog[int]):
         self._show()
 
     def _ended(self, problem: str | None, count: int) -> None:
-        self._stopped = None
+        self._is_reading = False
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         self.relabel(CLOSE, self.close_label)
         self._imported += sum(result.new for result in self._results)
@@ -121,8 +120,8 @@ class ImportDialog(PathDialog[int]):
 
     def action_close(self) -> None:
         """Close; while files are read, stop after the current file instead."""
-        if self._stopped is not None:
-            self._stopped.set()
+        if self._is_reading:
+            self._is_stopped = True
         else:
             self.dismiss(self._imported)
 
