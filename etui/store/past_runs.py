@@ -18,6 +18,7 @@ import msgspec
 from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
+from etui.facts import RunSummary
 from etui.history import UNKNOWN, Configuration, History, Point
 from etui.results import (
     LIVE_STATUSES,
@@ -32,7 +33,6 @@ from etui.results import (
 )
 from etui.store import queries
 from etui.store.conditions import Condition
-from etui.summary import RunSummary
 
 MAX_EXAMINED = 2_000
 """How many of the newest runs of a model, precision and delegate are examined for those of the same configuration."""

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from etui.errors import UsageError
-from etui.store.transfer import encode_documents
 from etui.tui.database import Database
 from etui.tui.import_files import FileImport, import_files, named_files, summary
-from tests.documents import make_document
+from tests.documents import encode_documents, make_document
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from etui.errors import EtuiError
+from etui.facts import RunSummary
 from etui.results import RunDocument
 from etui.store import Store
-from etui.summary import RunSummary
 from etui.tui.database import Database
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.workers import start

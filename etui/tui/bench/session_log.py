@@ -6,9 +6,9 @@ from functools import partial
 
 from etui.errors import EtuiError
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store import Store
-from etui.summary import RunSummary
 from etui.text import plain
 from etui.tui.database import Database
 from etui.tui.feed import OLD_EVENTS, Snapshot

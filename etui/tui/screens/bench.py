@@ -21,9 +21,9 @@ from textual.widgets import Static
 from etui.actions import BY_ID, Scope, bindings
 from etui.errors import StoreError, UsageError
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, Store
-from etui.summary import RunSummary
 from etui.text import counted, plain
 from etui.tui.bench.cursor_chart import CursorChart
 from etui.tui.bench.session_log import SessionLog
@@ -215,7 +215,7 @@ class BenchScreen(Guarded, Screen[None]):
             if run.status in LIVE_STATUSES:
                 continue
             message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
-            bad = run.status not in ("done", "cancelled") or run.accuracy.verdict == "FAIL"
+            bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
             self.app.say(message, "error" if bad else "information", keep=bad)
 
     async def _check_baseline(self, run_id: str) -> None:
@@ -485,8 +485,8 @@ def _ending(run: RunSummary) -> str:
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
-    latency = f"{number(run.latency_ms.median)} ms, {speedup(run.speedup.value, run.speedup.verdict)} eager"
-    return f"{latency}, {run.accuracy.verdict}" if run.accuracy.verdict else latency
+    latency = f"{number(run.latency_median_ms)} ms, {speedup(run.speedup, run.speed_verdict)} eager"
+    return f"{latency}, {run.verdict}" if run.verdict else latency
 
 
 def _escaped(text: str) -> str:

@@ -10,8 +10,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from etui.errors import StoreError, UsageError
+from etui.facts import RunSummary
 from etui.store import Store
-from etui.summary import RunSummary
 from etui.text import local_time
 from etui.tui.database import Database
 from etui.tui.error_text import screen_hint, to_text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etui.charts import Past, Series
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument
 from etui.spec import EAGER
-from etui.summary import RunSummary
 
 MOST_SAMPLES = 10_000
 """Above this number only every n-th sample is drawn: the chart looks the same and a key press stays fast."""
@@ -53,10 +53,10 @@ def _past(run: RunSummary) -> Past:
     return Past(
         at=run.created_at,
         failed=run.status != "done",
-        median_ms=run.latency_ms.median,
-        interval_ms=run.latency_ms.ci95,
-        mae=run.accuracy.mae,
-        verdict=run.accuracy.verdict,
+        median_ms=run.latency_median_ms,
+        interval_ms=run.latency_ci95_ms,
+        mae=run.mae,
+        verdict=run.verdict,
     )
 
 
