@@ -396,6 +396,12 @@ class Store:
         with self._database.read() as connection:
             return past_runs.history(connection, run_id, limit)
 
+    def past_runs(self, run_id: str, limit: int = 200) -> list[RunSummary]:
+        """Return the runs of ``history`` as summaries, newest first, which is faster. Raises UsageError if the run does
+        not exist."""
+        with self._database.read() as connection:
+            return past_runs.past_runs(connection, run_id, limit)
+
     def session_levels(self, environment: Environment | None) -> list[SessionLatency]:
         """Return the levels of the newest sessions on this machine, for ``etui.analysis.comparison.compare``; empty if
         the environment is not known."""

@@ -20,6 +20,7 @@ from etui.tui.glyphs import UNICODE
 from etui.tui.themes import THEMES
 
 PATIENCE_S = 20.0
+_POLLING = {"feed", "details-source", "compare-read"}
 
 
 class Host(App[None]):
@@ -74,6 +75,13 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await pilot.pause()
+
+
+async def work_done(pilot: Pilot[Any]) -> None:
+    """Wait for all background work but that which polls the database and never ends."""
+    running = [worker for worker in pilot.app.workers if worker.group not in _POLLING]
+    if running:
+        await pilot.app.workers.wait_for_complete(running)
 
 
 async def stop_blinking(pilot: Pilot[Any]) -> None:

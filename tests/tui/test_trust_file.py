@@ -81,7 +81,7 @@ def test_running_it_again_is_refused_without_the_file_that_was_allowed(database:
         document = held.document(STRANGE)
         for trusted in ((), (f"{code}.txt",)):
             with pytest.raises(Untrusted) as refused:
-                run_again(database, document, ["fc"], trusted)
+                run_again(held, document, ["fc"], trusted)
             assert refused.value.files == (str(code),)
         assert held.live_run_ids() == []
 

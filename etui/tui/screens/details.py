@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from etui.actions import BY_ID, Scope, bindings
+from etui.analysis_kinds.profile import PROFILE
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import local_time, plain
+from etui.tui.database import Database
+from etui.tui.defect_guard import Guarded
+from etui.tui.details import analyses
 from etui.tui.details.accuracy import accuracy_page
 from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.artifact_tab import ArtifactTab
@@ -34,13 +39,15 @@ from etui.tui.details.table_tab import TableTab
 from etui.tui.details.table_view import TreeTable
 from etui.tui.details.text_view import Page, Paper
 from etui.tui.error_text import to_text
-from etui.tui.screens.details_actions import DetailsActions
+from etui.tui.run_actions import RunActions
+from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
+from etui.tui.workers import start
 
 _TABS: dict[str, Callable[..., Widget]] = {
     "Summary": Page,
@@ -59,9 +66,10 @@ _TABS: dict[str, Callable[..., Widget]] = {
 TABS = tuple(_TABS)
 
 
-class DetailsScreen(DetailsActions):
+class DetailsScreen(Guarded, Screen[None]):
     """Shows one run. The actions of scope ``details`` are its methods; those of chart and log are forwarded."""
 
+    app: ScreenHost
     scope: ClassVar[Scope] = "details"
     DEFAULT_CSS = """
     DetailsScreen { layout: vertical; }
@@ -87,10 +95,11 @@ class DetailsScreen(DetailsActions):
             super().__init__()
             self.result = result
 
-    def __init__(self, database: Path, run_id: str) -> None:
+    def __init__(self, database: Database, run_id: str) -> None:
         super().__init__()
         self._database = database
         self._run_id = run_id
+        self._actions = RunActions(self)
         self._reading: Reading | None = None
         self._tab = 0
         self._logged: int | None = None
@@ -110,15 +119,13 @@ class DetailsScreen(DetailsActions):
         """Start reading."""
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._rewrite())
         self._open_tab(0)
-        self._read()
+        self._unsubscribe = self._database.subscribe(self._source.nudge)
+        start(self, self._source.run, group="details-source")
 
     def on_unmount(self) -> None:
         """Stop reading."""
-        self._source.stop()
-
-    @work(thread=True, group="details-source")
-    def _read(self) -> None:
-        self._source.run()
+        self._unsubscribe()
+        self._source.close()
 
     @property
     def document(self) -> RunDocument | None:
@@ -181,6 +188,47 @@ class DetailsScreen(DetailsActions):
         if isinstance(pane, ChartPane):
             # A tab that has just been opened is not laid out yet.
             self.call_after_refresh(pane.scroll_visible, animate=False)
+
+    # Actions on the run
+
+    def action_annotate(self) -> None:
+        """Edit the note and the tags."""
+        if (document := self.document) is not None:
+            self._actions.annotate(document)
+
+    def action_copy(self) -> None:
+        """Copy the run as Markdown."""
+        from etui.tui.markdown import copy_markdown, run_markdown
+
+        if (document := self.document) is not None:
+            self.notify(copy_markdown(self.app, run_markdown(document)), title="Copied", markup=False)
+
+    def action_export(self) -> None:
+        """Write the run as JSON."""
+        self._actions.export([self._run_id])
+
+    def action_profile(self) -> None:
+        """Queue the analysis of the open tab; on a tab without one, a profile."""
+        if self.document is not None:
+            tab = self.query_one(f"#{_id_of(self.tab)}")
+            kind = tab.kind if isinstance(tab, AnalysisTab) else PROFILE
+            self._actions.analyse(self._run_id, kind.options())
+
+    def action_keep_files(self) -> None:
+        """Profile again and keep the trace, the ETDump and a CSV file for other tools."""
+        if self.document is not None:
+            self._actions.profile_to_files(self._run_id)
+
+    def action_keep_fp32(self) -> None:
+        """Ask for modules to keep in FP32, and queue the run again with them."""
+        if (document := self.document) is not None:
+            self._actions.keep_in_fp32(document, self.query_one(GapTab).module)
+
+    def action_cancel(self) -> None:
+        """Cancel the analysis that is queued or running."""
+        self._actions.cancel_analyses(self._run_id)
+
+    # Display
 
     @on(TabBar.Chosen)
     def _tab_chosen(self, message: TabBar.Chosen) -> None:
@@ -249,6 +297,15 @@ class DetailsScreen(DetailsActions):
             paper.rewrite()
         for tab in self.query(TableTab):
             tab.rewrite()
+
+    def _report_ended(self, before: Reading | None, now: Reading) -> None:
+        """Show a notice for each analysis that has ended since the previous reading."""
+        for name in KINDS:
+            last, current = before.analyses.get(name) if before else None, now.analyses.get(name)
+            if last is None or current is None or not last.live or current.live or last.id != current.id:
+                continue
+            severity: Literal["information", "error"] = "information" if current.status == "done" else "error"
+            self.app.say(analyses.to_text(current), severity)
 
     def _report_unreadable(self, error: EtuiError) -> None:
         if self._reading is None:
