@@ -13,10 +13,11 @@ from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.relative_change import change, change_interval
 from etui.analysis.session_variance import Level
 from etui.report.svg import Bar
-from etui.results import Environment, RunDocument
+from etui.results import RunDocument
 from etui.spec import EAGER
 from etui.wording import comparison as comparison_wording
 from etui.wording import flags as flag_wording
+from etui.wording import run_facts
 from etui.wording.verdict import verdict
 
 HOW = (
@@ -67,13 +68,10 @@ def report_of(
     groups: dict[tuple[str, str], list[RunDocument]] = {}
     for document in documents:
         groups.setdefault((document.model.name, document.model.identity), []).append(document)
-    environments: list[Environment] = []
-    for document in documents:
-        if document.environment is not None and document.environment not in environments:
-            environments.append(document.environment)
+    environments = [_environment(document) for document in documents if document.environment is not None]
     return Report(
         sections=[_section(runs, margin, force, levels) for runs in groups.values()],
-        environments=[_machine(environment) for environment in environments],
+        environments=[one for place, one in enumerate(environments) if one not in environments[:place]],
         how=[*HOW, *dict.fromkeys(map(_measured, documents))],
     )
 
@@ -121,19 +119,11 @@ def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | No
     return Bar(name=named[found.other], value=change(found.ratio), low=low, high=high, colour=place)
 
 
-def _machine(environment: Environment) -> list[tuple[str, str]]:
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))
-    facts = [
-        ("machine", environment.box),
-        ("system", environment.os),
-        ("CPU", f"{environment.cpu}, {environment.cores} cores"),
-        ("memory", text.size(environment.memory_bytes)),
-        ("governor", environment.governor or "not readable"),
-        ("turbo", {None: "not readable", True: "on", False: "off"}[environment.turbo]),
-        ("not readable", ", ".join(environment.not_readable or [])),
-        ("software", f"Python {environment.python}, {versions}"),
-    ]
-    return [(label, text.plain(fact)) for label, fact in facts if fact]
+def _environment(document: RunDocument) -> list[tuple[str, str]]:
+    sections = run_facts.machine(document), run_facts.software(document), run_facts.process_settings(document)
+    facts = [fact for section in sections for fact in section.facts]
+    # Runs of one machine may differ in their threads, which are listed with each run.
+    return [(fact.label, text.plain(fact.value)) for fact in facts if fact.label != "threads"]
 
 
 def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
@@ -151,14 +141,8 @@ def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
 
 
 def _measured(run: RunDocument) -> str:
+    """Return what was measured in one line: the facts about the measurement, the weights and the inputs."""
     name = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
-    parts = [f"{name}: run {run.id} of session {run.session.id}"]
-    parts.append(f"{text.local_time(run.created_at)}, etui {run.etui_version}, preset {run.preset}")
-    parts.append(text.counted(len(run.blocks), "block"))
-    if run.threads is not None:
-        parts.append(text.counted(run.threads, "thread"))
-    if run.weights is not None:
-        parts.append(f"{run.weights.kind} weights ({run.weights.detail})")
-    if run.inputs is not None:
-        parts.append(f"inputs: {run.inputs.detail}" + (f" ({run.inputs.split})" if run.inputs.split else ""))
-    return text.plain(f"{', '.join(parts)}.")
+    sources = [fact for fact in run_facts.configuration(run).facts if fact.label in ("weights", "inputs", "split")]
+    facts = [*run_facts.measurement(run).facts, *sources]
+    return text.plain(f"{name}: {'; '.join(f'{fact.label} {fact.value}' for fact in facts)}.")

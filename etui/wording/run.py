@@ -124,8 +124,8 @@ def hints(document: RunDocument) -> list[str]:
         total = delegation.delegated_nodes + delegation.undelegated_nodes
         if total and delegation.undelegated_nodes / total >= MANY_UNDELEGATED:
             reasons.append(
-                f"{delegation.undelegated_nodes} of {total} nodes are not delegated; the rest is in "
-                f"{delegation.subgraphs} {'subgraph' if delegation.subgraphs == 1 else 'subgraphs'}: "
+                f"{delegation.undelegated_nodes} of {total} nodes are not delegated; the others are in "
+                f"{text.counted(delegation.subgraphs, 'partition')}: "
                 "each transition between delegate and CPU costs time."
             )
     if document.delegate == "portable":
