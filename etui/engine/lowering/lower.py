@@ -220,7 +220,7 @@ def _artifact(path: Path, job: LowerJob) -> Artifact:
 
 def _to_text(delegation: Delegation) -> str:
     total = delegation.delegated_nodes + delegation.undelegated_nodes
-    return f"{delegation.delegated_nodes} of {total} nodes delegated in {counted(delegation.subgraphs, 'subgraph')}"
+    return f"{delegation.delegated_nodes} of {total} nodes delegated in {counted(delegation.subgraphs, 'partition')}"
 
 
 @contextlib.contextmanager
