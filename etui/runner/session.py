@@ -119,8 +119,7 @@ async def _wait_until_quiet(session: Session, limit: asyncio.Timeout) -> None:
     if not quiet.calm:
         session.say(
             "warning",
-            f"the machine is still busy after {seconds(quiet.waited_s)}; measuring anyway, with the flag 'busy start' "
-            "(`--wait-quiet MIN` waits longer)",
+            f"the machine is still busy after {seconds(quiet.waited_s)}; measuring anyway, with the flag 'busy start'",
             stage="wait",
             level="warning",
         )

@@ -68,7 +68,7 @@ class _Stages:
         except _FAILURES as error:
             line = (str(error).strip().splitlines() or [""])[0]
             raise PreparationError(
-                f"{doing} failed: {type(error).__name__}: {line}", "`etui log RUN` has the traceback"
+                f"{doing} failed: {type(error).__name__}: {line}", "the log has the traceback"
             ) from error
         seconds = time.perf_counter() - start
         self.done.append(Stage(name=name, seconds=seconds))
