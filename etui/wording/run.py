@@ -1,4 +1,4 @@
-"""The verdict on one run as sentences: speed against eager, accuracy, program size, and hints about slow programs."""
+"""Sentences about one run: how it ended, speed against eager, accuracy, size, and hints about slow programs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument
 BYTES_PER_FP32 = 4
 MANY_UNDELEGATED = 0.2
 """From this share of undelegated nodes on, a program is hinted to be slow because of them."""
-
-
-def verdict(document: RunDocument) -> list[str]:
-    """Return up to four sentences, the most important first; how a run ended comes first if it was not successful."""
-    sentences = [ending(document), speed(document), accuracy(document), size(document)]
-    return [sentence for sentence in sentences if sentence]
 
 
 def ending(document: RunDocument) -> str:

@@ -50,7 +50,7 @@ def test_a_run_without_figures_has_words_all_the_same() -> None:
     )  # fmt: skip
     words = run_markdown(document)
     assert r"it broke \| badly" in words
-    assert "| latency" not in words
+    assert "### Latency" not in words and "### Errors" not in words
 
 
 def test_names_are_text_and_nothing_else() -> None:
