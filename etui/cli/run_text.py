@@ -12,6 +12,7 @@ from etui.wording.run_facts import Section
 from etui.wording.verdict import verdict
 
 _LABEL_WIDTH = 20
+_MARKS = {"bad": "! ", "warn": "! "}
 _LINE_CELLS = 4000
 
 
@@ -41,5 +42,5 @@ def _section(section: Section) -> Iterator[str]:
         yield from (f"  {line}" for line in table([Column(first), *columns], section.table.rows).splitlines())
     for fact in section.facts:
         for number, line in enumerate(fact.value.splitlines() or [""]):
-            label = f"{fact.label if number == 0 else '':<{_LABEL_WIDTH - 1}} " if fact.label else ""
-            yield f"  {label}{line}"
+            label, room = (fact.label, _LABEL_WIDTH) if fact.label else (_MARKS.get(fact.tone, ""), 0)
+            yield f"  {label if number == 0 else '':<{room}}{line}"

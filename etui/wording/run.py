@@ -145,6 +145,8 @@ def two_errors(accuracy: Accuracy) -> str:
         share = lowered.rmse / whole.rmse
         if share < 0.01:
             return "Over 99 % of the error comes from the precision; lowering adds under 1 %."
+        if share > 0.99:
+            return "Nearly all of the error (RMSE) comes from lowering."
         part = text.percent(share)
         return f"Lowering adds {part} of the total error (RMSE); the rest comes from the precision."
     return ""
