@@ -37,7 +37,7 @@ ABOUT: dict[str, str] = {
 }
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The settings that were read, and a notice for each part of the file that was not accepted."""
 
     config: Config = Config()
@@ -59,7 +59,7 @@ def config_path() -> Path:
     return Path(platformdirs.user_config_dir(APP, appauthor=False)) / "config.toml"
 
 
-def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
+def load(path: Path, action_ids: frozenset[str] = frozenset()) -> LoadedConfig:
     """Read the settings of a file, or the defaults if it does not exist. Never raises: each error becomes a notice.
 
     ``action_ids`` are the actions that ``[keys]`` may name; empty disables that check.
@@ -67,13 +67,13 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
     try:
         table = tomllib.loads(_read(path))
     except FileNotFoundError:
-        return Loaded()
+        return LoadedConfig()
     except OSError as error:
-        return Loaded(notices=(f"{path} cannot be read ({error.strerror or error}); using the defaults",))
+        return LoadedConfig(notices=(f"{path} cannot be read ({error.strerror or error}); using the defaults",))
     except (ValueError, RecursionError) as error:
         # A number of thousands of digits and an invalid date raise plain ValueErrors.
         why = "it is nested too deeply" if isinstance(error, RecursionError) else _shown(str(error))
-        return Loaded(notices=(f"{path} is not TOML ({why}); using the defaults",))
+        return LoadedConfig(notices=(f"{path} is not TOML ({why}); using the defaults",))
     notices = []
     taken: dict[str, object] = {}
     for name, value in table.items():
@@ -96,7 +96,7 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> Loaded:
         ]
         keys = {name: key for name, key in config.keys.items() if name not in unknown}
         config = msgspec.structs.replace(config, keys=keys)
-    return Loaded(config=config, notices=tuple(notices))
+    return LoadedConfig(config=config, notices=tuple(notices))
 
 
 def _read(path: Path) -> str:

@@ -24,6 +24,11 @@ class Origin(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     operators: list[str] = []
     stack: list[str] = []
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this names a place in the model; the model itself has a type and no path."""
+        return bool(self.module or self.module_type or self.stack)
+
 
 class Operator(msgspec.Struct, kw_only=True, frozen=True):
     """One operator of one side of a profile, summed over its calls in one inference.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etui.results import (
     Accuracy,
     Artifact,
@@ -25,6 +27,7 @@ from etui.results import (
     WeightsInfo,
 )
 from etui.spec import SessionSpec, Variant
+from etui.store.transfer import encoded
 
 MODEL = ModelInfo(name="resnet18", family="vision", source="torchvision", identity="resnet18", parameters=11_689_512)
 ENVIRONMENT = Environment(
@@ -41,6 +44,11 @@ ENVIRONMENT = Environment(
     versions={"torch": "2.13.0", "executorch": "1.5.1"},
     cpu_flags=["avx512_bf16"],
 )
+
+
+def encode_documents(documents: Sequence[RunDocument]) -> bytes:
+    """Return one run as its document, several as an array, as ``etui export`` writes them."""
+    return b"".join(encoded(documents, many=len(documents) > 1))
 
 
 def make_spec(*variants: tuple[str, str], model: str = "resnet18") -> SessionSpec:

@@ -98,7 +98,7 @@ def median_interval(blocks: Sequence[Series]) -> Interval | None:
     if len(known) == 1:
         low, high = np.percentile(resampled_medians(_logs(known[0]), DRAWS), [2.5, 97.5])
         return float(np.exp(low)), float(np.exp(high))
-    return typical(known).interval
+    return typical_latency(known).interval
 
 
 def paired_ratio(pairs: Sequence[tuple[Series, Series]], draws: int = DRAWS) -> LogEstimate:
@@ -120,7 +120,7 @@ def paired_ratio(pairs: Sequence[tuple[Series, Series]], draws: int = DRAWS) -> 
     return LogEstimate(centre, half)
 
 
-def typical(blocks: Sequence[Series], draws: int = DRAWS) -> LogEstimate:
+def typical_latency(blocks: Sequence[Series], draws: int = DRAWS) -> LogEstimate:
     """Return the latency of positive series (``latency_of``); without an interval for fewer than two blocks."""
     centre = _latency(blocks)
     if len(blocks) < 2:

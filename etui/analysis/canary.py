@@ -29,7 +29,7 @@ def typical(readings: Sequence[Canary]) -> Canary | None:
     return statistics.median(before for before, _ in readings), statistics.median(after for _, after in readings)
 
 
-def is_off(block: Block, usual: Canary | None) -> bool:
+def deviated(block: Block, usual: Canary | None) -> bool:
     """Whether the canary was off by over 5 % before or after this block."""
     return any(abs(share) > OFF for share in _deviations(block, usual))
 
@@ -39,7 +39,7 @@ def worst(block: Block, usual: Canary | None) -> float:
     return max(map(abs, _deviations(block, usual)), default=0.0)
 
 
-def words(block: Block, usual: Canary | None) -> str:
+def deviation_text(block: Block, usual: Canary | None) -> str:
     """Return as text by how much the canary deviated before and after this block."""
     parts = [
         f"{percent(abs(share))} {'slower' if share > 0 else 'faster'} {when} it"

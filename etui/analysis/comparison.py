@@ -21,13 +21,13 @@ from scipy.special import ndtr, stdtrit
 
 from etui import text
 from etui.analysis import canary
-from etui.analysis.bootstrap import NORMAL_95, LogEstimate, paired_ratio, typical, unpaired_ratio
+from etui.analysis.bootstrap import NORMAL_95, LogEstimate, paired_ratio, typical_latency, unpaired_ratio
 from etui.analysis.comparability import Obstacle, cautions, obstacles, same_session
 from etui.analysis.disturbance import FEW, MOST, causes, most_common, session_share, unreliable_because
 from etui.analysis.latency import MARGIN, verdict_of
 from etui.analysis.rank_tests import benjamini_hochberg, sign_flip_p
 from etui.analysis.session_level import levels_of, machine_of
-from etui.analysis.session_variance import PRIOR, Level, SessionSpread, session_spread
+from etui.analysis.session_variance import PRIOR, SessionLatency, SessionSpread, session_spread
 from etui.magnitudes import are_latencies, is_latency
 from etui.results import Block, Interval, RunDocument, SpeedVerdict
 
@@ -92,7 +92,7 @@ def compare(
     *,
     margin: float = MARGIN,
     force: bool = False,
-    levels: Sequence[Level] = (),
+    levels: Sequence[SessionLatency] = (),
 ) -> list[RunComparison]:
     """Compare each of ``others`` with ``base``. Latencies within the share ``margin`` of each other are equivalent.
 
@@ -114,7 +114,7 @@ def compare(
     return comparisons
 
 
-def _spread(compared: Sequence[RunDocument], levels: Sequence[Level]) -> SessionSpread:
+def _spread(compared: Sequence[RunDocument], levels: Sequence[SessionLatency]) -> SessionSpread:
     """Estimate the variance between sessions. Of the compared sessions only the controls are used: how far the
     compared programs differ is the question itself."""
     sessions = {run.session.id for run in compared}
@@ -164,13 +164,13 @@ class _Side:
     @cached_property
     def level(self) -> LogEstimate:
         """The latency of the run's program; the run must have samples."""
-        return typical([block.samples_ms for block in usable(self.run.blocks)])
+        return typical_latency([block.samples_ms for block in usable(self.run.blocks)])
 
     @cached_property
     def eager(self) -> LogEstimate | None:
         """The latency of eager in the run's session; None without eager samples."""
         series = [block.samples_ms for block in usable(self.run.eager_blocks)]
-        return typical(series) if series else None
+        return typical_latency(series) if series else None
 
     @cached_property
     def canary(self) -> LogEstimate | None:
@@ -178,7 +178,7 @@ class _Side:
         readings = [block.canary_ms for block in (*self.run.blocks, *self.run.eager_blocks) if block.canary_ms]
         if len(readings) < canary.FEWEST or not all(map(are_latencies, readings)):
             return None
-        return typical([[math.sqrt(before * after)] for before, after in readings])
+        return typical_latency([[math.sqrt(before * after)] for before, after in readings])
 
     @cached_property
     def against_eager(self) -> LogEstimate | None:

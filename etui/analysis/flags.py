@@ -241,14 +241,16 @@ def _canary_flags(blocks: Sequence[Block], around: Sequence[Block], superseded: 
     """Return a flag for blocks whose canary deviated from what is typical of the blocks ``around`` them: valid blocks,
     and blocks measured again for that reason."""
     typical = canary.typical([block.canary_ms for block in around if block.canary_ms is not None])
-    deviating = [block for block in blocks if canary.is_off(block, typical)]
+    deviating = [block for block in blocks if canary.deviated(block, typical)]
     repeated = sum(block.variant != EAGER for block in superseded)
     details = []
     if repeated:
         details.append(f"{repeated} of {len(blocks)} blocks were measured again; both results are kept")
     if deviating:
         worst = max(deviating, key=lambda block: canary.worst(block, typical))
-        details.append(f"in {len(deviating)} of {len(blocks)} valid blocks it deviated: {canary.words(worst, typical)}")
+        details.append(
+            f"in {len(deviating)} of {len(blocks)} valid blocks it deviated: {canary.deviation_text(worst, typical)}"
+        )
     return [Flag(name="canary", detail="; ".join(details))] if details else []
 
 

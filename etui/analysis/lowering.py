@@ -12,7 +12,7 @@ PLANNED = "planned"
 """The stage that replaces every operator by the overload that writes to planned memory, which is not a change."""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class StageChange(msgspec.Struct, frozen=True, kw_only=True):
     """One stage compared with the previous one: the number of nodes after it, and the counts of the operators added and
     removed, the largest first. ``first`` marks the stage without a previous one."""
 
@@ -24,9 +24,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False
 
 
-def changes(stages: Sequence[GraphStage]) -> list[Change]:
+def changes(stages: Sequence[GraphStage]) -> list[StageChange]:
     """Return the change that each stage made."""
-    results: list[Change] = []
+    results: list[StageChange] = []
     before: dict[str, int] | None = None
     for stage in stages:
         now, earlier = stage.operators, before or {}
@@ -36,7 +36,7 @@ def changes(stages: Sequence[GraphStage]) -> list[Change]:
             name: now.get(name, 0) - earlier.get(name, 0) for name in ({} if before is None else {**earlier, **now})
         }
         results.append(
-            Change(
+            StageChange(
                 name=stage.name,
                 nodes=sum(stage.operators.values()),
                 seconds=stage.seconds,

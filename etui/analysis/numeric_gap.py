@@ -14,7 +14,7 @@ DEFAULT_THRESHOLD_DB = 20.0
 SQNR tolerance, the tolerance is the threshold, because a layer below it is a likely cause."""
 
 
-def is_off(layer: LayerGap, threshold_db: float) -> bool:
+def exceeds_threshold(layer: LayerGap, threshold_db: float) -> bool:
     """Whether a layer's values differ from the reference by more than the threshold allows, or are not finite. An error
     against a reference of zeros has no SQNR and exceeds every threshold."""
     if layer.non_finite > 0 or (layer.sqnr_db is None and layer.mse > 0):
@@ -24,7 +24,7 @@ def is_off(layer: LayerGap, threshold_db: float) -> bool:
 
 def first_past(layers: Sequence[LayerGap], threshold_db: float) -> int | None:
     """Return the index of the first layer beyond the threshold; None if there is none."""
-    return next((index for index, layer in enumerate(layers) if is_off(layer, threshold_db)), None)
+    return next((index for index, layer in enumerate(layers) if exceeds_threshold(layer, threshold_db)), None)
 
 
 def ordered(gap: NumericGap, order: Order) -> list[int]:

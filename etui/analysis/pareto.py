@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from etui import text
 from etui.analysis.bootstrap import NORMAL_95
 from etui.analysis.comparison import RunComparison
+from etui.facts import Fact, RunSummary
 from etui.results import RunDocument
 
 Measure = Literal["SQNR dB", "MAE", "size MB"]
-BYTES_IN_MB = 1e6
+_FACTS: dict[Measure, Fact[Any]] = {
+    "SQNR dB": RunSummary.sqnr_db,
+    "MAE": RunSummary.mae,
+    "size MB": RunSummary.size_bytes,
+}
 _MOST_NAMED = 6
 
 
@@ -116,7 +121,7 @@ def _front(
             left_out[run.id] = "out of tolerance"
         else:
             places.append(Place(run=run.id, session=run.session.id, latency_ms=median, value=value))
-    higher_is_better = measure == "SQNR dB"
+    higher_is_better = _FACTS[measure].better == "higher"
     marked = [
         msgspec.structs.replace(
             item,
@@ -153,11 +158,7 @@ def _dominates(one: Place, other: Place, higher_is_better: bool, margin: float) 
 
 
 def _value(run: RunDocument, measure: Measure) -> float | None:
-    if measure == "size MB":
-        return run.artifact.size_bytes / BYTES_IN_MB if run.artifact else None
-    if run.accuracy is None:
-        return None
-    overall = run.accuracy.end_to_end.overall
-    if measure == "MAE":
-        return overall.mae
-    return math.inf if overall.exact else overall.sqnr_db
+    if measure == "SQNR dB" and run.accuracy is not None and run.accuracy.end_to_end.overall.exact:
+        return math.inf
+    value = _FACTS[measure].compared(run)
+    return value if isinstance(value, int | float) else None

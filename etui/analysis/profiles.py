@@ -70,12 +70,6 @@ WORTH_OPENING = 0.15
 """An outline opens modules with at least this share of the time, of the program or of eager."""
 
 
-def is_known(operator: Operator) -> bool:
-    """Whether the module of an operator is known; the path of the model itself is empty."""
-    origin = operator.origin
-    return bool(origin.module or origin.module_type or origin.stack)
-
-
 def module_tree(profile: Profile) -> Group:
     """Return the modules of the source model as a tree with the times of both sides; the root is the whole model.
 
@@ -229,7 +223,7 @@ def in_order(groups: Sequence[Group], sort: Sort) -> list[Group]:
     return sorted(groups, key=value_key)
 
 
-def bare_name(name: str) -> str:
+def without_number(name: str) -> str:
     """Return an operator's name without its sequence number: ``Add (ND)`` for ``Add (ND) #3``."""
     return _NUMBER.sub("", name)
 
@@ -280,7 +274,7 @@ def _group_of(operator: Operator, groups: dict[str, Group], order: int) -> Group
     path = operator.origin.module
     root = groups[""]
     if not path:
-        name = MODEL_ITSELF if is_known(operator) else NOT_KNOWN
+        name = MODEL_ITSELF if operator.origin.is_known else NOT_KNOWN
         if name not in groups:
             groups[name] = Group(path=name, name=name, order=order)
             root.children.append(groups[name])
@@ -330,7 +324,7 @@ def _by_name(program: Sequence[Operator], eager: Sequence[Operator]) -> list[Gro
     groups: dict[str, Group] = {}
     for operators, is_eager in ((program, False), (eager, True)):
         for operator in operators:
-            name = bare_name(operator.name)
+            name = without_number(operator.name)
             # The two sides use different names for the same work, so they are compared by module, not by name.
             key = f"{'eager ' if is_eager else ''}{name}"
             if key not in groups:

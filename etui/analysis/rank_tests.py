@@ -85,11 +85,6 @@ def _ways(one: int, two: int) -> list[int]:
     return ways
 
 
-def least_mann_whitney_p(first: int, second: int) -> float:
-    """Return the smallest two-sided p-value possible with these numbers of values on the two sides."""
-    return min(1.0, 2 / math.comb(first + second, first))
-
-
 def benjamini_hochberg(values: Sequence[float]) -> list[float]:
     """Return p-values adjusted for multiple testing (Benjamini and Hochberg, 1995): among those below q, the expected
     share of false positives is at most q."""

@@ -9,14 +9,14 @@ import msgspec
 from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import FEW, session_share
 from etui.analysis.keep_fp32 import kept_fp32
-from etui.analysis.session_variance import Level, log_half
+from etui.analysis.session_variance import SessionLatency, log_half
 from etui.magnitudes import is_latency
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, RunDocument, WeightsInfo
 
 Configuration = tuple[object, ...]
 
 
-def levels_of(document: RunDocument) -> list[Level]:
+def levels_of(document: RunDocument) -> list[SessionLatency]:
     """Return the levels of a finished run's program and of its session's eager; empty if the session was disturbed."""
     if document.status != "done" or document.summary_only:
         return []
@@ -76,12 +76,12 @@ def machine_of(environment: Environment | None) -> str:
 
 def make_level(
     session: str, machine: str, configuration: Configuration, stats: LatencyStats | None, *, is_control: bool
-) -> Level | None:
+) -> SessionLatency | None:
     """Return the level of one configuration in one session; None without a valid latency."""
     if stats is None or stats.median is None or not is_latency(stats.median):
         return None
     key = hashlib.sha256(msgspec.json.encode(configuration)).hexdigest()[:16]
-    return Level(
+    return SessionLatency(
         session=session,
         machine=machine,
         configuration=key,

@@ -46,7 +46,7 @@ HALVES_PER_SD = float(stdtrit(5, 0.975))
 are as wide as with Student's t; dividing by the normal quantile would attribute too much to noise within sessions."""
 
 
-class Level(msgspec.Struct, frozen=True, kw_only=True):
+class SessionLatency(msgspec.Struct, frozen=True, kw_only=True):
     """The latency of one configuration in one session on one machine. ``configuration`` is equal if only the session
     differs; ``half`` is half the width of the latency's 95 % interval on the log scale, from the session's own blocks;
     ``is_control`` marks eager, which every session measures."""
@@ -81,7 +81,7 @@ class SessionSpread(msgspec.Struct, frozen=True, kw_only=True):
 PRIOR = SessionSpread(sd=PRIOR_SD, degrees=PRIOR_DEGREES, sessions=0)
 
 
-def session_spread(levels: Iterable[Level]) -> SessionSpread:
+def session_spread(levels: Iterable[SessionLatency]) -> SessionSpread:
     """Estimate the spread between usual sessions from ``levels``. Each configuration counts once per session."""
     squares, variances, degrees = 0.0, 0.0, 0
     sessions: set[str] = set()
@@ -107,7 +107,7 @@ def session_spread(levels: Iterable[Level]) -> SessionSpread:
     )
 
 
-def unusual_sessions(levels: Iterable[Level]) -> set[str]:
+def unusual_sessions(levels: Iterable[SessionLatency]) -> set[str]:
     """Return the sessions in which the machine was not in its usual state, judged by their control."""
     unusual: set[str] = set()
     for repeated in _by_configuration(level for level in levels if level.is_control):
@@ -121,7 +121,7 @@ def unusual_sessions(levels: Iterable[Level]) -> set[str]:
     return unusual
 
 
-def _by_configuration(levels: Iterable[Level]) -> list[dict[str, Level]]:
+def _by_configuration(levels: Iterable[SessionLatency]) -> list[dict[str, SessionLatency]]:
     """Return for each configuration its levels by session, one per session."""
     ordered = sorted(levels, key=lambda level: (level.configuration, level.session, level.latency_ms))
     groups = itertools.groupby(ordered, key=lambda level: level.configuration)

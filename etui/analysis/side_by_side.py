@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from etui import text
-from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical_latency, unpaired_ratio
 from etui.analysis.comparison import RunComparison
-from etui.analysis.metrics import ONCE_A_BLOCK, WITHOUT_CHANGE, Better, Value, figures
+from etui.analysis.metrics import compared_facts
 from etui.analysis.relative_change import change, change_interval
+from etui.facts import Better, Fact, RunSummary, Value
 from etui.magnitudes import is_latency
 from etui.results import Interval, RunDocument
 from etui.text import signed
@@ -49,24 +51,27 @@ def rows(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence
     documents = [base, *others]
     paired_runs = [_ComparedRun(base, other, pair) for other, pair in zip(others, comparisons, strict=True)]
     table = []
-    for group, name, better, read in figures(documents):
-        values = [read(document) for document in documents]
+    for fact in compared_facts(documents):
+        values = [fact.compared(document) for document in documents]
         if all(value is None for value in values):
             continue
+        group = fact.comparison.group if fact.comparison else ""
         timed = group in ("latency", "start")
-        typical_of_base = _typical(name, base)
+        typical_of_base = _typical(fact, base)
         cells = [Cell(value=values[0])]
         cells += [
-            pair.cell(name, values[0], value, timed, typical_of_base)
+            pair.cell(fact, values[0], value, timed, typical_of_base)
             for pair, value in zip(paired_runs, values[1:], strict=True)
         ]
-        best = _best(cells, better)
-        if timed and not _best_is_certain(name, cells, best, paired_runs):
+        best = _best(cells, fact.better)
+        if timed and not _best_is_certain(fact, cells, best, paired_runs):
             best = frozenset()
         cells = [
             msgspec.structs.replace(cell, best=True) if index in best else cell for index, cell in enumerate(cells)
         ]
-        table.append(Row(group=group, name=name, cells=cells, differs=len(set(map(_value_text, values))) > 1))
+        table.append(
+            Row(group=group, name=fact.compared_heading, cells=cells, differs=len(set(map(_value_text, values))) > 1)
+        )
     return table
 
 
@@ -87,49 +92,57 @@ class _ComparedRun:
     def __init__(self, base: RunDocument, other: RunDocument, comparison: RunComparison) -> None:
         self._base, self._other, self.comparison = base, other, comparison
 
-    def cell(self, name: str, before: Value, now: Value, timed: bool, base: LogEstimate | None) -> Cell:
+    def cell(self, fact: Fact[Any], before: Value, now: Value, timed: bool, base: LogEstimate | None) -> Cell:
         """Return the other run's cell. ``base`` is the base's typical value of a metric measured once per block."""
         comparison = self.comparison
-        if not isinstance(before, float) or not isinstance(now, float) or before <= 0 or name in WITHOUT_CHANGE:
+        if not isinstance(before, float) or not isinstance(now, float) or before <= 0 or not fact.kind.relative:
             return Cell(value=now)
         if timed and comparison.refused:
             return Cell(value=now)
-        if name == "median ms" and comparison.ratio is not None:
+        if fact is RunSummary.latency_median_ms and comparison.ratio is not None:
             return Cell(
                 value=now,
                 change=change(comparison.ratio),
                 ci95=change_interval(comparison.ci95) if comparison.ci95 else None,
             )
-        ci95 = self._block_interval(name, base) if base else None
+        ci95 = self._block_interval(fact, base) if base else None
         return Cell(value=now, change=100 * (now / before - 1), ci95=ci95)
 
-    def _block_interval(self, name: str, base: LogEstimate) -> Interval | None:
+    def _block_interval(self, fact: Fact[Any], base: LogEstimate) -> Interval | None:
         """Return the 95 % interval of the change in percent of a metric measured once per block."""
         if self.comparison.kind == "paired":
-            first, second = _by_block(name, self._base), _by_block(name, self._other)
+            first, second = _by_block(fact, self._base), _by_block(fact, self._other)
             pairs = [(first[index], second[index]) for index in sorted(first.keys() & second.keys())]
             estimate = paired_ratio(pairs, DRAWS) if pairs else None
         else:
-            typical_of_other = _typical(name, self._other)
+            typical_of_other = _typical(fact, self._other)
             estimate = unpaired_ratio(base, typical_of_other) if typical_of_other else None
         return change_interval(estimate.interval) if estimate and estimate.interval else None
 
-    def span(self, name: str, cell: Cell) -> Interval | None:
+    def span(self, fact: Fact[Any], cell: Cell) -> Interval | None:
         """Return the interval of the change of a time: that of the metric itself if it is measured once per block, else
         that of the medians."""
-        if name in ONCE_A_BLOCK:
+        if _is_per_block(fact):
             return cell.ci95
         return change_interval(self.comparison.ci95) if self.comparison.ci95 and not self.comparison.refused else None
 
 
-def _by_block(name: str, document: RunDocument) -> dict[int, list[float]]:
-    read = ONCE_A_BLOCK[name]
+def _is_per_block(fact: Fact[Any]) -> bool:
+    """Whether each block measures the fact once."""
+    return fact.comparison is not None and fact.comparison.per_block is not None
+
+
+def _by_block(fact: Fact[Any], document: RunDocument) -> dict[int, list[float]]:
+    """Return the values of a fact that each block measures once, by the index of the block."""
+    read = fact.comparison.per_block if fact.comparison else None
+    if read is None:
+        return {}
     return {block.index: [value] for block in document.blocks if (value := read(block)) and is_latency(value)}
 
 
-def _typical(name: str, document: RunDocument) -> LogEstimate | None:
-    values = list(_by_block(name, document).values()) if name in ONCE_A_BLOCK else []
-    return typical(values, DRAWS) if values else None
+def _typical(fact: Fact[Any], document: RunDocument) -> LogEstimate | None:
+    values = list(_by_block(fact, document).values())
+    return typical_latency(values, DRAWS) if values else None
 
 
 def _value_text(value: Value) -> str:
@@ -148,16 +161,16 @@ def _best(cells: Sequence[Cell], better: Better) -> frozenset[int]:
 
 
 def _best_is_certain(
-    name: str, cells: Sequence[Cell], best: frozenset[int], paired_runs: Sequence[_ComparedRun]
+    fact: Fact[Any], cells: Sequence[Cell], best: frozenset[int], paired_runs: Sequence[_ComparedRun]
 ) -> bool:
     """Whether each of the best times is better than every other one according to their intervals."""
-    spans = [(0.0, 0.0), *(pair.span(name, cell) for pair, cell in zip(paired_runs, cells[1:], strict=True))]
+    spans = [(0.0, 0.0), *(pair.span(fact, cell) for pair, cell in zip(paired_runs, cells[1:], strict=True))]
     others = [index for index, cell in enumerate(cells) if index not in best and cell.value is not None]
     for winner, loser in itertools.product(best, others):
         won, lost = spans[winner], spans[loser]
         if won is None or lost is None or won[1] >= lost[0]:
             return False
         against_base = paired_runs[(winner or loser) - 1].comparison if 0 in (winner, loser) else None
-        if against_base and name not in ONCE_A_BLOCK and against_base.verdict not in ("faster", "slower"):
+        if against_base and not _is_per_block(fact) and against_base.verdict not in ("faster", "slower"):
             return False
     return True

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from etui.analysis.bootstrap import LogEstimate, typical, unpaired_ratio
+from etui.analysis.bootstrap import LogEstimate, typical_latency, unpaired_ratio
 from etui.analysis.disturbance import FEW
 from etui.analysis.latency import MARGIN
 from etui.analysis.rank_tests import average_ranks, mann_whitney_p
@@ -52,7 +52,7 @@ class SoftwareChange(msgspec.Struct, frozen=True, kw_only=True):
     now: str | None
 
 
-class Level(msgspec.Struct, frozen=True, kw_only=True):
+class StablePeriod(msgspec.Struct, frozen=True, kw_only=True):
     """Runs without a change between them: the indices of the first and the last one among the history's points, and the
     median of their medians in milliseconds."""
 
@@ -61,7 +61,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     median_ms: float
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class LevelShift(msgspec.Struct, frozen=True, kw_only=True):
     """A level shift of the latency at the run with index ``at`` among the history's points.
 
     ``ratio`` is the level before divided by the level after (above one: faster now), with its 95 % interval over the
@@ -98,8 +98,8 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
     history: History
     measured: list[int]
     disturbed: list[int]
-    levels: list[Level]
-    changes: list[Change]
+    levels: list[StablePeriod]
+    changes: list[LevelShift]
     mae_changes: list[MaeChange]
     software: dict[int, list[SoftwareChange]]
 
@@ -116,18 +116,19 @@ def trend(history: History, margin: float = MARGIN) -> Trend:
     bounds = [0, *change_points(medians, margin), len(medians)]
     segments = [segment for segment in itertools.pairwise(bounds) if segment[0] < segment[1]]
     levels = [
-        Level(first=measured[first], last=measured[end - 1], median_ms=statistics.median(medians[first:end]))
+        StablePeriod(first=measured[first], last=measured[end - 1], median_ms=statistics.median(medians[first:end]))
         for first, end in segments
     ]
     changes = []
     for (first, middle), (_, end) in itertools.pairwise(segments):
         before, after = medians[first:middle], medians[middle:end]
         estimate = unpaired_ratio(
-            typical([[median_ms] for median_ms in before]), typical([[median_ms] for median_ms in after])
+            typical_latency([[median_ms] for median_ms in before]),
+            typical_latency([[median_ms] for median_ms in after]),
         )
         control = _control(points, measured[first:middle], measured[middle:end])
         changes.append(
-            Change(
+            LevelShift(
                 at=measured[middle],
                 before_ms=statistics.median(before),
                 after_ms=statistics.median(after),
@@ -155,7 +156,7 @@ def _control(points: Sequence[Point], before: Sequence[int], after: Sequence[int
     sides = [
         [[value] for index in side if is_latency(value := points[index].eager_ms or 0.0)] for side in (before, after)
     ]
-    return unpaired_ratio(typical(sides[0]), typical(sides[1])) if all(sides) else None
+    return unpaired_ratio(typical_latency(sides[0]), typical_latency(sides[1])) if all(sides) else None
 
 
 def _control_confirms(control: LogEstimate, estimate: LogEstimate, margin: float) -> bool:

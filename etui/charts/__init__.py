@@ -6,12 +6,12 @@ from etui.charts.blocks import block_strip
 from etui.charts.data import Past, Series
 from etui.charts.depth import depth
 from etui.charts.distribution import ecdf, histogram
-from etui.charts.grid import Canvas, sentence
+from etui.charts.grid import Canvas, centred_message
 from etui.charts.overlay import SLOTS, Overlaid, overlaid_blocks, overlaid_ecdf, overlaid_histograms
 from etui.charts.palette import Colours, Palette, palette
 from etui.charts.past_runs import trend_latency, trend_mae
 from etui.charts.scatter import DECADE, Dot, scatter
-from etui.charts.trend import Dated, Step, history
+from etui.charts.trend import Dated, Step, trend_points
 
 __all__ = [
     "DECADE",
@@ -26,16 +26,16 @@ __all__ = [
     "Series",
     "Step",
     "block_strip",
+    "centred_message",
     "depth",
     "ecdf",
     "histogram",
-    "history",
     "overlaid_blocks",
     "overlaid_ecdf",
     "overlaid_histograms",
     "palette",
     "scatter",
-    "sentence",
     "trend_latency",
     "trend_mae",
+    "trend_points",
 ]

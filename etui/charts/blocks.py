@@ -9,7 +9,7 @@ from rich.text import Text
 from etui import text
 from etui.charts.data import Series
 from etui.charts.distribution import NOTHING, TOO_SMALL
-from etui.charts.grid import Canvas, Grid, Plot, gutter_for, sentence, vertical_axis
+from etui.charts.grid import Canvas, Grid, Plot, centred_message, gutter_for, vertical_axis
 from etui.charts.scale import scale_over
 
 
@@ -20,9 +20,9 @@ def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
     """
     shown = [series for series in (program, eager) if series is not None and any(series.blocks)]
     if not shown:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     spans = {series.name: _spans(series) for series in shown}
     ends = [end for each in spans.values() for _, low, _, high in each for end in (low, high)]

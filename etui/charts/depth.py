@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from etui.charts.distribution import TOO_SMALL
-from etui.charts.grid import Canvas, Grid, Plot, gutter_for, sentence, vertical_axis
+from etui.charts.grid import Canvas, Grid, Plot, centred_message, gutter_for, vertical_axis
 from etui.charts.scale import Scale, scale_over
 from etui.text import width as cells
 
@@ -35,9 +35,9 @@ def depth(
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     known = [value for value in values if value is not None and math.isfinite(value) and (value > 0 or not log)]
     if not known:
-        return sentence(canvas, f"No layer has a value of {unit or 'this figure'}.")
+        return centred_message(canvas, f"No layer has a value of {unit or 'this figure'}.")
     if canvas.width < 24 or canvas.height < 5:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     scale = _scale(known, threshold, log)
     height = canvas.height - 2
     gutter = gutter_for(scale, height)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from etui import text
 from etui.charts.data import Series
-from etui.charts.grid import Canvas, Grid, Plot, curve, horizontal_axis, sentence
+from etui.charts.grid import Canvas, Grid, Plot, centred_message, curve, horizontal_axis
 from etui.charts.palette import Palette
 from etui.charts.scale import Scale, scale_over
 
@@ -32,9 +32,9 @@ def histogram(program: Series, eager: Series | None, canvas: Canvas, *, log: boo
     """
     shown = [series for series in (program, eager) if series is not None and any(series.blocks)]
     if not shown:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 2 + 2 * len(shown):
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette = canvas.palette
     scale = shared_scale(shown, log)
     legend_right = canvas.width >= LEGEND_FROM
@@ -65,9 +65,9 @@ def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = F
     """Draw the cumulative distribution of the latencies in ms, for the program and eager."""
     shown = [series for series in (program, eager) if series is not None and any(series.blocks)]
     if not shown:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 5:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     scale = shared_scale(shown, log)
     grid = Grid(canvas.width, canvas.height)

@@ -147,7 +147,7 @@ def curve(grid: Grid, plot: Plot, places: Sequence[tuple[float, float]], marker:
                 grid.put(plot.left + x, plot.top + y, character, style)
 
 
-def sentence(canvas: Canvas, message: str) -> Text:
+def centred_message(canvas: Canvas, message: str) -> Text:
     """Return a centred message in place of a chart."""
     import textwrap
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from etui import text
 from etui.charts.data import Series
 from etui.charts.distribution import LEGEND_FROM, TOO_SMALL, bins, share_axis, shared_scale, steps
-from etui.charts.grid import Canvas, Grid, Plot, curve, gutter_for, horizontal_axis, sentence, vertical_axis
+from etui.charts.grid import Canvas, Grid, Plot, centred_message, curve, gutter_for, horizontal_axis, vertical_axis
 from etui.charts.palette import Palette
 from etui.charts.scale import scale_over
 
@@ -40,10 +40,10 @@ def overlaid_histograms(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool =
     """
     runs = _with_samples(runs)
     if not runs:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     body = canvas.height - 2
     if canvas.width < 24 or body < 1:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     shown = runs[:body]
     scale = shared_scale([run.series for run in shown], log)
@@ -93,9 +93,9 @@ def overlaid_ecdf(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool = False
     and the 95th percentile."""
     runs = _with_samples(runs)
     if not runs:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 5:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     scale = shared_scale([run.series for run in runs], log)
     grid = Grid(canvas.width, canvas.height)
@@ -119,9 +119,9 @@ def overlaid_blocks(runs: Sequence[Overlaid], canvas: Canvas) -> Text:
     indicate drift of the machine."""
     runs = _with_samples(runs)
     if not runs:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     shares = [_shares(run.series) for run in runs]
     scale = scale_over([-1.0, 1.0, *(share for by_number in shares for share in by_number.values())])

@@ -10,7 +10,7 @@ from rich.text import Text
 from etui import text
 from etui.charts.data import Past
 from etui.charts.distribution import TOO_SMALL
-from etui.charts.grid import Canvas, Grid, sentence, vertical_axis
+from etui.charts.grid import Canvas, Grid, centred_message, vertical_axis
 from etui.charts.palette import Palette
 from etui.charts.time_plot import Mark, date_axis, draw_legend, draw_marks, start_plot, value_scale
 from etui.results import Interval
@@ -67,9 +67,9 @@ def _draw(
     runs: Sequence[Past], mark: Callable[[Past, int], Mark], canvas: Canvas, *, log: bool, unit: str, subject: str
 ) -> Text:
     if not runs:
-        return sentence(canvas, NO_RUNS)
+        return centred_message(canvas, NO_RUNS)
     if canvas.width < 24 or canvas.height < 6:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette = canvas.palette
     runs = runs[-_most(canvas.width) :]
     values = [end for each in (mark(run, 0) for run in runs) for end in (each.value, *(each.interval or ()))]

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from etui import text
 from etui.charts.distribution import TOO_SMALL
-from etui.charts.grid import Canvas, Grid, Plot, curve, gutter_for, horizontal_axis, sentence, vertical_axis
+from etui.charts.grid import Canvas, Grid, Plot, centred_message, curve, gutter_for, horizontal_axis, vertical_axis
 from etui.charts.scale import Scale, scale_over
 
 NOTHING = "No run has both a latency and this metric."
@@ -32,9 +32,9 @@ def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False
     """Draw each run as a dot, those of the front with their names. ``log`` is for the latency; the other axis is
     logarithmic if its values span a decade and are not decibels."""
     if not dots:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     across = scale_over([dot.latency_ms for dot in dots], log=log, margin=0.06)
     if not log and across.low < 0:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from etui import text
 from etui.charts.distribution import TOO_SMALL
-from etui.charts.grid import Canvas, Grid, Plot, sentence, vertical_axis
+from etui.charts.grid import Canvas, Grid, Plot, centred_message, vertical_axis
 from etui.charts.palette import Palette
 from etui.charts.time_plot import Mark, date_axis, draw_legend, draw_marks, start_plot, value_scale
 from etui.results import Interval
@@ -42,7 +42,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     value: float
 
 
-def history(
+def trend_points(
     runs: Sequence[Dated],
     canvas: Canvas,
     *,
@@ -58,9 +58,9 @@ def history(
     least ``gutter`` columns are for the values, so that charts above each other are aligned."""
     values = [end for run in runs for end in (run.value, *(run.interval or ())) if end is not None and not run.failed]
     if not runs or not values:
-        return sentence(canvas, NOTHING)
+        return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
-        return sentence(canvas, TOO_SMALL)
+        return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
     scale = value_scale(values, log=log)
     has_changes = any(run.change for run in runs)

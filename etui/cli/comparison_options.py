@@ -16,7 +16,7 @@ from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
-    from etui.analysis.session_variance import Level
+    from etui.analysis.session_variance import SessionLatency
     from etui.cli.comparison_output import Compared
     from etui.results import RunDocument
 
@@ -52,7 +52,7 @@ class ComparisonOptions:
 
         return Limits(slower=self.fail_if_slower, mae=self.fail_if_mae_above, inconclusive=self.fail_if_inconclusive)
 
-    def compared(self, base: RunDocument, others: Sequence[RunDocument], levels: Sequence[Level]) -> Compared:
+    def compared(self, base: RunDocument, others: Sequence[RunDocument], levels: Sequence[SessionLatency]) -> Compared:
         """Compare the others with the base and check the limits; ``levels`` are those of earlier sessions."""
         from etui.cli.comparison_output import Compared
 

@@ -14,7 +14,7 @@ from etui import text
 from etui.analysis import gates, side_by_side
 from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
-from etui.analysis.session_variance import Level
+from etui.analysis.session_variance import SessionLatency
 from etui.cli.table import Column, table
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 from etui.report import comparison
@@ -41,7 +41,7 @@ class Compared(comparison_set.Compared):
         margin: float,
         force: bool,
         limits: Limits,
-        levels: Sequence[Level] = (),
+        levels: Sequence[SessionLatency] = (),
     ) -> Compared:
         """Compare the runs and check the limits; ``levels`` are those of earlier sessions on the machine."""
         found = compare(base, others, margin=margin, force=force, levels=levels)

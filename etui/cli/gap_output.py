@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from etui import text
-from etui.analysis.numeric_gap import Order, is_off, ordered
+from etui.analysis.numeric_gap import Order, exceeds_threshold, ordered
 from etui.cli.table import Column, table
 from etui.formats.csv_tables import csv_bytes
 from etui.formats.json_text import harmless
@@ -64,7 +64,7 @@ def first_below(gap: NumericGap) -> str:
     layer = gap.layers[gap.first_past]
     silent = "not finite" if layer.non_finite else "an error where the reference is zero"
     db = f"{text.number(layer.sqnr_db)} dB" if layer.sqnr_db is not None else silent
-    many = sum(is_off(one, gap.threshold_db) for one in gap.layers)
+    many = sum(exceeds_threshold(one, gap.threshold_db) for one in gap.layers)
     return (
         f"The first layer below {threshold} dB is {layer.name} ({db}); {many} of {len(gap.layers)} layers are below it."
     )
@@ -90,7 +90,7 @@ def as_csv(gap: NumericGap) -> bytes:
             (
                 place, layer.name, layer.origin.module, layer.origin.module_type, _operator(layer),
                 layer.elements, layer.mse, layer.max_abs, layer.sqnr_db, layer.exact, layer.non_finite,
-                is_off(layer, gap.threshold_db), layer.delegated, layer.contribution,
+                exceeds_threshold(layer, gap.threshold_db), layer.delegated, layer.contribution,
                 layer.origin.stack[-1] if layer.origin.stack else "",
             )
             for place, layer in enumerate(gap.layers)
@@ -100,7 +100,7 @@ def as_csv(gap: NumericGap) -> bytes:
 
 def _row(gap: NumericGap, place: int, ascii_only: bool) -> tuple[str, ...]:
     layer = gap.layers[place]
-    mark = "!" if is_off(layer, gap.threshold_db) else ""
+    mark = "!" if exceeds_threshold(layer, gap.threshold_db) else ""
     if layer.exact:
         sqnr = "exact"
     elif layer.non_finite:

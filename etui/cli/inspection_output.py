@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from etui import text
 from etui.analysis.delegation import advice
-from etui.analysis.lowering import Change, changes
+from etui.analysis.lowering import StageChange, changes
 from etui.cli.table import Column, table
 from etui.insight import MethodInfo, ProgramInfo, Section, TensorSignature, UndelegatedNode
 from etui.results import RunDocument
@@ -152,7 +152,7 @@ def _stages(document: RunDocument) -> Iterator[str]:
         yield from table(columns, rows).splitlines()
 
 
-def _changed(change: Change) -> str:
+def _changed(change: StageChange) -> str:
     if change.first:
         return ""
     parts = [f"-{count:,} {name}" for name, count in list(change.removed.items())[:_FEW]]

@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from etui import text
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
+from etui.cli.fact_columns import fact_column
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count
-from etui.cli.table import Column, table_lines
+from etui.cli.table import table_lines
+from etui.errors import UsageError
+from etui.facts import BY_KEY, BY_SHORT, Fact, RunSummary
 from etui.formats.json_text import harmless
 from etui.results import Status
-from etui.summary import RunSummary
 
 if TYPE_CHECKING:
     from etui.store import Condition, Store
 
 DEFAULT_ROWS = 50
 _AT_ONCE = 500
-_NAME_CELLS = 60
 T = TypeVar("T")
-_COLUMNS = (
-    Column("run"),
-    Column("when", spare=6),
-    Column("status"),
-    Column("model", most=_NAME_CELLS),
-    Column("precision", most=_NAME_CELLS),
-    Column("delegate", most=_NAME_CELLS),
-    Column("median ms", right=True),
-    Column("95 % interval", right=True, spare=5),
-    Column("vs eager", right=True, spare=1),
-    Column("SQNR dB", right=True, spare=4),
-    Column("top-1", right=True, spare=10),
-    Column("accuracy", spare=2),
-    Column("size", right=True, spare=7),
-    Column("weights", spare=8),
-    Column("flags", spare=9),
-)
+_DEFAULT: dict[Fact[Any], int] = {
+    RunSummary.id: 0,
+    RunSummary.created_at: 6,
+    RunSummary.status: 0,
+    RunSummary.model: 0,
+    RunSummary.precision: 0,
+    RunSummary.delegate: 0,
+    RunSummary.latency_median_ms: 0,
+    RunSummary.latency_ci95_ms: 5,
+    RunSummary.speedup: 1,
+    RunSummary.sqnr_db: 4,
+    RunSummary.top1: 10,
+    RunSummary.verdict: 2,
+    RunSummary.size_bytes: 7,
+    RunSummary.weights: 8,
+    RunSummary.flags: 9,
+}
+"""The facts of the table without ``--columns``, with their priority for omission on a narrow terminal."""
 
 
 @click.command(
     epilog=examples(
         "etui runs --model resnet18 --status done",
         "etui runs --precision int8,fp32 --delegate xnnpack --limit 10",
+        "etui runs --columns id,model,p50,p90,rss",
         "etui runs --json | jq '.[].latency_ms.median'",
     )
 )
@@ -57,6 +61,7 @@ _COLUMNS = (
 @click.option(
     "--limit", type=Count(min=0), help=f"Maximum number of runs, 0 for all.  [default: {DEFAULT_ROWS}; all with --json]"
 )
+@click.option("--columns", metavar="C,..", help="Only these columns, such as id,p50,rss; an unknown name lists all.")
 @click.option("--json", "as_json", is_flag=True, help="Print summaries as a JSON array.")
 @click.pass_obj
 def runs(
@@ -66,6 +71,7 @@ def runs(
     delegate: str | None,
     status: tuple[str, ...],
     limit: int | None,
+    columns: str | None,
     as_json: bool,
 ) -> None:
     """List the runs in the database, newest first.
@@ -74,6 +80,9 @@ def runs(
     """
     from etui.store import Condition
 
+    if columns is not None and as_json:
+        raise UsageError("--columns cannot be used with --json, which always has every field", "remove one of them")
+    facts = _chosen(columns)
     where = [
         Condition(column, "in", names) if len(names) > 1 else Condition(column, "=", names[0])
         for column, names in (
@@ -98,7 +107,7 @@ def runs(
         if as_json:
             _put_json(_newest(store, where, limit))
         else:
-            _put_table(store, where, limit)
+            _put_table(store, where, limit, facts)
 
 
 def _newest(store: Store, where: Sequence[Condition], limit: int) -> Iterator[RunSummary]:
@@ -115,7 +124,13 @@ def _put_json(found: Iterable[RunSummary]) -> None:
     before = "["
     for some in _batches(found):
         # Each batch contributes its lines to the whole array.
-        click.echo(before + harmless(msgspec.json.format(msgspec.json.encode(some), indent=2)).decode()[1:-2], nl=False)
+        click.echo(
+            before
+            + harmless(msgspec.json.format(msgspec.json.encode([run.as_json() for run in some]), indent=2)).decode()[
+                1:-2
+            ],
+            nl=False,
+        )
         before = ","
     click.echo("[]" if before == "[" else "\n]")
 
@@ -127,7 +142,7 @@ def _batches(items: Iterable[T]) -> Iterator[list[T]]:
         yield some
 
 
-def _put_table(store: Store, where: Sequence[Condition], limit: int) -> None:
+def _put_table(store: Store, where: Sequence[Condition], limit: int, facts: Mapping[Fact[Any], int]) -> None:
     """Write the table in batches, and report on stderr if there are more runs."""
     from etui.store.run_pages import is_soon_counted
 
@@ -137,7 +152,9 @@ def _put_table(store: Store, where: Sequence[Condition], limit: int) -> None:
         message = "no runs match; see etui runs for all of them" if where else f"{NOTHING_YET}; {WHAT_TO_START}"
         click.echo(message, err=True)
         return
-    lines = table_lines(_COLUMNS, map(row, itertools.islice(itertools.chain([newest], found), limit or None)))
+    shown_runs = itertools.islice(itertools.chain([newest], found), limit or None)
+    rows = ([_cell(fact, run) for fact in facts] for run in shown_runs)
+    lines = table_lines([fact_column(fact, spare) for fact, spare in facts.items()], rows)
     shown = -1
     for some in _batches(lines):
         click.echo("\n".join(some))
@@ -147,30 +164,23 @@ def _put_table(store: Store, where: Sequence[Condition], limit: int) -> None:
         click.echo(f"{number}; --limit 0 shows all", err=True)
 
 
-def row(summary: RunSummary) -> Sequence[str]:
-    """Return the cells of a summary in the table of runs."""
-    latency, accuracy = summary.latency_ms, summary.accuracy
-    # A run imported without samples has a mean but no median.
-    median = (
-        f"({text.number(latency.mean)})" if latency.median is None and latency.mean else text.number(latency.median)
-    )
-    return (
-        summary.id,
-        text.local_time(summary.created_at),
-        summary.status,
-        summary.model,
-        summary.precision,
-        summary.delegate,
-        median,
-        text.interval(latency.ci95),
-        text.speedup(summary.speedup.value, summary.speedup.verdict),
-        text.number(accuracy.sqnr_db),
-        text.agreement(accuracy.top1),
-        accuracy.verdict or text.MISSING,
-        text.size(summary.size_bytes),
-        summary.weights or text.MISSING,
-        ", ".join(summary.flags) or text.MISSING,
-    )
+def _cell(fact: Fact[Any], summary: RunSummary) -> str:
+    if fact is RunSummary.latency_median_ms and summary.latency_median_ms is None and summary.latency_mean_ms:
+        # A run imported without samples has a mean but no median.
+        return f"({text.number(summary.latency_mean_ms)})"
+    if fact is RunSummary.speedup:
+        return text.speedup(summary.speedup, summary.speed_verdict)
+    return fact.text(fact.of(summary))
+
+
+def _chosen(option: str | None) -> dict[Fact[Any], int]:
+    """Return the facts of the table with their priorities. Raises UsageError for an unknown name."""
+    names, known = _names(option), BY_SHORT | BY_KEY
+    if unknown := next((name for name in names if name not in known), None):
+        near = difflib.get_close_matches(unknown, BY_SHORT, n=2, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(BY_SHORT)}"
+        raise UsageError(f"runs have no column {unknown}", hint)
+    return {known[name]: 0 for name in names} or _DEFAULT
 
 
 def _names(option: str | None) -> list[str]:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from etui import spec, text
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.keep_fp32 import kept_fp32
-from etui.cli.table import Column, table
-from etui.results import Flag, LatencyStats, RunDocument
+from etui.cli.fact_columns import fact_column
+from etui.cli.table import table
+from etui.facts import Fact, RunSummary
+from etui.results import Flag, RunDocument
 from etui.spec import EAGER
 
-_COLUMNS = (
-    Column("run"),
-    Column("precision"),
-    Column("delegate"),
-    Column("median ms", right=True),
-    Column("95 % interval", right=True, spare=5),
-    Column("vs eager", right=True, spare=1),
-    Column("SQNR dB", right=True, spare=3),
-    Column("top-1", right=True, spare=4),
-    Column("accuracy", spare=2),
-    Column("size", right=True, spare=6),
-    Column("load ms", right=True, spare=7),
-    Column("flags", spare=8),
-)
+_FACTS: dict[Fact[Any], int] = {
+    RunSummary.id: 0,
+    RunSummary.precision: 0,
+    RunSummary.delegate: 0,
+    RunSummary.latency_median_ms: 0,
+    RunSummary.latency_ci95_ms: 5,
+    RunSummary.speedup: 1,
+    RunSummary.sqnr_db: 3,
+    RunSummary.top1: 4,
+    RunSummary.verdict: 2,
+    RunSummary.size_bytes: 6,
+    RunSummary.load_ms: 7,
+    RunSummary.flags: 8,
+}
+"""The facts of the table with their priority for omission on a narrow terminal."""
 
 
 def session_table(documents: Sequence[RunDocument]) -> str:
@@ -41,42 +45,56 @@ def session_table(documents: Sequence[RunDocument]) -> str:
     if first.threads is not None:
         facts.append(text.counted(first.threads, "thread"))
     facts.append(f"preset {first.preset}")
-    lines = ["", f"{heading}: {', '.join(text.plain(fact) for fact in facts)}", "", table(_COLUMNS, rows)]
+    lines = [
+        "",
+        f"{heading}: {', '.join(text.plain(fact) for fact in facts)}",
+        "",
+        table([fact_column(fact, spare) for fact, spare in _FACTS.items()], rows),
+    ]
     remarks = list(dict.fromkeys(remark for document in documents for remark in _remarks(document)))
     remarks += [text.plain(f"! {EAGER} {flag.name}: {flag.detail}") for flag in first.eager_flags]
     return "\n".join([*lines, "", *remarks] if remarks else lines)
 
 
 def _eager_row(document: RunDocument) -> list[str]:
-    stats = document.eager_latency_ms
-    assert stats is not None
-    row = ["eager", "fp32", "PyTorch", *_latency(stats), "1x"]
-    row += [text.MISSING] * (len(_COLUMNS) - len(row) - 1)
-    return [*row, ", ".join(flag.name for flag in document.eager_flags) or text.MISSING]
+    cells: dict[Fact[Any], str] = {
+        RunSummary.id: EAGER,
+        RunSummary.precision: "fp32",
+        RunSummary.delegate: "PyTorch",
+        RunSummary.latency_median_ms: _median(RunSummary.eager_latency_median_ms.read(document)),
+        RunSummary.latency_ci95_ms: text.interval(RunSummary.eager_latency_ci95_ms.read(document)),
+        RunSummary.speedup: "1x",
+        RunSummary.flags: ", ".join(flag.name for flag in document.eager_flags) or text.MISSING,
+    }
+    return [cells.get(fact, text.MISSING) for fact in _FACTS]
 
 
 def _row(document: RunDocument) -> list[str]:
+    special = _special_cells(document)
+    return [special[fact] if fact in special else fact.text(fact.read(document)) for fact in _FACTS]
+
+
+def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
+    """Return the cells that show more than the value of their fact, or less."""
     accuracy, speedup = document.accuracy, document.speedup
-    loads = [value for value in (document.program_load_ms, document.method_load_ms) if value is not None]
-    overall = accuracy.end_to_end.overall if accuracy else None
-    sqnr = "exact" if overall and overall.exact else text.number(overall.sqnr_db if overall else None)
-    return [
-        document.id[:6],
-        document.precision,
-        "portable (undelegated)" if document.delegate == "portable" else document.delegate,
-        *(_latency(document.latency_ms) if document.latency_ms else (text.MISSING, text.MISSING)),
-        text.speedup(speedup.value, speedup.verdict) if speedup else text.MISSING,
-        sqnr,
-        text.agreement(overall.top1 if overall else None),
-        accuracy.verdict if accuracy else document.status if document.status != "done" else text.MISSING,
-        text.size(document.artifact.size_bytes if document.artifact else None),
-        text.number(sum(loads) if loads else None),
-        ", ".join(flag.name for flag in _own_flags(document)) or text.MISSING,
-    ]
+    cells: dict[Fact[Any], str] = {
+        RunSummary.id: document.id[:6],
+        RunSummary.latency_median_ms: _median(RunSummary.latency_median_ms.read(document)),
+        RunSummary.flags: ", ".join(flag.name for flag in _own_flags(document)) or text.MISSING,
+    }
+    if document.delegate == "portable":
+        cells[RunSummary.delegate] = "portable (undelegated)"
+    if speedup is not None:
+        cells[RunSummary.speedup] = text.speedup(speedup.value, speedup.verdict)
+    if accuracy is not None and accuracy.end_to_end.overall.exact:
+        cells[RunSummary.sqnr_db] = "exact"
+    if accuracy is None and document.status != "done":
+        cells[RunSummary.verdict] = document.status
+    return cells
 
 
-def _latency(stats: LatencyStats) -> tuple[str, str]:
-    return text.number(stats.median, 4), text.interval(stats.ci95)
+def _median(value: float | None) -> str:
+    return text.number(value, 4)
 
 
 def _own_flags(document: RunDocument) -> list[Flag]:

@@ -19,7 +19,7 @@ class Here(msgspec.Struct, tag="here", frozen=True, kw_only=True):
     backends: list[str]
 
 
-class Loaded(msgspec.Struct, tag="loaded", frozen=True, kw_only=True):
+class LoadResult(msgspec.Struct, tag="loaded", frozen=True, kw_only=True):
     """Whether the runtime loads the program; if not, the problem and the next step."""
 
     loads: bool
@@ -34,4 +34,4 @@ class Refused(msgspec.Struct, tag="refused", frozen=True, kw_only=True):
     hint: str = ""
 
 
-Answer = Read | Here | Loaded | Refused
+Answer = Read | Here | LoadResult | Refused

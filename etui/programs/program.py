@@ -64,7 +64,7 @@ class Segment(msgspec.Struct, frozen=True):
     size: int
 
 
-class Delegate(msgspec.Struct, frozen=True, kw_only=True):
+class DelegateData(msgspec.Struct, frozen=True, kw_only=True):
     """One subgraph of a backend: ``segment`` is the index of its data segment, ``inline`` that of inline data."""
 
     backend: str
@@ -80,7 +80,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     inputs: list[TensorSignature]
     outputs: list[TensorSignature]
-    delegates: list[Delegate]
+    delegates: list[DelegateData]
     operators: dict[str, int]
     instructions: int
     planned: list[int]
@@ -231,12 +231,12 @@ def _operator(table: Table) -> str:
     return f"{name}.{overload}" if overload else name
 
 
-def _delegate(table: Table) -> Delegate:
+def _delegate(table: Table) -> DelegateData:
     where = table.table(1)
     index = where.number(1, "I") if where is not None else None
     if where is not None and where.number(0, "b") == _IN_SEGMENT:
-        return Delegate(backend=table.text(0), segment=index)
-    return Delegate(backend=table.text(0), inline=index)
+        return DelegateData(backend=table.text(0), segment=index)
+    return DelegateData(backend=table.text(0), inline=index)
 
 
 def _signature(plan: Table, kind: TensorKind, number: int, place: int) -> TensorSignature:

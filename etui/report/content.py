@@ -11,7 +11,7 @@ from etui.analysis import side_by_side
 from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.relative_change import change, change_interval
-from etui.analysis.session_variance import Level
+from etui.analysis.session_variance import SessionLatency
 from etui.report.svg import Bar
 from etui.results import RunDocument
 from etui.spec import EAGER
@@ -59,7 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report_of(
-    documents: Sequence[RunDocument], *, margin: float, force: bool = False, levels: Sequence[Level] = ()
+    documents: Sequence[RunDocument], *, margin: float, force: bool = False, levels: Sequence[SessionLatency] = ()
 ) -> Report:
     """Return a report on ``documents``; the first run of each model is its base.
 
@@ -76,7 +76,7 @@ def report_of(
     )
 
 
-def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[Level]) -> Section:
+def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[SessionLatency]) -> Section:
     base, others = runs[0], runs[1:]
     found = compare(base, others, margin=margin, force=force, levels=levels)
     named = comparison_wording.names(runs)

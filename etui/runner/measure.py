@@ -132,7 +132,7 @@ class _Blocks:
             (run.superseded if run else session.results.eager_superseded).append(block)
             session.say(
                 "warning",
-                f"{variant}: block {index + 1} is measured again: {canary.words(block, job.canary_ms)}",
+                f"{variant}: block {index + 1} is measured again: {canary.deviation_text(block, job.canary_ms)}",
                 run=run,
                 stage="measure",
                 level="warning",
@@ -164,7 +164,7 @@ class _Blocks:
             earlier = run.superseded
         if self._repeats_left == 0 or any(other.index == block.index for other in earlier):
             return False
-        if self._budget_is_spent(block.variant, block.index) or not canary.is_off(block, usual):
+        if self._budget_is_spent(block.variant, block.index) or not canary.deviated(block, usual):
             return False
         self._repeats_left -= 1
         return True

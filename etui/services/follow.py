@@ -268,7 +268,7 @@ def ended_with(store: Store, run_ids: list[str]) -> int:
     for run_id in run_ids:
         summary = store.summary(run_id)
         if summary.status == "done":
-            statuses.add(EXIT_CROSSED if summary.accuracy.verdict == "FAIL" else EXIT_DONE)
+            statuses.add(EXIT_CROSSED if summary.verdict == "FAIL" else EXIT_DONE)
         elif summary.status in LIVE_STATUSES:
             statuses.add(EXIT_CANCELLED)  # a second Ctrl-C stopped waiting for its end
         else:

@@ -17,7 +17,7 @@ import msgspec
 
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
 from etui.insight import MethodInfo, ProgramInfo
-from etui.programs.inspection_messages import Answer, Here, Loaded, Read, Refused
+from etui.programs.inspection_messages import Answer, Here, LoadResult, Read, Refused
 from etui.text import plain
 
 LIMIT_S = 60.0
@@ -55,7 +55,7 @@ def inspect_program(path: Path, *, data: Path | None = None, limit_s: float = LI
                         info = read
                     case Here(backends=here) if info is not None:
                         info = _with_backends(info, frozenset(here))
-                    case Loaded() as loaded if info is not None:
+                    case LoadResult() as loaded if info is not None:
                         problem = "; ".join(part for part in (loaded.problem, loaded.hint) if part)
                         return msgspec.structs.replace(info, loads=loaded.loads, problem=problem)
                     case _:

@@ -9,8 +9,7 @@ from typing import Literal, get_args
 import msgspec
 
 from etui.errors import UsageError
-from etui.store.columns import SUMMARY_COLUMNS
-from etui.store.schema import SCANNED
+from etui.store.columns import SCANNED, SUMMARY_COLUMNS
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "contains", "glob", "between", "is missing"]
 _SYMBOLS: dict[str, str] = {"=": "IS", "!=": "IS NOT", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -82,7 +81,7 @@ def _comparison(column: str, condition: Condition) -> tuple[str, list[object]]:
 
 def is_scannable(where: Sequence[Condition], *columns: str) -> bool:
     """Whether ``SCAN`` contains the columns of the conditions and these other columns."""
-    return {*columns, *(condition.column for condition in where)} <= set(SCANNED)
+    return {*columns, *(condition.column for condition in where)} <= SCANNED
 
 
 def known_column(name: str) -> str:

@@ -14,7 +14,7 @@ from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, Sess
 from etui.spec import EAGER, label
 from etui.store import blocks, logs
 from etui.store.accuracy import load_accuracy, save_outputs, without_outputs
-from etui.store.columns import columns_of
+from etui.store.columns import EARLY, columns_of
 from etui.store.detail_json import RunDetail, decode_detail, encode_detail
 from etui.store.operators import save_operators, with_operators_of, without_operators
 
@@ -49,20 +49,13 @@ def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_
     connection.execute("INSERT OR REPLACE INTO details (run, detail) VALUES (?, ?)", (run_id, encode_detail(detail)))
 
 
-_PARTIAL = (
-    "model", "weights", "box", "mae", "max_abs", "rmse", "sqnr_db", "cosine", "top1", "top5", "verdict", "size_bytes",
-    "peak_rss_bytes",
-)  # fmt: skip
-"""The columns of a live run that can be known before its end; its status and times are not among them."""
-
-
 def save_partial(connection: sqlite3.Connection, document: RunDocument) -> None:
     """Store the known parts of a live run. Its status, times, blocks and log are not changed. A run that has ended is
     not changed."""
     if connection.execute("SELECT 1 FROM live_runs WHERE id = ?", (document.id,)).fetchone() is None:
         return
     columns = columns_of(document)
-    values = {name: columns[name] for name in _PARTIAL}
+    values = {name: columns[name] for name in EARLY}
     values["environment"] = _save_environment(connection, document.environment)
     # A value that is not known yet does not replace a known one.
     assignments = ", ".join(f"{name} = coalesce(?, {name})" for name in values)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 import msgspec
 
 from etui.errors import UsageError
-from etui.results import AccuracyVerdict, SpeedVerdict, Status
+from etui.facts import BY_KEY, RunSummary
 from etui.store.conditions import ANY_TEXT, Condition, Operator
 
 Kind = Literal["text", "number", "list", "time", "age"]
@@ -23,56 +24,51 @@ Kind = Literal["text", "number", "list", "time", "age"]
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """One key of the language: its column and the kind of its values. ``values`` are all possible values, if these are
-    fixed; ``units`` are the factors of the units that may follow a number."""
+    fixed; ``units`` are the factors of the units that may follow a number; ``match`` is how a text is compared;
+    ``about`` describes the value, ``hint`` what may be written."""
 
     column: str
-    kind: Kind = "number"
+    kind: Kind
     values: tuple[str, ...] = ()
-    units: dict[str, float] = {}
+    units: Mapping[str, float] = {}
+    match: Literal["exact", "prefix", "part"] = "exact"
     about: str = ""
+    hint: str = ""
 
 
-_MS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}
-_BYTES = {"": 1e6, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9}
+_FIRST = (
+    "model", "precision", "delegate", "status", "verdict", "speed", "weights", "preset", "box", "id", "session", "note",
+    "error", "flag", "tag", "when", "age", "threads", "p50", "p90", "p95", "p99",
+)  # fmt: skip
+"""The keys that are listed first; the others follow in the order of the facts."""
 
-KEYS: dict[str, Key] = {
-    "model": Key(column="model", kind="text"),
-    "precision": Key(column="precision", kind="text"),
-    "delegate": Key(column="delegate", kind="text"),
-    "status": Key(column="status", kind="text", values=get_args(Status)),
-    "verdict": Key(column="verdict", kind="text", values=get_args(AccuracyVerdict), about="of accuracy"),
-    "speed": Key(column="speed_verdict", kind="text", values=get_args(SpeedVerdict), about="against eager"),
-    "weights": Key(column="weights", kind="text", values=("pretrained", "checkpoint", "synthetic", "embedded")),
-    "preset": Key(column="preset", kind="text", values=("quick", "default", "rigorous")),
-    "box": Key(column="box", kind="text"),
-    "id": Key(column="id", kind="text"),
-    "session": Key(column="session", kind="text"),
-    "note": Key(column="note", kind="text"),
-    "error": Key(column="error", kind="text"),
-    "flag": Key(column="flags", kind="list"),
-    "tag": Key(column="tags", kind="list"),
-    "when": Key(column="created_at", kind="time", about="2026-11-20, or compared: when>2026-11-01"),
-    "age": Key(column="created_at", kind="age", about="30m, 12h, 7d or 4w: age<7d"),
-    "threads": Key(column="threads"),
-    "p50": Key(column="latency_median_ms", units=_MS, about="median latency in ms"),
-    "p90": Key(column="latency_p90_ms", units=_MS),
-    "p95": Key(column="latency_p95_ms", units=_MS),
-    "p99": Key(column="latency_p99_ms", units=_MS),
-    "mean": Key(column="latency_mean_ms", units=_MS),
-    "eager": Key(column="eager_latency_median_ms", units=_MS, about="median latency of eager in ms"),
-    "speedup": Key(column="speedup", units={"x": 1.0, "×": 1.0}, about="times faster than eager"),
-    "first": Key(column="first_inference_ms", units=_MS, about="first inference in ms"),
-    "load": Key(column="load_ms", units=_MS),
-    "mae": Key(column="mae"),
-    "max": Key(column="max_abs", about="largest absolute error"),
-    "rmse": Key(column="rmse"),
-    "sqnr": Key(column="sqnr_db", units={"db": 1.0}),
-    "cosine": Key(column="cosine"),
-    "top1": Key(column="top1", about="share of agreeing classes, 0 to 1"),
-    "top5": Key(column="top5"),
-    "size": Key(column="size_bytes", units=_BYTES, about="in MB, or with its unit: size<500kB"),
-    "rss": Key(column="peak_rss_bytes", units=_BYTES, about="peak memory in MB"),
-}
+
+def _keys() -> dict[str, Key]:
+    keys = {
+        name: Key(
+            column=fact.columns[0],
+            kind=fact.kind.filter,
+            values=fact.filter.values,
+            units=fact.kind.units,
+            match=fact.filter.match,
+            about=fact.about,
+            hint=fact.filter.hint,
+        )
+        for name, fact in BY_KEY.items()
+        if fact.filter is not None
+    }
+    created = RunSummary.created_at
+    keys["age"] = Key(
+        column=created.columns[0],
+        kind="age",
+        about="Time since the run was queued",
+        hint="30m, 12h, 7d or 4w, such as age<7d",
+    )
+    return {name: keys[name] for name in _FIRST} | keys
+
+
+KEYS = _keys()
+"""The keys of the language by name."""
 
 _AGES = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _TOKEN = re.compile(r"""(?:[^\s"]|"[^"]*"?)+""")
@@ -191,9 +187,9 @@ def _text(name: str, key: Key, operator: str, value: str, _now: datetime) -> Con
     negated = operator == "!="
     if "*" in value:
         return Condition(key.column, "glob", value, negated)
-    if name in ("note", "error"):
+    if key.match == "part":
         return Condition(key.column, "contains", value, negated)
-    if name in ("id", "session"):
+    if key.match == "prefix":
         return Condition(key.column, "glob", value + "*", negated)
     options = [_spelled(name, key, option) for option in value.split(",") if option]
     if not options:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from etui.store.columns import IN_ORDER
 from etui.store.conditions import ANY_TEXT, Condition, known_column, predicate
-from etui.store.schema import IN_ORDER, UNUSUAL_ID
+from etui.store.schema import UNUSUAL_ID
 
 WORDS = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
 """The columns that ``words`` consists of, separated by spaces."""

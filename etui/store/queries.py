@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from etui.errors import UsageError
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store import blocks, run_pages
-from etui.store.columns import SUMMARY_COLUMNS, summary_of
+from etui.store.columns import SELECTED, summary_of
 from etui.store.conditions import Condition, known_column, where_clause
-from etui.summary import RunSummary
 
-_SELECT = ", ".join(SUMMARY_COLUMNS)
 _MAX_INDEXED = 1_000
 """Up to this limit, runs are searched with ``run_pages`` instead of reading every match."""
 
@@ -48,7 +47,7 @@ def summaries(
     sort_key = f"+{order_by}" if where and all(condition.column != order_by for condition in where) else order_by
     rows = connection.execute(
         # Column names and operators were checked against constants; every value is a parameter.
-        f"SELECT {_SELECT} FROM runs {clause}"  # noqa: S608
+        f"SELECT {SELECTED} FROM runs {clause}"  # noqa: S608
         f" ORDER BY {sort_key} {direction} NULLS LAST, rowid {direction} LIMIT ? OFFSET ?",
         (*values, -1 if limit is None else limit, offset),
     )
@@ -64,7 +63,7 @@ def run_ids(connection: sqlite3.Connection, where: Sequence[Condition] = ()) -> 
 
 def summary(connection: sqlite3.Connection, run_id: str) -> RunSummary:
     """Return the summary of one run. Raises UsageError if it does not exist."""
-    row = connection.execute(f"SELECT {_SELECT} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - constants
+    row = connection.execute(f"SELECT {SELECTED} FROM runs WHERE id = ?", (run_id,)).fetchone()  # noqa: S608 - constants
     if row is None:
         raise unknown_run(run_id)
     return summary_of(row)

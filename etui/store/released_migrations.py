@@ -302,3 +302,13 @@ ID_PARTS = (
 )
 """0006_id_parts: every three consecutive characters of the ids, so that a part of an id is found without reading all of
 them."""
+
+MIGRATIONS = {
+    "0001_first": FIRST,
+    "0002_pages": PAGES,
+    "0003_insight": INSIGHT,
+    "0004_classes": CLASSES,
+    "0005_lookups": LOOKUPS,
+    "0006_id_parts": ID_PARTS,
+}
+"""All migrations by name, in order. A released entry never changes; a new one is added at the end."""

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from etui.store.columns import SUMMARY_COLUMNS, summary_of
+from etui.facts import RunSummary
+from etui.store.columns import IN_ORDER, SELECTED, summary_of
 from etui.store.conditions import SCAN, Condition, is_scannable, known_column, where_clause
 from etui.store.index_search import INDEXES, Source, exact_size, held, size_up_to, source
-from etui.store.schema import IN_ORDER
-from etui.summary import RunSummary
 
-_SELECT = ", ".join(SUMMARY_COLUMNS)
 _FEW = 1_500
 """Up to this number of runs are looked up and sorted at once."""
 _HELD = 4_000
@@ -536,7 +534,7 @@ def _rows(connection: sqlite3.Connection, numbers: Sequence[int], search: _Searc
     summaries = {
         row["wanted"]: summary_of(row)
         for row in connection.execute(
-            f"SELECT rowid AS wanted, {_SELECT} FROM runs NOT INDEXED"  # noqa: S608
+            f"SELECT {SELECTED}, rowid AS wanted FROM runs NOT INDEXED"  # noqa: S608
             f" WHERE rowid IN ({', '.join('?' * len(numbers))}){clause}",
             [*numbers, *values],
         )

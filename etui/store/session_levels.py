@@ -9,7 +9,7 @@ import msgspec
 from etui.analysis.disturbance import FEW
 from etui.analysis.keep_fp32 import kept_in
 from etui.analysis.session_level import configurations, machine_of, make_level
-from etui.analysis.session_variance import Level
+from etui.analysis.session_variance import SessionLatency
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, SessionInfo, WeightsInfo
 from etui.store.past_runs import disturbed
 
@@ -30,7 +30,7 @@ class _Detail(msgspec.Struct, frozen=True):
     repeats: str | None = None
 
 
-def session_levels(connection: sqlite3.Connection, environment: Environment | None) -> list[Level]:
+def session_levels(connection: sqlite3.Connection, environment: Environment | None) -> list[SessionLatency]:
     """Return the levels of the newest finished runs on this machine, without those of disturbed sessions and of
     configurations that were measured in one session only. Empty if the environment is not known."""
     if environment is None:
@@ -42,7 +42,7 @@ def session_levels(connection: sqlite3.Connection, environment: Environment | No
         " WHERE runs.box = ? AND status = 'done' AND summary_only = 0 ORDER BY runs.rowid DESC LIMIT ?",
         (environment.box, MOST_RUNS),
     )
-    by_configuration: dict[str, list[tuple[str, Level]]] = {}
+    by_configuration: dict[str, list[tuple[str, SessionLatency]]] = {}
     for row in rows:
         for level in _levels(row):
             by_configuration.setdefault(level.configuration, []).append((row["id"], level))
@@ -51,7 +51,7 @@ def session_levels(connection: sqlite3.Connection, environment: Environment | No
     return [level for levels in repeated for run, level in levels if quiet[run]]
 
 
-def _levels(row: sqlite3.Row) -> list[Level]:
+def _levels(row: sqlite3.Row) -> list[SessionLatency]:
     detail = msgspec.json.decode(row["detail"], type=_Detail)
     environment = msgspec.json.decode(row["environment_detail"], type=Environment)
     session, machine = row["session"], machine_of(environment)

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.history import History
 from etui.insight import NumericGap, Profile
 from etui.results import LIVE_STATUSES, AnalysisStatus, Block, Environment, ModelInfo, RunDocument, Status
@@ -29,10 +30,9 @@ from etui.store.database import Database
 from etui.store.opening import open_database
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.run_pages import Glimpse, Page, Sorting, Window
-from etui.summary import RunSummary
 
 if TYPE_CHECKING:
-    from etui.analysis.session_variance import Level
+    from etui.analysis.session_variance import SessionLatency
 
 RUNNER_GONE = "the runner that measured it is gone"
 ANALYSIS_RUNNER_GONE = "its runner is gone"
@@ -399,7 +399,7 @@ class Store:
         with self._database.read() as connection:
             return past_runs.history(connection, run_id, limit)
 
-    def session_levels(self, environment: Environment | None) -> list[Level]:
+    def session_levels(self, environment: Environment | None) -> list[SessionLatency]:
         """Return the levels of the newest sessions on this machine, for ``etui.analysis.comparison.compare``; empty if
         the environment is not known."""
         # Imported here because it imports NumPy and SciPy, which would delay the first paint of the terminal UI.

@@ -87,14 +87,9 @@ def encode_document(document: RunDocument) -> bytes:
     return harmless(b"{\n" + b",\n".join(fields) + b"\n}\n")
 
 
-def encode_documents(documents: Sequence[RunDocument]) -> bytes:
-    """Return one run as its document, several as an array."""
-    return b"".join(encoded(documents, many=len(documents) > 1))
-
-
 def encoded(documents: Iterable[RunDocument], *, many: bool) -> Iterator[bytes]:
-    """Yield the text of ``encode_documents`` in pieces, so that only one document is in memory: an array if ``many``,
-    else the only document."""
+    """Yield the text of a file of runs in pieces, so that only one document is in memory: an array if ``many``, else
+    the only document."""
     if not many:
         yield from map(encode_document, documents)
         return

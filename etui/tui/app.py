@@ -21,7 +21,7 @@ from textual.screen import Screen
 from textual.worker import WorkerFailed
 
 from etui.actions import ACTIONS, Scope, bindings
-from etui.config import Loaded
+from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
 from etui.text import plain
@@ -57,9 +57,9 @@ class EtuiApp(ScreenHost):
             self.snapshot = snapshot
 
     def __init__(
-        self, database: Path, loaded: Loaded | None = None, *, live: bool = True, forgiving: bool = False
+        self, database: Path, loaded: LoadedConfig | None = None, *, live: bool = True, forgiving: bool = False
     ) -> None:
-        loaded = loaded or Loaded()
+        loaded = loaded or LoadedConfig()
         config = loaded.config
         ascii_only = not is_unicode() if config.ascii is None else config.ascii
         super().__init__(css_path=["etui.tcss", "ascii.tcss"] if ascii_only else ["etui.tcss"])
@@ -241,7 +241,7 @@ def _with_key(keys: tuple[str, ...]) -> str:
     return f"Key: {', '.join(keys)}"
 
 
-def run(database: Path, loaded: Loaded) -> int:
+def run(database: Path, loaded: LoadedConfig) -> int:
     """Run the app until the user quits, and return the exit status."""
     from textual.drivers import linux_driver
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from etui.errors import StoreError, UsageError
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.results import RunDocument
 from etui.spec import SessionSpec
 from etui.store import Condition, QueuedSession, Store
 from etui.store.run_pages import Glimpse, Page
-from etui.summary import RunSummary
 from etui.tui.feed import OLD_EVENTS
 from etui.tui.widgets.paged_list import Wanted
 

@@ -17,12 +17,12 @@ import msgspec
 
 from etui.errors import EtuiError, StoreError
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.host.cpus import usable_cores
 from etui.host.environment import governor
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store
-from etui.summary import RunSummary
 from etui.tui.error_text import to_text
 
 IDLE_LOOK_S = 0.25

@@ -8,11 +8,11 @@ from textual.app import App
 
 from etui import text
 from etui.errors import StoreError
+from etui.facts import RunSummary
 from etui.paths import state_dir
 from etui.report import markdown
 from etui.results import RunDocument
 from etui.store.transfer import write_file
-from etui.summary import RunSummary
 from etui.wording import run_facts
 from etui.wording.verdict import verdict
 
@@ -31,13 +31,13 @@ def table_markdown(summaries: Sequence[RunSummary]) -> str:
             run.model,
             run.precision,
             run.delegate,
-            text.number(run.latency_ms.median) if run.latency_ms.median is not None else run.status,
-            text.interval(run.latency_ms.ci95),
-            text.number(run.latency_ms.p95),
-            text.speedup(run.speedup.value, run.speedup.verdict),
-            text.number(run.accuracy.mae),
-            text.number(run.accuracy.sqnr_db),
-            run.accuracy.verdict or text.MISSING,
+            text.number(run.latency_median_ms) if run.latency_median_ms is not None else run.status,
+            text.interval(run.latency_ci95_ms),
+            text.number(run.latency_p95_ms),
+            text.speedup(run.speedup, run.speed_verdict),
+            text.number(run.mae),
+            text.number(run.sqnr_db),
+            run.verdict or text.MISSING,
             text.size(run.size_bytes),
             text.MISSING if run.threads is None else str(run.threads),
             ", ".join(run.flags),

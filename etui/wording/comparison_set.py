@@ -8,7 +8,7 @@ from functools import cached_property
 
 from etui.analysis import side_by_side
 from etui.analysis.comparison import RunComparison, compare
-from etui.analysis.session_variance import Level
+from etui.analysis.session_variance import SessionLatency
 from etui.results import RunDocument
 from etui.wording import comparison as comparison_wording
 from etui.wording.verdict import verdict
@@ -30,7 +30,7 @@ class Compared:
         *,
         margin: float,
         force: bool,
-        levels: Sequence[Level] = (),
+        levels: Sequence[SessionLatency] = (),
     ) -> Compared:
         """Compare the runs. ``margin`` is a share; ``levels`` are those of earlier sessions on this machine."""
         return Compared(base, list(others), compare(base, others, margin=margin, force=force, levels=levels))

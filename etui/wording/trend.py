@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from etui import text
 from etui.analysis.relative_change import change, change_interval
-from etui.analysis.trends import FEWEST, Change, MaeChange, SoftwareChange, Trend
+from etui.analysis.trends import FEWEST, LevelShift, MaeChange, SoftwareChange, Trend
 from etui.history import Point
 from etui.text import signed
 
@@ -58,7 +58,7 @@ def versions(software: Sequence[SoftwareChange]) -> str:
     return text.plain(" and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words))
 
 
-def changed(one: Change) -> str:
+def changed(one: LevelShift) -> str:
     """Return the size of a change: ``slower by 6.1 %``."""
     return changed_by(one.ratio)
 

@@ -153,10 +153,12 @@ def test_a_canary_is_judged_by_the_session_and_by_the_moment() -> None:
     assert canary.typical([(1.0, 2.0)] * 2) is None
     usual = canary.typical([(1.0, 2.0), (1.01, 2.02), (0.99, 1.98), (9.0, 9.0)])
     assert usual == pytest.approx((1.005, 2.01))
-    assert not canary.is_off(changed(canary_ms=(1.04, 2.09)), usual)
-    assert canary.is_off(changed(canary_ms=(1.0, 2.2)), usual) and canary.is_off(changed(canary_ms=(0.9, 2.0)), usual)
-    assert not canary.is_off(changed(canary_ms=None), usual) and not canary.is_off(QUIET, None)
-    said = canary.words(changed(canary_ms=(0.9, 2.2)), usual)
+    assert not canary.deviated(changed(canary_ms=(1.04, 2.09)), usual)
+    assert canary.deviated(changed(canary_ms=(1.0, 2.2)), usual) and canary.deviated(
+        changed(canary_ms=(0.9, 2.0)), usual
+    )
+    assert not canary.deviated(changed(canary_ms=None), usual) and not canary.deviated(QUIET, None)
+    said = canary.deviation_text(changed(canary_ms=(0.9, 2.2)), usual)
     assert said.index("10 % faster") < said.index("before") < said.index("9 % slower") < said.index("after")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etui.analysis.numeric_gap import first_past, is_off
+from etui.analysis.numeric_gap import exceeds_threshold, first_past
 from etui.insight import LayerGap
 
 
@@ -19,5 +19,5 @@ from etui.insight import LayerGap
     ],
 )
 def test_what_is_off(layer: LayerGap, off: bool) -> None:
-    assert is_off(layer, 20.0) is off
+    assert exceeds_threshold(layer, 20.0) is off
     assert first_past([layer], 20.0) == (0 if off else None)

@@ -13,7 +13,7 @@ from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.disturbance import causes
 from etui.analysis.gates import Limits, check
 from etui.analysis.session_level import levels_of
-from etui.analysis.session_variance import PRIOR, Level, session_spread, unusual_sessions
+from etui.analysis.session_variance import PRIOR, SessionLatency, session_spread, unusual_sessions
 from etui.results import RunDocument
 from etui.wording import comparison as comparison_wording
 from tests.analysis.comparisons import Machine
@@ -21,7 +21,7 @@ from tests.analysis.comparisons import Machine
 SLOWER = "slower"
 
 
-def one(base: RunDocument, other: RunDocument, levels: list[Level] | None = None) -> RunComparison:
+def one(base: RunDocument, other: RunDocument, levels: list[SessionLatency] | None = None) -> RunComparison:
     (found,) = compare(base, [other], levels=levels or [])
     return found
 

@@ -17,7 +17,7 @@ from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.disturbance import FEW, session_share
 from etui.analysis.latency import latency_stats
 from etui.analysis.session_level import levels_of
-from etui.analysis.session_variance import Level, unusual_sessions
+from etui.analysis.session_variance import SessionLatency, unusual_sessions
 from etui.results import RunDocument
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import busy_core
@@ -126,7 +126,7 @@ def _agrees(calm: RunDocument, loud: RunDocument) -> bool:
     return one.ci95[0] <= two.ci95[1] and two.ci95[0] <= one.ci95[1]
 
 
-def _one(base: RunDocument, other: RunDocument, levels: list[Level]) -> RunComparison:
+def _one(base: RunDocument, other: RunDocument, levels: list[SessionLatency]) -> RunComparison:
     (found,) = compare(base, [other], levels=levels)
     return found
 

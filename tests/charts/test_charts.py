@@ -25,10 +25,10 @@ DRAWN: dict[str, Draw] = {
     "six ecdfs": lambda canvas: charts.overlaid_ecdf(SIX, canvas, log=True),
     "six blocks": lambda canvas: charts.overlaid_blocks(SIX, canvas),
     "scatter": lambda canvas: charts.scatter(DOTS, canvas, unit="SQNR dB", log=True),
-    "history": lambda canvas: charts.history(
+    "history": lambda canvas: charts.trend_points(
         DATED, canvas, unit="ms", subject="median latency", levels=LEVELS, cursor=4
     ),
-    "even history": lambda canvas: charts.history(DATED, canvas, unit="ms", subject="median latency", even=True),
+    "even history": lambda canvas: charts.trend_points(DATED, canvas, unit="ms", subject="median latency", even=True),
 }
 
 

@@ -70,7 +70,7 @@ def test_an_exact_run_stands_above_all_others() -> None:
 
 def test_a_history_keeps_true_distances_or_even_ones() -> None:
     def columns(even: bool) -> list[int]:
-        lines = charts.history(DATED, canvas(100, 14), unit="ms", subject="latency", even=even).plain.split("\n")
+        lines = charts.trend_points(DATED, canvas(100, 14), unit="ms", subject="latency", even=even).plain.split("\n")
         return [column for column, character in enumerate(lines[-2]) if character == "┬"]
 
     true, even = columns(False), columns(True)
@@ -82,9 +82,9 @@ def test_a_history_keeps_true_distances_or_even_ones() -> None:
 
 
 def test_a_history_names_changes_versions_failures_and_the_cursor() -> None:
-    lines = charts.history(DATED, canvas(100, 16), unit="ms", subject="latency", levels=LEVELS, cursor=0).plain.split(
-        "\n"
-    )
+    lines = charts.trend_points(
+        DATED, canvas(100, 16), unit="ms", subject="latency", levels=LEVELS, cursor=0
+    ).plain.split("\n")
     text = "\n".join(lines)
     assert "slower by 9.5 %" in lines[1] and "executorch 1.5.1" in lines[2]
     assert "✗" in lines[-3] and "not completed" in lines[0] and "out of tolerance" in lines[0]
@@ -94,4 +94,4 @@ def test_a_history_names_changes_versions_failures_and_the_cursor() -> None:
 def test_a_history_of_nothing_says_so() -> None:
     failed = [Dated(at="2026-11-01T10:00:00Z", failed=True)]
     for runs in ([], failed):
-        assert "has this figure" in charts.history(runs, canvas(80, 8), unit="ms", subject="").plain
+        assert "has this figure" in charts.trend_points(runs, canvas(80, 8), unit="ms", subject="").plain

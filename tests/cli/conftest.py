@@ -13,8 +13,8 @@ import pytest
 
 from etui.results import RunDocument
 from etui.store import Store
-from etui.store.transfer import encode_documents
 from tests.boxes import PATIENCE_S
+from tests.documents import encode_documents
 
 Etui = Callable[..., subprocess.CompletedProcess[str]]
 

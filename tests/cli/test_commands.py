@@ -66,6 +66,16 @@ def test_runs_narrow_and_end(etui: Etui, two: tuple[RunDocument, RunDocument]) -
     assert etui("runs", "--status", "finished").returncode == 2
 
 
+def test_the_columns_of_the_table_can_be_chosen(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    lines = etui("runs", "--columns", "model,id,rss,flag").stdout.splitlines()
+    assert lines[0].split() == ["model", "run", "peak", "RSS", "flags"]
+    assert [line.split()[:2] for line in lines[1:]] == [[run.model.name, run.id] for run in reversed(two)]
+    for options in (["--columns", "modle"], ["--columns", "model", "--json"]):
+        done = etui("runs", *options)
+        assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean model" in etui("runs", "--columns", "modle").stderr
+
+
 def test_runs_as_json_have_the_keys_of_the_design(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     newest, oldest = json.loads(etui("runs", "--json").stdout)
     keys = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.docs import api, catalog, commands, configuration, examples, filters, flags, keys, schema
+from tests.docs import api, catalog, commands, configuration, examples, facts, filters, flags, keys, schema
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -15,6 +15,7 @@ FILES: dict[Path, Callable[[], str]] = {
     DOCS / "reference" / "commands.md": commands.page,
     DOCS / "reference" / "keys.md": keys.page,
     DOCS / "reference" / "filters.md": filters.page,
+    DOCS / "reference" / "facts.md": facts.page,
     DOCS / "reference" / "configuration.md": configuration.page,
     DOCS / "reference" / "catalog.md": catalog.page,
     DOCS / "reference" / "warning-flags.md": flags.page,

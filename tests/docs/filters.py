@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from etui.store.filter_language import KEYS, Key, parse
-from etui.tui.runs_columns import COLUMNS
 from tests.docs.markdown import code, make_page, table
 
 EXAMPLES = (
@@ -22,7 +21,6 @@ EXAMPLES = (
     ("has:mae", "runs that have a value there"),
     ('note:"two words"', "quotation marks keep words together"),
 )
-_ABOUT = {column.order_by: column.about for column in COLUMNS}
 _KINDS = {"text": "text", "number": "number", "list": "list of texts", "time": "time", "age": "age"}
 
 
@@ -38,7 +36,7 @@ def page() -> str:
         "## Keys",
         "Text is compared with `:`, `!=` or `~` (contains); numbers, times and ages with `<`, `<=`, `>` and `>=`,"
         " numbers and times also with `:` and `!=`. A number without a unit has the unit in the first place of the"
-        " list. The machine name has the key `box`.",
+        " list. The machine name has the key `box`. `etui runs --columns` takes the same names.",
         table(("key", "kind", "values or units", "meaning"), [_row(name, key) for name, key in KEYS.items()]),
     )
 
@@ -47,4 +45,4 @@ def _row(name: str, key: Key) -> tuple[str, str, str, str]:
     # A unit may be left out: the empty text, or the first one that changes nothing.
     units = sorted((unit for unit in key.units if unit), key=lambda unit: key.units[unit] != key.units.get("", 1.0))
     values = ", ".join(code(value) for value in (key.values or units))
-    return code(name), _KINDS[key.kind], values, key.about or _ABOUT.get(key.column, key.column.replace("_", " "))
+    return code(name), _KINDS[key.kind], values, "; ".join(part for part in (key.about, key.hint) if part)

@@ -367,7 +367,9 @@ def _pictures(rng: random.Random) -> Outcome:
             lambda: charts.overlaid_blocks(overlaid, on),
             lambda: charts.trend_latency(past, on, log=log),
             lambda: charts.trend_mae(past, on, log=log),
-            lambda: charts.history(dated, on, unit="ms", subject="s", levels=steps, log=log, even=rng.random() < 0.5),
+            lambda: charts.trend_points(
+                dated, on, unit="ms", subject="s", levels=steps, log=log, even=rng.random() < 0.5
+            ),
             lambda: charts.depth(values, on, log=log, threshold=maybe(), worst=rng.choice(("low", "high"))),
             lambda: charts.scatter(dots, on, unit=rng.choice(("SQNR dB", "MAE", "size MB")), log=log),
             lambda: svg.histograms([(one.name, one.samples) for one in some_series]),

@@ -13,9 +13,8 @@ import pytest
 from etui.results import RunDocument
 from etui.services.duel import queue_duel
 from etui.store import Store
-from etui.store.transfer import encode_documents
 from tests.boxes import Box, until
-from tests.documents import make_document
+from tests.documents import encode_documents, make_document
 from tests.facts import lacking
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from etui.store import Condition, Store, index_search, run_pages
+from etui.store.columns import IN_ORDER
 from etui.store.conditions import where_clause
 from etui.store.database import Overtaken
 from etui.store.filter_language import KEYS, parse
 from etui.store.run_pages import Sorting, Window
-from etui.store.schema import IN_ORDER
 from tests.benchmarks.bench_load import FILTERS
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
 from tests.documents import make_document

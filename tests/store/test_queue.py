@@ -129,7 +129,7 @@ def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: S
     ended = store.summary(second)
     assert (ended.status, ended.error) == ("interrupted", "gone")
     assert [(line.kind, line.message) for line in store.document(second).log][-1] == ("finished", "interrupted: gone")
-    assert ended.latency_ms.median is not None
+    assert ended.latency_median_ms is not None
 
 
 def test_a_finished_session_has_no_live_runs(store: Store) -> None:

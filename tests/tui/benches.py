@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from textual.pilot import Pilot
 
-from etui.config import Config, Loaded
+from etui.config import Config, LoadedConfig
 from etui.results import RunDocument
 from etui.store import Store
 from etui.tui.app import EtuiApp
@@ -56,7 +56,7 @@ def fill(database: Path, documents: Sequence[RunDocument]) -> None:
 
 def make_app(database: Path, *, theme: str = "etui-dark", config: Config | None = None, live: bool = False) -> EtuiApp:
     """The app; unless ``live`` nothing looks at the database by itself, and a test hands it what was seen."""
-    return EtuiApp(database, Loaded(config=config or msgspec.convert({"theme": theme}, Config)), live=live)
+    return EtuiApp(database, LoadedConfig(config=config or msgspec.convert({"theme": theme}, Config)), live=live)
 
 
 def bench_table(pilot: Pilot[object]) -> RunsTable:

@@ -28,6 +28,7 @@ from etui.tui.widgets.picker import Picker
 from tests.documents import MODEL, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
 from tests.tui.hosts import notices, type_text, until
+from tests.tui.summaries import with_facts
 
 pytestmark = pytest.mark.asyncio
 COUNT = 24
@@ -309,7 +310,7 @@ async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(datab
         bench.take(snapshot([LiveSession(session=claimed, runs=runs)], changed=True))
         await settled(pilot)
         assert "queued" in row_text(pilot, run_id)
-        measuring = (msgspec.structs.replace(runs[0], status="measuring"),)
+        measuring = (with_facts(runs[0], status="measuring"),)
         words = Event(kind="log", message="second words", at=utc_now(), id=99)
         bench.take(snapshot([LiveSession(session=claimed, runs=measuring)], events={session.id: (words,)}))
         await pilot.pause()

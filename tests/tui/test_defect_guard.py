@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from etui.config import Loaded
+from etui.config import LoadedConfig
 from etui.tui import defect_guard
 from etui.tui.app import EtuiApp
 from etui.tui.details import environment
@@ -33,7 +33,7 @@ def filled(database: Path) -> Path:
 
 
 def forgiving(database: Path) -> EtuiApp:
-    return EtuiApp(database, Loaded(), live=False, forgiving=True)
+    return EtuiApp(database, LoadedConfig(), live=False, forgiving=True)
 
 
 def messages(pilot: Pilot[object]) -> list[str]:

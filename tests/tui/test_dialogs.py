@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from etui.store import Store
-from etui.store.transfer import encode_documents, read_documents
+from etui.store.transfer import read_documents
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
@@ -23,7 +23,7 @@ from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
-from tests.documents import make_document
+from tests.documents import encode_documents, make_document
 from tests.tui.hosts import DialogHost, paste, type_text, until
 
 pytestmark = pytest.mark.asyncio

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from etui.errors import UsageError
-from etui.store.transfer import encode_documents
 from etui.tui.import_files import import_files, named_files, summary
-from tests.documents import make_document
+from tests.documents import encode_documents, make_document
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from torch.fx import Node
 from torch.utils import _pytree as pytree
 
 from etui.engine.delegates import delegate_support
-from etui.engine.gap.graph_pair import compared_nodes, layer_names, operator_name, origin
+from etui.engine.gap.graph_pair import compared_nodes, layer_names, origin, short_operator_name
 from etui.engine.gap.interpreter import GapSums, GraphInterpreter
 from etui.engine.runtime.load_problems import available_bytes
 from etui.errors import EtuiError
@@ -139,7 +139,7 @@ def _instructions(module: torch.fx.GraphModule) -> Iterator[tuple[int, list[str 
     last: dict[str, Node] = {}
     for node in _all_nodes(module):
         name = _exported_name(node)
-        if name is not None and operator_name(node) not in _NO_INSTRUCTION:
+        if name is not None and short_operator_name(node) not in _NO_INSTRUCTION:
             last[name] = node
 
     def value_of(node: Node) -> str | None:
@@ -148,7 +148,7 @@ def _instructions(module: torch.fx.GraphModule) -> Iterator[tuple[int, list[str 
 
     for node in module.graph.nodes:
         number = node.meta.get("debug_handle")
-        if node.op != "call_function" or not isinstance(number, int) or operator_name(node) in _NO_INSTRUCTION:
+        if node.op != "call_function" or not isinstance(number, int) or short_operator_name(node) in _NO_INSTRUCTION:
             continue
         subgraph = _subgraph(module, node)
         if subgraph is None:
@@ -196,7 +196,7 @@ def _value_bytes(exported: ExportedProgram) -> int:
     """Return the size of all values of the graph together, in bytes."""
     total = 0
     for node in exported.graph.nodes:
-        if node.op != "call_function" or operator_name(node) == "getitem":
+        if node.op != "call_function" or short_operator_name(node) == "getitem":
             continue
         values = node.meta.get("val")
         for value in values if isinstance(values, tuple | list) else [values]:

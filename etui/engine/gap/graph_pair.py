@@ -265,7 +265,7 @@ class GraphPair:
         return bool(annotation.input_qspec_map)
 
 
-def operator_name(node: Node) -> str:
+def short_operator_name(node: Node) -> str:
     """Return an operator's short name: ``conv2d`` for ``aten.conv2d.default``."""
     target = node.target
     packet = getattr(target, "overloadpacket", None)
@@ -301,7 +301,7 @@ def layer_names(nodes: Sequence[Node]) -> list[str]:
     counts: Counter[str] = Counter()
     names = []
     for node in nodes:
-        path, kind = module_path(node), operator_name(node)
+        path, kind = module_path(node), short_operator_name(node)
         name = path if path and per_module[path] == 1 else f"{path}/{kind}".removeprefix("/")
         counts[name] += 1
         names.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
@@ -316,7 +316,7 @@ def compared_nodes(nodes: Iterable[Node]) -> set[Node]:
     for node in nodes:
         if node.op == "placeholder" or any(argument in dependent for argument in node.all_input_nodes):
             dependent.add(node)
-            if node.op == "call_function" and operator_name(node) not in _NO_ARITHMETIC and _is_float(node):
+            if node.op == "call_function" and short_operator_name(node) not in _NO_ARITHMETIC and _is_float(node):
                 layers.add(node)
     return layers
 
@@ -331,20 +331,20 @@ def _is_shared(spec: object) -> bool:
 
 
 def _is_quantize(node: Node) -> bool:
-    name = operator_name(node)
+    name = short_operator_name(node)
     return node.op == "call_function" and name.startswith("quantize_")
 
 
 def _is_dequantize(node: Node) -> bool:
-    return node.op == "call_function" and operator_name(node).startswith("dequantize_")
+    return node.op == "call_function" and short_operator_name(node).startswith("dequantize_")
 
 
 def _is_quantization(node: Node) -> bool:
     if node.op != "call_function":
         return False
-    if operator_name(node) == "getitem":
+    if short_operator_name(node) == "getitem":
         return bool(node.all_input_nodes) and _is_quantization(node.all_input_nodes[0])
-    return _is_quantize(node) or _is_dequantize(node) or operator_name(node).startswith("choose_qparams")
+    return _is_quantize(node) or _is_dequantize(node) or short_operator_name(node).startswith("choose_qparams")
 
 
 def _before_quantization(node: Node) -> Node | None:

@@ -18,7 +18,7 @@ BUSY_THREAD_SHARE = 0.05
 _HZ = os.sysconf("SC_CLK_TCK")
 
 
-class Reading(NamedTuple):
+class WorkerReading(NamedTuple):
     """One reading of the host's counters and of this process's, all threads included. ``thread_s`` is the CPU time of
     each thread by its id, in seconds."""
 
@@ -41,13 +41,15 @@ class CounterChanges(NamedTuple):
     busy_threads: int | None
 
 
-def read(cpus: Collection[int] | None = None) -> Reading:
+def read_counters(cpus: Collection[int] | None = None) -> WorkerReading:
     """Read the counters; with ``cpus`` only the frequencies of these CPUs."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Reading(sensors.read(cpus=cpus), time.process_time(), usage.ru_majflt, usage.ru_minflt, _thread_times())
+    return WorkerReading(
+        sensors.read(cpus=cpus), time.process_time(), usage.ru_majflt, usage.ru_minflt, _thread_times()
+    )
 
 
-def between(before: Reading, after: Reading) -> CounterChanges:
+def changes_between(before: WorkerReading, after: WorkerReading) -> CounterChanges:
     """Return the changes between two readings. Foreign CPU use and busy threads are None for a span that is too short
     for the kernel's tick resolution."""
     span = sensors.between(before.host, after.host)

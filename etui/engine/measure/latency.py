@@ -64,9 +64,9 @@ def run_measure(job: MeasureJob, log: Log) -> Block:
         gc.freeze()
         gc.disable()
         first_sample_at = utc_now()
-        before = host_counters.read(job.cpus)
+        before = host_counters.read_counters(job.cpus)
         samples = _collect(job, subject, time.perf_counter() - start, log)
-        changes = host_counters.between(before, host_counters.read(job.cpus))
+        changes = host_counters.changes_between(before, host_counters.read_counters(job.cpus))
         # After the counters are read, and still without the garbage collector, as for the samples.
         call = None
         if job.program is not None and isinstance(subject.call, LoadedProgram):

@@ -21,7 +21,7 @@ from etui.catalog.backends import hint_for
 from etui.errors import EtuiError
 from etui.insight import BackendNeed, MethodInfo, ProgramInfo
 from etui.programs.files import mapped
-from etui.programs.inspection_messages import Answer, Here, Loaded, Read, Refused
+from etui.programs.inspection_messages import Answer, Here, LoadResult, Read, Refused
 from etui.programs.program import Method, ProgramFile, read_program
 from etui.programs.sections import sections
 from etui.text import counted
@@ -92,7 +92,7 @@ def load(path: Path, data: Path | None, program: ProgramFile, send: Callable[[An
         supports = [support_of_backend(name) for name in needed_backends(program)]
         from_memory = any(support is not None and support.load_from_memory for support in supports)
         problem, hint = _loaded(path, data, program, from_memory=from_memory)
-    send(Loaded(loads=not problem, problem=problem, hint=hint))
+    send(LoadResult(loads=not problem, problem=problem, hint=hint))
 
 
 def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_memory: bool) -> tuple[str, str]:

@@ -62,10 +62,5 @@ def side_of(
         operators_ms=total,
         operators=operators,
         untraced_ms=statistics.median(untraced_ms) if untraced_ms else None,
-        unmapped_share=sum(operator.share for operator in operators if not is_known(operator.origin)),
+        unmapped_share=sum(operator.share for operator in operators if not operator.origin.is_known),
     )
-
-
-def is_known(origin: Origin) -> bool:
-    """Return whether an origin names a place in the model; the model itself has a type and no path."""
-    return bool(origin.module or origin.module_type or origin.stack)

@@ -88,7 +88,7 @@ class ComparePictures(ChartFrame):
     def draw(self, canvas: Canvas) -> Text:
         """Draw the current view."""
         if self._outcome is None:
-            return charts.sentence(canvas, "")
+            return charts.centred_message(canvas, "")
         if self._view >= _FRONTS:
             front = self._outcome.accuracy if self.view == "accuracy" else self._outcome.size
             return self._draw_front(front, self._outcome, canvas)

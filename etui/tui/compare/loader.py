@@ -10,7 +10,7 @@ import msgspec
 from etui.analysis import pareto
 from etui.analysis.pareto import Front
 from etui.analysis.session_level import machine_of
-from etui.analysis.session_variance import Level
+from etui.analysis.session_variance import SessionLatency
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, Store
@@ -29,7 +29,7 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
     documents: dict[str, RunDocument]
     gone: list[str]
     broken: list[str]
-    levels: list[Level] = []
+    levels: list[SessionLatency] = []
 
     @property
     def live(self) -> list[RunDocument]:
@@ -91,7 +91,7 @@ def outcome(
     *,
     margin: float,
     force: bool,
-    levels: Sequence[Level] = (),
+    levels: Sequence[SessionLatency] = (),
 ) -> Outcome:
     """Compare the runs, compute the Pareto fronts, and lay out the table; ``slots`` has the slot of each run."""
     compared = Compared.between(base, others, margin=margin, force=force, levels=levels)

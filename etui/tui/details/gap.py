@@ -8,7 +8,7 @@ import msgspec
 from rich.text import Text
 
 from etui import text
-from etui.analysis.numeric_gap import is_off
+from etui.analysis.numeric_gap import exceeds_threshold
 from etui.charts import Canvas, Palette, depth
 from etui.insight import LayerGap, NumericGap
 from etui.tui.details.bars import percent
@@ -54,7 +54,7 @@ def gap_rows(gap: NumericGap) -> Rows:
     known = any(layer.contribution is not None for layer in gap.layers)
 
     def tone(node: Node) -> Tone:
-        return "bad" if is_off(_layer(node), gap.threshold_db) else ""
+        return "bad" if exceeds_threshold(_layer(node), gap.threshold_db) else ""
 
     columns = [
         Column(name="depth", title="#", width=5, cell=_depth, sorts="depth", descends=False),
@@ -115,7 +115,7 @@ def summary(gap: NumericGap) -> list[str]:
         return [f"All {exact:,} layers are bit-identical to {gap.against}."]
     if gap.first_past is not None and 0 <= gap.first_past < len(gap.layers):
         layer = gap.layers[gap.first_past]
-        below = sum(is_off(other, gap.threshold_db) for other in gap.layers)
+        below = sum(exceeds_threshold(other, gap.threshold_db) for other in gap.layers)
         sentences.append(
             f"The first layer below {text.number(gap.threshold_db)} dB is {_called(layer)}"
             f" ({_decibels(layer)}), number {gap.first_past + 1:,} of {len(gap.layers):,}; {below:,} are below it."

@@ -10,10 +10,10 @@ import msgspec
 
 from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
-from etui.summary import RunSummary
 from etui.tui.details.analyses import KINDS
 
 LOOK_S = 1.0

@@ -18,10 +18,9 @@ from etui.analysis.profiles import (
     NOT_KNOWN,
     WORTH_OPENING,
     Group,
-    bare_name,
-    is_known,
     module_tree,
     summed,
+    without_number,
 )
 from etui.insight import Operator, OperatorSide, Profile
 from etui.text import MISSING
@@ -155,7 +154,7 @@ def _module_node(group: Group, leaves: Mapping[str, Sequence[Node]], above: Node
 
 def _path(operator: Operator) -> str:
     """Return the path of an operator's group in the module tree."""
-    return operator.origin.module or (MODEL_ITSELF if is_known(operator) else NOT_KNOWN)
+    return operator.origin.module or (MODEL_ITSELF if operator.origin.is_known else NOT_KNOWN)
 
 
 def _shown_path(path: str) -> str:
@@ -179,7 +178,7 @@ def _by_name(chosen: OperatorSide, side: Side) -> list[Node]:
     nodes: dict[str, Node] = {}
     operators: dict[str, list[Operator]] = {}
     for number, operator in enumerate(chosen.operators):
-        name = bare_name(operator.name)
+        name = without_number(operator.name)
         node = nodes.setdefault(name, Node(f"o {name}", name))
         leaf = _leaf(operator, number, side)
         leaf.label = _shown_path(_path(operator))

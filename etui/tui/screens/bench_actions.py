@@ -12,9 +12,9 @@ import msgspec
 from textual.screen import Screen
 
 from etui.errors import EtuiError
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store import Condition
-from etui.summary import RunSummary
 from etui.text import counted
 from etui.tui.database import Library
 from etui.tui.defect_guard import Guarded

@@ -11,8 +11,8 @@ from textual.timer import Timer
 
 from etui.errors import EtuiError
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
-from etui.summary import RunSummary
 from etui.text import plain
 from etui.tui.database import Library
 from etui.tui.defect_guard import Guarded
@@ -150,7 +150,7 @@ class BenchPanes(Guarded, Screen[None]):
             if run.status in LIVE_STATUSES:
                 continue
             message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
-            bad = run.status not in ("done", "cancelled") or run.accuracy.verdict == "FAIL"
+            bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
             self.app.say(message, "error" if bad else "information", keep=bad)
 
 
@@ -159,5 +159,5 @@ def _ending(run: RunSummary) -> str:
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
-    latency = f"{number(run.latency_ms.median)} ms, {speedup(run.speedup.value, run.speedup.verdict)} eager"
-    return f"{latency}, {run.accuracy.verdict}" if run.accuracy.verdict else latency
+    latency = f"{number(run.latency_median_ms)} ms, {speedup(run.speedup, run.speed_verdict)} eager"
+    return f"{latency}, {run.verdict}" if run.verdict else latency

@@ -14,11 +14,11 @@ from textual.widgets import Button
 from textual.worker import get_current_worker
 
 from etui.errors import EtuiError, UsageError
+from etui.facts import RunSummary
 from etui.paths import absolute, expanded
 from etui.results import LIVE_STATUSES
 from etui.store import Store
 from etui.store.transfer import RunName, encoded, file_names, is_one_file, planned_files, write_file
-from etui.summary import RunSummary
 from etui.text import counted, plain
 from etui.tui.error_text import to_text
 from etui.tui.screens.dialog import CLOSE, CONFIRM

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual import work
 from textual.widget import Widget
 
-from etui.analysis.session_variance import Level
+from etui.analysis.session_variance import SessionLatency
 from etui.errors import EtuiError, UsageError
 from etui.paths import absolute, expanded
 from etui.results import RunDocument
@@ -28,7 +28,7 @@ class ReportDialog(WriteDialog[Path]):
     confirm_label = "Write"
 
     def __init__(
-        self, documents: Sequence[RunDocument], *, margin: float, force: bool, levels: Sequence[Level] = ()
+        self, documents: Sequence[RunDocument], *, margin: float, force: bool, levels: Sequence[SessionLatency] = ()
     ) -> None:
         super().__init__(str(here() / NAME), SUFFIXES)
         self.title_text = f"Report on {counted(len(documents), 'run')}"

@@ -76,7 +76,7 @@ class TrendChart(ChartFrame):
     def draw(self, canvas: Canvas) -> Text:
         """Draw one chart, or one above the other."""
         if self._trend is None:
-            return charts.sentence(canvas, "")
+            return charts.centred_message(canvas, "")
         if self.place == 0:
             return self._latency(self._trend, canvas)
         if self.place == 1:
@@ -93,7 +93,7 @@ class TrendChart(ChartFrame):
             _dated(trend, place, point, changes, point.median_ms) for place, point in enumerate(trend.history.points)
         ]
         levels = [Step(first=level.first, last=level.last, value=level.median_ms) for level in trend.levels]
-        return charts.history(
+        return charts.trend_points(
             runs, canvas, unit="ms", subject="median latency, 95 % interval", levels=levels if trend.changes else (),
             cursor=self._cursor, even=self._even, log=self._log[0], gutter=_GUTTER,
         )  # fmt: skip
@@ -101,7 +101,7 @@ class TrendChart(ChartFrame):
     def _mae(self, trend: Trend, canvas: Canvas) -> Text:
         changes = {change.at: "rose" if change.after > change.before else "fell" for change in trend.mae_changes}
         runs = [_dated(trend, place, point, changes, point.mae) for place, point in enumerate(trend.history.points)]
-        return charts.history(
+        return charts.trend_points(
             runs, canvas, unit="MAE", subject="mean absolute error", cursor=self._cursor, even=self._even,
             log=self._log[1], gutter=_GUTTER,
         )  # fmt: skip

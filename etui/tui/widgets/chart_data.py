@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from etui.charts import Past, Series
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument
 from etui.spec import EAGER
-from etui.summary import RunSummary
 
 MOST_SAMPLES = 10_000
 """Above this number only every n-th sample is drawn: the chart looks the same and a key press stays fast."""
@@ -56,10 +56,10 @@ def _past(document: RunDocument, run: RunSummary) -> Past:
         at=run.created_at,
         kind=kind,
         failed=run.status != "done",
-        median_ms=run.latency_ms.median,
-        interval_ms=run.latency_ms.ci95,
-        mae=run.accuracy.mae,
-        verdict=run.accuracy.verdict,
+        median_ms=run.latency_median_ms,
+        interval_ms=run.latency_ci95_ms,
+        mae=run.mae,
+        verdict=run.verdict,
     )
 
 

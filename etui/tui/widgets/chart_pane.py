@@ -11,8 +11,8 @@ from textual.binding import BindingType
 from etui import charts
 from etui.actions import bindings
 from etui.charts import Canvas, Past, Series
+from etui.facts import RunSummary
 from etui.results import RunDocument
-from etui.summary import RunSummary
 from etui.text import plain
 from etui.tui.widgets.chart_data import eager_series, past_runs, program_series
 from etui.tui.widgets.chart_frame import ChartFrame
@@ -97,14 +97,14 @@ class ChartPane(ChartFrame):
         """Draw the chart, or the reason why there is none."""
         document, log = self._document, self._log[self._view]
         if document is None or self._series is None:
-            return charts.sentence(canvas, "No run selected: press r to start one, or i to import runs.")
+            return charts.centred_message(canvas, "No run selected: press r to start one, or i to import runs.")
         if self._view == 3:
             return charts.trend_latency(self._past, canvas, log=log)
         if self._view == 4:
             return charts.trend_mae(self._past, canvas, log=log)
         program, eager = self._series
         if not program.count and not eager.count:
-            return charts.sentence(canvas, _why_empty(document))
+            return charts.centred_message(canvas, _why_empty(document))
         if self._view == 0:
             return charts.histogram(program, eager, canvas, log=log)
         if self._view == 1:

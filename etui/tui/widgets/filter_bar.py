@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from etui.actions import bindings
+from etui.facts import BY_KEY
 from etui.store import Condition
 from etui.store.filter_language import FilterMistake, completions, parse, word_before
 from etui.text import plain
@@ -175,5 +176,5 @@ class FilterBar(Guarded, Vertical):
         line.update(Text(plain(message), no_wrap=True, overflow="ellipsis"), layout=False)
 
 
-_COLUMNS = ("model", "precision", "delegate", "weights", "preset", "box")
-"""The filter keys whose values are read from the database columns of the same name."""
+_COLUMNS = tuple(fact.columns[0] for fact in BY_KEY.values() if fact.filter is not None and fact.filter.suggested)
+"""The database columns whose values are read for completion."""

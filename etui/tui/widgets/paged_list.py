@@ -13,10 +13,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 
 from etui.errors import EtuiError
+from etui.facts import RunSummary
 from etui.store import Condition
 from etui.store.database import Overtaken
 from etui.store.run_pages import Glimpse, Page, Sorting, Window
-from etui.summary import RunSummary
 from etui.tui.defect_guard import Guarded
 from etui.tui.runs_columns import BY_NAME
 from etui.tui.widgets.line_view import set_length

@@ -8,7 +8,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from etui.summary import RunSummary
+from etui.facts import RunSummary
 from etui.tui.glyphs import Glyphs
 from etui.tui.runs_columns import GAP, Column, arrowed, fitted
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from etui.engine.measure.canary import canary_ms
-from etui.engine.measure.host_counters import Reading, between
+from etui.engine.measure.host_counters import WorkerReading, changes_between
 from etui.host.sensors import Reading as HostReading
 
-BEFORE = Reading(
+BEFORE = WorkerReading(
     host=HostReading(wall_s=10.0, busy_cpu_s=100.0, steal_s=5.0, throttled_ms=0.0),
     own_cpu_s=1.0,
     major_faults=3,
@@ -14,8 +14,8 @@ BEFORE = Reading(
 )
 
 
-def _after(wall_s: float, own_s: float, busy_s: float, steal_s: float) -> Reading:
-    return Reading(
+def _after(wall_s: float, own_s: float, busy_s: float, steal_s: float) -> WorkerReading:
+    return WorkerReading(
         host=HostReading(wall_s=10.0 + wall_s, busy_cpu_s=100.0 + busy_s, steal_s=5.0 + steal_s, throttled_ms=0.0),
         own_cpu_s=1.0 + own_s,
         major_faults=4,
@@ -24,14 +24,14 @@ def _after(wall_s: float, own_s: float, busy_s: float, steal_s: float) -> Readin
 
 
 def test_what_others_used_is_what_was_used_beside_oneself() -> None:
-    changes = between(BEFORE, _after(1.0, 0.9, 1.4, 0.1))
+    changes = changes_between(BEFORE, _after(1.0, 0.9, 1.4, 0.1))
     assert changes.foreign_cpu_cores is not None and abs(changes.foreign_cpu_cores - 0.5) < 1e-9
     assert changes.host.steal_s is not None and abs(changes.host.steal_s - 0.1) < 1e-9
     assert (changes.major_faults, changes.minor_faults) == (1, 50)
 
 
 def test_a_tick_in_a_short_span_is_not_taken_for_another_process() -> None:
-    changes = between(BEFORE, _after(0.003, 0.003, 0.01, 0.01))
+    changes = changes_between(BEFORE, _after(0.003, 0.003, 0.01, 0.01))
     assert changes.foreign_cpu_cores is None and changes.host.steal_s is None
     assert changes.cpu_s > 0
 

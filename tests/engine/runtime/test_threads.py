@@ -27,10 +27,10 @@ tasks = set(os.listdir("/proc/self/task"))
 read_back = set_threads(threads, cpus=cpus)
 one = torch.rand(512, 512)
 one @ one
-before, end = host_counters.read(cpus), time.monotonic() + 0.6
+before, end = host_counters.read_counters(cpus), time.monotonic() + 0.6
 while time.monotonic() < end:
     one @ one
-changes = host_counters.between(before, host_counters.read(cpus))
+changes = host_counters.changes_between(before, host_counters.read_counters(cpus))
 held = [sorted(os.sched_getaffinity(int(task))) for task in set(os.listdir("/proc/self/task")) - tasks]
 found = {"threads": read_back, "busy": changes.busy_threads, "held": held}
 sys.stdout.buffer.write(msgspec.json.encode(found) + b"\\n")

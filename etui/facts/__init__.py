@@ -1,0 +1,10 @@
+"""The facts of a run: one declaration for each, from which columns, filters, tables and summaries are derived."""
+
+from etui.facts.fact import Better, Comparison, Fact, Filter, Group, ScreenColumn, Tone
+from etui.facts.kinds import Value
+from etui.facts.registry import BY_KEY, BY_SHORT, FACTS, RunSummary
+
+__all__ = [
+    "BY_KEY", "BY_SHORT", "FACTS", "Better", "Comparison", "Fact", "Filter", "Group", "RunSummary", "ScreenColumn",
+    "Tone", "Value",
+]  # fmt: skip
