@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from etui import text
 from etui.cli.table import Column, table
 from etui.results import RunDocument
-from etui.wording import run_facts
-from etui.wording.run_facts import Section
+from etui.wording import run_sections
+from etui.wording.run_sections import RunSection
 from etui.wording.verdict import verdict
 
 _LABEL_WIDTH = 20
@@ -18,7 +18,7 @@ _LINE_CELLS = 4000
 
 def report(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> str:
     """Return the text, free of terminal escapes. ``siblings`` are the other runs of its session."""
-    parts = [_heading(document, siblings), *map(_section, run_facts.sections(document))]
+    parts = [_heading(document, siblings), *map(_section, run_sections.sections(document))]
     whole = text.plain("\n\n".join("\n".join(part) for part in parts), keep_lines=True)
     return "\n".join(text.shortened(line, _LINE_CELLS) for line in whole.split("\n"))
 
@@ -32,15 +32,15 @@ def _heading(document: RunDocument, siblings: Sequence[RunDocument]) -> Iterator
         yield f"{sentence.text}  [{sentence.source}{f': {row}' if row else ''}]"
 
 
-def _section(section: Section) -> Iterator[str]:
-    """Yield the heading, the table, and the facts with aligned values."""
+def _section(section: RunSection) -> Iterator[str]:
+    """Yield the heading, the table, and the entries with aligned texts."""
     yield section.heading
     if section.table is not None:
         first, *others = section.table.headings
         optional = section.table.optional
         columns = [Column(name, right=True, spare=place * (name in optional)) for place, name in enumerate(others, 1)]
         yield from (f"  {line}" for line in table([Column(first), *columns], section.table.rows).splitlines())
-    for fact in section.facts:
-        for number, line in enumerate(fact.value.splitlines() or [""]):
-            label, room = (fact.label, _LABEL_WIDTH) if fact.label else (_MARKS.get(fact.tone, ""), 0)
+    for entry in section.entries:
+        for number, line in enumerate(entry.value.splitlines() or [""]):
+            label, room = (entry.label, _LABEL_WIDTH) if entry.label else (_MARKS.get(entry.emphasis, ""), 0)
             yield f"  {label if number == 0 else '':<{room}}{line}"

@@ -17,7 +17,7 @@ from etui.results import RunDocument
 from etui.spec import EAGER
 from etui.wording import comparison as comparison_wording
 from etui.wording import flags as flag_wording
-from etui.wording import run_facts
+from etui.wording import run_sections
 from etui.wording.verdict import verdict
 
 HOW = (
@@ -37,7 +37,7 @@ _INSIDE = ("delegation", "operators", "gap")
 """The sources of those verdict sentences that are added to a comparison: causes of speed and of error."""
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True):
+class ModelSection(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one model: one line of ``verdicts`` per run, a table, the warning ``flags`` and the charts' data."""
 
     title: str
@@ -53,7 +53,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A whole report. Each of ``environments`` is a machine as pairs of label and text; ``how`` are paragraphs."""
 
-    sections: list[Section]
+    sections: list[ModelSection]
     environments: list[list[tuple[str, str]]]
     how: list[str]
 
@@ -76,7 +76,7 @@ def report_of(
     )
 
 
-def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[SessionLatency]) -> Section:
+def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[SessionLatency]) -> ModelSection:
     base, others = runs[0], runs[1:]
     found = compare(base, others, margin=margin, force=force, levels=levels)
     named = comparison_wording.names(runs)
@@ -85,7 +85,7 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
         sentences = [*comparison_wording.sentences(comparison, named), comparison_wording.accuracy(base, other, named)]
         sentences += [one.text for one in verdict(other) if one.source in _INSIDE]
         verdicts.append(" ".join(sentence for sentence in sentences if sentence))
-    return Section(
+    return ModelSection(
         title=text.shortened(base.model.name, text.WHOLE_CELLS),
         verdicts=verdicts,
         headings=["", f"{named[base.id]} (base)", *(named[other.id] for other in others)],
@@ -120,10 +120,10 @@ def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | No
 
 
 def _environment(document: RunDocument) -> list[tuple[str, str]]:
-    sections = run_facts.machine(document), run_facts.software(document), run_facts.process_settings(document)
-    facts = [fact for section in sections for fact in section.facts]
+    sections = run_sections.machine(document), run_sections.software(document), run_sections.process_settings(document)
+    entries = [entry for section in sections for entry in section.entries]
     # Runs of one machine may differ in their threads, which are listed with each run.
-    return [(fact.label, text.plain(fact.value)) for fact in facts if fact.label != "threads"]
+    return [(entry.label, text.plain(entry.value)) for entry in entries if entry.label != "threads"]
 
 
 def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
@@ -141,8 +141,10 @@ def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
 
 
 def _measured(run: RunDocument) -> str:
-    """Return what was measured in one line: the facts about the measurement, the weights and the inputs."""
+    """Return what was measured in one line: the entries about the measurement, the weights and the inputs."""
     name = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
-    sources = [fact for fact in run_facts.configuration(run).facts if fact.label in ("weights", "inputs", "split")]
-    facts = [*run_facts.measurement(run).facts, *sources]
-    return text.plain(f"{name}: {'; '.join(f'{fact.label} {fact.value}' for fact in facts)}.")
+    sources = [
+        entry for entry in run_sections.configuration(run).entries if entry.label in ("weights", "inputs", "split")
+    ]
+    entries = [*run_sections.measurement(run).entries, *sources]
+    return text.plain(f"{name}: {'; '.join(f'{entry.label} {entry.value}' for entry in entries)}.")

@@ -1,11 +1,11 @@
-"""Text, tables and facts as Markdown, with all text escaped."""
+"""Text, tables and sections of a run as Markdown, with all text escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from etui import text
-from etui.wording.run_facts import Section
+from etui.wording.run_sections import RunSection
 
 
 def escaped(value: str) -> str:
@@ -30,15 +30,15 @@ def bullets(lines: Iterable[str]) -> list[str]:
     return [f"- {escaped(line)}" for line in lines]
 
 
-def section(section: Section) -> Iterator[str]:
-    """Yield the lines of a section: heading, table and facts, each followed by an empty line."""
+def section(section: RunSection) -> Iterator[str]:
+    """Yield the lines of a section: heading, table and entries, each followed by an empty line."""
     yield from (f"### {escaped(section.heading)}", "")
     if section.table is not None:
         headings = section.table.headings
         yield from (*table(headings, section.table.rows, right=range(1, len(headings))), "")
-    if section.facts:
-        facts = (f"{fact.label}: {fact.value}" if fact.label else fact.value for fact in section.facts)
-        yield from (*bullets(facts), "")
+    if section.entries:
+        lines = (f"{entry.label}: {entry.value}" if entry.label else entry.value for entry in section.entries)
+        yield from (*bullets(lines), "")
 
 
 def _padded(cell: str, cells: int, right: bool) -> str:

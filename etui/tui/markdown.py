@@ -3,56 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from textual.app import App
 
 from etui import text
 from etui.errors import StoreError
-from etui.facts import RunSummary
+from etui.facts import Fact, RunSummary
 from etui.paths import state_dir
 from etui.report import markdown
 from etui.results import RunDocument
 from etui.store.transfer import write_file
-from etui.wording import run_facts
+from etui.wording import run_sections
 from etui.wording.verdict import verdict
 
 COPY_NAME = "copied-runs.md"
 
 
+_FACTS: tuple[Fact[Any], ...] = (
+    RunSummary.created_at, RunSummary.model, RunSummary.precision, RunSummary.delegate, RunSummary.latency_median_ms,
+    RunSummary.latency_ci95_ms, RunSummary.latency_p95_ms, RunSummary.speedup, RunSummary.mae, RunSummary.sqnr_db,
+    RunSummary.verdict, RunSummary.size_bytes, RunSummary.threads, RunSummary.flags, RunSummary.id,
+)  # fmt: skip
+
+
 def table_markdown(summaries: Sequence[RunSummary]) -> str:
     """Return a table with one row per run."""
-    headings = (
-        "when", "model", "precision", "delegate", "p50 ms", "95 % interval", "p95 ms", "x eager", "MAE", "SQNR dB",
-        "verdict", "size", "threads", "flags", "run",
-    )  # fmt: skip
-    rows = [
-        (
-            text.local_time(run.created_at),
-            run.model,
-            run.precision,
-            run.delegate,
-            text.number(run.latency_median_ms) if run.latency_median_ms is not None else run.status,
-            text.interval(run.latency_ci95_ms),
-            text.number(run.latency_p95_ms),
-            text.speedup(run.speedup, run.speed_verdict),
-            text.number(run.mae),
-            text.number(run.sqnr_db),
-            run.verdict or text.MISSING,
-            text.size(run.size_bytes),
-            text.MISSING if run.threads is None else str(run.threads),
-            ", ".join(run.flags),
-            run.id,
-        )
-        for run in summaries
-    ]
-    return "\n".join([*markdown.table(headings, rows, right={4, 5, 6, 7, 8, 9, 11, 12}), ""])
+    right = {place for place, fact in enumerate(_FACTS) if fact.kind.is_number}
+    table = markdown.table([fact.text_heading for fact in _FACTS], map(_row, summaries), right=right)
+    return "\n".join([*table, ""])
 
 
 def run_markdown(document: RunDocument) -> str:
     """Return the verdict on a run and all its facts."""
     title = f"{document.model.name} {document.precision}/{document.delegate}"
     lines = [f"## {markdown.escaped(title)}", "", *markdown.bullets(one.text for one in verdict(document)), ""]
-    for section in run_facts.sections(document):
+    for section in run_sections.sections(document):
         lines += markdown.section(section)
     return "\n".join(lines)
 
@@ -67,3 +53,10 @@ def copy_markdown(app: App[object], content: str) -> str:
     except StoreError as error:
         return f"{sent}; {text.plain(error.message)}"
     return f"{sent}; also written to {text.plain(str(path))}"
+
+
+def _row(run: RunSummary) -> list[str]:
+    special: dict[Fact[Any], str] = {RunSummary.speedup: text.speedup(run.speedup, run.speed_verdict)}
+    if run.latency_median_ms is None:
+        special[RunSummary.latency_median_ms] = run.status
+    return [special[fact] if fact in special else fact.text(fact.of(run)) for fact in _FACTS]

@@ -32,7 +32,7 @@ def test_a_table_has_a_line_a_run(database: Path) -> None:
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
     assert len({len(line) for line in lines}) == 1
-    assert "p50 ms" in lines[0] and "aaaaaaaaaaa2" in lines[2] + lines[3]
+    assert "median ms" in lines[0] and "aaaaaaaaaaa2" in lines[2] + lines[3]
 
 
 def test_a_run_says_what_must_be_known_with_its_figures() -> None:

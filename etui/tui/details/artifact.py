@@ -9,7 +9,7 @@ from etui.tui.details.bars import bar
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Cell, Column, Sheet, Styles
 from etui.wording import run as run_wording
-from etui.wording import run_facts
+from etui.wording import run_sections
 
 _BAR = 24
 
@@ -21,7 +21,7 @@ def artifact_page(document: RunDocument, width: int, styles: Styles) -> Text:
         sheet.say("No program yet." if document.error is None else document.error, styles.muted)
         return sheet.text
     sheet.say(run_wording.size(document), styles.strong)
-    add_section(sheet, run_facts.program(document), heading=False)
+    add_section(sheet, run_sections.program(document), heading=False)
     if document.artifact.sections:
         sheet.heading("Sections", "the size of a section includes its subsections")
     return sheet.text
@@ -34,13 +34,13 @@ def artifact_tail(document: RunDocument, width: int, styles: Styles) -> Text:
         return sheet.text
     if document.artifact is not None:
         sheet.say("")
-    stages = run_facts.stages(document)
+    stages = run_sections.stages(document)
     sheet.heading(stages.title, stages.remark)
     longest = max(stage.seconds for stage in document.stages) or 1.0
     unicode = not styles.rule.isascii()
     rows: list[list[str | Cell]] = [
-        [fact.label, fact.value, Cell(bar(stage.seconds / longest, _BAR, unicode=unicode), styles.muted)]
-        for stage, fact in zip(document.stages, stages.facts, strict=True)
+        [entry.label, entry.value, Cell(bar(stage.seconds / longest, _BAR, unicode=unicode), styles.muted)]
+        for stage, entry in zip(document.stages, stages.entries, strict=True)
     ]
     columns = [Column("stage", right=False), Column("time", right=False), Column("", right=False, optional=True)]
     sheet.table(columns, rows)

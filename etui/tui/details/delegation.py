@@ -16,7 +16,7 @@ from etui.results import Delegation, RunDocument
 from etui.tui.details.bars import fixed
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Column, Sheet, Styles
-from etui.wording import run_facts
+from etui.wording import run_sections
 from etui.wording.verdict import delegated
 
 _PLACES = 4
@@ -36,7 +36,7 @@ def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
         _advice(sheet, advice(document))
         _undelegated(sheet, document, delegation)
     _stages(sheet, document.graph_stages)
-    add_section(sheet, run_facts.memory(document))
+    add_section(sheet, run_sections.memory(document))
     if delegation is not None and document.delegate != "portable":
         _sources(sheet, delegation.outside)
     return sheet.text

@@ -9,7 +9,7 @@ from etui.analysis.differences import differences
 from etui.results import RunDocument
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Column, Sheet, Styles
-from etui.wording import run_facts
+from etui.wording import run_sections
 
 
 def environment_page(document: RunDocument, previous: RunDocument | None, width: int, styles: Styles) -> Text:
@@ -20,7 +20,11 @@ def environment_page(document: RunDocument, previous: RunDocument | None, width:
     if environment is None:
         sheet.gap()
         sheet.say("The machine and the software of this run are not known.", styles.muted)
-    for section in (run_facts.machine(document), run_facts.software(document), run_facts.process_settings(document)):
+    for section in (
+        run_sections.machine(document),
+        run_sections.software(document),
+        run_sections.process_settings(document),
+    ):
         add_section(sheet, section)
     if environment is not None and environment.cpu_flags:
         sheet.heading("CPU flags")

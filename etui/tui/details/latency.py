@@ -10,7 +10,7 @@ from etui import text
 from etui.results import LIVE_STATUSES, Block, RunDocument
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Column, Sheet, Styles
-from etui.wording import run_facts
+from etui.wording import run_sections
 
 
 def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
@@ -19,9 +19,9 @@ def statistics_page(document: RunDocument, width: int, styles: Styles) -> Text:
     if document.latency_ms is None and document.eager_latency_ms is None:
         sheet.say(_why_empty(document), styles.muted)
         return sheet.text
-    add_section(sheet, run_facts.latency(document), heading=False)
-    add_section(sheet, run_facts.start(document))
-    add_section(sheet, run_facts.call(document))
+    add_section(sheet, run_sections.latency(document), heading=False)
+    add_section(sheet, run_sections.start(document))
+    add_section(sheet, run_sections.call(document))
     return sheet.text
 
 

@@ -1,13 +1,13 @@
-"""Facts of a run laid out on a tab of the details."""
+"""Sections of a run laid out on a tab of the details."""
 
 from __future__ import annotations
 
 from etui.tui.text_layout import Column, Sheet
-from etui.wording.run_facts import Section, Tone
+from etui.wording.run_sections import Emphasis, RunSection
 
 
-def add_section(sheet: Sheet, section: Section, *, heading: bool = True) -> None:
-    """Add a section with its heading, table and facts; nothing if it is empty."""
+def add_section(sheet: Sheet, section: RunSection, *, heading: bool = True) -> None:
+    """Add a section with its heading, table and entries; nothing if it is empty."""
     if not section:
         return
     if heading:
@@ -16,18 +16,18 @@ def add_section(sheet: Sheet, section: Section, *, heading: bool = True) -> None
         first, *others = section.table.headings
         columns = [Column(name, optional=name in section.table.optional) for name in others]
         sheet.table([Column(first, right=False), *columns], section.table.rows)
-        if any(fact.label for fact in section.facts):
+        if any(entry.label for entry in section.entries):
             sheet.gap()
-    for fact in section.facts:
-        glyph, style = tone_style(sheet, fact.tone)
-        if fact.label:
-            sheet.fact(fact.label, fact.value, style)
+    for entry in section.entries:
+        glyph, style = emphasis_style(sheet, entry.emphasis)
+        if entry.label:
+            sheet.fact(entry.label, entry.value, style)
         else:
-            sheet.say(fact.value, style, glyph=glyph)
+            sheet.say(entry.value, style, glyph=glyph)
 
 
-def tone_style(sheet: Sheet, tone: Tone) -> tuple[str, str]:
-    """Return the symbol and the style of a tone."""
+def emphasis_style(sheet: Sheet, emphasis: Emphasis) -> tuple[str, str]:
+    """Return the symbol and the style of an emphasis."""
     styles = sheet.styles
     return {
         "": ("", ""),
@@ -35,4 +35,4 @@ def tone_style(sheet: Sheet, tone: Tone) -> tuple[str, str]:
         "bad": (styles.failed, styles.bad),
         "warn": (styles.flagged, styles.warn),
         "muted": ("", styles.muted),
-    }[tone]
+    }[emphasis]

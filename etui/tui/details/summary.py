@@ -10,7 +10,7 @@ from etui.results import RunDocument
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Sheet, Styles
 from etui.wording import run as run_wording
-from etui.wording import run_facts
+from etui.wording import run_sections
 from etui.wording.verdict import Source, verdict
 
 _TABS: dict[Source, str] = {
@@ -33,14 +33,14 @@ def summary_page(document: RunDocument, siblings: Sequence[RunDocument], width: 
         sheet.say(sentence.text, _style(document, number, styles), source=_TABS[sentence.source])
     for hint in run_wording.hints(document):
         sheet.say(hint, styles.muted)
-    add_section(sheet, run_facts.figures(document))
-    add_section(sheet, run_facts.warning_flags(document))
+    add_section(sheet, run_sections.figures(document))
+    add_section(sheet, run_sections.warning_flags(document))
     sheet.heading("Note")
     if not document.note:
         sheet.say("none; press a to add one", styles.muted)
-    add_section(sheet, run_facts.note(document), heading=False)
-    add_section(sheet, run_facts.configuration(document))
-    add_section(sheet, run_facts.measurement(document))
+    add_section(sheet, run_sections.note(document), heading=False)
+    add_section(sheet, run_sections.configuration(document))
+    add_section(sheet, run_sections.measurement(document))
     return sheet.text
 
 

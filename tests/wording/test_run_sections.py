@@ -11,7 +11,7 @@ from etui.cli.run_text import report
 from etui.report import markdown
 from etui.results import CallTiming, RunDocument
 from etui.tui.markdown import run_markdown
-from etui.wording import run_facts
+from etui.wording import run_sections
 from tests.documents import make_block, make_document
 from tests.facts import lacking
 from tests.insights import look_inside
@@ -36,11 +36,11 @@ def test_a_renderer_of_whole_runs_shows_every_fact(
 ) -> None:
     document = filled()
     shown = render(document)
-    sections = run_facts.sections(document)
+    sections = run_sections.sections(document)
     assert len(sections) == 16
     for section in sections:
         cells = [cell for row in section.table.rows for cell in row] if section.table else []
-        texts = [section.title, *(part for fact in section.facts for part in (fact.label, fact.value)), *cells]
+        texts = [section.title, *(part for entry in section.entries for part in (entry.label, entry.value)), *cells]
         assert not lacking(shown, *(escape(one).strip() for one in texts))
 
 
@@ -50,16 +50,16 @@ def test_what_was_not_measured_has_no_facts() -> None:
         eager_memory=None, artifact=None, delegation=None, environment=None, stages=[], flags=[], note="", tags=[],
         program_load_ms=None, method_load_ms=None, first_inference_ms=None, eager_first_inference_ms=None,
     )  # fmt: skip
-    titles = [section.title for section in run_facts.sections(document)]
+    titles = [section.title for section in run_sections.sections(document)]
     assert titles == ["Configuration", "Measurement", "Software", "Process settings"]
 
 
 def test_eager_is_shown_alone_if_the_program_was_not_measured() -> None:
     document = msgspec.structs.replace(make_document(), latency_ms=None, first_inference_ms=None)
-    table = run_facts.latency(document).table
+    table = run_sections.latency(document).table
     assert table is not None and table.headings == ["ms", "fp32/xnnpack", "eager"]
     assert ["median", "-", "20.00"] in table.rows
-    assert run_facts.start(document).facts[-1] == run_facts.Fact("first inference", "eager 45.0 ms")
+    assert run_sections.start(document).entries[-1] == run_sections.Entry("first inference", "eager 45.0 ms")
 
 
 def test_outputs_with_the_same_problem_are_listed_once() -> None:
@@ -71,12 +71,12 @@ def test_outputs_with_the_same_problem_are_listed_once() -> None:
     document.accuracy = msgspec.structs.replace(
         document.accuracy, end_to_end=msgspec.structs.replace(comparison, outputs=outputs)
     )
-    (sentence,) = (fact.value for fact in run_facts.errors(document).facts if fact.tone == "bad")
+    (sentence,) = (entry.value for entry in run_sections.errors(document).entries if entry.emphasis == "bad")
     assert not lacking(sentence, "logits of input 1", "3 more", "not finite") and "input 7" not in sentence
 
 
 def test_the_fastest_and_the_slowest_have_a_ratio_but_a_spread_has_none() -> None:
-    table = run_facts.latency(make_document(median=10.0)).table
+    table = run_sections.latency(make_document(median=10.0)).table
     assert table is not None
     ratios = {row[0]: row[3] for row in table.rows}
     assert ratios["median"] == "2.00x" and ratios["min"] == "2.11x" and ratios["std"] == ""
