@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui import text
-from etui.analysis.differences import differences
 from etui.results import RunDocument
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Column, Sheet, Styles
 from etui.wording import run_sections
+from etui.wording.differences import differences
 
 
 def environment_page(document: RunDocument, previous: RunDocument | None, width: int, styles: Styles) -> Text:

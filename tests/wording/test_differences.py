@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from etui.analysis.differences import Difference, differences
+from etui.wording.differences import Difference, differences
 from tests.documents import ENVIRONMENT, make_document
 
 
