@@ -370,7 +370,7 @@ def machine(document: RunDocument) -> RunSection:
         return RunSection(title="Machine")
     quota = environment.cgroup_cpus
     entries = _entries(
-        ("name", environment.box),
+        ("machine name", environment.box),
         ("system", environment.os),
         ("CPU", environment.cpu),
         ("cores", environment.cores),
