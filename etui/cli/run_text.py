@@ -36,11 +36,13 @@ def _section(section: RunSection) -> Iterator[str]:
     """Yield the heading, the table, and the entries with aligned texts."""
     yield section.heading
     if section.table is not None:
-        first, *others = section.table.headings
-        optional = section.table.optional
-        columns = [Column(name, right=True, spare=place * (name in optional)) for place, name in enumerate(others, 1)]
-        yield from (f"  {line}" for line in table([Column(first), *columns], section.table.rows).splitlines())
+        columns = [
+            Column(name, right=place > 0, spare=place * (name in section.table.optional))
+            for place, name in enumerate(section.table.headings)
+        ]
+        yield from (f"  {line}" for line in table(columns, section.table.rows).splitlines())
     for entry in section.entries:
-        for number, line in enumerate(entry.value.splitlines() or [""]):
-            label, room = (entry.label, _LABEL_WIDTH) if entry.label else (_MARKS.get(entry.emphasis, ""), 0)
-            yield f"  {label if number == 0 else '':<{room}}{line}"
+        label = f"{entry.label:<{_LABEL_WIDTH - 1}} " if entry.label else _MARKS.get(entry.emphasis, "")
+        first, *others = entry.value.splitlines() or [""]
+        yield f"  {label}{first}"
+        yield from (f"  {' ' * len(label)}{line}" for line in others)

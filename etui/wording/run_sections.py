@@ -405,7 +405,7 @@ def process_settings(document: RunDocument) -> RunSection:
             ("nice level", environment.nice),
             ("CPU affinity", None if environment.affinity is None else text.ranges(environment.affinity)),
         )
-        entries += _sentences(*(f"{name}={value}" for name, value in sorted((environment.variables or {}).items())))
+        entries += [Entry(name, value) for name, value in sorted((environment.variables or {}).items())]
     return RunSection(title="Process settings", entries=entries)
 
 
