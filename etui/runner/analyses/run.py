@@ -44,5 +44,5 @@ async def run_analysis(store: Store, workers: WorkerPool, cache: ProgramCache, q
 async def refuse_analysis(store: Store, queued: QueuedAnalysis, error: EtuiError) -> None:
     """Fail an analysis that cannot be started. Raises as ``run_analysis`` does."""
     outbox = Outbox(store, queued.session, queued.run)
-    outbox.set_analysis_status(queued.id, "failed", str(error))
+    outbox.set_analysis_status(queued.id, "failed", error.without_commands)
     await outbox.delivered(patience_s())
