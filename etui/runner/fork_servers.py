@@ -117,7 +117,8 @@ class ForkServerClient:
                 # The cause may be fixed before the next session.
                 self.stop()
             raise WorkerFailed(
-                f"the {self.role} process failed to import its packages: {ready.error}", "run `etui doctor`"
+                f"the {self.role} process failed to import its packages: {ready.error}",
+                "reinstall etui",
             )
         return ready
 
@@ -163,13 +164,11 @@ class ForkServerClient:
 
     def _send(self, message: bytes, fds: list[int] | None = None) -> None:
         if self._socket is None:
-            raise WorkerFailed(f"the {self.role} process has ended", "run the command again")
+            raise WorkerFailed(f"the {self.role} process has ended", "try again")
         try:
             socket.send_fds(self._socket, [message], fds or [])
         except OSError as error:
-            raise WorkerFailed(
-                f"the {self.role} process does not respond ({error.strerror})", "run the command again"
-            ) from error
+            raise WorkerFailed(f"the {self.role} process does not respond ({error.strerror})", "try again") from error
 
     def _receive(self) -> None:
         assert self._socket is not None
@@ -212,7 +211,7 @@ class ForkServerClient:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        failure = WorkerFailed(why, "run the command again; a new fork server is started automatically")
+        failure = WorkerFailed(why, "try again; a new fork server is started automatically")
         for worker in list(self._workers.values()):
             worker.failed(failure)
         for future in self._ready.values():
@@ -273,7 +272,7 @@ class WorkerPool:
             if isinstance(result, BundleResult) and not result.cached:
                 remove(Path(result.path))
             names = ", ".join(changed)
-            raise WorkerFailed(f"packages were installed or removed during the run: {names}", "run the command again")
+            raise WorkerFailed(f"packages were installed or removed during the run: {names}", "try again")
         return result
 
     def changed_packages(self) -> list[str]:

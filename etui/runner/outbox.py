@@ -298,7 +298,7 @@ class Outbox:
     def _check_place(self) -> None:
         if not self._store.is_in_place():
             self._waiting.clear()
-            raise StoreError(f"the database {self._store.path} was removed or replaced", "run the command again")
+            raise StoreError(f"the database {self._store.path} was removed or replaced", "try again")
 
 
 def _id_of(unsaved: RunDocument | UnsavedAnalysis) -> str:

@@ -264,11 +264,13 @@ class Worker:
                     f"the kernel killed the process while {doing}: out of memory",
                     "free memory on the machine, or choose a smaller model",
                 )
-            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "run the command again")
+            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "measure again")
         if status < 0:
             name = signal.Signals(-status).name
-            return WorkerFailed(f"the process crashed ({name}) while {doing}", "see `etui log RUN` for its output")
-        return WorkerFailed(f"the process ended with status {status} while {doing}, without a result", "see `etui log`")
+            return WorkerFailed(f"the process crashed ({name}) while {doing}", "the log has its output")
+        return WorkerFailed(
+            f"the process ended with status {status} while {doing}, without a result", "the log has its output"
+        )
 
     def _report_line(self, line: bytes) -> None:
         try:

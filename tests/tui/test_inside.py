@@ -304,7 +304,7 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
         assert list(sources) == ["Latency", "Compare", "Delegation", "Operators", "Accuracy", "Gap", "Artifact"]
         for source, facts in {
             "Compare": ["INT8", "3.21", "FP32"],
-            "Delegation": ["94 %", "3 subgraphs", "99 %"],
+            "Delegation": ["94 %", "3 partitions", "99 %"],
             "Operators": ["96 %", "convolution"],
             "Gap": ["layer2.1.conv1", "81 %"],
         }.items():

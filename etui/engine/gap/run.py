@@ -375,8 +375,7 @@ def _suggestion(candidate: Candidate, share: float, before_db: float | None, aft
     causes = "causes" if candidate.layers == 1 else f"with its {candidate.layers} quantized layers causes"
     return (
         f"{candidate.module} {causes} {percent(share)} of the squared error at the output: with it kept in FP32, the "
-        f"output's SQNR is {number(after_db)} dB instead of {number(before_db)} dB. Keep it in higher precision: "
-        f"--keep-fp32 {candidate.module}"
+        f"output's SQNR is {number(after_db)} dB instead of {number(before_db)} dB. Keep it in FP32."
     )
 
 

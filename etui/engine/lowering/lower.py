@@ -68,7 +68,7 @@ class _Stages:
         except _FAILURES as error:
             line = (str(error).strip().splitlines() or [""])[0]
             raise PreparationError(
-                f"{doing} failed: {type(error).__name__}: {line}", "`etui log RUN` has the traceback"
+                f"{doing} failed: {type(error).__name__}: {line}", "the log has the traceback"
             ) from error
         seconds = time.perf_counter() - start
         self.done.append(Stage(name=name, seconds=seconds))
@@ -227,7 +227,7 @@ def _artifact(path: Path, job: LowerJob) -> Artifact:
 
 def _to_text(delegation: Delegation) -> str:
     total = delegation.delegated_nodes + delegation.undelegated_nodes
-    return f"{delegation.delegated_nodes} of {total} nodes delegated in {counted(delegation.subgraphs, 'subgraph')}"
+    return f"{delegation.delegated_nodes} of {total} nodes delegated in {counted(delegation.subgraphs, 'partition')}"
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ def _to_text(error: BaseException) -> tuple[str, str]:
     if os.strerror(errno.ENOSPC) in first_line:  # safetensors does not raise OSError for a full disk
         return "no space is left on the disk", "free some space, or set ETUI_CACHE to a folder on another disk"
     message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-    return message, "`etui log RUN --verbose` has the traceback"
+    return message, "the log has the traceback"
 
 
 def _do(message: msgspec.Raw, log: Log) -> Done:

@@ -88,7 +88,7 @@ class Analysis:
         """End the analysis as failed, with the worker's traceback in the run's log."""
         if isinstance(error, WorkerFailed) and error.traceback:
             self.say("log", error.traceback.rstrip(), level="debug")
-        self.end_all("failed", str(error))
+        self.end_all("failed", error.without_commands)
 
     async def close(self, patience_s: float) -> None:
         """Wait until everything is stored. Raises as ``Outbox.delivered`` does."""

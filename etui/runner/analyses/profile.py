@@ -159,7 +159,7 @@ def _refuse_existing(target: Path, stem: str, options: ProfileOptions) -> None:
         return
     for name in _files(stem, options):
         if (target / name).exists():
-            raise EtuiError(f"{target / name} already exists", "choose another folder, or overwrite it with --force")
+            raise EtuiError(f"{target / name} already exists", "choose another folder, or allow overwriting")
 
 
 def _make_folder(target: Path) -> None:
@@ -204,7 +204,7 @@ def _write_files(
             copy_file(path, target / f"{stem}{suffix}", force=options.force)
     except FileExistsError as error:
         raise EtuiError(
-            f"{error.filename2 or error.filename} already exists; the profile is stored", "overwrite it with --force"
+            f"{error.filename2 or error.filename} already exists; the profile is stored", "allow overwriting"
         ) from error
     except OSError as error:
         raise EtuiError(

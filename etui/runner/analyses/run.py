@@ -87,5 +87,5 @@ async def _do_one_job(analysis: Analysis, options: Any) -> None:
 async def refuse_analysis(store: Store, queued: QueuedAnalysis, error: EtuiError) -> None:
     """Fail an analysis that cannot be started. Raises as ``run_analysis`` does."""
     outbox = Outbox(store, queued.session, queued.run)
-    outbox.set_analysis_status(queued.id, "failed", str(error))
+    outbox.set_analysis_status(queued.id, "failed", error.without_commands)
     await outbox.delivered(patience_s())
