@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from typing import Literal
 
 import msgspec
 
@@ -45,13 +44,10 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """One past run: its time, its figures, and its relation to the run the chart is drawn for.
-
-    ``kind`` is ``chosen`` for that run itself, ``other`` for one with another machine, threads or weights.
-    """
+    """One past run: its time and its figures. ``is_chosen`` marks the run that the chart is drawn for."""
 
     at: str
-    kind: Literal["chosen", "same", "other"] = "same"
+    is_chosen: bool = False
     failed: bool = False
     median_ms: float | None = None
     interval_ms: Interval | None = None

@@ -25,7 +25,6 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     side_tick: str = "┤"
     program: str = "●"
     eager: str = "○"
-    other: str = "○"
     chosen: str = "◆"
     failed: str = "✗"
     missed: str = "▲"
@@ -56,7 +55,6 @@ ASCII = Glyphs(
     side_tick="+",
     program="*",
     eager="o",
-    other="o",
     chosen="@",
     failed="x",
     missed="^",

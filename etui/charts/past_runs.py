@@ -13,9 +13,8 @@ from etui.charts.distribution import TOO_SMALL
 from etui.charts.grid import Canvas, Grid, centred_message, vertical_axis
 from etui.charts.palette import Palette
 from etui.charts.time_plot import Mark, date_axis, draw_legend, draw_marks, start_plot, value_scale
-from etui.results import Interval
 
-NO_RUNS = "No finished run of this model, precision and delegate yet."
+NO_RUNS = "No finished run of this configuration yet."
 
 
 def trend_latency(past: Sequence[Past], canvas: Canvas, *, log: bool = False) -> Text:
@@ -25,7 +24,7 @@ def trend_latency(past: Sequence[Past], canvas: Canvas, *, log: bool = False) ->
     def mark(run: Past, column: int) -> Mark:
         glyph, style = _look(run, canvas.palette)
         value = None if run.failed else run.median_ms
-        return _mark(run, column, glyph, style, value, run.interval_ms)
+        return Mark(column=column, glyph=glyph, style=style, value=value, interval=run.interval_ms)
 
     return _draw(runs, mark, canvas, log=log, unit="ms", subject="median latency, 95 % interval")
 
@@ -41,7 +40,7 @@ def trend_mae(past: Sequence[Past], canvas: Canvas, *, log: bool = False) -> Tex
             glyph, style = palette.glyphs.missed, palette.bad
         elif run.verdict == "UNPROVEN":
             glyph, style = palette.glyphs.unproven, palette.eager
-        return _mark(run, column, glyph, style, None if run.failed else run.mae)
+        return Mark(column=column, glyph=glyph, style=style, value=None if run.failed else run.mae)
 
     return _draw(runs, mark, canvas, log=log, unit="MAE", subject="mean absolute error of the outputs")
 
@@ -50,17 +49,9 @@ def _look(run: Past, palette: Palette) -> tuple[str, str]:
     glyphs = palette.glyphs
     if run.failed:
         return glyphs.failed, palette.bad
-    if run.kind == "chosen":
+    if run.is_chosen:
         return glyphs.chosen, palette.mark
-    if run.kind == "other":
-        return glyphs.other, palette.eager
     return glyphs.program, palette.program
-
-
-def _mark(
-    run: Past, column: int, glyph: str, style: str, value: float | None, interval: Interval | None = None
-) -> Mark:
-    return Mark(column=column, glyph=glyph, style=style, value=value, interval=interval, joined=run.kind != "other")
 
 
 def _draw(
@@ -94,7 +85,6 @@ def _legend(grid: Grid, x: int, marks: Sequence[Mark], subjects: Sequence[str], 
         glyphs.failed: "failed",
         glyphs.missed: "out of tolerance",
         glyphs.unproven: "unproven",
-        glyphs.other: "other machine, threads or weights",
     }
     used = {mark.glyph: mark.style for mark in marks}
     entries = [(glyph, used[glyph], label) for glyph, label in labels.items() if glyph in used]

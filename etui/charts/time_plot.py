@@ -14,8 +14,8 @@ from etui.results import Interval
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """One run in a plot. Without a ``value`` (the run failed) its glyph is on the axis; ``joined`` values are connected
-    by a line. ``interval_style`` defaults to ``style``."""
+    """One run in a plot. Without a ``value`` (the run failed) its glyph is on the axis. ``interval_style``
+    defaults to ``style``."""
 
     column: int
     glyph: str
@@ -23,7 +23,6 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None = None
     interval: Interval | None = None
     interval_style: str | None = None
-    joined: bool = True
 
 
 def value_scale(values: Sequence[float], *, log: bool) -> Scale:
@@ -43,13 +42,13 @@ def start_plot(canvas: Canvas, scale: Scale, unit: str, *, top: int, gutter: int
 
 
 def draw_marks(grid: Grid, plot: Plot, scale: Scale, marks: Sequence[Mark], palette: Palette, *, line: bool) -> None:
-    """Draw the intervals and glyphs of the marks, and with ``line`` (not in ASCII) the line through joined values."""
+    """Draw the intervals and glyphs of the marks, and with ``line`` (not in ASCII) the line through the values."""
     glyphs = palette.glyphs
     if line and glyphs.curve == "braille":
         points = [
             ((mark.column - plot.left) / max(1, plot.width - 1), min(1.0, max(0.0, scale.place(mark.value))))
             for mark in marks
-            if mark.value is not None and mark.joined
+            if mark.value is not None
         ]
         curve(grid, plot, points, glyphs.curve, palette.muted)
     for mark in marks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from etui import paths
@@ -13,6 +15,8 @@ __all__ = ["Finding", "FindingStatus", "examine"]
 
 def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
     """Run every check once, in at most a few seconds; raises nothing. ``root`` contains /proc and /sys."""
+    with closing(sqlite3.connect(":memory:")) as in_memory:
+        sqlite = software.sqlite(in_memory)
     return [
         software.packages(),
         *software.delegates(),
@@ -25,6 +29,7 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
         hardware.watching(root),
         hardware.virtual(root),
         hardware.memory(root),
+        sqlite,
         software.database(database),
         software.database_file_system(database, root),
         software.cache(),

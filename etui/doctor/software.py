@@ -1,10 +1,11 @@
-"""Checks of the software: packages, database, cache, disks, the machine lock, and the hub for weights."""
+"""Checks of the software: packages, SQLite, database, cache, disks, the machine lock, and the hub for weights."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable
 from importlib import metadata
@@ -80,6 +81,25 @@ def _delegate(record: DelegateRecord) -> Finding:
         )
     package = record.packages[0]
     return Finding(name=record.name, status="ok", seen=f"{package} {metadata.version(package)}")
+
+
+def sqlite(connection: sqlite3.Connection) -> Finding:
+    """Check that SQLite has what the database needs: the search index FTS5 with the tokenizer ``trigram``.
+
+    ``connection`` is to an empty database in memory.
+    """
+    seen, advice = f"SQLite {sqlite3.sqlite_version}", "use a Python whose SQLite has FTS5, version 3.34 or newer"
+    try:
+        connection.execute("CREATE VIRTUAL TABLE probe USING fts5(text, tokenize='trigram')")
+    except sqlite3.Error as error:
+        missing = "the tokenizer trigram" if "tokenizer" in str(error) else "FTS5"
+        return Finding(
+            name="SQLite",
+            status="bad",
+            seen=f"{seen} without {missing}, which the database needs for its search index ({error})",
+            advice=advice,
+        )
+    return Finding(name="SQLite", status="ok", seen=f"{seen} with FTS5")
 
 
 def database(path: Path) -> Finding:

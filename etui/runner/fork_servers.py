@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
@@ -28,7 +27,6 @@ from etui.jobs import (
     Exited,
     Fork,
     ForkServerKind,
-    Job,
     JobFor,
     LowerResult,
     Preload,
@@ -36,7 +34,6 @@ from etui.jobs import (
     Ready,
     Reply,
     Started,
-    fork_server_for,
     result_of,
 )
 from etui.paths import cache_dir
@@ -140,11 +137,11 @@ class ForkServerClient:
         """
         await self.ready()
         self._number += 1
-        worker = Worker(self._number, cast("Job", job), say)
+        worker = Worker(self._number, job, say)
         self._workers[worker.number] = worker
         try:
             self._send(
-                msgspec.json.encode(Fork(number=worker.number, job=worker.job)),
+                msgspec.json.encode(Fork(number=worker.number, job=msgspec.Raw(msgspec.json.encode(job)))),
                 [worker.report.write_fd, worker.log.write_fd],
             )
             worker.release_write_ends()
@@ -267,7 +264,7 @@ class WorkerPool:
         Raises:
             WorkerFailed: see ``ForkServerClient.do``; or packages were installed or removed since this process started.
         """
-        result = await self._fork_servers[fork_server_for(cast("Job", job))].do(job, say)
+        result = await self._fork_servers[job.fork_server].do(job, say)
         if changed := self.changed_packages():
             # The key of the result names other versions than those that made it.
             if isinstance(result, LowerResult):

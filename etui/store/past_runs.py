@@ -1,9 +1,15 @@
-"""Read the past runs of a configuration: ended runs that differ only in time and software versions."""
+"""Read the past runs of a configuration: ended runs that differ only in time and software versions.
+
+This is the one definition of past runs, for trends and for every chart and list of past runs. What needs runs across
+configurations uses ``similar``.
+"""
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import cast
 
@@ -12,6 +18,7 @@ import msgspec
 from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
+from etui.facts import RunSummary
 from etui.history import UNKNOWN, Configuration, History, Point
 from etui.results import (
     LIVE_STATUSES,
@@ -24,7 +31,8 @@ from etui.results import (
     Status,
     WeightsInfo,
 )
-from etui.store.queries import unknown_run
+from etui.store import queries
+from etui.store.conditions import Condition
 
 MAX_EXAMINED = 2_000
 """How many of the newest runs of a model, precision and delegate are examined for those of the same configuration."""
@@ -52,12 +60,55 @@ class _Circumstances(msgspec.Struct, frozen=True):
     repeats: str | None = None
 
 
+def similar(model: str, precision: str, delegate: str) -> list[Condition]:
+    """Return the conditions of *similar runs*: those of the same model, precision and delegate, whatever the weights,
+    inputs, threads or machine.
+
+    They are looser than the past runs of a configuration, and are for what must be known or compared across
+    configurations: how long a session may take, and how the conditions of a run differ from those of the run before.
+    """
+    return [
+        Condition("model", "=", model),
+        Condition("precision", "=", precision),
+        Condition("delegate", "=", delegate),
+    ]
+
+
 def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
     """Return the newest ``limit`` ended runs of the configuration of this run; if its status is not done, of the newest
     done run with its model, precision and delegate. Raises UsageError if the run does not exist."""
+    configuration = _configuration_of(connection, run_id)
+    points: list[Point] = []
+    omitted: Counter[str] = Counter()
+    total = examined = 0
+    for row, difference in _examined(connection, configuration):
+        examined += 1
+        if difference is not None:
+            omitted[difference] += 1
+            continue
+        total += 1
+        if len(points) < limit:
+            points.append(_point(row, disturbed(connection, row["id"])))
+    return History(
+        configuration=configuration,
+        points=points[::-1],
+        total=total,
+        omitted=dict(omitted.most_common()),
+        examined=examined,
+    )
+
+
+def past_runs(connection: sqlite3.Connection, run_id: str, limit: int) -> list[RunSummary]:
+    """Return the runs that ``history`` has, as summaries, newest first. Raises UsageError if the run does not exist."""
+    rows = _examined(connection, _configuration_of(connection, run_id))
+    ids = list(itertools.islice((row["id"] for row, difference in rows if difference is None), limit))
+    return queries.summaries(connection, [Condition("id", "in", ids)])
+
+
+def _configuration_of(connection: sqlite3.Connection, run_id: str) -> Configuration:
     row = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
-        raise unknown_run(run_id)
+        raise queries.unknown_run(run_id)
     if row["status"] != "done":
         # The weights and inputs of such a run may not be known: use those of the newest run that is done.
         done = connection.execute(
@@ -66,32 +117,20 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
             (row["model"], row["precision"], row["delegate"]),
         ).fetchone()
         row = done or row
-    configuration = _configuration(row)
+    return _configuration(row)
+
+
+def _examined(connection: sqlite3.Connection, configuration: Configuration) -> Iterator[tuple[sqlite3.Row, str | None]]:
+    """Yield the newest ended runs of the model, precision and delegate, newest first, with the first property in which
+    each differs from the configuration; None if it belongs to it."""
     live = sorted(LIVE_STATUSES)
     rows = connection.execute(
         f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ?"
         f" AND status NOT IN ({', '.join('?' * len(live))}) ORDER BY runs.created_at DESC, runs.rowid DESC LIMIT ?",
         (configuration.model, configuration.precision, configuration.delegate, *live, MAX_EXAMINED),
     )
-    points: list[Point] = []
-    omitted: Counter[str] = Counter()
-    total = examined = 0
-    for past_row in rows:
-        examined += 1
-        difference = _difference(configuration, _configuration(past_row), failed=past_row["status"] != "done")
-        if difference is not None:
-            omitted[difference] += 1
-            continue
-        total += 1
-        if len(points) < limit:
-            points.append(_point(past_row, disturbed(connection, past_row["id"])))
-    return History(
-        configuration=configuration,
-        points=points[::-1],
-        total=total,
-        omitted=dict(omitted.most_common()),
-        examined=examined,
-    )
+    for row in rows:
+        yield row, _difference(configuration, _configuration(row), failed=row["status"] != "done")
 
 
 def _difference(configuration: Configuration, other: Configuration, *, failed: bool) -> str | None:

@@ -78,6 +78,8 @@ def encode_document(document: RunDocument) -> bytes:
     fields = []
     for name in document.__struct_fields__:
         value = getattr(document, name)
+        if value is msgspec.UNSET:
+            continue
         key = msgspec.json.encode(name)
         if isinstance(value, list) and value:
             items = b",\n  ".join(msgspec.json.encode(item) for item in value)

@@ -6,7 +6,7 @@ import asyncio
 import codecs
 import gc
 import signal
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
 from etui.text import plain
 from etui.tui import themes
+from etui.tui.database import Database
 from etui.tui.defect_guard import TOO_MANY, Defects
 from etui.tui.error_text import to_text
 from etui.tui.feed import Feed, Snapshot
@@ -34,6 +35,7 @@ from etui.tui.hangup import leave_without_terminal
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
+from etui.tui.workers import start
 
 _PROBLEM_S = 12.0
 
@@ -66,12 +68,15 @@ class EtuiApp(ScreenHost):
         self._notices = loaded.notices
         self._ascii = ascii_only
         self._keys = dict(config.keys)
-        self._feed = Feed(database, lambda snapshot: self.post_message(self.SnapshotRead(snapshot)))
+        self.database = Database(database)
+        self._feed = Feed(
+            self.database, lambda snapshot: self.post_message(self.SnapshotRead(snapshot)), self._handle_exception
+        )
         self._live = live
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
         self.glyphs = ASCII if ascii_only else UNICODE
-        self.bench = BenchScreen(database, self.glyphs, config.columns)
+        self.bench = BenchScreen(self.database, self.glyphs, config.columns)
         for theme in themes.THEMES:
             self.register_theme(theme)
         self.theme = config.theme
@@ -85,7 +90,7 @@ class EtuiApp(ScreenHost):
         if self._keys:
             self.set_keymap(self._keys)
         try:
-            self.bench.library.open()
+            self.database.open()
         except EtuiError as error:
             self.complain(error)
         for notice in self._notices:
@@ -93,8 +98,9 @@ class EtuiApp(ScreenHost):
         self._leave_on_hangup()
 
     def on_unmount(self) -> None:
-        """Stop the feed; runs in progress continue."""
-        self._feed.stop()
+        """Close the database; runs in progress continue."""
+        self._feed.close()
+        self.database.close()
 
     def _leave_on_hangup(self) -> None:
         # Textual does not handle SIGHUP, whose default action ends the process at once.
@@ -117,16 +123,13 @@ class EtuiApp(ScreenHost):
     def start_feed(self) -> None:
         """Start reading the database; the main screen calls this once it can show snapshots."""
         if self._live:
-            self._feed.start()
+            self.database.subscribe(self._feed.nudge)
+            start(self, self._feed.run, group="feed")
 
     def freeze_garbage(self) -> None:
         """Exempt all present objects from garbage collection: they stay, and scanning them costs 25 ms each time."""
         if self._live:
             gc.freeze()
-
-    def nudge(self) -> None:
-        """Read the database at once, after a change made by the user."""
-        self._feed.nudge()
 
     def get_key_display(self, binding: Binding) -> str:
         """Return the key's symbol, or its name if the terminal is ASCII only."""
@@ -173,6 +176,28 @@ class EtuiApp(ScreenHost):
     def complain(self, error: EtuiError, title: str = "") -> None:
         """Report an error in a notice and in the log, with the hint that applies to the screen."""
         self.say(to_text(error), "error", title=title)
+
+    # Navigation
+
+    def open_details(self, run_id: str) -> None:
+        """Open the details of a run."""
+        from etui.tui.screens.details import DetailsScreen
+
+        self.push_screen(DetailsScreen(self.database, run_id))
+
+    def open_comparison(
+        self, run_ids: Sequence[str], *, baseline: str | None = None, cursor: str | None = None
+    ) -> None:
+        """Compare runs with the pinned ``baseline``; without one, with the run under the ``cursor``."""
+        from etui.tui.screens.compare import CompareScreen
+
+        self.push_screen(CompareScreen(self.database, run_ids, baseline=baseline, cursor=cursor))
+
+    def open_trend(self, run_id: str) -> None:
+        """Open the trend of a run's configuration."""
+        from etui.tui.screens.trend import TrendScreen
+
+        self.push_screen(TrendScreen(self.database, run_id))
 
     # Actions of the registry
 

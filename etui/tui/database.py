@@ -1,110 +1,173 @@
-"""Database access of the main screen: one call per query or change, safe to make from any thread."""
+"""The database of the screen: the only place in this process that opens the file.
+
+``EtuiApp`` creates one ``Database`` and gives it to everything that reads or writes runs. An operation is a function of
+a ``Store``::
+
+    document = await database.read(lambda store: store.document(run_id))
+    await database.write(lambda store: store.delete_runs(ids))
+
+It runs in a thread, on a connection that no other thread uses meanwhile. A connection is opened when it is needed, kept
+for the next operation, and opened again if its file was removed or replaced, or if an operation on it failed: a
+connection to such a file never recovers.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-from etui.errors import StoreError, UsageError
-from etui.events import Event
-from etui.facts import RunSummary
-from etui.results import RunDocument
-from etui.spec import SessionSpec
-from etui.store import Condition, QueuedSession, Store
-from etui.store.run_pages import Glimpse, Page
-from etui.tui.feed import OLD_EVENTS
-from etui.tui.widgets.paged_list import Wanted
+from etui.errors import StoreError
+from etui.store import Store
 
-if TYPE_CHECKING:
-    from etui.catalog.find import Model
+T = TypeVar("T")
+Operation = Callable[[Store], T]
 
-PAST_RUNS = 200
-_TABLE = 48 << 20
-"""SQLite page cache of the table's connection, in bytes: filtering 100,000 runs at each keystroke stays in memory."""
+_MOST_IDLE = 2
+"""Connections that are kept open between operations; more are only needed for a moment."""
 
 
-class Library:
-    """The database, opened on first use and again after ``forget``. Every method may raise EtuiError."""
+class Connection:
+    """One connection to the database. Operations on it run one after the other.
 
-    def __init__(self, database: Path) -> None:
-        self.database = database
-        self._stores: dict[int | None, Store] = {}
+    It is for callers that need the same connection each time, because it has its own page cache or because they compare
+    its ``data_version``; all others use the methods of ``Database``.
+    """
+
+    def __init__(self, database: Database, cache_bytes: int | None = None) -> None:
+        self._database = database
+        self._cache_bytes = cache_bytes
+        self._store: Store | None = None
+        self._opening = 0
+        self._is_closed = False
         self._turn = threading.Lock()
 
-    def open(self) -> None:
-        """Open the database; create it if it does not exist."""
-        with self._turn:
-            if _TABLE not in self._stores:
-                self._stores[_TABLE] = Store.open(self.database, cache_bytes=_TABLE)
+    def run(self, operation: Operation[T], *, create: bool = False) -> T:
+        """Execute an operation in this thread. The same ``Store`` is passed each time unless it had to be opened again.
 
-    def forget(self) -> None:
-        """Close the file; the next call opens the file that is there then."""
+        Raises StoreError if the file cannot be opened; unless ``create``, also if it does not exist. Also raises what
+        the operation raises.
+        """
         with self._turn:
-            stores, self._stores = self._stores, {}
-        for store in stores.values():
+            try:
+                return operation(self._opened(create))
+            except StoreError:
+                self._close()
+                raise
+            finally:
+                if self._is_closed:
+                    self._close()
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Execute an operation in a thread and return its result. Raises as ``run``."""
+        return await asyncio.to_thread(self.run, operation)
+
+    def close(self) -> None:
+        """Close the connection, or let the operation in progress close it. A later operation opens it for itself."""
+        self._is_closed = True
+        if self._turn.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._turn.release()
+
+    def _opened(self, create: bool) -> Store:
+        store, opening = self._store, self._database.opening
+        if store is not None and (self._opening != opening or not store.is_in_place()):
+            self._close()
+        if self._store is None:
+            self._store, self._opening = self._database.open_store(self._cache_bytes, create=create), opening
+        return self._store
+
+    def _close(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
             store.close()
 
-    def _opened(self, cache_bytes: int | None = None) -> Store:
-        """Return the store with this page cache. The table has a separate one: counting its runs can take a while, and
-        other queries must not wait for it."""
+
+class Database:
+    """The database at a path. Every method may be called from any thread, ``read`` and ``write`` in the event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.opening = 0
+        """Increased by ``forget``; a connection opened before is not used again."""
+        self._was_opened = False
+        self._closed = False
+        self._idle: list[Connection] = []
+        self._turn = threading.Lock()
+        self._listeners: list[Callable[[], object]] = []
+
+    # Operations
+
+    async def read(self, operation: Operation[T]) -> T:
+        """Execute an operation that reads, in a thread, and return its result.
+
+        Raises StoreError if the database is missing or cannot be opened, and what the operation raises. If the awaiting
+        task is cancelled, the operation still ends in its thread and its result is dropped.
+        """
+        return await asyncio.to_thread(self.run, operation)
+
+    async def write(self, operation: Operation[T], *, create: bool = False, announce: bool = True) -> T:
+        """Execute an operation that changes the database, in a thread, and return its result.
+
+        With ``create`` a missing file is created. Unless ``announce`` is False, the listeners are called afterwards.
+        Raises as ``read``.
+        """
+        result = await asyncio.to_thread(self.run, operation, create=create)
+        if announce:
+            for listener in self._listeners:
+                listener()
+        return result
+
+    def run(self, operation: Operation[T], *, create: bool = False) -> T:
+        """Execute an operation in this thread, for callers that are in a thread already. Raises as ``read``."""
         with self._turn:
-            if cache_bytes not in self._stores:
-                self._stores[cache_bytes] = Store.open(self.database, create=False, cache_bytes=cache_bytes)
-            return self._stores[cache_bytes]
-
-    def page(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page:
-        """Return a page of the runs table."""
-        return self._opened(_TABLE).page(wanted.order.where, wanted.order.sorting, wanted.window, overtaken)
-
-    def glimpse(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page | Glimpse:
-        """Return the page, or only its rows if counting all matching runs would take a while."""
-        return self._opened(_TABLE).glimpse(wanted.order.where, wanted.order.sorting, wanted.window, overtaken)
-
-    def ids(self, where: Sequence[Condition]) -> list[str]:
-        """Return the ids of all runs that match a filter."""
-        return self._opened().run_ids(where)
-
-    def values(self, column: str) -> list[str]:
-        """Return the distinct values of a column for completion; empty if the database cannot be read."""
+            connection = self._idle.pop() if self._idle else Connection(self)
         try:
-            return self._opened().distinct(column)
-        except (StoreError, UsageError):
-            return []
+            return connection.run(operation, create=create)
+        finally:
+            with self._turn:
+                is_kept = not self._closed and len(self._idle) < _MOST_IDLE
+                if is_kept:
+                    self._idle.append(connection)
+            if not is_kept:
+                connection.close()
 
-    def summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
-        """Return the summaries of these runs, newest first."""
-        return self._opened().summaries([Condition("id", "in", list(run_ids))])
+    def connect(self, cache_bytes: int | None = None) -> Connection:
+        """Return a separate connection, which its user closes; ``cache_bytes`` is the size of its page cache."""
+        return Connection(self, cache_bytes)
 
-    def run(self, run_id: str) -> tuple[RunDocument, list[RunSummary]]:
-        """Return a run's document, and past runs of the same model, precision and delegate, oldest first."""
-        store = self._opened()
-        document = store.document(run_id)
-        same = [
-            Condition("model", "=", document.model.name),
-            Condition("precision", "=", document.precision),
-            Condition("delegate", "=", document.delegate),
-        ]
-        past = store.summaries(same, limit=PAST_RUNS)
-        past.reverse()
-        return document, past
+    def subscribe(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call ``listener`` in the event loop after each announced change made here, until the function that this
+        returns is called."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
-    def events(self, session_id: str, run_id: str | None) -> list[Event]:
-        """Return the newest events of a session, or of one of its runs."""
-        return self._opened().events_after(session_id, run_id=run_id, newest=OLD_EVENTS)
+    # The file
 
-    def submit(self, spec: SessionSpec, model: Model) -> QueuedSession:
-        """Queue a session and make sure that a runner is running."""
-        from etui.catalog.find import describe
-        from etui.services.submit import submit
+    def open(self) -> None:
+        """Open the file, creating it or upgrading its schema if necessary. Raises StoreError."""
+        self.run(lambda store: store.path, create=True)
 
-        return submit(self._opened(), spec, describe(model))
+    def forget(self) -> None:
+        """Use no connection that is open now again, because another file may have been written over this one."""
+        self.opening += 1
 
-    def cancel(self, run_ids: Sequence[str]) -> list[str]:
-        """Request cancellation of live runs, and return those that were live."""
-        return self._opened().request_cancel(run_ids)
+    def close(self) -> None:
+        """Close all connections that no operation uses; the others are closed when their operation ends."""
+        with self._turn:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
-    def delete(self, run_ids: Sequence[str]) -> int:
-        """Delete runs, and return how many existed."""
-        return self._opened().delete_runs(run_ids)
+    def open_store(self, cache_bytes: int | None, *, create: bool) -> Store:
+        """Open the file for a ``Connection``. Raises StoreError."""
+        if self._was_opened and not create and not self.path.exists():
+            raise StoreError(f"the database {self.path} is gone", "restore the file, or restart etui")
+        store = Store.open(self.path, create=create, cache_bytes=cache_bytes)
+        self._was_opened = True
+        return store

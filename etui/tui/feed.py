@@ -1,21 +1,20 @@
-"""Snapshots of the queue and of new events, read by a thread that polls the database.
+"""Snapshots of the queue and of new events, read by background work that polls the database.
 
-The thread reads, posts snapshots, and takes care of a runner that died. If the database is missing, locked or damaged,
-the snapshot holds a message about it, and the thread keeps trying.
+It reads, posts snapshots, and takes care of a runner that died. If the database is missing, locked or damaged, the
+snapshot holds a message about it, and the feed keeps trying.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 
-from etui.errors import EtuiError, StoreError
+from etui.errors import EtuiError
 from etui.events import Event
 from etui.facts import RunSummary
 from etui.host.cpus import usable_cores
@@ -23,7 +22,9 @@ from etui.host.environment import governor
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store
+from etui.tui.database import Database
 from etui.tui.error_text import to_text
+from etui.tui.workers import Rest, in_daemon_thread
 
 IDLE_LOOK_S = 0.25
 LIVE_LOOK_S = 1.0
@@ -31,6 +32,8 @@ MEASURING_LOOK_S = 1.5
 """During a measurement the screen, which shares the machine, must use at most 1 % of a core."""
 HOST_LOOK_S = 5.0
 RUNNER_CHECK_S = 2.0
+DEFECT_REST_S = 10.0
+"""The pause after a defect: one that occurs at every look must not end the app (``defect_guard.MOST_A_MINUTE``)."""
 OLD_EVENTS = 2_000
 
 
@@ -81,13 +84,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feed:
-    """Poll the database from a separate thread and pass each new snapshot to ``post``."""
+    """Poll the database and pass each new snapshot to ``post``, and an unexpected exception to ``report``."""
 
-    def __init__(self, database: Path, post: Callable[[Snapshot], object]) -> None:
-        self._database = database
+    def __init__(
+        self, database: Database, post: Callable[[Snapshot], object], report: Callable[[Exception], object]
+    ) -> None:
         self._post = post
+        self._report = report
+        self._connection = database.connect()
         self._store: Store | None = None
-        self._file: tuple[int, int] | None = None
         self._seen_version: int | None = None
         self._version = 0
         self._last_event: dict[str, int] = {}
@@ -97,53 +102,58 @@ class Feed:
         self._host_facts = read_host_facts()
         self._problem: str | None = None
         self._host_read_at = self._runner_checked_at = 0.0
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="etui-feed", daemon=True)
+        self._rest = Rest()
 
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the thread; does not wait for a read in progress."""
-        self._stopped.set()
-        self._wake.set()
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            try:
+                # Ending the runs of a dead runner waits for other writers, for which quitting must not wait.
+                snapshot = await in_daemon_thread(self.look)
+            except Exception as error:  # noqa: BLE001 - without the feed the screen would freeze without a message
+                self._seen_version = None
+                self._report(error)
+                await asyncio.sleep(DEFECT_REST_S)
+                continue
+            if snapshot is not None:
+                self._post(snapshot)
+            await self._rest.wait(self._rest_s())
 
     def nudge(self) -> None:
         """Read at once, after a change made by the user."""
-        self._wake.set()
+        self._rest.end()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     def look(self) -> Snapshot | None:
         """Read once; return a snapshot, or None if nothing has to be redrawn."""
         now = time.monotonic()
         host_changed = self._look_at_host(now)
         try:
-            store = self._opened()
-            self._look_after_runner(store, now)
-            version = store.data_version()
-            if version != self._seen_version:
-                # The version counts as seen only after a successful read: after a failure everything is read again.
-                snapshot = self._read(store)
-                self._seen_version, self._problem = version, None
-                return snapshot
+            snapshot = self._connection.run(lambda store: self._look_at_store(store, now))
         except EtuiError as error:
             return self._trouble(error)
-        except Exception as error:  # noqa: BLE001 - without this thread the screen would freeze without a message
-            return self._trouble(EtuiError(f"a defect in etui ({type(error).__name__}: {error})", "please report it"))
+        if snapshot is not None:
+            return snapshot
         if self._problem is not None or host_changed or self._sessions:
             self._problem = None
             return self._snapshot()
         return None
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            snapshot = self.look()
-            if snapshot is not None and not self._stopped.is_set():
-                self._post(snapshot)
-            self._wake.wait(self._rest_s())
-            self._wake.clear()
-        self._close()
+    def _look_at_store(self, store: Store, now: float) -> Snapshot | None:
+        if store is not self._store:
+            # The versions of two connections cannot be compared.
+            self._store, self._seen_version = store, None
+        self._look_after_runner(store, now)
+        version = store.data_version()
+        if version == self._seen_version:
+            return None
+        # The version counts as seen only after a successful read: after a failure everything is read again.
+        snapshot = self._read(store)
+        self._seen_version, self._problem = version, None
+        return snapshot
 
     def _rest_s(self) -> float:
         if not self._sessions:
@@ -151,27 +161,8 @@ class Feed:
         step = self._sessions[0].step
         return MEASURING_LOOK_S if step is not None and step.stage == "measure" else LIVE_LOOK_S
 
-    def _opened(self) -> Store:
-        """Return the store of the file that is at the path now; an open connection keeps reading a replaced file."""
-        try:
-            status = self._database.stat()
-            file = (status.st_dev, status.st_ino)
-        except OSError:
-            self._close()
-            raise StoreError(f"the database {self._database} is gone", "restore the file, or restart etui") from None
-        if self._store is None or file != self._file:
-            self._close()
-            self._store, self._file = Store.open(self._database, create=False), file
-        return self._store
-
-    def _close(self) -> None:
-        store, self._store, self._seen_version = self._store, None, None
-        if store is not None:
-            store.close()
-
     def _trouble(self, error: EtuiError) -> Snapshot | None:
-        # A connection to a damaged or replaced file never recovers; the next read opens a new one.
-        self._close()
+        self._seen_version = None
         message = to_text(error)
         if message == self._problem:
             return None

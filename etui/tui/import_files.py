@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +16,7 @@ from etui.paths import expanded
 from etui.store import Store
 from etui.store.transfer import read_documents
 from etui.text import counted
+from etui.tui.database import Database
 
 
 class FileImport(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,29 +49,32 @@ def named_files(text: str) -> list[Path]:
     return list(dict.fromkeys(path for part in parts for path in _files_of(part)))
 
 
-def import_files(database: Path, files: Sequence[Path], stopped: Callable[[], bool]) -> Iterator[FileImport]:
+async def import_files(
+    database: Database, files: Sequence[Path], stopped: Callable[[], bool]
+) -> AsyncIterator[FileImport]:
     """Import the files in order and yield the result of each, until all are done or ``stopped`` returns True.
 
     Raises:
         StoreError: the database cannot be written.
     """
-    store = None
+    for path in files:
+        if stopped():
+            return
+        yield await _import_file(database, path)
+
+
+async def _import_file(database: Database, path: Path) -> FileImport:
     try:
-        for path in files:
-            if stopped():
-                return
-            try:
-                documents = read_documents(path)
-            except ImportRefused as error:
-                yield FileImport(path=path, refused=error.message)
-                continue
-            # Opened only now: a file that cannot be imported must not create a database.
-            store = store or Store.open(database)
-            outcomes = store.import_documents(documents)
-            yield FileImport(path=path, new=outcomes.count("new"), known=outcomes.count("known"))
-    finally:
-        if store is not None:
-            store.close()
+        documents = await asyncio.to_thread(read_documents, path)
+    except ImportRefused as error:
+        return FileImport(path=path, refused=error.message)
+
+    def store_documents(store: Store) -> list[Literal["new", "known"]]:
+        return store.import_documents(documents)
+
+    # Opened only now: a file that cannot be imported must not create a database.
+    outcomes = await database.write(store_documents, create=True, announce=False)
+    return FileImport(path=path, new=outcomes.count("new"), known=outcomes.count("known"))
 
 
 def summary(results: Sequence[FileImport]) -> str:

@@ -1,18 +1,22 @@
-"""The interface of the app that its screens use, so that they do not import the app itself."""
+"""The interface of the app that its screens use, so that they import neither the app nor each other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from textual.app import App
 
 from etui.errors import EtuiError
+from etui.tui.database import Database
 
 Severity = Literal["information", "warning", "error"]
 
 
 class ScreenHost(App[object]):
-    """The part of the app that its screens use."""
+    """The part of the app that its screens use: the database, notices, and opening other screens."""
+
+    database: Database
 
     def start_feed(self) -> None:
         """Start reading the database."""
@@ -22,14 +26,28 @@ class ScreenHost(App[object]):
         """Exclude the objects that exist from garbage collection."""
         raise NotImplementedError
 
-    def nudge(self) -> None:
-        """Read the database immediately, because the user has changed something."""
-        raise NotImplementedError
+    # Notices
 
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
         """Show a notice; with ``keep`` also a line in the log."""
         raise NotImplementedError
 
     def complain(self, error: EtuiError, title: str = "") -> None:
-        """Show an error with its next step."""
+        """Show an error with its next step, and add it to the log."""
+        raise NotImplementedError
+
+    # Navigation
+
+    def open_details(self, run_id: str) -> None:
+        """Open the details of a run."""
+        raise NotImplementedError
+
+    def open_comparison(
+        self, run_ids: Sequence[str], *, baseline: str | None = None, cursor: str | None = None
+    ) -> None:
+        """Compare runs with the pinned ``baseline``; without one, with the run under the ``cursor``."""
+        raise NotImplementedError
+
+    def open_trend(self, run_id: str) -> None:
+        """Open the trend of a run's configuration."""
         raise NotImplementedError

@@ -1,4 +1,8 @@
-"""Estimate how long a session will take, from past runs of its configurations, else from the model's size."""
+"""Estimate how long a session will take, from similar runs, else from the model's size.
+
+Similar runs have the same model, precision and delegate (``etui.store.past_runs.similar``). The weights and inputs of a
+session are not known before it is prepared, so the past runs of its configuration cannot be looked up.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,13 @@ from etui.results import RunDocument
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER, SessionSpec, Variant
 from etui.store import Condition, Store
+from etui.store.past_runs import similar
 
 _LOADING = ("load",)
 _PREPARING = ("export", "quantize", "reference", "lower", "write")
 _CHECKS = ("accuracy", "memory")
 
-# For configurations without past runs: orders of magnitude, measured with the catalog's models on two cores.
+# For variants without a similar run: orders of magnitude, measured with the catalog's models on two cores.
 _IMPORT_S, _IMPORT_TO_LOWER_S, _LOAD_S, _CHECKS_S, _START_S = 4.0, 6.0, 3.0, 3.0, 0.6
 _LOWER_S, _LOWER_S_A_MILLION, _QUANTIZED = 8.0, 0.15, 2.0
 _EAGER_MS, _EAGER_MS_A_MILLION, _CORES = 8.0, 1.4, 2
@@ -30,8 +35,8 @@ _UNKNOWN_MILLIONS = 20.0
 _TIMES_FP32 = {"fp16": 2.0, "int8": 0.4, "int8-static": 0.4, "int8-dynamic": 0.5, "8da4w": 0.6}
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """What the newest run of a configuration took. ``prepared`` means that its program is still in the cache."""
+class SimilarRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What the newest similar run took. ``prepared`` means that its program is still in the cache."""
 
     load_s: float
     prepare_s: float
@@ -43,16 +48,16 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds from start to end, and what they are based on: past runs, the model's size, or both."""
+    """Seconds from start to end, and what they are based on: similar runs, the model's size, or both."""
 
     seconds: float
-    basis: Literal["past", "size", "both"]
+    basis: Literal["similar", "size", "both"]
 
     @property
     def text(self) -> str:
         """The estimate as a phrase, rounded to its precision."""
         about = about_seconds(self.seconds)
-        return f"about {about}" if self.basis == "past" else f"roughly {about}"
+        return f"about {about}" if self.basis == "similar" else f"roughly {about}"
 
 
 def about_seconds(seconds: float) -> str:
@@ -66,9 +71,12 @@ def about_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes % 60 else f"{minutes // 60} h"
 
 
-def estimate(spec: SessionSpec, model: Model, past: Mapping[Variant, Past], cores: int) -> Estimate:
-    """Return the estimate for a session. Variants without an entry in ``past`` are estimated from the model's size."""
-    programs = {variant: past.get(variant) or _guess(model, variant, cores, past) for variant in spec.variants}
+def estimate(spec: SessionSpec, model: Model, similar_runs: Mapping[Variant, SimilarRun], cores: int) -> Estimate:
+    """Return the estimate for a session. Variants without an entry in ``similar_runs`` are estimated from the model's
+    size."""
+    programs = {
+        variant: similar_runs.get(variant) or _guess(model, variant, cores, similar_runs) for variant in spec.variants
+    }
     plan = make_plan(
         spec, [EAGER, *(variant.label for variant in spec.variants)], repeat=model.repeat, warmup=model.warmup
     )
@@ -84,31 +92,29 @@ def estimate(spec: SessionSpec, model: Model, past: Mapping[Variant, Past], core
     for program in programs.values():
         seconds += _measuring_s(plan, program.latency_ms or 0.0, program.start_s)
     seconds += sum(program.checks_s for program in programs.values()) / max(1, cores)
-    known = sum(variant in past for variant in spec.variants)
-    basis: Literal["past", "size", "both"] = "past" if known == len(programs) else "both" if known else "size"
+    known = sum(variant in similar_runs for variant in spec.variants)
+    basis: Literal["similar", "size", "both"] = "similar" if known == len(programs) else "both" if known else "size"
     return Estimate(seconds=min(seconds, spec.timeout_s), basis=basis)
 
 
-def history(store: Store, spec: SessionSpec, model: Model, cache: Path) -> dict[Variant, Past]:
-    """Return what the newest finished run of each variant took. Raises StoreError."""
-    past = {}
+def newest_similar(store: Store, spec: SessionSpec, model: Model, cache: Path) -> dict[Variant, SimilarRun]:
+    """Return what the newest similar run that is done took, for each variant that has one. Raises StoreError."""
+    found = {}
     for variant in spec.variants:
         runs = store.summaries(
             [
-                Condition("model", "=", model.name),
-                Condition("precision", "=", variant.precision),
-                Condition("delegate", "=", variant.delegate),
+                *similar(model.name, variant.precision, variant.delegate),
                 Condition("status", "=", "done"),
                 Condition("summary_only", "=", 0),
             ],
             limit=1,
         )
         if runs:
-            past[variant] = past_of(store.document(runs[0].id), spec, cache)
-    return past
+            found[variant] = durations(store.document(runs[0].id), spec, cache)
+    return found
 
 
-def past_of(document: RunDocument, spec: SessionSpec, cache: Path) -> Past:
+def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarRun:
     """Return what a run took. Its program can be reused only with the same weights, and while it is in the cache."""
     same = all(
         document.session.spec.get(name) == getattr(spec, name) for name in ("weights", "seed", "calibration_count")
@@ -121,7 +127,7 @@ def past_of(document: RunDocument, spec: SessionSpec, cache: Path) -> Past:
     def spent(names: Collection[str]) -> float:
         return sum(stage.seconds for stage in document.stages if stage.name in names)
 
-    return Past(
+    return SimilarRun(
         load_s=0.0 if prepared else spent(_LOADING),
         prepare_s=spent(_PREPARING),
         checks_s=spent(_CHECKS),
@@ -145,16 +151,16 @@ def _measuring_s(plan: Plan, latency_ms: float, start_s: float) -> float:
     return total
 
 
-def _guess(model: Model, variant: Variant, cores: int, past: Mapping[Variant, Past]) -> Past:
-    """Estimate a variant without past runs: from the number of parameters, and from eager's latency if known."""
+def _guess(model: Model, variant: Variant, cores: int, similar_runs: Mapping[Variant, SimilarRun]) -> SimilarRun:
+    """Estimate a variant without a similar run: from the number of parameters, and from eager's latency if known."""
     millions = _UNKNOWN_MILLIONS if isinstance(model, UserModel) else model.parameters / 1e6
-    known = [run.eager_ms for run in past.values() if run.eager_ms is not None]
+    known = [run.eager_ms for run in similar_runs.values() if run.eager_ms is not None]
     eager_ms = known[0] if known else (_EAGER_MS + _EAGER_MS_A_MILLION * millions) * _CORES / max(1, cores)
     record = RECORDS.get(variant.delegate)
     factor = (record.relative_latency if record is not None else 1.0) * _TIMES_FP32.get(variant.precision, 1.0)
     quantized = variant.precision in PRECISIONS and PRECISIONS[variant.precision].quantized
     is_pte = isinstance(model, UserModel) and model.kind == "pte"
-    return Past(
+    return SimilarRun(
         load_s=_LOAD_S,
         prepare_s=(_LOWER_S + _LOWER_S_A_MILLION * millions) * (_QUANTIZED if quantized else 1.0),
         checks_s=_CHECKS_S + 8 * eager_ms * factor / 1000,

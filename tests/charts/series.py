@@ -24,9 +24,9 @@ PAST = [
     Past(at="2026-11-01T10:00:00Z", median_ms=5.0, interval_ms=(4.9, 5.1), mae=1e-6, verdict="PASS"),
     Past(at="2026-11-03T10:00:00Z", median_ms=5.4, interval_ms=(5.2, 5.6), mae=2e-3, verdict="PASS"),
     Past(at="2026-11-04T10:00:00Z", failed=True),
-    Past(at="2026-11-08T10:00:00Z", kind="other", median_ms=7.0, interval_ms=(6.8, 7.3), mae=2e-3, verdict="UNPROVEN"),
+    Past(at="2026-11-08T10:00:00Z", median_ms=7.0, interval_ms=(6.8, 7.3), mae=2e-3, verdict="UNPROVEN"),
     Past(at="2026-11-09T10:00:00Z", median_ms=5.1, interval_ms=(5.0, 5.2), mae=0.4, verdict="FAIL"),
-    Past(at="2026-11-20T10:00:00Z", kind="chosen", median_ms=4.96, mae=2.1e-3, verdict="PASS"),
+    Past(at="2026-11-20T10:00:00Z", is_chosen=True, median_ms=4.96, mae=2.1e-3, verdict="PASS"),
 ]
 
 SIX = [

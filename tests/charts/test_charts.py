@@ -126,9 +126,9 @@ def test_a_block_measured_second_keeps_its_number() -> None:
     assert drawn.split("\n")[-1].split() == ["5", "block"]
 
 
-def test_a_trend_marks_what_failed_and_what_is_not_comparable() -> None:
+def test_a_trend_marks_what_failed_and_the_run_itself() -> None:
     lines = charts.trend_latency(PAST, canvas(100, 12)).plain.split("\n")
-    assert "◆ this run" in lines[0] and "✗ failed" in lines[0] and "○ other machine" in lines[0]
+    assert "◆ this run" in lines[0] and "✗ failed" in lines[0]
     assert "✗" in lines[-3]
     assert "Nov 01" in lines[-1] and "Nov 20" in lines[-1]
 
@@ -156,7 +156,7 @@ def test_an_exact_run_lies_at_the_foot_of_a_logarithmic_axis() -> None:
 
 def test_more_runs_than_columns_show_the_newest() -> None:
     past = [Past(at=f"2026-11-20T10:{n // 60:02d}:{n % 60:02d}Z", median_ms=5.0) for n in range(3000)]
-    past.append(Past(at="2026-11-21T10:00:00Z", kind="chosen", median_ms=5.0))
+    past.append(Past(at="2026-11-21T10:00:00Z", is_chosen=True, median_ms=5.0))
     assert "◆" in charts.trend_latency(past, canvas(60, 10)).plain
 
 

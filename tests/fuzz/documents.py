@@ -344,7 +344,7 @@ def _pictures(rng: random.Random) -> Outcome:
     at = ["2026-11-20T10:00:00.000Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", mutate.a_text(rng)]
     past = [
         charts.Past(at=rng.choice(at), median_ms=value, interval_ms=(number(), number()), mae=maybe(),
-                    failed=rng.random() < 0.1, kind=rng.choice(("chosen", "same", "other")))
+                    failed=rng.random() < 0.1, is_chosen=rng.random() < 0.2)
         for value in values
     ]  # fmt: skip
     dated = [

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -124,6 +127,26 @@ def test_the_holder_of_the_box_is_named_without_touching_its_lock(tmp_path: Path
     assert found.status == "warn" and "pid 4711" in found.seen
     put(tmp_path, {"proc/locks": f"1: -> FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
     assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "machine lock").status == "ok"
+
+
+class OtherSqlite(sqlite3.Connection):
+    """SQLite without the module or tokenizer ``missing``."""
+
+    missing = ""
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        """Execute a statement that asks for a name that SQLite does not know."""
+        return super().execute(sql.replace(self.missing, "unknown"), *values)
+
+
+@pytest.mark.parametrize(("missing", "named"), [("fts5", "FTS5"), ("trigram", "trigram")])
+def test_sqlite_without_the_search_index_of_the_database_is_bad(missing: str, named: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(":memory:", factory=OtherSqlite)) as connection:
+        connection.missing = missing
+        found = software.sqlite(connection)
+    assert found.status == "bad" and named in found.seen and sqlite3.sqlite_version in found.seen
+    assert "FTS5" in found.advice
+    assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "SQLite").status == "ok"
 
 
 def test_a_hub_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again(tmp_path:
     with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([_finished(many)])
         with pytest.raises(UsageError, match="not 4096"):
-            run_again(store.path, _finished(many), ["layer4"])
+            run_again(store, _finished(many), ["layer4"])
         assert store.live_run_ids() == []
 
 

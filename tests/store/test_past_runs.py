@@ -12,7 +12,7 @@ import pytest
 from etui.errors import UsageError
 from etui.results import RunDocument
 from etui.store import Store
-from tests.documents import ENVIRONMENT, make_document
+from tests.documents import ENVIRONMENT, MODEL, make_document, make_spec
 
 
 @pytest.fixture
@@ -93,6 +93,19 @@ def test_a_limit_keeps_the_newest_and_counts_all(store: Store) -> None:
     found = store.history(f"{3:012x}", limit=3)
     assert [point.at[8:10] for point in found.points] == ["06", "07", "08"]
     assert found.total == 8
+
+
+def test_the_summaries_are_those_of_the_history_newest_first(store: Store) -> None:
+    runs = [later(1), later(2), later(3, threads=1), later(4, precision="int8"), later(5)]
+    store.import_documents([*runs, later(6, status="failed", error="no kernel")])
+    for run in runs:
+        points = store.history(run.id).points
+        assert [past.id for past in store.past_runs(run.id)] == [point.run for point in reversed(points)]
+    assert [past.id for past in store.past_runs(runs[0].id, limit=2)] == [later(6).id, later(5).id]
+    live = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="bench-1").runs[0][0]
+    assert [past.id for past in store.past_runs(live)] == [later(day).id for day in (6, 5, 2, 1)]
+    with pytest.raises(UsageError, match="there is no run"):
+        store.past_runs("ffff")
 
 
 def test_a_failed_run_is_in_the_history_of_those_that_did_not(store: Store) -> None:

@@ -18,8 +18,9 @@ from etui.host.user import user_name
 from etui.runner.start import recover
 from etui.store import RunnerIdentity, Store, opening, schema
 from etui.store.transfer import read_documents
-from etui.tui.database import Library
-from etui.tui.feed import Feed, Snapshot
+from etui.tui.database import Database
+from etui.tui.feed import Feed
+from etui.tui.run_rows import RunRows
 from tests.documents import MODEL, make_document, make_spec
 from tests.mounts import read_only_view
 from tests.store.test_upgrade import schema_of, unpacked
@@ -233,17 +234,16 @@ def test_the_screens_store_and_feed_read_it_and_start_no_runner(
         store.claim_next(RunnerIdentity(pid=2**22 + 1, host=host, user=user_name(), started_at="then"))
         store.add_session(make_spec(), model=MODEL, box=host)
     with seal(folder) as view:
-        library = Library(view / "etui.db")
-        library.open()
-        assert len(library.ids([])) == 6
-        snapshots: list[Snapshot] = []
-        feed = Feed(view / "etui.db", snapshots.append)
+        database = Database(view / "etui.db")
+        database.open()
+        assert len(RunRows(database).ids([])) == 6
+        feed = Feed(database, lambda snapshot: None, lambda error: None)
         snapshot = feed.look()
         assert snapshot is not None and snapshot.problem is None
         assert snapshot.current is not None and snapshot.current.session.id == queued.id
         assert feed.look() is not None
-        library.forget()
-        feed.stop()
+        feed.close()
+        database.close()
         with Store.open(view / "etui.db") as store:
             assert recover(store) == []
             assert store.summary(queued.runs[0][0]).status == "queued"

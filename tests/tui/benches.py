@@ -17,7 +17,7 @@ from etui.tui.app import EtuiApp
 from etui.tui.feed import HostFacts, LiveSession, Snapshot
 from etui.tui.widgets.runs_table import RunsTable
 from tests.documents import MODEL, make_document
-from tests.tui.hosts import until
+from tests.tui.hosts import until, work_done
 
 BOX = HostFacts(host="bench-01", cores=2, load=0.08, governor="performance")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ async def settled(pilot: Pilot[object]) -> None:
     """Wait until the table has been read and everything asked for is drawn."""
     await until(pilot, lambda: app_of(pilot).bench.query(RunsTable))
     await until(pilot, lambda: bench_table(pilot).known and app_of(pilot).bench.picker is not None)
-    await pilot.app.workers.wait_for_complete()
+    await work_done(pilot)
     await pilot.pause()
 
 

@@ -22,6 +22,7 @@ from etui.tui.themes import THEMES
 from etui.tui.widgets.virtual_table import VirtualTable
 
 PATIENCE_S = 20.0
+_POLLING = {"feed", "details-source", "compare-read"}
 
 
 class Host(App[None]):
@@ -77,6 +78,13 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await pilot.pause()
+
+
+async def work_done(pilot: Pilot[Any]) -> None:
+    """Wait for all background work but that which polls the database and never ends."""
+    running = [worker for worker in pilot.app.workers if worker.group not in _POLLING]
+    if running:
+        await pilot.app.workers.wait_for_complete(running)
 
 
 async def stop_blinking(pilot: Pilot[Any]) -> None:

@@ -148,13 +148,13 @@ def test_the_past_is_in_order_with_the_run_itself_once() -> None:
     past = past_runs(
         document,
         [
-            make_summary("c" * 12, created_at="2026-11-22T10:00:00.000Z", threads=1),
+            make_summary("c" * 12, created_at="2026-11-22T10:00:00.000Z"),
             make_summary(document.id),
             make_summary("b" * 12, created_at="2026-11-01T10:00:00.000Z", status="failed"),
             make_summary("d" * 12, created_at="2026-11-21T10:00:00.000Z", status="measuring"),
         ],
     )
-    assert [(run.kind, run.failed) for run in past] == [("same", True), ("chosen", False), ("other", False)]
+    assert [(run.is_chosen, run.failed) for run in past] == [(False, True), (True, False), (False, False)]
 
 
 @pytest.mark.parametrize("status", ["queued", "preparing", "measuring"])

@@ -20,8 +20,10 @@ from etui.store import Store
 from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.loader import Outcome, outcome
 from etui.tui.compare.metrics_table import MetricsTable
+from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.compare.verdicts import VerdictView
-from etui.tui.screens.compare import MOST_RUNS, CompareScreen
+from etui.tui.database import Database
+from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.equivalence_margin import MarginDialog
 from etui.tui.screens.help import HelpScreen
@@ -46,7 +48,7 @@ from tests.tui.comparing import (
     strangers,
     variants,
 )
-from tests.tui.hosts import drawn_rows, notices, type_text, until
+from tests.tui.hosts import drawn_rows, notices, type_text, until, work_done
 
 pytestmark = pytest.mark.asyncio
 
@@ -85,7 +87,7 @@ def pictures(pilot: Pilot[Any]) -> ComparePictures:
 async def compared(pilot: Pilot[Any]) -> None:
     """Wait until what was asked for last is shown."""
     await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
-    await pilot.app.workers.wait_for_complete()
+    await work_done(pilot)
     await until(pilot, lambda: screen_of(pilot).found is not None)
     await pilot.pause()
 
@@ -103,7 +105,7 @@ async def comparing(
     fill(database, documents)
     async with opened(make_app(database), size) as pilot:
         wanted = list(ids) or [document.id for document in documents]
-        pilot.app.push_screen(CompareScreen(database, wanted, baseline=base))
+        pilot.app.push_screen(CompareScreen(Database(database), wanted, baseline=base))
         await compared(pilot)
         yield pilot
 
@@ -113,7 +115,7 @@ async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(
     async with opened(make_app(database)) as pilot:
         table = bench_table(pilot)
         table.go_to(BASE)
-        await pilot.app.workers.wait_for_complete()
+        await work_done(pilot)
         await pilot.press("p", "asterisk")
         await until(pilot, lambda: len(table.marked) == 4)
         await pilot.press("c")
@@ -136,7 +138,7 @@ async def test_without_a_baseline_the_run_under_the_cursor_is_the_base(database:
         await pilot.press("asterisk")
         await until(pilot, lambda: len(table.marked) == 4)
         table.go_to(OPENVINO)
-        await pilot.app.workers.wait_for_complete()
+        await work_done(pilot)
         await pilot.press("c")
         await compared(pilot)
         assert screen_of(pilot).base == OPENVINO
@@ -256,7 +258,7 @@ async def test_a_deleted_baseline_and_deleted_runs_are_named(database: Path) -> 
 async def test_no_run_left_is_said(database: Path) -> None:
     fill(database, variants())
     async with opened(make_app(database)) as pilot:
-        pilot.app.push_screen(CompareScreen(database, ["777777777777"]))
+        pilot.app.push_screen(CompareScreen(Database(database), ["777777777777"]))
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
         await until(pilot, lambda: screen_of(pilot).query(VerdictView) and "no longer in the database" in said(pilot))
         await pilot.press(*"pxumfoy12345Lz", "escape", "escape")
@@ -264,7 +266,7 @@ async def test_no_run_left_is_said(database: Path) -> None:
 
 
 async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etui.tui.screens.compare_runs._REFRESH_S", 0.05)
+    monkeypatch.setattr("etui.tui.screens.compare._REFRESH_S", 0.05)
     done = variants()[0]
     fill(database, [done])
     spec: SessionSpec = make_spec(("int8", "xnnpack"))
@@ -272,7 +274,7 @@ async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, m
         queued = store.add_session(spec, model=MODEL, box="bench-1")
         (live, _), *_ = queued.runs
         async with opened(make_app(database)) as pilot:
-            pilot.app.push_screen(CompareScreen(database, [BASE, live], baseline=BASE))
+            pilot.app.push_screen(CompareScreen(Database(database), [BASE, live], baseline=BASE))
             await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and screen_of(pilot).found)
             assert "provisional" in said(pilot) and "live" in title(pilot)
             store.request_cancel([live])
@@ -403,10 +405,10 @@ async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
         assert go_on.wait(20)
         return outcome(*arguments, **options)
 
-    monkeypatch.setattr("etui.tui.screens.compare_runs.outcome", slow)
+    monkeypatch.setattr("etui.tui.compare.loader.outcome", slow)
     fill(database, [*first, *many])
     async with opened(make_app(database)) as pilot:
-        screen = CompareScreen(database, [BASE, *(document.id for document in many)], baseline=BASE)
+        screen = CompareScreen(Database(database), [BASE, *(document.id for document in many)], baseline=BASE)
         pilot.app.push_screen(screen)
         await until(pilot, working.is_set)
         # Nothing waits for the comparison: help opens and closes while it is under way.

@@ -16,6 +16,7 @@ from etui.errors import EtuiError
 from etui.events import Event
 from etui.results import CallTiming, ModelInfo, RunDocument
 from etui.store import Store
+from etui.tui.database import Database
 from etui.tui.details import loader
 from etui.tui.details.tab_bar import TabBar
 from etui.tui.details.table_tab import TableTab
@@ -46,7 +47,8 @@ class DetailsHost(App[None]):
         for one in THEMES:
             self.register_theme(one)
         self.theme = "etui-dark"
-        self.details = DetailsScreen(database, run_id)
+        self.database = Database(database)
+        self.details = DetailsScreen(self.database, run_id)
         self.closed = False
 
     def on_mount(self) -> None:

@@ -14,6 +14,7 @@ from textual.widgets import Button, Static
 
 from etui.store import Store
 from etui.store.transfer import read_documents
+from etui.tui.database import Database
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
@@ -24,7 +25,7 @@ from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
 from tests.documents import encode_documents, make_document
-from tests.tui.hosts import DialogHost, paste, type_text, until
+from tests.tui.hosts import DialogHost, paste, type_text, until, work_done
 
 pytestmark = pytest.mark.asyncio
 IDS = ["aaaaaaaaaaa1", "aaaaaaaaaaa2", "bbbbbbbbbbb1"]
@@ -68,11 +69,11 @@ async def give_path(pilot: Pilot[None], path: object) -> None:
 @pytest.mark.parametrize(
     ("make", "nothing"),
     [
-        (lambda: ExportDialog(Path("/no/such.db"), IDS), None),
-        (lambda: ImportDialog(Path("/no/such.db")), 0),
+        (lambda: ExportDialog(Database(Path("/no/such.db")), IDS), None),
+        (lambda: ImportDialog(Database(Path("/no/such.db"))), 0),
         (lambda: ConfirmDialog("Delete?", "text", "Delete"), False),
         (lambda: ColumnsDialog(COLUMNS, ["when"]), None),
-        (lambda: JumpDialog(Path("/no/such.db")), None),
+        (lambda: JumpDialog(Database(Path("/no/such.db"))), None),
         (lambda: AnnotateDialog("note", ["tag"]), None),
     ],
 )
@@ -115,7 +116,7 @@ async def test_one_run_goes_to_a_file_of_its_name(
     stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    async with DialogHost(lambda: ExportDialog(stored, IDS[:1])).run_test() as pilot:
+    async with DialogHost(lambda: ExportDialog(Database(stored), IDS[:1])).run_test() as pilot:
         target = tmp_path / "resnet18_fp32_xnnpack.json"
         await until(pilot, lambda: pilot.app.screen.query_one(Combo).value == str(target))
         await pilot.press("enter")
@@ -126,8 +127,8 @@ async def test_one_run_goes_to_a_file_of_its_name(
 
 async def test_several_runs_go_to_a_file_each_or_to_one(stored: Path, tmp_path: Path) -> None:
     for name, count in (("each/", 3), ("all.json", 1)):
-        async with DialogHost(lambda: ExportDialog(stored, IDS)).run_test(size=(120, 40)) as pilot:
-            await pilot.app.workers.wait_for_complete()
+        async with DialogHost(lambda: ExportDialog(Database(stored), IDS)).run_test(size=(120, 40)) as pilot:
+            await work_done(pilot)
             await give_path(pilot, tmp_path / "new" / name if count == 1 else f"{tmp_path}/new/{name}")
             await pilot.press("enter")
             await until(pilot, lambda: results(pilot))
@@ -138,8 +139,8 @@ async def test_several_runs_go_to_a_file_each_or_to_one(stored: Path, tmp_path: 
 
 async def test_the_shape_changes_the_path(stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    async with DialogHost(lambda: ExportDialog(stored, IDS)).run_test(size=(120, 40)) as pilot:
-        await pilot.app.workers.wait_for_complete()
+    async with DialogHost(lambda: ExportDialog(Database(stored), IDS)).run_test(size=(120, 40)) as pilot:
+        await work_done(pilot)
         await pilot.press("shift+tab", "space")
         assert pilot.app.screen.query_one(Combo).value == str(tmp_path / "etui-runs.json")
         await pilot.press("space")
@@ -149,8 +150,8 @@ async def test_the_shape_changes_the_path(stored: Path, tmp_path: Path, monkeypa
 async def test_a_file_is_not_overwritten_without_asking(stored: Path, tmp_path: Path) -> None:
     target = tmp_path / "there.json"
     target.write_text("mine")
-    async with DialogHost(lambda: ExportDialog(stored, IDS[:1])).run_test(size=(120, 40)) as pilot:
-        await pilot.app.workers.wait_for_complete()
+    async with DialogHost(lambda: ExportDialog(Database(stored), IDS[:1])).run_test(size=(120, 40)) as pilot:
+        await work_done(pilot)
         await give_path(pilot, target)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
@@ -166,8 +167,8 @@ async def test_a_file_is_not_overwritten_without_asking(stored: Path, tmp_path: 
 
 async def test_a_place_that_cannot_be_written_is_said(stored: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    async with DialogHost(lambda: ExportDialog(stored, IDS[:1])).run_test(size=(120, 40)) as pilot:
-        await pilot.app.workers.wait_for_complete()
+    async with DialogHost(lambda: ExportDialog(Database(stored), IDS[:1])).run_test(size=(120, 40)) as pilot:
+        await work_done(pilot)
         await give_path(pilot, tmp_path / "file" / "below.json")
         await pilot.press("enter")
         await until(pilot, lambda: dialog(pilot).status or problem(pilot))
@@ -176,7 +177,7 @@ async def test_a_place_that_cannot_be_written_is_said(stored: Path, tmp_path: Pa
 
 
 async def test_a_database_that_is_gone_is_said_at_the_export() -> None:
-    async with DialogHost(lambda: ExportDialog(Path("/no/such.db"), IDS)).run_test() as pilot:
+    async with DialogHost(lambda: ExportDialog(Database(Path("/no/such.db")), IDS)).run_test() as pilot:
         await until(pilot, lambda: dialog(pilot).status)
         assert "there is no database" in dialog(pilot).status
 
@@ -190,7 +191,7 @@ async def test_files_come_in_and_each_is_reported(database: Path, tmp_path: Path
     (folder / "new.json").write_bytes(encode_documents([make_document(one) for one in IDS[:2]]))
     (folder / "twice.json").write_bytes(encode_documents([make_document(IDS[0])]))
     (folder / "z[bold].json").write_text("{")
-    async with DialogHost(lambda: ImportDialog(database)).run_test(size=(120, 40)) as pilot:
+    async with DialogHost(lambda: ImportDialog(Database(database))).run_test(size=(120, 40)) as pilot:
         await give_path(pilot, folder)
         await pilot.press("enter")
         await until(pilot, lambda: "imported" in dialog(pilot).status)
@@ -205,7 +206,7 @@ async def test_files_come_in_and_each_is_reported(database: Path, tmp_path: Path
 
 
 async def test_a_path_that_names_nothing_is_marked_at_the_field(database: Path) -> None:
-    async with DialogHost(lambda: ImportDialog(database)).run_test(size=(120, 40)) as pilot:
+    async with DialogHost(lambda: ImportDialog(Database(database))).run_test(size=(120, 40)) as pilot:
         await give_path(pilot, "/no/such.json")
         await pilot.press("enter")
         await until(pilot, lambda: problem(pilot))
@@ -218,7 +219,7 @@ async def test_a_database_that_is_none_is_said_at_the_import(database: Path, tmp
     database.write_text("no database, and longer than a header of sixteen bytes")
     file = tmp_path / "run.json"
     file.write_bytes(encode_documents([make_document()]))
-    async with DialogHost(lambda: ImportDialog(database)).run_test(size=(120, 40)) as pilot:
+    async with DialogHost(lambda: ImportDialog(Database(database))).run_test(size=(120, 40)) as pilot:
         await give_path(pilot, file)
         await pilot.press("enter")
         await until(pilot, lambda: dialog(pilot).status.startswith("! "))
@@ -229,21 +230,26 @@ async def test_a_database_that_is_none_is_said_at_the_import(database: Path, tmp
 
 
 async def test_a_beginning_is_enough_to_jump(stored: Path) -> None:
-    async with DialogHost(lambda: JumpDialog(stored)).run_test() as pilot:
+    async with DialogHost(lambda: JumpDialog(Database(stored))).run_test() as pilot:
         await type_text(pilot, "b")
+        await until(pilot, lambda: dialog(pilot).status)
         assert "resnet18 fp16/xnnpack" in dialog(pilot).status
         await pilot.press("enter")
+        await until(pilot, lambda: results(pilot))
         assert results(pilot) == ["bbbbbbbbbbb1"]
 
 
 async def test_an_unknown_or_ambiguous_beginning_is_said(stored: Path) -> None:
-    async with DialogHost(lambda: JumpDialog(stored)).run_test() as pilot:
+    async with DialogHost(lambda: JumpDialog(Database(stored))).run_test() as pilot:
         await type_text(pilot, "a")
+        await until(pilot, lambda: problem(pilot))
         assert problem(pilot).startswith("! a matches several")
         assert IDS[0] in dialog(pilot).status and IDS[1] in dialog(pilot).status
         await type_text(pilot, "z")
-        assert problem(pilot).startswith("! ") and "az" in problem(pilot)
+        await until(pilot, lambda: "az" in problem(pilot))
+        assert problem(pilot).startswith("! ")
         await pilot.press("enter")
+        await work_done(pilot)
         assert results(pilot) == []
 
 
@@ -280,11 +286,11 @@ async def test_a_note_and_tags_are_edited() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: ExportDialog(Path("/no/such.db"), IDS),
-        lambda: ImportDialog(Path("/no/such.db")),
+        lambda: ExportDialog(Database(Path("/no/such.db")), IDS),
+        lambda: ImportDialog(Database(Path("/no/such.db"))),
         lambda: ConfirmDialog("Delete?", "a long question " * 20, "Delete"),
         lambda: ColumnsDialog([(f"c{number}", f"column {number}") for number in range(40)], ["c1"]),
-        lambda: JumpDialog(Path("/no/such.db")),
+        lambda: JumpDialog(Database(Path("/no/such.db"))),
         lambda: AnnotateDialog("note\n" * 20, ["tag"]),
     ],
 )

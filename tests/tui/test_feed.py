@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-import threading
 from pathlib import Path
 
 import pytest
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.events import Event
 from etui.host.user import user_name
-from etui.spec import ProfileOptions, SessionSpec, Variant
+from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, RunnerIdentity, Store
+from etui.tui import feed as feed_module
+from etui.tui.database import Database
 from etui.tui.feed import Feed, Snapshot
 from tests.documents import MODEL, make_document
 
@@ -24,7 +27,7 @@ def store(database: Path) -> Store:
 
 
 def looker(database: Path) -> Feed:
-    return Feed(database, lambda snapshot: None)
+    return Feed(Database(database), lambda snapshot: None, lambda error: None)
 
 
 def seen(feed: Feed) -> Snapshot:
@@ -74,7 +77,7 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
     assert [event.kind for event in ended.events[session.id]] == ["finished"]
 
 
-def test_a_pass_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
+def test_an_analysis_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
     document = make_document("aaaaaaaaaaa1")
     store.save_document(document)
     dropped = store.add_analysis(document.id, ProfileOptions(), box=socket.gethostname())
@@ -114,20 +117,27 @@ def test_a_damaged_database_is_said_and_another_in_its_place_is_read(database: P
     assert len(seen(feed).sessions) == 1
 
 
-def test_the_thread_posts_and_can_be_nudged_and_stopped(store: Store, database: Path) -> None:
-    snapshots: list[Snapshot] = []
-    posted = threading.Event()
-
-    def post(snapshot: Snapshot) -> None:
-        snapshots.append(snapshot)
-        posted.set()
-
-    feed = Feed(database, post)
-    feed.start()
-    assert posted.wait(10)
-    posted.clear()
-    queued(store)
-    feed.nudge()
-    assert posted.wait(10)
-    feed.stop()
-    assert len(snapshots[-1].sessions) == 1
+@pytest.mark.asyncio
+async def test_it_posts_and_can_be_nudged_and_reports_a_defect(
+    store: Store, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "IDLE_LOOK_S", 600.0)
+    posted: asyncio.Queue[Snapshot] = asyncio.Queue()
+    defects: asyncio.Queue[Exception] = asyncio.Queue()
+    feed = Feed(Database(database), posted.put_nowait, defects.put_nowait)
+    polling = asyncio.create_task(feed.run())
+    async with asyncio.timeout(20):
+        assert (await posted.get()).sessions == ()
+        queued(store)
+        feed.nudge()
+        assert len((await posted.get()).sessions) == 1
+        monkeypatch.setattr(feed_module, "DEFECT_REST_S", 0.0)
+        monkeypatch.setattr(Store, "data_version", lambda _store: 1 / 0)
+        feed.nudge()
+        assert isinstance(await defects.get(), ZeroDivisionError)
+        monkeypatch.undo()
+        # It goes on, and reads everything again.
+        assert len((await posted.get()).sessions) == 1
+    polling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await polling

@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
+from etui.tui.database import Database
 from etui.tui.picker_form import FormValues, remember
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
@@ -26,7 +27,7 @@ from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from tests.documents import make_document
-from tests.tui.hosts import DialogHost, Host, paste, stop_blinking, type_text, until
+from tests.tui.hosts import DialogHost, Host, paste, stop_blinking, type_text, until, work_done
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,7 @@ async def _ready(pilot: Pilot[None]) -> None:
 
 
 def _left_side(database: Path) -> LeftSide:
-    return LeftSide(lambda: Picker(database))
+    return LeftSide(lambda: Picker(Database(database)))
 
 
 @sizes
@@ -101,7 +102,7 @@ def test_the_picker_with_mistakes(snap_compare: Compare, database: Path) -> None
 
 
 async def _export(pilot: Pilot[None]) -> None:
-    await pilot.app.workers.wait_for_complete()
+    await work_done(pilot)
     combo = pilot.app.screen.query_one(Combo)
     combo.focus()
     await pilot.press("end", "ctrl+u")
@@ -124,11 +125,11 @@ async def _nothing(pilot: Pilot[None]) -> None:
 _COLUMNS = [("when", "when"), ("model", "model"), ("p50", "p50 ms"), ("mae", "MAE"), ("note", "note")]
 _IDS = ["aaaaaaaaaaa1", "aaaaaaaaaaa2", "bbbbbbbbbbb1"]
 _DIALOGS: dict[str, tuple[Callable[[Path], Screen[Any]], Callable[[Pilot[None]], Awaitable[None]]]] = {
-    "export": (lambda database: ExportDialog(database, _IDS), _export),
-    "import": (ImportDialog, _import),
+    "export": (lambda database: ExportDialog(Database(database), _IDS), _export),
+    "import": (lambda database: ImportDialog(Database(database)), _import),
     "confirm": (lambda _: ConfirmDialog("Delete 2 runs", "It cannot be undone.", "Delete"), _nothing),
     "columns": (lambda _: ColumnsDialog(_COLUMNS, ["when", "p50"]), _nothing),
-    "jump": (JumpDialog, _jump),
+    "jump": (lambda database: JumpDialog(Database(database)), _jump),
     "annotate": (lambda _: AnnotateDialog("a note\nof two lines", ["tag", "other"]), _nothing),
 }  # fmt: skip
 

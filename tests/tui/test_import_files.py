@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
 from etui.errors import UsageError
-from etui.tui.import_files import import_files, named_files, summary
+from etui.tui.database import Database
+from etui.tui.import_files import FileImport, import_files, named_files, summary
 from tests.documents import encode_documents, make_document
 
 
@@ -20,6 +22,15 @@ def folder(tmp_path: Path) -> Path:
     (place / "b.json").write_bytes(encode_documents([make_document("aaaaaaaaaaa2", precision="int8")]))
     (place / "c.txt").touch()
     return place
+
+
+def imported(database: Path, files: list[Path], *, stopped: bool = False) -> list[FileImport]:
+    """What came of each file."""
+
+    async def collect() -> list[FileImport]:
+        return [result async for result in import_files(Database(database), files, lambda: stopped)]
+
+    return asyncio.run(collect())
 
 
 def test_a_folder_stands_for_its_json_files(folder: Path) -> None:
@@ -60,7 +71,7 @@ def test_an_empty_folder_is_said(tmp_path: Path) -> None:
 def test_each_file_says_what_came_of_it(folder: Path, database: Path) -> None:
     (folder / "b.json").write_text("{")
     (folder / "d.json").write_bytes((folder / "a.json").read_bytes())
-    taken = list(import_files(database, named_files(str(folder)), lambda: False))
+    taken = imported(database, named_files(str(folder)))
     assert [(one.path.name, one.new, one.known, one.refused is not None) for one in taken] == [
         ("a.json", 1, 0, False),
         ("b.json", 0, 0, True),
@@ -72,9 +83,9 @@ def test_each_file_says_what_came_of_it(folder: Path, database: Path) -> None:
 def test_files_that_are_all_refused_make_no_database(tmp_path: Path, database: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text("nothing")
-    list(import_files(database, [bad], lambda: False))
+    assert imported(database, [bad])[0].refused
     assert not database.exists()
 
 
 def test_it_stops_between_files(folder: Path, database: Path) -> None:
-    assert list(import_files(database, named_files(str(folder)), lambda: True)) == []
+    assert imported(database, named_files(str(folder)), stopped=True) == []

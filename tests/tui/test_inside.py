@@ -10,10 +10,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from etui.analysis_kinds.gap import GapOptions
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.insight import Operator, Origin, Section
 from etui.results import RunDocument
 from etui.runner import rebuild_program, start
-from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details import loader
 from etui.tui.details.table_tab import TableTab

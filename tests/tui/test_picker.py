@@ -9,20 +9,21 @@ from textual.pilot import Pilot
 from textual.widgets import Button, OptionList, Static
 
 from etui.store import Store
+from etui.tui.database import Database
 from etui.tui.picker_form import FormValues, recall, remember
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
 from tests.documents import make_document
-from tests.tui.hosts import Host, paste, type_text, until
+from tests.tui.hosts import Host, paste, type_text, until, work_done
 
 pytestmark = pytest.mark.asyncio
 FIELDS = ("model", "precision", "delegate", "weights", "preset", "repeat", "warmup", "threads", "timeout")
 
 
 def host(database: Path, width: int | None = 34) -> Host:
-    return Host(lambda: Picker(database), width=width)
+    return Host(lambda: Picker(Database(database)), width=width)
 
 
 def picker(pilot: Pilot[None]) -> Picker:
@@ -189,7 +190,7 @@ async def test_a_path_is_completed_folder_by_folder(database: Path, tmp_path: Pa
             await paste(pilot, text)
             shown = field.value
             await until(pilot, lambda: field.is_open)
-            await pilot.app.workers.wait_for_complete()
+            await work_done(pilot)
             await pilot.pause()
             await pilot.press("right")
             await until(pilot, lambda shown=shown: field.value != shown)  # type: ignore[misc]
@@ -217,7 +218,7 @@ async def test_the_time_comes_from_the_model_s_size_then_from_past_runs(database
         with Store.open(database) as store:
             store.import_documents([make_document("aaaaaaaaaaa1"), make_document("aaaaaaaaaaa2", precision="int8")])
         picker(pilot).set_model("resnet18")
-        await until(pilot, lambda: "from past runs" in words(pilot, "time"))
+        await until(pilot, lambda: "from last runs" in words(pilot, "time"))
         assert words(pilot, "time").startswith("about ")
 
 
@@ -234,7 +235,7 @@ async def test_what_was_run_last_stands_there_at_the_next_start(database: Path) 
         picker(pilot).set_model("minilm")
         picker(pilot).submit()
         await until(pilot, lambda: submitted(pilot))
-        await pilot.app.workers.wait_for_complete()
+        await work_done(pilot)
     assert recall().model == "minilm"
     async with host(database).run_test() as pilot:
         await ready(pilot)

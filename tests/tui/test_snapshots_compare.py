@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from etui.tui.database import Database
 from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.trend import TrendScreen
 from tests.tui.benches import app_of, fill, make_app, settled, snapshot
 from tests.tui.comparing import BASE, past, strangers, variants
-from tests.tui.hosts import until
+from tests.tui.hosts import until, work_done
 
 pytestmark = pytest.mark.slow
 
@@ -27,12 +28,12 @@ def comparing(database: Path, runs: list[str], *keys: str) -> Prepare:
     async def prepare(pilot: Pilot[Any]) -> None:
         await settled(pilot)
         app_of(pilot).bench.take(snapshot())
-        screen = CompareScreen(database, runs, baseline=BASE)
+        screen = CompareScreen(Database(database), runs, baseline=BASE)
         pilot.app.push_screen(screen)
         await until(pilot, lambda: screen.found is not None)
         for key in keys:
             await pilot.press(key)
-            await pilot.app.workers.wait_for_complete()
+            await work_done(pilot)
         await settled(pilot)
 
     return prepare
@@ -43,7 +44,7 @@ def trending(database: Path, run: str, *keys: str) -> Prepare:
 
     async def prepare(pilot: Pilot[Any]) -> None:
         await settled(pilot)
-        screen = TrendScreen(database, run)
+        screen = TrendScreen(Database(database), run)
         pilot.app.push_screen(screen)
         await until(pilot, lambda: screen.trend is not None)
         await pilot.press(*keys)

@@ -1,4 +1,4 @@
-"""The estimate: from past runs of the same choice, else from the model's size."""
+"""The estimate: from similar runs, else from the model's size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from etui.catalog.find import find_model
 from etui.results import SessionInfo, Stage
 from etui.spec import SessionSpec, Variant
 from etui.store import Store
-from etui.tui.time_estimate import Past, about_seconds, estimate, history, past_of
+from etui.tui.time_estimate import SimilarRun, about_seconds, durations, estimate, newest_similar
 from tests.documents import make_document
 
 FP32, INT8 = Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")
-PAST = Past(
+PAST = SimilarRun(
     load_s=2.0, prepare_s=20.0, checks_s=4.0, latency_ms=10.0, eager_ms=20.0, start_s=0.5, prepared=False
 )  # fmt: skip
 
@@ -24,7 +24,7 @@ def spec(*variants: Variant, **more: object) -> SessionSpec:
     return msgspec.structs.replace(SessionSpec(model="resnet18", variants=variants or (FP32,)), **more)
 
 
-def seconds(model: str = "resnet18", **past: Past) -> float:
+def seconds(model: str = "resnet18", **past: SimilarRun) -> float:
     known = {FP32: past["fp32"]} if past else {}
     return estimate(msgspec.structs.replace(spec(), model=model), find_model(model), known, cores=2).seconds
 
@@ -81,7 +81,7 @@ def test_the_newest_finished_run_is_what_counts(database: Path, tmp_path: Path) 
     failed = msgspec.structs.replace(failed, status="failed", latency_ms=None)
     with Store.open(database) as store:
         store.import_documents([older, newer, failed])
-        found = history(store, spec(FP32, INT8), find_model("resnet18"), tmp_path)
+        found = newest_similar(store, spec(FP32, INT8), find_model("resnet18"), tmp_path)
     assert list(found) == [FP32]
     assert found[FP32].latency_ms == 16.0
 
@@ -94,12 +94,12 @@ def test_a_program_serves_again_with_the_same_weights_while_it_lies_in_the_cache
         Stage(name="measure", seconds=30.0),
     ]
     document.session = SessionInfo(id="s", created_at="", spec={"weights": "auto", "seed": 0, "calibration_count": 8})
-    assert not past_of(document, spec(), tmp_path).prepared
+    assert not durations(document, spec(), tmp_path).prepared
     assert document.artifact is not None
     program = tmp_path / "programs" / document.artifact.key / "program.pte"
     program.parent.mkdir(parents=True)
     program.touch()
-    past = past_of(document, spec(), tmp_path)
+    past = durations(document, spec(), tmp_path)
     assert (past.prepared, past.prepare_s, past.load_s) == (True, 9.0, 0.0)
-    assert not past_of(document, spec(weights="synthetic"), tmp_path).prepared
-    assert not past_of(document, spec(use_cache=False), tmp_path).prepared
+    assert not durations(document, spec(weights="synthetic"), tmp_path).prepared
+    assert not durations(document, spec(use_cache=False), tmp_path).prepared

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from etui.actions import ACTIONS
 from etui.analysis import trends
 from etui.store import Store
+from etui.tui.database import Database
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.trend.chart import TrendChart
@@ -21,7 +22,7 @@ from etui.wording import trend as trend_wording
 from tests.facts import lacking
 from tests.tui.benches import bench_table, fill, make_app, opened
 from tests.tui.comparing import past
-from tests.tui.hosts import drawn_lines, drawn_rows, until
+from tests.tui.hosts import drawn_lines, drawn_rows, until, work_done
 
 pytestmark = pytest.mark.asyncio
 
@@ -54,7 +55,7 @@ async def trending(database: Path, size: tuple[int, int] = (120, 40), count: int
     fill(database, documents)
     async with opened(make_app(database), size) as pilot:
         bench_table(pilot).go_to(documents[-1].id)
-        await pilot.app.workers.wait_for_complete()
+        await work_done(pilot)
         await pilot.press("t")
         await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen) and screen_of(pilot).trend is not None)
         await pilot.pause()
@@ -130,7 +131,7 @@ async def test_one_run_says_that_it_makes_no_trend(database: Path) -> None:
 async def test_a_run_that_is_gone_is_said(database: Path) -> None:
     fill(database, past(2))
     async with opened(make_app(database)) as pilot:
-        pilot.app.push_screen(TrendScreen(database, "777777777777"))
+        pilot.app.push_screen(TrendScreen(Database(database), "777777777777"))
         await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
         await until(
             pilot, lambda: screen_of(pilot).query("#trend-words") and "there is no run" in screen_of(pilot).summary

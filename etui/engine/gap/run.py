@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from etui.analysis.numeric_gap import DEFAULT_THRESHOLD_DB, first_past
+from etui.analysis_kinds.gap import GapJob
 from etui.catalog.find import tolerance_for
 from etui.catalog.precisions import recipe
 from etui.engine.delegates import delegate_support
@@ -33,7 +34,6 @@ from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.insight import LayerGap, NumericGap, Origin
-from etui.jobs import GapJob
 from etui.text import counted, number, percent
 
 AGAINST = "FP32 eager PyTorch"

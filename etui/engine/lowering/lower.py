@@ -76,6 +76,13 @@ class _Stages:
         self._log(Event(kind="log", stage=name, message=text, run_id=self._run_id, at=utc_now()))
 
 
+def run_in_worker(job: LowerJob, log: Log) -> LowerResult:
+    """Prepare a program like ``run_lower``, with the job's number of threads for the whole process."""
+    # Lowering is mostly single-threaded Python, and other cores run other lowering jobs.
+    torch.set_num_threads(job.threads)
+    return run_lower(job, log)
+
+
 def run_lower(job: LowerJob, log: Log) -> LowerResult:
     """Prepare the program of a job in ``job.program_dir``, which is created atomically.
 

@@ -1,9 +1,8 @@
-"""Reads the runs of a comparison and compares them, in a worker thread."""
+"""Reads the runs of a comparison and compares them; both are slow and run in threads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -52,33 +51,30 @@ class Stopped(Exception):
     """The result is not needed any more."""
 
 
-def read(
-    database: Path, run_ids: Sequence[str], report: Callable[[int], object], is_stopped: Callable[[], bool]
-) -> Runs:
+def read(store: Store, run_ids: Sequence[str], report: Callable[[int], object], is_stopped: Callable[[], bool]) -> Runs:
     """Read the runs, calling ``report`` with the number read so far.
 
     Raises EtuiError if the database cannot be read, and Stopped if ``is_stopped`` returns True.
     """
     documents: dict[str, RunDocument] = {}
     broken: list[str] = []
-    with Store.open(database, create=False) as store:
-        known: list[str] = []
-        for begin in range(0, len(run_ids), _BATCH):
-            part = list(run_ids[begin : begin + _BATCH])
-            known += [run.id for run in store.summaries([Condition("id", "in", part)], descending=False)]
-        # A run that is deleted between the two reads is reported as broken.
-        for number, run_id in enumerate(known):
-            if is_stopped():
-                raise Stopped
-            if number % _PROGRESS_EVERY == 0:
-                report(number)
-            try:
-                documents[run_id] = store.document(run_id, operators=False)
-            except EtuiError as error:
-                broken.append(error.message)
-        ordered = dict(sorted(documents.items(), key=lambda item: item[1].created_at))
-        machines = {machine_of(run.environment): run.environment for run in ordered.values()}
-        levels = [level for machine in machines.values() for level in store.session_levels(machine)]
+    known: list[str] = []
+    for begin in range(0, len(run_ids), _BATCH):
+        part = list(run_ids[begin : begin + _BATCH])
+        known += [run.id for run in store.summaries([Condition("id", "in", part)], descending=False)]
+    # A run that is deleted between the two reads is reported as broken.
+    for number, run_id in enumerate(known):
+        if is_stopped():
+            raise Stopped
+        if number % _PROGRESS_EVERY == 0:
+            report(number)
+        try:
+            documents[run_id] = store.document(run_id, operators=False)
+        except EtuiError as error:
+            broken.append(error.message)
+    ordered = dict(sorted(documents.items(), key=lambda item: item[1].created_at))
+    machines = {machine_of(run.environment): run.environment for run in ordered.values()}
+    levels = [level for machine in machines.values() for level in store.session_levels(machine)]
     gone = [run_id for run_id in run_ids if run_id not in set(known)]
     return Runs(documents=ordered, gone=gone, broken=broken, levels=levels)
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from etui.charts import SLOTS
 
+MOST_RUNS = 1_000
+"""Maximum number of runs of a comparison: more cannot be read side by side."""
+
 
 class Selection:
     """Runs in the order they are shown, the baseline first. A run keeps its slot; only a new baseline exchanges its

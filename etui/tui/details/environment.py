@@ -13,7 +13,7 @@ from etui.wording.differences import differences
 
 
 def environment_page(document: RunDocument, previous: RunDocument | None, width: int, styles: Styles) -> Text:
-    """Return the tab's text; ``previous`` is the preceding run of the same configuration."""
+    """Return the tab's text; ``previous`` is the last similar run before it."""
     sheet = Sheet(width, styles)
     _changes(sheet, document, previous)
     environment = document.environment

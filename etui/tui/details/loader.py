@@ -1,20 +1,21 @@
-"""Reads one run for the details screen in a separate thread, again whenever the database has changed."""
+"""Reads one run for the details screen, again whenever the database has changed."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
-from etui.tui.details.analyses import KINDS
+from etui.store.past_runs import similar
+from etui.tui.database import Database
+from etui.tui.workers import Rest
 
 LOOK_S = 1.0
 PAST = 200
@@ -22,40 +23,40 @@ _SAMPLES_PER_LINE = 8
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The current state of a run. ``past`` are the runs of the same configuration, ``previous`` is the last of them
-    before this run, ``json`` the document as lines of JSON if it was requested, ``passes`` the newest analysis of each
-    kind, and ``siblings`` the FP32 runs of its session that it is compared with."""
+    """The current state of a run.
+
+    ``past`` are the past runs of its configuration, newest first; ``previous`` is the last similar run before it (same
+    model, precision and delegate, whatever the conditions); ``json`` is the document as lines of JSON if it was
+    requested; ``analyses`` has the newest analysis of each kind, and ``siblings`` the FP32 runs of its session that it
+    is compared with.
+    """
 
     document: RunDocument
     past: list[RunSummary]
     previous: RunDocument | None
     events: list[Event]
     json: list[str] | None = None
-    passes: dict[str, QueuedAnalysis] = {}
+    analyses: dict[str, QueuedAnalysis] = {}
     siblings: list[RunDocument] = []
 
 
 class Source:
     """Passes each new ``Reading`` to ``post``, or the error if the database cannot be read."""
 
-    def __init__(self, database: Path, run_id: str, post: Callable[[Reading | EtuiError], object]) -> None:
-        self._database = database
+    def __init__(self, database: Database, run_id: str, post: Callable[[Reading | EtuiError], object]) -> None:
+        self._connection = database.connect()
         self._run_id = run_id
         self._post = post
+        self._store: Store | None = None
         self._seen: int | None = None
         self._wants_json = False
+        self._past: list[RunSummary] | None = None
         self._previous: RunDocument | None = None
-        self._stopped = threading.Event()
-        self._wake = threading.Event()
-
-    def stop(self) -> None:
-        """Stop reading; a read in progress may outlast this call."""
-        self._stopped.set()
-        self._wake.set()
+        self._rest = Rest()
 
     def nudge(self) -> None:
         """Check the database now."""
-        self._wake.set()
+        self._rest.end()
 
     def want_json(self) -> None:
         """Include the JSON from now on. It is the larger part of the work and rarely shown."""
@@ -63,66 +64,69 @@ class Source:
             self._wants_json, self._seen = True, None
             self.nudge()
 
-    def run(self) -> None:
-        """Read whenever the database has changed, until stopped."""
-        store: Store | None = None
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    async def run(self) -> None:
+        """Read whenever the database has changed, until cancelled."""
         problem = ""
-        while not self._stopped.is_set():
+        while True:
             try:
-                if store is None:
-                    store, self._seen = Store.open(self._database, create=False), None
-                version = store.data_version()
-                if version != self._seen:
-                    # Set before reading: a request for JSON that arrives meanwhile resets it.
-                    self._seen = version
-                    reading = self._read(store)
-                    problem = ""
-                    if not self._stopped.is_set():
-                        self._post(reading)
+                reading = await self._connection.read(self._look)
             except EtuiError as error:
-                # A connection to a file that was damaged or replaced never recovers: open it again next time.
-                if store is not None:
-                    store.close()
-                    store = None
+                self._seen = None
                 if str(error) != problem:
                     problem = str(error)
                     self._post(error)
-            self._wake.wait(LOOK_S)
-            self._wake.clear()
-        if store is not None:
-            store.close()
+            else:
+                if reading is not None:
+                    problem = ""
+                    self._post(reading)
+            await self._rest.wait(LOOK_S)
+
+    def _look(self, store: Store) -> Reading | None:
+        """Read the run; None if the database has not changed."""
+        if store is not self._store:
+            # The versions of two connections cannot be compared.
+            self._store, self._seen = store, None
+        version = store.data_version()
+        if version == self._seen:
+            return None
+        # Set before reading: a request for JSON that arrives meanwhile resets it.
+        self._seen = version
+        return self._read(store)
 
     def _read(self, store: Store) -> Reading:
         wants_json = self._wants_json
         document = store.document(self._run_id)
-        past = store.summaries(
-            [
-                Condition("model", "=", document.model.name),
-                Condition("precision", "=", document.precision),
-                Condition("delegate", "=", document.delegate),
-            ],
-            limit=PAST,
-        )
         return Reading(
             document=document,
-            past=past,
-            previous=self._read_previous(store, document, past),
+            past=self._read_past(store, document),
+            previous=self._read_previous(store, document),
             events=_events(store, document),
             json=json_lines(document) if wants_json else None,
             siblings=fp32_siblings(store, document),
-            passes={
-                kind.name: analysis
-                for kind in KINDS
-                if (analysis := store.last_analysis(self._run_id, kind.name)) is not None
+            analyses={
+                name: analysis for name in KINDS if (analysis := store.last_analysis(self._run_id, name)) is not None
             },
         )
 
-    def _read_previous(self, store: Store, document: RunDocument, past: list[RunSummary]) -> RunDocument | None:
-        before = [
-            run
-            for run in past
-            if run.created_at < document.created_at and run.id != document.id and run.status not in LIVE_STATUSES
-        ]
+    def _read_past(self, store: Store, document: RunDocument) -> list[RunSummary]:
+        # Finding them takes time that the measurement of a live run should have.
+        if self._past is None or document.status not in LIVE_STATUSES:
+            self._past = store.past_runs(self._run_id, PAST)
+        return self._past
+
+    def _read_previous(self, store: Store, document: RunDocument) -> RunDocument | None:
+        before = store.summaries(
+            [
+                *similar(document.model.name, document.precision, document.delegate),
+                Condition("created_at", "<", document.created_at),
+                Condition("status", "in", sorted(LIVE_STATUSES), negated=True),
+            ],
+            limit=1,
+        )
         if not before:
             return None
         if self._previous is None or self._previous.id != before[0].id:

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import msgspec
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
 from etui.actions import BY_ID, Scope, bindings
-from etui.text import plain
-from etui.tui.database import Library
+from etui.errors import StoreError, UsageError
+from etui.events import Event
+from etui.facts import RunSummary
+from etui.results import LIVE_STATUSES
+from etui.store import Condition, Store
+from etui.text import counted, plain
+from etui.tui.bench.cursor_chart import CursorChart
+from etui.tui.bench.session_log import SessionLog
+from etui.tui.compare.selection import MOST_RUNS
+from etui.tui.database import Database
+from etui.tui.defect_guard import Guarded
 from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME
+from etui.tui.run_actions import RunActions
+from etui.tui.run_rows import RunRows
+from etui.tui.runs_columns import BY_NAME, COLUMNS
 from etui.tui.screen_host import ScreenHost
-from etui.tui.screens.bench_actions import BenchActions
-from etui.tui.screens.bench_panes import BenchPanes
 from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
@@ -44,11 +56,15 @@ ROOMY = (100, 30)
 """From this size on, all panes are shown side by side."""
 HUGE = (180, 50)
 
+_SETTLE_S = 0.12
+"""Delay before the chart and the log of the run under the cursor are read: a key held down passes many runs."""
+_SAMPLES = "sample_results"
+
 _NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down", "page_up"}
 """Actions of the table that need its focus: in the picker, these keys belong to the picker."""
 
 
-class BenchScreen(BenchActions, BenchPanes, Screen[None]):
+class BenchScreen(Guarded, Screen[None]):
     """The screen that ``etui`` opens with."""
 
     app: ScreenHost
@@ -63,13 +79,23 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
         ],
     ]
 
-    def __init__(self, database: Path, glyphs: Glyphs, columns: tuple[str, ...] = ()) -> None:
+    def __init__(self, database: Database, glyphs: Glyphs, columns: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.library = Library(database)
+        self.database = database
         self.glyphs = glyphs
         self.picker: Picker | None = None
+        self.snapshot: Snapshot | None = None
+        self.actions = RunActions(self)
+        self._rows = RunRows(database)
+        self._chart_pane, self._log_pane = ChartPane(id="chart"), LogPane(id="log")
+        self._chart = CursorChart(self._chart_pane, database)
+        self._log_of = SessionLog(self._log_pane, database)
         self._columns = columns
-        self._filtered_now = False
+        self._is_filtered = False
+        self._live: frozenset[tuple[str, str]] = frozenset()
+        """The ids and statuses of the runs of live sessions in the last snapshot."""
+        self._under_cursor: RunSummary | None = None
+        self._settled: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="too-small", markup=False)
@@ -79,28 +105,39 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
                 yield QueuePane(id="queue")
             with Vertical(id="right"):
                 with Vertical(id="runs"):
-                    yield FilterBar(self.library.values, id="filter")
+                    yield FilterBar(self._values, id="filter")
                     yield self._make_table()
-                yield ChartPane(id="chart")
-        yield LogPane(id="log")
+                yield self._chart_pane
+        yield self._log_pane
         yield KeyBar(id="keys")
 
     def _make_table(self) -> RunsTable:
         """Create the table with the saved columns, sort order and baseline."""
         view = recall_view()
         columns = view.columns if view.columns and view.configured == self._columns else self._columns
-        table = RunsTable(self.library, self.write_title, self.glyphs, columns=columns, id="table")
+        table = RunsTable(self._rows, self.write_title, self.glyphs, columns=columns, id="table")
         if view.sorted_by in BY_NAME:
             table.order = Order(column=view.sorted_by, descending=view.descending)
-        table.baseline = view.baselines.get(str(self.library.database))
+        table.baseline = view.baselines.get(str(self.database.path))
         return table
+
+    def _values(self, column: str) -> list[str]:
+        """Return the distinct values of a column for completion; empty if the database cannot be read."""
+        try:
+            return self.database.run(lambda store: store.distinct(column))
+        except (StoreError, UsageError):
+            return []
+
+    @property
+    def _table(self) -> RunsTable:
+        return self.query_one(RunsTable)
 
     @on(RunsTable.Arranged)
     def _arranged(self) -> None:
-        table = self.query_one(RunsTable)
+        table = self._table
         remember = partial(
             remember_view,
-            self.library.database,
+            self.database.path,
             columns=tuple(column.name for column in table.columns),
             configured=self._columns,
             order=(table.order.column, table.order.descending),
@@ -117,12 +154,16 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
     async def _add_picker(self) -> None:
         from etui.tui.widgets.picker import Picker
 
-        picker = Picker(self.library.database, id="picker")
+        picker = Picker(self.database, id="picker")
         await self.query_one("#left").mount(picker, before=0)
         self.picker = picker
-        if (pinned := self.query_one(RunsTable).baseline) is not None:
-            self.check_baseline(pinned)
+        if (pinned := self._table.baseline) is not None:
+            start(self, partial(self._check_baseline, pinned), group="baseline")
         self.app.freeze_garbage()
+
+    def on_unmount(self) -> None:
+        """Close the table's connection."""
+        self._rows.close()
 
     def on_resize(self, event: events.Resize) -> None:
         """Show the panes that fit. Set here rather than in CSS, since width and height decide together."""
@@ -145,9 +186,9 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
         """Show a new snapshot. Called at most once per second during a measurement."""
         was_readable = self.snapshot is None or self.snapshot.problem is None
         recovered = not was_readable and snapshot.problem is None
-        if was_readable and snapshot.problem is not None:
-            # An open connection to a missing or damaged file would be used for the file that replaces it.
-            start(self, partial(asyncio.to_thread, self.library.forget), group="forget")
+        if was_readable != (snapshot.problem is None):
+            # A connection that was open before would be used for a file that was written over the old one.
+            self.database.forget()
         self.snapshot = snapshot
         self.query_one(Header).show(snapshot)
         current = snapshot.current
@@ -156,23 +197,58 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
         )
         if snapshot.problem is not None:
             return
-        table = self.query_one(RunsTable)
-        if recovered:
-            self.library.forget()
-        live = [run for session in snapshot.sessions for run in session.runs]
-        table.update_runs(live)
-        ids = frozenset((run.id, run.status) for run in live)
+        table = self._table
+        runs = [run for session in snapshot.sessions for run in session.runs]
+        table.update_runs(runs)
+        live = frozenset((run.id, run.status) for run in runs)
         # During a measurement the database changes with every event, but the runs change rarely.
-        if recovered or (snapshot.changed and (ids != self.live_ids or snapshot.ended or not live)):
+        if recovered or (snapshot.changed and (live != self._live or snapshot.ended or not runs)):
             table.reload()
-        self.live_ids = ids
-        self.log_snapshot(snapshot)
+        self._live = live
+        self._log_of.take(snapshot)
         if snapshot.ended:
-            self.report_ended(snapshot.ended)
+            start(self, partial(self._report_ended, snapshot.ended), group="ended")
+
+    async def _report_ended(self, run_ids: Sequence[str]) -> None:
+        """Show a notice for each run that has ended."""
+        for run in await self._summaries(run_ids):
+            if run.status in LIVE_STATUSES:
+                continue
+            message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
+            bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
+            self.app.say(message, "error" if bad else "information", keep=bad)
+
+    async def _check_baseline(self, run_id: str) -> None:
+        """Unpin the baseline of the previous start, with a notice, if its run was deleted."""
+        if not await self._summaries([run_id]) and self._table.baseline == run_id:
+            self._table.pin(None)
+            self.app.say(f"The baseline {run_id[:6]} was deleted; it is no longer pinned.", "warning", keep=True)
+
+    async def _summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
+        where = [Condition("id", "in", list(run_ids))]
+        return await self.database.read(lambda store: store.summaries(where))
+
+    def log_notice(self, event: Event) -> None:
+        """Add a notice of the app to the log."""
+        self._log_of.add_notice(event)
+
+    @property
+    def drawn(self) -> str | None:
+        """The id of the run whose chart is shown."""
+        return self._chart.drawn
 
     @on(RunsTable.Highlighted)
     def _highlighted(self, event: RunsTable.Highlighted) -> None:
-        self.show_soon(event.run)
+        if event.run == self._under_cursor:
+            return
+        self._under_cursor = event.run
+        if self._settled is not None:
+            self._settled.stop()
+        self._settled = self.set_timer(_SETTLE_S, self._show_run)
+
+    def _show_run(self) -> None:
+        self._chart.show(self._under_cursor)
+        self._log_of.show_run(self._under_cursor)
 
     @on(RunsTable.Failed)
     def _failed(self, event: RunsTable.Failed) -> None:
@@ -180,30 +256,37 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
 
     @on(RunsTable.Opened)
     def _opened(self, event: RunsTable.Opened) -> None:
-        from etui.tui.screens.details import DetailsScreen
-
-        self.app.push_screen(DetailsScreen(self.library.database, event.run_id))
+        self.app.open_details(event.run_id)
 
     @on(RunsTable.Asked)
     def _asked(self, event: RunsTable.Asked) -> None:
-        self.ask_columns() if event.what == "columns" else self.ask_jump()
+        if event.what == "columns":
+            self._ask_columns()
+        else:
+            self._ask_jump()
 
     @on(FilterBar.Changed)
     def _filtered(self, event: FilterBar.Changed) -> None:
-        self.filter_runs(event.conditions)
-        if bool(event.text) != self._filtered_now:
-            self._filtered_now = bool(event.text)
+        self._table.show_order(msgspec.structs.replace(self._table.order, where=event.conditions))
+        if bool(event.text) != self._is_filtered:
+            self._is_filtered = bool(event.text)
             self.refresh_bindings()
 
     @on(FilterBar.Closed)
     def _filter_closed(self) -> None:
-        self.query_one(RunsTable).focus()
+        self._table.focus()
 
     def on_picker_submitted(self, event: Picker.Submitted) -> None:
-        """Start the session that the picker describes."""
-        self.start(event.spec, event.model)
+        """Start the session that the picker describes, and move the cursor to its first run."""
 
-    # Actions
+        def queued(run_ids: list[str]) -> None:
+            self.remove_class("-new")
+            self._table.focus()
+            self._table.go_to(run_ids[0])
+
+        self.actions.submit(event.spec, event.model, queued)
+
+    # Actions on panes
 
     def forwarded_scopes(self) -> tuple[Scope, ...]:
         """Return the scopes of the panes, whose actions ``action_forward`` runs."""
@@ -231,7 +314,7 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
 
     def action_back(self) -> None:
         """Go back to the table; in the table, clear the filter."""
-        table = self.query_one(RunsTable)
+        table = self._table
         if self.focused is not table or self.has_class("-new"):
             self.remove_class("-new")
             table.focus()
@@ -254,11 +337,11 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
         """Show or hide the log; in a small terminal it replaces the chart."""
         self.toggle_class("-log" if self.has_class("-compact") else "-no-log")
         if self.focused is None or not self.focused.display:
-            self.query_one(RunsTable).focus()
+            self._table.focus()
 
     def write_title(self) -> None:
         """Update the table's title: number of runs, number of marked runs, filter."""
-        table, bar = self.query_one(RunsTable), self.query_one(FilterBar)
+        table, bar = self._table, self.query_one(FilterBar)
         frame = self.query_one("#runs")
         parts = [f"Runs {self.glyphs.cut}" if table.counting else f"Runs {table.total:,}"]
         if table.marked:
@@ -266,13 +349,144 @@ class BenchScreen(BenchActions, BenchPanes, Screen[None]):
         if bar.text:
             parts.append(plain(bar.text))
         frame.border_title = _escaped(f" {self.glyphs.dot} ".join(parts))
-        table.empty_words = self.empty_message(filtered=bool(bar.text))
+        table.empty_words = _empty_message(is_filtered=bool(bar.text))
 
     def pick_model(self, name: str) -> None:
         """Select a model in the picker and go to the picker."""
         if self.picker is not None:
             self.picker.set_model(name)
             self.action_new()
+
+    # Actions on runs
+
+    def _chosen(self) -> list[str]:
+        """Return the marked runs, else the one under the cursor; if there is none, say so."""
+        ids = self._table.chosen_ids()
+        if not ids:
+            self.app.say("No run is under the cursor.", "warning")
+        return ids
+
+    def action_cancel(self) -> None:
+        """Cancel the run under the cursor if it is live, else the running session, else the next queued one."""
+        run = self._table.run
+        sessions = self.snapshot.sessions if self.snapshot else ()
+        if run is not None and run.status in LIVE_STATUSES:
+            ids = [run.id]
+        elif sessions:
+            ids = [live.id for live in sessions[0].runs if live.status in LIVE_STATUSES]
+        else:
+            ids = []
+        if ids:
+            self.actions.cancel(ids, self._table.reload)
+        else:
+            self.app.say("No run is running or queued.", "warning")
+
+    def action_export(self) -> None:
+        """Export the marked runs, or the run under the cursor."""
+        if ids := self._chosen():
+            self.actions.export(ids)
+
+    def action_import(self) -> None:
+        """Import runs from files."""
+        from etui.tui.screens.import_runs import ImportDialog
+
+        def imported(count: int) -> None:
+            if count:
+                self.app.say(f"{counted(count, 'run')} imported.", keep=True)
+            self._table.reload()
+
+        path = _SAMPLES if Path(_SAMPLES).is_dir() and not self._table.total else ""
+        self.actions.ask(ImportDialog(self.database, path), imported)
+
+    def action_delete(self) -> None:
+        """Delete the marked runs, or the run under the cursor, after confirmation."""
+        ids, run = self._chosen(), self._table.run
+        if not ids:
+            return
+        name = f"the run {ids[0][:6]}" if len(ids) == 1 else f"{len(ids):,} runs"
+        if run is not None and ids == [run.id]:
+            name = f"{run.model} {run.precision}/{run.delegate} ({run.id[:6]})"
+
+        def deleted(count: int) -> None:
+            pinned = ", including the pinned baseline" if self._table.baseline in ids else ""
+            self.app.say(f"{counted(count, 'run')} deleted{pinned}.", keep=True)
+            self._table.keep_marks(ids)
+            self._table.reload()
+
+        self.actions.delete(ids, name, deleted)
+
+    def action_compare(self) -> None:
+        """Compare the marked runs with the pinned baseline, else with the run under the cursor; without marks, the run
+        under the cursor with the baseline."""
+        ids, table = self._chosen(), self._table
+        if not ids:
+            return
+        if len(ids) > MOST_RUNS:
+            self.app.say(
+                f"{len(ids):,} runs are marked, but at most {MOST_RUNS:,} can be compared; mark fewer", "warning"
+            )
+            return
+        cursor = table.run.id if table.run else None
+        self.app.open_comparison(ids, baseline=table.baseline, cursor=cursor if cursor in ids else None)
+
+    def action_trend(self) -> None:
+        """Show the trend of this run's configuration."""
+        if self._table.run is None:
+            self.app.say("No run is under the cursor.", "warning")
+        else:
+            self.app.open_trend(self._table.run.id)
+
+    def action_copy(self) -> None:
+        """Copy the marked runs as a table, or the run under the cursor in full."""
+        from etui.tui.markdown import run_markdown, table_markdown
+
+        ids = self._chosen()
+        is_table = bool(self._table.marked)
+
+        def text(store: Store) -> str:
+            if is_table:
+                return table_markdown(store.summaries([Condition("id", "in", ids)]))
+            return run_markdown(store.document(ids[0]))
+
+        if ids:
+            self.actions.copy(text)
+
+    def _ask_columns(self) -> None:
+        """Choose the columns of the table."""
+        from etui.tui.screens.columns import ColumnsDialog
+
+        table = self._table
+        columns = [(column.name, f"{column.title}: {column.about}") for column in COLUMNS]
+        self.actions.ask(ColumnsDialog(columns, [column.name for column in table.columns]), table.show_columns)
+
+    def _ask_jump(self) -> None:
+        """Ask for a run's id and move the cursor to it; clear the filter, which might hide it."""
+        from etui.tui.screens.jump import JumpDialog
+
+        def jump(run_id: str) -> None:
+            self._table.go_to(run_id, msgspec.structs.replace(self._table.order, where=()))
+            self.query_one(FilterBar).clear()
+
+        self.actions.ask(JumpDialog(self.database), jump)
+
+
+def _empty_message(*, is_filtered: bool) -> list[str]:
+    """Return the lines of a table without rows: why it is empty, and which keys help."""
+    if is_filtered:
+        return ["No runs match this filter.", "", "Press / to change the filter, escape to clear it."]
+    lines = ["No runs yet.", "", "r  run the configurations chosen in the picker", "i  import runs from JSON files"]
+    if Path(_SAMPLES).is_dir():
+        lines += ["", f"./{_SAMPLES} contains sample runs: press i to import them"]
+    return lines
+
+
+def _ending(run: RunSummary) -> str:
+    from etui.text import number, speedup
+
+    if run.status != "done":
+        return f"{run.status}; {run.error}" if run.error else run.status
+    latency = f"{number(run.latency_median_ms)} ms, {speedup(run.speedup, run.speed_verdict)} eager"
+    return f"{latency}, {run.verdict}" if run.verdict else latency
 
 
 def _escaped(text: str) -> str:

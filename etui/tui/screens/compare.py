@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -10,27 +11,37 @@ from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.screen import Screen
 from textual.widgets import Static
 
 from etui.actions import Scope, bindings
+from etui.analysis import pareto
+from etui.errors import EtuiError
 from etui.text import counted, plain
 from etui.tui.compare.charts import ComparePictures
+from etui.tui.compare.comparison import Comparison
 from etui.tui.compare.loader import Outcome, Runs
 from etui.tui.compare.metrics_table import MetricsTable, best_sign
 from etui.tui.compare.selection import Selection
 from etui.tui.compare.verdicts import SUMMED_FROM, Paragraph, VerdictView, remarks, summary
-from etui.tui.screens.compare_actions import CompareActions
+from etui.tui.database import Database
+from etui.tui.defect_guard import Guarded
+from etui.tui.error_text import to_text
+from etui.tui.run_actions import RunActions
+from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.workers import start
 
-MOST_RUNS = 1_000
-"""Maximum number of runs: more cannot be read side by side."""
+_REFRESH_S = 3.0
+"""Interval at which a comparison with live runs is updated; low, since the measurement shares the machine."""
 _ROOMY = (100, 30)
 
 
-class CompareScreen(CompareActions):
+class CompareScreen(Guarded, Screen[None]):
     """Compares runs with a baseline. The actions of scope ``compare`` are its methods."""
 
+    app: ScreenHost
     scope: ClassVar[Scope] = "compare"
     DEFAULT_CSS = """
     CompareScreen { layout: vertical; }
@@ -47,9 +58,13 @@ class CompareScreen(CompareActions):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("compare")]
 
     def __init__(
-        self, database: Path, run_ids: Sequence[str], *, baseline: str | None = None, cursor: str | None = None
+        self, database: Database, run_ids: Sequence[str], *, baseline: str | None = None, cursor: str | None = None
     ) -> None:
-        super().__init__(database, run_ids, baseline=baseline, cursor=cursor)
+        """Compare ``run_ids`` with the pinned ``baseline``; without one, with the run under the ``cursor`` if it is one
+        of them, else with the oldest."""
+        super().__init__()
+        self._comparison = Comparison(database, run_ids, pinned=baseline, cursor=cursor)
+        self._actions = RunActions(self)
         self._everything = False
         self._focus_run: str | None = None
 
@@ -62,18 +77,20 @@ class CompareScreen(CompareActions):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Focus the metrics."""
+        """Focus the metrics and start reading."""
         self._metrics.focus()
+        self._verdicts.show([Paragraph(words=f"reading {counted(len(self._comparison.wanted), 'run')}")])
+        start(self, self._read, group="compare-read")
 
     @property
-    def run(self) -> str | None:
-        """The run under the cursor."""
-        return self._metrics.run
+    def found(self) -> Outcome | None:
+        """The comparison that is shown."""
+        return self._comparison.outcome
 
     @property
-    def shows_everything(self) -> bool:
-        """Whether all metrics are shown, not only those that differ."""
-        return self._everything
+    def base(self) -> str | None:
+        """The id of the baseline."""
+        return self._comparison.selection.base if self._comparison.selection else None
 
     @property
     def _metrics(self) -> MetricsTable:
@@ -87,35 +104,72 @@ class CompareScreen(CompareActions):
     def _charts(self) -> ComparePictures:
         return self.query_one(ComparePictures)
 
-    # Display
+    # Reading and comparing
 
-    def show_progress(self, message: str) -> None:
-        """Show how many runs have been read."""
-        self._verdicts.show([Paragraph(words=message)])
+    async def _read(self) -> None:
+        """Read the runs and compare them; repeat while one of them is live."""
+        problem = ""
+        while True:
+            try:
+                runs = await self._comparison.read(lambda count: self.call_later(self._show_progress, count))
+            except EtuiError as error:
+                if self.found is None:
+                    self._show_none([f"Cannot read these runs: {plain(to_text(error))}."])
+                elif str(error) != problem:
+                    # The comparison that is shown stays.
+                    self.app.complain(error, "Cannot read the database")
+                problem = str(error)
+            else:
+                problem = ""
+                if runs.documents:
+                    self._compare()
+                else:
+                    self._show_none(remarks([], runs.gone, runs.broken) or ["No runs to compare."])
+            if not self._comparison.is_live:
+                return
+            await asyncio.sleep(_REFRESH_S)
 
-    def show_none(self, lines: Sequence[str]) -> None:
-        """Show why there is nothing to compare."""
-        self._verdicts.show([Paragraph(words=line) for line in lines])
-        self._lay_out()
+    def _compare(self) -> None:
+        """Compare again with the current baseline, runs and options."""
+        runs, selection = self._comparison.runs, self._comparison.selection
+        if runs is not None and selection is not None:
+            self._write_title(runs, selection, working=True)
+            start(self, self._compare_now, group="compare", exclusive=True)
 
-    def show_comparison(self, result: Outcome, runs: Runs, selection: Selection) -> None:
-        """Show verdicts, metrics and charts of a comparison."""
+    async def _compare_now(self) -> None:
+        result = await self._comparison.compare(glyphs(self.app))
+        runs, selection = self._comparison.runs, self._comparison.selection
+        if result is None or runs is None or selection is None:
+            return
         self._write_verdicts(result, runs, selection)
         self._write_metrics(result)
         self._show_charts()
-        self.write_title(runs, selection, working=False)
+        self._write_title(runs, selection, working=False)
         self._lay_out()
         self.refresh_bindings()
+
+    # Display
+
+    def _show_progress(self, count: int) -> None:
+        """Show how many runs have been read; reading again while a comparison is shown is not reported."""
+        if self._comparison.runs is None:
+            message = f"reading: {count:,} of {len(self._comparison.wanted):,} runs"
+            self._verdicts.show([Paragraph(words=message)])
+
+    def _show_none(self, lines: Sequence[str]) -> None:
+        """Show why there is nothing to compare."""
+        self._verdicts.show([Paragraph(words=line) for line in lines])
+        self._lay_out()
 
     def _write_verdicts(self, result: Outcome, runs: Runs, selection: Selection) -> None:
         compared = result.compared
         gone = list(runs.gone)
         notes = []
-        if self._baseline in gone:
-            gone.remove(self._baseline or "")
+        pinned = self._comparison.pinned
+        if pinned is not None and pinned in gone:
+            gone.remove(pinned)
             name = compared.names[compared.base.id]
-            deleted = (self._baseline or "")[:6]
-            notes.append(f"The pinned baseline {deleted} was deleted; {name} is the baseline instead.")
+            notes.append(f"The pinned baseline {pinned[:6]} was deleted; {name} is the baseline instead.")
         notes += remarks(runs.live, gone, runs.broken)
         paragraphs = [Paragraph(words=note) for note in notes]
         if not compared.others:
@@ -144,24 +198,24 @@ class CompareScreen(CompareActions):
         metrics.border_title = f"Metrics {symbols.dot} {which} {symbols.dot} {legend}"
 
     def _show_charts(self) -> None:
-        if self._outcome is not None and self._selection is not None:
-            near = self._metrics.run or self._selection.base
-            self._charts.show(self._outcome, self._selection, near)
+        outcome, selection = self._comparison.outcome, self._comparison.selection
+        if outcome is not None and selection is not None:
+            self._charts.show(outcome, selection, self._metrics.run or selection.base)
 
-    def write_title(self, runs: Runs, selection: Selection, *, working: bool) -> None:
+    def _write_title(self, runs: Runs, selection: Selection, *, working: bool) -> None:
         """Update the title: the baseline, the number of other runs, and the options of the comparison."""
         symbols = glyphs(self.app)
         base = runs.documents[selection.base]
         line = Text("Compare  ")
         line.append(f"{symbols.baseline} {plain(f'{base.model.name} {base.precision}/{base.delegate}')}")
-        parts = [f"with {counted(len(selection.others), 'run')}", f"margin {self._margin * 100:g} %"]
-        if self._force:
+        parts = [f"with {counted(len(selection.others), 'run')}", f"margin {self._comparison.margin * 100:g} %"]
+        if self._comparison.is_forced:
             parts.append("forced")
         if selection.dropped:
             parts.append(f"{len(selection.dropped):,} excluded")
         if runs.live:
             parts.append(f"{symbols.live} live")
-        if working and (len(selection.others) > 20 or self._outcome is None):
+        if working and (len(selection.others) > 20 or self.found is None):
             parts.append("comparing")
         line.append("".join(f" {symbols.dot} {part}" for part in parts), "not bold")
         self.query_one("#compare-title", Static).update(line)
@@ -189,7 +243,7 @@ class CompareScreen(CompareActions):
 
     @on(MetricsTable.Opened)
     def _opened(self, event: MetricsTable.Opened) -> None:
-        self.open(event.run)
+        self.app.open_details(event.run)
 
     def action_right(self) -> None:
         """Go to the next run."""
@@ -201,52 +255,102 @@ class CompareScreen(CompareActions):
 
     def action_base(self) -> None:
         """Make the run under the cursor the baseline."""
-        run, selection = self.run, self._selection
+        run, selection = self._metrics.run, self._comparison.selection
         if run is None or selection is None or run == selection.base:
             return
         selection.make_base(run)
-        self.compare()
+        self._compare()
 
     def action_drop(self) -> None:
         """Exclude the run under the cursor."""
-        run, selection = self.run, self._selection
+        run, selection = self._metrics.run, self._comparison.selection
         if run is None or selection is None:
             return
         if run == selection.base:
             self.notify("This is the baseline: press p on another run first.", severity="warning", timeout=4)
             return
         selection.drop(run)
-        self.compare()
+        self._compare()
 
     def action_take_back(self) -> None:
         """Include the excluded runs again."""
-        if self._selection is not None and self._selection.take_back():
-            self.compare()
+        if self._comparison.selection is not None and self._comparison.selection.take_back():
+            self._compare()
 
     def action_differing(self) -> None:
         """Show all metrics, or only those that differ."""
         self._everything = not self._everything
-        if self._outcome is not None:
-            self._write_metrics(self._outcome)
+        if self.found is not None:
+            self._write_metrics(self.found)
 
     def action_force(self) -> None:
         """Switch the comparison of incompatible runs on or off."""
-        self._force = not self._force
-        self.compare()
+        self._comparison.is_forced = not self._comparison.is_forced
+        self._compare()
 
     def action_margin(self) -> None:
         """Ask for the equivalence margin."""
         from etui.tui.screens.equivalence_margin import MarginDialog
 
-        if self._selection is None:
+        def chosen(percent: float) -> None:
+            self._comparison.margin = percent / 100
+            self._compare()
+
+        if self._comparison.selection is not None:
+            self._actions.ask(MarginDialog(self._comparison.margin * 100), chosen)
+
+    def action_details(self) -> None:
+        """Open the details of the run under the cursor."""
+        if (run := self._metrics.run) is not None:
+            self.app.open_details(run)
+
+    def action_trend(self) -> None:
+        """Show the trend of the run under the cursor."""
+        if (run := self._metrics.run) is not None:
+            self.app.open_trend(run)
+
+    def action_duel(self) -> None:
+        """Measure the baseline and the run under the cursor again, interleaved."""
+        run, selection = self._metrics.run, self._comparison.selection
+        if run is None or selection is None:
+            return
+        if run == selection.base:
+            self.notify("A duel needs two runs: move the cursor to a run other than the baseline.", severity="warning")
+            return
+        self._actions.duel(selection.base, run)
+
+    def action_copy(self) -> None:
+        """Copy the comparison as Markdown."""
+        from etui.report.comparison import as_markdown
+        from etui.tui.markdown import copy_markdown
+
+        if (result := self.found) is None:
+            return
+        names = result.compared.names
+        fronts = []
+        if result.compared.others:
+            fronts = [*pareto.sentences(result.accuracy, names), *pareto.sentences(result.size, names)]
+        page = as_markdown(result.compared, everything=self._everything, remarks=fronts)
+        self.notify(copy_markdown(self.app, page), title="Copied", markup=False)
+
+    def action_report(self) -> None:
+        """Write a report on these runs."""
+        from etui.tui.screens.report import ReportDialog
+
+        if (result := self.found) is None:
             return
 
-        def chosen(percent: float | None) -> None:
-            if percent is not None:
-                self._margin = percent / 100
-                self.compare()
+        def written(path: Path) -> None:
+            self.app.say(f"Report written to {path}", keep=True)
 
-        self.app.push_screen(MarginDialog(self._margin * 100), chosen)
+        comparison = self._comparison
+        dialog = ReportDialog(
+            [result.compared.base, *result.compared.others],
+            margin=comparison.margin,
+            force=comparison.is_forced,
+            levels=comparison.runs.levels if comparison.runs is not None else [],
+        )
+        self._actions.ask(dialog, written)
 
     def action_view_1(self) -> None:
         """Show histograms."""

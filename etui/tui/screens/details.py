@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar, Literal
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from etui.actions import BY_ID, Scope, bindings
+from etui.analysis_kinds.profile import PROFILE
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import local_time, plain
+from etui.tui.database import Database
+from etui.tui.defect_guard import Guarded
+from etui.tui.details import analyses
 from etui.tui.details.accuracy import accuracy_page
+from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.artifact_tab import ArtifactTab
 from etui.tui.details.delegation import delegation_page
 from etui.tui.details.environment import environment_page
@@ -31,31 +39,37 @@ from etui.tui.details.table_tab import TableTab
 from etui.tui.details.table_view import TreeTable
 from etui.tui.details.text_view import Page, Paper
 from etui.tui.error_text import to_text
-from etui.tui.screens.details_actions import DetailsActions
+from etui.tui.run_actions import RunActions
+from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
+from etui.tui.workers import start
 
-TABS = (
-    "Summary",
-    "Latency",
-    "Accuracy",
-    "Operators",
-    "Delegation",
-    "Gap",
-    "Environment",
-    "Artifact",
-    "Log",
-    "JSON",
-)
+_TABS: dict[str, Callable[..., Widget]] = {
+    "Summary": Page,
+    "Latency": LatencyTab,
+    "Accuracy": Page,
+    "Operators": OperatorsTab,
+    "Delegation": Page,
+    "Gap": GapTab,
+    "Environment": Page,
+    "Artifact": ArtifactTab,
+    "Log": partial(LogPane, classes="-bare"),
+    "JSON": JsonView,
+}
+"""The tabs in order: the name, and the class of the content. A tab for a kind of analysis is an ``AnalysisTab``."""
+
+TABS = tuple(_TABS)
 
 
-class DetailsScreen(DetailsActions):
+class DetailsScreen(Guarded, Screen[None]):
     """Shows one run. The actions of scope ``details`` are its methods; those of chart and log are forwarded."""
 
+    app: ScreenHost
     scope: ClassVar[Scope] = "details"
     DEFAULT_CSS = """
     DetailsScreen { layout: vertical; }
@@ -81,10 +95,11 @@ class DetailsScreen(DetailsActions):
             super().__init__()
             self.result = result
 
-    def __init__(self, database: Path, run_id: str) -> None:
+    def __init__(self, database: Database, run_id: str) -> None:
         super().__init__()
         self._database = database
         self._run_id = run_id
+        self._actions = RunActions(self)
         self._reading: Reading | None = None
         self._tab = 0
         self._logged: int | None = None
@@ -95,16 +110,8 @@ class DetailsScreen(DetailsActions):
         yield Static(f"run {plain(self._run_id)}", id="details-title", markup=False)
         yield TabBar(TABS, {"Environment": "Env"})
         with ContentSwitcher(initial="tab-summary"):
-            yield Page(id="tab-summary")
-            yield LatencyTab(id="tab-latency")
-            yield Page(id="tab-accuracy")
-            yield OperatorsTab(id="tab-operators")
-            yield Page(id="tab-delegation")
-            yield GapTab(id="tab-gap")
-            yield Page(id="tab-environment")
-            yield ArtifactTab(id="tab-artifact")
-            yield LogPane(id="tab-log", classes="-bare")
-            yield JsonView(id="tab-json")
+            for name, make in _TABS.items():
+                yield make(id=_id_of(name))
         yield ProgressLine(id="details-progress")
         yield KeyBar(id="keys")
 
@@ -112,15 +119,13 @@ class DetailsScreen(DetailsActions):
         """Start reading."""
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._rewrite())
         self._open_tab(0)
-        self._read()
+        self._unsubscribe = self._database.subscribe(self._source.nudge)
+        start(self, self._source.run, group="details-source")
 
     def on_unmount(self) -> None:
         """Stop reading."""
-        self._source.stop()
-
-    @work(thread=True, group="details-source")
-    def _read(self) -> None:
-        self._source.run()
+        self._unsubscribe()
+        self._source.close()
 
     @property
     def document(self) -> RunDocument | None:
@@ -135,7 +140,7 @@ class DetailsScreen(DetailsActions):
     @property
     def _table(self) -> TreeTable | None:
         """The table of the open tab, if it has one."""
-        return next((tab.view for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"), None)
+        return next((tab.view for tab in self.query(TableTab) if tab.id == _id_of(self.tab)), None)
 
     def on_details_screen_read(self, message: Read) -> None:
         """Fill the tabs with what was read."""
@@ -162,7 +167,7 @@ class DetailsScreen(DetailsActions):
         if log.has_class("-searching"):
             log.action_end_search()
             return
-        if any(tab.end_filter() for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"):
+        if any(tab.end_filter() for tab in self.query(TableTab) if tab.id == _id_of(self.tab)):
             return
         self.dismiss()
 
@@ -184,13 +189,54 @@ class DetailsScreen(DetailsActions):
             # A tab that has just been opened is not laid out yet.
             self.call_after_refresh(pane.scroll_visible, animate=False)
 
+    # Actions on the run
+
+    def action_annotate(self) -> None:
+        """Edit the note and the tags."""
+        if (document := self.document) is not None:
+            self._actions.annotate(document)
+
+    def action_copy(self) -> None:
+        """Copy the run as Markdown."""
+        from etui.tui.markdown import copy_markdown, run_markdown
+
+        if (document := self.document) is not None:
+            self.notify(copy_markdown(self.app, run_markdown(document)), title="Copied", markup=False)
+
+    def action_export(self) -> None:
+        """Write the run as JSON."""
+        self._actions.export([self._run_id])
+
+    def action_profile(self) -> None:
+        """Queue the analysis of the open tab; on a tab without one, a profile."""
+        if self.document is not None:
+            tab = self.query_one(f"#{_id_of(self.tab)}")
+            kind = tab.kind if isinstance(tab, AnalysisTab) else PROFILE
+            self._actions.analyse(self._run_id, kind.options())
+
+    def action_keep_files(self) -> None:
+        """Profile again and keep the trace, the ETDump and a CSV file for other tools."""
+        if self.document is not None:
+            self._actions.profile_to_files(self._run_id)
+
+    def action_keep_fp32(self) -> None:
+        """Ask for modules to keep in FP32, and queue the run again with them."""
+        if (document := self.document) is not None:
+            self._actions.keep_in_fp32(document, self.query_one(GapTab).module)
+
+    def action_cancel(self) -> None:
+        """Cancel the analysis that is queued or running."""
+        self._actions.cancel_analyses(self._run_id)
+
+    # Display
+
     @on(TabBar.Chosen)
     def _tab_chosen(self, message: TabBar.Chosen) -> None:
         self._open_tab(message.number)
 
     def _open_tab(self, number: int) -> None:
         self._tab = number
-        name = f"tab-{TABS[number].lower()}"
+        name = _id_of(TABS[number])
         self.query_one(ContentSwitcher).current = name
         self.query_one(TabBar).show(number)
         if TABS[number] == "JSON":
@@ -206,8 +252,9 @@ class DetailsScreen(DetailsActions):
         self._page("accuracy").write(lambda width, styles: accuracy_page(document, width, styles))
         self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
         self._page("delegation").write(lambda width, styles: delegation_page(document, width, styles))
-        self.query_one(OperatorsTab).show(reading)
-        self.query_one(GapTab).show(reading)
+        for tab in self.query_one(ContentSwitcher).children:
+            if isinstance(tab, AnalysisTab):
+                tab.show(reading)
         self.query_one(ArtifactTab).show(reading)
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
@@ -224,7 +271,7 @@ class DetailsScreen(DetailsActions):
         else:
             log.add(reading.events[self._logged :])
         self._logged = len(reading.events)
-        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.passes.values()):
+        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.analyses.values()):
             log.ended()
             progress.clear()
 
@@ -251,9 +298,22 @@ class DetailsScreen(DetailsActions):
         for tab in self.query(TableTab):
             tab.rewrite()
 
+    def _report_ended(self, before: Reading | None, now: Reading) -> None:
+        """Show a notice for each analysis that has ended since the previous reading."""
+        for name in KINDS:
+            last, current = before.analyses.get(name) if before else None, now.analyses.get(name)
+            if last is None or current is None or not last.live or current.live or last.id != current.id:
+                continue
+            severity: Literal["information", "error"] = "information" if current.status == "done" else "error"
+            self.app.say(analyses.to_text(current), severity)
+
     def _report_unreadable(self, error: EtuiError) -> None:
         if self._reading is None:
             message = f"Cannot show this run: {plain(to_text(error))}."
             self._page("summary").write(lambda width, _styles: Text(message))
         else:
             self.app.complain(error, "Cannot read the database")
+
+
+def _id_of(tab: str) -> str:
+    return f"tab-{tab.lower()}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from sys import intern
 from typing import NamedTuple
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.widget import Widget
 from textual.widgets import Button
-from textual.worker import get_current_worker
 
 from etui.errors import EtuiError, UsageError
 from etui.facts import RunSummary
@@ -20,11 +21,13 @@ from etui.results import LIVE_STATUSES
 from etui.store import Store
 from etui.store.transfer import RunName, encoded, file_names, is_one_file, planned_files, write_file
 from etui.text import counted, plain
+from etui.tui.database import Database
 from etui.tui.error_text import to_text
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import WriteDialog, here
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
+from etui.tui.workers import start
 
 _EACH, _ALL = "one file per run", "one file for all"
 _MOST_NAMED = 4
@@ -46,14 +49,14 @@ class ExportDialog(WriteDialog[list[Path]]):
 
     confirm_label = "Export"
 
-    def __init__(self, database: Path, run_ids: Sequence[str]) -> None:
+    def __init__(self, database: Database, run_ids: Sequence[str]) -> None:
         self._here = here()
         super().__init__(f"{self._here}/", (".json",))
         self._database = database
         self._ids = list(dict.fromkeys(run_ids))
         self.title_text = f"Export {counted(len(self._ids), 'run')}"
         self._runs: list[_RunName] = []
-        self._writing = False
+        self._is_writing = self._is_stopped = False
         self._shape = Cycle([(_EACH, ""), (_ALL, "")], _EACH)
 
     def body(self) -> Iterable[Widget]:
@@ -66,20 +69,17 @@ class ExportDialog(WriteDialog[list[Path]]):
     def on_mount(self) -> None:
         """Read the runs, for the names of their files."""
         self.query_one(f"#{CONFIRM}", Button).disabled = True
-        self._read_runs()
+        start(self, self._read_runs, group="export")
 
-    @work(thread=True, group="export")
-    def _read_runs(self) -> None:
+    async def _read_runs(self) -> None:
+        def names(store: Store) -> list[_RunName]:
+            return [_name_of(store.summary(run_id)) for run_id in self._ids]
+
         try:
-            with Store.open(self._database, create=False) as store:
-                runs = [_name_of(store.summary(run_id)) for run_id in self._ids]
+            self._runs = runs = await self._database.read(names)
         except EtuiError as error:
-            self.call_later(self._failed, to_text(error))
+            self._failed(to_text(error))
             return
-        self.call_later(self._runs_read, runs)
-
-    def _runs_read(self, runs: list[_RunName]) -> None:
-        self._runs = runs
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         if len(runs) == 1 and self.path.value == f"{self._here}/":
             self.path.value = str(self._here / file_names(self._names())[0])
@@ -148,38 +148,37 @@ class ExportDialog(WriteDialog[list[Path]]):
             self.begin(target, force=False)
 
     def write(self, target: Path, *, force: bool) -> None:
-        """Write the files in a thread; existing files are overwritten only with ``force``, else the user is asked."""
+        """Write the files; existing files are overwritten only with ``force``, else the user is asked."""
         self.relabel(CLOSE, "Stop")
-        self._writing = True
-        self._write(target, force)
+        self._is_writing, self._is_stopped = True, False
+        start(self, partial(self._write, target, force), group="export")
 
-    @work(thread=True, group="export")
-    def _write(self, target: Path, force: bool) -> None:
-        worker = get_current_worker()
+    async def _write(self, target: Path, force: bool) -> None:
         written: list[Path] = []
         try:
-            files = self._files(target)
-            existing = [path for path, _ in files if path.exists()]
+            files, existing = await asyncio.to_thread(self._plan, target)
             if existing and not force:
-                self.call_later(self.ask, target, existing)
+                self.ask(target, existing)
                 return
-            with Store.open(self._database, create=False) as store:
-                for path, ids in files:
-                    if worker.is_cancelled:
-                        self.call_later(
-                            self._failed, f"stopped; {len(files) - len(written):,} files were not written", written
-                        )
-                        return
-                    write_file(path, encoded(map(store.document, ids), many=len(ids) > 1), force=force)
-                    written.append(path)
-                    if len(written) % 20 == 0:
-                        self.call_later(self.say, f"{len(written):,} of {len(files):,} files written")
+            for path, ids in files:
+                if self._is_stopped:
+                    self._failed(f"stopped; {len(files) - len(written):,} files were not written", written)
+                    return
+                await self._database.read(partial(_write_runs, path, ids, force))
+                written.append(path)
+                if len(written) % 20 == 0:
+                    self.say(f"{len(written):,} of {len(files):,} files written")
         except EtuiError as error:
-            self.call_later(self._failed, error.message, written)
+            self._failed(error.message, written)
         except OSError as error:
-            self.call_later(self._failed, f"cannot write to {target} ({error.strerror})", written)
+            self._failed(f"cannot write to {target} ({error.strerror})", written)
         else:
-            self.call_later(self._done, written)
+            self.dismiss(written)
+
+    def _plan(self, target: Path) -> tuple[list[tuple[Path, list[str]]], list[Path]]:
+        """Return the files to write with the ids of their runs, and those that exist already."""
+        files = self._files(target)
+        return files, [path for path, _ in files if path.exists()]
 
     def _failed(self, problem: str, written: Sequence[Path] = ()) -> None:
         self.allow_retry()
@@ -188,23 +187,24 @@ class ExportDialog(WriteDialog[list[Path]]):
 
     def allow_retry(self) -> None:
         """Enable the buttons again after writing has stopped."""
-        self._writing = False
+        self._is_writing = False
         self.query_one(f"#{CONFIRM}", Button).disabled = not self._runs
         self.relabel(CLOSE, self.close_label)
 
-    def _done(self, written: list[Path]) -> None:
-        self.dismiss(written)
-
     def action_close(self) -> None:
         """Close; while files are written, stop after the current file instead."""
-        if self._writing:
-            self.workers.cancel_group(self, "export")
+        if self._is_writing:
+            self._is_stopped = True
         else:
             self.dismiss(None)
 
 
 def _name_of(run: RunSummary) -> _RunName:
     return _RunName(run.id, intern(run.model), intern(run.precision), intern(run.delegate), run.status in LIVE_STATUSES)
+
+
+def _write_runs(path: Path, ids: Sequence[str], force: bool, store: Store) -> None:
+    write_file(path, encoded(map(store.document, ids), many=len(ids) > 1), force=force)
 
 
 def _list_of(files: Sequence[Path]) -> str:

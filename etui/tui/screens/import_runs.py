@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
-from textual import work
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Button, Static
-from textual.worker import get_current_worker
 
 from etui.errors import EtuiError, UsageError
 from etui.text import plain
+from etui.tui.database import Database
 from etui.tui.error_text import to_text
 from etui.tui.glyphs import Glyphs, glyphs_of
 from etui.tui.import_files import FileImport, import_files, named_files, summary
 from etui.tui.screens.dialog import CLOSE, CONFIRM
 from etui.tui.screens.path_dialog import PathDialog
+from etui.tui.workers import start
 
 _MOST_LINES = 200
 _UPDATE_S = 0.2
@@ -37,15 +38,15 @@ class ImportDialog(PathDialog[int]):
     ImportDialog .import--report.-shown { display: block; }
     """
 
-    def __init__(self, database: Path, start: str = "") -> None:
-        """``start`` is the initial path."""
-        super().__init__(start, (".json",), placeholder="results/*.json")
+    def __init__(self, database: Database, path: str = "") -> None:
+        """``path`` is the initial path."""
+        super().__init__(path, (".json",), placeholder="results/*.json")
         self._database = database
         self._report = Static(markup=False)
         self._scroll = VerticalScroll(self._report, classes="import--report")
         self._results: tuple[FileImport, ...] = ()
         self._imported = 0
-        self._reading = False
+        self._is_reading = self._is_stopped = False
 
     def body(self) -> Iterable[Widget]:
         """The path, a note on what it may be, and the report."""
@@ -70,33 +71,31 @@ class ImportDialog(PathDialog[int]):
         self.say(f"reading {files[0].name}" if len(files) == 1 else f"reading {len(files):,} files")
         self.query_one(f"#{CONFIRM}", Button).disabled = True
         self.relabel(CLOSE, "Stop")
-        self._reading = True
-        self._import(files)
+        self._is_reading, self._is_stopped = True, False
+        start(self, partial(self._import, files), group="import")
 
-    @work(thread=True, group="import")
-    def _import(self, files: list[Path]) -> None:
-        worker = get_current_worker()
+    async def _import(self, files: list[Path]) -> None:
         results: list[FileImport] = []
         shown_at = time.monotonic()
         problem = None
         try:
-            for result in import_files(self._database, files, lambda: worker.is_cancelled):
+            async for result in import_files(self._database, files, lambda: self._is_stopped):
                 results.append(result)
                 # Many small files must not cause one redraw each.
                 if time.monotonic() - shown_at > _UPDATE_S:
-                    self.call_later(self._update, tuple(results))
+                    self._update(tuple(results))
                     shown_at = time.monotonic()
         except EtuiError as error:
             problem = to_text(error)
-        self.call_later(self._update, tuple(results))
-        self.call_later(self._ended, problem, len(files))
+        self._update(tuple(results))
+        self._ended(problem, len(files))
 
     def _update(self, results: tuple[FileImport, ...]) -> None:
         self._results = results
         self._show()
 
     def _ended(self, problem: str | None, count: int) -> None:
-        self._reading = False
+        self._is_reading = False
         self.query_one(f"#{CONFIRM}", Button).disabled = False
         self.relabel(CLOSE, self.close_label)
         self._imported += sum(result.new for result in self._results)
@@ -121,8 +120,8 @@ class ImportDialog(PathDialog[int]):
 
     def action_close(self) -> None:
         """Close; while files are read, stop after the current file instead."""
-        if self._reading:
-            self.workers.cancel_group(self, "import")
+        if self._is_reading:
+            self._is_stopped = True
         else:
             self.dismiss(self._imported)
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from functools import partial
 
 from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 
 from etui.errors import StoreError, UsageError
+from etui.facts import RunSummary
 from etui.store import Store
 from etui.text import local_time
+from etui.tui.database import Database
 from etui.tui.error_text import screen_hint, to_text
 from etui.tui.screens.dialog import Dialog
 from etui.tui.widgets.form_row import FormRow
+from etui.tui.workers import start
 
 
 class JumpDialog(Dialog[str]):
@@ -23,12 +26,11 @@ class JumpDialog(Dialog[str]):
     title_text = "Jump to a run"
     confirm_label = "Jump"
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__()
         self._database = database
         self._input = Input(placeholder="beginning of the run id", compact=True)
         self._row = FormRow("Run", self._input)
-        self._match: str | None = None
 
     def body(self) -> Iterable[Widget]:
         """The field."""
@@ -36,33 +38,35 @@ class JumpDialog(Dialog[str]):
 
     def confirm(self) -> None:
         """Return the matching run, or report why there is none."""
-        self._find(self._input.value.strip())
-        if self._match is not None:
-            self.dismiss(self._match)
-        else:
-            self._input.focus()
+        self._input.focus()
+        self._start_search(confirmed=True)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        text = event.value.strip()
-        if text:
-            self._find(text)
-        else:
-            self._row.mark(None)
-            self.say("")
+        self._start_search(confirmed=False)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.confirm()
 
-    def _find(self, prefix: str) -> None:
-        """Find the run and show it, or report why there is none."""
-        self._match = None
+    def _start_search(self, *, confirmed: bool) -> None:
+        prefix = self._input.value.strip()
+        start(self, partial(self._search, prefix, confirmed=confirmed), group="search", exclusive=True)
+
+    async def _search(self, prefix: str, *, confirmed: bool) -> None:
+        """Find the run and show it, or report why there is none; if ``confirmed``, return it."""
+        if not prefix and not confirmed:
+            self._row.mark(None)
+            self.say("")
+            return
+
+        def find(store: Store) -> RunSummary:
+            return store.summary(store.resolve(prefix))
+
         try:
-            with Store.open(self._database, create=False) as store:
-                summary = store.summary(store.resolve(prefix))
+            run = await self._database.read(find)
         except UsageError as error:
             self._row.mark(error.message)
             self.say(screen_hint(error))
@@ -71,9 +75,7 @@ class JumpDialog(Dialog[str]):
             self._row.mark(to_text(error))
             self.say("")
             return
-        self._match = summary.id
         self._row.mark(None)
-        self.say(
-            f"{summary.id}  {summary.model} {summary.precision}/{summary.delegate}, {summary.status},"
-            f" {local_time(summary.created_at)}"
-        )
+        self.say(f"{run.id}  {run.model} {run.precision}/{run.delegate}, {run.status}, {local_time(run.created_at)}")
+        if confirmed:
+            self.dismiss(run.id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.text import Text
-from textual import work
 from textual.widget import Widget
 
 from etui.analysis.session_variance import SessionLatency
@@ -17,6 +18,7 @@ from etui.store.transfer import write_file
 from etui.text import counted, plain
 from etui.tui.error_text import to_text
 from etui.tui.screens.path_dialog import WriteDialog, here
+from etui.tui.workers import start
 
 SUFFIXES = (".html", ".md")
 NAME = "etui-report.html"
@@ -89,25 +91,21 @@ class ReportDialog(WriteDialog[Path]):
     def write(self, target: Path, *, force: bool) -> None:
         """Write the report in a thread."""
         self.say("writing")
-        self._write(target, force)
+        start(self, partial(self._write, target, force), group="report")
 
-    @work(thread=True, group="report")
-    def _write(self, target: Path, force: bool) -> None:
+    async def _write(self, target: Path, force: bool) -> None:
+        try:
+            await asyncio.to_thread(self._write_file, target, force)
+        except EtuiError as error:
+            self.allow_retry()
+            self.say(error.message, problem=True)
+        else:
+            self.dismiss(target)
+
+    def _write_file(self, target: Path, force: bool) -> None:
         from etui.report import pages
         from etui.report.content import report_of
 
         report = report_of(self._documents, margin=self._margin, force=self._force, levels=self._levels)
         page = pages.as_html(report) if target.suffix.lower() == ".html" else pages.as_markdown(report)
-        try:
-            write_file(target, page.encode(), force=force)
-        except EtuiError as error:
-            self.call_later(self._failed, error.message)
-        else:
-            self.call_later(self._done, target)
-
-    def _done(self, target: Path) -> None:
-        self.dismiss(target)
-
-    def _failed(self, problem: str) -> None:
-        self.allow_retry()
-        self.say(problem, problem=True)
+        write_file(target, page.encode(), force=force)

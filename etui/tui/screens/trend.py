@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -21,6 +18,7 @@ from etui.analysis.trends import Trend
 from etui.errors import EtuiError
 from etui.store import Store
 from etui.text import counted, plain
+from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.error_text import to_text
 from etui.tui.screen_host import ScreenHost
@@ -53,7 +51,7 @@ class TrendScreen(Guarded, Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("trend")]
 
-    def __init__(self, database: Path, run_id: str) -> None:
+    def __init__(self, database: Database, run_id: str) -> None:
         super().__init__()
         self._database = database
         self._run_id = run_id
@@ -88,7 +86,7 @@ class TrendScreen(Guarded, Screen[None]):
 
     async def _read(self) -> None:
         try:
-            trend = await asyncio.to_thread(partial(_trend_of, self._database, self._run_id))
+            trend = await self._database.read(self._trend_of)
         except EtuiError as error:
             self.query_one("#trend-words", Static).update(Text(f"Cannot show the trend: {plain(to_text(error))}."))
             return
@@ -100,6 +98,9 @@ class TrendScreen(Guarded, Screen[None]):
         self._write_summary()
         self._lay_out()
         self.refresh_bindings()
+
+    def _trend_of(self, store: Store) -> Trend:
+        return trends.trend(store.history(self._run_id, MOST_POINTS))
 
     def _write_title(self, trend: Trend) -> None:
         count = len(trend.history.points)
@@ -147,10 +148,8 @@ class TrendScreen(Guarded, Screen[None]):
 
     def action_details(self) -> None:
         """Open the details of the run under the cursor."""
-        from etui.tui.screens.details import DetailsScreen
-
         if self.trend is not None and (place := self._points.place) is not None:
-            self.app.push_screen(DetailsScreen(self._database, self.trend.history.points[place].run))
+            self.app.open_details(self.trend.history.points[place].run)
 
     def action_older(self) -> None:
         """Go to the previous run."""
@@ -196,11 +195,6 @@ class TrendScreen(Guarded, Screen[None]):
     def action_close(self) -> None:
         """Go back."""
         self.dismiss()
-
-
-def _trend_of(database: Path, run_id: str) -> Trend:
-    with Store.open(database, create=False) as store:
-        return trends.trend(store.history(run_id, MOST_POINTS))
 
 
 def _tone(trend: Trend, number: int, styles: Styles) -> str:

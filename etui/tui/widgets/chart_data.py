@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from etui.charts import Past, Series
 from etui.facts import RunSummary
@@ -30,8 +29,8 @@ def eager_series(document: RunDocument) -> Series:
 
 
 def past_runs(document: RunDocument, past: Sequence[RunSummary]) -> list[Past]:
-    """Return the finished runs of the same configuration, this run included, oldest first."""
-    runs = [_past(document, run) for run in past if run.id != document.id and run.status not in LIVE_STATUSES]
+    """Return the past runs of the configuration, this run included if it has ended, oldest first."""
+    runs = [_past(run) for run in past if run.id != document.id and run.status not in LIVE_STATUSES]
     if document.status not in LIVE_STATUSES:
         runs.append(_chosen(document))
     return sorted(runs, key=lambda run: run.at)
@@ -50,11 +49,9 @@ def _series(name: str, blocks: Sequence[Block], stats: LatencyStats | None) -> S
     )
 
 
-def _past(document: RunDocument, run: RunSummary) -> Past:
-    kind: Literal["same", "other"] = "same" if _comparable(document, run) else "other"
+def _past(run: RunSummary) -> Past:
     return Past(
         at=run.created_at,
-        kind=kind,
         failed=run.status != "done",
         median_ms=run.latency_median_ms,
         interval_ms=run.latency_ci95_ms,
@@ -67,20 +64,10 @@ def _chosen(document: RunDocument) -> Past:
     stats, accuracy = document.latency_ms, document.accuracy
     return Past(
         at=document.created_at,
-        kind="chosen",
+        is_chosen=True,
         failed=document.status != "done",
         median_ms=stats.median if stats else None,
         interval_ms=stats.ci95 if stats else None,
         mae=accuracy.end_to_end.overall.mae if accuracy else None,
         verdict=accuracy.verdict if accuracy else None,
     )
-
-
-def _comparable(document: RunDocument, run: RunSummary) -> bool:
-    """Whether machine, threads and kind of weights are the same, as far as known."""
-    pairs = (
-        (document.environment.box if document.environment else None, run.box),
-        (document.threads, run.threads),
-        (document.weights.kind if document.weights else None, run.weights),
-    )
-    return all(own is None or other is None or own == other for own, other in pairs)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -18,6 +20,7 @@ from textual.widgets.option_list import Option
 from etui.actions import bindings
 from etui.tui.glyphs import glyphs_of
 from etui.tui.suggestions import Suggest, Suggestion, is_path
+from etui.tui.workers import start
 
 
 class Combo(Widget):
@@ -188,12 +191,10 @@ class Combo(Widget):
         if not text or (self._pick and not is_path(text)):
             self._show(text, self._suggest(text))
         else:
-            self._suggest_in_thread(text)
+            start(self, partial(self._read_suggestions, text), group="suggest", exclusive=True)
 
-    @work(thread=True, exclusive=True, group="suggest")
-    def _suggest_in_thread(self, text: str) -> None:
-        suggestions = self._suggest(text)
-        self.call_later(self._show, text, suggestions)
+    async def _read_suggestions(self, text: str) -> None:
+        self._show(text, await asyncio.to_thread(self._suggest, text))
 
     def _show(self, text: str, suggestions: Sequence[Suggestion]) -> None:
         if text not in ("", self.value) or not self._input.has_focus:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import asyncio
+import contextlib
+from functools import partial
 from typing import Self
 
 import msgspec
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
@@ -23,16 +25,18 @@ from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant
 from etui.store import Store
 from etui.text import plain
 from etui.tui import suggestions
+from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import glyphs_of
 from etui.tui.picker_form import Checked, FormValues, check, recall, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
 from etui.tui.picker_text import BASIS, about_configuration, about_field, about_item, programs
-from etui.tui.time_estimate import Estimate, Past, estimate, history
+from etui.tui.time_estimate import SimilarRun, estimate, newest_similar
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.multi_select import Item, MultiSelect
+from etui.tui.workers import start
 
 _ESTIMATE_DELAY_S = 0.15
 """The form must be unchanged for this long before its time is estimated."""
@@ -65,7 +69,7 @@ class Picker(Guarded, Vertical):
             self.spec = spec
             self.model = model
 
-    def __init__(self, database: Path, *, id: str | None = None) -> None:
+    def __init__(self, database: Database, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.border_title = "New run"
         self._database = database
@@ -126,15 +130,11 @@ class Picker(Guarded, Vertical):
 
     def on_mount(self) -> None:
         """Check what this machine supports after the first paint."""
-        self.call_after_refresh(self._check_machine)
+        self.call_after_refresh(start, self, self._check_machine, group="look-up")
 
-    @work(thread=True, group="look-up")
-    def _check_machine(self) -> None:
+    async def _check_machine(self) -> None:
         # Finding the installed packages reads the disk; the catalog caches the result.
-        delegate_items(None, ())
-        self.call_later(self._machine_checked)
-
-    def _machine_checked(self) -> None:
+        await asyncio.to_thread(delegate_items, None, ())
         self._is_machine_checked = True
         self._review()
 
@@ -158,7 +158,7 @@ class Picker(Guarded, Vertical):
         self._review()
         checked = self._checked
         if checked.spec is not None and checked.model is not None:
-            self._remember(self._choice)
+            start(self, partial(asyncio.to_thread, remember, self._choice), group="remember")
             self.post_message(self.Submitted(checked.spec, checked.model))
             return
         first = next(name for name in self._rows if name in checked.problems)
@@ -169,10 +169,6 @@ class Picker(Guarded, Vertical):
     def choice(self) -> FormValues:
         """The current values of the fields."""
         return self._choice
-
-    @work(thread=True, group="remember")
-    def _remember(self, choice: FormValues) -> None:
-        remember(choice)
 
     # Changes
 
@@ -279,20 +275,18 @@ class Picker(Guarded, Vertical):
 
     def _start_estimate(self) -> None:
         if self._checked.spec is not None and self._checked.model is not None:
-            self._estimate(self._checked.spec, self._checked.model)
+            work = partial(self._estimate, self._checked.spec, self._checked.model)
+            start(self, work, group="estimate", exclusive=True)
 
-    @work(thread=True, exclusive=True, group="estimate")
-    def _estimate(self, spec: SessionSpec, model: Model) -> None:
-        past: dict[Variant, Past] = {}
-        try:
-            if self._database.exists():
-                with Store.open(self._database, create=False) as store:
-                    past = history(store, spec, model, cache_dir())
-        except (EtuiError, OSError):
-            past = {}  # Database errors are reported elsewhere; an estimate is possible without past runs.
-        self.call_later(self._estimated, spec, estimate(spec, model, past, usable_cores()))
+    async def _estimate(self, spec: SessionSpec, model: Model) -> None:
+        def read(store: Store) -> dict[Variant, SimilarRun]:
+            return newest_similar(store, spec, model, cache_dir())
 
-    def _estimated(self, spec: SessionSpec, result: Estimate) -> None:
+        similar: dict[Variant, SimilarRun] = {}
+        # Database errors are reported elsewhere; an estimate is possible without similar runs.
+        with contextlib.suppress(EtuiError, OSError):
+            similar = await self._database.read(read)
+        result = estimate(spec, model, similar, usable_cores())
         if self._checked.spec == spec:
             self._estimate_text = f"{result.text} {glyphs_of(self).dot} {BASIS[result.basis]}"
             self._show_totals()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from etui.analysis_kinds.gap import GapJob
 from etui.engine.gap.graph_pair import GraphPair
 from etui.engine.gap.interpreter import GapSums, GraphInterpreter
 from etui.engine.gap.run import run_gap
@@ -17,7 +18,6 @@ from etui.engine.lowering.quantize import export, quantize
 from etui.engine.models.bundle import flat_outputs
 from etui.errors import PreparationError
 from etui.insight import NumericGap
-from etui.jobs import GapJob
 from tests.engine import tiny
 from tests.engine.conftest import TINY, Workshop
 

@@ -1,0 +1,223 @@
+"""What a user can do with runs from any screen: start, cancel, export, delete, copy, annotate, analyse, duel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+from textual.screen import Screen
+
+from etui.analysis_kinds.kind import name_of
+from etui.analysis_kinds.profile import ProfileOptions
+from etui.analysis_kinds.registry import KINDS
+from etui.results import RunDocument
+from etui.spec import AnalysisOptions
+from etui.store import QueuedSession, Store
+from etui.text import counted
+from etui.tui.details import analyses
+from etui.tui.screen_host import ScreenHost
+from etui.tui.workers import start
+
+if TYPE_CHECKING:
+    from etui.catalog.find import Model
+    from etui.spec import SessionSpec
+
+T = TypeVar("T")
+
+
+class RunActions:
+    """The actions on runs. Each asks what it needs to know, changes the database, and reports the outcome in a notice.
+
+    Its work belongs to the screen that uses it and is cancelled with that screen. ``done`` is called after a change,
+    not after an error or if the user declined.
+    """
+
+    def __init__(self, screen: Screen[Any]) -> None:
+        self._screen = screen
+
+    @property
+    def _app(self) -> ScreenHost:
+        return cast("ScreenHost", self._screen.app)
+
+    def ask(self, dialog: Screen[T | None], on_result: Callable[[T], object]) -> None:
+        """Open a dialog; ``on_result`` is called unless it is closed without a result."""
+
+        def closed(result: T | None) -> None:
+            if result is not None:
+                on_result(result)
+
+        self._app.push_screen(dialog, closed)
+
+    # Start and cancel
+
+    def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
+        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs."""
+
+        def queue(store: Store) -> QueuedSession:
+            from etui.catalog.find import describe
+            from etui.services.submit import submit
+
+            return submit(store, spec, describe(model))
+
+        async def work() -> None:
+            queued = await self._app.database.write(queue)
+            done([run_id for run_id, _ in queued.runs])
+            self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
+
+        start(self._screen, work, group="submit")
+
+    def cancel(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
+        """Request cancellation of live runs."""
+
+        async def work() -> None:
+            live = await self._app.database.write(lambda store: store.request_cancel(run_ids))
+            if live:
+                self._app.say(f"Cancelling {counted(len(live), 'run')}; completed blocks are kept.")
+            done()
+
+        start(self._screen, work, group="cancel")
+
+    # Export, delete, copy
+
+    def export(self, run_ids: Sequence[str]) -> None:
+        """Ask for a path and export the runs as JSON."""
+        from etui.tui.screens.export import ExportDialog
+
+        def exported(paths: Sequence[Path]) -> None:
+            if paths:
+                more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+                self._app.say(f"Exported to {paths[0]}{more}", keep=True)
+
+        self.ask(ExportDialog(self._app.database, run_ids), exported)
+
+    def delete(self, run_ids: Sequence[str], name: str, done: Callable[[int], object]) -> None:
+        """Ask for confirmation and delete the runs; ``name`` describes them, ``done`` is given how many existed."""
+        from etui.tui.screens.confirm import ConfirmDialog
+
+        async def work() -> None:
+            done(await self._app.database.write(lambda store: store.delete_runs(run_ids)))
+
+        text = f"Delete {name} with all samples and logs? This cannot be undone. To keep a copy, export it first."
+        title = "Delete a run" if len(run_ids) == 1 else "Delete runs"
+        self.ask(
+            ConfirmDialog(title, text, "Delete"),
+            lambda confirmed: start(self._screen, work, group="delete") if confirmed else None,
+        )
+
+    def copy(self, read_markdown: Callable[[Store], str]) -> None:
+        """Read Markdown from the database and copy it."""
+        from etui.tui.markdown import copy_markdown
+
+        async def work() -> None:
+            markdown = await self._app.database.read(read_markdown)
+            self._app.say(copy_markdown(self._app, markdown), keep=True)
+
+        start(self._screen, work, group="copy")
+
+    # Notes
+
+    def annotate(self, document: RunDocument) -> None:
+        """Ask for the run's note and tags and save them."""
+        from etui.tui.screens.annotate import AnnotateDialog
+
+        async def save(note: str, tags: list[str]) -> None:
+            await self._app.database.write(lambda store: store.annotate(document.id, note=note, tags=tags))
+
+        self.ask(
+            AnnotateDialog(document.note, document.tags),
+            lambda result: start(self._screen, partial(save, *result), group="note", title="The note was not saved"),
+        )
+
+    # Analyses
+
+    def analyse(self, run_id: str, options: AnalysisOptions) -> None:
+        """Queue an analysis; ask first about files that an imported run names."""
+
+        async def work(trusted_files: tuple[str, ...]) -> None:
+            allowed = msgspec.structs.replace(options, trusted_files=trusted_files)
+            queued = await self._app.database.write(lambda store: analyses.submit(store, run_id, allowed))
+            self._app.say(analyses.to_text(queued))
+
+        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {KINDS[name_of(options)].title}")
+
+    def profile_to_files(self, run_id: str) -> None:
+        """Ask where to keep a profile's files and queue the profile."""
+        from etui.tui.screens.profile_files import ProfileFilesDialog
+
+        def chosen(options: ProfileOptions) -> None:
+            self.analyse(run_id, options)
+
+        self.ask(ProfileFilesDialog(), chosen)
+
+    def cancel_analyses(self, run_id: str) -> None:
+        """Cancel the run's queued and running analyses."""
+
+        async def work() -> None:
+            count = await self._app.database.write(lambda store: analyses.cancel(store, run_id))
+            self._app.say("Cancelling the analysis." if count else "No analysis of this run is queued or running.")
+
+        start(self._screen, work, group="analysis")
+
+    # Measuring again
+
+    def keep_in_fp32(self, document: RunDocument, module: str) -> None:
+        """Ask for modules to keep in FP32, ``module`` suggested, and queue the run's configuration again with them."""
+        from etui.tui.screens.keep_fp32 import KeepFp32Dialog
+
+        if not analyses.is_quantized(document):
+            self._app.say(f"{document.precision} is not quantized: no module can be kept in FP32.", "warning")
+            return
+
+        def answered(modules: list[str]) -> None:
+            async def work(trusted_files: tuple[str, ...]) -> None:
+                run_id = await self._app.database.write(
+                    lambda store: analyses.run_again(store, document, modules, trusted_files)
+                )
+                kept = ", ".join(modules)
+                self._app.say(f"Queued as run {run_id[:6]} with {kept} in FP32. See the top of the runs table.")
+
+            if modules:
+                self._start_trusting(work, (), title="Cannot run again")
+
+        self.ask(KeepFp32Dialog(document, module), answered)
+
+    def duel(self, first: str, second: str) -> None:
+        """Queue a duel of two runs and open the comparison of its runs, which updates as blocks complete."""
+
+        async def work(trusted_files: tuple[str, ...]) -> None:
+            from etui.services.duel import queue_duel
+
+            queued = await self._app.database.write(
+                lambda store: queue_duel(store, first, second, trusted_files=trusted_files)
+            )
+            run_ids = [run_id for run_id, _ in queued.runs]
+            self._app.say("The duel is queued. Partial results appear here as blocks complete.")
+            self._app.open_comparison(run_ids, baseline=run_ids[0])
+
+        self._start_trusting(work, (), title="")
+
+    def _start_trusting(
+        self, work: Callable[[tuple[str, ...]], Any], trusted_files: tuple[str, ...], *, title: str
+    ) -> None:
+        """Start work that is given the files it may use; if it names others, ask and start it again with these too."""
+
+        def use(files: tuple[str, ...]) -> None:
+            self._start_trusting(work, tuple(dict.fromkeys((*trusted_files, *files))), title=title)
+
+        async def asking() -> None:
+            from etui.runner.rebuild_program import Untrusted
+            from etui.tui.screens.confirm import ConfirmDialog
+
+            try:
+                await work(trusted_files)
+            except Untrusted as error:
+                files = error.files
+                self.ask(
+                    ConfirmDialog("File named by an imported run", error.question, "Use it"),
+                    lambda is_trusted: use(files) if is_trusted else None,
+                )
+
+        start(self._screen, asking, group="queue", title=title)
