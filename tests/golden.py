@@ -4,8 +4,7 @@ Tests check facts (verdicts, numbers, names, sources, exit statuses) with assert
 them is in its golden file alone, so that a change of wording changes one file and no assertion. After such a change,
 write the files again and read the difference before committing it::
 
-    python -m pytest tests/cli/test_wording.py tests/wording/test_run.py tests/wording/test_verdict.py \\
-        --update-golden
+    python -m pytest tests/cli/test_wording.py tests/wording tests/tui/test_markdown.py --update-golden
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from etui import text
-from etui.wording.run_sections import RunSection
+from etui.wording.run_sections import Entry, RunSection
 
 
 def escaped(value: str) -> str:
@@ -37,8 +37,12 @@ def section(section: RunSection) -> Iterator[str]:
         headings = section.table.headings
         yield from (*table(headings, section.table.rows, right=range(1, len(headings))), "")
     if section.entries:
-        lines = (f"{entry.label}: {entry.value}" if entry.label else entry.value for entry in section.entries)
-        yield from (*bullets(lines), "")
+        yield from (*map(_bullet, section.entries), "")
+
+
+def _bullet(entry: Entry) -> str:
+    line = escaped(f"{entry.label}: {entry.value}" if entry.label else entry.value)
+    return f"- **{line}**" if entry.emphasis in ("bad", "warn") else f"- {line}"
 
 
 def _padded(cell: str, cells: int, right: bool) -> str:

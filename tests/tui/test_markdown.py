@@ -13,6 +13,7 @@ from etui.store import Store
 from etui.tui.markdown import COPY_NAME, copy_markdown, run_markdown, table_markdown
 from tests.documents import MODEL, make_document
 from tests.facts import lacking
+from tests.golden import Golden
 
 
 class Terminal:
@@ -38,8 +39,12 @@ def test_a_table_has_a_line_a_run(database: Path) -> None:
 def test_a_run_says_what_must_be_known_with_its_figures() -> None:
     words = run_markdown(make_document())
     assert words.startswith("## resnet18 fp32/xnnpack\n")
-    for part in ("16.0", "SQNR 28.5 dB", "PASS", "- spread: the spread is 12 %", "a note", "bench-1"):
+    for part in ("16.0", "SQNR 28.5 dB", "PASS", "- **spread: the spread is 12 %**", "a note", "bench-1"):
         assert part in words
+
+
+def test_the_wording_of_a_run(golden: Golden) -> None:
+    golden("run_markdown", run_markdown(make_document()))
 
 
 def test_a_run_without_figures_has_words_all_the_same() -> None:
