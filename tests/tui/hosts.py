@@ -13,11 +13,13 @@ from textual.message import Message
 from textual.notifications import Notification
 from textual.pilot import Pilot
 from textual.screen import Screen
+from textual.scroll_view import ScrollView
 from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
 from etui.tui.glyphs import UNICODE
 from etui.tui.themes import THEMES
+from etui.tui.widgets.virtual_table import VirtualTable
 
 PATIENCE_S = 20.0
 _POLLING = {"feed", "details-source", "compare-read"}
@@ -30,7 +32,7 @@ class Host(App[None]):
         super().__init__()
         self._make = make
         self._width = width
-        _dress(self)
+        dress(self)
         self.heard: list[Message] = []
         self.glyphs = UNICODE
 
@@ -52,7 +54,7 @@ class DialogHost(App[None]):
     def __init__(self, make: Callable[[], Screen[Any]]) -> None:
         super().__init__()
         self._make = make
-        _dress(self)
+        dress(self)
         self.results: list[Any] = []
 
     def compose(self) -> ComposeResult:
@@ -64,7 +66,8 @@ class DialogHost(App[None]):
         self.push_screen(self._make(), self.results.append)
 
 
-def _dress(app: App[Any]) -> None:
+def dress(app: App[Any]) -> None:
+    """Give a small app the themes of the real one."""
     for one in THEMES:
         app.register_theme(one)
     app.theme = "etui-dark"
@@ -105,6 +108,22 @@ async def type_text(pilot: Pilot[Any], text: str) -> None:
         "*": "asterisk",
     }
     await pilot.press(*(names.get(letter, letter) for letter in text))
+
+
+def drawn_lines(view: ScrollView) -> list[str]:
+    """The visible lines of a view that draws its own lines."""
+    return [view.render_line(y).text.rstrip() for y in range(view.size.height)]
+
+
+def drawn_rows(view: VirtualTable[Any]) -> list[str]:
+    """Every row of a table as it is drawn, while it scrolls from the top to the end and back."""
+    before, rows = view.scroll_offset.y, []
+    for top in range(view.max_scroll_y + 1):
+        view.scroll_rows_to(top)
+        rows.append(drawn_lines(view)[1])
+    rows += drawn_lines(view)[2:]
+    view.scroll_rows_to(before)
+    return rows[: view.count]
 
 
 def notices(app: App[Any]) -> list[Notification]:

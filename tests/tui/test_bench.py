@@ -27,7 +27,7 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.picker import Picker
 from tests.documents import MODEL, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
-from tests.tui.hosts import notices, type_text, until
+from tests.tui.hosts import drawn_rows, notices, type_text, until
 from tests.tui.summaries import with_facts
 
 pytestmark = pytest.mark.asyncio
@@ -78,18 +78,18 @@ async def test_marks_are_set_taken_back_and_set_for_all_that_the_filter_shows(fi
 
 
 async def test_sorting_goes_from_column_to_column_and_turns_round(filled: Path) -> None:
-    async with opened(make_app(filled)) as pilot:
+    async with opened(make_app(filled, config=Config(columns=("when", "model", "p50", "id")))) as pilot:
         table = bench_table(pilot)
         await pilot.press("S")
         await settled(pilot)
-        assert table.loaded_rows()[0].id == ids_by(filled, "created_at", descending=False)[0]
+        assert drawn_ids(pilot)[0] == ids_by(filled, "created_at", descending=False)[0][:6]
         await pilot.press("s")
         await settled(pilot)
         assert table.order.column == "model"
         while table.order.column != "p50":
             await pilot.press("s")
         await settled(pilot)
-        assert [run.id for run in table.loaded_rows()] == ids_by(filled, "latency_median_ms", descending=False)
+        assert drawn_ids(pilot) == [run_id[:6] for run_id in ids_by(filled, "latency_median_ms", descending=False)]
 
 
 async def test_the_cursor_stays_on_its_run_when_the_order_changes_and_when_rows_arrive(filled: Path) -> None:
@@ -134,7 +134,7 @@ async def test_a_filter_is_applied_as_it_is_typed_and_a_mistake_is_named(filled:
         await pilot.press("slash")
         await type_text(pilot, "status:failed")
         await until(pilot, lambda: 0 < table.total < COUNT)
-        assert {run.status for run in table.loaded_rows()} == {"failed"}
+        assert all("failed" in row for row in drawn_rows(table))
         await pilot.press("space", *"jkq", "colon", "x")
         assert "unknown key" in str(bar.query_one("#filter-word").render())
         await pilot.press("enter")
@@ -151,7 +151,7 @@ async def test_tab_completes_keys_and_values_and_escape_shows_every_run_again(fi
         assert app_of(pilot).bench.query_one(FilterBar).query_one(Input).value == "model:gpt2"
         await pilot.press("enter")
         await settled(pilot)
-        assert {run.model for run in table.loaded_rows()} == {"gpt2"}
+        assert all("gpt2" in row for row in drawn_rows(table))
         await pilot.press("escape")
         await until(pilot, lambda: table.total == COUNT)
 
@@ -301,7 +301,6 @@ async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(datab
     fill(database, make_documents(3))
     with Store.open(database) as store:
         session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="x")
-        run_id = session.runs[0][0]
         runs = tuple(store.summaries([Condition("session", "=", session.id)]))
         store.add_event(session.id, Event(kind="log", message="first words", at=utc_now()))
     async with opened(make_app(database)) as pilot:
@@ -309,19 +308,18 @@ async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(datab
         claimed = msgspec.structs.replace(session, claimed_by="u@x:1:now")
         bench.take(snapshot([LiveSession(session=claimed, runs=runs)], changed=True))
         await settled(pilot)
-        assert "queued" in row_text(pilot, run_id)
+        assert "queued" in drawn_rows(bench_table(pilot))[0]
         measuring = (with_facts(runs[0], status="measuring"),)
         words = Event(kind="log", message="second words", at=utc_now(), id=99)
         bench.take(snapshot([LiveSession(session=claimed, runs=measuring)], events={session.id: (words,)}))
         await pilot.pause()
-        assert "measuring" in row_text(pilot, run_id)
+        assert "measuring" in drawn_rows(bench_table(pilot))[0]
         await until(pilot, lambda: "resnet18 fp32" in str(bench.query_one(LogPane).border_title))
 
 
-def row_text(pilot: Pilot[object], run_id: str) -> str:
-    table = bench_table(pilot)
-    place = next(index for index, run in enumerate(table.loaded_rows()) if run.id == run_id)
-    return table.render_line(place + 1).text
+def drawn_ids(pilot: Pilot[object]) -> list[str]:
+    """The beginnings of the runs' ids, if that is the last column."""
+    return [row.split()[-1] for row in drawn_rows(bench_table(pilot))]
 
 
 async def test_the_chart_and_log_keys_work_from_the_table(filled: Path) -> None:
@@ -363,8 +361,8 @@ async def test_names_from_elsewhere_are_text_and_never_markup(database: Path) ->
     hostile.note = "[bold"
     fill(database, [hostile])
     async with opened(make_app(database), (250, 70)) as pilot:
-        assert "[red]x[/re" in row_text(pilot, hostile.id)
-        assert "\x1b" not in row_text(pilot, hostile.id)
+        assert "[red]x[/re" in drawn_rows(bench_table(pilot))[0]
+        assert "\x1b" not in drawn_rows(bench_table(pilot))[0]
         await pilot.press("slash", "left_square_bracket", *"red", "enter")
         await until(pilot, lambda: "[red" in app_of(pilot).bench.query_one(FilterBar).text)
         await until(pilot, lambda: bench_table(pilot).total == 1)
@@ -426,7 +424,7 @@ async def test_only_a_page_of_many_runs_is_held(database: Path) -> None:
             await pilot.press("ctrl+u")
         await settled(pilot)
         assert table.run is not None
-        assert table.held < 400
+        assert len(table.runs.rows) < 400
 
 
 async def test_without_runs_the_table_says_what_to_press(

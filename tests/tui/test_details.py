@@ -32,7 +32,7 @@ from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
 from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.facts import lacking
-from tests.tui.hosts import notices, type_text, until
+from tests.tui.hosts import drawn_lines, notices, type_text, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -71,14 +71,13 @@ class DetailsHost(App[None]):
         """What the open tab says: its papers, or its words and the lines of its rows that are seen."""
         page = self.details.query_one(f"#tab-{self.details.tab.lower()}")
         if isinstance(page, TableTab):
-            words = [str(line) for line in (*page.view._above, *page.view._below)]
+            words = [str(line) for line in (*page.view.above, *page.view.below)]
             return "\n".join([*words, *self.lines()])
         return "\n".join(str(paper.render()) for paper in page.query(Paper))
 
     def lines(self) -> list[str]:
         """The lines of the open tab's rows as they are seen."""
-        view = self.details.query_one(f"#tab-{self.details.tab.lower()}", TableTab).view
-        return [view.render_line(y).text.rstrip() for y in range(view.size.height)]
+        return drawn_lines(self.details.query_one(f"#tab-{self.details.tab.lower()}", TableTab).view)
 
     def heading(self) -> str:
         """The line above the tabs."""
@@ -189,7 +188,7 @@ async def test_the_log_and_the_json_are_whole(stored: Path) -> None:
         assert host.details.query_one(LogView).lines.matches("measuring fp32")
         await pilot.press("tab")
         view = host.details.query_one(JsonView)
-        await until(pilot, lambda: view.row_count() > 0)
+        await until(pilot, lambda: view.line_count() > 0)
         text = "\n".join(view._rows)
         assert msgspec.json.decode(text, type=RunDocument) == host.details.document
 
@@ -199,7 +198,7 @@ async def test_every_tab_scrolls_by_the_same_keys(stored: Path, tab: str) -> Non
     async with DetailsHost(stored).run_test(size=(60, 14)) as pilot:
         host = await opened(pilot, tab)
         if tab == "JSON":
-            await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
+            await until(pilot, lambda: host.details.query_one(JsonView).line_count() > 0)
         await pilot.press("g")
         pane = host.focused
         assert pane is not None

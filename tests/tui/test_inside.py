@@ -213,7 +213,7 @@ async def test_the_cursor_moves_by_the_tables_keys_and_the_words_scroll_with_it(
         assert (view.cursor, view.scroll_offset.y) == (0, 0)
         await pilot.press("ctrl+d", "pagedown")
         # The heading stays in sight over the rows.
-        assert "module / operator" in host.lines()[0] or view.scroll_offset.y <= len(view._above)
+        assert "module / operator" in host.lines()[0] or view.scroll_offset.y <= len(view.above)
 
 
 @pytest.mark.slow

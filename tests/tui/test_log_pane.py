@@ -15,7 +15,7 @@ from etui.tui.widgets import log_pane as log_pane_module
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
-from tests.tui.hosts import shown_title, type_text, until
+from tests.tui.hosts import drawn_lines, dress, shown_title, type_text, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,6 +29,10 @@ def say(number: int, level: Level = "info", run_id: str | None = None) -> Event:
 
 class LogHost(App[None]):
     """A log pane beside something else that takes the focus."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        dress(self)
 
     def compose(self) -> ComposeResult:
         """Both."""
@@ -47,8 +51,7 @@ class LogHost(App[None]):
 
     def seen(self) -> str:
         """What the lines show."""
-        height = self.view.size.height
-        return "\n".join(self.view.render_line(row).text.rstrip() for row in range(height))
+        return "\n".join(drawn_lines(self.view))
 
     def progress(self) -> str:
         """What the progress line shows; nothing where it is hidden."""

@@ -71,7 +71,7 @@ def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int,
         for _ in range(TABS.index(tab)):
             await pilot.press("tab")
         if tab == "JSON":
-            await until(pilot, lambda: host.details.query_one(JsonView).row_count() > 0)
+            await until(pilot, lambda: host.details.query_one(JsonView).line_count() > 0)
         if tab in ("Operators", "Gap", "Artifact"):
             rows = host.details.query_one(f"#tab-{tab.lower()}", TableTab)
             await until(pilot, lambda: rows.view.rows is not None)

@@ -22,7 +22,7 @@ from etui.wording import trend as trend_wording
 from tests.facts import lacking
 from tests.tui.benches import bench_table, fill, make_app, opened
 from tests.tui.comparing import past
-from tests.tui.hosts import until, work_done
+from tests.tui.hosts import drawn_lines, drawn_rows, until, work_done
 
 pytestmark = pytest.mark.asyncio
 
@@ -71,7 +71,7 @@ async def test_the_change_is_named_in_the_words_of_the_command_line(database: Pa
             assert sentence in words
         assert not lacking(words, "Slower", "9.9 %", "executorch 1.5.1")
         assert "executorch 1.5.1" in drawn(pilot) and "slower by 9.9 %" in drawn(pilot) and "✗" in drawn(pilot)
-        lines = [points(pilot).row(index).plain for index in range(15)]
+        lines = [drawn_lines(points(pilot))[0], *drawn_rows(points(pilot))]
         assert "versions changed" in lines[0]
         assert "slower by 9.9 %" in lines[6] and "executorch 1.5.1" in lines[6]
         assert "failed" in lines[11]

@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
-from rich.segment import Segment
 from rich.style import Style
-from textual import events
 from textual.app import App
-from textual.binding import BindingType
-from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Row
 from etui.text import plain
-from etui.tui.compare.metrics_text import NARROWEST, Heading, Sheet, Shown, Widths
-from etui.tui.defect_guard import Guarded
-from etui.tui.glyphs import Glyphs, glyphs_of
+from etui.tui.compare.metrics_text import Sheet, Shown
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
-from etui.tui.widgets.line_view import HalfPages, move_bindings
+from etui.tui.widgets.row_painter import Cell, Part, Placed
+from etui.tui.widgets.virtual_table import RowList, VirtualTable
 
 _GAP = 2
 
 
-class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
+_Metric = tuple[str, list[Shown]]
+"""A row: the name of the metric, and its cell of each run."""
+
+
+class MetricsTable(VirtualTable[_Metric | str]):
     """Metrics side by side. The cursor is a run: left and right move it, up and down scroll the rows."""
 
-    DEFAULT_CSS = """
-    MetricsTable { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
-    MetricsTable > .figures--header { color: $faint; text-style: bold; }
-    MetricsTable > .figures--group { color: $primary; text-style: bold; }
-    MetricsTable > .figures--name { color: $foreground; }
-    MetricsTable > .figures--cursor { background: $panel; text-style: bold; }
-    MetricsTable:focus > .figures--cursor { background: $cursor; text-style: bold; }
-    MetricsTable > .figures--faint { color: $faint; }
-    MetricsTable > .figures--good { color: $success; }
-    MetricsTable > .figures--bad { color: $error; }
-    MetricsTable > .figures--best { color: $accent; text-style: bold; }
-    """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"figures--{name}" for name in ("header", "group", "name", "cursor", "faint", "good", "bad", "best")
-    }
-    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
+    DEFAULT_CSS = "MetricsTable { overflow-y: scroll; }"
+    has_cursor: ClassVar[bool] = False
+    gutter_width: ClassVar[int] = 0
+    gap: ClassVar[int] = _GAP
 
     class Moved(Message):
         """The cursor moved to another run."""
@@ -63,195 +50,129 @@ class MetricsTable(Guarded, HalfPages, ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._headings: list[Heading] = []
-        self._lines: list[Row | str] = []
-        self._cells: list[list[Shown]] = []
-        self._label = NARROWEST
-        self._widths: list[Widths] = []
-        self._cursor = 0
+        self._sheet = Sheet()
+        self._column = 0
         self._left = 1
-        self._styles: dict[str, Style] = {}
 
     # Contents
 
     @property
     def run(self) -> str | None:
         """The run under the cursor."""
-        return self._headings[self._cursor].run if self._headings else None
+        return self._sheet.headings[self._column].run if self._sheet.headings else None
 
     @property
-    def row_names(self) -> list[str]:
-        """The names of the rows, without the groups."""
-        return [line.name for line in self._lines if isinstance(line, Row)]
+    def _runs(self) -> list[str]:
+        return [heading.run for heading in self._sheet.headings]
 
     def show(self, shown: Sheet) -> None:
         """Show this sheet; the cursor stays on its run."""
-        before = self.run
-        self._headings, self._lines, self._cells = shown.headings, shown.lines, shown.cells
-        self._label, self._widths = shown.label, shown.widths
-        ids = [heading.run for heading in self._headings]
-        self._cursor = ids.index(before) if before in ids else max(0, min(self._cursor, len(ids) - 1))
-        self._resize()
-        self._show_cursor()
+        before, self._sheet = self.run, shown
+        ids = self._runs
+        self._column = ids.index(before) if before in ids else max(0, min(self._column, len(ids) - 1))
+        lines = zip(shown.lines, shown.cells, strict=True)
+        rows = [(line.name, cells) if isinstance(line, Row) else line for line, cells in lines]
+        self.source = RowList(rows) if ids else None
+        self.lay_out()
 
     def put_cursor(self, run: str) -> None:
         """Move the cursor to a run."""
-        ids = [heading.run for heading in self._headings]
-        if run in ids:
-            self._go(ids.index(run))
+        if run in self._runs:
+            self._go(self._runs.index(run))
 
-    def line_text(self, index: int) -> str:
-        """Return a line of the table as it is drawn."""
-        return self._row_strip(index, self.scrollable_content_region.width).text
-
-    def move(self, columns: int) -> None:
+    def move_right(self, columns: int) -> None:
         """Move the cursor by this number of runs to the right, or left if negative."""
-        self._go(self._cursor + columns)
+        self._go(self._column + columns)
 
     def _go(self, place: int) -> None:
-        place = max(0, min(place, len(self._headings) - 1))
-        if place != self._cursor and self._headings:
-            self._cursor = place
-            self._show_cursor()
-            self.post_message(self.Moved(self._headings[place].run))
+        place = max(0, min(place, len(self._sheet.headings) - 1))
+        if place != self._column and self._sheet.headings:
+            self._column = place
+            self.lay_out()
+            self.post_message(self.Moved(self._sheet.headings[place].run))
 
-    def on_click(self, event: events.Click) -> None:
+    def column_clicked(self, column: Placed[_Metric | str], *, double: bool) -> None:
         """Move the cursor to the clicked run; open it on a double click."""
-        offset = event.get_content_offset(self)
-        if offset is None or not self._headings:
-            return
-        left = self._label + _GAP
-        for place in self._columns(self.scrollable_content_region.width):
-            left += self._widths[place].whole + _GAP
-            if offset.x < left:
-                self._go(place)
-                if event.chain == 2:
-                    self.post_message(self.Opened(self._headings[place].run))
-                return
+        self.put_cursor(column.name)
+        if double and column.name:
+            self.post_message(self.Opened(column.name))
 
-    # Layout
+    # Columns
 
-    def _resize(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines) + 1)
-        self._scroll_update(self.virtual_size)
-        self.refresh()
-
-    def on_resize(self) -> None:
-        """Keep the cursor visible."""
-        self._resize()
-        self._show_cursor()
-
-    def _columns(self, room: int) -> list[int]:
-        """Return the indices of the visible runs: the baseline, and as many from ``_left`` on as fit; the last may be
-        cut off."""
-        shown, used = [], self._label + _GAP
-        for place in [0, *range(self._left, len(self._headings))]:
-            if place >= len(self._headings) or used >= room:
+    def place_columns(self, width: int) -> Sequence[Placed[_Metric | str]]:
+        """Return the names, the baseline, and as many runs as fit from the one on with which the cursor's run is
+        visible; the last may be cut off."""
+        self._show_cursor(width)
+        signs, sheet, hidden = self._glyphs, self._sheet, self._left - 1
+        title = f"{signs.cut}{hidden:,} left" if hidden else ""
+        placed: list[Placed[_Metric | str]] = [Placed(width=sheet.label, cell=_name, title=title)]
+        used = sheet.label + _GAP
+        for place in [0, *range(self._left, len(sheet.headings))]:
+            if used >= width:
                 break
-            shown.append(place)
-            used += self._widths[place].whole + _GAP
-        return shown
+            size = sheet.widths[place].whole
+            placed.append(
+                Placed(
+                    width=size,
+                    cell=partial(self._cell, place),
+                    title=self._title(place),
+                    name=sheet.headings[place].run,
+                    current=place == self._column,
+                )
+            )
+            used += size + _GAP
+        return placed
 
-    def _show_cursor(self) -> None:
+    def _show_cursor(self, room: int) -> None:
         """Scroll sideways until the cursor's column is fully visible."""
-        if not self._headings:
+        widths = self._sheet.widths
+        if not widths:
             return
-        room = self.scrollable_content_region.width
-        if self._cursor and self._cursor < self._left:
-            self._left = self._cursor
-        self._left = max(1, min(self._left, len(self._headings) - 1))
-        fixed = self._label + _GAP + self._widths[0].whole + _GAP
-        while self._cursor > self._left:
-            needed = sum(self._widths[place].whole + _GAP for place in range(self._left, self._cursor + 1)) - _GAP
-            if fixed + needed <= room:
-                break
+        if self._column and self._column < self._left:
+            self._left = self._column
+        self._left = max(1, min(self._left, len(widths) - 1))
+        fixed = self._sheet.label + _GAP + widths[0].whole + _GAP
+
+        def fits(first: int, last: int) -> bool:
+            return fixed + sum(size.whole + _GAP for size in widths[first : last + 1]) - _GAP <= room
+
+        while self._column > self._left and not fits(self._left, self._column):
             self._left += 1
         # Fill empty space at the right with columns from the left.
-        while self._left > 1:
-            needed = sum(widths.whole + _GAP for widths in self._widths[self._left - 1 :]) - _GAP
-            if fixed + needed > room:
-                break
+        while self._left > 1 and fits(self._left - 1, len(widths) - 1):
             self._left -= 1
-        self.refresh()
 
-    # Drawing
+    def _title(self, place: int) -> list[Part]:
+        heading, palette = self._sheet.headings[place], chart_palette(self.app)
+        colour = Style.parse(palette.series[heading.slot]).color if palette.series[heading.slot] else None
+        return [
+            (self._glyphs.cursor if place == self._column else " ", Style(color=self.style("live").color)),
+            (f"{palette.glyphs.series[heading.slot]} ", Style(color=colour, bold=True)),
+            (fitted(plain(heading.name), self._sheet.widths[place].whole - 3, self._glyphs), Style(bold=True)),
+        ]
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles = {}
-
-    def render_line(self, y: int) -> Strip:
-        """Draw the headings, or a row."""
-        room = self.scrollable_content_region.width
-        if y == 0:
-            return self._header(room)
-        index = y - 1 + round(self.scroll_offset.y)
-        if index >= len(self._lines):
-            return Strip.blank(room, self._style(""))
-        return self._row_strip(index, room)
-
-    def _header(self, room: int) -> Strip:
-        if not self._headings:
-            return Strip.blank(room, self._style(""))
-        signs, palette = glyphs_of(self), chart_palette(self.app)
-        plain_style, header = self._style(""), self._style("header")
-        hidden = self._left - 1
-        label = f"{signs.cut}{hidden:,} left" if hidden else ""
-        segments = [Segment(fitted(label, self._label + _GAP, signs), header)]
-        for place in self._columns(room):
-            heading, size = self._headings[place], self._widths[place].whole
-            here = place == self._cursor
-            ground = self._style("cursor") if here else plain_style
-            glyph = palette.glyphs.series[heading.slot]
-            colour = Style.parse(palette.series[heading.slot]) if palette.series[heading.slot] else Style()
-            cursor = signs.cursor if here else " "
-            segments.append(Segment(cursor, ground + Style(color=self._style("group").color)))
-            segments.append(Segment(f"{glyph} ", ground + Style(color=colour.color, bold=True)))
-            name = fitted(plain(heading.name), size - 3, signs, right=False)
-            segments.append(Segment(name, ground + Style(bold=True)))
-            segments.append(Segment(" " * _GAP, plain_style))
-        return Strip(segments).adjust_cell_length(room, plain_style)
-
-    def _row_strip(self, index: int, room: int) -> Strip:
-        line, plain_style = self._lines[index], self._style("")
-        if isinstance(line, str):
-            return Strip([Segment(line, self._style("group"))]).adjust_cell_length(room, plain_style)
-        signs = glyphs_of(self)
-        segments = [Segment(fitted(f"  {line.name}", self._label + _GAP, signs), self._style("name"))]
-        for place in self._columns(room):
-            segments += self._cell_segments(line, index, place, signs)
-        return Strip(segments).adjust_cell_length(room, plain_style)
-
-    def _cell_segments(self, line: Row, index: int, place: int, signs: Glyphs) -> list[Segment]:
-        cell, size = self._cells[index][place], self._widths[place]
-        ground = self._style("cursor") if place == self._cursor else self._style("")
-        gap = Segment(" " * _GAP, self._style(""))
+    def _cell(self, place: int, row: _Metric | str) -> Cell:
+        if isinstance(row, str):
+            return "", ""
+        cell, size = row[1][place], self._sheet.widths[place]
         if cell.is_text:
-            return [Segment(fitted(cell.figure, size.whole, signs), ground), gap]
-        star = best_sign(self.app) if cell.best else " "
-        parts = [Segment(f"{cell.figure:>{size.figure}}", ground + self._tone("best" if cell.best else ""))]
-        parts.append(Segment(f" {star}", ground + self._tone("best")))
+            return cell.figure, ""
+        best = "best" if cell.best else ""
+        parts: list[Part] = [
+            (f"{cell.figure:>{size.figure}}", best),
+            (f" {best_sign(self.app) if cell.best else ' '}", "best"),
+        ]
         if size.change:
-            verdict = self._headings[place].verdict
-            tone = {"faster": "good", "slower": "bad"}.get(verdict or "", "") if line.name == "median ms" else ""
-            parts.append(Segment(f"{cell.change:>{size.change}} ", ground + self._tone(tone)))
+            verdict = self._sheet.headings[place].verdict or ""
+            tone = {"faster": "good", "slower": "bad"}.get(verdict, "") if row[0] == "median ms" else ""
+            parts.append((f"{cell.change:>{size.change}} ", tone))
         if size.half:
-            parts.append(Segment(f"{cell.half:>{size.half}} ", ground + self._tone("faint")))
-        used = sum(len(part.text) for part in parts)
-        return [*parts, Segment(" " * max(0, size.whole - used), ground), gap]
+            parts.append((f"{cell.half:>{size.half}} ", "faint"))
+        return parts
 
-    def _tone(self, name: str) -> Style:
-        if not name:
-            return Style()
-        whole = self._style(name)
-        return Style(color=whole.color, bold=whole.bold)
 
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
-        if style is None:
-            style = self.get_component_rich_style(f"figures--{name}") if name else self.rich_style
-            self._styles[name] = style
-        return style
+def _name(row: _Metric | str) -> Cell:
+    return (row, "group") if isinstance(row, str) else (f"  {row[0]}", "")
 
 
 def best_sign(app: App[object]) -> str:

@@ -66,16 +66,13 @@ class VerdictView(LineView):
         self._lines: list[tuple[int, bool, str]] = []
         self._first: list[int] = []
         self._cursor: str | None = None
-        self._styles: Styles | None = None
+        self._text_styles: Styles | None = None
         self._palette: Palette | None = None
 
-    def on_mount(self) -> None:
-        """Follow the theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._forget_styles())
-
-    def _forget_styles(self) -> None:
-        self._styles = self._palette = None
-        self.refresh()
+    def notify_style_update(self) -> None:
+        """Use the colours of the current theme."""
+        super().notify_style_update()
+        self._text_styles = self._palette = None
 
     @property
     def words(self) -> str:
@@ -105,19 +102,20 @@ class VerdictView(LineView):
                 self.scroll_to(y=self._first[at], animate=False, immediate=True)
         self.refresh()
 
-    def on_resize(self) -> None:
+    def lay_out(self) -> None:
         """Fit the width."""
+        super().lay_out()
         self._wrap()
 
-    def row_count(self) -> int:
+    def line_count(self) -> int:
         """Return the number of wrapped lines."""
         return len(self._lines)
 
-    def row(self, index: int) -> Text:
+    def line(self, index: int) -> Text:
         """Return one line: the cursor, the run's glyph, the text."""
-        if self._styles is None or self._palette is None:
-            self._styles, self._palette = sheet_styles(self.app), chart_palette(self.app)
-        styles, palette, signs = self._styles, self._palette, glyphs_of(self)
+        if self._text_styles is None or self._palette is None:
+            self._text_styles, self._palette = sheet_styles(self.app), chart_palette(self.app)
+        styles, palette, signs = self._text_styles, self._palette, glyphs_of(self)
         number, is_first, text = self._lines[index]
         paragraph = self._paragraphs[number]
         here = paragraph.run is not None and paragraph.run == self._cursor and len(self._paragraphs) > 1

@@ -78,7 +78,7 @@ class TableTab(Guarded, Vertical):
 
     def rewrite(self) -> None:
         """Draw in the theme's colours."""
-        self.view.rewrite()
+        self.view.lay_out()
 
     def foot(self, node: Node | None, width: int, styles: Styles, most: int) -> Text:
         """Return the footer for the row under the cursor. Subclasses implement it."""
@@ -156,7 +156,7 @@ class TableTab(Guarded, Vertical):
         if rows.query:
             self.view.move_to_top()
         else:
-            self.view.rearranged()
+            self.view.rows_changed()
 
     def _show_match_summary(self, rows: Rows) -> None:
         self.set_class(bool(rows.query.strip()), "-filtered")

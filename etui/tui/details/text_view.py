@@ -15,7 +15,7 @@ from textual.widgets import Static
 from etui.tui.defect_guard import CANNOT_DRAW, Guarded
 from etui.tui.terminal import sheet_styles
 from etui.tui.text_layout import Styles
-from etui.tui.widgets.line_view import HalfPages, move_bindings
+from etui.tui.widgets.half_pages import HalfPages, move_bindings
 
 _AROUND = 3
 """The cells of padding and scrollbar around the text."""

@@ -109,6 +109,21 @@ class Rows:
         self.shown: list[Node] = []
         self.arrange()
 
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def at(self, index: int) -> Node | None:
+        """Return a visible row."""
+        return self.shown[index]
+
+    def key(self, row: Node) -> str:
+        """Return the key of a row."""
+        return row.key
+
+    def index_of(self, key: str) -> int | None:
+        """Return the index of a visible row; None if it is not visible."""
+        return next((index for index, node in enumerate(self.shown) if node.key == key), None)
+
     @property
     def is_tree(self) -> bool:
         """Whether any row has children."""

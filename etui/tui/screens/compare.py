@@ -247,11 +247,11 @@ class CompareScreen(Guarded, Screen[None]):
 
     def action_right(self) -> None:
         """Go to the next run."""
-        self._metrics.move(1)
+        self._metrics.move_right(1)
 
     def action_left(self) -> None:
         """Go to the previous run."""
-        self._metrics.move(-1)
+        self._metrics.move_right(-1)
 
     def action_base(self) -> None:
         """Make the run under the cursor the baseline."""

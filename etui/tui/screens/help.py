@@ -17,7 +17,7 @@ from textual.widgets import Static
 from etui.actions import ACTIONS, Action, Scope, bindings
 from etui.store.filter_language import KEYS
 from etui.tui.defect_guard import Guarded
-from etui.tui.widgets.line_view import HalfPages, move_bindings
+from etui.tui.widgets.half_pages import HalfPages, move_bindings
 
 _TITLES: dict[Scope, str] = {
     "bench": "Main screen",

@@ -131,7 +131,8 @@ class TrendScreen(Guarded, Screen[None]):
 
     def _lay_out(self) -> None:
         """Give the table the height of its rows, up to a third of the screen, or a quarter of a low one."""
-        needed, height = self._points.row_count() + 1, self.size.height
+        # A border, the headings and the runs.
+        needed, height = 2 + self._points.count, self.size.height
         roomy = height >= _ROOMY_LINES
         self._points.styles.height = max(4, min(needed, height // 3 if roomy else height // 4))
 

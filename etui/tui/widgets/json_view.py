@@ -20,35 +20,29 @@ class JsonView(LineView):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows: list[str] = []
-        self._key_style = ""
+        self._key_style: str | None = None
 
-    def on_mount(self) -> None:
-        """Use the theme's colour for keys, and follow the theme."""
-        self._take_theme()
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._take_theme())
+    def notify_style_update(self) -> None:
+        """Use the theme's colour for keys."""
+        super().notify_style_update()
+        self._key_style = None
 
     def show(self, rows: list[str]) -> None:
         """Show these lines."""
         self._rows = rows
         self.rows_changed()
 
-    def row_count(self) -> int:
+    def line_count(self) -> int:
         """Return the number of lines."""
         return len(self._rows)
 
-    def row(self, index: int) -> Text:
+    def line(self, index: int) -> Text:
         """Return a line with its keys coloured."""
         raw = self._rows[index]
+        if self._key_style is None:
+            self._key_style = theme_colour(self.app, "primary") or "bold"
         line = Text(plain(raw[:_LONGEST]), no_wrap=True, end="")
         for match in _KEY.finditer(line.plain):
-            line.stylize(self._key_style or "bold", match.start(), match.end())
+            line.stylize(self._key_style, match.start(), match.end())
         line.truncate(max(1, self.scrollable_content_region.width), overflow="crop")
         return line
-
-    def on_resize(self) -> None:
-        """Fit the lines to the width."""
-        self.rows_changed()
-
-    def _take_theme(self) -> None:
-        self._key_style = theme_colour(self.app, "primary")
-        self.refresh()

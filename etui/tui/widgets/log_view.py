@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich.text import Text
-from textual.events import Resize
 from textual.message import Message
 
 from etui.events import Event, Level
@@ -30,19 +29,14 @@ class LogView(LineView):
         self.term = ""
         self._matches: list[int] = []
         self._match = 0
-        self._styles: LogStyles | None = None
+        self._log_styles: LogStyles | None = None
         self._own_scroll = False
 
-    def on_mount(self) -> None:
-        """Use the theme's colours, and follow the theme."""
-        self._take_theme()
-        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._take_theme())
-
-    def row_count(self) -> int:
+    def line_count(self) -> int:
         """Return the number of rows, at least one for the message that the log is empty."""
         return max(1, len(self.lines))
 
-    def row(self, index: int) -> Text:
+    def line(self, index: int) -> Text:
         """Return a row with the search term marked."""
         if not len(self.lines):
             return Text(NOTHING, self.styles_now.time)
@@ -80,7 +74,7 @@ class LogView(LineView):
         self.is_following = following
         if following:
             self.unseen = 0
-            self._scroll_to_end()
+            self._update_rows()
         self.post_message(self.Changed())
 
     def search(self, term: str) -> None:
@@ -102,7 +96,7 @@ class LogView(LineView):
             return "not found"
         return f"match {self._match + 1} of {len(self._matches)}"
 
-    def on_resize(self, _event: Resize) -> None:
+    def lay_out(self) -> None:
         """Wrap the lines to the new width."""
         self.lines.set_width(self.scrollable_content_region.width)
         self._find()
@@ -129,11 +123,6 @@ class LogView(LineView):
             self._scroll_now(max(0, self.scroll_offset.y - dropped))
         self._own_scroll = False
 
-    def _scroll_to_end(self) -> None:
-        self._own_scroll = True
-        self._scroll_now(self.max_scroll_y)
-        self._own_scroll = False
-
     def _scroll_now(self, y: float) -> None:
         self.set_reactive(LogView.scroll_target_y, y)
         self.scroll_y = y
@@ -151,17 +140,18 @@ class LogView(LineView):
         self.refresh()
         self.post_message(self.Changed())
 
-    def _take_theme(self) -> None:
-        self._styles = None
-        self.refresh()
+    def notify_style_update(self) -> None:
+        """Use the colours of the current theme."""
+        super().notify_style_update()
+        self._log_styles = None
 
     @property
     def styles_now(self) -> LogStyles:
         """The styles and glyphs for the current theme and terminal."""
-        if self._styles is None:
+        if self._log_styles is None:
             signs = GLYPHS if draws_unicode(self.app) else ASCII_GLYPHS
             error = theme_colour(self.app, "error")
-            self._styles = LogStyles(
+            self._log_styles = LogStyles(
                 time=theme_colour(self.app, "faint"),
                 stage=theme_colour(self.app, "primary"),
                 debug=theme_colour(self.app, "faint"),
@@ -169,4 +159,4 @@ class LogView(LineView):
                 error=f"bold {error}".strip(),
                 glyphs=signs,
             )
-        return self._styles
+        return self._log_styles

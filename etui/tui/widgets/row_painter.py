@@ -1,75 +1,96 @@
-"""Draws the rows of the runs table: the gutter with cursor, mark and state, then one cell per column."""
+"""Draws the headings and rows of a table: a gutter, then one cell per column."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
 
+import msgspec
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from etui.facts import RunSummary
+from etui.text import width as cells
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import GAP, Column, arrowed, fitted
+from etui.tui.runs_columns import arrowed, fitted
 
-GUTTER = 4
+Row = TypeVar("Row")
 
-Shown = Sequence[tuple[Column, int]]
-"""The columns that are shown, each with its width."""
-
-
-def heading(shown: Shown, sorted_by: str, descending: bool, glyphs: Glyphs, style: Callable[[str], Style]) -> Strip:
-    """Return the headings, with an arrow at the sorted column."""
-    header, chosen = style("header"), style("sorted")
-    segments = [Segment(" " * GUTTER, header)]
-    for column, size in shown:
-        title, own = column.title.replace("×", glyphs.times), header
-        if column.name == sorted_by:
-            title, own = arrowed(title, size, glyphs, descending=descending), chosen
-        segments.append(Segment(fitted(title, size, glyphs, right=column.right), own))
-        segments.append(Segment(" " * GAP, header))
-    return Strip(segments)
+Part = tuple[str, str | Style]
+"""A text with the name of its tone, or with a style; its background is that of the row."""
+Cell = Part | list[Part]
+"""One part is fitted to the width of the column; a list of parts is drawn as it is."""
 
 
-def row(
-    run: RunSummary,
-    shown: Shown,
-    glyphs: Glyphs,
-    style: Callable[[str], Style],
-    *,
-    here: bool,
-    marked: bool,
-    pinned: bool,
-) -> Strip:
-    """Return the line of a run; ``here``: the cursor is on it, ``pinned``: it is the baseline."""
-    ground = style("cursor") if here else style("marked") if marked else style("")
-    segments = [
-        Segment(glyphs.cursor if here else " ", ground + style("live") if here else ground),
-        Segment(glyphs.baseline if pinned else glyphs.marked if marked else " ", ground + style("warn")),
-        Segment(glyphs.of_status(run.status), ground + style(_tone_of(run))),
-        Segment(" ", ground),
-    ]
-    for column, size in shown:
-        text, tone = column.cell(run, glyphs)
-        text = fitted(text, size, glyphs, right=column.right, clips=column.clips)
-        segments.append(Segment(text, ground + style(tone) if tone else ground))
-        segments.append(Segment(" " * GAP, ground))
-    return Strip(segments)
+class Placed(msgspec.Struct, Generic[Row], frozen=True, kw_only=True):
+    """A column at its width in cells. Clicks and keys sort by ``name`` if ``sorts``; ``clips`` cuts without a mark;
+    ``current``: the cursor is on the column."""
+
+    width: int
+    cell: Callable[[Row], Cell]
+    title: str | list[Part] = ""
+    name: str = ""
+    sorts: bool = False
+    right: bool = False
+    clips: bool = False
+    current: bool = False
 
 
-def column_at(shown: Shown, x: int) -> Column | None:
-    """Return the column at a horizontal position; None if there is none."""
-    left = GUTTER
-    for column, size in shown:
-        if left <= x < left + size + GAP:
-            return column
-        left += size + GAP
-    return None
+class Painter(msgspec.Struct, frozen=True, kw_only=True):
+    """Draws lines of ``width`` cells, with ``gap`` cells after each column; ``style`` returns a style by its name."""
 
+    width: int
+    gutter: int
+    gap: int
+    glyphs: Glyphs
+    style: Callable[[str], Style]
 
-def _tone_of(run: RunSummary) -> str:
-    if run.status in ("queued", "preparing", "measuring"):
-        return "live"
-    if run.status == "done":
-        return "good"
-    return "faint" if run.status == "cancelled" else "bad"
+    def heading(self, columns: Sequence[Placed[Row]], sorting: tuple[str, bool] | None) -> Strip:
+        """Return the line of headings; ``sorting``: the name of the sorted column, and whether it descends."""
+        header = self.style("header")
+        segments = [Segment(" " * self.gutter, header)]
+        for column in columns:
+            if isinstance(column.title, str):
+                title, ground = column.title, header
+                if sorting is not None and column.name == sorting[0]:
+                    ground = self.style("sorted")
+                    title = arrowed(title, column.width, self.glyphs, descending=sorting[1])
+                segments.append(Segment(fitted(title, column.width, self.glyphs, right=column.right), ground))
+            else:
+                ground = self.style("cursor" if column.current else "")
+                segments += self._parts(column.title, column.width, ground)
+            segments.append(Segment(" " * self.gap, header))
+        return Strip(segments).adjust_cell_length(self.width, header)
+
+    def row(self, row: Row, columns: Sequence[Placed[Row]], gutter: Sequence[Part], ground: Style) -> Strip:
+        """Return the line of a row, with this gutter and on this background."""
+        on, glyphs, after = self._on, self.glyphs, Segment(" " * self.gap, ground)
+        segments = [Segment(text, on(ground, tone) if tone else ground) for text, tone in gutter]
+        for column in columns:
+            own = self.style("cursor") if column.current else ground
+            cell = column.cell(row)
+            if isinstance(cell, list):
+                segments += self._parts(cell, column.width, own)
+            else:
+                text, tone = cell
+                text = fitted(text, column.width, glyphs, right=column.right, clips=column.clips)
+                segments.append(Segment(text, on(own, tone) if tone else own))
+            segments.append(after)
+        return Strip(segments).adjust_cell_length(self.width, ground)
+
+    def column_at(self, columns: Sequence[Placed[Row]], x: int) -> Placed[Row] | None:
+        """Return the column at a horizontal position; None if there is none."""
+        left = self.gutter
+        for column in columns:
+            if left <= x < left + column.width + self.gap:
+                return column
+            left += column.width + self.gap
+        return None
+
+    def _parts(self, parts: Sequence[Part], width: int, ground: Style) -> Iterator[Segment]:
+        for text, tone in parts:
+            yield Segment(text, self._on(ground, tone) if tone else ground)
+        yield Segment(" " * max(0, width - sum(cells(text) for text, _ in parts)), ground)
+
+    def _on(self, ground: Style, tone: str | Style) -> Style:
+        return ground + (self.style(tone) if isinstance(tone, str) else tone)

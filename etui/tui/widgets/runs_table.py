@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import ClassVar
 
 import msgspec
-from rich.segment import Segment
-from rich.style import Style
-from textual import events
 from textual.binding import BindingType
 from textual.message import Message
-from textual.strip import Strip
 
 from etui.actions import bindings
 from etui.errors import EtuiError
+from etui.facts import RunSummary
+from etui.store.run_pages import Glimpse, Page, Window
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, fitted, sized_columns
-from etui.tui.widgets.paged_list import PagedList, Rows
-from etui.tui.widgets.row_painter import GUTTER, Shown, column_at, heading, row
+from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, sized_columns
+from etui.tui.widgets.paged_list import PAGE, Order, PagedList, PageReader, Rows, Wanted
+from etui.tui.widgets.row_painter import Cell, Part, Placed
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 
-_TONES = ("faint", "good", "bad", "warn", "live")
 
+class RunsTable(VirtualTable[RunSummary]):
+    """Runs in columns that can be sorted, marked, pinned and opened. The cursor is a run: it stays on it when rows are
+    inserted above."""
 
-class RunsTable(PagedList):
-    """Runs in columns that can be sorted, marked, pinned and opened."""
-
+    DEFAULT_CSS = "RunsTable { background: $background; overflow-y: scroll; }"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("table")]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "runs-table--header", "runs-table--sorted", "runs-table--cursor", "runs-table--marked", "runs-table--empty",
-        *(f"runs-table--{tone}" for tone in _TONES),
-    }  # fmt: skip
+    gutter_width: ClassVar[int] = 4
+
+    class Highlighted(Message):
+        """The cursor moved to another run, or the figures of its run changed; None if there is no run."""
+
+        def __init__(self, run: RunSummary | None) -> None:
+            super().__init__()
+            self.run = run
+
+    class Failed(Message):
+        """A page could not be read."""
+
+        def __init__(self, error: EtuiError) -> None:
+            super().__init__()
+            self.error = error
 
     class Opened(Message):
         """The user requested the details of a run."""
@@ -60,22 +71,65 @@ class RunsTable(PagedList):
         columns: Sequence[str] = (),
         id: str | None = None,
     ) -> None:
-        super().__init__(source, counted, id=id)
-        self._glyphs = glyphs
+        """``counted`` is called when the number of shown or marked runs may have changed. It is not a message, because
+        that would arrive after the rows were drawn and cause a second redraw."""
+        self.runs = PagedList()
+        super().__init__(self.runs, id=id)
+        self._database = source
+        self._reader = PageReader(self, source, self._show, self._report)
+        self._counted = counted
+        self._signs = glyphs
+        self.order = Order()
+        self.known = False
+        self.counting = False
         self.marked: set[str] = set()
         self.baseline: str | None = None
-        self.empty_words: list[str] = []
-        self._styles: dict[str, Style] = {}
-        self.columns = [BY_NAME[name] for name in columns if name in BY_NAME] or list(COLUMNS)
-        self._shown: Shown = []
+        self.columns = _columns(columns)
+        self._jumping: tuple[str | None] | None = None
 
     # Contents
 
+    @property
+    def run(self) -> RunSummary | None:
+        """The run under the cursor; None if its row has not been read."""
+        return self.row
+
+    @property
+    def total(self) -> int:
+        """The number of runs that match the filter."""
+        return self.count
+
     def show_columns(self, names: Sequence[str]) -> None:
         """Show these columns in their order, as far as they fit."""
-        self.columns = [BY_NAME[name] for name in names if name in BY_NAME] or list(COLUMNS)
-        self._lay_out()
+        self.columns = _columns(names)
+        self.lay_out()
         self.post_message(self.Arranged())
+
+    def show_order(self, order: Order, *, keep_cursor: bool = True) -> None:
+        """Change the filter or sort order; the cursor stays on its run if it is still shown."""
+        self.order = order
+        target = self._jumping[0] if self._jumping is not None else self._cursor_key
+        self._jump(target if keep_cursor else None)
+
+    def reload(self) -> None:
+        """Read the rows again, since the database has changed."""
+        if self._jumping is not None:
+            # The user's pending request will read current rows.
+            self._jump(*self._jumping)
+        else:
+            self._load(self.runs.first, around=self._cursor_key, before=self.cursor - self.runs.first)
+
+    def go_to(self, run_id: str, order: Order | None = None) -> None:
+        """Move the cursor to a run, after changing the order if one is given."""
+        self.order = order or self.order
+        self._jump(run_id)
+
+    def update_runs(self, runs: Iterable[RunSummary]) -> None:
+        """Update the rows of running runs without reading the page again."""
+        for index in self.runs.update(runs):
+            self.refresh_row(index)
+            if index == self.cursor:
+                self.cursor_moved()
 
     def keep_marks(self, gone: Collection[str]) -> None:
         """Remove the marks of runs that were deleted."""
@@ -90,39 +144,112 @@ class RunsTable(PagedList):
             return sorted(self.marked)
         return [self.run.id] if self.run else []
 
-    def on_click(self, event: events.Click) -> None:
-        """Move the cursor on click, open the run on a double click, and sort on a click on a heading."""
-        offset = event.get_content_offset(self)
-        if offset is None:
+    def pin(self, run_id: str | None) -> None:
+        """Make a run the baseline; None for none."""
+        self.baseline = run_id
+        self.refresh()
+        self.post_message(self.Arranged())
+
+    # Reading pages
+
+    def on_mount(self) -> None:
+        """Read the first page."""
+        self._load(0, around=None)
+
+    def _jump(self, run_id: str | None) -> None:
+        self._jumping = (run_id,)
+        self._load(0, around=run_id, at_once=True)
+
+    def _load(self, offset: int, *, around: str | None, before: int | None = None, at_once: bool = False) -> None:
+        limit = max(PAGE, 3 * self.visible_rows)
+        before = limit // 2 if before is None else before
+        window = Window(limit=limit, offset=max(0, offset), around=around, before=before)
+        self._reader.request(Wanted(order=self.order, window=window, at_once=at_once))
+
+    def _report(self, error: EtuiError) -> None:
+        self._jumping = None
+        self.post_message(self.Failed(error))
+
+    def _show(self, page: Page | Glimpse, wanted: Wanted) -> None:
+        jumped, self._jumping = self._jumping is not None, None
+        if page[0] is None:
+            self._show_glimpse(*page[1:])
             return
-        if offset.y == 0:
-            self._sort_at(offset.x)
+        total, first, place, rows = page
+        before, at_top = self.cursor, self.scroll_offset.y == 0
+        self.known, self.counting = True, False
+        self.runs.put(total, first, rows)
+        if place is not None:
+            self.cursor = place
+        elif wanted.window.around is not None and jumped:
+            self.cursor = 0
+        self.cursor = max(0, min(self.cursor, total - 1))
+        self.resize()
+        moved = self.cursor - before
+        if jumped:
+            self.scroll_to_cursor()
+        elif moved and place is not None and not (at_top and self.cursor < self.visible_rows):
+            self.scroll_rows_to(self.scroll_offset.y + moved)
+        self._show_rows()
+        if self.run is None and total:
+            # The page ends above the cursor because runs were deleted.
+            self._load(self.cursor - PAGE // 2, around=None)
+
+    def _show_glimpse(self, place: int | None, rows: list[RunSummary]) -> None:
+        """Show rows before their position and the total are known, assuming those of the current page. The page with
+        the right numbers follows, and the visible rows stay in place."""
+        self.known = self.counting = True
+        first = 0 if place is None else max(0, self.cursor - place)
+        self.cursor = first + (place or 0)
+        self.runs.put(max(self.total, first + len(rows)), first, rows)
+        self.resize()
+        self.scroll_to_cursor()
+        self._show_rows()
+        self.reload()
+
+    def _show_rows(self) -> None:
+        self._counted()
+        self.refresh()
+        self.note_cursor(moved=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Read the page around the visible rows before its edge becomes visible."""
+        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) == round(new_value) or self._jumping is not None or self.counting:
             return
-        index = offset.y - 1 + self.scroll_offset.y
-        if index < self.total:
-            self._move(index)
-            if event.chain == 2:
-                self.action_details()
+        top, height = self.scroll_offset.y, self.visible_rows
+        if self.runs.ends_near(top, height):
+            self._load(top + height // 2 - PAGE // 2, around=None)
 
     # Actions
+
+    def cursor_moved(self) -> None:
+        """Report the run under the cursor."""
+        if self.run is not None or not self.total:
+            self.post_message(self.Highlighted(self.run))
+
+    def row_clicked(self, *, was_current: bool, double: bool) -> None:
+        """Open the run on a double click."""
+        if double:
+            self.action_details()
 
     def action_details(self) -> None:
         if self.run is not None:
             self.post_message(self.Opened(self.run.id))
 
     def action_mark(self) -> None:
-        if self._cursor_id is not None:
-            self.marked ^= {self._cursor_id}
-            self._refresh_row(self.cursor)
+        if self._cursor_key is not None:
+            self.marked ^= {self._cursor_key}
+            self.refresh_row(self.cursor)
             self._counted()
-            self._move(self.cursor + 1)
+            self.move_to(self.cursor + 1)
 
     def action_mark_all(self) -> None:
         start(self, self._mark_all, group="marks", exclusive=True)
 
     async def _mark_all(self) -> None:
         try:
-            self.marked |= set(await asyncio.to_thread(self._source.ids, self.order.where))
+            self.marked |= set(await asyncio.to_thread(self._database.ids, self.order.where))
         except EtuiError as error:
             self.post_message(self.Failed(error))
         self.refresh()
@@ -134,22 +261,15 @@ class RunsTable(PagedList):
         self._counted()
 
     def action_baseline(self) -> None:
-        self.pin(None if self._cursor_id == self.baseline else self._cursor_id)
-
-    def pin(self, run_id: str | None) -> None:
-        """Make a run the baseline; None for none."""
-        self.baseline = run_id
-        self.refresh()
-        self.post_message(self.Arranged())
-
-    def action_sort(self) -> None:
-        shown = [column for column, _ in self._shown]
-        names = [column.name for column in shown]
-        place = names.index(self.order.column) if self.order.column in names else -1
-        self._sort_by(shown[(place + 1) % len(shown)])
+        self.pin(None if self._cursor_key == self.baseline else self._cursor_key)
 
     def action_sort_direction(self) -> None:
         self.show_order(msgspec.structs.replace(self.order, descending=not self.order.descending))
+        self.post_message(self.Arranged())
+
+    def sort_by(self, name: str) -> None:
+        """Sort by a column in its default direction."""
+        self.show_order(msgspec.structs.replace(self.order, column=name, descending=BY_NAME[name].descends))
         self.post_message(self.Arranged())
 
     def action_columns(self) -> None:
@@ -158,63 +278,55 @@ class RunsTable(PagedList):
     def action_jump(self) -> None:
         self.post_message(self.Asked("jump"))
 
-    def _sort_by(self, column: Column) -> None:
-        self.show_order(msgspec.structs.replace(self.order, column=column.name, descending=column.descends))
-        self.post_message(self.Arranged())
-
-    def _sort_at(self, x: int) -> None:
-        column = column_at(self._shown, x)
-        if column is not None and column.name == self.order.column:
-            self.action_sort_direction()
-        elif column is not None:
-            self._sort_by(column)
-
     # Drawing
 
-    def on_resize(self) -> None:
-        self._lay_out()
-        self._scroll_to_cursor()
+    @property
+    def sorting(self) -> tuple[str, bool]:
+        """The name of the sorted column, and whether it descends."""
+        return self.order.column, self.order.descending
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._styles = {}
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run matches, as far as known."""
+        return self.known and not self.total
 
-    def _lay_out(self) -> None:
-        self._shown = sized_columns(self.columns, self.scrollable_content_region.width - GUTTER)
-        self._resize()
-        self.refresh()
+    def place_columns(self, width: int) -> Sequence[Placed[RunSummary]]:
+        """Return the columns that fit this number of cells."""
+        return [
+            Placed(
+                width=size,
+                cell=partial(_cell, column, self._signs),
+                title=column.title.replace("×", self._signs.times),
+                name=column.name,
+                sorts=True,
+                right=column.right,
+                clips=column.clips,
+            )
+            for column, size in sized_columns(self.columns, width)
+        ]
 
-    def render_line(self, y: int) -> Strip:
-        """Draw the heading, a row, or a line of the text for an empty table."""
-        cells = self.scrollable_content_region.width
-        if y == 0:
-            line = heading(self._shown, self.order.column, self.order.descending, self._glyphs, self._style)
-            return line.adjust_cell_length(cells, self._style("header"))
-        index = y - 1 + self.scroll_offset.y
-        if self.known and self.total == 0:
-            return self._empty_line(y, cells)
-        run = self._row(index)
-        if run is None:
-            text = self._glyphs.cut if index < self.total else ""
-            return Strip([Segment(fitted(text, cells, self._glyphs), self._style("") + self._style("faint"))])
-        here, marked = index == self.cursor, run.id in self.marked
-        pinned = run.id == self.baseline
-        line = row(run, self._shown, self._glyphs, self._style, here=here, marked=marked, pinned=pinned)
-        return line.adjust_cell_length(cells, self._style("cursor" if here else "marked" if marked else ""))
+    def is_marked(self, row: RunSummary) -> bool:
+        """Whether a run is marked."""
+        return row.id in self.marked
 
-    def _empty_line(self, y: int, cells: int) -> Strip:
-        top = max(1, (self.size.height - len(self.empty_words)) // 2)
-        text = self.empty_words[y - top] if top <= y < top + len(self.empty_words) else ""
-        return Strip([Segment(text.center(cells)[:cells], self._style("") + self._style("empty"))])
+    def row_signs(self, row: RunSummary) -> Sequence[Part]:
+        """Return the signs of the baseline or a mark, and of the status."""
+        pinned, marked = row.id == self.baseline, row.id in self.marked
+        sign = self._signs.baseline if pinned else self._signs.marked if marked else " "
+        return [(sign, "warn"), (self._signs.of_status(row.status), _tone_of(row)), (" ", "")]
 
-    def _style(self, name: str) -> Style:
-        style = self._styles.get(name)
-        if style is None:
-            if name in _TONES:
-                # Only the colour and weight: the background is the row's.
-                whole = self.get_component_rich_style(f"runs-table--{name}", partial=True)
-                style = Style(color=whole.color, bold=whole.bold, dim=whole.dim)
-            else:
-                style = self.get_component_rich_style(f"runs-table--{name}") if name else self.rich_style
-            self._styles[name] = style
-        return style
+
+def _columns(names: Sequence[str]) -> list[Column]:
+    return [BY_NAME[name] for name in names if name in BY_NAME] or list(COLUMNS)
+
+
+def _cell(column: Column, signs: Glyphs, run: RunSummary) -> Cell:
+    return column.cell(run, signs)
+
+
+def _tone_of(run: RunSummary) -> str:
+    if run.status in ("queued", "preparing", "measuring"):
+        return "live"
+    if run.status == "done":
+        return "good"
+    return "faint" if run.status == "cancelled" else "bad"
