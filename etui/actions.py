@@ -102,7 +102,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("details", "annotate", "a", "Details: edit the note and the tags", "note"),
     _action("details", "copy", "y", "Details: copy the run as Markdown", "copy"),
     _action("details", "export", "e", "Details: export the run as JSON", "export"),
-    _action("details", "profile", "P", "Details: profile this run; on the Gap tab, analyse the numeric gap", "profile"),
+    _action("details", "profile", "P", "Details: start the analysis of the open tab, or else a profile", "profile"),
     _action("details", "keep_fp32", "K", "Details: run again with modules kept in FP32; asks which"),
     _action("details", "keep_files", "T", "Details: profile again and keep the trace, ETDump and CSV for other tools"),
     _action("details", "cancel", "x", "Details: cancel the analysis that is queued or running"),

@@ -14,7 +14,7 @@ class EtuiError(Exception):
     """An expected failure. ``message`` is the cause, ``hint`` the next step (one line each).
 
     A hint that names commands or options of the command line comes with a ``screen_hint``, which replaces it on the
-    screen; an empty one means that the screen has no next step.
+    screen and in what is stored; an empty one means that there is no next step other than a command.
     """
 
     exit_status = EXIT_FAILED
@@ -27,6 +27,12 @@ class EtuiError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    @property
+    def without_commands(self) -> str:
+        """The message with a hint that does not name the command line, for the screen and for what is stored."""
+        hint = self.hint if self.screen_hint is None else self.screen_hint
+        return f"{self.message}; {hint}" if hint else self.message
 
 
 class UsageError(EtuiError):

@@ -7,12 +7,12 @@ module.
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar, cast
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, get_args
 
 import msgspec
 
 from etui.events import Event
-from etui.insight import GraphStage, NumericGap, OperatorSide
+from etui.insight import GraphStage
 from etui.results import (
     Accuracy,
     Artifact,
@@ -62,15 +62,23 @@ class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     graph_stages: list[GraphStage] = []
 
 
-class ProfileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One side of a profile, with notes for its reader."""
-
-    side: OperatorSide
-    notes: list[str] = []
+ForkServerKind = Literal["measure", "prepare"]
 
 
 class JobFor(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
-    """A job whose result is of type ``R_co``."""
+    """A job whose result is of type ``R_co``.
+
+    ``worker`` is the function that does it, as ``module:function``; only the worker process imports that module. The
+    function takes the job and a callable that logs events, and returns the result. ``doing`` describes the job in
+    messages. ``fork_server`` is the process that forks the worker: only jobs that export need the ahead-of-time code.
+    """
+
+    worker: ClassVar[str]
+    doing: ClassVar[str] = "measuring"
+    fork_server: ClassVar[ForkServerKind] = "measure"
+
+
+Job = JobFor[Any]
 
 
 class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
@@ -82,6 +90,9 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
     factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
     """
+
+    worker: ClassVar[str] = "etui.engine.models.bundle:run_bundle"
+    doing: ClassVar[str] = "loading the model"
 
     model: str
     weights: str
@@ -98,6 +109,10 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph before lowering (absent if that is the
     eager reference itself), ``sources.json``, ``noop.pte`` for measuring the fixed cost of a call, and with
     ``etrecord`` an ETRecord for other tools. The folder is created atomically."""
+
+    worker: ClassVar[str] = "etui.engine.lowering.lower:run_in_worker"
+    doing: ClassVar[str] = "lowering"
+    fork_server: ClassVar[ForkServerKind] = "prepare"
 
     bundle: str
     model: str
@@ -120,6 +135,8 @@ class MeasureJob(JobFor[Block], tag="measure", frozen=True, kw_only=True):
     ``samples`` fixes them. ``canary_ms`` is the time of the canary kernel before and after the session's other blocks.
     ``cpus`` are the logical CPUs that the worker is pinned to, in this and all other jobs.
     """
+
+    worker: ClassVar[str] = "etui.engine.measure.latency:run_measure"
 
     bundle: str
     model: str
@@ -144,6 +161,8 @@ class AccuracyJob(JobFor[Accuracy], tag="accuracy", frozen=True, kw_only=True):
     """Run a program on the accuracy inputs of its bundle, for about ``limit_s`` seconds, and compare with both
     references."""
 
+    worker: ClassVar[str] = "etui.engine.measure.accuracy:run_accuracy"
+
     bundle: str
     model: str
     program_dir: str
@@ -159,6 +178,8 @@ class AccuracyJob(JobFor[Accuracy], tag="accuracy", frozen=True, kw_only=True):
 class MemoryJob(JobFor[Memory], tag="memory", frozen=True, kw_only=True):
     """Load and run once in a fresh process, measuring its memory. ``program`` None measures eager."""
 
+    worker: ClassVar[str] = "etui.engine.measure.memory:run_memory"
+
     bundle: str
     model: str
     program: str | None
@@ -168,49 +189,8 @@ class MemoryJob(JobFor[Memory], tag="memory", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
-class GapJob(JobFor[NumericGap], tag="gap", frozen=True, kw_only=True):
-    """Compare a run's program with FP32 eager layer by layer, on up to ``inputs`` of its bundle's inputs.
-
-    ``threshold_db`` None uses the threshold of the precision, or of the ``arithmetic`` actually used. ``budget_s`` is
-    the approximate limit in seconds for each of: comparing layers, running the program, trying layers one by one.
-    """
-
-    bundle: str
-    model: str
-    program_dir: str
-    precision: str
-    delegate: str
-    arithmetic: str | None
-    calibration_count: int
-    keep_fp32: tuple[str, ...]
-    inputs: int
-    threshold_db: float | None
-    budget_s: float
-    threads: int
-    run_id: str
-    cpus: list[int] | None = None
-
-
-class ProfileJob(JobFor[ProfileResult], tag="profile", frozen=True, kw_only=True):
-    """Profile the operators of a program, or of eager if ``program`` is None.
-
-    ``inferences`` None traces as many as fit into ``budget_s`` seconds. The ETDump and a timeline of a few inferences
-    are written to ``files_dir``, if given.
-    """
-
-    bundle: str
-    model: str
-    program: str | None
-    delegate: str
-    threads: int
-    inferences: int | None
-    budget_s: float
-    run_id: str
-    files_dir: str | None = None
-    cpus: list[int] | None = None
-
-
-Job = BundleJob | LowerJob | MeasureJob | AccuracyJob | MemoryJob | GapJob | ProfileJob
+SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
+"""The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
 
 class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
@@ -223,31 +203,24 @@ class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
 
 
 class Done(msgspec.Struct, tag="done", frozen=True, kw_only=True):
-    """The result of a job, in the field of its type (see ``result_of``)."""
+    """The result of a job as JSON (see ``result_of``)."""
 
-    bundle: BundleResult | None = None
-    lowered: LowerResult | None = None
-    block: Block | None = None
-    accuracy: Accuracy | None = None
-    memory: Memory | None = None
-    gap: NumericGap | None = None
-    profile: ProfileResult | None = None
-
-
-_RESULT_FIELDS: dict[type, str] = {
-    BundleJob: "bundle",
-    LowerJob: "lowered",
-    MeasureJob: "block",
-    AccuracyJob: "accuracy",
-    MemoryJob: "memory",
-    GapJob: "gap",
-    ProfileJob: "profile",
-}
+    result: msgspec.Raw
 
 
 def result_of(job: JobFor[R], done: Done) -> R | None:
-    """Return the result of ``job`` from its answer; None if the answer does not contain it."""
-    return cast("R | None", getattr(done, _RESULT_FIELDS[type(job)]))
+    """Return the result of ``job`` from its answer; None if the answer contains something else."""
+    try:
+        return msgspec.json.decode(done.result, type=_result_type(type(job)))
+    except msgspec.DecodeError:
+        return None
+
+
+def _result_type(job: type[JobFor[R]]) -> type[R]:
+    """Return the type argument of ``JobFor`` that a job was declared with."""
+    (base,) = job.__orig_bases__  # type: ignore[attr-defined] # every generic class has it
+    (result,) = get_args(base)
+    return cast("type[R]", result)
 
 
 class LogMessage(msgspec.Struct, tag="said", frozen=True, kw_only=True):
@@ -257,19 +230,13 @@ class LogMessage(msgspec.Struct, tag="said", frozen=True, kw_only=True):
 
 
 Answer = Done | JobError | LogMessage
-ForkServerKind = Literal["measure", "prepare"]
-
-
-def fork_server_for(job: Job) -> ForkServerKind:
-    """Return the fork server for a job: only jobs that export need the ahead-of-time code."""
-    return "prepare" if isinstance(job, LowerJob | GapJob) else "measure"
 
 
 class Fork(msgspec.Struct, tag="fork", frozen=True, kw_only=True):
-    """Do ``job`` in a fresh worker, known to the runner as ``number``."""
+    """Do ``job``, which is JSON, in a fresh worker, known to the runner as ``number``."""
 
     number: int
-    job: Job
+    job: msgspec.Raw
 
 
 class Preload(msgspec.Struct, tag="preload", frozen=True, kw_only=True):

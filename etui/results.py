@@ -354,7 +354,7 @@ class RunDocument(msgspec.Struct, kw_only=True):
     ``call`` has the median over the blocks of each part of a call. ``note`` and ``tags`` are set by the user.
     ``summary_only`` marks runs imported from a format without raw samples. ``repeats`` is the id of the run whose
     program a run of a duel measured again. ``quiet`` is the load of the machine before the first block; None if it was
-    not checked.
+    not checked. ``analyses`` are the results of the kinds of analysis that have no field, by the name of the kind.
     """
 
     schema: str = SCHEMA
@@ -391,6 +391,7 @@ class RunDocument(msgspec.Struct, kw_only=True):
     graph_stages: list[GraphStage] = []
     profile: Profile | None = None
     gap: NumericGap | None = None
+    analyses: dict[str, dict[str, object]] | msgspec.UnsetType = msgspec.UNSET
     environment: Environment | None = None
     flags: list[Flag] = []
     eager_flags: list[Flag] = []

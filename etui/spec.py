@@ -1,4 +1,4 @@
-"""Specifications: of a session and its variants, of the measuring presets, and of an analysis of a run."""
+"""Specifications: of a session and its variants, of the measuring presets, and the common part of an analysis."""
 
 from __future__ import annotations
 
@@ -118,42 +118,15 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     trusted_files: tuple[str, ...] = ()
 
 
-class ProfileOptions(msgspec.Struct, tag="profile", frozen=True, kw_only=True):
-    """How to profile the operators of a finished run.
+class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options that every analysis of a finished run has. The options of a kind are a subclass; its tag is the name
+    of the kind (``etui.analysis_kinds``).
 
-    ``inferences`` is the number of traced inferences of each side; None derives it from the time they take. ``eager``
-    profiles the eager side too. ``keep_dir`` is a folder for the files that other tools read; ``etrecord`` adds an
-    ETRecord to the ETDump there, for which the program is lowered again if none was kept. ``trusted_files`` are
-    absolute paths that an imported run names and that the user allowed.
+    ``trusted_files`` are absolute paths that an imported run names and that the user allowed.
     """
 
-    inferences: int | None = None
-    eager: bool = True
-    timeout_s: float = DEFAULT_TIMEOUT_S
-    keep_dir: str | None = None
-    etrecord: bool = False
-    force: bool = False
-    trusted_files: tuple[str, ...] = ()
-
-
-DEFAULT_GAP_INPUTS = 4
-
-
-class GapOptions(msgspec.Struct, tag="gap", frozen=True, kw_only=True):
-    """How to compute the numeric gap of a finished run: its per-layer numerical error against FP32 eager.
-
-    ``inputs`` is the number of inputs, ``threshold_db`` the SQNR in dB below which a layer is reported; None means the
-    run's SQNR tolerance. ``trusted_files`` as for a profile.
-    """
-
-    inputs: int = DEFAULT_GAP_INPUTS
-    threshold_db: float | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
     trusted_files: tuple[str, ...] = ()
-
-
-AnalysisOptions = ProfileOptions | GapOptions
-"""The options of an analysis of a finished run; the tag is the kind of analysis."""
 
 
 def program_name(model: str, variant: Variant) -> str:

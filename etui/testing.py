@@ -39,6 +39,7 @@ from etui.spec import PresetName, Variant
 from etui.store import Store
 from etui.text import plain
 from etui.wording import run as run_wording
+from etui.wording.verdict import verdict
 
 ModelReference = str | Path | Callable[[], object]
 
@@ -159,7 +160,8 @@ class EtuiRun:
             pytest.fail(f"etui: {plain(str(error))}")
         for run in runs:
             if check and run.status != "done":
-                pytest.fail(f"etui: {' '.join([_name(run) + ':', *run_wording.verdict(run)])} Its log was captured.")
+                sentences = " ".join(one.text for one in verdict(run))
+                pytest.fail(f"etui: {_name(run)}: {sentences} Its log was captured.")
         return runs
 
     def take_lines(self) -> list[str]:

@@ -89,7 +89,7 @@ def _dynamic_per_tensor(document: RunDocument) -> Advice | None:
     return Advice(
         cause="dynamic per-tensor linear",
         seen=f"{_nodes(linear)} of linear layers with dynamic per-tensor quantization are not delegated.",
-        what_to_do="use per-channel quantization, which XNNPACK supports (--precision int8-dynamic does so for linear"
+        what_to_do="use per-channel quantization, which XNNPACK supports (precision int8-dynamic does so for linear"
         " layers); an undelegated layer can be a hundred times slower",
         operators=[*linear, *_counts(document, _QUANTIZING)],
         nodes=sum(linear.values()),
@@ -193,7 +193,7 @@ def _portable_convolution(document: RunDocument) -> Advice | None:
         cause="convolution without a delegate",
         seen=f"{text.counted(sum(counts.values()), 'convolution')} run on ExecuTorch's reference kernel, which is not"
         f" optimized{time_note}.",
-        what_to_do="use a delegate: --delegate xnnpack",
+        what_to_do="use a delegate, such as xnnpack",
         operators=list(counts),
         nodes=sum(counts.values()),
     )

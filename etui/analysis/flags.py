@@ -191,7 +191,7 @@ def _threads_advice(
         return ""
     return (
         f"; {threads} threads wait for each other at every operator, so this slows them more than one thread: "
-        "use --threads 1, or an idle machine"
+        "use one thread, or an idle machine"
     )
 
 

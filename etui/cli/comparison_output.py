@@ -21,6 +21,7 @@ from etui.report import comparison
 from etui.results import RunDocument
 from etui.store.transfer import write_file
 from etui.wording import comparison_set
+from etui.wording.comparison import can_be_forced, needs_duel
 
 SCHEMA = "etui.compare/1"
 
@@ -66,6 +67,9 @@ def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
     parts = []
     for each in compared:
         lines = [text.plain(" ".join(said)) for said in each.sentences()]
+        lines += [f"To settle it: etui duel {one.base[:6]} {one.other[:6]}" for one in each.found if needs_duel(one)]
+        if any(map(can_be_forced, each.found)):
+            lines.append("To compare the speed too, add --force")
         lines += [f"{check.outcome:<10}  {_checked(each, check)}" for check in each.checks]
         headings, rows = each.figures(everything=everything)
         columns = [Column(headings[0]), *(Column(heading) for heading in headings[1:])]

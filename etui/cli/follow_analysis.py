@@ -1,13 +1,17 @@
-"""Follow an analysis of a finished run until it ends, with its progress on stderr."""
+"""Make an analysis of a finished run for a command, and follow it until it ends, with its progress on stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 
 import click
 
-from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, StoreError
+from etui.analysis_kinds.kind import AnalysisKind, O, R
+from etui.analysis_kinds.registry import KINDS
+from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError, StoreError
+from etui.results import RunDocument
 from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
 from etui.services.stalled_runs import stall_of_claim
@@ -22,23 +26,51 @@ _ENDS = {"cancelled": EXIT_CANCELLED, "timed out": EXIT_TIMED_OUT}
 _OUTCOMES = {"cancelled": "was cancelled", "interrupted": "was interrupted"}
 
 
-def make_analysis(store: Store, run_id: str, options: AnalysisOptions, what: str) -> int:
-    """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it. Returns the exit status; a
-    failure is also reported on stderr.
+def analysed(
+    store: Store,
+    run_id: str,
+    kind: AnalysisKind[O, R],
+    options: Callable[[RunDocument], O],
+    outdated: Callable[[R], bool],
+) -> tuple[RunDocument, R]:
+    """Return the document of a run and its result of a kind of analysis. If it has none, or one that is ``outdated``,
+    the analysis is made first with the options that ``options`` returns for the document.
 
     Raises:
+        click.exceptions.Exit: the analysis ended without a result; see ``make_analysis``.
+        EtuiError: see ``make_analysis``.
+    """
+    document = store.document(run_id, operators=False)
+    result = kind.result_in(document)
+    if result is None or outdated(result):
+        make_analysis(store, run_id, options(document))
+    document = store.document(run_id)
+    result = kind.result_in(document)
+    if result is None:
+        raise EtuiError(f"run {run_id[:6]} has no result of the {kind.title}", "make it with --again")
+    return document, result
+
+
+def make_analysis(store: Store, run_id: str, options: AnalysisOptions) -> None:
+    """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it.
+
+    Raises:
+        click.exceptions.Exit: the analysis failed, was cancelled or timed out, which is reported on stderr; it has the
+            exit status of the command.
         EtuiError: see ``submit_analysis`` and ``follow_analysis``.
     """
     queued = submit_analysis(store, run_id, options)
     try:
-        return _followed(store, queued, what)
+        status = _followed(store, queued)
     except RunnerFailed as error:
         with contextlib.suppress(StoreError):
             store.request_analysis_cancel([queued.id], str(error))
         raise
+    if status != EXIT_DONE:
+        raise click.exceptions.Exit(status)
 
 
-def _followed(store: Store, queued: QueuedAnalysis, what: str) -> int:
+def _followed(store: Store, queued: QueuedAnalysis) -> int:
     with printing_progress({}) as talk:
         try:
             ended = follow_analysis(store, queued, talk)
@@ -50,7 +82,7 @@ def _followed(store: Store, queued: QueuedAnalysis, what: str) -> int:
     if ended.status == "done":
         return EXIT_DONE
     why = f": {plain(ended.error)}" if ended.error else ""
-    click.echo(f"etui: the {what} {_OUTCOMES.get(ended.status, ended.status)}{why}", err=True)
+    click.echo(f"etui: the {KINDS[ended.kind].title} {_OUTCOMES.get(ended.status, ended.status)}{why}", err=True)
     return _ENDS.get(ended.status, EXIT_FAILED)
 
 

@@ -13,12 +13,13 @@ from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
-from etui.errors import EXIT_DONE, EtuiError, UsageError
+from etui.errors import EXIT_DONE, UsageError
 from etui.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from etui.analysis.numeric_gap import Order
     from etui.insight import NumericGap
+    from etui.results import RunDocument
 
 _WORST_DB, _BEST_DB = -300.0, 300.0
 
@@ -71,30 +72,26 @@ def gap(
     The numeric gap is computed once and stored with the run. For an fp32 run, the outputs of its delegated subgraphs
     are compared.
     """
+    from etui.analysis_kinds.gap import DEFAULT_INPUTS, GAP, GapOptions
     from etui.cli import gap_output as output
-    from etui.cli.follow_analysis import make_analysis
-    from etui.spec import DEFAULT_GAP_INPUTS, GapOptions
+    from etui.cli.follow_analysis import analysed
 
     refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
         run_id = store.resolve(run)
-        document = store.document(run_id, operators=False)
-        found = document.gap
-        if found is None or again or (inputs is not None and inputs != found.inputs):
+
+        def options(document: RunDocument) -> GapOptions:
             _refuse(document.precision)
-            options = GapOptions(
-                inputs=inputs or DEFAULT_GAP_INPUTS,
+            return GapOptions(
+                inputs=inputs or DEFAULT_INPUTS,
                 threshold_db=threshold_db,
                 timeout_s=timeout,
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
-            status = make_analysis(store, run_id, options, "numeric gap")
-            if status != EXIT_DONE:
-                return status
-            document = store.document(run_id, operators=False)
-            found = document.gap
-    if found is None:
-        raise EtuiError(f"run {run_id[:6]} has no numeric gap", "compute it with --again")
+
+        document, found = analysed(
+            store, run_id, GAP, options, lambda stored: again or (inputs is not None and inputs != stored.inputs)
+        )
     if threshold_db is not None:
         found = _with_threshold(found, threshold_db)
     if csv_file is not None:

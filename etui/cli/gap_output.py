@@ -42,6 +42,8 @@ def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int,
     ]
     if gap.suggestion:
         lines.append(gap.suggestion)
+    if gap.keep_fp32:
+        lines.append(f"To do so: etui run with --keep-fp32 {gap.keep_fp32}")
     lines += [f"! {note}" for note in gap.notes]
     places = ordered(gap, order)
     shown = places[:limit] if limit else places

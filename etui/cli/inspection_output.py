@@ -107,9 +107,9 @@ def _method(method: MethodInfo) -> Iterator[str]:
     if not method.backends:
         yield from _labelled("  backends", "none: all operators run on ExecuTorch's own kernels")
     for need in method.backends:
-        subgraphs = text.counted(need.subgraphs, "subgraph")
+        partitions = text.counted(need.subgraphs, "partition")
         here = "available" if need.here else f"not available here: {need.hint}"
-        yield from _labelled("  backend", f"{need.name}, {subgraphs}, {here}")
+        yield from _labelled("  backend", f"{need.name}, {partitions}, {here}")
     listed = ", ".join(f"{name} x{count}" for name, count in method.operators.items())
     yield from _labelled("  operators", listed or "none outside delegates")
 

@@ -19,7 +19,7 @@ from etui.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from etui.analysis.profiles import Sort
-    from etui.spec import ProfileOptions
+    from etui.analysis_kinds.profile import ProfileOptions
     from etui.store import Store
 
 DEFAULT_LINES = 25
@@ -86,9 +86,9 @@ def profile(
 
     The profile is made once and stored with the run.
     """
+    from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.precisions import AS_IS
     from etui.cli import profile_output as output
-    from etui.spec import ProfileOptions
 
     if etrecord and keep is None:
         raise UsageError("--etrecord needs --keep", "add --keep DIR")
@@ -113,9 +113,7 @@ def profile(
                 force=force,
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
-            status = _make(store, run_id, options, trace)
-            if status != EXIT_DONE:
-                return status
+            _make(store, run_id, options, trace)
         document = store.document(run_id)
     found = document.profile
     if found is None:
@@ -140,20 +138,19 @@ def profile(
     return EXIT_DONE
 
 
-def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None) -> int:
-    """Create the profile, with progress on stderr, and copy the trace to its place. Returns the exit status."""
+def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None) -> None:
+    """Create the profile, with progress on stderr, and copy the trace to its place. Raises like ``make_analysis``."""
     import msgspec
 
     from etui.cli.follow_analysis import make_analysis
     from etui.store.transfer import write_file
 
     if trace is None:
-        return make_analysis(store, run_id, options, "profile")
+        make_analysis(store, run_id, options)
+        return
     with tempfile.TemporaryDirectory(prefix="etui-trace-") as folder:
         kept = Path(options.keep_dir or folder)
-        status = make_analysis(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)), "profile")
-        if status == EXIT_DONE:
-            made = max(kept.glob("*.trace.json"), key=lambda path: path.stat().st_mtime_ns)
-            write_file(trace, made.read_bytes(), force=options.force)
-            click.echo(f"wrote {trace}", err=True)
-        return status
+        make_analysis(store, run_id, msgspec.structs.replace(options, keep_dir=str(kept)))
+        made = max(kept.glob("*.trace.json"), key=lambda path: path.stat().st_mtime_ns)
+        write_file(trace, made.read_bytes(), force=options.force)
+        click.echo(f"wrote {trace}", err=True)

@@ -82,7 +82,7 @@ def finish(store: Store, ids: list[str], options: Mapping[str, Any]) -> int:
     if options["as_json"]:
         import msgspec
 
-        summaries = [store.summary(run_id) for run_id in ids]
+        summaries = [store.summary(run_id).as_json() for run_id in ids]
         click.echo(harmless(msgspec.json.format(msgspec.json.encode(summaries), indent=2)))
     if options["detach"]:
         if not options["as_json"]:

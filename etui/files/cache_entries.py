@@ -73,7 +73,7 @@ def hold(entry: Path) -> Held | None:
             "free disk space, or set ETUI_CACHE to another folder",
         ) from error
     if held is None:
-        raise EtuiError(f"another process is removing {entry} from the cache", "run the command again in a minute")
+        raise EtuiError(f"another process is removing {entry} from the cache", "try again in a minute")
     return held
 
 
@@ -166,7 +166,7 @@ def discard(entry: Path, held: Held | None, problem: str) -> None:
     if held is not None and not held.upgrade():
         raise EtuiError(
             f"{entry} in the cache is damaged ({problem}), and another process is using it",
-            "run the command again when that has ended, or with --no-cache",
+            "try again when that has ended, or without the program cache",
         )
     remove(entry)
     if held is not None:

@@ -140,7 +140,7 @@ def _delegates(tree: _Tree, program: ProgramFile, owner: dict[int, str]) -> None
     unreferenced = [(f"inline {index}", size, "not referenced by the program")
                     for index, size in enumerate(program.inline_delegates)
                     if size and -1 - index not in owner]  # fmt: skip
-    tree.parent("delegates", [*parts, *unreferenced], counted(len(parts), "subgraph"))
+    tree.parent("delegates", [*parts, *unreferenced], counted(len(parts), "partition"))
 
 
 def _named(tree: _Tree, program: ProgramFile, buffer: memoryview, owner: dict[int, str]) -> None:

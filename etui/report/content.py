@@ -13,10 +13,11 @@ from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.relative_change import change, change_interval
 from etui.analysis.session_variance import SessionLatency
 from etui.report.svg import Bar
-from etui.results import Environment, RunDocument
+from etui.results import RunDocument
 from etui.spec import EAGER
 from etui.wording import comparison as comparison_wording
 from etui.wording import flags as flag_wording
+from etui.wording import run_sections
 from etui.wording.verdict import verdict
 
 HOW = (
@@ -36,7 +37,7 @@ _INSIDE = ("delegation", "operators", "gap")
 """The sources of those verdict sentences that are added to a comparison: causes of speed and of error."""
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True):
+class ModelSection(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one model: one line of ``verdicts`` per run, a table, the warning ``flags`` and the charts' data."""
 
     title: str
@@ -52,7 +53,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A whole report. Each of ``environments`` is a machine as pairs of label and text; ``how`` are paragraphs."""
 
-    sections: list[Section]
+    sections: list[ModelSection]
     environments: list[list[tuple[str, str]]]
     how: list[str]
 
@@ -67,18 +68,15 @@ def report_of(
     groups: dict[tuple[str, str], list[RunDocument]] = {}
     for document in documents:
         groups.setdefault((document.model.name, document.model.identity), []).append(document)
-    environments: list[Environment] = []
-    for document in documents:
-        if document.environment is not None and document.environment not in environments:
-            environments.append(document.environment)
+    environments = [_environment(document) for document in documents if document.environment is not None]
     return Report(
         sections=[_section(runs, margin, force, levels) for runs in groups.values()],
-        environments=[_machine(environment) for environment in environments],
+        environments=[one for place, one in enumerate(environments) if one not in environments[:place]],
         how=[*HOW, *dict.fromkeys(map(_measured, documents))],
     )
 
 
-def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[SessionLatency]) -> Section:
+def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Sequence[SessionLatency]) -> ModelSection:
     base, others = runs[0], runs[1:]
     found = compare(base, others, margin=margin, force=force, levels=levels)
     named = comparison_wording.names(runs)
@@ -87,7 +85,7 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
         sentences = [*comparison_wording.sentences(comparison, named), comparison_wording.accuracy(base, other, named)]
         sentences += [one.text for one in verdict(other) if one.source in _INSIDE]
         verdicts.append(" ".join(sentence for sentence in sentences if sentence))
-    return Section(
+    return ModelSection(
         title=text.shortened(base.model.name, text.WHOLE_CELLS),
         verdicts=verdicts,
         headings=["", f"{named[base.id]} (base)", *(named[other.id] for other in others)],
@@ -121,19 +119,11 @@ def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | No
     return Bar(name=named[found.other], value=change(found.ratio), low=low, high=high, colour=place)
 
 
-def _machine(environment: Environment) -> list[tuple[str, str]]:
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))
-    facts = [
-        ("machine", environment.box),
-        ("system", environment.os),
-        ("CPU", f"{environment.cpu}, {environment.cores} cores"),
-        ("memory", text.size(environment.memory_bytes)),
-        ("governor", environment.governor or "not readable"),
-        ("turbo", {None: "not readable", True: "on", False: "off"}[environment.turbo]),
-        ("not readable", ", ".join(environment.not_readable or [])),
-        ("software", f"Python {environment.python}, {versions}"),
-    ]
-    return [(label, text.plain(fact)) for label, fact in facts if fact]
+def _environment(document: RunDocument) -> list[tuple[str, str]]:
+    sections = run_sections.machine(document), run_sections.software(document), run_sections.process_settings(document)
+    entries = [entry for section in sections for entry in section.entries]
+    # Runs of one machine may differ in their threads, which are listed with each run.
+    return [(entry.label, text.plain(entry.value)) for entry in entries if entry.label != "threads"]
 
 
 def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
@@ -151,14 +141,10 @@ def _flags(runs: Sequence[RunDocument], named: dict[str, str]) -> Iterator[str]:
 
 
 def _measured(run: RunDocument) -> str:
+    """Return what was measured in one line: the entries about the measurement, the weights and the inputs."""
     name = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
-    parts = [f"{name}: run {run.id} of session {run.session.id}"]
-    parts.append(f"{text.local_time(run.created_at)}, etui {run.etui_version}, preset {run.preset}")
-    parts.append(text.counted(len(run.blocks), "block"))
-    if run.threads is not None:
-        parts.append(text.counted(run.threads, "thread"))
-    if run.weights is not None:
-        parts.append(f"{run.weights.kind} weights ({run.weights.detail})")
-    if run.inputs is not None:
-        parts.append(f"inputs: {run.inputs.detail}" + (f" ({run.inputs.split})" if run.inputs.split else ""))
-    return text.plain(f"{', '.join(parts)}.")
+    sources = [
+        entry for entry in run_sections.configuration(run).entries if entry.label in ("weights", "inputs", "split")
+    ]
+    entries = [*run_sections.measurement(run).entries, *sources]
+    return text.plain(f"{name}: {'; '.join(f'{entry.label} {entry.value}' for entry in entries)}.")

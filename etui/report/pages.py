@@ -9,7 +9,7 @@ import msgspec
 
 from etui import text
 from etui.report import markdown, svg
-from etui.report.content import Report, Section
+from etui.report.content import ModelSection, Report
 
 TITLE = "etui report"
 MANY_PERCENT = 400.0
@@ -55,7 +55,7 @@ def as_html(report: Report) -> str:
     )
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: ModelSection) -> Iterator[str]:
     yield f"<h2>{_escaped(section.title)}</h2>"
     yield _list(section.verdicts)
     yield _table(section.headings, section.rows)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
@@ -28,7 +27,6 @@ from etui.jobs import (
     Exited,
     Fork,
     ForkServerKind,
-    Job,
     JobFor,
     LowerResult,
     Preload,
@@ -36,7 +34,6 @@ from etui.jobs import (
     Ready,
     Reply,
     Started,
-    fork_server_for,
     result_of,
 )
 from etui.paths import cache_dir
@@ -120,7 +117,8 @@ class ForkServerClient:
                 # The cause may be fixed before the next session.
                 self.stop()
             raise WorkerFailed(
-                f"the {self.role} process failed to import its packages: {ready.error}", "run `etui doctor`"
+                f"the {self.role} process failed to import its packages: {ready.error}",
+                "reinstall etui",
             )
         return ready
 
@@ -139,11 +137,11 @@ class ForkServerClient:
         """
         await self.ready()
         self._number += 1
-        worker = Worker(self._number, cast("Job", job), say)
+        worker = Worker(self._number, job, say)
         self._workers[worker.number] = worker
         try:
             self._send(
-                msgspec.json.encode(Fork(number=worker.number, job=worker.job)),
+                msgspec.json.encode(Fork(number=worker.number, job=msgspec.Raw(msgspec.json.encode(job)))),
                 [worker.report.write_fd, worker.log.write_fd],
             )
             worker.release_write_ends()
@@ -166,13 +164,11 @@ class ForkServerClient:
 
     def _send(self, message: bytes, fds: list[int] | None = None) -> None:
         if self._socket is None:
-            raise WorkerFailed(f"the {self.role} process has ended", "run the command again")
+            raise WorkerFailed(f"the {self.role} process has ended", "try again")
         try:
             socket.send_fds(self._socket, [message], fds or [])
         except OSError as error:
-            raise WorkerFailed(
-                f"the {self.role} process does not respond ({error.strerror})", "run the command again"
-            ) from error
+            raise WorkerFailed(f"the {self.role} process does not respond ({error.strerror})", "try again") from error
 
     def _receive(self) -> None:
         assert self._socket is not None
@@ -215,7 +211,7 @@ class ForkServerClient:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-        failure = WorkerFailed(why, "run the command again; a new fork server is started automatically")
+        failure = WorkerFailed(why, "try again; a new fork server is started automatically")
         for worker in list(self._workers.values()):
             worker.failed(failure)
         for future in self._ready.values():
@@ -268,7 +264,7 @@ class WorkerPool:
         Raises:
             WorkerFailed: see ``ForkServerClient.do``; or packages were installed or removed since this process started.
         """
-        result = await self._fork_servers[fork_server_for(cast("Job", job))].do(job, say)
+        result = await self._fork_servers[job.fork_server].do(job, say)
         if changed := self.changed_packages():
             # The key of the result names other versions than those that made it.
             if isinstance(result, LowerResult):
@@ -276,7 +272,7 @@ class WorkerPool:
             if isinstance(result, BundleResult) and not result.cached:
                 remove(Path(result.path))
             names = ", ".join(changed)
-            raise WorkerFailed(f"packages were installed or removed during the run: {names}", "run the command again")
+            raise WorkerFailed(f"packages were installed or removed during the run: {names}", "try again")
         return result
 
     def changed_packages(self) -> list[str]:

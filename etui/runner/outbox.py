@@ -21,10 +21,8 @@ import msgspec
 
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event, utc_now
-from etui.insight import NumericGap, Profile
 from etui.results import LIVE_ANALYSIS_STATUSES, AnalysisStatus, Block, LogLine, RunDocument, Status
 from etui.runner import unsaved_results
-from etui.runner.analysis_results import AnalysisResult, save_result
 from etui.runner.runner_log import say
 from etui.runner.unsaved_results import UnsavedAnalysis
 from etui.store import Store
@@ -48,7 +46,7 @@ class _Item:
     write: Callable[[], object]
     event: Event | None = None
     document: RunDocument | None = None
-    result: AnalysisResult | None = None
+    result: msgspec.Struct | None = None
     ended: tuple[str, AnalysisStatus, str | None] | None = None
     """Id, final status and error of an analysis."""
 
@@ -117,9 +115,9 @@ class Outbox:
             _Item("state", write, ended=None if status in LIVE_ANALYSIS_STATUSES else (analysis_id, status, error))
         )
 
-    def save_result(self, run_id: str, result: AnalysisResult) -> None:
+    def save_result(self, run_id: str, result: msgspec.Struct) -> None:
         """Store the result of an analysis as part of its run."""
-        self._put(_Item("state", partial(save_result, self._store, run_id, result), result=result))
+        self._put(_Item("state", partial(self._store.save_result, run_id, result), result=result))
 
     # Writing
 
@@ -238,15 +236,13 @@ class Outbox:
             for item in self._waiting
             if item.kind == "document" and item.document is not None
         ]
-        results = [item.result for item in self._waiting]
+        result = next((item.result for item in self._waiting if item.result is not None), None)
         for item in self._waiting:
             if item.ended is not None and self._run is not None:
                 analysis_id, status, error = item.ended
                 unsaved = UnsavedAnalysis(
-                    pass_id=analysis_id, run=self._run, session=self._session, status=status, error=error,
-                    profile=next((result for result in results if isinstance(result, Profile)), None),
-                    gap=next((result for result in results if isinstance(result, NumericGap)), None),
-                    events=[other.event for other in self._waiting if other.event is not None],
+                    analysis_id=analysis_id, run=self._run, session=self._session, status=status, error=error,
+                    result=result, events=[other.event for other in self._waiting if other.event is not None],
                 )  # fmt: skip
                 pending.append(unsaved)
         return pending
@@ -302,8 +298,8 @@ class Outbox:
     def _check_place(self) -> None:
         if not self._store.is_in_place():
             self._waiting.clear()
-            raise StoreError(f"the database {self._store.path} was removed or replaced", "run the command again")
+            raise StoreError(f"the database {self._store.path} was removed or replaced", "try again")
 
 
 def _id_of(unsaved: RunDocument | UnsavedAnalysis) -> str:
-    return unsaved.id if isinstance(unsaved, RunDocument) else unsaved.pass_id
+    return unsaved.id if isinstance(unsaved, RunDocument) else unsaved.analysis_id

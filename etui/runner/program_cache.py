@@ -154,7 +154,7 @@ class ProgramCache:
             if problem is None:
                 return bundle
             warn(f"the cached model was damaged and is loaded again: {problem}")
-        raise EtuiError(f"the bundle {bundle.path} is repeatedly missing or damaged", "run with --no-cache")
+        raise EtuiError(f"the bundle {bundle.path} is repeatedly missing or damaged", "measure without the cache")
 
     def bundle_keys(self) -> list[str]:
         """The keys of the bundles in the cache."""

@@ -58,7 +58,7 @@ class Do(Protocol):
     def __call__(self, job: JobFor[R], /) -> Awaitable[R]: ...
 
 
-_MEASURE_HERE = "measure it again from the main screen"
+_MEASURE_HERE = "measure it again"
 """What to do on the screen if a program cannot be rebuilt."""
 
 

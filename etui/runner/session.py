@@ -49,7 +49,7 @@ async def refuse(store: Store, queued: QueuedSession, error: EtuiError) -> None:
     """Fail all runs of a session that cannot be started. Raises as ``run_session`` does."""
     outbox = Outbox(store, queued.id)
     for run_id, _ in queued.runs:
-        outbox.set_status(run_id, "failed", str(error))
+        outbox.set_status(run_id, "failed", error.without_commands)
     outbox.finish_session()
     await outbox.delivered(patience_s())
 
@@ -119,8 +119,7 @@ async def _wait_until_quiet(session: Session, limit: asyncio.Timeout) -> None:
     if not quiet.calm:
         session.say(
             "warning",
-            f"the machine is still busy after {seconds(quiet.waited_s)}; measuring anyway, with the flag 'busy start' "
-            "(`--wait-quiet MIN` waits longer)",
+            f"the machine is still busy after {seconds(quiet.waited_s)}; measuring anyway, with the flag 'busy start'",
             stage="wait",
             level="warning",
         )

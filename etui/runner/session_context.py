@@ -180,7 +180,7 @@ class Session:
         """End a run as failed, with the worker's traceback in its log."""
         if run.live and isinstance(error, WorkerFailed) and error.traceback:
             self.say("log", error.traceback.rstrip(), run=run, level="debug")
-        self.end(run, "failed", str(error))
+        self.end(run, "failed", error.without_commands)
 
     def end(self, run: Run, status: Status, error: str | None) -> None:
         """End a live run: store its document with everything measured so far."""

@@ -97,7 +97,7 @@ async def _watch_cancels(work: SupervisedWork, main: asyncio.Task[object]) -> No
     try:
         while True:
             if not store.is_in_place():
-                raise StoreError(f"the database {store.path} was removed or replaced", "run the command again")
+                raise StoreError(f"the database {store.path} was removed or replaced", "try again")
             requested: Collection[str] = ()
             try:
                 # This takes CPU time from the cores that are being timed: read only if the database changed.

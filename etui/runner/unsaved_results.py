@@ -2,7 +2,7 @@
 
 The runner writes such a file when it gives up waiting for the database. The next runner or front end that uses the
 database stores its content and removes it. The file of a run is an ordinary document, which ``etui import`` accepts
-too; that of a profile or a numeric gap is an ``UnsavedAnalysis``.
+too; that of an analysis is an ``UnsavedAnalysis``.
 """
 
 from __future__ import annotations
@@ -10,32 +10,37 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import ImportRefused, StoreError, StoreUnavailable, UsageError
 from etui.events import Event
 from etui.files import private as private_files
 from etui.files.atomic import write_whole
-from etui.insight import NumericGap, Profile
 from etui.paths import unsaved_places
 from etui.results import AnalysisStatus, RunDocument
-from etui.runner.analysis_results import save_result
 from etui.store import Store
 
 _ANALYSIS = ".analysis.json"
 
 
 class UnsavedAnalysis(msgspec.Struct, kw_only=True):
-    """An analysis that the database did not accept: its final status, result, and events."""
+    """An analysis that the database did not accept: its final status, result, and events.
 
-    pass_id: str
+    The result is of the type of the analysis's kind, as JSON values when it is read. Earlier versions wrote it as
+    ``profile`` or ``gap``, and the id is still named as they did.
+    """
+
+    analysis_id: str = msgspec.field(name="pass_id")
     run: str
     session: str
     status: AnalysisStatus
     error: str | None = None
-    profile: Profile | None = None
-    gap: NumericGap | None = None
+    result: Any = None
+    profile: Any = None
+    gap: Any = None
     events: list[Event] = []
 
 
@@ -48,7 +53,7 @@ def keep(database: Path, unsaved: RunDocument | UnsavedAnalysis) -> Path:
     from etui.store.transfer import encode_document
 
     if isinstance(unsaved, UnsavedAnalysis):
-        name, data = f"{unsaved.pass_id}{_ANALYSIS}", msgspec.json.encode(unsaved)
+        name, data = f"{unsaved.analysis_id}{_ANALYSIS}", msgspec.json.encode(unsaved)
     else:
         name, data = f"{unsaved.id}.json", encode_document(unsaved)
     failure: OSError | None = None
@@ -114,21 +119,22 @@ def _store_analysis(store: Store, file: Path, busy: Collection[str]) -> None:
         unsaved = msgspec.json.decode(file.read_bytes(), type=UnsavedAnalysis)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return
-    if unsaved.pass_id in busy:
+    if unsaved.analysis_id in busy:
         return
+    result = unsaved.result or unsaved.profile or unsaved.gap
     try:
-        if store.get_analysis(unsaved.pass_id).live:
+        queued = store.get_analysis(unsaved.analysis_id)
+        if queued.live:
             # Events and results first: while the analysis is live, readers do not treat it as complete.
             store.add_events(unsaved.session, unsaved.events)
-            for result in (unsaved.profile, unsaved.gap):
-                if result is not None:
-                    save_result(store, unsaved.run, result)
-            store.set_analysis_status(unsaved.pass_id, unsaved.status, unsaved.error)
+            if result is not None:
+                store.save_result(unsaved.run, msgspec.convert(result, KINDS[queued.kind].result))
+            store.set_analysis_status(unsaved.analysis_id, unsaved.status, unsaved.error)
     except UsageError:
         pass  # the run was deleted
     except StoreUnavailable:
         raise
-    except StoreError:
+    except (StoreError, msgspec.ValidationError):
         return
     with contextlib.suppress(OSError):
         file.unlink()

@@ -46,14 +46,6 @@ NOISE = (
 )
 """Lines that the runtime prints at every start and that are not worth keeping."""
 
-_DOING = {
-    "bundle": "loading the model",
-    "lower": "lowering",
-    "profile": "profiling",
-    "gap": "comparing layers",
-}
-"""Description of a job by its tag, for messages; other jobs are measuring."""
-
 
 class WorkerFailed(EtuiError):
     """A job ended without a result. ``traceback`` is the worker's own, if it could report one."""
@@ -260,7 +252,7 @@ class Worker:
             self._outcome.exception()
 
     def _died(self, status: int) -> WorkerFailed:
-        doing = _DOING.get(_tag(self.job), "measuring")
+        doing = self.job.doing
         if self.report.cut_lines:
             return WorkerFailed(
                 f"the process answered with more than {ANSWER_BYTES // 1_000_000} MB while {doing}",
@@ -272,11 +264,13 @@ class Worker:
                     f"the kernel killed the process while {doing}: out of memory",
                     "free memory on the machine, or choose a smaller model",
                 )
-            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "run the command again")
+            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "measure again")
         if status < 0:
             name = signal.Signals(-status).name
-            return WorkerFailed(f"the process crashed ({name}) while {doing}", "see `etui log RUN` for its output")
-        return WorkerFailed(f"the process ended with status {status} while {doing}, without a result", "see `etui log`")
+            return WorkerFailed(f"the process crashed ({name}) while {doing}", "the log has its output")
+        return WorkerFailed(
+            f"the process ended with status {status} while {doing}, without a result", "the log has its output"
+        )
 
     def _report_line(self, line: bytes) -> None:
         try:

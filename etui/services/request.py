@@ -197,7 +197,7 @@ def check_weights(text: str) -> str:
     if text in WEIGHTS:
         return text
     try:
-        path = absolute(text, "--weights")
+        path = absolute(text, "the weights")
     except UsageError as error:
         raise FieldError("weights", error.message, error.hint, screen_hint=error.screen_hint) from error
     try:

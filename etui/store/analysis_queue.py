@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from etui.analysis_kinds.kind import name_of
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import StoreError, UsageError
 from etui.events import Event, utc_now
 from etui.results import LIVE_ANALYSIS_STATUSES, LIVE_STATUSES, AnalysisStatus
@@ -53,7 +55,7 @@ def add_analysis(
         reason = f" ({run['error']})" if run["error"] else ""
         raise UsageError(f"run {run_id[:6]} is {run['status']} and has no program to analyse{reason}", "run it again")
     text = msgspec.json.encode(options).decode()
-    kind = str(type(options).__struct_config__.tag)
+    kind = name_of(options)
     waiting = connection.execute(
         f"SELECT id FROM passes WHERE run = ? AND options = ? AND cancel_requested = 0 AND {_LIVE}",  # noqa: S608
         (run_id, text),
@@ -203,8 +205,8 @@ def claims(connection: sqlite3.Connection) -> list[Claim]:
 
 def _queued_analysis(row: sqlite3.Row) -> QueuedAnalysis:
     try:
-        options = msgspec.json.decode(row["options"], type=AnalysisOptions)
-    except msgspec.DecodeError as error:
+        options = msgspec.json.decode(row["options"], type=KINDS[row["kind"]].options)
+    except (KeyError, msgspec.DecodeError) as error:
         raise StoreError(
             f"analysis {row['id']} has options that this version of etui cannot read ({error})", "update etui"
         ) from error

@@ -74,6 +74,7 @@ class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     sections: list[Section] = []
     profile: Profile | None = None
     gap: NumericGap | None = None
+    analyses: dict[str, dict[str, object]] | msgspec.UnsetType = msgspec.UNSET
     flags: list[Flag] = []
     eager_flags: list[Flag] = []
     quiet: QuietCheck | None = None

@@ -8,8 +8,9 @@ from typing import Literal, cast
 
 import msgspec
 
+from etui.analysis_kinds.registry import check_results, kind_of_result
 from etui.errors import StoreError
-from etui.insight import NumericGap, Profile, Section
+from etui.insight import Profile, Section
 from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
 from etui.spec import EAGER, label
 from etui.store import blocks, logs
@@ -103,6 +104,7 @@ def _detail(document: RunDocument) -> RunDetail:
         sections=document.artifact.sections if document.artifact else [],
         profile=without_operators(document.profile),
         gap=document.gap,
+        analyses=document.analyses,
         flags=document.flags,
         eager_flags=document.eager_flags,
         quiet=document.quiet,
@@ -142,22 +144,20 @@ def is_imported(connection: sqlite3.Connection, run_id: str) -> bool:
     return any(claimed.spec.get(name) != queued.get(name) for name in _ORIGIN)
 
 
-def save_profile(connection: sqlite3.Connection, run_id: str, profile: Profile) -> None:
-    """Store a profile in the document of a run, unless that run was deleted."""
+def save_result(connection: sqlite3.Connection, run_id: str, result: msgspec.Struct) -> None:
+    """Store the result of an analysis in the document of a run, unless that run was deleted."""
     row = connection.execute("SELECT detail FROM details WHERE run = ?", (run_id,)).fetchone()
     if row is None:
         return
-    detail = msgspec.structs.replace(decode_detail(row["detail"]), profile=without_operators(profile))
+    kind, detail, stored = kind_of_result(result), decode_detail(row["detail"]), result
+    if isinstance(result, Profile):
+        save_operators(connection, run_id, result)
+        stored = without_operators(result)
+    changes: dict[str, object] = {kind.document_field: stored}
+    if not kind.document_field:
+        changes = {"analyses": {**(detail.analyses or {}), kind.name: msgspec.to_builtins(stored)}}
+    detail = msgspec.structs.replace(detail, **changes)
     connection.execute("UPDATE details SET detail = ? WHERE run = ?", (encode_detail(detail), run_id))
-    save_operators(connection, run_id, profile)
-
-
-def save_gap(connection: sqlite3.Connection, run_id: str, gap: NumericGap) -> None:
-    """Store a numeric gap in the document of a run, unless that run was deleted."""
-    row = connection.execute("SELECT detail FROM details WHERE run = ?", (run_id,)).fetchone()
-    if row is not None:
-        detail = msgspec.structs.replace(decode_detail(row["detail"]), gap=gap)
-        connection.execute("UPDATE details SET detail = ? WHERE run = ?", (encode_detail(detail), run_id))
 
 
 def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators: bool = True) -> RunDocument:
@@ -173,6 +173,7 @@ def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators
         raise StoreError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     try:
         document = _document(connection, row)
+        check_results(document)
         if document.profile is not None:
             # Earlier versions also stored the operators of imported profiles in the detail.
             profile = without_operators(document.profile)
@@ -232,6 +233,7 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         graph_stages=detail.graph_stages,
         profile=detail.profile,
         gap=detail.gap,
+        analyses=detail.analyses,
         environment=_environment(connection, row["environment"]),
         flags=detail.flags,
         eager_flags=detail.eager_flags,

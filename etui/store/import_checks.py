@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from etui.analysis_kinds.registry import check_results
 from etui.magnitudes import LEAST_MS, MOST, MOST_MS, MOST_S, is_latency, is_ratio
 from etui.results import SCHEMA, Block, RunDocument
 from etui.text import shortened
@@ -48,6 +49,7 @@ def document_from(value: object) -> RunDocument:
         raise InvalidValue("$.schema", f"the schema is {schema!r}, not {SCHEMA!r}")
     check_numbers(value, "$")
     document = msgspec.convert(value, RunDocument)
+    check_results(document)
     _check_ids(document)
     _check_blocks(document)
     _check_ratio(document)

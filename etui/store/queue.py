@@ -102,9 +102,7 @@ def add_session(
     variants whose model is not that of the session. Raises UsageError if there is no variant."""
     variants = list(dict.fromkeys(spec.variants))
     if not variants:
-        raise UsageError(
-            "a session needs at least one precision and delegate", "select them with --precision and --delegate"
-        )
+        raise UsageError("a session needs at least one precision and delegate", "select one of each")
     session_id, now = new_id(), utc_now()
     connection.execute(
         "INSERT INTO sessions (id, created_at, box, installation, spec) VALUES (?, ?, ?, ?, ?)",

@@ -82,7 +82,7 @@ def _message_and_hint(error: sqlite3.DatabaseError, path: Path, is_copy: bool) -
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"the database {path} is locked by another process", "try again, or stop the process that holds the lock"
     if name == "SQLITE_READONLY_DBMOVED":
-        return f"the database {path} was removed or replaced while it was open", "run the command again"
+        return f"the database {path} was removed or replaced while it was open", "try again"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return f"the database {path} cannot be written", _PERMISSIONS
     if code == sqlite3.SQLITE_CANTOPEN:

@@ -7,10 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
+import msgspec
+
 from etui.events import Event
 from etui.facts import RunSummary
 from etui.history import History
-from etui.insight import NumericGap, Profile
 from etui.results import LIVE_STATUSES, AnalysisStatus, Block, Environment, ModelInfo, RunDocument, Status
 from etui.spec import AnalysisOptions, SessionSpec, Variant
 from etui.store import (
@@ -272,15 +273,11 @@ class Store:
             for analysis_id in analysis_ids:
                 analysis_queue.interrupt(connection, analysis_id, error)
 
-    def save_profile(self, run_id: str, profile: Profile) -> None:
-        """Store the profile of a run, replacing an earlier one; a run deleted in the meantime is not an error."""
+    def save_result(self, run_id: str, result: msgspec.Struct) -> None:
+        """Store the result of an analysis of a run, replacing an earlier one of its kind; a run deleted in the meantime
+        is not an error."""
         with self._database.write() as connection:
-            documents.save_profile(connection, run_id, profile)
-
-    def save_gap(self, run_id: str, gap: NumericGap) -> None:
-        """Store the numeric gap of a run, replacing an earlier one; a run deleted in the meantime is not an error."""
-        with self._database.write() as connection:
-            documents.save_gap(connection, run_id, gap)
+            documents.save_result(connection, run_id, result)
 
     # Reading
 

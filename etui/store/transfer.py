@@ -36,7 +36,7 @@ def read_documents(path: Path) -> list[RunDocument]:
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ImportRefused(f"{path} is not JSON ({error})", "import files that etui export wrote") from error
+        raise ImportRefused(f"{path} is not JSON ({error})", "import files that etui exported") from error
     many = isinstance(value, list)
     documents = []
     for index, part in enumerate(value if isinstance(value, list) else [value]):
@@ -49,7 +49,7 @@ def read_documents(path: Path) -> list[RunDocument]:
             problem = str(error).replace("`$", f"`$[{index}]", 1) if many else str(error)
             raise ImportRefused(f"{path} is not a valid run: {problem}", "fix the file or skip it") from error
     if not documents:
-        raise ImportRefused(f"{path} contains no runs", "import files that etui export wrote")
+        raise ImportRefused(f"{path} contains no runs", "import files that etui exported")
     return documents
 
 
@@ -64,7 +64,7 @@ def _read(path: Path) -> tuple[bytes, str]:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ImportRefused(f"cannot read {path} ({reason or error})", "check the path") from error
     if len(data) > MOST_BYTES:
-        raise ImportRefused(f"{path} is larger than {MOST_BYTES // 10**6:,} MB", "import files that etui export wrote")
+        raise ImportRefused(f"{path} is larger than {MOST_BYTES // 10**6:,} MB", "import files that etui exported")
     try:
         written = datetime.fromtimestamp(written_s, UTC)
     except (ValueError, OverflowError, OSError):
@@ -78,6 +78,8 @@ def encode_document(document: RunDocument) -> bytes:
     fields = []
     for name in document.__struct_fields__:
         value = getattr(document, name)
+        if value is msgspec.UNSET:
+            continue
         key = msgspec.json.encode(name)
         if isinstance(value, list) and value:
             items = b",\n  ".join(msgspec.json.encode(item) for item in value)

@@ -7,8 +7,7 @@ from etui.errors import EtuiError
 
 def to_text(error: EtuiError) -> str:
     """Return the message, with the hint if one applies to the screen."""
-    hint = screen_hint(error)
-    return f"{error.message}; {hint}" if hint else error.message
+    return error.without_commands
 
 
 def screen_hint(error: EtuiError) -> str:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from textual.screen import Screen
 
+from etui.analysis_kinds.kind import name_of
+from etui.analysis_kinds.profile import ProfileOptions
+from etui.analysis_kinds.registry import KINDS
 from etui.results import RunDocument
-from etui.spec import AnalysisOptions, ProfileOptions
+from etui.spec import AnalysisOptions
 from etui.store import QueuedSession, Store
 from etui.text import counted
 from etui.tui.details import analyses
-from etui.tui.details.analyses import PROFILE, Kind
 from etui.tui.screen_host import ScreenHost
 from etui.tui.workers import start
 
@@ -131,22 +133,22 @@ class RunActions:
 
     # Analyses
 
-    def analyse(self, run_id: str, kind: Kind, options: AnalysisOptions) -> None:
+    def analyse(self, run_id: str, options: AnalysisOptions) -> None:
         """Queue an analysis; ask first about files that an imported run names."""
 
         async def work(trusted_files: tuple[str, ...]) -> None:
             allowed = msgspec.structs.replace(options, trusted_files=trusted_files)
             queued = await self._app.database.write(lambda store: analyses.submit(store, run_id, allowed))
-            self._app.say(analyses.to_text(kind, queued))
+            self._app.say(analyses.to_text(queued))
 
-        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {kind.title}")
+        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {KINDS[name_of(options)].title}")
 
     def profile_to_files(self, run_id: str) -> None:
         """Ask where to keep a profile's files and queue the profile."""
         from etui.tui.screens.profile_files import ProfileFilesDialog
 
         def chosen(options: ProfileOptions) -> None:
-            self.analyse(run_id, PROFILE, options)
+            self.analyse(run_id, options)
 
         self.ask(ProfileFilesDialog(), chosen)
 

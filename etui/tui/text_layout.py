@@ -93,7 +93,7 @@ class Sheet:
 
     def fact(self, label: str, text: str, style: str = "", *, label_width: int = LABEL) -> None:
         """Add a label and its value, wrapped in a column after the label."""
-        label_width = min(label_width, self.width // 2)
+        label_width = min(max(label_width, cells(plain(label)) + 1), self.width // 2)
         for number, row in enumerate(wrapped(text, self.width - label_width)):
             line = Text(no_wrap=True)
             line.append(f"{plain(label) if number == 0 else '':<{label_width}}", self.styles.label or None)

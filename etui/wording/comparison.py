@@ -53,6 +53,16 @@ def sentences(comparison: RunComparison, named: dict[str, str]) -> list[str]:
     return [*lines, *comparison.cautions]
 
 
+def needs_duel(comparison: RunComparison) -> bool:
+    """Whether runs of different sessions have to be measured side by side for a verdict."""
+    return comparison.kind == "historical" and comparison.verdict in ("inconclusive", "unreliable")
+
+
+def can_be_forced(comparison: RunComparison) -> bool:
+    """Whether the speed was not compared for a reason that can be overruled."""
+    return comparison.verdict is None and not {one.name for one in comparison.reasons} & {"one run", "samples"}
+
+
 def accuracy(base: RunDocument, other: RunDocument, named: dict[str, str]) -> str:
     """Return which of two runs is closer to the reference; empty if the accuracy of neither was measured."""
     one, two = named[base.id], named[other.id]
@@ -146,8 +156,8 @@ def _across_sessions(comparison: RunComparison) -> list[str]:
         lines.append(
             f"Relative to eager in its own session, the ratio is {text.ratio(comparison.relative_ratio)}{bounds}."
         )
-    if comparison.verdict in ("inconclusive", "unreliable"):
-        lines.append(f"`etui duel {comparison.base[:6]} {comparison.other[:6]}` measures both side by side.")
+    if needs_duel(comparison):
+        lines.append("A duel of the two runs would measure both side by side.")
     return lines
 
 
@@ -172,7 +182,7 @@ def _refusal(comparison: RunComparison, base: str, other: str) -> str:
             return f"{refusal} The ratio of the medians alone is {ratio}; its uncertainty is not known."
         return f"{refusal} Their other results are shown side by side."
     still = "Size, memory and delegation" if names_of & {"model", "weights", "inputs"} else "Accuracy, size and memory"
-    return f"{refusal} {still} can still be compared; --force compares the speed too."
+    return f"{refusal} {still} can still be compared; so can the speed if the comparison is forced."
 
 
 def _reasons(comparison: RunComparison) -> str:

@@ -11,7 +11,7 @@ from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.session_variance import SessionLatency
 from etui.results import RunDocument
 from etui.wording import comparison as comparison_wording
-from etui.wording import run as run_wording
+from etui.wording.verdict import verdict
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Compared:
         """Return the sentences about each of the other runs; for a run alone, those about it."""
         if not self.others:
             alone = "There is only one run, so it is compared with eager in its own session only."
-            return [[alone, *run_wording.verdict(self.base)]]
+            return [[alone, *(one.text for one in verdict(self.base))]]
         sentences = []
         for found, other in zip(self.found, self.others, strict=True):
             lines = comparison_wording.sentences(found, self.names)

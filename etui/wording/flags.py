@@ -12,7 +12,7 @@ _EXPLANATIONS: dict[str, tuple[str, str]] = {
     ),
     "few samples": (
         "There are too few samples for a distribution.",
-        "Measure with a higher --repeat, or with the preset.",
+        "Measure with more samples per block, or with the number of the preset.",
     ),
     "spread": (
         "Single inferences vary widely, so single values such as the minimum are not meaningful.",
@@ -36,11 +36,11 @@ _EXPLANATIONS: dict[str, tuple[str, str]] = {
     ),
     "canary": (
         "A fixed kernel timed before and after a block differed by over 5 % from the session: the machine changed.",
-        "See what runs with etui doctor --watch, and measure again on an idle machine.",
+        "Stop other programs, and measure again on an idle machine.",
     ),
     "foreign load": (
         "Other programs used the cores during the measurement.",
-        "Stop them (etui doctor --watch shows them), or use fewer threads than cores, and measure again.",
+        "Stop them, or use fewer threads than cores, and measure again.",
     ),
     "steal": (
         "The hypervisor gave CPU time to other virtual machines.",
@@ -76,23 +76,23 @@ _EXPLANATIONS: dict[str, tuple[str, str]] = {
     ),
     "parallelism": (
         "CPU time over wall time shows that the number of busy cores varied.",
-        "Compare at --threads 1, or see etui profile for the operators that run on one core.",
+        "Compare with one thread, or see in a profile which operators run on one core.",
     ),
     "unsettled": (
         "Latency had not settled at the end of warm-up, so the first samples may be slow.",
-        "Measure with a higher --warmup.",
+        "Measure with more warm-up inferences.",
     ),
     "threads": (
         "Not every block had or used the requested number of threads, so their latencies are not comparable.",
-        "Measure again with --threads 1, or with one thread per physical core.",
+        "Measure again with one thread, or with one thread per physical core.",
     ),
     "eager": (
         "The program's own latency is not affected, but the ratio against eager is.",
         "Measure again on an idle machine before you rely on the speed-up.",
     ),
     "busy start": (
-        "Other programs used the cores and did not stop within the time of --wait-quiet.",
-        "Stop them, or wait longer with --wait-quiet MIN.",
+        "Other programs used the cores and did not stop within the time that etui waits for an idle machine.",
+        "Stop them, or let etui wait longer.",
     ),
     "bf16": (
         "The delegate computes in another arithmetic than the precision states.",

@@ -1,4 +1,4 @@
-"""The verdict on one run as sentences: speed against eager, accuracy, program size, and hints about slow programs."""
+"""Sentences about one run: how it ended, speed against eager, accuracy, size, and hints about slow programs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument
 BYTES_PER_FP32 = 4
 MANY_UNDELEGATED = 0.2
 """From this share of undelegated nodes on, a program is hinted to be slow because of them."""
-
-
-def verdict(document: RunDocument) -> list[str]:
-    """Return up to four sentences, the most important first; how a run ended comes first if it was not successful."""
-    sentences = [ending(document), speed(document), accuracy(document), size(document)]
-    return [sentence for sentence in sentences if sentence]
 
 
 def ending(document: RunDocument) -> str:
@@ -124,8 +118,8 @@ def hints(document: RunDocument) -> list[str]:
         total = delegation.delegated_nodes + delegation.undelegated_nodes
         if total and delegation.undelegated_nodes / total >= MANY_UNDELEGATED:
             reasons.append(
-                f"{delegation.undelegated_nodes} of {total} nodes are not delegated; the rest is in "
-                f"{delegation.subgraphs} {'subgraph' if delegation.subgraphs == 1 else 'subgraphs'}: "
+                f"{delegation.undelegated_nodes} of {total} nodes are not delegated; the others are in "
+                f"{text.counted(delegation.subgraphs, 'partition')}: "
                 "each transition between delegate and CPU costs time."
             )
     if document.delegate == "portable":
@@ -151,6 +145,8 @@ def two_errors(accuracy: Accuracy) -> str:
         share = lowered.rmse / whole.rmse
         if share < 0.01:
             return "Over 99 % of the error comes from the precision; lowering adds under 1 %."
+        if share > 0.99:
+            return "Nearly all of the error (RMSE) comes from lowering."
         part = text.percent(share)
         return f"Lowering adds {part} of the total error (RMSE); the rest comes from the precision."
     return ""

@@ -91,7 +91,7 @@ def _latency(trend: Trend) -> list[str]:
             lines.append(
                 f"Inconclusive: {words}{shown} since {since(trend, one.at, one.software)}, but eager in those sessions "
                 f"is also {changed_by(one.control_ratio)}, so the machine changed: {medians}. "
-                "etui duel compares two runs side by side."
+                "A duel measures two of these runs side by side."
             )
             continue
         lines.append(f"{words[0].upper()}{words[1:]}{shown} since {since(trend, one.at, one.software)}: {medians}.")
@@ -110,7 +110,7 @@ def _no_change(trend: Trend, count: int) -> str:
     if count < FEWEST:
         return (
             f"{count} runs ({scatter}) are too few to detect a change: at least {FEWEST} are needed. "
-            "etui compare compares two of them."
+            "Compare two of them instead."
         )
     return f"No significant change of latency in {count} runs ({scatter})."
 

@@ -76,14 +76,18 @@ def delegated(document: RunDocument) -> str:
     delegation = document.delegation
     if delegation is None or (share := node_share(delegation)) is None:
         return ""
+    total = delegation.delegated_nodes + delegation.undelegated_nodes
     if document.delegate == "portable":
-        return "Nothing is delegated: all nodes run on ExecuTorch's portable kernels, which are not optimized."
+        nodes = text.counted(total, "node")
+        return f"Nothing is delegated: all {nodes} run on ExecuTorch's portable kernels, which are not optimized."
     if not delegation.delegated_nodes:
-        return f"{text.plain(document.delegate)} accepted no nodes: all of them run on ExecuTorch's own kernels."
-    pieces = "one subgraph" if delegation.subgraphs == 1 else f"{delegation.subgraphs:,} subgraphs"
+        name = text.plain(document.delegate)
+        return f"{name} accepted none of the {total:,} nodes: all of them run on ExecuTorch's own kernels."
+    pieces = "one partition" if delegation.subgraphs == 1 else f"{delegation.subgraphs:,} partitions"
     spent = time_share(document)
     of_time = "" if spent is None or share == 1 else f", with {part(spent)} of the time"
-    return f"{part(share)} of the graph is delegated, in {pieces}{of_time}."
+    nodes = f"{delegation.delegated_nodes:,} of {total:,} nodes"
+    return f"{part(share)} of the graph is delegated ({nodes}), in {pieces}{of_time}."
 
 
 def part(share: float) -> str:

@@ -163,7 +163,7 @@ def test_a_step_that_eager_shares_is_of_the_machine() -> None:
     (change,) = trend(found).changes
     assert change.is_of_machine and change.control_ratio == pytest.approx(1 / 1.2)
     words = " ".join(trend_wording.sentences(trend(found)))
-    assert "Inconclusive" in words and "eager" in words and "etui duel" in words
+    assert "Inconclusive" in words and "eager" in words and "duel" in words
     calm = msgspec.structs.replace(found, points=[msgspec.structs.replace(one, eager_ms=20.0) for one in found.points])
     assert not trend(calm).changes[0].is_of_machine
 

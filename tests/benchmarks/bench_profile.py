@@ -54,7 +54,7 @@ def _reading(path: Path) -> Figure:
     with Store.open(path) as store:
         document = make_document()
         store.save_document(document)
-        store.save_profile(document.id, make_profile(10_000))
+        store.save_result(document.id, make_profile(10_000))
         spent = []
         for _ in range(20):
             start = time.perf_counter()

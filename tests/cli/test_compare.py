@@ -114,7 +114,7 @@ def test_the_files_hold_the_checks_and_nothing_unescaped(etui: Etui, stored: Sto
     assert suite[0].get("classname") == "etui.ev<i>l|&* int8/xnnpack"
     assert suite[0][0].tag == "failure" and "+2" in str(suite[0][0].get("message"))
     page = (tmp_path / "page.md").read_text()
-    assert "<i>" not in page and "\x1b" not in page and "| --- |" in page and "ev&lt;i>l\\|&amp;\\*" in page
+    assert "<i>" not in page and "\x1b" not in page and "| -----" in page and "ev&lt;i>l\\|&amp;\\*" in page
     assert etui("compare", "a", "b", *words).returncode == 1
 
 

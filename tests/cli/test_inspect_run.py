@@ -17,7 +17,7 @@ def test_a_run_whose_file_is_gone_shows_what_was_kept(etui: Etui, stored: Callab
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == "resnet18  fp32/xnnpack  done  aaaaaaaaaaa1"
-    assert not lacking(lines[1], "delegat", "94 %", "3 subgraphs")
+    assert not lacking(lines[1], "delegat", "94 %", "3 partitions")
     for part in (
         "-20 aten.conv2d.default",
         "encoder.layers.*.norm (LayerNorm) x3",

@@ -185,7 +185,7 @@ def test_a_finished_program_has_one_side_and_no_map(warm_box: Box, profiled: str
     assert {one["delegate"] for one in found if one.get("delegate")} == {"XnnpackBackend"}
 
 
-def test_control_c_and_cancel_end_the_pass_and_leave_the_run(warm_box: Box, profiled: str) -> None:
+def test_control_c_and_cancel_end_the_analysis_and_leave_the_run(warm_box: Box, profiled: str) -> None:
     front = warm_box.start("profile", profiled, *ENDLESS)
     under_way(warm_box, profiled)
     until(lambda: warm_box.jobs())
@@ -201,7 +201,7 @@ def test_control_c_and_cancel_end_the_pass_and_leave_the_run(warm_box: Box, prof
     assert warm_box.document(profiled).profile is not None
 
 
-def test_a_time_limit_and_a_killed_runner_end_the_pass_and_the_next_one_works(warm_box: Box, profiled: str) -> None:
+def test_a_time_limit_and_a_killed_runner_end_the_analysis_and_the_next_one_works(warm_box: Box, profiled: str) -> None:
     late = warm_box.etui("profile", profiled, *ENDLESS, "--timeout", "0.5", status=4)
     assert "time limit" in late.stderr
     front = warm_box.start("profile", profiled, *ENDLESS)

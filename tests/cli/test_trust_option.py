@@ -12,10 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from etui.analysis_kinds.gap import GapOptions
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.catalog.find import describe
 from etui.catalog.models import MODELS
 from etui.results import RunDocument
-from etui.spec import AnalysisOptions, GapOptions, ProfileOptions, Repeated, SessionSpec, Variant
+from etui.spec import AnalysisOptions, Repeated, SessionSpec, Variant
 from etui.store import Store
 from tests.boxes import Box
 from tests.cli.conftest import Etui

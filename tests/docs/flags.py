@@ -12,8 +12,8 @@ def page() -> str:
         "Warning flags",
         "A warning flag names something that reduces the quality of a measurement, or that must be known with it. It is"
         " stored with the run, with the numbers that led to it: `etui show RUN` prints them. Runs are filtered by"
-        " `flag:NAME`. What cannot be read on a machine cannot lead to a flag; `etui show` lists it as not watched, and"
-        " `etui doctor` says what is missing. A flag `fp16` is like `bf16`, for that arithmetic.",
+        " `flag:NAME`. What cannot be read on a machine cannot lead to a flag; `etui show` lists it as not readable,"
+        " and `etui doctor` says what is missing. A flag `fp16` is like `bf16`, for that arithmetic.",
         table(
             ("flag", "meaning", "what to do"),
             [(code(name), *words) for name, words in flag_wording._EXPLANATIONS.items()],

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from etui.analysis_kinds.registry import KINDS
 from etui.results import SCHEMA, RunDocument
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -32,13 +33,22 @@ _KNOWN = frozenset(
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a run's document."""
-    made = msgspec.json.schema(RunDocument, schema_hook=_of_any)
-    definition = made["$defs"]["RunDocument"]
-    definition["properties"]["schema"] = {"enum": [SCHEMA], "default": SCHEMA}
-    for one in made["$defs"].values():
+    by_name = [kind for kind in KINDS.values() if not kind.document_field]
+    (made, *results), definitions = msgspec.json.schema_components(
+        [RunDocument, *(kind.result for kind in by_name)], schema_hook=_of_any, ref_template="#/$defs/{name}"
+    )
+    properties = definitions["RunDocument"]["properties"]
+    properties["schema"] = {"enum": [SCHEMA], "default": SCHEMA}
+    if by_name:
+        properties["analyses"]["properties"] = {
+            kind.name: result for kind, result in zip(by_name, results, strict=True)
+        }
+    for one in definitions.values():
         if "description" in one:
             one["description"] = " ".join(one["description"].replace("``", "`").split())
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **made}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **made, "$defs": definitions,
+    }  # fmt: skip
 
 
 def _of_any(kind: type) -> dict[str, Any]:

@@ -46,9 +46,8 @@ def test_a_recipe_is_quantized_by_the_delegate_it_belongs_to(family: str, precis
 def test_missing_tools_are_reported_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     # None in sys.modules makes the import fail.
     monkeypatch.setitem(sys.modules, "executorch.backends.vulkan.partitioner.vulkan_partitioner", None)
-    with pytest.raises(PreparationError, match="vulkan") as refused:
+    with pytest.raises(PreparationError, match=r"vulkan cannot be imported"):
         delegate_support("vulkan").partitioners("fp32")
-    assert "etui delegates" in refused.value.hint
     assert delegate_support("portable").partitioners("fp32") == []
 
 

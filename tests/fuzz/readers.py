@@ -320,7 +320,7 @@ def _heard(store: Store, document: RunDocument, rng: random.Random) -> Outcome:
 
 def _report(rng: random.Random, run_id: str) -> bytes:
     event = Event(kind="log", message=mutate.a_text(rng).encode("utf-8", "replace").decode())
-    answer = rng.choice((LogMessage(event=event), Done(), JobError(message="it broke")))
+    answer = rng.choice((LogMessage(event=event), Done(result=msgspec.Raw(b"{}")), JobError(message="it broke")))
     tree: Any = msgspec.json.decode(msgspec.json.encode(answer))
     if rng.random() < 0.7:
         tree["event"] = {

@@ -32,7 +32,7 @@ def test_a_program_of_a_plain_script(box: Box, made: Path) -> None:
         "method forward",
         "input 0    float32 [2, 24]  192 B",
         "output 0   float32 [2, 32]  256 B",
-        "XnnpackBackend, 1 subgraph",
+        "XnnpackBackend, 1 partition",
         "aten.native_layer_norm.out x1",
         f"{(made / 'xnnpack.pte').stat().st_size:,} bytes",
     ):
@@ -56,7 +56,7 @@ def test_a_limit_of_memory_that_was_set_before_stays(box: Box, made: Path) -> No
 
 def test_a_backend_this_box_lacks(box: Box, made: Path) -> None:
     done = box.etui("inspect", made / "vulkan.pte", status=3)
-    assert not lacking(done.stdout, "VulkanBackend, 1 subgraph", "Vulkan build")
+    assert not lacking(done.stdout, "VulkanBackend, 1 partition", "Vulkan build")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("etui: ") and not lacking(done.stderr, "vulkan.pte", "VulkanBackend")
 

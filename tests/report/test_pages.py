@@ -65,8 +65,8 @@ def test_both_pages_hold_verdicts_table_box_and_method(report: Report) -> None:
             "bench-1",
             "not readable",
             "paired blocks",
-            "torch 2.13.0",
-            "run ddddddddddd4 of session 5e5510000002",
+            "2.13.0",
+            "run ddddddddddd4; session 5e5510000002",
             "spread",
         ):
             assert words in page, words

@@ -14,12 +14,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.events import utc_now
 from etui.host.user import user_name
 from etui.runner import abandoned_work
 from etui.runner.abandoned_work import end_abandoned, owner_state, take_over
 from etui.runner.runner_lock import RunnerLock
-from etui.spec import ProfileOptions
 from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store
 from tests.boxes import until
 from tests.documents import MODEL, make_block, make_document, make_spec
@@ -137,7 +137,7 @@ def test_a_session_that_an_older_version_finished_with_a_live_run_is_repaired(da
         assert ended.status == "interrupted" and ended.latency_ms is not None
 
 
-def test_a_pass_whose_runner_is_gone_is_interrupted_whatever_its_host_was_called(database: Path) -> None:
+def test_an_analysis_whose_runner_is_gone_is_interrupted_whatever_its_host_was_called(database: Path) -> None:
     with Store.open(database) as store:
         store.save_document(make_document())
         queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="container-1", installation="here")

@@ -108,9 +108,13 @@ async def test_a_large_answer_arrives_whole() -> None:
         index=0, position=0, variant="eager", started_at="", threads=1, samples_ms=[i / 7 for i in range(400_000)]
     )
     worker = Worker(1, JOB, lambda event: None)
-    await _until_written(worker, msgspec.json.encode(Done(block=block)) + b"\n", worker.report.write_fd)
+    await _until_written(
+        worker,
+        msgspec.json.encode(Done(result=msgspec.Raw(msgspec.json.encode(block)))) + b"\n",
+        worker.report.write_fd,
+    )
     worker.exited(0)
-    assert (await worker.answered()).block == block
+    assert msgspec.json.decode((await worker.answered()).result, type=Block) == block
     worker.close()
 
 

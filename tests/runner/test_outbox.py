@@ -14,6 +14,7 @@ from typing import cast
 import msgspec
 import pytest
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.errors import StoreError, StoreUnavailable
 from etui.events import Event
 from etui.files import cache_entries, locks
@@ -21,7 +22,7 @@ from etui.host.user import user_name
 from etui.results import AnalysisStatus, RunDocument
 from etui.runner import outbox, unsaved_results
 from etui.runner.abandoned_work import end_abandoned
-from etui.runner.analyses import kinds
+from etui.runner.analyses import run
 from etui.runner.analyses.context import Analysis
 from etui.runner.analyses.run import run_analysis
 from etui.runner.fork_servers import WorkerPool
@@ -29,7 +30,6 @@ from etui.runner.machine_lock import MachineLock
 from etui.runner.outbox import LOCK_WAIT_S, Outbox
 from etui.runner.program_cache import ProgramCache
 from etui.runner.runner_lock import RunnerLock
-from etui.spec import ProfileOptions
 from etui.store import QueuedSession, RunnerIdentity, Store
 from tests.disks import small_disk
 from tests.documents import MODEL, make_block, make_document, make_spec
@@ -280,7 +280,7 @@ async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> N
 
 
 @pytest.mark.asyncio
-async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_result(
+async def test_an_analysis_that_ends_while_the_database_is_locked_is_done_with_its_result(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
@@ -301,7 +301,7 @@ async def test_a_pass_that_ends_while_the_database_is_locked_is_done_with_its_re
         analysis.outbox.save_result("aaaaaaaaaaa1", make_profile())
         profiled.set()
 
-    monkeypatch.setitem(kinds.KINDS, "profile", kinds.AnalysisKind(ProfileOptions, profile))
+    monkeypatch.setitem(run.WITH_SEVERAL_JOBS, "profile", profile)
     cache = ProgramCache(tmp_path / "cache")
     analysis = asyncio.create_task(run_analysis(store, cast("WorkerPool", None), cache, queued))
     async with asyncio.timeout(60):
@@ -343,7 +343,7 @@ async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("waits_for", ["machine", "program"])
-async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
+async def test_an_analysis_that_waits_in_vain_ends_and_says_for_what(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits_for: str
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
@@ -357,7 +357,7 @@ async def test_a_pass_that_waits_in_vain_ends_and_says_for_what(
     async def profile(analysis: Analysis, options: ProfileOptions) -> None:
         await analysis.cache.take(key, print)
 
-    monkeypatch.setitem(kinds.KINDS, "profile", kinds.AnalysisKind(ProfileOptions, profile))
+    monkeypatch.setitem(run.WITH_SEVERAL_JOBS, "profile", profile)
     with contextlib.ExitStack() as held:
         if waits_for == "machine":
             machine = MachineLock()

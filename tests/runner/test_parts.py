@@ -140,6 +140,9 @@ def test_a_runner_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> N
     second.drop(remove=True)
 
 
+DONE = Done(result=msgspec.Raw(b'{"peak_rss_bytes":1}'))
+
+
 def _child(say: Callable[[Event], None]) -> Worker:
     job = MemoryJob(bundle="", model="m", program=None, delegate="eager", threads=1)
     return Worker(1, job, say)
@@ -148,10 +151,10 @@ def _child(say: Callable[[Event], None]) -> Worker:
 @pytest.mark.asyncio
 async def test_a_child_killed_while_it_writes_has_no_result_and_does_no_harm() -> None:
     worker = _child(lambda event: None)
-    os.write(worker.report.write_fd, msgspec.json.encode(Done()) + b'\n{"type":"done","blo')
+    os.write(worker.report.write_fd, msgspec.json.encode(DONE) + b'\n{"type":"done","blo')
     worker.release_write_ends()
     worker.exited(0)
-    assert await worker.answered() == Done()
+    assert await worker.answered() == DONE
     worker.close()
 
 
@@ -164,12 +167,12 @@ async def test_lines_that_are_no_answer_are_passed_over() -> None:
         b"[" * 5_000,
         b'{"type":"said","event":{"kind":"x"}}',
         b"",
-        msgspec.json.encode(Done()),
+        msgspec.json.encode(DONE),
     )
     os.write(worker.report.write_fd, b"\n".join(lines) + b"\n")
     worker.release_write_ends()
     worker.exited(0)
-    assert await worker.answered() == Done()
+    assert await worker.answered() == DONE
     worker.close()
 
 
@@ -180,7 +183,7 @@ async def test_what_cannot_be_stored_of_a_childs_words_fails_its_job_instead_of_
 
     worker = _child(refuse)
     said = msgspec.json.encode(LogMessage(event=Event(kind="log", message="on its way"))) + b"\n"
-    os.write(worker.report.write_fd, said + msgspec.json.encode(Done()) + b"\n")
+    os.write(worker.report.write_fd, said + msgspec.json.encode(DONE) + b"\n")
     worker.release_write_ends()
     worker.exited(0)
     with pytest.raises(StoreError, match="no space"):

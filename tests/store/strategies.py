@@ -20,6 +20,7 @@ _PLAIN_DATA = st.recursive(
 )
 _LEAVES: dict[Any, st.SearchStrategy[Any]] = {
     str: _TEXT, int: _INTEGERS, float: _FLOATS, bool: st.booleans(), type(None): st.none(), object: _PLAIN_DATA,
+    msgspec.UnsetType: st.just(msgspec.UNSET),
 }  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.errors import UsageError
 from etui.events import utc_now
-from etui.spec import ProfileOptions
 from etui.store import Condition, QueuedAnalysis, QueuedSession, RunnerIdentity, Store, schema
 from tests.documents import MODEL, make_document, make_spec
 from tests.profiles import make_profile
@@ -108,19 +108,20 @@ def test_a_run_being_analysed_is_not_deleted_and_its_rows_are_deleted_with_it(st
     with pytest.raises(UsageError, match="is in progress"):
         store.delete_runs([RUN])
     store.request_analysis_cancel([queued.id])
-    store.save_profile(RUN, make_profile())
+    store.save_result(RUN, make_profile())
     store.delete_runs([RUN])
-    store.save_profile(RUN, make_profile())
+    store.save_result(RUN, make_profile())
     with sqlite3.connect(store.path) as connection:
         for table in ("passes", "operators", "origins"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0  # noqa: S608 - named above
 
 
-def test_an_analysis_whose_options_cannot_be_read_fails_and_does_not_block_the_next(store: Store) -> None:
+@pytest.mark.parametrize("damage", ['options = \'{"type":"gap"}\'', "options = '{'", "kind = 'of a newer etui'"])
+def test_an_analysis_whose_options_cannot_be_read_fails_and_does_not_block_the_next(store: Store, damage: str) -> None:
     broken = store.add_analysis(RUN, ProfileOptions(), box="")
     waiting = store.add_analysis(RUN, ProfileOptions(inferences=3), box="")
     with sqlite3.connect(store.path) as connection:
-        connection.execute("UPDATE passes SET options = '{}' WHERE id = ?", (broken.id,))
+        connection.execute(f"UPDATE passes SET {damage} WHERE id = ?", (broken.id,))  # noqa: S608 - named above
     claimed = store.claim_next(RUNNER)
     assert claimed is not None and claimed.id == waiting.id
     with sqlite3.connect(store.path) as connection:
@@ -131,7 +132,7 @@ def test_a_profile_is_stored_with_its_run_and_replaced_whole(store: Store) -> No
     before = store.document(RUN)
     for count in (30, 4):
         profile = make_profile(count)
-        store.save_profile(RUN, profile)
+        store.save_result(RUN, profile)
         stored = store.document(RUN)
         assert stored.profile == profile
         stored.profile = None
@@ -148,7 +149,7 @@ def test_runs_that_version_2_stored_can_be_profiled(tmp_path: Path) -> None:
     with Store.open(path) as store:
         (run,) = [one.id for one in store.summaries([Condition("status", "=", "done")]) if one.size_bytes][:1]
         before = store.document(run)
-        store.save_profile(run, make_profile())
+        store.save_result(run, make_profile())
         assert store.document(run) == msgspec.structs.replace(before, profile=make_profile())
         queued = store.add_analysis(run, ProfileOptions(), box="")
         assert store.live_analyses() == [queued]
@@ -159,7 +160,7 @@ def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None
     from etui.store.import_checks import document_from
     from etui.store.transfer import encode_document
 
-    store.save_profile(RUN, make_profile(30))
+    store.save_result(RUN, make_profile(30))
     exported = encode_document(store.document(RUN))
     with Store.open(tmp_path / "other.db") as other:
         other.import_documents([document_from(msgspec.json.decode(exported))])

@@ -161,10 +161,10 @@ async def test_the_open_tab_is_in_sight_in_a_narrow_terminal(stored: Path) -> No
     ("tab", "words"),
     [
         ("Latency", ("95 % interval", "16.00", "20.00", "Blocks", "unsettled", "p99 needs 1,000")),
-        ("Latency", ("copying inputs in", "1.98", "fixed cost")),
-        ("Accuracy", ("✓ Its outputs", "PASS", "Lowering", "logits", "✗ input 2")),
+        ("Latency", ("copy inputs in", "1.98 ms", "fixed call cost")),
+        ("Accuracy", ("✓ Its outputs", "PASS", "Lowering", "logits", "✗ Output logits of input 2: not finite")),
         ("Environment", ("2 differences", "2.12.0", "2.13.0", "bench-1", "avx512_bf16")),
-        ("Delegation", ("68 of 70 nodes (97 %), in 1 partition", "mean", "peak RSS", "press P")),
+        ("Delegation", ("97 %", "68 of 70 nodes", "one partition", "mean", "peak RSS", "press P")),
         ("Artifact", ("46.7 MB", "lower", "cached")),
     ],
 )

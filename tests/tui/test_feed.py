@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.events import Event
 from etui.host.user import user_name
-from etui.spec import ProfileOptions, SessionSpec, Variant
+from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, RunnerIdentity, Store
 from etui.tui import feed as feed_module
 from etui.tui.database import Database
@@ -76,7 +77,7 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
     assert [event.kind for event in ended.events[session.id]] == ["finished"]
 
 
-def test_a_pass_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
+def test_an_analysis_of_a_dead_runner_does_not_look_alive(store: Store, database: Path) -> None:
     document = make_document("aaaaaaaaaaa1")
     store.save_document(document)
     dropped = store.add_analysis(document.id, ProfileOptions(), box=socket.gethostname())

@@ -10,10 +10,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from etui.analysis_kinds.gap import GapOptions
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.insight import Operator, Origin, Section
 from etui.results import RunDocument
 from etui.runner import rebuild_program, start
-from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details import loader
 from etui.tui.details.table_tab import TableTab
@@ -303,7 +304,7 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
         assert list(sources) == ["Latency", "Compare", "Delegation", "Operators", "Accuracy", "Gap", "Artifact"]
         for source, facts in {
             "Compare": ["INT8", "3.21", "FP32"],
-            "Delegation": ["94 %", "3 subgraphs", "99 %"],
+            "Delegation": ["94 %", "3 partitions", "99 %"],
             "Operators": ["96 %", "convolution"],
             "Gap": ["layer2.1.conv1", "81 %"],
         }.items():

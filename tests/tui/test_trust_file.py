@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, Static
 
+from etui.analysis_kinds.gap import GapOptions
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.runner import start
 from etui.runner.rebuild_program import Untrusted
-from etui.spec import GapOptions, ProfileOptions
 from etui.store import Store
 from etui.tui.details.analyses import run_again
 from etui.tui.screens.compare import CompareScreen
@@ -41,7 +42,7 @@ def _store(database: Path, code: Path) -> Path:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("tab", "kind"), [("Operators", "profile"), ("Gap", "gap")])
-async def test_a_pass_is_queued_only_after_a_yes(database: Path, code: Path, tab: str, kind: str) -> None:
+async def test_an_analysis_is_queued_only_after_a_yes(database: Path, code: Path, tab: str, kind: str) -> None:
     async with DetailsHost(_store(database, code), STRANGE).run_test(size=SIZE) as pilot:
         host = await opened(pilot, tab)
         for keys in (("enter",), ("escape",), ("right", "enter")):

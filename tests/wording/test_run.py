@@ -22,6 +22,7 @@ from etui.results import (
     WeightsInfo,
 )
 from etui.wording import run as run_wording
+from etui.wording.verdict import verdict
 from tests.documents import make_block, make_document, make_stats
 from tests.golden import Golden
 
@@ -152,7 +153,7 @@ ENDINGS: list[Status] = ["failed", "timed out", "cancelled", "interrupted"]
 
 @pytest.mark.parametrize("status", ENDINGS)
 def test_how_a_run_ended_comes_first_with_its_stage_and_reason(status: Status) -> None:
-    first = run_wording.verdict(ended(status))[0]
+    first = verdict(ended(status))[0].text
     assert status in first and "lower" in first and "no memory" in first
 
 
@@ -163,19 +164,18 @@ def test_a_live_run_says_how_far_it_is() -> None:
 
 
 def test_an_imported_summary_says_so_first() -> None:
-    assert "summary" in run_wording.verdict(run(summary_only=True))[0]
+    assert "summary" in verdict(run(summary_only=True))[0].text
 
 
-def test_the_verdict_of_a_good_run_is_speed_accuracy_and_size() -> None:
-    sentences = run_wording.verdict(run(speedup=ratio(4.8, 4.71, 4.91, "faster")))
-    assert [fact in sentence for fact, sentence in zip(("4.80", "PASS", "46.7 MB"), sentences, strict=True)] == [
-        True
-    ] * 3
+def test_the_verdict_of_a_good_run_is_speed_delegation_accuracy_and_size() -> None:
+    sentences = {one.source: one.text for one in verdict(run(speedup=ratio(4.8, 4.71, 4.91, "faster")))}
+    assert list(sentences) == ["latency", "delegation", "accuracy", "artifact"]
+    assert "4.80" in sentences["latency"] and "PASS" in sentences["accuracy"] and "46.7 MB" in sentences["artifact"]
 
 
 def test_escape_codes_of_names_and_errors_are_not_passed_on() -> None:
     document = run(status="failed", error="\x1b[31mred\x1b[0m", precision="in\x07t8")
-    assert all(sentence.isprintable() for sentence in run_wording.verdict(document))
+    assert all(sentence.text.isprintable() for sentence in verdict(document))
 
 
 def slowed() -> RunDocument:
@@ -231,7 +231,7 @@ def test_the_wording(golden: Golden) -> None:
     lines += [f"size, {count:,}: {run_wording.size(sized(count))}" for count in SIZES]
     lines += [f"ending, {status}: {run_wording.ending(ended(status))}" for status in ENDINGS]
     lines += [f"ending, {status}: {run_wording.ending(run(status=status))}" for status in ("queued", "measuring")]
-    lines.append(f"summary only: {run_wording.verdict(run(summary_only=True))[0]}")
+    lines.append(f"summary only: {verdict(run(summary_only=True))[0].text}")
     lines += [f"hint: {hint}" for hint in (*run_wording.hints(slowed()), *run_wording.hints(run(delegate="portable")))]
     lines += [f"both errors, {case}: {two_errors(lowered)}" for case, lowered in LOWERED.items()]
     lines += [f"tolerance: {run_wording.tolerance(tolerance)}" for tolerance in (WANTED, None)]

@@ -21,7 +21,7 @@ def test_a_run_looked_into_says_where_each_sentence_comes_from() -> None:
     document = look_inside(make_document())
     found = said(document)
     assert list(found) == ["latency", "delegation", "operators", "accuracy", "gap", "artifact"]
-    assert all(fact in found["delegation"].text for fact in ("94 %", "3 subgraphs", "9"))
+    assert all(fact in found["delegation"].text for fact in ("94 %", "3 partitions", "9"))
     assert "convolution" in found["operators"].text and found["operators"].row == "convolution"
     layer = next(one for one in (document.gap.layers if document.gap else []) if one.contribution == 0.81)
     assert layer.origin.module in found["gap"].text and "81 %" in found["gap"].text
@@ -91,8 +91,8 @@ def test_delegation_in_words(golden: Golden) -> None:
         return delegated(document)
 
     whole, most, little, nothing = words(68, 0, 1), words(9999, 1, 2), words(1, 999, 1), words(0, 5, 0)
-    assert "100 %" in whole and "one subgraph" in whole
-    assert "99.9 %" in most and "2 subgraphs" in most
+    assert "100 %" in whole and "one partition" in whole
+    assert "99.9 %" in most and "2 partitions" in most
     assert "under 1 %" in little
     assert "xnnpack" in nothing and "%" not in nothing
     document.delegate = "portable"

@@ -25,7 +25,7 @@ def delegate_support(name: str) -> DelegateSupport:
     """
     record = RECORDS.get(name)
     if record is None or record.support == "none":
-        raise PreparationError(f"lowering for {name} is not supported", "see `etui delegates`")
+        raise PreparationError(f"lowering for {name} is not supported", "choose another delegate")
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     support: DelegateSupport = module.DELEGATE
     return support

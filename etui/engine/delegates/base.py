@@ -67,7 +67,8 @@ class DelegateSupport:
             return self.make_partitioners(precision)
         except ImportError as error:
             raise PreparationError(
-                f"the tools for {self.name} cannot be imported: {error}", "see `etui delegates` for what to install"
+                f"the tools for {self.name} cannot be imported: {error}",
+                RECORDS[self.name].install or "reinstall ExecuTorch",
             ) from error
 
     def make_partitioners(self, precision: str) -> list[Any]:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from etui.analysis.numeric_gap import DEFAULT_THRESHOLD_DB, first_past
+from etui.analysis_kinds.gap import GapJob
 from etui.catalog.find import tolerance_for
 from etui.catalog.precisions import recipe
 from etui.engine.delegates import delegate_support
@@ -33,7 +34,6 @@ from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.insight import LayerGap, NumericGap, Origin
-from etui.jobs import GapJob
 from etui.text import counted, number, percent
 
 AGAINST = "FP32 eager PyTorch"
@@ -375,8 +375,7 @@ def _suggestion(candidate: Candidate, share: float, before_db: float | None, aft
     causes = "causes" if candidate.layers == 1 else f"with its {candidate.layers} quantized layers causes"
     return (
         f"{candidate.module} {causes} {percent(share)} of the squared error at the output: with it kept in FP32, the "
-        f"output's SQNR is {number(after_db)} dB instead of {number(before_db)} dB. Keep it in higher precision: "
-        f"--keep-fp32 {candidate.module}"
+        f"output's SQNR is {number(after_db)} dB instead of {number(before_db)} dB. Keep it in FP32."
     )
 
 

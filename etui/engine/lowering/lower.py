@@ -68,12 +68,19 @@ class _Stages:
         except _FAILURES as error:
             line = (str(error).strip().splitlines() or [""])[0]
             raise PreparationError(
-                f"{doing} failed: {type(error).__name__}: {line}", "`etui log RUN` has the traceback"
+                f"{doing} failed: {type(error).__name__}: {line}", "the log has the traceback"
             ) from error
         seconds = time.perf_counter() - start
         self.done.append(Stage(name=name, seconds=seconds))
         text = "; ".join([f"{doing} took {seconds:.1f} s", *details])
         self._log(Event(kind="log", stage=name, message=text, run_id=self._run_id, at=utc_now()))
+
+
+def run_in_worker(job: LowerJob, log: Log) -> LowerResult:
+    """Prepare a program like ``run_lower``, with the job's number of threads for the whole process."""
+    # Lowering is mostly single-threaded Python, and other cores run other lowering jobs.
+    torch.set_num_threads(job.threads)
+    return run_lower(job, log)
 
 
 def run_lower(job: LowerJob, log: Log) -> LowerResult:
@@ -220,7 +227,7 @@ def _artifact(path: Path, job: LowerJob) -> Artifact:
 
 def _to_text(delegation: Delegation) -> str:
     total = delegation.delegated_nodes + delegation.undelegated_nodes
-    return f"{delegation.delegated_nodes} of {total} nodes delegated in {counted(delegation.subgraphs, 'subgraph')}"
+    return f"{delegation.delegated_nodes} of {total} nodes delegated in {counted(delegation.subgraphs, 'partition')}"
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,19 +16,21 @@ from etui.catalog.models import ModelEntry
 from etui.engine.models.bundle import Bundle, read_reference
 from etui.engine.models.user_inputs import Inputs
 from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.events import Event
 from etui.jobs import AccuracyJob
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy
 
 CONSTANT_SPREAD = 1e-5
 """The standard deviation, relative to the RMS, below which values count as constant."""
 
+Log = Callable[[Event], None]
 Outputs = Sequence[torch.Tensor]
 Masks = Sequence[torch.Tensor | None]
 """For each input, the positions of its outputs to compare: a boolean mask over their first dimensions, or None for
 all."""
 
 
-def run_accuracy(job: AccuracyJob) -> Accuracy:
+def run_accuracy(job: AccuracyJob, _log: Log) -> Accuracy:
     """Run a program on the accuracy inputs and judge its outputs. The bundle must have an eager model.
 
     A slow program stops after ``job.limit_s`` seconds with fewer inputs, at least one; the reason then says so.

@@ -10,15 +10,18 @@ import torch
 
 from etui.engine.models.bundle import Bundle
 from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.events import Event
 from etui.jobs import MemoryJob
 from etui.results import Memory
+
+Log = Callable[[Event], None]
 
 INFERENCES = 2
 SLOW_S = 1.0
 """An inference that takes longer is run only once: its buffers are allocated by then."""
 
 
-def run_memory(job: MemoryJob) -> Memory:
+def run_memory(job: MemoryJob, _log: Log) -> Memory:
     """Load, run a few times, and read the memory use of this process.
 
     RSS counts resident memory, pages of memory-mapped files included; the peak is the kernel's high-water mark, reset

@@ -371,7 +371,9 @@ def _read_description(folder: Path) -> BundleResult:
 
 
 def _incomplete(path: Path) -> PreparationError:
-    return PreparationError(f"{path} in the cache is damaged or missing", "run it again, or with --no-cache")
+    return PreparationError(
+        f"{path} in the cache is damaged or missing", "measure again, without the cache if it recurs"
+    )
 
 
 class _State(NamedTuple):
@@ -444,7 +446,9 @@ def _load_weights(module: nn.Module, path: Path) -> None:
         module.load_state_dict(state, assign=True)
         set_tensors(module, others)
     except (RuntimeError, AttributeError) as error:
-        raise PreparationError(f"the weights in {path} no longer fit the model", "run with --no-cache") from error
+        raise PreparationError(
+            f"the weights in {path} no longer fit the model", "measure without the program cache"
+        ) from error
 
 
 def _write_lists(path: Path, lists: dict[str, Sequence[Sequence[torch.Tensor]]] | dict[str, list[Inputs]]) -> None:

@@ -144,16 +144,16 @@ def read_state_dict(path: Path) -> StateDict:
     return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
 
 
-_REPLACE = "give another file, or let etui choose with --weights auto"
+_REPLACE = "give another file, or select auto"
 
 
 def _resolve_user(model: UserModel, weights: str, cache_dir: Path) -> Resolved:
     if weights in {"auto", "synthetic"}:
         return Resolved("embedded", "from your own file", "embedded")
     if weights == "pretrained":
-        raise WeightsError("your own model has no published weights", "use --weights auto, or give a file")
+        raise WeightsError("your own model has no published weights", "select auto, or give a file")
     if model.kind != "factory":
-        raise WeightsError(f"a .{model.kind} contains its own weights", "omit --weights")
+        raise WeightsError(f"a .{model.kind} contains its own weights", "select auto")
     return _from_path(weights, cache_dir)
 
 
@@ -185,7 +185,7 @@ def _fetch(entry: ModelEntry, required: bool, cache_dir: Path, log: Log) -> hub.
         if required:
             raise WeightsError(
                 f"{title} not found in {hub.search_location(entry)}, and the hub is unreachable ({_line(error)})",
-                "put them there, give --weights PATH, or use --weights synthetic",
+                "put them there, give a path, or select synthetic weights",
             ) from error
         hub.remember_unreachable(cache_dir, entry.source_kind)
         pause_minutes = hub.REMEMBER_S / 60

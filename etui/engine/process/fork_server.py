@@ -21,8 +21,9 @@ from types import FrameType
 
 import msgspec
 
+from etui.engine.process.worker import Report, run
 from etui.host.interrupts import accept_interrupts
-from etui.jobs import Exited, Fork, ForkServerKind, Job, Preload, Ready, Reply, Request, Started
+from etui.jobs import Exited, Fork, ForkServerKind, Preload, Ready, Reply, Request, Started
 
 MESSAGE_BYTES = 1 << 17
 ERROR_CHARACTERS = 1_000
@@ -137,7 +138,7 @@ class ForkServer:
         self._control.send(msgspec.json.encode(reply))
 
 
-def _become_worker(control: socket.socket, parent: int, job: Job, report_fd: int, log_fd: int) -> int:
+def _become_worker(control: socket.socket, parent: int, job: msgspec.Raw, report_fd: int, log_fd: int) -> int:
     """Detach from the fork server (process group, standard streams, signal handlers) and do the job; returns the exit
     status."""
     die_with_parent()
@@ -153,8 +154,6 @@ def _become_worker(control: socket.socket, parent: int, job: Job, report_fd: int
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
     os.close(log_fd)
-    from etui.engine.process.worker import Report, run
-
     status = run(job, Report(report_fd))
     sys.stdout.flush()
     sys.stderr.flush()

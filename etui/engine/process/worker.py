@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import traceback
 from collections.abc import Callable
+from typing import Any, Union
 
 import msgspec
 
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
-from etui.jobs import (
-    AccuracyJob,
-    Answer,
-    BundleJob,
-    Done,
-    GapJob,
-    Job,
-    JobError,
-    LogMessage,
-    LowerJob,
-    MeasureJob,
-    MemoryJob,
-    ProfileJob,
-)
+from etui.jobs import SESSION_JOBS, Answer, Done, Job, JobError, LogMessage
 
 Log = Callable[[Event], None]
+
+_TYPES: Any = (*SESSION_JOBS, *(kind.job for kind in KINDS.values()))
+_JOBS: msgspec.json.Decoder[Job] = msgspec.json.Decoder(Union[_TYPES])  # noqa: UP007 - the types are not constants
+"""Decodes a job of any type by its tag."""
 
 
 class Report:
@@ -48,8 +42,8 @@ class Report:
         self.write(LogMessage(event=event))
 
 
-def run(job: Job, report: Report) -> int:
-    """Do a job and report its answer; return the process's exit status."""
+def run(job: msgspec.Raw, report: Report) -> int:
+    """Do the job of a request and report its answer; return the process's exit status."""
     try:
         report.write(_do(job, report.log))
     except EtuiError as error:
@@ -89,45 +83,13 @@ def _to_text(error: BaseException) -> tuple[str, str]:
     if os.strerror(errno.ENOSPC) in first_line:  # safetensors does not raise OSError for a full disk
         return "no space is left on the disk", "free some space, or set ETUI_CACHE to a folder on another disk"
     message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-    return message, "`etui log RUN --verbose` has the traceback"
+    return message, "the log has the traceback"
 
 
-def _do(job: Job, log: Log) -> Done:
-    """Do a job. Imports are per kind of job, so that measuring does not import ahead-of-time code."""
-    match job:
-        case BundleJob():
-            from etui.engine.models.bundle import run_bundle
-
-            return Done(bundle=run_bundle(job, log))
-        case LowerJob():
-            import torch
-
-            from etui.engine.lowering.lower import run_lower
-
-            # Lowering is mostly single-threaded Python, and other cores run other lowering jobs.
-            torch.set_num_threads(job.threads)
-            return Done(lowered=run_lower(job, log))
-        case MeasureJob():
-            from etui.engine.measure.latency import run_measure
-
-            return Done(block=run_measure(job, log))
-        case AccuracyJob():
-            from etui.engine.measure.accuracy import run_accuracy
-
-            return Done(accuracy=run_accuracy(job))
-        case MemoryJob():
-            from etui.engine.measure.memory import run_memory
-
-            return Done(memory=run_memory(job))
-        case ProfileJob(program=None):
-            from etui.engine.profile.eager import run_eager_profile
-
-            return Done(profile=run_eager_profile(job, log))
-        case ProfileJob():
-            from etui.engine.profile.program import run_profile
-
-            return Done(profile=run_profile(job, log))
-        case GapJob():
-            from etui.engine.gap.run import run_gap
-
-            return Done(gap=run_gap(job, log))
+def _do(message: msgspec.Raw, log: Log) -> Done:
+    """Do the job of a request. Its function is imported only now, so that measuring does not import ahead-of-time
+    code."""
+    job = _JOBS.decode(message)
+    module, _, function = job.worker.partition(":")
+    result = getattr(importlib.import_module(module), function)(job, log)
+    return Done(result=msgspec.Raw(msgspec.json.encode(result)))

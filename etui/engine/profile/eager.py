@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.autograd import profiler
 
+from etui.analysis_kinds.profile import ProfileJob, ProfileResult
 from etui.engine.models.bundle import Bundle
 from etui.engine.profile.aggregate import Times, TracedOperator, side_of
 from etui.engine.profile.program import (
@@ -32,7 +33,6 @@ from etui.engine.runtime.execution import RuntimeFailure, TensorTuple, set_threa
 from etui.events import Event
 from etui.formats.chrome_trace import Span, Timeline
 from etui.insight import Origin
-from etui.jobs import ProfileJob, ProfileResult
 
 TIMELINE = "eager.timeline.json"
 

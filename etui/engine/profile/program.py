@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from etui.analysis_kinds.profile import ProfileJob, ProfileResult
 from etui.engine.models.bundle import Bundle
 from etui.engine.profile.aggregate import side_of
 from etui.engine.profile.etdump import read_inferences
@@ -17,7 +18,6 @@ from etui.engine.profile.operator_events import OperatorEvents
 from etui.engine.runtime.execution import LoadedProgram, RuntimeFailure, TensorTuple, set_threads
 from etui.events import Event, utc_now
 from etui.formats.chrome_trace import Timeline
-from etui.jobs import ProfileJob, ProfileResult
 from etui.programs.files import mapped
 from etui.programs.program import read_program
 from etui.programs.source_map import read_source_map

@@ -60,7 +60,7 @@ def set_threads(threads: int, *, cpus: Sequence[int] | None) -> int:
         except OSError as error:
             raise RuntimeFailure(
                 f"cannot restrict this process to CPUs {list(cpus)}: {error.strerror}",
-                "check whether CPUs went offline or a cpuset changed; `etui doctor` lists the usable CPUs",
+                "check whether CPUs went offline or a cpuset changed",
             ) from error
     torch.set_num_threads(threads)
     _C._unsafe_reset_threadpool(threads)
@@ -68,7 +68,7 @@ def set_threads(threads: int, *, cpus: Sequence[int] | None) -> int:
     if eager != threads or program != threads:
         raise RuntimeFailure(
             f"{threads} threads were requested, but eager uses {eager} and ExecuTorch {program}",
-            "use fewer threads; `etui doctor` reports the number of usable cores",
+            "use at most as many threads as there are usable cores",
         )
     return threads
 
@@ -191,5 +191,5 @@ def _load_hint(error: str) -> str:
     if "0x:20" in error:
         return f"it needs a backend that this runtime lacks; available are {', '.join(registered_backends())}"
     if "0x:14" in error:
-        return "this runtime has no kernel for one of its operators; `etui log RUN --verbose` names it"
+        return "this runtime has no kernel for one of its operators; the log names it"
     return "check that it is a complete .pte file made for ExecuTorch 1.5"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError, StoreUnavailable
 from etui.events import Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus, usable_cores
@@ -31,6 +32,7 @@ class Analysis:
         self.workers = workers
         self.cache = cache
         self.queued = queued
+        self.kind = KINDS[queued.kind]
         self.document: RunDocument = store.document(queued.run, operators=False)
         self.cores = usable_cores()
 
@@ -86,7 +88,7 @@ class Analysis:
         """End the analysis as failed, with the worker's traceback in the run's log."""
         if isinstance(error, WorkerFailed) and error.traceback:
             self.say("log", error.traceback.rstrip(), level="debug")
-        self.end_all("failed", str(error))
+        self.end_all("failed", error.without_commands)
 
     async def close(self, patience_s: float) -> None:
         """Wait until everything is stored. Raises as ``Outbox.delivered`` does."""
@@ -115,6 +117,7 @@ class Analysis:
         Raises:
             EtuiError: they are no longer available.
         """
+        self.say("stage", f"{self.kind.title}: preparing the program")
         trust = Trust(imported=self.store.is_imported(self.queued.run), files=self.queued.options.trusted_files)
         return await rebuild_program(
             self.document, trust, cache=self.cache, workers=self.workers, say=self.report, threads=self.cores

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from etui.analysis.profiles import by_kind
+from etui.analysis_kinds.profile import ProfileJob, ProfileOptions
 from etui.errors import EtuiError
 from etui.events import utc_now
 from etui.files.atomic import copy_file
@@ -15,13 +16,12 @@ from etui.files.cache_entries import add_file
 from etui.formats.chrome_trace import Timeline, chrome_trace
 from etui.formats.csv_tables import profile_csv
 from etui.insight import OperatorSide, Profile
-from etui.jobs import ProfileJob
 from etui.programs.source_map import ETRECORD, SOURCE_MAP
 from etui.results import RunDocument
 from etui.runner.analyses.context import Analysis
 from etui.runner.rebuild_program import RebuiltProgram, lower_job
 from etui.runner.worker import WorkerFailed
-from etui.spec import EAGER, ProfileOptions
+from etui.spec import EAGER
 from etui.text import counted, number, percent, plain
 
 PROGRAM_BUDGET_S, EAGER_BUDGET_S = 0.6, 0.4
@@ -43,7 +43,6 @@ async def profile(analysis: Analysis, options: ProfileOptions) -> None:
     if target is not None:
         _refuse_existing(target, stem, options)
         _make_folder(target)
-    analysis.say("stage", "profiling: preparing the program")
     rebuilt = await analysis.program()
     await _ensure_source_map(analysis, rebuilt, etrecord=options.etrecord)
     scratch = analysis.cache.scratch(f"profile-{analysis.queued.id}") if target is not None else None
@@ -160,7 +159,7 @@ def _refuse_existing(target: Path, stem: str, options: ProfileOptions) -> None:
         return
     for name in _files(stem, options):
         if (target / name).exists():
-            raise EtuiError(f"{target / name} already exists", "choose another folder, or overwrite it with --force")
+            raise EtuiError(f"{target / name} already exists", "choose another folder, or allow overwriting")
 
 
 def _make_folder(target: Path) -> None:
@@ -205,7 +204,7 @@ def _write_files(
             copy_file(path, target / f"{stem}{suffix}", force=options.force)
     except FileExistsError as error:
         raise EtuiError(
-            f"{error.filename2 or error.filename} already exists; the profile is stored", "overwrite it with --force"
+            f"{error.filename2 or error.filename} already exists; the profile is stored", "allow overwriting"
         ) from error
     except OSError as error:
         raise EtuiError(

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
 from rich.text import Text
 
 from etui import text
+from etui.analysis_kinds.kind import AnyKind
+from etui.analysis_kinds.registry import KINDS
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import QueuedAnalysis, Store
 from etui.tui.text_layout import Sheet, Styles
-
-
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """The texts of a kind of analysis: ``missing`` if there is no result, ``press`` on how to start one."""
-
-    name: str
-    title: str
-    missing: str
-    press: str
-
-
-PROFILE = Kind(
-    name="profile",
-    title="profile",
-    missing="No profile yet.",
-    press="Press P to profile this run: the time of each operator, in the program and in eager",
-)
-GAP = Kind(
-    name="gap",
-    title="gap analysis",
-    missing="No numeric gap analysis yet.",
-    press="Press P to measure the numerical error of each layer against FP32 eager",
-)
-KINDS = (PROFILE, GAP)
 
 _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
 """The seconds it takes to start a profile's workers, and the least seconds and inferences per side."""
@@ -93,16 +70,17 @@ def cancel(store: Store, run_id: str) -> int:
     return len(store.request_analysis_cancel([analysis.id for analysis in store.live_analyses(run_id)]))
 
 
-def to_text(kind: Kind, queued: QueuedAnalysis) -> str:
+def to_text(queued: QueuedAnalysis) -> str:
     """Return the state of an analysis as a sentence."""
+    title = KINDS[queued.kind].title
     if queued.status == "queued":
-        return f"The {kind.title} is queued and starts when the machine is free. x cancels it."
+        return f"The {title} is queued and starts when the machine is free. x cancels it."
     if queued.status == "running":
-        return f"The {kind.title} is running. x cancels it."
+        return f"The {title} is running. x cancels it."
     reason = f": {text.plain(queued.error)}" if queued.error else ""
     if queued.status == "done":
-        return f"The {kind.title} is done."
-    return f"The last {kind.title} {_ENDED.get(queued.status, queued.status)}{reason}."
+        return f"The {title} is done."
+    return f"The last {title} {_ENDED.get(queued.status, queued.status)}{reason}."
 
 
 _ENDED = {
@@ -114,16 +92,21 @@ _ENDED = {
 
 
 def missing_page(
-    document: RunDocument, kind: Kind, queued: QueuedAnalysis | None, seconds: float | None, width: int, styles: Styles
+    document: RunDocument,
+    kind: AnyKind,
+    queued: QueuedAnalysis | None,
+    seconds: float | None,
+    width: int,
+    styles: Styles,
 ) -> Text:
     """Return a tab's text while it has no result: how to start the analysis, its state, or why there can be none."""
     sheet = Sheet(width, styles)
-    sheet.say(kind.missing, styles.strong)
+    sheet.say(f"No {kind.title} yet.", styles.strong)
     if queued is not None and queued.live:
-        sheet.say(to_text(kind, queued))
+        sheet.say(to_text(queued))
         return sheet.text
     if queued is not None and queued.status != "done":
-        sheet.say(to_text(kind, queued), styles.bad if queued.status == "failed" else "", glyph=styles.failed)
+        sheet.say(to_text(queued), styles.bad if queued.status == "failed" else "", glyph=styles.failed)
     if document.artifact is None or document.summary_only:
         sheet.say("This run has no program that could be analysed.", styles.muted)
     elif document.status in LIVE_STATUSES:
@@ -132,5 +115,5 @@ def missing_page(
         duration = ""
         if seconds:
             duration = f" (about {round(seconds)} s)" if seconds < 60 else f" (about {text.seconds(seconds)})"
-        sheet.say(f"{kind.press}{duration}.")
+        sheet.say(f"Press P to {kind.purpose}{duration}.")
     return sheet.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from rich.text import Text
@@ -14,8 +14,10 @@ from etui.analysis.operator_kinds import bare_name
 from etui.insight import GraphStage, Origin, UndelegatedNode
 from etui.results import Delegation, RunDocument
 from etui.tui.details.bars import fixed
+from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Column, Sheet, Styles
-from etui.wording.verdict import part
+from etui.wording import run_sections
+from etui.wording.verdict import delegated
 
 _PLACES = 4
 _CHANGES = 3
@@ -34,26 +36,16 @@ def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
         _advice(sheet, advice(document))
         _undelegated(sheet, document, delegation)
     _stages(sheet, document.graph_stages)
-    _memory(sheet, document)
+    add_section(sheet, run_sections.memory(document))
     if delegation is not None and document.delegate != "portable":
         _sources(sheet, delegation.outside)
     return sheet.text
 
 
 def _answer(sheet: Sheet, document: RunDocument, delegation: Delegation) -> None:
-    total = delegation.delegated_nodes + delegation.undelegated_nodes
-    partitions = text.counted(delegation.subgraphs, "partition")
-    if document.delegate == "portable":
-        sheet.say(f"No delegate: all {total:,} nodes run on ExecuTorch's own kernels.", sheet.styles.strong)
-    else:
-        share = f" ({part(delegation.delegated_nodes / total)})" if total else ""
-        sheet.say(
-            f"{document.delegate} runs {delegation.delegated_nodes:,} of {total:,} nodes{share}, in {partitions}.",
-            sheet.styles.strong,
-        )
-    if (time := time_share(document)) is not None:
-        sheet.say(f"{part(round(time, 6))} of the operators' time is spent in the delegate.")
-    elif document.delegate != "portable":
+    if sentence := delegated(document):
+        sheet.say(sentence, sheet.styles.strong)
+    if time_share(document) is None and document.delegate != "portable":
         sheet.say("A profile shows the share of time spent in the delegate: press P.", sheet.styles.muted)
     breaks = sum(node.breaks for node in delegation.outside)
     if breaks:
@@ -224,49 +216,3 @@ def changed(before: dict[str, int], after: dict[str, int]) -> str:
         return "only overloads" if before != after else "nothing"
     more = f", {len(most) - _CHANGES} more" if len(most) > _CHANGES else ""
     return ", ".join(f"{count:+,} {name}" for name, count in most[:_CHANGES]) + more
-
-
-# Memory
-
-
-def _memory(sheet: Sheet, document: RunDocument) -> None:
-    ours, eager = document.memory, document.eager_memory
-    if ours is None and eager is None:
-        return
-    sheet.heading("Memory", "of loading and inference, in a separate process")
-    rows = [
-        [label, text.size(getattr(ours, field, None)), text.size(getattr(eager, field, None))]
-        for label, field in (
-            ("planned", "planned_bytes"),
-            ("peak RSS", "peak_rss_bytes"),
-            ("after load", "load_rss_bytes"),
-            ("before load", "baseline_rss_bytes"),
-        )
-    ]
-    rows.insert(2, ["peak increase", *(text.size(own_peak(memory)) for memory in (ours, eager))])
-    columns = [Column("", right=False), Column(f"{document.precision}/{document.delegate}"), Column("eager")]
-    sheet.table(columns, [row for row in rows if any(cell != text.MISSING for cell in row[1:])])
-    sheet.gap()
-    for sentence in _planned(document):
-        sheet.say(sentence, sheet.styles.muted)
-
-
-def own_peak(memory: object) -> int | None:
-    """Return by how many bytes the peak exceeds what the process used before it loaded anything; None if not known."""
-    peak, baseline = getattr(memory, "peak_rss_bytes", None), getattr(memory, "baseline_rss_bytes", None)
-    return peak - baseline if peak is not None and baseline is not None else None
-
-
-def _planned(document: RunDocument) -> Iterable[str]:
-    memory = document.memory
-    if memory is None or memory.planned_bytes is None:
-        return
-    own = own_peak(memory)
-    if own is not None and own > memory.planned_bytes and document.artifact is not None:
-        yield (
-            f"ExecuTorch plans {text.size(memory.planned_bytes)} for activations; memory increases by"
-            f" {text.size(own)}. The difference is the program ({text.size(document.artifact.size_bytes)}) and what"
-            " the delegate allocates: packed weights and workspace."
-        )
-    else:
-        yield "Planned is what ExecuTorch reserves; a delegate allocates packed weights and workspace in addition."

@@ -5,9 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 
 from etui import text
-from etui.analysis.differences import differences
-from etui.results import Environment, RunDocument
+from etui.results import RunDocument
+from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Column, Sheet, Styles
+from etui.wording import run_sections
+from etui.wording.differences import differences
 
 
 def environment_page(document: RunDocument, previous: RunDocument | None, width: int, styles: Styles) -> Text:
@@ -18,23 +20,13 @@ def environment_page(document: RunDocument, previous: RunDocument | None, width:
     if environment is None:
         sheet.gap()
         sheet.say("The machine and the software of this run are not known.", styles.muted)
-        return sheet.text
-    sheet.heading("Machine")
-    for label, value in _machine(environment):
-        sheet.fact(label, value)
-    if document.threads is not None:
-        sheet.fact("threads", str(document.threads))
-    sheet.heading("Software")
-    sheet.fact("Python", environment.python)
-    sheet.fact("etui", document.etui_version)
-    for name, version in sorted(environment.versions.items()):
-        if name != "etui":
-            sheet.fact(name, version)
-    if environment.variables:
-        sheet.heading("Environment variables")
-        for name, value in sorted(environment.variables.items()):
-            sheet.say(f"{name}={value}")
-    if environment.cpu_flags:
+    for section in (
+        run_sections.machine(document),
+        run_sections.software(document),
+        run_sections.process_settings(document),
+    ):
+        add_section(sheet, section)
+    if environment is not None and environment.cpu_flags:
         sheet.heading("CPU flags")
         sheet.say(" ".join(environment.cpu_flags), styles.muted)
     return sheet.text
@@ -54,23 +46,3 @@ def _changes(sheet: Sheet, document: RunDocument, previous: RunDocument | None) 
     sheet.say(f"{count} from the previous run, {previous.id} of {when}:", styles.strong)
     columns = [Column("", right=False), Column("before", right=False), Column("now", right=False)]
     sheet.table(columns, [[difference.name, difference.before, difference.now] for difference in changed])
-
-
-def _machine(environment: Environment) -> list[tuple[str, str]]:
-    unknown = "not readable"
-    answers = {None: unknown, True: "yes", False: "no"}
-    quota = environment.cgroup_cpus
-    return [
-        ("name", environment.box),
-        ("system", environment.os),
-        ("CPU", environment.cpu),
-        ("cores", str(environment.cores)),
-        ("memory", text.size(environment.memory_bytes)),
-        ("governor", environment.governor or unknown),
-        ("turbo", {None: unknown, True: "on", False: "off"}[environment.turbo]),
-        ("virtual machine", answers[environment.virtualized]),
-        ("CPU quota", "none" if quota is None else f"{quota:g} CPUs"),
-        *([] if environment.affinity is None else [("CPU affinity", text.ranges(environment.affinity))]),
-        *([] if environment.nice is None else [("nice level", str(environment.nice))]),
-        *((name, unknown) for name in environment.not_readable or ()),
-    ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from etui.analysis_kinds.gap import GAP
 from etui.insight import NumericGap
 from etui.text import counted
-from etui.tui.details.analyses import GAP, missing_page
+from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.gap import (
     Figure,
     figures_of,
@@ -23,15 +24,16 @@ from etui.tui.terminal import chart_palette
 from etui.tui.text_layout import Styles
 
 
-class GapTab(TableTab):
+class GapTab(TableTab, AnalysisTab):
     """Shows a numeric gap, or how to start the analysis that measures it."""
 
+    kind = GAP
     placeholder = "layer, module or operator; -word excludes"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._gap: NumericGap | None = None
-        self._kind = 0
+        self._figure = 0
 
     @property
     def figure(self) -> Figure:
@@ -39,7 +41,7 @@ class GapTab(TableTab):
         if self._gap is None:
             return "sqnr"
         figures = figures_of(self._gap)
-        return figures[self._kind % len(figures)]
+        return figures[self._figure % len(figures)]
 
     @property
     def module(self) -> str:
@@ -48,11 +50,10 @@ class GapTab(TableTab):
 
     def show(self, reading: Reading) -> None:
         """Show this run's numeric gap."""
-        document, queued = reading.document, reading.passes.get(GAP.name)
-        gap = document.gap
+        gap = GAP.result_in(reading.document)
         if gap is None:
             self._gap = None
-            self.view.show(None, lambda width, styles: missing_page(document, GAP, queued, None, width, styles))
+            self.view.show(None, self.missing(reading))
         elif gap != self._gap:
             self._gap = gap
             self.view.kinds_of_view = len(figures_of(gap))
@@ -62,7 +63,7 @@ class GapTab(TableTab):
     def next_view(self) -> None:
         """Draw the next figure: SQNR, mean squared error, contribution."""
         if self._gap is not None and self.view.rows is not None:
-            self._kind = (self._kind + 1) % len(figures_of(self._gap))
+            self._figure = (self._figure + 1) % len(figures_of(self._gap))
             self._draw(self.view.rows)
 
     def _draw(self, rows: Rows) -> None:

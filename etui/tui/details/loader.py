@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.facts import RunSummary
@@ -14,7 +15,6 @@ from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
 from etui.store.past_runs import similar
 from etui.tui.database import Database
-from etui.tui.details.analyses import KINDS
 from etui.tui.workers import Rest
 
 LOOK_S = 1.0
@@ -27,8 +27,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     ``past`` are the past runs of its configuration, newest first; ``previous`` is the last similar run before it (same
     model, precision and delegate, whatever the conditions); ``json`` is the document as lines of JSON if it was
-    requested; ``passes`` has the newest analysis of each kind, and ``siblings`` the FP32 runs of its session that it is
-    compared with.
+    requested; ``analyses`` has the newest analysis of each kind, and ``siblings`` the FP32 runs of its session that it
+    is compared with.
     """
 
     document: RunDocument
@@ -36,7 +36,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     previous: RunDocument | None
     events: list[Event]
     json: list[str] | None = None
-    passes: dict[str, QueuedAnalysis] = {}
+    analyses: dict[str, QueuedAnalysis] = {}
     siblings: list[RunDocument] = []
 
 
@@ -107,10 +107,8 @@ class Source:
             events=_events(store, document),
             json=json_lines(document) if wants_json else None,
             siblings=fp32_siblings(store, document),
-            passes={
-                kind.name: analysis
-                for kind in KINDS
-                if (analysis := store.last_analysis(self._run_id, kind.name)) is not None
+            analyses={
+                name: analysis for name in KINDS if (analysis := store.last_analysis(self._run_id, name)) is not None
             },
         )
 

@@ -7,8 +7,10 @@ from functools import partial
 
 from rich.text import Text
 
+from etui.analysis_kinds.profile import PROFILE
 from etui.insight import Profile
-from etui.tui.details.analyses import PROFILE, missing_page, profile_seconds
+from etui.tui.details.analyses import profile_seconds
+from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.loader import Reading
 from etui.tui.details.operators import VIEWS, Side, View, operator_rows
 from etui.tui.details.operators_text import matched, operators_head, operators_tail, origin_page
@@ -18,23 +20,24 @@ from etui.tui.text_layout import Styles
 from etui.tui.workers import start
 
 
-class OperatorsTab(TableTab):
+class OperatorsTab(TableTab, AnalysisTab):
     """Shows a profile, or how to start one."""
 
+    kind = PROFILE
     placeholder = "operator, module or location; -word excludes"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._profile: Profile | None = None
         self._subject = ""
-        self._kind = 0
+        self._grouping = 0
         self._side: Side = "program"
         self._wanted: tuple[View, Side] | None = None
 
     @property
-    def kind(self) -> str:
+    def grouping(self) -> str:
         """How the rows are grouped."""
-        return VIEWS[self._kind]
+        return VIEWS[self._grouping]
 
     @property
     def side(self) -> Side:
@@ -43,22 +46,19 @@ class OperatorsTab(TableTab):
 
     def show(self, reading: Reading) -> None:
         """Show this run's profile."""
-        document, queued = reading.document, reading.passes.get(PROFILE.name)
-        profile = document.profile
+        document = reading.document
+        profile = PROFILE.result_in(document)
         self._subject = f"{document.precision}/{document.delegate}"
         if profile is None:
             self._profile = None
-            self.view.show(
-                None,
-                lambda width, styles: missing_page(document, PROFILE, queued, profile_seconds(document), width, styles),
-            )
+            self.view.show(None, self.missing(reading, profile_seconds(document)))
             self.write_foot()
         else:
             self._build(profile)
 
     def next_view(self) -> None:
         """Group the rows by module, by operator, or not at all."""
-        self._kind = (self._kind + 1) % len(VIEWS)
+        self._grouping = (self._grouping + 1) % len(VIEWS)
         self._build(self._profile)
 
     def other_side(self) -> None:
@@ -74,7 +74,7 @@ class OperatorsTab(TableTab):
     async def _build_in_thread(self, profile: Profile) -> None:
         if profile.eager is None:
             self._side = "program"
-        view, side = VIEWS[self._kind], self._side
+        view, side = VIEWS[self._grouping], self._side
         before, wanted = self._profile, (view, side)
         same = before is not None and wanted == self._wanted and await asyncio.to_thread(lambda: before == profile)
         if same:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, Literal
 
 from rich.text import Text
@@ -14,15 +16,16 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from etui.actions import BY_ID, Scope, bindings
+from etui.analysis_kinds.profile import PROFILE
+from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.spec import GapOptions, ProfileOptions
 from etui.text import local_time, plain
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.details import analyses
 from etui.tui.details.accuracy import accuracy_page
-from etui.tui.details.analyses import GAP, KINDS, PROFILE
+from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.artifact_tab import ArtifactTab
 from etui.tui.details.delegation import delegation_page
 from etui.tui.details.environment import environment_page
@@ -46,18 +49,21 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
 from etui.tui.workers import start
 
-TABS = (
-    "Summary",
-    "Latency",
-    "Accuracy",
-    "Operators",
-    "Delegation",
-    "Gap",
-    "Environment",
-    "Artifact",
-    "Log",
-    "JSON",
-)
+_TABS: dict[str, Callable[..., Widget]] = {
+    "Summary": Page,
+    "Latency": LatencyTab,
+    "Accuracy": Page,
+    "Operators": OperatorsTab,
+    "Delegation": Page,
+    "Gap": GapTab,
+    "Environment": Page,
+    "Artifact": ArtifactTab,
+    "Log": partial(LogPane, classes="-bare"),
+    "JSON": JsonView,
+}
+"""The tabs in order: the name, and the class of the content. A tab for a kind of analysis is an ``AnalysisTab``."""
+
+TABS = tuple(_TABS)
 
 
 class DetailsScreen(Guarded, Screen[None]):
@@ -104,16 +110,8 @@ class DetailsScreen(Guarded, Screen[None]):
         yield Static(f"run {plain(self._run_id)}", id="details-title", markup=False)
         yield TabBar(TABS, {"Environment": "Env"})
         with ContentSwitcher(initial="tab-summary"):
-            yield Page(id="tab-summary")
-            yield LatencyTab(id="tab-latency")
-            yield Page(id="tab-accuracy")
-            yield OperatorsTab(id="tab-operators")
-            yield Page(id="tab-delegation")
-            yield GapTab(id="tab-gap")
-            yield Page(id="tab-environment")
-            yield ArtifactTab(id="tab-artifact")
-            yield LogPane(id="tab-log", classes="-bare")
-            yield JsonView(id="tab-json")
+            for name, make in _TABS.items():
+                yield make(id=_id_of(name))
         yield ProgressLine(id="details-progress")
         yield KeyBar(id="keys")
 
@@ -142,7 +140,7 @@ class DetailsScreen(Guarded, Screen[None]):
     @property
     def _table(self) -> TreeTable | None:
         """The table of the open tab, if it has one."""
-        return next((tab.view for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"), None)
+        return next((tab.view for tab in self.query(TableTab) if tab.id == _id_of(self.tab)), None)
 
     def on_details_screen_read(self, message: Read) -> None:
         """Fill the tabs with what was read."""
@@ -169,7 +167,7 @@ class DetailsScreen(Guarded, Screen[None]):
         if log.has_class("-searching"):
             log.action_end_search()
             return
-        if any(tab.end_filter() for tab in self.query(TableTab) if tab.id == f"tab-{self.tab.lower()}"):
+        if any(tab.end_filter() for tab in self.query(TableTab) if tab.id == _id_of(self.tab)):
             return
         self.dismiss()
 
@@ -210,13 +208,11 @@ class DetailsScreen(Guarded, Screen[None]):
         self._actions.export([self._run_id])
 
     def action_profile(self) -> None:
-        """Queue the analysis of the open tab: the numeric gap on its tab, elsewhere the profile."""
-        if self.document is None:
-            return
-        if self.tab == "Gap":
-            self._actions.analyse(self._run_id, GAP, GapOptions())
-        else:
-            self._actions.analyse(self._run_id, PROFILE, ProfileOptions())
+        """Queue the analysis of the open tab; on a tab without one, a profile."""
+        if self.document is not None:
+            tab = self.query_one(f"#{_id_of(self.tab)}")
+            kind = tab.kind if isinstance(tab, AnalysisTab) else PROFILE
+            self._actions.analyse(self._run_id, kind.options())
 
     def action_keep_files(self) -> None:
         """Profile again and keep the trace, the ETDump and a CSV file for other tools."""
@@ -240,7 +236,7 @@ class DetailsScreen(Guarded, Screen[None]):
 
     def _open_tab(self, number: int) -> None:
         self._tab = number
-        name = f"tab-{TABS[number].lower()}"
+        name = _id_of(TABS[number])
         self.query_one(ContentSwitcher).current = name
         self.query_one(TabBar).show(number)
         if TABS[number] == "JSON":
@@ -256,8 +252,9 @@ class DetailsScreen(Guarded, Screen[None]):
         self._page("accuracy").write(lambda width, styles: accuracy_page(document, width, styles))
         self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
         self._page("delegation").write(lambda width, styles: delegation_page(document, width, styles))
-        self.query_one(OperatorsTab).show(reading)
-        self.query_one(GapTab).show(reading)
+        for tab in self.query_one(ContentSwitcher).children:
+            if isinstance(tab, AnalysisTab):
+                tab.show(reading)
         self.query_one(ArtifactTab).show(reading)
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
@@ -274,7 +271,7 @@ class DetailsScreen(Guarded, Screen[None]):
         else:
             log.add(reading.events[self._logged :])
         self._logged = len(reading.events)
-        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.passes.values()):
+        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.analyses.values()):
             log.ended()
             progress.clear()
 
@@ -303,12 +300,12 @@ class DetailsScreen(Guarded, Screen[None]):
 
     def _report_ended(self, before: Reading | None, now: Reading) -> None:
         """Show a notice for each analysis that has ended since the previous reading."""
-        for kind in KINDS:
-            last, current = before.passes.get(kind.name) if before else None, now.passes.get(kind.name)
+        for name in KINDS:
+            last, current = before.analyses.get(name) if before else None, now.analyses.get(name)
             if last is None or current is None or not last.live or current.live or last.id != current.id:
                 continue
             severity: Literal["information", "error"] = "information" if current.status == "done" else "error"
-            self.app.say(analyses.to_text(kind, current), severity)
+            self.app.say(analyses.to_text(current), severity)
 
     def _report_unreadable(self, error: EtuiError) -> None:
         if self._reading is None:
@@ -316,3 +313,7 @@ class DetailsScreen(Guarded, Screen[None]):
             self._page("summary").write(lambda width, _styles: Text(message))
         else:
             self.app.complain(error, "Cannot read the database")
+
+
+def _id_of(tab: str) -> str:
+    return f"tab-{tab.lower()}"

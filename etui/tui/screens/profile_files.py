@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from textual.widget import Widget
 from textual.widgets import Static
 
+from etui.analysis_kinds.profile import ProfileOptions
 from etui.errors import UsageError
 from etui.paths import absolute
-from etui.spec import ProfileOptions
 from etui.tui.error_text import to_text
 from etui.tui.screens.path_dialog import PathDialog
 from etui.tui.widgets.cycle import Cycle

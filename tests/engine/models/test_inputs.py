@@ -256,7 +256,7 @@ def test_a_models_own_integers_vary_and_a_wrong_program_fails(workshop: Workshop
             bundle=result.path, model=model, program_dir=str(Path(lowered.path).parent), precision="fp32",
             delegate="xnnpack", arithmetic=None, threads=1, limit_s=60.0, run_id="run",
         )  # fmt: skip
-        return run_accuracy(job).verdict
+        return run_accuracy(job, print).verdict
 
     assert judged() == "PASS"
     wrong = workshop.lower(f"{TINY}:other_indexed", workshop.bundle(f"{TINY}:other_indexed"), "fp16")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from etui.analysis_kinds.profile import ProfileJob
 from etui.engine.profile import program as profile
 from etui.engine.profile.aggregate import Times, TracedOperator, side_of
 from etui.engine.runtime.execution import LoadedProgram, TensorTuple
 from etui.insight import Origin
-from etui.jobs import ProfileJob
 from tests.engine.conftest import TINY, Workshop
 
 

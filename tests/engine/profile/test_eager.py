@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from etui.analysis_kinds.profile import ProfileJob
 from etui.engine.profile.eager import TIMELINE, run_eager_profile
 from etui.formats.chrome_trace import Timeline
 from etui.insight import OperatorSide
-from etui.jobs import ProfileJob
 from tests.engine.conftest import TINY, Workshop
 
 

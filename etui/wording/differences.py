@@ -5,8 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from etui import text
-from etui.analysis.keep_fp32 import kept_fp32
 from etui.results import Environment, RunDocument
+from etui.wording import run_sections
+
+_SAME = frozenset({"model", "precision", "delegate"})
+"""What runs of one configuration have in common."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -31,37 +34,16 @@ def differences(document: RunDocument, previous: RunDocument) -> list[Difference
 
 
 def _conditions(document: RunDocument) -> dict[str, str]:
-    weights, inputs = document.weights, document.inputs
-    facts = {
-        "threads": _or_missing(document.threads),
+    weights, artifact = document.weights, document.artifact
+    conditions = {
+        "threads": text.MISSING if document.threads is None else str(document.threads),
         "preset": document.preset,
-        "weights": f"{weights.kind}, {weights.detail}" if weights else text.MISSING,
-        "weights' hash": (weights.sha256 or text.MISSING)[:12] if weights else text.MISSING,
-        "inputs": inputs.detail if inputs else text.MISSING,
-        "program's hash": document.artifact.sha256[:12] if document.artifact else text.MISSING,
-        "arithmetic": document.arithmetic or text.MISSING,
-        "kept in FP32": ", ".join(kept_fp32(document)) or text.MISSING,
-        "etui": document.etui_version,
+        "weights' hash": ((weights and weights.sha256) or text.MISSING)[:12],
+        "program's hash": artifact.sha256[:12] if artifact else text.MISSING,
     }
-    if document.environment is not None:
-        facts |= _environment(document.environment)
-    return {name: text.plain(value) for name, value in facts.items()}
-
-
-def _environment(environment: Environment) -> dict[str, str]:
-    turbo = {None: text.MISSING, True: "on", False: "off"}[environment.turbo]
-    return {
-        "box": environment.box,
-        "CPU": environment.cpu,
-        "cores": str(environment.cores),
-        "CPU quota": _or_missing(environment.cgroup_cpus),
-        "memory": text.size(environment.memory_bytes),
-        "governor": environment.governor or text.MISSING,
-        "turbo": turbo,
-        "system": environment.os,
-        "Python": environment.python,
-        **{name: version for name, version in sorted(environment.versions.items()) if name != "etui"},
-    }
+    for make in (run_sections.configuration, run_sections.machine, run_sections.software):
+        conditions |= {entry.label: entry.value for entry in make(document).entries if entry.label not in _SAME}
+    return {name: text.plain(value) for name, value in conditions.items()}
 
 
 def _settings(before: Environment | None, now: Environment | None) -> dict[str, tuple[str, str]]:
@@ -78,7 +60,3 @@ def _settings(before: Environment | None, now: Environment | None) -> dict[str, 
             values = (text.plain(variables.get(name, text.MISSING)) for variables in (before.variables, now.variables))
             facts[text.plain(name)] = next(values), next(values)
     return facts
-
-
-def _or_missing(value: float | None) -> str:
-    return text.MISSING if value is None else f"{value:g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from etui.analysis.differences import Difference, differences
+from etui.wording.differences import Difference, differences
 from tests.documents import ENVIRONMENT, make_document
 
 
@@ -21,8 +21,8 @@ def test_what_changed_is_named_with_both_values() -> None:
     )
     assert differences(later, make_document()) == [
         Difference("threads", "2", "1"),
-        Difference("governor", "-", "powersave"),
-        Difference("turbo", "-", "on"),
+        Difference("governor", "not readable", "powersave"),
+        Difference("turbo", "not readable", "on"),
         Difference("openvino", "-", "2026.1"),
         Difference("torch", "2.13.0", "2.14.0"),
         Difference("executorch", "1.5.1", "-"),
@@ -32,7 +32,7 @@ def test_what_changed_is_named_with_both_values() -> None:
 def test_runs_that_know_nothing_of_their_box_are_compared_in_the_rest() -> None:
     bare = msgspec.structs.replace(make_document(), environment=None, weights=None, artifact=None, inputs=None)
     assert differences(bare, bare) == []
-    assert "box" in {one.name for one in differences(bare, make_document())}
+    assert "machine name" in {one.name for one in differences(bare, make_document())}
 
 
 def test_settings_that_both_runs_recorded_are_named_one_by_one() -> None:
