@@ -33,12 +33,15 @@ Scope = Literal[
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
     """What a key does. ``keys`` are Textual key names, ``label`` is the text in the footer (empty: not shown there),
-    ``about`` the text in the help and the palette."""
+    ``about`` the sentence in the help. ``title`` is the short name in the palette, which also finds an action by its
+    ``synonyms``."""
 
     scope: Scope
     name: str
     keys: tuple[str, ...]
     about: str
+    title: str
+    synonyms: str = ""
     label: str = ""
     priority: bool = False
 
@@ -48,8 +51,134 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scope}.{self.name}"
 
 
+SCOPE_TITLES: dict[Scope, str] = {
+    "bench": "Main screen",
+    "table": "Runs table",
+    "picker": "Picker (new run)",
+    "chart": "Charts",
+    "log": "Log",
+    "details": "Details of a run",
+    "rows": "Tables of the details: operators, numeric gap, artifact",
+    "compare": "Compare",
+    "trend": "Trend of a configuration",
+    "search": "Log search",
+    "filter": "Filter",
+    "list": "Fields with suggestions",
+    "columns": "Column dialog",
+    "dialog": "Dialogs",
+    "help": "Help",
+    "app": "All screens",
+}
+"""The names of the scopes, in the order in which the help lists them."""
+
+_TITLES: dict[str, tuple[str, str]] = {
+    "bench.run": ("Run a measurement", "start benchmark measure go"),
+    "bench.cancel": ("Cancel a run", "stop abort kill"),
+    "bench.new": ("Choose what to measure", "new run picker configure"),
+    "bench.filter": ("Filter runs", "search find query"),
+    "bench.back": ("Back to the table, or clear the filter", "escape reset"),
+    "table.details": ("Open details of a run", "show inspect view"),
+    "table.mark": ("Mark a run", "select tick"),
+    "table.mark_all": ("Mark all runs", "select all"),
+    "table.unmark_all": ("Unmark all runs", "deselect none clear"),
+    "table.sort": ("Sort by next column", "order"),
+    "table.sort_direction": ("Reverse sort order", "descending ascending"),
+    "table.columns": ("Choose columns", "show hide fields"),
+    "table.jump": ("Go to a run by id", "jump find"),
+    "table.baseline": ("Pin as baseline", "reference unpin"),
+    "table.down": ("Move down", "next"),
+    "table.up": ("Move up", "previous"),
+    "table.top": ("Go to first run", "top newest"),
+    "table.bottom": ("Go to last run", "end oldest"),
+    "table.page_down": ("Half a page down", "scroll"),
+    "table.page_up": ("Half a page up", "scroll"),
+    "bench.compare": ("Compare runs", "diff versus speedup"),
+    "bench.trend": ("Show trend of a configuration", "history past regression"),
+    "bench.export": ("Export runs as JSON", "save write download file"),
+    "bench.import": ("Import runs from JSON", "load open read file"),
+    "bench.delete": ("Delete runs", "remove erase"),
+    "bench.copy": ("Copy runs as Markdown", "clipboard yank table"),
+    "bench.log": ("Show or hide the log", "output messages toggle"),
+    "chart.view_1": ("Latency histogram", "chart plot distribution"),
+    "chart.view_2": ("Latency distribution (ECDF)", "chart plot cumulative percentile"),
+    "chart.view_3": ("Latency of each block", "chart plot drift"),
+    "chart.view_4": ("Latency of past runs", "chart plot trend history"),
+    "chart.view_5": ("MAE of past runs", "chart plot accuracy error history"),
+    "chart.log_scale": ("Logarithmic scale of the chart", "log axis linear"),
+    "log.pause": ("Follow or pause the log", "stop scroll tail"),
+    "log.level": ("Change log level", "debug info warning error verbose"),
+    "log.search": ("Search the log", "find text"),
+    "details.next_tab": ("Next tab", "page right"),
+    "details.previous_tab": ("Previous tab", "page left"),
+    "details.annotate": ("Edit note and tags", "annotate comment label"),
+    "details.copy": ("Copy run as Markdown", "clipboard yank"),
+    "details.export": ("Export run as JSON", "save write download file"),
+    "details.profile": ("Profile or analyse the run", "operators gap time"),
+    "details.keep_fp32": ("Run again with modules in FP32", "rerun repeat keep quantization"),
+    "details.keep_files": ("Profile to trace files", "save etdump csv perfetto export"),
+    "details.cancel": ("Cancel the analysis", "stop abort"),
+    "details.close": ("Back", "close leave"),
+    "rows.fold": ("Expand or collapse a row", "fold open"),
+    "rows.open": ("Expand a row", "unfold child"),
+    "rows.shut": ("Collapse a row", "fold parent"),
+    "rows.turn_all": ("Expand or collapse all rows", "fold unfold"),
+    "rows.filter": ("Filter rows", "search find"),
+    "rows.sort": ("Sort rows by next column", "order"),
+    "rows.sort_direction": ("Reverse order of rows", "sort descending ascending"),
+    "rows.view": ("Change grouping of rows", "operators module metric"),
+    "rows.side": ("Switch between program and eager", "side baseline"),
+    "compare.right": ("Next run", "column"),
+    "compare.left": ("Previous run", "column"),
+    "compare.base": ("Make this run the baseline", "reference pin"),
+    "compare.differing": ("Show all metrics or only differing", "hide equal"),
+    "compare.drop": ("Exclude a run", "remove hide drop"),
+    "compare.take_back": ("Include excluded runs", "undo restore"),
+    "compare.margin": ("Set equivalence margin", "threshold percent tolerance"),
+    "compare.force": ("Compare incompatible runs too", "force"),
+    "compare.duel": ("Measure both again (duel)", "rerun head to head repeat"),
+    "compare.details": ("Open details of a run", "show inspect view"),
+    "compare.trend": ("Show trend of a run", "history past regression"),
+    "compare.copy": ("Copy comparison as Markdown", "clipboard yank table"),
+    "compare.report": ("Write a report", "save export html markdown"),
+    "compare.view_1": ("Histograms", "chart plot distribution"),
+    "compare.view_2": ("Distributions (ECDF)", "chart plot cumulative percentile"),
+    "compare.view_3": ("Latency of each block", "chart plot drift"),
+    "compare.view_4": ("Latency against accuracy", "chart plot pareto front"),
+    "compare.view_5": ("Latency against size", "chart plot pareto front"),
+    "compare.log_scale": ("Logarithmic axis", "log scale linear"),
+    "compare.zoom": ("Enlarge the chart", "zoom maximize full"),
+    "compare.close": ("Back", "close leave"),
+    "trend.details": ("Open details of a run", "show inspect view"),
+    "trend.older": ("Previous run in time", "older left"),
+    "trend.newer": ("Next run in time", "newer right"),
+    "trend.spacing": ("Space runs by time or evenly", "axis scale"),
+    "trend.view_1": ("Median latency over time", "chart plot"),
+    "trend.view_2": ("MAE over time", "chart plot accuracy error"),
+    "trend.view_3": ("Latency and MAE over time", "chart plot both"),
+    "trend.log_scale": ("Logarithmic axis", "log scale linear"),
+    "trend.copy": ("Copy trend as Markdown", "clipboard yank table"),
+    "trend.close": ("Back", "close leave"),
+    "app.help": ("Help", "keys shortcuts documentation"),
+    "app.command_palette": ("Command palette", "find action"),
+    "app.screenshot": ("Save screen as SVG", "screenshot picture image"),
+    "app.quit": ("Quit", "exit leave close"),
+    "app.quit_now": ("Quit at once", "exit leave close"),
+}
+"""The titles and the synonyms of the actions that the palette offers; the others are only in the help."""
+
+
 def _action(scope: Scope, name: str, keys: str, about: str, label: str = "", *, priority: bool = False) -> Action:
-    return Action(scope=scope, name=name, keys=tuple(keys.split()), about=about, label=label, priority=priority)
+    title, synonyms = _TITLES.get(f"{scope}.{name}", (about, ""))
+    return Action(
+        scope=scope,
+        name=name,
+        keys=tuple(keys.split()),
+        about=about,
+        title=title,
+        synonyms=synonyms,
+        label=label,
+        priority=priority,
+    )
 
 
 ACTIONS: tuple[Action, ...] = (

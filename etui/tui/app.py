@@ -14,13 +14,13 @@ from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual import events
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette, Provider
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
-from etui.actions import ACTIONS, Scope, bindings
+from etui.actions import ACTIONS, SCOPE_TITLES, Action, Scope, bindings
 from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
@@ -32,6 +32,7 @@ from etui.tui.error_text import to_text
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
+from etui.tui.palette import Entries, Entry, PaletteHost
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
@@ -40,7 +41,7 @@ from etui.tui.workers import start
 _PROBLEM_S = 12.0
 
 
-class EtuiApp(ScreenHost):
+class EtuiApp(ScreenHost, PaletteHost):
     """The app on a database. ``loaded`` is the config file as read; ``live`` False disables the database feed.
 
     With ``forgiving`` a defect in a handler, a worker or a chart is reported as a notice and the app keeps running;
@@ -50,6 +51,7 @@ class EtuiApp(ScreenHost):
     TITLE = "etui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Entries}
 
     class SnapshotRead(Message):
         """The feed has read the database."""
@@ -232,38 +234,54 @@ class EtuiApp(ScreenHost):
         """Quit; bound with priority, so that it works in input fields."""
         await self.action_quit()
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Return the palette's commands: the actions available on this screen, the models and the themes."""
+    def palette_entries(self) -> Iterable[Entry]:
+        """Return the entries of the palette: the actions available on this screen, the models and the themes."""
         from etui.catalog.models import MODELS
 
+        screen = self.screen_below_palette
         own_scope = getattr(screen, "scope", None)
         forwarded_scopes: Collection[Scope] = getattr(screen, "forwarded_scopes", tuple)()
-        for action in ACTIONS:
-            if action.scope == "app" and action.name != "command_palette":
-                run = partial(self._run_on, self, action.name)
-            elif action.scope == own_scope:
-                run = partial(self._run_on, screen, action.name)
-            elif action.scope in forwarded_scopes:
-                run = partial(self._run_on, screen, f"forward('{action.id}')")
-            else:
-                continue
-            yield SystemCommand(action.about, _with_key(action.keys), run)
+        for scope, group in SCOPE_TITLES.items():
+            for action in ACTIONS:
+                if action.scope != scope or action.id == "app.command_palette":
+                    continue
+                if scope == "app":
+                    run = partial(self._run_on, self, action.name)
+                elif scope == own_scope:
+                    run = partial(self._run_on, screen, action.name)
+                elif scope in forwarded_scopes:
+                    run = partial(self._run_on, screen, f"forward('{action.id}')")
+                else:
+                    continue
+                group = group.partition(":")[0]
+                yield Entry(group, action.title, run, self.keys_of(action), action.about, action.synonyms)
         if screen is self.bench:
             for model in MODELS.values():
-                yield SystemCommand(f"Model: {model.name}", model.title, partial(self.bench.pick_model, model.name))
+                pick = partial(self._pick_model, model.name)
+                yield Entry("Measure a model", model.name, pick, about=model.title, synonyms="model run choose")
         for name in themes.NAMES:
-            help_text = "Until etui ends; the config file sets it permanently"
-            yield SystemCommand(f"Theme: {name}", help_text, partial(self._set_theme, name))
+            run = partial(self._set_theme, name)
+            about = "Until etui ends; the config file sets it permanently"
+            yield Entry("Theme", name, run, about=about, synonyms="themes colours colors dark light appearance")
+
+    @property
+    def screen_below_palette(self) -> Screen[object]:
+        """The screen that the user sees, without the palette if that is open."""
+        return next(screen for screen in reversed(self.screen_stack) if not isinstance(screen, CommandPalette))
+
+    def keys_of(self, action: Action) -> str:
+        """Return the keys of an action as they are displayed, with those of the config file."""
+        keys = self._keys.get(action.id) or ",".join(action.keys)
+        return " ".join(self.get_key_display(Binding(key.strip(), "", "")) for key in keys.split(","))
 
     async def _run_on(self, owner: ScreenHost | Screen[object], action: str) -> None:
         await owner.run_action(action)
 
-    def _set_theme(self, name: str) -> None:
+    async def _set_theme(self, name: str) -> None:
         self.theme = name
 
-
-def _with_key(keys: tuple[str, ...]) -> str:
-    return f"Key: {', '.join(keys)}"
+    async def _pick_model(self, name: str) -> None:
+        self.bench.pick_model(name)
 
 
 def run(database: Path, loaded: LoadedConfig) -> int:

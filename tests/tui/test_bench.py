@@ -379,11 +379,16 @@ async def test_keys_of_ones_own_take_the_place_of_the_first(filled: Path) -> Non
 
 async def test_the_palette_finds_actions_models_and_themes(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
-        titles = {command.title for command in app_of(pilot).get_system_commands(pilot.app.screen)}
+        entries = list(app_of(pilot).palette_entries())
+        titles = {entry.title for entry in entries}
         for action in ACTIONS:
             if action.scope in ("bench", "table", "chart", "log"):
-                assert action.about in titles
-        assert {"Model: resnet18", "Theme: etui-light"} <= titles
+                assert action.title in titles
+        assert {"resnet18", "etui-light"} <= titles
+        groups = [entry.group for entry in entries]
+        assert [group for place, group in enumerate(groups) if group not in groups[:place]] == [
+            group for place, group in enumerate(groups) if place == 0 or group != groups[place - 1]
+        ], "an entry is outside its group"
         await pilot.press("ctrl+p", *"mobilenet_v2", "enter", "enter")
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
         await until(pilot, lambda: app_of(pilot).bench.query_one(Picker).choice.model == "mobilenet_v2")

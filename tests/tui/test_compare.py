@@ -35,7 +35,7 @@ from etui.wording.comparison_set import Compared
 from tests.analysis.comparisons import measured
 from tests.documents import MODEL, make_spec
 from tests.facts import lacking
-from tests.tui.benches import bench_table, fill, make_app, opened
+from tests.tui.benches import app_of, bench_table, fill, make_app, opened
 from tests.tui.comparing import (
     BASE,
     FAILED,
@@ -384,8 +384,8 @@ async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(databa
     async with comparing(database, variants()) as pilot:
         wanted = [action for action in ACTIONS if action.scope == "compare"]
         assert wanted and all(hasattr(CompareScreen, f"action_{action.name}") for action in wanted)
-        offered = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
-        assert {action.about for action in wanted} <= offered
+        offered = {entry.title for entry in app_of(pilot).palette_entries()}
+        assert {action.title for action in wanted} <= offered
 
 
 @pytest.mark.slow

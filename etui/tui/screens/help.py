@@ -14,29 +14,11 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from etui.actions import ACTIONS, Action, Scope, bindings
+from etui.actions import ACTIONS, SCOPE_TITLES, Action, bindings
 from etui.store.filter_language import KEYS
 from etui.tui.defect_guard import Guarded
 from etui.tui.widgets.half_pages import HalfPages, move_bindings
 
-_TITLES: dict[Scope, str] = {
-    "bench": "Main screen",
-    "table": "Runs table",
-    "picker": "Picker (new run)",
-    "chart": "Charts",
-    "log": "Log",
-    "details": "Details of a run",
-    "rows": "Tables of the details: operators, numeric gap, artifact",
-    "compare": "Compare",
-    "trend": "Trend of a configuration",
-    "search": "Log search",
-    "filter": "Filter",
-    "list": "Fields with suggestions",
-    "columns": "Column dialog",
-    "dialog": "Dialogs",
-    "help": "Help",
-    "app": "All screens",
-}
 _FILTER = (
     ("resnet", "runs that contain this text in any text field"),
     ("model:resnet18", "exactly this model; also model:resnet* and model:resnet18,gpt2"),
@@ -85,7 +67,7 @@ class HelpScreen(Guarded, ModalScreen[None]):
         colours = self.app.theme_variables
         key, title = Style(color=colours["accent"], bold=True), Style(color=colours["primary"], bold=True)
         parts: list[RenderableType] = []
-        for scope, name in _TITLES.items():
+        for scope, name in SCOPE_TITLES.items():
             actions = [action for action in ACTIONS if action.scope == scope]
             if actions:
                 parts += [
