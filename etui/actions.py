@@ -183,7 +183,13 @@ def _action(scope: Scope, name: str, keys: str, about: str, label: str = "", *, 
 
 ACTIONS: tuple[Action, ...] = (
     _action("bench", "run", "r", "Run the configurations chosen in the picker", "run"),
-    _action("bench", "cancel", "x", "Cancel the run under the cursor, or else the session that is running", "cancel"),
+    _action(
+        "bench",
+        "cancel",
+        "x",
+        "Cancel the run under the cursor; if it has ended, ask about the running session",
+        "cancel",
+    ),
     _action("bench", "new", "n", "Go to the picker (in a small terminal it opens over the table)", "new"),
     _action("bench", "filter", "slash", "Filter the runs: model:resnet18 p50<10 -status:failed", "filter"),
     _action("bench", "back", "escape", "Back to the table; in the table, clear the filter", "back"),

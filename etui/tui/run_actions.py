@@ -80,6 +80,19 @@ class RunActions:
 
         start(self._screen, work, group="cancel")
 
+    def cancel_session(self, session: QueuedSession, run_ids: Sequence[str], done: Callable[[], object]) -> None:
+        """Ask whether to cancel a session whose live runs ``run_ids`` are not under the cursor."""
+        from etui.tui.screens.confirm import ConfirmDialog
+
+        state = "waits in the queue" if session.claimed_by is None else "is running"
+        runs = counted(len(run_ids), "run")
+        text = f"No run that could be cancelled is under the cursor. Cancel the session that {state}"
+        text = f"{text}: {session.spec.model}, {runs}?"
+        self.ask(
+            ConfirmDialog("Cancel another session", text, "Cancel it", "Keep it"),
+            lambda confirmed: self.cancel(run_ids, done) if confirmed else None,
+        )
+
     # Export, delete, copy
 
     def export(self, run_ids: Sequence[str]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -13,6 +16,7 @@ from etui.actions import ACTIONS
 from etui.config import Config
 from etui.events import Event, utc_now
 from etui.store import Condition, Store
+from etui.store.run_pages import Glimpse, Page
 from etui.tui.feed import LiveSession
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
@@ -24,10 +28,11 @@ from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.paged_list import Rows, Wanted
 from etui.tui.widgets.picker import Picker
 from tests.documents import MODEL, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
-from tests.tui.hosts import drawn_rows, notices, type_text, until
+from tests.tui.hosts import PATIENCE_S, drawn_rows, notices, type_text, until
 from tests.tui.summaries import with_facts
 
 pytestmark = pytest.mark.asyncio
@@ -295,6 +300,74 @@ async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
             assert store.summary(run_id).status == "queued"
             await pilot.press("x")
             await until(pilot, lambda: store.summary(run_id).status == "cancelled")
+
+
+async def test_cancel_asks_about_a_session_that_is_not_under_the_cursor(filled: Path) -> None:
+    with Store.open(filled) as store:
+        session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="x")
+        runs = tuple(store.summaries([Condition("session", "=", session.id)]))
+    async with opened(make_app(filled)) as pilot:
+        app_of(pilot).bench.take(snapshot([LiveSession(session=session, runs=runs)], changed=True))
+        await settled(pilot)
+        await pilot.press("G", "x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
+        with Store.open(filled) as store:
+            assert store.summary(runs[0].id).status == "queued"
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+            await pilot.press("right", "enter")
+            await until(pilot, lambda: store.summary(runs[0].id).status == "cancelled")
+
+
+class _HeldRows:
+    """Rows that are read only once they are released."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.released = threading.Event()
+
+    def page(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page:
+        self.released.wait(PATIENCE_S)
+        return self._rows.page(wanted, overtaken)
+
+    def glimpse(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page | Glimpse:
+        self.released.wait(PATIENCE_S)
+        return self._rows.glimpse(wanted, overtaken)
+
+    def ids(self, where: Sequence[Condition]) -> list[str]:
+        return self._rows.ids(where)
+
+
+async def test_keys_typed_ahead_of_a_filter_act_on_its_rows(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        held = _HeldRows(table._database)
+        table._reader._source = held
+        await pilot.press("slash")
+        # All at once, as a terminal sends what was typed while the app was busy.
+        for key in (*"status", "colon", *"failed", "enter", "j", "space"):
+            character = ":" if key == "colon" else " " if key == "space" else key if len(key) == 1 else None
+            pilot.app.post_message(events.Key(key, character))
+        await until(pilot, lambda: table.has_focus and table.is_outdated)
+        await pilot.pause()
+        assert not table.marked and table.cursor == 0
+        held.released.set()
+        await until(pilot, lambda: table.marked)
+        with Store.open(filled) as store:
+            assert [store.summary(run_id).status for run_id in table.marked] == ["failed"]
+        assert len(table.marked) == 1 and table.cursor == 2
+
+
+async def test_an_edit_of_the_filter_is_undone_although_letters_are_still_waiting(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("slash")
+        for key in (*"gpt", "escape", "j"):
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: bench_table(pilot).has_focus and bench_table(pilot).cursor == 1)
+        await settled(pilot)
+        assert bench_table(pilot).total == COUNT and not app_of(pilot).bench.query_one(FilterBar).text
 
 
 async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(database: Path) -> None:

@@ -16,7 +16,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from etui.actions import BY_ID, Scope, bindings
 from etui.errors import StoreError, UsageError
@@ -36,6 +36,7 @@ from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import RunRows
 from etui.tui.runs_columns import BY_NAME, COLUMNS
 from etui.tui.screen_host import ScreenHost
+from etui.tui.type_ahead import TypeAhead
 from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
@@ -62,6 +63,9 @@ _SAMPLES = "sample_results"
 
 _NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down", "page_up"}
 """Actions of the table that need its focus: in the picker, these keys belong to the picker."""
+
+_ON_RUNS = {f"bench.{name}" for name in ("cancel", "compare", "trend", "export", "delete", "copy")}
+"""Actions of the screen on the run under the cursor or the marked runs."""
 
 
 class BenchScreen(Guarded, Screen[None]):
@@ -96,6 +100,7 @@ class BenchScreen(Guarded, Screen[None]):
         """The ids and statuses of the runs of live sessions in the last snapshot."""
         self._under_cursor: RunSummary | None = None
         self._settle_timer: Timer | None = None
+        self._type_ahead = TypeAhead()
 
     def compose(self) -> ComposeResult:
         yield Static(id="too-small", markup=False)
@@ -250,6 +255,22 @@ class BenchScreen(Guarded, Screen[None]):
         self._cursor_chart.show(self._under_cursor)
         self._session_log.show_run(self._under_cursor)
 
+    def on_key(self, event: events.Key) -> None:
+        """Keep a key that acts on rows while those of a changed filter are not shown yet: it would act on a run that
+        the user does not mean."""
+        if isinstance(self.focused, Input) or not self._table.is_outdated:
+            return
+        active = self.active_bindings.get(event.key)
+        action = BY_ID.get(active.binding.id or "") if active is not None else None
+        if action is not None and (action.scope == "table" or action.id in _ON_RUNS):
+            self._type_ahead.keep(event)
+
+    @on(RunsTable.Current)
+    def _rows_are_current(self) -> None:
+        """Handle the keys that were kept."""
+        if not self._table.is_outdated:
+            self._type_ahead.replay(self.app)
+
     @on(RunsTable.Failed)
     def _failed(self, event: RunsTable.Failed) -> None:
         self.app.complain(event.error)
@@ -367,17 +388,15 @@ class BenchScreen(Guarded, Screen[None]):
         return ids
 
     def action_cancel(self) -> None:
-        """Cancel the run under the cursor if it is live, else the running session, else the next queued one."""
+        """Cancel the run under the cursor if it is live. Otherwise ask whether to cancel the running session, or else
+        the next queued one."""
         run = self._table.run
         sessions = self.snapshot.sessions if self.snapshot else ()
         if run is not None and run.status in LIVE_STATUSES:
-            ids = [run.id]
+            self._actions.cancel([run.id], self._table.reload)
         elif sessions:
             ids = [live.id for live in sessions[0].runs if live.status in LIVE_STATUSES]
-        else:
-            ids = []
-        if ids:
-            self._actions.cancel(ids, self._table.reload)
+            self._actions.cancel_session(sessions[0].session, ids, self._table.reload)
         else:
             self.app.say("No run is running or queued.", "warning")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -20,6 +20,7 @@ from etui.store import Condition
 from etui.store.filter_language import FilterMistake, completions, parse, word_before
 from etui.text import plain
 from etui.tui.defect_guard import Guarded
+from etui.tui.type_ahead import TypeAhead
 from etui.tui.workers import start
 
 _MOST_COMPLETIONS = 8
@@ -30,8 +31,31 @@ class FilterInput(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
 
-    class Left(Message):
-        """Escape was pressed."""
+    def __init__(self) -> None:
+        super().__init__(placeholder="model:resnet18 p50<10 -status:failed", compact=True, select_on_focus=False)
+        self._is_left = False
+        self._type_ahead = TypeAhead()
+
+    def on_focus(self) -> None:
+        """Take keys again."""
+        self._is_left = False
+
+    def on_blur(self) -> None:
+        """Hand the keys that were typed after the filter was left to what has the focus now."""
+        self._type_ahead.replay(self.app)
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Leave at once: a binding would run after the keys that are already waiting for this field."""
+        if self._is_left:
+            self._type_ahead.keep(event)
+        elif not event.is_printable:
+            active = self.screen.active_bindings.get(event.key)
+            if active is not None and active.node is self and active.binding.action in ("submit", "leave"):
+                event.stop()
+                event.prevent_default()
+                bar = self.parent
+                assert isinstance(bar, FilterBar)
+                self._is_left = bar.enter(self.value) if active.binding.action == "submit" else bar.leave()
 
     def action_complete(self) -> None:
         """Accept the first completion of the word before the cursor."""
@@ -41,7 +65,9 @@ class FilterInput(Input):
 
     def action_leave(self) -> None:
         """Close the filter and undo the edit."""
-        self.post_message(self.Left())
+        bar = self.parent
+        assert isinstance(bar, FilterBar)
+        bar.leave()
 
 
 class FilterBar(Guarded, Vertical):
@@ -67,7 +93,7 @@ class FilterBar(Guarded, Vertical):
         self.conditions: tuple[Condition, ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield FilterInput(placeholder="model:resnet18 p50<10 -status:failed", compact=True, select_on_focus=False)
+        yield FilterInput()
         yield Static(id="filter-word")
 
     def on_mount(self) -> None:
@@ -110,6 +136,9 @@ class FilterBar(Guarded, Vertical):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
+        if not self.display:
+            # The filter was left meanwhile.
+            return
         try:
             conditions = tuple(parse(event.value))
         except FilterMistake as mistake:
@@ -138,18 +167,24 @@ class FilterBar(Guarded, Vertical):
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
+        self.enter(event.value)
+
+    def enter(self, text: str) -> bool:
+        """Apply a filter and close; return False, with a message, if it has a mistake."""
         try:
-            conditions = tuple(parse(event.value))
+            conditions = tuple(parse(text))
         except FilterMistake as mistake:
             self._show_message(f"{mistake.message}; {mistake.hint}", mistake=True)
-            return
-        self._apply(event.value, conditions)
+            return False
+        self._apply(text, conditions)
         self._close()
+        return True
 
-    @on(FilterInput.Left)
-    def _left(self) -> None:
+    def leave(self) -> bool:
+        """Apply the filter from before the edit, and close."""
         self._apply(self._before, tuple(parse(self._before)))
         self._close()
+        return True
 
     def _apply(self, text: str, conditions: tuple[Condition, ...]) -> None:
         text = text.strip()
