@@ -41,7 +41,7 @@ from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.header import Header
-from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.key_bar import Footer, KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.paged_list import Order
 from etui.tui.widgets.queue_pane import QueuePane
@@ -101,6 +101,7 @@ class BenchScreen(Guarded, Screen[None]):
         self._under_cursor: RunSummary | None = None
         self._settle_timer: Timer | None = None
         self._type_ahead = TypeAhead()
+        self._footer: Footer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="too-small", markup=False)
@@ -247,6 +248,7 @@ class BenchScreen(Guarded, Screen[None]):
         if event.run == self._under_cursor:
             return
         self._under_cursor = event.run
+        self._refresh_footer()
         if self._settle_timer is not None:
             self._settle_timer.stop()
         self._settle_timer = self.set_timer(_SETTLE_S, self._show_run)
@@ -306,6 +308,35 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.go_to(run_ids[0])
 
         self._actions.submit(event.spec, event.model, queued)
+
+    def footer(self) -> Footer:
+        """Return the keys for the runs: what can be done with the marked runs, or with the one under the cursor."""
+        table = self._table
+        if table.marked:
+            names = ["bench.compare", "bench.export", "bench.copy", "bench.delete", "table.mark", "table.unmark_all"]
+            return Footer(names, f"{len(table.marked):,} marked:")
+        if table.is_empty:
+            return Footer(["bench.run", "bench.import", "bench.filter", "bench.back", "bench.new"])
+        if table.run is not None and table.run.status in LIVE_STATUSES:
+            return Footer(["table.details", "bench.cancel", "table.mark", "bench.filter", "bench.run", "bench.new"])
+        return Footer(
+            [
+                "table.details",
+                "table.mark",
+                "bench.compare",
+                "bench.filter",
+                "bench.export",
+                "bench.run",
+                "bench.cancel",
+            ]
+        )
+
+    def _refresh_footer(self) -> None:
+        """Draw the footer again if its keys depend on what has changed."""
+        footer = self.footer()
+        if footer != self._footer:
+            self._footer = footer
+            self.query_one(KeyBar).refresh()
 
     # Actions on panes
 
@@ -371,6 +402,7 @@ class BenchScreen(Guarded, Screen[None]):
             parts.append(plain(bar.text))
         frame.border_title = _escaped(f" {self.glyphs.dot} ".join(parts))
         table.empty_words = _empty_message(is_filtered=bool(bar.text))
+        self._refresh_footer()
 
     def pick_model(self, name: str) -> None:
         """Select a model in the picker and go to the picker."""

@@ -21,6 +21,7 @@ from etui.store.filter_language import FilterMistake, completions, parse, word_b
 from etui.text import plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.type_ahead import TypeAhead
+from etui.tui.widgets.key_bar import Footer, Hint
 from etui.tui.workers import start
 
 _MOST_COMPLETIONS = 8
@@ -117,6 +118,10 @@ class FilterBar(Guarded, Vertical):
         line = self.query_one(FilterInput)
         if line.has_focus and not self.query_one("#filter-word").has_class("-mistake"):
             self._show_completions()
+
+    def footer(self) -> Footer:
+        """Return the keys of the field."""
+        return Footer([Hint("enter", "apply"), "filter.complete", "filter.leave"])
 
     def clear(self) -> None:
         """Show all runs."""

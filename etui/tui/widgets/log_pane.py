@@ -19,6 +19,7 @@ from etui.events import Event
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs
+from etui.tui.widgets.key_bar import Footer, Hint
 from etui.tui.widgets.log_lines import KEPT, LEVELS
 from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
@@ -115,6 +116,14 @@ class LogPane(Guarded, Widget):
         """Hide the progress, since nothing is running any more, even if no event reported it."""
         self._draw()
         self._progress.clear()
+
+    def footer(self) -> Footer:
+        """Return the keys of the log, or of its search field."""
+        if isinstance(self.screen.focused, Input):
+            return Footer([Hint("enter", "go to matches"), "search.end_search"])
+        if self.has_class("-searching"):
+            return Footer(["search.next_match", "search.previous_match", "search.end_search"])
+        return Footer(["log.pause", "log.level", "log.search"])
 
     @property
     def is_following(self) -> bool:
