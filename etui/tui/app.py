@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
-from etui.actions import ACTIONS, SCOPE_TITLES, Action, Scope, bindings
+from etui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, Scope, bindings
 from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event, utc_now
@@ -36,6 +36,7 @@ from etui.tui.palette import Entries, Entry, PaletteHost
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
+from etui.tui.undo import UNDO_S, Change, UndoBuffer
 from etui.tui.workers import start
 
 _PROBLEM_S = 12.0
@@ -74,6 +75,7 @@ class EtuiApp(ScreenHost, PaletteHost):
         self._feed = Feed(
             self.database, lambda snapshot: self.post_message(self.SnapshotRead(snapshot)), self._handle_exception
         )
+        self._undo = UndoBuffer(self, self.database, lambda: self.screen.refresh_bindings())
         self._live = live
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
@@ -102,6 +104,8 @@ class EtuiApp(ScreenHost, PaletteHost):
     def on_unmount(self) -> None:
         """Close the database; runs in progress continue."""
         self._feed.close()
+        if problem := self._undo.finish_at_exit():
+            self.exit(return_code=EXIT_FAILED, message=Text(f"etui: the runs were not deleted: {problem}"))
         self.database.close()
 
     def _leave_on_hangup(self) -> None:
@@ -178,6 +182,22 @@ class EtuiApp(ScreenHost, PaletteHost):
     def complain(self, error: EtuiError, title: str = "") -> None:
         """Report an error in a notice and in the log, with the hint that applies to the screen."""
         self.say(to_text(error), "error", title=title)
+
+    async def offer_undo(self, change: Change, message: str) -> None:
+        """Let the user undo a change for a while, and report it with the key for that."""
+        await self._undo.offer(change)
+        key = self.keys_of(BY_ID["app.undo"])
+        self.say(f"{message} Press {key} within {UNDO_S:.0f} seconds to undo.")
+
+    async def action_undo(self) -> None:
+        """Undo the last change that can be undone."""
+        start(self, self._undo.undo, group="undo")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Enable undo only if there is something to undo."""
+        if action == "undo":
+            return self._undo.is_open
+        return super().check_action(action, parameters)
 
     # Navigation
 

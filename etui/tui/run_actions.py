@@ -13,12 +13,15 @@ from textual.screen import Screen
 from etui.analysis_kinds.kind import name_of
 from etui.analysis_kinds.profile import ProfileOptions
 from etui.analysis_kinds.registry import KINDS
+from etui.errors import EtuiError
 from etui.results import RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import QueuedSession, Store
 from etui.text import counted
 from etui.tui.details import analyses
+from etui.tui.run_rows import MOST_HIDDEN
 from etui.tui.screen_host import ScreenHost
+from etui.tui.undo import UNDO_S, Change
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
@@ -74,11 +77,22 @@ class RunActions:
 
         async def work() -> None:
             live = await self._app.database.write(lambda store: store.request_cancel(run_ids))
-            if live:
-                self._app.say(f"Cancelling {counted(len(live), 'run')}; completed blocks are kept.")
             done()
+            if live:
+                message = f"Cancelling {counted(len(live), 'run')}; completed blocks are kept."
+                await self._app.offer_undo(Change(partial(self._queue_again, live, done)), message)
 
         start(self._screen, work, group="cancel")
+
+    async def _queue_again(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
+        from etui.services.requeue import requeue
+
+        queued = await self._app.database.write(lambda store: requeue(store, run_ids))
+        count = sum(len(session.runs) for session in queued)
+        self._app.say(
+            f"{counted(count, 'run')} queued again." if count else "The runs have ended; none is queued again."
+        )
+        done()
 
     def cancel_session(self, session: QueuedSession, run_ids: Sequence[str], done: Callable[[], object]) -> None:
         """Ask whether to cancel a session whose live runs ``run_ids`` are not under the cursor."""
@@ -106,14 +120,40 @@ class RunActions:
 
         self.ask(ExportDialog(self._app.database, run_ids), exported)
 
-    def delete(self, run_ids: Sequence[str], name: str, done: Callable[[int], object]) -> None:
-        """Ask for confirmation and delete the runs; ``name`` describes them, ``done`` is given how many existed."""
+    def delete(
+        self, run_ids: Sequence[str], name: str, hide: Callable[[], object], restore: Callable[[], object]
+    ) -> None:
+        """Ask for confirmation and delete the runs, which ``name`` describes.
+
+        They are hidden with ``hide`` and deleted when that cannot be undone any more; ``restore`` shows them again. If
+        they are more than can be hidden, they are deleted at once.
+        """
         from etui.tui.screens.confirm import ConfirmDialog
 
-        async def work() -> None:
-            done(await self._app.database.write(lambda store: store.delete_runs(run_ids)))
+        is_final = len(run_ids) > MOST_HIDDEN
+        count = counted(len(run_ids), "run")
 
-        text = f"Delete {name} with all samples and logs? This cannot be undone. To keep a copy, export it first."
+        async def undo() -> None:
+            restore()
+            self._app.say(f"{count} restored.", keep=True)
+
+        def failed(error: EtuiError) -> None:
+            restore()
+            self._app.complain(error, "Not deleted")
+
+        async def work() -> None:
+            if is_final:
+                await self._app.database.write(lambda store: store.delete_runs(run_ids))
+                self._app.say(f"{count} deleted.", keep=True)
+                hide()
+                return
+            await self._app.database.read(lambda store: store.check_deletable(run_ids))
+            change = Change(undo, lambda store: store.delete_runs(run_ids), failed)
+            await self._app.offer_undo(change, f"{count} deleted.")
+            hide()
+
+        until = "This cannot be undone." if is_final else f"This can be undone for {UNDO_S:.0f} seconds."
+        text = f"Delete {name} with all samples and logs? {until} To keep a copy, export it first."
         title = "Delete a run" if len(run_ids) == 1 else "Delete runs"
         self.ask(
             ConfirmDialog(title, text, "Delete"),

@@ -9,6 +9,7 @@ from textual.app import App
 
 from etui.errors import EtuiError
 from etui.tui.database import Database
+from etui.tui.undo import Change
 
 Severity = Literal["information", "warning", "error"]
 
@@ -34,6 +35,10 @@ class ScreenHost(App[object]):
 
     def complain(self, error: EtuiError, title: str = "") -> None:
         """Show an error with its next step, and add it to the log."""
+        raise NotImplementedError
+
+    async def offer_undo(self, change: Change, message: str) -> None:
+        """Let the user undo a change for a while, and report it with the key for that."""
         raise NotImplementedError
 
     # Navigation

@@ -106,6 +106,14 @@ async def _searching(pilot: Bench) -> None:
     await until(pilot, lambda: _match(pilot) == (2, 2))
 
 
+async def _deleted(pilot: Bench) -> None:
+    """A run is deleted."""
+    await pilot.press("d")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+    await pilot.press("right", "enter")
+    await until(pilot, lambda: bench_table(pilot).total == COUNT - 1)
+
+
 def _match(pilot: Bench) -> tuple[int, int]:
     found = re.findall(r"\d+", pilot.app.screen.query_one(LogView).search_state())
     return (int(found[0]), int(found[1])) if len(found) == 2 else (0, 0)
@@ -177,6 +185,7 @@ SCENARIOS: dict[str, Scenario] = {
     "dialog.close": Scenario(_bench_only, ("e",)),
     "help.close": Scenario(_bench_only, ("question_mark",)),
     "app.help": Scenario(_is(HelpScreen)),
+    "app.undo": Scenario(_table(lambda table: table.total == COUNT), first=_deleted),
     "app.command_palette": Scenario(lambda pilot: type(pilot.app.screen).__name__ == "CommandPalette"),
     "app.screenshot": Scenario(lambda pilot: list(Path.cwd().glob("etui-*.svg"))),
     "app.quit": Scenario(lambda pilot: pilot.app._exit),

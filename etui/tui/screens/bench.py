@@ -33,7 +33,7 @@ from etui.tui.defect_guard import Guarded
 from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
-from etui.tui.run_rows import RunRows
+from etui.tui.run_rows import MOST_HIDDEN, RunRows
 from etui.tui.runs_columns import BY_NAME, COLUMNS
 from etui.tui.screen_host import ScreenHost
 from etui.tui.type_ahead import TypeAhead
@@ -312,6 +312,8 @@ class BenchScreen(Guarded, Screen[None]):
     def footer(self) -> Footer:
         """Return the keys for the runs: what can be done with the marked runs, or with the one under the cursor."""
         table = self._table
+        if self.app.check_action("undo", ()):
+            return Footer(["app.undo", "table.details", "table.mark", "bench.filter", "bench.run"])
         if table.marked:
             names = ["bench.compare", "bench.export", "bench.copy", "bench.delete", "table.mark", "table.unmark_all"]
             return Footer(names, f"{len(table.marked):,} marked:")
@@ -458,13 +460,21 @@ class BenchScreen(Guarded, Screen[None]):
         if run is not None and ids == [run.id]:
             name = f"{run.model} {run.precision}/{run.delegate} ({run.id[:6]})"
 
-        def deleted(count: int) -> None:
-            pinned = ", including the pinned baseline" if self._table.baseline in ids else ""
-            self.app.say(f"{counted(count, 'run')} deleted{pinned}.", keep=True)
-            self._table.keep_marks(ids)
-            self._table.reload()
+        table, marked, baseline = self._table, set(self._table.marked), self._table.baseline
 
-        self._actions.delete(ids, name, deleted)
+        def hide() -> None:
+            self._rows.hide(ids if len(ids) <= MOST_HIDDEN else ())
+            table.keep_marks(ids)
+            table.reload()
+
+        def restore() -> None:
+            self._rows.hide(())
+            table.marked |= marked
+            if baseline in ids and table.baseline is None:
+                table.pin(baseline)
+            table.reload()
+
+        self._actions.delete(ids, name, hide, restore)
 
     def action_compare(self) -> None:
         """Compare the marked runs with the pinned baseline, else with the run under the cursor; without marks, the run
