@@ -228,7 +228,9 @@ class EtuiApp(ScreenHost, PaletteHost):
         from etui.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self._keys))
+            own_scope = getattr(self.screen, "scope", None)
+            forwarded_scopes: Collection[Scope] = getattr(self.screen, "forwarded_scopes", tuple)()
+            self.push_screen(HelpScreen(self._keys, [*([own_scope] if own_scope else []), *forwarded_scopes]))
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
         """Save the screen as an SVG file in the current folder."""

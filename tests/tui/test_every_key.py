@@ -17,7 +17,7 @@ from etui.actions import ACTIONS, Action
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
-from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
@@ -80,6 +80,10 @@ def _focused(kind: type[object]) -> Holds:
 def _tab(pilot: Bench) -> str:
     screen = pilot.app.screen
     return screen.tab if isinstance(screen, DetailsScreen) else ""
+
+
+def _is_tab(name: str) -> Holds:
+    return lambda pilot: _tab(pilot) == name
 
 
 def _said(pilot: Bench) -> str:
@@ -183,6 +187,7 @@ SCENARIOS: dict[str, Scenario] = {
     "columns.lower": Scenario(lambda pilot: _list(pilot).items[1].about == "when", ("v",)),
     "columns.raise_up": Scenario(lambda pilot: _list(pilot).items[0].about == "model", ("v", "down")),
     "dialog.close": Scenario(_bench_only, ("e",)),
+    "help.search": Scenario(_focused(Input), ("question_mark",)),
     "help.close": Scenario(_bench_only, ("question_mark",)),
     "app.help": Scenario(_is(HelpScreen)),
     "app.undo": Scenario(_table(lambda table: table.total == COUNT), first=_deleted),
@@ -192,6 +197,12 @@ SCENARIOS: dict[str, Scenario] = {
     "app.quit_now": Scenario(lambda pilot: pilot.app._exit, ("slash",)),
     "details.next_tab": Scenario(lambda pilot: _tab(pilot) == "Latency", ("enter",)),
     "details.previous_tab": Scenario(lambda pilot: _tab(pilot) == "JSON", ("enter",)),
+    **{
+        f"details.tab_{number % 10}": Scenario(_is_tab(name), ("enter", "tab" if number == 1 else "shift+tab"))
+        for number, name in enumerate(TABS[:-1], 1)
+    },
+    "details.tab_0": Scenario(_is_tab("JSON"), ("enter",)),
+    "details.next_chart": Scenario(_is_tab("Latency"), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),
