@@ -287,6 +287,29 @@ async def test_in_a_small_terminal_the_picker_is_a_panel_and_log_and_chart_share
         await until(pilot, lambda: bench.query_one("#body").display)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 16)])
+async def test_every_pane_can_be_enlarged_to_the_whole_screen(filled: Path, size: tuple[int, int]) -> None:
+    async with opened(make_app(filled), size) as pilot:
+        bench = app_of(pilot).bench
+        for opening, name in (((), "runs"), (("tab",), "chart"), (("ctrl+f", "enter"), "log"), (("n",), "picker")):
+            await pilot.press(*opening)
+            pane = bench.query_one(f"#{name}")
+            await until(pilot, lambda: pane in (pilot.app.focused or bench).ancestors_with_self)  # noqa: B023
+            if name == "picker":
+                # A letter is text in its first field.
+                await pilot.press("tab")
+            await pilot.press("z")
+            # Without the header and the line of keys.
+            await until(pilot, lambda: pane.size.height >= size[1] - 6 and pane.outer_size.width == size[0])  # noqa: B023
+            shown = [one for one in ("runs", "chart", "log", "picker", "queue") if bench.query_one(f"#{one}").display]
+            assert shown == [name]
+            # The first escape ends the search of the log.
+            await pilot.press("escape", *(["escape"] if name == "log" else []))
+            await until(pilot, lambda: not bench.has_class("-zoomed") and bench.query_one("#runs").display)
+            await pilot.press("escape", "escape")
+            await until(pilot, lambda: bench_table(pilot).has_focus)
+
+
 async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

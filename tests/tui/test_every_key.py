@@ -141,6 +141,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.delete": Scenario(_is(ConfirmDialog)),
     "bench.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#")),
     "bench.log": Scenario(lambda pilot: not pilot.app.screen.query_one(LogPane).display),
+    "bench.zoom": Scenario(lambda pilot: not pilot.app.screen.query_one(ChartPane).display),
     "bench.compare": Scenario(lambda pilot: not _bench_only(pilot), ("space", "space")),
     "bench.trend": Scenario(lambda pilot: not _bench_only(pilot)),
     "table.details": Scenario(_is(DetailsScreen)),

@@ -112,6 +112,17 @@ async def test_views_spacing_and_scale_by_key(database: Path) -> None:
         assert "log scale" in drawn(pilot)
 
 
+async def test_the_chart_is_enlarged_and_restored(database: Path) -> None:
+    async with trending(database, count=4) as pilot:
+        chart, table = (pilot.app.screen.query_one(name) for name in ("#trend-chart", "#trend-points"))
+        before = chart.size.height
+        await pilot.press("z")
+        await until(pilot, lambda: chart.size.height > before and not table.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: chart.size.height == before and table.has_focus)
+        assert isinstance(pilot.app.screen, TrendScreen)
+
+
 async def test_copying_writes_words_and_runs(database: Path, tmp_path: Path) -> None:
     async with trending(database) as pilot:
         await pilot.press("y")

@@ -64,6 +64,9 @@ _SAMPLES = "sample_results"
 _NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down", "page_up"}
 """Actions of the table that need its focus: in the picker, these keys belong to the picker."""
 
+_PANES = {"picker", "queue", "runs", "chart", "log"}
+"""The ids of the panes that can be enlarged."""
+
 _ON_RUNS = {f"bench.{name}" for name in ("cancel", "compare", "trend", "export", "delete", "copy")}
 """Actions of the screen on the run under the cursor or the marked runs."""
 
@@ -92,6 +95,7 @@ class BenchScreen(Guarded, Screen[None]):
         self._actions = RunActions(self)
         self._rows = RunRows(database)
         self._chart_pane, self._log_pane = ChartPane(id="chart"), LogPane(id="log")
+        self._chart_pane.can_focus = True
         self._cursor_chart = CursorChart(self._chart_pane, database)
         self._session_log = SessionLog(self._log_pane, database)
         self._columns = columns
@@ -349,6 +353,8 @@ class BenchScreen(Guarded, Screen[None]):
     async def action_forward(self, action_id: str) -> None:
         """Run an action of a pane, wherever the focus is."""
         action = BY_ID[action_id]
+        if action.id == "log.search":
+            self._shrink()
         panes: dict[str, type[Widget]] = {"table": RunsTable, "chart": ChartPane, "log": LogPane}
         await self.query_one(panes[action.scope]).run_action(action.name)
 
@@ -363,13 +369,16 @@ class BenchScreen(Guarded, Screen[None]):
     def action_new(self) -> None:
         """Go to the picker."""
         if self.picker is not None:
+            self._shrink()
             self.add_class("-new")
             self.picker.focus()
 
     def action_back(self) -> None:
         """Go back to the table; in the table, clear the filter."""
         table = self._table
-        if self.focused is not table or self.has_class("-new"):
+        if self.has_class("-zoomed"):
+            self._shrink()
+        elif self.focused is not table or self.has_class("-new"):
             self.remove_class("-new")
             table.focus()
         elif self.query_one(FilterBar).text:
@@ -378,17 +387,39 @@ class BenchScreen(Guarded, Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable escape where it has no effect."""
         if action == "back" and self.is_mounted:
-            elsewhere = not isinstance(self.focused, RunsTable) or self.has_class("-new")
+            elsewhere = self.has_class("-zoomed") or not isinstance(self.focused, RunsTable) or self.has_class("-new")
             return elsewhere or bool(self.query_one(FilterBar).text)
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
         """Open the filter bar."""
         self.remove_class("-new")
+        if not self.query_one("#runs").has_class("-zoom"):
+            self._shrink()
         self.query_one(FilterBar).open()
+
+    def action_zoom(self) -> None:
+        """Enlarge the pane with the focus to the whole screen, or shrink it."""
+        if self.has_class("-zoomed"):
+            self._shrink()
+            return
+        focused = self.focused or self._table
+        around = [node for node in focused.ancestors_with_self if isinstance(node, Widget) and node is not self]
+        if any(node.id in _PANES for node in around):
+            self.add_class("-zoomed")
+            for node in around:
+                node.add_class("-zoom")
+            self.refresh_bindings()
+
+    def _shrink(self) -> None:
+        """Show all panes again."""
+        self.remove_class("-zoomed")
+        self.query(".-zoom").remove_class("-zoom")
+        self.refresh_bindings()
 
     def action_log(self) -> None:
         """Show or hide the log; in a small terminal it replaces the chart."""
+        self._shrink()
         self.toggle_class("-log" if self.has_class("-compact") else "-no-log")
         if self.focused is None or not self.focused.display:
             self._table.focus()
