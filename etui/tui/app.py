@@ -291,10 +291,14 @@ class EtuiApp(ScreenHost, PaletteHost):
         """The screen that the user sees, without the palette if that is open."""
         return next(screen for screen in reversed(self.screen_stack) if not isinstance(screen, CommandPalette))
 
-    def keys_of(self, action: Action) -> str:
-        """Return the keys of an action as they are displayed, with those of the config file."""
+    def key_names(self, action: Action) -> tuple[str, ...]:
+        """Return the keys of an action as Textual names them, with those of the config file."""
         keys = self._keys.get(action.id) or ",".join(action.keys)
-        return " ".join(self.get_key_display(Binding(key.strip(), "", "")) for key in keys.split(","))
+        return tuple(key.strip() for key in keys.split(","))
+
+    def keys_of(self, action: Action) -> str:
+        """Return the keys of an action as they are displayed."""
+        return " ".join(self.get_key_display(Binding(key, "", "")) for key in self.key_names(action))
 
     async def _run_on(self, owner: ScreenHost | Screen[object], action: str) -> None:
         await owner.run_action(action)

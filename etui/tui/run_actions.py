@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from textual.screen import Screen
 
+from etui.actions import BY_ID
 from etui.analysis_kinds.kind import name_of
 from etui.analysis_kinds.profile import ProfileOptions
 from etui.analysis_kinds.registry import KINDS
@@ -53,6 +54,27 @@ class RunActions:
                 on_result(result)
 
         self._app.push_screen(dialog, closed)
+
+    def menu(self, title: str, action_ids: Sequence[str]) -> None:
+        """Let the user choose one of these actions of the screen, or of the panes it forwards to, and run it."""
+        from etui.tui.screens.menu import MenuDialog, MenuItem
+
+        actions = [BY_ID[action_id] for action_id in action_ids]
+        items = [
+            MenuItem(action.id, action.title, self._app.key_names(action), self._app.keys_of(action))
+            for action in actions
+        ]
+
+        def run(action_id: str) -> None:
+            is_own = BY_ID[action_id].scope == getattr(self._screen, "scope", None)
+            call = BY_ID[action_id].name if is_own else f"forward('{action_id}')"
+
+            async def work() -> None:
+                await self._screen.run_action(call)
+
+            start(self._screen, work, group="menu")
+
+        self.ask(MenuDialog(title, items), run)
 
     # Start and cancel
 

@@ -27,6 +27,7 @@ from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.equivalence_margin import MarginDialog
 from etui.tui.screens.help import HelpScreen
+from etui.tui.screens.menu import MenuDialog
 from etui.tui.screens.report import ReportDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.widgets.combo import Combo
@@ -378,6 +379,14 @@ async def test_too_many_marked_runs_are_refused(database: Path) -> None:
         await pilot.press("c")
         await pilot.pause()
         assert not isinstance(pilot.app.screen, CompareScreen)
+
+
+async def test_the_menu_lists_what_can_be_done_with_the_run_under_the_cursor(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        await pilot.press("M")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MenuDialog))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
 
 
 async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(database: Path) -> None:

@@ -22,6 +22,7 @@ from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
+from etui.tui.screens.menu import MenuDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -153,6 +154,7 @@ SCENARIOS: dict[str, Scenario] = {
     "table.columns": Scenario(_is(ColumnsDialog)),
     "table.jump": Scenario(_is(JumpDialog)),
     "table.baseline": Scenario(_table(lambda table: table.baseline is not None)),
+    "table.menu": Scenario(_is(MenuDialog)),
     "table.down": Scenario(_table(lambda table: table.cursor == 1)),
     "table.up": Scenario(_table(lambda table: table.cursor == 0), ("j",)),
     "table.top": Scenario(_table(lambda table: table.cursor == 0), ("j", "j")),
@@ -204,6 +206,7 @@ SCENARIOS: dict[str, Scenario] = {
     },
     "details.tab_0": Scenario(_is_tab("JSON"), ("enter",)),
     "details.next_chart": Scenario(_is_tab("Latency"), ("enter",)),
+    "details.menu": Scenario(_is(MenuDialog), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),

@@ -46,6 +46,7 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.paged_list import Order
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ _SETTLE_S = 0.12
 """Delay before the chart and the log of the run under the cursor are read: a key held down passes many runs."""
 _SAMPLES = "sample_results"
 
-_NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down", "page_up"}
+_NOT_FORWARDED = {"details", "mark", "menu", "down", "up", "top", "bottom", "page_down", "page_up"}
 """Actions of the table that need its focus: in the picker, these keys belong to the picker."""
 
 _PANES = {"picker", "queue", "runs", "chart", "log"}
@@ -289,6 +290,8 @@ class BenchScreen(Guarded, Screen[None]):
     def _asked(self, event: RunsTable.Asked) -> None:
         if event.what == "columns":
             self._ask_columns()
+        elif event.what == "menu":
+            self._ask_action()
         else:
             self._ask_jump()
 
@@ -542,6 +545,20 @@ class BenchScreen(Guarded, Screen[None]):
 
         if ids:
             self._actions.copy(text)
+
+    @on(VirtualTable.MenuRequested)
+    def _ask_action(self) -> None:
+        """List what can be done with the marked runs, or with the run under the cursor."""
+        table, run = self._table, self._table.run
+        if table.marked:
+            names = ["bench.compare", "bench.export", "bench.copy", "bench.delete", "table.unmark_all"]
+            self._actions.menu(f"{len(table.marked):,} marked runs", names)
+        elif run is None:
+            self.app.say("No run is under the cursor.", "warning")
+        else:
+            names = ["table.details", "table.mark", "table.baseline", "bench.compare", "bench.trend", "bench.export"]
+            last = "bench.cancel" if run.status in LIVE_STATUSES else "bench.delete"
+            self._actions.menu(f"{run.model} {run.precision}/{run.delegate}", [*names, "bench.copy", last])
 
     def _ask_columns(self) -> None:
         """Choose the columns of the table."""

@@ -47,6 +47,7 @@ from etui.tui.widgets.json_view import JsonView
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 
 _TABS: dict[str, Callable[..., Widget]] = {
@@ -267,6 +268,13 @@ class DetailsScreen(Guarded, Screen[None]):
             tab = self.query_one(f"#{_id_of(self.tab)}")
             kind = tab.kind if isinstance(tab, AnalysisTab) else PROFILE
             self._actions.analyse(self._run_id, kind.options())
+
+    @on(VirtualTable.MenuRequested)
+    def action_menu(self) -> None:
+        """List what can be done with the row under the cursor and with the run."""
+        of_rows = ["rows.fold", "rows.turn_all", "rows.filter", "rows.sort"] if self._table is not None else []
+        of_run = [f"details.{name}" for name in ("annotate", "copy", "export", "profile", "keep_fp32", "keep_files")]
+        self._actions.menu("This row and this run" if of_rows else "This run", [*of_rows, *of_run])
 
     def action_keep_files(self) -> None:
         """Profile again and keep the trace, the ETDump and a CSV file for other tools."""

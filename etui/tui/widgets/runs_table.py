@@ -53,7 +53,7 @@ class RunsTable(VirtualTable[RunSummary]):
             self.run_id = run_id
 
     class Asked(Message):
-        """The user requested a dialog of the table: ``columns`` or ``jump``."""
+        """The user requested a dialog of the table: ``columns``, ``jump`` or ``menu``."""
 
         def __init__(self, what: str) -> None:
             super().__init__()
@@ -285,6 +285,9 @@ class RunsTable(VirtualTable[RunSummary]):
 
     def action_columns(self) -> None:
         self.post_message(self.Asked("columns"))
+
+    def action_menu(self) -> None:
+        self.post_message(self.Asked("menu"))
 
     def action_jump(self) -> None:
         self.post_message(self.Asked("jump"))
