@@ -52,7 +52,7 @@ class HelpScreen(Guarded, ModalScreen[None]):
         """``present`` are the scopes of the screen from which the help is opened."""
         super().__init__()
         self._keymap = keymap
-        self._scopes = list(dict.fromkeys((*present, *(["app"] if present else []), *SCOPE_TITLES)))
+        self._scopes: list[Scope] = list(dict.fromkeys((*present, *(["app"] if present else []), *SCOPE_TITLES)))
 
     def compose(self) -> ComposeResult:
         frame = Vertical(id="help-frame")

@@ -73,7 +73,7 @@ class MenuDialog(Guarded, ModalScreen[str | None]):
             Option(Text(f"{item.shown_keys:<{_KEY_CELLS}}{item.title}", no_wrap=True, overflow="ellipsis"))
             for item in self._items
         ]
-        menu = _Items(*options, classes="dialog--frame", compact=True)
+        menu = _Items(*options, classes="dialog--frame")
         menu.border_title = Content(plain(self._title))
         menu.border_subtitle = "enter or the key, escape closes"
         yield menu
