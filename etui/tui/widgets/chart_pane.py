@@ -16,6 +16,7 @@ from etui.results import RunDocument
 from etui.text import plain
 from etui.tui.widgets.chart_data import eager_series, past_runs, program_series
 from etui.tui.widgets.chart_frame import ChartFrame
+from etui.wording import run as run_wording
 
 VIEWS = ("histogram", "ecdf", "blocks", "trend", "MAE")
 _WITH_LOG = {0, 1, 3, 4}
@@ -121,4 +122,5 @@ def _why_empty(document: RunDocument) -> str:
         return "Only a summary of this run was imported: no samples to draw."
     if document.status in ("queued", "preparing", "measuring"):
         return f"The run is {document.status}: latencies appear after the first block."
-    return f"No latencies: the run is {document.status}. Press Enter for details."
+    reason = run_wording.ending(document) or f"No latencies: the run is {document.status}."
+    return f"{reason} Press Enter for details."
