@@ -33,6 +33,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     cycle: str = "↔"
     folded: str = "▸"
     unfolded: str = "▾"
+    degree: str = "°"
 
     def of_status(self, status: str) -> str:
         """Return the symbol of a run's status."""
@@ -53,7 +54,7 @@ UNICODE = Glyphs()
 ASCII = Glyphs(
     live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", doubted="?", baseline="@", cursor=">",
     marked="#", up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
-    drop="v", cycle="~", folded="+", unfolded="-",
+    drop="v", cycle="~", folded="+", unfolded="-", degree=" ",
 )  # fmt: skip
 
 
