@@ -38,9 +38,11 @@ class LazyGroup(click.Group):
         self._debug = False
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of the table."""
         return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown name."""
         if cmd_name not in self._table:
             return None
         module, _, attribute = self._table[cmd_name][0].partition(":")
@@ -51,6 +53,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown name is a usage error that names similar ones."""
         if args and args[0] not in self._table and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], self._table, n=1, cutoff=0.5)
             guess = f"did you mean {near[0]}?" if near else "see etui --help"
@@ -58,10 +61,12 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self._table.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and report errors in one line; ``--debug`` shows the traceback."""
         self._debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
@@ -72,6 +77,7 @@ class LazyGroup(click.Group):
     def main(  # type: ignore[override]  # it always ends the process, as click's own does in standalone mode
         self, args: Sequence[str] | None = None, prog_name: str | None = "etui", **extra: Any
     ) -> NoReturn:
+        """Run the command line and end the process with its exit status."""
         _open_closed_streams()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):

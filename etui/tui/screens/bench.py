@@ -98,6 +98,7 @@ class BenchScreen(Guarded, Screen[None]):
         self._settle_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
+        """Header, picker, runs, chart, log and keys."""
         yield Static(id="too-small", markup=False)
         yield Header(self.glyphs, id="header")
         with Horizontal(id="body"):
@@ -146,6 +147,7 @@ class BenchScreen(Guarded, Screen[None]):
         start(self, partial(asyncio.to_thread, remember), group="remember")
 
     def on_mount(self) -> None:
+        """Draw the runs, then add the picker and start reading."""
         self.write_title()
         # The picker has most of the widgets, so the runs are drawn before it is created.
         self.call_after_refresh(self._add_picker)
