@@ -40,7 +40,9 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     function that executes it. ``eager_needed_for`` says what a kind that does not work without an eager model needs it
     for ("to compare with").
 
-    ``document_field`` is the field of ``RunDocument`` with the result; if empty, it is in ``analyses``, by name.
+    ``tab_title`` and ``tab`` are its tab in the details of a run: the title, and the widget as "module:class", which is
+    also an ``AnalysisTab``. ``document_field`` is the field of ``RunDocument`` with the result; if empty, it is in
+    ``analyses``, by name.
     """
 
     options: type[O]
@@ -48,6 +50,8 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     result: type[R]
     title: str
     purpose: str
+    tab_title: str
+    tab: str
     make_job: Callable[[PreparedRun, O], Job] | None = None
     log_lines: Callable[[R], list[str]] = lambda _result: []
     eager_needed_for: str = ""

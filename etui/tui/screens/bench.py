@@ -85,17 +85,17 @@ class BenchScreen(Guarded, Screen[None]):
         self.glyphs = glyphs
         self.picker: Picker | None = None
         self.snapshot: Snapshot | None = None
-        self.actions = RunActions(self)
+        self._actions = RunActions(self)
         self._rows = RunRows(database)
         self._chart_pane, self._log_pane = ChartPane(id="chart"), LogPane(id="log")
-        self._chart = CursorChart(self._chart_pane, database)
-        self._log_of = SessionLog(self._log_pane, database)
+        self._cursor_chart = CursorChart(self._chart_pane, database)
+        self._session_log = SessionLog(self._log_pane, database)
         self._columns = columns
         self._is_filtered = False
         self._live: frozenset[tuple[str, str]] = frozenset()
         """The ids and statuses of the runs of live sessions in the last snapshot."""
         self._under_cursor: RunSummary | None = None
-        self._settled: Timer | None = None
+        self._settle_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="too-small", markup=False)
@@ -205,7 +205,7 @@ class BenchScreen(Guarded, Screen[None]):
         if recovered or (snapshot.changed and (live != self._live or snapshot.ended or not runs)):
             table.reload()
         self._live = live
-        self._log_of.take(snapshot)
+        self._session_log.take(snapshot)
         if snapshot.ended:
             start(self, partial(self._report_ended, snapshot.ended), group="ended")
 
@@ -230,25 +230,25 @@ class BenchScreen(Guarded, Screen[None]):
 
     def log_notice(self, event: Event) -> None:
         """Add a notice of the app to the log."""
-        self._log_of.add_notice(event)
+        self._session_log.add_notice(event)
 
     @property
     def drawn(self) -> str | None:
         """The id of the run whose chart is shown."""
-        return self._chart.drawn
+        return self._cursor_chart.drawn
 
     @on(RunsTable.Highlighted)
     def _highlighted(self, event: RunsTable.Highlighted) -> None:
         if event.run == self._under_cursor:
             return
         self._under_cursor = event.run
-        if self._settled is not None:
-            self._settled.stop()
-        self._settled = self.set_timer(_SETTLE_S, self._show_run)
+        if self._settle_timer is not None:
+            self._settle_timer.stop()
+        self._settle_timer = self.set_timer(_SETTLE_S, self._show_run)
 
     def _show_run(self) -> None:
-        self._chart.show(self._under_cursor)
-        self._log_of.show_run(self._under_cursor)
+        self._cursor_chart.show(self._under_cursor)
+        self._session_log.show_run(self._under_cursor)
 
     @on(RunsTable.Failed)
     def _failed(self, event: RunsTable.Failed) -> None:
@@ -284,7 +284,7 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.focus()
             self._table.go_to(run_ids[0])
 
-        self.actions.submit(event.spec, event.model, queued)
+        self._actions.submit(event.spec, event.model, queued)
 
     # Actions on panes
 
@@ -377,14 +377,14 @@ class BenchScreen(Guarded, Screen[None]):
         else:
             ids = []
         if ids:
-            self.actions.cancel(ids, self._table.reload)
+            self._actions.cancel(ids, self._table.reload)
         else:
             self.app.say("No run is running or queued.", "warning")
 
     def action_export(self) -> None:
         """Export the marked runs, or the run under the cursor."""
         if ids := self._chosen():
-            self.actions.export(ids)
+            self._actions.export(ids)
 
     def action_import(self) -> None:
         """Import runs from files."""
@@ -396,7 +396,7 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.reload()
 
         path = _SAMPLES if Path(_SAMPLES).is_dir() and not self._table.total else ""
-        self.actions.ask(ImportDialog(self.database, path), imported)
+        self._actions.ask(ImportDialog(self.database, path), imported)
 
     def action_delete(self) -> None:
         """Delete the marked runs, or the run under the cursor, after confirmation."""
@@ -413,7 +413,7 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.keep_marks(ids)
             self._table.reload()
 
-        self.actions.delete(ids, name, deleted)
+        self._actions.delete(ids, name, deleted)
 
     def action_compare(self) -> None:
         """Compare the marked runs with the pinned baseline, else with the run under the cursor; without marks, the run
@@ -449,7 +449,7 @@ class BenchScreen(Guarded, Screen[None]):
             return run_markdown(store.document(ids[0]))
 
         if ids:
-            self.actions.copy(text)
+            self._actions.copy(text)
 
     def _ask_columns(self) -> None:
         """Choose the columns of the table."""
@@ -457,7 +457,7 @@ class BenchScreen(Guarded, Screen[None]):
 
         table = self._table
         columns = [(column.name, f"{column.title}: {column.about}") for column in COLUMNS]
-        self.actions.ask(ColumnsDialog(columns, [column.name for column in table.columns]), table.show_columns)
+        self._actions.ask(ColumnsDialog(columns, [column.name for column in table.columns]), table.show_columns)
 
     def _ask_jump(self) -> None:
         """Ask for a run's id and move the cursor to it; clear the filter, which might hide it."""
@@ -467,7 +467,7 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.go_to(run_id, msgspec.structs.replace(self._table.order, where=()))
             self.query_one(FilterBar).clear()
 
-        self.actions.ask(JumpDialog(self.database), jump)
+        self._actions.ask(JumpDialog(self.database), jump)
 
 
 def _empty_message(*, is_filtered: bool) -> list[str]:
