@@ -1,0 +1,89 @@
+"""Ids, tags and models of the runs in a database, for completing command lines: read quickly, without waiting.
+
+The file is opened for reading only and never created or upgraded, so a database of any version can be read; from one
+that cannot be read nothing is suggested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+WAIT_S = 0.02
+"""How long to wait for another process's lock."""
+
+MOST_RUNS, MOST_TAGGED, MOST_MODELS = 100, 5_000, 500
+_END = "\U0010ffff"
+
+
+class SuggestedRun(NamedTuple):
+    """A run whose id can be typed, and what to describe it with."""
+
+    id: str
+    model: str
+    precision: str
+    delegate: str
+    status: str
+    created_at: str
+
+
+def suggested_runs(database: Path, prefix: str) -> list[SuggestedRun]:
+    """Return runs whose ids begin with ``prefix``, at most ``MOST_RUNS``, newest first."""
+    columns = ", ".join(SuggestedRun._fields)
+    if prefix:
+        query = f"SELECT {columns} FROM runs WHERE id >= ? AND id < ? LIMIT ?"  # noqa: S608 - constants
+        rows = _read(database, query, (prefix, prefix + _END, MOST_RUNS))
+    else:
+        query = f"SELECT {columns} FROM runs ORDER BY created_at DESC LIMIT ?"  # noqa: S608 - constants
+        rows = _read(database, query, (MOST_RUNS,))
+    found = [SuggestedRun(*map(str, row)) for row in rows]
+    return sorted(found, key=lambda run: run.created_at, reverse=True)
+
+
+def suggested_tags(database: Path, runs: Sequence[str] = ()) -> list[str]:
+    """Return the tags in the database, or those of the runs with these ids or prefixes, in order."""
+    lists = []
+    if runs:
+        for prefix in runs:
+            lists += _read(database, "SELECT tags FROM runs WHERE id >= ? AND id < ? LIMIT 2", (prefix, prefix + _END))
+    else:
+        # The index on tags is used: a list with tags, '["..', is before the empty list in its order.
+        lists = _read(database, "SELECT DISTINCT tags FROM runs WHERE tags < '[]' LIMIT ?", (MOST_TAGGED,))
+    tags: set[str] = set()
+    for (encoded,) in lists:
+        with contextlib.suppress(ValueError, TypeError):
+            tags.update(tag for tag in json.loads(str(encoded)) if isinstance(tag, str))
+    return sorted(tags)
+
+
+def suggested_models(database: Path) -> list[str]:
+    """Return the names of the models in the database, in order."""
+    # Steps from name to name in the index on models, however many runs each has.
+    rows = _read(
+        database,
+        "WITH RECURSIVE names(model) AS (SELECT min(model) FROM runs UNION ALL"
+        " SELECT (SELECT min(model) FROM runs WHERE runs.model > names.model) FROM names WHERE names.model IS NOT NULL)"
+        " SELECT model FROM names WHERE model IS NOT NULL LIMIT ?",
+        (MOST_MODELS,),
+    )
+    return [str(model) for (model,) in rows]
+
+
+def _read(database: Path, query: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+    """Return the rows of a query; none if the database cannot be read."""
+    try:
+        connection = sqlite3.connect(f"file:{quote(os.fsencode(database))}?mode=ro", timeout=WAIT_S, uri=True)
+    except (sqlite3.Error, ValueError):
+        return []
+    try:
+        return connection.execute(query, values).fetchall()
+    except sqlite3.Error:
+        return []
+    finally:
+        connection.close()
