@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
@@ -33,7 +34,7 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
         "etui run resnet18 --precision int8 --keep-fp32 conv1      what it may suggest",
     )
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--inputs", type=Count(1, 1000), metavar="N",
               help="Number of the run's inputs to compare on.  [default: 4]")  # fmt: skip
 @click.option("--threshold-db", type=Number(_WORST_DB, _BEST_DB), metavar="X",

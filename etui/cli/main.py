@@ -38,6 +38,7 @@ COMMANDS = {
     "models": ("etui.cli.models:models", "List the models and precisions."),
     "delegates": ("etui.cli.delegates:delegates", "List the delegates and their support on this machine."),
     "config": ("etui.cli.config:config", "Show the configuration file, settings and keys."),
+    "completion": ("etui.cli.completion:completion", "Print the script for completion in bash, zsh or fish."),
     "doctor": ("etui.cli.doctor:doctor", "Check this machine for problems that affect measurements."),
 }
 

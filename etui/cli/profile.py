@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
@@ -35,7 +36,7 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
         "etui profile 3f2a --keep profiles --etrecord for ExecuTorch's Inspector",
     )
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--by", "view", type=click.Choice(["module", "operator", "each"]),
               help="Group by module of the source model, by operator, or list each operator in order.  "
                    "[default: module; operator if modules are not known]")  # fmt: skip
