@@ -22,7 +22,7 @@ _SAFE = re.compile(r"[\w.,:+@%/-]+")
 
 def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the id of a run with those in the database, newest first, that the line does not have yet."""
-    from etui.store.suggestions import suggested_runs
+    from etui.store.quick_reads import suggested_runs
     from etui.text import local_time
 
     database = _database(ctx)
@@ -55,7 +55,7 @@ def complete_tag_word(ctx: click.Context, param: click.Parameter, incomplete: st
 
 def tag_items(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """Complete ``+TAG`` with the tags in the database, and ``-TAG`` with those of the runs on the line."""
-    from etui.store.suggestions import suggested_tags
+    from etui.store.quick_reads import suggested_tags
 
     sign, database = incomplete[:1], _database(ctx)
     if database is None or sign not in ("+", "-"):
@@ -83,7 +83,7 @@ def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
 def complete_measured_models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last of a list of models that have runs in the database."""
-    from etui.store.suggestions import suggested_models
+    from etui.store.quick_reads import suggested_models
 
     database = _database(ctx)
     return _list_items(((name, "") for name in suggested_models(database)) if database else (), incomplete)
@@ -109,6 +109,20 @@ def complete_weights(ctx: click.Context, param: click.Parameter, incomplete: str
 
     found = _items((name, "") for name in WEIGHTS if name.startswith(incomplete))
     return found or complete_file(ctx, param, incomplete)
+
+
+def complete_cache_entry(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete a model or a key of the program cache."""
+    from etui.errors import EtuiError
+    from etui.paths import cache_dir
+    from etui.runner.cache_contents import keys, model_names
+
+    try:
+        root = cache_dir()
+    except EtuiError:
+        return []
+    names = [*model_names(root), *(keys(root) if incomplete else ())]
+    return _items((name, "") for name in names if name.startswith(incomplete))
 
 
 def _list_items(named: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:

@@ -1,7 +1,7 @@
-"""Ids, tags and models of the runs in a database, for completing command lines: read quickly, without waiting.
+"""Facts read from a database without opening a store: for completing command lines, and for the program cache.
 
-The file is opened for reading only and never created or upgraded, so a database of any version can be read; from one
-that cannot be read nothing is suggested.
+The file is opened for reading only, and never created, upgraded or waited for. From a database that cannot be read,
+nothing is returned.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MOST_RUNS, MOST_TAGGED, MOST_MODELS = 100, 5_000, 500
 _END = "\U0010ffff"
 
 
-class SuggestedRun(NamedTuple):
-    """A run whose id can be typed, and what to describe it with."""
+class BriefRun(NamedTuple):
+    """A run, with what is needed to recognize it."""
 
     id: str
     model: str
@@ -33,16 +33,16 @@ class SuggestedRun(NamedTuple):
     created_at: str
 
 
-def suggested_runs(database: Path, prefix: str) -> list[SuggestedRun]:
+def suggested_runs(database: Path, prefix: str) -> list[BriefRun]:
     """Return runs whose ids begin with ``prefix``, at most ``MOST_RUNS``, newest first."""
-    columns = ", ".join(SuggestedRun._fields)
+    columns = ", ".join(BriefRun._fields)
     if prefix:
         query = f"SELECT {columns} FROM runs WHERE id >= ? AND id < ? LIMIT ?"  # noqa: S608 - constants
         rows = _read(database, query, (prefix, prefix + _END, MOST_RUNS))
     else:
         query = f"SELECT {columns} FROM runs ORDER BY created_at DESC LIMIT ?"  # noqa: S608 - constants
         rows = _read(database, query, (MOST_RUNS,))
-    found = [SuggestedRun(*map(str, row)) for row in rows]
+    found = [BriefRun(*map(str, row)) for row in rows]
     return sorted(found, key=lambda run: run.created_at, reverse=True)
 
 
@@ -73,6 +73,19 @@ def suggested_models(database: Path) -> list[str]:
         (MOST_MODELS,),
     )
     return [str(model) for (model,) in rows]
+
+
+def runs_of_programs(database: Path) -> dict[str, list[BriefRun]]:
+    """Return the runs in the database by the key of their program in the program cache, newest first."""
+    columns = ", ".join(f"runs.{name}" for name in BriefRun._fields)
+    query = (
+        f"SELECT cache_key, {columns} FROM artifacts JOIN runs ON runs.id = run"  # noqa: S608 - constants
+        " ORDER BY created_at DESC"
+    )
+    found: dict[str, list[BriefRun]] = {}
+    for key, *values in _read(database, query, ()):
+        found.setdefault(str(key), []).append(BriefRun(*map(str, values)))
+    return found
 
 
 def _read(database: Path, query: str, values: Sequence[object]) -> list[tuple[object, ...]]:
