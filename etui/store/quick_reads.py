@@ -1,4 +1,5 @@
-"""Facts read from a database without opening a store: for completing command lines, and for the program cache.
+"""Facts read from a database without opening a store: for completing command lines, the program cache, and who uses the
+machine.
 
 The file is opened for reading only, and never created, upgraded or waited for. From a database that cannot be read,
 nothing is returned.
@@ -31,6 +32,19 @@ class BriefRun(NamedTuple):
     delegate: str
     status: str
     created_at: str
+
+
+class LiveWork(NamedTuple):
+    """A session or an analysis (``kind``: session, profile or gap) that has not ended, with its live runs, or its run.
+    ``pid``, ``host`` and ``user`` are those of the runner that claimed it; None and empty while it is waiting."""
+
+    id: str
+    kind: str
+    created_at: str
+    pid: int | None
+    host: str
+    user: str
+    runs: list[BriefRun]
 
 
 def suggested_runs(database: Path, prefix: str) -> list[BriefRun]:
@@ -88,11 +102,44 @@ def runs_of_programs(database: Path) -> dict[str, list[BriefRun]]:
     return found
 
 
+def live_work(database: Path) -> list[LiveWork]:
+    """Return the unfinished sessions that have live runs, and the live analyses, oldest first."""
+    columns = ", ".join(f"runs.{name}" for name in BriefRun._fields)
+    sessions = (
+        "SELECT sessions.id, 'session', sessions.created_at, claimed_pid, claimed_host, claimed_user,"  # noqa: S608
+        f" {columns} FROM sessions JOIN runs ON runs.session = sessions.id"
+        " WHERE sessions.finished_at IS NULL AND runs.status IN ('queued', 'preparing', 'measuring')"
+        " ORDER BY sessions.created_at, sessions.rowid, runs.rowid"
+    )
+    analyses = (
+        "SELECT passes.id, kind, passes.created_at, claimed_pid, claimed_host, claimed_user,"  # noqa: S608
+        f" {columns} FROM passes JOIN runs ON runs.id = run WHERE passes.status IN ('queued', 'running')"
+        " ORDER BY passes.created_at, passes.rowid"
+    )
+    found: dict[str, LiveWork] = {}
+    for query in (sessions, analyses):
+        for work_id, kind, created_at, pid, host, user, *run in _read(database, query, ()):
+            work = LiveWork(
+                id=str(work_id),
+                kind=str(kind),
+                created_at=str(created_at),
+                pid=pid if isinstance(pid, int) else None,
+                host=str(host or ""),
+                user=str(user or ""),
+                runs=[],
+            )
+            found.setdefault(work.id, work).runs.append(BriefRun(*map(str, run)))
+    return sorted(found.values(), key=lambda work: work.created_at)
+
+
 def _read(database: Path, query: str, values: Sequence[object]) -> list[tuple[object, ...]]:
     """Return the rows of a query; none if the database cannot be read."""
     try:
+        # The path may be another user's, and opening a pipe would wait for a writer.
+        if not database.is_file():
+            return []
         connection = sqlite3.connect(f"file:{quote(os.fsencode(database))}?mode=ro", timeout=WAIT_S, uri=True)
-    except (sqlite3.Error, ValueError):
+    except (sqlite3.Error, OSError, ValueError):
         return []
     try:
         return connection.execute(query, values).fetchall()
