@@ -15,7 +15,7 @@ from etui.results import RunDocument
 from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
 from etui.services.stalled_runs import stall_of_claim
-from etui.services.submit import submit_analysis
+from etui.services.submit import awaited_analysis
 from etui.spec import AnalysisOptions
 from etui.store import QueuedAnalysis, Store
 from etui.text import plain
@@ -52,20 +52,21 @@ def analysed(
 
 
 def make_analysis(store: Store, run_id: str, options: AnalysisOptions) -> None:
-    """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it.
+    """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it, and so does the runner if this
+    process ends otherwise.
 
     Raises:
         click.exceptions.Exit: the analysis failed, was cancelled or timed out, which is reported on stderr; it has the
             exit status of the command.
-        EtuiError: see ``submit_analysis`` and ``follow_analysis``.
+        EtuiError: see ``awaited_analysis`` and ``follow_analysis``.
     """
-    queued = submit_analysis(store, run_id, options)
-    try:
-        status = _followed(store, queued)
-    except RunnerFailed as error:
-        with contextlib.suppress(StoreError):
-            store.request_analysis_cancel([queued.id], str(error))
-        raise
+    with awaited_analysis(store, run_id, options) as queued:
+        try:
+            status = _followed(store, queued)
+        except RunnerFailed as error:
+            with contextlib.suppress(StoreError):
+                store.request_analysis_cancel([queued.id], str(error))
+            raise
     if status != EXIT_DONE:
         raise click.exceptions.Exit(status)
 
