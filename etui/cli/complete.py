@@ -96,6 +96,13 @@ def complete_precisions(_ctx: click.Context, _param: click.Parameter, incomplete
     return _list_items(((one.name, one.title) for one in PRECISIONS.values()), incomplete)
 
 
+def complete_columns(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the last of a list of columns of ``etui runs``."""
+    from etui.facts import BY_SHORT
+
+    return _list_items(((name, fact.title) for name, fact in BY_SHORT.items()), incomplete)
+
+
 def complete_delegates(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last of a list of delegates."""
     from etui.catalog.delegates import RECORDS

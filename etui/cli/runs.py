@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 
 from etui import text
-from etui.cli.complete import complete_delegates, complete_measured_models, complete_precisions
+from etui.cli.complete import complete_columns, complete_delegates, complete_measured_models, complete_precisions
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.fact_columns import fact_column
 from etui.cli.lazy_group import examples
@@ -62,7 +62,8 @@ _DEFAULT: dict[Fact[Any], int] = {
 @click.option(
     "--limit", type=Count(min=0), help=f"Maximum number of runs, 0 for all.  [default: {DEFAULT_ROWS}; all with --json]"
 )
-@click.option("--columns", metavar="C,..", help="Only these columns, such as id,p50,rss; an unknown name lists all.")
+@click.option("--columns", metavar="C,..", shell_complete=complete_columns,
+              help="Only these columns, such as id,p50,rss; an unknown name lists all.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print summaries as a JSON array.")
 @click.pass_obj
 def runs(

@@ -59,6 +59,7 @@ def test_models_precisions_and_delegates(complete: Complete) -> None:
     assert complete("run", "resnet18", "-p", "fp32,fp") == ["fp32,fp16"]
     assert complete("run", "resnet18", "-d", "") == list(RECORDS)
     assert complete("sweep", "--models", "resnet18,gpt") == ["resnet18,gpt2"]
+    assert complete("runs", "--columns", "id,mod") == ["id,model"]
     assert complete("run", "resnet18", "--weights", "s") == ["synthetic"]
     assert complete("run", "resnet18", "--weights", "./x") == complete("import", "r") == complete("--db", "") == [FILES]
     assert complete("export", "a", "-o", "x") == [FILES]

@@ -218,6 +218,17 @@ def test_an_analysis_whose_command_is_gone_is_cancelled(warm_box: Box, profiled:
     assert warm_box.status(profiled) == "done" and warm_box.document(profiled).profile is not None
 
 
+def test_a_detached_analysis_goes_on_without_its_command(warm_box: Box, profiled: str) -> None:
+    assert warm_box.etui("profile", profiled, *ENDLESS, "--detach").stdout.split() == [profiled]
+    under_way(warm_box, profiled)
+    assert requester_lock_paths(warm_box.database) == []
+    warm_box.etui("cancel", profiled)
+    assert warm_box.etui("profile", profiled, "--detach").stdout.split() == [profiled]
+    for option in ("--json", "--csv=x.csv", "--trace=x.json"):
+        assert "--detach" in warm_box.etui("profile", profiled, "--detach", option, status=2).stderr
+    until(lambda: not warm_box.jobs())
+
+
 def test_an_analysis_goes_on_while_one_of_its_commands_waits_and_after_the_screen_requested_it(
     warm_box: Box, profiled: str
 ) -> None:
