@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,9 @@ def _database(use: DatabaseUse) -> list[str]:
         processes = ", ".join(map(str, use.other_runners))
         lines.append(f"runners with other settings, or of another installation: process {processes}")
     for work in use.work:
-        state = "waiting" if work.pid is None else f"begun by process {work.pid}"
-        lines.append(f"{_kind(work)}: {_runs(work)}, {state} since {text.local_time(work.created_at)}")
+        place = f" on {work.host}" if work.host not in (None, socket.gethostname()) else ""
+        state = "waiting" if work.pid is None else f"begun by process {work.pid}{place}"
+        lines.append(f"{_kind(work)}: {_runs(work)}, queued at {text.local_time(work.created_at)}, {state}")
     if not use.work:
         lines.append("nothing is queued or running")
     elif use.runner in ("free", "missing") and not use.other_runners:
@@ -94,7 +96,9 @@ def _database(use: DatabaseUse) -> list[str]:
 
 
 def _kind(work: Work) -> str:
-    return {"gap": "numeric gap"}.get(work.kind, work.kind)
+    from etui.analysis_kinds.registry import KINDS
+
+    return KINDS[work.kind].title if work.kind in KINDS else work.kind
 
 
 def _runs(work: Work) -> str:

@@ -28,6 +28,9 @@ from etui.files.hashing import file_hash, file_stamp, is_settled
 from etui.files.locks import Held, LocksUnsupported, take
 from etui.host.filesystems import is_network
 
+PROGRAMS, MODELS, SCRATCH, WORKERS = "programs", "models", "scratch", "workers"
+"""The folders of the two kinds of entries, and of temporary folders of processes."""
+
 LOCKS = "locks"
 PATIENCE_S = 60.0
 """How long to wait for a process that removes an entry, which takes seconds at most."""

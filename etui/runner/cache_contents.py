@@ -12,8 +12,17 @@ from typing import Literal, TypeVar
 import msgspec
 
 from etui.errors import UsageError
-from etui.files.cache_entries import folders_in, is_in_use, remove_unused, size_in_bytes, time_of_last_use
-from etui.runner.program_cache import MODELS, PROGRAMS, SCRATCH, WORKERS, ProgramCache, cap_bytes_from_environment
+from etui.files.cache_entries import (
+    MODELS,
+    PROGRAMS,
+    SCRATCH,
+    WORKERS,
+    folders_in,
+    is_in_use,
+    remove_unused,
+    size_in_bytes,
+    time_of_last_use,
+)
 from etui.store.quick_reads import BriefRun
 
 EntryKind = Literal["program", "bundle"]
@@ -78,6 +87,9 @@ _T = TypeVar("_T", _Program, _Bundle)
 
 def cache_contents(root: Path) -> CacheContents:
     """Return the contents of the cache folder ``root``, which need not exist. Changes nothing."""
+    # Imported late, here and below: completing a command line does not need it.
+    from etui.runner.program_cache import cap_bytes_from_environment
+
     entries = [
         _entry(kind, folder)
         for kind, name in _FOLDERS.items()
@@ -133,6 +145,8 @@ def remove_entries(root: Path, entries: Iterable[CacheEntry]) -> list[CacheEntry
     Raises:
         EtuiError: the cache cannot be written.
     """
+    from etui.runner.program_cache import ProgramCache
+
     cache = ProgramCache(root)
     removed = []
     for entry in entries:

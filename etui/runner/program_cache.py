@@ -24,7 +24,11 @@ from etui.errors import EtuiError
 from etui.files import private as private_files
 from etui.files.cache_entries import (
     LOCKS,
+    MODELS,
+    PROGRAMS,
+    SCRATCH,
     UNUSED_S,
+    WORKERS,
     Scratch,
     damage,
     discard,
@@ -46,7 +50,6 @@ from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
 VERSIONED = ("torch", "executorch", "torchao", "transformers", *delegates.PACKAGES)
-PROGRAMS, MODELS, SCRATCH, WORKERS = "programs", "models", "scratch", "workers"
 
 _PROGRAM, _DESCRIPTION = "program.pte", "lowered.json"
 _TRIES = 3

@@ -30,12 +30,13 @@ class UsedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A session or an analysis in a queue: ``kind`` is session, profile or gap. ``pid`` is the runner that has begun
-    it, None while it waits."""
+    """A session or an analysis in a queue: ``kind`` is session, profile or gap. ``pid`` and ``host`` are those of the
+    runner that has begun it; None while it waits."""
 
     kind: str
     created_at: str
     pid: int | None
+    host: str | None
     runs: list[UsedRun]
 
 
@@ -154,7 +155,13 @@ def _advice(user: Holder, database: Path | None, work: list[Work], own: Path) ->
 
 
 def _work(work: LiveWork) -> Work:
-    return Work(kind=work.kind, created_at=work.created_at, pid=work.pid, runs=[_run(run) for run in work.runs])
+    return Work(
+        kind=work.kind,
+        created_at=work.created_at,
+        pid=work.pid,
+        host=work.host or None,
+        runs=[_run(run) for run in work.runs],
+    )
 
 
 def _run(run: BriefRun) -> UsedRun:
