@@ -86,8 +86,9 @@ def list_entries(settings: Settings, as_json: bool) -> None:
     from etui.runner.cache_contents import cache_contents, with_configurations
     from etui.store.quick_reads import runs_of_programs
 
-    runs = runs_of_programs(settings.database)
-    contents = with_configurations(cache_contents(cache_dir()), runs)
+    contents = cache_contents(cache_dir())
+    runs = runs_of_programs(settings.database, [entry.key for entry in contents.entries])
+    contents = with_configurations(contents, runs)
     if as_json:
         import msgspec
 
@@ -130,7 +131,9 @@ def clean(
     if names and every:
         raise UsageError("--all selects every entry, and names select some", "use one of them")
     root = cache_dir()
-    contents = with_configurations(cache_contents(root), runs_of_programs(settings.database))
+    contents = cache_contents(root)
+    runs = runs_of_programs(settings.database, [entry.key for entry in contents.entries])
+    contents = with_configurations(contents, runs)
     chosen = selected(contents, names, older_than_s=older_than_s)
     free = [entry for entry in chosen if not entry.in_use]
     if free and not yes:

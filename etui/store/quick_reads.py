@@ -89,15 +89,16 @@ def suggested_models(database: Path) -> list[str]:
     return [str(model) for (model,) in rows]
 
 
-def runs_of_programs(database: Path) -> dict[str, list[BriefRun]]:
-    """Return the runs in the database by the key of their program in the program cache, newest first."""
+def runs_of_programs(database: Path, keys: Sequence[str]) -> dict[str, list[BriefRun]]:
+    """Return the runs in the database whose programs have one of these keys in the program cache, newest first, by
+    key."""
     columns = ", ".join(f"runs.{name}" for name in BriefRun._fields)
     query = (
         f"SELECT cache_key, {columns} FROM artifacts JOIN runs ON runs.id = run"  # noqa: S608 - constants
-        " ORDER BY created_at DESC"
+        " WHERE cache_key IN (SELECT value FROM json_each(?)) ORDER BY created_at DESC"
     )
     found: dict[str, list[BriefRun]] = {}
-    for key, *values in _read(database, query, ()):
+    for key, *values in _read(database, query, (json.dumps(keys),)) if keys else ():
         found.setdefault(str(key), []).append(BriefRun(*map(str, values)))
     return found
 
