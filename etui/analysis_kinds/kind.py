@@ -60,7 +60,7 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The name in the database and in the log: the tag of its options."""
-        return name_of(self.options)
+        return self.options.kind_name()
 
     def result_in(self, document: RunDocument) -> R | None:
         """Return the newest result of this kind for a run; None if it has none.
@@ -77,8 +77,3 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
 
 
 AnyKind = AnalysisKind[Any, Any]
-
-
-def name_of(options: AnalysisOptions | type[AnalysisOptions]) -> str:
-    """Return the name of the kind that options belong to."""
-    return str(options.__struct_config__.tag)

@@ -101,7 +101,7 @@ def gap(
     if threshold_db is not None:
         found = _with_threshold(found, threshold_db)
     if csv_file is not None:
-        from etui.store.transfer import write_file
+        from etui.files.atomic import write_file
 
         write_file(csv_file, output.as_csv(found), force=force)
         click.echo(f"wrote {csv_file}", err=True)

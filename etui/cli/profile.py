@@ -137,8 +137,8 @@ def profile(
         document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=ascii_only()
     )  # fmt: skip
     if csv_file is not None:
+        from etui.files.atomic import write_file
         from etui.formats.csv_tables import profile_csv
-        from etui.store.transfer import write_file
 
         write_file(csv_file, profile_csv(found), force=force)
         click.echo(f"wrote {csv_file}", err=True)
@@ -151,7 +151,7 @@ def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None
     import msgspec
 
     from etui.cli.follow_analysis import make_analysis
-    from etui.store.transfer import write_file
+    from etui.files.atomic import write_file
 
     if trace is None:
         make_analysis(store, run_id, options, detach=detach)

@@ -156,12 +156,14 @@ class BenchScreen(Guarded, Screen[None]):
     async def _add_picker(self) -> None:
         from etui.tui.widgets.picker import Picker
 
-        picker = Picker(self.database, id="picker")
-        await self.query_one("#left").mount(picker, before=0)
+        try:
+            picker = Picker(self.database, id="picker")
+            await self.query_one("#left").mount(picker, before=0)
+        finally:
+            self.app.freeze_garbage()
         self.picker = picker
         if (pinned := self._table.baseline) is not None:
             start(self, partial(self._check_baseline, pinned), group="baseline")
-        self.app.freeze_garbage()
 
     def on_unmount(self) -> None:
         """Close the table's connection."""
