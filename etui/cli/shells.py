@@ -37,7 +37,7 @@ class _WholeWord(ShellComplete):
 
 
 class _Zsh(_WholeWord, ZshComplete):
-    pass
+    """Click's, with whole words."""
 
 
 class _Fish(_WholeWord, FishComplete):
