@@ -12,6 +12,7 @@ from etui import __version__
 from etui.errors import UsageError
 
 APP = "etui"
+LOCK_VARIABLE = "ETUI_BOX_LOCK"
 LONGEST_NAME_BYTES = 255
 """The longest file name on Linux file systems."""
 LONGEST_PATH_BYTES = 4095
@@ -116,7 +117,7 @@ def is_default_folder(path: Path) -> bool:
 def machine_lock_path() -> Path:
     """Return the path that identifies the machine lock, the same for every user and database, and that earlier versions
     lock as a file; ``ETUI_BOX_LOCK`` is for tests."""
-    return Path(os.environ.get("ETUI_BOX_LOCK", "/tmp/etui-box.lock"))
+    return Path(os.environ.get(LOCK_VARIABLE, "/tmp/etui-box.lock"))
 
 
 def runner_lock_path(database: Path, installation: str, host: str) -> Path:

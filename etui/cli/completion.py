@@ -31,6 +31,7 @@ def completion(shell: Shell | None) -> None:
     Tab."""
     from click.shell_completion import get_completion_class
 
+    from etui.cli import shells
     from etui.cli.main import cli
 
     if shell is None:
@@ -41,12 +42,9 @@ def completion(shell: Shell | None) -> None:
                 "name a shell: etui completion bash",
             )
         shell = name
+    shells.register()
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(cli, {}, "etui", COMPLETE_VARIABLE)
     # Not script.source(), which starts bash to check its version.
-    text = script.source_template % script.source_vars()
-    if shell == "fish":
-        # Click's script would cut values with a comma, such as fp32,int8.
-        text = text.replace('string split ","', 'string split --max 1 ","')
-    click.echo(text)
+    click.echo(script.source_template % script.source_vars())

@@ -94,6 +94,9 @@ class LazyGroup(click.Group):
         """Run the command line and end the process with its exit status."""
         _open_closed_streams()
         if os.environ.get(COMPLETE_VARIABLE):
+            from etui.cli import shells
+
+            shells.register()
             # A message would be written into the line that the user is typing.
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
         for stream in (sys.stdout, sys.stderr):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from etui.host.processes import command_line, owner_name, process_ids
+from etui.host.processes import command_line, environment_variable, owner_name, process_ids, shares_network
 from etui.host.user import user_name
-from etui.paths import installation
+from etui.paths import LOCK_VARIABLE, installation
 from etui.runner.machine_lock import Holder, MachineLock
 from etui.runner.runner_lock import LockState, RunnerLock
 from etui.store.quick_reads import BriefRun, LiveWork, live_work
@@ -87,8 +87,8 @@ def machine_use(database: Path) -> MachineUse:
     waiting = [turn] if turn is not None else []
     known = {user.pid for user in (holder, turn) if user is not None}
     # Only the next process in turn is known to the lock; others have begun work in a database that is readable.
-    for pid, path in runners.items():
-        if pid not in known and any(work.pid == pid for work in live_work(path)):
+    for pid, path in runners.items() if holder is not None else ():
+        if pid not in known and _has_same_lock(pid) and any(work.pid == pid for work in live_work(path)):
             waiting.append(Holder(pid=pid, user=owner_name(pid)))
     lock = RunnerLock(database, installation())
     runner_pid = lock.holder_pid()
@@ -123,6 +123,12 @@ def _database_of(pid: int) -> Path | None:
         return Path(words[3]).resolve()
     except (OSError, RuntimeError, ValueError):
         return None
+
+
+def _has_same_lock(pid: int) -> bool:
+    """Whether a runner takes the same machine lock as this process would, as far as is known."""
+    lock = environment_variable(pid, LOCK_VARIABLE)
+    return shares_network(pid) is not False and lock in (None, os.environ.get(LOCK_VARIABLE, ""))
 
 
 def _described(user: Holder, runners: dict[int, Path], own: Path) -> MachineUser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from etui.files.cache_entries import hold, making
 from etui.jobs import BundleResult, LowerResult
 from etui.results import Artifact, InputsInfo, ModelInfo, Stage, WeightsInfo
+from tests.boxes import ETUI, PATIENCE_S, Box
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 
@@ -62,7 +64,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def entries(root: Path) -> set[str]:
-    return {entry.name for folder in ("programs", "models") for entry in (root / folder).iterdir()}
+    return {entry.name for folder in ("programs", "models") for entry in (root / folder).glob("*")}
 
 
 def test_the_list_has_every_entry_most_recently_used_first(etui: Etui, root: Path) -> None:
@@ -141,6 +143,22 @@ def test_a_wrong_request_removes_nothing(etui: Etui, root: Path, arguments: list
     done = etui("cache", "clean", *arguments)
     assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
     assert entries(root) == {ONE, TWO, THREE}
+
+
+@pytest.mark.parametrize(("answer", "left"), [(b"n\n", {ONE}), (b"y\n", set())])
+def test_on_a_terminal_it_asks_first(box: Box, answer: bytes, left: set[str]) -> None:
+    add_program(box.cache, ONE, model="resnet18", precision="int8")
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, answer)
+        done = subprocess.run(
+            [ETUI, "cache", "clean", "--all"], stdin=theirs, capture_output=True, text=True, check=True,
+            env=box.environment, timeout=PATIENCE_S,
+        )  # fmt: skip
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert entries(box.cache) == left and ONE[:12] in done.stderr and done.stdout == ""
 
 
 def test_leftovers_of_killed_processes_are_listed_and_removed(etui: Etui, root: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from etui.catalog.delegates import RECORDS
 from etui.catalog.models import MODELS
+from etui.catalog.precisions import PRECISIONS
 from etui.cli.main import COMMANDS, cli
 from tests.cli.conftest import Etui
 from tests.cli.test_command_line import HEAVY
@@ -179,16 +180,32 @@ def test_the_script_of_a_shell(etui: Etui, shell: str) -> None:
     assert etui("completion", SHELL="/bin/csh").returncode == etui("completion", "csh").returncode == 2
 
 
+def test_zsh_and_fish_complete_the_value_after_an_equals_sign(etui: Etui) -> None:
+    line = "etui run resnet18 --precision=fp32,fp"
+    word = line.split()[-1]
+    done = etui(_ETUI_COMPLETE="zsh_complete", COMP_WORDS=line, COMP_CWORD="3")
+    assert done.stdout.splitlines()[:2] == ["plain", "--precision=fp32,fp16"]
+    done = etui(_ETUI_COMPLETE="fish_complete", COMP_WORDS=line, COMP_CWORD=word)
+    assert done.stdout.startswith("plain,--precision=fp32,fp16")
+    # Its script takes the value as a whole.
+    assert "string split --max 1" in etui("completion", "fish").stdout
+
+
 def test_bash_completes_with_the_script(etui: Etui, stored: Callable[..., None], database: Path) -> None:
     stored(make_document("aaaaaaaaaaa1"))
     script = (
         'eval "$(etui completion bash)"; complete -p etui >/dev/null || exit 9;'
         ' answer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=();'
         ' _etui_completion etui; echo "${COMPREPLY[@]}"; };'
-        " answer etui sho; answer etui show aaa; answer etui run resnet18 -p fp32,fp"
+        " answer etui sho; answer etui show aaa; answer etui run resnet18 -p fp32,fp;"
+        " answer etui run resnet18 --precision = fp1; answer etui run resnet18 --precision =;"
+        " answer etui run --precision = int8 resnet1"
     )
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "ETUI_DB": str(database),
     }  # fmt: skip
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.splitlines() == ["show", "aaaaaaaaaaa1", "fp32,fp16"] and done.stderr == ""
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "show", "aaaaaaaaaaa1", "fp32,fp16", "fp16", " ".join(PRECISIONS), "resnet18",
+    ]  # fmt: skip

@@ -114,27 +114,31 @@ def test_a_database_that_cannot_be_read_is_not_an_error(etui: Etui, database: Pa
 
 @pytest.mark.slow
 def test_the_runs_that_are_measured_and_the_command_that_stops_them(tmp_path: Path) -> None:
-    with box_in(tmp_path / "one") as one, box_in(tmp_path / "two") as two:
-        for box in (one, two):
+    with box_in(tmp_path / "one") as one, box_in(tmp_path / "two") as two, box_in(tmp_path / "three") as three:
+        for box in (one, two, three):
             box.folder.mkdir()
             box.environment["ETUI_BOX_LOCK"] = str(tmp_path / "box.lock")
         (run_id,) = one.detach(MODEL, *LONG)
         one.wait_for_status(run_id, "measuring")
-        (waiting_id,) = two.detach(MODEL, *LONG)
-        two.wait_for_event(waiting_id, "waiting for the machine")
+        waiting_ids = {}
+        for box in (two, three):
+            (waiting_ids[box],) = box.detach(MODEL, *LONG)
+            box.wait_for_event(waiting_ids[box], "waiting for the machine")
         here, there = asked(one), asked(two)
         for answer in (here, there):
             assert answer["holder"]["pid"] == one.runner().pid
             assert answer["holder"]["database"] == str(one.database)
             assert [run["id"] for work in answer["holder"]["work"] for run in work["runs"]] == [run_id]
-            (user,) = answer["waiting"]
-            assert (user["pid"], user["database"]) == (two.runner().pid, str(two.database))
+            assert [(user["pid"], user["database"]) for user in answer["waiting"]] == [
+                (box.runner().pid, str(box.database)) for box in (two, three)
+            ]
         assert (there["database"]["runner"], there["database"]["pid"]) == ("held", two.runner().pid)
         # The printed commands stop them, from anywhere.
-        for user in (there["waiting"][0], there["holder"]):
+        for user in (*there["waiting"], there["holder"]):
             words = shlex.split(user["advice"].partition(": ")[2])
             two.etui(*words[1:])
-        assert one.wait_for_status(run_id, "cancelled") and two.wait_for_status(waiting_id, "cancelled")
+        assert one.wait_for_status(run_id, "cancelled")
+        assert all(box.wait_for_status(waiting_id, "cancelled") for box, waiting_id in waiting_ids.items())
         until(lambda: asked(one)["holder"] is None)
         listed = json.loads(one.etui("cache", "--json").stdout)["entries"]
         (program,) = (entry for entry in listed if entry["kind"] == "program")
