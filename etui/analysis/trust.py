@@ -23,11 +23,16 @@ REMARKS = frozenset({"bf16", "fp16"})
 """Flags about what was measured, not about how well."""
 
 
+def half_width(value: float | None, bounds: Interval | None) -> float | None:
+    """Return half the width of an interval as a share of the figure; None without an interval, or for zero."""
+    return None if bounds is None or not value else (bounds[1] - bounds[0]) / 2 / abs(value)
+
+
 def of_interval(value: float | None, bounds: Interval | None) -> Trust:
     """Return the trust in a figure by its 95 % interval alone; ``caution`` if its uncertainty is not known."""
-    if bounds is None or not value:
+    share = half_width(value, bounds)
+    if share is None:
         return "caution"
-    share = (bounds[1] - bounds[0]) / 2 / abs(value)
     return "good" if share < WIDE else "caution" if share < VERY_WIDE else "poor"
 
 

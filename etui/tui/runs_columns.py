@@ -65,9 +65,10 @@ def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
     median, bounds = run.latency_median_ms, run.latency_ci95_ms
-    if median is None or bounds is None or median == 0:
+    half = trust.half_width(median, bounds)
+    if half is None:
         return "", ""
-    share = (bounds[1] - bounds[0]) / 2 / median * 100
+    share = 100 * half
     shown = f"{glyphs.about}{share:.1f}%" if share < 9.95 else f"{glyphs.about}{share:.0f}%"
     return _marked(shown, trust.of_latency(median, bounds, run.flags or ()), "faint", glyphs)
 
