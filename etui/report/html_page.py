@@ -105,8 +105,8 @@ def _result(cell: ResultCell) -> str:
 
 
 def _accuracy_chart(chart: AccuracyChart) -> Iterator[str]:
-    drawing = scatter.scatter(chart.points, unit=chart.unit, eager_ms=chart.eager_ms)
-    if drawing:
+    if len(chart.points) > 1:
+        drawing = scatter.scatter(chart.points, unit=chart.unit, eager_ms=chart.eager_ms)
         shapes = ", ".join(f"{shape} {verdict}" for verdict, shape in scatter.SHAPES.items())
         legend = f"{shapes}; lines are 95 % intervals of latency. {chart.remark}".rstrip()
         yield f'<h3>Latency against accuracy</h3>{drawing}<p class="legend">{_escaped(legend)}</p>'

@@ -76,9 +76,9 @@ def verdict_on(
 
 def _single(run: RunDocument) -> Verdict:
     name = variant(run)
-    reasons = [
-        run_wording.ending(run), run_wording.speed(run), run_wording.accuracy(run), run_wording.size(run),
-    ]  # fmt: skip
+    reasons = [run_wording.speed(run), run_wording.accuracy(run), run_wording.size(run)]
+    if not run.summary_only:
+        reasons.insert(0, run_wording.ending(run))
     ratio, badges = run.speedup, [*_accuracy_badges([run])]
     if ratio is not None and ratio.verdict is not None:
         badges.append(Badge("speed against eager", ratio.verdict, SPEED_TONES[ratio.verdict]))

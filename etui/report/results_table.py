@@ -148,8 +148,10 @@ def _against_base(found: RunComparison | None) -> ResultCell:
 def _speed(ratio: float, verdict: SpeedVerdict | None) -> ResultCell:
     if verdict is None:
         return ResultCell(text.ratio(ratio))
-    word = f" {verdict}" if verdict in ("inconclusive", "unreliable") else ""
-    return ResultCell(f"{SPEED_GLYPHS[verdict]} {text.ratio(ratio)}{word}", SPEED_TONES[verdict])
+    shown = f"{text.ratio(ratio)} {verdict}" if verdict in ("inconclusive", "unreliable") else text.ratio(ratio)
+    if verdict == "slower" and ratio > 0:
+        shown = f"{text.ratio(1 / ratio)} as long"
+    return ResultCell(f"{SPEED_GLYPHS[verdict]} {shown}", SPEED_TONES[verdict])
 
 
 def _accuracy(run: RunDocument) -> ResultCell:

@@ -87,7 +87,9 @@ def histograms(series: Sequence[Series], *, unit: str = "ms") -> str:
                 )
         median = scale.at(float(np.median(values)))
         parts.append(line(median, top - 4, median, top + height - 16, "currentColor"))
-        parts.append(label(LEFT - 10, top + height / 2, f"{name}, {text.counted(len(values), 'sample')}", "end"))
+        middle = top + (height - 16) / 2
+        parts.append(label(LEFT - 10, middle, name, "end"))
+        parts.append(label(LEFT - 10, middle + 15, text.counted(len(values), "sample"), "end"))
     return drawing(parts, len(shown) * height, scale, unit, "Histograms of the latency samples")
 
 
@@ -154,6 +156,7 @@ class Scale:
 
 
 def drawing(parts: Sequence[str], height: int, scale: Scale, unit: str, title: str) -> str:
+    """Return an image of rows of marks, ``height`` pixels high, with the axis of ``scale`` below them."""
     axis = [line(LEFT, height, WIDTH - RIGHT, height, "currentColor")]
     for value in scale.marks():
         at = scale.at(value)
