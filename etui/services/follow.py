@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
@@ -38,6 +39,7 @@ DATABASE_PATIENCE_S = 60.0
 """How long the database may be unavailable while a run is followed."""
 
 BAR = 24
+_LEAST_CELLS = 20
 SILENT_S = 3.0
 """A step without an estimate of the time left shows the elapsed time after this number of seconds."""
 
@@ -94,6 +96,8 @@ class ProgressPrinter:
         begin = shortened(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}", LINE_CELLS)
         # A traceback has several lines.
         lines = [shortened(line, WHOLE_CELLS) for line in plain(event.message, keep_lines=True).split("\n")]
+        if self._live and self._stages is not None:
+            lines = [part for line in lines for part in self._wrapped(line)]
         self.line(begin + ("\n" + " " * len("00:00:00  ")).join(lines))
 
     def line(self, text: str) -> None:
@@ -140,6 +144,12 @@ class ProgressPrinter:
     def _label(self, event: Event) -> str:
         label = self._labels.get(event.run_id or "")
         return f"{label}: " if label and not event.message.startswith(label) else ""
+
+    def _wrapped(self, line: str) -> list[str]:
+        """Return a line in parts of the width that the terminal has after the time and the stage."""
+        room = max(_LEAST_CELLS, self._columns() - len("00:00:00  measure   "))
+        parts = textwrap.wrap(line, room, break_on_hyphens=False) or [line]
+        return [parts[0], *(" " * len("measure   ") + part for part in parts[1:])]
 
     def _columns(self) -> int:
         try:

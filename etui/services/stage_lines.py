@@ -16,6 +16,7 @@ _SHORT_S = 1.0
 _SHOWN_S = 0.05
 _REPEATED = re.compile(r"(?s)(?P<variant>.+): block \d+ is measured again: .*")
 _VERDICT = re.compile(rf"(?s)accuracy (?P<verdict>{'|'.join(ACCURACY_VERDICTS)}): .*")
+_ORDER = ("load", "export", "quantize", "reference", "lower", "write")
 _CACHED = "cached, nothing to prepare"
 
 
@@ -57,7 +58,8 @@ class StageLines:
         at = at or self._at
         if self._cached:
             yield Event(kind="log", at=at, stage="lower", message=f"{_CACHED}: {members(self._cached, self._everyone)}")
-        for stage, parts in self._stages.items():
+        for stage in sorted(self._stages, key=_place):
+            parts = sorted(self._stages[stage], key=lambda part: self._everyone.index(part[0]))
             if any(details for _, _, details in parts) or any(seconds >= _SHORT_S for _, seconds, _ in parts):
                 yield Event(kind="log", at=at, stage=stage, message=", ".join(_part(*part) for part in parts))
         if self._repeated:
@@ -108,6 +110,11 @@ class StageLines:
         if self._load:
             yield Event(kind="log", at=self._at, stage="load", message="; ".join(self._load))
         self._load = []
+
+
+def _place(stage: str) -> int:
+    """Return the place of a stage of preparation in their order; unknown ones are last."""
+    return _ORDER.index(stage) if stage in _ORDER else len(_ORDER)
 
 
 def _part(label: str, seconds: float, details: str) -> str:

@@ -81,10 +81,11 @@ def test_a_session_has_one_line_per_stage_for_all_variants() -> None:
 
     say("stage", "loading tiny", None, "load")
     say("log", "loaded in 0.1 s: weights", None, "load")
-    for run, seconds, details in (("a", 2.0, ["7 of 7 nodes"]), ("b", 3.1, [])):
+    for run, seconds, details in (("b", 3.1, []), ("a", 2.0, ["7 of 7 nodes"])):
         say("stage", "exporting", run, "export")
         say("log", stage_end("exporting", 0.2), run, "export")
         say("stage", "lowering", run, "lower")
+        say("log", stage_end("writing", 0.0, ["4.0 MB"]), run, "write")
         say("log", stage_end("lowering", seconds, details), run, "lower")
     say("log", "fp16/xnnpack: cached, nothing to prepare", "c", "lower")
     say("stage", "measuring 4 variants", None, "measure")
@@ -101,11 +102,26 @@ def test_a_session_has_one_line_per_stage_for_all_variants() -> None:
         "load      loaded in 0.1 s: weights",
         "lower     cached, nothing to prepare: fp16/xnnpack",
         "lower     fp32/xnnpack 2.0 s (7 of 7 nodes), int8/xnnpack 3.1 s",
+        "write     fp32/xnnpack 4.0 MB, int8/xnnpack 4.0 MB",
         "measure   measuring 4 variants",
         "measure   measured again because the canary kernel deviated: eager 1 block, int8/xnnpack 2 blocks",
         "accuracy  PASS fp32/xnnpack, fp16/xnnpack; FAIL int8/xnnpack",
         "          int8/xnnpack: failed: it broke",
     ]
+
+
+def test_a_long_line_about_a_stage_is_wrapped_to_the_terminal() -> None:
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as terminal:
+        talk = ProgressPrinter(terminal, {}, by_stage=True)
+        talk.begin_session({"a": "fp32/xnnpack"})
+        message = "weights " + "and inputs " * 12
+        talk.event(Event(kind="log", message=message, stage="load", at="2026-11-20T10:00:00.000Z"))
+        talk.end_session()
+        lines = os.read(reader, 4096).decode().split("\r\n")[:-1]
+    os.close(reader)
+    assert len(lines) > 1 and all(len(line) <= 80 for line in lines)
+    assert all(line[:20].isspace() and not line[20].isspace() for line in lines[1:])
 
 
 def test_control_c_cancels_even_amid_a_transaction(tmp_path: Path) -> None:
