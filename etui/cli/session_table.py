@@ -86,8 +86,6 @@ def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
         RunSummary.latency_median_ms: _median(RunSummary.latency_median_ms.read(document)),
         RunSummary.flags: ", ".join(flag.name for flag in _own_flags(document)) or text.MISSING,
     }
-    if document.delegate == "portable":
-        cells[RunSummary.delegate] = "portable (undelegated)"
     if speedup is not None:
         cells[RunSummary.speedup] = text.speedup(speedup.value, speedup.verdict)
     if accuracy is not None and accuracy.end_to_end.overall.exact:
@@ -114,6 +112,8 @@ def _remarks(documents: Sequence[RunDocument]) -> list[str]:
         about = "latency is valid; accuracy shows the arithmetic, not the trained model"
         remarks.append(f"! weights are synthetic ({first.weights.detail}): {about}")
     remarks += [f"✗ {_label(run)} {run.status}: {run.error}" for run in documents if run.error]
+    if undelegated := [_label(run) for run in documents if run.delegate == "portable"]:
+        remarks.append(f"{text.members(undelegated, everyone)}: nothing is delegated, and portable kernels are slow")
     for run in documents:
         if kept := kept_fp32(run):
             remarks.append(f"{_label(run)}: kept in FP32: {', '.join(kept)}")

@@ -51,10 +51,10 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
     if verdict.badges:
         badges = (marked(f"{badge.about}: {badge.word}", badge.tone) for badge in verdict.badges)
         yield from (" · ".join(map(markdown.escaped, badges)), "")
-    if verdict.reasons:
-        yield from (*markdown.bullets(verdict.reasons), "")
-    if verdict.caveats:
-        yield from (*markdown.bullets(f"{CAVEAT} {caveat}" for caveat in verdict.caveats), "")
+    # Two lists one after the other would be one with a paragraph per item.
+    lines = [*verdict.reasons, *(f"{CAVEAT} {caveat}" for caveat in verdict.caveats)]
+    if lines:
+        yield from (*markdown.bullets(lines), "")
 
 
 def _results(table: ResultsTable) -> Iterator[str]:
