@@ -122,7 +122,7 @@ class RunSummary(StoredFacts):
         kind=TEXT,
         title="session",
         about="Id of the session",
-        filter=Filter(key="session", match="prefix"),
+        filter=Filter(key="session", match="prefix", hint="its beginning, or last for the newest session"),
         comparison=Comparison(group="environment"),
     )
     status: Fact[Status] = Fact(
@@ -391,7 +391,7 @@ class RunSummary(StoredFacts):
         title="against eager",
         about="Speedup over eager",
         json="speedup.value",
-        filter=Filter(key="speedup"),
+        filter=Filter(key="speedup", names=("vs eager",)),
         better="higher",
         screen=ScreenColumn(heading="×eager", spare=2),
         comparison=Comparison(group="latency"),
@@ -533,7 +533,7 @@ class RunSummary(StoredFacts):
         title="verdict",
         about="Verdict on accuracy",
         json="accuracy.verdict",
-        filter=Filter(key="verdict", values=get_args(AccuracyVerdict)),
+        filter=Filter(key="verdict", names=("accuracy",), values=get_args(AccuracyVerdict)),
         screen=ScreenColumn(about="Accuracy verdict, or how the run ended", cells=11, spare=0),
         comparison=Comparison(group="accuracy"),
         indexed=True,
@@ -584,7 +584,7 @@ class RunSummary(StoredFacts):
         kind=TEXT,
         title="error",
         about="Error of a run that failed",
-        filter=Filter(key="error", match="part"),
+        filter=Filter(key="error", match="prose"),
     )
     box = Fact(
         read=lambda run: run.environment.box if run.environment else None,
@@ -607,7 +607,7 @@ class RunSummary(StoredFacts):
         kind=TEXT,
         title="note",
         about="Note",
-        filter=Filter(key="note", match="part"),
+        filter=Filter(key="note", match="prose"),
         screen=ScreenColumn(about="Note, or the error", cells=12, most=60, spare=19),
         indexed=True,
         scanned=True,
