@@ -14,6 +14,7 @@ from etui.cli.comparison_options import ComparisonOptions, comparison_options
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_runs
 from etui.errors import EXIT_USAGE, UsageError
 from etui.results import RunDocument
 from etui.text import LINE_CELLS, shortened
@@ -105,7 +106,7 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
     """
     by_configuration = {_configuration(base): base for base in kept}
     pairs = []
-    for run_id in dict.fromkeys(map(store.resolve, runs)):
+    for run_id in selected_runs(store, runs):
         candidate = store.document(run_id)
         base = by_configuration.get(_configuration(candidate)) or (kept[0] if len(kept) == 1 else None)
         if base is None:

@@ -54,7 +54,7 @@ class FilterMistake(UsageError):
 
 def parse(text: str, now: datetime | None = None, saved: Mapping[str, str] | None = None) -> list[Condition]:
     """Return the conditions of a filter; all of them must hold. ``now`` is the reference for ages, ``saved`` are the
-    filters that can be written as ``@name``. Raises FilterMistake for the first mistake."""
+    filters that can be written as ``@name``; None reads that as a word. Raises FilterMistake for the first mistake."""
     conditions, mistakes = read(text, now, saved)
     if mistakes:
         raise mistakes[0]
@@ -66,7 +66,7 @@ def read(
 ) -> tuple[list[Condition], list[FilterMistake]]:
     """Return the conditions of the terms of a filter that can be parsed, and the mistakes, in the order of the text.
     Parameters like ``parse``."""
-    reader = _Reader(text, now or datetime.now(UTC), saved or {})
+    reader = _Reader(text, now or datetime.now(UTC), saved)
     conditions = reader.read()
     return conditions, sorted(reader.mistakes, key=lambda mistake: mistake.start)
 
@@ -122,7 +122,7 @@ class _Token(msgspec.Struct, frozen=True):
 class _Reader:
     """Reads one filter; ``mistakes`` are what it could not read and leaves out."""
 
-    def __init__(self, text: str, now: datetime, saved: Mapping[str, str], within: tuple[str, ...] = ()) -> None:
+    def __init__(self, text: str, now: datetime, saved: Mapping[str, str] | None, within: tuple[str, ...] = ()) -> None:
         self.text = text
         self.now = now
         self.saved = saved
@@ -243,17 +243,18 @@ class _Reader:
     def _word(self, word: str) -> Sequence[Condition]:
         if word == "-":
             raise _Mistake("a minus must be followed by a term", "-status:failed excludes failed runs")
-        if word.startswith("@") and self.saved:
-            return self._saved(word[1:])
+        if word.startswith("@") and self.saved is not None:
+            return self._saved(self.saved, word[1:])
         return [Condition(ANY_TEXT, "contains", word.replace('"', ""))]
 
-    def _saved(self, name: str) -> Sequence[Condition]:
+    def _saved(self, saved: Mapping[str, str], name: str) -> Sequence[Condition]:
         """Return the conditions of a saved filter."""
-        if name not in self.saved:
-            raise _Mistake(f"there is no saved filter {name!r}", f"one of {', '.join(self.saved)}; or quote the word")
+        if name not in saved:
+            known = f"one of {', '.join(saved)}" if saved else "no filters are saved"
+            raise _Mistake(f"there is no saved filter {name!r}", f"{known}; quote the word to search for it")
         if name in self.within or len(self.within) >= _LONGEST_SAVED:
             raise _Mistake(f"the saved filter {name!r} refers to itself", "save it again with other words")
-        reader = _Reader(self.saved[name], self.now, self.saved, (*self.within, name))
+        reader = _Reader(saved[name], self.now, saved, (*self.within, name))
         conditions = reader.read()
         if reader.mistakes:
             raise _Mistake(f"the saved filter {name!r} is not valid: {reader.mistakes[0]}", "save it again")

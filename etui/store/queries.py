@@ -37,7 +37,7 @@ def summaries(
     Raises UsageError for a column or operator that does not exist.
     """
     known_column(order_by)
-    if where and limit is not None and limit <= _MAX_INDEXED and not offset:
+    if limit is not None and limit <= _MAX_INDEXED and not offset:
         return run_pages.first(connection, where, run_pages.Sorting(column=order_by, descending=descending), limit)
     clause, values = where_clause(where)
     direction = "DESC" if descending else "ASC"
