@@ -42,7 +42,8 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     """The column of a fact in the screen's runs table. ``heading``, ``about`` and ``cells``, its width, follow from the
     fact if they are not set; ``most`` is the maximum width if there is room; ``spare`` the order in which columns are
     hidden when there is no room (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it
-    grows to ``most`` or not at all."""
+    grows to ``most`` or not at all; ``order_by`` the database column it sorts by and is filtered by, if that is not the
+    first of the fact."""
 
     heading: str = ""
     about: str = ""
@@ -51,6 +52,7 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     spare: int = LAST_SPARE
     tone: Tone = ""
     clips: bool = False
+    order_by: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,7 +70,13 @@ KEYS = _keys()
 
 def _names() -> dict[str, Key]:
     names = dict(KEYS)
-    facts = [(fact, KEYS[fact.filter.key] if fact.filter is not None else _key(fact)) for fact in RunSummary.FACTS]
+    by_column = {key.column: key for key in reversed(KEYS.values())}
+    facts = []
+    for fact in RunSummary.FACTS:
+        # A column that shows more than the value of its fact is filtered by what it shows.
+        shown = fact.screen.order_by if fact.screen is not None else ""
+        key = by_column[shown] if shown else KEYS[fact.filter.key] if fact.filter is not None else _key(fact)
+        facts.append((fact, key))
     # A name that several facts have belongs to the one that the runs table shows by it.
     for fact, key in facts:
         names.setdefault(normalized(fact.short), key)

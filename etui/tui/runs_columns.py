@@ -62,10 +62,9 @@ def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 
 def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
-    median, bounds = run.latency_median_ms, run.latency_ci95_ms
-    if median is None or bounds is None or median == 0:
+    share = run.latency_ci95_percent
+    if share is None:
         return "", ""
-    share = (bounds[1] - bounds[0]) / 2 / median * 100
     return f"{glyphs.about}{share:.1f}%" if share < 99.95 else f"{glyphs.about}{share:.0f}%", "faint"
 
 
@@ -131,7 +130,7 @@ def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:
         about=layout.about or fact.about,
         cells=layout.cells or max(len(title), fact.kind.cells),
         most=layout.most,
-        order_by=fact.columns[0],
+        order_by=layout.order_by or fact.columns[0],
         cell=_SPECIAL.get(fact) or _plain_cell(fact, layout.tone),
         right=fact.kind.is_number,
         spare=layout.spare,
