@@ -17,9 +17,9 @@ from etui.analysis.gates import Check, Limits
 from etui.analysis.session_variance import SessionLatency
 from etui.cli.table import Column, table
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
+from etui.files.atomic import write_file
 from etui.report import comparison
 from etui.results import RunDocument
-from etui.store.transfer import write_file
 from etui.wording import comparison_set
 from etui.wording.comparison import can_be_forced, needs_duel
 

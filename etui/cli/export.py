@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
@@ -21,7 +22,7 @@ from etui.text import plain
         "etui export tag:release -o release/",
     )
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN..")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN..", shell_complete=complete_run)
 @click.option(
     "-o",
     "--output",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 
 import click
 
 from etui import text
+from etui.cli.complete import complete_columns, complete_delegates, complete_measured_models, complete_precisions
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.fact_columns import fact_column
 from etui.cli.lazy_group import examples
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ROWS = 50
 _AT_ONCE = 500
+_EXCLUSION = re.compile(r"-[@(]|-[^\W\d_][\w ]*[:=<>~!]")
 T = TypeVar("T")
 _DEFAULT: dict[Fact[Any], int] = {
     RunSummary.id: 0,
@@ -46,20 +49,29 @@ _DEFAULT: dict[Fact[Any], int] = {
 """The facts of the table without ``--columns``, with their priority for omission on a narrow terminal."""
 
 
+class _FilterCommand(click.Command):
+    """A command whose arguments may begin with a dash that excludes runs: ``-status:failed`` is not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write the dash as ``not``."""
+        return super().parse_args(ctx, [f"not {arg[1:]}" if _EXCLUSION.match(arg) else arg for arg in args])
+
+
 @click.command(
+    cls=_FilterCommand,
     epilog=examples(
         "etui runs --model resnet18 --status done",
         "etui runs 'model:mob p50<10' --since 7d",
         "etui runs 'precision:int8 or tag:release' --sort p50 --limit 10",
-        "etui runs --columns id,model,p50,p90,rss",
+        "etui runs gpt -status:failed --columns id,model,p50,p90,rss",
         "etui runs @fast --csv > fast.csv    the filter saved as fast",
         "etui runs --json | jq '.[].latency_ms.median'",
-    )
+    ),
 )
 @click.argument("filters", nargs=-1, metavar="[FILTER]")
-@click.option("--model", metavar="M,..", help="Only these models.")
-@click.option("--precision", metavar="P,..", help="Only these precisions.")
-@click.option("--delegate", metavar="D,..", help="Only these delegates.")
+@click.option("--model", metavar="M,..", shell_complete=complete_measured_models, help="Only these models.")
+@click.option("--precision", metavar="P,..", shell_complete=complete_precisions, help="Only these precisions.")
+@click.option("--delegate", metavar="D,..", shell_complete=complete_delegates, help="Only these delegates.")
 @click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only runs with this status.")
 @click.option("--since", metavar="TIME", help="Only runs queued since: 12h, 7d, 4w, today, yesterday or a date.")
 @click.option("--sort", metavar="C", help="Sort by this column, best or newest first; its key or its heading.")
@@ -69,7 +81,8 @@ _DEFAULT: dict[Fact[Any], int] = {
     type=Count(min=0),
     help=f"Maximum number of runs, 0 for all.  [default: {DEFAULT_ROWS}; all with --json or --csv]",
 )
-@click.option("--columns", metavar="C,..", help="Only these columns, such as id,p50,rss; an unknown name lists all.")
+@click.option("--columns", metavar="C,..", shell_complete=complete_columns,
+              help="Only these columns, such as id,p50,rss; an unknown name lists all.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print summaries as a JSON array.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all columns, or those of --columns, as CSV.")
 @click.option("--save", metavar="NAME", help="Save FILTER under a name, which is then written @NAME.")

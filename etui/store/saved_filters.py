@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from etui.errors import UsageError
+from etui.files.atomic import write_file
 from etui.paths import state_dir
 from etui.store.filter_language import MOST_CHARACTERS, parse
-from etui.store.transfer import write_file
 from etui.text import plain
 
 _LARGEST_BYTES = 1 << 20

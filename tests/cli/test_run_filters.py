@@ -26,6 +26,7 @@ def test_runs_are_chosen_by_a_filter_and_sorted(etui: Etui, stored: Callable[...
     assert _ids(etui("runs", "p50 < 10").stdout) == [fast.id]
     assert _ids(etui("runs", "status:fail", "or", "tag:rel").stdout) == [failed.id, fast.id]
     assert _ids(etui("runs", "not status:failed", "--precision", "fp32").stdout) == [slow.id]
+    assert _ids(etui("runs", "-status:failed", "resnet", "-p50<10").stdout) == [slow.id]
     assert _ids(etui("runs", "--since", "2026-11-02").stdout) == [failed.id, fast.id]
     assert _ids(etui("runs", "--sort", "p50").stdout) == [fast.id, slow.id, failed.id]
     assert _ids(etui("runs", "--sort", "p50 ms", "--reverse").stdout) == [slow.id, fast.id, failed.id]
@@ -54,7 +55,7 @@ def test_a_filter_is_saved_under_a_name(etui: Etui, stored: Callable[..., None])
     stored(fast, slow)
     assert _ids(etui("runs", "p50<10", "--save", "fast").stdout) == [fast.id]
     assert _ids(etui("runs", "@fast").stdout) == [fast.id]
-    assert _ids(etui("runs", "not @fast").stdout) == [slow.id]
+    assert _ids(etui("runs", "-@fast").stdout) == [slow.id]
     assert "fast" in etui("runs", "@fats").stderr
     for name in ("", "two words", "-x"):
         assert etui("runs", "p50<10", "--save", name).returncode == 2
@@ -75,6 +76,8 @@ def test_runs_are_named_by_filters(etui: Etui, stored: Callable[..., None], tmp_
     assert [run["id"] for run in json.loads((tmp_path / "all.json").read_text())] == [run.id for run in others]
     compared = json.loads(etui("compare", "aaa", "resnet or session:last", "--json").stdout)
     assert (compared["base"], compared["others"]) == (base.id, [run.id for run in others])
+    assert etui("tag", "session:last", "+seen").returncode == 0
+    assert _ids(etui("runs", "tag:seen", "--reverse").stdout) == [run.id for run in others]
     assert etui("export", "model:nowhere").returncode == 2
     assert etui("delete", "session:last", "--yes").returncode == 0
     assert [run["id"] for run in json.loads(etui("runs", "--json").stdout)] == [base.id]
