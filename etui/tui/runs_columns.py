@@ -64,13 +64,13 @@ def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 
 def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
-    median, bounds = run.latency_median_ms, run.latency_ci95_ms
-    half = trust.half_width(median, bounds)
-    if half is None:
+    share = run.latency_ci95_percent
+    if share is None:
         return "", ""
-    share = 100 * half
     shown = f"{glyphs.about}{share:.1f}%" if share < 9.95 else f"{glyphs.about}{share:.0f}%"
-    return _marked(shown, trust.of_latency(median, bounds, run.flags or ()), "faint", glyphs)
+    return _marked(
+        shown, trust.of_latency(run.latency_median_ms, run.latency_ci95_ms, run.flags or ()), "faint", glyphs
+    )
 
 
 def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
@@ -144,7 +144,7 @@ def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:
         about=layout.about or fact.about,
         cells=layout.cells or max(len(title), fact.kind.cells),
         most=layout.most,
-        order_by=fact.columns[0],
+        order_by=layout.order_by or fact.columns[0],
         cell=_SPECIAL.get(fact) or _plain_cell(fact, layout.tone),
         right=fact.kind.is_number,
         spare=layout.spare,
