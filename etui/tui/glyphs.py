@@ -7,7 +7,7 @@ from textual.dom import DOMNode
 
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
-    """A set of symbols, each one cell wide and distinguishable without colour."""
+    """A set of symbols, each character one cell wide and distinguishable without colour."""
 
     live: str = "●"
     waiting: str = "·"
@@ -30,6 +30,8 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     cycle: str = "↔"
     folded: str = "▸"
     unfolded: str = "▾"
+    levels: str = "▁▂▃▄▅▆▇█"
+    """The levels of a sparkline, lowest first."""
 
     def of_status(self, status: str) -> str:
         """Return the symbol of a run's status."""
@@ -46,7 +48,7 @@ UNICODE = Glyphs()
 ASCII = Glyphs(
     live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", baseline="@", cursor=">", marked="#",
     up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
-    drop="v", cycle="~", folded="+", unfolded="-",
+    drop="v", cycle="~", folded="+", unfolded="-", levels="_-=#",
 )  # fmt: skip
 
 

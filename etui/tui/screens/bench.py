@@ -23,14 +23,15 @@ from etui.errors import StoreError, UsageError
 from etui.events import Event
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
-from etui.store import Condition, Store
+from etui.store import Condition, QueuedSession, Store
 from etui.text import counted, plain
 from etui.tui.bench.cursor_chart import CursorChart
+from etui.tui.bench.live_rows import live_rows
 from etui.tui.bench.session_log import SessionLog
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
-from etui.tui.feed import Snapshot
+from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import RunRows
@@ -193,18 +194,22 @@ class BenchScreen(Guarded, Screen[None]):
         self.query_one(Header).show(snapshot)
         current = snapshot.current
         self.query_one(QueuePane).show(
-            [live.session for live in snapshot.sessions], current.session.id if current is not None else None
+            [_unfinished(live) for live in snapshot.sessions],
+            current.session.id if current is not None else None,
+            current.progress.share if current is not None and current.progress is not None else None,
         )
         if snapshot.problem is not None:
             return
         table = self._table
         runs = [run for session in snapshot.sessions for run in session.runs]
+        table.show_live(live_rows(snapshot.sessions))
         table.update_runs(runs)
         live = frozenset((run.id, run.status) for run in runs)
         # During a measurement the database changes with every event, but the runs change rarely.
         if recovered or (snapshot.changed and (live != self._live or snapshot.ended or not runs)):
             table.reload()
         self._live = live
+        self._cursor_chart.take(snapshot.sessions)
         self._session_log.take(snapshot)
         self._log_pane.show_progress(current.progress if current is not None else None)
         if snapshot.ended:
@@ -469,6 +474,13 @@ class BenchScreen(Guarded, Screen[None]):
             self.query_one(FilterBar).clear()
 
         self._actions.ask(JumpDialog(self.database), jump)
+
+
+def _unfinished(live: LiveSession) -> QueuedSession:
+    """Return a session with the runs that have not ended."""
+    ended = {run.id for run in live.runs if run.status not in LIVE_STATUSES}
+    left = [(run_id, variant) for run_id, variant in live.session.runs if run_id not in ended]
+    return msgspec.structs.replace(live.session, runs=left)
 
 
 def _empty_message(*, is_filtered: bool) -> list[str]:
