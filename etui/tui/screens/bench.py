@@ -20,7 +20,6 @@ from textual.widgets import Static
 
 from etui.actions import BY_ID, Scope, bindings
 from etui.errors import StoreError, UsageError
-from etui.events import Event
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store
@@ -222,7 +221,7 @@ class BenchScreen(Guarded, Screen[None]):
                 continue
             message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
             bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
-            self.app.say(message, "error" if bad else "information", keep=bad)
+            self.app.say(message, "error" if bad else "information", keep=True)
 
     async def _check_baseline(self, run_id: str) -> None:
         """Unpin the baseline of the previous start, with a notice, if its run was deleted."""
@@ -233,10 +232,6 @@ class BenchScreen(Guarded, Screen[None]):
     async def _summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
         where = [Condition("id", "in", list(run_ids))]
         return await self.database.read(lambda store: store.summaries(where))
-
-    def log_notice(self, event: Event) -> None:
-        """Add a notice of the app to the log."""
-        self._session_log.add_notice(event)
 
     @property
     def drawn(self) -> str | None:
