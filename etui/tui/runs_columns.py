@@ -10,6 +10,7 @@ import msgspec
 
 from etui.analysis import trust
 from etui.analysis.trust import Trust
+from etui.charts.sparkline import sparkline
 from etui.facts import BY_SHORT, Fact, RunSummary, ScreenColumn, Tone
 from etui.facts.kinds import TIME
 from etui.results import LIVE_STATUSES
@@ -38,6 +39,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     spare: int = 0
     descends: bool = False
     clips: bool = False
+
+
+class LiveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a run that is being measured: the median so far, that of each block, and the number of planned
+    blocks."""
+
+    median_ms: float
+    medians_ms: tuple[float, ...]
+    planned_blocks: int
 
 
 def now() -> datetime:
@@ -111,6 +121,17 @@ def _id(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.note or (run.error or "")), "" if run.note else "faint"
+
+
+def live_cell(column: Column, run: RunSummary, live: LiveRow, cells: int, glyphs: Glyphs) -> Cell:
+    """Return the cell of a run that is being measured: in place of the verdict a sparkline of its blocks' medians and
+    their number."""
+    if column.name == "p50":
+        return number(live.median_ms), "live"
+    if column.name == "verdict":
+        count = f"{len(live.medians_ms)}/{live.planned_blocks}"
+        return f"{sparkline(live.medians_ms, glyphs.levels, cells - len(count) - 1)} {count}", "live"
+    return column.cell(run, glyphs)
 
 
 _SPECIAL: dict[Fact[Any], Callable[[RunSummary, Glyphs], Cell]] = {

@@ -35,6 +35,7 @@ _TITLES: dict[Scope, str] = {
     "columns": "Column dialog",
     "dialog": "Dialogs",
     "help": "Help",
+    "notices": "List of notices",
     "app": "All screens",
 }
 _FILTER = (
