@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import psutil
 
-from tests.boxes import ETUI, Box, hear_signals
+from tests.boxes import ETUI, Box, restore_signals
 
 LINGER_S = 4.0
 """How long a runner stays after its last session: long enough that the next command of a round finds it warm."""
@@ -127,7 +127,7 @@ class Host(Box):
         out, err = (self.outputs / f"{self._count:03d}.{name}" for name in ("out", "err"))
 
         def prepare() -> None:
-            hear_signals()
+            restore_signals()
             if limit is not None:
                 limit()
 
