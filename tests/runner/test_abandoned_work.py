@@ -86,7 +86,7 @@ def test_process_decides_without_a_lock(database: Path, older_runner: int) -> No
     assert owner_state(database, _claim(pid=older_runner)) == "alive"
     assert owner_state(database, _claim(pid=GONE_PID)) == "gone"
     assert owner_state(database, _claim(pid=os.getpid())) == "gone"
-    # Another host's process ids say nothing here, and another user's processes may be hidden.
+    # Process ids of another host have no meaning here, and processes of another user may be hidden.
     assert owner_state(database, _claim("container-1", pid=older_runner)) == "unknown"
     assert owner_state(database, _claim(user="somebody-else")) == "unknown"
 
