@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 
 from etui.errors import EXIT_DONE, EXIT_FAILED
-from tests.faults.ground import BASE
+from tests.faults.active_round import REACHED_S, Scene
 from tests.faults.host import Host, send, wait_until
 from tests.faults.models import write_misbehaving, write_model
 from tests.faults.plan import DESTRUCTIVE, DISKS, MISBEHAVIOURS, SIGNALS, STAGES, Plan
-from tests.faults.scene import REACHED_S, Scene
+from tests.faults.shared_host import BASE
 
 READ_ONLY_S = 3.0
 LIMITS_MB = (300, 600, 1200, 3000, 8000)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from tests.faults import checks
-from tests.faults.ground import Ground
+from tests.faults.active_round import Scene
 from tests.faults.host import LINGER_S, Front
 from tests.faults.injection import allowed_states, inject, may_fail, skipped
 from tests.faults.plan import DESTRUCTIVE, Plan
 from tests.faults.results import END, Deviation, Result
-from tests.faults.scene import Scene
+from tests.faults.shared_host import Ground
 
 _SIGNAL_EXITS = {"kill": -9, "term": -15, "hup": -1, "int": EXIT_CANCELLED}
 _BEFORE_PYTHON_LISTENS = -2

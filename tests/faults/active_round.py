@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 from etui.errors import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from tests.faults.checks import check_command
-from tests.faults.ground import BASE, MEASURING, Ground
 from tests.faults.host import Front, wait_until
 from tests.faults.models import write_model
 from tests.faults.plan import Plan
 from tests.faults.results import Deviation
+from tests.faults.shared_host import BASE, MEASURING, Ground
 
 REACHED_S = 60.0
 QUEUED_S = 10.0
