@@ -19,7 +19,7 @@ def profiled(workshop: Workshop, model: str, inferences: int) -> OperatorSide:
         bundle=bundle.path, model=model, program=None, delegate="eager", threads=1, inferences=inferences, run_id="run",
         budget_s=1.0, files_dir=str(workshop.cache_dir),
     )  # fmt: skip
-    return run_eager_profile(job, workshop.said.append).side
+    return run_eager_profile(job, workshop.events.append).side
 
 
 @pytest.mark.slow
