@@ -1,4 +1,4 @@
-"""Make hostile values and change good ones: numbers, texts, trees of JSON, and bytes."""
+"""Create hostile values and change valid ones: numbers, texts, JSON trees, and bytes."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ TEXTS: tuple[str, ...] = (
 
 
 def a_float(rng: random.Random) -> float:
-    """A number at some edge, or of any magnitude."""
+    """Return an edge case, or a number of any magnitude."""
     if rng.random() < 0.7:
         return rng.choice(FLOATS)
     return rng.choice((-1, 1, 1, 1)) * rng.random() * 10.0 ** rng.randint(-320, 307)
 
 
 def an_integer(rng: random.Random) -> int:
-    """A whole number at some edge, or of any size."""
+    """Return an edge case, or an integer of any size."""
     return rng.choice(INTEGERS) if rng.random() < 0.8 else rng.getrandbits(rng.randint(1, 70)) - (1 << 20)
 
 
 def a_text(rng: random.Random) -> str:
-    """A text that something may stumble over."""
+    """Return a text that is difficult to handle."""
     if rng.random() < 0.8:
         return rng.choice(TEXTS)
     alphabet = "abc019 .-_:/<>=~*\"'\n\t\x1b[]()é日\u202e\U0001f600"
@@ -52,7 +52,7 @@ def a_text(rng: random.Random) -> str:
 
 
 def a_value(rng: random.Random, depth: int = 0) -> Any:
-    """Anything JSON can hold."""
+    """Return any JSON value."""
     kind = rng.randrange(10 if depth < 3 else 6)
     if kind == 0:
         return None
@@ -73,7 +73,7 @@ def a_value(rng: random.Random, depth: int = 0) -> Any:
 
 
 def nested(rng: random.Random, depth: int) -> Any:
-    """Lists or objects within each other, so deep."""
+    """Return lists or objects nested to this depth."""
     value: Any = 1
     for _ in range(depth):
         value = [value] if rng.random() < 0.5 else {"a": value}
@@ -81,7 +81,7 @@ def nested(rng: random.Random, depth: int) -> Any:
 
 
 def like(rng: random.Random, value: Any) -> Any:
-    """Another value of the same kind."""
+    """Return another value of the same kind."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -112,7 +112,7 @@ def _other_list(rng: random.Random, value: list[Any]) -> list[Any]:
 
 
 def paths_of(tree: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The places of all values of a tree but the root; of a long list of numbers only a few."""
+    """Return the paths of all values of a tree but the root; of a long list of numbers only a few."""
     found: list[tuple[str | int, ...]] = []
     if isinstance(tree, dict):
         steps: Sequence[str | int] = list(tree)
@@ -127,7 +127,7 @@ def paths_of(tree: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | in
 
 
 def change_tree(rng: random.Random, tree: Any, *, same_kind: float = 0.7) -> None:
-    """Change one place of a tree: mostly to a value of the same kind, else to any, or away."""
+    """Change one place of a tree: mostly to a value of the same kind, otherwise to any value, or remove it."""
     paths = paths_of(tree)
     if not paths:
         return
@@ -147,7 +147,7 @@ def change_tree(rng: random.Random, tree: Any, *, same_kind: float = 0.7) -> Non
         other: Any = tree
         for step in rng.choice(paths):
             other = other[step]
-        # A part of the tree inside itself would have no end.
+        # A part of the tree inside itself would be infinite.
         holder[last] = other if not isinstance(other, dict | list) else a_value(rng)
 
 
@@ -163,7 +163,7 @@ def change_numbers(rng: random.Random, tree: Any, share: float) -> None:
 
 
 def change_bytes(rng: random.Random, data: bytes, most: int = 4) -> bytes:
-    """Change a few places of some bytes, cut, double or move a part of them."""
+    """Change a few places of some bytes; truncate, duplicate or move a part of them."""
     found = bytearray(data)
     for _ in range(rng.randint(1, most)):
         size = len(found)

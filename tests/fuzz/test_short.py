@@ -1,4 +1,4 @@
-"""The short form of the harness: a few thousand inputs, the same in every run, with no deviation."""
+"""The short form of the harness: a few thousand inputs, identical in every run, without deviation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INPUTS = {
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_deviates(name: str) -> None:
+def test_target_has_no_deviation(name: str) -> None:
     tally = run(TARGETS[name], 20_261_127, range(INPUTS[name]))
     assert tally.inputs == INPUTS[name]
     assert not tally.deviations, (
