@@ -40,7 +40,7 @@ def small_disk(folder: Path, megabytes: int = 16) -> Iterator[Disk]:
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode != 0:
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("a file system cannot be mounted here")
     try:
         yield Disk(folder)
     finally:

@@ -119,7 +119,7 @@ def test_shortened_text_fits(anything: str, cells: int) -> None:
         assert short == text.plain(anything)
 
 
-def test_a_long_name_ends_with_an_ellipsis() -> None:
+def test_long_name_ends_with_an_ellipsis() -> None:
     assert text.shortened("x" * 10_000, 10) == "x" * 9 + "\u2026"
     assert text.shortened("\u65e5" * 10_000, 10) == "\u65e5" * 4 + "\u2026"
     assert len(text.shortened("a" + "\u0301" * 10_000, 10)) < 50

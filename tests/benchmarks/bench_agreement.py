@@ -44,7 +44,7 @@ BLOCK_WARMUP = 20
 CPP_SAMPLES = 400
 NOOP_CALLS = 2000
 WARMUP = 200
-"""The C++ loop starts on rested cores; etui's blocks follow other work. So it warms up for longer."""
+"""The C++ loop starts on rested cores, while etui's blocks follow other work, so the loop has a longer warm-up."""
 
 
 def figures(folder: Path) -> list[Figure]:

@@ -69,9 +69,7 @@ def _with_front_ends(box: Box, reference: str) -> list[Figure]:
     )
     return [
         Figure(f"crowd: {FRONT_ENDS} front ends move the median by", moved, 1.0, "%", shown),
-        Figure(
-            "crowd: commands that found the database locked", errors.count("locked"), 0, "", f"that run is {status}"
-        ),
+        Figure("crowd: commands with a locked database", errors.count("locked"), 0, "", f"that run is {status}"),
     ]
 
 

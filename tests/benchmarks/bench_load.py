@@ -205,7 +205,7 @@ def _forget_view(box: Box) -> None:
 def queries(database: Path) -> None:
     """Print milliseconds of the screen's queries, for each filter and each sorted column."""
     with Store.open(database, create=False, cache_bytes=48 << 20) as store:
-        print(f"{store.count():,} runs\n{'':34}{'count':>9}{'first':>9}{'around':>9}{'page':>9}  found")
+        print(f"{store.count():,} runs\n{'':34}{'count':>9}{'first':>9}{'around':>9}{'page':>9}  matches")
         middle = run_id(store.count() // 2)
         by_age = Sorting(column="created_at", descending=True)
         for text in ("", *FILTERS):

@@ -93,7 +93,7 @@ def _planted(runs: Sequence[RunDocument]) -> list[Figure]:
     widths = sorted((result.ci95[1] / result.ci95[0] - 1) / 2 for result in comparisons if result.ci95 is not None)
     return [
         Figure(
-            "10 % slower between quiet sessions: not found", 100 * missed / len(comparisons), 20, "%",
+            "10 % slower between quiet sessions: not detected", 100 * missed / len(comparisons), 20, "%",
             f"{dict(shown)}; of {len(runs)} sessions {len(disturbed)} were disturbed and {len(unusual)} ran in another "
             f"state of the machine; median half width {100 * widths[len(widths) // 2]:.1f} %",
         ),

@@ -17,7 +17,7 @@ _LIBRARIES = (
     "executorch_backend_xnnpack",
 )
 _DEFINITIONS = ("C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED")
-"""Those that the package's own CMake files give: its headers do not compile, or not to the same layout, without."""
+"""The definitions in the package's own CMake files, without which its headers do not compile or have another layout."""
 
 
 class NoCompiler(Exception):

@@ -35,7 +35,7 @@ ERRORS = (
     "exporting failed: data-dependent control flow",
 )  # fmt: skip
 FIRST_SECOND = 1_700_000_000
-"""When the first session was queued, in seconds since 1970; the next ones follow every 240 s."""
+"""The time at which the first session was queued, in seconds since 1970; the next ones follow every 240 s."""
 
 
 def fill(database: Path, count: int) -> None:

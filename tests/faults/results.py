@@ -36,7 +36,7 @@ class Deviation(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, kw_only=True):
     """The result of one round, or of the idle period after a group of rounds (``numbers``).
 
-    ``states`` are those of the round's own runs and analyses; ``reported`` counts the runs that etui said are done.
+    ``states`` are those of the round's own runs and analyses; ``reported`` counts the runs that etui reported as done.
     """
 
     seed: int

@@ -75,8 +75,8 @@ def problem_of(ended: Ended, allowed: frozenset[int], *, debug: bool = False) ->
     if ended.status in (2, 3) and not ended.err.strip():
         return "no message on stderr"
     for name, text in (("stdout", ended.out), ("stderr", ended.err)):
-        if found := _CONTROLS.search(text):
-            return f"control character {found.group()!r} on {name}"
+        if match := _CONTROLS.search(text):
+            return f"control character {match.group()!r} on {name}"
     return ""
 
 

@@ -67,7 +67,7 @@ class Pictures:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """Nothing is stored for this."""
+        """This target stores nothing."""
         yield _pictures
 
 

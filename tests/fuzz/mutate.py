@@ -113,17 +113,17 @@ def _other_list(rng: random.Random, value: list[Any]) -> list[Any]:
 
 def paths_of(tree: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
     """Return the paths of all values of a tree but the root; of a long list of numbers only a few."""
-    found: list[tuple[str | int, ...]] = []
+    paths: list[tuple[str | int, ...]] = []
     if isinstance(tree, dict):
         steps: Sequence[str | int] = list(tree)
     elif isinstance(tree, list):
         steps = range(len(tree)) if len(tree) < 12 else (0, 1, len(tree) // 2, len(tree) - 1)
     else:
-        return found
+        return paths
     for step in steps:
-        found.append((*path, step))
-        found += paths_of(tree[step], (*path, step))
-    return found
+        paths.append((*path, step))
+        paths += paths_of(tree[step], (*path, step))
+    return paths
 
 
 def change_tree(rng: random.Random, tree: Any, *, same_kind: float = 0.7) -> None:
@@ -164,32 +164,32 @@ def change_numbers(rng: random.Random, tree: Any, share: float) -> None:
 
 def change_bytes(rng: random.Random, data: bytes, most: int = 4) -> bytes:
     """Change a few places of some bytes; truncate, duplicate or move a part of them."""
-    found = bytearray(data)
+    changed = bytearray(data)
     for _ in range(rng.randint(1, most)):
-        size = len(found)
+        size = len(changed)
         if not size:
             return bytes(rng.randbytes(rng.randint(0, 50)))
         place = rng.randrange(size)
         length = min(size - place, rng.choice((1, 2, 4, 8, 16, 100, 1000)))
         kind = rng.randrange(9)
         if kind == 0:
-            found[place] ^= 1 << rng.randrange(8)
+            changed[place] ^= 1 << rng.randrange(8)
         elif kind == 1:
-            found[place] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+            changed[place] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
         elif kind == 2:
             word = rng.choice((0, 1, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, size, rng.getrandbits(32)))
-            found[place : place + 4] = word.to_bytes(4, rng.choice(("little", "big")))
+            changed[place : place + 4] = word.to_bytes(4, rng.choice(("little", "big")))
         elif kind == 3:
-            del found[place : place + length]
+            del changed[place : place + length]
         elif kind == 4:
-            found[place:place] = rng.randbytes(length)
+            changed[place:place] = rng.randbytes(length)
         elif kind == 5:
-            del found[place:]
+            del changed[place:]
         elif kind == 6:
-            found[place:place] = found[place : place + length]
+            changed[place:place] = changed[place : place + length]
         elif kind == 7:
-            found[place : place + length] = bytes(length)
+            changed[place : place + length] = bytes(length)
         else:
             other = rng.randrange(size)
-            found[place : place + length] = found[other : other + length]
-    return bytes(found)
+            changed[place : place + length] = changed[other : other + length]
+    return bytes(changed)

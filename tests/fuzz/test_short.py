@@ -14,7 +14,7 @@ INPUTS = {
     "events": 250,
     "arguments": 120, "database": 30, "weights": 60, "folder": 30,
 }  # fmt: skip
-"""About 3,000 in a minute; the long form is ``python -m tests.fuzz``."""
+"""About 3,000 inputs in a minute; the long form is ``python -m tests.fuzz``."""
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -168,7 +168,7 @@ def test_runs_of_another_database_wait_for_the_same_machine(box: Box, tmp_path: 
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="there is one core to choose from"
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="only one core is available"
 )
 def test_runner_with_another_cpu_affinity_is_not_reused(box: Box) -> None:
     _check_short_run(box)

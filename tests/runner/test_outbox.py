@@ -264,7 +264,7 @@ async def test_event_that_cannot_be_stored_does_not_block_others(
 ) -> None:
     session = _claimed(store)
     outgoing = Outbox(store, session.id)
-    outgoing.add_event(Event(kind="log", message="of a run that is not there", run_id="aaaaaaaaaaaa"))
+    outgoing.add_event(Event(kind="log", message="of a run that does not exist", run_id="aaaaaaaaaaaa"))
     outgoing.add_event(Event(kind="log", message="afterwards"))
     await outgoing.delivered(60)
     assert [event.message for event in store.events_after(session.id)] == ["afterwards"]

@@ -17,7 +17,7 @@ from tests.strangers import planted
 
 NOBODY = 65534
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can open what another user keeps")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can open the files of another user")
 
 
 def test_queue_of_another_user_is_not_executed(box: Box) -> None:

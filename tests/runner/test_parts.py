@@ -25,7 +25,7 @@ from etui.runner.worker import Worker
 from etui.spec import SessionSpec, Variant
 
 ONE, TWO = "1" * 32, "2" * 32
-"""Keys as the cache gives them: 32 hexadecimal digits."""
+"""Keys in the cache's format: 32 hexadecimal digits."""
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True), st.integers(1, 20), st.integers(0, 99))

@@ -26,7 +26,7 @@ from etui.results import Artifact, InputsInfo, ModelInfo, Stage, WeightsInfo
 from etui.runner.program_cache import ProgramCache
 
 ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
-"""Keys as the cache gives them: 32 hexadecimal digits."""
+"""Keys in the cache's format: 32 hexadecimal digits."""
 
 LONG_AGO_S = 1_000_000_000
 

@@ -50,7 +50,7 @@ def test_analyses_and_sessions_are_claimed_in_the_order_they_were_queued(store: 
     assert [one.id for one in store.live_analyses(RUN)] == [first.id, second.id, elsewhere.id]
 
 
-def test_the_same_analysis_is_not_queued_twice(store: Store) -> None:
+def test_same_analysis_is_not_queued_twice(store: Store) -> None:
     first = store.add_analysis(RUN, ProfileOptions(), box="")
     assert store.add_analysis(RUN, ProfileOptions(), box="").id == first.id
     assert store.add_analysis(RUN, ProfileOptions(eager=False), box="").id != first.id

@@ -47,7 +47,7 @@ def test_every_fact_is_read_back_from_its_row(tmp_path_factory: pytest.TempPathF
 
 
 @STORED
-def test_a_fact_has_its_columns_with_their_type(path: Path, fact: Fact[Any]) -> None:
+def test_fact_has_its_columns_with_their_type(path: Path, fact: Fact[Any]) -> None:
     with closing(sqlite3.connect(path)) as connection:
         types = {name: kind for _, name, kind, *_ in connection.execute("PRAGMA table_info(runs)")}
     assert {column: types.get(column) for column in fact.columns} == dict.fromkeys(fact.columns, fact.kind.sql)

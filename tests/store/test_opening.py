@@ -176,7 +176,7 @@ DELETE_MUCH = """
 with open_database(Path(sys.argv[1]), create=False).write() as connection:
     print(connection.execute("DELETE FROM runs").rowcount)
 """
-"""One statement with a statement journal of more than SQLite keeps in memory by itself."""
+"""One statement with a statement journal larger than SQLite keeps in memory by default."""
 
 
 def test_full_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:

@@ -90,10 +90,10 @@ def test_status_of_an_ended_run_is_not_changed(store: Store) -> None:
     started = store.summary(run_id).started_at
     store.set_status(run_id, "measuring")
     assert started is not None and store.summary(run_id).started_at == started
-    store.set_status(run_id, "failed", "the child was killed\udcff")
+    store.set_status(run_id, "failed", "the worker was killed\udcff")
     store.set_status(run_id, "measuring")
     summary = store.summary(run_id)
-    assert (summary.status, summary.error) == ("failed", "the child was killed?")
+    assert (summary.status, summary.error) == ("failed", "the worker was killed?")
     assert summary.finished_at is not None
 
 

@@ -107,7 +107,7 @@ def test_missing_database_is_not_created_in_a_read_only_folder(tmp_path: Path, s
     "left",
     [
         pytest.param(["etui.db", "etui.db-wal"], id="in an archive"),
-        pytest.param(["etui.db", "etui.db-shm", "etui.db-wal"], id="where it was"),
+        pytest.param(["etui.db", "etui.db-shm", "etui.db-wal"], id="original folder"),
     ],
 )
 def test_journal_of_a_killed_process_is_read(folder: Path, tmp_path: Path, seal: Seal, left: list[str]) -> None:

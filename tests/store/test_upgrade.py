@@ -39,7 +39,7 @@ FROZEN = {
     "0005_lookups": "1d152f832ab647d1b241266c63842d5d38d77a1704bec4db0953058c3441567d",
     "0006_id_parts": "901a4d3ff2142095f19f71832220cfdc2c2cad555935793133e777d5029a9f36",
 }
-"""The hash over the statements of each released migration."""
+"""The hash of the statements of each released migration."""
 
 OPEN = "import sys, pathlib; from etui.store import Store; print(Store.open(pathlib.Path(sys.argv[1])).count())"
 

@@ -1,4 +1,4 @@
-"""Weights: found in the local caches, loaded by the library's rules, and refused in one line if they do not fit."""
+"""Weights: read from the local caches, loaded by the library's rules, and refused in one line if they do not fit."""
 
 from __future__ import annotations
 

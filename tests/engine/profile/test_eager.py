@@ -43,10 +43,10 @@ def test_operator_counts_once_in_the_innermost_calling_module(workshop: Workshop
 @pytest.mark.slow
 def test_calls_of_one_module_are_summed_in_one_operator(workshop: Workshop) -> None:
     side = profiled(workshop, f"{TINY}:repeated", 1)
-    found = {one.origin.module: one for one in side.operators if one.name == "linear"}
-    assert {module: one.calls for module, one in found.items()} == {"blocks.0": 3, "blocks.1": 1}
+    operators = {one.origin.module: one for one in side.operators if one.name == "linear"}
+    assert {module: one.calls for module, one in operators.items()} == {"blocks.0": 3, "blocks.1": 1}
     (spans,) = msgspec.json.decode((workshop.cache_dir / TIMELINE).read_bytes(), type=Timeline).inferences
-    for module, one in found.items():
+    for module, one in operators.items():
         spent_ns = sum(span.duration_ns for span in spans if (span.name, span.module) == ("aten::linear", module))
         assert one.median_ms == pytest.approx(spent_ns / 1e6)
         assert one.p90_ms is None
