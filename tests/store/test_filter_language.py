@@ -52,7 +52,7 @@ def _named(document: RunDocument, name: str):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("", "a1 a2 b1 b2"),
         ("   ", "a1 a2 b1 b2"),
@@ -147,16 +147,16 @@ def _named(document: RunDocument, name: str):  # type: ignore[no-untyped-def]
         ("-a-b", "a1 a2 b1 b2"),
     ],
 )
-def test_a_filter_finds_just_the_runs_it_names(
-    store: Store, text: str, found: str, monkeypatch: pytest.MonkeyPatch
+def test_filter_matches_exactly_the_expected_runs(
+    store: Store, text: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "UTC")
     runs = store.summaries(parse(text, NOW), order_by="id", descending=False)
-    assert " ".join(run.id[0] + run.id[-1] for run in runs) == found
+    assert " ".join(run.id[0] + run.id[-1] for run in runs) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("modle:resnet18", "'modle'; did you mean model"),
         ("xyzzy:1", "'xyzzy'; one of model, "),
@@ -189,10 +189,10 @@ def test_a_filter_finds_just_the_runs_it_names(
         ("since<2d", "write since:2d"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(text: str, words: str) -> None:
+def test_mistake_is_reported_with_its_position(text: str, message: str) -> None:
     with pytest.raises(FilterMistake) as caught:
         parse(f"resnet18 {text}", NOW)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert f"resnet18 {text}"[caught.value.start : caught.value.end] == text
 
 
@@ -307,7 +307,7 @@ def test_a_combination_of_terms_finds_what_its_terms_say(runs: Store, tree: _Tre
     assert runs.count(where) == len(expected)
 
 
-def test_a_bare_word_is_searched_in_every_text_column() -> None:
+def test_word_without_a_key_is_searched_in_every_text_column() -> None:
     assert parse("resnet") == [Condition(ANY_TEXT, "contains", "resnet")]
 
 
@@ -332,7 +332,7 @@ def test_a_bare_word_is_searched_in_every_text_column() -> None:
         ("", []),
     ],
 )
-def test_the_word_before_the_cursor_is_completed(text: str, expected: list[str]) -> None:
+def test_word_before_the_cursor_is_completed(text: str, expected: list[str]) -> None:
     known = {"model": ["gpt2", "resnet18", "resnet50"], "box": ["bench-1"]}
     assert completions(text, len(text), known, {"fast": "p50<10"})[:4] == expected
 
@@ -360,7 +360,7 @@ def test_every_key_has_a_column_that_can_be_queried(store: Store) -> None:
     ],
     ids=lambda text: ascii(text[:20]),
 )
-def test_a_filter_that_sqlite_cannot_execute_is_a_mistake_with_its_place(store: Store, text: str) -> None:
+def test_filter_that_sqlite_cannot_execute_is_reported_with_its_position(store: Store, text: str) -> None:
     with pytest.raises(FilterMistake) as mistake:
         store.summaries(parse(text, NOW))
     assert 0 <= mistake.value.start < mistake.value.end <= len(text)
