@@ -8,7 +8,7 @@ import msgspec
 
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Cell, Row
-from etui.text import signed, width
+from etui.text import number, signed, width
 from etui.tui.glyphs import Glyphs
 
 _GROUPS = {
@@ -92,11 +92,15 @@ def _widths(name: str, cells: Sequence[Shown]) -> Widths:
     return Widths(figure, change, half, whole)
 
 
-def _half_width(cell: Cell) -> float | None:
-    """Return the larger distance from a change to an end of its interval, in percentage points."""
+def _half_width(cell: Cell) -> str:
+    """Return the larger distance from a change to an end of its interval: in the unit in which ``signed`` prints the
+    change, percent or a factor."""
     if cell.change is None or cell.ci95 is None:
-        return None
-    return max(cell.change - cell.ci95[0], cell.ci95[1] - cell.change)
+        return ""
+    half = max(cell.change - cell.ci95[0], cell.ci95[1] - cell.change)
+    if signed(cell.change).endswith("x"):
+        return number(half / 100, 2)
+    return f"{half:.1f}" if half < 99.95 else f"{half:,.0f}"
 
 
 def _shown(cell: Cell, signs: Glyphs) -> Shown:
@@ -104,7 +108,7 @@ def _shown(cell: Cell, signs: Glyphs) -> Shown:
     return Shown(
         figure=side_by_side.shown(Cell(value=cell.value)),
         change=signed(cell.change) if cell.change is not None else "",
-        half="" if half is None else f"{signs.about}{half:.1f}" if half < 99.95 else f"{signs.about}{half:,.0f}",
+        half=f"{signs.about}{half}" if half else "",
         best=cell.best,
         is_text=isinstance(cell.value, str),
     )
