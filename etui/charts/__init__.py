@@ -6,6 +6,7 @@ from etui.charts.blocks import block_strip
 from etui.charts.data import Past, Series
 from etui.charts.depth import depth
 from etui.charts.distribution import ecdf, histogram
+from etui.charts.forest import Forest, forest
 from etui.charts.grid import Canvas, centred_message
 from etui.charts.overlay import SLOTS, Overlaid, overlaid_blocks, overlaid_ecdf, overlaid_histograms
 from etui.charts.palette import Colours, Palette, palette
@@ -20,6 +21,7 @@ __all__ = [
     "Colours",
     "Dated",
     "Dot",
+    "Forest",
     "Overlaid",
     "Palette",
     "Past",
@@ -29,6 +31,7 @@ __all__ = [
     "centred_message",
     "depth",
     "ecdf",
+    "forest",
     "histogram",
     "overlaid_blocks",
     "overlaid_ecdf",
