@@ -16,6 +16,7 @@ from etui.store import Condition, Store
 from etui.tui.compare.metrics_text import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs
 from etui.wording.comparison_set import Compared
+from etui.wording.verdict_table import VerdictRow, verdict_rows
 
 _BATCH = 500
 _PROGRESS_EVERY = 10
@@ -41,6 +42,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     compared: Compared
     sentences: list[list[str]]
+    verdicts: list[VerdictRow]
     accuracy: Front
     size: Front
     differing: Sheet
@@ -99,6 +101,7 @@ def outcome(
     return Outcome(
         compared=compared,
         sentences=compared.sentences(),
+        verdicts=verdict_rows(compared),
         accuracy=pareto.accuracy_front(base, others, compared.found),
         size=pareto.size_front(base, others, compared.found),
         differing=sheet(headings, compared.rows, signs, everything=False),
