@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.errors import EXIT_DONE, EXIT_FAILED, UsageError
@@ -26,7 +27,7 @@ POLL_S = 0.05
         "etui cancel --force 3f9a    its runner was on a host or in a container that no longer exists",
     )
 )
-@click.argument("runs", nargs=-1, metavar="RUN..")
+@click.argument("runs", nargs=-1, metavar="RUN..", shell_complete=complete_run)
 @click.option("--all", "every", is_flag=True, help="All queued and running runs.")
 @click.option(
     "--force",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from etui.cli.comparison_options import ComparisonOptions, comparison_options
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.errors import UsageError
@@ -18,8 +19,8 @@ from etui.errors import UsageError
     )
     + "\n\nExit status: 1 if a --fail-if limit is crossed, 2 if a limit could not be checked."
 )
-@click.argument("base")
-@click.argument("others", nargs=-1, metavar="OTHER..")
+@click.argument("base", shell_complete=complete_run)
+@click.argument("others", nargs=-1, metavar="OTHER..", shell_complete=complete_run)
 @comparison_options
 @click.pass_obj
 def compare(settings: Settings, base: str, others: tuple[str, ...], comparison_options: ComparisonOptions) -> int:

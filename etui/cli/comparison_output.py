@@ -15,12 +15,13 @@ from etui.analysis import gates, side_by_side
 from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
 from etui.analysis.session_variance import SessionLatency
-from etui.charts import forest, palette
+from etui.charts.forest import forest
+from etui.charts.palette import palette
 from etui.cli.table import Column, ascii_only, table, terminal_width
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
+from etui.files.atomic import write_file
 from etui.report import comparison
 from etui.results import RunDocument
-from etui.store.transfer import write_file
 from etui.wording import comparison_set, verdict_table
 from etui.wording.comparison import can_be_forced, needs_duel
 from etui.wording.verdict_table import verdict_rows

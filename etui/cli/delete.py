@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.errors import UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
-@click.argument("runs", nargs=-1, required=True, metavar="RUN..")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN..", shell_complete=complete_run)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation; required without a terminal.")
 @click.pass_obj
 def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
@@ -25,8 +26,8 @@ from etui.formats.json_text import harmless
     " a run failed, 4 timed out, 130 cancelled. The verdict does not change the status: see etui compare"
     " --fail-if-slower."
 )
-@click.argument("run_a")
-@click.argument("run_b")
+@click.argument("run_a", shell_complete=complete_run)
+@click.argument("run_b", shell_complete=complete_run)
 @click.option(
     "--preset",
     type=click.Choice(["quick", "default", "rigorous"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
@@ -15,7 +16,7 @@ from etui.text import plain
 @click.command(
     epilog=examples("etui export 3f2a", "etui export 3f2a 91bc -o results/", "etui export 3f2a 91bc -o both.json")
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN..")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN..", shell_complete=complete_run)
 @click.option(
     "-o",
     "--output",

@@ -11,6 +11,7 @@ import click
 
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.comparison_options import ComparisonOptions, comparison_options
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
@@ -33,7 +34,7 @@ _MOST_LOOKED_AT = 100
     )
     + "\n\nExit status: 0 no limit crossed; 1 a --fail-if limit is crossed; 2 a limit could not be checked."
 )
-@click.argument("runs", nargs=-1, metavar="[RUN..]")
+@click.argument("runs", nargs=-1, metavar="[RUN..]", shell_complete=complete_run)
 @click.option(
     "--baseline",
     required=True,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etui.cli.complete import complete_run_or_file
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Number
@@ -32,7 +33,7 @@ _FILES = (".pte", ".ptd", ".bpte", ".pt2")
         "etui inspect 3f2a",
     )
 )
-@click.argument("target", metavar="FILE|RUN")
+@click.argument("target", metavar="FILE|RUN", shell_complete=complete_run_or_file)
 @click.option("--data", type=FILE_PATH, metavar="FILE.ptd", help="Data file of the program.")
 @click.option("--all", "whole", is_flag=True, help="List all sections, not only the largest.")
 @click.option(

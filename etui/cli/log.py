@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
@@ -20,7 +21,7 @@ from etui.results import LIVE_STATUSES, LogLine
         "etui log 3f9a --json      every line, uncut",
     )
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("-f", "--follow", "following", is_flag=True, help="Follow the log until the run has ended.")
 @click.option("-v", "--verbose", is_flag=True, help="Include worker output, such as tracebacks.")
 @click.option("--json", "as_json", is_flag=True, help="Print all lines so far, uncut, as JSON; not with -f.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from etui.cli.comparison_options import margin_option
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
@@ -17,7 +18,7 @@ SUFFIXES = (".md", ".html")
 
 
 @click.command(epilog=examples("etui report 3f2a 91bc -o report.html", "etui report 3f2a 91bc 07de -o report.md"))
-@click.argument("runs", nargs=-1, required=True, metavar="RUN..")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN..", shell_complete=complete_run)
 @click.option(
     "-o",
     "--output",
@@ -43,9 +44,9 @@ def report(
     with settings.store_with_runs() as store:
         documents = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
         levels = store.session_levels(documents[0].environment)
+    from etui.files.atomic import write_file
     from etui.report import pages
     from etui.report.content import report_of
-    from etui.store.transfer import write_file
 
     content = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
     page = pages.as_html(content) if suffix == ".html" else pages.as_markdown(content)

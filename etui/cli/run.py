@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etui.cli.complete import complete_delegates, complete_model, complete_models, complete_precisions, complete_weights
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
@@ -52,6 +53,7 @@ _MEASURING: list[Any] = [
     click.option("--threads", type=Count(min=1), metavar="N",
                  help="Threads of eager and ExecuTorch.  [default: all cores]"),
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
+                 shell_complete=complete_weights,
                  help="PATH: a Hugging Face folder, a safetensors file or a state dict."),
     click.option("--timeout", type=Number(min=0, min_open=True), metavar="S",
                  help="Time limit of a session in seconds, without waiting for the machine (at most 24 hours, or"
@@ -94,9 +96,11 @@ def _measuring_options(command: Any) -> Any:
     )
     + _EXIT_STATUS
 )
-@click.argument("model")
-@click.option("-p", "--precision", type=NAMES, metavar="P,..", help="Precisions.  [default: fp32]")
-@click.option("-d", "--delegate", type=NAMES, metavar="D,..", help="Delegates.  [default: xnnpack]")
+@click.argument("model", shell_complete=complete_model)
+@click.option("-p", "--precision", type=NAMES, metavar="P,..", shell_complete=complete_precisions,
+              help="Precisions.  [default: fp32]")  # fmt: skip
+@click.option("-d", "--delegate", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
+              help="Delegates.  [default: xnnpack]")  # fmt: skip
 @_measuring_options
 @click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o, without measuring.")
 @click.option(
@@ -165,9 +169,12 @@ def run(
     + "\n\nUnsupported combinations are skipped with a warning."
     + _EXIT_STATUS
 )
-@click.option("--models", type=NAMES, required=True, metavar="A,B", help="Models, measured in one session each.")
-@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..", help="Precisions.")
-@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..", help="Delegates.")
+@click.option("--models", type=NAMES, required=True, metavar="A,B", shell_complete=complete_models,
+              help="Models, measured in one session each.")  # fmt: skip
+@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..",
+              shell_complete=complete_precisions, help="Precisions.")  # fmt: skip
+@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..",
+              shell_complete=complete_delegates, help="Delegates.")  # fmt: skip
 @_measuring_options
 @click.pass_obj
 def sweep(

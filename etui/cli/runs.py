@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import click
 
 from etui import text
+from etui.cli.complete import complete_columns, complete_delegates, complete_measured_models, complete_precisions
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.fact_columns import fact_column
 from etui.cli.lazy_group import examples
@@ -54,14 +55,15 @@ _DEFAULT: dict[Fact[Any], int] = {
         "etui runs --json | jq '.[].latency_ms.median'",
     )
 )
-@click.option("--model", metavar="M,..", help="Only these models.")
-@click.option("--precision", metavar="P,..", help="Only these precisions.")
-@click.option("--delegate", metavar="D,..", help="Only these delegates.")
+@click.option("--model", metavar="M,..", shell_complete=complete_measured_models, help="Only these models.")
+@click.option("--precision", metavar="P,..", shell_complete=complete_precisions, help="Only these precisions.")
+@click.option("--delegate", metavar="D,..", shell_complete=complete_delegates, help="Only these delegates.")
 @click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only runs with this status.")
 @click.option(
     "--limit", type=Count(min=0), help=f"Maximum number of runs, 0 for all.  [default: {DEFAULT_ROWS}; all with --json]"
 )
-@click.option("--columns", metavar="C,..", help="Only these columns, such as id,p50,rss; an unknown name lists all.")
+@click.option("--columns", metavar="C,..", shell_complete=complete_columns,
+              help="Only these columns, such as id,p50,rss; an unknown name lists all.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print summaries as a JSON array.")
 @click.pass_obj
 def runs(

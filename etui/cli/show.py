@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 
 
 @click.command(epilog=examples("etui show 3f2a", "etui show 3f2a --json | jq .accuracy"))
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON document of the run, with raw samples.")
 @click.pass_obj
 def show(settings: Settings, run: str, as_json: bool) -> None:

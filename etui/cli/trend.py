@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etui import text
+from etui.cli.complete import complete_delegates, complete_measured_models, complete_precisions, complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
@@ -40,10 +41,20 @@ _COLUMNS = (
         "etui trend 3f2a --json | jq '.changes'",
     )
 )
-@click.argument("run", required=False, metavar="[RUN]")
-@click.option("--model", metavar="M", help="The model, if no RUN is given.")
-@click.option("--precision", metavar="P", help="The precision.  [default: of the model's newest run]")
-@click.option("--delegate", metavar="D", help="The delegate.  [default: of the model's newest run]")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
+@click.option("--model", metavar="M", shell_complete=complete_measured_models, help="The model, if no RUN is given.")
+@click.option(
+    "--precision",
+    metavar="P",
+    shell_complete=complete_precisions,
+    help="The precision.  [default: of the model's newest run]",
+)
+@click.option(
+    "--delegate",
+    metavar="D",
+    shell_complete=complete_delegates,
+    help="The delegate.  [default: of the model's newest run]",
+)
 @click.option(
     "--limit", type=Count(1, 2_000), default=DEFAULT_POINTS, show_default=True, help="Maximum number of runs."
 )

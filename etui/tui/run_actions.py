@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from textual.screen import Screen
 
-from etui.analysis_kinds.kind import name_of
-from etui.analysis_kinds.profile import ProfileOptions
-from etui.analysis_kinds.registry import KINDS
 from etui.results import RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import QueuedSession, Store
 from etui.text import counted
-from etui.tui.details import analyses
 from etui.tui.screen_host import ScreenHost
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
+    from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
     from etui.spec import SessionSpec
 
@@ -135,13 +132,16 @@ class RunActions:
 
     def analyse(self, run_id: str, options: AnalysisOptions) -> None:
         """Queue an analysis; ask first about files that an imported run names."""
+        from etui.analysis_kinds.registry import KINDS
+        from etui.tui.details import analyses
 
         async def work(trusted_files: tuple[str, ...]) -> None:
             allowed = msgspec.structs.replace(options, trusted_files=trusted_files)
             queued = await self._app.database.write(lambda store: analyses.submit(store, run_id, allowed))
             self._app.say(analyses.to_text(queued))
 
-        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {KINDS[name_of(options)].title}")
+        title = KINDS[options.kind_name()].title
+        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {title}")
 
     def profile_to_files(self, run_id: str) -> None:
         """Ask where to keep a profile's files and queue the profile."""
@@ -154,6 +154,7 @@ class RunActions:
 
     def cancel_analyses(self, run_id: str) -> None:
         """Cancel the run's queued and running analyses."""
+        from etui.tui.details import analyses
 
         async def work() -> None:
             count = await self._app.database.write(lambda store: analyses.cancel(store, run_id))
@@ -165,6 +166,7 @@ class RunActions:
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:
         """Ask for modules to keep in FP32, ``module`` suggested, and queue the run's configuration again with them."""
+        from etui.tui.details import analyses
         from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 
         if not analyses.is_quantized(document):

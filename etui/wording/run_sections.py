@@ -82,8 +82,8 @@ class RunSection(msgspec.Struct, frozen=True, kw_only=True):
 def sections(document: RunDocument) -> list[RunSection]:
     """Return all sections of a run that are not empty, in the order of display."""
     every = (
-        latency, start, call, accuracy, errors, program, delegation, memory, stages, configuration, measurement,
-        machine, software, process_settings, warning_flags, note,
+        latency, start, call, accuracy, errors, program, delegation, remedies, memory, stages, configuration,
+        measurement, machine, software, process_settings, warning_flags, note,
     )  # fmt: skip
     return [section for make in every if (section := make(document))]
 
@@ -248,14 +248,20 @@ def program(document: RunDocument) -> RunSection:
 
 
 def delegation(document: RunDocument) -> RunSection:
-    """Return the delegated share, the undelegated operators, and the known causes with their remedies."""
+    """Return the delegated share and the undelegated operators."""
     operators = document.delegation.undelegated_operators if document.delegation else {}
     by_count = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
     undelegated = ", ".join(f"{name} x{count}" for name, count in by_count)
     entries = _entries(("delegated", _node_counts(document)), ("undelegated", undelegated))
-    for one in advice(document):
-        entries += _entries(("observed", one.seen), ("what to do", one.what_to_do))
     return RunSection(title="Delegation", entries=entries)
+
+
+def remedies(document: RunDocument) -> RunSection:
+    """Return the known causes of a slow or inaccurate program that the run shows, and what to do about them."""
+    entries: list[Entry] = []
+    for one in advice(document):
+        entries += [*_sentences(one.seen, emphasis="warn"), *_entries(("what to do", one.what_to_do))]
+    return RunSection(title="Reasons and remedies", entries=entries)
 
 
 def memory(document: RunDocument) -> RunSection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etui.charts import Dated, Dot, Overlaid, Past, Series, Step
+from etui.charts.drawing import Dated, Dot, Overlaid, Past, Series, Step
 
 
 def spread(middle: float, count: int, blocks: int = 3, drift: float = 0.0) -> list[list[float]]:

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 from rich.text import Text
 
-from etui import charts
-from etui.charts import Canvas, Colours, Past, Series, palette
+from etui.charts import drawing as charts
+from etui.charts.drawing import Canvas, Colours, Past, Series, palette
 from etui.text import width as cells
 from tests.charts.series import DATED, DOTS, EAGER, EMPTY, LEVELS, PAST, PROGRAM, SIX
 

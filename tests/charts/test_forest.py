@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etui.charts import forest, palette
+from etui.charts.forest import forest
+from etui.charts.palette import palette
 
 UNICODE, ASCII = palette().glyphs, palette(unicode=False).glyphs
 Estimate = tuple[float, tuple[float, float] | None]

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from etui import charts
-from etui.charts import Dated, Dot, Overlaid, Series
+from etui.charts import drawing as charts
+from etui.charts.drawing import Dated, Dot, Overlaid, Series
 from etui.charts.overlay import NOTHING
 from tests.charts.series import DATED, DOTS, LEVELS, SIX
 from tests.charts.test_charts import canvas

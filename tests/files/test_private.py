@@ -13,9 +13,10 @@ import pytest
 from etui import paths
 from etui.errors import StoreError
 from etui.files import private as private_files
+from etui.files.atomic import write_file
 from etui.runner.program_cache import ProgramCache
 from etui.store import Store
-from etui.store.transfer import write_documents, write_file
+from etui.store.transfer import write_documents
 from tests.boxes import ETUI, Box
 from tests.documents import make_document
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from etui import charts
-from etui.charts import Canvas, palette
+from etui.charts import drawing as charts
+from etui.charts.drawing import Canvas, palette
 from etui.errors import ImportRefused
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.store import Store

@@ -58,6 +58,8 @@ COUNT = AnalysisKind(
     result=Count,
     title="count",
     purpose="count",
+    tab_title="Count",
+    tab="nowhere:Count",
     make_job=lambda run, options: CountJob(bundle=run.bundle, most=options.most),
     log_lines=lambda count: [f"{len(count.modules)} modules"],
     eager_needed_for="to count in",

@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from etui.errors import ImportRefused, StoreError, UsageError
+from etui.files.atomic import write_file
 from etui.results import LogLine, RunDocument
 from etui.store import Store
-from etui.store.transfer import encoded, read_documents, write_documents, write_file, write_runs
+from etui.store.transfer import encoded, read_documents, write_documents, write_runs
 from tests.documents import encode_documents, make_document
 
 FLAT = {

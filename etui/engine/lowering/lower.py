@@ -96,6 +96,9 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
             result = _copy_program(bundle.model, job, folder, stages)
         else:
             result = _prepare(bundle, job, folder, stages)
+        result = msgspec.structs.replace(
+            result, model=bundle.model.name, precision=job.precision, delegate=job.delegate, keep_fp32=job.keep_fp32
+        )
         write_noop(folder / NOOP)
         (folder / DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result

@@ -10,8 +10,8 @@ from rich.style import Style
 from textual.message import Message
 
 from etui import text
-from etui.charts import Forest, Palette, forest
-from etui.charts.forest import NARROWEST
+from etui.charts.forest import NARROWEST, Forest, forest
+from etui.charts.palette import Palette
 from etui.text import width as cells
 from etui.tui.terminal import chart_palette
 from etui.tui.widgets.row_painter import Cell, Part, Placed

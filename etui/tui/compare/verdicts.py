@@ -9,7 +9,7 @@ import msgspec
 from rich.text import Text
 
 from etui.analysis.comparison import RunComparison
-from etui.charts import Palette
+from etui.charts.palette import Palette
 from etui.results import RunDocument
 from etui.text import counted, plain
 from etui.tui.terminal import chart_palette, sheet_styles

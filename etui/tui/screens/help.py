@@ -66,6 +66,7 @@ class HelpScreen(Guarded, ModalScreen[None]):
         self._keymap = keymap
 
     def compose(self) -> ComposeResult:
+        """The frame with the list of keys."""
         frame = _Frame(id="help-frame")
         frame.border_title = "Help"
         frame.border_subtitle = "j k scroll, escape closes"
@@ -73,12 +74,15 @@ class HelpScreen(Guarded, ModalScreen[None]):
             yield Static(id="help-text")
 
     def on_mount(self) -> None:
+        """Write the list."""
         self._draw()
 
     def on_resize(self) -> None:
+        """Fit the list to the width."""
         self._draw()
 
     def action_close(self) -> None:
+        """Close the help."""
         self.dismiss()
 
     def _draw(self) -> None:

@@ -12,9 +12,9 @@ from textual.widget import Widget
 
 from etui.analysis.session_variance import SessionLatency
 from etui.errors import EtuiError, UsageError
+from etui.files.atomic import write_file
 from etui.paths import absolute, expanded
 from etui.results import RunDocument
-from etui.store.transfer import write_file
 from etui.text import counted, plain
 from etui.tui.error_text import to_text
 from etui.tui.screens.path_dialog import WriteDialog, here

@@ -67,10 +67,12 @@ class FilterBar(Guarded, Vertical):
         self.conditions: tuple[Condition, ...] = ()
 
     def compose(self) -> ComposeResult:
+        """The field, and the message about what is typed."""
         yield FilterInput(placeholder="model:resnet18 p50<10 -status:failed", compact=True, select_on_focus=False)
         yield Static(id="filter-word")
 
     def on_mount(self) -> None:
+        """Stay hidden until the filter is opened."""
         self.display = False
 
     def open(self) -> None:
