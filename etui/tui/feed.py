@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -21,6 +21,7 @@ from etui.host.cpus import usable_cores
 from etui.host.environment import governor
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
+from etui.services.session_progress import ProgressTracker, SessionProgress
 from etui.store import Condition, QueuedSession, Store
 from etui.tui.database import Database
 from etui.tui.error_text import to_text
@@ -47,13 +48,11 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that is queued or running. ``runs`` are all its runs in order, finished ones too; ``step`` is its last
-    stage or block event, ``progress`` its last progress event."""
+    """A session that is queued or running. ``runs`` are all its runs in order, finished ones too."""
 
     session: QueuedSession
     runs: tuple[RunSummary, ...]
-    step: Event | None = None
-    progress: Event | None = None
+    progress: SessionProgress | None = None
 
     @property
     def waits(self) -> bool:
@@ -96,8 +95,7 @@ class Feed:
         self._seen_version: int | None = None
         self._version = 0
         self._last_event: dict[str, int] = {}
-        self._steps: dict[str, Event] = {}
-        self._progress: dict[str, Event] = {}
+        self._trackers: dict[str, ProgressTracker] = {}
         self._sessions: tuple[LiveSession, ...] = ()
         self._host_facts = read_host_facts()
         self._problem: str | None = None
@@ -158,8 +156,8 @@ class Feed:
     def _rest_s(self) -> float:
         if not self._sessions:
             return IDLE_LOOK_S
-        step = self._sessions[0].step
-        return MEASURING_LOOK_S if step is not None and step.stage == "measure" else LIVE_LOOK_S
+        progress = self._sessions[0].progress
+        return MEASURING_LOOK_S if progress is not None and progress.is_measuring else LIVE_LOOK_S
 
     def _trouble(self, error: EtuiError) -> Snapshot | None:
         self._seen_version = None
@@ -176,37 +174,33 @@ class Feed:
         events: dict[str, tuple[Event, ...]] = {}
         sessions = []
         for session_id in dict.fromkeys([*known, *(run.session for run in live_runs)]):
-            new = store.events_after(session_id, self._last_event.get(session_id, 0), newest=OLD_EVENTS)
+            new = store.events_after(session_id, self._last_event.get(session_id, 0))
             if new:
-                events[session_id] = tuple(new)
-                self._remember(session_id, new)
+                events[session_id] = tuple(new[-OLD_EVENTS:])
+                self._last_event[session_id] = new[-1].id or 0
             if any(run.session == session_id for run in live_runs):
-                sessions.append(self._live_session(store, session_id))
+                sessions.append(self._live_session(store, session_id, new))
         self._sessions = tuple(sorted(sessions, key=lambda live: (live.waits, live.session.created_at)))
         for session_id in set(self._last_event) - {live.session.id for live in self._sessions}:
-            for memory in (self._last_event, self._steps, self._progress):
-                memory.pop(session_id, None)
+            self._last_event.pop(session_id)
+            self._trackers.pop(session_id, None)
         ended = tuple(sorted(before - {run.id for run in live_runs}))
         self._version += 1
         return self._snapshot(events=events, ended=ended, changed=True)
 
-    def _live_session(self, store: Store, session_id: str) -> LiveSession:
+    def _live_session(self, store: Store, session_id: str, new: Sequence[Event]) -> LiveSession:
+        session = store.session(session_id)
+        tracker = self._trackers.get(session_id)
+        if tracker is None:
+            labels = {run_id: variant.label for run_id, variant in session.runs}
+            tracker = self._trackers[session_id] = ProgressTracker(session.spec, labels)
+        for event in new:
+            tracker.add(event)
         return LiveSession(
-            session=store.session(session_id),
+            session=session,
             runs=tuple(store.summaries([Condition("session", "=", session_id)], descending=False)),
-            step=self._steps.get(session_id),
-            progress=self._progress.get(session_id),
+            progress=tracker.progress,
         )
-
-    def _remember(self, session_id: str, events: list[Event]) -> None:
-        self._last_event[session_id] = events[-1].id or 0
-        for event in events:
-            if event.kind == "progress":
-                self._progress[session_id] = event
-            elif event.kind in ("stage", "block"):
-                self._steps[session_id] = event
-                if event.kind == "stage":
-                    self._progress.pop(session_id, None)
 
     def _snapshot(
         self,

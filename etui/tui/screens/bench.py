@@ -210,6 +210,7 @@ class BenchScreen(Guarded, Screen[None]):
             table.reload()
         self._live = live
         self._session_log.take(snapshot)
+        self._log_pane.show_progress(current.progress if current is not None else None)
         if snapshot.ended:
             start(self, partial(self._report_ended, snapshot.ended), group="ended")
 
