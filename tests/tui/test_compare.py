@@ -14,8 +14,11 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from etui.actions import ACTIONS
+from etui.catalog.find import Model, find_model
+from etui.events import Event, utc_now
 from etui.results import RunDocument
-from etui.spec import SessionSpec
+from etui.services.duel import DuelPlan
+from etui.spec import PresetName, SessionSpec, Variant
 from etui.store import Store
 from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.loader import Outcome, outcome
@@ -25,13 +28,17 @@ from etui.tui.compare.verdict_table import VerdictTable
 from etui.tui.compare.verdicts import VerdictView
 from etui.tui.database import Database
 from etui.tui.screens.compare import CompareScreen
+from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.duel_dialog import DuelDialog
 from etui.tui.screens.equivalence_margin import MarginDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.report import ReportDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.widgets.combo import Combo
+from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
+from etui.tui.widgets.progress_line import ProgressLine
 from etui.wording.comparison_set import Compared
 from tests.analysis.comparisons import measured
 from tests.documents import MODEL, make_spec
@@ -402,23 +409,90 @@ async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
             assert page.read_text().startswith(beginning) and "times as fast as fp32/xnnpack" in page.read_text()
 
 
-async def test_a_duel_is_queued_and_followed(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str]] = []
+@pytest.fixture
+def duels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """The duels that are queued, as two runs and a preset; their programs count as available."""
+    queued: list[tuple[str, str, str]] = []
 
-    def queue(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...]) -> object:
-        asked.append((first, second))
+    def plan(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...]) -> DuelPlan:
+        spec = make_spec()
+        models: dict[Variant, Model] = dict.fromkeys(spec.variants, find_model("resnet18"))
+        return DuelPlan(spec=spec, runs=(store.document(first), store.document(second)), models=models)
+
+    def queue(store: Store, first: str, second: str, *, preset: PresetName, trusted_files: tuple[str, ...]) -> object:
+        queued.append((first, second, preset))
         return store.add_session(make_spec(), model=MODEL, box="bench-1")
 
+    monkeypatch.setattr("etui.tui.compare.duel.plan_duel", plan)
     monkeypatch.setattr("etui.services.duel.queue_duel", queue)
+    return queued
+
+
+async def start_duel(pilot: Pilot[Any], *keys: str) -> None:
+    """Start a duel with the key, and type ``keys`` in its dialog."""
+    await pilot.press("D")
+    await until(pilot, lambda: isinstance(pilot.app.screen, DuelDialog))
+    await pilot.press(*keys)
+
+
+async def test_a_duel_asks_with_blocks_and_time_and_can_be_declined(
+    database: Path, duels: list[tuple[str, str, str]]
+) -> None:
+    async with comparing(database, variants(), size=(80, 24)) as pilot:
+        before = screen_of(pilot)
+        await start_duel(pilot)
+        frame = pilot.app.screen.query_one(".dialog--frame")
+        words = "\n".join(str(static.content) for static in frame.query(Static))
+        assert not lacking(words, BASE[:6], "fp32/xnnpack", INT8[:6], "int8/xnnpack")
+        preset = pilot.app.screen.query_one(Cycle)
+        assert preset.value == "rigorous" and not lacking(preset.render().plain, "20 blocks of 2 s", "about", "min")
+        await pilot.press("escape")
+        assert pilot.app.screen is before and duels == []
+
+
+async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: list[tuple[str, str, str]]) -> None:
     async with comparing(database, variants()) as pilot:
         before = screen_of(pilot)
-        await pilot.press("D")
-        await until(pilot, lambda: pilot.app.screen is not before)
+        await start_duel(pilot, "shift+tab", "shift+tab", "left", "left", "tab", "tab", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
         await compared(pilot)
-        assert asked == [(BASE, INT8)]
+        assert duels == [(BASE, INT8, "quick")]
         assert "2 runs are not finished" in said(pilot)
+        assert "No block" in cast("Any", pictures(pilot).render()).plain.replace("\n", " ")
+        runs = screen_of(pilot).base, figures(pilot).run
         await pilot.press("escape")
         assert pilot.app.screen is before
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
+        await compared(pilot)
+        assert (screen_of(pilot).base, figures(pilot).run) == runs and len(duels) == 1
+
+
+async def test_a_duel_shows_its_progress_and_is_stopped_after_confirmation(
+    database: Path, duels: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etui.tui.screens.compare._REFRESH_S", 0.05)
+    async with comparing(database, variants()) as pilot:
+        before = screen_of(pilot)
+        await start_duel(pilot, "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
+        await compared(pilot)
+        progress = screen_of(pilot).query_one(ProgressLine)
+        assert not progress.display
+        with Store.open(database) as store:
+            session = store.summary(str(screen_of(pilot).base)).session
+            store.add_event(session, Event(kind="stage", message="measuring", stage="measure", at=utc_now()))
+            await until(pilot, lambda: progress.display)
+            assert "measuring" in str(progress.render()) and progress.region.height == 1
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+            await pilot.press("escape")
+            assert len(store.live_run_ids()) == 2
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+            await pilot.press("right", "enter")
+            await until(pilot, lambda: not store.live_run_ids())
+        await until(pilot, lambda: not progress.display and "not finished" not in said(pilot))
 
 
 async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:

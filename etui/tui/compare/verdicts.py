@@ -54,7 +54,9 @@ def remarks(runs: Sequence[RunDocument], gone: Sequence[str], broken: Sequence[s
     notes += [f"{message[0].upper()}{message[1:]}." for message in broken[:3]]
     if runs:
         subject = "One run is" if len(runs) == 1 else f"{len(runs):,} runs are"
-        notes.append(f"{subject} not finished: results are provisional and update as blocks complete.")
+        notes.append(
+            f"{subject} not finished: results are provisional and update as blocks complete; x stops the measurement."
+        )
     return notes
 
 

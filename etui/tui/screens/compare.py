@@ -33,6 +33,7 @@ from etui.tui.run_actions import RunActions
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.progress_line import ProgressLine
 from etui.tui.workers import start
 from etui.wording import run as run_wording
 
@@ -77,6 +78,7 @@ class CompareScreen(Guarded, Screen[None]):
     def compose(self) -> ComposeResult:
         """Title, verdicts, sentences, metrics, charts, keys."""
         yield Static("Compare", id="compare-title", markup=False)
+        yield ProgressLine(id="compare-progress")
         yield VerdictTable(id="compare-verdicts")
         yield VerdictView(id="compare-words")
         yield MetricsTable(id="compare-frame")
@@ -132,6 +134,7 @@ class CompareScreen(Guarded, Screen[None]):
                 problem = str(error)
             else:
                 problem = ""
+                self.query_one(ProgressLine).show(runs.progress)
                 if runs.documents:
                     self._compare()
                 else:
@@ -260,8 +263,9 @@ class CompareScreen(Guarded, Screen[None]):
         chart = (height * 2 // 5 if is_roomy else _CHART) if has_chart else 0
         self._charts.display = has_chart
         self._charts.styles.height = "1fr" if self.has_class("-zoomed") else chart
-        # The title and the keys take one line each.
-        left = height - 2 - chart - _LEAST_METRICS
+        # The title, the keys and the progress of a live session take one line each.
+        progress = int(self.query_one(ProgressLine).has_class("-live"))
+        left = height - 2 - progress - chart - _LEAST_METRICS
         self._verdicts.display = self._verdicts.count != 1 and not self.has_class("-zoomed")
         rows = 0
         if self._verdicts.display:
@@ -307,9 +311,15 @@ class CompareScreen(Guarded, Screen[None]):
         self._compare()
 
     def action_drop(self) -> None:
-        """Exclude the run under the cursor."""
-        run, selection = self._metrics.run, self._comparison.selection
-        if run is None or selection is None:
+        """Exclude the run under the cursor. If it is being measured, ask whether to stop that instead."""
+        run, runs, selection = self._metrics.run, self._comparison.runs, self._comparison.selection
+        if run is None or runs is None or selection is None:
+            return
+        if run in {live.id for live in runs.live}:
+            session = runs.documents[run].session.id
+            live = [document for document in runs.live if document.session.id == session]
+            names = counted(len(live), "run") if len(live) > 1 else f"run {run[:6]}"
+            self._actions.stop([document.id for document in live], names, self._compare)
             return
         if run == selection.base:
             self.notify("This is the baseline: press p on another run first.", severity="warning", timeout=4)
