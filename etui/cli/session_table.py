@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from etui import spec, text
+from etui.analysis import trust
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.fact_columns import fact_column
 from etui.cli.table import table, terminal_width
+from etui.cli.trust_marks import marked
 from etui.facts import Fact, RunSummary
-from etui.results import Flag, RunDocument
+from etui.results import Flag, LatencyStats, RunDocument
 from etui.spec import EAGER
 from etui.wording import flags as flag_wording
 from etui.wording import run as run_wording
@@ -66,7 +68,7 @@ def _eager_row(document: RunDocument) -> list[str]:
         RunSummary.precision: "fp32",
         RunSummary.delegate: "PyTorch",
         RunSummary.latency_median_ms: _median(RunSummary.eager_latency_median_ms.read(document)),
-        RunSummary.latency_ci95_ms: text.interval(RunSummary.eager_latency_ci95_ms.read(document)),
+        RunSummary.latency_ci95_ms: _interval(document.eager_latency_ms, document.eager_flags),
         RunSummary.speedup: "1x",
         RunSummary.flags: ", ".join(flag.name for flag in document.eager_flags) or text.MISSING,
     }
@@ -84,10 +86,13 @@ def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
     cells: dict[Fact[Any], str] = {
         RunSummary.id: document.id[:6],
         RunSummary.latency_median_ms: _median(RunSummary.latency_median_ms.read(document)),
+        RunSummary.latency_ci95_ms: _interval(document.latency_ms, document.flags),
         RunSummary.flags: ", ".join(flag.name for flag in _own_flags(document)) or text.MISSING,
     }
     if speedup is not None:
-        cells[RunSummary.speedup] = text.speedup(speedup.value, speedup.verdict)
+        flags = [flag.name for flag in document.flags]
+        trusted = trust.of_speedup(speedup.value, speedup.ci95, speedup.verdict, flags)
+        cells[RunSummary.speedup] = marked(text.speedup(speedup.value, speedup.verdict), trusted)
     if accuracy is not None and accuracy.end_to_end.overall.exact:
         cells[RunSummary.sqnr_db] = "exact"
     if accuracy is None and document.status != "done":
@@ -97,6 +102,13 @@ def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
 
 def _median(value: float | None) -> str:
     return text.number(value, 4)
+
+
+def _interval(stats: LatencyStats | None, flags: Sequence[Flag]) -> str:
+    if stats is None:
+        return text.MISSING
+    trusted = trust.of_latency(stats.median, stats.ci95, [flag.name for flag in flags])
+    return marked(text.interval(stats.ci95), trusted)
 
 
 def _own_flags(document: RunDocument) -> list[Flag]:
