@@ -43,6 +43,8 @@ FILTERS = (
     "when>2023-11-15", "when>2023-11-15 model:gpt2", "age<70w", "age>900w", "nowhere", "zq", "3f2a", "id:3f2",
     "session:3f", "-resnet", "-status:failed resnet", "gpt2 int8 xnnpack", "p50<3 -status:failed", "model:gpt2 p50<1.1",
     "box:laptop status:failed", "mae<1e-3 delegate:xnnpack", "note:kernel error:memory", '"resnet18 int8"',
+    "model=gpt2", "p50:2..3", "model:my_model or p50<1.5", "status:failed or note:kernel",
+    "(model:gpt2 p50<1.5) or tag:nightly", "since:70w", "session:last", "-(status:failed or resnet)",
 )  # fmt: skip
 """Some of each kind that the filter language has: common, rare and met by no run."""
 OTHER_KEYS = ("moving", "sorting", "opening a filter", "sorting what is filtered")

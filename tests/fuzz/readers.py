@@ -24,7 +24,8 @@ from etui.programs.sections import sections
 from etui.results import RunDocument
 from etui.runner.worker import Worker, WorkerFailed
 from etui.store import Store
-from etui.store.filter_language import KEYS, FilterMistake, completions, parse
+from etui.store.filter_keys import KEYS
+from etui.store.filter_language import FilterMistake, completions, parse, read
 from tests.documents import make_document
 from tests.fuzz import mutate
 from tests.fuzz.harness import Deviation, Outcome
@@ -55,6 +56,7 @@ _FILTER_VALUES = (
     "10kb", "3x", "today",
     "yesterday", "2026-11-20", "9999-12-31", "0001-01-01", "2026-11-20T10:00", "0001-01-01T00:00+14:00",
     "9999-12-31T23:59-14:00",
+    "2..10", "..", "1..", "..1ms", "5..1", "today..", "1d..7d", "last",
     "12h", "7d", "999999999w", "1e5d", "99999999999999999999m", "0.5h", "done", "timed-out", "failed,done",
     '"two words"', '"', "[", "?",
     "%", "_", "\\", "mae", "nokey",
@@ -67,6 +69,7 @@ def _filtered(store: Store, rng: random.Random) -> Outcome:
     for one in completions(text, cursor, {"model": ["resnet18", mutate.a_text(rng)]}):
         if not isinstance(one, str):
             raise Deviation(f"a completion is {one!r}")
+    store.count(read(text)[0])
     try:
         conditions = parse(text)
     except FilterMistake as mistake:
@@ -85,10 +88,12 @@ def _filter_text(rng: random.Random) -> str:
         value = rng.choice((*_FILTER_VALUES, mutate.a_text(rng), str(mutate.a_float(rng)), str(mutate.an_integer(rng))))
         term = rng.choice((f"{key}{rng.choice(_OPERATORS)}{value}", value, f"-{key}:{value}", f"has:{key}"))
         terms.append(term if rng.random() < 0.8 else term.upper())
-    text = rng.choice((" ", " ", "  ", "\t")).join(terms)
+        if rng.random() < 0.2:
+            terms[-1] = rng.choice(("({}", "-({})", "not {}", "{})", "({})")).replace("{}", terms[-1])
+    text = rng.choice((" ", " ", "  ", "\t", " or ", " and ", " OR ", ") or (")).join(terms)
     if rng.random() < 0.2 and text:
         place = rng.randrange(len(text))
-        text = text[:place] + rng.choice('"-:<>=~*, \x00é') + text[place + rng.randint(0, 2) :]
+        text = text[:place] + rng.choice('"-:<>=~*, \x00é()@.') + text[place + rng.randint(0, 2) :]
     return text * rng.choice((1,) * 30 + (50, 2000)) if len(text) < 200 else text
 
 

@@ -19,7 +19,8 @@ from etui.results import RunDocument
 from etui.store import Store
 from etui.store.columns import IN_ORDER, SCANNED
 from etui.store.conditions import Condition
-from etui.store.filter_language import KEYS, parse
+from etui.store.filter_keys import KEYS
+from etui.store.filter_language import parse
 from tests.documents import make_document
 from tests.store.strategies import any_document
 
@@ -80,6 +81,8 @@ _EXAMPLES: dict[str, Callable[[str], list[str]]] = {
     "number": lambda key: [f"{key}{operator}1" for operator in ("<", "<=", ">", ">=", ":", "!=")],
     "time": lambda key: [f"{key}:today", f"{key}>2026-11-01"],
     "age": lambda key: [f"{key}<7d", f"{key}>1h"],
+    "since": lambda key: [f"{key}:7d", f"{key}:today"],
+    "until": lambda key: [f"{key}:7d", f"{key}:2026-11-01"],
 }
 
 

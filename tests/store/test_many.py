@@ -12,9 +12,10 @@ import pytest
 
 from etui.store import Condition, Store, index_search, run_pages
 from etui.store.columns import IN_ORDER
-from etui.store.conditions import where_clause
+from etui.store.conditions import GROUP, where_clause
 from etui.store.database import Overtaken
-from etui.store.filter_language import KEYS, parse
+from etui.store.filter_keys import KEYS
+from etui.store.filter_language import parse
 from etui.store.run_pages import Sorting, Window
 from tests.benchmarks.bench_load import FILTERS
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
@@ -132,10 +133,16 @@ def test_any_condition_finds_what_a_scan_of_every_run_finds(
     texts = [key.column for key in KEYS.values() if key.kind in ("text", "list")]
     figures = ["latency_median_ms", "mae", "threads", "top5", "latency_p99_ms"]
 
-    def condition() -> Condition:
+    def condition(*, nested: bool = True) -> Condition:
         word = chance.choice(WORDS)
         negated = chance.random() < 0.3
-        kind = chance.randrange(6)
+        kind = chance.randrange(9 if nested else 7)
+        if kind >= 7:
+            operator = chance.choice(["any", "all"])
+            members = tuple(condition(nested=False) for _ in range(chance.randrange(1, 4)))
+            return Condition(GROUP, operator, members, negated)  # type: ignore[arg-type]
+        if kind == 6:
+            return Condition("session", "of newest", None, negated)
         if kind == 0:
             return Condition("words", "contains", word, negated)
         if kind == 1:
@@ -146,6 +153,8 @@ def test_any_condition_finds_what_a_scan_of_every_run_finds(
             values = chance.choice([[], ["gpt2"], ["resnet18", word], [word, "int8"]])
             return Condition(chance.choice(texts), "in", values, negated)
         if kind == 4:
+            if chance.random() < 0.2:
+                return Condition(chance.choice(figures), "within", [1.0, 2.0], negated)
             operator = chance.choice(["=", "!=", "<", "<=", ">", ">="])
             return Condition(chance.choice(figures), operator, chance.choice([1.0, 2.0, 2, 5.0]), negated)  # type: ignore[arg-type]
         return Condition(chance.choice([*texts, *figures]), "is missing", None, negated)
