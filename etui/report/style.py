@@ -53,7 +53,8 @@ dd.whole { grid-column: 1 / -1; }
 @media print {
   html { font-size: 11px; } body { max-width: none; margin: 0; font-size: 1rem; }
   .verdict, .card, svg, tr, h2, h3 { break-inside: avoid; } h2, h3, h4 { break-after: avoid; }
-  .wide { overflow: visible; } td, th { padding: .15rem .35rem; }
+  .wide { overflow: visible; } td, th, .results td, .results th { padding: .15rem .35rem; }
+  .results { font-size: .78rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
