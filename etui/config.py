@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -71,7 +70,11 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> LoadedConfig:
     ``action_ids`` are the actions that ``[keys]`` may name; empty disables that check.
     """
     try:
-        table = tomllib.loads(_read(path))
+        content = _read(path)
+        # Imported here to keep it out of the start of the screen without a configuration file.
+        import tomllib
+
+        table = tomllib.loads(content)
     except FileNotFoundError:
         return LoadedConfig()
     except OSError as error:

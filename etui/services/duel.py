@@ -1,4 +1,6 @@
-"""Queue a duel: a head-to-head comparison that measures the programs of two runs again, interleaved, on this machine::
+"""Queue a duel: a head-to-head comparison that measures the programs of two runs again, interleaved, on this machine.
+
+Example::
 
     queued = queue_duel(store, run_a, run_b)          # UsageError explains why it is not possible
     (first, _), (second, _) = queued.runs             # new runs; first repeats run_a, second run_b

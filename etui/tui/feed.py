@@ -7,7 +7,6 @@ snapshot holds a message about it, and the feed keeps trying.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import statistics
 import time
@@ -18,8 +17,7 @@ import msgspec
 from etui.errors import EtuiError
 from etui.events import Event
 from etui.facts import RunSummary
-from etui.host.cpus import usable_cores
-from etui.host.environment import governor
+from etui.host.current_state import HostFacts, HostWatch
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.services.session_progress import ProgressTracker, SessionProgress
@@ -37,15 +35,6 @@ RUNNER_CHECK_S = 2.0
 DEFECT_REST_S = 10.0
 """The pause after a defect: one that occurs at every look must not end the app (``defect_guard.MOST_A_MINUTE``)."""
 OLD_EVENTS = 2_000
-
-
-class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine: host name, cores this process may use, load average over one minute, CPU frequency governor."""
-
-    host: str
-    cores: int
-    load: float | None
-    governor: str | None
 
 
 class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +108,8 @@ class Feed:
         self._trackers: dict[str, ProgressTracker] = {}
         self._blocks: dict[str, _Blocks] = {}
         self._sessions: tuple[LiveSession, ...] = ()
-        self._host_facts = read_host_facts()
+        self._host = HostWatch()
+        self._host_facts = self._host.read()
         self._problem: str | None = None
         self._host_read_at = self._runner_checked_at = 0.0
         self._rest = Rest()
@@ -246,7 +236,7 @@ class Feed:
     def _look_at_host(self, now: float) -> bool:
         if now - self._host_read_at < HOST_LOOK_S:
             return False
-        before, self._host_facts, self._host_read_at = self._host_facts, read_host_facts(), now
+        before, self._host_facts, self._host_read_at = self._host_facts, self._host.read(), now
         return self._host_facts != before
 
     def _look_after_runner(self, store: Store, now: float) -> None:
@@ -261,12 +251,3 @@ class Feed:
         recover(store)
         if store.has_waiting_work(socket.gethostname(), installation()):
             ensure_runner(store.path)
-
-
-def read_host_facts() -> HostFacts:
-    """Read the machine's facts."""
-    try:
-        load: float | None = round(os.getloadavg()[0], 2)
-    except OSError:
-        load = None
-    return HostFacts(host=socket.gethostname(), cores=usable_cores(), load=load, governor=governor())

@@ -10,18 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from textual.screen import Screen
 
-from etui.analysis_kinds.kind import name_of
-from etui.analysis_kinds.profile import ProfileOptions
-from etui.analysis_kinds.registry import KINDS
 from etui.results import RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import QueuedSession, Store
 from etui.text import counted
-from etui.tui.details import analyses
 from etui.tui.screen_host import ScreenHost
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
+    from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
     from etui.spec import SessionSpec
 
@@ -37,6 +34,7 @@ class RunActions:
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
+        self._starting: list[SessionSpec] = []
 
     @property
     def _app(self) -> ScreenHost:
@@ -54,20 +52,47 @@ class RunActions:
     # Start and cancel
 
     def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
-        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs."""
+        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs. If the machine
+        is busy, ask first whether to wait until it is calm."""
 
-        def queue(store: Store) -> QueuedSession:
-            from etui.catalog.find import describe
-            from etui.services.submit import submit
+        async def queue(calm: SessionSpec) -> None:
+            def write(store: Store) -> QueuedSession:
+                from etui.catalog.find import describe
+                from etui.services.submit import submit
 
-            return submit(store, spec, describe(model))
+                return submit(store, calm, describe(model))
 
-        async def work() -> None:
-            queued = await self._app.database.write(queue)
+            queued = await self._app.database.write(write)
             done([run_id for run_id, _ in queued.runs])
             self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
 
-        start(self._screen, work, group="submit")
+        async def ask_if_busy() -> None:
+            from etui.services import busy_start
+
+            # ``write``, since the database of a first start does not exist yet.
+            undecided = await self._app.database.write(lambda store: busy_start.is_undecided(store, None))
+            load = await busy_start.busy_with(spec.threads) if undecided else None
+            if load is None:
+                await queue(spec)
+                return
+            from etui.tui.screens.busy_machine import BusyMachineDialog
+
+            def answered(minutes: float) -> None:
+                waiting = msgspec.structs.replace(spec, wait_quiet_min=minutes)
+                start(self._screen, partial(queue, waiting), group="submit")
+
+            self.ask(BusyMachineDialog(load.to_text()), answered)
+
+        async def once() -> None:
+            try:
+                await ask_if_busy()
+            finally:
+                self._starting.remove(spec)
+
+        # Reading the load takes up to 1.3 seconds, in which the key may be pressed again.
+        if spec not in self._starting:
+            self._starting.append(spec)
+            start(self._screen, once, group="submit")
 
     def cancel(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
         """Request cancellation of live runs."""
@@ -135,13 +160,16 @@ class RunActions:
 
     def analyse(self, run_id: str, options: AnalysisOptions) -> None:
         """Queue an analysis; ask first about files that an imported run names."""
+        from etui.analysis_kinds.registry import KINDS
+        from etui.tui.details import analyses
 
         async def work(trusted_files: tuple[str, ...]) -> None:
             allowed = msgspec.structs.replace(options, trusted_files=trusted_files)
             queued = await self._app.database.write(lambda store: analyses.submit(store, run_id, allowed))
             self._app.say(analyses.to_text(queued))
 
-        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {KINDS[name_of(options)].title}")
+        title = KINDS[options.kind_name()].title
+        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {title}")
 
     def profile_to_files(self, run_id: str) -> None:
         """Ask where to keep a profile's files and queue the profile."""
@@ -154,6 +182,7 @@ class RunActions:
 
     def cancel_analyses(self, run_id: str) -> None:
         """Cancel the run's queued and running analyses."""
+        from etui.tui.details import analyses
 
         async def work() -> None:
             count = await self._app.database.write(lambda store: analyses.cancel(store, run_id))
@@ -165,6 +194,7 @@ class RunActions:
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:
         """Ask for modules to keep in FP32, ``module`` suggested, and queue the run's configuration again with them."""
+        from etui.tui.details import analyses
         from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 
         if not analyses.is_quantized(document):

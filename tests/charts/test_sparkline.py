@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from etui.charts import sparkline
+from etui.charts.sparkline import sparkline
 
 LEVELS = "▁▂▃▄▅▆▇█"
 

@@ -6,10 +6,10 @@ import math
 
 from rich.text import Text
 
-from etui import charts
 from etui.analysis import pareto
 from etui.analysis.pareto import Front
-from etui.charts import Canvas, Dot, Overlaid
+from etui.charts import drawing as charts
+from etui.charts.drawing import Canvas, Dot, Overlaid
 from etui.charts.scatter import DECADE
 from etui.results import RunDocument
 from etui.tui.compare.loader import Outcome

@@ -98,6 +98,7 @@ class BenchScreen(Guarded, Screen[None]):
         self._settle_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
+        """Header, picker, runs, chart, log and keys."""
         yield Static(id="too-small", markup=False)
         yield Header(self.glyphs, id="header")
         with Horizontal(id="body"):
@@ -146,6 +147,7 @@ class BenchScreen(Guarded, Screen[None]):
         start(self, partial(asyncio.to_thread, remember), group="remember")
 
     def on_mount(self) -> None:
+        """Draw the runs, then add the picker and start reading."""
         self.write_title()
         # The picker has most of the widgets, so the runs are drawn before it is created.
         self.call_after_refresh(self._add_picker)
@@ -154,12 +156,14 @@ class BenchScreen(Guarded, Screen[None]):
     async def _add_picker(self) -> None:
         from etui.tui.widgets.picker import Picker
 
-        picker = Picker(self.database, id="picker")
-        await self.query_one("#left").mount(picker, before=0)
+        try:
+            picker = Picker(self.database, id="picker")
+            await self.query_one("#left").mount(picker, before=0)
+        finally:
+            self.app.freeze_garbage()
         self.picker = picker
         if (pinned := self._table.baseline) is not None:
             start(self, partial(self._check_baseline, pinned), group="baseline")
-        self.app.freeze_garbage()
 
     def on_unmount(self) -> None:
         """Close the table's connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
@@ -31,7 +32,6 @@ from etui.tui.details.environment import environment_page
 from etui.tui.details.gap_tab import GapTab
 from etui.tui.details.latency_tab import LatencyTab
 from etui.tui.details.loader import Reading, Source
-from etui.tui.details.operators_tab import OperatorsTab
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
 from etui.tui.details.table_tab import TableTab
@@ -48,19 +48,22 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
 from etui.tui.workers import start
 
+_OF_ANALYSES: dict[str, Callable[..., Widget]] = {
+    kind.tab_title: pkgutil.resolve_name(kind.tab) for kind in KINDS.values()
+}
 _TABS: dict[str, Callable[..., Widget]] = {
     "Summary": Page,
     "Latency": LatencyTab,
     "Accuracy": Page,
-    "Operators": OperatorsTab,
+    "Operators": _OF_ANALYSES["Operators"],
     "Delegation": Page,
-    "Gap": GapTab,
+    **_OF_ANALYSES,
     "Environment": Page,
     "Artifact": ArtifactTab,
     "Log": LogPane,
     "JSON": JsonView,
 }
-"""The tabs in order: the name, and the class of the content. A tab for a kind of analysis is an ``AnalysisTab``."""
+"""The tabs in order: the name, and the class of the content."""
 
 TABS = tuple(_TABS)
 

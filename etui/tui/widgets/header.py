@@ -8,9 +8,10 @@ from rich.text import Text
 from textual.widget import Widget
 
 from etui.services.session_progress import SessionProgress
-from etui.text import clock, counted, plain
+from etui.text import clock, plain
 from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
+from etui.tui.machine_facts import machine_facts
 from etui.tui.widgets.progress_line import percent
 
 _BAR = 12
@@ -21,7 +22,14 @@ _EXACT_S, _STEP_S = 10, 5
 class Header(Widget):
     """Redrawn with each snapshot that changes it, at most once a second during a measurement."""
 
-    COMPONENT_CLASSES = {"header--name", "header--live", "header--problem", "header--faint"}
+    COMPONENT_CLASSES = {
+        "header--name",
+        "header--live",
+        "header--problem",
+        "header--faint",
+        "header--warn",
+        "header--bad",
+    }
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -48,20 +56,15 @@ class Header(Widget):
         right = self._right(snapshot)
         line = Text(" etui  ", style=self._style("name"), no_wrap=True, overflow="crop")
         room = self.size.width - right.cell_len - 2
-        for index, fact in enumerate(self._facts(snapshot)):
-            part = f" {self._glyphs.dot} {fact}" if index else fact
-            if line.cell_len + len(part) > room:
+        for index, fact in enumerate(machine_facts(snapshot.host, self._glyphs)):
+            dot = f" {self._glyphs.dot} " if index else ""
+            if line.cell_len + len(dot) + len(fact.text) > room:
                 break
-            line.append(part, self._style("faint"))
+            line.append(dot, self._style("faint"))
+            line.append(fact.text, self._style(fact.severity))
         line.append(" " * max(1, self.size.width - line.cell_len - right.cell_len - 1))
         line.append_text(right)
         return line
-
-    def _facts(self, snapshot: Snapshot) -> list[str]:
-        machine = snapshot.host
-        load = "load not readable" if machine.load is None else f"load {machine.load:.2f}"
-        governor = f"governor {machine.governor}" if machine.governor else "governor not readable"
-        return [plain(machine.host), counted(machine.cores, "core"), load, plain(governor)]
 
     def _right(self, snapshot: Snapshot) -> Text:
         if snapshot.problem is not None:

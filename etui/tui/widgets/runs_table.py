@@ -245,10 +245,12 @@ class RunsTable(VirtualTable[RunSummary]):
             self.action_details()
 
     def action_details(self) -> None:
+        """Open the details of the run under the cursor."""
         if self.run is not None:
             self.post_message(self.Opened(self.run.id))
 
     def action_mark(self) -> None:
+        """Mark the run under the cursor, or remove its mark."""
         if self._cursor_key is not None:
             self.marked ^= {self._cursor_key}
             self.refresh_row(self.cursor)
@@ -256,6 +258,7 @@ class RunsTable(VirtualTable[RunSummary]):
             self.move_to(self.cursor + 1)
 
     def action_mark_all(self) -> None:
+        """Mark all runs of the filter."""
         start(self, self._mark_all, group="marks", exclusive=True)
 
     async def _mark_all(self) -> None:
@@ -267,14 +270,17 @@ class RunsTable(VirtualTable[RunSummary]):
         self._counted()
 
     def action_unmark_all(self) -> None:
+        """Remove all marks."""
         self.marked.clear()
         self.refresh()
         self._counted()
 
     def action_baseline(self) -> None:
+        """Make the run under the cursor the baseline, or no longer."""
         self.pin(None if self._cursor_key == self.baseline else self._cursor_key)
 
     def action_sort_direction(self) -> None:
+        """Reverse the sort order."""
         self.show_order(msgspec.structs.replace(self.order, descending=not self.order.descending))
         self.post_message(self.Arranged())
 
@@ -284,9 +290,11 @@ class RunsTable(VirtualTable[RunSummary]):
         self.post_message(self.Arranged())
 
     def action_columns(self) -> None:
+        """Ask for the choice of columns."""
         self.post_message(self.Asked("columns"))
 
     def action_jump(self) -> None:
+        """Ask for the run to jump to."""
         self.post_message(self.Asked("jump"))
 
     # Drawing
