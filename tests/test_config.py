@@ -83,7 +83,7 @@ def test_path_can_be_a_file_or_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_printed_configuration_can_be_saved_and_loaded(tmp_path: Path) -> None:
-    config = Config(theme="etui-light", keys={"bench.run": "f5"}, columns=("when",), ascii=False)
+    config = Config(theme="etui-light", keys={"bench.run": "f5"}, columns=("when",), ascii=False, bell=False)
     text = as_toml(config, [("bench.run", "r", "Start"), ("table.down", "j,down", "Move down")])
     path = tmp_path / "config.toml"
     path.write_text(text)
