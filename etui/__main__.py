@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ def main() -> None:
 
 def _open_screen(database: Path) -> int:
     """Open the terminal UI with the user's config file, and return the exit status."""
+    # Importing and drawing create many objects that stay; the app turns garbage collection on after its first paint.
+    gc.disable()
     from etui.actions import BY_ID
     from etui.config import config_path, load
     from etui.tui.app import run

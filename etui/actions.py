@@ -28,6 +28,7 @@ Scope = Literal[
     "columns",
     "dialog",
     "help",
+    "notices",
 ]
 
 
@@ -67,6 +68,7 @@ SCOPE_TITLES: dict[Scope, str] = {
     "columns": "Column dialog",
     "dialog": "Dialogs",
     "help": "Help",
+    "notices": "List of notices",
     "app": "All screens",
 }
 """The names of the scopes, in the order in which the help lists them."""
@@ -175,6 +177,7 @@ _TITLES: dict[str, tuple[str, str]] = {
     "trend.copy": ("Copy trend as Markdown", "clipboard yank table"),
     "trend.close": ("Back", "close leave"),
     "app.help": ("Help", "keys shortcuts documentation"),
+    "app.notices": ("Show notices", "messages history errors"),
     "app.undo": ("Undo deletion or cancellation", "restore revert back"),
     "app.command_palette": ("Command palette", "find action"),
     "app.screenshot": ("Save screen as SVG", "screenshot picture image"),
@@ -284,15 +287,18 @@ ACTIONS: tuple[Action, ...] = (
     _action("rows", "sort_direction", "S", "Tables of the details: reverse the sort order"),
     _action("rows", "view", "m", "Operators: group by module, by operator, or not at all; Gap: next metric", "view"),
     _action("rows", "side", "w", "Operators: switch between the program's and eager's", "side"),
-    _action("compare", "right", "l right", "Compare: go to the next run"),
-    _action("compare", "left", "h left", "Compare: go to the previous run"),
+    _action("compare", "left", "h left", "Compare: go to the previous run", "previous"),
+    _action("compare", "right", "l right", "Compare: go to the next run", "next"),
+    _action("compare", "zoom", "z", "Compare: enlarge the chart to the full height, or shrink it", "zoom"),
     _action("compare", "base", "p", "Compare: make the run under the cursor the baseline", "base"),
     _action("compare", "differing", "o", "Compare: show all metrics, or only those that differ", "all"),
-    _action("compare", "drop", "x", "Compare: exclude the run under the cursor", "drop"),
+    _action("compare", "drop", "x", "Compare: exclude this run, or stop its measurement", "drop"),
     _action("compare", "take_back", "u", "Compare: include the excluded runs again"),
+    _action(
+        "compare", "duel", "D", "Compare: measure the baseline and this run again, interleaved; asks first", "duel"
+    ),
     _action("compare", "margin", "m", "Compare: set the margin within which two runs are equivalent", "margin"),
     _action("compare", "force", "f", "Compare: compare incompatible runs too; the reasons stay listed", "force"),
-    _action("compare", "duel", "D", "Compare: measure the baseline and this run again, interleaved", "duel"),
     _action("compare", "details", "enter", "Compare: open the details of the run under the cursor", "details"),
     _action("compare", "trend", "t", "Compare: show the trend of the run under the cursor"),
     _action(
@@ -306,7 +312,6 @@ ACTIONS: tuple[Action, ...] = (
     _action("compare", "view_4", "4", "Compare: latency against accuracy, with the Pareto front"),
     _action("compare", "view_5", "5", "Compare: latency against size, with the Pareto front"),
     _action("compare", "log_scale", "L", "Compare: switch the logarithmic axis on or off"),
-    _action("compare", "zoom", "z", "Compare: enlarge the chart to the full height, or shrink it"),
     _action("compare", "close", "escape q", "Compare: go back", "back"),
     _action("trend", "details", "enter", "Trend: open the details of the run under the cursor", "details"),
     _action("trend", "older", "h left", "Trend: go to the previous run in time"),
@@ -333,6 +338,8 @@ ACTIONS: tuple[Action, ...] = (
     _action("help", "close", "escape q question_mark f1", "Close this help", "back"),
     _action("app", "help", "question_mark f1", "Show this help", "help"),
     _action("app", "undo", "u", "Undo the last deletion or cancellation, for ten seconds", "undo"),
+    _action("notices", "close", "escape q f2", "Close the list of notices", "back"),
+    _action("app", "notices", "f2", "Show the notices so far"),
     _action("app", "command_palette", "ctrl+p", "Find an action or a model by name", "palette", priority=True),
     _action("app", "screenshot", "ctrl+s", "Save the screen as SVG"),
     _action("app", "quit", "q", "Quit; runs in progress continue", "quit"),

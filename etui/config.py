@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +26,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keys: dict[str, str] = {}
     columns: tuple[str, ...] = ()
     ascii: bool | None = None
+    bell: bool = True
+    desktop_notification: bool = True
+    terminal_title: bool = True
 
 
 ABOUT: dict[str, str] = {
@@ -34,6 +36,9 @@ ABOUT: dict[str, str] = {
     "keys": "Keys by action id (`etui config show` lists them), separated by commas, such as 'j,down'.",
     "columns": "Columns of the runs table, in order; empty: all columns that fit.",
     "ascii": "Draw with ASCII only; unset: decided by the locale.",
+    "bell": "Ring the terminal's bell when a session ends.",
+    "desktop_notification": "Send a desktop notification when a session ends, if the terminal can (OSC 9 or 99).",
+    "terminal_title": "Show the progress and the result of a session in the terminal's title.",
 }
 
 
@@ -65,7 +70,11 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> LoadedConfig:
     ``action_ids`` are the actions that ``[keys]`` may name; empty disables that check.
     """
     try:
-        table = tomllib.loads(_read(path))
+        content = _read(path)
+        # Imported here to keep it out of the start of the screen without a configuration file.
+        import tomllib
+
+        table = tomllib.loads(content)
     except FileNotFoundError:
         return LoadedConfig()
     except OSError as error:

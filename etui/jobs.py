@@ -49,7 +49,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     """A prepared program and facts from its preparation. ``arithmetic`` names the arithmetic that a delegate actually
-    uses if it differs from the precision (OpenVINO's bf16)."""
+    uses if it differs from the precision (OpenVINO's bf16). ``model``, ``precision``, ``delegate`` and ``keep_fp32``
+    are the configuration that it was prepared for; empty in programs of earlier versions."""
 
     path: str
     artifact: Artifact
@@ -60,6 +61,10 @@ class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     calibration_count: int | None = None
     notes: list[str] = []
     graph_stages: list[GraphStage] = []
+    model: str = ""
+    precision: str = ""
+    delegate: str = ""
+    keep_fp32: tuple[str, ...] = ()
 
 
 ForkServerKind = Literal["measure", "prepare"]

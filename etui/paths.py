@@ -12,6 +12,7 @@ from etui import __version__
 from etui.errors import UsageError
 
 APP = "etui"
+LOCK_VARIABLE = "ETUI_BOX_LOCK"
 LONGEST_NAME_BYTES = 255
 """The longest file name on Linux file systems."""
 LONGEST_PATH_BYTES = 4095
@@ -19,6 +20,7 @@ _JOURNAL_BYTES = len("-journal")
 """The longest suffix that SQLite appends to a database's name for its auxiliary files."""
 _KEY = re.compile(r"[0-9a-f]{1,64}")
 _LONGEST_NAME = 200
+_REQUESTER = ".requester"
 
 
 def expanded(text: str) -> Path:
@@ -115,7 +117,7 @@ def is_default_folder(path: Path) -> bool:
 def machine_lock_path() -> Path:
     """Return the path that identifies the machine lock, the same for every user and database, and that earlier versions
     lock as a file; ``ETUI_BOX_LOCK`` is for tests."""
-    return Path(os.environ.get("ETUI_BOX_LOCK", "/tmp/etui-box.lock"))
+    return Path(os.environ.get(LOCK_VARIABLE, "/tmp/etui-box.lock"))
 
 
 def runner_lock_path(database: Path, installation: str, host: str) -> Path:
@@ -124,8 +126,30 @@ def runner_lock_path(database: Path, installation: str, host: str) -> Path:
     resolved = database.resolve()
     # Without the folder: the same file can be mounted elsewhere in a container.
     name = _short_hash(f"{resolved.name} {installation} {host}")
-    stem = resolved.name if len(os.fsencode(resolved.name)) <= _LONGEST_NAME else _short_hash(resolved.name)
-    return resolved.with_name(f".{stem}.{name}.runner")
+    return resolved.with_name(f".{_stem(resolved)}.{name}.runner")
+
+
+def requester_lock_path(database: Path, analysis_id: str) -> Path:
+    """Return the lock file of the commands that wait for an analysis: a hidden file next to the database."""
+    resolved = database.resolve()
+    return resolved.with_name(f".{_stem(resolved)}.{analysis_id}{_REQUESTER}")
+
+
+def requester_lock_paths(database: Path) -> list[tuple[str, Path]]:
+    """Return the existing lock files of commands that wait for analyses, each with the id of its analysis."""
+    resolved = database.resolve()
+    start = f".{_stem(resolved)}."
+    try:
+        files = [path for path in resolved.parent.iterdir() if path.name.startswith(start)]
+    except OSError:
+        return []
+    middles = [(path.name.removeprefix(start).removesuffix(_REQUESTER), path) for path in files]
+    return [(middle, path) for middle, path in middles if path.name.endswith(_REQUESTER) and _KEY.fullmatch(middle)]
+
+
+def _stem(database: Path) -> str:
+    """The name of a database in the names of hidden files next to it, shortened if it is too long for that."""
+    return database.name if len(os.fsencode(database.name)) <= _LONGEST_NAME else _short_hash(database.name)
 
 
 def runner_log_path(database: Path, installation: str) -> Path:

@@ -128,6 +128,11 @@ class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = DEFAULT_TIMEOUT_S
     trusted_files: tuple[str, ...] = ()
 
+    @classmethod
+    def kind_name(cls) -> str:
+        """Return the name of the kind of analysis that the options belong to."""
+        return str(cls.__struct_config__.tag)
+
 
 def program_name(model: str, variant: Variant) -> str:
     """Return the file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 MISSING = "-"
@@ -28,6 +28,9 @@ _LINE_CONTROLS = re.compile(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{_INVISIB
 
 LINE_CELLS, WHOLE_CELLS = 120, 1000
 """The maximum width of a name in a line with other text, and in a separate title."""
+
+_FACTOR_FROM = 100.05
+"""From this change in percent on, the factor is printed: 340x is easier to read than +33,900 %."""
 
 _ELLIPSIS = "…"
 _MARKS_PER_CELL = 4
@@ -102,6 +105,14 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def members(names: Sequence[str], everyone: Sequence[str]) -> str:
+    """Format some of ``everyone``, in that order: ``all 4``, ``both``, or their names."""
+    some = [name for name in everyone if name in names]
+    if len(some) == len(everyone) > 1:
+        return "both" if len(some) == 2 else f"all {len(some)}"
+    return ", ".join(some)
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Format whole numbers as the kernel writes CPU lists: ``0-3,8``."""
     runs: list[list[int]] = []
@@ -140,6 +151,14 @@ def size(count: int | None) -> str:
     return f"{number(value)} TB"
 
 
+def clock(value_s: float) -> str:
+    """Format a duration as ``m:ss``, or ``h:mm:ss`` from an hour on."""
+    whole = round(value_s)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
 def seconds(value: float | None) -> str:
     """Format a duration, such as ``0.35 s``, ``12.4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     if value is None:
@@ -170,8 +189,12 @@ def local_time(at: str | None) -> str:
 
 
 def signed(percent: float) -> str:
-    """Format a change such as ``-70.1 %`` or ``+5.3 %``."""
+    """Format a change such as ``-70.1 %`` or ``+5.3 %``; beyond +100 %, the factor, such as ``3.40x``."""
     if abs(percent) < 0.05:
         return "0.0 %"
-    digits = 0 if abs(percent) >= 999.5 else 1
-    return f"{percent:+,.{digits}f} %"
+    return ratio(1 + percent / 100) if percent >= _FACTOR_FROM else f"{percent:+,.1f} %"
+
+
+def change_size(percent: float) -> str:
+    """Format the size of a change without its direction, such as ``5.3 %`` or, beyond +100 %, ``a factor of 3.40``."""
+    return f"a factor of {number(1 + percent / 100)}" if percent >= _FACTOR_FROM else f"{abs(percent):.1f} %"

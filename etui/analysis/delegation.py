@@ -97,7 +97,7 @@ def _dynamic_per_tensor(document: RunDocument) -> Advice | None:
 
 
 def _not_quantized(document: RunDocument) -> Advice | None:
-    """addmm that was not quantized: transformers' Conv1D calls addmm, while a linear layer calls linear."""
+    """Advise on addmm that was not quantized: transformers' Conv1D calls addmm, while a linear layer calls linear."""
     if document.delegate not in {"xnnpack", "portable"} or not document.precision.startswith(("int8", "8da4w")):
         return None
     stage = next((stage for stage in document.graph_stages if stage.name == "quantized"), None)

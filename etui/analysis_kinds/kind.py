@@ -40,7 +40,9 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     function that executes it. ``eager_needed_for`` says what a kind that does not work without an eager model needs it
     for ("to compare with").
 
-    ``document_field`` is the field of ``RunDocument`` with the result; if empty, it is in ``analyses``, by name.
+    ``tab_title`` and ``tab`` are its tab in the details of a run: the title, and the widget as "module:class", which is
+    also an ``AnalysisTab``. ``document_field`` is the field of ``RunDocument`` with the result; if empty, it is in
+    ``analyses``, by name.
     """
 
     options: type[O]
@@ -48,6 +50,8 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     result: type[R]
     title: str
     purpose: str
+    tab_title: str
+    tab: str
     make_job: Callable[[PreparedRun, O], Job] | None = None
     log_lines: Callable[[R], list[str]] = lambda _result: []
     eager_needed_for: str = ""
@@ -56,7 +60,7 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The name in the database and in the log: the tag of its options."""
-        return name_of(self.options)
+        return self.options.kind_name()
 
     def result_in(self, document: RunDocument) -> R | None:
         """Return the newest result of this kind for a run; None if it has none.
@@ -73,8 +77,3 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
 
 
 AnyKind = AnalysisKind[Any, Any]
-
-
-def name_of(options: AnalysisOptions | type[AnalysisOptions]) -> str:
-    """Return the name of the kind that options belong to."""
-    return str(options.__struct_config__.tag)

@@ -62,5 +62,7 @@ PROFILE = AnalysisKind(
     result=Profile,
     title="profile",
     purpose="profile this run: the time of each operator, in the program and in eager",
+    tab_title="Operators",
+    tab="etui.tui.details.operators_tab:OperatorsTab",
     document_field="profile",
 )

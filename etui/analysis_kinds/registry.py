@@ -1,18 +1,26 @@
-"""All kinds of analysis."""
+"""All kinds of analysis: the records that the modules of this package declare."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import msgspec
 
-from etui.analysis_kinds.gap import GAP
-from etui.analysis_kinds.kind import AnyKind
-from etui.analysis_kinds.profile import PROFILE
+from etui.analysis_kinds.kind import AnalysisKind, AnyKind
 from etui.results import RunDocument
 
-KINDS: dict[str, AnyKind] = {kind.name: kind for kind in (PROFILE, GAP)}
-"""All kinds by name. A new kind is one entry."""
+
+def _declared() -> Iterable[AnyKind]:
+    for name in sorted(path.stem for path in Path(__file__).parent.glob("*.py")):
+        if name not in ("__init__", "kind", "registry"):
+            module = importlib.import_module(f"etui.analysis_kinds.{name}")
+            yield from (value for value in vars(module).values() if isinstance(value, AnalysisKind))
+
+
+KINDS: dict[str, AnyKind] = {kind.name: kind for kind in _declared()}
+"""All kinds by name. A new kind is a new module in this package."""
 
 
 def kind_of_result(result: msgspec.Struct) -> AnyKind:

@@ -8,6 +8,9 @@ import msgspec
 
 from etui.results import Interval
 
+SLOTS = 6
+"""The number of runs that are distinguishable in one chart."""
+
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One variant's samples in milliseconds, block by block in the order they were measured.

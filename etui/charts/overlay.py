@@ -12,14 +12,12 @@ import msgspec
 from rich.text import Text
 
 from etui import text
-from etui.charts.data import Series
+from etui.charts.data import SLOTS, Series
 from etui.charts.distribution import LEGEND_FROM, TOO_SMALL, bins, share_axis, shared_scale, steps
 from etui.charts.grid import Canvas, Grid, Plot, centred_message, curve, gutter_for, horizontal_axis, vertical_axis
 from etui.charts.palette import Palette
 from etui.charts.scale import scale_over
 
-SLOTS = 6
-"""The number of runs that are distinguishable in one chart."""
 NOTHING = "None of these runs has samples: imported summaries and some failed runs have none."
 _LEGEND = 40
 """The maximum width of the legend in cells."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 import click
 
 from etui.analysis_kinds.kind import AnalysisKind, O, R
 from etui.analysis_kinds.registry import KINDS
-from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError, StoreError
+from etui.errors import EXIT_CANCELLED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EtuiError, StoreError, UsageError
 from etui.results import RunDocument
 from etui.runner.start import RunnerFailed
 from etui.services.follow import POLL_S, ProgressPrinter, RunnerWatch, printing_progress
 from etui.services.stalled_runs import stall_of_claim
-from etui.services.submit import submit_analysis
+from etui.services.submit import awaited_analysis, submit_analysis
 from etui.spec import AnalysisOptions
 from etui.store import QueuedAnalysis, Store
 from etui.text import plain
@@ -32,18 +33,23 @@ def analysed(
     kind: AnalysisKind[O, R],
     options: Callable[[RunDocument], O],
     outdated: Callable[[R], bool],
+    *,
+    detach: bool = False,
 ) -> tuple[RunDocument, R]:
     """Return the document of a run and its result of a kind of analysis. If it has none, or one that is ``outdated``,
-    the analysis is made first with the options that ``options`` returns for the document.
+    the analysis is made first with the options that ``options`` returns for the document; with ``detach`` it is only
+    queued.
 
     Raises:
-        click.exceptions.Exit: the analysis ended without a result; see ``make_analysis``.
+        click.exceptions.Exit: the analysis ended without a result, or ``detach`` was given; see ``make_analysis``.
         EtuiError: see ``make_analysis``.
     """
     document = store.document(run_id, operators=False)
     result = kind.result_in(document)
     if result is None or outdated(result):
-        make_analysis(store, run_id, options(document))
+        make_analysis(store, run_id, options(document), detach=detach)
+    elif detach:
+        detached(run_id)
     document = store.document(run_id)
     result = kind.result_in(document)
     if result is None:
@@ -51,23 +57,39 @@ def analysed(
     return document, result
 
 
-def make_analysis(store: Store, run_id: str, options: AnalysisOptions) -> None:
-    """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it.
+def make_analysis(store: Store, run_id: str, options: AnalysisOptions, *, detach: bool = False) -> None:
+    """Queue an analysis of a finished run and follow it to its end; Ctrl-C cancels it, and so does the runner if this
+    process ends otherwise. With ``detach`` it is not followed, and goes on without this process.
 
     Raises:
-        click.exceptions.Exit: the analysis failed, was cancelled or timed out, which is reported on stderr; it has the
-            exit status of the command.
-        EtuiError: see ``submit_analysis`` and ``follow_analysis``.
+        click.exceptions.Exit: the analysis failed, was cancelled or timed out, which is reported on stderr, or
+            ``detach`` was given; it has the exit status of the command.
+        EtuiError: see ``awaited_analysis`` and ``follow_analysis``.
     """
-    queued = submit_analysis(store, run_id, options)
-    try:
-        status = _followed(store, queued)
-    except RunnerFailed as error:
-        with contextlib.suppress(StoreError):
-            store.request_analysis_cancel([queued.id], str(error))
-        raise
+    if detach:
+        submit_analysis(store, run_id, options)
+        detached(run_id)
+    with awaited_analysis(store, run_id, options) as queued:
+        try:
+            status = _followed(store, queued)
+        except RunnerFailed as error:
+            with contextlib.suppress(StoreError):
+                store.request_analysis_cancel([queued.id], str(error))
+            raise
     if status != EXIT_DONE:
         raise click.exceptions.Exit(status)
+
+
+def detached(run_id: str) -> NoReturn:
+    """Print the id of a run whose analysis is queued or made, and end the command."""
+    click.echo(run_id)
+    raise click.exceptions.Exit(EXIT_DONE)
+
+
+def check_detach(detach: bool, **others: object) -> None:
+    """Raise UsageError if ``detach`` is combined with one of the options that need the result, given by name."""
+    if detach and (given := [name for name, value in others.items() if value]):
+        raise UsageError(f"--detach waits for no result, which --{given[0]} needs", "use one of them")
 
 
 def _followed(store: Store, queued: QueuedAnalysis) -> int:

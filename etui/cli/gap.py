@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_run
 from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, UsageError
@@ -33,7 +35,7 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
         "etui run resnet18 --precision int8 --keep-fp32 conv1      what it may suggest",
     )
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--inputs", type=Count(1, 1000), metavar="N",
               help="Number of the run's inputs to compare on.  [default: 4]")  # fmt: skip
 @click.option("--threshold-db", type=Number(_WORST_DB, _BEST_DB), metavar="X",
@@ -46,6 +48,7 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
 @click.option(
     "--timeout", type=Number(min=0.001), default=3600.0, metavar="S", show_default=True, help="Time limit in seconds."
 )
+@click.option("--detach", is_flag=True, help="Queue it, print the run's id and return immediately.")
 @click.option("--json", "as_json", is_flag=True, help="Print the layers as JSON.")
 @click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write the layers as CSV.")
 @click.option("--force", is_flag=True, help="Overwrite an existing FILE.")
@@ -60,6 +63,7 @@ def gap(
     limit: int,
     again: bool,
     timeout: float,
+    detach: bool,
     as_json: bool,
     csv_file: Path | None,
     force: bool,
@@ -69,16 +73,18 @@ def gap(
     much the quantization of each layer contributes to the output error, and which module to keep in FP32 if one
     contributes most of it.
 
-    The numeric gap is computed once and stored with the run. For an fp32 run, the outputs of its delegated subgraphs
+    The numeric gap is computed once and stored with the run. It is cancelled if this command ends before, unless
+    --detach is given. For an fp32 run, the outputs of its delegated subgraphs
     are compared.
     """
     from etui.analysis_kinds.gap import DEFAULT_INPUTS, GAP, GapOptions
     from etui.cli import gap_output as output
-    from etui.cli.follow_analysis import analysed
+    from etui.cli.follow_analysis import analysed, check_detach
 
+    check_detach(detach, json=as_json, csv=csv_file)
     refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
-        run_id = store.resolve(run)
+        run_id = selected_run(store, run)
 
         def options(document: RunDocument) -> GapOptions:
             _refuse(document.precision)
@@ -89,13 +95,14 @@ def gap(
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
 
-        document, found = analysed(
-            store, run_id, GAP, options, lambda stored: again or (inputs is not None and inputs != stored.inputs)
-        )
+        def outdated(stored: NumericGap) -> bool:
+            return again or (inputs is not None and inputs != stored.inputs)
+
+        document, found = analysed(store, run_id, GAP, options, outdated, detach=detach)
     if threshold_db is not None:
         found = _with_threshold(found, threshold_db)
     if csv_file is not None:
-        from etui.store.transfer import write_file
+        from etui.files.atomic import write_file
 
         write_file(csv_file, output.as_csv(found), force=force)
         click.echo(f"wrote {csv_file}", err=True)

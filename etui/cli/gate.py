@@ -11,9 +11,11 @@ import click
 
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.comparison_options import ComparisonOptions, comparison_options
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_runs
 from etui.errors import EXIT_USAGE, UsageError
 from etui.results import RunDocument
 from etui.text import LINE_CELLS, shortened
@@ -33,7 +35,7 @@ _MOST_LOOKED_AT = 100
     )
     + "\n\nExit status: 0 no limit crossed; 1 a --fail-if limit is crossed; 2 a limit could not be checked."
 )
-@click.argument("runs", nargs=-1, metavar="[RUN..]")
+@click.argument("runs", nargs=-1, metavar="[RUN..]", shell_complete=complete_run)
 @click.option(
     "--baseline",
     required=True,
@@ -105,7 +107,7 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
     """
     by_configuration = {_configuration(base): base for base in kept}
     pairs = []
-    for run_id in dict.fromkeys(map(store.resolve, runs)):
+    for run_id in selected_runs(store, runs):
         candidate = store.document(run_id)
         base = by_configuration.get(_configuration(candidate)) or (kept[0] if len(kept) == 1 else None)
         if base is None:

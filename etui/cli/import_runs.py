@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etui.cli.complete import complete_file
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.errors import EXIT_DONE, EXIT_USAGE, ImportRefused
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="import", epilog=examples("etui import results/*.json", "etui --db other.db import run.json"))
-@click.argument("files", nargs=-1, required=True, metavar="FILE..", type=expanded)
+@click.argument("files", nargs=-1, required=True, metavar="FILE..", type=expanded, shell_complete=complete_file)
 @click.pass_obj
 def import_files(settings: Settings, files: tuple[Path, ...]) -> int:
     """Import runs from JSON files written by etui export or executorch-utils.

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from etui.cli.complete import complete_run_or_file
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_run
 from etui.errors import EXIT_DONE, EXIT_FAILED
 from etui.formats.json_text import harmless
 from etui.paths import expanded
@@ -32,7 +34,7 @@ _FILES = (".pte", ".ptd", ".bpte", ".pt2")
         "etui inspect 3f2a",
     )
 )
-@click.argument("target", metavar="FILE|RUN")
+@click.argument("target", metavar="FILE|RUN", shell_complete=complete_run_or_file)
 @click.option("--data", type=FILE_PATH, metavar="FILE.ptd", help="Data file of the program.")
 @click.option("--all", "whole", is_flag=True, help="List all sections, not only the largest.")
 @click.option(
@@ -58,7 +60,7 @@ def inspect(settings: Settings, target: str, data: Path | None, whole: bool, tim
         _print_program(info, whole=whole, as_json=as_json)
         return _status(info)
     with settings.store_with_runs() as store:
-        document = store.document(store.resolve(target))
+        document = store.document(selected_run(store, target))
     program = _cached(document)
     found = _inspected(program, data, timeout) if program is not None else None
     _print_run(document, found, whole=whole, as_json=as_json)

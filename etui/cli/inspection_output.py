@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from etui import text
 from etui.analysis.delegation import advice
 from etui.analysis.lowering import StageChange, changes
+from etui.cli.section_text import run_title, section_lines
 from etui.cli.table import Column, table
 from etui.insight import MethodInfo, ProgramInfo, Section, TensorSignature, UndelegatedNode
 from etui.results import RunDocument
+from etui.wording import run_sections
 from etui.wording import verdict as verdict_wording
 
 _LABEL_WIDTH = 13
@@ -28,10 +30,11 @@ def program_text(info: ProgramInfo, *, whole: bool) -> str:
 def run_text(document: RunDocument, info: ProgramInfo | None, *, whole: bool) -> str:
     """Return the lowering, the undelegated nodes and the program of a run; ``info`` if the file still exists."""
     parts = [
-        list(_run_heading(document)),
+        [run_title(document), *filter(None, [verdict_wording.delegated(document)])],
         list(_stages(document)),
         list(_undelegated(document)),
-        list(_advice(document)),
+        list(section_lines(run_sections.remedies(document))),
+        list(section_lines(run_sections.memory(document))),
     ]
     if info is not None:
         parts += [list(_heading(info)), *(list(_method(method)) for method in info.methods)]
@@ -120,18 +123,6 @@ def _signature(signature: TensorSignature) -> str:
     return f"{signature.dtype} {signature.shape}  {text.size(signature.size_bytes)}"
 
 
-def _run_heading(document: RunDocument) -> Iterator[str]:
-    name = text.shortened(document.model.name, text.WHOLE_CELLS)
-    yield f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
-    if sentence := verdict_wording.delegated(document):
-        yield from _labelled("delegation", sentence)
-    memory = document.memory
-    if memory is not None:
-        yield from _labelled(
-            "memory", f"planned {text.size(memory.planned_bytes)}, peak RSS {text.size(memory.peak_rss_bytes)}"
-        )
-
-
 def _stages(document: RunDocument) -> Iterator[str]:
     rows = [
         (
@@ -190,13 +181,6 @@ def _places(nodes: Sequence[UndelegatedNode]) -> str:
 def _starred(node: UndelegatedNode) -> str:
     module = ".".join("*" if part.isdecimal() else part for part in node.origin.module.split("."))
     return f"{module or 'the model'} ({node.origin.module_type})" if node.origin.module_type else module or "not known"
-
-
-def _advice(document: RunDocument) -> Iterator[str]:
-    for one in advice(document):
-        yield from _labelled("observed", one.seen)
-        if one.what_to_do:
-            yield from _labelled("  what to do", one.what_to_do)
 
 
 def _labelled(label: str, value: str) -> Iterator[str]:

@@ -10,14 +10,20 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from etui.cli.failure import failure
 from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 _GLOBAL_OPTIONS = ("--db", "--debug")
+
+COMPLETE_VARIABLE = "_ETUI_COMPLETE"
+"""Set by the shell when it asks for completions of a command line."""
 
 
 def examples(*lines: str) -> str:
@@ -38,9 +44,11 @@ class LazyGroup(click.Group):
         self._debug = False
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of the table."""
         return list(self._table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown name."""
         if cmd_name not in self._table:
             return None
         module, _, attribute = self._table[cmd_name][0].partition(":")
@@ -51,17 +59,28 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self._table and not args[0].startswith("-"):
+        """Find the command; an unknown name is a usage error that names similar ones."""
+        if args and args[0] not in self._table and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], self._table, n=1, cutoff=0.5)
             guess = f"did you mean {near[0]}?" if near else "see etui --help"
             raise EtuiUsage(f"unknown command {args[0]!r}", guess)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self._table.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command from the table, without importing the commands, or of an option."""
+        from click.shell_completion import CompletionItem
+
+        named = [CompletionItem(name, help=about) for name, (_, about) in self._table.items()]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(item for item in named if item.value.startswith(incomplete)), *options]
+
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and report errors in one line; ``--debug`` shows the traceback."""
         self._debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
@@ -72,13 +91,20 @@ class LazyGroup(click.Group):
     def main(  # type: ignore[override]  # it always ends the process, as click's own does in standalone mode
         self, args: Sequence[str] | None = None, prog_name: str | None = "etui", **extra: Any
     ) -> NoReturn:
+        """Run the command line and end the process with its exit status."""
         _open_closed_streams()
+        if os.environ.get(COMPLETE_VARIABLE):
+            from etui.cli import shells
+
+            shells.register()
+            # A message would be written into the line that the user is typing.
+            sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")
         stdout = sys.stdout
         try:
-            status = super().main(args, prog_name, standalone_mode=False, **extra)
+            status = super().main(args, prog_name, COMPLETE_VARIABLE, standalone_mode=False, **extra)
             sys.stdout.flush()
         except click.Abort:
             _print_error("cancelled")

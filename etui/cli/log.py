@@ -1,4 +1,4 @@
-"""`etui log`: what was said while a run was made, and with -f what is being said now."""
+"""`etui log`: print the log of a run and of its session, and with -f follow it until the run ends."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import sys
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_run
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
 from etui.results import LIVE_STATUSES, LogLine
 
@@ -20,7 +22,7 @@ from etui.results import LIVE_STATUSES, LogLine
         "etui log 3f9a --json      every line, uncut",
     )
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("-f", "--follow", "following", is_flag=True, help="Follow the log until the run has ended.")
 @click.option("-v", "--verbose", is_flag=True, help="Include worker output, such as tracebacks.")
 @click.option("--json", "as_json", is_flag=True, help="Print all lines so far, uncut, as JSON; not with -f.")
@@ -36,7 +38,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
     if as_json and following:
         raise UsageError("--json and -f cannot be combined", "use one of them")
     with settings.store_with_runs() as store:
-        run_id = store.resolve(run)
+        run_id = selected_run(store, run)
         if as_json:
             _print_json(store.document(run_id, operators=False).log)
             return EXIT_DONE

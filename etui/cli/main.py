@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from etui import __version__
+from etui.cli.complete import complete_file
 from etui.cli.context import Settings
 from etui.cli.lazy_group import LazyGroup, examples
 from etui.errors import UsageError
@@ -21,6 +22,7 @@ COMMANDS = {
     "show": ("etui.cli.show:show", "Show all results of a run."),
     "log": ("etui.cli.log:log", "Print or follow the log of a run."),
     "cancel": ("etui.cli.cancel:cancel", "Cancel queued and running runs."),
+    "who": ("etui.cli.who:who", "Show who uses the machine, and who waits for it."),
     "compare": ("etui.cli.compare:compare", "Compare runs with a baseline, with confidence intervals."),
     "trend": ("etui.cli.trend:trend", "Show latency and accuracy changes of a configuration over time."),
     "duel": ("etui.cli.duel:duel", "Measure two runs again, interleaved, to find the faster one."),
@@ -32,9 +34,13 @@ COMMANDS = {
     "export": ("etui.cli.export:export", "Export runs to JSON files."),
     "import": ("etui.cli.import_runs:import_files", "Import runs from JSON files."),
     "delete": ("etui.cli.delete:delete", "Delete runs from the database."),
+    "tag": ("etui.cli.tag:tag", "Add tags to runs, remove them, or print them."),
+    "note": ("etui.cli.note:note", "Set or print the note of runs."),
+    "cache": ("etui.cli.cache:cache", "List or clean the program cache."),
     "models": ("etui.cli.models:models", "List the models and precisions."),
     "delegates": ("etui.cli.delegates:delegates", "List the delegates and their support on this machine."),
     "config": ("etui.cli.config:config", "Show the configuration file, settings and keys."),
+    "completion": ("etui.cli.completion:completion", "Print the script for completion in bash, zsh or fish."),
     "doctor": ("etui.cli.doctor:doctor", "Check this machine for problems that affect measurements."),
 }
 
@@ -59,7 +65,8 @@ KEYS = (
     + "\n\nRUN is a run id or a unique prefix of it. Exit status: 0 success; 1 a tolerance or --fail-if limit was"
     " crossed; 2 usage error; 3 a run failed; 4 timed out; 130 cancelled.",
 )
-@click.option("--db", metavar="FILE", help="Database file.  [default: ETUI_DB, or etui.db in the user's data folder]")
+@click.option("--db", metavar="FILE", shell_complete=complete_file,
+              help="Database file.  [default: ETUI_DB, or etui.db in the user's data folder]")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="etui")
 @click.pass_context

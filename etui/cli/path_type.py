@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from etui.cli.complete import complete_file
 from etui.paths import absolute, expanded
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class FilePath(click.ParamType[Path]):
@@ -22,6 +27,10 @@ class FilePath(click.ParamType[Path]):
         text = os.fsdecode(value) if isinstance(value, bytes) else str(value)
         absolute(text, param.opts[0] if param is not None else "the path")
         return expanded(text)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete the path."""
+        return complete_file(ctx, param, incomplete)
 
 
 FILE_PATH = FilePath()

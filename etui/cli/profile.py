@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_run
 from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
@@ -35,7 +37,7 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
         "etui profile 3f2a --keep profiles --etrecord for ExecuTorch's Inspector",
     )
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option("--by", "view", type=click.Choice(["module", "operator", "each"]),
               help="Group by module of the source model, by operator, or list each operator in order.  "
                    "[default: module; operator if modules are not known]")  # fmt: skip
@@ -50,6 +52,7 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 @click.option(
     "--timeout", type=Number(min=0.001), default=3600.0, metavar="S", show_default=True, help="Time limit in seconds."
 )
+@click.option("--detach", is_flag=True, help="Queue it, print the run's id and return immediately.")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 @click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write all operators as CSV.")
 @click.option("--trace", type=FILE_PATH, metavar="FILE",
@@ -73,6 +76,7 @@ def profile(
     no_eager: bool,
     again: bool,
     timeout: float,
+    detach: bool,
     as_json: bool,
     csv_file: Path | None,
     trace: Path | None,
@@ -84,18 +88,21 @@ def profile(
     """Profile the operators of RUN with ExecuTorch's event tracer, inside and outside the delegate, next to those of
     eager PyTorch, grouped by module.
 
-    The profile is made once and stored with the run.
+    The profile is made once and stored with the run. It is cancelled if this command ends before, unless --detach is
+    given.
     """
     from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.precisions import AS_IS
     from etui.cli import profile_output as output
+    from etui.cli.follow_analysis import check_detach, detached
 
+    check_detach(detach, json=as_json, csv=csv_file, trace=trace)
     if etrecord and keep is None:
         raise UsageError("--etrecord needs --keep", "add --keep DIR")
     for path in (csv_file, trace):
         refuse_existing(path, force=force)
     with settings.store_with_runs() as store:
-        run_id = store.resolve(run)
+        run_id = selected_run(store, run)
         document = store.document(run_id, operators=False)
         stored = document.profile
         wanted = again or keep is not None or trace is not None or stored is None
@@ -113,7 +120,9 @@ def profile(
                 force=force,
                 trusted_files=trusted_files(store, [run_id], trusted),
             )
-            _make(store, run_id, options, trace)
+            _make(store, run_id, options, trace, detach)
+        elif detach:
+            detached(run_id)
         document = store.document(run_id)
     found = document.profile
     if found is None:
@@ -129,8 +138,8 @@ def profile(
         document, found, view=view, sort=cast("Sort", sort), limit=limit, module=module, ascii_only=ascii_only()
     )  # fmt: skip
     if csv_file is not None:
+        from etui.files.atomic import write_file
         from etui.formats.csv_tables import profile_csv
-        from etui.store.transfer import write_file
 
         write_file(csv_file, profile_csv(found), force=force)
         click.echo(f"wrote {csv_file}", err=True)
@@ -138,15 +147,15 @@ def profile(
     return EXIT_DONE
 
 
-def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None) -> None:
+def _make(store: Store, run_id: str, options: ProfileOptions, trace: Path | None, detach: bool) -> None:
     """Create the profile, with progress on stderr, and copy the trace to its place. Raises like ``make_analysis``."""
     import msgspec
 
     from etui.cli.follow_analysis import make_analysis
-    from etui.store.transfer import write_file
+    from etui.files.atomic import write_file
 
     if trace is None:
-        make_analysis(store, run_id, options)
+        make_analysis(store, run_id, options, detach=detach)
         return
     with tempfile.TemporaryDirectory(prefix="etui-trace-") as folder:
         kept = Path(options.keep_dir or folder)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from etui.cli.complete import complete_delegates, complete_model, complete_models, complete_precisions, complete_weights
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import UsageError
 
 if TYPE_CHECKING:
     from etui.catalog.find import Model
     from etui.spec import SessionSpec, Variant
+    from etui.store import Store
 
 _EXIT_STATUS = (
     "\n\nExit status: 0 success and within tolerance, 1 a tolerance was crossed, 2 usage error, 3 a run failed, 4 timed"
@@ -52,12 +55,12 @@ _MEASURING: list[Any] = [
     click.option("--threads", type=Count(min=1), metavar="N",
                  help="Threads of eager and ExecuTorch.  [default: all cores]"),
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
+                 shell_complete=complete_weights,
                  help="PATH: a Hugging Face folder, a safetensors file or a state dict."),
     click.option("--timeout", type=Number(min=0, min_open=True), metavar="S",
                  help="Time limit of a session in seconds, without waiting for the machine (at most 24 hours, or"
                  " ETUI_WAIT_MACHINE minutes) or for an idle machine.  [default: 3600]"),
-    click.option("--wait-quiet", type=Number(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
-                 help="Maximum minutes to wait for an idle machine before the first block, 0: none.  [default: 0.5]"),
+    wait_quiet_option,
     click.option("--calibration", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Number of calibration inputs for static quantization."),
     click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
@@ -94,9 +97,11 @@ def _measuring_options(command: Any) -> Any:
     )
     + _EXIT_STATUS
 )
-@click.argument("model")
-@click.option("-p", "--precision", type=NAMES, metavar="P,..", help="Precisions.  [default: fp32]")
-@click.option("-d", "--delegate", type=NAMES, metavar="D,..", help="Delegates.  [default: xnnpack]")
+@click.argument("model", shell_complete=complete_model)
+@click.option("-p", "--precision", type=NAMES, metavar="P,..", shell_complete=complete_precisions,
+              help="Precisions.  [default: fp32]")  # fmt: skip
+@click.option("-d", "--delegate", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
+              help="Delegates.  [default: xnnpack]")  # fmt: skip
 @_measuring_options
 @click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o, without measuring.")
 @click.option(
@@ -148,6 +153,8 @@ def run(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )
     with settings.open_store() as store:
+        if not export_only:
+            spec = _when_calm(store, [spec], options)[0]
         ids = followed(store, lambda: [submit(store, spec, describe(found))], options)
         if not options["detach"] and output is not None and not export_only:
             from etui.store.transfer import write_documents
@@ -165,9 +172,12 @@ def run(
     + "\n\nUnsupported combinations are skipped with a warning."
     + _EXIT_STATUS
 )
-@click.option("--models", type=NAMES, required=True, metavar="A,B", help="Models, measured in one session each.")
-@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..", help="Precisions.")
-@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..", help="Delegates.")
+@click.option("--models", type=NAMES, required=True, metavar="A,B", shell_complete=complete_models,
+              help="Models, measured in one session each.")  # fmt: skip
+@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..",
+              shell_complete=complete_precisions, help="Precisions.")  # fmt: skip
+@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..",
+              shell_complete=complete_delegates, help="Delegates.")  # fmt: skip
 @_measuring_options
 @click.pass_obj
 def sweep(
@@ -195,7 +205,9 @@ def sweep(
     if not wanted:
         raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")
     with settings.open_store() as store:
-        ids = followed(store, lambda: (submit(store, spec, describe(model)) for spec, model in wanted), options)
+        specs = _when_calm(store, [spec for spec, _ in wanted], options)
+        sessions = [(spec, describe(model)) for spec, (_, model) in zip(specs, wanted, strict=True)]
+        ids = followed(store, lambda: (submit(store, spec, model) for spec, model in sessions), options)
         return finish(store, ids, options)
 
 
@@ -239,6 +251,16 @@ def _specification(
         allow_pickle=options["allow_pickle"],
     )
     return specification(model, variants, chosen, export_only_dir=export_only_dir)
+
+
+def _when_calm(store: Store, specs: Sequence[SessionSpec], options: Mapping[str, Any]) -> list[SessionSpec]:
+    """Return the specifications with the time to wait for an idle machine; on a busy one, the user is asked."""
+    import msgspec
+
+    minutes = minutes_to_wait(store, options["wait_quiet"], options["threads"])
+    if minutes is None:
+        return list(specs)
+    return [msgspec.structs.replace(spec, wait_quiet_min=minutes) for spec in specs]
 
 
 def _check_writable(output: Path, force: bool) -> None:

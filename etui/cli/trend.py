@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from etui import text
+from etui.cli.complete import complete_delegates, complete_measured_models, complete_precisions, complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
+from etui.cli.run_selection import selected_run
 from etui.cli.table import Column, table
 from etui.errors import UsageError
 from etui.formats.json_text import harmless
@@ -40,10 +42,20 @@ _COLUMNS = (
         "etui trend 3f2a --json | jq '.changes'",
     )
 )
-@click.argument("run", required=False, metavar="[RUN]")
-@click.option("--model", metavar="M", help="The model, if no RUN is given.")
-@click.option("--precision", metavar="P", help="The precision.  [default: of the model's newest run]")
-@click.option("--delegate", metavar="D", help="The delegate.  [default: of the model's newest run]")
+@click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
+@click.option("--model", metavar="M", shell_complete=complete_measured_models, help="The model, if no RUN is given.")
+@click.option(
+    "--precision",
+    metavar="P",
+    shell_complete=complete_precisions,
+    help="The precision.  [default: of the model's newest run]",
+)
+@click.option(
+    "--delegate",
+    metavar="D",
+    shell_complete=complete_delegates,
+    help="The delegate.  [default: of the model's newest run]",
+)
 @click.option(
     "--limit", type=Count(1, 2_000), default=DEFAULT_POINTS, show_default=True, help="Maximum number of runs."
 )
@@ -80,7 +92,7 @@ def trend(
     if run is None and model is None:
         raise UsageError("neither RUN nor --model is given", "see etui runs for the runs")
     with settings.store_with_runs() as store:
-        history = store.history(store.resolve(run) if run is not None else _newest(store, options), limit)
+        history = store.history(selected_run(store, run) if run is not None else _newest(store, options), limit)
     from etui.analysis import trends
 
     found = trends.trend(history, margin / 100)

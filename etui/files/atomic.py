@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from etui.errors import UsageError
+from etui.errors import StoreError, UsageError
 from etui.files import private as private_files
 
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
@@ -56,6 +56,62 @@ def write_whole(target: Path, pieces: Iterable[bytes], *, force: bool, private: 
         _give_name(part, target, force=force)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, private: bool = False) -> None:
+    """Write a file whole or not at all. A ``private`` file can only be read by its user. ``data`` can be an iterable of
+    pieces.
+
+    A stream, such as /dev/stdout, is written to directly, with or without ``force``.
+
+    Raises UsageError if the file exists and ``force`` is not set, or if it is a disk or a socket; BrokenPipeError if it
+    is the standard output of this process, such as /dev/stdout, and its reader has closed it; StoreError on any other
+    failure.
+    """
+    pieces = [data] if isinstance(data, bytes) else data
+    if not private and is_stream(path):
+        _write_stream(path, pieces)
+        return
+    if is_special(path):
+        raise UsageError(f"{path} is a disk or a socket, not a file", "select another path with -o")
+    try:
+        if private:
+            private_files.make_folder(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot create the folder {path.parent} ({error.strerror})", "select another with -o"
+        ) from error
+    try:
+        write_whole(path, pieces, force=force, private=private)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{path} already exists",
+            "select another path with -o, or overwrite it with --force",
+            screen_hint="choose another file",
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path} ({error.strerror or error})", "check the folder and its free space"
+        ) from error
+
+
+def _write_stream(path: Path, pieces: Iterable[bytes]) -> None:
+    descriptor = descriptor_of(path)
+    try:
+        # Use the descriptor itself: opening the path again would truncate a file that it was redirected to.
+        with path.open("wb", buffering=0) if descriptor is None else os.fdopen(os.dup(descriptor), "wb", 0) as stream:
+            for piece in pieces:
+                remaining = memoryview(piece)
+                while remaining:
+                    remaining = remaining[stream.write(remaining) or 0 :]
+    except BrokenPipeError as error:
+        if descriptor is not None:
+            raise  # the reader has closed the output, which is handled as for all other output of a command
+        raise StoreError(f"{path} was closed by its reader", "write again") from error
+    except OSError as error:
+        raise StoreError(f"cannot write {path} ({error.strerror or error})", "select another path with -o") from error
 
 
 def _give_name(part: Path, target: Path, *, force: bool) -> None:

@@ -9,6 +9,8 @@ containers and hosts. A process that creates or uses the entry ``programs/KEY`` 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import secrets
 import shutil
 import tempfile
@@ -25,6 +27,9 @@ from etui.files.atomic import sync
 from etui.files.hashing import file_hash, file_stamp, is_settled
 from etui.files.locks import Held, LocksUnsupported, take
 from etui.host.filesystems import is_network
+
+PROGRAMS, MODELS, SCRATCH, WORKERS = "programs", "models", "scratch", "workers"
+"""The folders of the two kinds of entries, and of temporary folders of processes."""
 
 LOCKS = "locks"
 PATIENCE_S = 60.0
@@ -191,6 +196,68 @@ def may_be_removed(entry: Path, last_use: float) -> Held | None:
         return _NoLock(path) if idle else None
     except OSError:
         return None
+
+
+def remove_unused(entry: Path, last_use: float) -> bool:
+    """Remove an entry unless it is, or may be, in use, or was used after ``last_use``, in seconds since 1970. Return
+    whether it was removed."""
+    held = may_be_removed(entry, last_use)
+    if held is None:
+        return False
+    # The entry may have been used and released since it was listed.
+    if time_of_last_use(entry) != last_use:
+        held.release()
+        return False
+    remove(entry)
+    held.remove()
+    return not entry.exists()
+
+
+def is_in_use(entry: Path) -> bool | None:
+    """Whether a process on this machine holds an entry. None if that cannot be determined: the lock is not accessible,
+    or other machines can use the cache too. Creates no file."""
+    try:
+        fd = os.open(lock_path(entry), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None if is_network(entry) else False
+    except OSError:
+        return None
+    try:
+        # Held for an instant; a process that needs the lock now tries again.
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return None if is_network(entry) else False
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder; none if it cannot be read."""
+    try:
+        return [entry for entry in folder.iterdir() if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def time_of_last_use(entry: Path) -> float:
+    """Return the time of the last use of an entry in seconds since 1970; 0 if it no longer exists."""
+    try:
+        return entry.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def size_in_bytes(entry: Path) -> int:
+    """Return the total size of a folder's files in bytes; files that disappear meanwhile count as 0."""
+    total = 0
+    for folder, _, names in os.walk(entry):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(folder) / name).lstat().st_size
+    return total
 
 
 class Scratch:

@@ -76,9 +76,15 @@ class ZipArchive:
         self._names = {name.partition("/")[2]: name for name in self._zip.namelist()}
 
     def names(self) -> list[str]:
+        """Return the names of the entries."""
         return list(self._names)
 
     def read(self, name: str) -> bytes:
+        """Return the content of an entry.
+
+        Raises:
+            OSError: it is too large or damaged.
+        """
         try:
             if self._zip.getinfo(self._names[name]).file_size > _MOST_BYTES:
                 raise OSError(f"{name} is too large")

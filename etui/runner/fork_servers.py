@@ -18,7 +18,7 @@ import msgspec
 from etui.catalog.delegates import PACKAGES
 from etui.errors import EtuiError
 from etui.files import private as private_files
-from etui.files.cache_entries import Scratch, remove
+from etui.files.cache_entries import WORKERS, Scratch, remove
 from etui.host.installed import Stamp, changed_since
 from etui.host.interrupts import interrupts_blocked
 from etui.host.process_settings import FIXED_VARIABLES
@@ -37,7 +37,6 @@ from etui.jobs import (
     result_of,
 )
 from etui.paths import cache_dir
-from etui.runner.program_cache import WORKERS
 from etui.runner.worker import Log, Worker, WorkerFailed, kill
 
 MESSAGE_BYTES = 1 << 17

@@ -141,6 +141,19 @@ class MachineLock:
             os.close(self._file)
             self._file = None
 
+    def users(self, root: Path = Path("/")) -> tuple[Holder | None, Holder | None]:
+        """Return the process that holds the machine, and the one whose turn is next; None if there is no such process.
+        Further processes that wait are not known. ``root`` contains /proc."""
+        machine, turn = _query_holder(self._machine_name), _query_holder(self._turn_name)
+        file = _file_holder(self._path, root)
+        if file is not None and file.pid and machine is not None and machine.pid and file.pid != machine.pid:
+            # An earlier version, which uses only the file, is being waited for.
+            return file, machine
+        holder = machine or file
+        if turn is not None and holder is not None and turn.pid == holder.pid:
+            turn = None
+        return holder, turn
+
     def holder(self, root: Path = Path("/")) -> Holder | None:
         """Return the process that holds the machine now, or waits for a free machine; None if there is no such process
         or it is this object. ``root`` contains /proc."""

@@ -24,15 +24,22 @@ from etui.errors import EtuiError
 from etui.files import private as private_files
 from etui.files.cache_entries import (
     LOCKS,
+    MODELS,
+    PROGRAMS,
+    SCRATCH,
     UNUSED_S,
+    WORKERS,
     Scratch,
     damage,
     discard,
+    folders_in,
     has_hashes,
     hold,
     lock_path,
     may_be_removed,
-    remove,
+    remove_unused,
+    size_in_bytes,
+    time_of_last_use,
 )
 from etui.files.hashing import file_hash
 from etui.files.locks import Held, LocksUnsupported, take
@@ -43,7 +50,6 @@ from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
 VERSIONED = ("torch", "executorch", "torchao", "transformers", *delegates.PACKAGES)
-PROGRAMS, MODELS, SCRATCH, WORKERS = "programs", "models", "scratch", "workers"
 
 _PROGRAM, _DESCRIPTION = "program.pte", "lowered.json"
 _TRIES = 3
@@ -158,44 +164,36 @@ class ProgramCache:
 
     def bundle_keys(self) -> list[str]:
         """The keys of the bundles in the cache."""
-        return [entry.name for entry in _folders(self.root / MODELS) if _KEY.fullmatch(entry.name)]
+        return [entry.name for entry in folders_in(self.root / MODELS) if _KEY.fullmatch(entry.name)]
 
     def sweep(self, cap_bytes: int | None = None) -> int:
         """Remove incomplete entries of killed processes, then the least recently used entries until the cache is within
         ``cap_bytes``; never an entry that is held. Return the bytes freed to meet the cap.
         """
         for kind in (PROGRAMS, MODELS, SCRATCH, WORKERS):
-            for entry in _folders(self.root / kind):
+            for entry in folders_in(self.root / kind):
                 if _is_unfinished(entry):
                     _remove_leftover(entry)
         for kind in (SCRATCH, WORKERS):
             with contextlib.suppress(OSError):
                 (self.root / kind).rmdir()
-        freed = self._shrink(cap_bytes if cap_bytes is not None else _cap_from_environment())
+        freed = self._shrink(cap_bytes if cap_bytes is not None else cap_bytes_from_environment())
         self._sweep_files()
         return freed
 
     def _shrink(self, cap_bytes: int) -> int:
         sized = sorted(
-            (_last_use(entry), _size(entry), entry)
+            (time_of_last_use(entry), size_in_bytes(entry), entry)
             for kind in (PROGRAMS, MODELS)
-            for entry in _folders(self.root / kind)
+            for entry in folders_in(self.root / kind)
             if not _is_unfinished(entry)
         )
         total, freed = sum(size for _, size, _ in sized), 0
         for last_use, size, entry in sized:
             if total - freed <= cap_bytes:
                 break
-            held = may_be_removed(entry, last_use)
-            if held is None:
-                continue
-            # The entry may have been used and released since it was listed.
-            if _last_use(entry) == last_use:
-                remove(entry)
+            if remove_unused(entry, last_use):
                 freed += size
-                held.remove()
-            else:
-                held.release()
         return freed
 
     def _sweep_files(self) -> None:
@@ -204,7 +202,7 @@ class ProgramCache:
         existing = {
             lock_path(entry).name
             for kind in (PROGRAMS, MODELS, SCRATCH, WORKERS)
-            for entry in _folders(self.root / kind)
+            for entry in folders_in(self.root / kind)
         }
         for lock in locks:
             if lock.name not in existing:
@@ -347,8 +345,8 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
-def _cap_from_environment() -> int:
-    """The cap in bytes: ``ETUI_CACHE_GB`` gigabytes, else 20 GB."""
+def cap_bytes_from_environment() -> int:
+    """Return the cap in bytes: ``ETUI_CACHE_GB`` gigabytes, else 20 GB."""
     try:
         return int(float(os.environ["ETUI_CACHE_GB"]) * 1000**3)
     except (KeyError, ValueError, OverflowError):
@@ -385,13 +383,6 @@ def _is_unfinished(entry: Path) -> bool:
     return entry.name.startswith(".") or entry.parent.name in {SCRATCH, WORKERS}
 
 
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return [entry for entry in folder.iterdir() if entry.is_dir()]
-    except OSError:
-        return []
-
-
 def _files(folder: Path) -> list[Path]:
     try:
         return [entry for entry in folder.iterdir() if entry.is_file()]
@@ -405,26 +396,7 @@ def _mark_as_used(folder: Path) -> None:
         os.utime(folder)
 
 
-def _last_use(entry: Path) -> float:
-    """Time of the last use of an entry in seconds since 1970; 0 if it no longer exists."""
-    try:
-        return entry.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
 def _last_change(entry: Path) -> float:
     """Time of the last write in a folder, in seconds since 1970."""
-    return max(
-        [_last_use(entry), *(_last_use(Path(folder) / name) for folder, _, names in os.walk(entry) for name in names)]
-    )
-
-
-def _size(entry: Path) -> int:
-    """The total size of a folder's files in bytes; files that disappear meanwhile count as 0."""
-    total = 0
-    for folder, _, names in os.walk(entry):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += (Path(folder) / name).lstat().st_size
-    return total
+    files = [Path(folder) / name for folder, _, names in os.walk(entry) for name in names]
+    return max(map(time_of_last_use, [entry, *files]))

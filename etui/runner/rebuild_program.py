@@ -55,7 +55,8 @@ Log = Callable[[Event], None]
 class Do(Protocol):
     """Has a job done and returns its result."""
 
-    def __call__(self, job: JobFor[R], /) -> Awaitable[R]: ...
+    def __call__(self, job: JobFor[R], /) -> Awaitable[R]:
+        """Run the job in a worker and return its result."""
 
 
 _MEASURE_HERE = "measure it again"

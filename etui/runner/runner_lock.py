@@ -76,6 +76,16 @@ class RunnerLock:
         """Whether a process is known to hold the lock now."""
         return self.state() == "held"
 
+    def holder_pid(self) -> int | None:
+        """Return the id of the process that holds the lock, in its own container; None if no process does, or it is not
+        readable."""
+        if not self.runner_is_alive():
+            return None
+        try:
+            return int(self.path.read_bytes()[:20])
+        except (OSError, ValueError):
+            return None
+
     def clear(self) -> None:
         """Remove the file of a killed runner; do nothing if a runner is alive or the file is not accessible."""
         try:

@@ -18,7 +18,7 @@ from etui.host.installed import Stamp, stamp
 from etui.host.interrupts import accept_interrupts, interrupts_blocked
 from etui.host.user import user_name
 from etui.paths import cache_dir, installation, runner_log_path
-from etui.runner import settings
+from etui.runner import requesters, settings
 from etui.runner.abandoned_work import end_abandoned
 from etui.runner.analyses.run import refuse_analysis, run_analysis
 from etui.runner.fork_servers import WorkerPool
@@ -161,6 +161,7 @@ async def _work(store: Store, workers: WorkerPool, identity: RunnerIdentity) -> 
         try:
             if not recovered:
                 end_abandoned(store, _own_claim(identity))
+                requesters.remove_leftovers(store.path, {analysis.id for analysis in store.live_analyses()})
                 recovered = True
             version = store.data_version()
             if version != seen and workers.changed_packages():

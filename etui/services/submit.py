@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from etui.errors import StoreError
+from etui.errors import EtuiError, StoreError
 from etui.paths import installation
 from etui.results import ModelInfo
+from etui.runner import requesters
 from etui.runner.start import RunnerFailed, check_owner, recover, start_and_check
 from etui.spec import AnalysisOptions, SessionSpec, Variant
 from etui.store import QueuedAnalysis, QueuedSession, Store
@@ -36,13 +37,42 @@ def submit(
 
 
 def submit_analysis(store: Store, run_id: str, options: AnalysisOptions) -> QueuedAnalysis:
-    """Queue an analysis of a finished run and ensure that a runner is alive; if none can be started, it is cancelled.
+    """Queue an analysis of a finished run, which goes on whether or not this process does, and ensure that a runner is
+    alive; if none can be started, it is cancelled.
 
     Raises:
         UsageError: the run is live, or its program is no longer available.
         RunnerFailed: no runner can be started.
         StoreError: the database cannot be written.
     """
+    queued, _ = _add_analysis(store, run_id, options)
+    requesters.needs_nobody(store.path, queued.id)
+    _start(store, queued)
+    return queued
+
+
+@contextlib.contextmanager
+def awaited_analysis(store: Store, run_id: str, options: AnalysisOptions) -> Iterator[QueuedAnalysis]:
+    """Queue an analysis like ``submit_analysis`` for a command that waits for it within this context: if this process
+    ends before the analysis, the runner cancels it, unless others requested the same analysis.
+
+    Raises like ``submit_analysis``.
+    """
+    queued, is_new = _add_analysis(store, run_id, options)
+    held = requesters.wait_for(store.path, queued.id, is_new=is_new)
+    try:
+        _start(store, queued)
+        yield queued
+    finally:
+        if held is not None:
+            with contextlib.suppress(EtuiError):
+                if not store.get_analysis(queued.id).live:
+                    requesters.needs_nobody(store.path, queued.id)
+            held.release()
+
+
+def _add_analysis(store: Store, run_id: str, options: AnalysisOptions) -> tuple[QueuedAnalysis, bool]:
+    """Queue an analysis, and return it and whether it is new: the same analysis is queued once."""
     check_owner(store.path)
     # Imported late: the screen needs this module for its first paint, but not that one.
     from etui.runner.rebuild_program import Trust, check_rebuildable
@@ -51,11 +81,15 @@ def submit_analysis(store: Store, run_id: str, options: AnalysisOptions) -> Queu
     check_rebuildable(store.document(run_id, operators=False), trust)
     # The same analysis under a dead runner would be mistaken for one in progress.
     recover(store)
+    before = {analysis.id for analysis in store.live_analyses(run_id)}
     queued = store.add_analysis(run_id, options, box=socket.gethostname(), installation=installation())
+    return queued, queued.id not in before
+
+
+def _start(store: Store, queued: QueuedAnalysis) -> None:
     try:
         start_and_check(store.path)
     except RunnerFailed as error:
         with contextlib.suppress(StoreError):
             store.request_analysis_cancel([queued.id], str(error))
         raise
-    return queued

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from etui.analysis_kinds.kind import name_of
-from etui.analysis_kinds.registry import KINDS
 from etui.errors import StoreError, UsageError
 from etui.events import Event, utc_now
 from etui.results import LIVE_ANALYSIS_STATUSES, LIVE_STATUSES, AnalysisStatus
@@ -55,7 +53,7 @@ def add_analysis(
         reason = f" ({run['error']})" if run["error"] else ""
         raise UsageError(f"run {run_id[:6]} is {run['status']} and has no program to analyse{reason}", "run it again")
     text = msgspec.json.encode(options).decode()
-    kind = name_of(options)
+    kind = options.kind_name()
     waiting = connection.execute(
         f"SELECT id FROM passes WHERE run = ? AND options = ? AND cancel_requested = 0 AND {_LIVE}",  # noqa: S608
         (run_id, text),
@@ -204,6 +202,9 @@ def claims(connection: sqlite3.Connection) -> list[Claim]:
 
 
 def _queued_analysis(row: sqlite3.Row) -> QueuedAnalysis:
+    # Imported here to keep it out of the start of the screen.
+    from etui.analysis_kinds.registry import KINDS
+
     try:
         options = msgspec.json.decode(row["options"], type=KINDS[row["kind"]].options)
     except (KeyError, msgspec.DecodeError) as error:

@@ -8,7 +8,6 @@ from typing import Literal, cast
 
 import msgspec
 
-from etui.analysis_kinds.registry import check_results, kind_of_result
 from etui.errors import StoreError
 from etui.insight import Profile, Section
 from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
@@ -146,6 +145,8 @@ def is_imported(connection: sqlite3.Connection, run_id: str) -> bool:
 
 def save_result(connection: sqlite3.Connection, run_id: str, result: msgspec.Struct) -> None:
     """Store the result of an analysis in the document of a run, unless that run was deleted."""
+    from etui.analysis_kinds.registry import kind_of_result
+
     row = connection.execute("SELECT detail FROM details WHERE run = ?", (run_id,)).fetchone()
     if row is None:
         return
@@ -173,6 +174,9 @@ def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators
         raise StoreError(f"there is no run {run_id}", "see etui runs", screen_hint="")
     try:
         document = _document(connection, row)
+        # Imported here to keep it out of the start of the screen.
+        from etui.analysis_kinds.registry import check_results
+
         check_results(document)
         if document.profile is not None:
             # Earlier versions also stored the operators of imported profiles in the detail.

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from etui.errors import ImportRefused, StoreError, UsageError
-from etui.files import private as private_files
-from etui.files.atomic import descriptor_of, is_special, is_stream, refuse_existing, write_whole
+from etui.errors import ImportRefused
+from etui.files.atomic import is_stream, refuse_existing, write_file
 from etui.formats.json_text import harmless
 from etui.results import RunDocument
 from etui.store.executorch_utils_format import document_from_flat, is_flat
@@ -155,62 +154,6 @@ def write_documents(documents: Sequence[RunDocument], target: Path, *, force: bo
     """Write runs that are in memory like ``write_runs``, and return the files."""
     by_id = {document.id: document for document in documents}
     return list(write_runs([name_of(document) for document in documents], by_id.__getitem__, target, force=force))
-
-
-def write_file(path: Path, data: bytes | Iterable[bytes], *, force: bool, private: bool = False) -> None:
-    """Write a file whole or not at all. A ``private`` file can only be read by its user. ``data`` can be an iterable of
-    pieces.
-
-    A stream, such as /dev/stdout, is written to directly, with or without ``force``.
-
-    Raises UsageError if the file exists and ``force`` is not set, or if it is a disk or a socket; BrokenPipeError if it
-    is the standard output of this process, such as /dev/stdout, and its reader has closed it; StoreError on any other
-    failure.
-    """
-    pieces = [data] if isinstance(data, bytes) else data
-    if not private and is_stream(path):
-        _write_stream(path, pieces)
-        return
-    if is_special(path):
-        raise UsageError(f"{path} is a disk or a socket, not a file", "select another path with -o")
-    try:
-        if private:
-            private_files.make_folder(path.parent)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot create the folder {path.parent} ({error.strerror})", "select another with -o"
-        ) from error
-    try:
-        write_whole(path, pieces, force=force, private=private)
-    except FileExistsError as error:
-        raise UsageError(
-            f"{path} already exists",
-            "select another path with -o, or overwrite it with --force",
-            screen_hint="choose another file",
-        ) from error
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {path} ({error.strerror or error})", "check the folder and its free space"
-        ) from error
-
-
-def _write_stream(path: Path, pieces: Iterable[bytes]) -> None:
-    descriptor = descriptor_of(path)
-    try:
-        # Use the descriptor itself: opening the path again would truncate a file that it was redirected to.
-        with path.open("wb", buffering=0) if descriptor is None else os.fdopen(os.dup(descriptor), "wb", 0) as stream:
-            for piece in pieces:
-                remaining = memoryview(piece)
-                while remaining:
-                    remaining = remaining[stream.write(remaining) or 0 :]
-    except BrokenPipeError as error:
-        if descriptor is not None:
-            raise  # the reader has closed the output, which is handled as for all other output of a command
-        raise StoreError(f"{path} was closed by its reader", "write again") from error
-    except OSError as error:
-        raise StoreError(f"cannot write {path} ({error.strerror or error})", "select another path with -o") from error
 
 
 def _safe(part: str) -> str:

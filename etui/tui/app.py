@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import gc
+import os
 import signal
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events
@@ -23,7 +25,8 @@ from textual.worker import WorkerFailed
 from etui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, Scope, bindings
 from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
-from etui.events import Event, utc_now
+from etui.events import Event
+from etui.facts import RunSummary
 from etui.text import plain
 from etui.tui import themes
 from etui.tui.database import Database
@@ -32,14 +35,18 @@ from etui.tui.error_text import to_text
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
+from etui.tui.notices import Notices
 from etui.tui.palette import Entries, Entry, PaletteHost
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
+from etui.tui.terminal_signals import TerminalSignals
 from etui.tui.undo import UNDO_S, Change, UndoBuffer
 from etui.tui.workers import start
 
 _PROBLEM_S = 12.0
+_MOST_NOTICES = 2
+"""At most this number of notices is shown at a time, the newest: they take lines from the screen."""
 
 
 class EtuiApp(ScreenHost, PaletteHost):
@@ -79,6 +86,15 @@ class EtuiApp(ScreenHost, PaletteHost):
         self._live = live
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
+        self._shown = Notices()
+        self._signals = TerminalSignals(
+            self._to_terminal,
+            os.environ,
+            ASCII if ascii_only else UNICODE,
+            bell=config.bell,
+            notification=config.desktop_notification,
+            title=config.terminal_title,
+        )
         self.glyphs = ASCII if ascii_only else UNICODE
         self.bench = BenchScreen(self.database, self.glyphs, config.columns)
         for theme in themes.THEMES:
@@ -120,6 +136,7 @@ class EtuiApp(ScreenHost, PaletteHost):
         """Pass the snapshot to the main screen, which may be below another screen."""
         snapshot = message.snapshot
         self.bench.take(snapshot)
+        self._signals.show_progress(snapshot.current)
         if snapshot.problem is not None and snapshot.problem != self._problem:
             self.say(f"{snapshot.problem}. etui keeps trying.", "error", keep=True)
         elif snapshot.problem is None and self._problem is not None:
@@ -133,9 +150,11 @@ class EtuiApp(ScreenHost, PaletteHost):
             start(self, self._feed.run, group="feed")
 
     def freeze_garbage(self) -> None:
-        """Exempt all present objects from garbage collection: they stay, and scanning them costs 25 ms each time."""
+        """Turn garbage collection on, except for all present objects: they stay, and scanning them costs 25 ms each
+        time."""
         if self._live:
             gc.freeze()
+        gc.enable()
 
     def get_key_display(self, binding: Binding) -> str:
         """Return the key's symbol, or its name if the terminal is ASCII only."""
@@ -168,19 +187,44 @@ class EtuiApp(ScreenHost, PaletteHost):
 
     # Notices
 
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Severity = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a notice unless an equal one is on the screen."""
+        seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        if not self._shown.is_shown((message, title, severity), seconds):
+            sign = {"warning": self.glyphs.flagged, "error": self.glyphs.failed}.get(severity)
+            message = f"{sign} {message}" if sign is not None else message
+            super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    @property
+    def notice_history(self) -> list[Event]:
+        """The notices so far that are kept, oldest first."""
+        return list(self._shown.history)
+
+    def on_notify(self) -> None:
+        """Remove the oldest notices before another one is added; Textual has no public way to remove one."""
+        for old in list(self._notifications)[: 1 - _MOST_NOTICES]:
+            self._unnotify(old, refresh=False)
+
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
-        """Show a notice. Errors, and with ``keep`` all messages, are also added to the log."""
+        """Show a notice. Errors, and with ``keep`` all messages, are also added to the history of notices."""
         message = plain(message)
         timeout_s = _PROBLEM_S if severity == "error" else None
         self.notify(message, title=title, severity=severity, markup=False, timeout=timeout_s)
         if keep or severity == "error":
-            level: Literal["info", "warning", "error"] = "info" if severity == "information" else severity
-            if self.bench.is_mounted:
-                line = f"{title}: {message}" if title else message
-                self.bench.log_notice(Event(kind="log", message=line, at=utc_now(), level=level))
+            self._shown.remember(
+                f"{title}: {message}" if title else message, "info" if severity == "information" else severity
+            )
 
     def complain(self, error: EtuiError, title: str = "") -> None:
-        """Report an error in a notice and in the log, with the hint that applies to the screen."""
+        """Report an error in a notice and in the history, with the hint that applies to the screen."""
         self.say(to_text(error), "error", title=title)
 
     async def offer_undo(self, change: Change, message: str) -> None:
@@ -198,6 +242,23 @@ class EtuiApp(ScreenHost, PaletteHost):
         if action == "undo":
             return self._undo.is_open
         return super().check_action(action, parameters)
+
+    # The terminal outside the screen
+
+    def session_over(self, runs: Sequence[RunSummary]) -> None:
+        """Report the end of a session by title, bell and desktop notification."""
+        self._signals.session_over(runs)
+
+    def _to_terminal(self, sequence: str) -> None:
+        # Textual's driver writes to stderr; its web driver has a protocol of its own.
+        if self._driver is not None and not (self.is_headless or self.is_web) and _is_terminal():
+            self._driver.write(sequence)
+
+    def restore_title(self) -> None:
+        """Restore the terminal's title from before etui; called when the app has ended."""
+        if (sequence := self._signals.restore()) and not (self.is_headless or self.is_web) and _is_terminal():
+            with contextlib.suppress(OSError):
+                os.write(2, sequence.encode())
 
     # Navigation
 
@@ -231,6 +292,13 @@ class EtuiApp(ScreenHost, PaletteHost):
             own_scope = getattr(self.screen, "scope", None)
             forwarded_scopes: Collection[Scope] = getattr(self.screen, "forwarded_scopes", tuple)()
             self.push_screen(HelpScreen(self._keys, [*([own_scope] if own_scope else []), *forwarded_scopes]))
+
+    def action_notices(self) -> None:
+        """Show the history of notices."""
+        from etui.tui.screens.notices import NoticesScreen
+
+        if not isinstance(self.screen, NoticesScreen):
+            self.push_screen(NoticesScreen(self.notice_history))
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
         """Save the screen as an SVG file in the current folder."""
@@ -310,6 +378,13 @@ class EtuiApp(ScreenHost, PaletteHost):
         self.bench.pick_model(name)
 
 
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(2)
+    except OSError:
+        return False
+
+
 def run(database: Path, loaded: LoadedConfig) -> int:
     """Run the app until the user quits, and return the exit status."""
     from textual.drivers import linux_driver
@@ -322,5 +397,8 @@ def run(database: Path, loaded: LoadedConfig) -> int:
     setattr(linux_driver, "getincrementaldecoder", lenient_decoder)  # noqa: B010 - the module does not export the name
     app = EtuiApp(database, loaded, forgiving=True)
     leave_without_terminal()
-    app.run()
+    try:
+        app.run()
+    finally:
+        app.restore_title()
     return app.return_code or 0

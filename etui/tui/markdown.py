@@ -10,10 +10,10 @@ from textual.app import App
 from etui import text
 from etui.errors import StoreError
 from etui.facts import Fact, RunSummary
+from etui.files.atomic import write_file
 from etui.paths import state_dir
 from etui.report import markdown
 from etui.results import RunDocument
-from etui.store.transfer import write_file
 from etui.wording import run_sections
 from etui.wording.verdict import verdict
 

@@ -12,6 +12,7 @@ import msgspec
 from etui.catalog.find import Model
 from etui.catalog.precisions import AS_IS
 from etui.errors import StoreError
+from etui.files.atomic import write_file
 from etui.paths import state_dir
 from etui.services.request import (
     FieldError,
@@ -28,7 +29,6 @@ from etui.services.request import (
     specification,
 )
 from etui.spec import SessionSpec, Variant
-from etui.store.transfer import write_file
 from etui.tui.error_text import to_text
 
 _LARGEST_BYTES = 1 << 16

@@ -11,13 +11,12 @@ import msgspec
 from textual.screen import Screen
 
 from etui.actions import BY_ID
-from etui.analysis_kinds.kind import name_of
 from etui.analysis_kinds.profile import ProfileOptions
 from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
-from etui.results import RunDocument
+from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import AnalysisOptions
-from etui.store import QueuedSession, Store
+from etui.store import Condition, QueuedSession, Store
 from etui.text import counted
 from etui.tui.details import analyses
 from etui.tui.run_rows import MOST_HIDDEN
@@ -26,8 +25,9 @@ from etui.tui.undo import UNDO_S, Change
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
+    from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
-    from etui.spec import SessionSpec
+    from etui.spec import PresetName, SessionSpec
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ class RunActions:
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
+        self._starting: list[SessionSpec] = []
+        self._duels: dict[tuple[str, str], list[str]] = {}
 
     @property
     def _app(self) -> ScreenHost:
@@ -79,20 +81,47 @@ class RunActions:
     # Start and cancel
 
     def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
-        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs."""
+        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs. If the machine
+        is busy, ask first whether to wait until it is calm."""
 
-        def queue(store: Store) -> QueuedSession:
-            from etui.catalog.find import describe
-            from etui.services.submit import submit
+        async def queue(calm: SessionSpec) -> None:
+            def write(store: Store) -> QueuedSession:
+                from etui.catalog.find import describe
+                from etui.services.submit import submit
 
-            return submit(store, spec, describe(model))
+                return submit(store, calm, describe(model))
 
-        async def work() -> None:
-            queued = await self._app.database.write(queue)
+            queued = await self._app.database.write(write)
             done([run_id for run_id, _ in queued.runs])
             self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
 
-        start(self._screen, work, group="submit")
+        async def ask_if_busy() -> None:
+            from etui.services import busy_start
+
+            # ``write``, since the database of a first start does not exist yet.
+            undecided = await self._app.database.write(lambda store: busy_start.is_undecided(store, None))
+            load = await busy_start.busy_with(spec.threads) if undecided else None
+            if load is None:
+                await queue(spec)
+                return
+            from etui.tui.screens.busy_machine import BusyMachineDialog
+
+            def answered(minutes: float) -> None:
+                waiting = msgspec.structs.replace(spec, wait_quiet_min=minutes)
+                start(self._screen, partial(queue, waiting), group="submit")
+
+            self.ask(BusyMachineDialog(load.to_text()), answered)
+
+        async def once() -> None:
+            try:
+                await ask_if_busy()
+            finally:
+                self._starting.remove(spec)
+
+        # Reading the load takes up to 1.3 seconds, in which the key may be pressed again.
+        if spec not in self._starting:
+            self._starting.append(spec)
+            start(self._screen, once, group="submit")
 
     def cancel(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
         """Request cancellation of live runs."""
@@ -210,13 +239,15 @@ class RunActions:
 
     def analyse(self, run_id: str, options: AnalysisOptions) -> None:
         """Queue an analysis; ask first about files that an imported run names."""
+        from etui.tui.details import analyses
 
         async def work(trusted_files: tuple[str, ...]) -> None:
             allowed = msgspec.structs.replace(options, trusted_files=trusted_files)
             queued = await self._app.database.write(lambda store: analyses.submit(store, run_id, allowed))
             self._app.say(analyses.to_text(queued))
 
-        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {KINDS[name_of(options)].title}")
+        title = KINDS[options.kind_name()].title
+        self._start_trusting(work, options.trusted_files, title=f"Cannot queue the {title}")
 
     def profile_to_files(self, run_id: str) -> None:
         """Ask where to keep a profile's files and queue the profile."""
@@ -260,19 +291,57 @@ class RunActions:
         self.ask(KeepFp32Dialog(document, module), answered)
 
     def duel(self, first: str, second: str) -> None:
-        """Queue a duel of two runs and open the comparison of its runs, which updates as blocks complete."""
+        """Ask how to measure two runs again, queue it, and open the comparison of its runs, which updates as blocks
+        complete. If a duel of these runs that was started here is not finished, open its comparison again."""
 
         async def work(trusted_files: tuple[str, ...]) -> None:
-            from etui.services.duel import queue_duel
+            from etui.tui.compare.duel import DuelChoice, offer
+            from etui.tui.screens.duel_dialog import DuelDialog
 
-            queued = await self._app.database.write(
-                lambda store: queue_duel(store, first, second, trusted_files=trusted_files)
+            if (under_way := await self._unfinished_duel(first, second)) is not None:
+                self._app.open_comparison(under_way, baseline=under_way[0])
+                return
+            choices = await self._app.database.read(
+                lambda store: offer(store, first, second, trusted_files=trusted_files)
             )
-            run_ids = [run_id for run_id, _ in queued.runs]
-            self._app.say("The duel is queued. Partial results appear here as blocks complete.")
-            self._app.open_comparison(run_ids, baseline=run_ids[0])
+
+            def chosen(choice: DuelChoice) -> None:
+                work = partial(self._queue_duel, first, second, choice.preset, trusted_files)
+                start(self._screen, work, group="queue")
+
+            self.ask(DuelDialog(choices), chosen)
 
         self._start_trusting(work, (), title="")
+
+    async def _queue_duel(self, first: str, second: str, preset: PresetName, trusted_files: tuple[str, ...]) -> None:
+        from etui.services.duel import queue_duel
+
+        queued = await self._app.database.write(
+            lambda store: queue_duel(store, first, second, preset=preset, trusted_files=trusted_files)
+        )
+        run_ids = [run_id for run_id, _ in queued.runs]
+        self._duels[first, second] = run_ids
+        self._app.say("The duel is queued. Partial results appear here as blocks complete.")
+        self._app.open_comparison(run_ids, baseline=run_ids[0])
+
+    async def _unfinished_duel(self, first: str, second: str) -> list[str] | None:
+        """Return the runs of the duel of two runs that was started here, if one of them is live."""
+        run_ids = self._duels.get((first, second))
+        if run_ids is None:
+            return None
+        conditions = [Condition("id", "in", run_ids), Condition("status", "in", sorted(LIVE_STATUSES))]
+        live = await self._app.database.read(lambda store: store.summaries(conditions))
+        return run_ids if live else None
+
+    def stop(self, run_ids: Sequence[str], names: str, done: Callable[[], object]) -> None:
+        """Ask, and cancel live runs; ``names`` describes them."""
+        from etui.tui.screens.confirm import ConfirmDialog
+
+        text = f"Stop measuring {names}? Completed blocks are kept, and are still compared."
+        self.ask(
+            ConfirmDialog("Stop the measurement", text, "Stop"),
+            lambda confirmed: self.cancel(run_ids, done) if confirmed else None,
+        )
 
     def _start_trusting(
         self, work: Callable[[tuple[str, ...]], Any], trusted_files: tuple[str, ...], *, title: str

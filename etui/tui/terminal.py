@@ -8,7 +8,7 @@ import os
 import msgspec
 from textual.app import App
 
-from etui.charts import Colours, Palette, palette
+from etui.charts.palette import Colours, Palette, palette
 from etui.tui.glyphs import ASCII, UNICODE, Glyphs
 from etui.tui.text_layout import Styles
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from etui.errors import StoreError
+from etui.files.atomic import write_file
 from etui.paths import state_dir
-from etui.store.transfer import write_file
 
 _LARGEST_BYTES = 1 << 16
 _DATABASES = 50

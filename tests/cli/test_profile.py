@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from etui.paths import requester_lock_path, requester_lock_paths
+from etui.runner import requesters
+from etui.services.submit import submit_analysis
 from etui.store import Store
 from tests.boxes import Box, ended, until
 from tests.documents import make_document
@@ -201,6 +204,60 @@ def test_control_c_and_cancel_end_the_analysis_and_leave_the_run(warm_box: Box, 
     assert warm_box.document(profiled).profile is not None
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_an_analysis_whose_command_is_gone_is_cancelled(warm_box: Box, profiled: str, number: signal.Signals) -> None:
+    front = warm_box.start("profile", profiled, *ENDLESS)
+    under_way(warm_box, profiled)
+    front.send_signal(number)
+    assert ended(front) == -number
+    with Store.open(warm_box.database, create=False) as store:
+        last = until(lambda: one if (one := store.last_analysis(profiled, "profile")) and not one.live else None)
+    assert last is not None and (last.status, last.error) == ("cancelled", requesters.GONE)
+    until(lambda: not warm_box.jobs())
+    assert requester_lock_paths(warm_box.database) == []
+    assert warm_box.status(profiled) == "done" and warm_box.document(profiled).profile is not None
+
+
+def test_a_detached_analysis_goes_on_without_its_command(warm_box: Box, profiled: str) -> None:
+    assert warm_box.etui("profile", profiled, *ENDLESS, "--detach").stdout.split() == [profiled]
+    under_way(warm_box, profiled)
+    assert requester_lock_paths(warm_box.database) == []
+    warm_box.etui("cancel", profiled)
+    assert warm_box.etui("profile", profiled, "--detach").stdout.split() == [profiled]
+    for option in ("--json", "--csv=x.csv", "--trace=x.json"):
+        assert "--detach" in warm_box.etui("profile", profiled, "--detach", option, status=2).stderr
+    until(lambda: not warm_box.jobs())
+
+
+def test_an_analysis_goes_on_while_one_of_its_commands_waits_and_after_the_screen_requested_it(
+    warm_box: Box, profiled: str
+) -> None:
+    first, second = (warm_box.start("profile", profiled, *ENDLESS) for _ in range(2))
+    under_way(warm_box, profiled)
+    with Store.open(warm_box.database, create=False) as store:
+        (queued,) = until(lambda: store.live_analyses(profiled))
+        until(lambda: waiting_commands(warm_box.database, queued.id) == 2)
+        first.kill()
+        ended(first)
+        assert not requesters.is_deserted(warm_box.database, queued.id)
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in warm_box.environment.items():
+                patched.setenv(name, value)
+            assert submit_analysis(store, profiled, queued.options).id == queued.id
+        second.kill()
+        ended(second)
+        assert not requesters.is_deserted(warm_box.database, queued.id)
+        assert store.get_analysis(queued.id).live
+    warm_box.etui("cancel", profiled)
+    until(lambda: not warm_box.jobs())
+
+
+def waiting_commands(database: Path, analysis_id: str) -> int:
+    """The number of commands that hold the lock of those that wait for an analysis."""
+    inode = requester_lock_path(database, analysis_id).stat().st_ino
+    return sum(f":{inode} " in line and "FLOCK" in line for line in Path("/proc/locks").read_text().splitlines())
+
+
 def test_a_time_limit_and_a_killed_runner_end_the_analysis_and_the_next_one_works(warm_box: Box, profiled: str) -> None:
     late = warm_box.etui("profile", profiled, *ENDLESS, "--timeout", "0.5", status=4)
     assert "time limit" in late.stderr
@@ -216,8 +273,11 @@ def test_a_time_limit_and_a_killed_runner_end_the_analysis_and_the_next_one_work
     # With nobody left to notice, the next command does.
     front = warm_box.start("profile", profiled, *ENDLESS)
     under_way(warm_box, profiled)
+    runner = warm_box.runner()
+    # Otherwise it would notice that the command is gone.
+    runner.suspend()
     front.kill()
     front.communicate()
-    warm_box.runner().kill()
+    runner.kill()
     assert "profile: interrupted" in warm_box.etui("log", profiled).stdout.splitlines()[-1]
     warm_box.etui("profile", profiled, "--again", "--inferences", "12")

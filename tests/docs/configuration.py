@@ -41,9 +41,10 @@ VARIABLES = {
 
 
 def variables_in_code() -> set[str]:
-    """The names of all environment variables of etui's own that its source names."""
+    """The names of all environment variables of etui's own that its source names and users set: ``_ETUI_COMPLETE`` is
+    set by the script for completion."""
     folder = Path(etui.__file__).parent
-    return {name for path in folder.rglob("*.py") for name in re.findall(r"ETUI_[A-Z_]+", path.read_text("utf-8"))}
+    return {name for path in folder.rglob("*.py") for name in re.findall(r"\bETUI_[A-Z_]+", path.read_text("utf-8"))}
 
 
 def page() -> str:

@@ -37,7 +37,7 @@ def test_a_renderer_of_whole_runs_shows_every_fact(
     document = filled()
     shown = render(document)
     sections = run_sections.sections(document)
-    assert len(sections) == 16
+    assert len(sections) == 17
     for section in sections:
         cells = [cell for row in section.table.rows for cell in row] if section.table else []
         texts = [section.title, *(part for entry in section.entries for part in (entry.label, entry.value)), *cells]

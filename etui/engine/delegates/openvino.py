@@ -41,9 +41,11 @@ class _OpenVino(DelegateSupport):
         return Quantizer(quantizer, fold=False)
 
     def real_arithmetic(self, precision: str) -> str | None:
-        """On a CPU with bfloat16 instructions OpenVINO computes FP32 and FP16 programs in bfloat16, according to its
-        property INFERENCE_PRECISION_HINT. (In quantized programs this applies only to operators that are not
-        quantized.)"""
+        """Return bfloat16 if OpenVINO computes in it whatever the precision.
+
+        On a CPU with bfloat16 instructions it does so with FP32 and FP16 programs, according to its property
+        INFERENCE_PRECISION_HINT. In quantized programs this applies only to operators that are not quantized.
+        """
         if precision not in _ARITHMETIC.values():
             return None
         import openvino

@@ -14,6 +14,7 @@ from etui.runner.fork_servers import WorkerPool
 from etui.runner.outbox import Outbox
 from etui.runner.program_cache import ProgramCache
 from etui.runner.rebuild_program import RebuiltProgram, Trust, rebuild_program
+from etui.runner.requesters import GONE, DesertionWatch
 from etui.runner.worker import WorkerFailed
 from etui.store import QueuedAnalysis, Store
 
@@ -33,6 +34,7 @@ class Analysis:
         self.cache = cache
         self.queued = queued
         self.kind = KINDS[queued.kind]
+        self._requesters = DesertionWatch(store.path, queued.id)
         self.document: RunDocument = store.document(queued.run, operators=False)
         self.cores = usable_cores()
 
@@ -70,14 +72,16 @@ class Analysis:
         return {self.queued.id} if self.store.analysis_cancel_requested(self.queued.id) else ()
 
     def apply_cancels(self, requested: Collection[str]) -> bool:
-        """Return whether this analysis is cancelled."""
-        return self.queued.id in requested
+        """Return whether this analysis is cancelled, or the commands that requested it are gone."""
+        return self.queued.id in requested or self._requesters.check()
 
     def end_all(self, status: AnalysisStatus, error: str | None) -> None:
         """End the analysis if it has not ended yet, and report that in the run's log."""
         if self.ended:
             return
         self.ended = True
+        if status == "cancelled" and self._requesters.deserted:
+            error = error or GONE
         if not self._exists():
             return
         level: Level = "info" if status == "done" else "error" if status == "failed" else "warning"

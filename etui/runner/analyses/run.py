@@ -10,6 +10,7 @@ from etui.analysis_kinds.kind import PreparedRun
 from etui.analysis_kinds.profile import PROFILE
 from etui.catalog.precisions import keeps
 from etui.errors import EtuiError
+from etui.runner import requesters
 from etui.runner.analyses.context import Analysis
 from etui.runner.analyses.profile import profile
 from etui.runner.fork_servers import WorkerPool
@@ -45,12 +46,15 @@ async def run_analysis(store: Store, workers: WorkerPool, cache: ProgramCache, q
         analysis.end_all("done", None)
 
     analysis.outbox.set_analysis_status(queued.id, "running")
-    await supervise(
-        analysis,
-        execute,
-        purpose=f"{queued.kind} of {analysis.document.model.name}",
-        timeout_s=queued.options.timeout_s,
-    )
+    try:
+        await supervise(
+            analysis,
+            execute,
+            purpose=f"{queued.kind} of {analysis.document.model.name}",
+            timeout_s=queued.options.timeout_s,
+        )
+    finally:
+        requesters.needs_nobody(store.path, queued.id)
 
 
 async def _do_one_job(analysis: Analysis, options: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from etui.charts import SLOTS
+from etui.charts.data import SLOTS
 
 MOST_RUNS = 1_000
 """Maximum number of runs of a comparison: more cannot be read side by side."""

@@ -9,7 +9,7 @@ import msgspec
 from rich.text import Text
 
 from etui import text
-from etui.analysis.delegation import Advice, advice, time_share
+from etui.analysis.delegation import time_share
 from etui.analysis.operator_kinds import bare_name
 from etui.insight import GraphStage, Origin, UndelegatedNode
 from etui.results import Delegation, RunDocument
@@ -33,7 +33,7 @@ def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
         sheet.say(f"The delegation is not known: {reason}.", styles.muted)
     else:
         _answer(sheet, document, delegation)
-        _advice(sheet, advice(document))
+        add_section(sheet, run_sections.remedies(document))
         _undelegated(sheet, document, delegation)
     _stages(sheet, document.graph_stages)
     add_section(sheet, run_sections.memory(document))
@@ -51,16 +51,6 @@ def _answer(sheet: Sheet, document: RunDocument, delegation: Delegation) -> None
     if breaks:
         nodes = "undelegated node splits" if breaks == 1 else "undelegated nodes split"
         sheet.say(f"{breaks:,} {nodes} the graph between delegated ones.")
-
-
-def _advice(sheet: Sheet, advices: Sequence[Advice]) -> None:
-    if not advices:
-        return
-    sheet.heading("Reasons and remedies")
-    for item in advices:
-        sheet.say(item.seen, glyph=sheet.styles.flagged)
-        if remedy := item.what_to_do:
-            sheet.fact("", f"{remedy[0].upper()}{remedy[1:]}{'' if remedy.endswith('.') else '.'}", label_width=2)
 
 
 # Undelegated nodes

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from etui import text
 from etui.analysis.numeric_gap import exceeds_threshold
-from etui.charts import Canvas, Palette, depth
+from etui.charts.drawing import Canvas, Palette, depth
 from etui.insight import LayerGap, NumericGap
 from etui.tui.details.bars import percent
 from etui.tui.details.origins import origin_text

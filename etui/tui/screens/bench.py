@@ -20,17 +20,17 @@ from textual.widgets import Input, Static
 
 from etui.actions import BY_ID, Scope, bindings
 from etui.errors import StoreError, UsageError
-from etui.events import Event
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
-from etui.store import Condition, Store
+from etui.store import Condition, QueuedSession, Store
 from etui.text import counted, plain
 from etui.tui.bench.cursor_chart import CursorChart
+from etui.tui.bench.live_rows import live_rows
 from etui.tui.bench.session_log import SessionLog
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
-from etui.tui.feed import Snapshot
+from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import MOST_HIDDEN, RunRows
@@ -109,6 +109,7 @@ class BenchScreen(Guarded, Screen[None]):
         self._footer: Footer | None = None
 
     def compose(self) -> ComposeResult:
+        """Header, picker, runs, chart, log and keys."""
         yield Static(id="too-small", markup=False)
         yield Header(self.glyphs, id="header")
         with Horizontal(id="body"):
@@ -157,6 +158,7 @@ class BenchScreen(Guarded, Screen[None]):
         start(self, partial(asyncio.to_thread, remember), group="remember")
 
     def on_mount(self) -> None:
+        """Draw the runs, then add the picker and start reading."""
         self.write_title()
         # The picker has most of the widgets, so the runs are drawn before it is created.
         self.call_after_refresh(self._add_picker)
@@ -165,12 +167,14 @@ class BenchScreen(Guarded, Screen[None]):
     async def _add_picker(self) -> None:
         from etui.tui.widgets.picker import Picker
 
-        picker = Picker(self.database, id="picker")
-        await self.query_one("#left").mount(picker, before=0)
+        try:
+            picker = Picker(self.database, id="picker")
+            await self.query_one("#left").mount(picker, before=0)
+        finally:
+            self.app.freeze_garbage()
         self.picker = picker
         if (pinned := self._table.baseline) is not None:
             start(self, partial(self._check_baseline, pinned), group="baseline")
-        self.app.freeze_garbage()
 
     def on_unmount(self) -> None:
         """Close the table's connection."""
@@ -200,34 +204,54 @@ class BenchScreen(Guarded, Screen[None]):
         if was_readable != (snapshot.problem is None):
             # A connection that was open before would be used for a file that was written over the old one.
             self.database.forget()
+        before = {} if self.snapshot is None else {live.session.id: live for live in self.snapshot.sessions}
+        over = before.keys() - {live.session.id for live in snapshot.sessions}
         self.snapshot = snapshot
         self.query_one(Header).show(snapshot)
         current = snapshot.current
         self.query_one(QueuePane).show(
-            [live.session for live in snapshot.sessions], current.session.id if current is not None else None
+            [_unfinished(live) for live in snapshot.sessions],
+            current.session.id if current is not None else None,
+            current.progress.share if current is not None and current.progress is not None else None,
         )
         if snapshot.problem is not None:
             return
         table = self._table
         runs = [run for session in snapshot.sessions for run in session.runs]
+        table.show_live(live_rows(snapshot.sessions))
         table.update_runs(runs)
         live = frozenset((run.id, run.status) for run in runs)
         # During a measurement the database changes with every event, but the runs change rarely.
         if recovered or (snapshot.changed and (live != self._live or snapshot.ended or not runs)):
             table.reload()
         self._live = live
+        self._cursor_chart.take(snapshot.sessions)
         self._session_log.take(snapshot)
+        self._log_pane.show_progress(current.progress if current is not None else None)
+        for session_id in over:
+            if not before[session_id].waits:
+                start(self, partial(self._report_over, session_id), group="ended")
         if snapshot.ended:
             start(self, partial(self._report_ended, snapshot.ended), group="ended")
 
     async def _report_ended(self, run_ids: Sequence[str]) -> None:
-        """Show a notice for each run that has ended."""
+        """Show a notice of the runs that have ended, and a separate one for each that failed."""
+        good: dict[str, list[str]] = {}
         for run in await self._summaries(run_ids):
             if run.status in LIVE_STATUSES:
                 continue
-            message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
-            bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
-            self.app.say(message, "error" if bad else "information", keep=bad)
+            ending = f"{run.precision}/{run.delegate}: {_ending(run)}"
+            if run.status not in ("done", "cancelled") or run.verdict == "FAIL":
+                self.app.say(f"{run.model} {ending}", "error")
+            else:
+                good.setdefault(run.model, []).append(ending)
+        for model, endings in good.items():
+            self.app.say(f"{model} {'; '.join(endings)}", keep=True)
+
+    async def _report_over(self, session_id: str) -> None:
+        """Report the end of a session outside the screen."""
+        where = [Condition("session", "=", session_id)]
+        self.app.session_over(await self.database.read(lambda store: store.summaries(where, descending=False)))
 
     async def _check_baseline(self, run_id: str) -> None:
         """Unpin the baseline of the previous start, with a notice, if its run was deleted."""
@@ -238,10 +262,6 @@ class BenchScreen(Guarded, Screen[None]):
     async def _summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
         where = [Condition("id", "in", list(run_ids))]
         return await self.database.read(lambda store: store.summaries(where))
-
-    def log_notice(self, event: Event) -> None:
-        """Add a notice of the app to the log."""
-        self._session_log.add_notice(event)
 
     @property
     def drawn(self) -> str | None:
@@ -577,6 +597,13 @@ class BenchScreen(Guarded, Screen[None]):
             self.query_one(FilterBar).clear()
 
         self._actions.ask(JumpDialog(self.database), jump)
+
+
+def _unfinished(live: LiveSession) -> QueuedSession:
+    """Return a session with the runs that have not ended."""
+    ended = {run.id for run in live.runs if run.status not in LIVE_STATUSES}
+    left = [(run_id, variant) for run_id, variant in live.session.runs if run_id not in ended]
+    return msgspec.structs.replace(live.session, runs=left)
 
 
 def _empty_message(*, is_filtered: bool) -> list[str]:

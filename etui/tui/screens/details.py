@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
-from functools import partial
 from typing import ClassVar, Literal
 
 from rich.text import Text
@@ -32,7 +32,6 @@ from etui.tui.details.environment import environment_page
 from etui.tui.details.gap_tab import GapTab
 from etui.tui.details.latency_tab import LatencyTab
 from etui.tui.details.loader import Reading, Source
-from etui.tui.details.operators_tab import OperatorsTab
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
 from etui.tui.details.table_tab import TableTab
@@ -50,19 +49,22 @@ from etui.tui.widgets.progress_line import ProgressLine
 from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 
+_OF_ANALYSES: dict[str, Callable[..., Widget]] = {
+    kind.tab_title: pkgutil.resolve_name(kind.tab) for kind in KINDS.values()
+}
 _TABS: dict[str, Callable[..., Widget]] = {
     "Summary": Page,
     "Latency": LatencyTab,
     "Accuracy": Page,
-    "Operators": OperatorsTab,
+    "Operators": _OF_ANALYSES["Operators"],
     "Delegation": Page,
-    "Gap": GapTab,
+    **_OF_ANALYSES,
     "Environment": Page,
     "Artifact": ArtifactTab,
-    "Log": partial(LogPane, classes="-bare"),
+    "Log": LogPane,
     "JSON": JsonView,
 }
-"""The tabs in order: the name, and the class of the content. A tab for a kind of analysis is an ``AnalysisTab``."""
+"""The tabs in order: the name, and the class of the content."""
 
 TABS = tuple(_TABS)
 
@@ -324,18 +326,13 @@ class DetailsScreen(Guarded, Screen[None]):
 
     def _fill_log(self, reading: Reading) -> None:
         document, log = reading.document, self.query_one(LogPane)
-        progress = self.query_one("#details-progress", ProgressLine)
-        for event in reading.events[self._logged or 0 :]:
-            progress.handle(event)
+        self.query_one("#details-progress", ProgressLine).show(reading.progress)
         if self._logged is None:
             log.follow(document.session.id, document.id, f"{document.precision}/{document.delegate}")
             log.show(reading.events)
         else:
             log.add(reading.events[self._logged :])
         self._logged = len(reading.events)
-        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.analyses.values()):
-            log.ended()
-            progress.clear()
 
     def _write_title(self, document: RunDocument) -> None:
         symbols = glyphs(self.app)

@@ -16,10 +16,11 @@ from textual.widgets import Button
 
 from etui.errors import EtuiError, UsageError
 from etui.facts import RunSummary
+from etui.files.atomic import write_file
 from etui.paths import absolute, expanded
 from etui.results import LIVE_STATUSES
 from etui.store import Store
-from etui.store.transfer import RunName, encoded, file_names, is_one_file, planned_files, write_file
+from etui.store.transfer import RunName, encoded, file_names, is_one_file, planned_files
 from etui.text import counted, plain
 from etui.tui.database import Database
 from etui.tui.error_text import to_text

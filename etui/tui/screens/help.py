@@ -20,17 +20,21 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from etui.actions import ACTIONS, SCOPE_TITLES, Action, Scope, bindings
-from etui.store.filter_language import KEYS
+from etui.store.filter_keys import KEYS
 from etui.tui.defect_guard import Guarded
 from etui.tui.widgets.half_pages import HalfPages, move_bindings
 
 _FILTER = (
     ("resnet", "runs that contain this text in any text field"),
-    ("model:resnet18", "exactly this model; also model:resnet* and model:resnet18,gpt2"),
-    ("p50<10", "compare a number; also p50<1s, size>20MB, speedup>=2, age<7d, when:today"),
-    ("-status:failed", "a minus excludes matching runs"),
+    ("model:mob", "models that contain this; exact: model=resnet18; also model:res*18 and model:resnet18,gpt2"),
+    ("p50 < 10", "compare a number; also p50<1s, size>20MB, speedup>=2; a range: p50:2..10"),
+    ("since:7d", "of the last seven days; also since:2026-11-01, until:yesterday, when:today, age:1d..7d"),
+    ("-status:failed", "a minus, or not, excludes matching runs"),
+    ("a b or (c d)", "terms next to each other must all match; or separates alternatives"),
     ("has:mae", "runs that have a value for this key"),
-    ('note:"two words"', "quote text with spaces; model~net matches part of a value"),
+    ("session:last", "the runs of the newest session"),
+    ('note:"two words"', "quote text with spaces"),
+    ("RSS MB > 100", "the heading of a column can be used as its key"),
 )
 
 
@@ -52,9 +56,10 @@ class HelpScreen(Guarded, ModalScreen[None]):
         """``present`` are the scopes of the screen from which the help is opened."""
         super().__init__()
         self._keymap = keymap
-        self._scopes: list[Scope] = list(dict.fromkeys((*present, *(["app"] if present else []), *SCOPE_TITLES)))
+        self._scopes: list[Scope] = list(dict.fromkeys((*present, *SCOPE_TITLES)))
 
     def compose(self) -> ComposeResult:
+        """The frame with the search field and the list of keys."""
         frame = Vertical(id="help-frame")
         frame.border_title = "Help"
         frame.border_subtitle = "j k scroll, / search, escape closes"
@@ -64,6 +69,7 @@ class HelpScreen(Guarded, ModalScreen[None]):
                 yield Static(id="help-text")
 
     def on_mount(self) -> None:
+        """Write the list."""
         self.query_one(_Frame).focus()
         self._draw()
 
@@ -81,6 +87,7 @@ class HelpScreen(Guarded, ModalScreen[None]):
         self.query_one(Input).focus()
 
     def on_resize(self) -> None:
+        """Fit the list to the width."""
         self._draw()
 
     def action_close(self) -> None:

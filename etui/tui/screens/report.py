@@ -12,9 +12,9 @@ from textual.widget import Widget
 
 from etui.analysis.session_variance import SessionLatency
 from etui.errors import EtuiError, UsageError
+from etui.files.atomic import write_file
 from etui.paths import absolute, expanded
 from etui.results import RunDocument
-from etui.store.transfer import write_file
 from etui.text import counted, plain
 from etui.tui.error_text import to_text
 from etui.tui.screens.path_dialog import WriteDialog, here
@@ -54,7 +54,7 @@ class ReportDialog(WriteDialog[Path]):
         target = expanded(text.strip())
         kinds = {
             ".html": "one HTML file with charts, which opens offline",
-            ".md": "a Markdown page, without charts",
+            ".md": "a Markdown page for a pull request, without charts",
         }
         notes = [kinds.get(target.suffix.lower(), "enter a file ending in .html (with charts) or .md")]
         try:
@@ -103,9 +103,10 @@ class ReportDialog(WriteDialog[Path]):
             self.dismiss(target)
 
     def _write_file(self, target: Path, force: bool) -> None:
-        from etui.report import pages
         from etui.report.content import report_of
+        from etui.report.html_page import as_html
+        from etui.report.markdown_page import as_markdown
 
         report = report_of(self._documents, margin=self._margin, force=self._force, levels=self._levels)
-        page = pages.as_html(report) if target.suffix.lower() == ".html" else pages.as_markdown(report)
+        page = as_html(report) if target.suffix.lower() == ".html" else as_markdown(report)
         write_file(target, page.encode(), force=force)

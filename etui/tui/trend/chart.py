@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from etui import charts
 from etui.analysis.trends import Trend
-from etui.charts import Canvas, Dated, Step
+from etui.charts import drawing as charts
+from etui.charts.drawing import Canvas, Dated, Step
 from etui.history import Point
 from etui.tui.widgets.chart_frame import ChartFrame
 from etui.wording import trend as trend_wording

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from etui.charts import Past, Series
+from etui.charts.data import Past, Series
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument
 from etui.spec import EAGER

@@ -9,7 +9,7 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.widget import Widget
 
-from etui.charts import Canvas
+from etui.charts.grid import Canvas
 from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import chart_palette
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import BindingType
 
-from etui import charts
 from etui.actions import bindings
-from etui.charts import Canvas, Past, Series
+from etui.charts.data import Past, Series
+from etui.charts.grid import Canvas, centred_message
 from etui.facts import RunSummary
 from etui.results import RunDocument
 from etui.text import plain
@@ -101,14 +101,17 @@ class ChartPane(ChartFrame):
         """Draw the chart, or the reason why there is none."""
         document, log = self._document, self._log[self._view]
         if document is None or self._series is None:
-            return charts.centred_message(canvas, "No run selected: press r to start one, or i to import runs.")
+            return centred_message(canvas, "No run selected: press r to start one, or i to import runs.")
+        # Imported here to keep it out of the time until the first paint.
+        from etui.charts import drawing as charts
+
         if self._view == 3:
             return charts.trend_latency(self._past, canvas, log=log)
         if self._view == 4:
             return charts.trend_mae(self._past, canvas, log=log)
         program, eager = self._series
         if not program.count and not eager.count:
-            return charts.centred_message(canvas, _why_empty(document))
+            return centred_message(canvas, _why_empty(document))
         if self._view == 0:
             return charts.histogram(program, eager, canvas, log=log)
         if self._view == 1:
@@ -125,4 +128,7 @@ def _why_empty(document: RunDocument) -> str:
         return "Only a summary of this run was imported: no samples to draw."
     if document.status in ("queued", "preparing", "measuring"):
         return f"The run is {document.status}: latencies appear after the first block."
-    return f"No latencies: the run is {document.status}. Press Enter for details."
+    from etui.wording import run as run_wording
+
+    reason = run_wording.ending(document) or f"No latencies: the run is {document.status}."
+    return f"{reason} Press Enter for details."

@@ -38,19 +38,25 @@ class HalfPages(_Base):
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
 
     def action_down(self) -> None:
+        """Move one line down."""
         self.move(1)
 
     def action_up(self) -> None:
+        """Move one line up."""
         self.move(-1)
 
     def action_page_down(self) -> None:
+        """Move half a page down."""
         self.move(max(1, self.visible_rows // 2))
 
     def action_page_up(self) -> None:
+        """Move half a page up."""
         self.move(-max(1, self.visible_rows // 2))
 
     def action_top(self) -> None:
+        """Scroll to the beginning."""
         self.scroll_to(y=0, animate=False)
 
     def action_bottom(self) -> None:
+        """Scroll to the end."""
         self.scroll_to(y=self.max_scroll_y, animate=False)

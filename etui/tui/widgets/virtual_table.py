@@ -56,9 +56,11 @@ class RowList(Generic[Row]):
         return len(self._rows)
 
     def at(self, index: int) -> Row | None:
+        """Return the row with this index."""
         return self._rows[index]
 
     def index_of(self, key: str) -> int | None:
+        """Return the index of the row with this key; None if there is none."""
         return next((index for index, row in enumerate(self._rows) if self.key(row) == key), None)
 
 
@@ -170,6 +172,7 @@ class VirtualTable(Guarded, HalfPages, ScrollView, Generic[Row], can_focus=True)
 
     @property
     def visible_rows(self) -> int:
+        """The number of rows that fit below the headings."""
         return max(1, self.size.height - self._headings)
 
     def rows_changed(self) -> None:
@@ -244,11 +247,13 @@ class VirtualTable(Guarded, HalfPages, ScrollView, Generic[Row], can_focus=True)
             self.scroll_rows_to(self.scroll_offset.y + rows)
 
     def action_top(self) -> None:
+        """Move to the first row."""
         if self.has_cursor:
             self.move_to(0)
         super().action_top()
 
     def action_bottom(self) -> None:
+        """Move to the last row."""
         if self.has_cursor:
             self.move_to(self.count - 1)
         super().action_bottom()

@@ -1,0 +1,36 @@
+"""The title and the sections of a run as lines of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from etui import text
+from etui.cli.table import Column, table
+from etui.results import RunDocument
+from etui.wording.run_sections import RunSection
+
+_LABEL_WIDTH = 20
+_MARKS = {"bad": "! ", "warn": "! "}
+
+
+def run_title(document: RunDocument) -> str:
+    """Return model, precision, delegate, status and id of a run in one line."""
+    name = text.shortened(document.model.name, text.WHOLE_CELLS)
+    return f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
+
+
+def section_lines(section: RunSection) -> Iterator[str]:
+    """Yield the heading, the table, and the entries with aligned texts; nothing for an empty section."""
+    if section:
+        yield section.heading
+    if section.table is not None:
+        columns = [
+            Column(name, right=place > 0, spare=place * (name in section.table.optional))
+            for place, name in enumerate(section.table.headings)
+        ]
+        yield from (f"  {line}" for line in table(columns, section.table.rows).splitlines())
+    for entry in section.entries:
+        label = f"{entry.label:<{_LABEL_WIDTH - 1}} " if entry.label else _MARKS.get(entry.emphasis, "")
+        first, *others = entry.value.splitlines() or [""]
+        yield f"  {label}{first}"
+        yield from (f"  {' ' * len(label)}{line}" for line in others)
