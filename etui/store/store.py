@@ -164,6 +164,11 @@ class Store:
                 queue.add_event(connection, session_id, event)
             return live
 
+    def move_session(self, session_id: str, *, earlier: bool) -> bool:
+        """Exchange the places of a waiting session and of the one before or after it, and return whether both wait."""
+        with self._database.write() as connection:
+            return queue.move_session(connection, session_id, earlier=earlier)
+
     def cancel_requested(self, session_id: str) -> set[str]:
         """Return the live runs of the session for which cancellation was requested; one indexed query."""
         with self._database.read() as connection:

@@ -135,6 +135,15 @@ class RunActions:
 
         start(self._screen, work, group="cancel")
 
+    def move_session(self, session_id: str, *, earlier: bool) -> None:
+        """Move a waiting session by one place in the queue."""
+
+        async def work() -> None:
+            if not await self._app.database.write(lambda store: store.move_session(session_id, earlier=earlier)):
+                self._app.say("Only sessions that wait can be moved, among themselves.", "warning")
+
+        start(self._screen, work, group="queue")
+
     async def _queue_again(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
         from etui.services.requeue import requeue
 

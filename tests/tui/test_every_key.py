@@ -32,6 +32,7 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
+from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled
 from tests.tui.hosts import notices, until
@@ -39,7 +40,12 @@ from tests.tui.hosts import notices, until
 COUNT = 60
 Bench = Pilot[object]
 Holds = Callable[[Bench], object]
-ELSEWHERE = {"rows": "test_inside.py", "compare": "test_compare.py", "trend": "test_trend.py"}
+ELSEWHERE = {
+    "rows": "test_inside.py",
+    "compare": "test_compare.py",
+    "trend": "test_trend.py",
+    "queue": "test_queue_pane.py",
+}
 """The scopes whose keys have tests of their own."""
 
 
@@ -145,6 +151,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#")),
     "bench.log": Scenario(lambda pilot: not pilot.app.screen.query_one(LogPane).display),
     "bench.zoom": Scenario(lambda pilot: not pilot.app.screen.query_one(ChartPane).display),
+    "bench.queue": Scenario(_focused(QueuePane)),
     "bench.compare": Scenario(lambda pilot: not _bench_only(pilot), ("space", "space")),
     "bench.trend": Scenario(lambda pilot: not _bench_only(pilot)),
     "table.details": Scenario(_is(DetailsScreen)),

@@ -466,6 +466,20 @@ class BenchScreen(Guarded, Screen[None]):
             self.picker.set_model(name)
             self.action_new()
 
+    def action_queue(self) -> None:
+        """Go to the queue."""
+        self._shrink()
+        self.add_class("-new")
+        self.query_one(QueuePane).focus()
+
+    @on(QueuePane.Cancelled)
+    def _session_cancelled(self, event: QueuePane.Cancelled) -> None:
+        self._actions.cancel(event.run_ids, self._table.reload)
+
+    @on(QueuePane.Moved)
+    def _session_moved(self, event: QueuePane.Moved) -> None:
+        self._actions.move_session(event.session_id, earlier=event.earlier)
+
     # Actions on runs
 
     def _chosen(self) -> list[str]:
