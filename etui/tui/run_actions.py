@@ -181,12 +181,18 @@ class RunActions:
         self.ask(ExportDialog(self._app.database, run_ids), exported)
 
     def delete(
-        self, run_ids: Sequence[str], name: str, hide: Callable[[], object], restore: Callable[[], object]
+        self,
+        run_ids: Sequence[str],
+        name: str,
+        *,
+        hide: Callable[[], object],
+        finished: Callable[[], None],
+        restore: Callable[[], object],
     ) -> None:
         """Ask for confirmation and delete the runs, which ``name`` describes.
 
-        They are hidden with ``hide`` and deleted when that cannot be undone any more; ``restore`` shows them again. If
-        they are more than can be hidden, they are deleted at once.
+        They are hidden with ``hide`` and deleted when that cannot be undone any more, after which ``finished`` is
+        called; ``restore`` shows them again. If they are more than can be hidden, they are deleted at once.
         """
         from etui.tui.screens.confirm import ConfirmDialog
 
@@ -208,7 +214,7 @@ class RunActions:
                 hide()
                 return
             await self._app.database.read(lambda store: store.check_deletable(run_ids))
-            change = Change(undo, lambda store: store.delete_runs(run_ids), failed)
+            change = Change(undo, lambda store: store.delete_runs(run_ids), finished, failed)
             await self._app.offer_undo(change, f"{count} deleted.")
             hide()
 

@@ -18,11 +18,12 @@ class Change(NamedTuple):
     """A change that can be undone.
 
     ``finish`` is what remains to be done to the database when it cannot be undone any more; None if nothing. Until then
-    nothing is lost if the process is killed. ``failed`` is called if that raises.
+    nothing is lost if the process is killed. ``finished`` is called afterwards, ``failed`` if that raises.
     """
 
     undo: Callable[[], Awaitable[None]]
     finish: Operation[object] | None = None
+    finished: Callable[[], None] | None = None
     failed: Callable[[EtuiError], None] | None = None
 
 
@@ -65,6 +66,9 @@ class UndoBuffer:
         except EtuiError as error:
             if change.failed is not None:
                 change.failed(error)
+        else:
+            if change.finished is not None:
+                change.finished()
 
     def finish_at_exit(self) -> str:
         """Do what remains of the change in this thread, and return why that failed; empty if it did not."""

@@ -535,6 +535,9 @@ class BenchScreen(Guarded, Screen[None]):
             table.keep_marks(ids)
             table.reload()
 
+        def finished() -> None:
+            self._rows.hide(())
+
         def restore() -> None:
             self._rows.hide(())
             table.marked |= marked
@@ -542,7 +545,7 @@ class BenchScreen(Guarded, Screen[None]):
                 table.pin(baseline)
             table.reload()
 
-        self._actions.delete(ids, name, hide, restore)
+        self._actions.delete(ids, name, hide=hide, finished=finished, restore=restore)
 
     def action_compare(self) -> None:
         """Compare the marked runs with the pinned baseline, else with the run under the cursor; without marks, the run
