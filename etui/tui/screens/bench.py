@@ -409,6 +409,8 @@ class BenchScreen(Guarded, Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable escape where it has no effect."""
+        if action == "forward" and parameters == ("table.unmark_all",) and self.is_mounted:
+            return bool(self._table.marked)
         if action == "back" and self.is_mounted:
             elsewhere = self.has_class("-zoomed") or not isinstance(self.focused, RunsTable) or self.has_class("-new")
             return elsewhere or bool(self.query_one(FilterBar).text)

@@ -280,6 +280,12 @@ class RunsTable(VirtualTable[RunSummary]):
         self.refresh()
         self._counted()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Disable unmarking if nothing is marked."""
+        if action == "unmark_all":
+            return bool(self.marked)
+        return super().check_action(action, parameters)
+
     def action_unmark_all(self) -> None:
         """Remove all marks."""
         self.marked.clear()
