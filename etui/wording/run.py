@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etui import text
 from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.magnitudes import is_ratio
@@ -11,6 +13,9 @@ from etui.wording.caveat import caveat
 BYTES_PER_FP32 = 4
 MANY_UNDELEGATED = 0.2
 """From this share of undelegated nodes on, a program is hinted to be slow because of them."""
+
+AGREEMENT = 0.01
+"""A speed-up and the ratio of the medians that differ by a larger share look like an error next to each other."""
 
 
 def ending(document: RunDocument) -> str:
@@ -176,6 +181,27 @@ def tolerance(wanted: Tolerance | None) -> str:
     ]
     source = f" ({text.plain(wanted.source)})" if wanted.source else ""
     return (", ".join(parts) or "no limits") + source
+
+
+def ratios_of_medians(runs: Sequence[tuple[str, RunDocument]]) -> str:
+    """Return why the speed-ups of some runs, given with their names, are not the ratios of their medians.
+
+    Empty if all of them agree within ``AGREEMENT``.
+    """
+    named = []
+    for name, document in runs:
+        ours, eager, ratio = document.latency_ms, document.eager_latency_ms, document.speedup
+        if not (ours and eager and ratio and ours.median and eager.median) or ratio.blocks < 2:
+            continue
+        of_medians = eager.median / ours.median
+        if is_ratio(of_medians) and is_ratio(ratio.value) and abs(of_medians / ratio.value - 1) > AGREEMENT:
+            named.append(f"{text.ratio(of_medians)} for {name}")
+    if not named:
+        return ""
+    return (
+        "The speed-up compares the program with eager within each block. The medians alone, which a machine whose speed"
+        f" changes between blocks moves, would give {', '.join(named)}."
+    )
 
 
 def _closeness(comparison: Comparison) -> str:
