@@ -52,7 +52,8 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     ``run_id`` None means it concerns the whole session (eager blocks, waiting for the machine). ``stage`` is one of
     load, export, quantize, reference, lower, write, measure, accuracy, memory, or wait. ``done`` of ``total`` and
-    ``left_s`` (seconds) belong to progress. ``id`` is assigned by the database.
+    ``left_s`` (seconds) belong to progress; ``total`` of the stage ``measure`` is the planned number of
+    blocks. ``id`` is assigned by the database.
     """
 
     kind: EventKind

@@ -148,6 +148,14 @@ def size(count: int | None) -> str:
     return f"{number(value)} TB"
 
 
+def clock(value_s: float) -> str:
+    """Format a duration as ``m:ss``, or ``h:mm:ss`` from an hour on."""
+    whole = round(value_s)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
 def seconds(value: float | None) -> str:
     """Format a duration, such as ``0.35 s``, ``12.4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     if value is None:

@@ -12,6 +12,7 @@ from etui.cli.complete import complete_delegates, complete_measured_models, comp
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
+from etui.cli.run_selection import selected_run
 from etui.cli.table import Column, table
 from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
@@ -95,7 +96,7 @@ def trend(
     if run is None and model is None:
         raise UsageError("neither RUN nor --model is given", "see etui runs for the runs")
     with settings.store_with_runs() as store:
-        history = store.history(store.resolve(run) if run is not None else _newest(store, options), limit)
+        history = store.history(selected_run(store, run) if run is not None else _newest(store, options), limit)
     from etui.analysis import trends
 
     found = trends.trend(history, margin / 100)

@@ -9,7 +9,7 @@ from etui.analysis.trust import Trust
 
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
-    """A set of symbols, each one cell wide and distinguishable without colour."""
+    """A set of symbols, each character one cell wide and distinguishable without colour."""
 
     live: str = "●"
     waiting: str = "·"
@@ -34,6 +34,8 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     folded: str = "▸"
     unfolded: str = "▾"
     degree: str = "°"
+    levels: str = "▁▂▃▄▅▆▇█"
+    """The levels of a sparkline, lowest first."""
 
     def of_status(self, status: str) -> str:
         """Return the symbol of a run's status."""
@@ -54,7 +56,7 @@ UNICODE = Glyphs()
 ASCII = Glyphs(
     live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", doubted="?", baseline="@", cursor=">",
     marked="#", up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
-    drop="v", cycle="~", folded="+", unfolded="-", degree=" ",
+    drop="v", cycle="~", folded="+", unfolded="-", degree=" ", levels="_-=#",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from etui.analysis import trust
 from etui.analysis.trust import Trust
+from etui.charts.sparkline import sparkline
 from etui.facts import BY_SHORT, Fact, RunSummary, ScreenColumn, Tone
 from etui.facts.kinds import TIME
 from etui.results import LIVE_STATUSES
@@ -40,6 +41,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     clips: bool = False
 
 
+class LiveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a run that is being measured: the median so far, that of each block, and the number of planned
+    blocks."""
+
+    median_ms: float
+    medians_ms: tuple[float, ...]
+    planned_blocks: int
+
+
 def now() -> datetime:
     """The current time, which decides whether a run is from today; tests replace it."""
     return datetime.now(UTC)
@@ -64,13 +74,13 @@ def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 
 def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
-    median, bounds = run.latency_median_ms, run.latency_ci95_ms
-    half = trust.half_width(median, bounds)
-    if half is None:
+    share = run.latency_ci95_percent
+    if share is None:
         return "", ""
-    share = 100 * half
     shown = f"{glyphs.about}{share:.1f}%" if share < 9.95 else f"{glyphs.about}{share:.0f}%"
-    return _marked(shown, trust.of_latency(median, bounds, run.flags or ()), "faint", glyphs)
+    return _marked(
+        shown, trust.of_latency(run.latency_median_ms, run.latency_ci95_ms, run.flags or ()), "faint", glyphs
+    )
 
 
 def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
@@ -113,6 +123,17 @@ def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.note or (run.error or "")), "" if run.note else "faint"
 
 
+def live_cell(column: Column, run: RunSummary, live: LiveRow, cells: int, glyphs: Glyphs) -> Cell:
+    """Return the cell of a run that is being measured: in place of the verdict a sparkline of its blocks' medians and
+    their number."""
+    if column.name == "p50":
+        return number(live.median_ms), "live"
+    if column.name == "verdict":
+        count = f"{len(live.medians_ms)}/{live.planned_blocks}"
+        return f"{sparkline(live.medians_ms, glyphs.levels, cells - len(count) - 1)} {count}", "live"
+    return column.cell(run, glyphs)
+
+
 _SPECIAL: dict[Fact[Any], Callable[[RunSummary, Glyphs], Cell]] = {
     RunSummary.created_at: _when,
     RunSummary.latency_median_ms: _median,
@@ -144,7 +165,7 @@ def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:
         about=layout.about or fact.about,
         cells=layout.cells or max(len(title), fact.kind.cells),
         most=layout.most,
-        order_by=fact.columns[0],
+        order_by=layout.order_by or fact.columns[0],
         cell=_SPECIAL.get(fact) or _plain_cell(fact, layout.tone),
         right=fact.kind.is_number,
         spare=layout.spare,

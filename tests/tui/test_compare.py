@@ -61,7 +61,7 @@ def screen_of(pilot: Pilot[Any]) -> CompareScreen:
 
 def said(pilot: Pilot[Any]) -> str:
     """All the words it says."""
-    return screen_of(pilot).query_one(VerdictView).words
+    return screen_of(pilot).query_one(VerdictView).text
 
 
 def title(pilot: Pilot[Any]) -> str:

@@ -24,7 +24,7 @@ SUMMED_FROM = 3
 class Paragraph(msgspec.Struct, frozen=True, kw_only=True):
     """The text about one run. No ``slot``: about all runs. No ``verdict``: the comparison was refused."""
 
-    words: str
+    text: str
     run: str | None = None
     slot: int | None = None
     verdict: str | None = None
@@ -75,9 +75,9 @@ class VerdictView(LineView):
         self._text_styles = self._palette = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The text of all paragraphs."""
-        return "\n".join(paragraph.words for paragraph in self._paragraphs)
+        return "\n".join(paragraph.text for paragraph in self._paragraphs)
 
     @property
     def lines_needed(self) -> int:
@@ -141,7 +141,7 @@ class VerdictView(LineView):
         self._lines, self._first = [], []
         for number, paragraph in enumerate(self._paragraphs):
             self._first.append(len(self._lines))
-            for place, text in enumerate(wrapped(plain(paragraph.words), width)):
+            for place, text in enumerate(wrapped(plain(paragraph.text), width)):
                 self._lines.append((number, place == 0, text))
         self.rows_changed()
         self.point_at(self._cursor)

@@ -79,7 +79,7 @@ class CompareScreen(Guarded, Screen[None]):
     def on_mount(self) -> None:
         """Focus the metrics and start reading."""
         self._metrics.focus()
-        self._verdicts.show([Paragraph(words=f"reading {counted(len(self._comparison.wanted), 'run')}")])
+        self._verdicts.show([Paragraph(text=f"reading {counted(len(self._comparison.wanted), 'run')}")])
         start(self, self._read, group="compare-read")
 
     @property
@@ -154,11 +154,11 @@ class CompareScreen(Guarded, Screen[None]):
         """Show how many runs have been read; reading again while a comparison is shown is not reported."""
         if self._comparison.runs is None:
             message = f"reading: {count:,} of {len(self._comparison.wanted):,} runs"
-            self._verdicts.show([Paragraph(words=message)])
+            self._verdicts.show([Paragraph(text=message)])
 
     def _show_none(self, lines: Sequence[str]) -> None:
         """Show why there is nothing to compare."""
-        self._verdicts.show([Paragraph(words=line) for line in lines])
+        self._verdicts.show([Paragraph(text=line) for line in lines])
         self._lay_out()
 
     def _write_verdicts(self, result: Outcome, runs: Runs, selection: Selection) -> None:
@@ -171,16 +171,16 @@ class CompareScreen(Guarded, Screen[None]):
             name = compared.names[compared.base.id]
             notes.append(f"The pinned baseline {pinned[:6]} was deleted; {name} is the baseline instead.")
         notes += remarks(runs.live, gone, runs.broken)
-        paragraphs = [Paragraph(words=note) for note in notes]
+        paragraphs = [Paragraph(text=note) for note in notes]
         if not compared.others:
-            paragraphs += [Paragraph(words=" ".join(result.sentences[0]), run=compared.base.id, slot=0)]
+            paragraphs += [Paragraph(text=" ".join(result.sentences[0]), run=compared.base.id, slot=0)]
         else:
             if len(compared.others) >= SUMMED_FROM:
-                paragraphs.append(Paragraph(words=summary(compared.found)))
+                paragraphs.append(Paragraph(text=summary(compared.found)))
             for other, comparison, lines in zip(compared.others, compared.found, result.sentences, strict=True):
                 text = " ".join(lines)
                 slot = selection.slot(other.id)
-                paragraphs.append(Paragraph(words=text, run=other.id, slot=slot, verdict=comparison.verdict))
+                paragraphs.append(Paragraph(text=text, run=other.id, slot=slot, verdict=comparison.verdict))
         self._verdicts.show(paragraphs)
 
     def _write_metrics(self, result: Outcome) -> None:

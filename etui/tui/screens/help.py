@@ -15,7 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from etui.actions import ACTIONS, Action, Scope, bindings
-from etui.store.filter_language import KEYS
+from etui.store.filter_keys import KEYS
 from etui.tui.defect_guard import Guarded
 from etui.tui.widgets.half_pages import HalfPages, move_bindings
 
@@ -35,15 +35,20 @@ _TITLES: dict[Scope, str] = {
     "columns": "Column dialog",
     "dialog": "Dialogs",
     "help": "Help",
+    "notices": "List of notices",
     "app": "All screens",
 }
 _FILTER = (
     ("resnet", "runs that contain this text in any text field"),
-    ("model:resnet18", "exactly this model; also model:resnet* and model:resnet18,gpt2"),
-    ("p50<10", "compare a number; also p50<1s, size>20MB, speedup>=2, age<7d, when:today"),
-    ("-status:failed", "a minus excludes matching runs"),
+    ("model:mob", "models that contain this; exact: model=resnet18; also model:res*18 and model:resnet18,gpt2"),
+    ("p50 < 10", "compare a number; also p50<1s, size>20MB, speedup>=2; a range: p50:2..10"),
+    ("since:7d", "of the last seven days; also since:2026-11-01, until:yesterday, when:today, age:1d..7d"),
+    ("-status:failed", "a minus, or not, excludes matching runs"),
+    ("a b or (c d)", "terms next to each other must all match; or separates alternatives"),
     ("has:mae", "runs that have a value for this key"),
-    ('note:"two words"', "quote text with spaces; model~net matches part of a value"),
+    ("session:last", "the runs of the newest session"),
+    ('note:"two words"', "quote text with spaces"),
+    ("RSS MB > 100", "the heading of a column can be used as its key"),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -17,8 +17,8 @@ from textual.widgets import Input, Static
 from etui.actions import bindings
 from etui.facts import BY_KEY
 from etui.store import Condition
-from etui.store.filter_language import FilterMistake, completions, parse, word_before
-from etui.text import plain
+from etui.store.filter_language import FilterMistake, completions, read, word_before
+from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.workers import start
 
@@ -111,46 +111,31 @@ class FilterBar(Guarded, Vertical):
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
+        """Apply the terms that can be parsed, and report those that are ignored."""
         event.stop()
-        try:
-            conditions = tuple(parse(event.value))
-        except FilterMistake as mistake:
-            # An unfinished word at the cursor is not a mistake yet.
-            if mistake.end >= len(event.value) and self._completions():
-                self._show_completions()
-            else:
-                self._show_message(f"{mistake.message}; {mistake.hint}", mistake=True)
-            self._apply_rest(event.value, mistake)
-            return
-        self._show_completions()
-        self._apply(event.value, conditions)
-
-    def _apply_rest(self, text: str, mistake: FilterMistake) -> None:
-        """Apply the words that can be parsed."""
-        rest = text
-        while True:
-            rest = rest[: mistake.start] + rest[mistake.end :]
-            try:
-                self._apply(rest, tuple(parse(rest)))
-            except FilterMistake as another:
-                mistake = another
-            else:
-                return
+        conditions, mistakes = read(event.value)
+        # An unfinished word at the cursor is not a mistake yet.
+        unfinished = bool(mistakes) and mistakes[-1].end >= len(event.value) and bool(self._completions())
+        ignored = mistakes[:-1] if unfinished else mistakes
+        if ignored:
+            self._show_message(_ignored(event.value, ignored), mistake=True)
+        else:
+            self._show_completions()
+        self._apply(_without(event.value, mistakes), tuple(conditions))
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
-        try:
-            conditions = tuple(parse(event.value))
-        except FilterMistake as mistake:
-            self._show_message(f"{mistake.message}; {mistake.hint}", mistake=True)
+        conditions, mistakes = read(event.value)
+        if mistakes:
+            self._show_message(_ignored(event.value, mistakes), mistake=True)
             return
-        self._apply(event.value, conditions)
+        self._apply(event.value, tuple(conditions))
         self._close()
 
     @on(FilterInput.Left)
     def _left(self) -> None:
-        self._apply(self._before, tuple(parse(self._before)))
+        self._apply(self._before, tuple(read(self._before)[0]))
         self._close()
 
     def _apply(self, text: str, conditions: tuple[Condition, ...]) -> None:
@@ -176,6 +161,20 @@ class FilterBar(Guarded, Vertical):
         line = self.query_one("#filter-word", Static)
         line.set_class(mistake, "-mistake")
         line.update(Text(plain(message), no_wrap=True, overflow="ellipsis"), layout=False)
+
+
+def _ignored(text: str, mistakes: Sequence[FilterMistake]) -> str:
+    """Return a line about what is ignored in a filter and why."""
+    first, more = mistakes[0], len(mistakes) - 1
+    others = f" (and {counted(more, 'other mistake')})" if more else ""
+    return f"ignored {text[first.start : first.end]}{others}: {first.message}; {first.hint}"
+
+
+def _without(text: str, mistakes: Sequence[FilterMistake]) -> str:
+    """Return a filter without the terms that are ignored."""
+    for mistake in reversed(mistakes):
+        text = text[: mistake.start] + text[mistake.end :]
+    return text
 
 
 _COLUMNS = tuple(fact.columns[0] for fact in BY_KEY.values() if fact.filter is not None and fact.filter.suggested)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -14,9 +14,10 @@ from textual.message import Message
 from etui.actions import bindings
 from etui.errors import EtuiError
 from etui.facts import RunSummary
+from etui.results import LIVE_STATUSES
 from etui.store.run_pages import Glimpse, Page, Window
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, sized_columns
+from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, LiveRow, live_cell, sized_columns
 from etui.tui.widgets.paged_list import PAGE, Order, PagedList, PageReader, Rows, Wanted
 from etui.tui.widgets.row_painter import Cell, Part, Placed
 from etui.tui.widgets.virtual_table import VirtualTable
@@ -86,6 +87,7 @@ class RunsTable(VirtualTable[RunSummary]):
         self.baseline: str | None = None
         self.columns = _columns(columns)
         self._jumping: tuple[str | None] | None = None
+        self._live: dict[str, LiveRow] = {}
 
     # Contents
 
@@ -130,6 +132,15 @@ class RunsTable(VirtualTable[RunSummary]):
             self.refresh_row(index)
             if index == self.cursor:
                 self.cursor_moved()
+
+    def show_live(self, live: Mapping[str, LiveRow]) -> None:
+        """Show the figures so far of these runs in their rows."""
+        changed = {run_id for run_id in {*live, *self._live} if live.get(run_id) != self._live.get(run_id)}
+        self._live = dict(live)
+        if changed:
+            for place, run in enumerate(self.runs.rows):
+                if run.id in changed:
+                    self.refresh_row(self.runs.first + place)
 
     def keep_marks(self, gone: Collection[str]) -> None:
         """Remove the marks of runs that were deleted."""
@@ -303,7 +314,7 @@ class RunsTable(VirtualTable[RunSummary]):
         return [
             Placed(
                 width=size,
-                cell=partial(_cell, column, self._signs),
+                cell=partial(self._cell, column, size),
                 title=column.title.replace("×", self._signs.times),
                 name=column.name,
                 sorts=True,
@@ -312,6 +323,12 @@ class RunsTable(VirtualTable[RunSummary]):
             )
             for column, size in sized_columns(self.columns, width)
         ]
+
+    def _cell(self, column: Column, size: int, run: RunSummary) -> Cell:
+        live = self._live.get(run.id)
+        if live is not None and run.status in LIVE_STATUSES:
+            return live_cell(column, run, live, size, self._signs)
+        return column.cell(run, self._signs)
 
     def is_marked(self, row: RunSummary) -> bool:
         """Whether a run is marked."""
@@ -326,10 +343,6 @@ class RunsTable(VirtualTable[RunSummary]):
 
 def _columns(names: Sequence[str]) -> list[Column]:
     return [BY_NAME[name] for name in names if name in BY_NAME] or list(COLUMNS)
-
-
-def _cell(column: Column, signs: Glyphs, run: RunSummary) -> Cell:
-    return column.cell(run, signs)
 
 
 def _tone_of(run: RunSummary) -> str:
