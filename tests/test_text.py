@@ -76,6 +76,18 @@ def test_durations_and_times() -> None:
     assert text.interval((16.11, 16.5)) == "16.1 to 16.5"
 
 
+@pytest.mark.parametrize(
+    ("percent", "shown", "size"),
+    [
+        (0.01, "0.0 %", "0.0 %"), (-70.13, "-70.1 %", "70.1 %"), (5.26, "+5.3 %", "5.3 %"),
+        (100.0, "+100.0 %", "100.0 %"), (100.04, "+100.0 %", "100.0 %"), (100.06, "2.00x", "a factor of 2.00"),
+        (33_900.0, "340x", "a factor of 340"), (1e8, "1,000,001x", "a factor of 1,000,001"),
+    ],
+)  # fmt: skip
+def test_changes_beyond_100_percent_are_factors(percent: float, shown: str, size: str) -> None:
+    assert (text.signed(percent), text.change_size(percent)) == (shown, size)
+
+
 def test_wide_characters_take_two_cells() -> None:
     assert text.width("ab") == 2
     assert text.width("\u6a21\u578b") == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import pytest
 
@@ -51,9 +52,18 @@ def test_block_medians_are_drawn_at_their_block_and_value() -> None:
 def test_scatter_plot_labels_and_connects_the_front() -> None:
     drawn = charts.scatter(DOTS, canvas(110, 16), unit="SQNR dB", log=True).plain
     for dot in DOTS:
-        assert (dot.name in drawn) == (dot.slot is not None)
+        assert dot.name in drawn
     assert any("⠀" < character <= "⣿" for character in drawn), "no line joins the front"
     assert "·" in drawn
+
+
+def test_names_do_not_cover_each_other_and_those_of_the_front_come_first() -> None:
+    dots = [Dot(name=f"run-{place:03}", latency_ms=10.0, value=30.0 + place / 1e6) for place in range(300)]
+    dots.append(Dot(name="the best", latency_ms=10.0, value=30.1, front=True))
+    drawn = charts.scatter(dots, canvas(60, 12), unit="SQNR dB").plain
+    assert "the best" in drawn
+    names = re.findall(r"run-\S*", drawn)
+    assert names and all(re.fullmatch(r"run-\d{3}", name) for name in names)
 
 
 def test_exact_run_is_above_all_others() -> None:

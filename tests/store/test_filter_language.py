@@ -210,7 +210,7 @@ def test_every_column_is_a_key_by_its_heading_and_its_name(store: Store, fact: F
     assert len(columns) == 1
 
 
-def test_a_filter_without_its_mistakes_is_applied() -> None:
+def test_filter_is_applied_without_its_mistakes() -> None:
     conditions, mistakes = read("resnet modle:x (p50<10 or p50<abc) )", NOW)
     assert conditions == [Condition(ANY_TEXT, "contains", "resnet"), Condition("latency_median_ms", "<", 10.0)]
     assert [mistake.start for mistake in mistakes] == [7, 26, 35]
@@ -228,22 +228,22 @@ def test_saved_filters_are_written_by_name() -> None:
 
 
 @pytest.mark.parametrize("text", ["model:resnet", "p50<10", "a b", "@fast", "-failed", "(a)", "session = last"])
-def test_a_text_that_is_not_the_beginning_of_an_id_is_a_filter(text: str) -> None:
+def test_text_that_is_not_an_id_prefix_is_a_filter(text: str) -> None:
     assert is_filter(text) and not is_filter("3f2a")
 
 
-def test_the_newest_session_is_called_last(store: Store) -> None:
+def test_newest_session_is_named_last(store: Store) -> None:
     newest = max(store.summaries(), key=lambda run: run.created_at).session
-    found = {run.id for run in store.summaries(parse("session:last"))}
-    assert found == {run.id for run in store.summaries() if run.session == newest}
-    assert store.count(parse("-session:last")) == 4 - len(found)
+    matching = {run.id for run in store.summaries(parse("session:last"))}
+    assert matching == {run.id for run in store.summaries() if run.session == newest}
+    assert store.count(parse("-session:last")) == 4 - len(matching)
 
 
 _ALPHABET = st.text(st.sampled_from(' "()-:=<>~.,*@abmo50p\x00é×'), max_size=40)
 
 
 @given(_ALPHABET)
-def test_any_text_is_read_and_each_mistake_has_a_place(text: str) -> None:
+def test_any_text_is_parsed_and_each_mistake_has_a_position(text: str) -> None:
     _, mistakes = read(text, NOW, {"a": "p50<1"})
     assert all(0 <= mistake.start < mistake.end <= len(text) for mistake in mistakes)
     if mistakes:
@@ -294,13 +294,13 @@ _TREES = st.recursive(
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """The runs of ``store``, for a test that reads them many times."""
+    """Yield the runs of ``store``, for a test that reads them many times."""
     with _four_runs(tmp_path_factory.mktemp("runs") / "etui.db") as opened:
         yield opened
 
 
 @given(_TREES)
-def test_a_combination_of_terms_finds_what_its_terms_say(runs: Store, tree: _Tree) -> None:
+def test_combined_terms_match_the_expected_runs(runs: Store, tree: _Tree) -> None:
     where = parse(tree.text, NOW)
     expected = {run.id for run in runs.summaries() if tree.holds(run)}
     assert {run.id for run in runs.summaries(where)} == expected
