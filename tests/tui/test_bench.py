@@ -17,6 +17,7 @@ from textual.widgets import Input
 from etui.actions import ACTIONS
 from etui.config import Config
 from etui.events import Event, utc_now
+from etui.results import Flag
 from etui.store import Condition, RunnerIdentity, Store
 from etui.store.run_pages import Glimpse, Page
 from etui.tui.database import Database
@@ -35,9 +36,9 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.paged_list import Rows, Wanted
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
-from tests.documents import MODEL, make_block, make_spec
+from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
-from tests.tui.hosts import PATIENCE_S, drawn_rows, notices, type_text, until
+from tests.tui.hosts import PATIENCE_S, drawn_rows, notices, type_text, until, work_done
 from tests.tui.summaries import with_facts
 
 pytestmark = pytest.mark.asyncio
@@ -583,3 +584,27 @@ async def test_without_runs_the_table_says_what_to_press(
     async with opened(make_app(database)) as pilot:
         text = "\n".join(bench_table(pilot).render_line(y).text for y in range(1, 16))
         assert "sample_results" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "words", "absent"),
+    [
+        ([], [], "flagged"),
+        (["bf16"], [], "flagged"),
+        (["foreign load"], ["flagged: foreign load"], "more"),
+        (["foreign load", "canary", "drift", "spread"], ["foreign load, canary, drift", "1 more"], "spread"),
+    ],
+)
+async def test_the_notice_of_an_ended_run_names_its_flags(
+    database: Path, flags: list[str], words: list[str], absent: str
+) -> None:
+    document = make_document()
+    document.flags = [Flag(name=name, detail="") for name in flags]
+    fill(database, [document])
+    async with opened(make_app(database)) as pilot:
+        app_of(pilot).bench.take(snapshot(ended=(document.id,)))
+        await work_done(pilot)
+        await until(pilot, lambda: notices(pilot.app))
+        message = notices(pilot.app)[-1].message
+        assert "PASS" in message and absent not in message
+        assert all(word in message for word in words)

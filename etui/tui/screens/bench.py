@@ -61,6 +61,8 @@ HUGE = (180, 50)
 _SETTLE_S = 0.12
 """Delay before the chart and the log of the run under the cursor are read: a key held down passes many runs."""
 _SAMPLES = "sample_results"
+_MOST_FLAGS = 3
+"""The number of warning flags that the notice about the end of a run names."""
 
 _NOT_FORWARDED = {"details", "mark", "menu", "down", "up", "top", "bottom", "page_down", "page_up"}
 """Actions of the table that need its focus: in the picker, these keys belong to the picker."""
@@ -636,12 +638,16 @@ def _empty_message(*, is_filtered: bool) -> list[str]:
 
 
 def _ending(run: RunSummary) -> str:
+    from etui.analysis.trust import REMARKS
     from etui.text import number, speedup
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
     latency = f"{number(run.latency_median_ms)} ms, {speedup(run.speedup, run.speed_verdict)} eager"
-    return f"{latency}, {run.verdict}" if run.verdict else latency
+    flags = [plain(name) for name in run.flags or () if name not in REMARKS]
+    more = f" and {len(flags) - _MOST_FLAGS} more" if len(flags) > _MOST_FLAGS else ""
+    flagged = f"flagged: {', '.join(flags[:_MOST_FLAGS])}{more}" if flags else ""
+    return ", ".join(part for part in (latency, run.verdict, flagged) if part)
 
 
 def _escaped(text: str) -> str:
