@@ -319,7 +319,7 @@ class RunSummary(StoredFacts):
         json="latency_ms.ci95",
         screen=ScreenColumn(
             heading="95% ci",
-            about="Half-width of the median's 95 % interval, in percent",
+            about="Half of the 95 % interval; ! wide or flagged, ? very wide",
             cells=6,
             spare=5,
             order_by="latency_ci95_percent",
@@ -414,7 +414,7 @@ class RunSummary(StoredFacts):
         json="speedup.value",
         filter=Filter(key="speedup", names=("vs eager",)),
         better="higher",
-        screen=ScreenColumn(heading="×eager", spare=2),
+        screen=ScreenColumn(heading="×eager", about="Speedup over eager; ! wide or flagged, ? unreliable", spare=2),
         comparison=Comparison(group="latency"),
         indexed=True,
         scanned=True,
