@@ -26,6 +26,7 @@ Scope = Literal[
     "filter",
     "list",
     "columns",
+    "filters",
     "dialog",
     "help",
 ]
@@ -57,6 +58,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("bench", "cancel", "x", "Cancel the run under the cursor, or else the session that is running", "cancel"),
     _action("bench", "new", "n", "Go to the picker (in a small terminal it opens over the table)", "new"),
     _action("bench", "filter", "slash", "Filter the runs: model:resnet18 p50<10 -status:failed", "filter"),
+    _action("bench", "filters", "F", "Pick a saved filter, or save the current filter under a name"),
     _action("bench", "back", "escape", "Back to the table; in the table, clear the filter", "back"),
     _action("table", "details", "enter", "Open the details of the run under the cursor", "details"),
     _action("table", "mark", "space", "Mark or unmark the run under the cursor", "mark"),
@@ -156,6 +158,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("list", "revert", "escape", "Field with suggestions: close the list and undo the edit"),
     _action("columns", "lower", "J shift+down", "Columns: move the column down"),
     _action("columns", "raise_up", "K shift+up", "Columns: move the column up"),
+    _action("filters", "remove", "delete", "Saved filters: remove the highlighted filter"),
     _action("dialog", "close", "escape", "Close the dialog without doing anything", "cancel"),
     _action("help", "close", "escape q question_mark f1", "Close this help", "back"),
     _action("app", "help", "question_mark f1", "Show this help", "help"),

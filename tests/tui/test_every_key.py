@@ -19,6 +19,7 @@ from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.export import ExportDialog
+from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
@@ -36,7 +37,12 @@ from tests.tui.hosts import notices, until
 COUNT = 60
 Bench = Pilot[object]
 Holds = Callable[[Bench], object]
-ELSEWHERE = {"rows": "test_inside.py", "compare": "test_compare.py", "trend": "test_trend.py"}
+ELSEWHERE = {
+    "filters": "test_dialogs.py",
+    "rows": "test_inside.py",
+    "compare": "test_compare.py",
+    "trend": "test_trend.py",
+}
 """The scopes whose keys have tests of their own."""
 
 
@@ -123,6 +129,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.cancel": Scenario(lambda pilot: "No run is running" in _said(pilot)),
     "bench.new": Scenario(lambda pilot: any(isinstance(one, Picker) for one in pilot.app.focused.ancestors)),  # type: ignore[union-attr]
     "bench.filter": Scenario(lambda pilot: pilot.app.screen.query_one(FilterBar).display),
+    "bench.filters": Scenario(_is(FiltersDialog)),
     "bench.back": Scenario(_focused(RunsTable), ("n",)),
     "bench.export": Scenario(_is(ExportDialog)),
     "bench.import": Scenario(_is(ImportDialog)),

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from etui.actions import BY_ID, Scope, bindings
-from etui.errors import StoreError, UsageError
+from etui.errors import EtuiError, StoreError, UsageError
 from etui.events import Event
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
@@ -34,7 +34,7 @@ from etui.tui.feed import Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import RunRows
-from etui.tui.runs_columns import BY_NAME, COLUMNS
+from etui.tui.runs_columns import BY_NAME, COLUMNS, Column
 from etui.tui.screen_host import ScreenHost
 from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
@@ -337,6 +337,26 @@ class BenchScreen(Guarded, Screen[None]):
         self.remove_class("-new")
         self.query_one(FilterBar).open()
 
+    def action_filters(self) -> None:
+        """Pick or save a filter."""
+        start(self, self._ask_filter, group="filters", exclusive=True)
+
+    async def _ask_filter(self) -> None:
+        from etui.store.saved_filters import load_filters
+        from etui.tui.screens.filters import FiltersDialog
+
+        try:
+            saved = await asyncio.to_thread(load_filters)
+        except EtuiError as error:
+            self.app.complain(error)
+            return
+        bar = self.query_one(FilterBar)
+
+        def apply(text: str) -> None:
+            start(self, partial(bar.apply, text), group="filters", exclusive=True)
+
+        self._actions.ask(FiltersDialog(saved, bar.text), apply)
+
     def action_log(self) -> None:
         """Show or hide the log; in a small terminal it replaces the chart."""
         self.toggle_class("-log" if self.has_class("-compact") else "-no-log")
@@ -460,7 +480,7 @@ class BenchScreen(Guarded, Screen[None]):
         from etui.tui.screens.columns import ColumnsDialog
 
         table = self._table
-        columns = [(column.name, f"{column.title}: {column.about}") for column in COLUMNS]
+        columns = [(column.name, _described(column, table)) for column in COLUMNS]
         self._actions.ask(ColumnsDialog(columns, [column.name for column in table.columns]), table.show_columns)
 
     def _ask_jump(self) -> None:
@@ -472,6 +492,13 @@ class BenchScreen(Guarded, Screen[None]):
             self.query_one(FilterBar).clear()
 
         self._actions.ask(JumpDialog(self.database), jump)
+
+
+def _described(column: Column, table: RunsTable) -> str:
+    """Return the line of a column in the dialog that chooses columns: its heading, its meaning, whether it fits."""
+    same = column.about.lower() in ("", column.title.lower())
+    fits = column not in table.columns or column.name in table.visible_columns
+    return f"{column.title}{'' if same else f': {column.about}'}{'' if fits else ' (no room)'}"
 
 
 def _empty_message(*, is_filtered: bool) -> list[str]:

@@ -33,6 +33,7 @@ _TITLES: dict[Scope, str] = {
     "filter": "Filter",
     "list": "Fields with suggestions",
     "columns": "Column dialog",
+    "filters": "Saved filters",
     "dialog": "Dialogs",
     "help": "Help",
     "app": "All screens",
