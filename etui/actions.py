@@ -29,6 +29,7 @@ Scope = Literal[
     "filters",
     "dialog",
     "help",
+    "notices",
 ]
 
 
@@ -162,6 +163,8 @@ ACTIONS: tuple[Action, ...] = (
     _action("dialog", "close", "escape", "Close the dialog without doing anything", "cancel"),
     _action("help", "close", "escape q question_mark f1", "Close this help", "back"),
     _action("app", "help", "question_mark f1", "Show this help", "help"),
+    _action("notices", "close", "escape q f2", "Close the list of notices", "back"),
+    _action("app", "notices", "f2", "Show the notices so far"),
     _action("app", "command_palette", "ctrl+p", "Find an action or a model by name", "palette", priority=True),
     _action("app", "screenshot", "ctrl+s", "Save the screen as SVG"),
     _action("app", "quit", "q", "Quit; runs in progress continue", "quit"),

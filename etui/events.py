@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
@@ -31,12 +33,27 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_STAGE_END = re.compile(r"(?s).+? took (?P<seconds>\d+\.\d) s(?:; (?P<details>.*))?")
+
+
+def stage_end(doing: str, seconds: float, details: Sequence[str] = ()) -> str:
+    """Return the message of the log event that ends a stage of a run: ``exporting took 1.2 s; 3 nodes``."""
+    return "; ".join([f"{doing} took {seconds:.1f} s", *details])
+
+
+def read_stage_end(message: str) -> tuple[float, str] | None:
+    """Return the seconds and the details of a message that ``stage_end`` made; None for any other message."""
+    found = _STAGE_END.fullmatch(message)
+    return (float(found["seconds"]), found["details"] or "") if found else None
+
+
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that happened in a session.
 
     ``run_id`` None means it concerns the whole session (eager blocks, waiting for the machine). ``stage`` is one of
     load, export, quantize, reference, lower, write, measure, accuracy, memory, or wait. ``done`` of ``total`` and
-    ``left_s`` (seconds) belong to progress. ``id`` is assigned by the database.
+    ``left_s`` (seconds) belong to progress; ``total`` of the stage ``measure`` is the planned number of
+    blocks. ``id`` is assigned by the database.
     """
 
     kind: EventKind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 MISSING = "-"
@@ -102,6 +102,14 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def members(names: Sequence[str], everyone: Sequence[str]) -> str:
+    """Format some of ``everyone``, in that order: ``all 4``, ``both``, or their names."""
+    some = [name for name in everyone if name in names]
+    if len(some) == len(everyone) > 1:
+        return "both" if len(some) == 2 else f"all {len(some)}"
+    return ", ".join(some)
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Format whole numbers as the kernel writes CPU lists: ``0-3,8``."""
     runs: list[list[int]] = []
@@ -138,6 +146,14 @@ def size(count: int | None) -> str:
             return f"{value:.0f} B" if unit == "B" else f"{number(value)} {unit}"
         value /= 1000
     return f"{number(value)} TB"
+
+
+def clock(value_s: float) -> str:
+    """Format a duration as ``m:ss``, or ``h:mm:ss`` from an hour on."""
+    whole = round(value_s)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
 def seconds(value: float | None) -> str:

@@ -46,10 +46,11 @@ def report(
         documents = [store.document(run_id) for run_id in selected_runs(store, runs)]
         levels = store.session_levels(documents[0].environment)
     from etui.files.atomic import write_file
-    from etui.report import pages
     from etui.report.content import report_of
+    from etui.report.html_page import as_html
+    from etui.report.markdown_page import as_markdown
 
     content = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
-    page = pages.as_html(content) if suffix == ".html" else pages.as_markdown(content)
+    page = as_html(content) if suffix == ".html" else as_markdown(content)
     write_file(output, page.encode(), force=force)
     click.echo(plain(str(output)))

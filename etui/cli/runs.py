@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args
 import click
 
 from etui import text
+from etui.analysis import trust
 from etui.cli.complete import complete_columns, complete_delegates, complete_measured_models, complete_precisions
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.fact_columns import fact_column
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count
 from etui.cli.table import table_lines
+from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
 from etui.facts import BY_KEY, BY_SHORT, Fact, RunSummary
 from etui.formats.json_text import harmless
@@ -66,7 +68,8 @@ class _FilterCommand(click.Command):
         "etui runs gpt -status:failed --columns id,model,p50,p90,rss",
         "etui runs @fast --csv > fast.csv    the filter saved as fast",
         "etui runs --json | jq '.[].latency_ms.median'",
-    ),
+    )
+    + f"\n\n{LEGEND}",
 )
 @click.argument("filters", nargs=-1, metavar="[FILTER]")
 @click.option("--model", metavar="M,..", shell_complete=complete_measured_models, help="Only these models.")
@@ -267,8 +270,13 @@ def _cell(fact: Fact[Any], summary: RunSummary) -> str:
     if fact is RunSummary.latency_median_ms and summary.latency_median_ms is None and summary.latency_mean_ms:
         # A run imported without samples has a mean but no median.
         return f"({text.number(summary.latency_mean_ms)})"
+    flags = summary.flags or ()
     if fact is RunSummary.speedup:
-        return text.speedup(summary.speedup, summary.speed_verdict)
+        trusted = trust.of_speedup(summary.speedup, summary.speedup_ci95, summary.speed_verdict, flags)
+        return marked(text.speedup(summary.speedup, summary.speed_verdict), trusted)
+    if fact is RunSummary.latency_ci95_ms:
+        trusted = trust.of_latency(summary.latency_median_ms, summary.latency_ci95_ms, flags)
+        return marked(fact.text(fact.of(summary)), trusted)
     return fact.text(fact.of(summary))
 
 

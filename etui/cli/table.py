@@ -50,7 +50,7 @@ def table_lines(
         ]
         widths = [max([cells_wide, *(width(row[index]) for row in cells)]) for index, cells_wide in enumerate(widths)]
         if not shown:
-            shown = _shown_columns(columns, widths, _terminal_width() if available is None else available)
+            shown = _shown_columns(columns, widths, terminal_width() if available is None else available)
             yield _line(columns, widths, shown, headings)
         for row in cells:
             yield _line(columns, widths, shown, row)
@@ -73,7 +73,8 @@ def _padded(cell: str, cells: int, right: bool) -> str:
     return padding + cell if right else cell + padding
 
 
-def _terminal_width() -> int | None:
+def terminal_width() -> int | None:
+    """Return the width of the terminal in cells; None if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

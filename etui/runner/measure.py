@@ -66,8 +66,14 @@ class _Blocks:
             # Stores the threads and the state of the machine before the first block.
             session.keep(run)
             session.outbox.set_status(run.id, "measuring")
-        session.say(
-            "stage", f"measuring {len(self._spent_s)} variants in {counted(plan.blocks, 'block')}", stage="measure"
+        session.report(
+            Event(
+                kind="stage",
+                message=f"measuring {len(self._spent_s)} variants in {counted(plan.blocks, 'block')}",
+                at=utc_now(),
+                stage="measure",
+                total=len(self._spent_s) * plan.blocks,
+            )
         )
         for index, order in enumerate(plan.orders):
             for position, variant in enumerate(order):

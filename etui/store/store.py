@@ -299,6 +299,11 @@ class Store:
         with self._database.read() as connection:
             return queue.events_after(connection, session_id, last_id, run_id, newest)
 
+    def blocks_after(self, session_id: str, last: int = 0) -> list[tuple[int, Block]]:
+        """Return the blocks of a session that were stored after block number ``last``, with their numbers."""
+        with self._database.read() as connection:
+            return blocks.blocks_after(connection, session_id, last)
+
     def resolve(self, prefix: str) -> str:
         """Return the id of the only run whose id is or begins with ``prefix``. Raises UsageError if there is no run or
         more than one."""

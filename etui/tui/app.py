@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events
@@ -23,7 +23,7 @@ from textual.worker import WorkerFailed
 from etui.actions import ACTIONS, Scope, bindings
 from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
-from etui.events import Event, utc_now
+from etui.events import Event
 from etui.text import plain
 from etui.tui import themes
 from etui.tui.database import Database
@@ -32,12 +32,15 @@ from etui.tui.error_text import to_text
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
+from etui.tui.notices import Notices
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
 from etui.tui.workers import start
 
 _PROBLEM_S = 12.0
+_MOST_NOTICES = 2
+"""At most this number of notices is shown at a time, the newest: they take lines from the screen."""
 
 
 class EtuiApp(ScreenHost):
@@ -75,6 +78,7 @@ class EtuiApp(ScreenHost):
         self._live = live
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
+        self._shown = Notices()
         self.glyphs = ASCII if ascii_only else UNICODE
         self.bench = BenchScreen(self.database, self.glyphs, config.columns)
         for theme in themes.THEMES:
@@ -164,19 +168,44 @@ class EtuiApp(ScreenHost):
 
     # Notices
 
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Severity = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a notice unless an equal one is on the screen."""
+        seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        if not self._shown.is_shown((message, title, severity), seconds):
+            sign = {"warning": self.glyphs.flagged, "error": self.glyphs.failed}.get(severity)
+            message = f"{sign} {message}" if sign is not None else message
+            super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    @property
+    def notice_history(self) -> list[Event]:
+        """The notices so far that are kept, oldest first."""
+        return list(self._shown.history)
+
+    def on_notify(self) -> None:
+        """Remove the oldest notices before another one is added; Textual has no public way to remove one."""
+        for old in list(self._notifications)[: 1 - _MOST_NOTICES]:
+            self._unnotify(old, refresh=False)
+
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
-        """Show a notice. Errors, and with ``keep`` all messages, are also added to the log."""
+        """Show a notice. Errors, and with ``keep`` all messages, are also added to the history of notices."""
         message = plain(message)
         timeout_s = _PROBLEM_S if severity == "error" else None
         self.notify(message, title=title, severity=severity, markup=False, timeout=timeout_s)
         if keep or severity == "error":
-            level: Literal["info", "warning", "error"] = "info" if severity == "information" else severity
-            if self.bench.is_mounted:
-                line = f"{title}: {message}" if title else message
-                self.bench.log_notice(Event(kind="log", message=line, at=utc_now(), level=level))
+            self._shown.remember(
+                f"{title}: {message}" if title else message, "info" if severity == "information" else severity
+            )
 
     def complain(self, error: EtuiError, title: str = "") -> None:
-        """Report an error in a notice and in the log, with the hint that applies to the screen."""
+        """Report an error in a notice and in the history, with the hint that applies to the screen."""
         self.say(to_text(error), "error", title=title)
 
     # Navigation
@@ -209,6 +238,13 @@ class EtuiApp(ScreenHost):
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self._keys))
+
+    def action_notices(self) -> None:
+        """Show the history of notices."""
+        from etui.tui.screens.notices import NoticesScreen
+
+        if not isinstance(self.screen, NoticesScreen):
+            self.push_screen(NoticesScreen(self.notice_history))
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
         """Save the screen as an SVG file in the current folder."""

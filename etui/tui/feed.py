@@ -7,20 +7,20 @@ snapshot holds a message about it, and the feed keeps trying.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from etui.errors import EtuiError
 from etui.events import Event
 from etui.facts import RunSummary
-from etui.host.cpus import usable_cores
-from etui.host.environment import governor
+from etui.host.current_state import HostFacts, HostWatch
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
+from etui.services.session_progress import ProgressTracker, SessionProgress
 from etui.store import Condition, QueuedSession, Store
 from etui.tui.database import Database
 from etui.tui.error_text import to_text
@@ -37,23 +37,15 @@ DEFECT_REST_S = 10.0
 OLD_EVENTS = 2_000
 
 
-class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine: host name, cores this process may use, load average over one minute, CPU frequency governor."""
-
-    host: str
-    cores: int
-    load: float | None
-    governor: str | None
-
-
 class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that is queued or running. ``runs`` are all its runs in order, finished ones too; ``step`` is its last
-    stage or block event, ``progress`` its last progress event."""
+    """A session that is queued or running. ``runs`` are all its runs in order, finished ones too;
+    ``medians`` the medians of the blocks so far, in milliseconds, by the variant's label."""
 
     session: QueuedSession
     runs: tuple[RunSummary, ...]
-    step: Event | None = None
-    progress: Event | None = None
+    progress: SessionProgress | None = None
+    medians: Mapping[str, tuple[float, ...]] = {}
+    planned_blocks: int = 0
 
     @property
     def waits(self) -> bool:
@@ -83,6 +75,23 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return next((session for session in self.sessions if not session.waits), None)
 
 
+class _Blocks:
+    """The medians of the blocks of a session, read as the blocks arrive."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._medians: dict[str, tuple[float, ...]] = {}
+
+    def read(self, store: Store, session_id: str) -> Mapping[str, tuple[float, ...]]:
+        """Read the new blocks; return the medians so far, in milliseconds, by the variant's label."""
+        for number, block in store.blocks_after(session_id, self._last):
+            self._last = number
+            if block.samples_ms and not block.superseded:
+                before = self._medians.get(block.variant, ())
+                self._medians[block.variant] = (*before, statistics.median(block.samples_ms))
+        return dict(self._medians)
+
+
 class Feed:
     """Poll the database and pass each new snapshot to ``post``, and an unexpected exception to ``report``."""
 
@@ -96,10 +105,11 @@ class Feed:
         self._seen_version: int | None = None
         self._version = 0
         self._last_event: dict[str, int] = {}
-        self._steps: dict[str, Event] = {}
-        self._progress: dict[str, Event] = {}
+        self._trackers: dict[str, ProgressTracker] = {}
+        self._blocks: dict[str, _Blocks] = {}
         self._sessions: tuple[LiveSession, ...] = ()
-        self._host_facts = read_host_facts()
+        self._host = HostWatch()
+        self._host_facts = self._host.read()
         self._problem: str | None = None
         self._host_read_at = self._runner_checked_at = 0.0
         self._rest = Rest()
@@ -158,8 +168,8 @@ class Feed:
     def _rest_s(self) -> float:
         if not self._sessions:
             return IDLE_LOOK_S
-        step = self._sessions[0].step
-        return MEASURING_LOOK_S if step is not None and step.stage == "measure" else LIVE_LOOK_S
+        progress = self._sessions[0].progress
+        return MEASURING_LOOK_S if progress is not None and progress.is_measuring else LIVE_LOOK_S
 
     def _trouble(self, error: EtuiError) -> Snapshot | None:
         self._seen_version = None
@@ -176,37 +186,36 @@ class Feed:
         events: dict[str, tuple[Event, ...]] = {}
         sessions = []
         for session_id in dict.fromkeys([*known, *(run.session for run in live_runs)]):
-            new = store.events_after(session_id, self._last_event.get(session_id, 0), newest=OLD_EVENTS)
+            new = store.events_after(session_id, self._last_event.get(session_id, 0))
             if new:
-                events[session_id] = tuple(new)
-                self._remember(session_id, new)
+                events[session_id] = tuple(new[-OLD_EVENTS:])
+                self._last_event[session_id] = new[-1].id or 0
             if any(run.session == session_id for run in live_runs):
-                sessions.append(self._live_session(store, session_id))
+                sessions.append(self._live_session(store, session_id, new))
         self._sessions = tuple(sorted(sessions, key=lambda live: (live.waits, live.session.created_at)))
         for session_id in set(self._last_event) - {live.session.id for live in self._sessions}:
-            for memory in (self._last_event, self._steps, self._progress):
-                memory.pop(session_id, None)
+            self._last_event.pop(session_id)
+            self._trackers.pop(session_id, None)
+            self._blocks.pop(session_id, None)
         ended = tuple(sorted(before - {run.id for run in live_runs}))
         self._version += 1
         return self._snapshot(events=events, ended=ended, changed=True)
 
-    def _live_session(self, store: Store, session_id: str) -> LiveSession:
+    def _live_session(self, store: Store, session_id: str, new: Sequence[Event]) -> LiveSession:
+        session = store.session(session_id)
+        tracker = self._trackers.get(session_id)
+        if tracker is None:
+            labels = {run_id: variant.label for run_id, variant in session.runs}
+            tracker = self._trackers[session_id] = ProgressTracker(session.spec, labels)
+        for event in new:
+            tracker.add(event)
         return LiveSession(
-            session=store.session(session_id),
+            session=session,
             runs=tuple(store.summaries([Condition("session", "=", session_id)], descending=False)),
-            step=self._steps.get(session_id),
-            progress=self._progress.get(session_id),
+            progress=tracker.progress,
+            medians=self._blocks.setdefault(session_id, _Blocks()).read(store, session_id),
+            planned_blocks=tracker.planned_blocks,
         )
-
-    def _remember(self, session_id: str, events: list[Event]) -> None:
-        self._last_event[session_id] = events[-1].id or 0
-        for event in events:
-            if event.kind == "progress":
-                self._progress[session_id] = event
-            elif event.kind in ("stage", "block"):
-                self._steps[session_id] = event
-                if event.kind == "stage":
-                    self._progress.pop(session_id, None)
 
     def _snapshot(
         self,
@@ -227,7 +236,7 @@ class Feed:
     def _look_at_host(self, now: float) -> bool:
         if now - self._host_read_at < HOST_LOOK_S:
             return False
-        before, self._host_facts, self._host_read_at = self._host_facts, read_host_facts(), now
+        before, self._host_facts, self._host_read_at = self._host_facts, self._host.read(), now
         return self._host_facts != before
 
     def _look_after_runner(self, store: Store, now: float) -> None:
@@ -242,12 +251,3 @@ class Feed:
         recover(store)
         if store.has_waiting_work(socket.gethostname(), installation()):
             ensure_runner(store.path)
-
-
-def read_host_facts() -> HostFacts:
-    """Read the machine's facts."""
-    try:
-        load: float | None = round(os.getloadavg()[0], 2)
-    except OSError:
-        load = None
-    return HostFacts(host=socket.gethostname(), cores=usable_cores(), load=load, governor=governor())

@@ -34,6 +34,7 @@ class RunActions:
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
+        self._starting: list[SessionSpec] = []
 
     @property
     def _app(self) -> ScreenHost:
@@ -51,20 +52,47 @@ class RunActions:
     # Start and cancel
 
     def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
-        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs."""
+        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs. If the machine
+        is busy, ask first whether to wait until it is calm."""
 
-        def queue(store: Store) -> QueuedSession:
-            from etui.catalog.find import describe
-            from etui.services.submit import submit
+        async def queue(calm: SessionSpec) -> None:
+            def write(store: Store) -> QueuedSession:
+                from etui.catalog.find import describe
+                from etui.services.submit import submit
 
-            return submit(store, spec, describe(model))
+                return submit(store, calm, describe(model))
 
-        async def work() -> None:
-            queued = await self._app.database.write(queue)
+            queued = await self._app.database.write(write)
             done([run_id for run_id, _ in queued.runs])
             self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
 
-        start(self._screen, work, group="submit")
+        async def ask_if_busy() -> None:
+            from etui.services import busy_start
+
+            # ``write``, since the database of a first start does not exist yet.
+            undecided = await self._app.database.write(lambda store: busy_start.is_undecided(store, None))
+            load = await busy_start.busy_with(spec.threads) if undecided else None
+            if load is None:
+                await queue(spec)
+                return
+            from etui.tui.screens.busy_machine import BusyMachineDialog
+
+            def answered(minutes: float) -> None:
+                waiting = msgspec.structs.replace(spec, wait_quiet_min=minutes)
+                start(self._screen, partial(queue, waiting), group="submit")
+
+            self.ask(BusyMachineDialog(load.to_text()), answered)
+
+        async def once() -> None:
+            try:
+                await ask_if_busy()
+            finally:
+                self._starting.remove(spec)
+
+        # Reading the load takes up to 1.3 seconds, in which the key may be pressed again.
+        if spec not in self._starting:
+            self._starting.append(spec)
+            start(self._screen, once, group="submit")
 
     def cancel(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
         """Request cancellation of live runs."""

@@ -9,8 +9,11 @@ from typing import Any
 
 import msgspec
 
+from etui.analysis import trust
+from etui.analysis.trust import Trust
+from etui.charts.sparkline import sparkline
 from etui.facts import BY_SHORT, Fact, RunSummary, ScreenColumn, Tone
-from etui.facts.kinds import TIME
+from etui.facts.kinds import MILLISECONDS, TIME
 from etui.results import LIVE_STATUSES
 from etui.table_columns import fitting_columns
 from etui.text import moment, number, plain, width
@@ -45,6 +48,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     off: bool = False
 
 
+class LiveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a run that is being measured: the median so far, that of each block, and the number of planned
+    blocks."""
+
+    median_ms: float
+    medians_ms: tuple[float, ...]
+    planned_blocks: int
+
+
 def now() -> datetime:
     """The current time, which decides whether a run is from today; tests replace it."""
     return datetime.now(UTC)
@@ -72,18 +84,30 @@ def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
     share = run.latency_ci95_percent
     if share is None:
         return "", ""
-    return f"{glyphs.about}{share:.1f}%" if share < 99.95 else f"{glyphs.about}{share:.0f}%", "faint"
+    shown = f"{glyphs.about}{share:.1f}%" if share < 9.95 else f"{glyphs.about}{share:.0f}%"
+    return _marked(
+        shown, trust.of_latency(run.latency_median_ms, run.latency_ci95_ms, run.flags or ()), "faint", glyphs
+    )
 
 
 def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     value = run.speedup
     if value is None:
         return "", ""
-    if run.speed_verdict == "unreliable":
-        # Two digits leave room for the glyph, and an unreliable ratio has no more.
-        return number(value, 2) + glyphs.times + glyphs.flagged, "warn"
-    shown = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-    return shown + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
+    trusted = trust.of_speedup(value, run.speedup_ci95, run.speed_verdict, run.flags or ())
+    # A ratio that cannot be relied on has no more than two digits.
+    digits = 2 if trusted == "poor" or value < 1 else 3
+    shown = number(value, digits) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+    # The heading has the sign too, so it is omitted where it does not fit.
+    sign = glyphs.times if len(shown) < 5 else ""
+    return _marked(shown + sign, trusted, "good" if value > 1.02 else "", glyphs)
+
+
+def _marked(shown: str, trusted: Trust, good: Tone, glyphs: Glyphs) -> Cell:
+    """Return a figure in the colour of the trust in it (``good``: its tone if it can be relied on), with a glyph."""
+    tones: dict[Trust, Tone] = {"good": good, "caution": "warn", "poor": "bad"}
+    # The space keeps the figures of a column aligned.
+    return shown + glyphs.of_trust(trusted), tones[trusted]
 
 
 def _verdict(run: RunSummary, glyphs: Glyphs) -> Cell:
@@ -104,6 +128,17 @@ def _id(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.note or (run.error or "")), "" if run.note else "faint"
+
+
+def live_cell(column: Column, run: RunSummary, live: LiveRow, cells: int, glyphs: Glyphs) -> Cell:
+    """Return the cell of a run that is being measured: in place of the verdict a sparkline of its blocks' medians and
+    their number."""
+    if column.name == "p50":
+        return _with_tail(number(live.median_ms), MILLISECONDS.tail), "live"
+    if column.name == "verdict":
+        count = f"{len(live.medians_ms)}/{live.planned_blocks}"
+        return f"{sparkline(live.medians_ms, glyphs.levels, cells - len(count) - 1)} {count}", "live"
+    return column.cell(run, glyphs)
 
 
 _SPECIAL: dict[Fact[Any], Callable[[RunSummary, Glyphs], Cell]] = {
@@ -135,12 +170,15 @@ def _aligned(cell: Callable[[RunSummary, Glyphs], Cell], tail: int) -> Callable[
 
     def padded(run: RunSummary, glyphs: Glyphs) -> Cell:
         text, tone = cell(run, glyphs)
-        integer = _INTEGER_PART.match(text)
-        if integer is None:
-            return text, tone
-        return text + " " * max(0, tail - (len(text) - integer.end())), tone
+        return _with_tail(text, tail), tone
 
     return padded
+
+
+def _with_tail(text: str, tail: int) -> str:
+    """Return a number with spaces, so that ``tail`` cells follow its integer part."""
+    integer = _INTEGER_PART.match(text)
+    return text if integer is None else text + " " * max(0, tail - (len(text) - integer.end()))
 
 
 def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:

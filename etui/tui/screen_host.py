@@ -29,11 +29,11 @@ class ScreenHost(App[object]):
     # Notices
 
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
-        """Show a notice; with ``keep`` also a line in the log."""
+        """Show a notice; with ``keep`` it is also in the history of notices."""
         raise NotImplementedError
 
     def complain(self, error: EtuiError, title: str = "") -> None:
-        """Show an error with its next step, and add it to the log."""
+        """Show an error with its next step, and add it to the history of notices."""
         raise NotImplementedError
 
     # Navigation

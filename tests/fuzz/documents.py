@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import random
 import time
 import warnings
@@ -321,7 +322,7 @@ def _canvas(rng: random.Random, width: int, height: int) -> Canvas:
 
 
 def _pictures(rng: random.Random) -> Outcome:
-    from etui.report import svg
+    from etui.report import scatter, svg
 
     def number() -> float:
         return rng.choice((mutate.a_float(rng), abs(mutate.a_float(rng)), 10.0 * rng.random()))
@@ -356,6 +357,9 @@ def _pictures(rng: random.Random) -> Outcome:
     dots = [charts.Dot(name=mutate.a_text(rng), latency_ms=number(), value=number(), front=rng.random() < 0.5)
             for _ in values]  # fmt: skip
     first, second = some_series[0], rng.choice((None, some_series[-1]))
+    points = [scatter.Point(name=mutate.a_text(rng), latency_ms=number(), value=rng.choice((math.inf, number())),
+                            verdict=rng.choice(("PASS", "FAIL", "UNPROVEN")), low=maybe(), high=maybe())
+              for _ in range(rng.randint(0, 12))]  # fmt: skip
     bars = [svg.Bar(name="a", value=number(), low=maybe(), high=maybe()) for _ in range(rng.randint(0, 4))]
     rng.choice(
         (
@@ -372,8 +376,9 @@ def _pictures(rng: random.Random) -> Outcome:
             ),
             lambda: charts.depth(values, on, log=log, threshold=maybe(), worst=rng.choice(("low", "high"))),
             lambda: charts.scatter(dots, on, unit=rng.choice(("SQNR dB", "MAE", "size MB")), log=log),
-            lambda: svg.histograms([(one.name, one.samples) for one in some_series]),
+            lambda: svg.histograms([svg.Series(name=one.name, values=one.samples) for one in some_series]),
             lambda: svg.intervals(bars, unit="ms", mark=maybe()),
+            lambda: scatter.scatter(points, unit=rng.choice(("SQNR dB", "MAE")), eager_ms=maybe()),
         )
     )()
     return "accepted"

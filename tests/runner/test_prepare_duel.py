@@ -89,7 +89,7 @@ def test_a_duel_travels_whole_and_its_runs_can_meet_again_elsewhere(
         elsewhere.etui("import", tmp_path / "duel.json")
         assert [elsewhere.document(one) for one in ids] == [warm_box.document(one) for one in ids]
         assert str(TINY) in elsewhere.etui("duel", *ids, *FEW, status=2).stderr
-        done = elsewhere.etui("duel", *ids, *FEW, "--trust-file", TINY)
+        done = elsewhere.etui("duel", *ids, *FEW, "--trust-file", TINY, "--verbose")
         # Nothing is left of the cache: both were prepared as they were, to the last byte.
         assert done.stderr.count("lowering for xnnpack took") == 2 and "bytes differ" not in done.stderr
         again = [elsewhere.document(one["id"]) for one in elsewhere.summaries() if one["id"] not in ids]

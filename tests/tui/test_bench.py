@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -12,9 +14,10 @@ from textual.widgets import Input
 from etui.actions import ACTIONS
 from etui.config import Config
 from etui.events import Event, utc_now
-from etui.store import Condition, Store
+from etui.store import Condition, RunnerIdentity, Store
 from etui.store.filter_language import parse
-from etui.tui.feed import LiveSession
+from etui.tui.database import Database
+from etui.tui.feed import Feed, LiveSession
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
@@ -25,9 +28,11 @@ from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
+from etui.tui.widgets.header import Header
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.picker import Picker
-from tests.documents import MODEL, make_spec
+from etui.tui.widgets.queue_pane import QueuePane
+from tests.documents import MODEL, make_block, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
 from tests.tui.hosts import drawn_rows, notices, paste, type_text, until
 from tests.tui.summaries import with_facts
@@ -350,6 +355,48 @@ async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(datab
         await pilot.pause()
         assert "measuring" in drawn_rows(bench_table(pilot))[0]
         await until(pilot, lambda: "resnet18 fp32" in str(bench.query_one(LogPane).border_title))
+
+
+def differs(chart: ChartPane, before: str) -> bool:
+    return str(chart.render()) != before
+
+
+async def test_each_block_of_a_live_run_changes_its_row_chart_queue_and_header(database: Path) -> None:
+    with Store.open(database) as store:
+        session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="another-machine")
+        run_id = session.runs[0][0]
+        owner = RunnerIdentity(pid=1, host="another-machine", user="u", started_at="now")
+        assert store.claim_next(owner) is not None
+        store.set_status(run_id, "measuring")
+        measuring = Event(kind="stage", message="measuring", stage="measure", total=12, at=utc_now())
+        store.add_event(session.id, measuring)
+        feed = Feed(Database(database), lambda _snapshot: None, lambda _error: None)
+        async with opened(make_app(database)) as pilot:
+            bench = app_of(pilot).bench
+            await until(pilot, lambda: bench.drawn == run_id)
+            header, queue, chart = bench.query_one(Header), bench.query_one(QueuePane), bench.query_one(ChartPane)
+            seen: list[tuple[str, ...]] = []
+            medians = []
+            for index, own_ms in enumerate((16.0, 18.0, 11.0)):
+                blocks = make_block("eager", index, 20.0), make_block("fp32/xnnpack", index, own_ms)
+                medians.append(statistics.median(blocks[1].samples_ms))
+                for block, of_run in zip(blocks, (None, run_id), strict=True):
+                    store.add_block(session.id, block)
+                    store.add_event(
+                        session.id,
+                        Event(kind="block", message=block.variant, stage="measure", run_id=of_run, at=utc_now()),
+                    )
+                looked = feed.look()
+                assert looked is not None
+                before = str(chart.render())
+                bench.take(looked)
+                await until(pilot, partial(differs, chart, before))
+                row = drawn_rows(bench_table(pilot))[0]
+                assert f"{index + 1}/6" in row and f"{statistics.median(medians):.1f}" in row
+                seen.append((row, str(queue.render()), str(header.render())))
+            assert all(len({each[place] for each in seen}) == 3 for place in range(3))
+            assert bench_table(pilot).cursor == 0
+        feed.close()
 
 
 def drawn_ids(pilot: Pilot[object]) -> list[str]:

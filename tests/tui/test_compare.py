@@ -314,7 +314,7 @@ async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with comparing(database, variants()) as pilot:
-        for kind, beginning in (("html", "<!doctype html>"), ("md", "# etui report")):
+        for kind, beginning in (("html", "<!doctype html>"), ("md", "# ")):
             page = tmp_path / f"page.{kind}"
             page.write_text("mine")
             await pilot.press("e")

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList
 
 from etui.actions import ACTIONS, Action
+from etui.events import Event, utc_now
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
@@ -23,6 +24,7 @@ from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
+from etui.tui.screens.notices import NoticesScreen
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -106,8 +108,8 @@ async def _log(pilot: Bench) -> None:
 async def _searching(pilot: Bench) -> None:
     """Two lines are found, and the second is shown."""
     await _log(pilot)
-    app_of(pilot).say("one flamingo", keep=True)
-    app_of(pilot).say("another flamingo", keep=True)
+    lines = (Event(kind="log", message=f"{which} flamingo", at=utc_now()) for which in ("one", "another"))
+    pilot.app.screen.query_one(LogPane).add(list(lines))
     await pilot.press("ctrl+f", *"flamingo", "enter")
     await until(pilot, lambda: _match(pilot) == (2, 2))
 
@@ -183,6 +185,8 @@ SCENARIOS: dict[str, Scenario] = {
     "columns.raise_up": Scenario(lambda pilot: _list(pilot).items[0].about == "model", ("v", "down")),
     "dialog.close": Scenario(_bench_only, ("e",)),
     "help.close": Scenario(_bench_only, ("question_mark",)),
+    "notices.close": Scenario(_bench_only, ("f2",)),
+    "app.notices": Scenario(_is(NoticesScreen)),
     "app.help": Scenario(_is(HelpScreen)),
     "app.command_palette": Scenario(lambda pilot: type(pilot.app.screen).__name__ == "CommandPalette"),
     "app.screenshot": Scenario(lambda pilot: list(Path.cwd().glob("etui-*.svg"))),

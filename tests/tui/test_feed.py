@@ -60,12 +60,12 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
     first, second = (run_id for run_id, _ in session.runs)
     store.set_status(first, "measuring")
     store.add_event(session.id, Event(kind="stage", message="measuring", stage="measure"))
-    store.add_event(session.id, Event(kind="progress", message="block 1", done=1, total=6, left_s=30))
+    store.add_event(session.id, Event(kind="progress", message="block 1 of 6: eager", stage="measure"))
     live = seen(feed)
     assert live.current is not None
     assert [run.status for run in live.current.runs] == ["measuring", "queued"]
-    assert live.current.step is not None and live.current.step.stage == "measure"
-    assert live.current.progress is not None and live.current.progress.left_s == 30
+    assert live.current.progress is not None and live.current.progress.is_measuring
+    assert live.current.progress.step == "block 1 of 6"
     assert [event.kind for event in live.events[session.id]] == ["stage", "progress"]
 
     store.add_event(session.id, Event(kind="finished", message="done"))

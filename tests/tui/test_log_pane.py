@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
-from etui.events import Event, Level
+from etui.events import Event, Level, utc_now
+from etui.services.session_progress import SessionProgress
 from etui.tui.widgets import log_pane as log_pane_module
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.log_view import LogView
@@ -185,28 +187,32 @@ async def test_following_something_else_empties_the_pane() -> None:
 async def test_the_progress_line_comes_and_goes() -> None:
     async with LogHost().run_test(size=(100, 24)) as pilot:
         host = await filled(pilot, 0)
-        host.pane.follow("s1", None, "resnet18", {"r1": "int8/xnnpack"})
         assert host.progress() == ""
-        host.pane.add([Event(kind="stage", message="exporting", stage="export")])
+        progress = SessionProgress(
+            share=0.519, stage="measure", step="block 3 of 6", doing="block 3 of 6: eager", at=utc_now(), left_s=61.5
+        )
+        host.pane.show_progress(progress)
         await pilot.pause()
-        assert host.progress().split() == ["export", "exporting", "0:00"]
-        host.pane.add(
-            [Event(kind="progress", message="block 3 of 6: eager", stage="measure", done=5, total=10, left_s=41)]
+        assert "51 %" in host.progress() and "block 3 of 6: eager" in host.progress() and "1:0" in host.progress()
+        host.pane.show_progress(msgspec.structs.replace(progress, left_s=None))
+        await pilot.pause()
+        assert "left" not in host.progress()
+        host.pane.show_progress(None)
+        await pilot.pause()
+        assert host.progress() == ""
+
+
+@pytest.mark.parametrize("width", [30, 60, 100, 200])
+async def test_the_progress_fits_its_line(width: int) -> None:
+    async with LogHost().run_test(size=(width, 24)) as pilot:
+        host = await filled(pilot, 0)
+        host.pane.show_progress(
+            SessionProgress(share=0.99, stage="wait", step="wait", doing="waiting " * 20, at=utc_now(), left_s=5000)
         )
         await pilot.pause()
-        assert "50%" in host.progress() and "block 3 of 6: eager" in host.progress() and "left" in host.progress()
-        host.pane.add([Event(kind="finished", message="done", run_id="r1")])
-        await pilot.pause()
-        assert host.progress() == ""
-
-
-async def test_progress_of_what_died_can_be_taken_away() -> None:
-    async with LogHost().run_test(size=(100, 24)) as pilot:
-        host = await filled(pilot, 0)
-        host.pane.add([Event(kind="stage", message="exporting", stage="export")])
-        host.pane.ended()
-        await pilot.pause()
-        assert host.progress() == ""
+        line = host.query_one(ProgressLine)
+        assert len(host.progress()) <= line.content_size.width
+        assert "99 %" in host.progress() and "1:23:" in host.progress()
 
 
 async def test_bursts_are_drawn_together(monkeypatch: pytest.MonkeyPatch) -> None:

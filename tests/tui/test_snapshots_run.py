@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 
 from etui.events import Event
 from etui.results import Ratio
+from etui.services.session_progress import SessionProgress
 from etui.store import Store
 from etui.tui.details.table_tab import TableTab
 from etui.tui.screens.details import TABS
@@ -146,8 +147,12 @@ class PanesHost(App[None]):
                     kind="block", message="block 1 of 6: eager 23.9 ms", at="2026-11-20T10:42:09.000Z", stage="measure"
                 ),
                 Event(kind="log", message="killed", at="2026-11-20T10:42:10.000Z", level="error", stage="measure"),
-                Event(kind="progress", message="block 2 of 6: eager", stage="measure", done=3, total=18),
             ]
+        )
+        log.show_progress(
+            SessionProgress(
+                share=0.33, stage="measure", step="block 2 of 6", doing="block 2 of 6: eager", at="2026-11-20T10:42:10Z"
+            )
         )
 
 

@@ -11,6 +11,7 @@ from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
+from etui.services.session_progress import ProgressTracker, SessionProgress, analysis_progress
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
 from etui.store.past_runs import similar
@@ -28,7 +29,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     ``past`` are the past runs of its configuration, newest first; ``previous`` is the last similar run before it (same
     model, precision and delegate, whatever the conditions); ``json`` is the document as lines of JSON if it was
     requested; ``analyses`` has the newest analysis of each kind, and ``siblings`` the FP32 runs of its session that it
-    is compared with.
+    is compared with. ``progress`` is that of its session while it is live, else that of its live analysis.
     """
 
     document: RunDocument
@@ -38,6 +39,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     json: list[str] | None = None
     analyses: dict[str, QueuedAnalysis] = {}
     siblings: list[RunDocument] = []
+    progress: SessionProgress | None = None
 
 
 class Source:
@@ -52,6 +54,8 @@ class Source:
         self._wants_json = False
         self._past: list[RunSummary] | None = None
         self._previous: RunDocument | None = None
+        self._tracker: ProgressTracker | None = None
+        self._tracked = 0
         self._rest = Rest()
 
     def nudge(self) -> None:
@@ -100,17 +104,34 @@ class Source:
     def _read(self, store: Store) -> Reading:
         wants_json = self._wants_json
         document = store.document(self._run_id)
+        events = _events(store, document)
+        analyses = {
+            name: analysis for name in KINDS if (analysis := store.last_analysis(self._run_id, name)) is not None
+        }
+        progress = None
+        if document.status in LIVE_STATUSES:
+            progress = self._session_progress(store, document.session.id)
+        elif any(analysis.live for analysis in analyses.values()):
+            progress = analysis_progress(events)
         return Reading(
             document=document,
             past=self._read_past(store, document),
             previous=self._read_previous(store, document),
-            events=_events(store, document),
+            events=events,
             json=json_lines(document) if wants_json else None,
             siblings=fp32_siblings(store, document),
-            analyses={
-                name: analysis for name in KINDS if (analysis := store.last_analysis(self._run_id, name)) is not None
-            },
+            analyses=analyses,
+            progress=progress,
         )
+
+    def _session_progress(self, store: Store, session_id: str) -> SessionProgress | None:
+        if self._tracker is None:
+            session = store.session(session_id)
+            self._tracker = ProgressTracker(session.spec, {run_id: each.label for run_id, each in session.runs})
+        for event in store.events_after(session_id, self._tracked):
+            self._tracker.add(event)
+            self._tracked = event.id or self._tracked
+        return self._tracker.progress
 
     def _read_past(self, store: Store, document: RunDocument) -> list[RunSummary]:
         # Finding them takes time that the measurement of a live run should have.

@@ -20,17 +20,17 @@ from textual.widgets import Static
 
 from etui.actions import BY_ID, Scope, bindings
 from etui.errors import EtuiError, StoreError, UsageError
-from etui.events import Event
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
-from etui.store import Condition, Store
+from etui.store import Condition, QueuedSession, Store
 from etui.text import counted, plain
 from etui.tui.bench.cursor_chart import CursorChart
+from etui.tui.bench.live_rows import live_rows
 from etui.tui.bench.session_log import SessionLog
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
-from etui.tui.feed import Snapshot
+from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import RunRows
@@ -197,19 +197,24 @@ class BenchScreen(Guarded, Screen[None]):
         self.query_one(Header).show(snapshot)
         current = snapshot.current
         self.query_one(QueuePane).show(
-            [live.session for live in snapshot.sessions], current.session.id if current is not None else None
+            [_unfinished(live) for live in snapshot.sessions],
+            current.session.id if current is not None else None,
+            current.progress.share if current is not None and current.progress is not None else None,
         )
         if snapshot.problem is not None:
             return
         table = self._table
         runs = [run for session in snapshot.sessions for run in session.runs]
+        table.show_live(live_rows(snapshot.sessions))
         table.update_runs(runs)
         live = frozenset((run.id, run.status) for run in runs)
         # During a measurement the database changes with every event, but the runs change rarely.
         if recovered or (snapshot.changed and (live != self._live or snapshot.ended or not runs)):
             table.reload()
         self._live = live
+        self._cursor_chart.take(snapshot.sessions)
         self._session_log.take(snapshot)
+        self._log_pane.show_progress(current.progress if current is not None else None)
         if snapshot.ended:
             start(self, partial(self._report_ended, snapshot.ended), group="ended")
 
@@ -220,7 +225,7 @@ class BenchScreen(Guarded, Screen[None]):
                 continue
             message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
             bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
-            self.app.say(message, "error" if bad else "information", keep=bad)
+            self.app.say(message, "error" if bad else "information", keep=True)
 
     async def _check_baseline(self, run_id: str) -> None:
         """Unpin the baseline of the previous start, with a notice, if its run was deleted."""
@@ -231,10 +236,6 @@ class BenchScreen(Guarded, Screen[None]):
     async def _summaries(self, run_ids: Sequence[str]) -> list[RunSummary]:
         where = [Condition("id", "in", list(run_ids))]
         return await self.database.read(lambda store: store.summaries(where))
-
-    def log_notice(self, event: Event) -> None:
-        """Add a notice of the app to the log."""
-        self._session_log.add_notice(event)
 
     @property
     def drawn(self) -> str | None:
@@ -499,6 +500,13 @@ def _described(column: Column, table: RunsTable) -> str:
     same = column.about.lower() in ("", column.title.lower())
     fits = column not in table.columns or column.name in table.visible_columns
     return f"{column.title}{'' if same else f': {column.about}'}{'' if fits else ' (no room)'}"
+
+
+def _unfinished(live: LiveSession) -> QueuedSession:
+    """Return a session with the runs that have not ended."""
+    ended = {run.id for run in live.runs if run.status not in LIVE_STATUSES}
+    left = [(run_id, variant) for run_id, variant in live.session.runs if run_id not in ended]
+    return msgspec.structs.replace(live.session, runs=left)
 
 
 def _empty_message(*, is_filtered: bool) -> list[str]:

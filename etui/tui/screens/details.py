@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable
-from functools import partial
 from typing import ClassVar, Literal
 
 from rich.text import Text
@@ -61,7 +60,7 @@ _TABS: dict[str, Callable[..., Widget]] = {
     **_OF_ANALYSES,
     "Environment": Page,
     "Artifact": ArtifactTab,
-    "Log": partial(LogPane, classes="-bare"),
+    "Log": LogPane,
     "JSON": JsonView,
 }
 """The tabs in order: the name, and the class of the content."""
@@ -265,18 +264,13 @@ class DetailsScreen(Guarded, Screen[None]):
 
     def _fill_log(self, reading: Reading) -> None:
         document, log = reading.document, self.query_one(LogPane)
-        progress = self.query_one("#details-progress", ProgressLine)
-        for event in reading.events[self._logged or 0 :]:
-            progress.handle(event)
+        self.query_one("#details-progress", ProgressLine).show(reading.progress)
         if self._logged is None:
             log.follow(document.session.id, document.id, f"{document.precision}/{document.delegate}")
             log.show(reading.events)
         else:
             log.add(reading.events[self._logged :])
         self._logged = len(reading.events)
-        if document.status not in LIVE_STATUSES and not any(analysis.live for analysis in reading.analyses.values()):
-            log.ended()
-            progress.clear()
 
     def _write_title(self, document: RunDocument) -> None:
         symbols = glyphs(self.app)

@@ -36,6 +36,7 @@ _TITLES: dict[Scope, str] = {
     "filters": "Saved filters",
     "dialog": "Dialogs",
     "help": "Help",
+    "notices": "List of notices",
     "app": "All screens",
 }
 _FILTER = (

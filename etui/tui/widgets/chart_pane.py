@@ -124,4 +124,7 @@ def _why_empty(document: RunDocument) -> str:
         return "Only a summary of this run was imported: no samples to draw."
     if document.status in ("queued", "preparing", "measuring"):
         return f"The run is {document.status}: latencies appear after the first block."
-    return f"No latencies: the run is {document.status}. Press Enter for details."
+    from etui.wording import run as run_wording
+
+    reason = run_wording.ending(document) or f"No latencies: the run is {document.status}."
+    return f"{reason} Press Enter for details."

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from rich.text import Text
 from textual.widget import Widget
 
-from etui.events import Event
-from etui.text import counted, moment, plain
+from etui.services.session_progress import SessionProgress
+from etui.text import clock, plain
 from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
+from etui.tui.machine_facts import machine_facts
+from etui.tui.widgets.progress_line import percent
 
 _BAR = 12
 _ROOM_FOR_BAR = 100
@@ -20,7 +22,14 @@ _EXACT_S, _STEP_S = 10, 5
 class Header(Widget):
     """Redrawn with each snapshot that changes it, at most once a second during a measurement."""
 
-    COMPONENT_CLASSES = {"header--name", "header--live", "header--problem", "header--faint"}
+    COMPONENT_CLASSES = {
+        "header--name",
+        "header--live",
+        "header--problem",
+        "header--faint",
+        "header--warn",
+        "header--bad",
+    }
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -47,20 +56,15 @@ class Header(Widget):
         right = self._right(snapshot)
         line = Text(" etui  ", style=self._style("name"), no_wrap=True, overflow="crop")
         room = self.size.width - right.cell_len - 2
-        for index, fact in enumerate(self._facts(snapshot)):
-            part = f" {self._glyphs.dot} {fact}" if index else fact
-            if line.cell_len + len(part) > room:
+        for index, fact in enumerate(machine_facts(snapshot.host, self._glyphs)):
+            dot = f" {self._glyphs.dot} " if index else ""
+            if line.cell_len + len(dot) + len(fact.text) > room:
                 break
-            line.append(part, self._style("faint"))
+            line.append(dot, self._style("faint"))
+            line.append(fact.text, self._style(fact.severity))
         line.append(" " * max(1, self.size.width - line.cell_len - right.cell_len - 1))
         line.append_text(right)
         return line
-
-    def _facts(self, snapshot: Snapshot) -> list[str]:
-        machine = snapshot.host
-        load = "load not readable" if machine.load is None else f"load {machine.load:.2f}"
-        governor = f"governor {machine.governor}" if machine.governor else "governor not readable"
-        return [plain(machine.host), counted(machine.cores, "core"), load, plain(governor)]
 
     def _right(self, snapshot: Snapshot) -> Text:
         if snapshot.problem is not None:
@@ -72,17 +76,20 @@ class Header(Widget):
         if current is None:
             state = f"{waiting} waiting for a runner" if waiting else "idle"
             return Text(state, style=self._style("live" if waiting else "faint"))
-        step = f"{self._glyphs.live} {plain(_model(current))} {self._glyphs.dot} {_step(current)}"
-        text = Text(step, style=self._style("live"))
         progress = current.progress
-        if progress is not None and progress.total and self.size.width >= _ROOM_FOR_BAR:
-            share = max(0.0, min(1.0, (progress.done or 0.0) / progress.total))
-            full = round(share * _BAR)
-            text.append(f" {self._glyphs.bar_full * full}", self._style("live"))
-            text.append(self._glyphs.bar_rest * (_BAR - full), self._style("faint"))
-        left = _left(progress)
-        if left is not None:
-            text.append(f" {self._glyphs.dot} {left // 60}:{left % 60:02d} left", self._style("live"))
+        step = progress.step if progress is not None else _status(current)
+        text = Text(
+            f"{self._glyphs.live} {plain(_model(current))} {self._glyphs.dot} {plain(step)}", style=self._style("live")
+        )
+        if progress is not None:
+            if self.size.width >= _ROOM_FOR_BAR:
+                full = int(progress.share * _BAR)
+                text.append(f" {self._glyphs.bar_full * full}", self._style("live"))
+                text.append(self._glyphs.bar_rest * (_BAR - full), self._style("faint"))
+            text.append(f" {percent(progress.share)}", self._style("live"))
+            left = _left(progress)
+            if left is not None:
+                text.append(f" {self._glyphs.dot} {clock(left)} left", self._style("live"))
         if waiting:
             text.append(f" {self._glyphs.dot} {waiting} waiting", self._style("faint"))
         return text
@@ -95,24 +102,15 @@ def _model(session: LiveSession) -> str:
     return session.runs[0].model if session.runs else session.session.spec.model.rsplit("/", 1)[-1]
 
 
-def _step(session: LiveSession) -> str:
-    """Return the current step in about two words; the log has the details."""
-    progress, step = session.progress, session.step
-    if progress is not None and progress.total:
-        done = int(progress.done or 0)
-        return f"{progress.stage or 'measure'} {done}/{int(progress.total)}"
-    if step is not None:
-        return plain(step.stage or step.message)
+def _status(session: LiveSession) -> str:
     return next((run.status for run in session.runs if run.status in ("preparing", "measuring")), "starting")
 
 
-def _left(progress: Event | None) -> int | None:
-    """Return the remaining seconds, computed from the last progress event; None if not known."""
-    if progress is None or progress.left_s is None:
+def _left(progress: SessionProgress) -> int | None:
+    """Return the remaining seconds; None if not known."""
+    left_s = progress.left_at(datetime.now(UTC))
+    if left_s is None:
         return None
-    reported = moment(progress.at)
-    if reported is None:
-        return round(progress.left_s)
-    left = max(0, round(progress.left_s - (datetime.now(UTC) - reported).total_seconds()))
+    left = round(left_s)
     # Rounded: it is an estimate, and each change causes a redraw during the measurement.
     return left if left < _EXACT_S else -(-left // _STEP_S) * _STEP_S

@@ -16,6 +16,7 @@ from textual.widgets import Input
 
 from etui.actions import bindings
 from etui.events import Event
+from etui.services.session_progress import SessionProgress
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs
@@ -43,7 +44,6 @@ class LogPane(Guarded, Widget):
     LogPane:focus-within { border: round $border; border-title-color: $foreground; }
     LogPane Input { display: none; height: 1; border: none; padding: 0; background: $boost; }
     LogPane.-searching Input { display: block; }
-    LogPane.-bare ProgressLine { display: none; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,7 +59,7 @@ class LogPane(Guarded, Widget):
         self._title = ""
         self._labels: Mapping[str, str] = {}
         self._waiting: list[Event] = []
-        self._finished: set[str] = set()
+        self._is_measuring = False
         self._drawn_at = 0.0
         self._timer: Timer | None = None
         self._focus_before: Widget | None = None
@@ -91,9 +91,8 @@ class LogPane(Guarded, Widget):
     def show(self, events: Sequence[Event]) -> None:
         """Replace the events."""
         self._waiting.clear()
-        self._finished.clear()
+        self._is_measuring = False
         self._view.clear()
-        self._progress.clear()
         self.add(events)
         self._draw()
 
@@ -104,17 +103,19 @@ class LogPane(Guarded, Widget):
             return
         self._waiting += own
         del self._waiting[:-KEPT]
-        wait = QUIET_REDRAW_S if self._progress.is_measuring else BRISK_REDRAW_S
+        for event in own:
+            if event.stage is not None:
+                self._is_measuring = event.stage == "measure"
+        wait = QUIET_REDRAW_S if self._is_measuring else BRISK_REDRAW_S
         left = self._drawn_at + wait - time.monotonic()
         if left <= 0:
             self._draw()
         elif self._timer is None:
             self._timer = self.set_timer(left, self._draw)
 
-    def ended(self) -> None:
-        """Hide the progress, since nothing is running any more, even if no event reported it."""
-        self._draw()
-        self._progress.clear()
+    def show_progress(self, progress: SessionProgress | None) -> None:
+        """Show the progress of the session below its log; None for none."""
+        self._progress.show(progress)
 
     @property
     def is_following(self) -> bool:
@@ -190,17 +191,7 @@ class LogPane(Guarded, Widget):
             self._timer = None
         self._drawn_at = time.monotonic()
         waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            self._progress.handle(event)
-            if event.kind == "finished" and self._was_last(event):
-                self._progress.clear()
         self._view.add([event for event in waiting if event.kind != "progress"], self._labels)
-
-    def _was_last(self, event: Event) -> bool:
-        """Whether no followed run is unfinished after this event, as far as known."""
-        if event.run_id is not None:
-            self._finished.add(event.run_id)
-        return event.run_id in (None, self._run_id) or self._finished >= set(self._labels)
 
     def _write_titles(self) -> None:
         state = "following" if self._view.is_following else "paused"

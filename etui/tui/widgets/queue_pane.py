@@ -11,6 +11,7 @@ from textual.widget import Widget
 from etui.store import QueuedSession
 from etui.text import plain, width
 from etui.tui.glyphs import glyphs_of
+from etui.tui.widgets.progress_line import percent
 
 
 class QueuePane(Widget):
@@ -29,13 +30,16 @@ class QueuePane(Widget):
         self.border_title = "Queue"
         self._sessions: tuple[QueuedSession, ...] = ()
         self._current: str | None = None
+        self._done = ""
 
-    def show(self, sessions: Sequence[QueuedSession], current: str | None) -> None:
-        """Show the unfinished sessions, oldest first; ``current`` is the id of the running one."""
-        if (tuple(sessions), current) == (self._sessions, self._current):
+    def show(self, sessions: Sequence[QueuedSession], current: str | None, share: float | None = None) -> None:
+        """Show the unfinished sessions, oldest first; ``current`` is the id of the running one, ``share`` its
+        progress."""
+        done = "" if share is None else f" {percent(share)}"
+        if (tuple(sessions), current, done) == (self._sessions, self._current, self._done):
             return
         grew = len(sessions) != len(self._sessions)
-        self._sessions, self._current = tuple(sessions), current
+        self._sessions, self._current, self._done = tuple(sessions), current, done
         waiting = sum(session.id != current for session in sessions)
         self.border_title = f"Queue: {waiting} waiting" if waiting else "Queue"
         self.refresh(layout=grew)
@@ -61,8 +65,9 @@ class QueuePane(Widget):
         live = session.id == self._current
         style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
         signs = glyphs_of(self)
+        done = self._done if live else ""
         return Text(
-            f"{signs.live if live else signs.waiting} {_description(session, cells - 2)}",
+            f"{signs.live if live else signs.waiting} {_description(session, cells - 2 - len(done))}{done}",
             style,
             no_wrap=True,
             overflow="ellipsis",

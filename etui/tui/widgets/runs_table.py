@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -14,10 +14,11 @@ from textual.message import Message
 from etui.actions import bindings
 from etui.errors import EtuiError
 from etui.facts import RunSummary
+from etui.results import LIVE_STATUSES
 from etui.store.run_pages import Glimpse, Page, Window
 from etui.text import width as cells_of
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME, GAP, USUAL, Column, sized_columns
+from etui.tui.runs_columns import BY_NAME, GAP, USUAL, Column, LiveRow, live_cell, sized_columns
 from etui.tui.widgets.paged_list import PAGE, Order, PagedList, PageReader, Rows, Wanted
 from etui.tui.widgets.row_painter import Cell, Part, Placed
 from etui.tui.widgets.virtual_table import VirtualTable
@@ -89,6 +90,7 @@ class RunsTable(VirtualTable[RunSummary]):
         self._jumping: tuple[str | None] | None = None
         self._widest: dict[str, int] = {}
         """The widths of the widest texts read so far in the columns that are shown whole, by column."""
+        self._live: dict[str, LiveRow] = {}
 
     # Contents
 
@@ -133,6 +135,15 @@ class RunsTable(VirtualTable[RunSummary]):
             self.refresh_row(index)
             if index == self.cursor:
                 self.cursor_moved()
+
+    def show_live(self, live: Mapping[str, LiveRow]) -> None:
+        """Show the figures so far of these runs in their rows."""
+        changed = {run_id for run_id in {*live, *self._live} if live.get(run_id) != self._live.get(run_id)}
+        self._live = dict(live)
+        if changed:
+            for place, run in enumerate(self.runs.rows):
+                if run.id in changed:
+                    self.refresh_row(self.runs.first + place)
 
     def keep_marks(self, gone: Collection[str]) -> None:
         """Remove the marks of runs that were deleted."""
@@ -324,7 +335,7 @@ class RunsTable(VirtualTable[RunSummary]):
         return [
             Placed(
                 width=size,
-                cell=partial(_cell, column, self._signs),
+                cell=partial(self._cell, column, size),
                 title=column.title,
                 name=column.name,
                 sorts=True,
@@ -339,6 +350,12 @@ class RunsTable(VirtualTable[RunSummary]):
         # The arrow of the sort order follows numbers.
         return sized_columns(self.columns, width - GAP, self._widest) if placed and placed[-1][0].right else placed
 
+    def _cell(self, column: Column, size: int, run: RunSummary) -> Cell:
+        live = self._live.get(run.id)
+        if live is not None and run.status in LIVE_STATUSES:
+            return live_cell(column, run, live, size, self._signs)
+        return column.cell(run, self._signs)
+
     def is_marked(self, row: RunSummary) -> bool:
         """Whether a run is marked."""
         return row.id in self.marked
@@ -352,10 +369,6 @@ class RunsTable(VirtualTable[RunSummary]):
 
 def _columns(names: Sequence[str]) -> list[Column]:
     return [BY_NAME[name] for name in names if name in BY_NAME] or list(USUAL)
-
-
-def _cell(column: Column, signs: Glyphs, run: RunSummary) -> Cell:
-    return column.cell(run, signs)
 
 
 def _tone_of(run: RunSummary) -> str:
