@@ -98,7 +98,7 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     # A ratio that cannot be relied on has no more than two digits.
     digits = 2 if trusted == "poor" or value < 1 else 3
     shown = number(value, digits) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-    # The heading has the sign too, so it is omitted where it does not fit.
+    # The sign is omitted where it does not fit.
     sign = glyphs.times if len(shown) < 5 else ""
     return _marked(shown + sign, trusted, "good" if value > 1.02 else "", glyphs)
 
