@@ -29,6 +29,9 @@ _LINE_CONTROLS = re.compile(rf"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029{_INVISIB
 LINE_CELLS, WHOLE_CELLS = 120, 1000
 """The maximum width of a name in a line with other text, and in a separate title."""
 
+_FACTOR_FROM = 100.05
+"""From this change in percent on, the factor is printed: 340x is easier to read than +33,900 %."""
+
 _ELLIPSIS = "…"
 _MARKS_PER_CELL = 4
 
@@ -186,8 +189,12 @@ def local_time(at: str | None) -> str:
 
 
 def signed(percent: float) -> str:
-    """Format a change such as ``-70.1 %`` or ``+5.3 %``."""
+    """Format a change such as ``-70.1 %`` or ``+5.3 %``; beyond +100 %, the factor, such as ``3.40x``."""
     if abs(percent) < 0.05:
         return "0.0 %"
-    digits = 0 if abs(percent) >= 999.5 else 1
-    return f"{percent:+,.{digits}f} %"
+    return ratio(1 + percent / 100) if percent >= _FACTOR_FROM else f"{percent:+,.1f} %"
+
+
+def change_size(percent: float) -> str:
+    """Format the size of a change without its direction, such as ``5.3 %`` or, beyond +100 %, ``a factor of 3.40``."""
+    return f"a factor of {number(1 + percent / 100)}" if percent >= _FACTOR_FROM else f"{abs(percent):.1f} %"

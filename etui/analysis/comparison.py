@@ -347,6 +347,8 @@ def _control_shift(name: str, control: LogEstimate | None, margin: float) -> lis
     if control is None or abs(control.centre) - ONE_SIDED * (control.half or 0.0) <= math.log1p(margin):
         return []
     change = 100 * math.expm1(-control.centre)
+    if change >= 100:
+        return [f"{name} took {text.number(1 + change / 100)} times as long in the other session"]
     return [f"{name} took {abs(change):.1f} % {'longer' if change > 0 else 'less time'} in the other session"]
 
 

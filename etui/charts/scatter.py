@@ -16,6 +16,8 @@ from etui.charts.scale import Scale, scale_over
 NOTHING = "No run has both a latency and this metric."
 DECADE = 10.0
 """From this ratio of the largest to the smallest value on, an axis is logarithmic."""
+MOST_NAMES = 60
+"""The number of runs that are not on the front whose names are placed: more would cover each other anyway."""
 
 
 class Dot(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +31,9 @@ class Dot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False) -> Text:
-    """Draw each run as a dot, those of the front with their names. ``log`` is for the latency; the other axis is
-    logarithmic if its values span a decade and are not decibels."""
+    """Draw each run as a dot, with its name if there is a free place: those of the front first, then those with a slot,
+    then up to ``MOST_NAMES`` others. ``log`` is for the latency; the other axis is logarithmic if its values span a
+    decade and are not decibels."""
     if not dots:
         return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
@@ -69,7 +72,8 @@ def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False
         style = palette.muted if dot.slot is None else palette.series[dot.slot]
         grid.put(x, y, glyph, f"{style} bold".strip() if dot.front and "bold" not in style else style)
     taken: list[tuple[int, int, int]] = [(y, x, x + 1) for x, y in places.values()]
-    for dot in [*front, *(dot for dot in dots if not dot.front and dot.slot is not None)]:
+    rest = sorted((dot for dot in dots if not dot.front), key=lambda dot: dot.slot is None)
+    for dot in [*front, *rest[:MOST_NAMES]]:
         x, y = places[id(dot)]
         _name(grid, plot, x, y, text.plain(dot.name), palette.mark if dot.front else palette.muted, taken)
     horizontal_axis(grid, plot, across, "ms (log)" if log else "ms", palette)
@@ -88,7 +92,8 @@ def _row(plot: Plot, scale: Scale, value: float) -> int:
 def _name(grid: Grid, plot: Plot, x: int, y: int, name: str, style: str, taken: list[tuple[int, int, int]]) -> None:
     """Write a name right of its dot, else left, above or below, or nowhere if there is no free place."""
     size = text.width(name)
-    for start, row in ((x + 2, y), (x - 1 - size, y), (x - size // 2, y - 1), (x - size // 2, y + 1)):
+    beside = ((x + 2, y), (x - 1 - size, y), (x - size // 2, y - 1), (x - size // 2, y + 1))
+    for start, row in (*beside, *((left, y + step) for step in (-1, 1) for left in (x + 1, x - size))):
         start = max(plot.left, start) if row != y else start
         end = start + size
         inside = plot.left <= start and end <= plot.left + plot.width and plot.top <= row < plot.top + plot.height

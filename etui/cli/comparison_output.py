@@ -15,15 +15,20 @@ from etui.analysis import gates, side_by_side
 from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
 from etui.analysis.session_variance import SessionLatency
-from etui.cli.table import Column, table
+from etui.charts.forest import forest
+from etui.charts.palette import palette
+from etui.cli.table import Column, ascii_only, table, terminal_width
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 from etui.files.atomic import write_file
 from etui.report import comparison
 from etui.results import RunDocument
-from etui.wording import comparison_set
+from etui.wording import comparison_set, verdict_table
 from etui.wording.comparison import can_be_forced, needs_duel
+from etui.wording.verdict_table import verdict_rows
 
 SCHEMA = "etui.compare/1"
+_NAME_CELLS, _PLOT_CELLS, _REASON_CELLS = 40, 40, 40
+"""The maximum width of a name, of the plot and of a reason in the table of verdicts."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,11 @@ def status_of(compared: Sequence[Compared], limits: Limits) -> int:
 
 
 def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
-    """Return the sentences, then the checks, then the table."""
+    """Return the table of verdicts, the sentences, the checks, and the table of metrics."""
     parts = []
     for each in compared:
-        lines = [text.plain(" ".join(said)) for said in each.sentences()]
+        lines = [_verdict_table(each), ""] if each.others else []
+        lines += [text.plain(" ".join(sentences)) for sentences in each.sentences()]
         lines += [f"To settle it: etui duel {one.base[:6]} {one.other[:6]}" for one in each.found if needs_duel(one)]
         if any(map(can_be_forced, each.found)):
             lines.append("To compare the speed too, add --force")
@@ -75,6 +81,36 @@ def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
         columns = [Column(headings[0]), *(Column(heading) for heading in headings[1:])]
         parts.append("\n".join([*lines, "", table(columns, rows), f"{side_by_side.BEST} best of its row"]))
     return "\n\n".join(parts)
+
+
+def _verdict_table(compared: Compared) -> str:
+    """Return one line per run: name, latency, ratio, the interval on an axis, verdict, and the reason if there is one.
+
+    The reason of a run without a ratio takes the place of its interval on the axis.
+    """
+    rows = verdict_rows(compared)
+    headings, texts = verdict_table.cells(rows)
+    run, median, ratio, bounds, verdict, note = headings
+    names_wide = min(_NAME_CELLS, max(text.width(line[0]) for line in texts))
+    left = terminal_width()
+    if left is not None:
+        left -= names_wide + sum(max(text.width(line[place]) + 2 for line in (headings, *texts)) for place in (1, 2, 4))
+    plot = forest(
+        [row.estimate for row in rows if row.estimate is not None],
+        margin=compared.found[0].margin,
+        width=min(_PLOT_CELLS, left - 2 if left is not None else _PLOT_CELLS),
+        glyphs=palette(unicode=not ascii_only()).glyphs,
+    )
+    columns = [
+        Column(run, most=_NAME_CELLS), Column(median, right=True), Column(ratio, right=True), Column(bounds, spare=2),
+        Column(plot.axis(), most=max(plot.width, _REASON_CELLS)), Column(verdict), Column(note, spare=1),
+    ]  # fmt: skip
+    lines = []
+    for row, line in zip(rows, texts, strict=True):
+        drawn = "".join(part for part, _ in plot.line(row.estimate)) if row.estimate is not None else row.note
+        lines.append([*line[:4], drawn, row.verdict, row.note if row.estimate is not None else ""])
+    shown = 7 if any(line[6] for line in lines) else 6
+    return table(columns[:shown], [line[:shown] for line in lines])
 
 
 def as_markdown(compared: Sequence[Compared], *, everything: bool) -> str:
@@ -97,8 +133,8 @@ def as_json(compared: Sequence[Compared]) -> list[dict[str, object]]:
             "base": each.base.id,
             "others": [other.id for other in each.others],
             "comparisons": [
-                {**msgspec.to_builtins(found), "words": said}
-                for found, said in zip(each.found, each.sentences(), strict=bool(each.found))
+                {**msgspec.to_builtins(found), "words": sentences}
+                for found, sentences in zip(each.found, each.sentences(), strict=bool(each.found))
             ],
             "checks": msgspec.to_builtins(each.checks),
             "rows": msgspec.to_builtins(each.rows),
@@ -123,13 +159,13 @@ def as_junit(compared: Sequence[Compared]) -> bytes:
                 ElementTree.SubElement(case, "system-out").text = f"{check.outcome}: {detail}"
             counts[check.outcome] = counts.get(check.outcome, 0) + 1
         if not each.checks:
-            for found, said in zip(each.found, each.sentences(), strict=bool(each.found)):
+            for found, sentences in zip(each.found, each.sentences(), strict=bool(each.found)):
                 case = _case(suite, each, found.other, "comparison")
                 counts["not judged"] += found.refused
                 if found.refused:
-                    ElementTree.SubElement(case, "skipped", message=text.plain(" ".join(said)))
+                    ElementTree.SubElement(case, "skipped", message=text.plain(" ".join(sentences)))
                 else:
-                    ElementTree.SubElement(case, "system-out").text = text.plain(" ".join(said))
+                    ElementTree.SubElement(case, "system-out").text = text.plain(" ".join(sentences))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(counts["crossed"]))
     suite.set("errors", "0")

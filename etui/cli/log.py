@@ -1,4 +1,4 @@
-"""`etui log`: what was said while a run was made, and with -f what is being said now."""
+"""`etui log`: print the log of a run and of its session, and with -f follow it until the run ends."""
 
 from __future__ import annotations
 

@@ -101,7 +101,9 @@ def _results(table: ResultsTable) -> str:
 def _result(cell: ResultCell) -> str:
     classes = " ".join(name for name in (cell.tone or "", "strong" if cell.strong else "") if name)
     named = f' class="{classes}"' if classes else ""
-    return f"<td{named}>{_escaped(cell.text)}</td>"
+    # A figure is not broken over two lines, its remark may follow on another one.
+    parts = ", ".join(f"<span>{_escaped(part)}</span>" for part in cell.text.split(", "))
+    return f"<td{named}>{parts}</td>"
 
 
 def _accuracy_chart(chart: AccuracyChart) -> Iterator[str]:

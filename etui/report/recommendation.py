@@ -13,10 +13,12 @@ from typing import Literal
 import msgspec
 
 from etui import text
+from etui.analysis import trust
 from etui.analysis.comparison import RunComparison, compare
-from etui.analysis.disturbance import FEW, MOST, causes, disturbed_share, most_common
+from etui.analysis.disturbance import FEW, MOST, disturbed_share, session_share
 from etui.analysis.session_variance import SessionLatency
 from etui.results import ACCURACY_VERDICTS, RunDocument
+from etui.wording import caveat as caveat_wording
 from etui.wording import comparison as comparison_wording
 from etui.wording import run as run_wording
 from etui.wording.run_sections import variant
@@ -145,7 +147,9 @@ def _change(by_configuration: dict[str, list[RunDocument]], margin: float, level
         tone=_worst(badges),
         badges=badges,
         reasons=[reason for reason in reasons if reason],
-        caveats=[*dict.fromkeys([*caveats, *_caveats([run for same in by_configuration.values() for run in same])])],
+        caveats=[
+            *dict.fromkeys([*caveats, *_caveats([run for same in by_configuration.values() for run in reversed(same)])])
+        ],
     )
 
 
@@ -202,16 +206,14 @@ def _choice(
         headline = f"Fastest within tolerance: {names}" if synthetic else f"Ship {names}"
     reasons += [comparison_wording.sentences(one, named)[0] for one in (unsure or _closest(found))]
     if not unsure:
-        badges += [Badge("weights", "synthetic", "warn")] if synthetic else []
         reasons += [run_wording.speed(chosen), run_wording.accuracy(chosen), run_wording.size(chosen)]
     caveats = _caveats([chosen, *(run for run in passing if run is not chosen)], named)
-    if not unsure and (flags := [flag.name for flag in chosen.flags]):
-        caveats.append(f"{named[chosen.id]} has warnings: {', '.join(map(text.plain, flags))}.")
     if synthetic:
+        badges.append(Badge("weights", "synthetic", "warn"))
         caveats.insert(0, _SYNTHETIC if unsure else f"{_SYNTHETIC} This is not a recommendation to ship.")
     return Verdict(
         headline=headline,
-        tone="warn" if unsure or synthetic or _mostly_disturbed(chosen) else "good",
+        tone="warn" if unsure or synthetic or _is_doubtful(chosen) else "good",
         badges=badges,
         reasons=[reason for reason in reasons if reason],
         caveats=[*excluded, *caveats],
@@ -338,29 +340,32 @@ def _accuracy_badges(runs: Sequence[RunDocument], about: str = "accuracy") -> li
 
 
 def _caveats(runs: Sequence[RunDocument], named: dict[str, str] | None = None) -> list[str]:
-    """Return what limits the results: summaries without samples, disturbed blocks, and other arithmetic."""
+    """Return what limits the results: summaries without samples, what disturbed or widens them, other arithmetic. Of
+    the first run, which the verdict is about, every reason is named; of the others those that affect the order."""
     caveats = []
     if any(run.summary_only for run in runs):
         caveats.append("Only a summary was imported: without samples there is no interval, and no comparison.")
-    for run in runs:
+    for place, run in enumerate(runs):
         name = named[run.id] if named else variant(run)
-        blocks = [*run.blocks, *run.eager_blocks]
-        count = sum(bool(causes(block)) for block in blocks)
-        if count and count >= FEW * len(blocks):
-            about = f"{count} of {len(blocks)} blocks were disturbed by {most_common(blocks)}"
-            caveats.append(f"{name}, with eager: {about}.")
+        clauses = caveat_wording.reasons(run)
+        if clauses and (place == 0 or session_share(run.blocks, run.eager_blocks) >= FEW):
+            caveats.append(f"{name}: {', '.join(clauses)}.")
         if run.arithmetic:
             arithmetic = text.plain(run.arithmetic)
             caveats.append(f"{name} computes in {arithmetic}, although its precision is {run.precision}.")
     return list(dict.fromkeys(caveats))
 
 
+def _is_doubtful(run: RunDocument) -> bool:
+    """Whether the latency or the speed-up of a run must not be relied on, or most of its blocks were disturbed."""
+    stats, ratio, names = run.latency_ms, run.speedup, [flag.name for flag in run.flags]
+    of_latency = trust.of_latency(stats.median, stats.ci95, names) if stats is not None else "good"
+    of_speedup = trust.of_speedup(ratio.value, ratio.ci95, ratio.verdict, names) if ratio is not None else "good"
+    return "poor" in (of_latency, of_speedup) or disturbed_share(run.blocks) > MOST
+
+
 def _is_synthetic(run: RunDocument) -> bool:
     return run.weights is not None and run.weights.kind == "synthetic"
-
-
-def _mostly_disturbed(run: RunDocument) -> bool:
-    return disturbed_share(run.blocks) > MOST
 
 
 def _ended(run: RunDocument) -> str:

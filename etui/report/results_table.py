@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from etui import text
+from etui.analysis import trust
 from etui.analysis.comparison import RunComparison
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.side_by_side import Row
 from etui.facts import Fact, RunSummary
 from etui.report.recommendation import ACCURACY_TONES, SPEED_TONES, Tone
-from etui.results import LatencyStats, RunDocument, SpeedVerdict
+from etui.results import Flag, LatencyStats, RunDocument, SpeedVerdict
 
 SPEED_GLYPHS: dict[str, str] = {"faster": "▲", "slower": "▼", "equivalent": "=", "inconclusive": "?", "unreliable": "!"}
 ACCURACY_GLYPHS = {"PASS": "✓", "FAIL": "✗", "UNPROVEN": "?"}
@@ -63,7 +64,7 @@ def results_table(
             if run.id == chosen
             else ResultCell(named[run.id]),
             _best_cell(RunSummary.latency_median_ms, run, best),
-            _interval(run.latency_ms),
+            _interval(run.latency_ms, run.flags),
             _against_eager(run),
         ]
         row += [_against_base(against_base.get(run.id))] if found else []
@@ -110,7 +111,11 @@ def _heading(fact: Fact[Any]) -> str:
 
 def _eager_row(run: RunDocument, name: str, compared: bool) -> list[ResultCell]:
     stats, missing = run.eager_latency_ms, ResultCell(text.MISSING)
-    row = [ResultCell(name), ResultCell(text.number(stats.median if stats else None)), _interval(stats)]
+    row = [
+        ResultCell(name),
+        ResultCell(text.number(stats.median if stats else None)),
+        _interval(stats, run.eager_flags),
+    ]
     row += [ResultCell("1x", "muted")] + [missing] * compared
     p95 = ResultCell(text.number(stats.p95 if stats else None))
     peak = ResultCell(text.size(run.eager_memory.peak_rss_bytes if run.eager_memory else None))
@@ -128,8 +133,15 @@ def _best_cell(fact: Fact[Any], run: RunDocument, best: set[tuple[str, str]]) ->
     return ResultCell(f"{shown} {BEST}" if is_best else shown, strong=is_best)
 
 
-def _interval(stats: LatencyStats | None) -> ResultCell:
-    return ResultCell(text.interval(stats.ci95) if stats is not None else text.MISSING)
+def _interval(stats: LatencyStats | None, flags: Sequence[Flag]) -> ResultCell:
+    """Return the interval, marked as in other tables if the median must be read with care or not be relied on."""
+    if stats is None or stats.ci95 is None:
+        return ResultCell(text.MISSING)
+    trusted = trust.of_latency(stats.median, stats.ci95, [flag.name for flag in flags])
+    if trusted == "good":
+        return ResultCell(text.interval(stats.ci95))
+    width = {"good": "flagged", "caution": "wide", "poor": "very wide"}[trust.of_interval(stats.median, stats.ci95)]
+    return ResultCell(f"{text.interval(stats.ci95)}, {width}", "warn" if trusted == "caution" else "bad")
 
 
 def _against_eager(run: RunDocument) -> ResultCell:
@@ -148,7 +160,7 @@ def _against_base(found: RunComparison | None) -> ResultCell:
 def _speed(ratio: float, verdict: SpeedVerdict | None) -> ResultCell:
     if verdict is None:
         return ResultCell(text.ratio(ratio))
-    shown = f"{text.ratio(ratio)} {verdict}" if verdict in ("inconclusive", "unreliable") else text.ratio(ratio)
+    shown = f"{text.ratio(ratio)}, {verdict}" if verdict in ("inconclusive", "unreliable") else text.ratio(ratio)
     if verdict == "slower" and ratio > 0:
         shown = f"{text.ratio(1 / ratio)} as long"
     return ResultCell(f"{SPEED_GLYPHS[verdict]} {shown}", SPEED_TONES[verdict])

@@ -9,7 +9,7 @@ import msgspec
 
 from etui.report.svg import RIGHT, WIDTH, Scale, colour_of, image, label, line
 
-_LEFT, _TOP, _HEIGHT, _EXACT = 70, 26, 300, 22
+_LEFT, _TOP, _HEIGHT, _EXACT = 70, 42, 300, 22
 """Pixels: the left edge of the plot, its top edge, its height, and the band above it for exact results."""
 _LINE = 15
 _LABEL_LEFT = 0.72
@@ -93,7 +93,7 @@ def _axes(across: Scale, up: Scale | None, bottom: float, unit: str, exact: bool
     words = "median latency, ms" + (", logarithmic" if across.is_log else "")
     parts.append(label(WIDTH - RIGHT, bottom + 34, words, "end"))
     better = "lower is better, reversed" if unit == "MAE" else "higher is better"
-    parts.append(label(_LEFT, _TOP - 12, f"{unit} ({better})", "start"))
+    parts.append(label(_LEFT, 14, f"{unit} ({better})", "start"))
     return parts
 
 

@@ -39,7 +39,7 @@ td { vertical-align: top; }
 .results { width: 100%; font-size: .85rem; } .results td, .results th { padding: .3rem .5rem; }
 .results td, .results th, .numbers td, .numbers th { text-align: right; }
 .results td:first-child, .results th:first-child, .numbers td:first-child, .numbers th:first-child { text-align: left; }
-.results td { white-space: nowrap; }
+.results td:first-child, .results td span { white-space: nowrap; }
 .strong { font-weight: 700; }
 svg { max-width: 100%; height: auto; display: block; margin: .75rem 0; color: var(--ink); }
 .wide { overflow-x: auto; }
@@ -53,7 +53,8 @@ dd.whole { grid-column: 1 / -1; }
 @media print {
   html { font-size: 11px; } body { max-width: none; margin: 0; font-size: 1rem; }
   .verdict, .card, svg, tr, h2, h3 { break-inside: avoid; } h2, h3, h4 { break-after: avoid; }
-  .wide { overflow: visible; } td, th { padding: .15rem .35rem; } .results td { white-space: normal; }
+  .wide { overflow: visible; } td, th, .results td, .results th { padding: .15rem .35rem; }
+  .results { font-size: .78rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -12,9 +12,10 @@ them if both programs have the same model, weights and input shapes; otherwise t
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
-from etui.catalog.find import describe, find_model
+from etui.catalog.find import Model, describe, find_model
 from etui.errors import UsageError
 from etui.host.cpus import usable_cores
 from etui.results import RunDocument
@@ -23,6 +24,14 @@ from etui.services.request import check_threads, wait_quiet_min
 from etui.services.submit import submit
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
+
+
+class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A duel that can be queued: its session, the two runs that it repeats, and the model of each variant."""
+
+    spec: SessionSpec
+    runs: tuple[RunDocument, RunDocument]
+    models: dict[Variant, Model]
 
 
 def queue_duel(
@@ -51,6 +60,39 @@ def queue_duel(
         UsageError: unknown run, the same run twice, a live or failed run, or a program that is no longer available.
         EtuiError: the database or the runner's state folder cannot be written.
     """
+    plan = plan_duel(
+        store,
+        run_a,
+        run_b,
+        preset=preset,
+        repeat=repeat,
+        warmup=warmup,
+        threads=threads,
+        timeout_s=timeout_s,
+        wait_quiet=wait_quiet,
+        allow_pickle=allow_pickle,
+        trusted_files=trusted_files,
+    )
+    described = {variant: describe(model) for variant, model in plan.models.items()}
+    return submit(store, plan.spec, described[plan.spec.variants[0]], described)
+
+
+def plan_duel(
+    store: Store,
+    run_a: str,
+    run_b: str,
+    *,
+    preset: PresetName = "rigorous",
+    repeat: int | None = None,
+    warmup: int | None = None,
+    threads: int | None = None,
+    timeout_s: float | None = None,
+    wait_quiet: float | None = None,
+    allow_pickle: bool = False,
+    trusted_files: tuple[str, ...] = (),
+) -> DuelPlan:
+    """Return the duel that ``queue_duel`` would queue with these options. Raises the same errors, except those of
+    writing."""
     documents = [store.document(store.resolve(run_id)) for run_id in (run_a, run_b)]
     first, second = documents
     if first.id == second.id:
@@ -83,8 +125,8 @@ def queue_duel(
         seed=origins[0].seed,
         trusted_files=trusted_files,
     )
-    models = {variant: describe(find_model(origin.model)) for variant, origin in zip(variants, origins, strict=True)}
-    return submit(store, spec, models[variants[0]], models)
+    models = {variant: find_model(origin.model) for variant, origin in zip(variants, origins, strict=True)}
+    return DuelPlan(spec=spec, runs=(first, second), models=models)
 
 
 def _threads(first: RunDocument, second: RunDocument) -> int | None:

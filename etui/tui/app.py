@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import gc
+import os
 import signal
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -24,6 +26,7 @@ from etui.actions import ACTIONS, Scope, bindings
 from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event
+from etui.facts import RunSummary
 from etui.text import plain
 from etui.tui import themes
 from etui.tui.database import Database
@@ -36,6 +39,7 @@ from etui.tui.notices import Notices
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
+from etui.tui.terminal_signals import TerminalSignals
 from etui.tui.workers import start
 
 _PROBLEM_S = 12.0
@@ -79,6 +83,14 @@ class EtuiApp(ScreenHost):
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
         self._shown = Notices()
+        self._signals = TerminalSignals(
+            self._to_terminal,
+            os.environ,
+            ASCII if ascii_only else UNICODE,
+            bell=config.bell,
+            notification=config.desktop_notification,
+            title=config.terminal_title,
+        )
         self.glyphs = ASCII if ascii_only else UNICODE
         self.bench = BenchScreen(self.database, self.glyphs, config.columns)
         for theme in themes.THEMES:
@@ -118,6 +130,7 @@ class EtuiApp(ScreenHost):
         """Pass the snapshot to the main screen, which may be below another screen."""
         snapshot = message.snapshot
         self.bench.take(snapshot)
+        self._signals.show_progress(snapshot.current)
         if snapshot.problem is not None and snapshot.problem != self._problem:
             self.say(f"{snapshot.problem}. etui keeps trying.", "error", keep=True)
         elif snapshot.problem is None and self._problem is not None:
@@ -207,6 +220,23 @@ class EtuiApp(ScreenHost):
     def complain(self, error: EtuiError, title: str = "") -> None:
         """Report an error in a notice and in the history, with the hint that applies to the screen."""
         self.say(to_text(error), "error", title=title)
+
+    # The terminal outside the screen
+
+    def session_over(self, runs: Sequence[RunSummary]) -> None:
+        """Report the end of a session by title, bell and desktop notification."""
+        self._signals.session_over(runs)
+
+    def _to_terminal(self, sequence: str) -> None:
+        # Textual's driver writes to stderr; its web driver has a protocol of its own.
+        if self._driver is not None and not (self.is_headless or self.is_web) and _is_terminal():
+            self._driver.write(sequence)
+
+    def restore_title(self) -> None:
+        """Restore the terminal's title from before etui; called when the app has ended."""
+        if (sequence := self._signals.restore()) and not (self.is_headless or self.is_web) and _is_terminal():
+            with contextlib.suppress(OSError):
+                os.write(2, sequence.encode())
 
     # Navigation
 
@@ -300,6 +330,13 @@ class EtuiApp(ScreenHost):
         self.theme = name
 
 
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(2)
+    except OSError:
+        return False
+
+
 def _with_key(keys: tuple[str, ...]) -> str:
     return f"Key: {', '.join(keys)}"
 
@@ -316,5 +353,8 @@ def run(database: Path, loaded: LoadedConfig) -> int:
     setattr(linux_driver, "getincrementaldecoder", lenient_decoder)  # noqa: B010 - the module does not export the name
     app = EtuiApp(database, loaded, forgiving=True)
     leave_without_terminal()
-    app.run()
+    try:
+        app.run()
+    finally:
+        app.restore_title()
     return app.return_code or 0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from textual.screen import Screen
 
-from etui.results import RunDocument
+from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import AnalysisOptions
-from etui.store import QueuedSession, Store
+from etui.store import Condition, QueuedSession, Store
 from etui.text import counted
 from etui.tui.screen_host import ScreenHost
 from etui.tui.workers import start
@@ -20,7 +20,7 @@ from etui.tui.workers import start
 if TYPE_CHECKING:
     from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
-    from etui.spec import SessionSpec
+    from etui.spec import PresetName, SessionSpec
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ class RunActions:
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
         self._starting: list[SessionSpec] = []
+        self._duels: dict[tuple[str, str], list[str]] = {}
 
     @property
     def _app(self) -> ScreenHost:
@@ -215,19 +216,57 @@ class RunActions:
         self.ask(KeepFp32Dialog(document, module), answered)
 
     def duel(self, first: str, second: str) -> None:
-        """Queue a duel of two runs and open the comparison of its runs, which updates as blocks complete."""
+        """Ask how to measure two runs again, queue it, and open the comparison of its runs, which updates as blocks
+        complete. If a duel of these runs that was started here is not finished, open its comparison again."""
 
         async def work(trusted_files: tuple[str, ...]) -> None:
-            from etui.services.duel import queue_duel
+            from etui.tui.compare.duel import DuelChoice, offer
+            from etui.tui.screens.duel_dialog import DuelDialog
 
-            queued = await self._app.database.write(
-                lambda store: queue_duel(store, first, second, trusted_files=trusted_files)
+            if (under_way := await self._unfinished_duel(first, second)) is not None:
+                self._app.open_comparison(under_way, baseline=under_way[0])
+                return
+            choices = await self._app.database.read(
+                lambda store: offer(store, first, second, trusted_files=trusted_files)
             )
-            run_ids = [run_id for run_id, _ in queued.runs]
-            self._app.say("The duel is queued. Partial results appear here as blocks complete.")
-            self._app.open_comparison(run_ids, baseline=run_ids[0])
+
+            def chosen(choice: DuelChoice) -> None:
+                work = partial(self._queue_duel, first, second, choice.preset, trusted_files)
+                start(self._screen, work, group="queue")
+
+            self.ask(DuelDialog(choices), chosen)
 
         self._start_trusting(work, (), title="")
+
+    async def _queue_duel(self, first: str, second: str, preset: PresetName, trusted_files: tuple[str, ...]) -> None:
+        from etui.services.duel import queue_duel
+
+        queued = await self._app.database.write(
+            lambda store: queue_duel(store, first, second, preset=preset, trusted_files=trusted_files)
+        )
+        run_ids = [run_id for run_id, _ in queued.runs]
+        self._duels[first, second] = run_ids
+        self._app.say("The duel is queued. Partial results appear here as blocks complete.")
+        self._app.open_comparison(run_ids, baseline=run_ids[0])
+
+    async def _unfinished_duel(self, first: str, second: str) -> list[str] | None:
+        """Return the runs of the duel of two runs that was started here, if one of them is live."""
+        run_ids = self._duels.get((first, second))
+        if run_ids is None:
+            return None
+        conditions = [Condition("id", "in", run_ids), Condition("status", "in", sorted(LIVE_STATUSES))]
+        live = await self._app.database.read(lambda store: store.summaries(conditions))
+        return run_ids if live else None
+
+    def stop(self, run_ids: Sequence[str], names: str, done: Callable[[], object]) -> None:
+        """Ask, and cancel live runs; ``names`` describes them."""
+        from etui.tui.screens.confirm import ConfirmDialog
+
+        text = f"Stop measuring {names}? Completed blocks are kept, and are still compared."
+        self.ask(
+            ConfirmDialog("Stop the measurement", text, "Stop"),
+            lambda confirmed: self.cancel(run_ids, done) if confirmed else None,
+        )
 
     def _start_trusting(
         self, work: Callable[[tuple[str, ...]], Any], trusted_files: tuple[str, ...], *, title: str

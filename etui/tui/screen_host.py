@@ -8,6 +8,7 @@ from typing import Literal
 from textual.app import App
 
 from etui.errors import EtuiError
+from etui.facts import RunSummary
 from etui.tui.database import Database
 
 Severity = Literal["information", "warning", "error"]
@@ -34,6 +35,12 @@ class ScreenHost(App[object]):
 
     def complain(self, error: EtuiError, title: str = "") -> None:
         """Show an error with its next step, and add it to the history of notices."""
+        raise NotImplementedError
+
+    # The terminal outside the screen
+
+    def session_over(self, runs: Sequence[RunSummary]) -> None:
+        """Report the end of a session by title, bell and desktop notification."""
         raise NotImplementedError
 
     # Navigation

@@ -91,7 +91,8 @@ def accuracy(document: RunDocument) -> str:
         return "" if document.status != "done" else "Its accuracy was not measured."
     sentence = _judged(document.accuracy)
     untrained = document.weights is not None and document.weights.kind == "synthetic"
-    if untrained and OF_ARITHMETIC not in sentence:
+    # The reason of an older run says it in other words.
+    if untrained and "not the trained model" not in sentence:
         sentence += f" {OF_ARITHMETIC.capitalize()}."
     return sentence
 

@@ -66,7 +66,7 @@ def changed(one: LevelShift) -> str:
 def changed_by(ratio: float) -> str:
     """Return the size of a change from the ratio of the latency before to the latency after."""
     percent = change(ratio)
-    return f"{'slower' if percent > 0 else 'faster'} by {abs(percent):.1f} %"
+    return f"{'slower' if percent > 0 else 'faster'} by {text.change_size(percent)}"
 
 
 def _latency(trend: Trend) -> list[str]:

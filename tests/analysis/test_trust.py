@@ -1,4 +1,4 @@
-"""What makes a figure untrustworthy: wide intervals, flags, disturbed blocks; nothing else."""
+"""Trust in a metric is lowered by wide intervals, flags and disturbed blocks, and by nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from etui.results import Interval, SpeedVerdict
         (None, "caution"),
     ],
 )
-def test_the_width_of_the_interval_decides(bounds: Interval | None, expected: Trust) -> None:
+def test_width_of_the_interval_determines_trust(bounds: Interval | None, expected: Trust) -> None:
     assert trust.of_interval(10.0, bounds) == expected
     assert trust.of_latency(10.0, bounds, []) == expected
     assert trust.of_speedup(10.0, bounds, "faster", []) == expected
@@ -39,5 +39,5 @@ def test_flags_of_eager_concern_the_ratio_only() -> None:
 
 
 @pytest.mark.parametrize(("verdict", "expected"), [("unreliable", "poor"), ("inconclusive", "caution")])
-def test_a_verdict_that_decides_nothing_lowers_trust(verdict: SpeedVerdict, expected: Trust) -> None:
+def test_undecided_verdict_lowers_trust(verdict: SpeedVerdict, expected: Trust) -> None:
     assert trust.of_speedup(1.01, (1.0, 1.02), verdict, []) == expected

@@ -31,13 +31,16 @@ def three(stored: Stored) -> tuple[RunDocument, RunDocument, RunDocument]:
     return runs
 
 
-def test_words_come_first_then_the_table(etui: Etui, three: tuple[RunDocument, ...]) -> None:
+def test_verdicts_come_first_then_words_then_the_metrics(etui: Etui, three: tuple[RunDocument, ...]) -> None:
     done = etui("compare", "a", "b", "c")
     assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("int8/xnnpack ") and "fp32/xnnpack aaaaaa" in lines[0]
-    assert "different sessions" in lines[1]
-    table = "\n".join(lines[2:])
+    verdicts, words, table = done.stdout.split("\n\n")
+    base, int8, later = verdicts.splitlines()[1:]
+    assert not lacking(base, "fp32/xnnpack aaaaaa", "16.0", "baseline")
+    assert not lacking(int8, "int8/xnnpack", "1.99x", "faster") and not lacking(later, "0.905x", "slower")
+    first, second = words.splitlines()
+    assert first.startswith("int8/xnnpack ") and "fp32/xnnpack aaaaaa" in first
+    assert "different sessions" in second
     assert "(base)" in table and "median ms" in table and "%" in table and "*" in table
     assert "threads" not in table
     assert "threads" in etui("compare", "a", "b", "--all").stdout

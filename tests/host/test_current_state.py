@@ -1,4 +1,4 @@
-"""The present state of a machine, read from a made-up /proc and /sys."""
+"""The current state of a machine, read from a simulated /proc and /sys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def put(root: Path, files: dict[str, str]) -> None:
         file.write_text(content)
 
 
-def test_nothing_is_known_of_a_machine_without_sensors(tmp_path: Path) -> None:
+def test_machine_without_sensors_has_no_facts(tmp_path: Path) -> None:
     facts = HostWatch(tmp_path).read()
     assert facts.cpu_pressure is None and facts.temperature_c is None and facts.governor is None
     assert not facts.heat_throttled and not facts.quota_throttled
@@ -30,7 +30,7 @@ def test_pressure_is_that_of_the_machine(tmp_path: Path) -> None:
     assert HostWatch(tmp_path).read().cpu_pressure == 28
 
 
-def test_the_hottest_cpu_sensor_counts_and_no_other(tmp_path: Path) -> None:
+def test_hottest_cpu_sensor_determines_the_temperature(tmp_path: Path) -> None:
     put(
         tmp_path,
         {
@@ -48,7 +48,7 @@ def test_the_hottest_cpu_sensor_counts_and_no_other(tmp_path: Path) -> None:
     assert sensors.hottest_cpu(tmp_path) == sensors.Temperature(celsius=63.0, limit_celsius=95.0)
 
 
-def test_thermal_zones_count_if_there_is_no_monitor(tmp_path: Path) -> None:
+def test_thermal_zones_are_used_without_a_hardware_monitor(tmp_path: Path) -> None:
     zone = "sys/class/thermal/thermal_zone0"
     put(
         tmp_path,
@@ -67,12 +67,12 @@ def test_thermal_zones_count_if_there_is_no_monitor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "warm\n", "0\n", "999000\n"])
-def test_an_implausible_sensor_is_not_readable(tmp_path: Path, content: str) -> None:
+def test_implausible_sensor_value_is_not_readable(tmp_path: Path, content: str) -> None:
     put(tmp_path, {"sys/class/hwmon/hwmon0/name": "k10temp\n", "sys/class/hwmon/hwmon0/temp1_input": content})
     assert sensors.hottest_cpu(tmp_path) is None
 
 
-def test_throttling_shows_once_after_it_happened(tmp_path: Path) -> None:
+def test_throttling_is_reported_once(tmp_path: Path) -> None:
     count = "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count"
     put(tmp_path, {count: "4\n"})
     watch = HostWatch(tmp_path)

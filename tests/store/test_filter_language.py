@@ -52,7 +52,7 @@ def _named(document: RunDocument, name: str):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("", "a1 a2 b1 b2"),
         ("   ", "a1 a2 b1 b2"),
@@ -147,16 +147,16 @@ def _named(document: RunDocument, name: str):  # type: ignore[no-untyped-def]
         ("-a-b", "a1 a2 b1 b2"),
     ],
 )
-def test_a_filter_finds_just_the_runs_it_names(
-    store: Store, text: str, found: str, monkeypatch: pytest.MonkeyPatch
+def test_filter_matches_exactly_the_expected_runs(
+    store: Store, text: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TZ", "UTC")
     runs = store.summaries(parse(text, NOW), order_by="id", descending=False)
-    assert " ".join(run.id[0] + run.id[-1] for run in runs) == found
+    assert " ".join(run.id[0] + run.id[-1] for run in runs) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("modle:resnet18", "'modle'; did you mean model"),
         ("xyzzy:1", "'xyzzy'; one of model, "),
@@ -189,10 +189,10 @@ def test_a_filter_finds_just_the_runs_it_names(
         ("since<2d", "write since:2d"),
     ],
 )
-def test_a_mistake_is_named_with_its_place(text: str, words: str) -> None:
+def test_mistake_is_reported_with_its_position(text: str, message: str) -> None:
     with pytest.raises(FilterMistake) as caught:
         parse(f"resnet18 {text}", NOW)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert f"resnet18 {text}"[caught.value.start : caught.value.end] == text
 
 
@@ -210,7 +210,7 @@ def test_every_column_is_a_key_by_its_heading_and_its_name(store: Store, fact: F
     assert len(columns) == 1
 
 
-def test_a_filter_without_its_mistakes_is_applied() -> None:
+def test_filter_is_applied_without_its_mistakes() -> None:
     conditions, mistakes = read("resnet modle:x (p50<10 or p50<abc) )", NOW)
     assert conditions == [Condition(ANY_TEXT, "contains", "resnet"), Condition("latency_median_ms", "<", 10.0)]
     assert [mistake.start for mistake in mistakes] == [7, 26, 35]
@@ -228,22 +228,22 @@ def test_saved_filters_are_written_by_name() -> None:
 
 
 @pytest.mark.parametrize("text", ["model:resnet", "p50<10", "a b", "@fast", "-failed", "(a)", "session = last"])
-def test_a_text_that_is_not_the_beginning_of_an_id_is_a_filter(text: str) -> None:
+def test_text_that_is_not_an_id_prefix_is_a_filter(text: str) -> None:
     assert is_filter(text) and not is_filter("3f2a")
 
 
-def test_the_newest_session_is_called_last(store: Store) -> None:
+def test_newest_session_is_named_last(store: Store) -> None:
     newest = max(store.summaries(), key=lambda run: run.created_at).session
-    found = {run.id for run in store.summaries(parse("session:last"))}
-    assert found == {run.id for run in store.summaries() if run.session == newest}
-    assert store.count(parse("-session:last")) == 4 - len(found)
+    matching = {run.id for run in store.summaries(parse("session:last"))}
+    assert matching == {run.id for run in store.summaries() if run.session == newest}
+    assert store.count(parse("-session:last")) == 4 - len(matching)
 
 
 _ALPHABET = st.text(st.sampled_from(' "()-:=<>~.,*@abmo50p\x00é×'), max_size=40)
 
 
 @given(_ALPHABET)
-def test_any_text_is_read_and_each_mistake_has_a_place(text: str) -> None:
+def test_any_text_is_parsed_and_each_mistake_has_a_position(text: str) -> None:
     _, mistakes = read(text, NOW, {"a": "p50<1"})
     assert all(0 <= mistake.start < mistake.end <= len(text) for mistake in mistakes)
     if mistakes:
@@ -294,20 +294,20 @@ _TREES = st.recursive(
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """The runs of ``store``, for a test that reads them many times."""
+    """Yield the runs of ``store``, for a test that reads them many times."""
     with _four_runs(tmp_path_factory.mktemp("runs") / "etui.db") as opened:
         yield opened
 
 
 @given(_TREES)
-def test_a_combination_of_terms_finds_what_its_terms_say(runs: Store, tree: _Tree) -> None:
+def test_combined_terms_match_the_expected_runs(runs: Store, tree: _Tree) -> None:
     where = parse(tree.text, NOW)
     expected = {run.id for run in runs.summaries() if tree.holds(run)}
     assert {run.id for run in runs.summaries(where)} == expected
     assert runs.count(where) == len(expected)
 
 
-def test_a_bare_word_is_searched_in_every_text_column() -> None:
+def test_word_without_a_key_is_searched_in_every_text_column() -> None:
     assert parse("resnet") == [Condition(ANY_TEXT, "contains", "resnet")]
 
 
@@ -332,7 +332,7 @@ def test_a_bare_word_is_searched_in_every_text_column() -> None:
         ("", []),
     ],
 )
-def test_the_word_before_the_cursor_is_completed(text: str, expected: list[str]) -> None:
+def test_word_before_the_cursor_is_completed(text: str, expected: list[str]) -> None:
     known = {"model": ["gpt2", "resnet18", "resnet50"], "box": ["bench-1"]}
     assert completions(text, len(text), known, {"fast": "p50<10"})[:4] == expected
 
@@ -360,7 +360,7 @@ def test_every_key_has_a_column_that_can_be_queried(store: Store) -> None:
     ],
     ids=lambda text: ascii(text[:20]),
 )
-def test_a_filter_that_sqlite_cannot_execute_is_a_mistake_with_its_place(store: Store, text: str) -> None:
+def test_filter_that_sqlite_cannot_execute_is_reported_with_its_position(store: Store, text: str) -> None:
     with pytest.raises(FilterMistake) as mistake:
         store.summaries(parse(text, NOW))
     assert 0 <= mistake.value.start < mistake.value.end <= len(text)

@@ -14,23 +14,31 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from etui.actions import ACTIONS
+from etui.catalog.find import Model, find_model
+from etui.events import Event, utc_now
 from etui.results import RunDocument
-from etui.spec import SessionSpec
+from etui.services.duel import DuelPlan
+from etui.spec import PresetName, SessionSpec, Variant
 from etui.store import Store
 from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.loader import Outcome, outcome
 from etui.tui.compare.metrics_table import MetricsTable
 from etui.tui.compare.selection import MOST_RUNS
+from etui.tui.compare.verdict_table import VerdictTable
 from etui.tui.compare.verdicts import VerdictView
 from etui.tui.database import Database
 from etui.tui.screens.compare import CompareScreen
+from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.duel_dialog import DuelDialog
 from etui.tui.screens.equivalence_margin import MarginDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.report import ReportDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.widgets.combo import Combo
+from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
+from etui.tui.widgets.progress_line import ProgressLine
 from etui.wording.comparison_set import Compared
 from tests.analysis.comparisons import measured
 from tests.documents import MODEL, make_spec
@@ -61,7 +69,24 @@ def screen_of(pilot: Pilot[Any]) -> CompareScreen:
 
 def said(pilot: Pilot[Any]) -> str:
     """All the words it says."""
-    return screen_of(pilot).query_one(VerdictView).words
+    return screen_of(pilot).query_one(VerdictView).text
+
+
+def everything_said(pilot: Pilot[Any]) -> str:
+    """The sentences about all runs, which the screen shows for the run under the cursor."""
+    found = screen_of(pilot).found
+    assert found is not None
+    return "\n".join(" ".join(lines) for lines in found.sentences)
+
+
+def verdicts(pilot: Pilot[Any]) -> VerdictTable:
+    """The table of verdicts."""
+    return screen_of(pilot).query_one(VerdictTable)
+
+
+def verdict_rows(pilot: Pilot[Any]) -> list[str]:
+    """The rows of the table of verdicts."""
+    return drawn_rows(verdicts(pilot))
 
 
 def title(pilot: Pilot[Any]) -> str:
@@ -128,7 +153,52 @@ async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(
         wanted = Compared.between(base, [others[one] for one in ids], margin=0.02, force=False)
         for lines in wanted.sentences():
             assert " ".join(lines) in said(pilot)
-        assert not lacking(said(pilot), "3 runs", "2 faster", "1 equivalent")
+            await pilot.press("j")
+        assert not lacking(title(pilot), "3 runs", "2 faster", "1 equivalent")
+
+
+async def test_the_verdicts_have_a_row_for_each_run_with_its_interval(database: Path) -> None:
+    async with comparing(database, [*variants(), strangers()[0]]) as pilot:
+        heading = verdicts(pilot).render_line(0).text
+        base, *rows = verdict_rows(pilot)
+        assert not lacking(heading, "ratio", "verdict") and not lacking(base, "fp32/xnnpack", "baseline", "●")
+        int8 = next(row for row in rows if "int8/xnnpack" in row)
+        assert not lacking(int8, "5.00", "3.21x", "3.17 to 3.24", "●", "faster")
+        threads = next(row for row in rows if "not comparable" in row)
+        assert not lacking(threads, "threads", "2 and 1") and "●" not in threads
+
+
+async def test_both_tables_have_the_same_run_under_the_cursor(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        for key, run in (("j", OPENVINO), ("down", FP16), ("k", OPENVINO), ("g", BASE), ("G", FP16), ("h", OPENVINO)):
+            await pilot.press(key)
+            await pilot.pause()
+            row = verdicts(pilot).row
+            assert row is not None and (row.run, figures(pilot).run) == (run, run), key
+            assert row.name in said(pilot)
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (200, 60)])
+async def test_all_parts_fit_the_terminal(database: Path, size: tuple[int, int]) -> None:
+    async with comparing(database, [*variants(), *strangers()], size=size) as pilot:
+        for _ in range(2):
+            parts = [part for part in screen_of(pilot).children if part.display and part.region.height]
+            assert sum(part.outer_size.height for part in parts) == size[1]
+            assert screen_of(pilot).max_scroll_y == 0
+            if screen_of(pilot).has_class("-zoomed"):
+                assert pictures(pilot).size.height >= 4
+            else:
+                assert verdicts(pilot).size.height >= 4 and figures(pilot).size.height >= 2
+            await pilot.press("z")
+            await pilot.pause()
+
+
+@pytest.mark.parametrize(("size", "count"), [((80, 24), 3), ((120, 40), 6)])
+async def test_the_columns_of_metrics_fit(database: Path, size: tuple[int, int], count: int) -> None:
+    runs = [measured(f"{number:012x}", seed=number, median=8.0 + number, drift_sd=0) for number in range(6)][:count]
+    async with comparing(database, runs, base=runs[0].id, size=size) as pilot:
+        median = next(row for row in drawn_rows(figures(pilot)) if "median ms" in row)
+        assert len(re.findall(r"[+-]\d[\d.]* %", median)) == count - 1
 
 
 async def test_without_a_baseline_the_run_under_the_cursor_is_the_base(database: Path) -> None:
@@ -152,6 +222,7 @@ async def test_figures_scroll_and_show_what_differs_or_everything(database: Path
         assert "16.1" in median and "-68.8 %" in median and "±" in median and "★" in median
         assert "samples" not in names(pilot) and "size MB" in names(pilot)
         await pilot.press("o")
+        table.focus()
         assert "samples" in names(pilot) and "all" in str(table.border_title)
         await pilot.press("G")
         assert table.scroll_offset.y == table.max_scroll_y > 0
@@ -162,7 +233,7 @@ async def test_figures_scroll_and_show_what_differs_or_everything(database: Path
 
 
 async def test_the_cursor_goes_over_the_runs_and_opens_details_and_trend(database: Path) -> None:
-    async with comparing(database, variants(), size=(80, 24)) as pilot:
+    async with comparing(database, variants(), size=(60, 24)) as pilot:
         assert figures(pilot).run == INT8
         await pilot.press("l", "right")
         assert figures(pilot).run == FP16 and "left" in figures(pilot).render_line(0).text
@@ -186,7 +257,8 @@ async def test_another_base_turns_the_verdict_and_keeps_the_other_colours(databa
         await pilot.press("p")
         await compared(pilot)
         assert screen_of(pilot).base == INT8
-        assert re.search(r"fp32/xnnpack [^.]* 3\.21 [^.]*int8/xnnpack", " ".join(said(pilot).split()))
+        assert re.search(r"fp32/xnnpack [^.]* 3\.21 [^.]*int8/xnnpack", everything_said(pilot))
+        assert "baseline" in said(pilot)
         after = {one.series.name: one.slot for one in pictures(pilot)._overlaid}
         assert after["int8/xnnpack"] == 0 == before["fp32/xnnpack"]
         assert {name: slot for name, slot in after.items() if name.endswith(("openvino", "fp16/xnnpack"))} == {
@@ -198,11 +270,11 @@ async def test_runs_are_dropped_and_taken_back(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("x")
         await compared(pilot)
-        assert "int8/xnnpack" not in said(pilot) and "1 excluded" in title(pilot)
+        assert "int8/xnnpack" not in everything_said(pilot) and "1 excluded" in title(pilot)
         assert figures(pilot).run == OPENVINO
         await pilot.press("u")
         await compared(pilot)
-        assert "int8/xnnpack" in said(pilot) and "excluded" not in title(pilot)
+        assert "int8/xnnpack" in everything_said(pilot) and "excluded" not in title(pilot)
         await pilot.press("h", "h", "h", "x")
         assert screen_of(pilot).base == BASE and figures(pilot).run == BASE
 
@@ -225,17 +297,17 @@ async def test_the_margin_is_asked_for_and_decides(database: Path) -> None:
 
 async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(database: Path) -> None:
     async with comparing(database, [variants()[0], *strangers()]) as pilot:
-        words = said(pilot)
+        words = everything_said(pilot)
         assert not lacking(words, "threads", "2 and 1", "model", FAILED, "failed", SUMMARY, "summary")
-        assert "4 not comparable" in words
+        assert "4 not comparable" in title(pilot)
         median = next(line for line in drawn_rows(figures(pilot)) if "median" in line)
         assert "%" not in median and "★" not in median
         await pilot.press("4")
         assert "not comparable" in pictures(pilot).render().plain.replace("\n", " ")  # type: ignore[union-attr]
         await pilot.press("f")
         await compared(pilot)
-        assert "forced" in title(pilot)
-        assert not lacking(said(pilot), "threads", "2 and 1", "2 not comparable")
+        assert not lacking(title(pilot), "forced", "2 not comparable")
+        assert not lacking(said(pilot), "threads", "2 and 1")
         await pilot.press("f")
         await compared(pilot)
         assert "forced" not in title(pilot)
@@ -337,23 +409,90 @@ async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
             assert page.read_text().startswith(beginning) and "times as fast as fp32/xnnpack" in page.read_text()
 
 
-async def test_a_duel_is_queued_and_followed(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str]] = []
+@pytest.fixture
+def duels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
+    """The duels that are queued, as two runs and a preset; their programs count as available."""
+    queued: list[tuple[str, str, str]] = []
 
-    def queue(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...]) -> object:
-        asked.append((first, second))
+    def plan(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...]) -> DuelPlan:
+        spec = make_spec()
+        models: dict[Variant, Model] = dict.fromkeys(spec.variants, find_model("resnet18"))
+        return DuelPlan(spec=spec, runs=(store.document(first), store.document(second)), models=models)
+
+    def queue(store: Store, first: str, second: str, *, preset: PresetName, trusted_files: tuple[str, ...]) -> object:
+        queued.append((first, second, preset))
         return store.add_session(make_spec(), model=MODEL, box="bench-1")
 
+    monkeypatch.setattr("etui.tui.compare.duel.plan_duel", plan)
     monkeypatch.setattr("etui.services.duel.queue_duel", queue)
+    return queued
+
+
+async def start_duel(pilot: Pilot[Any], *keys: str) -> None:
+    """Start a duel with the key, and type ``keys`` in its dialog."""
+    await pilot.press("D")
+    await until(pilot, lambda: isinstance(pilot.app.screen, DuelDialog))
+    await pilot.press(*keys)
+
+
+async def test_a_duel_asks_with_blocks_and_time_and_can_be_declined(
+    database: Path, duels: list[tuple[str, str, str]]
+) -> None:
+    async with comparing(database, variants(), size=(80, 24)) as pilot:
+        before = screen_of(pilot)
+        await start_duel(pilot)
+        frame = pilot.app.screen.query_one(".dialog--frame")
+        words = "\n".join(str(static.content) for static in frame.query(Static))
+        assert not lacking(words, BASE[:6], "fp32/xnnpack", INT8[:6], "int8/xnnpack")
+        preset = pilot.app.screen.query_one(Cycle)
+        assert preset.value == "rigorous" and not lacking(preset.render().plain, "20 blocks of 2 s", "about", "min")
+        await pilot.press("escape")
+        assert pilot.app.screen is before and duels == []
+
+
+async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: list[tuple[str, str, str]]) -> None:
     async with comparing(database, variants()) as pilot:
         before = screen_of(pilot)
-        await pilot.press("D")
-        await until(pilot, lambda: pilot.app.screen is not before)
+        await start_duel(pilot, "shift+tab", "shift+tab", "left", "left", "tab", "tab", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
         await compared(pilot)
-        assert asked == [(BASE, INT8)]
+        assert duels == [(BASE, INT8, "quick")]
         assert "2 runs are not finished" in said(pilot)
+        assert "No block" in cast("Any", pictures(pilot).render()).plain.replace("\n", " ")
+        runs = screen_of(pilot).base, figures(pilot).run
         await pilot.press("escape")
         assert pilot.app.screen is before
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
+        await compared(pilot)
+        assert (screen_of(pilot).base, figures(pilot).run) == runs and len(duels) == 1
+
+
+async def test_a_duel_shows_its_progress_and_is_stopped_after_confirmation(
+    database: Path, duels: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etui.tui.screens.compare._REFRESH_S", 0.05)
+    async with comparing(database, variants()) as pilot:
+        before = screen_of(pilot)
+        await start_duel(pilot, "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
+        await compared(pilot)
+        progress = screen_of(pilot).query_one(ProgressLine)
+        assert not progress.display
+        with Store.open(database) as store:
+            session = store.summary(str(screen_of(pilot).base)).session
+            store.add_event(session, Event(kind="stage", message="measuring", stage="measure", at=utc_now()))
+            await until(pilot, lambda: progress.display)
+            assert "measuring" in str(progress.render()) and progress.region.height == 1
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+            await pilot.press("escape")
+            assert len(store.live_run_ids()) == 2
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+            await pilot.press("right", "enter")
+            await until(pilot, lambda: not store.live_run_ids())
+        await until(pilot, lambda: not progress.display and "not finished" not in said(pilot))
 
 
 async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
@@ -418,7 +557,7 @@ async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
         assert pilot.app.screen_stack[-1] is screen and screen.found is None
         go_on.set()
         await until(pilot, lambda: screen.found is not None)
-        assert "150 runs" in said(pilot)
+        assert "150 runs" in title(pilot)
         await pilot.press(*"lllll")
         assert figures(pilot).run == many[5].id
         assert "6 of 151 runs" in str(pictures(pilot).border_subtitle)

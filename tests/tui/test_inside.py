@@ -93,7 +93,7 @@ async def test_operators_that_do_not_add_up_and_a_dear_trace_are_said(database: 
     document.profile = msgspec.structs.replace(profile, program=program)
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
-        assert host.page().count(" ! ") >= 2 and not lacking(host.page(), "17.2 ms", "20.0 ms", "14 %", "50 %")
+        assert host.page().count(" ! ") >= 2 and not lacking(host.page(), "17.2 ms", "20.0 ms", "14 %", "50.0 %")
 
 
 async def test_modules_unfold_to_operators_with_eager_beside(inside: Path) -> None:

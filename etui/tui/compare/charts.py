@@ -11,7 +11,7 @@ from etui.analysis.pareto import Front
 from etui.charts import drawing as charts
 from etui.charts.drawing import Canvas, Dot, Overlaid
 from etui.charts.scatter import DECADE
-from etui.results import RunDocument
+from etui.results import LIVE_STATUSES, RunDocument
 from etui.tui.compare.loader import Outcome
 from etui.tui.compare.selection import Selection
 from etui.tui.text_layout import wrapped
@@ -19,6 +19,7 @@ from etui.tui.widgets.chart_data import named_series
 from etui.tui.widgets.chart_frame import ChartFrame
 
 VIEWS = ("histogram", "ecdf", "blocks", "accuracy", "size")
+WAITING = "No block has been measured yet. The chart follows as blocks complete."
 _FRONTS = 3
 _MOST_LINES = 4
 
@@ -92,11 +93,21 @@ class ComparePictures(ChartFrame):
         if self._view >= _FRONTS:
             front = self._outcome.accuracy if self.view == "accuracy" else self._outcome.size
             return self._draw_front(front, self._outcome, canvas)
+        if self._is_waiting:
+            return charts.centred_message(canvas, WAITING)
         if self.view == "histogram":
             return charts.overlaid_histograms(self._overlaid, canvas, log=self.is_log)
         if self.view == "ecdf":
             return charts.overlaid_ecdf(self._overlaid, canvas, log=self.is_log)
         return charts.overlaid_blocks(self._overlaid, canvas)
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether no run has samples yet, and one of them is not finished."""
+        if self._outcome is None or any(any(run.series.blocks) for run in self._overlaid):
+            return False
+        runs = (self._outcome.compared.base, *self._outcome.compared.others)
+        return any(run.status in LIVE_STATUSES for run in runs)
 
     def _draw_front(self, front: Front, outcome: Outcome, canvas: Canvas) -> Text:
         names = outcome.compared.names

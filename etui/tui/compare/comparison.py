@@ -8,7 +8,7 @@ from functools import partial
 
 from etui.analysis.latency import MARGIN
 from etui.tui.compare import loader
-from etui.tui.compare.loader import Outcome, Runs
+from etui.tui.compare.loader import Outcome, Runs, SessionFollower
 from etui.tui.compare.selection import Selection
 from etui.tui.database import Database
 from etui.tui.glyphs import Glyphs
@@ -29,6 +29,7 @@ class Comparison:
         self.wanted = list(dict.fromkeys([*([pinned] if pinned else []), *run_ids]))
         self.pinned = pinned
         self._cursor = cursor
+        self._follower = SessionFollower()
         self.runs: Runs | None = None
         self.selection: Selection | None = None
         self.outcome: Outcome | None = None
@@ -47,7 +48,9 @@ class Comparison:
         Raises EtuiError if the database cannot be read.
         """
         with stop_flag() as stopped:
-            runs = await self._database.read(lambda store: loader.read(store, self.wanted, report, stopped.is_set))
+            runs = await self._database.read(
+                lambda store: loader.read(store, self.wanted, report, stopped.is_set, self._follower)
+            )
         self.runs = runs
         if runs.documents:
             if self.selection is None:

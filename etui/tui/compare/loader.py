@@ -12,10 +12,12 @@ from etui.analysis.session_level import machine_of
 from etui.analysis.session_variance import SessionLatency
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
+from etui.services.session_progress import ProgressTracker, SessionProgress
 from etui.store import Condition, Store
 from etui.tui.compare.metrics_text import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs
 from etui.wording.comparison_set import Compared
+from etui.wording.verdict_table import VerdictRow, verdict_rows
 
 _BATCH = 500
 _PROGRESS_EVERY = 10
@@ -23,12 +25,13 @@ _PROGRESS_EVERY = 10
 
 class Runs(msgspec.Struct, frozen=True, kw_only=True):
     """The runs that could be read, oldest first. ``gone`` are the ids that the database does not have (any more),
-    ``broken`` are the error messages of runs that cannot be read."""
+    ``broken`` are the error messages of runs that cannot be read, ``progress`` is that of the first live session."""
 
     documents: dict[str, RunDocument]
     gone: list[str]
     broken: list[str]
     levels: list[SessionLatency] = []
+    progress: SessionProgress | None = None
 
     @property
     def live(self) -> list[RunDocument]:
@@ -41,6 +44,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     compared: Compared
     sentences: list[list[str]]
+    verdicts: list[VerdictRow]
     accuracy: Front
     size: Front
     differing: Sheet
@@ -51,8 +55,34 @@ class Stopped(Exception):
     """The result is not needed any more."""
 
 
-def read(store: Store, run_ids: Sequence[str], report: Callable[[int], object], is_stopped: Callable[[], bool]) -> Runs:
-    """Read the runs, calling ``report`` with the number read so far.
+class SessionFollower:
+    """The progress of a live session, from the events since the last look."""
+
+    def __init__(self) -> None:
+        self._session = ""
+        self._tracker: ProgressTracker | None = None
+        self._last_event = 0
+
+    def look(self, store: Store, session_id: str) -> SessionProgress | None:
+        """Return the progress; None before the first stage. Raises StoreError."""
+        if self._tracker is None or session_id != self._session:
+            session = store.session(session_id)
+            self._tracker = ProgressTracker(session.spec, {run_id: each.label for run_id, each in session.runs})
+            self._session, self._last_event = session_id, 0
+        for event in store.events_after(session_id, self._last_event):
+            self._tracker.add(event)
+            self._last_event = event.id or self._last_event
+        return self._tracker.progress
+
+
+def read(
+    store: Store,
+    run_ids: Sequence[str],
+    report: Callable[[int], object],
+    is_stopped: Callable[[], bool],
+    follower: SessionFollower | None = None,
+) -> Runs:
+    """Read the runs, calling ``report`` with the number read so far; ``follower`` follows the first live session.
 
     Raises EtuiError if the database cannot be read, and Stopped if ``is_stopped`` returns True.
     """
@@ -76,7 +106,11 @@ def read(store: Store, run_ids: Sequence[str], report: Callable[[int], object], 
     machines = {machine_of(run.environment): run.environment for run in ordered.values()}
     levels = [level for machine in machines.values() for level in store.session_levels(machine)]
     gone = [run_id for run_id in run_ids if run_id not in set(known)]
-    return Runs(documents=ordered, gone=gone, broken=broken, levels=levels)
+    runs = Runs(documents=ordered, gone=gone, broken=broken, levels=levels)
+    if follower is not None and runs.live:
+        progress = follower.look(store, runs.live[0].session.id)
+        return msgspec.structs.replace(runs, progress=progress)
+    return runs
 
 
 def outcome(
@@ -99,6 +133,7 @@ def outcome(
     return Outcome(
         compared=compared,
         sentences=compared.sentences(),
+        verdicts=verdict_rows(compared),
         accuracy=pareto.accuracy_front(base, others, compared.found),
         size=pareto.size_front(base, others, compared.found),
         differing=sheet(headings, compared.rows, signs, everything=False),

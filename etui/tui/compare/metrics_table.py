@@ -12,15 +12,14 @@ from textual.message import Message
 
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Row
-from etui.text import plain
-from etui.tui.compare.metrics_text import Sheet, Shown
+from etui.text import plain, width
+from etui.tui.compare.metrics_text import Sheet, Shown, Widths
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
 from etui.tui.widgets.row_painter import Cell, Part, Placed
 from etui.tui.widgets.virtual_table import RowList, VirtualTable
 
-_GAP = 2
-
+_GAP = 1
 
 _Metric = tuple[str, list[Shown]]
 """A row: the name of the metric, and its cell of each run."""
@@ -51,8 +50,14 @@ class MetricsTable(VirtualTable[_Metric | str]):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._sheet = Sheet()
+        self._widths: list[Widths] = []
         self._column = 0
         self._left = 1
+
+    @property
+    def shows_intervals(self) -> bool:
+        """Whether there is room for the intervals."""
+        return any(size.half for size in self._widths)
 
     # Contents
 
@@ -76,24 +81,25 @@ class MetricsTable(VirtualTable[_Metric | str]):
         self.lay_out()
 
     def put_cursor(self, run: str) -> None:
-        """Move the cursor to a run."""
-        if run in self._runs:
-            self._go(self._runs.index(run))
+        """Move the cursor to a run, without a message about it."""
+        if run in self._runs and run != self.run:
+            self._column = self._runs.index(run)
+            self.lay_out()
 
     def move_right(self, columns: int) -> None:
         """Move the cursor by this number of runs to the right, or left if negative."""
-        self._go(self._column + columns)
+        place = max(0, min(self._column + columns, len(self._sheet.headings) - 1))
+        if self._sheet.headings:
+            self._go(self._sheet.headings[place].run)
 
-    def _go(self, place: int) -> None:
-        place = max(0, min(place, len(self._sheet.headings) - 1))
-        if place != self._column and self._sheet.headings:
-            self._column = place
-            self.lay_out()
-            self.post_message(self.Moved(self._sheet.headings[place].run))
+    def _go(self, run: str) -> None:
+        if run in self._runs and run != self.run:
+            self.put_cursor(run)
+            self.post_message(self.Moved(run))
 
     def column_clicked(self, column: Placed[_Metric | str], *, double: bool) -> None:
         """Move the cursor to the clicked run; open it on a double click."""
-        self.put_cursor(column.name)
+        self._go(column.name)
         if double and column.name:
             self.post_message(self.Opened(column.name))
 
@@ -102,6 +108,7 @@ class MetricsTable(VirtualTable[_Metric | str]):
     def place_columns(self, width: int) -> Sequence[Placed[_Metric | str]]:
         """Return the names, the baseline, and as many runs as fit from the one on with which the cursor's run is
         visible; the last may be cut off."""
+        self._widths = self._sheet.widths(width - self._sheet.label - _GAP, _GAP)
         self._show_cursor(width)
         signs, sheet, hidden = self._glyphs, self._sheet, self._left - 1
         title = f"{signs.cut}{hidden:,} left" if hidden else ""
@@ -110,7 +117,7 @@ class MetricsTable(VirtualTable[_Metric | str]):
         for place in [0, *range(self._left, len(sheet.headings))]:
             if used >= width:
                 break
-            size = sheet.widths[place].whole
+            size = self._widths[place].whole
             placed.append(
                 Placed(
                     width=size,
@@ -125,7 +132,7 @@ class MetricsTable(VirtualTable[_Metric | str]):
 
     def _show_cursor(self, room: int) -> None:
         """Scroll sideways until the cursor's column is fully visible."""
-        widths = self._sheet.widths
+        widths = self._widths
         if not widths:
             return
         if self._column and self._column < self._left:
@@ -148,26 +155,35 @@ class MetricsTable(VirtualTable[_Metric | str]):
         return [
             (self._glyphs.cursor if place == self._column else " ", Style(color=self.style("live").color)),
             (f"{palette.glyphs.series[heading.slot]} ", Style(color=colour, bold=True)),
-            (fitted(plain(heading.name), self._sheet.widths[place].whole - 3, self._glyphs), Style(bold=True)),
+            (self._fitted_name(heading.name, self._widths[place].whole - 3), Style(bold=True)),
         ]
+
+    def _fitted_name(self, name: str, cells: int) -> str:
+        """Return a name fitted to a heading. A longer one loses its beginning: runs of a model differ at the end."""
+        name = plain(name)
+        if width(name) <= cells:
+            return fitted(name, cells, self._glyphs)
+        while name and width(name) >= cells:
+            name = name[1:]
+        return fitted(self._glyphs.cut + name, cells, self._glyphs)
 
     def _cell(self, place: int, row: _Metric | str) -> Cell:
         if isinstance(row, str):
             return "", ""
-        cell, size = row[1][place], self._sheet.widths[place]
+        cell, size = row[1][place], self._widths[place]
         if cell.is_text:
             return cell.figure, ""
         best = "best" if cell.best else ""
         parts: list[Part] = [
             (f"{cell.figure:>{size.figure}}", best),
-            (f" {best_sign(self.app) if cell.best else ' '}", "best"),
+            (best_sign(self.app) if cell.best else " ", "best"),
         ]
         if size.change:
             verdict = self._sheet.headings[place].verdict or ""
             tone = {"faster": "good", "slower": "bad"}.get(verdict, "") if row[0] == "median ms" else ""
-            parts.append((f"{cell.change:>{size.change}} ", tone))
+            parts.append((f" {cell.brief_change if size.brief else cell.change:>{size.change}}", tone))
         if size.half:
-            parts.append((f"{cell.half:>{size.half}} ", "faint"))
+            parts.append((f" {cell.half:>{size.half}}", "faint"))
         return parts
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Cell, Row
-from etui.text import signed, width
+from etui.text import number, signed, width
 from etui.tui.glyphs import Glyphs
 
 _GROUPS = {
@@ -16,6 +16,8 @@ _GROUPS = {
     "delegation": "Delegation", "environment": "Environment",
 }  # fmt: skip
 NARROWEST, _WIDEST_NAME, _WIDEST_TEXT = 10, 34, 28
+_ROOMY_GAP = 1
+"""The cells after a column in addition to the table's gap, if there is room."""
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,33 +30,55 @@ class Heading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A cell as text: the value, its change, and half the width of the change's interval; text is left-aligned."""
+    """A cell as text: the value, its change, the change in two digits, and half the width of the change's interval;
+    text is left-aligned."""
 
     figure: str
     change: str
+    brief_change: str
     half: str
     best: bool
     is_text: bool
 
 
 class Widths(msgspec.Struct, frozen=True):
-    """The widths of a run's column in cells: of the widest value, change and half interval, and of the whole column."""
+    """The widths of a run's column in cells: of the widest value, change and half interval, and of the whole column.
+    ``brief``: it shows the changes in two digits."""
 
     figure: int
     change: int
     half: int
     whole: int
+    brief: bool = False
 
 
 class Sheet(msgspec.Struct, frozen=True, kw_only=True):
     """The table as it is drawn: lines (a string is a group's heading), the cells of each, the width of the names, and
-    the widths of each run's column."""
+    the widths of each run's column: with everything, without the intervals, and with changes in two digits."""
 
     headings: list[Heading] = []
     lines: list[Row | str] = []
     cells: list[list[Shown]] = []
     label: int = NARROWEST
-    widths: list[Widths] = []
+    layouts: list[list[Widths]] = []
+
+    def widths(self, room: int, gap: int) -> list[Widths]:
+        """Return the widths of the columns in the layout with most content that fits ``room`` cells, else in the
+        narrowest."""
+        for widths in self.layouts:
+            if sum(size.whole + gap for size in widths) - gap <= room:
+                return self._with_names(widths, room, gap)
+        return self.layouts[-1] if self.layouts else []
+
+    def _with_names(self, widths: list[Widths], room: int, gap: int) -> list[Widths]:
+        """Give the cells that are left to columns whose name is cut off."""
+        left = room - sum(size.whole + gap for size in widths) + gap
+        result = []
+        for heading, size in zip(self.headings, widths, strict=True):
+            more = max(0, min(left, width(heading.name) + 3 - size.whole, _WIDEST_NAME - size.whole))
+            left -= more
+            result.append(msgspec.structs.replace(size, whole=size.whole + more))
+        return result
 
 
 def sheet(headings: Sequence[Heading], rows: Sequence[Row], signs: Glyphs, *, everything: bool) -> Sheet:
@@ -71,32 +95,62 @@ def sheet(headings: Sequence[Heading], rows: Sequence[Row], signs: Glyphs, *, ev
             cells.append([])
         lines.append(row)
         cells.append([_shown(cell, signs) for cell in row.cells])
-    columns = zip(headings, *(row for row in cells if row), strict=True)
+    columns = list(zip(headings, *(row for row in cells if row), strict=True))
     return Sheet(
         headings=list(headings),
         lines=lines,
         cells=cells,
         label=max([NARROWEST, *(width(line.name) + 2 for line in lines if isinstance(line, Row))]),
-        widths=[_widths(heading.name, column) for heading, *column in columns],
+        layouts=[
+            [_whole(heading.name, column) for heading, *column in columns],
+            [_without_intervals(heading.name, column) for heading, *column in columns],
+            [_brief(column) for _, *column in columns],
+        ],
     )
 
 
-def _widths(name: str, cells: Sequence[Shown]) -> Widths:
+def _whole(name: str, cells: Sequence[Shown]) -> Widths:
+    half = max([0, *(width(cell.half) for cell in cells)])
+    texts = min(_text_width(cells), _WIDEST_TEXT)
+    return _widths(cells, half, max(texts, min(width(name) + 3, _WIDEST_NAME)), spare=_ROOMY_GAP)
+
+
+def _without_intervals(name: str, cells: Sequence[Shown]) -> Widths:
+    texts = min(_text_width(cells), _WIDEST_TEXT // 2)
+    return _widths(cells, 0, max(texts, min(width(name) + 3, _WIDEST_NAME // 2)), spare=_ROOMY_GAP)
+
+
+def _brief(cells: Sequence[Shown]) -> Widths:
+    return _widths(cells, 0, NARROWEST, brief=True)
+
+
+def _widths(cells: Sequence[Shown], half: int, least: int, *, spare: int = 0, brief: bool = False) -> Widths:
     figures = [cell for cell in cells if not cell.is_text]
     figure = max([5, *(width(cell.figure) for cell in figures)])
-    change = max([0, *(width(cell.change) for cell in figures)])
-    half = max([0, *(width(cell.half) for cell in figures)])
-    numbers = figure + (change + 1 if change else 0) + (half + 1 if half else 0) + 2
-    texts = max([0, *(width(cell.figure) for cell in cells if cell.is_text)])
-    whole = max(NARROWEST, numbers, min(texts, _WIDEST_TEXT), min(width(name) + 3, _WIDEST_NAME))
-    return Widths(figure, change, half, whole)
+    change = max([0, *(width(cell.brief_change if brief else cell.change) for cell in figures)])
+    # The value, the mark of the best, and the others with a space before them.
+    numbers = figure + 1 + (change + 1 if change else 0) + (half + 1 if half else 0)
+    return Widths(figure, change, half, max(NARROWEST, numbers, least) + spare, brief)
 
 
-def _half_width(cell: Cell) -> float | None:
-    """Return the larger distance from a change to an end of its interval, in percentage points."""
+def _text_width(cells: Sequence[Shown]) -> int:
+    return max([0, *(width(cell.figure) for cell in cells if cell.is_text)])
+
+
+def _half_width(cell: Cell) -> str:
+    """Return the larger distance from a change to an end of its interval: in the unit in which ``signed`` prints the
+    change, percent or a factor."""
     if cell.change is None or cell.ci95 is None:
-        return None
-    return max(cell.change - cell.ci95[0], cell.ci95[1] - cell.change)
+        return ""
+    half = max(cell.change - cell.ci95[0], cell.ci95[1] - cell.change)
+    if signed(cell.change).endswith("x"):
+        return number(half / 100, 2)
+    return f"{half:.1f}" if half < 99.95 else f"{half:,.0f}"
+
+
+def _brief_change(change: float) -> str:
+    """Return a change in two digits, such as ``-68 %`` and ``+5.3 %``."""
+    return f"{change:+.0f} %" if 9.95 <= abs(change) < 100 else signed(change)
 
 
 def _shown(cell: Cell, signs: Glyphs) -> Shown:
@@ -104,7 +158,8 @@ def _shown(cell: Cell, signs: Glyphs) -> Shown:
     return Shown(
         figure=side_by_side.shown(Cell(value=cell.value)),
         change=signed(cell.change) if cell.change is not None else "",
-        half="" if half is None else f"{signs.about}{half:.1f}" if half < 99.95 else f"{signs.about}{half:,.0f}",
+        brief_change=_brief_change(cell.change) if cell.change is not None else "",
+        half=f"{signs.about}{half}" if half else "",
         best=cell.best,
         is_text=isinstance(cell.value, str),
     )

@@ -1,4 +1,4 @@
-"""The verdicts of a comparison as text: a summary if there are many, then one paragraph per run."""
+"""The text of a comparison: remarks on the runs, then the sentences about the run under the cursor."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ from rich.text import Text
 from etui.analysis.comparison import RunComparison
 from etui.charts.palette import Palette
 from etui.results import RunDocument
-from etui.text import plain
-from etui.tui.glyphs import glyphs_of
+from etui.text import counted, plain
 from etui.tui.terminal import chart_palette, sheet_styles
 from etui.tui.text_layout import Styles, wrapped
 from etui.tui.widgets.line_view import LineView
 
 SUMMED_FROM = 3
-"""From this number of compared runs on, a line before the paragraphs counts the verdicts."""
+"""From this number of compared runs on, the title counts the verdicts."""
 
 
 class Paragraph(msgspec.Struct, frozen=True, kw_only=True):
-    """The text about one run. No ``slot``: about all runs. No ``verdict``: the comparison was refused."""
+    """The text about one run, which has a ``slot``, or a remark on all runs. The ``verdict`` colours the words before
+    the evidence."""
 
-    words: str
+    text: str
     run: str | None = None
     slot: int | None = None
     verdict: str | None = None
 
 
 def summary(comparisons: Sequence[RunComparison]) -> str:
-    """Return the number of runs for each verdict."""
+    """Return the number of runs, and for several the number of each verdict."""
+    runs = counted(len(comparisons), "run")
+    if len(comparisons) < SUMMED_FROM:
+        return runs
     counts: Counter[str] = Counter(comparison.verdict or "not comparable" for comparison in comparisons)
     verdicts = ("faster", "slower", "equivalent", "inconclusive", "unreliable", "not comparable")
     parts = [f"{counts[verdict]:,} {verdict}" for verdict in verdicts if counts[verdict]]
-    return f"{len(comparisons):,} runs compared with the baseline: {', '.join(parts)}."
+    return f"{runs}: {', '.join(parts)}"
 
 
 def remarks(runs: Sequence[RunDocument], gone: Sequence[str], broken: Sequence[str]) -> list[str]:
@@ -51,21 +54,21 @@ def remarks(runs: Sequence[RunDocument], gone: Sequence[str], broken: Sequence[s
     notes += [f"{message[0].upper()}{message[1:]}." for message in broken[:3]]
     if runs:
         subject = "One run is" if len(runs) == 1 else f"{len(runs):,} runs are"
-        notes.append(f"{subject} not finished: results are provisional and update as blocks complete.")
+        notes.append(
+            f"{subject} not finished: results are provisional and update as blocks complete; x stops the measurement."
+        )
     return notes
 
 
 class VerdictView(LineView):
-    """The paragraphs, wrapped to the width; that of the run under the cursor is marked and visible."""
+    """The paragraphs, wrapped to the width."""
 
-    DEFAULT_CSS = "VerdictView { height: 6; padding: 0; }"
+    DEFAULT_CSS = "VerdictView { height: 4; padding: 0; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._paragraphs: list[Paragraph] = []
         self._lines: list[tuple[int, bool, str]] = []
-        self._first: list[int] = []
-        self._cursor: str | None = None
         self._text_styles: Styles | None = None
         self._palette: Palette | None = None
 
@@ -75,9 +78,9 @@ class VerdictView(LineView):
         self._text_styles = self._palette = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The text of all paragraphs."""
-        return "\n".join(paragraph.words for paragraph in self._paragraphs)
+        return "\n".join(paragraph.text for paragraph in self._paragraphs)
 
     @property
     def lines_needed(self) -> int:
@@ -85,22 +88,12 @@ class VerdictView(LineView):
         return len(self._lines)
 
     def show(self, paragraphs: Sequence[Paragraph]) -> None:
-        """Show these paragraphs."""
+        """Show these paragraphs; from the beginning, if they are others."""
+        is_other = [paragraph.run for paragraph in paragraphs] != [paragraph.run for paragraph in self._paragraphs]
         self._paragraphs = list(paragraphs)
         self._wrap()
-
-    def point_at(self, run: str | None) -> None:
-        """Mark the paragraph of a run and make it visible."""
-        self._cursor = run
-        at = next((index for index, paragraph in enumerate(self._paragraphs) if paragraph.run == run), None)
-        if at is not None and self._first:
-            last = (self._first[at + 1] if at + 1 < len(self._first) else len(self._lines)) - 1
-            height = self.scrollable_content_region.height
-            if last < height:
-                self.scroll_to(y=0, animate=False, immediate=True)
-            elif self._first[at] < self.scroll_offset.y or last >= self.scroll_offset.y + height:
-                self.scroll_to(y=self._first[at], animate=False, immediate=True)
-        self.refresh()
+        if is_other:
+            self.scroll_rows_to(0)
 
     def lay_out(self) -> None:
         """Fit the width."""
@@ -112,22 +105,18 @@ class VerdictView(LineView):
         return len(self._lines)
 
     def line(self, index: int) -> Text:
-        """Return one line: the cursor, the run's glyph, the text."""
+        """Return one line: the run's glyph, the text."""
         if self._text_styles is None or self._palette is None:
             self._text_styles, self._palette = sheet_styles(self.app), chart_palette(self.app)
-        styles, palette, signs = self._text_styles, self._palette, glyphs_of(self)
+        styles, palette = self._text_styles, self._palette
         number, is_first, text = self._lines[index]
         paragraph = self._paragraphs[number]
-        here = paragraph.run is not None and paragraph.run == self._cursor and len(self._paragraphs) > 1
-        line = Text(no_wrap=True)
-        line.append(signs.cursor if here else " ", styles.heading or None)
-        if not is_first:
-            line.append("  ")
-        elif paragraph.slot is not None:
+        line = Text(" ", no_wrap=True)
+        if is_first and paragraph.slot is not None:
             line.append(f"{palette.glyphs.series[paragraph.slot]} ", palette.series[paragraph.slot] or None)
         else:
             line.append("  ")
-        if paragraph.run is None:
+        if paragraph.slot is None:
             return line.append(text, styles.strong or None)
         tone = {"faster": styles.good, "slower": styles.bad}.get(paragraph.verdict or "", "")
         if is_first and tone:
@@ -138,10 +127,9 @@ class VerdictView(LineView):
 
     def _wrap(self) -> None:
         width = max(20, self.scrollable_content_region.width - 4)
-        self._lines, self._first = [], []
-        for number, paragraph in enumerate(self._paragraphs):
-            self._first.append(len(self._lines))
-            for place, text in enumerate(wrapped(plain(paragraph.words), width)):
-                self._lines.append((number, place == 0, text))
+        self._lines = [
+            (number, place == 0, text)
+            for number, paragraph in enumerate(self._paragraphs)
+            for place, text in enumerate(wrapped(plain(paragraph.text), width))
+        ]
         self.rows_changed()
-        self.point_at(self._cursor)

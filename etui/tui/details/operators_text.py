@@ -77,7 +77,8 @@ def adds_up(side: OperatorSide, styles: Styles) -> tuple[str, str]:
         return styles.ok, f"{sums} ({100 * off:+.1f} %)."
     if off < 0:
         return styles.flagged, f"{sums}: {text.percent(-off)} of it is not attributed to an operator."
-    return styles.flagged, f"{sums}: {text.percent(off)} too much, because tracing slows the operators down."
+    too_much = f"too much by {text.change_size(100 * off)}"
+    return styles.flagged, f"{sums}: {too_much}, because tracing slows the operators down."
 
 
 def tracing(side: OperatorSide, styles: Styles) -> tuple[str, str]:
@@ -86,7 +87,8 @@ def tracing(side: OperatorSide, styles: Styles) -> tuple[str, str]:
     if cost is None:
         return styles.flagged, "The overhead of tracing was not measured."
     if cost > OVERHEAD_MOST:
-        return styles.flagged, f"Tracing makes an inference {text.percent(cost)} slower: the shares may be inaccurate."
+        slower = f"slower by {text.change_size(100 * cost)}"
+        return styles.flagged, f"Tracing makes an inference {slower}: the shares may be inaccurate."
     if cost < 0.005:
         return styles.ok, "Tracing adds no measurable time to an inference."
     return styles.ok, f"Tracing adds {text.percent(cost, 1)} to an inference."

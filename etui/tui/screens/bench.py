@@ -193,6 +193,8 @@ class BenchScreen(Guarded, Screen[None]):
         if was_readable != (snapshot.problem is None):
             # A connection that was open before would be used for a file that was written over the old one.
             self.database.forget()
+        before = {} if self.snapshot is None else {live.session.id: live for live in self.snapshot.sessions}
+        over = before.keys() - {live.session.id for live in snapshot.sessions}
         self.snapshot = snapshot
         self.query_one(Header).show(snapshot)
         current = snapshot.current
@@ -215,17 +217,30 @@ class BenchScreen(Guarded, Screen[None]):
         self._cursor_chart.take(snapshot.sessions)
         self._session_log.take(snapshot)
         self._log_pane.show_progress(current.progress if current is not None else None)
+        for session_id in over:
+            if not before[session_id].waits:
+                start(self, partial(self._report_over, session_id), group="ended")
         if snapshot.ended:
             start(self, partial(self._report_ended, snapshot.ended), group="ended")
 
     async def _report_ended(self, run_ids: Sequence[str]) -> None:
-        """Show a notice for each run that has ended."""
+        """Show a notice of the runs that have ended, and a separate one for each that failed."""
+        good: dict[str, list[str]] = {}
         for run in await self._summaries(run_ids):
             if run.status in LIVE_STATUSES:
                 continue
-            message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
-            bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
-            self.app.say(message, "error" if bad else "information", keep=True)
+            ending = f"{run.precision}/{run.delegate}: {_ending(run)}"
+            if run.status not in ("done", "cancelled") or run.verdict == "FAIL":
+                self.app.say(f"{run.model} {ending}", "error")
+            else:
+                good.setdefault(run.model, []).append(ending)
+        for model, endings in good.items():
+            self.app.say(f"{model} {'; '.join(endings)}", keep=True)
+
+    async def _report_over(self, session_id: str) -> None:
+        """Report the end of a session outside the screen."""
+        where = [Condition("session", "=", session_id)]
+        self.app.session_over(await self.database.read(lambda store: store.summaries(where, descending=False)))
 
     async def _check_baseline(self, run_id: str) -> None:
         """Unpin the baseline of the previous start, with a notice, if its run was deleted."""

@@ -1,4 +1,5 @@
-"""The screen that compares runs: verdicts, metrics side by side, and charts of several runs."""
+"""The screen that compares runs: a table of verdicts, the sentences about the run under the cursor, metrics side by
+side, and charts of several runs."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from etui.tui.compare.comparison import Comparison
 from etui.tui.compare.loader import Outcome, Runs
 from etui.tui.compare.metrics_table import MetricsTable, best_sign
 from etui.tui.compare.selection import Selection
-from etui.tui.compare.verdicts import SUMMED_FROM, Paragraph, VerdictView, remarks, summary
+from etui.tui.compare.verdict_table import VerdictTable
+from etui.tui.compare.verdicts import Paragraph, VerdictView, remarks, summary
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.error_text import to_text
@@ -31,11 +33,14 @@ from etui.tui.run_actions import RunActions
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.progress_line import ProgressLine
 from etui.tui.workers import start
+from etui.wording import run as run_wording
 
 _REFRESH_S = 3.0
 """Interval at which a comparison with live runs is updated; low, since the measurement shares the machine."""
 _ROOMY = (100, 30)
+_LEAST_METRICS, _LEAST_VERDICTS, _CHART, _LEAST_HEIGHT_WITH_CHART = 4, 4, 9, 20
 
 
 class CompareScreen(Guarded, Screen[None]):
@@ -51,7 +56,8 @@ class CompareScreen(Guarded, Screen[None]):
         border-title-color: $text-muted; border-subtitle-color: $text-muted; padding: 0 1; }
     CompareScreen #compare-frame:focus { border-top: solid $border; border-title-color: $text-accent; }
     CompareScreen #compare-pictures { height: 9; min-height: 8; }
-    CompareScreen.-zoomed #compare-words, CompareScreen.-zoomed #compare-frame { display: none; }
+    CompareScreen.-zoomed #compare-verdicts, CompareScreen.-zoomed #compare-words,
+    CompareScreen.-zoomed #compare-frame { display: none; }
     CompareScreen KeyBar { height: 1; }
     """
 
@@ -67,19 +73,22 @@ class CompareScreen(Guarded, Screen[None]):
         self._actions = RunActions(self)
         self._everything = False
         self._focus_run: str | None = None
+        self._place = 1
 
     def compose(self) -> ComposeResult:
-        """Title, verdicts, metrics, charts, keys."""
+        """Title, verdicts, sentences, metrics, charts, keys."""
         yield Static("Compare", id="compare-title", markup=False)
+        yield ProgressLine(id="compare-progress")
+        yield VerdictTable(id="compare-verdicts")
         yield VerdictView(id="compare-words")
         yield MetricsTable(id="compare-frame")
         yield ComparePictures(id="compare-pictures")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Focus the metrics and start reading."""
-        self._metrics.focus()
-        self._verdicts.show([Paragraph(words=f"reading {counted(len(self._comparison.wanted), 'run')}")])
+        """Focus the verdicts and start reading."""
+        self._verdicts.focus()
+        self._words.show([Paragraph(text=f"reading {counted(len(self._comparison.wanted), 'run')}")])
         start(self, self._read, group="compare-read")
 
     @property
@@ -97,7 +106,11 @@ class CompareScreen(Guarded, Screen[None]):
         return self.query_one(MetricsTable)
 
     @property
-    def _verdicts(self) -> VerdictView:
+    def _verdicts(self) -> VerdictTable:
+        return self.query_one(VerdictTable)
+
+    @property
+    def _words(self) -> VerdictView:
         return self.query_one(VerdictView)
 
     @property
@@ -121,6 +134,7 @@ class CompareScreen(Guarded, Screen[None]):
                 problem = str(error)
             else:
                 problem = ""
+                self.query_one(ProgressLine).show(runs.progress)
                 if runs.documents:
                     self._compare()
                 else:
@@ -141,7 +155,14 @@ class CompareScreen(Guarded, Screen[None]):
         runs, selection = self._comparison.runs, self._comparison.selection
         if result is None or runs is None or selection is None:
             return
-        self._write_verdicts(result, runs, selection)
+        ids = selection.ids
+        if self._focus_run not in ids:
+            # The verdicts are about the other runs, so the cursor starts at the first of them.
+            place = min(self._place, len(ids) - 1)
+            self._focus_run = ids[max(place, 1)] if len(ids) > 1 else ids[0]
+        self._place = ids.index(self._focus_run)
+        self._write_verdicts(result, selection)
+        self._write_words(result, runs, selection)
         self._write_metrics(result)
         self._show_charts()
         self._write_title(runs, selection, working=False)
@@ -154,15 +175,20 @@ class CompareScreen(Guarded, Screen[None]):
         """Show how many runs have been read; reading again while a comparison is shown is not reported."""
         if self._comparison.runs is None:
             message = f"reading: {count:,} of {len(self._comparison.wanted):,} runs"
-            self._verdicts.show([Paragraph(words=message)])
+            self._words.show([Paragraph(text=message)])
 
     def _show_none(self, lines: Sequence[str]) -> None:
         """Show why there is nothing to compare."""
-        self._verdicts.show([Paragraph(words=line) for line in lines])
+        self._words.show([Paragraph(text=line) for line in lines])
         self._lay_out()
 
-    def _write_verdicts(self, result: Outcome, runs: Runs, selection: Selection) -> None:
-        compared = result.compared
+    def _write_verdicts(self, result: Outcome, selection: Selection) -> None:
+        run = self._focus_run or selection.base
+        self._verdicts.show(result.verdicts, selection.slots, self._comparison.margin, run)
+
+    def _write_words(self, result: Outcome, runs: Runs, selection: Selection) -> None:
+        """Write the remarks, and the sentences about the run under the cursor."""
+        compared, run = result.compared, self._focus_run
         gone = list(runs.gone)
         notes = []
         pinned = self._comparison.pinned
@@ -171,31 +197,31 @@ class CompareScreen(Guarded, Screen[None]):
             name = compared.names[compared.base.id]
             notes.append(f"The pinned baseline {pinned[:6]} was deleted; {name} is the baseline instead.")
         notes += remarks(runs.live, gone, runs.broken)
-        paragraphs = [Paragraph(words=note) for note in notes]
-        if not compared.others:
-            paragraphs += [Paragraph(words=" ".join(result.sentences[0]), run=compared.base.id, slot=0)]
-        else:
-            if len(compared.others) >= SUMMED_FROM:
-                paragraphs.append(Paragraph(words=summary(compared.found)))
-            for other, comparison, lines in zip(compared.others, compared.found, result.sentences, strict=True):
-                text = " ".join(lines)
+        paragraphs = [Paragraph(text=note) for note in notes]
+        for other, comparison, lines in zip(compared.others, compared.found, result.sentences, strict=False):
+            if other.id == run:
                 slot = selection.slot(other.id)
-                paragraphs.append(Paragraph(words=text, run=other.id, slot=slot, verdict=comparison.verdict))
-        self._verdicts.show(paragraphs)
+                text = " ".join(lines)
+                paragraphs.append(Paragraph(text=text, run=run, slot=slot, verdict=comparison.verdict))
+        if run == compared.base.id:
+            about = result.sentences[0]
+            if compared.others:
+                about = [f"{compared.names[run]} is the baseline.", run_wording.speed(compared.base)]
+            paragraphs.append(Paragraph(text=" ".join(about), run=run, slot=0))
+        self._words.show(paragraphs)
 
     def _write_metrics(self, result: Outcome) -> None:
-        compared = result.compared
         self._metrics.show(result.everything if self._everything else result.differing)
-        if self._focus_run is None:
-            # The verdicts are about the other runs, so the cursor starts at the first of them.
-            self._metrics.put_cursor(compared.others[0].id if compared.others else compared.base.id)
+        if self._focus_run is not None:
+            self._metrics.put_cursor(self._focus_run)
         self._write_frame()
 
     def _write_frame(self) -> None:
         metrics, symbols = self._metrics, glyphs(self.app)
         which = "all" if self._everything else "only those that differ"
-        legend = f"{symbols.about} half the 95 % interval {symbols.dot} {best_sign(self.app)} best of its row"
-        metrics.border_title = f"Metrics {symbols.dot} {which} {symbols.dot} {legend}"
+        legend = [f"{symbols.about} half the 95 % interval"] if metrics.shows_intervals else []
+        parts = ["Metrics", which, *legend, f"{best_sign(self.app)} best of its row"]
+        metrics.border_title = f" {symbols.dot} ".join(parts)
 
     def _show_charts(self) -> None:
         outcome, selection = self._comparison.outcome, self._comparison.selection
@@ -208,7 +234,10 @@ class CompareScreen(Guarded, Screen[None]):
         base = runs.documents[selection.base]
         line = Text("Compare  ")
         line.append(f"{symbols.baseline} {plain(f'{base.model.name} {base.precision}/{base.delegate}')}")
-        parts = [f"with {counted(len(selection.others), 'run')}", f"margin {self._comparison.margin * 100:g} %"]
+        is_current = self.found is not None and len(self.found.compared.found) == len(selection.others)
+        runs_text = summary(self.found.compared.found) if self.found is not None and is_current else ""
+        runs_text = runs_text or counted(len(selection.others), "run")
+        parts = [f"with {runs_text}", f"margin {self._comparison.margin * 100:g} %"]
         if self._comparison.is_forced:
             parts.append("forced")
         if selection.dropped:
@@ -224,25 +253,45 @@ class CompareScreen(Guarded, Screen[None]):
         """Divide the height between verdicts, metrics and charts."""
         del event
         self.call_after_refresh(self._lay_out)
+        self.call_after_refresh(self._write_frame)
 
     def _lay_out(self) -> None:
-        """Give the verdicts the height they need, up to a quarter of the screen."""
+        """Divide the height: the chart, at least a few metrics, every verdict if there is room, and the sentences."""
         height = self.size.height
-        roomy = self.size.width >= _ROOMY[0] and height >= _ROOMY[1]
-        most = max(3, height // 4)
-        self._verdicts.styles.height = max(1, min(self._verdicts.lines_needed, most))
-        self._charts.styles.height = "1fr" if self.has_class("-zoomed") else height * 2 // 5 if roomy else 9
+        is_roomy = self.size.width >= _ROOMY[0] and height >= _ROOMY[1]
+        has_chart = self.has_class("-zoomed") or height >= _LEAST_HEIGHT_WITH_CHART
+        chart = (height * 2 // 5 if is_roomy else _CHART) if has_chart else 0
+        self._charts.display = has_chart
+        self._charts.styles.height = "1fr" if self.has_class("-zoomed") else chart
+        # The title, the keys and the progress of a live session take one line each.
+        progress = int(self.query_one(ProgressLine).has_class("-live"))
+        left = height - 2 - progress - chart - _LEAST_METRICS
+        self._verdicts.display = self._verdicts.count != 1 and not self.has_class("-zoomed")
+        rows = 0
+        if self._verdicts.display:
+            rows = min(self._verdicts.lines_needed, max(_LEAST_VERDICTS, min(left - 2, height // 3)))
+            self._verdicts.styles.height = rows
+        self._words.styles.height = max(1, min(self._words.lines_needed, max(2, min(left - rows, height // 6))))
 
     # Actions
 
+    @on(VerdictTable.Moved)
     @on(MetricsTable.Moved)
-    def _moved(self, event: MetricsTable.Moved) -> None:
+    def _moved(self, event: VerdictTable.Moved | MetricsTable.Moved) -> None:
+        """Move the cursor of both tables, and show what is known about its run."""
         self._focus_run = event.run
-        self._verdicts.point_at(event.run)
+        self._verdicts.put_cursor(event.run)
+        self._metrics.put_cursor(event.run)
+        result, runs, selection = self.found, self._comparison.runs, self._comparison.selection
+        if result is not None and runs is not None and selection is not None and event.run in selection.ids:
+            self._place = selection.ids.index(event.run)
+            self._write_words(result, runs, selection)
+            self._lay_out()
         self._show_charts()
 
+    @on(VerdictTable.Opened)
     @on(MetricsTable.Opened)
-    def _opened(self, event: MetricsTable.Opened) -> None:
+    def _opened(self, event: VerdictTable.Opened | MetricsTable.Opened) -> None:
         self.app.open_details(event.run)
 
     def action_right(self) -> None:
@@ -262,9 +311,15 @@ class CompareScreen(Guarded, Screen[None]):
         self._compare()
 
     def action_drop(self) -> None:
-        """Exclude the run under the cursor."""
-        run, selection = self._metrics.run, self._comparison.selection
-        if run is None or selection is None:
+        """Exclude the run under the cursor. If it is being measured, ask whether to stop that instead."""
+        run, runs, selection = self._metrics.run, self._comparison.runs, self._comparison.selection
+        if run is None or runs is None or selection is None:
+            return
+        if run in {live.id for live in runs.live}:
+            session = runs.documents[run].session.id
+            live = [document for document in runs.live if document.session.id == session]
+            names = counted(len(live), "run") if len(live) > 1 else f"run {run[:6]}"
+            self._actions.stop([document.id for document in live], names, self._compare)
             return
         if run == selection.base:
             self.notify("This is the baseline: press p on another run first.", severity="warning", timeout=4)
@@ -381,6 +436,9 @@ class CompareScreen(Guarded, Screen[None]):
         """Enlarge the chart to the full height, or restore it."""
         self.toggle_class("-zoomed")
         self._lay_out()
+        if not self.has_class("-zoomed"):
+            # A hidden table loses the focus.
+            (self._verdicts if self._verdicts.display else self._metrics).focus()
 
     def action_close(self) -> None:
         """Go back; from an enlarged chart, to the metrics."""

@@ -1,0 +1,53 @@
+"""What the screen offers before it starts a duel: the two runs, and the blocks and time of each preset."""
+
+from __future__ import annotations
+
+import msgspec
+
+from etui.host.cpus import usable_cores
+from etui.paths import cache_dir
+from etui.services.duel import DuelPlan, plan_duel
+from etui.spec import PRESETS, PresetName
+from etui.store import Store
+from etui.text import LINE_CELLS, shortened
+from etui.tui.time_estimate import durations, estimate
+
+DEFAULT: PresetName = "rigorous"
+
+
+class DuelChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One preset, with the number of blocks and the estimated time as text."""
+
+    preset: PresetName
+    text: str
+
+
+class DuelOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """The names of the two runs, and what can be chosen."""
+
+    names: tuple[str, str]
+    choices: list[DuelChoice]
+
+
+def offer(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...] = ()) -> DuelOffer:
+    """Return what a duel of two runs takes with each preset. Raises the errors of ``plan_duel``."""
+    plan = plan_duel(store, first, second, trusted_files=trusted_files)
+    names = [
+        f"{run.id[:6]} {shortened(f'{run.model.name} {run.precision}/{run.delegate}', LINE_CELLS)}" for run in plan.runs
+    ]
+    presets: tuple[PresetName, ...] = ("quick", "default", "rigorous")
+    return DuelOffer(names=(names[0], names[1]), choices=[_choice(plan, preset) for preset in presets])
+
+
+def _choice(plan: DuelPlan, preset_name: PresetName) -> DuelChoice:
+    spec = msgspec.structs.replace(plan.spec, preset=preset_name)
+    cache = cache_dir()
+    similar_runs = {
+        variant: durations(document, spec, cache) for variant, document in zip(spec.variants, plan.runs, strict=True)
+    }
+    time = estimate(spec, plan.models[spec.variants[0]], similar_runs, usable_cores())
+    preset = PRESETS[preset_name]
+    at_most = "up to " if preset.stop_at_relative_ci is not None else ""
+    return DuelChoice(
+        preset=preset_name, text=f"{at_most}{preset.blocks} blocks of {preset.block_s:g} s, {at_most}{time.text}"
+    )
