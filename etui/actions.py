@@ -67,6 +67,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("table", "unmark_all", "minus", "Unmark all runs"),
     _action("table", "sort", "s", "Sort by the next column", "sort"),
     _action("table", "sort_direction", "S", "Reverse the sort order"),
+    _action("table", "sort_by", "O", "Pick the column to sort by, also one that is not shown"),
     _action("table", "columns", "v", "Choose the columns"),
     _action("table", "jump", "colon", "Jump to a run by its id"),
     _action("table", "baseline", "p", "Pin or unpin the run under the cursor as the baseline"),

@@ -26,6 +26,7 @@ from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
+from etui.tui.screens.sort import SortDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.header import Header
@@ -151,6 +152,17 @@ async def test_a_filter_is_applied_as_it_is_typed_and_a_mistake_is_named(filled:
         assert table.has_focus and not bar.display
 
 
+async def test_the_runs_are_sorted_by_a_picked_column_and_reversed_by_the_same(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        for descending in (False, True):
+            await pilot.press("O")
+            await until(pilot, lambda: isinstance(pilot.app.screen, SortDialog))
+            await pilot.press(*("" if descending else "m"), "enter")
+            await settled(pilot)
+            assert (table.order.column, table.order.descending) == ("model", descending)
+
+
 async def test_what_a_filter_ignores_is_reported_and_the_rest_is_applied(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table, bar = bench_table(pilot), app_of(pilot).bench.query_one(FilterBar)
@@ -202,6 +214,7 @@ async def test_tab_completes_keys_and_values_and_escape_shows_every_run_again(fi
         ("v", ColumnsDialog),
         ("colon", JumpDialog),
         ("F", FiltersDialog),
+        ("O", SortDialog),
         ("e", ExportDialog),
         ("i", ImportDialog),
         ("d", ConfirmDialog),

@@ -24,6 +24,7 @@ from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
+from etui.tui.screens.sort import SortDialog
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
 from tests.documents import encode_documents, make_document
@@ -79,6 +80,7 @@ async def give_path(pilot: Pilot[None], path: object) -> None:
         (lambda: AnnotateDialog("note", ["tag"]), None),
         (lambda: FiltersDialog({"fast": "p50<10"}, "resnet"), None),
         (lambda: FiltersDialog({}, ""), None),
+        (lambda: SortDialog(COLUMNS, "when"), None),
     ],
 )
 async def test_escape_does_nothing(make: Callable[[], Screen[Any]], nothing: object) -> None:
@@ -274,6 +276,16 @@ async def test_no_column_at_all_is_refused() -> None:
         assert results(pilot) == []
 
 
+# Sort
+
+
+async def test_a_letter_goes_to_the_next_column_that_begins_with_it() -> None:
+    async with DialogHost(lambda: SortDialog(COLUMNS, "when")).run_test() as pilot:
+        await pilot.press("p", "enter")
+        await until(pilot, lambda: results(pilot))
+        assert results(pilot) == ["p50"]
+
+
 # Saved filters
 
 
@@ -339,6 +351,7 @@ async def test_a_note_and_tags_are_edited() -> None:
         lambda: ColumnsDialog([(f"c{number}", f"column {number}") for number in range(40)], ["c1"]),
         lambda: JumpDialog(Database(Path("/no/such.db"))),
         lambda: AnnotateDialog("note\n" * 20, ["tag"]),
+        lambda: SortDialog([(f"c{number}", f"column {number}") for number in range(40)], "c1"),
         lambda: FiltersDialog({f"f{number}": "p50<10" for number in range(40)}, "resnet " * 30),
     ],
 )

@@ -25,6 +25,7 @@ from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.screens.notices import NoticesScreen
+from etui.tui.screens.sort import SortDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -146,6 +147,7 @@ SCENARIOS: dict[str, Scenario] = {
     "table.unmark_all": Scenario(_table(lambda table: not table.marked), ("space",)),
     "table.sort": Scenario(_table(lambda table: table.order.column == "model")),
     "table.sort_direction": Scenario(_table(lambda table: not table.order.descending)),
+    "table.sort_by": Scenario(_is(SortDialog)),
     "table.columns": Scenario(_is(ColumnsDialog)),
     "table.jump": Scenario(_is(JumpDialog)),
     "table.baseline": Scenario(_table(lambda table: table.baseline is not None)),

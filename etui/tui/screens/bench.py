@@ -282,6 +282,8 @@ class BenchScreen(Guarded, Screen[None]):
     def _asked(self, event: RunsTable.Asked) -> None:
         if event.what == "columns":
             self._ask_columns()
+        elif event.what == "order":
+            self._ask_order()
         else:
             self._ask_jump()
 
@@ -499,6 +501,21 @@ class BenchScreen(Guarded, Screen[None]):
         columns = [(column.name, _described(column, table)) for column in COLUMNS]
         self._actions.ask(ColumnsDialog(columns, [column.name for column in table.columns]), table.show_columns)
 
+    def _ask_order(self) -> None:
+        """Sort by a column; the sorted one is reversed."""
+        from etui.tui.screens.sort import SortDialog
+
+        table = self._table
+
+        def sort(name: str) -> None:
+            if name == table.order.column:
+                table.action_sort_direction()
+            else:
+                table.sort_by(name)
+
+        columns = [(column.name, _described(column)) for column in COLUMNS]
+        self._actions.ask(SortDialog(columns, table.order.column), sort)
+
     def _ask_jump(self) -> None:
         """Ask for a run's id and move the cursor to it; clear the filter, which might hide it."""
         from etui.tui.screens.jump import JumpDialog
@@ -510,10 +527,10 @@ class BenchScreen(Guarded, Screen[None]):
         self._actions.ask(JumpDialog(self.database), jump)
 
 
-def _described(column: Column, table: RunsTable) -> str:
-    """Return the line of a column in the dialog that chooses columns: its heading, its meaning, whether it fits."""
+def _described(column: Column, table: RunsTable | None = None) -> str:
+    """Return the line of a column in a dialog: its heading, its meaning, and for a ``table`` whether it fits."""
     same = column.about.lower() in ("", column.title.lower())
-    fits = column not in table.columns or column.name in table.visible_columns
+    fits = table is None or column not in table.columns or column.name in table.visible_columns
     return f"{column.title}{'' if same else f': {column.about}'}{'' if fits else ' (no room)'}"
 
 

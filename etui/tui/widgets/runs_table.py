@@ -55,7 +55,7 @@ class RunsTable(VirtualTable[RunSummary]):
             self.run_id = run_id
 
     class Asked(Message):
-        """The user requested a dialog of the table: ``columns`` or ``jump``."""
+        """The user requested a dialog of the table: ``columns``, ``order`` or ``jump``."""
 
         def __init__(self, what: str) -> None:
             super().__init__()
@@ -304,6 +304,10 @@ class RunsTable(VirtualTable[RunSummary]):
         """Sort by a column in its default direction."""
         self.show_order(msgspec.structs.replace(self.order, column=name, descending=BY_NAME[name].descends))
         self.post_message(self.Arranged())
+
+    def action_sort_by(self) -> None:
+        """Ask for the column to sort by."""
+        self.post_message(self.Asked("order"))
 
     def action_columns(self) -> None:
         """Ask for the choice of columns."""
