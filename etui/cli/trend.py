@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from etui import text
+from etui.analysis import trust
 from etui.cli.complete import complete_delegates, complete_measured_models, complete_precisions, complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.run_selection import selected_run
 from etui.cli.table import Column, table
+from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
 from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.trends import Trend
+    from etui.history import Point
     from etui.store import Store
 
 SCHEMA = "etui.trend/1"
@@ -41,6 +44,7 @@ _COLUMNS = (
         "etui trend --model resnet18 --precision int8 --delegate xnnpack",
         "etui trend 3f2a --json | jq '.changes'",
     )
+    + f"\n\n{LEGEND}"
 )
 @click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @click.option("--model", metavar="M", shell_complete=complete_measured_models, help="The model, if no RUN is given.")
@@ -120,6 +124,11 @@ def _as_text(found: Trend) -> str:
     return "\n".join(lines)
 
 
+def _interval(point: Point) -> str:
+    trusted = trust.of_latency(point.median_ms, point.interval_ms, point.flags)
+    return marked(text.interval(point.interval_ms), trusted)
+
+
 def rows(found: Trend) -> list[list[str]]:
     """The table's rows, oldest first."""
     from etui.wording import trend as trend_wording
@@ -133,7 +142,7 @@ def rows(found: Trend) -> list[list[str]]:
                 point.run,
                 text.local_time(point.at),
                 text.number(point.median_ms) if point.status == "done" else point.status,
-                text.interval(point.interval_ms) if point.status == "done" else text.MISSING,
+                _interval(point) if point.status == "done" else text.MISSING,
                 text.number(point.mae),
                 point.verdict or text.MISSING,
                 changes.get(place, ""),

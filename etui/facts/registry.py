@@ -319,7 +319,7 @@ class RunSummary(StoredFacts):
         json="latency_ms.ci95",
         screen=ScreenColumn(
             heading="95% ci",
-            about="Half-width of the median's 95 % interval, in percent",
+            about="Half of the 95 % interval; ! wide or flagged, ? very wide",
             cells=6,
             spare=5,
             order_by="latency_ci95_percent",
@@ -415,7 +415,9 @@ class RunSummary(StoredFacts):
         json="speedup.value",
         filter=Filter(key="speedup", names=("xeager", "vs eager")),
         better="higher",
-        screen=ScreenColumn(heading="speedup", spare=2, tail=5),
+        screen=ScreenColumn(
+            heading="speedup", about="Speedup over eager; ! wide or flagged, ? unreliable", spare=2, tail=5
+        ),
         comparison=Comparison(group="latency"),
         indexed=True,
         scanned=True,

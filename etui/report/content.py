@@ -219,7 +219,11 @@ def _cards(runs: Sequence[RunDocument]) -> Iterator[Card]:
         counts = f"{blocks[0]}" if len(blocks) == 1 else f"{blocks[0]} to {blocks[-1]}"
         threads = _joined(text.counted(run.threads, "thread") for run in measured if run.threads)
         presets = _joined(run.preset for run in measured)
-        yield Card("measured", f"{counts} {'block' if counts == '1' else 'blocks'}", f"preset {presets}, {threads}")
+        yield Card(
+            "measured",
+            f"{counts} {'block' if counts == '1' else 'blocks'}",
+            ", ".join(filter(None, (f"preset {presets}", threads))),
+        )
 
 
 def _millions(count: int) -> str:

@@ -92,9 +92,10 @@ def _card(card: Card) -> str:
 def _results(table: ResultsTable) -> str:
     head = "".join(f"<th>{_escaped(heading)}</th>" for heading in table.headings)
     body = "".join(f"<tr>{''.join(map(_result, row))}</tr>" for row in table.rows)
+    legend = f'<p class="legend">{_escaped(table.legend)}</p>' if table.legend else ""
     return (
         f'<div class="wide"><table class="results"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f'<p class="legend">{_escaped(table.legend)}</p>'
+        f"{legend}"
     )
 
 

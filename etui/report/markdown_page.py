@@ -60,7 +60,8 @@ def _verdict(verdict: Verdict) -> Iterator[str]:
 def _results(table: ResultsTable) -> Iterator[str]:
     rows = [[cell.text for cell in row] for row in table.rows]
     yield from (*markdown.table(table.headings, rows, right=range(1, len(table.headings))), "")
-    yield from (f"<sub>{markdown.escaped(table.legend)}</sub>", "")
+    if table.legend:
+        yield from (f"<sub>{markdown.escaped(table.legend)}</sub>", "")
 
 
 def _folded(title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from etui.analysis import trust
 from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.disturbance import FEW, MOST, disturbed_share, session_share
 from etui.analysis.session_variance import SessionLatency
-from etui.results import ACCURACY_VERDICTS, RunDocument
+from etui.results import ACCURACY_VERDICTS, LIVE_STATUSES, RunDocument
 from etui.wording import caveat as caveat_wording
 from etui.wording import comparison as comparison_wording
 from etui.wording import run as run_wording
@@ -188,8 +188,7 @@ def _choice(
     badges, excluded = _accuracy_badges(runs), _excluded(runs, named)
     if not passing:
         return _without_candidate(runs, badges, excluded)
-    best, others = passing[0], passing[1:]
-    found = compare(best, others, margin=margin, levels=levels)
+    best, others, found = _fastest(passing, margin, levels)
     tied = [best, *(other for other, one in zip(others, found, strict=True) if one.verdict == "equivalent")]
     unsure = [one for one in found if one.verdict not in ("slower", "equivalent")]
     chosen = max(tied, key=lambda run: (_closeness(run), -_size(run)))
@@ -219,6 +218,23 @@ def _choice(
         caveats=[*excluded, *caveats],
         run="" if unsure else chosen.id,
     )
+
+
+def _fastest(
+    passing: Sequence[RunDocument], margin: float, levels: Sequence[SessionLatency]
+) -> tuple[RunDocument, list[RunDocument], list[RunComparison]]:
+    """Return the run that no other one is faster than, the others, and their comparisons with it.
+
+    ``passing`` are in the order of their medians. Within a session the ratios decide, which may have another order.
+    """
+    results = []
+    for best in passing:
+        others = [run for run in passing if run is not best]
+        found = compare(best, others, margin=margin, levels=levels)
+        results.append((best, others, found))
+        if all(one.verdict != "faster" for one in found):
+            return results[-1]
+    return results[0]
 
 
 def _why_chosen(
@@ -256,7 +272,8 @@ def _without_candidate(runs: Sequence[RunDocument], badges: list[Badge], exclude
     failing = [run for run in ended if run.accuracy is not None and run.accuracy.verdict == "FAIL"]
     headline, tone = "No recommendation: no variant is proven to be within its accuracy tolerance", "warn"
     if not ended:
-        headline, tone = "No run was completed", "bad"
+        is_live = any(run.status in LIVE_STATUSES for run in runs)
+        headline, tone = "No run was completed", "warn" if is_live else "bad"
     elif len(failing) == len(ended):
         headline, tone = "No variant is within its accuracy tolerance", "bad"
     return Verdict(
@@ -335,7 +352,8 @@ def _accuracy_badges(runs: Sequence[RunDocument], about: str = "accuracy") -> li
     broken = [run for run in runs if run.status != "done"]
     if broken:
         word = broken[0].status if len(runs) == 1 else f"{len(broken)} of {len(runs)} not completed"
-        badges.append(Badge("runs" if len(runs) > 1 else "run", word, "bad"))
+        is_live = all(run.status in LIVE_STATUSES for run in broken)
+        badges.append(Badge("runs" if len(runs) > 1 else "run", word, "warn" if is_live else "bad"))
     return badges
 
 
@@ -369,6 +387,9 @@ def _is_synthetic(run: RunDocument) -> bool:
 
 
 def _ended(run: RunDocument) -> str:
+    """Return the status of a run as a predicate."""
+    if run.status in LIVE_STATUSES:
+        return f"is {run.status}"
     return {"cancelled": "was cancelled", "interrupted": "was interrupted"}.get(run.status, run.status)
 
 

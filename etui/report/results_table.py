@@ -14,7 +14,7 @@ from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.side_by_side import Row
 from etui.facts import Fact, RunSummary
 from etui.report.recommendation import ACCURACY_TONES, SPEED_TONES, Tone
-from etui.results import Flag, LatencyStats, RunDocument, SpeedVerdict
+from etui.results import LIVE_STATUSES, Flag, LatencyStats, RunDocument, SpeedVerdict
 
 SPEED_GLYPHS: dict[str, str] = {"faster": "▲", "slower": "▼", "equivalent": "=", "inconclusive": "?", "unreliable": "!"}
 ACCURACY_GLYPHS = {"PASS": "✓", "FAIL": "✗", "UNPROVEN": "?"}
@@ -84,7 +84,7 @@ def results_table(
 
 
 _MEANINGS = {
-    "▲": "faster", "▼": "slower", "=": "equivalent", "?": "inconclusive or unproven", "!": "unreliable",
+    "▲": "faster", "▼": "slower", "=": "equivalent", "?": "inconclusive, unproven or not completed", "!": "unreliable",
     "✓": "within tolerance", "✗": "out of tolerance or failed", BEST: "certainly the best", CHOSEN: "first choice",
     WARNINGS: "number of warnings, see below",
 }  # fmt: skip
@@ -167,6 +167,8 @@ def _speed(ratio: float, verdict: SpeedVerdict | None) -> ResultCell:
 
 
 def _accuracy(run: RunDocument) -> ResultCell:
+    if run.status in LIVE_STATUSES:
+        return ResultCell(f"? {run.status}", "warn")
     if run.status != "done":
         return ResultCell(f"✗ {run.status}", "bad")
     if run.accuracy is None:

@@ -16,13 +16,13 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual import events
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette, Provider
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
-from etui.actions import ACTIONS, Scope, bindings
+from etui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, Scope, bindings
 from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event
@@ -36,10 +36,12 @@ from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
 from etui.tui.notices import Notices
+from etui.tui.palette import Entries, Entry, PaletteHost
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
 from etui.tui.terminal_signals import TerminalSignals
+from etui.tui.undo import UNDO_S, Change, UndoBuffer
 from etui.tui.workers import start
 
 _PROBLEM_S = 12.0
@@ -47,7 +49,7 @@ _MOST_NOTICES = 2
 """At most this number of notices is shown at a time, the newest: they take lines from the screen."""
 
 
-class EtuiApp(ScreenHost):
+class EtuiApp(ScreenHost, PaletteHost):
     """The app on a database. ``loaded`` is the config file as read; ``live`` False disables the database feed.
 
     With ``forgiving`` a defect in a handler, a worker or a chart is reported as a notice and the app keeps running;
@@ -57,6 +59,7 @@ class EtuiApp(ScreenHost):
     TITLE = "etui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Entries}
 
     class SnapshotRead(Message):
         """The feed has read the database."""
@@ -79,6 +82,7 @@ class EtuiApp(ScreenHost):
         self._feed = Feed(
             self.database, lambda snapshot: self.post_message(self.SnapshotRead(snapshot)), self._handle_exception
         )
+        self._undo = UndoBuffer(self, self.database, lambda: self.screen.refresh_bindings())
         self._live = live
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
@@ -116,6 +120,8 @@ class EtuiApp(ScreenHost):
     def on_unmount(self) -> None:
         """Close the database; runs in progress continue."""
         self._feed.close()
+        if problem := self._undo.finish_at_exit():
+            self.exit(return_code=EXIT_FAILED, message=Text(f"etui: the runs were not deleted: {problem}"))
         self.database.close()
 
     def _leave_on_hangup(self) -> None:
@@ -221,6 +227,22 @@ class EtuiApp(ScreenHost):
         """Report an error in a notice and in the history, with the hint that applies to the screen."""
         self.say(to_text(error), "error", title=title)
 
+    async def offer_undo(self, change: Change, message: str) -> None:
+        """Let the user undo a change for a while, and report it with the key for that."""
+        await self._undo.offer(change)
+        key = self.keys_of(BY_ID["app.undo"])
+        self.say(f"{message} Press {key} within {UNDO_S:.0f} seconds to undo.")
+
+    async def action_undo(self) -> None:
+        """Undo the last change that can be undone."""
+        start(self, self._undo.undo, group="undo")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Enable undo only if there is something to undo."""
+        if action == "undo":
+            return self._undo.is_open
+        return super().check_action(action, parameters)
+
     # The terminal outside the screen
 
     def session_over(self, runs: Sequence[RunSummary]) -> None:
@@ -267,7 +289,9 @@ class EtuiApp(ScreenHost):
         from etui.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self._keys))
+            own_scope = getattr(self.screen, "scope", None)
+            forwarded_scopes: Collection[Scope] = getattr(self.screen, "forwarded_scopes", tuple)()
+            self.push_screen(HelpScreen(self._keys, [*([own_scope] if own_scope else []), *forwarded_scopes]))
 
     def action_notices(self) -> None:
         """Show the history of notices."""
@@ -300,34 +324,58 @@ class EtuiApp(ScreenHost):
         """Quit; bound with priority, so that it works in input fields."""
         await self.action_quit()
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Return the palette's commands: the actions available on this screen, the models and the themes."""
+    def palette_entries(self) -> Iterable[Entry]:
+        """Return the entries of the palette: the actions available on this screen, the models and the themes."""
         from etui.catalog.models import MODELS
 
+        screen = self.screen_below_palette
         own_scope = getattr(screen, "scope", None)
         forwarded_scopes: Collection[Scope] = getattr(screen, "forwarded_scopes", tuple)()
-        for action in ACTIONS:
-            if action.scope == "app" and action.name != "command_palette":
-                run = partial(self._run_on, self, action.name)
-            elif action.scope == own_scope:
-                run = partial(self._run_on, screen, action.name)
-            elif action.scope in forwarded_scopes:
-                run = partial(self._run_on, screen, f"forward('{action.id}')")
-            else:
-                continue
-            yield SystemCommand(action.about, _with_key(action.keys), run)
+        for scope, group in SCOPE_TITLES.items():
+            for action in ACTIONS:
+                if action.scope != scope or action.id == "app.command_palette":
+                    continue
+                if scope == "app":
+                    run = partial(self._run_on, self, action.name)
+                elif scope == own_scope:
+                    run = partial(self._run_on, screen, action.name)
+                elif scope in forwarded_scopes:
+                    run = partial(self._run_on, screen, f"forward('{action.id}')")
+                else:
+                    continue
+                group = group.partition(":")[0]
+                yield Entry(group, action.title, run, self.keys_of(action), action.about, action.synonyms)
         if screen is self.bench:
             for model in MODELS.values():
-                yield SystemCommand(f"Model: {model.name}", model.title, partial(self.bench.pick_model, model.name))
+                pick = partial(self._pick_model, model.name)
+                yield Entry("Measure a model", model.name, pick, about=model.title, synonyms="model run choose")
         for name in themes.NAMES:
-            help_text = "Until etui ends; the config file sets it permanently"
-            yield SystemCommand(f"Theme: {name}", help_text, partial(self._set_theme, name))
+            run = partial(self._set_theme, name)
+            about = "Until etui ends; the config file sets it permanently"
+            yield Entry("Theme", name, run, about=about, synonyms="themes colours colors dark light appearance")
+
+    @property
+    def screen_below_palette(self) -> Screen[object]:
+        """The screen that the user sees, without the palette if that is open."""
+        return next(screen for screen in reversed(self.screen_stack) if not isinstance(screen, CommandPalette))
+
+    def key_names(self, action: Action) -> tuple[str, ...]:
+        """Return the keys of an action as Textual names them, with those of the config file."""
+        keys = self._keys.get(action.id) or ",".join(action.keys)
+        return tuple(key.strip() for key in keys.split(","))
+
+    def keys_of(self, action: Action) -> str:
+        """Return the keys of an action as they are displayed."""
+        return " ".join(self.get_key_display(Binding(key, "", "")) for key in self.key_names(action))
 
     async def _run_on(self, owner: ScreenHost | Screen[object], action: str) -> None:
         await owner.run_action(action)
 
-    def _set_theme(self, name: str) -> None:
+    async def _set_theme(self, name: str) -> None:
         self.theme = name
+
+    async def _pick_model(self, name: str) -> None:
+        self.bench.pick_model(name)
 
 
 def _is_terminal() -> bool:
@@ -335,10 +383,6 @@ def _is_terminal() -> bool:
         return os.isatty(2)
     except OSError:
         return False
-
-
-def _with_key(keys: tuple[str, ...]) -> str:
-    return f"Key: {', '.join(keys)}"
 
 
 def run(database: Path, loaded: LoadedConfig) -> int:

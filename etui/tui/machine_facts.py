@@ -13,8 +13,8 @@ from etui.tui.glyphs import Glyphs
 
 Severity = Literal["faint", "warn", "bad"]
 
-MOST_LOAD_PER_CORE = 1.0
-"""The load counts tasks that run or wait, those of a measurement included: above one per core, some of them wait."""
+MOST_LOAD_PER_CORE = 1.25
+"""The load counts tasks that run or wait: a measurement with one thread per core makes about one per core by itself."""
 
 OVERLOAD_PER_CORE = 2.0
 """From here on, tasks wait as long as they run."""

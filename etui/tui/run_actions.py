@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from textual.screen import Screen
 
+from etui.actions import BY_ID
+from etui.analysis_kinds.profile import ProfileOptions
+from etui.analysis_kinds.registry import KINDS
+from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import Condition, QueuedSession, Store
 from etui.text import counted
+from etui.tui.details import analyses
+from etui.tui.run_rows import MOST_HIDDEN
 from etui.tui.screen_host import ScreenHost
+from etui.tui.undo import UNDO_S, Change
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
@@ -49,6 +56,27 @@ class RunActions:
                 on_result(result)
 
         self._app.push_screen(dialog, closed)
+
+    def menu(self, title: str, action_ids: Sequence[str]) -> None:
+        """Let the user choose one of these actions of the screen, or of the panes it forwards to, and run it."""
+        from etui.tui.screens.menu import MenuDialog, MenuItem
+
+        actions = [BY_ID[action_id] for action_id in action_ids]
+        items = [
+            MenuItem(action.id, action.title, self._app.key_names(action), self._app.keys_of(action))
+            for action in actions
+        ]
+
+        def run(action_id: str) -> None:
+            is_own = BY_ID[action_id].scope == getattr(self._screen, "scope", None)
+            call = BY_ID[action_id].name if is_own else f"forward('{action_id}')"
+
+            async def work() -> None:
+                await self._screen.run_action(call)
+
+            start(self._screen, work, group="menu")
+
+        self.ask(MenuDialog(title, items), run)
 
     # Start and cancel
 
@@ -100,11 +128,44 @@ class RunActions:
 
         async def work() -> None:
             live = await self._app.database.write(lambda store: store.request_cancel(run_ids))
-            if live:
-                self._app.say(f"Cancelling {counted(len(live), 'run')}; completed blocks are kept.")
             done()
+            if live:
+                message = f"Cancelling {counted(len(live), 'run')}; completed blocks are kept."
+                await self._app.offer_undo(Change(partial(self._queue_again, live, done)), message)
 
         start(self._screen, work, group="cancel")
+
+    def move_session(self, session_id: str, *, earlier: bool) -> None:
+        """Move a waiting session by one place in the queue."""
+
+        async def work() -> None:
+            if not await self._app.database.write(lambda store: store.move_session(session_id, earlier=earlier)):
+                self._app.say("Only sessions that wait can be moved, among themselves.", "warning")
+
+        start(self._screen, work, group="queue")
+
+    async def _queue_again(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
+        from etui.services.requeue import requeue
+
+        queued = await self._app.database.write(lambda store: requeue(store, run_ids))
+        count = sum(len(session.runs) for session in queued)
+        self._app.say(
+            f"{counted(count, 'run')} queued again." if count else "The runs have ended; none is queued again."
+        )
+        done()
+
+    def cancel_session(self, session: QueuedSession, run_ids: Sequence[str], done: Callable[[], object]) -> None:
+        """Ask whether to cancel a session whose live runs ``run_ids`` are not under the cursor."""
+        from etui.tui.screens.confirm import ConfirmDialog
+
+        state = "waits in the queue" if session.claimed_by is None else "is running"
+        runs = counted(len(run_ids), "run")
+        text = f"No run that could be cancelled is under the cursor. Cancel the session that {state}"
+        text = f"{text}: {session.spec.model}, {runs}?"
+        self.ask(
+            ConfirmDialog("Cancel another session", text, "Cancel it", "Keep it"),
+            lambda confirmed: self.cancel(run_ids, done) if confirmed else None,
+        )
 
     # Export, delete, copy
 
@@ -119,14 +180,46 @@ class RunActions:
 
         self.ask(ExportDialog(self._app.database, run_ids), exported)
 
-    def delete(self, run_ids: Sequence[str], name: str, done: Callable[[int], object]) -> None:
-        """Ask for confirmation and delete the runs; ``name`` describes them, ``done`` is given how many existed."""
+    def delete(
+        self,
+        run_ids: Sequence[str],
+        name: str,
+        *,
+        hide: Callable[[], object],
+        finished: Callable[[], None],
+        restore: Callable[[], object],
+    ) -> None:
+        """Ask for confirmation and delete the runs, which ``name`` describes.
+
+        They are hidden with ``hide`` and deleted when that cannot be undone any more, after which ``finished`` is
+        called; ``restore`` shows them again. If they are more than can be hidden, they are deleted at once.
+        """
         from etui.tui.screens.confirm import ConfirmDialog
 
-        async def work() -> None:
-            done(await self._app.database.write(lambda store: store.delete_runs(run_ids)))
+        is_final = len(run_ids) > MOST_HIDDEN
+        count = counted(len(run_ids), "run")
 
-        text = f"Delete {name} with all samples and logs? This cannot be undone. To keep a copy, export it first."
+        async def undo() -> None:
+            restore()
+            self._app.say(f"{count} restored.", keep=True)
+
+        def failed(error: EtuiError) -> None:
+            restore()
+            self._app.complain(error, "Not deleted")
+
+        async def work() -> None:
+            if is_final:
+                await self._app.database.write(lambda store: store.delete_runs(run_ids))
+                self._app.say(f"{count} deleted.", keep=True)
+                hide()
+                return
+            await self._app.database.read(lambda store: store.check_deletable(run_ids))
+            change = Change(undo, lambda store: store.delete_runs(run_ids), finished, failed)
+            await self._app.offer_undo(change, f"{count} deleted.")
+            hide()
+
+        until = "This cannot be undone." if is_final else f"This can be undone for {UNDO_S:.0f} seconds."
+        text = f"Delete {name} with all samples and logs? {until} To keep a copy, export it first."
         title = "Delete a run" if len(run_ids) == 1 else "Delete runs"
         self.ask(
             ConfirmDialog(title, text, "Delete"),
@@ -161,7 +254,6 @@ class RunActions:
 
     def analyse(self, run_id: str, options: AnalysisOptions) -> None:
         """Queue an analysis; ask first about files that an imported run names."""
-        from etui.analysis_kinds.registry import KINDS
         from etui.tui.details import analyses
 
         async def work(trusted_files: tuple[str, ...]) -> None:
@@ -183,7 +275,6 @@ class RunActions:
 
     def cancel_analyses(self, run_id: str) -> None:
         """Cancel the run's queued and running analyses."""
-        from etui.tui.details import analyses
 
         async def work() -> None:
             count = await self._app.database.write(lambda store: analyses.cancel(store, run_id))
@@ -195,7 +286,6 @@ class RunActions:
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:
         """Ask for modules to keep in FP32, ``module`` suggested, and queue the run's configuration again with them."""
-        from etui.tui.details import analyses
         from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 
         if not analyses.is_quantized(document):

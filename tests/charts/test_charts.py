@@ -9,6 +9,7 @@ import pytest
 from rich.text import Text
 
 from etui.charts import drawing as charts
+from etui.charts.data import Doubt
 from etui.charts.drawing import Canvas, Colours, Past, Series, palette
 from etui.text import width as cells
 from tests.charts.series import DATED, DOTS, EAGER, EMPTY, LEVELS, PAST, PROGRAM, SIX
@@ -228,3 +229,12 @@ def test_any_stored_value_can_be_drawn(samples: list[float], size: tuple[int, in
         charts.depth(samples, on, log=log, threshold=1e308),
     ):
         assert max(map(len, drawn.plain.split("\n"))) <= size[0]
+
+
+@pytest.mark.parametrize(("doubt", "sign"), [("", "%"), ("warn", "%!"), ("bad", "%?")])
+@pytest.mark.parametrize("width", [60, 100])
+def test_a_median_shows_its_interval_and_its_doubt(doubt: Doubt, sign: str, width: int) -> None:
+    series = Series(name="int8", blocks=[[1.0, 1.1, 1.2]] * 3, half_width=0.42, doubt=doubt)
+    for draw in (charts.histogram, charts.ecdf):
+        words = draw(series, None, canvas(width, 12)).plain.split()
+        assert f"±42{sign}" in words

@@ -110,3 +110,26 @@ def test_a_very_wide_interval_is_not_good_news() -> None:
     fast.speedup = msgspec.structs.replace(fast.speedup, value=4.0, ci95=(2.0, 8.0))
     found = verdict_of(run("a", "fp32", 16.0), fast)
     assert found.run == fast.id and found.tone == "warn" and any("very wide" in line for line in found.caveats)
+
+
+def test_paired_ratios_decide_where_medians_have_another_order() -> None:
+    drifting, steady = run("a", "fp32", 10.0, seed=1), run("b", "int8", 10.0, seed=2)
+    for slow, quick, level in zip(drifting.blocks, steady.blocks, (8, 8, 8, 12, 12, 12), strict=True):
+        slow.samples_ms, quick.samples_ms = [level * 1.1] * 40, [float(level)] * 40
+    assert drifting.latency_ms is not None and steady.latency_ms is not None
+    # The stored medians are in the other order, as those of earlier versions may be.
+    drifting.latency_ms = msgspec.structs.replace(drifting.latency_ms, median=9.0)
+    assert verdict_of(drifting, steady).run == steady.id
+
+
+def test_a_run_that_has_not_ended_is_not_called_failed() -> None:
+    waiting = run("a", "int8", 8.0)
+    waiting.status, waiting.blocks, waiting.latency_ms, waiting.speedup, waiting.accuracy = (
+        "queued",
+        [],
+        None,
+        None,
+        None,
+    )
+    assert (verdict_of(waiting).tone, verdict_of(waiting).headline) == ("warn", "int8/xnnpack: the run is queued")
+    assert verdict_of(waiting, run("b", "fp32", 16.0)).headline == "Ship fp32/xnnpack"

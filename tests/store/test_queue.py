@@ -38,6 +38,28 @@ def test_sessions_are_claimed_once_and_oldest_first(store: Store) -> None:
     assert store.sessions_waiting_before(second.id) == []
 
 
+def test_waiting_sessions_change_places_whenever_they_were_queued(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two of them within a millisecond.
+    times = iter(["2026-11-20T10:00:00.000Z", "2026-11-20T10:00:01.000Z", "2026-11-20T10:00:01.000Z"])
+    monkeypatch.setattr("etui.store.queue.utc_now", lambda: next(times))
+    a, b, c = (store.add_session(make_spec(), model=MODEL, box="bench-1").id for _ in range(3))
+    monkeypatch.undo()
+
+    def order() -> list[str]:
+        return [session_id for session_id, _, _ in store.waiting_sessions()]
+
+    assert order() == [a, b, c]
+    assert store.move_session(c, earlier=True) and order() == [a, c, b]
+    assert store.move_session(a, earlier=False) and order() == [c, a, b]
+    assert not store.move_session(c, earlier=True) and not store.move_session(b, earlier=False)
+    claimed = store.claim_next(RUNNER)
+    assert claimed is not None and claimed.id == c
+    assert not store.move_session(c, earlier=False) and not store.move_session(a, earlier=True)
+    assert order() == [a, b]
+
+
 def test_session_of_another_host_is_not_claimed(store: Store) -> None:
     store.add_session(make_spec(), model=MODEL, box="bench-2")
     assert store.claim_next(RUNNER) is None

@@ -8,7 +8,7 @@ import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 
-from etui.actions import ACTIONS, Scope
+from etui.actions import ACTIONS, SCOPE_TITLES, Scope
 from etui.store import Store
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import TABS, DetailsScreen
@@ -39,12 +39,18 @@ async def _details(pilot: Pilot[object], tab: str = "Summary") -> DetailsScreen:
     return screen
 
 
-def _offered(pilot: Pilot[object]) -> set[str]:
-    return {command.title for command in app_of(pilot).get_system_commands(pilot.app.screen)}
+def _offered(pilot: Pilot[object]) -> set[tuple[str, str]]:
+    return {(entry.group, entry.title) for entry in app_of(pilot).palette_entries()}
 
 
-def _abouts(*scopes: Scope) -> set[str]:
-    return {action.about for action in ACTIONS if action.scope in scopes}
+def _titles(*scopes: Scope) -> set[tuple[str, str]]:
+    return {
+        (SCOPE_TITLES[action.scope].partition(":")[0], action.title) for action in ACTIONS if action.scope in scopes
+    }
+
+
+def _titles_of(action_id: str) -> set[str]:
+    return {action.title for action in ACTIONS if action.id == action_id}
 
 
 def _is_kept(pilot: Pilot[object], text: str) -> bool:
@@ -54,23 +60,19 @@ def _is_kept(pilot: Pilot[object], text: str) -> bool:
 async def test_the_palette_offers_what_the_details_can_do(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         await _details(pilot)
-        assert _abouts("details", "chart", "log") <= _offered(pilot)
-        assert not _abouts("bench", "table", "compare", "trend", "rows") & _offered(pilot)
+        assert _titles("details", "chart", "log") <= _offered(pilot)
+        assert not _titles("bench", "table", "compare", "trend", "rows") & _offered(pilot)
 
 
 async def test_the_palette_offers_the_actions_of_a_table_only_on_its_tab(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot, "Operators")
-        assert _abouts("rows") <= _offered(pilot)
+        assert _titles("rows") <= _offered(pilot)
         table = screen._table
         assert table is not None
         before = table.rows.sort if table.rows else ""
-        (sort,) = [
-            command
-            for command in app_of(pilot).get_system_commands(pilot.app.screen)
-            if command.title in {action.about for action in ACTIONS if action.id == "rows.sort"}
-        ]
-        await sort.callback()
+        (sort,) = [entry for entry in app_of(pilot).palette_entries() if entry.title in _titles_of("rows.sort")]
+        await sort.run()
         await until(pilot, lambda: table.rows and table.rows.sort != before)
 
 
@@ -86,9 +88,8 @@ async def test_an_action_of_the_details_runs_from_the_palette(profiled: Path) ->
 async def test_an_action_of_the_chart_runs_on_its_tab(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot)
-        about = next(action.about for action in ACTIONS if action.id == "chart.view_2")
-        (ecdf,) = [one for one in app_of(pilot).get_system_commands(pilot.app.screen) if one.title == about]
-        await ecdf.callback()
+        (ecdf,) = [entry for entry in app_of(pilot).palette_entries() if entry.title in _titles_of("chart.view_2")]
+        await ecdf.run()
         await until(pilot, lambda: screen.tab == "Latency")
 
 

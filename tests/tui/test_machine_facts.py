@@ -31,7 +31,7 @@ def test_what_is_not_readable_is_absent() -> None:
 @pytest.mark.parametrize(
     ("changes", "text", "severity"),
     [
-        ({"load": 4.5}, "! load 4.50 of 4 cores", "warn"),
+        ({"load": 5.5}, "! load 5.50 of 4 cores", "warn"),
         ({"load": 9.0}, "! load 9.00 of 4 cores", "bad"),
         ({"cpu_pressure": 21}, "! pressure 21 %", "warn"),
         ({"cpu_pressure": 80}, "! pressure 80 %", "bad"),
@@ -48,7 +48,7 @@ def test_a_threshold_has_its_colour(changes: dict[str, Any], text: str, severity
 
 
 def test_the_most_severe_facts_come_first_after_the_name() -> None:
-    facts = severities(load=4.5, cpu_pressure=80, governor="powersave")
+    facts = severities(load=5.5, cpu_pressure=80, governor="powersave")
     assert list(facts.values())[:4] == ["faint", "bad", "warn", "warn"]
     assert next(iter(facts)) == "bench-1"
 

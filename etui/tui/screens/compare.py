@@ -34,6 +34,7 @@ from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.progress_line import ProgressLine
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 from etui.wording import run as run_wording
 
@@ -373,6 +374,15 @@ class CompareScreen(Guarded, Screen[None]):
             self.notify("A duel needs two runs: move the cursor to a run other than the baseline.", severity="warning")
             return
         self._actions.duel(selection.base, run)
+
+    @on(VirtualTable.MenuRequested)
+    def action_menu(self) -> None:
+        """List what can be done with the run under the cursor."""
+        run, selection = self._metrics.run, self._comparison.selection
+        if run is not None and selection is not None:
+            of_others = [] if run == selection.base else ["compare.base", "compare.drop", "compare.duel"]
+            title = self.found.compared.names.get(run, run[:6]) if self.found is not None else run[:6]
+            self._actions.menu(title, ["compare.details", "compare.trend", *of_others])
 
     def action_copy(self) -> None:
         """Copy the comparison as Markdown."""

@@ -85,6 +85,10 @@ class ChartPane(ChartFrame):
         """Show the MAE of past runs."""
         self._choose(4)
 
+    def show_next(self) -> None:
+        """Show the next view, after the last one the first."""
+        self._choose((self._view + 1) % len(VIEWS))
+
     def action_log_scale(self) -> None:
         """Switch the logarithmic scale on or off."""
         if self._view not in _WITH_LOG:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -23,6 +23,8 @@ from etui.store.filter_language import FilterMistake, completions, read, word_be
 from etui.store.saved_filters import load_filters
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
+from etui.tui.type_ahead import TypeAhead
+from etui.tui.widgets.key_bar import Footer, Hint
 from etui.tui.workers import start
 
 _MOST_COMPLETIONS = 8
@@ -33,8 +35,31 @@ class FilterInput(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
 
-    class Left(Message):
-        """Escape was pressed."""
+    def __init__(self) -> None:
+        super().__init__(placeholder="model:resnet18 p50<10 -status:failed", compact=True, select_on_focus=False)
+        self._is_left = False
+        self._type_ahead = TypeAhead()
+
+    def on_focus(self) -> None:
+        """Take keys again."""
+        self._is_left = False
+
+    def on_blur(self) -> None:
+        """Hand the keys that were typed after the filter was left to what has the focus now."""
+        self._type_ahead.replay(self.app)
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Leave at once: a binding would run after the keys that are already waiting for this field."""
+        if self._is_left:
+            self._type_ahead.keep(event)
+        elif not event.is_printable:
+            active = self.screen.active_bindings.get(event.key)
+            if active is not None and active.node is self and active.binding.action in ("submit", "leave"):
+                event.stop()
+                event.prevent_default()
+                bar = self.parent
+                assert isinstance(bar, FilterBar)
+                self._is_left = bar.enter(self.value) if active.binding.action == "submit" else bar.leave()
 
     def action_complete(self) -> None:
         """Accept the first completion of the word before the cursor."""
@@ -44,7 +69,9 @@ class FilterInput(Input):
 
     def action_leave(self) -> None:
         """Close the filter and undo the edit."""
-        self.post_message(self.Left())
+        bar = self.parent
+        assert isinstance(bar, FilterBar)
+        bar.leave()
 
 
 class FilterBar(Guarded, Vertical):
@@ -72,7 +99,7 @@ class FilterBar(Guarded, Vertical):
 
     def compose(self) -> ComposeResult:
         """The field, and the message about what is typed."""
-        yield FilterInput(placeholder="model:resnet18 p50<10 -status:failed", compact=True, select_on_focus=False)
+        yield FilterInput()
         yield Static(id="filter-word")
 
     def on_mount(self) -> None:
@@ -110,6 +137,10 @@ class FilterBar(Guarded, Vertical):
         with contextlib.suppress(EtuiError):
             self._saved = await asyncio.to_thread(load_filters)
 
+    def footer(self) -> Footer:
+        """Return the keys of the field."""
+        return Footer([Hint("enter", "apply"), "filter.complete", "filter.leave"])
+
     def clear(self) -> None:
         """Show all runs."""
         self._apply("", ())
@@ -129,6 +160,9 @@ class FilterBar(Guarded, Vertical):
     def _typed(self, event: Input.Changed) -> None:
         """Apply the terms that can be parsed, and report those that are ignored."""
         event.stop()
+        if not self.display:
+            # The filter was left meanwhile.
+            return
         conditions, mistakes = read(event.value, saved=self._saved)
         # An unfinished word at the cursor is not a mistake yet.
         unfinished = bool(mistakes) and mistakes[-1].end >= len(event.value) and bool(self._completions())
@@ -142,17 +176,23 @@ class FilterBar(Guarded, Vertical):
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
-        conditions, mistakes = read(event.value, saved=self._saved)
-        if mistakes:
-            self._show_message(_ignored(event.value, mistakes), mistake=True)
-            return
-        self._apply(event.value, tuple(conditions))
-        self._close()
+        self.enter(event.value)
 
-    @on(FilterInput.Left)
-    def _left(self) -> None:
+    def enter(self, text: str) -> bool:
+        """Apply a filter and close; return False, with a message, if it has a mistake."""
+        conditions, mistakes = read(text, saved=self._saved)
+        if mistakes:
+            self._show_message(_ignored(text, mistakes), mistake=True)
+            return False
+        self._apply(text, tuple(conditions))
+        self._close()
+        return True
+
+    def leave(self) -> bool:
+        """Apply the filter from before the edit, and close."""
         self._apply(self._before, tuple(read(self._before, saved=self._saved)[0]))
         self._close()
+        return True
 
     def _apply(self, text: str, conditions: tuple[Condition, ...]) -> None:
         text = text.strip()

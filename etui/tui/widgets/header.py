@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from rich.text import Text
 from textual.widget import Widget
 
-from etui.services.session_progress import SessionProgress
-from etui.text import clock, plain
+from etui.text import plain
 from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.machine_facts import machine_facts
-from etui.tui.widgets.progress_line import percent
+from etui.tui.widgets.progress_line import left_text, percent
 
 _BAR = 12
 _ROOM_FOR_BAR = 100
-_EXACT_S, _STEP_S = 10, 5
 
 
 class Header(Widget):
@@ -87,9 +83,9 @@ class Header(Widget):
                 text.append(f" {self._glyphs.bar_full * full}", self._style("live"))
                 text.append(self._glyphs.bar_rest * (_BAR - full), self._style("faint"))
             text.append(f" {percent(progress.share)}", self._style("live"))
-            left = _left(progress)
+            left = left_text(progress)
             if left is not None:
-                text.append(f" {self._glyphs.dot} {clock(left)} left", self._style("live"))
+                text.append(f" {self._glyphs.dot} {left}", self._style("live"))
         if waiting:
             text.append(f" {self._glyphs.dot} {waiting} waiting", self._style("faint"))
         return text
@@ -104,13 +100,3 @@ def _model(session: LiveSession) -> str:
 
 def _status(session: LiveSession) -> str:
     return next((run.status for run in session.runs if run.status in ("preparing", "measuring")), "starting")
-
-
-def _left(progress: SessionProgress) -> int | None:
-    """Return the remaining seconds; None if not known."""
-    left_s = progress.left_at(datetime.now(UTC))
-    if left_s is None:
-        return None
-    left = round(left_s)
-    # Rounded: it is an estimate, and each change causes a redraw during the measurement.
-    return left if left < _EXACT_S else -(-left // _STEP_S) * _STEP_S

@@ -55,11 +55,14 @@ class RunsTable(VirtualTable[RunSummary]):
             self.run_id = run_id
 
     class Asked(Message):
-        """The user requested a dialog of the table: ``columns``, ``order`` or ``jump``."""
+        """The user requested a dialog of the table: ``columns``, ``order``, ``jump`` or ``menu``."""
 
         def __init__(self, what: str) -> None:
             super().__init__()
             self.what = what
+
+    class Current(Message):
+        """The rows of a changed filter or order are shown, or cannot be read."""
 
     class Arranged(Message):
         """The columns, the sort order or the baseline changed."""
@@ -103,6 +106,11 @@ class RunsTable(VirtualTable[RunSummary]):
     def total(self) -> int:
         """The number of runs that match the filter."""
         return self.count
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the filter or the order was changed and the rows that are shown are still those before."""
+        return self._jumping is not None
 
     def show_columns(self, names: Sequence[str]) -> None:
         """Show these columns in their order, as far as they fit."""
@@ -183,9 +191,12 @@ class RunsTable(VirtualTable[RunSummary]):
     def _report(self, error: EtuiError) -> None:
         self._jumping = None
         self.post_message(self.Failed(error))
+        self.post_message(self.Current())
 
     def _show(self, page: Page | Glimpse, wanted: Wanted) -> None:
         jumped, self._jumping = self._jumping is not None, None
+        if jumped:
+            self.post_message(self.Current())
         if page[0] is None:
             self._show_glimpse(*page[1:])
             return
@@ -312,6 +323,10 @@ class RunsTable(VirtualTable[RunSummary]):
     def action_columns(self) -> None:
         """Ask for the choice of columns."""
         self.post_message(self.Asked("columns"))
+
+    def action_menu(self) -> None:
+        """Ask for the menu of the run under the cursor."""
+        self.post_message(self.Asked("menu"))
 
     def action_jump(self) -> None:
         """Ask for the run to jump to."""
