@@ -26,6 +26,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keys: dict[str, str] = {}
     columns: tuple[str, ...] = ()
     ascii: bool | None = None
+    bell: bool = True
+    desktop_notification: bool = True
+    terminal_title: bool = True
 
 
 ABOUT: dict[str, str] = {
@@ -33,6 +36,9 @@ ABOUT: dict[str, str] = {
     "keys": "Keys by action id (`etui config show` lists them), separated by commas, such as 'j,down'.",
     "columns": "Columns of the runs table, in order; empty: all columns that fit.",
     "ascii": "Draw with ASCII only; unset: decided by the locale.",
+    "bell": "Ring the terminal's bell when a session ends.",
+    "desktop_notification": "Send a desktop notification when a session ends, if the terminal can (OSC 9 or 99).",
+    "terminal_title": "Show the progress and the result of a session in the terminal's title.",
 }
 
 

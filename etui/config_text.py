@@ -18,6 +18,9 @@ def as_toml(config: Config, actions: Iterable[tuple[str, str, str]]) -> str:
         "",
         f"# {ABOUT['ascii']}",
         "# ascii = true" if config.ascii is None else f"ascii = {str(config.ascii).lower()}",
+        *_switch("bell", config.bell),
+        *_switch("desktop_notification", config.desktop_notification),
+        *_switch("terminal_title", config.terminal_title),
         "",
         f"# {ABOUT['keys']}",
         "[keys]",
@@ -27,6 +30,10 @@ def as_toml(config: Config, actions: Iterable[tuple[str, str, str]]) -> str:
         setting = f"{_quoted(name)} = {_quoted(own or keys)}"
         lines.append(f"{setting if own else '# ' + setting:<44}  # {about}")
     return "\n".join(lines) + "\n"
+
+
+def _switch(name: str, value: bool) -> list[str]:
+    return ["", f"# {ABOUT[name]}", f"{name} = {str(value).lower()}"]
 
 
 def _quoted(text: str) -> str:

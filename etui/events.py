@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
@@ -29,6 +31,20 @@ def utc_now() -> str:
     """Return the current time as ISO 8601 in UTC with milliseconds, such as ``2026-11-20T22:40:12.345Z``; sorts as
     text."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_STAGE_END = re.compile(r"(?s).+? took (?P<seconds>\d+\.\d) s(?:; (?P<details>.*))?")
+
+
+def stage_end(doing: str, seconds: float, details: Sequence[str] = ()) -> str:
+    """Return the message of the log event that ends a stage of a run: ``exporting took 1.2 s; 3 nodes``."""
+    return "; ".join([f"{doing} took {seconds:.1f} s", *details])
+
+
+def read_stage_end(message: str) -> tuple[float, str] | None:
+    """Return the seconds and the details of a message that ``stage_end`` made; None for any other message."""
+    found = _STAGE_END.fullmatch(message)
+    return (float(found["seconds"]), found["details"] or "") if found else None
 
 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):

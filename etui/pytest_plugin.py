@@ -52,8 +52,8 @@ _OPTIONS: tuple[tuple[str, bool, dict[str, Any]], ...] = (
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options, with names that do not conflict with other plugins."""
     group = parser.getgroup("etui", "etui (measuring PyTorch models on ExecuTorch)")
-    for name, _, told in _OPTIONS:
-        group.addoption(f"--etui-{name}", dest=_dest(name), **told)
+    for name, _, options in _OPTIONS:
+        group.addoption(f"--etui-{name}", dest=_dest(name), **options)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,13 +65,13 @@ def pytest_load_initial_conftests(
     if any(_names_verify(word) for word in args):
         early_config.stash[VERIFYING] = True
         group = parser.getgroup("etui")
-        for name, short, told in _OPTIONS:
+        for name, short, options in _OPTIONS:
             if not short:
                 continue
             try:
                 # Without a default, which would override the value of the long name.
-                words = {key: value for key, value in told.items() if key not in ("default", "help")}
-                group.addoption(f"--{name}", dest=_dest(name), help=f"The same as --etui-{name}.", **words)
+                arguments = {key: value for key, value in options.items() if key not in ("default", "help")}
+                group.addoption(f"--{name}", dest=_dest(name), help=f"The same as --etui-{name}.", **arguments)
             except ValueError:
                 continue
     return result

@@ -6,7 +6,7 @@ would be infinite (the SQNR of an exact match) is None with ``exact`` true, sinc
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -22,6 +22,7 @@ AnalysisStatus = Literal["queued", "running", "done", "failed", "cancelled", "ti
 LIVE_ANALYSIS_STATUSES: frozenset[str] = frozenset({"queued", "running"})
 
 AccuracyVerdict = Literal["PASS", "FAIL", "UNPROVEN"]
+ACCURACY_VERDICTS: tuple[AccuracyVerdict, ...] = get_args(AccuracyVerdict)
 SpeedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "unreliable"]
 Interval = tuple[float, float]
 

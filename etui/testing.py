@@ -286,10 +286,10 @@ def _name(run: RunDocument) -> str:
 
 def _line(run: RunDocument) -> str:
     """A run in one line: latency, speed-up, accuracy verdict, flags and id."""
-    said = [run_wording.ending(run), run_wording.speed(run), run_wording.accuracy(run)]
+    sentences = [run_wording.ending(run), run_wording.speed(run), run_wording.accuracy(run)]
     flags = f" Flags: {', '.join(flag.name for flag in run.flags)}." if run.flags else ""
     weights = " Weights are synthetic." if run.weights is not None and run.weights.kind == "synthetic" else ""
-    return f"{plain(run.model.name)}: {' '.join(one for one in said if one)}{weights}{flags} (run {run.id})"
+    return f"{plain(run.model.name)}: {' '.join(one for one in sentences if one)}{weights}{flags} (run {run.id})"
 
 
 def _end_runner(database: Path) -> None:

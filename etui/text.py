@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 MISSING = "-"
@@ -114,6 +114,14 @@ def agreement(share: float | None) -> str:
 def counted(count: int, what: str) -> str:
     """Format a count with its noun, such as ``1 node`` and ``1,200 nodes``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def members(names: Sequence[str], everyone: Sequence[str]) -> str:
+    """Format some of ``everyone``, in that order: ``all 4``, ``both``, or their names."""
+    some = [name for name in everyone if name in names]
+    if len(some) == len(everyone) > 1:
+        return "both" if len(some) == 2 else f"all {len(some)}"
+    return ", ".join(some)
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""A separate machine for a test: its own database, cache, state and lock, with the installed ``etui`` command."""
+"""A simulated machine for a test: its own database, cache, state and lock, with the installed ``etui`` command."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class Box:
             "HF_HUB_OFFLINE": "1",
             "HF_HOME": str(folder / "hf"),
             "TORCH_HOME": str(folder / "torch"),
-            # Tests run beside whatever else the machine does; those about waiting say so.
+            # Other programs may use the machine during the tests; the tests about waiting set this variable.
             "ETUI_WAIT_QUIET": "0",
         }
-        # torch sets it in a process that lowers, as some tests do; to etui it would be the user's choice.
+        # torch sets this in a process that lowers, as some tests do; etui would take it for a setting of the user.
         self.environment.pop("TORCHINDUCTOR_CACHE_DIR", None)
 
-    def etui(self, *words: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
+    def etui(self, *arguments: str | Path, status: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run the installed command to its end and check its exit status (None: any)."""
         done = subprocess.run(
-            [*self.prefix, ETUI, *map(str, words)],
+            [*self.prefix, ETUI, *map(str, arguments)],
             env={**self.environment, **extra},
             capture_output=True,
             text=True,
@@ -61,26 +61,26 @@ class Box:
         assert status is None or done.returncode == status, done.stdout + done.stderr
         return done
 
-    def start(self, *words: str | Path, **extra: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str | Path, **extra: str) -> subprocess.Popen[str]:
         """Start the installed command in a separate session, as in another terminal."""
         return subprocess.Popen(
-            [*self.prefix, ETUI, *map(str, words)],
+            [*self.prefix, ETUI, *map(str, arguments)],
             env={**self.environment, **extra},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=hear_signals,
+            preexec_fn=restore_signals,
         )
 
-    def detach(self, *words: str | Path) -> list[str]:
+    def detach(self, *arguments: str | Path) -> list[str]:
         """Run ``etui run .. --detach`` and return the run ids."""
-        return self.etui("run", *words, "--detach").stdout.split()
+        return self.etui("run", *arguments, "--detach").stdout.split()
 
     def summaries(self) -> list[dict[str, Any]]:
         """Return the output of ``etui runs --json``."""
-        found: list[dict[str, Any]] = json.loads(self.etui("runs", "--json").stdout)
-        return found
+        summaries: list[dict[str, Any]] = json.loads(self.etui("runs", "--json").stdout)
+        return summaries
 
     def document(self, run_id: str) -> RunDocument:
         """Return a run's document from the database."""
@@ -97,23 +97,23 @@ class Box:
         until(lambda: self.status(run_id) in wanted)
         return self.status(run_id)
 
-    def wait_for_event(self, run_id: str, words: str) -> None:
+    def wait_for_event(self, run_id: str, text: str) -> None:
         """Wait until the log of a run or its session has a message with this text."""
 
-        def said() -> bool:
+        def logged() -> bool:
             with Store.open(self.database, create=False) as store:
                 session = store.summary(run_id).session
-                return any(words in event.message for event in store.events_after(session, 0))
+                return any(text in event.message for event in store.events_after(session, 0))
 
-        until(said)
+        until(logged)
 
     def runner(self) -> psutil.Process:
         """Return the runner process of this database, waiting for it to start."""
 
         def find() -> psutil.Process | None:
             for process in psutil.process_iter(["cmdline"]):
-                words = process.info["cmdline"] or []
-                if "etui.runner" in words and str(self.database) in words:
+                arguments = process.info["cmdline"] or []
+                if "etui.runner" in arguments and str(self.database) in arguments:
                     return process
             return None
 
@@ -122,47 +122,49 @@ class Box:
     def fork_servers(self) -> list[psutil.Process]:
         """Return the fork servers."""
         return [
-            process for process in _offspring(self.runner()) if "etui.engine.process.fork_server" in _words(process)[:3]
+            process
+            for process in _offspring(self.runner())
+            if "etui.engine.process.fork_server" in _arguments(process)[:3]
         ]
 
     def jobs(self, role: str = "measure") -> list[psutil.Process]:
         """Return the running workers of one fork server."""
         return [
-            child
+            worker
             for fork_server in self.fork_servers()
-            if role in _words(fork_server)
-            for child in _offspring(fork_server, recursive=False)
+            if role in _arguments(fork_server)
+            for worker in _offspring(fork_server, recursive=False)
         ]
 
     def processes(self) -> list[psutil.Process]:
         """Return all processes: runner, fork servers and workers."""
-        found = []
+        processes = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("ETUI_DB") == str(self.database) and process.pid != os.getpid():
-                    found.append(process)
+                    processes.append(process)
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
-        return found
+        return processes
 
     def close(self) -> None:
         """Stop the runner and wait until all processes have ended."""
         for process in self.processes():
-            if "etui.runner" in _words(process):
+            if "etui.runner" in _arguments(process):
                 _signal(process, signal.SIGTERM)
         until(lambda: not self.processes())
 
 
 def ended(command: subprocess.Popen[str]) -> int:
-    """The exit status of a command that was started, once it has ended. Its pipes are read, lest it wait for that, and
-    closed."""
+    """Return the exit status of a started command once it has ended. Reads and closes its pipes, so that it cannot
+    block on them."""
     command.communicate(timeout=PATIENCE_S)
     return command.returncode
 
 
 @contextmanager
 def box_in(folder: Path) -> Iterator[Box]:
-    """Yield a box that is stopped at the end."""
+    """Yield a simulated machine, whose processes are stopped at the end."""
     box = Box(folder)
     try:
         yield box
@@ -170,38 +172,38 @@ def box_in(folder: Path) -> Iterator[Box]:
         box.close()
 
 
-def hear_signals() -> None:
-    """Take hangups and interrupts as a terminal's processes do: under nohup, or started in the background by a script,
-    the tests ignore them, and what they start would too."""
+def restore_signals() -> None:
+    """Accept hangups and interrupts like the processes of a terminal. Under nohup, or in the background of a script,
+    the tests ignore them, and so would the processes they start."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def until(look: Callable[[], T]) -> T:
+def until(probe: Callable[[], T]) -> T:
     """Poll until the result is truthy and return it; fail after a few minutes."""
     end = time.monotonic() + PATIENCE_S
     while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)  # between two looks; what is waited for is what ``look`` sees
+        result = probe()
+        if result:
+            return result
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.02)  # between two polls; ``probe`` returns what is waited for
 
 
 def _offspring(process: psutil.Process, *, recursive: bool = True) -> list[psutil.Process]:
     try:
-        found: list[psutil.Process] = process.children(recursive=recursive)
+        processes: list[psutil.Process] = process.children(recursive=recursive)
     except psutil.NoSuchProcess:
         return []
-    return found
+    return processes
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _arguments(process: psutil.Process) -> list[str]:
     try:
-        words: list[str] = process.cmdline()
+        arguments: list[str] = process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return []
-    return words
+    return arguments
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -1,5 +1,5 @@
-"""Fixtures for all tests: a separate machine for a test, one that a module's tests share so that its runner is warm,
-and the golden files that hold the wording of what etui prints.
+"""Fixtures for all tests: a simulated machine for one test, one that the tests of a module share so that its runner
+stays warm, and the golden files with the wording of what etui prints.
 
 Options of this test suite: ``--update-golden`` writes the golden files again (``tests/golden.py`` says when), and
 ``--snapshot-update`` the snapshots of the screen (``tests/tui/conftest.py`` says when).
@@ -29,13 +29,14 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
-    """A fresh box: no runner, empty cache, no database."""
+    """Yield a new simulated machine: no runner, empty cache, no database."""
     with box_in(tmp_path) as fresh:
         yield fresh
 
 
 @pytest.fixture(scope="module")
 def warm_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """A box that the tests of one module share; its runner stays, and what one test prepared is cached for the next."""
+    """Yield a simulated machine that the tests of one module share: its runner stays, and prepared programs stay
+    cached."""
     with box_in(tmp_path_factory.mktemp("box")) as shared:
         yield shared

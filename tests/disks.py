@@ -1,4 +1,4 @@
-"""A small disk of its own for a test, which can be filled and freed."""
+"""A small file system for one test, which can be filled and freed."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Disk:
                 assert error.errno == errno.ENOSPC
 
     def free(self) -> None:
-        """Take away what it was filled with."""
+        """Delete what ``fill`` wrote."""
         self._ballast.unlink()
 
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int = 16) -> Iterator[Disk]:
-    """A disk that is there meanwhile; the test is skipped if this process may not mount one."""
+    """Mount a file system for the duration of the block; skip the test if this process may not mount one."""
     folder.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode != 0:
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("a file system cannot be mounted here")
     try:
         yield Disk(folder)
     finally:

@@ -1,8 +1,8 @@
 """Golden files: the wording of what etui prints, one text file per renderer, in the folder ``golden``.
 
-Tests check facts (verdicts, numbers, names, sources, exit statuses) with assertions of their own. How a renderer words
-them is in its golden file alone, so that a change of wording changes one file and no assertion. After such a change,
-write the files again and read the difference before committing it::
+Tests check facts (verdicts, numbers, names, sources, exit statuses) with separate assertions. The wording of a renderer
+is only in its golden file, so that a change of wording changes one file and no assertion. After such a change, write
+the files again and read the difference before committing it::
 
     python -m pytest tests/cli/test_wording.py tests/wording tests/tui/test_markdown.py --update-golden
 """

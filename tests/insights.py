@@ -1,4 +1,4 @@
-"""Synthetic results about the inside of a program for tests: profiles, gaps, stages and sections of any size."""
+"""Synthetic profiles, numeric gaps, graph stages and program sections of any size for tests."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _side(timed: list[tuple[str, str, float, bool]], *, traced: float, sums: flo
 
 
 def make_gap(layers: int = 21, broken: int = 6) -> NumericGap:
-    """Return a gap whose SQNR falls slowly with depth, and steeply at one broken layer."""
+    """Return a numeric gap whose SQNR decreases slowly with depth, and sharply at one broken layer."""
     result = []
     for number in range(layers):
         decibels = 46.0 - 0.5 * number

@@ -1,4 +1,5 @@
-"""File systems that are full or read-only, mounted for a test by root; a test that cannot have them is skipped."""
+"""File systems that are full or read-only, mounted for a test by root; the test is skipped if they cannot be
+mounted."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import pytest
 
 @contextmanager
 def small_file_system(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of that size, such as ``64k``, on a new folder."""
+    """Mount a file system of this size, such as ``64k``, on a new folder."""
     folder.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={size}", "etui-test", str(folder))
     try:
@@ -24,7 +25,7 @@ def small_file_system(folder: Path, size: str) -> Iterator[Path]:
 
 @contextmanager
 def full_file_system(folder: Path) -> Iterator[Path]:
-    """A file system without space on a new folder."""
+    """Mount a file system without free space on a new folder."""
     with small_file_system(folder, "4k"):
         (folder / "filling").write_bytes(bytes(4096))
         yield folder
@@ -32,7 +33,7 @@ def full_file_system(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def read_only_view(folder: Path, at: Path) -> Iterator[Path]:
-    """A folder or file mounted read-only at another place; what is written to it where it is can be seen there."""
+    """Mount a folder or file read-only at another path; changes made at the original path are visible there."""
     if folder.is_dir():
         at.mkdir()
     else:
@@ -45,14 +46,14 @@ def read_only_view(folder: Path, at: Path) -> Iterator[Path]:
         _unmount(at)
 
 
-def _mount(*words: str) -> None:
+def _mount(*arguments: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a file system")
-    done = subprocess.run(["mount", *words], check=False, capture_output=True, text=True)
+    done = subprocess.run(["mount", *arguments], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
 
 
 def _unmount(folder: Path) -> None:
-    # Lazily: a process that the test started may have a file open there for a moment.
+    # Lazily: a process of the test may still have a file open there for a moment.
     subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)

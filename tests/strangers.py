@@ -1,4 +1,5 @@
-"""Runs from a stranger: documents that name a Python file which the user never named, and which leaves a mark."""
+"""Runs from an untrusted source: documents that name a Python file which the user never named and which creates a
+marker file when it is executed."""
 
 from __future__ import annotations
 
@@ -16,14 +17,15 @@ STRANGE = "cafe00000001"
 
 
 def planted(folder: Path) -> tuple[Path, Path]:
-    """A Python file with a factory, and the file that is there once its code has been executed."""
+    """Write a Python file with a factory; return its path and that of the file that exists once its code has been
+    executed."""
     code, mark = folder / "planted.py", folder / "code-was-executed"
     code.write_text(f"open({str(mark)!r}, 'w').close()\n\n\ndef make():\n    raise SystemExit\n")
     return code, mark
 
 
 def strange_document(code: Path, run_id: str = STRANGE, *, weights: str = "auto", spec: object = None) -> RunDocument:
-    """A finished run of resnet18 by its name, whose session was asked for ``code``; all that is checked of it fits."""
+    """Return a finished run that claims to be resnet18 but whose session requests ``code``; it passes every check."""
     reference = f"{code}:make"
     spec = spec or SessionSpec(model=reference, variants=(Variant("int8", "xnnpack"),), weights=weights)
     return msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""The config file: what is right in it holds, what is wrong gives a notice, and nothing in it stops the app."""
+"""The config file: valid settings are used, invalid ones give a notice, and nothing in it stops the app."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from etui.config_text import as_toml
 IDS = frozenset({"bench.run", "table.down"})
 
 
-def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+def test_defaults_are_used_without_a_file(tmp_path: Path) -> None:
     loaded = load(tmp_path / "config.toml", IDS)
     assert (loaded.config, loaded.notices) == (Config(), ())
 
 
-def test_what_is_right_is_taken(tmp_path: Path) -> None:
+def test_valid_settings_are_used(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('theme = "etui-light"\nascii = true\ncolumns = ["when", "p50"]\n[keys]\n"bench.run" = "f5"\n')
     loaded = load(path, IDS)
@@ -28,7 +28,7 @@ def test_what_is_right_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ('theme = "pink"', "theme = 'pink' is not valid"),
         ("theme = 3", "theme = 3 is not valid"),
@@ -48,16 +48,16 @@ def test_what_is_right_is_taken(tmp_path: Path) -> None:
     ],
     ids=lambda value: value[:20],
 )
-def test_what_is_wrong_gives_a_notice_and_the_default(tmp_path: Path, text: str, words: str) -> None:
+def test_invalid_setting_gives_a_notice_and_the_default(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(text.encode("latin-1"))
     loaded = load(path, IDS)
-    assert words in " ".join(loaded.notices)
+    assert message in " ".join(loaded.notices)
     assert all(len(notice) < 500 and "\n" not in notice for notice in loaded.notices)
     assert loaded.config == Config()
 
 
-def test_what_is_right_holds_beside_what_is_wrong(tmp_path: Path) -> None:
+def test_valid_settings_are_used_despite_invalid_ones(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('theme = "etui-contrast"\nascii = "yes"\n[keys]\n"bench.run" = "f5"\nx = "y"\n')
     loaded = load(path, IDS)
@@ -65,25 +65,25 @@ def test_what_is_right_holds_beside_what_is_wrong(tmp_path: Path) -> None:
     assert len(loaded.notices) == 2
 
 
-def test_a_folder_in_its_place_is_a_notice(tmp_path: Path) -> None:
+def test_folder_instead_of_a_file_gives_a_notice(tmp_path: Path) -> None:
     assert "cannot be read" in load(tmp_path, IDS).notices[0]
 
 
-def test_a_pipe_in_its_place_is_a_notice(tmp_path: Path) -> None:
+def test_pipe_instead_of_a_file_gives_a_notice(tmp_path: Path) -> None:
     pipe = tmp_path / "config.toml"
     os.mkfifo(pipe)
     assert "cannot be read" in load(pipe, IDS).notices[0]
 
 
-def test_the_path_can_be_a_file_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_can_be_a_file_or_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_CONFIG", str(tmp_path))
     assert config_path() == tmp_path / "config.toml"
     monkeypatch.setenv("ETUI_CONFIG", str(tmp_path / "my.toml"))
     assert config_path() == tmp_path / "my.toml"
 
 
-def test_what_is_shown_can_be_saved_and_read_again(tmp_path: Path) -> None:
-    config = Config(theme="etui-light", keys={"bench.run": "f5"}, columns=("when",), ascii=False)
+def test_printed_configuration_can_be_saved_and_loaded(tmp_path: Path) -> None:
+    config = Config(theme="etui-light", keys={"bench.run": "f5"}, columns=("when",), ascii=False, bell=False)
     text = as_toml(config, [("bench.run", "r", "Start"), ("table.down", "j,down", "Move down")])
     path = tmp_path / "config.toml"
     path.write_text(text)
@@ -95,7 +95,7 @@ def test_what_is_shown_can_be_saved_and_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "\x1b[31m", "\x7f", "é", "\U0001f600"])
-def test_any_text_is_written_so_that_it_reads_the_same(tmp_path: Path, text: str) -> None:
+def test_any_text_survives_writing_and_loading(tmp_path: Path, text: str) -> None:
     config = Config(columns=(text,), keys={"bench.run": text})
     path = tmp_path / "config.toml"
     path.write_text(as_toml(config, [("bench.run", "r", "Start")]))

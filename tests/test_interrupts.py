@@ -1,4 +1,4 @@
-"""Ctrl-C that comes while a process starts."""
+"""Ctrl-C that arrives while a process starts."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def _interrupted_at_once(handler: str) -> tuple[int, bytes, bytes]:
     return process.returncode, out, err
 
 
-def test_a_process_that_ignores_it_is_not_ended_by_it() -> None:
+def test_process_that_ignores_interrupts_is_not_stopped() -> None:
     assert _interrupted_at_once("signal.SIG_IGN") == (0, b"here\n", b"")
 
 
-def test_a_process_that_hears_it_hears_what_came_meanwhile() -> None:
-    assert _interrupted_at_once("lambda *_: print('heard')") == (0, b"heard\nhere\n", b"")
+def test_interrupt_during_start_is_delivered_afterwards() -> None:
+    assert _interrupted_at_once("lambda *_: print('handled')") == (0, b"handled\nhere\n", b"")
 
 
-def test_this_process_is_interruptible_afterwards() -> None:
+def test_interrupts_are_unblocked_afterwards() -> None:
     with interrupts_blocked():
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -1,4 +1,4 @@
-"""Every module of etui can be imported: the fast tests (``-m "not slow"``) reach all of them at least so far."""
+"""Every module of etui can be imported, so that the fast tests (``-m "not slow"``) reach all of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The pytest plugin as a project meets it: pytest itself in a folder of its own, with real measurements of a small
-model."""
+"""The pytest plugin in a project: pytest runs in a separate folder, with real measurements of a small model."""
 
 from __future__ import annotations
 
@@ -18,13 +17,13 @@ TINY = Path(__file__).parent / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
 
 
-def _pytest(box: Box, folder: Path, *words: str | Path, status: int = 0, alone: bool = True) -> str:
-    """Run pytest in ``folder`` and return what it printed; ``alone`` without the other plugins of this environment."""
+def _pytest(box: Box, folder: Path, *arguments: str | Path, status: int = 0, alone: bool = True) -> str:
+    """Run pytest in ``folder`` and return its output; ``alone``: without the other plugins of this environment."""
     if alone:
-        words = ("-p", "etui.pytest_plugin", *words)
+        arguments = ("-p", "etui.pytest_plugin", *arguments)
     environment = box.environment | ({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} if alone else {})
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={folder / 'temporary'}", *words],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={folder / 'temporary'}", *arguments],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr
@@ -37,7 +36,7 @@ def _write(folder: Path, **files: str) -> None:
 
 
 @pytest.mark.slow
-def test_other_sessions_pay_nothing_and_keep_their_option_names(box: Box, tmp_path: Path) -> None:
+def test_other_pytest_sessions_import_nothing_heavy_and_keep_their_option_names(box: Box, tmp_path: Path) -> None:
     _write(
         tmp_path,
         conftest="""
@@ -55,13 +54,13 @@ def test_other_sessions_pay_nothing_and_keep_their_option_names(box: Box, tmp_pa
                 assert not heavy
         """,
     )
-    said = _pytest(box, tmp_path, "--model", "theirs")
-    assert "1 passed" in said and "= etui =" not in said
+    output = _pytest(box, tmp_path, "--model", "theirs")
+    assert "1 passed" in output and "= etui =" not in output
     assert not box.database.exists() and not box.cache.exists()
 
 
 @pytest.mark.slow
-def test_help_shows_the_options_in_a_group_and_the_plugin_can_be_turned_off(box: Box, tmp_path: Path) -> None:
+def test_help_groups_the_options_and_the_plugin_can_be_disabled(box: Box, tmp_path: Path) -> None:
     shown = _pytest(box, tmp_path, "--help", alone=False)
     group = shown[shown.index("\netui (") :].split("\n\n")[0]
     assert "--etui-db=FILE" in group and "--etui-tolerance" in group and "--model" not in shown
@@ -72,7 +71,7 @@ def test_help_shows_the_options_in_a_group_and_the_plugin_can_be_turned_off(box:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         ([], "etui.verify needs a model: --model NAME; see `etui models`"),
         (["--model", "resnet81"], "did you mean resnet18"),
@@ -81,19 +80,19 @@ def test_help_shows_the_options_in_a_group_and_the_plugin_can_be_turned_off(box:
         (["--model", "resnet18", "--threads", "4096"], "cores, not 4096"),
     ],
 )
-def test_what_cannot_be_verified_is_said_before_anything_starts(
-    box: Box, tmp_path: Path, words: list[str], said: str
+def test_invalid_verification_is_reported_before_anything_starts(
+    box: Box, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    shown = _pytest(box, tmp_path, "--pyargs", "etui.verify", *words, status=4)
-    assert "ERROR: etui: " in shown and said in shown
+    shown = _pytest(box, tmp_path, "--pyargs", "etui.verify", *arguments, status=4)
+    assert "ERROR: etui: " in shown and message in shown
     assert "Traceback" not in shown and not box.database.exists()
 
 
 @pytest.mark.slow
 class TestMeasuring:
-    """Real measurements, into the database of a box whose runner stays warm."""
+    """Real measurements, stored in the database of a simulated machine whose runner stays warm."""
 
-    def test_a_project_measures_its_own_model(self, warm_box: Box, tmp_path: Path) -> None:
+    def test_project_measures_its_own_model(self, warm_box: Box, tmp_path: Path) -> None:
         (tmp_path / "mine.py").write_text(TINY.read_text())
         _write(
             tmp_path,
@@ -111,48 +110,48 @@ class TestMeasuring:
                     assert first.session.id == second.session.id and len(etui_run.runs) == 3
                     assert [block.index for block in first.blocks] == [block.index for block in second.blocks]
 
-                def test_a_model_that_cannot_be_built(etui_run):
+                def test_model_that_cannot_be_built(etui_run):
                     assert etui_run("mine.py:raises", check=False).status == "failed"
                     etui_run("mine.py:raises")
 
-                def test_a_function_that_no_child_can_find(etui_run):
+                def test_function_that_no_worker_can_find(etui_run):
                     etui_run(lambda: None)
             """,
         )
-        words = ("--etui-db", warm_box.database, "--etui-preset", "quick", "--junitxml", "out.xml")
-        said = _pytest(warm_box, tmp_path, *words, status=1)
-        assert "2 failed, 2 passed" in said
-        assert "the user's own mistake" in said
-        # The failed run's log is shown with the test, the figures of every run at the end.
-        assert "ZeroDivisionError" in said[said.index("Captured stderr") :]
-        summary = said[said.index("= etui =") :].split("= short")[0].splitlines()[1:]
+        arguments = ("--etui-db", warm_box.database, "--etui-preset", "quick", "--junitxml", "out.xml")
+        output = _pytest(warm_box, tmp_path, *arguments, status=1)
+        assert "2 failed, 2 passed" in output
+        assert "the user's own mistake" in output
+        # The failed run's log is shown with the test, the metrics of every run at the end.
+        assert "ZeroDivisionError" in output[output.index("Captured stderr") :]
+        summary = output[output.index("= etui =") :].split("= short")[0].splitlines()[1:]
         assert sum("eager PyTorch" in line for line in summary) == 3 and sum("failed" in line for line in summary) == 2
         assert len(warm_box.summaries()) == 5
         properties = ElementTree.parse(tmp_path / "out.xml").findall(".//property[@name='etui']")
         assert len(properties) == 5
 
     def test_verify_passes_and_fails_with_an_impossible_tolerance(self, warm_box: Box, tmp_path: Path) -> None:
-        words = ("--pyargs", "etui.verify", "--model", MODEL, "--precision", "fp32,int8", "--preset", "quick", "-v")
-        said = _pytest(warm_box, tmp_path, *words, "--etui-db", warm_box.database)
-        assert "6 passed" in said
+        arguments = ("--pyargs", "etui.verify", "--model", MODEL, "--precision", "fp32,int8", "--preset", "quick", "-v")
+        output = _pytest(warm_box, tmp_path, *arguments, "--etui-db", warm_box.database)
+        assert "6 passed" in output
         for test in ("test_exports", "test_accuracy", "test_latency"):
-            assert f"{test}[fp32/xnnpack]" in said and f"{test}[int8/xnnpack]" in said
-        said = _pytest(
-            warm_box, tmp_path, *words, "--etui-db", warm_box.database, "--tolerance", "sqnr_db=80,mae=1", status=1
+            assert f"{test}[fp32/xnnpack]" in output and f"{test}[int8/xnnpack]" in output
+        output = _pytest(
+            warm_box, tmp_path, *arguments, "--etui-db", warm_box.database, "--tolerance", "sqnr_db=80,mae=1", status=1
         )
-        # Only the quantized one is that far off.
-        assert "1 failed, 5 passed" in said
-        assert not lacking(said, "int8/xnnpack", "worst SQNR", "80 dB")
+        # Only the quantized variant has an error that large.
+        assert "1 failed, 5 passed" in output
+        assert not lacking(output, "int8/xnnpack", "worst SQNR", "80 dB")
 
-    def test_a_model_that_does_not_export_fails_once(self, warm_box: Box, tmp_path: Path) -> None:
-        words = ("--pyargs", "etui.verify", "--model", f"{TINY}:raises", "--etui-db", warm_box.database)
-        said = _pytest(warm_box, tmp_path, *words, status=1)
-        assert "1 failed, 2 skipped" in said
-        assert not lacking(said, "fp32/xnnpack", "failed", "the user's own mistake")
+    def test_model_that_does_not_export_fails_once(self, warm_box: Box, tmp_path: Path) -> None:
+        arguments = ("--pyargs", "etui.verify", "--model", f"{TINY}:raises", "--etui-db", warm_box.database)
+        output = _pytest(warm_box, tmp_path, *arguments, status=1)
+        assert "1 failed, 2 skipped" in output
+        assert not lacking(output, "fp32/xnnpack", "failed", "the user's own mistake")
 
 
 @pytest.mark.slow
-def test_a_temporary_database_leaves_no_runner_and_nothing_in_the_users_folders(box: Box, tmp_path: Path) -> None:
+def test_temporary_database_leaves_no_runner_and_no_files_in_the_users_folders(box: Box, tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     _write(
         tmp_path / "project",

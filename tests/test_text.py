@@ -1,4 +1,4 @@
-"""Text and figures for a terminal."""
+"""Formatting of text and numbers for a terminal."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from etui import text
         ("\udcff", "?"),
     ],
 )
-def test_text_is_made_harmless(given_text: str, expected: str) -> None:
+def test_control_sequences_are_removed_from_text(given_text: str, expected: str) -> None:
     assert text.plain(given_text) == expected
 
 
 @given(st.text(st.characters(), max_size=40))
-def test_no_control_character_survives(anything: str) -> None:
+def test_no_control_character_remains(anything: str) -> None:
     plain = text.plain(anything)
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in plain)
     assert text.plain(plain) == plain
     plain.encode()
 
 
-def test_lines_are_kept_where_asked() -> None:
+def test_line_breaks_are_preserved_on_request() -> None:
     assert text.plain("a\r\nb\x1b[1m\n\tc", keep_lines=True) == "a\nb\n    c"
 
 
@@ -46,7 +46,7 @@ def test_lines_are_kept_where_asked() -> None:
         (16.34, "16.3"), (5812.3, "5,812"), (-3.214, "-3.21"), (1e-7, "1.00e-07"), (2.5e12, "2.50e+12"),
     ],
 )  # fmt: skip
-def test_figures_have_three_digits(value: float | None, expected: str) -> None:
+def test_numbers_have_three_significant_digits(value: float | None, expected: str) -> None:
     assert text.number(value) == expected
 
 
@@ -61,7 +61,7 @@ def test_figures_have_three_digits(value: float | None, expected: str) -> None:
         (3 * 10**15, "3,000 TB"),
     ],
 )
-def test_sizes_are_decimal(count: int | None, expected: str) -> None:
+def test_sizes_use_decimal_units(count: int | None, expected: str) -> None:
     assert text.size(count) == expected
 
 
@@ -114,17 +114,17 @@ def test_counts_and_percents() -> None:
     ],
 )
 @pytest.mark.parametrize("keep_lines", [False, True])
-def test_text_that_shows_nothing_hides_nothing(name: str, shown: str, keep_lines: bool) -> None:
+def test_invisible_characters_are_removed(name: str, shown: str, keep_lines: bool) -> None:
     assert text.plain(name, keep_lines=keep_lines) == shown
 
 
 @pytest.mark.parametrize("hidden", [*range(0xE0000, 0xE0080), *range(0x2060, 0x2070), *range(0x200B, 0x2010)])
-def test_no_invisible_character_survives(hidden: int) -> None:
+def test_no_invisible_character_remains(hidden: int) -> None:
     assert text.plain(f"a{chr(hidden)}b") == "ab"
 
 
 @given(st.text(max_size=300), st.integers(2, 60))
-def test_what_is_shortened_fits(anything: str, cells: int) -> None:
+def test_shortened_text_fits(anything: str, cells: int) -> None:
     short = text.shortened(anything, cells)
     assert text.width(short) <= cells and len(short) <= 4 * cells + 1
     if text.width(text.plain(anything)) <= cells and len(anything) <= 4 * cells:
@@ -132,13 +132,13 @@ def test_what_is_shortened_fits(anything: str, cells: int) -> None:
 
 
 @given(st.text(max_size=60), st.integers(1, 30))
-def test_a_text_that_loses_its_beginning_fits_and_keeps_its_end(anything: str, cells: int) -> None:
+def test_text_without_its_beginning_fits_and_keeps_its_end(anything: str, cells: int) -> None:
     short = text.shortened_start(anything, cells)
     assert text.width(short) <= cells
     assert short == text.plain(anything) or text.plain(anything).endswith(short[1:])
 
 
-def test_a_long_name_ends_with_an_ellipsis() -> None:
+def test_long_name_ends_with_an_ellipsis() -> None:
     assert text.shortened("x" * 10_000, 10) == "x" * 9 + "\u2026"
     assert text.shortened("\u65e5" * 10_000, 10) == "\u65e5" * 4 + "\u2026"
     assert len(text.shortened("a" + "\u0301" * 10_000, 10)) < 50

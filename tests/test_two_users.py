@@ -1,4 +1,4 @@
-"""Two users on one machine: they measure in turn, and neither can read what the other one keeps."""
+"""Two users on one machine: they measure in turn, and neither can read the other's files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
 SHORT = ("--preset", "quick", "--repeat", "6", "--warmup", "1")
 TINY = Path(__file__).parent / "engine" / "tiny.py"
 
-# Python may lie in a home folder that is closed to others: there it is shown in a view of the file system of its own.
+# Python may be installed in a home folder that is closed to others; it is then mounted in a separate view of the file
+# system.
 _AS_ANOTHER = """
 closed=$1 python=$2; shift 2
 if [ -n "$closed" ]; then
@@ -47,7 +48,7 @@ def _as_another() -> list[str]:
 
 @pytest.fixture
 def users() -> Iterator[tuple[Box, Box]]:
-    """This user's box and another one's, with one lock between them."""
+    """Yield the simulated machines of this user and of another one, with one lock shared by both."""
     folder = Path(tempfile.mkdtemp(prefix="etui-two-users-"))
     boxes = []
     try:
@@ -82,7 +83,8 @@ def _model(box: Box) -> str:
 
 
 def _waits_for(holder: Box, other: Box, user: str) -> None:
-    """One measures, the other one waits, says for whom, and is served when the first is done."""
+    """Measure with one user while the other waits; check that the message names the first, and that the second is
+    served next."""
     (held,) = holder.detach(_model(holder), *LONG)
     holder.wait_for_status(held, "measuring")
     (waiting,) = other.detach(_model(other), *SHORT)
@@ -92,7 +94,7 @@ def _waits_for(holder: Box, other: Box, user: str) -> None:
     assert other.wait_for_status(waiting, "done", "failed") == "done"
 
 
-def test_they_take_turns_and_keep_their_own(users: tuple[Box, Box]) -> None:
+def test_users_take_turns_and_cannot_read_each_others_files(users: tuple[Box, Box]) -> None:
     mine, theirs = users
     _waits_for(mine, theirs, "root")
     _waits_for(theirs, mine, "nobody")

@@ -108,7 +108,7 @@ def _front(
     margin = comparisons[0].margin if comparisons else 0.0
     session_margin = max((_session_margin(item) for item in comparisons), default=0.0)
     for run in [base, *others]:
-        value, median = _value(run, measure), run.latency_ms.median if run.latency_ms else None
+        value, median = value_of(run, measure), run.latency_ms.median if run.latency_ms else None
         if run.id in refused:
             left_out[run.id] = "not comparable"
         elif run.id in limited:
@@ -157,7 +157,8 @@ def _dominates(one: Place, other: Place, higher_is_better: bool, margin: float) 
     return clearly_faster or (better and as_fast)
 
 
-def _value(run: RunDocument, measure: Measure) -> float | None:
+def value_of(run: RunDocument, measure: Measure) -> float | None:
+    """Return a run's value of a measure; infinite for the SQNR of an exact result, None if it is not known."""
     if measure == "SQNR dB" and run.accuracy is not None and run.accuracy.end_to_end.overall.exact:
         return math.inf
     value = _FACTS[measure].compared(run)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from typing import Literal
 
 import msgspec
 
 from etui.results import Interval
+
+Doubt = Literal["", "warn", "bad"]
+"""How far a figure is in doubt: not, read with care, not to be relied on."""
 
 SLOTS = 6
 """The number of runs that are distinguishable in one chart."""
@@ -16,7 +20,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One variant's samples in milliseconds, block by block in the order they were measured.
 
     ``median`` and ``p95`` are those of the run's statistics. Without a ``median`` that of the samples is used, without
-    a ``p95`` none is marked. ``count`` is the number of samples if ``blocks`` holds only a part of them.
+    a ``p95`` none is marked. ``count`` is the number of samples if ``blocks`` holds only a part of them. ``half_width``
+    is half the width of the median's 95 % interval as a share of the median, ``doubt`` how far the median is in doubt.
     """
 
     name: str
@@ -25,6 +30,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     count: int | None = None
     median: float | None = None
     p95: float | None = None
+    half_width: float | None = None
+    doubt: Doubt = ""
 
     @property
     def samples(self) -> list[float]:

@@ -79,14 +79,12 @@ def ecdf(program: Series, eager: Series | None, canvas: Canvas, *, log: bool = F
         is_program = series is program
         marker = glyphs.curve if is_program else glyphs.other_curve
         curve(grid, plot, steps(series, scale, plot.width), marker, palette.program if is_program else palette.eager)
-    for series in shown:
+    for series, label in zip(shown, _labels(shown, canvas.width - gutter, palette), strict=True):
         is_program = series is program
         style = palette.program if is_program else palette.eager
         sample = ("⠤⠒" if glyphs.curve == "braille" else glyphs.curve * 2) if is_program else glyphs.other_curve * 2
-        name = text.plain(series.name)
-        label = name if canvas.width < 60 else f"{name}  median {text.number(series.middle)} ms"
         grid.put(column, 0, sample, style)
-        grid.put(column + 3, 0, label, palette.text)
+        grid.put(column + 3, 0, label, doubt_style(series, palette))
         column += 3 + text.width(label) + 3
     horizontal_axis(grid, plot, scale, "ms (log)" if log else "ms", palette)
     return grid.text()
@@ -193,8 +191,8 @@ def _legend_right(grid: Grid, x: int, plot: Plot, series: Series, beyond: int, s
         (
             glyphs.median_top if tall else glyphs.median,
             palette.mark,
-            f"median {text.number(series.middle)} ms",
-            palette.text,
+            f"median {text.number(series.middle)} ms{spread(series, palette)}",
+            doubt_style(series, palette),
         ),
     ]
     if series.p95 is not None:
@@ -213,19 +211,52 @@ def _legend_above(grid: Grid, y: int, series: Series, beyond: int, style: str, p
     median, percentile = (glyphs.median_top, glyphs.percentile_top) if tall else (glyphs.median, glyphs.percentile)
     parts = [
         (glyphs.levels[-1], style, text.plain(series.name)),
-        (median, palette.mark, f"{text.number(series.middle)} ms"),
+        (median, palette.mark, f"{text.number(series.middle)} ms{spread(series, palette)}"),
     ]
     if series.p95 is not None:
         parts.append((percentile, palette.mark, f"p95 {text.number(series.p95)} ms"))
     if beyond:
         parts.append((glyphs.beyond, palette.muted, f"{beyond} beyond"))
     x = 0
-    for glyph, glyph_style, label in parts:
+    for number, (glyph, glyph_style, label) in enumerate(parts):
         if x and x + 2 + text.width(label) > grid.width:
             break
         grid.put(x, y, glyph, glyph_style)
-        grid.put(x + 2, y, label, palette.text)
+        grid.put(x + 2, y, label, doubt_style(series, palette) if number == 1 else palette.text)
         x += 2 + text.width(label) + 2
+
+
+def _labels(shown: Sequence[Series], room: int, palette: Palette) -> list[str]:
+    """Return the names of the curves with as much about their medians as fits ``room`` columns."""
+    names = [text.plain(series.name) for series in shown]
+    medians = [f"  median {text.number(series.middle)} ms" for series in shown]
+    for ends in (
+        [median + spread(series, palette) for series, median in zip(shown, medians, strict=True)],
+        [median + _sign(series) for series, median in zip(shown, medians, strict=True)],
+        [_sign(series) for series in shown],
+    ):
+        labels = [name + end for name, end in zip(names, ends, strict=True)]
+        if sum(text.width(label) + 6 for label in labels) - 3 <= room:
+            return labels
+    return names
+
+
+def spread(series: Series, palette: Palette) -> str:
+    """Return half the width of the median's interval and the sign of its doubt, such as `` ±7.4%!``; the sign alone if
+    the interval is not known."""
+    if series.half_width is None:
+        return _sign(series)
+    percent = 100 * series.half_width
+    return f" {palette.glyphs.about}{percent:.{1 if percent < 9.95 else 0}f}%{_sign(series)}"
+
+
+def _sign(series: Series) -> str:
+    return {"": "", "warn": "!", "bad": "?"}[series.doubt]
+
+
+def doubt_style(series: Series, palette: Palette) -> str:
+    """Return the style of a median's label by its doubt."""
+    return {"": palette.text, "warn": palette.warn, "bad": palette.bad}[series.doubt]
 
 
 def steps(series: Series, scale: Scale, width: int) -> list[tuple[float, float]]:

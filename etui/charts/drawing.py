@@ -11,6 +11,7 @@ from etui.charts.overlay import Overlaid, overlaid_blocks, overlaid_ecdf, overla
 from etui.charts.palette import Colours, Palette, palette
 from etui.charts.past_runs import trend_latency, trend_mae
 from etui.charts.scatter import DECADE, Dot, scatter
+from etui.charts.sparkline import sparkline
 from etui.charts.trend import Dated, Step, trend_points
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "overlaid_histograms",
     "palette",
     "scatter",
+    "sparkline",
     "trend_latency",
     "trend_mae",
     "trend_points",

@@ -37,6 +37,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     before: str = "‹"
     interval_low: str = "├"
     interval_high: str = "┤"
+    about: str = "±"
     series: str = "◆●■▲○□"
     others: str = "·"
     cursor: str = "▲"
@@ -69,6 +70,7 @@ ASCII = Glyphs(
     before="<",
     interval_low="[",
     interval_high="]",
+    about="+-",
     series="@*#^o+",
     others=".",
     cursor="^",
@@ -87,6 +89,7 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     muted: str = ""
     bad: str = "bold"
+    warn: str = "bold"
     series: tuple[str, ...] = ("bold", "", "", "", "", "")
     glyphs: Glyphs = Glyphs()
 
@@ -94,30 +97,32 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
 _DARK: dict[Colours, Palette] = {
     "none": Palette(),
     "16": Palette(
-        program="cyan", eager="yellow", mark="bold", muted="bright_black", bad="bold red",
+        program="cyan", eager="yellow", mark="bold", muted="bright_black", bad="bold red", warn="bold yellow",
         series=("yellow", "cyan", "magenta", "green", "bright_blue", "bright_red"),
     ),
     "256": Palette(
         program="color(80)", eager="color(179)", mark="bold", muted="color(245)", bad="bold color(203)",
+        warn="bold color(221)",
         series=("color(214)", "color(80)", "color(176)", "color(114)", "color(111)", "color(210)"),
     ),
     "truecolor": Palette(
-        program="#5ec8d8", eager="#d9a441", mark="bold", muted="#8a93a0", bad="bold #f2736b",
+        program="#5ec8d8", eager="#d9a441", mark="bold", muted="#8a93a0", bad="bold #f2736b", warn="bold #e8c547",
         series=("#ffb454", "#59c2d9", "#d896e0", "#8fd175", "#86a8ff", "#f29a8e"),
     ),
 }  # fmt: skip
 _LIGHT: dict[Colours, Palette] = {
     "none": Palette(),
     "16": Palette(
-        program="blue", eager="magenta", mark="bold", muted="bright_black", bad="bold red",
+        program="blue", eager="magenta", mark="bold", muted="bright_black", bad="bold red", warn="bold magenta",
         series=("red", "blue", "magenta", "green", "cyan", "bright_black"),
     ),
     "256": Palette(
         program="color(25)", eager="color(130)", mark="bold", muted="color(242)", bad="bold color(160)",
+        warn="bold color(94)",
         series=("color(130)", "color(25)", "color(127)", "color(28)", "color(61)", "color(124)"),
     ),
     "truecolor": Palette(
-        program="#0b6e8a", eager="#a35a00", mark="bold", muted="#66707c", bad="bold #b3261e",
+        program="#0b6e8a", eager="#a35a00", mark="bold", muted="#66707c", bad="bold #b3261e", warn="bold #8a5a00",
         series=("#9a5200", "#00698c", "#8a2f96", "#22702a", "#3d4db7", "#a8324a"),
     ),
 }  # fmt: skip

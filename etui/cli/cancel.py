@@ -10,6 +10,7 @@ import click
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_runs
 from etui.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from etui.text import plain
 
@@ -40,7 +41,7 @@ def cancel(settings: Settings, runs: tuple[str, ...], every: bool, force: bool) 
     if bool(runs) == every:
         raise UsageError("no RUN given", "name the runs to cancel, or use --all")
     with settings.store_with_runs() as store:
-        ids = store.live_run_ids() if every else list(dict.fromkeys(store.resolve(prefix) for prefix in runs))
+        ids = store.live_run_ids() if every else selected_runs(store, runs)
         live = store.request_cancel(ids)
         analyses = [one for one in store.live_analyses() if every or one.run in ids]
         store.request_analysis_cancel([one.id for one in analyses])

@@ -8,6 +8,7 @@ from etui.cli.comparison_options import ComparisonOptions, comparison_options
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_run, selected_runs
 from etui.errors import UsageError
 
 
@@ -15,6 +16,7 @@ from etui.errors import UsageError
     epilog=examples(
         "etui compare 3f2a 91bc",
         "etui compare 3f2a 91bc 07de --all",
+        "etui compare 3f2a session:last",
         "etui compare 3f2a 91bc --fail-if-slower 5 --fail-if-mae-above 1e-3 --fail-if-inconclusive",
     )
     + "\n\nExit status: 1 if a --fail-if limit is crossed, 2 if a limit could not be checked."
@@ -28,11 +30,13 @@ def compare(settings: Settings, base: str, others: tuple[str, ...], comparison_o
 
     Runs of one session are compared block by block. Runs of different sessions are compared only if threads, inputs,
     weights, model, machine and CPU governor are the same, unless --force is given.
+
+    BASE and OTHER are ids, or filters like those of etui runs.
     """
     if comparison_options.limits().asked and not others:
         raise UsageError("--fail-if needs runs to compare with the base", "add them: etui compare BASE RUN")
     with settings.store_with_runs() as store:
-        first = store.document(store.resolve(base))
-        rest = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, others))]
+        first = store.document(selected_run(store, base))
+        rest = [store.document(run_id) for run_id in selected_runs(store, others, without=first.id)]
         levels = store.session_levels(first.environment)
     return comparison_options.put_out([comparison_options.compared(first, rest, levels)], many=False)

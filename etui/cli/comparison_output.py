@@ -74,7 +74,7 @@ def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
     parts = []
     for each in compared:
         lines = [_verdict_table(each), ""] if each.others else []
-        lines += [text.plain(" ".join(said)) for said in each.sentences()]
+        lines += [text.plain(" ".join(sentences)) for sentences in each.sentences()]
         lines += [f"To settle it: etui duel {one.base[:6]} {one.other[:6]}" for one in each.found if needs_duel(one)]
         if any(map(can_be_forced, each.found)):
             lines.append("To compare the speed too, add --force")
@@ -147,8 +147,8 @@ def as_json(compared: Sequence[Compared]) -> list[dict[str, object]]:
             "base": each.base.id,
             "others": [other.id for other in each.others],
             "comparisons": [
-                {**msgspec.to_builtins(found), "words": said}
-                for found, said in zip(each.found, each.sentences(), strict=bool(each.found))
+                {**msgspec.to_builtins(found), "words": sentences}
+                for found, sentences in zip(each.found, each.sentences(), strict=bool(each.found))
             ],
             "checks": msgspec.to_builtins(each.checks),
             "rows": msgspec.to_builtins(each.rows),
@@ -173,13 +173,13 @@ def as_junit(compared: Sequence[Compared]) -> bytes:
                 ElementTree.SubElement(case, "system-out").text = f"{check.outcome}: {detail}"
             counts[check.outcome] = counts.get(check.outcome, 0) + 1
         if not each.checks:
-            for found, said in zip(each.found, each.sentences(), strict=bool(each.found)):
+            for found, sentences in zip(each.found, each.sentences(), strict=bool(each.found)):
                 case = _case(suite, each, found.other, "comparison")
                 counts["not judged"] += found.refused
                 if found.refused:
-                    ElementTree.SubElement(case, "skipped", message=text.plain(" ".join(said)))
+                    ElementTree.SubElement(case, "skipped", message=text.plain(" ".join(sentences)))
                 else:
-                    ElementTree.SubElement(case, "system-out").text = text.plain(" ".join(said))
+                    ElementTree.SubElement(case, "system-out").text = text.plain(" ".join(sentences))
     suite.set("tests", str(len(suite)))
     suite.set("failures", str(counts["crossed"]))
     suite.set("errors", "0")

@@ -11,6 +11,7 @@ import click
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_runs
 from etui.errors import UsageError
 from etui.text import LINE_CELLS, counted, shortened
 
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
     from etui.store import Store
 
 
-@click.command(epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes"))
+@click.command(
+    epilog=examples("etui delete 3f2a", "etui delete 3f2a 91bc --yes", "etui delete 'status:failed age>30d'")
+)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN..", shell_complete=complete_run)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation; required without a terminal.")
 @click.pass_obj
 def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
-    """Delete runs with their samples and logs. Cancel a queued or running run first."""
+    """Delete runs with their samples and logs. Cancel a queued or running run first.
+
+    RUN is an id, or a filter like those of etui runs.
+    """
     with settings.store_with_runs() as store:
-        run_ids = list(dict.fromkeys(map(store.resolve, runs)))
+        run_ids = selected_runs(store, runs)
         _refuse_unseen(store, run_ids)
         if not yes:
             if not sys.stdin.isatty():

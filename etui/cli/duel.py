@@ -10,7 +10,9 @@ from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
+from etui.cli.run_selection import selected_run
 from etui.cli.trust_option import trust_option, trusted_files
+from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import EXIT_DONE
 from etui.formats.json_text import harmless
 
@@ -60,13 +62,7 @@ from etui.formats.json_text import harmless
     help="Time limit in seconds, without waiting for the machine (at most 24 hours, or ETUI_WAIT_MACHINE minutes) or"
     " for an idle machine.  [default: 3600]",
 )
-@click.option(
-    "--wait-quiet",
-    type=Number(min=0),
-    metavar="MIN",
-    envvar="ETUI_WAIT_QUIET",
-    help="Maximum minutes to wait for an idle machine before the first block, 0: none.  [default: 0.5]",
-)
+@wait_quiet_option
 @click.option(
     "--allow-pickle",
     is_flag=True,
@@ -102,7 +98,9 @@ def duel(
 
     chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet", "allow_pickle")}
     with settings.store_with_runs() as store:
-        chosen["trusted_files"] = trusted_files(store, [store.resolve(run_a), store.resolve(run_b)], trusted)
+        run_a, run_b = selected_run(store, run_a), selected_run(store, run_b)
+        chosen["trusted_files"] = trusted_files(store, [run_a, run_b], trusted)
+        chosen["wait_quiet"] = minutes_to_wait(store, options["wait_quiet"], options["threads"])
         ids = followed(store, lambda: [queue_duel(store, run_a, run_b, timeout_s=timeout, **chosen)], options)
         if options["detach"] or not options["as_json"]:
             status = finish(store, ids, options)

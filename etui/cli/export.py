@@ -10,11 +10,17 @@ from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_runs
 from etui.text import plain
 
 
 @click.command(
-    epilog=examples("etui export 3f2a", "etui export 3f2a 91bc -o results/", "etui export 3f2a 91bc -o both.json")
+    epilog=examples(
+        "etui export 3f2a",
+        "etui export 3f2a 91bc -o results/",
+        "etui export 3f2a 91bc -o both.json",
+        "etui export tag:release -o release/",
+    )
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN..", shell_complete=complete_run)
 @click.option(
@@ -28,14 +34,17 @@ from etui.text import plain
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.pass_obj
 def export(settings: Settings, runs: tuple[str, ...], output: Path, force: bool) -> None:
-    """Export runs to JSON files and print the file names. A file is named MODEL_PRECISION_DELEGATE.json."""
+    """Export runs to JSON files and print the file names. A file is named MODEL_PRECISION_DELEGATE.json.
+
+    RUN is an id, or a filter like those of etui runs.
+    """
     from etui.files.atomic import is_stream
     from etui.results import LIVE_STATUSES
     from etui.store.transfer import write_runs
 
     target = Path("/dev/stdout") if str(output) == "-" else output
     with settings.store_with_runs() as store:
-        found = [store.summary(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
+        found = [store.summary(run_id) for run_id in selected_runs(store, runs)]
         for run in found:
             if run.status in LIVE_STATUSES:
                 click.echo(f"run {run.id} is {run.status}: its results so far are exported", err=True)

@@ -12,6 +12,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_run
 from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, UsageError
@@ -83,7 +84,7 @@ def gap(
     check_detach(detach, json=as_json, csv=csv_file)
     refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
-        run_id = store.resolve(run)
+        run_id = selected_run(store, run)
 
         def options(document: RunDocument) -> GapOptions:
             _refuse(document.precision)

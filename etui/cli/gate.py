@@ -15,6 +15,7 @@ from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_runs
 from etui.errors import EXIT_USAGE, UsageError
 from etui.results import RunDocument
 from etui.text import LINE_CELLS, shortened
@@ -106,7 +107,7 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
     """
     by_configuration = {_configuration(base): base for base in kept}
     pairs = []
-    for run_id in dict.fromkeys(map(store.resolve, runs)):
+    for run_id in selected_runs(store, runs):
         candidate = store.document(run_id)
         base = by_configuration.get(_configuration(candidate)) or (kept[0] if len(kept) == 1 else None)
         if base is None:

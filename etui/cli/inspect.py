@@ -13,6 +13,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_run
 from etui.errors import EXIT_DONE, EXIT_FAILED
 from etui.formats.json_text import harmless
 from etui.paths import expanded
@@ -59,7 +60,7 @@ def inspect(settings: Settings, target: str, data: Path | None, whole: bool, tim
         _print_program(info, whole=whole, as_json=as_json)
         return _status(info)
     with settings.store_with_runs() as store:
-        document = store.document(store.resolve(target))
+        document = store.document(selected_run(store, target))
     program = _cached(document)
     found = _inspected(program, data, timeout) if program is not None else None
     _print_run(document, found, whole=whole, as_json=as_json)

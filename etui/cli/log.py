@@ -1,4 +1,4 @@
-"""`etui log`: what was said while a run was made, and with -f what is being said now."""
+"""`etui log`: print the log of a run and of its session, and with -f follow it until the run ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_run
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
 from etui.results import LIVE_STATUSES, LogLine
 
@@ -37,7 +38,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
     if as_json and following:
         raise UsageError("--json and -f cannot be combined", "use one of them")
     with settings.store_with_runs() as store:
-        run_id = store.resolve(run)
+        run_id = selected_run(store, run)
         if as_json:
             _print_json(store.document(run_id, operators=False).log)
             return EXIT_DONE

@@ -11,6 +11,7 @@ import click
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_runs
 from etui.cli.undo import show_undo
 from etui.errors import UsageError
 from etui.formats.json_text import harmless
@@ -39,7 +40,7 @@ def note(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
     """Set the note of runs to TEXT, the last argument, or from stdin if that is -. With a RUN alone, print its note."""
     with settings.store_with_runs() as store:
         runs = words if len(words) == 1 else words[:-1]
-        run_ids = list(dict.fromkeys(map(store.resolve, runs)))
+        run_ids = selected_runs(store, runs)
         before = {run_id: store.summary(run_id).note for run_id in run_ids}
         now = dict(before)
         if len(words) > 1:

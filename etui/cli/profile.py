@@ -13,6 +13,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_run
 from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, EtuiError, UsageError
@@ -101,7 +102,7 @@ def profile(
     for path in (csv_file, trace):
         refuse_existing(path, force=force)
     with settings.store_with_runs() as store:
-        run_id = store.resolve(run)
+        run_id = selected_run(store, run)
         document = store.document(run_id, operators=False)
         stored = document.profile
         wanted = again or keep is not None or trace is not None or stored is None

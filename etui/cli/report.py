@@ -11,6 +11,7 @@ from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_runs
 from etui.errors import UsageError
 from etui.text import plain
 
@@ -36,19 +37,20 @@ def report(
 ) -> None:
     """Write a report on runs and print its file name. The first run of each model is the base for the others.
 
-    The report is self-contained and opens without a network.
+    RUN is an id, or a filter like those of etui runs. The report is self-contained and opens without a network.
     """
     suffix = output.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"{plain(str(output))} is neither .md nor .html", "name a file such as report.html")
     with settings.store_with_runs() as store:
-        documents = [store.document(run_id) for run_id in dict.fromkeys(map(store.resolve, runs))]
+        documents = [store.document(run_id) for run_id in selected_runs(store, runs)]
         levels = store.session_levels(documents[0].environment)
     from etui.files.atomic import write_file
-    from etui.report import pages
     from etui.report.content import report_of
+    from etui.report.html_page import as_html
+    from etui.report.markdown_page import as_markdown
 
     content = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
-    page = pages.as_html(content) if suffix == ".html" else pages.as_markdown(content)
+    page = as_html(content) if suffix == ".html" else as_markdown(content)
     write_file(output, page.encode(), force=force)
     click.echo(plain(str(output)))

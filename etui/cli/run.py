@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,13 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import UsageError
 
 if TYPE_CHECKING:
     from etui.catalog.find import Model
     from etui.spec import SessionSpec, Variant
+    from etui.store import Store
 
 _EXIT_STATUS = (
     "\n\nExit status: 0 success and within tolerance, 1 a tolerance was crossed, 2 usage error, 3 a run failed, 4 timed"
@@ -58,8 +60,7 @@ _MEASURING: list[Any] = [
     click.option("--timeout", type=Number(min=0, min_open=True), metavar="S",
                  help="Time limit of a session in seconds, without waiting for the machine (at most 24 hours, or"
                  " ETUI_WAIT_MACHINE minutes) or for an idle machine.  [default: 3600]"),
-    click.option("--wait-quiet", type=Number(min=0), metavar="MIN", envvar="ETUI_WAIT_QUIET",
-                 help="Maximum minutes to wait for an idle machine before the first block, 0: none.  [default: 0.5]"),
+    wait_quiet_option,
     click.option("--calibration", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Number of calibration inputs for static quantization."),
     click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
@@ -152,6 +153,8 @@ def run(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )
     with settings.open_store() as store:
+        if not export_only:
+            spec = _when_calm(store, [spec], options)[0]
         ids = followed(store, lambda: [submit(store, spec, describe(found))], options)
         if not options["detach"] and output is not None and not export_only:
             from etui.store.transfer import write_documents
@@ -202,7 +205,9 @@ def sweep(
     if not wanted:
         raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")
     with settings.open_store() as store:
-        ids = followed(store, lambda: (submit(store, spec, describe(model)) for spec, model in wanted), options)
+        specs = _when_calm(store, [spec for spec, _ in wanted], options)
+        sessions = [(spec, describe(model)) for spec, (_, model) in zip(specs, wanted, strict=True)]
+        ids = followed(store, lambda: (submit(store, spec, model) for spec, model in sessions), options)
         return finish(store, ids, options)
 
 
@@ -246,6 +251,16 @@ def _specification(
         allow_pickle=options["allow_pickle"],
     )
     return specification(model, variants, chosen, export_only_dir=export_only_dir)
+
+
+def _when_calm(store: Store, specs: Sequence[SessionSpec], options: Mapping[str, Any]) -> list[SessionSpec]:
+    """Return the specifications with the time to wait for an idle machine; on a busy one, the user is asked."""
+    import msgspec
+
+    minutes = minutes_to_wait(store, options["wait_quiet"], options["threads"])
+    if minutes is None:
+        return list(specs)
+    return [msgspec.structs.replace(spec, wait_quiet_min=minutes) for spec in specs]
 
 
 def _check_writable(output: Path, force: bool) -> None:

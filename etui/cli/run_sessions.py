@@ -35,7 +35,7 @@ def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options
             if options["detach"]:
                 return ids
             labels = {run_id: variant.label for session in sessions for run_id, variant in session.runs}
-            with printing_progress(labels, verbose=options["verbose"]) as printer:
+            with printing_progress(labels, verbose=options["verbose"], by_stage=True) as printer:
                 stop = _CancelOnInterrupt(store, ids, printer, interrupted)
                 for session in sessions:
                     follow(store, session, printer, stop=stop)

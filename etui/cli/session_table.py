@@ -1,18 +1,25 @@
-"""The table at the end of `etui run`: eager and every variant, followed by warnings about the numbers."""
+"""The table at the end of `etui run`: eager and every variant, followed by warnings grouped over the variants."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from etui import spec, text
+from etui.analysis import trust
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.fact_columns import fact_column
-from etui.cli.table import table
+from etui.cli.table import table, terminal_width
+from etui.cli.trust_marks import marked
 from etui.facts import Fact, RunSummary
-from etui.results import Flag, RunDocument
+from etui.results import Flag, LatencyStats, RunDocument
 from etui.spec import EAGER
+from etui.wording import flags as flag_wording
+from etui.wording import run as run_wording
+
+_LEAST_CELLS = 40
 
 _FACTS: dict[Fact[Any], int] = {
     RunSummary.id: 0,
@@ -51,8 +58,7 @@ def session_table(documents: Sequence[RunDocument]) -> str:
         "",
         table([fact_column(fact, spare) for fact, spare in _FACTS.items()], rows),
     ]
-    remarks = list(dict.fromkeys(remark for document in documents for remark in _remarks(document)))
-    remarks += [text.plain(f"! {EAGER} {flag.name}: {flag.detail}") for flag in first.eager_flags]
+    remarks = [_wrapped(text.plain(remark)) for remark in _remarks(documents)]
     return "\n".join([*lines, "", *remarks] if remarks else lines)
 
 
@@ -62,7 +68,7 @@ def _eager_row(document: RunDocument) -> list[str]:
         RunSummary.precision: "fp32",
         RunSummary.delegate: "PyTorch",
         RunSummary.latency_median_ms: _median(RunSummary.eager_latency_median_ms.read(document)),
-        RunSummary.latency_ci95_ms: text.interval(RunSummary.eager_latency_ci95_ms.read(document)),
+        RunSummary.latency_ci95_ms: _interval(document.eager_latency_ms, document.eager_flags),
         RunSummary.speedup: "1x",
         RunSummary.flags: ", ".join(flag.name for flag in document.eager_flags) or text.MISSING,
     }
@@ -80,12 +86,13 @@ def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
     cells: dict[Fact[Any], str] = {
         RunSummary.id: document.id[:6],
         RunSummary.latency_median_ms: _median(RunSummary.latency_median_ms.read(document)),
+        RunSummary.latency_ci95_ms: _interval(document.latency_ms, document.flags),
         RunSummary.flags: ", ".join(flag.name for flag in _own_flags(document)) or text.MISSING,
     }
-    if document.delegate == "portable":
-        cells[RunSummary.delegate] = "portable (undelegated)"
     if speedup is not None:
-        cells[RunSummary.speedup] = text.speedup(speedup.value, speedup.verdict)
+        flags = [flag.name for flag in document.flags]
+        trusted = trust.of_speedup(speedup.value, speedup.ci95, speedup.verdict, flags)
+        cells[RunSummary.speedup] = marked(text.speedup(speedup.value, speedup.verdict), trusted)
     if accuracy is not None and accuracy.end_to_end.overall.exact:
         cells[RunSummary.sqnr_db] = "exact"
     if accuracy is None and document.status != "done":
@@ -97,27 +104,64 @@ def _median(value: float | None) -> str:
     return text.number(value, 4)
 
 
+def _interval(stats: LatencyStats | None, flags: Sequence[Flag]) -> str:
+    if stats is None:
+        return text.MISSING
+    trusted = trust.of_latency(stats.median, stats.ci95, [flag.name for flag in flags])
+    return marked(text.interval(stats.ci95), trusted)
+
+
 def _own_flags(document: RunDocument) -> list[Flag]:
     """Return a run's flags without the one about eager, whose flags are in eager's row."""
     return [flag for flag in document.flags if flag.name != EAGER_FLAG]
 
 
-def _remarks(document: RunDocument) -> list[str]:
-    """Return the warnings about a run's numbers, one per line."""
-    label = spec.label(document.precision, document.delegate, document.repeats)
-    remarks = []
-    if document.weights is not None and document.weights.kind == "synthetic":
+def _remarks(documents: Sequence[RunDocument]) -> list[str]:
+    """Return the warnings about the numbers of a session, each once, with the variants that it is about."""
+    first, everyone = documents[0], [_label(document) for document in documents]
+    remarks: list[str] = []
+    if first.weights is not None and first.weights.kind == "synthetic":
         about = "latency is valid; accuracy shows the arithmetic, not the trained model"
-        remarks.append(f"! weights are synthetic ({document.weights.detail}): {about}")
-    if kept := kept_fp32(document):
-        remarks.append(f"{label}: kept in FP32: {', '.join(kept)}")
-    if document.error:
-        remarks.append(f"✗ {label} {document.status}: {document.error}")
-    if document.accuracy is not None and document.accuracy.verdict != "PASS":
-        remarks.append(f"! {label} accuracy {document.accuracy.verdict}: {document.accuracy.reason}")
-    if document.speedup is not None and document.speedup.verdict == "inconclusive":
-        remarks.append(f"! {label} against eager is inconclusive: measure more blocks or on an idle machine")
-    if document.speedup is not None and document.speedup.verdict == "unreliable":
-        remarks.append(f"! {label} against eager is unreliable: {document.speedup.reason}")
-    remarks += [f"! {label} {flag.name}: {flag.detail}" for flag in _own_flags(document)]
-    return [text.plain(remark) for remark in remarks]
+        remarks.append(f"! weights are synthetic ({first.weights.detail}): {about}")
+    remarks += [f"✗ {_label(run)} {run.status}: {run.error}" for run in documents if run.error]
+    if undelegated := [_label(run) for run in documents if run.delegate == "portable"]:
+        remarks.append(f"{text.members(undelegated, everyone)}: nothing is delegated, and portable kernels are slow")
+    for run in documents:
+        if kept := kept_fp32(run):
+            remarks.append(f"{_label(run)}: kept in FP32: {', '.join(kept)}")
+        if run.accuracy is not None and run.accuracy.verdict != "PASS":
+            remarks.append(f"! {_label(run)} accuracy {run.accuracy.verdict}: {run.accuracy.reason}")
+    remarks += _speed_remarks(documents, everyone)
+    flags = [(_label(run), flag) for run in documents for flag in _own_flags(run)]
+    flags += [(EAGER, flag) for flag in first.eager_flags]
+    remarks += [f"! {line}" for line in flag_wording.grouped(flags, everyone)]
+    return remarks
+
+
+def _speed_remarks(documents: Sequence[RunDocument], everyone: Sequence[str]) -> Iterator[str]:
+    """Yield remarks about the ratios to eager: which are uncertain, and which are not the ratio of the medians."""
+    inconclusive = [_label(run) for run in documents if run.speedup and run.speedup.verdict == "inconclusive"]
+    if inconclusive:
+        names = text.members(inconclusive, everyone)
+        yield f"! against eager: inconclusive for {names}: measure more blocks or on an idle machine"
+    unreliable: dict[str, list[str]] = {}
+    for run in documents:
+        if run.speedup is not None and run.speedup.verdict == "unreliable":
+            unreliable.setdefault(run.speedup.reason, []).append(_label(run))
+    for reason, labels in unreliable.items():
+        yield f"! against eager: unreliable for {text.members(labels, everyone)}: {reason}"
+    if line := run_wording.ratios_of_medians([(_label(run), run) for run in documents]):
+        yield line
+
+
+def _label(document: RunDocument) -> str:
+    return spec.label(document.precision, document.delegate, document.repeats)
+
+
+def _wrapped(remark: str) -> str:
+    """Wrap a remark to the terminal's width; unchanged if the output is not a terminal."""
+    available = terminal_width()
+    if available is None or text.width(remark) <= available:
+        return remark
+    lines = textwrap.wrap(remark, max(_LEAST_CELLS, available), subsequent_indent="  ", break_on_hyphens=False)
+    return "\n".join(lines)

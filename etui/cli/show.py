@@ -7,6 +7,7 @@ import click
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_run
 
 
 @click.command(epilog=examples("etui show 3f2a", "etui show 3f2a --json | jq .accuracy"))
@@ -19,7 +20,7 @@ def show(settings: Settings, run: str, as_json: bool) -> None:
     from etui.store.fp32_sibling import fp32_siblings
 
     with settings.store_with_runs() as store:
-        document = store.document(store.resolve(run))
+        document = store.document(selected_run(store, run))
         siblings = [] if as_json else fp32_siblings(store, document)
         stall = stall_of(store, document)
     if as_json:

@@ -74,7 +74,7 @@ def _padded(cell: str, cells: int, right: bool) -> str:
 
 
 def terminal_width() -> int | None:
-    """Return the number of columns of the terminal; None if standard output is not a terminal."""
+    """Return the width of the terminal in cells; None if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 

@@ -9,6 +9,7 @@ import click
 from etui.cli.complete import complete_tag_word, tag_items
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
+from etui.cli.run_selection import selected_runs
 from etui.cli.undo import show_undo
 from etui.errors import UsageError
 from etui.formats.json_text import harmless
@@ -61,7 +62,7 @@ def tag(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
     if not runs:
         raise UsageError("no RUN given", "name the runs: etui tag RUN.. +TAG -TAG")
     with settings.store_with_runs() as store:
-        run_ids = list(dict.fromkeys(map(store.resolve, runs)))
+        run_ids = selected_runs(store, runs)
         edits = {run_id: edited(store.summary(run_id).tags, add, remove) for run_id in run_ids}
         for run_id, edit in edits.items():
             if edit.added or edit.removed:

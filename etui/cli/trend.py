@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from etui import text
+from etui.analysis import trust
 from etui.cli.complete import complete_delegates, complete_measured_models, complete_precisions, complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
+from etui.cli.run_selection import selected_run
 from etui.cli.table import Column, table
+from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
 from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.trends import Trend
+    from etui.history import Point
     from etui.store import Store
 
 SCHEMA = "etui.trend/1"
@@ -40,6 +44,7 @@ _COLUMNS = (
         "etui trend --model resnet18 --precision int8 --delegate xnnpack",
         "etui trend 3f2a --json | jq '.changes'",
     )
+    + f"\n\n{LEGEND}"
 )
 @click.argument("run", required=False, metavar="[RUN]", shell_complete=complete_run)
 @click.option("--model", metavar="M", shell_complete=complete_measured_models, help="The model, if no RUN is given.")
@@ -91,7 +96,7 @@ def trend(
     if run is None and model is None:
         raise UsageError("neither RUN nor --model is given", "see etui runs for the runs")
     with settings.store_with_runs() as store:
-        history = store.history(store.resolve(run) if run is not None else _newest(store, options), limit)
+        history = store.history(selected_run(store, run) if run is not None else _newest(store, options), limit)
     from etui.analysis import trends
 
     found = trends.trend(history, margin / 100)
@@ -119,6 +124,11 @@ def _as_text(found: Trend) -> str:
     return "\n".join(lines)
 
 
+def _interval(point: Point) -> str:
+    trusted = trust.of_latency(point.median_ms, point.interval_ms, point.flags)
+    return marked(text.interval(point.interval_ms), trusted)
+
+
 def rows(found: Trend) -> list[list[str]]:
     """The table's rows, oldest first."""
     from etui.wording import trend as trend_wording
@@ -132,7 +142,7 @@ def rows(found: Trend) -> list[list[str]]:
                 point.run,
                 text.local_time(point.at),
                 text.number(point.median_ms) if point.status == "done" else point.status,
-                text.interval(point.interval_ms) if point.status == "done" else text.MISSING,
+                _interval(point) if point.status == "done" else text.MISSING,
                 text.number(point.mae),
                 point.verdict or text.MISSING,
                 changes.get(place, ""),

@@ -24,14 +24,16 @@ LAST_SPARE = 20
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """The key of a fact in the filter language. ``values`` are all its values, if these are fixed. A text is compared
-    as a whole (``exact``), with its beginning (``prefix``) or with any part of it (``part``). ``hint`` adds to the
-    description of the fact what a filter may contain. ``suggested`` means that its values in the database, which are
-    few, complete a word."""
+    """The key of a fact in the filter language; ``names`` are further names of it. ``values`` are all its values, if
+    these are fixed. The operator ``:`` finds any part of a text (``part``; commas separate alternatives), its beginning
+    (``prefix``), or any part of a text in which commas are common (``prose``). ``hint`` adds to the description of the
+    fact what a filter may contain. ``suggested`` means that its values in the database, which are few, complete a
+    word."""
 
     key: str
+    names: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
-    match: Literal["exact", "prefix", "part"] = "exact"
+    match: Literal["part", "prefix", "prose"] = "part"
     hint: str = ""
     suggested: bool = False
 
@@ -40,7 +42,8 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     """The column of a fact in the screen's runs table. ``heading``, ``about`` and ``cells``, its width, follow from the
     fact if they are not set; ``most`` is the maximum width if there is room; ``spare`` the order in which columns are
     hidden when there is no room (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it
-    grows to ``most`` or not at all."""
+    grows to ``most`` or not at all; ``order_by`` the database column it sorts by and is filtered by, if that is not the
+    first of the fact."""
 
     heading: str = ""
     about: str = ""
@@ -49,6 +52,7 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     spare: int = LAST_SPARE
     tone: Tone = ""
     clips: bool = False
+    order_by: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

@@ -145,6 +145,16 @@ MILLISECONDS_INTERVAL = Kind(
 )
 """The bounds of an interval in milliseconds, in two columns."""
 
+PERCENT = Kind(
+    sql="REAL",
+    text=Format(text.number, "%"),
+    cell=Format(text.number, "%"),
+    compared=Format(_unchanged, "%"),
+    units={"%": 1.0},
+    cells=6,
+    relative=False,
+)
+
 RATIO = Kind(
     sql="REAL",
     text=Format(text.ratio),

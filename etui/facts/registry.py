@@ -18,6 +18,7 @@ from etui.facts.kinds import (
     LIST,
     MILLISECONDS,
     MILLISECONDS_INTERVAL,
+    PERCENT,
     RATIO,
     RATIO_INTERVAL,
     SHARE,
@@ -94,6 +95,13 @@ def _sum(first: float | None, second: float | None) -> float | None:
     return sum(known) if known else None
 
 
+def _half_width(stats: LatencyStats) -> float | None:
+    """Return half of the median's 95 % interval in percent of the median, as migration 7 does."""
+    if stats.ci95 is None or not stats.median:
+        return None
+    return (stats.ci95[1] - stats.ci95[0]) / 2 / stats.median * 100
+
+
 def _hashed(info: WeightsInfo | InputsInfo | None) -> str | None:
     """Return the kind of weights or inputs with the beginning of their hash."""
     return None if info is None else f"{info.kind} {(info.sha256 or '')[:8]}".strip()
@@ -122,7 +130,7 @@ class RunSummary(StoredFacts):
         kind=TEXT,
         title="session",
         about="Id of the session",
-        filter=Filter(key="session", match="prefix"),
+        filter=Filter(key="session", match="prefix", hint="its beginning, or last for the newest session"),
         comparison=Comparison(group="environment"),
     )
     status: Fact[Status] = Fact(
@@ -310,10 +318,23 @@ class RunSummary(StoredFacts):
         columns=("latency_ci95_low_ms", "latency_ci95_high_ms"),
         json="latency_ms.ci95",
         screen=ScreenColumn(
-            heading="95% ci", about="Half-width of the median's 95 % interval, in percent", cells=6, spare=5
+            heading="95% ci",
+            about="Half of the 95 % interval; ! wide or flagged, ? very wide",
+            cells=6,
+            spare=5,
+            order_by="latency_ci95_percent",
         ),
         indexed=True,
         scanned=True,
+    )
+    latency_ci95_percent = Fact(
+        read=_of(_latency, _half_width),
+        kind=PERCENT,
+        title="half-width",
+        about="Half-width of the median's 95 % interval, in percent of the median",
+        json="",
+        filter=Filter(key="ci_percent", names=("ci",)),
+        indexed=True,
     )
 
     eager_latency_mean_ms = Fact(
@@ -391,9 +412,9 @@ class RunSummary(StoredFacts):
         title="against eager",
         about="Speedup over eager",
         json="speedup.value",
-        filter=Filter(key="speedup"),
+        filter=Filter(key="speedup", names=("vs eager",)),
         better="higher",
-        screen=ScreenColumn(heading="×eager", spare=2),
+        screen=ScreenColumn(heading="×eager", about="Speedup over eager; ! wide or flagged, ? unreliable", spare=2),
         comparison=Comparison(group="latency"),
         indexed=True,
         scanned=True,
@@ -533,7 +554,7 @@ class RunSummary(StoredFacts):
         title="verdict",
         about="Verdict on accuracy",
         json="accuracy.verdict",
-        filter=Filter(key="verdict", values=get_args(AccuracyVerdict)),
+        filter=Filter(key="verdict", names=("accuracy",), values=get_args(AccuracyVerdict)),
         screen=ScreenColumn(about="Accuracy verdict, or how the run ended", cells=11, spare=0),
         comparison=Comparison(group="accuracy"),
         indexed=True,
@@ -584,7 +605,7 @@ class RunSummary(StoredFacts):
         kind=TEXT,
         title="error",
         about="Error of a run that failed",
-        filter=Filter(key="error", match="part"),
+        filter=Filter(key="error", match="prose"),
     )
     box = Fact(
         read=lambda run: run.environment.box if run.environment else None,
@@ -607,7 +628,7 @@ class RunSummary(StoredFacts):
         kind=TEXT,
         title="note",
         about="Note",
-        filter=Filter(key="note", match="part"),
+        filter=Filter(key="note", match="prose"),
         screen=ScreenColumn(about="Note, or the error", cells=12, most=60, spare=19),
         indexed=True,
         scanned=True,

@@ -18,10 +18,13 @@ PROFILE_HEAD = (
 def csv_bytes(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """Return a header and rows as CSV; None is an empty cell. Control characters are removed from text, and text that a
     spreadsheet would evaluate as a formula is quoted."""
+    return csv_lines([head]) + csv_lines(rows)
+
+
+def csv_lines(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return rows as ``csv_bytes`` does, without a header."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows([_cell(cell) for cell in row] for row in rows)
+    csv.writer(out, lineterminator="\n").writerows([_cell(cell) for cell in row] for row in rows)
     return out.getvalue().encode()
 
 

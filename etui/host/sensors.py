@@ -1,4 +1,4 @@
-"""Read the machine's sensors: CPU time, steal, throttling, pressure, frequency and thermal throttling.
+"""Read the machine's sensors: CPU time, steal, throttling, pressure, frequency, temperature and thermal throttling.
 
 A ``Reading`` has the kernel's counters at one moment, a ``Span`` the difference of two. None means not readable here.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,15 @@ SHORTEST_TICKS = 25
 
 WORKED_SHARE = 0.5
 """A CPU counts as busy from this share of a span: only then is its frequency meaningful."""
+
+_CPU_MONITORS = frozenset({"coretemp", "k10temp", "k8temp", "zenpower", "cpu_thermal", "via_cputemp"})
+"""The names of hardware monitors of CPUs."""
+
+_CPU_ZONE = re.compile(r"x86_pkg_temp|cpu|soc", re.IGNORECASE)
+"""The types of thermal zones that contain the CPU."""
+
+_LOWEST_LIMIT_C, _HOTTEST_C = 60.0, 150.0
+"""Drivers report 0 or absurd values for limits and sensors that are not there."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +63,13 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     memory_pressure: float | None
     thermal_throttles: int | None
     mhz_of: dict[int, tuple[float, float]] = {}
+
+
+class Temperature(msgspec.Struct, frozen=True, kw_only=True):
+    """The reading of a CPU temperature sensor, and the temperature at which the hardware protects itself, if known."""
+
+    celsius: float
+    limit_celsius: float | None = None
 
 
 def read(root: Path = Path("/"), cpus: Collection[int] | None = None) -> Reading:
@@ -176,14 +192,67 @@ def _cpu_times(root: Path, cpus: Collection[int] | None) -> tuple[float | None, 
 def _pressure_s(root: Path, what: str) -> float | None:
     """Seconds in which some task waited for ``what``, in this cgroup if counted there, else on the machine."""
     files = [folder / f"{what}.pressure" for folder in cgroup_folders(root, what)[:1]]
-    for file in (*files, root / "proc/pressure" / what):
+    total = _some_pressure("total", [*files, root / "proc/pressure" / what])
+    return None if total is None else total / 1e6
+
+
+def _some_pressure(field: str, files: Iterable[Path]) -> float | None:
+    """Return a field of the line ``some`` (PSI) of the first of these files that has it."""
+    for file in files:
         try:
-            match = re.search(r"^some .*\btotal=(\d+)", file.read_text(), re.MULTILINE)
+            match = re.search(rf"^some .*\b{field}=([\d.]+)", file.read_text(), re.MULTILINE)
         except OSError:
             continue
         if match:
-            return int(match.group(1)) / 1e6
+            return float(match.group(1))
     return None
+
+
+def recent_cpu_pressure(root: Path = Path("/")) -> float | None:
+    """Return the percentage of the last ten seconds in which some task of the machine waited for a core."""
+    return _some_pressure("avg10", [root / "proc/pressure/cpu"])
+
+
+def hottest_cpu(root: Path = Path("/")) -> Temperature | None:
+    """Return the hottest CPU sensor; None if none is readable. Sensors of other components are ignored."""
+    found: list[Temperature] = []
+    for folder in (root / "sys/class/hwmon").glob("hwmon*"):
+        if _text(folder / "name") in _CPU_MONITORS:
+            for file in folder.glob("temp*_input"):
+                limits = [file.with_name(file.name.replace("input", end)) for end in ("crit", "max")]
+                found += _temperature(file, limits)
+    for folder in (root / "sys/class/thermal").glob("thermal_zone*") if not found else ():
+        if _CPU_ZONE.search(_text(folder / "type")):
+            kinds = {file: _text(file) for file in sorted(folder.glob("trip_point_*_type"))}
+            limits = [file.with_name(file.name.replace("type", "temp")) for file in kinds if kinds[file] == "critical"]
+            found += _temperature(folder / "temp", limits)
+    return max(found, key=lambda one: one.celsius, default=None)
+
+
+def _temperature(file: Path, limits: Sequence[Path]) -> list[Temperature]:
+    """Read a sensor and the first of its limits that is plausible; empty if it is not readable or not plausible."""
+    celsius = _thousandths(file)
+    if celsius is None or not 0 < celsius < _HOTTEST_C:
+        return []
+    known = [
+        limit for limit in map(_thousandths, limits) if limit is not None and _LOWEST_LIMIT_C <= limit < _HOTTEST_C
+    ]
+    return [Temperature(celsius=celsius, limit_celsius=known[0] if known else None)]
+
+
+def _thousandths(file: Path) -> float | None:
+    try:
+        return int(_text(file)) / 1e3
+    except ValueError:
+        return None
+
+
+def _text(file: Path) -> str:
+    """Return the content of a file; empty if it is not readable."""
+    try:
+        return file.read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
 
 
 def frequencies_mhz(root: Path = Path("/"), cpus: Collection[int] | None = None) -> dict[int, float]:

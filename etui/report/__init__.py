@@ -1,1 +1,1 @@
-"""Pages to share: runs and what they say of each other, as Markdown or as one HTML file."""
+"""Reports to share: a verdict on runs, their results and how they were measured, as Markdown or one HTML file."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
@@ -23,6 +24,7 @@ from etui.events import Event
 from etui.results import LIVE_STATUSES
 from etui.runner.abandoned_work import end_abandoned
 from etui.runner.start import RunnerFailed, ensure_runner, failed, work_waits
+from etui.services.stage_lines import StageLines
 from etui.services.stalled_runs import stall_of_session
 from etui.store import QueuedSession, Store
 from etui.text import LINE_CELLS, WHOLE_CELLS, plain, seconds, shortened
@@ -37,18 +39,25 @@ DATABASE_PATIENCE_S = 60.0
 """How long the database may be unavailable while a run is followed."""
 
 BAR = 24
+_LEAST_CELLS = 20
 SILENT_S = 3.0
 """A step without an estimate of the time left shows the elapsed time after this number of seconds."""
 
 
 class ProgressPrinter:
     """Print one line per relevant event, and below them, on a terminal, a status line that is redrawn. A line of a
-    message is cut after ``WHOLE_CELLS`` cells, its prefix after ``LINE_CELLS``."""
+    message is cut after ``WHOLE_CELLS`` cells, its prefix after ``LINE_CELLS``.
 
-    def __init__(self, out: TextIO, labels: dict[str, str], *, verbose: bool = False) -> None:
+    With ``by_stage``, a session that ``begin_session`` named has one line per stage for all its variants; ``verbose``
+    prints every event all the same.
+    """
+
+    def __init__(self, out: TextIO, labels: dict[str, str], *, verbose: bool = False, by_stage: bool = False) -> None:
         self._out = out
         self._labels = labels
         self._verbose = verbose
+        self._by_stage = by_stage and not verbose
+        self._stages: StageLines | None = None
         self._live = out.isatty()
         self._status = ""
         self._deadline: float | None = None
@@ -64,11 +73,31 @@ class ProgressPrinter:
             return
         if event.kind == "stage":
             self._begin(plain(f"{self._label(event)}{event.message}"), None)
-        if event.kind == "block" and self._live and not self._verbose:
-            return
+        if self._stages is not None:
+            for line in self._stages.add(event):
+                self._print(line)
+        elif event.kind != "block" or self._verbose or not self._live:
+            self._print(event)
+
+    def begin_session(self, labels: dict[str, str]) -> None:
+        """Begin a session with these names of variants by run."""
+        self.end_session()
+        if self._by_stage:
+            self._stages = StageLines(labels)
+
+    def end_session(self) -> None:
+        """Print what was collected of the present session."""
+        if self._stages is not None:
+            for line in self._stages.flush():
+                self._print(line)
+        self._stages = None
+
+    def _print(self, event: Event) -> None:
         begin = shortened(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}", LINE_CELLS)
         # A traceback has several lines.
         lines = [shortened(line, WHOLE_CELLS) for line in plain(event.message, keep_lines=True).split("\n")]
+        if self._live and self._stages is not None:
+            lines = [part for line in lines for part in self._wrapped(line)]
         self.line(begin + ("\n" + " " * len("00:00:00  ")).join(lines))
 
     def line(self, text: str) -> None:
@@ -96,7 +125,8 @@ class ProgressPrinter:
             self._status = status
 
     def close(self) -> None:
-        """Remove the status line."""
+        """Print what was collected, and remove the status line."""
+        self.end_session()
         self._clear()
         self._out.flush()
 
@@ -114,6 +144,12 @@ class ProgressPrinter:
     def _label(self, event: Event) -> str:
         label = self._labels.get(event.run_id or "")
         return f"{label}: " if label and not event.message.startswith(label) else ""
+
+    def _wrapped(self, line: str) -> list[str]:
+        """Return a line in parts of the width that the terminal has after the time and the stage."""
+        room = max(_LEAST_CELLS, self._columns() - len("00:00:00  measure   "))
+        parts = textwrap.wrap(line, room, break_on_hyphens=False) or [line]
+        return [parts[0], *(" " * len("measure   ") + part for part in parts[1:])]
 
     def _columns(self) -> int:
         try:
@@ -200,6 +236,7 @@ def follow(
     last, seen, shown_queue, shown_stall = 0, -1, "", ""
     watch = RunnerWatch(store)
     measuring = False
+    printer.begin_session({each: variant.label for each, variant in session.runs if each in followed})
     while True:
         with watch.patience():
             version = store.version()
@@ -215,6 +252,7 @@ def follow(
                 if all(store.summary(each).status not in LIVE_STATUSES for each in followed):
                     for event in store.events_after(session.id, last, run_id):
                         printer.event(event)
+                    printer.end_session()
                     return
                 seen = version
         if stop():
@@ -252,9 +290,11 @@ def _queue_message(store: Store, session: QueuedSession) -> str:
 
 
 @contextlib.contextmanager
-def printing_progress(labels: dict[str, str], *, verbose: bool = False) -> Iterator[ProgressPrinter]:
+def printing_progress(
+    labels: dict[str, str], *, verbose: bool = False, by_stage: bool = False
+) -> Iterator[ProgressPrinter]:
     """A ``ProgressPrinter`` to stderr whose status line is removed at the end in any case."""
-    printer = ProgressPrinter(sys.stderr, labels, verbose=verbose)
+    printer = ProgressPrinter(sys.stderr, labels, verbose=verbose, by_stage=by_stage)
     try:
         yield printer
     finally:

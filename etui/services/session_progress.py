@@ -115,6 +115,11 @@ class ProgressTracker:
             )
         return self.progress
 
+    @property
+    def planned_blocks(self) -> int:
+        """The number of blocks that each variant is to be measured in."""
+        return self._blocks
+
     # Events
 
     def _begin_stage(self, event: Event, now: datetime) -> None:

@@ -56,6 +56,17 @@ def session_blocks(connection: sqlite3.Connection, session_id: str, variant: str
     return [_decode(row) for row in rows]
 
 
+def blocks_after(connection: sqlite3.Connection, session_id: str, last: int) -> list[tuple[int, Block]]:
+    """Return the blocks of a session that were stored after block number ``last``, with their numbers."""
+    rows = connection.execute(
+        "SELECT blocks.rowid AS number, detail, float64_le FROM blocks"
+        " JOIN samples ON samples.block = blocks.id AND samples.series = ?"
+        " WHERE session = ? AND blocks.rowid > ? ORDER BY blocks.rowid",
+        (LATENCY_SERIES, session_id, last),
+    )
+    return [(int(row["number"]), _decode(row)) for row in rows]
+
+
 def saved_blocks(connection: sqlite3.Connection, run_id: str, role: str) -> list[Block]:
     """Return the blocks of a saved run, in its order; ``role`` is ``own``, ``eager`` or ``superseded``."""
     rows = connection.execute(

@@ -14,7 +14,16 @@ from collections.abc import Sequence
 import msgspec
 
 from etui.store.columns import IN_ORDER
-from etui.store.conditions import ANY_TEXT, Condition, known_column, predicate
+from etui.store.conditions import (
+    ANY_TEXT,
+    GROUP,
+    Condition,
+    known_column,
+    members,
+    negation,
+    predicate,
+    where_clause,
+)
 from etui.store.schema import UNUSUAL_ID
 
 WORDS = ("id", "model", "precision", "delegate", "status", "weights", "box", "verdict", "note", "tags", "flags")
@@ -28,9 +37,13 @@ INDEXES = {"id": "sqlite_autoindex_runs_1", "session": "runs_session", "error": 
 }
 """The index of each column that has one; that of ``error`` contains only runs with an error."""
 
-_RANGES = ("=", "in", "<", "<=", ">", ">=", "between", "is missing")
+_RANGES = ("=", "in", "<", "<=", ">", ">=", "between", "within", "of newest", "is missing")
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
 _LAST = "\U0010ffff"
+_MAX_PARTS = 60
+"""How many parts the rows of a group may have; SQLite allows 500 in one SELECT."""
+_FEW_OF_ALL = 4_000
+"""A group of conditions that must all hold is answered by an index if one of them has at most this number of rows."""
 _MAX_TRIGRAMS = 16
 """How many trigrams a query uses; more would hardly reduce the matches."""
 _ASCII_PREFIX = re.compile(r"[\x01-)+-\x7f]{0,3}")
@@ -71,6 +84,10 @@ def source(connection: sqlite3.Connection, condition: Condition) -> Source | Non
     operator."""
     if condition.column == ANY_TEXT:
         return _anywhere(connection, condition)
+    if condition.column == GROUP:
+        if condition.negated:
+            return source(connection, negation([msgspec.structs.replace(condition, negated=False)]))
+        return _OF_GROUPS[condition.operator](connection, members(condition))
     column = known_column(condition.column)
     if column not in INDEXES:
         return None
@@ -239,6 +256,35 @@ def _sessions(condition: Condition) -> Source:
 
 
 _OF_IDS = {"id": _ids, "session": _sessions}
+
+
+def _any_of(connection: sqlite3.Connection, conditions: Sequence[Condition]) -> Source | None:
+    """Return the rows that match one of the conditions; None if an index is missing for one of them."""
+    parts: list[Part] = []
+    for condition in conditions:
+        rows = source(connection, condition)
+        if rows is None or len(parts) + len(rows.parts) > _MAX_PARTS:
+            return None
+        parts += rows.parts
+    return Source(tuple(parts), overlap=len(parts) > 1)
+
+
+def _all_of(connection: sqlite3.Connection, conditions: Sequence[Condition]) -> Source | None:
+    """Return the rows that match all conditions, which are looked up in those of one; None if none of them has few."""
+    least, fewest = _FEW_OF_ALL + 1, None
+    for condition in conditions:
+        rows = source(connection, condition)
+        if rows is not None and (size := size_up_to(connection, rows, least - 1)) < least:
+            least, fewest = size, rows
+    if fewest is None:
+        return None
+    among, numbers = fewest.condition()
+    clause, values = where_clause(conditions)
+    select = f"SELECT rowid AS number FROM runs NOT INDEXED {clause} AND {among}"  # noqa: S608 - checked names
+    return Source(((select, (*values, *numbers)),))
+
+
+_OF_GROUPS = {"any": _any_of, "all": _all_of}
 
 
 def _anywhere(connection: sqlite3.Connection, condition: Condition) -> Source | None:

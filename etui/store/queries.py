@@ -12,7 +12,7 @@ from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store import blocks, run_pages
 from etui.store.columns import SELECTED, summary_of
-from etui.store.conditions import Condition, known_column, where_clause
+from etui.store.conditions import Condition, columns_of, known_column, where_clause
 
 _MAX_INDEXED = 1_000
 """Up to this limit, runs are searched with ``run_pages`` instead of reading every match."""
@@ -37,14 +37,14 @@ def summaries(
     Raises UsageError for a column or operator that does not exist.
     """
     known_column(order_by)
-    if where and limit is not None and limit <= _MAX_INDEXED and not offset:
+    if limit is not None and limit <= _MAX_INDEXED and not offset:
         return run_pages.first(connection, where, run_pages.Sorting(column=order_by, descending=descending), limit)
     clause, values = where_clause(where)
     direction = "DESC" if descending else "ASC"
     # Following the index of the sorted column costs a look-up for each row that does not match: if matches are rare, a
     # scan that keeps the best rows is five times faster. The plus disables the index, except for a condition on that
     # column itself.
-    sort_key = f"+{order_by}" if where and all(condition.column != order_by for condition in where) else order_by
+    sort_key = f"+{order_by}" if where and order_by not in columns_of(where) else order_by
     rows = connection.execute(
         # Column names and operators were checked against constants; every value is a parameter.
         f"SELECT {SELECTED} FROM runs {clause}"  # noqa: S608

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -193,6 +194,39 @@ def sessions_waiting_before(connection: sqlite3.Connection, session_id: str) -> 
         (session_id,),
     ).fetchall()
     return [_queued_session(connection, row, live_only=True) for row in rows]
+
+
+def move_session(connection: sqlite3.Connection, session_id: str, *, earlier: bool) -> bool:
+    """Exchange the places of a session and of the one before or after it in the queue, and return whether both wait.
+
+    The place of a session is the time at which it was queued, so the sessions and their runs exchange these times.
+    """
+    waiting = [
+        (row["id"], row["created_at"])
+        for row in connection.execute(
+            "SELECT id, created_at FROM sessions WHERE finished_at IS NULL AND claimed_by IS NULL"
+            " AND id IN (SELECT session FROM live_runs) ORDER BY created_at, rowid"
+        )
+    ]
+    ids = [row[0] for row in waiting]
+    if session_id not in ids:
+        return False
+    place = ids.index(session_id)
+    other = place - 1 if earlier else place + 1
+    if not 0 <= other < len(ids):
+        return False
+    first, second = waiting[min(place, other)], waiting[max(place, other)]
+    # Of sessions queued within a millisecond the row decides, which does not change.
+    sooner = first[1] if first[1] != second[1] else _millisecond_before(first[1])
+    for (moved, _), at in ((first, second[1]), (second, sooner)):
+        connection.execute("UPDATE sessions SET created_at = ? WHERE id = ?", (at, moved))
+        connection.execute("UPDATE runs SET created_at = ? WHERE session = ?", (at, moved))
+    return True
+
+
+def _millisecond_before(at: str) -> str:
+    before = datetime.fromisoformat(at) - timedelta(milliseconds=1)
+    return before.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def request_cancel(connection: sqlite3.Connection, run_ids: Iterable[str], error: str | None = None) -> list[str]:

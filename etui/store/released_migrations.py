@@ -303,6 +303,15 @@ ID_PARTS = (
 """0006_id_parts: every three consecutive characters of the ids, so that a part of an id is found without reading all of
 them."""
 
+INTERVAL_WIDTH = (
+    "ALTER TABLE runs ADD COLUMN latency_ci95_percent REAL",
+    """UPDATE runs SET latency_ci95_percent =
+    (latency_ci95_high_ms - latency_ci95_low_ms) / 2 / latency_median_ms * 100
+WHERE latency_ci95_low_ms IS NOT NULL AND latency_ci95_high_ms IS NOT NULL AND latency_median_ms <> 0""",
+    "CREATE INDEX runs_by_latency_ci95_percent ON runs(latency_ci95_percent)",
+)
+"""0007_interval_width: the half-width of the median's interval as a column, so that runs can be sorted by it."""
+
 MIGRATIONS = {
     "0001_first": FIRST,
     "0002_pages": PAGES,
@@ -310,5 +319,6 @@ MIGRATIONS = {
     "0004_classes": CLASSES,
     "0005_lookups": LOOKUPS,
     "0006_id_parts": ID_PARTS,
+    "0007_interval_width": INTERVAL_WIDTH,
 }
 """All migrations by name, in order. A released entry never changes; a new one is added at the end."""

@@ -15,7 +15,7 @@ import msgspec
 
 from etui.facts import RunSummary
 from etui.store.columns import IN_ORDER, SELECTED, summary_of
-from etui.store.conditions import SCAN, Condition, is_scannable, known_column, where_clause
+from etui.store.conditions import SCAN, Condition, columns_of, is_scannable, known_column, where_clause
 from etui.store.index_search import INDEXES, Source, exact_size, held, size_up_to, source
 
 _FEW = 1_500
@@ -433,7 +433,7 @@ def _follow_index(
 ) -> list[int] | None:
     """Return the rows of ``_walk`` by looking up each row of an index in turn; None if matches are far apart in it."""
     sorting, where = search.sorting, search.where
-    used = ", ".join(["rowid AS number", *dict.fromkeys(condition.column for condition in where)])
+    used = ", ".join(["rowid AS number", *columns_of(where)])
     along = sorting.clause(backwards=backwards, in_piece=True)
     narrowing, narrow = _narrowing(search)
     index, among, fixed = path

@@ -164,6 +164,11 @@ class Store:
                 queue.add_event(connection, session_id, event)
             return live
 
+    def move_session(self, session_id: str, *, earlier: bool) -> bool:
+        """Exchange the places of a waiting session and of the one before or after it, and return whether both wait."""
+        with self._database.write() as connection:
+            return queue.move_session(connection, session_id, earlier=earlier)
+
     def cancel_requested(self, session_id: str) -> set[str]:
         """Return the live runs of the session for which cancellation was requested; one indexed query."""
         with self._database.read() as connection:
@@ -299,6 +304,11 @@ class Store:
         with self._database.read() as connection:
             return queue.events_after(connection, session_id, last_id, run_id, newest)
 
+    def blocks_after(self, session_id: str, last: int = 0) -> list[tuple[int, Block]]:
+        """Return the blocks of a session that were stored after block number ``last``, with their numbers."""
+        with self._database.read() as connection:
+            return blocks.blocks_after(connection, session_id, last)
+
     def resolve(self, prefix: str) -> str:
         """Return the id of the only run whose id is or begins with ``prefix``. Raises UsageError if there is no run or
         more than one."""
@@ -423,6 +433,12 @@ class Store:
         with self._database.write() as connection:
             queries.annotate(connection, run_id, note, tags)
 
+    def check_deletable(self, run_ids: Sequence[str]) -> None:
+        """Raise UsageError if one of the runs is live, or being measured or analysed."""
+        with self._database.read() as connection:
+            for run_id in run_ids:
+                queries.check_deletable(connection, run_id)
+
     def delete_runs(self, run_ids: Sequence[str]) -> int:
         """Delete runs like ``delete_in_batches``, and return how many of them existed."""
         return sum(self.delete_in_batches(run_ids))
@@ -434,9 +450,7 @@ class Store:
         Raises UsageError if a run is live: before anything is deleted, unless it became live in the meantime.
         """
         unique_ids = list(dict.fromkeys(run_ids))
-        with self._database.read() as connection:
-            for run_id in unique_ids:
-                queries.check_deletable(connection, run_id)
+        self.check_deletable(unique_ids)
         for deleted in in_batches(self._database, unique_ids, queries.delete_run):
             yield sum(deleted)
 

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import gc
+import os
 import signal
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from rich.text import Text
 from textual import events
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import CommandPalette, Provider
 from textual.message import Message
 from textual.screen import Screen
 from textual.worker import WorkerFailed
 
-from etui.actions import ACTIONS, Scope, bindings
+from etui.actions import ACTIONS, BY_ID, SCOPE_TITLES, Action, Scope, bindings
 from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
-from etui.events import Event, utc_now
+from etui.events import Event
+from etui.facts import RunSummary
 from etui.text import plain
 from etui.tui import themes
 from etui.tui.database import Database
@@ -32,15 +35,21 @@ from etui.tui.error_text import to_text
 from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
+from etui.tui.notices import Notices
+from etui.tui.palette import Entries, Entry, PaletteHost
 from etui.tui.screen_host import ScreenHost, Severity
 from etui.tui.screens.bench import BenchScreen
 from etui.tui.terminal import is_unicode
+from etui.tui.terminal_signals import TerminalSignals
+from etui.tui.undo import UNDO_S, Change, UndoBuffer
 from etui.tui.workers import start
 
 _PROBLEM_S = 12.0
+_MOST_NOTICES = 2
+"""At most this number of notices is shown at a time, the newest: they take lines from the screen."""
 
 
-class EtuiApp(ScreenHost):
+class EtuiApp(ScreenHost, PaletteHost):
     """The app on a database. ``loaded`` is the config file as read; ``live`` False disables the database feed.
 
     With ``forgiving`` a defect in a handler, a worker or a chart is reported as a notice and the app keeps running;
@@ -50,6 +59,7 @@ class EtuiApp(ScreenHost):
     TITLE = "etui"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Entries}
 
     class SnapshotRead(Message):
         """The feed has read the database."""
@@ -72,9 +82,19 @@ class EtuiApp(ScreenHost):
         self._feed = Feed(
             self.database, lambda snapshot: self.post_message(self.SnapshotRead(snapshot)), self._handle_exception
         )
+        self._undo = UndoBuffer(self, self.database, lambda: self.screen.refresh_bindings())
         self._live = live
         self._defects = Defects() if forgiving else None
         self._problem: str | None = None
+        self._shown = Notices()
+        self._signals = TerminalSignals(
+            self._to_terminal,
+            os.environ,
+            ASCII if ascii_only else UNICODE,
+            bell=config.bell,
+            notification=config.desktop_notification,
+            title=config.terminal_title,
+        )
         self.glyphs = ASCII if ascii_only else UNICODE
         self.bench = BenchScreen(self.database, self.glyphs, config.columns)
         for theme in themes.THEMES:
@@ -100,6 +120,8 @@ class EtuiApp(ScreenHost):
     def on_unmount(self) -> None:
         """Close the database; runs in progress continue."""
         self._feed.close()
+        if problem := self._undo.finish_at_exit():
+            self.exit(return_code=EXIT_FAILED, message=Text(f"etui: the runs were not deleted: {problem}"))
         self.database.close()
 
     def _leave_on_hangup(self) -> None:
@@ -114,6 +136,7 @@ class EtuiApp(ScreenHost):
         """Pass the snapshot to the main screen, which may be below another screen."""
         snapshot = message.snapshot
         self.bench.take(snapshot)
+        self._signals.show_progress(snapshot.current)
         if snapshot.problem is not None and snapshot.problem != self._problem:
             self.say(f"{snapshot.problem}. etui keeps trying.", "error", keep=True)
         elif snapshot.problem is None and self._problem is not None:
@@ -164,20 +187,78 @@ class EtuiApp(ScreenHost):
 
     # Notices
 
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Severity = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a notice unless an equal one is on the screen."""
+        seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        if not self._shown.is_shown((message, title, severity), seconds):
+            sign = {"warning": self.glyphs.flagged, "error": self.glyphs.failed}.get(severity)
+            message = f"{sign} {message}" if sign is not None else message
+            super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    @property
+    def notice_history(self) -> list[Event]:
+        """The notices so far that are kept, oldest first."""
+        return list(self._shown.history)
+
+    def on_notify(self) -> None:
+        """Remove the oldest notices before another one is added; Textual has no public way to remove one."""
+        for old in list(self._notifications)[: 1 - _MOST_NOTICES]:
+            self._unnotify(old, refresh=False)
+
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
-        """Show a notice. Errors, and with ``keep`` all messages, are also added to the log."""
+        """Show a notice. Errors, and with ``keep`` all messages, are also added to the history of notices."""
         message = plain(message)
         timeout_s = _PROBLEM_S if severity == "error" else None
         self.notify(message, title=title, severity=severity, markup=False, timeout=timeout_s)
         if keep or severity == "error":
-            level: Literal["info", "warning", "error"] = "info" if severity == "information" else severity
-            if self.bench.is_mounted:
-                line = f"{title}: {message}" if title else message
-                self.bench.log_notice(Event(kind="log", message=line, at=utc_now(), level=level))
+            self._shown.remember(
+                f"{title}: {message}" if title else message, "info" if severity == "information" else severity
+            )
 
     def complain(self, error: EtuiError, title: str = "") -> None:
-        """Report an error in a notice and in the log, with the hint that applies to the screen."""
+        """Report an error in a notice and in the history, with the hint that applies to the screen."""
         self.say(to_text(error), "error", title=title)
+
+    async def offer_undo(self, change: Change, message: str) -> None:
+        """Let the user undo a change for a while, and report it with the key for that."""
+        await self._undo.offer(change)
+        key = self.keys_of(BY_ID["app.undo"])
+        self.say(f"{message} Press {key} within {UNDO_S:.0f} seconds to undo.")
+
+    async def action_undo(self) -> None:
+        """Undo the last change that can be undone."""
+        start(self, self._undo.undo, group="undo")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Enable undo only if there is something to undo."""
+        if action == "undo":
+            return self._undo.is_open
+        return super().check_action(action, parameters)
+
+    # The terminal outside the screen
+
+    def session_over(self, runs: Sequence[RunSummary]) -> None:
+        """Report the end of a session by title, bell and desktop notification."""
+        self._signals.session_over(runs)
+
+    def _to_terminal(self, sequence: str) -> None:
+        # Textual's driver writes to stderr; its web driver has a protocol of its own.
+        if self._driver is not None and not (self.is_headless or self.is_web) and _is_terminal():
+            self._driver.write(sequence)
+
+    def restore_title(self) -> None:
+        """Restore the terminal's title from before etui; called when the app has ended."""
+        if (sequence := self._signals.restore()) and not (self.is_headless or self.is_web) and _is_terminal():
+            with contextlib.suppress(OSError):
+                os.write(2, sequence.encode())
 
     # Navigation
 
@@ -208,7 +289,16 @@ class EtuiApp(ScreenHost):
         from etui.tui.screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(self._keys))
+            own_scope = getattr(self.screen, "scope", None)
+            forwarded_scopes: Collection[Scope] = getattr(self.screen, "forwarded_scopes", tuple)()
+            self.push_screen(HelpScreen(self._keys, [*([own_scope] if own_scope else []), *forwarded_scopes]))
+
+    def action_notices(self) -> None:
+        """Show the history of notices."""
+        from etui.tui.screens.notices import NoticesScreen
+
+        if not isinstance(self.screen, NoticesScreen):
+            self.push_screen(NoticesScreen(self.notice_history))
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
         """Save the screen as an SVG file in the current folder."""
@@ -234,38 +324,65 @@ class EtuiApp(ScreenHost):
         """Quit; bound with priority, so that it works in input fields."""
         await self.action_quit()
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Return the palette's commands: the actions available on this screen, the models and the themes."""
+    def palette_entries(self) -> Iterable[Entry]:
+        """Return the entries of the palette: the actions available on this screen, the models and the themes."""
         from etui.catalog.models import MODELS
 
+        screen = self.screen_below_palette
         own_scope = getattr(screen, "scope", None)
         forwarded_scopes: Collection[Scope] = getattr(screen, "forwarded_scopes", tuple)()
-        for action in ACTIONS:
-            if action.scope == "app" and action.name != "command_palette":
-                run = partial(self._run_on, self, action.name)
-            elif action.scope == own_scope:
-                run = partial(self._run_on, screen, action.name)
-            elif action.scope in forwarded_scopes:
-                run = partial(self._run_on, screen, f"forward('{action.id}')")
-            else:
-                continue
-            yield SystemCommand(action.about, _with_key(action.keys), run)
+        for scope, group in SCOPE_TITLES.items():
+            for action in ACTIONS:
+                if action.scope != scope or action.id == "app.command_palette":
+                    continue
+                if scope == "app":
+                    run = partial(self._run_on, self, action.name)
+                elif scope == own_scope:
+                    run = partial(self._run_on, screen, action.name)
+                elif scope in forwarded_scopes:
+                    run = partial(self._run_on, screen, f"forward('{action.id}')")
+                else:
+                    continue
+                group = group.partition(":")[0]
+                yield Entry(group, action.title, run, self.keys_of(action), action.about, action.synonyms)
         if screen is self.bench:
             for model in MODELS.values():
-                yield SystemCommand(f"Model: {model.name}", model.title, partial(self.bench.pick_model, model.name))
+                pick = partial(self._pick_model, model.name)
+                yield Entry("Measure a model", model.name, pick, about=model.title, synonyms="model run choose")
         for name in themes.NAMES:
-            help_text = "Until etui ends; the config file sets it permanently"
-            yield SystemCommand(f"Theme: {name}", help_text, partial(self._set_theme, name))
+            run = partial(self._set_theme, name)
+            about = "Until etui ends; the config file sets it permanently"
+            yield Entry("Theme", name, run, about=about, synonyms="themes colours colors dark light appearance")
+
+    @property
+    def screen_below_palette(self) -> Screen[object]:
+        """The screen that the user sees, without the palette if that is open."""
+        return next(screen for screen in reversed(self.screen_stack) if not isinstance(screen, CommandPalette))
+
+    def key_names(self, action: Action) -> tuple[str, ...]:
+        """Return the keys of an action as Textual names them, with those of the config file."""
+        keys = self._keys.get(action.id) or ",".join(action.keys)
+        return tuple(key.strip() for key in keys.split(","))
+
+    def keys_of(self, action: Action) -> str:
+        """Return the keys of an action as they are displayed."""
+        return " ".join(self.get_key_display(Binding(key, "", "")) for key in self.key_names(action))
 
     async def _run_on(self, owner: ScreenHost | Screen[object], action: str) -> None:
         await owner.run_action(action)
 
-    def _set_theme(self, name: str) -> None:
+    async def _set_theme(self, name: str) -> None:
         self.theme = name
 
+    async def _pick_model(self, name: str) -> None:
+        self.bench.pick_model(name)
 
-def _with_key(keys: tuple[str, ...]) -> str:
-    return f"Key: {', '.join(keys)}"
+
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(2)
+    except OSError:
+        return False
 
 
 def run(database: Path, loaded: LoadedConfig) -> int:
@@ -280,5 +397,8 @@ def run(database: Path, loaded: LoadedConfig) -> int:
     setattr(linux_driver, "getincrementaldecoder", lenient_decoder)  # noqa: B010 - the module does not export the name
     app = EtuiApp(database, loaded, forgiving=True)
     leave_without_terminal()
-    app.run()
+    try:
+        app.run()
+    finally:
+        app.restore_title()
     return app.return_code or 0

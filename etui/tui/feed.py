@@ -7,8 +7,8 @@ snapshot holds a message about it, and the feed keeps trying.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -17,8 +17,7 @@ import msgspec
 from etui.errors import EtuiError
 from etui.events import Event
 from etui.facts import RunSummary
-from etui.host.cpus import usable_cores
-from etui.host.environment import governor
+from etui.host.current_state import HostFacts, HostWatch
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
 from etui.services.session_progress import ProgressTracker, SessionProgress
@@ -38,21 +37,15 @@ DEFECT_REST_S = 10.0
 OLD_EVENTS = 2_000
 
 
-class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine: host name, cores this process may use, load average over one minute, CPU frequency governor."""
-
-    host: str
-    cores: int
-    load: float | None
-    governor: str | None
-
-
 class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that is queued or running. ``runs`` are all its runs in order, finished ones too."""
+    """A session that is queued or running. ``runs`` are all its runs in order, finished ones too;
+    ``medians`` the medians of the blocks so far, in milliseconds, by the variant's label."""
 
     session: QueuedSession
     runs: tuple[RunSummary, ...]
     progress: SessionProgress | None = None
+    medians: Mapping[str, tuple[float, ...]] = {}
+    planned_blocks: int = 0
 
     @property
     def waits(self) -> bool:
@@ -82,6 +75,23 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         return next((session for session in self.sessions if not session.waits), None)
 
 
+class _Blocks:
+    """The medians of the blocks of a session, read as the blocks arrive."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._medians: dict[str, tuple[float, ...]] = {}
+
+    def read(self, store: Store, session_id: str) -> Mapping[str, tuple[float, ...]]:
+        """Read the new blocks; return the medians so far, in milliseconds, by the variant's label."""
+        for number, block in store.blocks_after(session_id, self._last):
+            self._last = number
+            if block.samples_ms and not block.superseded:
+                before = self._medians.get(block.variant, ())
+                self._medians[block.variant] = (*before, statistics.median(block.samples_ms))
+        return dict(self._medians)
+
+
 class Feed:
     """Poll the database and pass each new snapshot to ``post``, and an unexpected exception to ``report``."""
 
@@ -96,8 +106,10 @@ class Feed:
         self._version = 0
         self._last_event: dict[str, int] = {}
         self._trackers: dict[str, ProgressTracker] = {}
+        self._blocks: dict[str, _Blocks] = {}
         self._sessions: tuple[LiveSession, ...] = ()
-        self._host_facts = read_host_facts()
+        self._host = HostWatch()
+        self._host_facts = self._host.read()
         self._problem: str | None = None
         self._host_read_at = self._runner_checked_at = 0.0
         self._rest = Rest()
@@ -184,6 +196,7 @@ class Feed:
         for session_id in set(self._last_event) - {live.session.id for live in self._sessions}:
             self._last_event.pop(session_id)
             self._trackers.pop(session_id, None)
+            self._blocks.pop(session_id, None)
         ended = tuple(sorted(before - {run.id for run in live_runs}))
         self._version += 1
         return self._snapshot(events=events, ended=ended, changed=True)
@@ -200,6 +213,8 @@ class Feed:
             session=session,
             runs=tuple(store.summaries([Condition("session", "=", session_id)], descending=False)),
             progress=tracker.progress,
+            medians=self._blocks.setdefault(session_id, _Blocks()).read(store, session_id),
+            planned_blocks=tracker.planned_blocks,
         )
 
     def _snapshot(
@@ -221,7 +236,7 @@ class Feed:
     def _look_at_host(self, now: float) -> bool:
         if now - self._host_read_at < HOST_LOOK_S:
             return False
-        before, self._host_facts, self._host_read_at = self._host_facts, read_host_facts(), now
+        before, self._host_facts, self._host_read_at = self._host_facts, self._host.read(), now
         return self._host_facts != before
 
     def _look_after_runner(self, store: Store, now: float) -> None:
@@ -236,12 +251,3 @@ class Feed:
         recover(store)
         if store.has_waiting_work(socket.gethostname(), installation()):
             ensure_runner(store.path)
-
-
-def read_host_facts() -> HostFacts:
-    """Read the machine's facts."""
-    try:
-        load: float | None = round(os.getloadavg()[0], 2)
-    except OSError:
-        load = None
-    return HostFacts(host=socket.gethostname(), cores=usable_cores(), load=load, governor=governor())

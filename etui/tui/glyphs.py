@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 from textual.dom import DOMNode
 
+from etui.analysis.trust import Trust
+
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
-    """A set of symbols, each one cell wide and distinguishable without colour."""
+    """A set of symbols, each character one cell wide and distinguishable without colour."""
 
     live: str = "●"
     waiting: str = "·"
@@ -15,6 +17,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     failed: str = "✗"
     cancelled: str = "–"
     flagged: str = "!"
+    doubted: str = "?"
     baseline: str = "◆"
     cursor: str = "▌"
     marked: str = "■"
@@ -30,6 +33,9 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     cycle: str = "↔"
     folded: str = "▸"
     unfolded: str = "▾"
+    degree: str = "°"
+    levels: str = "▁▂▃▄▅▆▇█"
+    """The levels of a sparkline, lowest first."""
 
     def of_status(self, status: str) -> str:
         """Return the symbol of a run's status."""
@@ -41,12 +47,16 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
             "cancelled": self.cancelled,
         }.get(status, self.failed)
 
+    def of_trust(self, trust: Trust) -> str:
+        """Return the symbol after a figure for the trust in it; a space if it can be relied on."""
+        return {"good": " ", "caution": self.flagged, "poor": self.doubted}[trust]
+
 
 UNICODE = Glyphs()
 ASCII = Glyphs(
-    live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", baseline="@", cursor=">", marked="#",
-    up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
-    drop="v", cycle="~", folded="+", unfolded="-",
+    live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", doubted="?", baseline="@", cursor=">",
+    marked="#", up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
+    drop="v", cycle="~", folded="+", unfolded="-", degree=" ", levels="_-=#",
 )  # fmt: skip
 
 

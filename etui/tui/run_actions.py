@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from textual.screen import Screen
 
+from etui.actions import BY_ID
+from etui.analysis_kinds.profile import ProfileOptions
+from etui.analysis_kinds.registry import KINDS
+from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import Condition, QueuedSession, Store
 from etui.text import counted
+from etui.tui.details import analyses
+from etui.tui.run_rows import MOST_HIDDEN
 from etui.tui.screen_host import ScreenHost
+from etui.tui.undo import UNDO_S, Change
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ class RunActions:
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
+        self._starting: list[SessionSpec] = []
         self._duels: dict[tuple[str, str], list[str]] = {}
 
     @property
@@ -49,34 +57,115 @@ class RunActions:
 
         self._app.push_screen(dialog, closed)
 
+    def menu(self, title: str, action_ids: Sequence[str]) -> None:
+        """Let the user choose one of these actions of the screen, or of the panes it forwards to, and run it."""
+        from etui.tui.screens.menu import MenuDialog, MenuItem
+
+        actions = [BY_ID[action_id] for action_id in action_ids]
+        items = [
+            MenuItem(action.id, action.title, self._app.key_names(action), self._app.keys_of(action))
+            for action in actions
+        ]
+
+        def run(action_id: str) -> None:
+            is_own = BY_ID[action_id].scope == getattr(self._screen, "scope", None)
+            call = BY_ID[action_id].name if is_own else f"forward('{action_id}')"
+
+            async def work() -> None:
+                await self._screen.run_action(call)
+
+            start(self._screen, work, group="menu")
+
+        self.ask(MenuDialog(title, items), run)
+
     # Start and cancel
 
     def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
-        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs."""
+        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs. If the machine
+        is busy, ask first whether to wait until it is calm."""
 
-        def queue(store: Store) -> QueuedSession:
-            from etui.catalog.find import describe
-            from etui.services.submit import submit
+        async def queue(calm: SessionSpec) -> None:
+            def write(store: Store) -> QueuedSession:
+                from etui.catalog.find import describe
+                from etui.services.submit import submit
 
-            return submit(store, spec, describe(model))
+                return submit(store, calm, describe(model))
 
-        async def work() -> None:
-            queued = await self._app.database.write(queue)
+            queued = await self._app.database.write(write)
             done([run_id for run_id, _ in queued.runs])
             self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
 
-        start(self._screen, work, group="submit")
+        async def ask_if_busy() -> None:
+            from etui.services import busy_start
+
+            # ``write``, since the database of a first start does not exist yet.
+            undecided = await self._app.database.write(lambda store: busy_start.is_undecided(store, None))
+            load = await busy_start.busy_with(spec.threads) if undecided else None
+            if load is None:
+                await queue(spec)
+                return
+            from etui.tui.screens.busy_machine import BusyMachineDialog
+
+            def answered(minutes: float) -> None:
+                waiting = msgspec.structs.replace(spec, wait_quiet_min=minutes)
+                start(self._screen, partial(queue, waiting), group="submit")
+
+            self.ask(BusyMachineDialog(load.to_text()), answered)
+
+        async def once() -> None:
+            try:
+                await ask_if_busy()
+            finally:
+                self._starting.remove(spec)
+
+        # Reading the load takes up to 1.3 seconds, in which the key may be pressed again.
+        if spec not in self._starting:
+            self._starting.append(spec)
+            start(self._screen, once, group="submit")
 
     def cancel(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
         """Request cancellation of live runs."""
 
         async def work() -> None:
             live = await self._app.database.write(lambda store: store.request_cancel(run_ids))
-            if live:
-                self._app.say(f"Cancelling {counted(len(live), 'run')}; completed blocks are kept.")
             done()
+            if live:
+                message = f"Cancelling {counted(len(live), 'run')}; completed blocks are kept."
+                await self._app.offer_undo(Change(partial(self._queue_again, live, done)), message)
 
         start(self._screen, work, group="cancel")
+
+    def move_session(self, session_id: str, *, earlier: bool) -> None:
+        """Move a waiting session by one place in the queue."""
+
+        async def work() -> None:
+            if not await self._app.database.write(lambda store: store.move_session(session_id, earlier=earlier)):
+                self._app.say("Only sessions that wait can be moved, among themselves.", "warning")
+
+        start(self._screen, work, group="queue")
+
+    async def _queue_again(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
+        from etui.services.requeue import requeue
+
+        queued = await self._app.database.write(lambda store: requeue(store, run_ids))
+        count = sum(len(session.runs) for session in queued)
+        self._app.say(
+            f"{counted(count, 'run')} queued again." if count else "The runs have ended; none is queued again."
+        )
+        done()
+
+    def cancel_session(self, session: QueuedSession, run_ids: Sequence[str], done: Callable[[], object]) -> None:
+        """Ask whether to cancel a session whose live runs ``run_ids`` are not under the cursor."""
+        from etui.tui.screens.confirm import ConfirmDialog
+
+        state = "waits in the queue" if session.claimed_by is None else "is running"
+        runs = counted(len(run_ids), "run")
+        text = f"No run that could be cancelled is under the cursor. Cancel the session that {state}"
+        text = f"{text}: {session.spec.model}, {runs}?"
+        self.ask(
+            ConfirmDialog("Cancel another session", text, "Cancel it", "Keep it"),
+            lambda confirmed: self.cancel(run_ids, done) if confirmed else None,
+        )
 
     # Export, delete, copy
 
@@ -91,14 +180,46 @@ class RunActions:
 
         self.ask(ExportDialog(self._app.database, run_ids), exported)
 
-    def delete(self, run_ids: Sequence[str], name: str, done: Callable[[int], object]) -> None:
-        """Ask for confirmation and delete the runs; ``name`` describes them, ``done`` is given how many existed."""
+    def delete(
+        self,
+        run_ids: Sequence[str],
+        name: str,
+        *,
+        hide: Callable[[], object],
+        finished: Callable[[], None],
+        restore: Callable[[], object],
+    ) -> None:
+        """Ask for confirmation and delete the runs, which ``name`` describes.
+
+        They are hidden with ``hide`` and deleted when that cannot be undone any more, after which ``finished`` is
+        called; ``restore`` shows them again. If they are more than can be hidden, they are deleted at once.
+        """
         from etui.tui.screens.confirm import ConfirmDialog
 
-        async def work() -> None:
-            done(await self._app.database.write(lambda store: store.delete_runs(run_ids)))
+        is_final = len(run_ids) > MOST_HIDDEN
+        count = counted(len(run_ids), "run")
 
-        text = f"Delete {name} with all samples and logs? This cannot be undone. To keep a copy, export it first."
+        async def undo() -> None:
+            restore()
+            self._app.say(f"{count} restored.", keep=True)
+
+        def failed(error: EtuiError) -> None:
+            restore()
+            self._app.complain(error, "Not deleted")
+
+        async def work() -> None:
+            if is_final:
+                await self._app.database.write(lambda store: store.delete_runs(run_ids))
+                self._app.say(f"{count} deleted.", keep=True)
+                hide()
+                return
+            await self._app.database.read(lambda store: store.check_deletable(run_ids))
+            change = Change(undo, lambda store: store.delete_runs(run_ids), finished, failed)
+            await self._app.offer_undo(change, f"{count} deleted.")
+            hide()
+
+        until = "This cannot be undone." if is_final else f"This can be undone for {UNDO_S:.0f} seconds."
+        text = f"Delete {name} with all samples and logs? {until} To keep a copy, export it first."
         title = "Delete a run" if len(run_ids) == 1 else "Delete runs"
         self.ask(
             ConfirmDialog(title, text, "Delete"),
@@ -133,7 +254,6 @@ class RunActions:
 
     def analyse(self, run_id: str, options: AnalysisOptions) -> None:
         """Queue an analysis; ask first about files that an imported run names."""
-        from etui.analysis_kinds.registry import KINDS
         from etui.tui.details import analyses
 
         async def work(trusted_files: tuple[str, ...]) -> None:
@@ -155,7 +275,6 @@ class RunActions:
 
     def cancel_analyses(self, run_id: str) -> None:
         """Cancel the run's queued and running analyses."""
-        from etui.tui.details import analyses
 
         async def work() -> None:
             count = await self._app.database.write(lambda store: analyses.cancel(store, run_id))
@@ -167,7 +286,6 @@ class RunActions:
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:
         """Ask for modules to keep in FP32, ``module`` suggested, and queue the run's configuration again with them."""
-        from etui.tui.details import analyses
         from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 
         if not analyses.is_quantized(document):

@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+from etui.analysis import trust
+from etui.analysis.trust import Trust
+from etui.charts.sparkline import sparkline
 from etui.facts import BY_SHORT, Fact, RunSummary, ScreenColumn, Tone
 from etui.facts.kinds import TIME
 from etui.results import LIVE_STATUSES
@@ -38,6 +41,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     clips: bool = False
 
 
+class LiveRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a run that is being measured: the median so far, that of each block, and the number of planned
+    blocks."""
+
+    median_ms: float
+    medians_ms: tuple[float, ...]
+    planned_blocks: int
+
+
 def now() -> datetime:
     """The current time, which decides whether a run is from today; tests replace it."""
     return datetime.now(UTC)
@@ -62,22 +74,33 @@ def _median(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 
 def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
-    median, bounds = run.latency_median_ms, run.latency_ci95_ms
-    if median is None or bounds is None or median == 0:
+    share = run.latency_ci95_percent
+    if share is None:
         return "", ""
-    share = (bounds[1] - bounds[0]) / 2 / median * 100
-    return f"{glyphs.about}{share:.1f}%" if share < 99.95 else f"{glyphs.about}{share:.0f}%", "faint"
+    shown = f"{glyphs.about}{share:.1f}%" if share < 9.95 else f"{glyphs.about}{share:.0f}%"
+    return _marked(
+        shown, trust.of_latency(run.latency_median_ms, run.latency_ci95_ms, run.flags or ()), "faint", glyphs
+    )
 
 
 def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     value = run.speedup
     if value is None:
         return "", ""
-    if run.speed_verdict == "unreliable":
-        # Two digits leave room for the glyph, and an unreliable ratio has no more.
-        return number(value, 2) + glyphs.times + glyphs.flagged, "warn"
-    shown = number(value) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-    return shown + glyphs.times, "good" if value > 1.02 else "warn" if value < 0.98 else ""
+    trusted = trust.of_speedup(value, run.speedup_ci95, run.speed_verdict, run.flags or ())
+    # A ratio that cannot be relied on has no more than two digits.
+    digits = 2 if trusted == "poor" or value < 1 else 3
+    shown = number(value, digits) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+    # The heading has the sign too, so it is omitted where it does not fit.
+    sign = glyphs.times if len(shown) < 5 else ""
+    return _marked(shown + sign, trusted, "good" if value > 1.02 else "", glyphs)
+
+
+def _marked(shown: str, trusted: Trust, good: Tone, glyphs: Glyphs) -> Cell:
+    """Return a figure in the colour of the trust in it (``good``: its tone if it can be relied on), with a glyph."""
+    tones: dict[Trust, Tone] = {"good": good, "caution": "warn", "poor": "bad"}
+    # The space keeps the figures of a column aligned.
+    return shown + glyphs.of_trust(trusted), tones[trusted]
 
 
 def _verdict(run: RunSummary, glyphs: Glyphs) -> Cell:
@@ -98,6 +121,17 @@ def _id(run: RunSummary, _glyphs: Glyphs) -> Cell:
 
 def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.note or (run.error or "")), "" if run.note else "faint"
+
+
+def live_cell(column: Column, run: RunSummary, live: LiveRow, cells: int, glyphs: Glyphs) -> Cell:
+    """Return the cell of a run that is being measured: in place of the verdict a sparkline of its blocks' medians and
+    their number."""
+    if column.name == "p50":
+        return number(live.median_ms), "live"
+    if column.name == "verdict":
+        count = f"{len(live.medians_ms)}/{live.planned_blocks}"
+        return f"{sparkline(live.medians_ms, glyphs.levels, cells - len(count) - 1)} {count}", "live"
+    return column.cell(run, glyphs)
 
 
 _SPECIAL: dict[Fact[Any], Callable[[RunSummary, Glyphs], Cell]] = {
@@ -131,7 +165,7 @@ def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:
         about=layout.about or fact.about,
         cells=layout.cells or max(len(title), fact.kind.cells),
         most=layout.most,
-        order_by=fact.columns[0],
+        order_by=layout.order_by or fact.columns[0],
         cell=_SPECIAL.get(fact) or _plain_cell(fact, layout.tone),
         right=fact.kind.is_number,
         spare=layout.spare,

@@ -7,8 +7,11 @@ from typing import Literal
 
 from textual.app import App
 
+from etui.actions import Action
 from etui.errors import EtuiError
+from etui.facts import RunSummary
 from etui.tui.database import Database
+from etui.tui.undo import Change
 
 Severity = Literal["information", "warning", "error"]
 
@@ -29,11 +32,31 @@ class ScreenHost(App[object]):
     # Notices
 
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
-        """Show a notice; with ``keep`` also a line in the log."""
+        """Show a notice; with ``keep`` it is also in the history of notices."""
         raise NotImplementedError
 
     def complain(self, error: EtuiError, title: str = "") -> None:
-        """Show an error with its next step, and add it to the log."""
+        """Show an error with its next step, and add it to the history of notices."""
+        raise NotImplementedError
+
+    # The terminal outside the screen
+
+    def session_over(self, runs: Sequence[RunSummary]) -> None:
+        """Report the end of a session by title, bell and desktop notification."""
+        raise NotImplementedError
+
+    async def offer_undo(self, change: Change, message: str) -> None:
+        """Let the user undo a change for a while, and report it with the key for that."""
+        raise NotImplementedError
+
+    # Keys
+
+    def key_names(self, action: Action) -> tuple[str, ...]:
+        """Return the keys of an action as Textual names them, with those of the config file."""
+        raise NotImplementedError
+
+    def keys_of(self, action: Action) -> str:
+        """Return the keys of an action as they are displayed."""
         raise NotImplementedError
 
     # Navigation

@@ -42,7 +42,7 @@ class Column(msgspec.Struct, frozen=True):
 class Cell(msgspec.Struct, frozen=True):
     """A table's cell with a style."""
 
-    words: str
+    text: str
     style: str = ""
 
 
@@ -104,7 +104,7 @@ class Sheet:
         """Add a table with headings; the widest column is truncated to fit the width."""
         cleaned = [[_cell(cell) for cell in row] for row in rows]
         shown = self._fitting(columns, cleaned)
-        widths = {i: max([cells(columns[i].heading), *(cells(row[i].words) for row in cleaned)]) for i in shown}
+        widths = {i: max([cells(columns[i].heading), *(cells(row[i].text) for row in cleaned)]) for i in shown}
         over = sum(widths.values()) + 2 * (len(shown) - 1) - self.width
         if over > 0:
             widest = max(shown, key=lambda i: widths[i])
@@ -113,7 +113,7 @@ class Sheet:
         for row in [heading, *cleaned]:
             line = Text(no_wrap=True)
             for place, i in enumerate(shown):
-                text = _cut(row[i].words, widths[i], self.styles.cut)
+                text = _cut(row[i].text, widths[i], self.styles.cut)
                 pad = " " * (widths[i] - cells(text))
                 line.append("  " if place else "")
                 line.append(pad + text if columns[i].right else text + pad, row[i].style or None)
@@ -124,10 +124,10 @@ class Sheet:
         shown = [
             i
             for i in range(len(columns))
-            if not columns[i].optional or any(row[i].words not in ("", "-") for row in rows)
+            if not columns[i].optional or any(row[i].text not in ("", "-") for row in rows)
         ]
         widths = [
-            max([cells(column.heading), *(cells(row[i].words) for row in rows)]) for i, column in enumerate(columns)
+            max([cells(column.heading), *(cells(row[i].text) for row in rows)]) for i, column in enumerate(columns)
         ]
         drop_order = [i + 1 if columns[i].optional else 0 for i in shown]
         fitting = fitting_columns([widths[i] for i in shown], drop_order, self.width, gap=2)
@@ -159,7 +159,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _cell(cell: str | Cell) -> Cell:
-    return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.words), cell.style)
+    return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.text), cell.style)
 
 
 def _cut(text: str, width: int, cut: str) -> str:

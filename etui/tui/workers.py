@@ -7,7 +7,7 @@ widget that needs its result. In it,
   (``etui.tui.database``); other blocking functions are called with ``await asyncio.to_thread(..)``. Widgets are changed
   by the coroutine, never in a thread, which may only pass its progress to ``call_later``;
 - an expected error (EtuiError) is caught if it has a better place than a notice. Every other one is reported by the
-  app, in a notice and a line of the log. Any other exception is a defect, which the app reports with the file of its
+  app, in a notice that its history keeps. Any other exception is a defect, which the app reports with the file of its
   traceback (``etui.tui.defect_guard``);
 - when the screen or widget is removed, or ``exclusive`` work of its group is started again, the coroutine is cancelled
   at its ``await``. A function in a thread cannot be interrupted: one that takes long is given ``stop_flag``'s flag and

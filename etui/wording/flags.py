@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etui import text
-from etui.results import Environment, RunDocument
+from etui.results import Environment, Flag, RunDocument
+from etui.spec import EAGER
 
 _EXPLANATIONS: dict[str, tuple[str, str]] = {
     "few blocks": (
@@ -104,6 +107,25 @@ _EXPLANATIONS: dict[str, tuple[str, str]] = {
 def explained(name: str) -> str:
     """Return what a flag means and what to do about it; empty for an unknown name."""
     return " ".join(_EXPLANATIONS.get(name, _EXPLANATIONS["bf16"] if name == "fp16" else ()))
+
+
+def grouped(flags: Sequence[tuple[str, Flag]], everyone: Sequence[str]) -> list[str]:
+    """Return one line per kind of flag with what has it: ``CPU pressure: all 4: ..``.
+
+    ``flags`` are pairs of a variant, or ``eager``, and its flag; ``everyone`` are all variants without eager, in the
+    order of display. The measured values are given if they are the same for all; otherwise what the flag means.
+    """
+    by_name: dict[str, dict[str, str]] = {}
+    for variant, flag in flags:
+        by_name.setdefault(flag.name, {})[variant] = flag.detail
+    lines = []
+    for name, details in by_name.items():
+        about = next(iter(details.values()))
+        if len(set(details.values())) > 1:
+            about = explained(name) or f"{about}, and other values for the others"
+        who = [text.members(list(details), everyone), EAGER if EAGER in details else ""]
+        lines.append(f"{name}: {' and '.join(filter(None, who))}: {about}")
+    return lines
 
 
 def not_readable(environment: Environment | None) -> list[str]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etui import text
 from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.magnitudes import is_ratio
 from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, Tolerance
+from etui.wording.caveat import caveat
 
 BYTES_PER_FP32 = 4
 MANY_UNDELEGATED = 0.2
 """From this share of undelegated nodes on, a program is hinted to be slow because of them."""
+
+AGREEMENT = 0.01
+"""A speed-up and the ratio of the medians that differ by a larger share look like an error next to each other."""
 
 
 def ending(document: RunDocument) -> str:
@@ -35,18 +41,20 @@ def ending(document: RunDocument) -> str:
 
 
 def speed(document: RunDocument) -> str:
-    """Return the speed of the program against eager PyTorch, with its 95 % interval and the medians in ms."""
+    """Return the speed of the program against eager PyTorch, with its 95 % interval, the medians in ms, and the caveat:
+    what disturbed the measurement."""
     stats, eager, ratio = document.latency_ms, document.eager_latency_ms, document.speedup
     if stats is None or stats.median is None:
         return ""
     name = _name(document)
     median = f"{text.number(stats.median)} ms"
+    but = caveat(document)
     if ratio is None or not is_ratio(ratio.value):
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
         why = "there is no eager measurement to compare with"
         if ratio is not None:
             why = f"the stored ratio to eager, {text.number(ratio.value)}, is not valid"
-        return f"{name} takes {median} per inference{interval}; {why}."
+        return _with_caveat(f"{name} takes {median} per inference{interval}; {why}.", but)
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)
     if ratio.verdict == "unreliable":
@@ -55,21 +63,26 @@ def speed(document: RunDocument) -> str:
             f"Measured ratio: {text.ratio(ratio.value)}{_in_brackets(ratio.ci95, behind)}{medians}. "
             "Measure again on an idle machine."
         )
+    after = f", but {but}" if but else ""
     if ratio.verdict == "faster":
-        return f"{name} is {_times(ratio.value)} as fast as eager PyTorch{_in_brackets(ratio.ci95, behind)}{medians}."
+        bounds = _in_brackets(ratio.ci95, behind)
+        return f"{name} is {_times(ratio.value)} as fast as eager PyTorch{bounds}{medians}{after}."
     if ratio.verdict == "slower":
-        bounds = (1 / ratio.ci95[1], 1 / ratio.ci95[0]) if ratio.ci95 and min(ratio.ci95) > 0 else None
-        return (
-            f"{name} takes {_times(1 / ratio.value)} as long as eager PyTorch{_in_brackets(bounds, behind)}{medians}."
+        bounds = _in_brackets(
+            (1 / ratio.ci95[1], 1 / ratio.ci95[0]) if ratio.ci95 and min(ratio.ci95) > 0 else None, behind
         )
+        return f"{name} takes {_times(1 / ratio.value)} as long as eager PyTorch{bounds}{medians}{after}."
     if ratio.verdict == "equivalent":
-        return f"{name} is as fast as eager PyTorch, within 2 %{_in_brackets(ratio.ci95, behind)}{medians}."
+        bounds = _in_brackets(ratio.ci95, behind)
+        return f"{name} is as fast as eager PyTorch, within 2 %{bounds}{medians}{after}."
     looks = f"{name} looks {_times(ratio.value)} as fast as eager PyTorch{medians}"
     if ratio.ci95 is None:
-        return f"{looks}. There are too few blocks for a confidence interval, so this is only an indication."
-    return (
-        f"{looks}. This is inconclusive: the 95 % interval is {text.interval(ratio.ci95)}{behind}; measure more blocks."
+        few = "There are too few blocks for a confidence interval, so this is only an indication."
+        return _with_caveat(f"{looks}. {few}", but)
+    inconclusive = (
+        f"This is inconclusive: the 95 % interval is {text.interval(ratio.ci95)}{behind}; measure more blocks."
     )
+    return _with_caveat(f"{looks}. {inconclusive}", but)
 
 
 def accuracy(document: RunDocument) -> str:
@@ -78,7 +91,8 @@ def accuracy(document: RunDocument) -> str:
         return "" if document.status != "done" else "Its accuracy was not measured."
     sentence = _judged(document.accuracy)
     untrained = document.weights is not None and document.weights.kind == "synthetic"
-    if untrained and OF_ARITHMETIC not in sentence:
+    # The reason of an older run says it in other words.
+    if untrained and "not the trained model" not in sentence:
         sentence += f" {OF_ARITHMETIC.capitalize()}."
     return sentence
 
@@ -170,6 +184,27 @@ def tolerance(wanted: Tolerance | None) -> str:
     return (", ".join(parts) or "no limits") + source
 
 
+def ratios_of_medians(runs: Sequence[tuple[str, RunDocument]]) -> str:
+    """Return why the speed-ups of some runs, given with their names, are not the ratios of their medians.
+
+    Empty if all of them agree within ``AGREEMENT``.
+    """
+    named = []
+    for name, document in runs:
+        ours, eager, ratio = document.latency_ms, document.eager_latency_ms, document.speedup
+        if not (ours and eager and ratio and ours.median and eager.median) or ratio.blocks < 2:
+            continue
+        of_medians = eager.median / ours.median
+        if is_ratio(of_medians) and is_ratio(ratio.value) and abs(of_medians / ratio.value - 1) > AGREEMENT:
+            named.append(f"{text.ratio(of_medians)} for {name}")
+    if not named:
+        return ""
+    return (
+        "The speed-up compares the program with eager within each block. The medians alone, which a machine whose speed"
+        f" changes between blocks moves, would give {', '.join(named)}."
+    )
+
+
 def _closeness(comparison: Comparison) -> str:
     overall, worst = comparison.overall, comparison.worst
     parts = []
@@ -192,6 +227,11 @@ def _behind(ratio: Ratio) -> str:
 
 def _in_brackets(bounds: tuple[float, float] | None, behind: str) -> str:
     return f" (95 % interval {text.interval(bounds)}{behind})" if bounds else ""
+
+
+def _with_caveat(sentence: str, clause: str) -> str:
+    """Return a sentence followed by the caveat as another one."""
+    return f"{sentence} {_sentence(clause[0].upper() + clause[1:])}" if clause else sentence
 
 
 def _times(value: float) -> str:

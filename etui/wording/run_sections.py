@@ -13,8 +13,10 @@ from typing import Literal
 import msgspec
 
 from etui import text
+from etui.analysis import trust
 from etui.analysis.delegation import advice, node_share
 from etui.analysis.keep_fp32 import kept_fp32
+from etui.analysis.trust import Trust
 from etui.facts import RunSummary
 from etui.results import Comparison, LatencyStats, Memory, Metrics, RunDocument
 from etui.wording import flags as flag_wording
@@ -40,6 +42,7 @@ _STATISTICS = {
 }  # fmt: skip
 _SPREADS = ("std", "mad")
 _FEWEST = {"p90": "100", "p95": "200", "p99": "1,000"}
+_TRUST: dict[Trust, Emphasis] = {"good": "", "caution": "warn", "poor": "bad"}
 _DIGITS = 4
 _PLACES = 6
 
@@ -115,13 +118,26 @@ def latency(document: RunDocument) -> RunSection:
     rows.append(["samples", _count(ours), _count(eager), ""])
     headings = ["ms", variant(document), "eager", *(["eager / program"] if ours and eager else [])]
     rows = [row[: len(headings)] for row in rows if any(cell not in ("", text.MISSING) for cell in row[1:])]
+    entries = _width_of_interval(ours) if ours is not None else []
     missing = [f"{field} needs {count}" for field, count in _FEWEST.items() if ours and getattr(ours, field) is None]
     too_few = f"Not shown because there are too few samples: {', '.join(missing)}."
     return RunSection(
         title="Latency",
         table=SectionTable(headings, rows, frozenset({"eager / program"})),
-        entries=_sentences(too_few, emphasis="muted") if missing and not document.summary_only else [],
+        entries=[*entries, *(_sentences(too_few, emphasis="muted") if missing and not document.summary_only else [])],
     )
+
+
+def _width_of_interval(stats: LatencyStats) -> list[Entry]:
+    """Return a sentence about an interval that is so wide that the median has to be read with care."""
+    share, trusted = trust.half_width(stats.median, stats.ci95), trust.of_interval(stats.median, stats.ci95)
+    if share is None or trusted == "good":
+        return []
+    sides, remedy = f"{text.percent(share)} to each side", "measure more blocks, on an idle machine."
+    if trusted == "caution":
+        return [Entry("", f"The 95 % interval is wide, {sides}: {remedy}", "warn")]
+    meaning = "so the median only gives the order of magnitude"
+    return [Entry("", f"The 95 % interval is very wide, {sides}, {meaning}: {remedy}", "bad")]
 
 
 def start(document: RunDocument) -> RunSection:
@@ -440,15 +456,21 @@ def figures(document: RunDocument) -> RunSection:
     stats, eager, ratio = document.latency_ms, document.eager_latency_ms, document.speedup
     entries: list[Entry] = []
     if stats is not None:
-        median = f"{_ms(stats.median)}{_in_brackets(stats.ci95)}"
+        trusted = trust.of_latency(stats.median, stats.ci95, [flag.name for flag in document.flags])
+        median = f"{_ms(stats.median)}{_in_brackets(stats.ci95, _doubt(stats.median, stats.ci95, trusted))}"
+        if stats.median is not None:
+            shown = _with_eager(median, _ms(eager.median if eager else None))
+            entries.append(Entry("median latency", shown, _TRUST[trusted]))
         entries += _entries(
-            ("median latency", _with_eager(median, _ms(eager.median if eager else None))),
             ("p95", _ms(stats.p95)),
             ("p99", _ms(stats.p99)),
         )
     if ratio is not None:
         verdict = f", {ratio.verdict}" if ratio.verdict else ""
-        entries += _entries(("speed-up", f"{text.ratio(ratio.value)} eager{_in_brackets(ratio.ci95)}{verdict}"))
+        flags = [flag.name for flag in document.flags]
+        trusted = trust.of_speedup(ratio.value, ratio.ci95, ratio.verdict, flags)
+        bounds = _in_brackets(ratio.ci95, _doubt(ratio.value, ratio.ci95, trusted))
+        entries.append(Entry("speed-up", f"{text.ratio(ratio.value)} eager{bounds}{verdict}", _TRUST[trusted]))
     entries += start(document).entries
     if document.accuracy is not None:
         overall = document.accuracy.end_to_end.overall
@@ -467,5 +489,12 @@ def figures(document: RunDocument) -> RunSection:
     return RunSection(title="Figures", entries=entries)
 
 
-def _in_brackets(bounds: tuple[float, float] | None) -> str:
-    return f" (95 % interval {text.interval(bounds)})" if bounds else ""
+def _in_brackets(bounds: tuple[float, float] | None, remark: str = "") -> str:
+    return f" (95 % interval {text.interval(bounds)}{remark and f', {remark}'})" if bounds else ""
+
+
+def _doubt(value: float | None, bounds: tuple[float, float] | None, trusted: Trust) -> str:
+    """Return in a word or two why a figure is not trusted; empty if it is."""
+    if trusted == "good":
+        return ""
+    return {"good": "flagged", "caution": "wide", "poor": "very wide"}[trust.of_interval(value, bounds)]

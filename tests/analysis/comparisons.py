@@ -1,4 +1,4 @@
-"""Made-up runs whose blocks have a known ratio, for tests of comparisons."""
+"""Synthetic runs whose blocks have a known ratio, for tests of comparisons."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def measured(
     precision: str = "fp32",
     delegate: str = "xnnpack",
 ) -> RunDocument:
-    """A run of blocks around ``median``: a drift that runs of the same ``drift_seed`` share, an effect of each block
-    of its own, and 2 % of noise in each sample."""
+    """Return a run with blocks around ``median``: a drift shared by runs of the same ``drift_seed``, an independent
+    effect of each block, and 2 % of noise in each sample."""
     document = make_document(run_id, session_id=session_id, precision=precision, delegate=delegate, median=median)
     drift = np.random.default_rng(1_000 + drift_seed).normal(0, drift_sd, blocks)
     generator = np.random.default_rng(seed)
@@ -43,11 +43,11 @@ def measured(
 
 
 class Machine:
-    """A machine whose level moves from session to session, with everything that a session measures: a program of a
+    """A machine whose level changes from session to session, with everything that a session measures: a program of
     known latency, eager and the canary kernel."""
 
     def __init__(self, seed: int, *, common_sd: float = 0.005, own_sd: float = 0.003, block_sd: float = 0.008) -> None:
-        """``common_sd`` moves all of a session, ``own_sd`` each variant of it, ``block_sd`` each block (log scale)."""
+        """``common_sd`` changes a whole session, ``own_sd`` each variant of it, ``block_sd`` each block (log scale)."""
         self._generator = np.random.default_rng(seed)
         self._common_sd, self._own_sd, self._block_sd = common_sd, own_sd, block_sd
         self._sessions = 0
@@ -64,7 +64,7 @@ class Machine:
         eager_loaded: int = 0,
         factor: float = 1.0,
     ) -> RunDocument:
-        """A run in a session of its own. ``level`` multiplies everything, ``eager_level`` eager alone. In the first
+        """Return a run in a separate session. ``level`` multiplies everything, ``eager_level`` only eager. In the first
         ``loaded`` blocks (``eager_loaded`` of eager) another program used a core and made them ``factor`` slower."""
         generator = self._generator
         self._sessions += 1

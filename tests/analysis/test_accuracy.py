@@ -1,4 +1,4 @@
-"""PASS, FAIL and UNPROVEN, and the comparisons they rest on."""
+"""PASS, FAIL and UNPROVEN, and the comparisons they are based on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compared(reference: list[list[torch.Tensor]], result: list[list[torch.Tensor
     return compare(reference, result, meaning, "test")
 
 
-def test_the_figures_are_what_their_formulas_say() -> None:
+def test_metrics_agree_with_their_formulas() -> None:
     reference, result = torch.tensor([[3.0, 4.0, 0.0]]), torch.tensor([[3.0, 4.5, -0.5]])
     metrics = compared([[reference]], [[result]]).outputs[0].metrics
     assert metrics is not None
@@ -43,7 +43,7 @@ def test_the_figures_are_what_their_formulas_say() -> None:
     assert metrics.cosine == pytest.approx(27.0 / (5 * math.sqrt(9 + 20.25 + 0.25)))
 
 
-def test_small_noise_passes_and_large_noise_fails_with_the_figure() -> None:
+def test_small_noise_passes_and_large_noise_fails_with_the_metric() -> None:
     reference = several()
     assert judge(compared(reference, noisy(reference, 1e-4)), STRICT)[0] == "PASS"
     verdict, reason = judge(compared(reference, noisy(reference, 0.1)), STRICT)
@@ -66,7 +66,7 @@ def test_one_bad_input_among_good_ones_fails() -> None:
     ],
     ids=["constant", "no magnitude", "the same for every input"],
 )
-def test_an_output_without_information_proves_nothing(outputs: list[list[torch.Tensor]]) -> None:
+def test_output_without_information_is_unproven(outputs: list[list[torch.Tensor]]) -> None:
     verdict, reason = judge(compared(outputs, outputs), STRICT)
     assert verdict == "UNPROVEN"
     assert "no information" in reason
@@ -81,7 +81,7 @@ def test_an_output_without_information_proves_nothing(outputs: list[list[torch.T
         (lambda one: one.to(torch.int64), "int64"),
     ],
 )
-def test_structure_and_finite_values_come_first(broken: object, word: str) -> None:
+def test_wrong_shape_type_or_non_finite_value_fails_first(broken: object, word: str) -> None:
     assert callable(broken)
     reference = several()
     result = [[broken(one[0])] for one in reference]
@@ -90,25 +90,25 @@ def test_structure_and_finite_values_come_first(broken: object, word: str) -> No
     assert word in reason
 
 
-def test_a_missing_output_fails() -> None:
+def test_missing_output_fails() -> None:
     reference = [[torch.randn(3), torch.randn(3)], [torch.randn(3), torch.randn(3)]]
     assert judge(compared(reference, [one[:1] for one in reference]), STRICT)[0] == "FAIL"
 
 
-def test_an_exact_match_passes_without_an_infinite_figure() -> None:
+def test_exact_match_passes_without_an_infinite_sqnr() -> None:
     reference = several()
     comparison = compared(reference, reference)
     assert comparison.overall.exact and comparison.overall.sqnr_db is None
     assert judge(comparison, STRICT)[0] == "PASS"
 
 
-def test_no_tolerance_proves_nothing() -> None:
+def test_missing_tolerance_is_unproven() -> None:
     reference = several()
     assert judge(compared(reference, noisy(reference, 1e-6)), None)[0] == "UNPROVEN"
     assert judge(compared(reference, noisy(reference, 1e-6)), Tolerance(source="empty"))[0] == "UNPROVEN"
 
 
-def test_classes_are_compared_where_they_are_what_the_output_means() -> None:
+def test_classes_are_compared_if_the_output_is_logits() -> None:
     reference = [[torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 9.0]])]]
     result = [[torch.tensor([[0.0, 1.0, 2.0, 3.0, 4.0, 9.0, 8.0]])]]
     metrics = compared(reference, result, "logits").overall
@@ -116,7 +116,7 @@ def test_classes_are_compared_where_they_are_what_the_output_means() -> None:
     assert compared(reference, result, "embedding").overall.top1 is None
 
 
-def test_a_segmentation_map_is_compared_pixel_by_pixel() -> None:
+def test_segmentation_map_is_compared_per_pixel() -> None:
     reference = torch.zeros(1, 3, 2, 2)
     reference[0, 1] = 1.0
     result = reference.clone()
@@ -125,14 +125,14 @@ def test_a_segmentation_map_is_compared_pixel_by_pixel() -> None:
     assert metrics.top1 == pytest.approx(0.75)
 
 
-def test_half_precision_outputs_are_compared_in_full() -> None:
+def test_half_precision_outputs_are_compared_in_full_precision() -> None:
     reference = several()
     comparison = compared(reference, [[one[0].half()] for one in reference])
     assert comparison.overall.sqnr_db is not None and comparison.overall.sqnr_db > 50
     assert comparison.outputs[0].problem is None
 
 
-def beside(outputs: list[list[torch.Tensor]], other: torch.Tensor) -> list[list[torch.Tensor]]:
+def with_output(outputs: list[list[torch.Tensor]], other: torch.Tensor) -> list[list[torch.Tensor]]:
     return [[*one, other.clone()] for one in outputs]
 
 
@@ -140,20 +140,20 @@ ANCHORS, NOTHING = torch.arange(1.0, 9.0), torch.zeros(8)
 
 
 @pytest.mark.parametrize("constant", [ANCHORS, NOTHING, torch.tensor(4.6)], ids=["anchors", "zeros", "a scalar"])
-def test_a_constant_output_that_agrees_neither_proves_nor_hides_anything(constant: torch.Tensor) -> None:
+def test_matching_constant_output_does_not_affect_the_verdict(constant: torch.Tensor) -> None:
     reference = several()
-    expected = beside(reference, constant)
-    verdict, reason = judge(compared(expected, beside(noisy(reference, 1e-4), constant)), STRICT)
+    expected = with_output(reference, constant)
+    verdict, reason = judge(compared(expected, with_output(noisy(reference, 1e-4), constant)), STRICT)
     assert verdict == "PASS"
     assert not lacking(reason, "output 1", "4 of 8 outputs")
-    assert judge(compared(expected, beside(noisy(reference, 3.0), constant)), STRICT)[0] == "FAIL"
+    assert judge(compared(expected, with_output(noisy(reference, 3.0), constant)), STRICT)[0] == "FAIL"
     assert judge(compared([[constant]] * 4, [[constant]] * 4), STRICT)[0] == "UNPROVEN"
 
 
 @pytest.mark.parametrize("constant", [ANCHORS, NOTHING], ids=["anchors", "zeros"])
 @pytest.mark.parametrize("alone", [True, False])
-def test_noise_where_the_reference_is_constant_fails(constant: torch.Tensor, alone: bool) -> None:
-    reference = [[constant]] * 4 if alone else beside(several(), constant)
+def test_noise_on_a_constant_reference_fails(constant: torch.Tensor, alone: bool) -> None:
+    reference = [[constant]] * 4 if alone else with_output(several(), constant)
     generator = torch.Generator().manual_seed(2)
     result = [[*one[:-1], 100 * torch.randn(8, generator=generator)] for one in reference]
     verdict, reason = judge(compared(reference, result), STRICT)
@@ -161,12 +161,12 @@ def test_noise_where_the_reference_is_constant_fails(constant: torch.Tensor, alo
     assert not lacking(reason, "no information", "reference")
 
 
-def test_an_error_of_no_magnitude_beside_nothing_is_no_evidence() -> None:
+def test_negligible_error_on_a_negligible_reference_is_unproven() -> None:
     reference = [[1e-9 * torch.randn(1, 10)] for _ in range(4)]
     assert judge(compared(reference, [[torch.zeros(1, 10)] for _ in reference]), STRICT)[0] == "UNPROVEN"
 
 
-def test_too_few_informative_inputs_are_no_evidence() -> None:
+def test_too_few_informative_inputs_are_unproven() -> None:
     reference = several()
     dead = [[torch.zeros(1, 100)]] * 5
     assert judge(compared(reference + dead, noisy(reference, 1e-4) + dead), STRICT)[0] == "UNPROVEN"
@@ -174,7 +174,7 @@ def test_too_few_informative_inputs_are_no_evidence() -> None:
 
 
 @pytest.mark.parametrize("dead", [1, 4])
-def test_an_output_of_zeros_fails_a_tolerance_on_cosine_alone(dead: int) -> None:
+def test_output_of_zeros_fails_a_tolerance_on_cosine_only(dead: int) -> None:
     reference = several()
     result = [[torch.zeros(1, 100)] for _ in range(dead)] + noisy(reference, 1e-4)[dead:]
     comparison = compared(reference, result)
@@ -183,7 +183,7 @@ def test_an_output_of_zeros_fails_a_tolerance_on_cosine_alone(dead: int) -> None
 
 
 def classes(agreeing: int, count: int = 8) -> Comparison:
-    """Logits of which ``agreeing`` keep their best class, all of them very near to the reference."""
+    """Logits of which ``agreeing`` keep their best class, all of them very close to the reference."""
     generator = torch.Generator().manual_seed(3)
     reference, result = [], []
     for number in range(count):
@@ -198,27 +198,27 @@ def classes(agreeing: int, count: int = 8) -> Comparison:
     return compared(reference, result, "logits")
 
 
-def test_classes_that_change_fail_however_near_the_numbers_are() -> None:
-    asked = tolerance_for("mobilenet_v2", "int8")
-    assert judge(classes(8), asked)[0] == judge(classes(6), asked)[0] == "PASS"
-    verdict, reason = judge(classes(3), asked, "pretrained")
+def test_changed_classes_fail_even_if_the_numbers_are_close() -> None:
+    tolerance = tolerance_for("mobilenet_v2", "int8")
+    assert judge(classes(8), tolerance)[0] == judge(classes(6), tolerance)[0] == "PASS"
+    verdict, reason = judge(classes(3), tolerance, "pretrained")
     assert verdict == "FAIL"
     assert not lacking(reason, "top-1", "0.375", "0.75") and OF_ARITHMETIC not in reason
 
 
-def test_untrained_classes_alone_prove_nothing_either_way() -> None:
-    asked = tolerance_for("mobilenet_v2", "int8")
-    verdict, reason = judge(classes(3), asked, "synthetic")
+def test_classes_of_untrained_weights_alone_are_unproven() -> None:
+    tolerance = tolerance_for("mobilenet_v2", "int8")
+    verdict, reason = judge(classes(3), tolerance, "synthetic")
     assert verdict == "UNPROVEN"
     assert not lacking(reason, "top-1", "0.375", "0.75") and reason.endswith(OF_ARITHMETIC)
-    verdict, reason = judge(classes(8), asked, "synthetic")
+    verdict, reason = judge(classes(8), tolerance, "synthetic")
     assert verdict == "PASS" and reason.endswith(OF_ARITHMETIC)
     reference = several(size=1000)
-    verdict, reason = judge(compared(reference, noisy(reference, 1.0), "logits"), asked, "synthetic")
+    verdict, reason = judge(compared(reference, noisy(reference, 1.0), "logits"), tolerance, "synthetic")
     assert verdict == "FAIL" and "worst SQNR" in reason
 
 
-def test_top1_is_asked_of_each_output_by_itself() -> None:
+def test_top1_limit_applies_to_each_output() -> None:
     whole, spoiled = classes(8), classes(3)
     second = [msgspec.structs.replace(one, output=1, name="output 1") for one in spoiled.outputs]
     both = msgspec.structs.replace(whole, outputs=[*whole.outputs, *second])
@@ -226,7 +226,7 @@ def test_top1_is_asked_of_each_output_by_itself() -> None:
     assert verdict == "FAIL" and reason.startswith("output 1: top-1 agreement 0.375")
 
 
-def test_padding_does_not_count() -> None:
+def test_padding_is_ignored() -> None:
     reference = [[torch.randn(1, 16, 8)] for _ in range(4)]
     masks = [torch.arange(16).unsqueeze(0) < real for real in (3, 5, 4, 9)]
     inputs = [(torch.zeros(1, 16, dtype=torch.long), mask.long()) for mask in masks]

@@ -1,4 +1,4 @@
-"""What is said of two runs: the verdict where the data hold one, the reasons where they do not, both ways round."""
+"""Comparisons of two runs: the verdict if the data support one, otherwise the reasons, in both directions."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from tests.golden import Golden
 MIRRORED = {"faster": "slower", "slower": "faster", "equivalent": "equivalent", "inconclusive": "inconclusive"}
 
 
-def one(base: RunDocument, other: RunDocument, **options: float | bool) -> RunComparison:
-    (found,) = compare(base, [other], **options)  # type: ignore[arg-type]
-    return found
+def compare_pair(base: RunDocument, other: RunDocument, **options: float | bool) -> RunComparison:
+    (comparison,) = compare(base, [other], **options)  # type: ignore[arg-type]
+    return comparison
 
 
-def said(base: RunDocument, other: RunDocument, *, force: bool = False) -> str:
-    named = comparison_wording.names([base, other])
-    return " ".join(comparison_wording.sentences(one(base, other, force=force), named))
+def sentences(base: RunDocument, other: RunDocument, *, force: bool = False) -> str:
+    names = comparison_wording.names([base, other])
+    return " ".join(comparison_wording.sentences(compare_pair(base, other, force=force), names))
 
 
-def test_the_same_program_under_two_labels_is_hardly_ever_called_another() -> None:
+def test_same_program_under_two_labels_rarely_differs() -> None:
     called = [
-        one(
+        compare_pair(
             measured("aaaaaaaaaaa1", seed=2 * seed, drift_seed=seed),
             measured("bbbbbbbbbbb2", seed=2 * seed + 1, drift_seed=seed, delegate="openvino"),
         ).verdict
@@ -45,18 +45,18 @@ def test_the_same_program_under_two_labels_is_hardly_ever_called_another() -> No
 
 
 @pytest.mark.parametrize("slowdown", [0.03, 0.05, 0.10])
-def test_a_planted_slowdown_lies_in_the_interval(slowdown: float) -> None:
+def test_interval_contains_a_known_slowdown(slowdown: float) -> None:
     covered, called = 0, []
     for seed in range(20):
-        found = one(
+        comparison = compare_pair(
             measured("aaaaaaaaaaa1", seed=2 * seed, drift_seed=seed),
             measured(
                 "bbbbbbbbbbb2", median=16.0 * (1 + slowdown), seed=2 * seed + 1, drift_seed=seed, delegate="openvino"
             ),
         )
-        assert found.ci95 is not None
-        covered += found.ci95[0] <= 1 / (1 + slowdown) <= found.ci95[1]
-        called.append(found.verdict)
+        assert comparison.ci95 is not None
+        covered += comparison.ci95[0] <= 1 / (1 + slowdown) <= comparison.ci95[1]
+        called.append(comparison.verdict)
     assert covered >= 17
     assert "faster" not in called and "equivalent" not in called
     if slowdown >= 0.05:
@@ -65,10 +65,10 @@ def test_a_planted_slowdown_lies_in_the_interval(slowdown: float) -> None:
 
 @pytest.mark.parametrize("session_id", ["5e5510000001", LATER])
 @pytest.mark.parametrize("median", [8.0, 15.5, 16.0, 16.4, 40.0])
-def test_exchanged_the_ratio_is_the_reciprocal_and_the_verdict_mirrored(session_id: str, median: float) -> None:
+def test_swapped_runs_give_the_reciprocal_ratio_and_the_opposite_verdict(session_id: str, median: float) -> None:
     first = measured("aaaaaaaaaaa1", seed=1)
     second = measured("bbbbbbbbbbb2", seed=2, median=median, session_id=session_id)
-    there, back = one(first, second), one(second, first)
+    there, back = compare_pair(first, second), compare_pair(second, first)
     assert there.ratio is not None and back.ratio is not None and there.ci95 and back.ci95
     assert there.kind == back.kind == ("paired" if session_id != LATER else "historical")
     assert there.ratio == pytest.approx(1 / back.ratio, rel=1e-12)
@@ -77,18 +77,18 @@ def test_exchanged_the_ratio_is_the_reciprocal_and_the_verdict_mirrored(session_
     assert (there.p, there.p_adjusted, there.more_blocks) == (back.p, back.p_adjusted, back.more_blocks)
 
 
-def test_one_spoiled_block_moves_the_ratio_by_less_than_its_interval() -> None:
+def test_one_disturbed_block_changes_the_ratio_by_less_than_its_interval() -> None:
     base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, delegate="openvino")
-    quiet = one(base, other)
+    quiet = compare_pair(base, other)
     other.blocks[3] = msgspec.structs.replace(
         other.blocks[3], samples_ms=[2 * sample for sample in other.blocks[3].samples_ms]
     )
-    loaded = one(base, other)
+    loaded = compare_pair(base, other)
     assert quiet.ratio and loaded.ratio and loaded.ci95
     assert loaded.ci95[0] < quiet.ratio < loaded.ci95[1]
 
 
-def test_more_blocks_shrink_the_interval_to_the_margin() -> None:
+def test_estimated_number_of_blocks_shrinks_the_interval_to_the_margin() -> None:
     wide = LogEstimate(math.log(1.03), 0.05)
     wanted = more_blocks(wide, 6, 0.02)
     assert wanted is not None and 80 < wanted < 120
@@ -115,30 +115,30 @@ def _with(part: msgspec.Struct | None, **changes: str) -> msgspec.Struct:
 
 
 @pytest.mark.parametrize(("name", "change"), CHANGES)
-def test_what_differs_refuses_the_verdict_and_stays_beside_a_forced_one(
+def test_difference_refuses_the_verdict_and_is_reported_with_a_forced_one(
     name: str, change: Callable[[RunDocument], object]
 ) -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", seed=1, median=8.0, session_id=LATER)
     change(other)
-    refused, forced = one(base, other), one(base, other, force=True)
+    refused, forced = compare_pair(base, other), compare_pair(base, other, force=True)
     assert (refused.verdict, refused.ratio, refused.forced) == (None, None, False)
     assert [reason.name for reason in refused.reasons] == [name]
     assert (forced.verdict, forced.forced, forced.reasons) == ("faster", True, refused.reasons)
     (reason,) = refused.reasons
-    assert not lacking(said(base, other), "fp32/xnnpack bbbbbb", "fp32/xnnpack aaaaaa", reason.detail)
-    assert not lacking(said(base, other, force=True), "times as fast", reason.detail)
+    assert not lacking(sentences(base, other), "fp32/xnnpack bbbbbb", "fp32/xnnpack aaaaaa", reason.detail)
+    assert not lacking(sentences(base, other, force=True), "times as fast", reason.detail)
     timed = [row for row in side_by_side.rows(base, [other], [refused]) if row.group in ("latency", "start")]
     assert all(cell.change is None for row in timed for cell in row.cells)
 
 
-def test_arithmetic_within_a_session_is_a_caution() -> None:
+def test_different_arithmetic_within_a_session_is_a_caution() -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", delegate="openvino", median=8.0)
     other.arithmetic = "bf16"
-    assert one(base, other).verdict == "faster"
-    assert not lacking(said(base, other), "arithmetic", "bf16")
+    assert compare_pair(base, other).verdict == "faster"
+    assert not lacking(sentences(base, other), "arithmetic", "bf16")
 
 
-def test_runs_of_different_sessions_pay_for_every_look() -> None:
+def test_comparisons_across_sessions_are_corrected_for_their_number() -> None:
     base = measured("aaaaaaaaaaa1")
     alone = compare(base, [measured("bbbbbbbbbbb2", median=8.0, session_id=LATER)])
     assert alone[0].p is not None and alone[0].p_adjusted == alone[0].p and alone[0].verdict == "faster"
@@ -151,29 +151,32 @@ def test_runs_of_different_sessions_pay_for_every_look() -> None:
     assert many[0].verdict == "faster"
 
 
-def test_two_sessions_that_no_number_of_blocks_would_settle_suggest_a_duel() -> None:
+def test_two_sessions_that_more_blocks_cannot_distinguish_suggest_a_duel() -> None:
     base = measured("aaaaaaaaaaa1", blocks=3)
     other = measured("bbbbbbbbbbb2", blocks=3, median=16.5, session_id=LATER)
-    found = one(base, other)
-    assert (found.verdict, found.more_blocks) == ("inconclusive", None)
-    assert needs_duel(found) and "duel" in said(base, other)
+    comparison = compare_pair(base, other)
+    assert (comparison.verdict, comparison.more_blocks) == ("inconclusive", None)
+    assert needs_duel(comparison) and "duel" in sentences(base, other)
 
 
-def test_failed_without_samples_and_the_same_run_say_why(golden: Golden) -> None:
+def test_runs_that_cannot_be_compared_give_the_reason(golden: Golden) -> None:
     base, failed = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", precision="int8")
     failed.status, failed.blocks, failed.latency_ms = "failed", [], None
-    assert not lacking(said(base, failed), "bbbbbbbbbbb2", "failed")
+    assert not lacking(sentences(base, failed), "bbbbbbbbbbb2", "failed")
     summary = measured("ccccccccccc3", precision="int8", median=8.0)
     summary.blocks, summary.summary_only = [], True
-    assert not lacking(said(base, summary), "ccccccccccc3", "summary")
-    assert one(base, summary).ratio is None
-    forced = said(base, summary, force=True)
+    assert not lacking(sentences(base, summary), "ccccccccccc3", "summary")
+    assert compare_pair(base, summary).ratio is None
+    forced = sentences(base, summary, force=True)
     assert "medians" in forced and ("1.9" in forced or "2.0" in forced)
-    assert "same run" in said(base, base) and one(base, base).verdict is None
+    assert "same run" in sentences(base, base) and compare_pair(base, base).verdict is None
     partial = measured("ddddddddddd4", precision="int8", blocks=4)
     partial.status = "timed out"
-    assert not lacking(said(base, partial), "ddddddddddd4", "timed out")
-    golden("comparison_limits", "\n\n".join([said(base, failed), said(base, summary), forced, said(base, partial)]))
+    assert not lacking(sentences(base, partial), "ddddddddddd4", "timed out")
+    golden(
+        "comparison_limits",
+        "\n\n".join([sentences(base, failed), sentences(base, summary), forced, sentences(base, partial)]),
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,52 +189,52 @@ def test_failed_without_samples_and_the_same_run_say_why(golden: Golden) -> None
         (16.0, "equivalent", ["within 2 %"]),
     ],
 )
-def test_the_answer_comes_first(median: float, verdict: str, facts: list[str]) -> None:
+def test_verdict_comes_first(median: float, verdict: str, facts: list[str]) -> None:
     base = measured("aaaaaaaaaaa1", seed=1)
     other = measured("bbbbbbbbbbb2", seed=2, median=median, precision="int8")
-    assert one(base, other).verdict == verdict
-    assert said(base, other).startswith("int8/xnnpack ")
-    assert not lacking(said(base, other), "fp32/xnnpack", "95 %", "6 pairs of blocks", *facts)
+    assert compare_pair(base, other).verdict == verdict
+    assert sentences(base, other).startswith("int8/xnnpack ")
+    assert not lacking(sentences(base, other), "fp32/xnnpack", "95 %", "6 pairs of blocks", *facts)
 
 
-def test_the_wording_of_every_answer(golden: Golden) -> None:
+def test_wording_of_every_verdict(golden: Golden) -> None:
     base = measured("aaaaaaaaaaa1", seed=1)
     others = [measured("bbbbbbbbbbb2", seed=2, median=one, precision="int8") for one in (4.0, 64.0, 17.6, 14.4, 16.0)]
     others.append(measured("bbbbbbbbbbb2", seed=5, median=15.0, block_sd=0.2, precision="int8"))
-    golden("comparison", "\n\n".join(said(base, other) for other in others))
+    golden("comparison", "\n\n".join(sentences(base, other) for other in others))
 
 
-def test_the_rows_hold_changes_intervals_and_the_best() -> None:
+def test_rows_contain_changes_intervals_and_the_best_value() -> None:
     base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0, precision="int8")
-    found = {row.name: row for row in side_by_side.rows(base, [other], compare(base, [other]))}
-    median = found["median ms"]
+    rows = {row.name: row for row in side_by_side.rows(base, [other], compare(base, [other]))}
+    median = rows["median ms"]
     assert median.differs and [cell.best for cell in median.cells] == [False, True]
     assert median.cells[1].change == pytest.approx(-50, abs=1) and median.cells[1].ci95 is not None
-    assert found["first inference ms"].cells[1].change is not None
-    assert not found["size MB"].differs and not any(cell.best for cell in found["size MB"].cells)
-    assert found["threads"].cells[0].value == "2" and found["governor"].cells[1].value == "not readable"
+    assert rows["first inference ms"].cells[1].change is not None
+    assert not rows["size MB"].differs and not any(cell.best for cell in rows["size MB"].cells)
+    assert rows["threads"].cells[0].value == "2" and rows["governor"].cells[1].value == "not readable"
 
 
 @pytest.mark.parametrize(
     ("median", "limit", "outcome"), [(17.6, 5, "crossed"), (16.0, 5, "held"), (16.8, 5, "open"), (8.0, 0, "held")]
 )
-def test_a_limit_is_crossed_by_the_whole_interval(median: float, limit: float, outcome: str) -> None:
+def test_limit_is_crossed_only_by_the_whole_interval(median: float, limit: float, outcome: str) -> None:
     base = measured("aaaaaaaaaaa1", seed=1)
     other = measured("bbbbbbbbbbb2", seed=2, median=median, precision="int8")
-    checks = check(one(base, other), other, Limits(slower=limit, mae=0.5, inconclusive=True))
-    assert [found.outcome for found in checks] == [outcome, "held", "crossed" if outcome == "open" else "held"]
+    checks = check(compare_pair(base, other), other, Limits(slower=limit, mae=0.5, inconclusive=True))
+    assert [result.outcome for result in checks] == [outcome, "held", "crossed" if outcome == "open" else "held"]
 
 
-def test_what_cannot_be_looked_at_is_not_judged() -> None:
+def test_limit_without_comparable_data_is_not_judged() -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", session_id=LATER)
     other.threads, other.accuracy = 1, None
-    checks = check(one(base, other), other, Limits(slower=5, mae=0.1, inconclusive=True))
-    assert [found.outcome for found in checks] == ["not judged", "not judged", "crossed"]
+    checks = check(compare_pair(base, other), other, Limits(slower=5, mae=0.1, inconclusive=True))
+    assert [result.outcome for result in checks] == ["not judged", "not judged", "crossed"]
     assert "threads differ: 2 and 1" in checks[0].detail
 
 
 def broken(document: RunDocument, *, whole: int) -> RunDocument:
-    """A run that FAILs since all but ``whole`` of its eight outputs hold NaN."""
+    """Return a run that FAILs because all but ``whole`` of its eight outputs contain NaN."""
     assert document.accuracy is not None
     fine = document.accuracy.end_to_end.outputs[0]
     rows = [msgspec.structs.replace(fine, input=number) for number in range(whole)]
@@ -240,8 +243,8 @@ def broken(document: RunDocument, *, whole: int) -> RunDocument:
         for number in range(whole, 8)
     ]
     overall = document.accuracy.end_to_end.overall if whole else Metrics()
-    found = msgspec.structs.replace(document.accuracy.end_to_end, outputs=rows, overall=overall, worst=overall)
-    accuracy = msgspec.structs.replace(document.accuracy, verdict="FAIL", reason="NaN", end_to_end=found)
+    end_to_end = msgspec.structs.replace(document.accuracy.end_to_end, outputs=rows, overall=overall, worst=overall)
+    accuracy = msgspec.structs.replace(document.accuracy, verdict="FAIL", reason="NaN", end_to_end=end_to_end)
     return msgspec.structs.replace(document, accuracy=accuracy)
 
 
@@ -249,15 +252,15 @@ def broken(document: RunDocument, *, whole: int) -> RunDocument:
 @pytest.mark.parametrize(
     "limits", [Limits(mae=1e9), Limits(slower=50), Limits(slower=50, mae=1e9), Limits(inconclusive=True)]
 )
-def test_broken_outputs_cross_whatever_is_asked(whole: int, limits: Limits) -> None:
+def test_broken_outputs_cross_every_limit(whole: int, limits: Limits) -> None:
     base, other = measured("aaaaaaaaaaa1", seed=1), broken(measured("bbbbbbbbbbb2", seed=2, median=8.0), whole=whole)
-    checks = check(one(base, other), other, limits)
-    (crossed,) = [found for found in checks if found.outcome == "crossed" and "NaN" in found.detail]
+    checks = check(compare_pair(base, other), other, limits)
+    (crossed,) = [result for result in checks if result.outcome == "crossed" and "NaN" in result.detail]
     assert crossed.name == ("MAE above 1e+09" if limits.mae else "broken outputs")
-    assert not check(one(base, other), other, Limits())
+    assert not check(compare_pair(base, other), other, Limits())
 
 
-def test_the_best_is_marked_only_where_it_is_decided() -> None:
+def test_best_value_is_marked_only_if_it_is_significant() -> None:
     base = measured("aaaaaaaaaaa1", seed=1)
     near = measured("bbbbbbbbbbb2", seed=2, median=15.9, precision="int8")
     fast = measured("ccccccccccc3", seed=3, median=8.0, delegate="openvino")
@@ -275,7 +278,7 @@ def test_the_best_is_marked_only_where_it_is_decided() -> None:
     assert marks("median ms", fast) == [False, False]
 
 
-def test_names_go_on_until_they_differ() -> None:
+def test_names_are_extended_until_they_differ() -> None:
     runs = [measured("aaaaaaaaaaa1"), measured("aaaaaaaaaab2"), measured("ccccccccccc3", precision="int8")]
     assert list(comparison_wording.names(runs).values()) == [
         "fp32/xnnpack aaaaaaaaaaa",
@@ -284,7 +287,7 @@ def test_names_go_on_until_they_differ() -> None:
     ]
 
 
-def test_settings_of_the_processes_that_differ_are_reasons_against_comparing() -> None:
+def test_different_process_settings_refuse_the_comparison() -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", session_id=LATER)
     settings = (
         {"nice": 0, "affinity": [0, 1], "variables": {"OMP_WAIT_POLICY": "passive", "HF_HOME": "/hf"}},
@@ -293,10 +296,10 @@ def test_settings_of_the_processes_that_differ_are_reasons_against_comparing() -
     for run, fields in zip((base, other), settings, strict=True):
         assert run.environment is not None
         run.environment = msgspec.structs.replace(run.environment, **fields)
-    found = one(base, other)
-    assert found.refused
-    # Where weights are looked for changes no time: what was found has a hash.
-    assert [reason.detail for reason in found.reasons] == [
+    comparison = compare_pair(base, other)
+    assert comparison.refused
+    # The location of the weights does not affect the latency; their content has a hash.
+    assert [reason.detail for reason in comparison.reasons] == [
         "nice level differs: 0 and 19",
         "CPU affinity differs: 0-1 and 2-3",
         "environment variable KMP_BLOCKTIME differs: not set and 0",
@@ -304,31 +307,31 @@ def test_settings_of_the_processes_that_differ_are_reasons_against_comparing() -
     ]
 
 
-def test_settings_that_an_earlier_etui_did_not_record_are_no_reason() -> None:
+def test_settings_not_recorded_by_an_earlier_version_do_not_refuse_the_comparison() -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", session_id=LATER)
     assert other.environment is not None
     other.environment = msgspec.structs.replace(
         other.environment, nice=19, affinity=[0], variables={"OMP_WAIT_POLICY": "passive"}
     )
-    assert not one(base, other).reasons and not one(other, base).reasons
+    assert not compare_pair(base, other).reasons and not compare_pair(other, base).reasons
 
 
 @pytest.mark.parametrize("sample", [0.0, 5e-324, 1e308])
-def test_a_block_with_a_sample_that_is_no_latency_is_left_out(sample: float) -> None:
+def test_block_with_an_invalid_latency_is_omitted(sample: float) -> None:
     base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0)
-    sound = one(base, other)
+    sound = compare_pair(base, other)
     other.blocks[0].samples_ms[0] = sample
     other.blocks[1].program_load_ms = -1.0
-    found = one(base, other)
-    assert (sound.verdict, found.verdict, sound.base_blocks - found.base_blocks) == ("faster", "faster", 1)
-    assert side_by_side.rows(base, [other], [found])
+    comparison = compare_pair(base, other)
+    assert (sound.verdict, comparison.verdict, sound.base_blocks - comparison.base_blocks) == ("faster", "faster", 1)
+    assert side_by_side.rows(base, [other], [comparison])
 
 
 @pytest.mark.parametrize("median", [0.0, 5e-324, 1e308])
-def test_a_summary_whose_median_is_no_latency_has_no_ratio(median: float) -> None:
+def test_summary_with_an_invalid_median_has_no_ratio(median: float) -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2")
     other.blocks, other.summary_only = [], True
     assert other.latency_ms is not None
     other.latency_ms = msgspec.structs.replace(other.latency_ms, median=median)
-    assert one(base, other, force=True).ratio is None
-    assert "nothing is known" not in said(base, other, force=True)
+    assert compare_pair(base, other, force=True).ratio is None
+    assert "nothing is known" not in sentences(base, other, force=True)

@@ -1,4 +1,4 @@
-"""What a delegate left, and advice: given where the run's facts show the case, and nowhere else."""
+"""Undelegated nodes, and advice that is given only if the facts of the run show the case."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.facts import lacking
 from tests.insights import look_inside
 
 
-def left(*nodes: UndelegatedNode, delegated: int = 60) -> Delegation:
+def undelegated(*nodes: UndelegatedNode, delegated: int = 60) -> Delegation:
     counts: dict[str, int] = {}
     for node in nodes:
         counts[node.operator] = counts.get(node.operator, 0) + 1
@@ -37,7 +37,7 @@ def node(operator: str, *, breaks: bool = False, kind: str = "", source: str = "
 
 def run(precision: str = "fp32", delegate: str = "xnnpack", **facts: Any) -> RunDocument:
     document = make_document(precision=precision, delegate=delegate)
-    document.delegation = facts.pop("delegation", left())
+    document.delegation = facts.pop("delegation", undelegated())
     for name, value in facts.items():
         setattr(document, name, value)
     return document
@@ -59,19 +59,22 @@ ARM = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["asimdhp", "fphp"])
     ("document", "causes"),
     [
         (run(), []),
-        (run(delegation=left(NORM)), ["never delegated"]),
-        (run(delegate="openvino", delegation=left(NORM)), []),
-        (run(delegation=left(ADDMM)), []),
-        (run("int8-dynamic", delegation=left(QPARAMS, ADDMM)), ["dynamic per-tensor linear"]),
+        (run(delegation=undelegated(NORM)), ["never delegated"]),
+        (run(delegate="openvino", delegation=undelegated(NORM)), []),
+        (run(delegation=undelegated(ADDMM)), []),
+        (run("int8-dynamic", delegation=undelegated(QPARAMS, ADDMM)), ["dynamic per-tensor linear"]),
         (run("int8", graph_stages=QUANTIZED), ["addmm not quantized"]),
         (run("fp32", graph_stages=QUANTIZED), []),
         (run("int8", "openvino", graph_stages=QUANTIZED), []),
-        (run(delegation=left(SDPA)), ["fused attention", "never delegated"]),
-        (run(delegation=left(POW)), ["pow of a written-out GELU"]),
-        (run(delegation=left(node("aten.pow.Tensor_Scalar", kind="RMSNorm"))), []),
-        (run(delegate="portable", delegation=left(CONVOLUTION, delegated=0)), ["convolution without a delegate"]),
-        (run(delegate="portable", delegation=left(ADDMM, delegated=0)), []),
-        (run(delegation=left(CONVOLUTION, delegated=0)), ["took nothing"]),
+        (run(delegation=undelegated(SDPA)), ["fused attention", "never delegated"]),
+        (run(delegation=undelegated(POW)), ["pow of a written-out GELU"]),
+        (run(delegation=undelegated(node("aten.pow.Tensor_Scalar", kind="RMSNorm"))), []),
+        (
+            run(delegate="portable", delegation=undelegated(CONVOLUTION, delegated=0)),
+            ["convolution without a delegate"],
+        ),
+        (run(delegate="portable", delegation=undelegated(ADDMM, delegated=0)), []),
+        (run(delegation=undelegated(CONVOLUTION, delegated=0)), ["took nothing"]),
         (run(delegate="openvino", arithmetic="bf16"), ["bf16"]),
         (run(delegate="openvino"), []),
         (run("fp16", environment=NO_HALVES), ["no fp16 arithmetic"]),
@@ -82,22 +85,22 @@ ARM = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["asimdhp", "fphp"])
         (run(delegation=None), []),
     ],
 )
-def test_advice_only_where_the_facts_show_the_case(document: RunDocument, causes: list[str]) -> None:
+def test_advice_is_given_only_if_the_facts_show_the_case(document: RunDocument, causes: list[str]) -> None:
     assert [one.cause for one in advice(document)] == causes
 
 
-def test_advice_counts_what_it_is_about() -> None:
-    (found,) = advice(run(delegation=left(NORM, NORM, node("aten.expand_copy.default"))))
-    assert not lacking(found.seen, "2 layer_norm", "1 expand", "2 of them")
-    assert found.nodes == 3 and found.operators == ["aten.native_layer_norm.default", "aten.expand_copy.default"]
+def test_advice_counts_its_nodes() -> None:
+    (hint,) = advice(run(delegation=undelegated(NORM, NORM, node("aten.expand_copy.default"))))
+    assert not lacking(hint.seen, "2 layer_norm", "1 expand", "2 of them")
+    assert hint.nodes == 3 and hint.operators == ["aten.native_layer_norm.default", "aten.expand_copy.default"]
     profiled = look_inside(run())
-    portable = run(delegate="portable", delegation=left(CONVOLUTION, delegated=0), profile=profiled.profile)
+    portable = run(delegate="portable", delegation=undelegated(CONVOLUTION, delegated=0), profile=profiled.profile)
     assert "% of the time" in advice(portable)[0].seen
 
 
 def test_shares_of_nodes_and_time() -> None:
-    assert node_share(left(NORM, delegated=3)) == 0.75
-    assert node_share(left(delegated=0)) is None
+    assert node_share(undelegated(NORM, delegated=3)) == 0.75
+    assert node_share(undelegated(delegated=0)) is None
     document = look_inside(make_document())
     assert document.profile is not None
     inside = sum(one.share for one in document.profile.program.operators if one.delegate)
@@ -128,11 +131,11 @@ def test_shares_of_nodes_and_time() -> None:
         ("my.own_operator.default", "own_operator", "own_operator"),
     ],
 )
-def test_names_of_three_dialects_are_one_kind(operator: str, bare: str, kind: str) -> None:
+def test_operator_names_of_three_dialects_have_one_kind(operator: str, bare: str, kind: str) -> None:
     assert (bare_name(operator), kind_of(operator)) == (bare, kind)
 
 
-def test_what_a_stage_changed() -> None:
+def test_changes_of_a_graph_stage() -> None:
     stages = [
         GraphStage(name="aten", operators={"aten.conv2d.default": 2, "aten.relu.default": 1}, seconds=1.0),
         GraphStage(name="core aten", operators={"aten.convolution.default": 2, "aten.relu.default": 1}),
@@ -145,7 +148,7 @@ def test_what_a_stage_changed() -> None:
     assert changes([]) == []
 
 
-def test_planning_memory_changes_overloads_and_that_is_no_change() -> None:
+def test_overloads_changed_by_memory_planning_are_not_a_change() -> None:
     edge = GraphStage(name="delegated", operators={"aten.mean.dim": 2, "aten.alias_copy.default": 1})
     planned = GraphStage(name="planned", operators={"aten.mean.out": 2, "view": 1})
     assert changes([edge, planned])[1].added == {"view": 1}

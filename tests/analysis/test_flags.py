@@ -1,4 +1,4 @@
-"""Each flag is raised by what it is about, and by nothing else."""
+"""Each warning flag is raised by its own cause only."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ QUIET = Block(
 )
 
 
-def found(
+def flags_of(
     blocks: list[Block],
     *,
     governor: str | None = "performance",
@@ -61,7 +61,7 @@ def found(
 
 
 def names(blocks: list[Block], *, governor: str | None = "performance", planned: int | None = None) -> set[str]:
-    flags = found(blocks, governor=governor, planned=planned)
+    flags = flags_of(blocks, governor=governor, planned=planned)
     assert all(flag.detail and explained(flag.name) for flag in flags)
     return {flag.name for flag in flags}
 
@@ -70,7 +70,7 @@ def changed(**fields: object) -> Block:
     return msgspec.structs.replace(QUIET, **fields)
 
 
-def test_a_quiet_box_raises_none() -> None:
+def test_quiet_machine_raises_no_flag() -> None:
     assert names([QUIET] * 3) == set()
 
 
@@ -92,7 +92,7 @@ def test_a_quiet_box_raises_none() -> None:
         (changed(threads=1), "threads"),
     ],
 )
-def test_each_flag_is_raised_by_one_block(block: Block, flag: str) -> None:
+def test_one_block_raises_each_flag(block: Block, flag: str) -> None:
     assert names([QUIET, block, QUIET]) == {flag}
 
 
@@ -107,49 +107,49 @@ def test_wide_samples() -> None:
         assert names(wide) == {flag}
 
 
-def test_a_wandering_pace_and_two_paces() -> None:
+def test_autocorrelation_and_two_modes() -> None:
     chance = random.Random(2)
     wandering = [changed(samples_ms=[10 + math.sin(step / 8) / 5 for step in range(60)]) for _ in range(3)]
     assert names(wandering) == {"autocorrelation"}
     two = [changed(samples_ms=[chance.choice((10, 10, 11)) + chance.gauss(0, 0.1) for _ in range(60)])] * 3
     assert names(two) == {"two modes"}
-    assert not lacking(found(two)[0].detail, "10 ms", "11 ms")
+    assert not lacking(flags_of(two)[0].detail, "10 ms", "11 ms")
 
 
-def test_a_block_measured_again_is_kept_and_said() -> None:
+def test_superseded_block_is_kept_and_reported() -> None:
     spoiled = changed(canary_ms=(1.0, 1.5), superseded=True)
-    (flag,) = found([QUIET] * 3, superseded=[spoiled])
+    (flag,) = flags_of([QUIET] * 3, superseded=[spoiled])
     assert flag.name == "canary" and "1 of 3 blocks" in flag.detail
-    assert found([QUIET] * 3, superseded=[msgspec.structs.replace(spoiled, variant="eager")]) == []
+    assert flags_of([QUIET] * 3, superseded=[msgspec.structs.replace(spoiled, variant="eager")]) == []
 
 
-def test_fewer_cores_than_eager_used_is_said() -> None:
+def test_fewer_cores_than_eager_is_reported() -> None:
     eager = [changed(variant="eager")] * 3
-    (flag,) = found([changed(cpu_s=0.3)] * 3, eager=eager)
+    (flag,) = flags_of([changed(cpu_s=0.3)] * 3, eager=eager)
     assert flag.name == "parallelism" and not lacking(flag.detail, "2 threads", "1.00", "2.00", "eager")
-    assert found([QUIET] * 3, eager=eager) == []
+    assert flags_of([QUIET] * 3, eager=eager) == []
 
 
-def test_what_cannot_be_read_is_said_to_be_not_readable() -> None:
+def test_unreadable_counters_are_listed() -> None:
     silent = msgspec.structs.replace(ENVIRONMENT, not_readable=["steal", "thermal throttling"])
     assert not_readable(silent) == ["governor", "turbo", "steal", "thermal throttling"]
-    # Of documents of before that was noted, nothing is claimed.
+    # Documents of versions that did not record this claim nothing.
     assert not_readable(ENVIRONMENT) == [] and not_readable(None) == []
 
 
-def test_a_trend_over_blocks_is_drift_and_one_odd_block_is_not() -> None:
+def test_trend_over_blocks_is_drift_but_one_outlier_is_not() -> None:
     rising = [changed(samples_ms=[10.0 + 0.2 * index] * 30) for index in range(6)]
     assert names(rising) == {"drift"}
     odd = [QUIET, QUIET, changed(samples_ms=[10.6] * 30), QUIET, QUIET, QUIET]
     assert "drift" not in names(odd)
 
 
-def test_the_governor_counts_only_where_it_is_readable() -> None:
+def test_governor_is_judged_only_if_readable() -> None:
     assert names([QUIET] * 3, governor="powersave") == {"governor"}
     assert names([QUIET] * 3, governor=None) == set()
 
 
-def test_a_canary_is_judged_by_the_session_and_by_the_moment() -> None:
+def test_canary_is_judged_by_its_session_and_its_time() -> None:
     assert canary.typical([(1.0, 2.0)] * 2) is None
     usual = canary.typical([(1.0, 2.0), (1.01, 2.02), (0.99, 1.98), (9.0, 9.0)])
     assert usual == pytest.approx((1.005, 2.01))
@@ -158,8 +158,8 @@ def test_a_canary_is_judged_by_the_session_and_by_the_moment() -> None:
         changed(canary_ms=(0.9, 2.0)), usual
     )
     assert not canary.deviated(changed(canary_ms=None), usual) and not canary.deviated(QUIET, None)
-    said = canary.deviation_text(changed(canary_ms=(0.9, 2.2)), usual)
-    assert said.index("10 % faster") < said.index("before") < said.index("9 % slower") < said.index("after")
+    message = canary.deviation_text(changed(canary_ms=(0.9, 2.2)), usual)
+    assert message.index("10 % faster") < message.index("before") < message.index("9 % slower") < message.index("after")
 
 
 EAGER_QUIET = msgspec.structs.replace(QUIET, variant="eager")
@@ -179,23 +179,23 @@ OF_EAGER = [
 
 
 @pytest.mark.parametrize(("fields", "flag"), OF_EAGER)
-def test_eagers_blocks_are_judged_as_the_programs_are(fields: dict[str, object], flag: str) -> None:
+def test_eager_blocks_are_judged_like_those_of_the_program(fields: dict[str, object], flag: str) -> None:
     eager = [EAGER_QUIET, msgspec.structs.replace(EAGER_QUIET, **fields), EAGER_QUIET]
     environment = msgspec.structs.replace(ENVIRONMENT, governor="performance")
     assert {one.name for one in find_eager_flags(latency_stats(eager), eager, environment, [QUIET] * 3)} == {flag}
-    # One flag of the run stands for them: the ratio to eager is its number too.
-    (of_run,) = found([QUIET] * 3, eager=eager)
+    # One flag of the run represents them, because the ratio to eager is also a metric of the run.
+    (of_run,) = flags_of([QUIET] * 3, eager=eager)
     assert of_run.name == "eager" and flag in of_run.detail and explained("eager")
 
 
-def test_the_samples_of_eager_are_judged_too() -> None:
+def test_eager_samples_are_judged() -> None:
     chance = random.Random(1)
     wide = [msgspec.structs.replace(EAGER_QUIET, samples_ms=[chance.gauss(10, 3) for _ in range(50)]) for _ in range(3)]
     assert {one.name for one in find_eager_flags(latency_stats(wide), wide, None)} == {"wide spread"}
     assert find_eager_flags(None, [], None) == []
 
 
-def test_figures_of_a_document_carry_the_flags_of_both_sides() -> None:
+def test_derived_document_has_the_flags_of_both_sides() -> None:
     document = make_document()
     document.eager_blocks = [msgspec.structs.replace(block, foreign_cpu_cores=1.9) for block in document.eager_blocks]
     judged = with_figures(document)
@@ -204,43 +204,43 @@ def test_figures_of_a_document_carry_the_flags_of_both_sides() -> None:
     assert "foreign load" not in {flag.name for flag in judged.flags}
 
 
-def test_the_frequency_of_each_cpu_is_compared_with_its_own() -> None:
+def test_each_cpu_frequency_is_compared_with_its_own() -> None:
     fast_and_slow = {"0": (3500.0, 3500.0), "8": (2400.0, 2400.0)}
     same = [changed(frequency_range_mhz=fast_and_slow, frequency_mhz=(3500.0, 2400.0))] * 3
     assert names(same) == set()
     slowed = [*same, changed(frequency_range_mhz={"0": (2000.0, 3500.0)})]
-    (flag,) = found(slowed)
+    (flag,) = flags_of(slowed)
     assert flag.name == "frequency" and not lacking(flag.detail, "CPU 0 ", "2000", "3500 MHz")
     assert "CPU 8" not in flag.detail
 
 
-def test_more_threads_than_were_given_are_flagged() -> None:
-    (flag,) = found([changed(busy_threads=2), changed(busy_threads=4), changed(busy_threads=2)])
+def test_more_threads_than_requested_are_flagged() -> None:
+    (flag,) = flags_of([changed(busy_threads=2), changed(busy_threads=4), changed(busy_threads=2)])
     assert flag.name == "threads" and not lacking(flag.detail, "4 threads", "program", "2")
-    assert found([changed(busy_threads=2)] * 3) == []
-    (flag,) = found([QUIET] * 3, eager=[msgspec.structs.replace(EAGER_QUIET, busy_threads=8)] * 3)
+    assert flags_of([changed(busy_threads=2)] * 3) == []
+    (flag,) = flags_of([QUIET] * 3, eager=[msgspec.structs.replace(EAGER_QUIET, busy_threads=8)] * 3)
     assert not lacking(flag.detail, "8 threads", "eager", "2")
 
 
-def test_openvino_on_fewer_threads_than_the_others_is_flagged() -> None:
-    (flag,) = found([changed(variant="fp32/openvino", busy_threads=1)] * 3)
+def test_openvino_on_fewer_threads_is_flagged() -> None:
+    (flag,) = flags_of([changed(variant="fp32/openvino", busy_threads=1)] * 3)
     assert flag.name == "threads" and not lacking(flag.detail, "OpenVINO", "1 thread", "2")
-    # Which of their threads a program's operators keep busy is for the others no matter of how many there are.
-    assert found([changed(busy_threads=1)] * 3) == []
+    # For the other delegates, the number of threads that the operators keep busy does not matter.
+    assert flags_of([changed(busy_threads=1)] * 3) == []
 
 
-def test_a_load_in_most_blocks_on_every_core_suggests_one_thread() -> None:
+def test_load_in_most_blocks_on_every_core_suggests_one_thread() -> None:
     loaded = [changed(foreign_cpu_cores=1.0, cpu_pressure=90.0)] * 2 + [QUIET]
-    by_name = {flag.name: flag.detail for flag in found(loaded)}
+    by_name = {flag.name: flag.detail for flag in flags_of(loaded)}
     assert "one thread" in by_name["foreign load"] and "one thread" not in by_name["CPU pressure"]
     for spared in (
         [QUIET, QUIET, loaded[0]],
         [msgspec.structs.replace(block, threads=1, cpu_s=0.3) for block in loaded],
     ):
-        assert not any("one thread" in flag.detail for flag in found(spared))
+        assert not any("one thread" in flag.detail for flag in flags_of(spared))
 
 
-def test_a_machine_that_was_busy_before_the_first_block_is_flagged() -> None:
+def test_busy_machine_before_the_first_block_is_flagged() -> None:
     busy = QuietCheck(waited_s=30.0, calm=False, foreign_cpu_cores=1.5, by=["stress (pid 7, user bob) 1.5 cores"])
     (flag,) = find_flags(
         stats=None, blocks=[], eager_blocks=[], environment=None, planned_blocks=0, fixed_samples=False, quiet=busy

@@ -1,4 +1,4 @@
-"""Whether intervals cover the truth as often as they say, whichever way round, and p-values agree with SciPy."""
+"""Intervals cover the true value as often as stated, are symmetric, and p-values agree with SciPy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ POSITIVE = st.lists(st.floats(0.1, 1e4), min_size=1, max_size=6)
 def session(
     seed: int, *, blocks: int = 6, block_sd: float = 0.01, ratio: float = 1.0, samples: int = 40, tails: bool = False
 ) -> Pairs:
-    """Paired blocks with a drift that both share, an effect of each block on each, and noise in each sample."""
+    """Return paired blocks with a drift that both share, an independent effect of each block, and noise in each
+    sample."""
     generator = np.random.default_rng(seed)
     own = generator.standard_t(3, (blocks, 2)) / math.sqrt(3) if tails else generator.normal(size=(blocks, 2))
     logs = generator.normal(0, 0.05, (blocks, 1)) + block_sd * own - np.array([0.0, math.log(ratio)])
@@ -29,15 +30,15 @@ def session(
     return [(list(one), list(other)) for one, other in series]
 
 
-def covers(found: LogEstimate, truth: float) -> bool:
-    assert found.interval is not None
-    return found.interval[0] <= truth <= found.interval[1]
+def covers(estimate: LogEstimate, truth: float) -> bool:
+    assert estimate.interval is not None
+    return estimate.interval[0] <= truth <= estimate.interval[1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tails", [False, True])
 @pytest.mark.parametrize("block_sd", [0.0, 0.005, 0.01, 0.02, 0.03, 0.1])
-def test_the_interval_of_six_pairs_covers_the_truth_in_93_to_97_percent(block_sd: float, tails: bool) -> None:
+def test_interval_of_six_pairs_covers_the_truth_in_93_to_97_percent(block_sd: float, tails: bool) -> None:
     covered = sum(
         covers(paired_ratio(session(seed, block_sd=block_sd, ratio=1.3, tails=tails), DRAWS), 1.3)
         for seed in range(1_000)
@@ -48,7 +49,7 @@ def test_the_interval_of_six_pairs_covers_the_truth_in_93_to_97_percent(block_sd
 @pytest.mark.slow
 @pytest.mark.parametrize("block_sd", [0.005, 0.03])
 @pytest.mark.parametrize("blocks", [2, 3, 4, 5, 8, 12, 20])
-def test_other_numbers_of_blocks_cover_about_as_often(blocks: int, block_sd: float) -> None:
+def test_intervals_of_other_numbers_of_blocks_have_similar_coverage(blocks: int, block_sd: float) -> None:
     covered = sum(
         covers(paired_ratio(session(seed, blocks=blocks, block_sd=block_sd), DRAWS), 1.0) for seed in range(1_000)
     )
@@ -56,7 +57,7 @@ def test_other_numbers_of_blocks_cover_about_as_often(blocks: int, block_sd: flo
 
 
 @pytest.mark.slow
-def test_the_interval_of_two_sessions_covers_the_truth() -> None:
+def test_interval_of_two_sessions_covers_the_truth() -> None:
     covered = 0
     for seed in range(400):
         generator = np.random.default_rng(seed)
@@ -69,7 +70,7 @@ def test_the_interval_of_two_sessions_covers_the_truth() -> None:
 
 
 @pytest.mark.slow
-def test_the_interval_of_a_median_covers_the_truth() -> None:
+def test_interval_of_a_median_covers_the_truth() -> None:
     covered = 0
     for seed in range(200):
         interval = median_interval([one for one, _ in session(seed, samples=60)])
@@ -80,7 +81,7 @@ def test_the_interval_of_a_median_covers_the_truth() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(POSITIVE, POSITIVE), min_size=1, max_size=5))
-def test_a_ratio_turned_round_is_its_reciprocal_exactly(pairs: Pairs) -> None:
+def test_reversed_ratio_is_exactly_the_reciprocal(pairs: Pairs) -> None:
     there, back = paired_ratio(pairs, 100), paired_ratio([(other, one) for one, other in pairs], 100)
     assert (there.centre, there.half) == (-back.centre, back.half)
     first, second = typical_latency([one for one, _ in pairs], 100), typical_latency([other for _, other in pairs], 100)
@@ -89,17 +90,17 @@ def test_a_ratio_turned_round_is_its_reciprocal_exactly(pairs: Pairs) -> None:
 
 
 @pytest.mark.parametrize("count", [2, 3, 6, 12])
-def test_sign_flips_are_counted_as_scipy_counts_them(count: int) -> None:
+def test_sign_flip_p_value_agrees_with_scipy(count: int) -> None:
     values = np.random.default_rng(count).normal(0.5, 1, count)
-    by_scipy = stats.permutation_test(
+    expected = stats.permutation_test(
         (values,), np.sum, permutation_type="samples", n_resamples=math.inf, alternative="two-sided"
     )
-    found = sign_flip_p(list(values))
-    assert found == pytest.approx(by_scipy.pvalue)
-    assert found == sign_flip_p(list(-values))
+    result = sign_flip_p(list(values))
+    assert result == pytest.approx(expected.pvalue)
+    assert result == sign_flip_p(list(-values))
 
 
-def test_sign_flips_know_their_ends() -> None:
+def test_sign_flip_p_value_of_edge_cases() -> None:
     assert sign_flip_p([]) is None
     assert sign_flip_p([0.3]) == 1.0
     assert sign_flip_p([0.1] * 6) == pytest.approx(2 / 64)
@@ -110,13 +111,13 @@ def test_sign_flips_know_their_ends() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(POSITIVE, POSITIVE)
-def test_mann_whitney_is_scipys_and_the_same_both_ways(first: list[float], second: list[float]) -> None:
-    found = mann_whitney_p(first, second)
-    assert found == pytest.approx(min(1.0, stats.mannwhitneyu(first, second, alternative="two-sided").pvalue))
-    assert found == pytest.approx(mann_whitney_p(second, first))
+def test_mann_whitney_agrees_with_scipy_and_is_symmetric(first: list[float], second: list[float]) -> None:
+    result = mann_whitney_p(first, second)
+    assert result == pytest.approx(min(1.0, stats.mannwhitneyu(first, second, alternative="two-sided").pvalue))
+    assert result == pytest.approx(mann_whitney_p(second, first))
 
 
-def test_the_least_p_is_that_of_sides_wholly_apart() -> None:
+def test_disjoint_samples_have_the_smallest_p_value() -> None:
     for one, other in ((3, 3), (4, 4), (6, 3), (6, 6)):
         apart = mann_whitney_p(list(range(one)), list(range(100, 100 + other)))
         assert apart == pytest.approx(min(1.0, 2 / math.comb(one + other, one)))
@@ -125,13 +126,13 @@ def test_the_least_p_is_that_of_sides_wholly_apart() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=30))
-def test_the_correction_is_scipys(values: list[float]) -> None:
-    found = benjamini_hochberg(values)
-    assert len(found) == len(values)
+def test_correction_agrees_with_scipy(values: list[float]) -> None:
+    result = benjamini_hochberg(values)
+    assert len(result) == len(values)
     if values:
-        assert found == pytest.approx(list(stats.false_discovery_control(values)))
+        assert result == pytest.approx(list(stats.false_discovery_control(values)))
 
 
-def test_an_interval_wider_than_any_float_ends_where_one_can_still_be_computed_with() -> None:
+def test_huge_interval_is_limited_to_computable_values() -> None:
     assert LogEstimate(0.0, 1_000.0).interval == pytest.approx((1e-100, 1e100))
     assert LogEstimate(-2_000.0).value == pytest.approx(1e-100)

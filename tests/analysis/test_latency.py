@@ -1,4 +1,4 @@
-"""The figures of a variant's blocks, and what may be said of two variants."""
+"""Latency statistics of a variant's blocks, and verdicts on two variants."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def noisy(seed: int, count: int, median: float, block_sd: float = 0.01, blocks: 
     ]
 
 
-def test_figures_are_numpys_own() -> None:
+def test_statistics_agree_with_numpy() -> None:
     blocks = noisy(1, 300, 16.0)
     samples = np.concatenate([one.samples_ms for one in blocks])
     stats = latency_stats(blocks)
@@ -41,13 +41,13 @@ def test_figures_are_numpys_own() -> None:
 @pytest.mark.parametrize(
     ("count", "known"), [(99, ()), (100, ("p90",)), (200, ("p90", "p95")), (1000, ("p90", "p95", "p99"))]
 )
-def test_a_percentile_without_enough_samples_is_blank(count: int, known: tuple[str, ...]) -> None:
+def test_percentile_without_enough_samples_is_blank(count: int, known: tuple[str, ...]) -> None:
     stats = latency_stats([block(0, [float(value) for value in range(1, count + 1)])])
     assert stats is not None
     assert tuple(name for name in ("p90", "p95", "p99") if getattr(stats, name) is not None) == known
 
 
-def test_nothing_measured_has_no_figures() -> None:
+def test_no_samples_give_no_statistics() -> None:
     assert latency_stats([]) is None
     assert speedup([], [block(0, [1.0])]) is None
     assert relative_half_width(None) is None
@@ -71,7 +71,7 @@ def test_resampled_medians_have_the_distribution_of_medians_of_resamples(count: 
         assert abs(np.percentile(drawn, percent) - np.percentile(by_hand, percent)) <= 0.02 * spread + gap
 
 
-def test_a_ratio_turned_round_is_the_reciprocal() -> None:
+def test_reversed_ratio_is_the_reciprocal() -> None:
     slow, fast = noisy(3, 60, 20.0), noisy(4, 60, 10.0)
     there, back = speedup(slow, fast), speedup(fast, slow)
     assert there is not None and back is not None and there.ci95 is not None and back.ci95 is not None
@@ -80,7 +80,7 @@ def test_a_ratio_turned_round_is_the_reciprocal() -> None:
     assert (there.verdict, back.verdict) == ("faster", "slower")
 
 
-def test_only_blocks_that_hold_both_count() -> None:
+def test_only_blocks_with_both_variants_count() -> None:
     ratio = speedup([block(0, [2.0] * 9), block(1, [2.0] * 9)], [block(1, [1.0] * 9), block(2, [1.0] * 9)])
     assert ratio is not None
     assert (ratio.blocks, ratio.value, ratio.ci95, ratio.verdict) == (1, 2.0, None, "inconclusive")
@@ -97,13 +97,13 @@ def test_only_blocks_that_hold_both_count() -> None:
         (None, "inconclusive"),
     ],
 )
-def test_a_verdict_needs_the_whole_interval(interval: tuple[float, float] | None, verdict: str) -> None:
+def test_verdict_requires_the_whole_interval(interval: tuple[float, float] | None, verdict: str) -> None:
     low, high = np.log(interval) if interval else (0.0, 0.0)
     assert verdict_of(LogEstimate((low + high) / 2, (high - low) / 2 if interval else None)) == verdict
 
 
-def test_a_slow_block_counts_as_much_as_a_fast_one() -> None:
-    """A block lasts a fixed time, so one at half the pace has half the samples."""
+def test_slow_block_counts_as_much_as_a_fast_one() -> None:
+    """A block lasts a fixed time, so a block at half the speed has half the samples."""
     eager = [block(index, [24.0] * 40) for index in range(6)]
     blocks = [block(index, [4.0] * 250, "p") for index in range(4)] + [
         block(index, [2.0] * 500, "p") for index in (4, 5)
@@ -119,7 +119,7 @@ def test_a_slow_block_counts_as_much_as_a_fast_one() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 10_000))
-def test_the_printed_ratio_is_that_of_the_printed_medians(seed: int) -> None:
+def test_printed_ratio_is_that_of_the_printed_medians(seed: int) -> None:
     generator = np.random.default_rng(seed)
     counts = generator.integers(1, 40, 6)
     levels = np.exp(generator.normal(0, 0.3, 6))
@@ -142,11 +142,11 @@ def test_the_printed_ratio_is_that_of_the_printed_medians(seed: int) -> None:
 def test_equal_weights_give_numpys_percentile(values: list[float], percent: float) -> None:
     array = np.array(values)
     for weight in (1.0, 0.25):
-        found = weighted_percentile(array, np.full(len(array), weight), percent)
-        assert found == pytest.approx(np.percentile(array, percent))
+        percentile = weighted_percentile(array, np.full(len(array), weight), percent)
+        assert percentile == pytest.approx(np.percentile(array, percent))
 
 
-def test_one_blocks_interval_is_that_of_its_samples_alone() -> None:
+def test_interval_of_one_block_is_that_of_its_samples() -> None:
     samples = list(np.random.default_rng(5).normal(10, 0.1, 200))
     interval = median_interval([samples])
     assert interval is not None

@@ -1,4 +1,4 @@
-"""Which layers of a numeric gap are off."""
+"""Which layers of a numeric gap have a large error."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ from etui.insight import LayerGap
         (LayerGap(name="noise where the reference is zero", elements=4, mse=25.0, max_abs=5.0), True),
     ],
 )
-def test_what_is_off(layer: LayerGap, off: bool) -> None:
+def test_layers_with_a_large_error(layer: LayerGap, off: bool) -> None:
     assert exceeds_threshold(layer, 20.0) is off
     assert first_past([layer], 20.0) == (0 if off else None)

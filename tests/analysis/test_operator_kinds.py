@@ -1,4 +1,4 @@
-"""Kinds of work: what an operator's name, and what it was made of, say it does."""
+"""Kinds of work, derived from an operator's name and from its origins."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from etui.insight import Operator, Origin
         ("exponential", "exponential"),
     ],
 )
-def test_a_name_tells_the_kind_of_work(name: str, kind: str) -> None:
+def test_kind_of_work_from_the_name(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
 
-def test_what_a_delegate_does_not_divide_is_no_operators_name() -> None:
+def test_undivided_delegate_is_not_an_operator_name() -> None:
     whole = Operator(
         name="OpenvinoBackend", calls=1, median_ms=1.0, p90_ms=None, share=1.0, delegate="OpenvinoBackend", subgraph=0
     )
     assert "OpenvinoBackend" in kind_of_operator(whole)
 
 
-def test_a_convolution_run_as_a_matrix_multiplication_is_a_convolution() -> None:
+def test_convolution_run_as_a_matrix_multiplication_is_a_convolution() -> None:
     def made_of(*operators: str) -> Operator:
         origin = Origin(operators=list(operators))
         return Operator(

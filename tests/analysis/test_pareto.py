@@ -1,4 +1,4 @@
-"""Which runs no other beats: latency against accuracy and size, and who cannot stand beside the others."""
+"""Pareto-optimal runs in latency against accuracy and size, and the runs that cannot be compared."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from tests.tui.comparing import (
 
 
 def fronts(runs: list[RunDocument], *, force: bool = False, margin: float = 0.02) -> tuple[pareto.Front, pareto.Front]:
-    """Both fronts of runs of which the first is the base."""
-    found = compare(runs[0], runs[1:], margin=margin, force=force)
-    return pareto.accuracy_front(runs[0], runs[1:], found), pareto.size_front(runs[0], runs[1:], found)
+    """Return both fronts of runs, the first of which is the base."""
+    comparisons = compare(runs[0], runs[1:], margin=margin, force=force)
+    return pareto.accuracy_front(runs[0], runs[1:], comparisons), pareto.size_front(runs[0], runs[1:], comparisons)
 
 
 def on(front: pareto.Front) -> set[str]:
-    """The runs on a front."""
+    """Return the runs on a front."""
     return {one.run for one in front.places if one.front}
 
 
-def test_the_front_holds_whom_no_other_beats(golden: Golden) -> None:
+def test_front_contains_the_runs_that_no_other_dominates(golden: Golden) -> None:
     by_accuracy, by_size = fronts(variants())
-    # FP16 is as fast as FP32 and further off: it is beaten.
+    # FP16 is as fast as FP32 and less accurate, so it is dominated.
     assert (by_accuracy.measure, on(by_accuracy)) == ("SQNR dB", {BASE, INT8, OPENVINO})
     assert (by_size.measure, on(by_size)) == ("size MB", {INT8})
-    said = pareto.sentences(by_accuracy, names(variants()))
-    assert said[0].index("int8/xnnpack (5.00 ms, 28.0 dB)") < said[0].index("fp32/openvino")
-    assert "fp16/xnnpack" not in said[0] and "fp16/xnnpack" in said[1]
-    of_size = pareto.sentences(by_size, names(variants()))
-    assert "int8/xnnpack (5.00 ms, 11.7 MB)" in of_size[0]
-    golden("pareto", "\n".join([*said, "", *of_size]))
+    sentences = pareto.sentences(by_accuracy, names(variants()))
+    assert sentences[0].index("int8/xnnpack (5.00 ms, 28.0 dB)") < sentences[0].index("fp32/openvino")
+    assert "fp16/xnnpack" not in sentences[0] and "fp16/xnnpack" in sentences[1]
+    size_sentences = pareto.sentences(by_size, names(variants()))
+    assert "int8/xnnpack (5.00 ms, 11.7 MB)" in size_sentences[0]
+    golden("pareto", "\n".join([*sentences, "", *size_sentences]))
 
 
 def test_latencies_within_the_margin_are_equal() -> None:
@@ -56,13 +56,13 @@ def test_latencies_within_the_margin_are_equal() -> None:
     assert on(fronts(close, margin=0.0001)[0]) == {BASE, FP16}
 
 
-def test_whose_figures_read_the_same_stay_together() -> None:
+def test_runs_with_equal_printed_metrics_do_not_dominate_each_other() -> None:
     same = [variants()[0], variants()[3]]
     same[1].accuracy = accuracy(126.01, 5e-7)
     assert on(fronts(same)[0]) == {BASE, FP16}
 
 
-def test_an_exact_run_is_closer_than_any_other() -> None:
+def test_exact_run_is_the_most_accurate() -> None:
     runs = variants()
     runs[0].accuracy = accuracy(None, 0.0)
     front, _ = fronts(runs)
@@ -70,7 +70,7 @@ def test_an_exact_run_is_closer_than_any_other() -> None:
     assert "exact" in pareto.sentences(front, names(runs))[0]
 
 
-def test_without_sqnr_the_mae_decides() -> None:
+def test_mae_decides_without_sqnr() -> None:
     runs = variants()
     assert runs[1].accuracy is not None
     overall = msgspec.structs.replace(runs[1].accuracy.end_to_end.overall, sqnr_db=None)
@@ -80,7 +80,7 @@ def test_without_sqnr_the_mae_decides() -> None:
     assert front.measure == "MAE" and on(front) == {BASE, INT8, OPENVINO}
 
 
-def test_who_cannot_stand_there_is_left_out_with_the_reason() -> None:
+def test_incomparable_runs_are_omitted_with_the_reason() -> None:
     runs = variants()
     runs[1].accuracy = msgspec.structs.replace(make_accuracy(), verdict="FAIL")
     runs[2].accuracy = None
@@ -88,13 +88,13 @@ def test_who_cannot_stand_there_is_left_out_with_the_reason() -> None:
     assert front.left_out[INT8] == "out of tolerance"
     assert front.left_out[OPENVINO] == "without an accuracy"
     assert {front.left_out[one] for one in (OTHER_THREADS, OTHER_MODEL, FAILED)} == {"not comparable"}
-    said = " ".join(pareto.sentences(front, names([*runs, *strangers()])))
-    assert not lacking(said, "out of tolerance", "resnet18 int8/xnnpack")
+    sentences = " ".join(pareto.sentences(front, names([*runs, *strangers()])))
+    assert not lacking(sentences, "out of tolerance", "resnet18 int8/xnnpack")
     forced, _ = fronts([*runs, *strangers()], force=True)
     assert OTHER_THREADS not in forced.left_out and forced.left_out[FAILED] != ""
 
 
-def test_nobody_to_show_is_said() -> None:
+def test_empty_front_is_reported() -> None:
     alone = strangers()[2]
     front, _ = fronts([alone])
     assert on(front) == set() and len(pareto.sentences(front, names([alone]))) >= 1

@@ -1,4 +1,5 @@
-"""What measures etui itself: speed and memory as ratios, both sides in one run. Never part of the tests.
+"""Benchmarks of etui itself: speed and memory as ratios, both sides measured in one run. They are not part of the
+tests.
 
-``python -m tests.benchmarks`` runs all of them on a quiet box; ``python -m tests.benchmarks cli prepare`` runs two.
+``python -m tests.benchmarks`` runs all of them on a quiet machine; ``python -m tests.benchmarks cli prepare`` runs two.
 """

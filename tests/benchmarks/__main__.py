@@ -1,4 +1,4 @@
-"""Run the benchmarks that are named, or all, and print each figure beside its limit."""
+"""Run the named benchmarks, or all, and print each figure next to its limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = (
 
 
 def main(names: list[str]) -> int:
-    """Returns 1 where a figure is over its limit."""
+    """Return 1 if a figure exceeds its limit."""
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         print(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}", file=sys.stderr)

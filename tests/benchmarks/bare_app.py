@@ -1,4 +1,4 @@
-"""A bare Textual app with the kinds of widgets that etui has, and no data: what any such app costs at least."""
+"""A bare Textual app with the kinds of widgets that etui has, and no data: the minimum cost of such an app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.widgets import Button, DataTable, Footer, Header, Input, RichLog, S
 
 
 class BareApp(App[None]):
-    """A form beside a table over a picture, and a log."""
+    """A form next to a table, a picture below it, and a log."""
 
     CSS = """
     #left { width: 34; }

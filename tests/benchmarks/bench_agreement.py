@@ -1,4 +1,4 @@
-"""Whether etui's figures are those of plain loops in Python and in C++, and what runner and front end cost beside."""
+"""Agreement of etui's latencies with plain loops in Python and in C++, and the overhead of runner and front end."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from tests.boxes import Box, box_in, until
 ROUNDS = 6
 SAMPLES = 600
 REST_S = 8.0
-"""A core that has worked for seconds is a few percent slower than one that comes from a rest or from importing. So both
-sides start from the same rest, after all imports, and take as many samples, which keeps the cores busy for about as
-long."""
+"""A core that has been busy for seconds is a few percent slower than one after a rest or after importing. So both sides
+start after the same rest and all imports, and take the same number of samples, which keeps the cores busy for about
+the same time."""
 
 SESSIONS = 5
 PRECISIONS = ("fp32", "int8")
 PARTS = ("inputs_ms", "execute_ms", "outputs_ms")
 BURSTS = 16
 BURST = (5, 15)
-"""Calls of a burst that do not count, and that do: the other process has just used the caches."""
+"""Untimed and timed calls of a burst; the first are needed because the other process has just used the caches."""
 
 BLOCK_PAIRS = 12
 BLOCK_WARMUP = 20
@@ -44,11 +44,11 @@ BLOCK_WARMUP = 20
 CPP_SAMPLES = 400
 NOOP_CALLS = 2000
 WARMUP = 200
-"""The C++ loop starts on rested cores; etui's blocks follow other work. So it warms up for longer."""
+"""The C++ loop starts on rested cores, while etui's blocks follow other work, so the loop has a longer warm-up."""
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Rounds of etui between two plain loops, whose geometric mean it is compared with, so that drift cancels."""
+    """Measure with etui between two plain loops, whose geometric mean is the reference, so that drift cancels."""
     with box_in(folder) as box:
         box.etui("run", "resnet18", "--repeat", "20")
         run = box.document(box.summaries()[0]["id"])
@@ -79,7 +79,8 @@ def figures(folder: Path) -> list[Figure]:
 
 
 def _against_cpp(box: Box, folder: Path) -> list[Figure]:
-    """``execute`` in etui against a C++ loop over the same program and inputs; nothing if the loop cannot be built."""
+    """Compare ``execute`` in etui with a C++ loop over the same program and inputs; nothing if the loop cannot be
+    built."""
     try:
         binary = cpp_loop.build(folder)
     except NoCompiler as reason:
@@ -89,17 +90,17 @@ def _against_cpp(box: Box, folder: Path) -> list[Figure]:
     threads = box.document(box.summaries()[0]["id"]).threads or 1
     programs, bundle = _programs(box), _bundle(box)
     inputs = _raw_inputs(bundle, folder / "inputs.bin")
-    found = []
+    figures = []
     for precision, program in programs.items():
         pairs = [_bursts(binary, program, threads, bundle, inputs) for _ in range(SESSIONS)]
-        found.append(_burst_figure(precision, pairs))
+        figures.append(_burst_figure(precision, pairs))
     for precision, program in programs.items():
-        found.append(_block_figure(precision, binary, program, threads, bundle, inputs))
-    return [*found, *_session_figures(box, binary, programs, threads, inputs)]
+        figures.append(_block_figure(precision, binary, program, threads, bundle, inputs))
+    return [*figures, *_session_figures(box, binary, programs, threads, inputs)]
 
 
 def _bursts(binary: Path, program: Path, threads: int, bundle: Path, inputs: Path) -> list[tuple[Timing, Timing]]:
-    """Bursts of a worker and of the C++ loop in turn, every second pair in the other order."""
+    """Alternate bursts of a worker and of the C++ loop, every second pair in the other order."""
     with in_etui(program, threads, bundle) as worker, in_cpp(binary, program, threads, inputs) as loop:
         worker.time(WARMUP, 1)
         loop.time(WARMUP, 1)
@@ -134,8 +135,8 @@ def _burst_figure(precision: str, sessions: list[list[tuple[Timing, Timing]]]) -
 
 
 def _block_figure(precision: str, binary: Path, program: Path, threads: int, bundle: Path, inputs: Path) -> Figure:
-    """Whole blocks of the default preset, each in a fresh worker, and the C++ loop for as long in a fresh process, in
-    turn: all that a session does, but close enough in time to compare."""
+    """Compare whole blocks of the default preset, each in a fresh worker, alternately with the C++ loop for the same
+    time in a fresh process: everything that a session does, but close enough in time to compare."""
     preset = PRESETS["default"]
     job = MeasureJob(
         bundle=str(bundle), model="resnet18", program=str(program), delegate="xnnpack", variant=precision, index=0,
@@ -174,9 +175,9 @@ def _block_figure(precision: str, binary: Path, program: Path, threads: int, bun
 
 
 def _session_figures(box: Box, binary: Path, programs: dict[str, Path], threads: int, inputs: Path) -> list[Figure]:
-    """The same from whole sessions of etui. Each stands between two runs of the C++ loop, and is compared with their
-    geometric mean, so that a steady drift of the machine cancels. What the C++ loop itself differs by before and after
-    a session is what such a comparison cannot resolve."""
+    """Compare whole sessions of etui. Each is between two runs of the C++ loop, and is compared with their geometric
+    mean, so that a steady drift of the machine cancels. The difference of the C++ loop before and after a session is
+    the resolution of such a comparison."""
     calls: dict[str, list[CallTiming]] = {precision: [] for precision in programs}
     loops: dict[str, list[float]] = {precision: [] for precision in programs}
     moved: dict[str, list[float]] = {precision: [] for precision in programs}
@@ -221,23 +222,23 @@ def _execute_in_cpp(binary: Path, program: Path, threads: int, inputs: Path) -> 
 
 
 def _programs(box: Box) -> dict[str, Path]:
-    """The newest run's program of each precision."""
-    found: dict[str, Path] = {}
+    """Return the newest run's program of each precision."""
+    programs: dict[str, Path] = {}
     for summary in box.summaries():
         run = box.document(summary["id"])
         assert run.artifact is not None
-        found.setdefault(run.precision, box.cache / "programs" / run.artifact.key / "program.pte")
-    return found
+        programs.setdefault(run.precision, box.cache / "programs" / run.artifact.key / "program.pte")
+    return programs
 
 
 def _bundle(box: Box) -> Path:
-    """The folder of the model's weights and inputs."""
+    """Return the folder of the model's weights and inputs."""
     (folder,) = (box.cache / "models").glob("[0-9a-f]*")
     return folder
 
 
 def _raw_inputs(bundle: Path, path: Path) -> Path:
-    """The inputs that etui's blocks take in turn, as the C++ loop reads them."""
+    """Write the inputs of etui's blocks in the format of the C++ loop."""
     with path.open("wb") as file:
         for inputs in Bundle.open(bundle, "resnet18").inputs():
             for tensor in inputs:
@@ -271,7 +272,7 @@ def _loop_ms(program: Path, threads: int) -> float:
 
 
 def _overhead(box: Box) -> tuple[float, int]:
-    """CPU seconds a second, and bytes, of the runner and of ``etui run`` together, over the blocks of a run."""
+    """Return CPU seconds per second, and bytes, of the runner and ``etui run`` together, over the blocks of a run."""
     front = box.start("run", "resnet18", "--repeat", "2000", "--warmup", "5")
     until(lambda: any(one["status"] == "measuring" for one in box.summaries()))
     pair = [box.runner(), psutil.Process(front.pid)]

@@ -1,4 +1,4 @@
-"""How long 500 stored runs take to be compared."""
+"""The time to compare 500 stored runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLE = Path(__file__).parents[2] / "sample_results" / "resnet18_fp32_xnnpack.j
 
 
 def figures(folder: Path) -> list[Figure]:
-    """``etui compare`` of one run with 499 others, each of a session of its own, as a whole process."""
+    """Time ``etui compare`` of one run with 499 others, each of a separate session, as a whole process."""
     from etui.store import Store
 
     box = Box(folder)
@@ -41,7 +41,7 @@ def figures(folder: Path) -> list[Figure]:
 
 
 def _like(real: RunDocument, number: int, chance: random.Random) -> RunDocument:
-    """A run with as much in it as a real one, its samples drawn anew from that one's."""
+    """Return a run as large as a real one, with samples resampled from it."""
 
     def again(block: Block) -> Block:
         count = len(block.samples_ms) + chance.randrange(-5, 6)

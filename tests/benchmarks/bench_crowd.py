@@ -1,4 +1,5 @@
-"""Many front ends beside a measurement, which must not move it, and many runs in a row, which must not fill memory."""
+"""Many front ends during a measurement, which must not change it, and many runs in a row, which must not fill
+memory."""
 
 from __future__ import annotations
 
@@ -23,29 +24,29 @@ FRONT_ENDS = 50
 PAIRS = 6
 SWEPT = 200
 SETTLED = 20
-"""After so many runs a process has imported and cached what it will."""
+"""Number of runs after which a process has imported and cached everything it uses."""
 QUICKLY = ("--preset", "quick", "--repeat", "30", "--warmup", "3")
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Over a database of 1,000 runs, as somebody has it who measures every day."""
+    """Use a database of 1,000 runs, like that of a user who measures every day."""
     (folder / "small.py").write_text(MODEL)
     fill(folder / "etui.db", 1_000)
     with box_in(folder) as box:
         reference = f"{folder / 'small.py'}:net"
         box.etui("run", reference, *QUICKLY)
-        return [*_beside(box, reference), *_swept(box, reference)]
+        return [*_with_front_ends(box, reference), *_swept(box, reference)]
 
 
-def _beside(box: Box, reference: str) -> list[Figure]:
-    """Measurements alone and beside front ends that follow them, in turn; then one beside a burst of commands."""
-    alone, beside, said = [], [], ""
+def _with_front_ends(box: Box, reference: str) -> list[Figure]:
+    """Measure alone and with front ends that follow the run, in turn; then once during a burst of commands."""
+    alone, observed, errors = [], [], ""
     for _ in range(PAIRS):
         alone.append(_median_ms(box, _begun(box, reference)))
         run = _begun(box, reference)
         with _front_ends(box, [["log", "-f", run]] * FRONT_ENDS) as followers:
-            beside.append(_median_ms(box, run))
-            said += _ended(followers)
+            observed.append(_median_ms(box, run))
+            errors += _ended(followers)
     commands = []
     for number in range(FRONT_ENDS):
         new = f"{number:012x}"
@@ -55,25 +56,25 @@ def _beside(box: Box, reference: str) -> list[Figure]:
             commands.append(["import", str(document)])
         else:
             commands.append([["runs"], ["show", run], ["runs", "--json"], ["log", run]][number % 4])
-    burdened = _begun(box, reference)
-    box.wait_for_status(burdened, "measuring")
+    during_burst = _begun(box, reference)
+    box.wait_for_status(during_burst, "measuring")
     with _front_ends(box, commands) as burst:
-        said += _ended(burst)
-    status = box.wait_for_status(burdened, "done", "failed")
-    ratios = [two / one for one, two in zip(alone, beside, strict=True)]
+        errors += _ended(burst)
+    status = box.wait_for_status(during_burst, "done", "failed")
+    ratios = [two / one for one, two in zip(alone, observed, strict=True)]
     moved = 100 * abs(statistics.median(ratios) - 1)
     shown = (
-        f"median {statistics.median(alone):.3f} ms alone, {statistics.median(beside):.3f} ms beside; ratios"
+        f"median {statistics.median(alone):.3f} ms alone, {statistics.median(observed):.3f} ms with front ends; ratios"
         f" {' '.join(f'{one:.3f}' for one in sorted(ratios))}"
     )
     return [
         Figure(f"crowd: {FRONT_ENDS} front ends move the median by", moved, 1.0, "%", shown),
-        Figure("crowd: commands that found the database locked", said.count("locked"), 0, "", f"that run is {status}"),
+        Figure("crowd: commands with a locked database", errors.count("locked"), 0, "", f"that run is {status}"),
     ]
 
 
 def _begun(box: Box, reference: str) -> str:
-    """A queued run that waits for calm before its first block: front ends that start meanwhile are no part of it."""
+    """Queue a run that waits for an idle machine before its first block, so that front ends can start before it."""
     return box.detach(reference, "--wait-quiet", "3")[0]
 
 
@@ -88,9 +89,9 @@ def _median_ms(box: Box, run: str) -> float:
 def _front_ends(box: Box, commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[str]]]:
     started = [
         subprocess.Popen(
-            [str(ETUI), *words], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            [str(ETUI), *arguments], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
-        for words in commands
+        for arguments in commands
     ]
     try:
         yield started
@@ -101,12 +102,12 @@ def _front_ends(box: Box, commands: Sequence[Sequence[str]]) -> Iterator[list[su
 
 
 def _ended(commands: Sequence[subprocess.Popen[str]]) -> str:
-    """What commands said on stderr, once all have ended."""
+    """Return the stderr of all commands once they have ended."""
     return "".join(command.communicate(timeout=300)[1] for command in commands)
 
 
 def _swept(box: Box, reference: str) -> list[Figure]:
-    """Two runs a session, one session after the other, followed by a command and by the screen."""
+    """Queue sessions of two runs each, followed by a command and by the screen."""
     queued: list[str] = []
     for _ in range(SWEPT // 2):
         queued += box.detach(reference, "-d", "xnnpack,portable", *QUICKLY, "--wait-quiet", "0")
@@ -114,7 +115,7 @@ def _swept(box: Box, reference: str) -> list[Figure]:
     with _front_ends(box, [["log", "-f", queued[-1]]]) as (follower,), terminal([str(ETUI)], box.folder) as screen:
         screen.wait(rb"Runs [\d,]{3,}")
         for place in range(SETTLED, SWEPT + 1, SETTLED):
-            # Not of the last session, with which the command ends.
+            # Not the last session, with which the command ends.
             run = queued[min(place, SWEPT - 2) - 1]
 
             def is_reached(run: str = run) -> bool:

@@ -1,4 +1,4 @@
-"""How soon a cached program's first timed sample is taken, with the runner warm and with nothing running."""
+"""The time to a cached program's first timed sample, with a warm runner and without one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEW = ("--preset", "quick", "--repeat", "20", "--warmup", "3")
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Seconds from starting ``etui run resnet18`` to the first timed sample of the session."""
+    """Measure seconds from starting ``etui run resnet18`` to the first timed sample of the session."""
     with box_in(folder) as box:
         box.etui("run", "resnet18", *FEW)
         warm = [_first_sample_s(box) for _ in range(TIMES)]

@@ -1,8 +1,8 @@
-"""A million runs against a thousand: each command and each key of the screen may take twice as long.
+"""A million runs compared with a thousand: each command and each key of the screen may take twice as long.
 
-``ETUI_BENCH_RUNS`` sets how many runs instead of a million, and ``ETUI_BENCH_KEEP`` names a folder in which the
+``ETUI_BENCH_RUNS`` sets another number than a million, and ``ETUI_BENCH_KEEP`` names a folder in which the
 databases are kept, since a million runs take minutes to make.
-``python -m tests.benchmarks.bench_load DATABASE`` prints what the queries behind the screen take alone.
+``python -m tests.benchmarks.bench_load DATABASE`` prints the time of the screen's queries alone.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ FILTERS = (
     "when>2023-11-15", "when>2023-11-15 model:gpt2", "age<70w", "age>900w", "nowhere", "zq", "3f2a", "id:3f2",
     "session:3f", "-resnet", "-status:failed resnet", "gpt2 int8 xnnpack", "p50<3 -status:failed", "model:gpt2 p50<1.1",
     "box:laptop status:failed", "mae<1e-3 delegate:xnnpack", "note:kernel error:memory", '"resnet18 int8"',
+    "model=gpt2", "p50:2..3", "model:my_model or p50<1.5", "status:failed or note:kernel",
+    "(model:gpt2 p50<1.5) or tag:nightly", "since:70w", "session:last", "-(status:failed or resnet)",
 )  # fmt: skip
-"""Some of each kind that the filter language has: common, rare and met by no run."""
+"""Filters of every kind of the filter language: with common, rare and no matches."""
 OTHER_KEYS = ("moving", "sorting", "opening a filter", "sorting what is filtered")
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Commands and keys, each over both databases."""
+    """Measure commands and keys, each with both databases."""
     many = int(os.environ.get("ETUI_BENCH_RUNS", "1000000"))
     kept = os.environ.get("ETUI_BENCH_KEEP")
     small, large = (_filled(Path(kept) if kept else folder, count) for count in (FEW, many))
@@ -57,7 +59,7 @@ def figures(folder: Path) -> list[Figure]:
 
 
 def _filled(folder: Path, count: int) -> Box:
-    """The place of a database of so many runs, which is made if it is not there."""
+    """Return the folder of a database with this number of runs, which is created if it does not exist."""
     box = Box(folder / str(count))
     if not box.database.exists():
         box.folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def _filled(folder: Path, count: int) -> Box:
 
 
 def _commands(small: Box, large: Box) -> list[Figure]:
-    """Whole commands, over both databases in turn."""
+    """Measure whole commands, with both databases in turn."""
     chance = random.Random(1)
     document = small.folder / "new.json"
     commands: dict[str, Callable[[str], list[str]]] = {
@@ -86,7 +88,7 @@ def _commands(small: Box, large: Box) -> list[Figure]:
         "import of one": lambda _: ["import", str(document)],
         "delete of one": lambda run: ["delete", "--yes", run],
     }  # fmt: skip
-    found = []
+    figures = []
     for name, command in commands.items():
         took: dict[str, list[float]] = {"small": [], "large": []}
         for number in range(ROUNDS + 1):
@@ -94,15 +96,15 @@ def _commands(small: Box, large: Box) -> list[Figure]:
                 new = f"{chance.randrange(1 << 48):012x}"
                 document.write_bytes(encode_document(make_document(new, session_id=new[::-1])))
                 seconds = timed([str(ETUI), *command(_any_run(box, chance))], box.environment)
-                # The first of each brings what it reads into memory.
+                # The first round of each reads its files into memory.
                 if number:
                     took[side].append(seconds)
-        found.append(ratio(f"load: etui {name}", took["large"], took["small"], LIMIT, f"{FEW:,} runs"))
-    return found
+        figures.append(ratio(f"load: etui {name}", took["large"], took["small"], LIMIT, f"{FEW:,} runs"))
+    return figures
 
 
 def _any_run(box: Box, chance: random.Random) -> str:
-    """A run that is there: earlier rounds have deleted some."""
+    """Return an existing run: earlier rounds have deleted some."""
     count = int(box.folder.name)
     with Store.open(box.database, create=False) as store:
         while True:
@@ -113,24 +115,24 @@ def _any_run(box: Box, chance: random.Random) -> str:
 
 
 def _lists(large: Box) -> list[Figure]:
-    """The memory that a list of all runs takes at most, beside that of a list of 50."""
-    found = []
-    for words in (["runs", "--limit", "0"], ["runs", "--json"]):
-        base, _ = _peak_mb([*words, "--limit", "50"], large)
-        peak, seconds = _peak_mb(words, large)
-        found.append(
+    """Compare the peak memory of a list of all runs with that of a list of 50."""
+    figures = []
+    for arguments in (["runs", "--limit", "0"], ["runs", "--json"]):
+        base, _ = _peak_mb([*arguments, "--limit", "50"], large)
+        peak, seconds = _peak_mb(arguments, large)
+        figures.append(
             Figure(
-                f"load: memory of etui {' '.join(words)}", peak / base, LIMIT,
+                f"load: memory of etui {' '.join(arguments)}", peak / base, LIMIT,
                 detail=f"{peak:.0f} MB against {base:.0f} MB of 50 runs; {seconds:.0f} s",
             )
         )  # fmt: skip
-    return found
+    return figures
 
 
-def _peak_mb(words: Sequence[str], box: Box) -> tuple[float, float]:
+def _peak_mb(arguments: Sequence[str], box: Box) -> tuple[float, float]:
     begun, peak = time.perf_counter(), 0
     with subprocess.Popen(
-        [str(ETUI), *words], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(ETUI), *arguments], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None:
             try:
@@ -142,7 +144,7 @@ def _peak_mb(words: Sequence[str], box: Box) -> tuple[float, float]:
 
 
 def _screens(small: Box, large: Box, many: int) -> list[Figure]:
-    """First paints in turn, then keys over one database after the other."""
+    """Measure first paints in turn, then keys with one database after the other."""
     painted: dict[str, list[float]] = {"small": [], "large": []}
     for _ in range(ROUNDS):
         for side, box in (("small", small), ("large", large)):
@@ -164,7 +166,7 @@ def _of_keys(what: str, ours_ms: Sequence[float], theirs_ms: Sequence[float]) ->
 
 
 def _pressed(box: Box) -> dict[str, float]:
-    """Median milliseconds from keys to what they change on the screen, by kind of key and by filter."""
+    """Return median milliseconds from keys to their effect on the screen, by kind of key and by filter."""
     took: dict[str, list[float]] = {}
     _forget_view(box)
     with terminal([str(ETUI)], box.folder) as screen:
@@ -189,7 +191,7 @@ def _pressed(box: Box) -> dict[str, float]:
         for text in FILTERS * KEYS:
             screen.press(text[:-1].encode())
             screen.press(text[-1:].encode())
-            # The title is drawn with the rows: with the new filter in it they are those of the last letter.
+            # The title is drawn with the rows: with the new filter in it, they are those of the last letter.
             milliseconds = screen.wait(rb"Runs (\xe2\x80\xa6|[\d,]+) \xc2\xb7 " + re.escape(text.encode()))
             took.setdefault(text, []).append(milliseconds)
             screen.press(b"\x15")
@@ -198,14 +200,14 @@ def _pressed(box: Box) -> dict[str, float]:
 
 
 def _forget_view(box: Box) -> None:
-    """Let the next screen show the newest runs first, not sort by what the one before did."""
+    """Make the next screen show the newest runs first, instead of the sort order of the one before."""
     shutil.rmtree(box.folder / "state", ignore_errors=True)
 
 
 def queries(database: Path) -> None:
-    """Print milliseconds of the queries behind the screen, for each filter and each sorted column."""
+    """Print milliseconds of the screen's queries, for each filter and each sorted column."""
     with Store.open(database, create=False, cache_bytes=48 << 20) as store:
-        print(f"{store.count():,} runs\n{'':34}{'count':>9}{'first':>9}{'around':>9}{'page':>9}  found")
+        print(f"{store.count():,} runs\n{'':34}{'count':>9}{'first':>9}{'around':>9}{'page':>9}  matches")
         middle = run_id(store.count() // 2)
         by_age = Sorting(column="created_at", descending=True)
         for text in ("", *FILTERS):

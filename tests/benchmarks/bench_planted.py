@@ -1,4 +1,4 @@
-"""What the verdicts are worth on this box: planted slowdowns, a load in one block, and a core that burns throughout."""
+"""Correctness of the verdicts on this machine: known slowdowns, a load in one block, and a busy core throughout."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ PRESET = PRESETS["default"]
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Each slowdown is planted into the same program, measured by the engine, and judged as any pair."""
+    """Each slowdown is added to the same program, measured by the engine, and compared like any pair."""
     with box_in(folder) as box:
         box.etui("run", MODEL, "--repeat", "20", "--warmup", "2")
         job = _job(box)
-        found = [figure for slowdown in SLOWDOWNS for figure in _planted(job, slowdown)]
-        return [*found, *_load_in_one_block(job), _burning(box)]
+        figures = [figure for slowdown in SLOWDOWNS for figure in _planted(job, slowdown)]
+        return [*figures, *_load_in_one_block(job), _burning(box)]
 
 
 def _planted(job: MeasureJob, slowdown: float) -> list[Figure]:
@@ -61,7 +61,7 @@ def _planted(job: MeasureJob, slowdown: float) -> list[Figure]:
 
 
 def _load_in_one_block(job: MeasureJob) -> list[Figure]:
-    """Both sides of one block are timed beside a process that burns a core."""
+    """Time both sides of one block while another process keeps a core busy."""
     loaded, blocks = _session(job, 0.0, loaded=LOADED_BLOCK)
     flags = find_flags(
         stats=latency_stats(blocks),
@@ -82,7 +82,7 @@ def _load_in_one_block(job: MeasureJob) -> list[Figure]:
 
 
 def _burning(box: Box) -> Figure:
-    """``etui run`` while a loop burns a core: the row, the details and the JSON say so."""
+    """Run ``etui run`` while a loop keeps a core busy; check that the row, the details and the JSON report it."""
     with busy_core():
         done = box.etui("run", MODEL, "--preset", "quick", "--json")
     (run,) = json.loads(done.stdout)
@@ -91,12 +91,12 @@ def _burning(box: Box) -> Figure:
         "row": "foreign load" in box.etui("runs").stdout.splitlines()[1],
         "details": "flag         foreign load: something else used" in box.etui("show", run["id"]).stdout,
     }
-    silent = [place for place, says in places.items() if not says]
+    silent = [place for place, reports in places.items() if not reports]
     return Figure("a core burns during etui run: places silent", float(len(silent)), 0, "of 3", ", ".join(run["flags"]))
 
 
 def _session(job: MeasureJob, slowdown: float, loaded: int | None = None) -> tuple[RunComparison, list[Block]]:
-    """The program and the slowed program in interleaved blocks, each in a fresh process, and their comparison."""
+    """Measure the program and the slowed program in interleaved blocks, each in a fresh process, and compare them."""
     sides: dict[str, list[Block]] = {"plain": [], "slowed": []}
     for index in range(PRESET.blocks):
         order = list(sides) if index % 2 == 0 else list(reversed(sides))
@@ -105,12 +105,12 @@ def _session(job: MeasureJob, slowdown: float, loaded: int | None = None) -> tup
             with busy_core(index == loaded):
                 sides[side].append(_block(one, slowdown if side == "slowed" else 0.0))
     base, other = _document("aaaaaaaaaaa1", sides["plain"]), _document("bbbbbbbbbbb2", sides["slowed"])
-    (found,) = compare(base, [other])
-    return found, sides["slowed"]
+    (comparison,) = compare(base, [other])
+    return comparison, sides["slowed"]
 
 
 def _block(job: MeasureJob, slowdown: float) -> Block:
-    """One block in a fresh process that waits busily, inside the measured call, for this share of what it took."""
+    """Measure one block in a fresh process that waits busily, inside the measured call, for this share of its time."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.slowed_block", str(slowdown)],
         input=msgspec.json.encode(job),
@@ -121,7 +121,7 @@ def _block(job: MeasureJob, slowdown: float) -> Block:
 
 
 def _job(box: Box) -> MeasureJob:
-    """The job of a block of the default preset, for the program that the box has prepared."""
+    """Return the job of a block of the default preset, for the prepared program."""
     run = box.document(box.summaries()[0]["id"])
     assert run.artifact is not None and run.threads is not None
     (bundle,) = [path for path in (box.cache / "models").iterdir() if path.is_dir()]

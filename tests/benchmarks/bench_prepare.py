@@ -1,4 +1,4 @@
-"""Preparing the four programs of one sweep side by side, against one after the other."""
+"""Preparing the four programs of one sweep in parallel, compared with one after the other."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ SWEEP = ("resnet18", "--precision", "fp32,int8", "--delegate", "xnnpack,portable
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Seconds from the first stage of a program to the last one's end, the imports of the fork servers not counted."""
-    beside: list[float] = []
-    after: list[float] = []
+    """Measure seconds from the first stage of a program to the end of the last one, without the imports of the fork
+    servers."""
+    parallel: list[float] = []
+    sequential: list[float] = []
     for number in range(2):
-        for jobs, series in (("", beside), ("1", after)):
+        for jobs, series in (("", parallel), ("1", sequential)):
             with box_in(folder / f"{number}{jobs}") as box:
                 box.folder.mkdir()
                 box.environment["ETUI_PREPARE_JOBS"] = jobs
                 box.etui("run", *SWEEP, "--export-only", "-o", box.folder / "programs")
                 series.append(_preparing_s([one["id"] for one in box.summaries()], box.database))
-    return [ratio("preparing four programs", beside, after, 0.65, "one after the other")]
+    return [ratio("preparing four programs", parallel, sequential, 0.65, "one after the other")]
 
 
 def _preparing_s(run_ids: list[str], database: Path) -> float:

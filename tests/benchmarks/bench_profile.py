@@ -1,5 +1,5 @@
-"""How soon a profile's table is there on a warm runner, what tracing adds, how far its sum is from the inference, and
-how fast a page of 10,000 operators is read."""
+"""The time to a profile's table with a warm runner, the overhead of tracing, the difference of its sum from the
+inference, and the time to read a page of 10,000 operators."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FEW = ("--preset", "quick", "--repeat", "20", "--warmup", "3")
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Figures of resnet18 on XNNPACK in FP32, and of a made-up profile."""
+    """Measure resnet18 on XNNPACK in FP32, and a synthetic profile."""
     with box_in(folder) as box:
         (run_id,) = box.detach("resnet18", *FEW)
         box.wait_for_status(run_id, "done", "failed")
         box.etui("profile", run_id)
-        found = [_profile(box, run_id) for _ in range(TIMES)]
-    seconds = [spent for spent, _ in found]
-    sides = [side for _, side in found]
+        profiles = [_profile(box, run_id) for _ in range(TIMES)]
+    seconds = [spent for spent, _ in profiles]
+    sides = [side for _, side in profiles]
     added = [100 * (overhead(side) or 0.0) for side in sides]
     off = [100 * abs(side.operators_ms / (side.untraced_ms or side.inference_ms) - 1) for side in sides]
     return [
@@ -45,9 +45,9 @@ def _profile(box: Box, run_id: str) -> tuple[float, OperatorSide]:
     start = time.perf_counter()
     box.etui("profile", run_id, "--again")
     spent = time.perf_counter() - start
-    found = box.document(run_id).profile
-    assert found is not None
-    return spent, found.program
+    profile = box.document(run_id).profile
+    assert profile is not None
+    return spent, profile.program
 
 
 def _reading(path: Path) -> Figure:

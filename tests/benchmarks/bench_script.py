@@ -1,4 +1,4 @@
-"""The wall clock of a first run and of the same run again, against the plain script that etui replaces."""
+"""The wall-clock time of a first run and of its repetition, compared with the plain script that etui replaces."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ RUN = ["run", "resnet18", "--precision", "fp32", "--delegate", "xnnpack", "--war
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Each pair: the script, then a first run in a box without cache or runner, then the same run again."""
-    scripts, firsts, agains = [], [], []
+    """Measure in each round the script, then a first run without cache or runner, then the same run again."""
+    scripts, firsts, repetitions = [], [], []
     for number in range(PAIRS):
         scripts.append(timed([sys.executable, "-m", "tests.benchmarks.plain_script", str(folder / "plain.pte")]))
         with box_in(folder / str(number)) as box:
             box.folder.mkdir()
             firsts.append(timed([str(ETUI), *RUN], box.environment))
             until(lambda: not box.jobs())
-            agains.append(timed([str(ETUI), *RUN], box.environment))
+            repetitions.append(timed([str(ETUI), *RUN], box.environment))
     return [
         ratio("first run of resnet18", firsts, scripts, 1.25, "the plain script"),
-        ratio("the same run again", agains, scripts, 0.25, "the plain script"),
+        ratio("the same run again", repetitions, scripts, 0.25, "the plain script"),
     ]

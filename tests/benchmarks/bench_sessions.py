@@ -1,4 +1,4 @@
-"""What verdicts across sessions are worth on this machine: sessions repeated, some beside a load, and slowed down."""
+"""Correctness of verdicts across sessions on this machine: repeated sessions, some under load, and a slowdown."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def net():
 
 
 def figures(folder: Path) -> list[Figure]:
-    """Sessions of one small network, a third of them beside a load on one core that comes and goes; then resnet18 on a
-    quiet machine and beside a load on every core."""
+    """Measure sessions of one small network, a third of them under a temporary load on one core; then resnet18 on a
+    quiet machine and under a load on every core."""
     (folder / "small.py").write_text(MODEL)
     with box_in(folder) as box:
         box.environment["ETUI_WAIT_QUIET"] = "0"
@@ -52,13 +52,18 @@ def figures(folder: Path) -> list[Figure]:
         loaded = set(generator.sample(range(SESSIONS), LOADED))
         runs = []
         for number in range(SESSIONS):
-            with _visitor(generator.random()) if number in loaded else ExitStack():
+            with _temporary_load(generator.random()) if number in loaded else ExitStack():
                 runs.append((_measured(box, reference)[0], number in loaded))
-        return [*_same_program(runs), *_planted([run for run, beside in runs if not beside]), _burdened(box)]
+        return [
+            *_same_program(runs),
+            *_planted([run for run, under_load in runs if not under_load]),
+            _under_full_load(box),
+        ]
 
 
 def _same_program(runs: Sequence[tuple[RunDocument, bool]]) -> list[Figure]:
-    """Every pair of sessions of the same program, with and without what is known of the machine's other sessions."""
+    """Compare every pair of sessions of the same program, with and without the levels of the machine's other
+    sessions."""
     levels = [level for run, _ in runs for level in levels_of(run)]
     made = []
     for name, known in (("first comparison", []), ("with history", levels)):
@@ -73,41 +78,41 @@ def _same_program(runs: Sequence[tuple[RunDocument, bool]]) -> list[Figure]:
 
 
 def _planted(runs: Sequence[RunDocument]) -> list[Figure]:
-    """Pairs of quiet sessions with every latency of the second raised by a tenth: exactly what a program that takes a
-    tenth longer would have given. Sessions that something disturbed although no load was planned are left out, by what
-    their counters and controls show."""
+    """Compare pairs of quiet sessions with every latency of the second raised by a tenth: exactly the result of a
+    program that takes a tenth longer. Sessions that were disturbed although no load was planned are omitted, by their
+    counters and controls."""
     levels = [level for run in runs for level in levels_of(run)]
     unusual = unusual_sessions(levels)
     disturbed = {run.session.id for run in runs if session_share(run.blocks, run.eager_blocks) >= FEW}
     quiet = [run for run in runs if run.session.id not in unusual | disturbed]
-    found = [_one(base, _slowed(other), levels) for base, other in itertools.permutations(quiet, 2)]
+    comparisons = [_one(base, _slowed(other), levels) for base, other in itertools.permutations(quiet, 2)]
     truth = 1 / (1 + SLOWDOWN)
-    missed = sum(result.verdict != "slower" for result in found)
-    covered = sum(result.ci95[0] <= truth <= result.ci95[1] for result in found if result.ci95 is not None)
-    shown = Counter(result.verdict for result in found)
-    widths = sorted((result.ci95[1] / result.ci95[0] - 1) / 2 for result in found if result.ci95 is not None)
+    missed = sum(result.verdict != "slower" for result in comparisons)
+    covered = sum(result.ci95[0] <= truth <= result.ci95[1] for result in comparisons if result.ci95 is not None)
+    shown = Counter(result.verdict for result in comparisons)
+    widths = sorted((result.ci95[1] / result.ci95[0] - 1) / 2 for result in comparisons if result.ci95 is not None)
     return [
         Figure(
-            "10 % slower between quiet sessions: not found", 100 * missed / len(found), 20, "%",
+            "10 % slower between quiet sessions: not detected", 100 * missed / len(comparisons), 20, "%",
             f"{dict(shown)}; of {len(runs)} sessions {len(disturbed)} were disturbed and {len(unusual)} ran in another "
             f"state of the machine; median half width {100 * widths[len(widths) // 2]:.1f} %",
         ),
         Figure(
-            "interval between quiet sessions: misses the truth", 100 * (1 - covered / len(found)), 7, "%",
-            f"{len(found)} pairs; session sd {100 * (found[0].session_sd or 0):.1f} %",
+            "interval between quiet sessions: misses the truth", 100 * (1 - covered / len(comparisons)), 7, "%",
+            f"{len(comparisons)} pairs; session sd {100 * (comparisons[0].session_sd or 0):.1f} %",
         ),
     ]  # fmt: skip
 
 
-def _burdened(box: Box) -> Figure:
-    """A verdict beside a load on every core that the quiet machine contradicts."""
+def _under_full_load(box: Box) -> Figure:
+    """Count verdicts under a load on every core that contradict the quiet machine."""
     quiet = _measured(box, "resnet18", "-p", "fp32,int8")
     with ExitStack() as loads:
         for _ in range(os.cpu_count() or 1):
             loads.enter_context(busy_core())
-        burdened = _measured(box, "resnet18", "-p", "fp32,int8")
+        loaded = _measured(box, "resnet18", "-p", "fp32,int8")
     shown, wrong = [], 0
-    for calm, loud in zip(quiet, burdened, strict=True):
+    for calm, loud in zip(quiet, loaded, strict=True):
         assert calm.speedup is not None and loud.speedup is not None
         wrong += loud.speedup.verdict in DECIDED and not _agrees(calm, loud)
         shown.append(
@@ -120,15 +125,15 @@ def _burdened(box: Box) -> Figure:
 
 
 def _agrees(calm: RunDocument, loud: RunDocument) -> bool:
-    """Whether two speed-ups of the same program say the same, each within the other's interval."""
+    """Whether two speed-ups of the same program agree, each within the other's interval."""
     one, two = calm.speedup, loud.speedup
     assert one is not None and two is not None and one.ci95 is not None and two.ci95 is not None
     return one.ci95[0] <= two.ci95[1] and two.ci95[0] <= one.ci95[1]
 
 
 def _one(base: RunDocument, other: RunDocument, levels: list[SessionLatency]) -> RunComparison:
-    (found,) = compare(base, [other], levels=levels)
-    return found
+    (comparison,) = compare(base, [other], levels=levels)
+    return comparison
 
 
 def _slowed(run: RunDocument) -> RunDocument:
@@ -139,28 +144,28 @@ def _slowed(run: RunDocument) -> RunDocument:
     return msgspec.structs.replace(run, blocks=blocks, latency_ms=latency_stats(blocks))
 
 
-def _measured(box: Box, model: str, *words: str) -> list[RunDocument]:
-    """The runs of a session of the default preset."""
+def _measured(box: Box, model: str, *options: str) -> list[RunDocument]:
+    """Return the runs of a session of the default preset."""
     before = {summary["id"] for summary in box.summaries()}
-    box.etui("run", model, *words, status=None)
+    box.etui("run", model, *options, status=None)
     new = [summary["id"] for summary in box.summaries() if summary["id"] not in before]
     return [box.document(run_id) for run_id in reversed(new)]
 
 
 @contextmanager
-def _visitor(start: float) -> Iterator[None]:
-    """A load on one core that begins up to eight seconds into the session and lasts for up to twelve."""
+def _temporary_load(start: float) -> Iterator[None]:
+    """Keep a core busy from up to eight seconds after the start of the session, for up to twelve seconds."""
     gone = threading.Event()
 
-    def visit() -> None:
+    def load() -> None:
         if not gone.wait(8 * start):
             with busy_core():
                 gone.wait(4 + 8 * (1 - start))
 
-    visitor = threading.Thread(target=visit)
-    visitor.start()
+    thread = threading.Thread(target=load)
+    thread.start()
     try:
         yield
     finally:
         gone.set()
-        visitor.join()
+        thread.join()

@@ -1,4 +1,5 @@
-"""What the terminal UI costs with 100,000 runs: its first paint beside a bare app's, a key to its repaint, memory."""
+"""The cost of the terminal UI with 100,000 runs: its first paint compared with a bare app's, a key to its repaint,
+memory."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ BARE = Path(__file__).with_name("bare_app.py")
 
 
 def figures(folder: Path) -> list[Figure]:
-    """First paints in turns, then one session of keys."""
+    """Measure first paints in turn, then one session of keys."""
     database = folder / "etui.db"
     fill(database, RUNS)
     ours, bare = [], []
@@ -51,12 +52,12 @@ def figures(folder: Path) -> list[Figure]:
         _to_repaint("moving", keys.moving, ""),
         _to_repaint("sorting", keys.sorting, ""),
         _to_repaint("sorting what is filtered", keys.sorting_filtered, ""),
-        _to_repaint("filtering", keys.filtering, f", and how many they are at {p95(keys.counted):.0f} ms"),
+        _to_repaint("filtering", keys.filtering, f", and their number at {p95(keys.counted):.0f} ms"),
     ]
 
 
 class Screen:
-    """One end of a terminal: what is written to it, and keys for it."""
+    """One end of a terminal: its output, and keys for it."""
 
     def __init__(self, end: int, process: subprocess.Popen[bytes]) -> None:
         self._end = end
@@ -65,7 +66,8 @@ class Screen:
         self._started = time.perf_counter()
 
     def wait(self, pattern: bytes, timeout_s: float = 30.0) -> float:
-        """Read until the pattern was written since the last key, or since the start; the milliseconds since then."""
+        """Read until the pattern was written since the last key, or since the start; return the milliseconds since
+        then."""
         until = time.perf_counter() + timeout_s
         while time.perf_counter() < until:
             if re.search(pattern, self._seen):
@@ -75,7 +77,7 @@ class Screen:
         raise TimeoutError(f"{pattern!r} was not drawn")
 
     def press(self, key: bytes) -> None:
-        """Type, once nothing has been drawn for a while."""
+        """Type a key, once nothing has been drawn for a while."""
         while select.select([self._end], [], [], 0.25)[0]:
             os.read(self._end, 1 << 16)
         self._seen = b""
@@ -83,25 +85,25 @@ class Screen:
         os.write(self._end, key)
 
     def rest(self, seconds: float) -> None:
-        """Take in what is drawn meanwhile."""
+        """Read the output for this time."""
         until = time.perf_counter() + seconds
         while (left := until - time.perf_counter()) > 0:
             if select.select([self._end], [], [], left)[0]:
                 os.read(self._end, 1 << 16)
 
     def cpu_s(self) -> float:
-        """The seconds of a core that the process has taken."""
+        """Return the CPU seconds of the process."""
         times = psutil.Process(self._process.pid).cpu_times()
         return float(times.user + times.system)
 
     def rss(self) -> int:
-        """The memory of the process now."""
+        """Return the current memory of the process."""
         return int(psutil.Process(self._process.pid).memory_info().rss)
 
 
 @contextmanager
 def terminal(command: list[str], folder: Path) -> Iterator[Screen]:
-    """A command in a terminal of 120 by 40."""
+    """Run a command in a terminal of 120 by 40."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     environment = os.environ | {
@@ -128,7 +130,7 @@ def terminal(command: list[str], folder: Path) -> Iterator[Screen]:
 
 @dataclass
 class Keys:
-    """Milliseconds from keys to what they change on the screen: the rows, and with a filter then how many there are."""
+    """Milliseconds from keys to their effect on the screen: the rows, and with a filter then the number of runs."""
 
     moving: list[float] = field(default_factory=list)
     sorting: list[float] = field(default_factory=list)
@@ -150,7 +152,7 @@ def _keys(folder: Path) -> Keys:
             keys.sorting.append(screen.wait(rb"\xe2\x96[\xb2\xbc]"))
         screen.press(b"/")
         for word in WORDS * FILTERS:
-            # The title is drawn with the rows: with the new filter in it they are those of the last letter.
+            # The title is drawn with the rows: with the new filter in it, they are those of the last letter.
             title = rb" \xc2\xb7 " + re.escape(word.encode())
             screen.press(word[:-1].encode())
             screen.wait(rb"Runs [\d,]+")
@@ -173,12 +175,12 @@ def _to_repaint(what: str, values_ms: list[float], more: str) -> Figure:
 
 
 def p95(values: list[float]) -> float:
-    """The 95th percentile by nearest rank."""
+    """Return the 95th percentile by nearest rank."""
     return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
 def fill(database: Path, count: int) -> None:
-    """So many runs of made-up figures, as copies of one in all that is not a column."""
+    """Store this number of runs with synthetic values in all columns, as copies of one in everything else."""
     with Store.open(database) as store:
         store.import_documents([make_document()])
     with sqlite3.connect(database) as connection:

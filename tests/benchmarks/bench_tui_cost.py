@@ -1,4 +1,4 @@
-"""What the terminal UI takes of a core while something is measured beside it, and while its log fills fast."""
+"""The CPU share of the terminal UI during a measurement, and while its log fills fast."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.benchmarks.figures import Figure
 from tests.boxes import ETUI, box_in
 
 WRITER = Path(__file__).with_name("log_writer.py")
-LOOK_S = 20.0
-LINES_A_SECOND = 200
+MEASURED_S = 20.0
+LINES_PER_SECOND = 200
 
 
 def figures(folder: Path) -> list[Figure]:
-    """The whole process in a terminal of 120 by 40: beside a real run, then over a writer of log lines."""
-    return [_beside_a_run(folder / "run"), *(_under_lines(folder / stage, stage) for stage in ("lower", "measure"))]
+    """Measure the whole process in a terminal of 120 by 40: during a real run, then with a writer of log lines."""
+    return [_during_a_run(folder / "run"), *(_under_lines(folder / stage, stage) for stage in ("lower", "measure"))]
 
 
-def _beside_a_run(folder: Path) -> Figure:
+def _during_a_run(folder: Path) -> Figure:
     folder.mkdir()
     with box_in(folder) as box:
         run_id = box.detach("resnet18", "--precision", "fp32", "--delegate", "xnnpack")[0]
@@ -50,8 +50,8 @@ def _beside_a_run(folder: Path) -> Figure:
 
 def _under_lines(folder: Path, stage: str) -> Figure:
     folder.mkdir()
-    command = [sys.executable, str(WRITER), str(folder / "etui.db"), stage, str(LINES_A_SECOND)]
-    # The name is how the app knows a runner by its process.
+    command = [sys.executable, str(WRITER), str(folder / "etui.db"), stage, str(LINES_PER_SECOND)]
+    # The app recognizes a runner by this name in its command line.
     with subprocess.Popen([*command, "etui.runner"]) as writer:
         try:
             while not (folder / "ready").exists():
@@ -63,7 +63,7 @@ def _under_lines(folder: Path, stage: str) -> Figure:
         finally:
             writer.terminate()
     return Figure(
-        f"tui: of a core with {LINES_A_SECOND} lines a second, {stage}",
+        f"tui: of a core with {LINES_PER_SECOND} lines per second, {stage}",
         share,
         10.0,
         "%",
@@ -71,10 +71,10 @@ def _under_lines(folder: Path, stage: str) -> Figure:
     )
 
 
-def _share(screen: Screen, goes_on: Callable[[], bool]) -> tuple[float, float]:
-    """Percent of a core that the app took, over so many seconds."""
+def _share(screen: Screen, continues: Callable[[], bool]) -> tuple[float, float]:
+    """Return the percentage of a core that the app used, and the seconds measured."""
     began, spent = time.perf_counter(), screen.cpu_s()
-    while time.perf_counter() - began < LOOK_S and goes_on():
+    while time.perf_counter() - began < MEASURED_S and continues():
         screen.rest(1.0)
     seconds = time.perf_counter() - began
     return (screen.cpu_s() - spent) / seconds * 100, seconds

@@ -31,7 +31,7 @@ class Workers:
         self._process.communicate(timeout=60)
 
     def measure(self, job: MeasureJob) -> Block:
-        """The block of a job.
+        """Return the block of a job.
 
         Raises:
             RuntimeError: the worker ended without it.

@@ -1,4 +1,4 @@
-"""Short bursts of calls, taken in turn by two processes, so that a drift of the machine hits both alike."""
+"""Short bursts of calls, alternating between two processes, so that a drift of the machine affects both equally."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Medians over the calls of a burst, in milliseconds: the parts of a call, and the whole."""
+    """Medians over the calls of a burst in milliseconds: the parts of a call, and the whole call."""
 
     inputs_ms: float
     execute_ms: float
@@ -21,7 +21,7 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 class Bursts:
-    """A process that has loaded a program and calls it when it is asked to."""
+    """A process that has loaded a program and calls it on request."""
 
     def __init__(self, command: Sequence[str | Path]) -> None:
         self._process = subprocess.Popen(
@@ -56,10 +56,11 @@ class Bursts:
 
 
 def in_cpp(binary: Path, program: Path, threads: int, inputs: Path | None = None) -> Bursts:
-    """The C++ loop over a program; ``inputs`` None feeds it zeros."""
+    """Start the C++ loop over a program; ``inputs`` None feeds it zeros."""
     return Bursts([binary, program, str(threads), *([inputs] if inputs else [])])
 
 
 def in_etui(program: Path, threads: int, bundle: Path) -> Bursts:
-    """The same as etui's measuring worker calls it: forked from a process that has imported everything."""
+    """Start a process that calls a program like etui's measuring worker: forked from a process that has imported
+    everything."""
     return Bursts([sys.executable, "-m", "tests.benchmarks.worker_bursts", program, str(threads), bundle])

@@ -1,4 +1,4 @@
-"""What setting inputs and getting outputs takes right after ``execute``, and at once again, when their code is cached.
+"""The time of setting inputs and getting outputs directly after ``execute``, and of a repetition with cached code.
 
 ``python -m tests.benchmarks.cold_calls PROGRAM THREADS`` prints medians in microseconds; inputs are zeros.
 """

@@ -17,15 +17,15 @@ _LIBRARIES = (
     "executorch_backend_xnnpack",
 )
 _DEFINITIONS = ("C10_USING_CUSTOM_GENERATED_MACROS", "ET_EVENT_TRACER_ENABLED")
-"""Those that the package's own CMake files give: its headers do not compile, or not to the same layout, without."""
+"""The definitions in the package's own CMake files, without which its headers do not compile or have another layout."""
 
 
 class NoCompiler(Exception):
-    """The C++ loop cannot be built here; the message says why."""
+    """The C++ loop cannot be built here; the message gives the reason."""
 
 
 def build(folder: Path) -> Path:
-    """Compile the loop into ``folder`` and return the program, which ``bursts.Bursts`` speaks with.
+    """Compile the loop into ``folder`` and return the program for ``bursts.Bursts``.
 
     Raises:
         NoCompiler: there is no C++ compiler, or the package lacks headers or libraries.
@@ -49,7 +49,7 @@ def build(folder: Path) -> Path:
         str(_SOURCE),
         f"-L{libraries}",
         f"-Wl,-rpath,{libraries}",
-        # Kernels and delegates register themselves as they are loaded: no symbol of theirs is referenced.
+        # Kernels and delegates register themselves when loaded; none of their symbols is referenced.
         "-Wl,--no-as-needed",
         *(f"-l{name}" for name in _LIBRARIES),
         "-o",

@@ -1,4 +1,4 @@
-"""One figure of a benchmark: what was measured, both sides of the ratio, and the limit it is held to."""
+"""One figure of a benchmark: the measured value, both sides of the ratio, and the limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """``value`` must not exceed ``limit``; ``detail`` says what it was made of."""
+    """``value`` must not exceed ``limit``; ``detail`` describes how it was measured."""
 
     what: str
     value: float
@@ -21,12 +21,12 @@ class Figure:
 
     @property
     def holds(self) -> bool:
-        """Whether the limit is kept."""
+        """Whether the value is within the limit."""
         return self.value <= self.limit
 
 
 def ratio(what: str, ours_s: Sequence[float], theirs_s: Sequence[float], limit: float, theirs: str) -> Figure:
-    """The median of paired ratios of two series that were timed in turn, in seconds."""
+    """Return the median of paired ratios of two series in seconds, timed in turn."""
     pairs = [ours / other for ours, other in zip(ours_s, theirs_s, strict=True)]
     return Figure(
         what,
@@ -38,14 +38,14 @@ def ratio(what: str, ours_s: Sequence[float], theirs_s: Sequence[float], limit: 
 
 
 def timed(command: Sequence[str], environment: Mapping[str, str] | None = None) -> float:
-    """Seconds a command takes as a whole process."""
+    """Return the seconds that a command takes as a whole process."""
     start = time.perf_counter()
     subprocess.run(command, env=environment, check=True, capture_output=True)
     return time.perf_counter() - start
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures, a line each."""
+    """Return the figures, one line per figure."""
     width = max(len(figure.what) for figure in figures)
     return "\n".join(
         f"{'ok  ' if figure.holds else 'OVER'}  {figure.what:<{width}}  {figure.value:8.3f} {figure.unit:<5}"

@@ -32,29 +32,29 @@ SAMPLE_SD, SAMPLES, DRAWS = 0.02, 40, 1_000
 
 
 def factor(blocks: int, drift: float, block_sd: float, tails: bool, simulations: int) -> float:
-    """The 95th percentile of the error in units of the uncalibrated half width."""
+    """Return the 95th percentile of the error in units of the uncalibrated half width."""
     errors = []
     for seed in range(simulations):
         generator = np.random.default_rng(seed)
         own = generator.standard_t(3, (blocks, 2)) / math.sqrt(3) if tails else generator.normal(size=(blocks, 2))
         logs = generator.normal(0, drift, (blocks, 1)) + block_sd * own
         series = np.exp(logs[:, :, None] + generator.normal(0, SAMPLE_SD, (blocks, 2, SAMPLES)))
-        found = bootstrap.paired_ratio([(list(one), list(other)) for one, other in series], DRAWS)
-        errors.append(abs(found.centre) / found.half if found.half else math.inf)
+        estimate = bootstrap.paired_ratio([(list(one), list(other)) for one, other in series], DRAWS)
+        errors.append(abs(estimate.centre) / estimate.half if estimate.half else math.inf)
     return float(np.percentile(errors, 95))
 
 
 def main(simulations: int) -> None:
-    """Print a line per number of blocks."""
+    """Print one line per number of blocks."""
     with patch.object(bootstrap, "calibration", return_value=1.0):
         for blocks in BLOCKS:
-            found = [
+            factors = [
                 factor(blocks, drift, block_sd, tails, simulations)
                 for drift in DRIFTS
                 for block_sd in BLOCK_SDS
                 for tails in (False, True)
             ]
-            print(f"{blocks:2} blocks: {np.median(found):.2f} ({min(found):.2f} to {max(found):.2f})", flush=True)
+            print(f"{blocks:2} blocks: {np.median(factors):.2f} ({min(factors):.2f} to {max(factors):.2f})", flush=True)
 
 
 if __name__ == "__main__":

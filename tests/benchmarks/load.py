@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def busy_core(wanted: bool = True) -> Iterator[None]:
-    """Keep one core busy meanwhile, if ``wanted``."""
+    """Keep one core busy during the block, if ``wanted``."""
     if not wanted:
         yield
         return

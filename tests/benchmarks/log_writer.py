@@ -1,4 +1,4 @@
-"""Writes log lines into a database as a runner does that works on a session, until it is ended."""
+"""Write log lines into a database like a runner that works on a session, until terminated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.documents import MODEL, make_spec
 
 
 def main(database: Path, stage: str, lines_a_second: int) -> None:
-    """One transaction a line, evenly, in this stage of the work."""
+    """Write one transaction per line, evenly distributed, in this stage of the work."""
     with Store.open(database) as store:
         session = store.add_session(make_spec(), model=MODEL, box=socket.gethostname())
         owner = RunnerIdentity(pid=os.getpid(), host=socket.gethostname(), user=user_name(), started_at=utc_now())
@@ -27,7 +27,7 @@ def main(database: Path, stage: str, lines_a_second: int) -> None:
         began, written = time.monotonic(), 0
         while True:
             written += 1
-            line = f"line {written}: some words that a compiler says about one of very many operators"
+            line = f"line {written}: text of a compiler about one of very many operators"
             store.add_event(session.id, Event(kind="log", message=line, at=utc_now(), stage=stage, run_id=run_id))
             time.sleep(max(0.0, began + written / lines_a_second - time.monotonic()))
 

@@ -1,4 +1,4 @@
-"""Fill a database with made-up runs fast, as many as wanted: whole runs with sessions, blocks, samples and logs.
+"""Fill a database quickly with any number of synthetic runs: whole runs with sessions, blocks, samples and logs.
 
 Everything about run number n follows from n, so that two databases of the same size are equal. The figures are spread
 as in real use: 24 models of which some are measured far more often than others, a few runs in a hundred failed, some
@@ -16,7 +16,7 @@ from etui.results import RunDocument
 from etui.store import Store
 from tests.documents import make_block, make_document, make_spec
 
-RUNS_A_SESSION = 4
+RUNS_PER_SESSION = 4
 MODELS = (
     "mobilenet_v2", "resnet18", "resnet50", "vit_b_16", "gpt2", "minilm", "clip", "efficientnet_b0", "squeezenet1_1",
     "densenet121", "inception_v3", "shufflenet_v2", "regnet_y", "convnext_tiny", "swin_t", "bert-base", "distilbert",
@@ -30,20 +30,20 @@ NOTES = (
 )  # fmt: skip
 TAGS = ('["nightly"]', '["release"]', '["nightly","arm"]', '["bisect"]', '["wip","try 2"]')
 ERRORS = (
-    "lowering failed: operator aten.foo is not supported", "the child was killed by signal 9 (out of memory?)",
+    "lowering failed: operator aten.foo is not supported", "the worker was killed by signal 9 (out of memory?)",
     "the weights do not fit: missing key head.bias", "timed out after 3600 s",
     "exporting failed: data-dependent control flow",
 )  # fmt: skip
 FIRST_SECOND = 1_700_000_000
-"""When the first session was queued, in seconds since 1970; the next ones follow every 240 s."""
+"""The time at which the first session was queued, in seconds since 1970; the next ones follow every 240 s."""
 
 
 def fill(database: Path, count: int) -> None:
-    """Make a database of ``count`` runs. Run n is ``run_id(n)``, the newest are those with the highest n."""
+    """Create a database of ``count`` runs. Run n is ``run_id(n)``; the newest are those with the highest n."""
     with Store.open(database) as store:
         store.import_documents([_template()])
     connection = sqlite3.connect(database, isolation_level=None)
-    # Nothing is worth keeping if this is interrupted.
+    # The database is discarded if this is interrupted.
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -400000")
@@ -56,7 +56,7 @@ def fill(database: Path, count: int) -> None:
     for name, _ in indexes:
         connection.execute(f"DROP INDEX {name}")
     _fill_tables(connection, count)
-    # An index that is made over what is there is made in order, a row at a time it is not.
+    # An index created over existing rows is built in order, not row by row.
     for _, statement in indexes:
         connection.execute(statement)
     connection.execute("COMMIT")
@@ -65,17 +65,17 @@ def fill(database: Path, count: int) -> None:
 
 
 def run_id(n: int) -> str:
-    """The id of run number ``n``: 12 hexadecimal digits, as different as random ones."""
+    """Return the id of run number ``n``: 12 hexadecimal digits, as different as random ones."""
     return f"{(n + 1) * 0x9E3779B97F4A7C15 >> 4 & 0xFFFFFFFFFFFF:012x}"
 
 
 def session_id(n: int) -> str:
-    """The id of session number ``n``."""
+    """Return the id of session number ``n``."""
     return f"{(n + 1) * 0xD1B54A32D192ED03 >> 8 & 0xFFFFFFFFFFFF:012x}"
 
 
 def _template() -> RunDocument:
-    """A run with little in it that is no column; all others are copies of it."""
+    """Return a run with little content outside the columns; all others are copies of it."""
     document = make_document(run_id(0), session_id=session_id(0))
     spec = msgspec.to_builtins(make_spec())
     document.session = msgspec.structs.replace(document.session, spec=spec)
@@ -85,11 +85,11 @@ def _template() -> RunDocument:
 
 
 def _fill_tables(connection: sqlite3.Connection, count: int) -> None:
-    sessions = (count + RUNS_A_SESSION - 1) // RUNS_A_SESSION
+    sessions = (count + RUNS_PER_SESSION - 1) // RUNS_PER_SESSION
     first = run_id(0)
     connection.execute("CREATE TEMP TABLE numbers AS WITH RECURSIVE up(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM up"
                        " WHERE n < ?) SELECT n, run_id(n) AS run, session_id(n / ?) AS session FROM up",
-                       (count - 1, RUNS_A_SESSION))  # fmt: skip
+                       (count - 1, RUNS_PER_SESSION))  # fmt: skip
     connection.execute("CREATE TEMP TABLE template AS SELECT * FROM runs WHERE id = ?", (first,))
     connection.execute("CREATE TEMP TABLE texts AS SELECT * FROM details WHERE run = ?", (first,))
     for box in BOXES:
@@ -119,13 +119,13 @@ def _fill_tables(connection: sqlite3.Connection, count: int) -> None:
         )
     connection.execute(
         "INSERT INTO events (session, run, kind, at, level, message, stage) SELECT session, run, 'stage',"  # noqa: S608
-        f" {_time(f'(n / {RUNS_A_SESSION})')}, 'info', 'measuring', 'measure' FROM numbers"
+        f" {_time(f'(n / {RUNS_PER_SESSION})')}, 'info', 'measuring', 'measure' FROM numbers"
     )
 
 
 def _fill_runs(connection: sqlite3.Connection) -> None:
     chance = "(n * 2654435761 % 4294967296 / 4294967296.0)"
-    # The square leaves most runs to the models named first.
+    # The square gives most runs to the models named first.
     model = _one_of(MODELS, f"cast({len(MODELS)} * {chance} * {chance} AS INTEGER)")
     status = (
         "CASE WHEN n % 23 = 5 THEN 'failed' WHEN n % 199 = 7 THEN 'timed out' WHEN n % 211 = 9 THEN 'cancelled'"
@@ -143,8 +143,8 @@ def _fill_runs(connection: sqlite3.Connection) -> None:
         "weights": _one_of(("pretrained", "synthetic", "checkpoint"), "n / 5"),
         "preset": _one_of(("default", "quick", "rigorous"), "n / 9"),
         "threads": _one_of(("1", "2", "4", "8"), "n / 3", quoted=False),
-        "box": _one_of(BOXES, f"n / {7 * RUNS_A_SESSION}"),
-        "environment": f"'environment ' || {_one_of(BOXES, f'n / {7 * RUNS_A_SESSION}')}",
+        "box": _one_of(BOXES, f"n / {7 * RUNS_PER_SESSION}"),
+        "environment": f"'environment ' || {_one_of(BOXES, f'n / {7 * RUNS_PER_SESSION}')}",
         "note": f"CASE WHEN n % 37 = 3 THEN {_one_of(NOTES, 'n / 37')} || ' ' || (n % 1000) ELSE '' END",
         "tags": f"CASE WHEN n % 11 = 4 THEN {_one_of(TAGS, 'n / 11')} ELSE '[]' END",
         "flags": """CASE WHEN n % 9 = 2 THEN '["spread"]' WHEN n % 31 = 6 THEN '["drift","spread"]' ELSE '[]' END""",
@@ -167,7 +167,7 @@ def _fill_runs(connection: sqlite3.Connection) -> None:
         "top1": f"CASE WHEN {done} AND n % 3 THEN 1 - n % 50 / 400.0 END",
         "size_bytes": f"CASE WHEN {done} THEN 1000000 + n * 37 % 90000000 END",
         "peak_rss_bytes": f"CASE WHEN {done} THEN 100000000 + n * 101 % 900000000 END",
-        "created_at": _time(f"(n / {RUNS_A_SESSION})"),
+        "created_at": _time(f"(n / {RUNS_PER_SESSION})"),
     }
     names = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
     connection.execute("DELETE FROM runs")
@@ -178,7 +178,7 @@ def _fill_runs(connection: sqlite3.Connection) -> None:
 
 
 def _fill_blocks(connection: sqlite3.Connection, first: str) -> None:
-    """A block of each run's own and one of eager a session, eight samples in each."""
+    """Store one block per run and one of eager per session, eight samples in each."""
     connection.execute(
         "CREATE TEMP TABLE one AS SELECT detail, started_at, count, float64_le FROM blocks JOIN samples ON block = id"
         " WHERE variant = 'eager'"
@@ -192,7 +192,7 @@ def _fill_blocks(connection: sqlite3.Connection, first: str) -> None:
     )
     eager = (
         "(SELECT session || ':eager:0' AS id, session, run, 'eager' AS variant,"  # noqa: S608
-        f" n % {RUNS_A_SESSION} AS place FROM numbers)"
+        f" n % {RUNS_PER_SESSION} AS place FROM numbers)"
     )
     columns = "id, session, variant, block_index, position, started_at, detail"
     connection.execute(

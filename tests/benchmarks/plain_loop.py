@@ -1,4 +1,4 @@
-"""A plain loop around one program in one process, with a given number of threads; prints its median in ms."""
+"""A plain loop with one program in one process and a given number of threads; prints its median in ms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def main(program: Path, threads: int, samples: int, rest_s: float) -> None:
-    """Time ``samples`` inferences after 20 of warm-up, and those after ``rest_s`` seconds of rest."""
+    """Time ``samples`` inferences after 20 warm-up inferences, which follow ``rest_s`` seconds of rest."""
     import torch
     from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
     from executorch.runtime import Runtime

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def main(target: Path) -> None:
-    """ResNet-18 in FP32 on XNNPACK with 10 warm-up and 50 timed inferences of each side."""
+    """Measure ResNet-18 in FP32 on XNNPACK with 10 warm-up and 50 timed inferences of each side."""
     import torch
 
     from etui.engine.models.torchvision_shim import prepare_torchvision

@@ -19,7 +19,7 @@ _infer = LoadedProgram.__call__
 
 
 def main(share: float) -> None:
-    """Slow every inference down by ``share`` of what it took, inside what is timed."""
+    """Slow every inference down by ``share`` of its time, inside the timed call."""
 
     def slowed(program: LoadedProgram, inputs: TensorTuple) -> list[torch.Tensor]:
         start = time.perf_counter_ns()

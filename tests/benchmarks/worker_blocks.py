@@ -1,6 +1,6 @@
-"""Blocks as etui's measuring workers time them, each in a fresh process; ``blocks.in_workers`` starts and asks it.
+"""Blocks timed by etui's measuring workers, each in a fresh process; started and queried by ``blocks.Workers``.
 
-``python -m tests.benchmarks.worker_blocks`` reads a job a line from standard input and prints its block as a line.
+``python -m tests.benchmarks.worker_blocks`` reads one job per line from standard input and prints its block as a line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from etui.jobs import MeasureJob
 
 
 def main() -> None:
-    """Import as the measuring fork server does, then fork a process for each job."""
+    """Import like the measuring fork server, then fork a process for each job."""
     preload_measure(["torchvision"])
     gc.freeze()
     for line in sys.stdin:

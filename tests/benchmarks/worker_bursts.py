@@ -1,4 +1,4 @@
-"""Bursts of calls of one program as etui's measuring worker makes them; ``bursts.in_etui`` starts and asks it.
+"""Bursts of calls of one program, timed as by etui's measuring worker; started and queried by ``bursts.in_etui``.
 
 ``python -m tests.benchmarks.worker_bursts PROGRAM THREADS BUNDLE``
 """
@@ -18,7 +18,7 @@ from tests.benchmarks.bursts import Timing
 
 
 def main(program_file: Path, threads: int, folder: Path) -> None:
-    """Import as the measuring fork server does, fork, and answer requests in the child as a block is measured there."""
+    """Import like the measuring fork server, fork, and answer requests in the worker as a block is measured there."""
     preload_measure(["torchvision"])
     gc.freeze()
     if (pid := os.fork()) == 0:

@@ -1,4 +1,4 @@
-"""Names, paths and configurations: what a user typed is resolved to a model or refused with a one-line reason."""
+"""Names, paths and configurations: user input is resolved to a model or refused with a one-line reason."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from etui.catalog.precisions import AS_IS, PRECISIONS, needs_calibration, recipe
 from etui.errors import UsageError
 
 
-def test_a_catalog_name_is_found() -> None:
+def test_catalog_names_are_resolved() -> None:
     assert find_model("resnet18").name == "resnet18"
     assert find_precision("int8").quantized
     assert find_delegate("xnnpack").runs_here
 
 
 @pytest.mark.parametrize("typed", ["resnet81", "resnt18", "Resnet18"])
-def test_an_unknown_model_names_the_nearest(typed: str) -> None:
+def test_unknown_model_suggests_the_nearest_name(typed: str) -> None:
     with pytest.raises(UsageError) as refused:
         find_model(typed)
     assert "resnet18" in refused.value.hint
     assert "etui models" in refused.value.hint
 
 
-def test_unknown_precisions_and_delegates_name_the_nearest() -> None:
+def test_unknown_precision_or_delegate_suggests_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="int8") as precision:
         find_precision("int-8")
     assert precision.value.exit_status == 2
@@ -38,9 +38,9 @@ def test_unknown_precisions_and_delegates_name_the_nearest() -> None:
         find_delegate("xnpack")
 
 
-def test_a_factory_in_a_file(tmp_path: Path) -> None:
+def test_factory_in_a_file_is_resolved_without_running_it(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("raise SystemExit('must not run here')\n")
+    file.write_text("raise SystemExit('must not be executed')\n")
     model = find_model(f"{file}:make")
     assert isinstance(model, UserModel)
     assert (model.kind, model.factory, model.name) == ("factory", "make", "mine-make")
@@ -52,13 +52,13 @@ def test_a_factory_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("typed", ["no/such.py:make", "no/such.pt2", "no/such.pte"])
-def test_a_missing_file_is_reported(typed: str) -> None:
+def test_missing_file_is_reported(typed: str) -> None:
     with pytest.raises(UsageError, match="file not found"):
         find_model(typed)
 
 
 @pytest.mark.parametrize("name", ["mine.py", "mine.py:two words"])
-def test_a_file_without_a_factory_is_refused(tmp_path: Path, name: str) -> None:
+def test_file_without_a_factory_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "mine.py").touch()
     with pytest.raises(UsageError):
         find_model(str(tmp_path / name))
@@ -77,25 +77,25 @@ def test_a_file_without_a_factory_is_refused(tmp_path: Path, name: str) -> None:
         ("resnet18", AS_IS, "xnnpack", ".pte"),
     ],
 )
-def test_impossible_combinations_say_why(model: str, precision: str, delegate: str, word: str) -> None:
+def test_impossible_configuration_has_a_reason(model: str, precision: str, delegate: str, word: str) -> None:
     reason = impossible(find_model(model), precision, delegate)
     assert reason is not None
     assert word in reason
     assert "\n" not in reason
 
 
-def test_an_exported_program_has_no_linear_modules_to_replace(tmp_path: Path) -> None:
+def test_exported_program_has_no_linear_modules_to_replace(tmp_path: Path) -> None:
     (tmp_path / "x.pt2").touch()
     model = find_model(str(tmp_path / "x.pt2"))
     assert "int8-dynamic" in (impossible(model, "8da4w", "xnnpack") or "")
     assert impossible(model, "int8-dynamic", "xnnpack") is None
 
 
-def test_what_cannot_run_here_can_be_exported() -> None:
+def test_delegate_that_cannot_run_here_can_be_exported() -> None:
     assert impossible(find_model("resnet18"), "fp32", "vulkan", measure=False) is None
 
 
-def test_a_pte_is_measured_as_it_is(tmp_path: Path) -> None:
+def test_pte_is_measured_unchanged(tmp_path: Path) -> None:
     (tmp_path / "x.pte").touch()
     model = find_model(str(tmp_path / "x.pte"))
     assert impossible(model, AS_IS, AS_IS) is None
@@ -103,13 +103,13 @@ def test_a_pte_is_measured_as_it_is(tmp_path: Path) -> None:
     assert tolerance_for(model, AS_IS) is None
 
 
-def test_a_limit_of_an_entry_holds() -> None:
+def test_limits_of_a_catalog_entry_apply() -> None:
     entry = msgspec.structs.replace(MODELS["resnet18"], limits=(Limit("fp16", "*", "because"),))
     assert impossible(entry, "fp16", "xnnpack") == "because"
     assert impossible(entry, "fp32", "xnnpack") is None
 
 
-def test_int8_means_the_best_recipe_of_the_family() -> None:
+def test_int8_selects_the_best_recipe_of_the_family() -> None:
     assert recipe("cnn", "int8") == recipe("cnn", "int8-static")
     assert recipe("text-transformer", "int8") == recipe("text-transformer", "int8-dynamic")
     assert recipe(MODELS["vit_b_16"], "int8") == recipe("vision-transformer", "int8-dynamic")
@@ -125,7 +125,7 @@ def test_every_precision_of_every_model_has_a_tolerance() -> None:
             assert tolerance_for(name, precision) is not None, (name, precision)
 
 
-def test_classes_must_agree_too_where_they_are_what_the_output_means() -> None:
+def test_outputs_with_classes_have_a_top1_tolerance() -> None:
     for name, entry in MODELS.items():
         tolerances = [tolerance_for(name, precision) for precision in PRECISIONS]
         assert all(one is not None and (one.top1_min is not None) == (
@@ -136,20 +136,20 @@ def test_classes_must_agree_too_where_they_are_what_the_output_means() -> None:
     assert coarse.top1_min is not None and 0.5 < coarse.top1_min <= 0.75
 
 
-def test_a_coarser_arithmetic_lowers_what_is_asked() -> None:
+def test_coarser_arithmetic_relaxes_the_tolerance() -> None:
     exact, coarse = tolerance_for("resnet18", "fp32"), tolerance_for("resnet18", "fp32", "bf16")
     assert exact is not None and coarse is not None
     assert (exact.sqnr_db_min or 0) > (coarse.sqnr_db_min or 0)
     assert tolerance_for("resnet18", "fp16", "fp32") == tolerance_for("resnet18", "fp16")
 
 
-def test_what_does_not_run_here_says_what_to_do() -> None:
+def test_delegate_that_cannot_run_here_has_a_reason() -> None:
     for delegate in delegates().values():
         if not delegate.runs_here:
             assert delegate.reason, delegate.name
 
 
-def test_the_catalog_imports_nothing_heavy() -> None:
+def test_catalog_imports_no_heavy_packages() -> None:
     code = (
         "import sys; from etui.catalog.find import *; from etui.catalog.delegates import delegates; delegates();"
         "print([m for m in ('torch', 'torchvision', 'transformers', 'executorch', 'numpy', 'openvino')"
@@ -178,13 +178,13 @@ def test_int8_on_openvino_is_static_and_judged_as_such() -> None:
         ("cnn", "8da4w", "xnnpack", "8da4w/1"),
     ],
 )
-def test_recipe_ids_are_stable_because_cached_programs_are_found_by_them(
+def test_recipe_ids_are_stable_because_they_are_cache_keys(
     family: str, precision: str, delegate: str, expected: str
 ) -> None:
     assert recipe(family, precision, delegate) == expected
 
 
-def test_a_delegate_with_packages_says_how_to_install_its_modules() -> None:
+def test_delegate_with_packages_explains_how_to_install_them() -> None:
     for record in RECORDS.values():
         assert not record.modules or record.install, record.name
         assert record.backend_hint or not record.backend, record.name

@@ -1,4 +1,4 @@
-"""Made-up latencies and pasts whose pictures are known."""
+"""Synthetic latencies and past runs whose charts are known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from etui.charts.drawing import Dated, Dot, Overlaid, Past, Series, Step
 
 
 def spread(middle: float, count: int, blocks: int = 3, drift: float = 0.0) -> list[list[float]]:
-    """Blocks of ``count`` samples with a peak at ``middle`` and a tail above it; each block slower by ``drift``."""
+    """Return blocks of ``count`` samples with a peak at ``middle`` and a tail above it; each block is slower by
+    ``drift``."""
     return [
         [
             middle * (1 + drift * block) * (1 + 0.06 * (step / count) ** 3 - 0.02 * ((step * 7) % count) / count)

@@ -1,4 +1,4 @@
-"""The charts as pictures of text, kept as snapshots."""
+"""Snapshots of the charts as text."""
 
 from __future__ import annotations
 

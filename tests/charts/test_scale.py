@@ -1,4 +1,4 @@
-"""Places on an axis and the values written along it."""
+"""Positions on an axis and the tick labels along it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from etui.charts.scale import Scale, scale_over, tick_label
 
 
-def test_a_linear_axis_puts_values_in_proportion() -> None:
+def test_linear_axis_is_proportional() -> None:
     scale = Scale(low=10.0, high=20.0)
     assert [scale.place(value) for value in (10.0, 15.0, 20.0, 25.0)] == [0.0, 0.5, 1.0, 1.5]
 
 
-def test_a_logarithmic_axis_puts_decades_at_equal_distances() -> None:
+def test_logarithmic_axis_has_equidistant_decades() -> None:
     scale = Scale(low=1e-6, high=1.0, log=True)
     assert scale.place(1e-3) == pytest.approx(0.5)
     assert scale.place(0.0) == -math.inf
@@ -32,7 +32,7 @@ def test_a_logarithmic_axis_puts_decades_at_equal_distances() -> None:
         (1e-7, 9e-7, ["2e-7", "4e-7", "6e-7", "8e-7"]),
     ],
 )
-def test_ticks_are_round_and_tell_themselves_apart(low: float, high: float, expected: list[str]) -> None:
+def test_ticks_are_round_and_distinct(low: float, high: float, expected: list[str]) -> None:
     ticks = Scale(low=low, high=high).ticks(4)
     assert [tick_label(tick, ticks) for tick in ticks] == expected
 
@@ -58,14 +58,14 @@ def test_every_axis_has_ticks_within_it(low: float, ratio: float, most: int, log
 
 
 @given(st.lists(st.just(0.0) | st.floats(1e-12, 1e6), min_size=1, max_size=20), st.booleans())
-def test_a_scale_over_values_holds_all_of_them(values: list[float], log: bool) -> None:
+def test_scale_of_values_covers_all_of_them(values: list[float], log: bool) -> None:
     scale = scale_over(values, log=log)
     assert scale.high > scale.low
     assert all(0 <= scale.place(value) <= 1 for value in values if value > 0 or not log)
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8), st.booleans())
-def test_any_float_has_a_place_and_every_axis_has_marks(values: list[float], log: bool) -> None:
+def test_any_float_has_a_position_and_every_axis_has_ticks(values: list[float], log: bool) -> None:
     scale = scale_over(values, log=log)
     assert scale.high > scale.low
     assert all(not math.isnan(scale.place(value)) for value in values)
@@ -74,6 +74,6 @@ def test_any_float_has_a_place_and_every_axis_has_marks(values: list[float], log
     assert ticks and len(set(labels)) == len(labels)
 
 
-def test_an_axis_without_room_has_one_mark() -> None:
+def test_axis_without_space_has_one_tick() -> None:
     scale = Scale(low=0.0, high=-1.0)
     assert (scale.place(5.0), scale.ticks(5)) == (0.5, [0.0])

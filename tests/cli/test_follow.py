@@ -13,7 +13,7 @@ import pytest
 
 from etui.cli.run_sessions import _CancelOnInterrupt, _interrupts_counted, followed
 from etui.errors import StoreError
-from etui.events import Event
+from etui.events import Event, EventKind, Level, stage_end
 from etui.results import ModelInfo
 from etui.runner.start import RunnerFailed
 from etui.services.follow import ProgressPrinter, RunnerWatch, ended_with, follow
@@ -68,6 +68,60 @@ def test_the_line_that_is_redrawn_fits_the_terminal_and_keeps_the_time_left() ->
     os.close(reader)
     assert len(drawn) < 80
     assert drawn.endswith("left")
+
+
+def test_a_session_has_one_line_per_stage_for_all_variants() -> None:
+    out = io.StringIO()
+    talk = ProgressPrinter(out, {}, by_stage=True)
+    talk.begin_session({"a": "fp32/xnnpack", "b": "int8/xnnpack", "c": "fp16/xnnpack"})
+
+    def say(kind: EventKind, message: str, run: str | None, stage: str, level: Level = "info") -> None:
+        at = "2026-11-20T10:00:00.000Z"
+        talk.event(Event(kind=kind, message=message, run_id=run, stage=stage, level=level, at=at))
+
+    say("stage", "loading tiny", None, "load")
+    say("log", "loaded in 0.1 s: weights", None, "load")
+    for run, seconds, details in (("b", 3.1, []), ("a", 2.0, ["7 of 7 nodes"])):
+        say("stage", "exporting", run, "export")
+        say("log", stage_end("exporting", 0.2), run, "export")
+        say("stage", "lowering", run, "lower")
+        say("log", stage_end("writing", 0.0, ["4.0 MB"]), run, "write")
+        say("log", stage_end("lowering", seconds, details), run, "lower")
+    say("log", "fp16/xnnpack: cached, nothing to prepare", "c", "lower")
+    say("stage", "measuring 4 variants", None, "measure")
+    for variant, repeated in (("eager", None), ("int8/xnnpack", "b"), ("int8/xnnpack", "b")):
+        say("warning", f"{variant}: block 1 is measured again: the canary", repeated, "measure", "warning")
+        say("block", f"{variant}: block 1 of 6", repeated, "measure")
+    say("stage", "measuring accuracy and memory", None, "accuracy")
+    for judged, verdict in (("c", "PASS"), ("b", "FAIL"), ("a", "PASS")):
+        say("log", f"accuracy {verdict}: because", judged, "accuracy")
+    say("finished", "fp32/xnnpack: done", "a", "")
+    say("finished", "int8/xnnpack: failed: it broke", "b", "", "error")
+    talk.end_session()
+    assert [line[10:] for line in out.getvalue().splitlines()] == [
+        "load      loaded in 0.1 s: weights",
+        "lower     cached, nothing to prepare: fp16/xnnpack",
+        "lower     fp32/xnnpack 2.0 s (7 of 7 nodes), int8/xnnpack 3.1 s",
+        "write     fp32/xnnpack 4.0 MB, int8/xnnpack 4.0 MB",
+        "measure   measuring 4 variants",
+        "measure   measured again because the canary kernel deviated: eager 1 block, int8/xnnpack 2 blocks",
+        "accuracy  PASS fp32/xnnpack, fp16/xnnpack; FAIL int8/xnnpack",
+        "          int8/xnnpack: failed: it broke",
+    ]
+
+
+def test_a_long_line_about_a_stage_is_wrapped_to_the_terminal() -> None:
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as terminal:
+        talk = ProgressPrinter(terminal, {}, by_stage=True)
+        talk.begin_session({"a": "fp32/xnnpack"})
+        message = "weights " + "and inputs " * 12
+        talk.event(Event(kind="log", message=message, stage="load", at="2026-11-20T10:00:00.000Z"))
+        talk.end_session()
+        lines = os.read(reader, 4096).decode().split("\r\n")[:-1]
+    os.close(reader)
+    assert len(lines) > 1 and all(len(line) <= 80 for line in lines)
+    assert all(line[:20].isspace() and not line[20].isspace() for line in lines[1:])
 
 
 def test_control_c_cancels_even_amid_a_transaction(tmp_path: Path) -> None:

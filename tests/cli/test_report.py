@@ -12,7 +12,10 @@ from tests.facts import lacking
 
 def test_a_page_of_either_kind_is_written_once(etui: Etui, stored: Callable[..., None], tmp_path: Path) -> None:
     stored(measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0, precision="int8"))
-    for name, beginning in (("out/report.md", "# etui report"), ("report.html", "<!doctype html>")):
+    for name, beginning in (
+        ("out/report.md", "# resnet18: fp32 and int8 on xnnpack\n"),
+        ("report.html", "<!doctype html>"),
+    ):
         done = etui("report", "a", "b", "-o", name)
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{name}\n", "")
         page = (tmp_path / name).read_text()

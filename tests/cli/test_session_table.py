@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from etui.cli.session_table import session_table
-from etui.results import Flag
+from etui.results import Flag, Ratio
 from tests.documents import make_document
 
 
@@ -18,5 +18,26 @@ def test_eagers_flags_stand_in_eagers_row_and_once_below() -> None:
     assert eager.endswith("foreign load")
     rows = [line for line in lines if line.startswith(("aaaaaa", "bbbbbb"))]
     assert len(rows) == 2 and all(row.endswith("drift") for row in rows)
-    assert lines.count(f"! eager foreign load: {foreign.detail}") == 1
+    assert lines.count(f"! foreign load: eager: {foreign.detail}") == 1
     assert not any("ratio to it" in line for line in lines)
+
+
+def test_a_warning_of_several_variants_stands_once() -> None:
+    documents = [
+        make_document("aaaaaaaaaaa1"),
+        make_document("bbbbbbbbbbb2", precision="int8"),
+        make_document("ccccccccccc3", precision="fp16"),
+    ]
+    for number, document in enumerate(documents):
+        document.flags = [Flag(name="CPU pressure", detail=f"{number} %"), Flag(name="drift", detail="it drifted")]
+    documents[0].flags = documents[0].flags[:1]
+    lines = session_table(documents).splitlines()
+    assert sum(line.startswith("! CPU pressure: all 3: ") for line in lines) == 1
+    assert lines.count("! drift: int8/xnnpack, fp16/xnnpack: it drifted") == 1
+
+
+def test_medians_that_do_not_give_the_ratio_are_explained() -> None:
+    agreeing, moved = make_document("aaaaaaaaaaa1", median=10.0), make_document("bbbbbbbbbbb2", median=5.0)
+    assert "medians alone" not in session_table([agreeing])
+    moved.speedup = Ratio(value=3.0, ci95=(2.5, 3.5), verdict="faster", blocks=3)
+    assert "4.00x for fp32/xnnpack" in session_table([moved])

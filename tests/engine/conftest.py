@@ -23,16 +23,16 @@ TINY = Path(__file__).with_name("tiny.py")
 
 
 class Workshop:
-    """Prepares models in its own folder and keeps the events."""
+    """Prepare models in a separate folder and record the events."""
 
     def __init__(self, cache_dir: Path) -> None:
         self.cache_dir = cache_dir
-        self.said: list[Event] = []
+        self.events: list[Event] = []
 
-    def bundle(self, model: str, **asked: Any) -> BundleResult:
+    def bundle(self, model: str, **options: Any) -> BundleResult:
         """Run a bundle job with small counts."""
-        fields = {"weights": "auto", "seed": 0, "accuracy_inputs": 3, "calibration_count": 2, **asked}
-        return run_bundle(BundleJob(model=model, cache_dir=str(self.cache_dir), **fields), self.said.append)
+        fields = {"weights": "auto", "seed": 0, "accuracy_inputs": 3, "calibration_count": 2, **options}
+        return run_bundle(BundleJob(model=model, cache_dir=str(self.cache_dir), **fields), self.events.append)
 
     def lower(self, model: str, bundle: BundleResult, precision: str, delegate: str = "xnnpack") -> LowerResult:
         """Run a lowering job."""
@@ -47,12 +47,12 @@ class Workshop:
             program_dir=str(self.cache_dir / "programs" / name),
             run_id="run",
         )
-        return run_lower(job, self.said.append)
+        return run_lower(job, self.events.append)
 
 
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    """A workshop that never contacts a hub and does not see the user's cached weights."""
+    """Return a workshop that never contacts a hub and does not see the user's cached weights."""
     for name in ("TORCH_HOME", "HF_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
@@ -65,12 +65,12 @@ Runner = Callable[[LowerResult, BundleResult, str, str], list[list[torch.Tensor]
 
 @pytest.fixture
 def execute() -> Runner:
-    """Runs a prepared program on its bundle's accuracy inputs."""
+    """Return a function that runs a prepared program on its bundle's accuracy inputs."""
 
     def run(lowered: LowerResult, bundle: BundleResult, model: str, precision: str) -> list[list[torch.Tensor]]:
         from executorch.extension.pybindings import _C
 
-        content = Path(lowered.path).read_bytes()  # The program reads from it as long as it lives.
+        content = Path(lowered.path).read_bytes()  # The program reads from this buffer as long as it exists.
         program = _C._load_program_from_buffer(content)
         method = program.load_method("forward")
         inputs = Bundle.open(Path(bundle.path), model).inputs()

@@ -1,4 +1,4 @@
-"""Every delegate of the catalog that can be lowered for has an implementation, found by its name or its backend."""
+"""Every delegate of the catalog that can be lowered for has an implementation, found by its name or by its backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAMILIES = ("cnn", "vision-transformer", "text-transformer", "multimodal-transfo
 
 
 @pytest.mark.parametrize("name", [record.name for record in SUPPORTED])
-def test_each_delegate_is_found_by_its_name_and_backend(name: str) -> None:
+def test_delegate_is_found_by_its_name_and_backend(name: str) -> None:
     support = delegate_support(name)
     assert (support.name, support.record) == (name, RECORDS[name])
     if support.record.backend:
@@ -25,7 +25,7 @@ def test_each_delegate_is_found_by_its_name_and_backend(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nnapi", "no such delegate"])
-def test_what_cannot_be_lowered_for_is_refused(name: str) -> None:
+def test_delegate_without_lowering_is_refused(name: str) -> None:
     with pytest.raises(PreparationError, match=name):
         delegate_support(name)
 
@@ -37,7 +37,7 @@ def test_backends_without_an_implementation_have_none() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name.startswith("int8")])
-def test_a_recipe_is_quantized_by_the_delegate_it_belongs_to(family: str, precision: str) -> None:
+def test_recipe_is_quantized_by_its_delegate(family: str, precision: str) -> None:
     for record in SUPPORTED:
         name = recipe(family, precision, record.name)
         assert quantizing_support(name).name == (record.name if record.int8_recipe else "xnnpack")
@@ -51,7 +51,7 @@ def test_missing_tools_are_reported_with_a_hint(monkeypatch: pytest.MonkeyPatch)
     assert delegate_support("portable").partitioners("fp32") == []
 
 
-def test_the_delegates_that_run_here_import_no_ahead_of_time_code() -> None:
+def test_delegates_that_run_here_import_no_ahead_of_time_code() -> None:
     code = (
         "import sys; from etui.engine.delegates import delegate_support;"
         f"[delegate_support(name) for name in {RUNNABLE}];"

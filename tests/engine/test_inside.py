@@ -1,4 +1,4 @@
-"""What preparing a program records of it: the graph stage by stage, and what stays outside a delegate and why."""
+"""What preparation records about a program: the graph at each stage, and undelegated nodes with their causes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ X = (torch.randn(4, 32),)
 
 
 @pytest.mark.slow
-def test_stages_sections_and_what_stays_outside_come_with_the_program(workshop: Workshop) -> None:
+def test_program_has_stages_sections_and_undelegated_nodes(workshop: Workshop) -> None:
     bundle = workshop.bundle(CONVOLUTIONAL)
     int8 = workshop.lower(CONVOLUTIONAL, bundle, "int8")
     assert [stage.name for stage in int8.graph_stages] == [
@@ -57,11 +57,11 @@ def test_stages_sections_and_what_stays_outside_come_with_the_program(workshop: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delegate", ["portable", "xnnpack"])
-def test_the_planned_stage_counts_the_programs_instructions(workshop: Workshop, delegate: str) -> None:
-    found = workshop.lower(INDEXED, workshop.bundle(INDEXED), "fp32", delegate)
-    program = read_program(memoryview(Path(found.path).read_bytes()))
-    planned = found.graph_stages[-1].operators
-    assert found.graph_stages[-1].name == "planned"
+def test_planned_stage_counts_the_programs_instructions(workshop: Workshop, delegate: str) -> None:
+    result = workshop.lower(INDEXED, workshop.bundle(INDEXED), "fp32", delegate)
+    program = read_program(memoryview(Path(result.path).read_bytes()))
+    planned = result.graph_stages[-1].operators
+    assert result.graph_stages[-1].name == "planned"
     assert sum(planned.values()) == program.methods[0].instructions
     assert {name: count for name, count in planned.items() if "call_delegate" not in name} == program.methods[
         0
@@ -69,7 +69,7 @@ def test_the_planned_stage_counts_the_programs_instructions(workshop: Workshop, 
 
 
 def lowered(graph: Graph, delegate: str = "xnnpack", stages: GraphStages | None = None) -> tuple[bytes, Delegation]:
-    """A graph's program and what the delegate took of it; ``stages`` watch where they are given."""
+    """Return a graph's program and its delegation; ``stages`` record the graph if given."""
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     with stages.watching() if stages is not None else nullcontext():
@@ -79,13 +79,13 @@ def lowered(graph: Graph, delegate: str = "xnnpack", stages: GraphStages | None 
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
     module = edge.exported_program().graph_module
-    found = msgspec.structs.replace(delegation_of(module), outside=undelegated_nodes(module))
+    delegation = msgspec.structs.replace(delegation_of(module), outside=undelegated_nodes(module))
     program: bytes = edge.to_executorch().buffer
-    return program, found
+    return program, delegation
 
 
 @pytest.mark.slow
-def test_watching_changes_no_byte_of_the_program() -> None:
+def test_recording_stages_does_not_change_the_program() -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(32, 32), nn.LayerNorm(32), nn.Linear(32, 32)).eval()
     for delegate in ("xnnpack", "portable"):
@@ -96,7 +96,7 @@ def test_watching_changes_no_byte_of_the_program() -> None:
         assert [stage.name for stage in stages.stages] == ["core aten", "edge"]
 
 
-# Causes, from graphs that really lower so
+# Causes, from graphs that are actually lowered in this way
 
 
 class _Fused(nn.Module):
@@ -179,7 +179,7 @@ def _dynamic(per_channel: bool) -> Graph:
         (lambda: _exported(_Never(), torch.arange(8).unsqueeze(0)), "fp32", ["never delegated"]),
     ],
 )
-def test_the_advice_fixes_the_cause(make: Callable[[], Graph], precision: str, causes: list[str]) -> None:
+def test_advice_names_the_cause(make: Callable[[], Graph], precision: str, causes: list[str]) -> None:
     import executorch.kernels.quantized  # noqa: F401 - the out variants of the quantized operators
 
     graph, stages = make(), GraphStages()
@@ -191,20 +191,20 @@ def test_the_advice_fixes_the_cause(make: Callable[[], Graph], precision: str, c
 
 
 @pytest.mark.slow
-def test_a_node_outside_says_where_it_comes_from_and_whether_it_parts_the_graph() -> None:
+def test_undelegated_node_has_its_origin_and_whether_it_splits_the_graph() -> None:
     graph = _exported(_Never(), torch.arange(8).unsqueeze(0))
-    _, found = lowered(graph)
-    by_operator = {node.operator: node for node in found.outside}
+    _, delegation = lowered(graph)
+    by_operator = {node.operator: node for node in delegation.outside}
     norm, table = by_operator["aten.native_layer_norm.default"], by_operator["aten.embedding.default"]
     assert (norm.origin.module, norm.origin.module_type, norm.breaks) == ("norm", "LayerNorm", True)
     assert norm.origin.operators == ["aten.layer_norm.default"]
     assert norm.origin.stack[-1].startswith("torch/nn/modules/normalization.py:")
     assert (table.origin.module, table.breaks) == ("table", False)
     assert any("self.second(self.norm(" in line for line in norm.origin.stack)
-    assert Counter(node.operator for node in found.outside) == found.undelegated_operators
+    assert Counter(node.operator for node in delegation.outside) == delegation.undelegated_operators
 
 
-def test_programs_cached_before_there_were_stages_still_serve() -> None:
+def test_programs_cached_without_stages_can_be_read() -> None:
     old = {
         "path": "p",
         "artifact": {"kind": "pte", "size_bytes": 1, "sha256": "a", "key": "k"},

@@ -1,4 +1,4 @@
-"""Models small enough to export in a test, as a user would hand them to etui."""
+"""Models small enough to export in a test, in the form a user would pass to etui."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Indexed(nn.Module):
 
 
 class Spoiled(nn.Module):
-    """Three convolutions of which one scale for the whole tensor spoils the middle one: weights for a channel that is
-    always zero are five hundred times as large as its others, which all become zero beside them."""
+    """Three convolutions, of which per-tensor quantization damages the middle one: its weights for a channel that is
+    always zero are five hundred times as large as the others, which are all rounded to zero."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Spoiled(nn.Module):
 
 
 class Projections(nn.Module):
-    """Values of one shape that leave a delegated subgraph together, as an attention's do."""
+    """Values of one shape that leave a delegated subgraph together, like those of an attention."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,8 +92,8 @@ def repeated() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
 
 class Blocks(nn.Module):
-    """Attention and two linear layers on tokens, four times: lowering takes attention apart into more operators than
-    it has numbers for, and puts views around linear layers."""
+    """Attention and two linear layers on tokens, four times: lowering decomposes attention into more operators than it
+    has numbers for, and inserts views around linear layers."""
 
     def __init__(self) -> None:
         super().__init__()

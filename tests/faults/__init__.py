@@ -1,1 +1,1 @@
-"""Faults at random moments against the installed ``etui``: what is lost, hangs or is left behind is a deviation."""
+"""Faults at random moments against the installed ``etui``: anything lost, hanging or left over is a deviation."""

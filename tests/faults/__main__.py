@@ -1,4 +1,5 @@
-"""``python -m tests.faults``: many rounds of faults, their table, and status 1 if anything was lost, hung or left."""
+"""Run ``python -m tests.faults``: many rounds of faults and their table; status 1 if anything was lost, hung or left
+over."""
 
 from __future__ import annotations
 
@@ -15,21 +16,21 @@ from tests.faults.plan import FAULTS, TARGETS, Plan, plan_round, plan_rounds
 from tests.faults.results import END, read, table
 
 GROUP = 20
-"""So many rounds share a host that stays warm."""
+"""Number of rounds that share a host that stays warm."""
 
 
 def main() -> int:
-    """Play the rounds that are asked for. Returns the exit status."""
+    """Play the requested rounds and return the exit status."""
     options = _options()
     log: Path = options.log or Path(tempfile.mkdtemp(prefix="etui-faults-log-")) / "rounds.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     plans = _plans(options)
     known = {(one.seed, one.numbers[0]) for one in read(log) if one.fault != END}
-    left = [plan for plan in plans if (plan.seed, plan.number) not in known]
-    print(f"{len(left)} rounds to play, {len(plans) - len(left)} known; results go to {log}", flush=True)
+    remaining = [plan for plan in plans if (plan.seed, plan.number) not in known]
+    print(f"{len(remaining)} rounds to play, {len(plans) - len(remaining)} known; results go to {log}", flush=True)
     mounts = own_mounts()
-    groups = [left[start : start + options.group] for start in range(0, len(left), options.group)]
-    # Processes: a lane starts others, and sets limits in them before they begin.
+    groups = [remaining[start : start + options.group] for start in range(0, len(remaining), options.group)]
+    # Processes, since a lane starts others and sets limits in them before they begin.
     context = multiprocessing.get_context("spawn")
     shares = [groups[lane :: options.lanes] for lane in range(options.lanes)]
     lanes = [context.Process(target=play, args=(share, mounts, log)) for share in shares if share]
@@ -44,8 +45,8 @@ def main() -> int:
             if lane.pid is not None:
                 lane.terminate()
                 lane.join()
-    wanted = {(plan.seed, plan.number) for plan in plans}
-    results = [one for one in read(log) if any((one.seed, number) in wanted for number in one.numbers)]
+    requested = {(plan.seed, plan.number) for plan in plans}
+    results = [one for one in read(log) if any((one.seed, number) in requested for number in one.numbers)]
     print(table(results))
     broken = any(lane.exitcode for lane in lanes)
     return 1 if broken or any(one.deviations for one in results) else 0
@@ -53,16 +54,14 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=len(FAULTS), help="so many rounds")
-    parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
-    parser.add_argument("--lanes", type=int, default=1, help="so many hosts at once")
-    parser.add_argument("--group", type=int, default=GROUP, help="so many rounds share a warm host")
+    parser.add_argument("--rounds", type=int, default=len(FAULTS), help="number of rounds")
+    parser.add_argument("--seed", type=int, default=1, help="of all random choices")
+    parser.add_argument("--lanes", type=int, default=1, help="number of hosts at once")
+    parser.add_argument("--group", type=int, default=GROUP, help="number of rounds that share a warm host")
     parser.add_argument("--fault", choices=FAULTS, help="only this fault")
     parser.add_argument("--target", choices=TARGETS, help="only this target")
     parser.add_argument("--replay", metavar="SEED:ROUND,..", help="only these rounds, on one host")
-    parser.add_argument(
-        "--log", type=Path, metavar="FILE", help="add to this file; rounds that it has are not repeated"
-    )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="append to this file; rounds in it are not repeated")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What must hold after a round, whatever the fault was; what does not is a ``Deviation``."""
+"""Checks after a round that must hold whatever the fault was; a failed check is a ``Deviation``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT
-from tests.faults.host import Front, Host, is_locked, wait_until, words_of
+from tests.faults.host import Front, Host, command_line, is_locked, wait_until
 from tests.faults.results import Deviation
 
 SAMPLES = 20
 """The samples of each variant of a round's runs."""
 
 SETTLED_S = 60.0
-LOOK_AGAIN_S = 3.0
+RECHECK_S = 3.0
 IDLE_S = 10.0
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -32,8 +32,8 @@ _CACHE_FOLDERS = frozenset({"programs", "models", "prepared", "locks", "workers"
 _CACHE_ENTRIES = re.compile(r"[0-9a-f]{32}")
 
 
-class Ledger:
-    """What etui has said of the runs of one database, so that it can be held to it."""
+class KnownRuns:
+    """What etui has reported about the runs of one database, compared with later states."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[object, ...]] = {}
@@ -41,41 +41,41 @@ class Ledger:
         self._left: set[str] = set()
 
     def forget(self) -> None:
-        """Begin anew: the database was destroyed."""
+        """Reset, because the database was destroyed."""
         self._seen.clear()
 
     def check_runs(self, host: Host) -> list[Deviation]:
-        """Whether every run that has ended is still as it ended. What has ended since is remembered."""
+        """Check that every ended run is still as it ended, and remember the runs that have ended since."""
         now = {row[0]: tuple(row[1:]) for row in host.rows(_ENDED)}
-        found = []
+        deviations = []
         for run, before in self._seen.items():
             if run not in now:
-                found.append(Deviation("lost", f"run {run} was {before[0]} and is gone"))
+                deviations.append(Deviation("lost", f"run {run} was {before[0]} and is gone"))
             elif now[run] != before:
                 kind = "lost" if before[0] == "done" else "state"
-                found.append(Deviation(kind, f"run {run} was {before} and is now {now[run]}"))
+                deviations.append(Deviation(kind, f"run {run} was {before} and is now {now[run]}"))
         self._seen.update(now)
-        return found
+        return deviations
 
     def check_logs(self, host: Host, *, short_of_memory: bool = False) -> list[Deviation]:
-        """Whether a runner has reported since the last look an error that nobody expected. With ``short_of_memory`` an
-        import that failed for lack of memory is expected: the runs have it in one line, and the log in full."""
-        found = []
+        """Check that a runner has reported no unexpected error since the last check. With ``short_of_memory`` an import
+        that failed for lack of memory is expected: the runs have it in one line, and the log in full."""
+        deviations = []
         for file in sorted(host.state.glob("*.log")):
             text = file.read_bytes()
             new = text[self._logged.get(file, 0) :].decode(errors="replace")
             self._logged[file] = len(text)
             unexpected = [one for one in _errors(new) if not (short_of_memory and _NO_MEMORY.search(one))]
             if unexpected or "was never retrieved" in new:
-                found.append(Deviation("message", f"the runner's log: {_end_of(new)}"))
-        return found
+                deviations.append(Deviation("message", f"the runner's log: {_end_of(new)}"))
+        return deviations
 
     def check_files(self, host: Host) -> list[Deviation]:
-        """Whether a temporary or half-made file lies about that did not at the last look."""
+        """Check that no temporary or partial file exists that did not exist at the last check."""
         left = set(_left_files(host))
-        found = [Deviation("left", name) for name in sorted(left - self._left)]
+        deviations = [Deviation("left", name) for name in sorted(left - self._left)]
         self._left |= left
-        return found
+        return deviations
 
 
 _ENDED = """
@@ -89,36 +89,36 @@ FROM runs WHERE status NOT IN ('queued', 'preparing', 'measuring')
 
 def settle(host: Host) -> list[Deviation]:
     """Wait until nothing is live, with only an occasional ``etui runs``."""
-    found: list[Deviation] = []
+    deviations: list[Deviation] = []
 
-    def looked() -> bool:
+    def is_idle() -> bool:
         front, status = host.command("runs", "--json")
-        found.extend(check_command(front, status, {EXIT_DONE}))
-        return wait_until(lambda: not host.live(), LOOK_AGAIN_S)
+        deviations.extend(check_command(front, status, {EXIT_DONE}))
+        return wait_until(lambda: not host.live(), RECHECK_S)
 
-    if host.live() and not wait_until(looked, SETTLED_S):
-        found += [Deviation("live", one) for one in host.live()]
-    return found
+    if host.live() and not wait_until(is_idle, SETTLED_S):
+        deviations += [Deviation("live", one) for one in host.live()]
+    return deviations
 
 
 def check_command(front: Front, status: int | None, expected: Iterable[int]) -> list[Deviation]:
     """Check that a command ended with one of these statuses and reported an error in one line."""
-    words = f"etui {' '.join(front.words)}"
+    command = f"etui {' '.join(front.arguments)}"
     if status is None:
-        return [Deviation("hang", f"{words}: {_end_of(front.stderr)}")]
-    found = []
+        return [Deviation("hang", f"{command}: {_end_of(front.stderr)}")]
+    deviations = []
     if TRACEBACK in front.stderr:
-        found.append(Deviation("message", f"{words}: {_end_of(front.stderr)}"))
+        deviations.append(Deviation("message", f"{command}: {_end_of(front.stderr)}"))
     if status not in set(expected):
-        found.append(Deviation("exit", f"{words} ended with {status}: {_end_of(front.stderr)}"))
-    return found
+        deviations.append(Deviation("exit", f"{command} ended with {status}: {_end_of(front.stderr)}"))
+    return deviations
 
 
 def check_states(host: Host, runs: Sequence[str], allowed: frozenset[str], *, by_user: bool) -> list[Deviation]:
-    """Whether runs of a round ended as the fault explains, the done ones whole and the others with a reason, which only
-    Ctrl-C need not give (``by_user``)."""
+    """Check that the runs of a round ended in a state that the fault explains, the done ones complete and the others
+    with a reason, which is optional only for Ctrl-C (``by_user``)."""
     unexplained = {"failed", "interrupted"} | (set() if by_user else {"cancelled"})
-    found = []
+    deviations = []
     for run in runs:
         rows = host.rows(
             "SELECT runs.status, error, claimed_by FROM runs JOIN sessions ON sessions.id = session WHERE runs.id = ?",
@@ -128,50 +128,52 @@ def check_states(host: Host, runs: Sequence[str], allowed: frozenset[str], *, by
             continue
         status, error, claimed = rows[0]
         if status not in allowed:
-            found.append(Deviation("state", f"run {run} is {status} ({error}); possible: {', '.join(sorted(allowed))}"))
+            deviations.append(
+                Deviation("state", f"run {run} is {status} ({error}); possible: {', '.join(sorted(allowed))}")
+            )
         if status == "interrupted" and claimed is None:
-            found.append(Deviation("state", f"run {run} is interrupted and was never claimed"))
+            deviations.append(Deviation("state", f"run {run} is interrupted and was never claimed"))
         if status == "done":
-            found += [Deviation("lost", f"run {run} is done with {what}") for what in _missing(host, run)]
+            deviations += [Deviation("lost", f"run {run} is done with {what}") for what in _missing(host, run)]
         elif status in unexplained and not error:
-            found.append(Deviation("message", f"run {run} is {status} and does not say why"))
+            deviations.append(Deviation("message", f"run {run} is {status} without a reason"))
         if error and (TRACEBACK in error or "\n" in error or _OWN_ERROR in error):
-            found.append(Deviation("message", f"run {run} is {status}: {error}"))
-    return found
+            deviations.append(Deviation("message", f"run {run} is {status}: {error}"))
+    return deviations
 
 
 def check_analyses(analyses: Mapping[str, str], allowed: frozenset[str]) -> list[Deviation]:
-    """Whether analyses (profiles, numeric gaps) of a round ended as the fault explains."""
+    """Check that the analyses (profiles, numeric gaps) of a round ended in a state that the fault explains."""
     return [
         Deviation("state", f"analysis {one} is {status}") for one, status in analyses.items() if status not in allowed
     ]
 
 
 def expected_exit(host: Host, runs: Iterable[str]) -> int:
-    """The documented exit status of a command that followed these runs."""
-    found = set()
+    """Return the documented exit status of a command that followed these runs."""
+    statuses = set()
     for run in runs:
         for status, verdict in host.rows("SELECT status, verdict FROM runs WHERE id = ?", run):
             crossed = status == "done" and verdict == "FAIL"
-            found.add(EXIT_CROSSED if crossed else _EXITS.get(status, EXIT_FAILED))
+            statuses.add(EXIT_CROSSED if crossed else _EXITS.get(status, EXIT_FAILED))
     worst = (EXIT_CANCELLED, EXIT_FAILED, EXIT_TIMED_OUT, EXIT_CROSSED)
-    return next((status for status in worst if status in found), EXIT_DONE)
+    return next((status for status in worst if status in statuses), EXIT_DONE)
 
 
 def expected_analysis_exit(host: Host, analysis_id: str) -> int:
-    """The documented exit status of a command that followed this analysis."""
+    """Return the documented exit status of a command that followed this analysis."""
     rows = host.rows("SELECT status FROM passes WHERE id = ?", analysis_id)
     return _EXITS.get(rows[0][0], EXIT_FAILED) if rows else EXIT_FAILED
 
 
 def printed_done(front: Front) -> list[str]:
-    """The runs that a command with ``--json`` has said are done."""
+    """Return the runs that a command with ``--json`` reported as done."""
     return [run for run, status in printed(front).items() if status == "done"]
 
 
 def printed(front: Front) -> dict[str, str]:
-    """The runs that ``etui run --json`` has named, with their states; none if it has not come that far."""
-    if front.words[0] != "run":
+    """Return the runs that ``etui run --json`` printed, with their states; none if it ended before."""
+    if front.arguments[0] != "run":
         return {}
     try:
         summaries: list[dict[str, Any]] = json.loads(front.stdout)
@@ -181,7 +183,7 @@ def printed(front: Front) -> dict[str, str]:
 
 
 def check_database(host: Host) -> list[Deviation]:
-    """Whether sqlite3 finds the database sound, and nobody holds its lock."""
+    """Check that sqlite3 finds the database intact, and that no process holds its lock."""
     try:
         with host.connected() as connection:
             integrity = connection.execute("PRAGMA integrity_check").fetchall()
@@ -190,38 +192,40 @@ def check_database(host: Host) -> list[Deviation]:
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:
         return [Deviation("database", str(error))]
-    found = []
+    deviations = []
     if integrity != [("ok",)]:
-        found.append(Deviation("database", f"integrity_check: {integrity[:3]}"))
+        deviations.append(Deviation("database", f"integrity_check: {integrity[:3]}"))
     if foreign:
-        found.append(Deviation("database", f"foreign_key_check: {foreign[:3]}"))
-    return found
+        deviations.append(Deviation("database", f"foreign_key_check: {foreign[:3]}"))
+    return deviations
 
 
 def check_idle(host: Host) -> list[Deviation]:
-    """Whether nothing works any more: no worker, no second runner of a kind, no lock of the machine, no queue."""
+    """Check that nothing is active: no worker, no second runner of a kind, no machine lock, no queue."""
     known = [runner.pid for runner in host.runners()]
     fine = wait_until(lambda: not _busy(host), IDLE_S)
     return [] if fine else [Deviation("left", f"{what} (runners {known})") for what in _busy(host)]
 
 
 def check_end(host: Host, linger_s: float) -> list[Deviation]:
-    """Whether nothing at all is left once the runner had time to leave."""
-    found = []
+    """Check that nothing is left once the runner has had time to end."""
+    deviations = []
     if not wait_until(lambda: not host.processes(), linger_s + 20.0):
-        found += [Deviation("left", f"process {one.pid}: {' '.join(words_of(one))}") for one in host.processes()]
-    beside = host.database.parent
-    locks = [host.lock, *host.state.glob("*.lock"), *beside.glob(".*.runner")]
-    found += [Deviation("left", f"the lock {lock.name} is held") for lock in locks if is_locked(lock)]
-    journals = [file.name for file in beside.glob(f"{host.database.name}-*")]
-    found += [Deviation("left", f"{name} beside the database") for name in journals]
+        deviations += [
+            Deviation("left", f"process {one.pid}: {' '.join(command_line(one))}") for one in host.processes()
+        ]
+    folder = host.database.parent
+    locks = [host.lock, *host.state.glob("*.lock"), *folder.glob(".*.runner")]
+    deviations += [Deviation("left", f"the lock {lock.name} is held") for lock in locks if is_locked(lock)]
+    journals = [file.name for file in folder.glob(f"{host.database.name}-*")]
+    deviations += [Deviation("left", f"{name} next to the database") for name in journals]
     owned = [path.name for path in (host.cache / "workers").glob("*")]
-    found += [Deviation("left", f"cache/workers/{name}") for name in owned]
-    return found
+    deviations += [Deviation("left", f"cache/workers/{name}") for name in owned]
+    return deviations
 
 
 def check_overlaps(hosts: Sequence[Host]) -> list[Deviation]:
-    """Whether no two blocks were timed at once on the machine that these hosts share."""
+    """Check that no two blocks were timed at the same time on the machine that these hosts share."""
     spans = []
     for host in hosts:
         for block, begin, seconds in host.rows(
@@ -243,7 +247,7 @@ CLOCK_S = 0.005
 
 
 def _missing(host: Host, run: str) -> list[str]:
-    """What a done run lacks."""
+    """Return what a done run lacks."""
     roles = {
         role: (count, length)
         for role, count, length in host.rows(
@@ -266,26 +270,28 @@ def _missing(host: Host, run: str) -> list[str]:
 
 
 def _busy(host: Host) -> list[str]:
-    found = [f"worker {worker.pid}" for worker in host.workers()]
+    active = [f"worker {worker.pid}" for worker in host.workers()]
     servers = host.fork_servers()
     known = {process.pid for process in [*host.runners(), *servers, *host.workers()]}
-    found += [f"process {one.pid} {' '.join(words_of(one)[:4])}" for one in host.processes() if one.pid not in known]
+    active += [
+        f"process {one.pid} {' '.join(command_line(one)[:4])}" for one in host.processes() if one.pid not in known
+    ]
     if len(servers) > 2 * len(host.runners()):
-        found.append(f"{len(servers)} fork servers")
+        active.append(f"{len(servers)} fork servers")
     if is_locked(host.lock):
-        found.append("the machine's lock is held")
-    return found + [f"in the queue: {one}" for one in host.live()]
+        active.append("the machine's lock is held")
+    return active + [f"in the queue: {one}" for one in host.live()]
 
 
 def _left_files(host: Host) -> Iterable[str]:
-    """Files and folders that have no business there when nothing is under way."""
+    """Return files and folders that should not exist while nothing is running."""
     yield from (f"tmp/{path.name}" for path in host.places["tmp"].iterdir())
     yield from (f"database/{path.name}" for path in host.database.parent.iterdir()
                 if not _DATABASE_FILES.fullmatch(path.name))  # fmt: skip
     yield from (f"state/{path.name}" for path in host.state.iterdir() if not _STATE_FILES.fullmatch(path.name))
     yield from (f"cache/{path.name}" for path in host.cache.iterdir() if path.name not in _CACHE_FOLDERS)
     owned = [path.name for path in (host.cache / "workers").glob("*")]
-    if len(owned) > len(host.runners()):  # each has one, which goes with it
+    if len(owned) > len(host.runners()):  # each runner has one, which is removed with it
         yield f"cache/workers: {', '.join(sorted(owned))}"
     for folder, description in (("programs", "lowered.json"), ("models", "bundle.json")):
         for entry in (host.cache / folder).iterdir() if (host.cache / folder).is_dir() else ():
@@ -296,12 +302,12 @@ def _left_files(host: Host) -> Iterable[str]:
 
 
 def _errors(log: str) -> list[str]:
-    """The last line of each traceback in a log: the error itself."""
-    found = []
+    """Return the last line of each traceback in a log: the error itself."""
+    errors = []
     for traceback in log.split(TRACEBACK)[1:]:
         lines = [line for line in traceback.splitlines()[1:] if line.strip()]
-        found.append(next((line for line in lines if not line.startswith(" ")), traceback))
-    return found
+        errors.append(next((line for line in lines if not line.startswith(" ")), traceback))
+    return errors
 
 
 def _end_of(text: str) -> str:

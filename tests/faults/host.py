@@ -1,5 +1,5 @@
-"""A machine for the faults: folders of its own on small disks that can be filled, the command in them, and its database
-as sqlite3 sees it."""
+"""A machine for the faults: separate folders on small file systems that can be filled, the command, and its database as
+sqlite3 sees it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from typing import IO, Any
 
 import psutil
 
-from tests.boxes import ETUI, Box, hear_signals
+from tests.boxes import ETUI, Box, restore_signals
 
 LINGER_S = 4.0
-"""How long a runner stays after its last session: long enough that the next command of a round finds it warm."""
+"""How long a runner stays after its last session: long enough for the next command of a round to find it warm."""
 
 LIMIT_S = 120.0
-"""A command that takes longer than this hangs: the work of a round takes a few seconds."""
+"""A command that takes longer than this counts as hanging: the work of a round takes a few seconds."""
 
 POLL_S = 0.03
 DISK_MB = {"database": 24, "cache": 64, "state": 8, "tmp": 64}
@@ -34,8 +34,8 @@ _CLONE_NEWNS = 0x00020000
 
 
 def own_mounts() -> bool:
-    """Give this process mounts of its own, which nobody else sees and which go with it. False if that is not permitted:
-    the faults of disks are then skipped."""
+    """Give this process a private mount namespace, which ends with it. Return False if that is not permitted; the
+    faults of disks are then skipped."""
     if os.geteuid() != 0:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -46,25 +46,25 @@ def own_mounts() -> bool:
 
 @dataclass
 class Front:
-    """A command that was started: its process, its words, and the files that its output goes to."""
+    """A started command: its process, its arguments, and the files of its output."""
 
     process: subprocess.Popen[bytes]
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     out: Path
     err: Path
 
     @property
     def stdout(self) -> str:
-        """What it has printed so far."""
+        """Return what it has printed so far."""
         return self.out.read_text(errors="replace")
 
     @property
     def stderr(self) -> str:
-        """What it has said on stderr so far."""
+        """Return what it has written to stderr so far."""
         return self.err.read_text(errors="replace")
 
     def ended(self, limit_s: float = LIMIT_S) -> int | None:
-        """Its exit status, or None if it has not ended within the limit: then it is killed."""
+        """Return its exit status, or None if it has not ended within the limit; it is then killed."""
         try:
             return self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -74,8 +74,8 @@ class Front:
 
 
 class Host(Box):
-    """A ``Box`` whose database, cache, state and temporary files each lie in a folder (with ``mounts``: on a disk) of
-    their own. ``user`` is another user's id that commands run as, ``lock`` a lock file shared with another host."""
+    """A ``Box`` whose database, cache, state and temporary files are in separate folders (with ``mounts``: on separate
+    disks). ``user`` is another user's id that commands run as, ``lock`` a lock file shared with another host."""
 
     def __init__(
         self, folder: Path, *, mounts: bool = False, lock: Path | None = None, user: int | None = None
@@ -117,23 +117,23 @@ class Host(Box):
 
     def launch(
         self,
-        *words: str,
+        *arguments: str,
         environment: Mapping[str, str] | None = None,
         limit: Callable[[], None] | None = None,
     ) -> Front:
-        """Start the installed command in a session of its own, with further variables; ``limit`` is called in it before
-        it begins."""
+        """Start the installed command in a separate session, with additional variables; ``limit`` is called in its
+        process before it begins."""
         self._count += 1
         out, err = (self.outputs / f"{self._count:03d}.{name}" for name in ("out", "err"))
 
         def prepare() -> None:
-            hear_signals()
+            restore_signals()
             if limit is not None:
                 limit()
 
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
-                [*self._as_user(), str(ETUI), *words],
+                [*self._as_user(), str(ETUI), *arguments],
                 env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
@@ -142,27 +142,27 @@ class Host(Box):
                 preexec_fn=prepare,
                 cwd="/",
             )
-        return Front(process, words, out, err)
+        return Front(process, arguments, out, err)
 
-    def command(self, *words: str, limit_s: float = LIMIT_S) -> tuple[Front, int | None]:
-        """Run the installed command to its end: what it was, and its exit status (None: it did not end)."""
-        front = self.launch(*words)
+    def command(self, *arguments: str, limit_s: float = LIMIT_S) -> tuple[Front, int | None]:
+        """Run the installed command to its end; return it and its exit status (None: it did not end)."""
+        front = self.launch(*arguments)
         return front, front.ended(limit_s)
 
     def _as_user(self) -> list[str]:
         if self._user is None:
             return []
         name = str(self._user)
-        words = ["setpriv", "--reuid", name, "--regid", name, "--clear-groups"]
+        command = ["setpriv", "--reuid", name, "--regid", name, "--clear-groups"]
         if not can_be_user(self._user):
-            # The interpreter lies in a folder that only root may enter: reading is granted, writing is not.
-            words += ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
-        return [*words, "--"]
+            # The interpreter is in a folder that only root may enter: reading is permitted, writing is not.
+            command += ["--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search"]
+        return [*command, "--"]
 
     # The database
 
     def rows(self, query: str, *values: object) -> list[Any]:
-        """The rows of a query; none if there is no database to ask, or it is being replaced, or is damaged."""
+        """Return the rows of a query; none if the database does not exist, is being replaced, or is damaged."""
         try:
             with self.connected() as connection:
                 return connection.execute(query, values).fetchall()
@@ -171,8 +171,8 @@ class Host(Box):
 
     @contextlib.contextmanager
     def connected(self, timeout_s: float = 5.0) -> Iterator[sqlite3.Connection]:
-        """A connection to the database as another program has one. Raises sqlite3.Error."""
-        # Not read-only: such a connection, if it is the last one, leaves the files of the journal behind.
+        """Yield a connection to the database like that of another program. Raises sqlite3.Error."""
+        # Not read-only: if such a connection is the last one, it leaves the files of the journal.
         connection = sqlite3.connect(f"file:{self.database}?mode=rw", uri=True, timeout=timeout_s, isolation_level=None)
         try:
             yield connection
@@ -180,11 +180,11 @@ class Host(Box):
             connection.close()
 
     def runs(self) -> dict[str, str]:
-        """The status of every run, by its id."""
+        """Return the status of every run by its id."""
         return dict(self.rows("SELECT id, status FROM runs"))
 
     def live(self) -> list[str]:
-        """What has not ended: runs, analyses and sessions."""
+        """Return the runs, analyses and sessions that have not ended."""
         return [
             f"{kind} {one} {status}"
             for kind, one, status in self.rows(
@@ -197,37 +197,37 @@ class Host(Box):
     # Processes
 
     def fork_servers(self, role: str = "") -> list[psutil.Process]:
-        """The processes that workers are forked from, of one role or all."""
-        found = []
+        """Return the fork servers, of one role or all."""
+        servers = []
         for runner in self.runners():
-            for child in _children(runner):
-                words = words_of(child)
-                if "etui.engine.process.fork_server" in words and (not role or role in words):
-                    found.append(child)
-        return found
+            for process in _children(runner):
+                arguments = command_line(process)
+                if "etui.engine.process.fork_server" in arguments and (not role or role in arguments):
+                    servers.append(process)
+        return servers
 
     def runners(self) -> list[psutil.Process]:
-        """The runners of this database."""
-        found = []
+        """Return the runners of this database."""
+        runners = []
         for process in psutil.process_iter():
-            words = words_of(process)
-            if "etui.runner" in words and str(self.database) in words:
-                found.append(process)
-        return found
+            arguments = command_line(process)
+            if "etui.runner" in arguments and str(self.database) in arguments:
+                runners.append(process)
+        return runners
 
     def workers(self, role: str = "") -> list[psutil.Process]:
-        """The workers that are at work, of one role or all."""
+        """Return the active workers, of one role or all."""
         return [worker for server in self.fork_servers(role) for worker in _children(server)]
 
     def target(self, name: str) -> list[psutil.Process]:
-        """The processes that a signal's target stands for; a front end's is known to who started it."""
+        """Return the processes of a signal's target; the process of a front end is known to its caller."""
         kind, _, role = name.partition("-")
         if kind == "fork":
             return self.fork_servers(role)
         return self.workers(role) if kind == "worker" else self.runners()
 
     def stop_runners(self) -> None:
-        """End the runners as ``kill`` does, and wait until they have gone."""
+        """Stop the runners as ``kill`` does, and wait until they have ended."""
         for runner in self.runners():
             send(runner, signal.SIGTERM)
         wait_until(lambda: not self.processes(), 30.0)
@@ -235,29 +235,30 @@ class Host(Box):
     # Disks
 
     def fill(self, place: str, spare_bytes: int) -> None:
-        """Fill the disk of a place, all but so many bytes. Raises OSError."""
+        """Fill the disk of a folder up to this number of free bytes. Raises OSError."""
         disk = os.statvfs(self.places[place])
         size = max(0, disk.f_bavail * disk.f_frsize - spare_bytes)
         with self._filler(place).open("wb") as file:
             if size:
-                with contextlib.suppress(OSError):  # something else was written meanwhile
+                with contextlib.suppress(OSError):  # another process wrote at the same time
                     os.posix_fallocate(file.fileno(), 0, size)
 
     def free(self, place: str) -> None:
-        """Take away what ``fill`` wrote."""
+        """Delete what ``fill`` wrote."""
         self._filler(place).unlink(missing_ok=True)
 
     def _filler(self, place: str) -> Path:
-        return self.places[place] / "somebody-elses-file"
+        return self.places[place] / "filler"
 
     def read_only(self, place: str, *, wanted: bool) -> bool:
-        """Make the disk of a place read-only or writable. False if a process has a file open there for writing."""
+        """Make the disk of a folder read-only or writable. Return False if a process has a file open there for
+        writing."""
         return _quietly("mount", "-o", f"remount,{'ro' if wanted else 'rw'}", str(self.places[place]))
 
     # Ends
 
     def close(self) -> None:
-        """End every process of this host, and let its disks go."""
+        """Stop every process of this host and unmount its disks."""
         for process in self.processes():
             send(process, signal.SIGKILL)
         wait_until(lambda: not self.processes(), 30.0)
@@ -270,13 +271,13 @@ class Host(Box):
 @functools.cache
 def can_be_user(user: int) -> bool:
     """Whether another user can run the installed command."""
-    # Through a shell: what setpriv itself starts is still found with the rights of root.
-    words = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--"]
-    return _quietly(*words, "sh", "-c", 'exec "$0" --version', str(ETUI))
+    # Through a shell, because setpriv still looks up the program it starts with the rights of root.
+    command = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", "--"]
+    return _quietly(*command, "sh", "-c", 'exec "$0" --version', str(ETUI))
 
 
 def send(process: psutil.Process, number: signal.Signals) -> bool:
-    """Send a signal; False if the process has gone."""
+    """Send a signal; return False if the process has ended."""
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:
@@ -284,10 +285,10 @@ def send(process: psutil.Process, number: signal.Signals) -> bool:
     return True
 
 
-def wait_until(look: Callable[[], object], limit_s: float) -> bool:
-    """Look again and again until there is something, for so long. Returns whether there was."""
+def wait_until(condition: Callable[[], object], limit_s: float) -> bool:
+    """Poll until the condition holds or the time limit is over; return whether it holds."""
     end = time.monotonic() + limit_s
-    while not look():
+    while not condition():
         if time.monotonic() > end:
             return False
         time.sleep(POLL_S)
@@ -295,7 +296,7 @@ def wait_until(look: Callable[[], object], limit_s: float) -> bool:
 
 
 def is_locked(file: Path) -> bool:
-    """Whether some process holds the lock of this file."""
+    """Whether a process holds the lock of this file."""
     try:
         handle: IO[bytes] = file.open("rb")
     except OSError:
@@ -316,25 +317,25 @@ def _mount(folder: Path, size_mb: int) -> None:
     )
 
 
-def _quietly(*words: str) -> bool:
+def _quietly(*command: str) -> bool:
     try:
-        return subprocess.run(words, check=False, capture_output=True).returncode == 0
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
     except OSError:
         return False
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        found: list[psutil.Process] = process.children()
+        children: list[psutil.Process] = process.children()
     except psutil.NoSuchProcess:
         return []
-    return found
+    return children
 
 
-def words_of(process: psutil.Process) -> list[str]:
-    """The command line of a process; empty if it has gone."""
+def command_line(process: psutil.Process) -> list[str]:
+    """Return the command line of a process; empty if it has ended."""
     try:
-        words: list[str] = process.cmdline()
+        arguments: list[str] = process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
         return []
-    return words
+    return arguments

@@ -1,4 +1,4 @@
-"""Groups of rounds, one after the other, in a process of its own: what a lane does."""
+"""A lane: groups of rounds played one after the other in a separate process."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.faults.rounds import play_group
 
 
 def play(groups: Sequence[Sequence[Plan]], mounts: bool, log: Path) -> None:
-    """Play these groups of rounds, add each result to the file as it comes, and print a line of it."""
+    """Play these groups of rounds, append each result to the file when it is available, and print a line for it."""
 
-    def tell(result: Result) -> None:
+    def report(result: Result) -> None:
         append(log, result)
-        told = "; ".join(f"{one.kind}: {one.seen}" for one in result.deviations) or ", ".join(result.states)
+        outcome = "; ".join(f"{one.kind}: {one.seen}" for one in result.deviations) or ", ".join(result.states)
         with contextlib.suppress(BrokenPipeError):
             print(
                 f"{result.seed}:{result.numbers[-1]} {result.fault} {result.target} {'hit' * result.hit}"
-                f" {result.seconds:.1f} s: {result.skipped or told}",
+                f" {result.seconds:.1f} s: {result.skipped or outcome}",
                 flush=True,
             )
 
-    # So that what was started is ended, also if the harness is stopped where Ctrl-C is not heard.
+    # So that started processes are stopped even if the harness is stopped with Ctrl-C ignored.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     for group in groups:
-        play_group(group, mounts=mounts, keep=log.parent / "kept", tell=tell)
+        play_group(group, mounts=mounts, keep=log.parent / "kept", report=report)

@@ -1,4 +1,4 @@
-"""Model files as a user might hand them to etui: very small ones, and such as misbehave in a chosen call."""
+"""Model files as a user might pass them to etui: very small ones, some of which misbehave in a chosen call."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CALLS, HIT, AT, DELAY_S = $calls, $hit, $at, $delay_s
 KEPT = []
 
 
-def misbehave_in_its_call():
+def misbehave_in_selected_call():
     with open(CALLS, "ab") as file:
         file.write(b".")
     if os.path.getsize(CALLS) != AT:
@@ -68,7 +68,7 @@ _BODIES = {
         "os.kill(os.getpid(), signal.SIGSTOP)",
     ),
     "flood": (
-        "end = time.monotonic() + 2\n    while time.monotonic() < end: os.write(1, b'words of a flood\\n' * 4000)",
+        "end = time.monotonic() + 2\n    while time.monotonic() < end: os.write(1, b'line of a flood\\n' * 4000)",
         "for _ in range(300): os.write(1, b'no end of line ' * 4000)",
         "for _ in range(200): os.write(2, b'\\n' * 60000)",
     ),
@@ -93,22 +93,22 @@ _BODIES = {
 
 LONGEST_DELAY_S = 0.15
 _AT_ONCE = frozenset({"loop", "memory"})
-"""What is no misbehaviour from a thread: the child's own work would go on beside it."""
+"""Faults that are not misbehaviour in a thread, because the worker's own work would continue."""
 
 
 def write_model(file: Path, name: str) -> str:
-    """Write a model that behaves, and return what names it to etui. Another ``name`` is another model."""
+    """Write a well-behaved model and return its reference for etui. Another ``name`` is another model."""
     file.write_text(Template(_MODEL).substitute(name=name, before=""))
     return f"{file}:model"
 
 
 def write_misbehaving(file: Path, name: str, fault: str, call: int, dice: random.Random) -> tuple[str, Path]:
-    """Write a model whose factory misbehaves when it is called for the ``call``-th time, in whichever process, at once
-    or from a thread a moment later. Returns what names it to etui, and the file that is there once it did."""
+    """Write a model whose factory misbehaves when it is called for the ``call``-th time, in any process, at once or
+    from a thread a moment later. Return its reference for etui, and the file that exists once it has misbehaved."""
     hit = file.with_suffix(".hit")
     body = dice.choice(_BODIES[fault])
     delay_s = 0.0 if fault in _AT_ONCE or dice.random() < 0.5 else round(dice.uniform(0.01, LONGEST_DELAY_S), 3)
-    text = Template(_MODEL).substitute(name=name, before="    misbehave_in_its_call()\n")
+    text = Template(_MODEL).substitute(name=name, before="    misbehave_in_selected_call()\n")
     text += Template(_MISBEHAVING).substitute(
         calls=repr(str(file.with_suffix(".calls"))), hit=repr(str(hit)), at=call, delay_s=delay_s, body=f"    {body}"
     )

@@ -1,4 +1,4 @@
-"""What happens in each round, drawn from a seed and the round's number alone, so that any round can be done again."""
+"""The content of each round, drawn only from a seed and the round's number, so that any round can be repeated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Cell(NamedTuple):
-    """A fault and what it is done to."""
+    """A fault and its target."""
 
     fault: str
     target: str
@@ -21,7 +21,7 @@ STAGES = ("bundle", "lower", "measure")
 DISKS = ("full", "readonly")
 PLACES = ("database", "cache", "state", "tmp")
 DESTRUCTIVE = ("deleted", "replaced", "flipped")
-"""Faults after which the database need not hold what it held."""
+"""Faults after which the database may have lost its content."""
 
 CELLS: tuple[Cell, ...] = (
     *(Cell(fault, target) for fault in SIGNALS for target in PROCESSES),
@@ -45,9 +45,9 @@ TARGETS = tuple(dict.fromkeys(cell.target for cell in CELLS))
 
 
 class Work(NamedTuple):
-    """What etui is doing when the fault comes.
+    """What etui is doing when the fault occurs.
 
-    ``kind`` is ``run``, ``detached`` (the same, with nobody who follows it), ``profile`` or ``gap``. ``fresh`` is a
+    ``kind`` is ``run``, ``detached`` (the same without a following command), ``profile`` or ``gap``. ``fresh`` is a
     model of which nothing is cached; ``queued`` has another session wait behind the first. Most rounds take the
     portable delegate, for which a program is prepared in a fifth of the time.
     """
@@ -60,19 +60,19 @@ class Work(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """When the fault comes: so many seconds after the work has reached a phase."""
+    """When the fault occurs: a number of seconds after the work has reached a phase."""
 
     phase: str
     delay_s: float
 
 
 PHASES = {"start": 1.0, "queued": 0.6, "preparing": 1.5, "measuring": 1.5}
-"""The phases of a round's work, and how long after the beginning of each the fault comes at most."""
+"""The phases of a round's work, and the maximum delay of the fault after the beginning of each."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One round. ``dice`` gives whatever else the fault draws; a copy begins anew at each call."""
+    """One round. ``dice`` returns a new generator for all other random choices of the fault at each call."""
 
     seed: int
     number: int
@@ -82,28 +82,28 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """What ``--replay`` takes."""
+        """Return the argument for ``--replay``."""
         return f"{self.seed}:{self.number}"
 
     def dice(self) -> random.Random:
-        """The generator of what this round's fault draws."""
+        """Return the generator of this round's random choices."""
         return random.Random(f"{self.seed}:{self.number}:fault")
 
 
 def plan_round(seed: int, number: int) -> Plan:
-    """The round of this number. Every cell comes once in as many rounds as there are cells, in an order of its own."""
+    """Return the round of this number. Every cell occurs once in each cycle of rounds, in random order."""
     cycle, place = divmod(number, len(CELLS))
     order = random.Random(f"{seed}:cycle {cycle}").sample(CELLS, len(CELLS))
     cell = order[place]
     dice = random.Random(f"{seed}:{number}")
-    # What prepares programs has gone by the time that they are measured.
+    # The preparing processes have ended by the time that programs are measured.
     phase = dice.choice([one for one in PHASES if one != "measuring" or not cell.target.endswith("-prepare")])
     moment = Moment(phase, round(dice.uniform(0, PHASES[phase]), 3))
     return Plan(seed=seed, number=number, cell=cell, work=_work(cell, dice), moment=moment)
 
 
 def plan_rounds(seed: int, rounds: int, *, fault: str | None = None, target: str | None = None) -> list[Plan]:
-    """The first ``rounds`` of a seed that are of this fault and target.
+    """Return the first ``rounds`` of a seed that have this fault and target.
 
     Raises:
         ValueError: there is no such combination.

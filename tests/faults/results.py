@@ -1,4 +1,4 @@
-"""Results of the rounds: stored as JSON lines as they come, and printed as a table."""
+"""Results of the rounds: stored as JSON lines when available, and printed as a table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = {
 }
 
 END = "end"
-"""What stands for the fault if a host is left alone until its runner has gone."""
+"""Name used instead of a fault for the idle period until the runner of a host has ended."""
 
 
 class Deviation(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Deviation(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, kw_only=True):
     """The result of one round, or of the idle period after a group of rounds (``numbers``).
 
-    ``states`` are those of the round's own runs and analyses; ``reported`` counts the runs that etui said are done.
+    ``states`` are those of the round's own runs and analyses; ``reported`` counts the runs that etui reported as done.
     """
 
     seed: int
@@ -57,48 +57,48 @@ class Result(msgspec.Struct, kw_only=True):
 
     @property
     def replay(self) -> str:
-        """The command that does it again."""
+        """Return the command that repeats it."""
         return f"python -m tests.faults --replay {self.seed}:{','.join(map(str, self.numbers))}"
 
     @property
     def is_round(self) -> bool:
-        """Whether it is of a round that was played, and not of the end of a group."""
+        """Whether it belongs to a played round and not to the end of a group."""
         return self.fault != END and not self.skipped
 
 
 def append(log: Path, result: Result) -> None:
-    """Add a result to the file; several processes may do so at once."""
+    """Append a result to the file; several processes may do so at the same time."""
     with log.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(msgspec.json.encode(result) + b"\n")
 
 
 def read(log: Path) -> list[Result]:
-    """The results in the file, none if there is no file. A line that was cut off when the harness was killed is left
-    out."""
-    found = []
+    """Return the results in the file, none if it does not exist. A line that was truncated when the harness was killed
+    is omitted."""
+    results = []
     for line in log.read_bytes().splitlines() if log.exists() else []:
         try:
-            found.append(msgspec.json.decode(line, type=Result))
+            results.append(msgspec.json.decode(line, type=Result))
         except msgspec.DecodeError:
             continue
-    return found
+    return results
 
 
 def table(results: Sequence[Result]) -> str:
-    """The rounds by fault and target, the totals, and each deviation with its replay command."""
+    """Return the rounds by fault and target, the totals, and each deviation with its replay command."""
     by_cell: dict[tuple[str, str], list[Result]] = {}
     for result in sorted(results, key=lambda one: (one.fault, one.target)):
         by_cell.setdefault((result.fault, result.target), []).append(result)
     lines = [("fault", "target", "rounds", "hit", "states of the runs", "deviations")]
     for (fault, target), rounds in by_cell.items():
         states = Counter(state for one in rounds for state in one.states)
-        words = ", ".join(f"{state} {count}" for state, count in states.most_common())
+        summary = ", ".join(f"{state} {count}" for state, count in states.most_common())
         if skipped := {one.skipped for one in rounds if one.skipped}:
-            words = f"skipped: {'; '.join(sorted(skipped))}"
+            summary = f"skipped: {'; '.join(sorted(skipped))}"
         deviations = sum(bool(one.deviations) for one in rounds)
         done = sum(one.is_round for one in rounds) or ("-" if fault == END else 0)
-        lines.append((fault, target, str(done), str(sum(one.hit for one in rounds)), words or "-", str(deviations)))
+        lines.append((fault, target, str(done), str(sum(one.hit for one in rounds)), summary or "-", str(deviations)))
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([*text, "", *_totals(results), *_deviations(results)])

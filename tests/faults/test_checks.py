@@ -1,4 +1,4 @@
-"""The fault harness notices what it is there for."""
+"""The fault harness detects the deviations that it looks for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DONE = frozenset({"done"})
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    """A host with a run that is done and whole."""
+    """Yield a host with a complete, done run."""
     made = Host(tmp_path)
     with Store.open(made.database) as store:
         store.import_documents([_whole()])
@@ -52,12 +52,12 @@ def _kinds(host: Host, allowed: frozenset[str] = DONE) -> list[str]:
     return [one.kind for one in checks.check_states(host, list(host.runs()), allowed, by_user=False)]
 
 
-def test_a_whole_run_is_no_deviation(host: Host) -> None:
-    ledger = checks.Ledger()
+def test_complete_run_is_not_a_deviation(host: Host) -> None:
+    known_runs = checks.KnownRuns()
     assert host.runs() == {"0123456789ab": "done"}
-    assert not ledger.check_runs(host) and not ledger.check_runs(host)
+    assert not known_runs.check_runs(host) and not known_runs.check_runs(host)
     assert not _kinds(host) and not checks.check_database(host) and not checks.check_idle(host)
-    assert not checks.check_end(host, 0.0) and not ledger.check_files(host)
+    assert not checks.check_end(host, 0.0) and not known_runs.check_files(host)
 
 
 @pytest.mark.parametrize(
@@ -70,44 +70,44 @@ def test_a_whole_run_is_no_deviation(host: Host) -> None:
         ("UPDATE runs SET error = 'one line' || char(10) || 'another'", "message"),
     ],
 )
-def test_a_run_that_is_not_whole_is_noticed(host: Host, statement: str, kind: str) -> None:
+def test_incomplete_run_is_detected(host: Host, statement: str, kind: str) -> None:
     _change(host, statement)
     assert kind in _kinds(host)
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM runs", "UPDATE samples SET float64_le = zeroblob(8)"])
-def test_a_run_that_was_seen_done_and_is_not_any_more_is_lost(host: Host, statement: str) -> None:
-    ledger = checks.Ledger()
-    ledger.check_runs(host)
+def test_changed_done_run_is_lost(host: Host, statement: str) -> None:
+    known_runs = checks.KnownRuns()
+    known_runs.check_runs(host)
     _change(host, statement)
-    assert [one.kind for one in ledger.check_runs(host)] == ["lost"]
+    assert [one.kind for one in known_runs.check_runs(host)] == ["lost"]
 
 
-def test_a_run_is_only_cancelled_without_a_reason_by_the_user(host: Host) -> None:
+def test_only_the_user_cancels_a_run_without_a_reason(host: Host) -> None:
     _change(host, "UPDATE runs SET status = 'cancelled'")
     allowed = frozenset({"cancelled"})
     assert _kinds(host, allowed) == ["message"]
     assert not checks.check_states(host, list(host.runs()), allowed, by_user=True)
 
 
-def test_only_a_lack_of_memory_explains_a_traceback_and_only_where_it_is_the_fault(host: Host) -> None:
+def test_lack_of_memory_explains_a_traceback_only_if_it_is_the_fault(host: Host) -> None:
     log = host.state / "runner-1.log"
     for error, kinds in (("MemoryError", []), ("KeyError: 'x'", ["message"])):
         log.write_text(f"{checks.TRACEBACK}:\n  File one\n    line\n{error}\n2026-11-27T10:00:00.000Z more\n")
-        assert [one.kind for one in checks.Ledger().check_logs(host, short_of_memory=True)] == kinds
-        assert [one.kind for one in checks.Ledger().check_logs(host)] == ["message"]
+        assert [one.kind for one in checks.KnownRuns().check_logs(host, short_of_memory=True)] == kinds
+        assert [one.kind for one in checks.KnownRuns().check_logs(host)] == ["message"]
 
 
-def test_what_is_left_in_the_folders_is_told_once(host: Host) -> None:
+def test_left_files_are_reported_once(host: Host) -> None:
     (host.places["tmp"] / "a").touch()
     (host.state / "b.part").touch()
     (host.cache / "programs" / ".half-made").mkdir(parents=True)
-    ledger = checks.Ledger()
-    assert {one.seen for one in ledger.check_files(host)} == {"tmp/a", "state/b.part", "cache/programs/.half-made"}
-    assert not ledger.check_files(host)
+    known_runs = checks.KnownRuns()
+    assert {one.seen for one in known_runs.check_files(host)} == {"tmp/a", "state/b.part", "cache/programs/.half-made"}
+    assert not known_runs.check_files(host)
 
 
-def test_a_round_depends_on_nothing_but_its_seed_and_number() -> None:
+def test_round_depends_only_on_its_seed_and_number() -> None:
     assert plan_round(5, 60) == plan_round(5, 60) != plan_round(6, 60)
     cycle = [plan_round(5, number).cell for number in range(len(CELLS))]
     assert sorted(cycle) == sorted(CELLS)

@@ -1,4 +1,4 @@
-"""Sixty rounds, with every fault among them. One that deviates names the command that plays it again."""
+"""Sixty rounds with every fault among them. A deviation names the command that replays its round."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SEED, ROUNDS, LANES = 11, 60, 2
 LIMIT_S = 900.0
 
 
-def test_nothing_is_lost_hangs_or_is_left_behind(tmp_path: Path) -> None:
+def test_nothing_is_lost_hangs_or_is_left_over(tmp_path: Path) -> None:
     assert {plan.cell.fault for plan in plan_rounds(SEED, ROUNDS)} == set(FAULTS)
-    # A process of its own, because it gives itself other mounts.
+    # A separate process, because it gets its own mount namespace.
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults", "--seed", str(SEED), "--rounds", str(ROUNDS), "--lanes", str(LANES),
          "--group", str(ROUNDS // LANES), "--log", str(tmp_path / "rounds.jsonl")],

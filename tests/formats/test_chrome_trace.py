@@ -1,4 +1,4 @@
-"""Traces for Perfetto and Chrome: nested, in order, and without what would be drawn where it is not."""
+"""Traces for Perfetto and Chrome: nested, in order, and without spans too short to be drawn."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 from etui.formats.chrome_trace import Span, Timeline, chrome_trace
 
 
-def test_spans_nest_as_they_ran_and_those_of_no_length_are_left_out() -> None:
+def test_spans_are_nested_and_those_of_zero_length_are_omitted() -> None:
     def span(name: str, start_ns: int, duration_ns: int) -> Span:
         return Span(name=name, start_ns=start_ns, duration_ns=duration_ns)
 
     one = [span("first", 10, 40), span("gone", 50, 0), span("gone too", 50, 0), span("second", 50, 49)]
     timeline = Timeline(side="ExecuTorch", inferences=[[*one, span("subgraph", 10, 90)], one])
-    found = json.loads(chrome_trace([timeline], title="a run"))
-    assert found["otherData"] == {"title": "a run", "too_short": 4}
-    drawn = [(event["name"], event["ts"], event["dur"]) for event in found["traceEvents"] if event["ph"] == "X"]
+    trace = json.loads(chrome_trace([timeline], title="a run"))
+    assert trace["otherData"] == {"title": "a run", "too_short": 4}
+    drawn = [(event["name"], event["ts"], event["dur"]) for event in trace["traceEvents"] if event["ph"] == "X"]
     assert drawn == [
         ("inference 0", 0.0, 0.1),
         ("subgraph", 0.01, 0.09),

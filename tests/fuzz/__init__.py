@@ -1,1 +1,1 @@
-"""Hostile input by the thousand, seeded so that every failure can be replayed: see ``python -m tests.fuzz --help``."""
+"""Thousands of hostile inputs, seeded so that every failure can be replayed: see ``python -m tests.fuzz --help``."""

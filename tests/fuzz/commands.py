@@ -1,4 +1,4 @@
-"""Run the command line within this process, as the installed command would, and check what it promises of every end."""
+"""Run the command line in this process like the installed command, and check how every command ends."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.fuzz.harness import Deviation
 
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 STATUSES = frozenset({0, 2, 3, 4})
-"""How a command may end; 1 is for a crossed tolerance, which those who ask for one allow."""
+"""Allowed exit statuses; 1 means a crossed tolerance and is allowed only with a gate."""
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """The exit status and output of a command."""
 
     status: int
     out: str
@@ -50,19 +50,20 @@ def invoke(arguments: Sequence[str]) -> Ended:
 
 
 def checked(arguments: Sequence[str], *, allowed: frozenset[int] = STATUSES) -> Ended:
-    """The same. Raises Deviation for a status that is not allowed, a defect, or text that a terminal would act on."""
+    """Like ``invoke``, but raise Deviation for a status that is not allowed, a defect, or control characters in the
+    output."""
     ended = invoke(arguments)
     problem = problem_of(ended, allowed, debug="--debug" in arguments)
     if problem:
-        told = f"etui {list(arguments)!r:.400}: {problem}\nstatus {ended.status}\n{ended.err[-1500:]}"
+        report = f"etui {list(arguments)!r:.400}: {problem}\nstatus {ended.status}\n{ended.err[-1500:]}"
         if "--debug" in ended.err:
-            told = f"{invoke(['--debug', *arguments]).err[-3000:]}\n{told}"
-        raise Deviation(told)
+            report = f"{invoke(['--debug', *arguments]).err[-3000:]}\n{report}"
+        raise Deviation(report)
     return ended
 
 
 def problem_of(ended: Ended, allowed: frozenset[int], *, debug: bool = False) -> str:
-    """What of an ending is not as promised; empty for nothing."""
+    """Return what is wrong with the end of a command; empty if nothing is."""
     if ended.status not in allowed:
         return f"status {ended.status}"
     if "defect in etui" in ended.err:
@@ -72,16 +73,16 @@ def problem_of(ended: Ended, allowed: frozenset[int], *, debug: bool = False) ->
     if ended.status == 3 and "shows where it happened" in ended.err:
         return "an error of the system that no command expected"
     if ended.status in (2, 3) and not ended.err.strip():
-        return "no word on stderr"
+        return "no message on stderr"
     for name, text in (("stdout", ended.out), ("stderr", ended.err)):
-        if found := _CONTROLS.search(text):
-            return f"control character {found.group()!r} on {name}"
+        if match := _CONTROLS.search(text):
+            return f"control character {match.group()!r} on {name}"
     return ""
 
 
 @contextlib.contextmanager
 def environment(folder: Path, **extra: str) -> Iterator[None]:
-    """Places of one's own for all that etui reads and writes."""
+    """Set separate paths for everything that etui reads and writes."""
     places = {
         "ETUI_DB": str(folder / "etui.db"),
         "ETUI_CACHE": str(folder / "cache"),
@@ -92,13 +93,13 @@ def environment(folder: Path, **extra: str) -> Iterator[None]:
         "HF_HUB_OFFLINE": "1",
         "TZ": "UTC",
     }
-    # Nothing here may start a runner: what is queued stays queued.
-    refusal = OSError(errno.EAGAIN, "no process may be started here")
+    # No runner may be started here: queued runs stay queued.
+    refusal = OSError(errno.EAGAIN, "processes cannot be started here")
     with mock.patch.dict(os.environ, {**places, **extra}), mock.patch("subprocess.Popen", side_effect=refusal):
         yield
 
 
 def some(rng: random.Random, choices: Sequence[Callable[[], None]], count: int) -> None:
-    """Do so many of these, chosen at random."""
+    """Execute this number of choices, selected at random."""
     for choice in rng.sample(list(choices), min(count, len(choices))):
         choice()

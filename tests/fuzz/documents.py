@@ -1,9 +1,10 @@
-"""Targets for documents: files to import, what earlier versions may have stored, and the screen over both."""
+"""Targets for documents: files to import, runs stored by earlier versions, and the screen with both."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import random
 import time
 import warnings
@@ -26,52 +27,53 @@ from tests.fuzz.commands import STATUSES, checked, environment, some
 from tests.fuzz.harness import Deviation, Outcome
 
 SAMPLES = Path(__file__).parents[2] / "sample_results"
-_SAMPLES_A_BLOCK = 12
-_COMMANDS_A_DOCUMENT = 3
-_PICTURES_A_DOCUMENT = 6
+_SAMPLES_PER_BLOCK = 12
+_COMMANDS_PER_DOCUMENT = 3
+_CHARTS_PER_DOCUMENT = 6
 _CROSSED = STATUSES | {1}
 
 
 class Import:
-    """A changed document as a file: refused in one line, or taken in so that every command can handle it."""
+    """A changed document as a file: refused in one line, or imported so that every command can handle it."""
 
     name = "import"
     share = 10.0
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """A database with some sound runs; each input is imported into it, read by everything, and deleted again."""
+        """Open a database with some valid runs; each input is imported into it, read by everything, and deleted
+        again."""
         with _bench(folder) as store:
             yield partial(_imported, store, folder)
 
 
 class Stored:
-    """Any floats in a stored run, as versions that did not check them may have left behind."""
+    """Any floats in a stored run, as stored by versions that did not check them."""
 
     name = "stored"
     share = 5.0
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """The same database; each input is stored without being checked."""
+        """Open the same database; each input is stored without being checked."""
         with _bench(folder) as store:
             yield partial(_stored, store, folder)
 
 
 class Pictures:
-    """Series and histories of any floats, drawn by every chart in any size."""
+    """Series and histories of any floats, drawn by every chart at any size."""
 
     name = "charts"
     share = 15.0
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """Nothing is stored for this."""
+        """This target stores nothing."""
         yield _pictures
 
 
 class Screen:
-    """The screen over a database of changed documents: every run under the cursor, every chart and tab."""
+    """The screen with a database of changed documents: every run under the cursor, every chart and tab."""
 
     name = "screen"
     share = 0.05
@@ -80,7 +82,7 @@ class Screen:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """Each input makes a database of its own."""
+        """Each input creates a separate database."""
         with environment(folder, LC_ALL="C.UTF-8"):
             time.tzset()
             yield partial(_walked, folder)
@@ -89,7 +91,7 @@ class Screen:
 @contextlib.contextmanager
 def _bench(folder: Path) -> Iterator[Store]:
     with environment(folder), warnings.catch_warnings():
-        # A warning of NumPy's would stand on the user's screen.
+        # A warning of NumPy would appear on the user's screen.
         warnings.simplefilter("error", RuntimeWarning)
         time.tzset()
         with Store.open(folder / "etui.db") as store:
@@ -100,19 +102,19 @@ def _bench(folder: Path) -> Iterator[Store]:
 
 @cache
 def bases() -> tuple[bytes, ...]:
-    """Sound documents as JSON: some sample results with fewer samples, and two in which every part is filled."""
+    """Return valid documents as JSON: some sample results with fewer samples, and two with every part filled."""
     from tests.insights import look_inside
 
-    found = [look_inside(make_document("ba5e00000001"))]
+    documents = [look_inside(make_document("ba5e00000001"))]
     sibling = look_inside(make_document("ba5e00000002", precision="int8", median=5.0))
     for path in sorted(SAMPLES.glob("*.json"))[:6]:
-        found += read_documents(path)
-    return tuple(msgspec.json.encode(_shortened(one)) for one in (*found, sibling))
+        documents += read_documents(path)
+    return tuple(msgspec.json.encode(_shortened(one)) for one in (*documents, sibling))
 
 
 def _shortened(document: RunDocument) -> RunDocument:
     def short(blocks: list[Any]) -> list[Any]:
-        return [msgspec.structs.replace(block, samples_ms=block.samples_ms[:_SAMPLES_A_BLOCK]) for block in blocks]
+        return [msgspec.structs.replace(block, samples_ms=block.samples_ms[:_SAMPLES_PER_BLOCK]) for block in blocks]
 
     return msgspec.structs.replace(
         document,
@@ -123,7 +125,7 @@ def _shortened(document: RunDocument) -> RunDocument:
 
 
 def _history() -> list[RunDocument]:
-    """Runs of the choice of the first base in sessions of their own, enough for a trend."""
+    """Return runs of the configuration of the first base in separate sessions, enough for a trend."""
     return [
         make_document(
             f"415700{number:06d}",
@@ -136,7 +138,7 @@ def _history() -> list[RunDocument]:
 
 
 def _changed(rng: random.Random) -> Any:
-    """A sound document with a new id, changed in one place or several."""
+    """Return a valid document with a new id, changed in one or several places."""
     tree = json.loads(rng.choice(bases()))
     tree["id"] = f"{rng.getrandbits(48):012x}"
     if rng.random() < 0.5:
@@ -172,7 +174,7 @@ def _imported(store: Store, folder: Path, rng: random.Random) -> Outcome:
     new = [one for one in documents if one.id not in before]
     try:
         for document in {one.id: one for one in reversed(new)}.values():
-            _survives(store, folder, document)
+            _check_round_trip(store, folder, document)
             _read_by_commands(rng, folder, document.id)
             _drawn(rng, store.document(document.id))
     finally:
@@ -181,7 +183,7 @@ def _imported(store: Store, folder: Path, rng: random.Random) -> Outcome:
 
 
 def _flat(rng: random.Random) -> Any:
-    """A result of executorch-utils, changed."""
+    """Return a changed result of executorch-utils."""
     tree: Any = {
         "model_name": "resnet18", "model_type": "cv", "precision": "INT8", "precision_short": "INT8",
         "delegate": "XNNPACK",
@@ -193,19 +195,19 @@ def _flat(rng: random.Random) -> Any:
     return tree
 
 
-def _survives(store: Store, folder: Path, document: RunDocument) -> None:
-    """What was stored is what was read, and its export is taken in as the same."""
+def _check_round_trip(store: Store, folder: Path, document: RunDocument) -> None:
+    """Check that the stored document is read back, and that its export is imported unchanged."""
     stored = store.document(document.id)
     expected = document
     if document.status in LIVE_STATUSES:
         expected = msgspec.structs.replace(document, status="interrupted", error=stored.error)
     if stored != expected:
         names = [name for name in stored.__struct_fields__ if getattr(stored, name) != getattr(expected, name)]
-        raise Deviation(f"what was stored differs in {', '.join(names)}")
+        raise Deviation(f"the stored document differs in {', '.join(names)}")
     path = folder / "again.json"
     path.write_bytes(encode_document(stored))
     if read_documents(path) != [stored]:
-        raise Deviation("what was exported is read as something else")
+        raise Deviation("the exported document is read differently")
 
 
 def _stored(store: Store, folder: Path, rng: random.Random) -> Outcome:
@@ -227,9 +229,9 @@ def _stored(store: Store, folder: Path, rng: random.Random) -> Outcome:
 
 
 def _read_by_commands(rng: random.Random, folder: Path, run_id: str) -> None:
-    """Some of the commands, on this run alone and beside sound ones."""
+    """Run some of the commands, on this run alone and together with valid ones."""
     base, sibling = "ba5e00000001", "ba5e00000002"
-    html, page, kept = folder / "page.html", folder / "page.md", folder / "kept.json"
+    html, page, baseline = folder / "page.html", folder / "page.md", folder / "baseline.json"
 
     def do(*arguments: str | Path, crossed: bool = False) -> Callable[[], None]:
         def run() -> None:
@@ -238,8 +240,8 @@ def _read_by_commands(rng: random.Random, folder: Path, run_id: str) -> None:
         return run
 
     def gate() -> None:
-        checked(["export", run_id, "-o", str(kept), "--force"])
-        checked(["gate", "--baseline", str(kept), base, "--junit", str(folder / "gate.xml")], allowed=_CROSSED)
+        checked(["export", run_id, "-o", str(baseline), "--force"])
+        checked(["gate", "--baseline", str(baseline), base, "--junit", str(folder / "gate.xml")], allowed=_CROSSED)
 
     some(
         rng,
@@ -278,12 +280,12 @@ def _read_by_commands(rng: random.Random, folder: Path, run_id: str) -> None:
             do("gap", run_id, "--sort", "contribution", "--csv", folder / "g.csv", "--force"),
             gate,
         ],
-        _COMMANDS_A_DOCUMENT,
+        _COMMANDS_PER_DOCUMENT,
     )
 
 
 def _drawn(rng: random.Random, document: RunDocument) -> None:
-    """Some of the charts of a run, as narrow and as wide as terminals are."""
+    """Draw some of the charts of a run, at widths and heights of terminals."""
     from etui.tui.widgets.chart_data import eager_series, program_series
 
     program, eager = program_series(document), eager_series(document)
@@ -311,7 +313,7 @@ def _drawn(rng: random.Random, document: RunDocument) -> None:
         lambda on, log: charts.depth([layer.mse for layer in layers], on, log=log, worst="high"),
         lambda on, _log: charts.depth([layer.sqnr_db for layer in layers], on, threshold=20.0),
     ]
-    for draw in rng.sample(draws, min(len(draws), _PICTURES_A_DOCUMENT)):
+    for draw in rng.sample(draws, min(len(draws), _CHARTS_PER_DOCUMENT)):
         wide, high = rng.choice(((80, 24), (200, 60), (80, 7), (24, 6), (3, 2), (0, 0)))
         draw(_canvas(rng, wide, high), rng.random() < 0.5)
 
@@ -321,7 +323,7 @@ def _canvas(rng: random.Random, width: int, height: int) -> Canvas:
 
 
 def _pictures(rng: random.Random) -> Outcome:
-    from etui.report import svg
+    from etui.report import scatter, svg
 
     def number() -> float:
         return rng.choice((mutate.a_float(rng), abs(mutate.a_float(rng)), 10.0 * rng.random()))
@@ -356,6 +358,9 @@ def _pictures(rng: random.Random) -> Outcome:
     dots = [charts.Dot(name=mutate.a_text(rng), latency_ms=number(), value=number(), front=rng.random() < 0.5)
             for _ in values]  # fmt: skip
     first, second = some_series[0], rng.choice((None, some_series[-1]))
+    points = [scatter.Point(name=mutate.a_text(rng), latency_ms=number(), value=rng.choice((math.inf, number())),
+                            verdict=rng.choice(("PASS", "FAIL", "UNPROVEN")), low=maybe(), high=maybe())
+              for _ in range(rng.randint(0, 12))]  # fmt: skip
     bars = [svg.Bar(name="a", value=number(), low=maybe(), high=maybe()) for _ in range(rng.randint(0, 4))]
     rng.choice(
         (
@@ -372,8 +377,9 @@ def _pictures(rng: random.Random) -> Outcome:
             ),
             lambda: charts.depth(values, on, log=log, threshold=maybe(), worst=rng.choice(("low", "high"))),
             lambda: charts.scatter(dots, on, unit=rng.choice(("SQNR dB", "MAE", "size MB")), log=log),
-            lambda: svg.histograms([(one.name, one.samples) for one in some_series]),
+            lambda: svg.histograms([svg.Series(name=one.name, values=one.samples) for one in some_series]),
             lambda: svg.intervals(bars, unit="ms", mark=maybe()),
+            lambda: scatter.scatter(points, unit=rng.choice(("SQNR dB", "MAE")), eager_ms=maybe()),
         )
     )()
     return "accepted"

@@ -1,4 +1,4 @@
-"""Run generated inputs through targets, and count what was refused, accepted, or handled otherwise than promised."""
+"""Run generated inputs through targets, and count refused, accepted and wrongly handled inputs."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from typing import Literal, Protocol
 
 Outcome = Literal["refused", "accepted"]
 LIMIT_S = 30.0
-"""No input may take longer, on the slowest machine that runs the tests; a target whose inputs are many steps each has a
-``limit_s`` of its own."""
+"""Time limit of an input on the slowest machine that runs the tests; a target whose inputs have many steps has its own
+``limit_s``."""
 
 
 class Deviation(AssertionError):
-    """Something other than what etui promises: the message says what."""
+    """A behaviour that etui does not allow; the message describes it."""
 
 
 class TooSlow(Deviation):
-    """An input took longer than it may."""
+    """An input took longer than the limit."""
 
 
 class Target(Protocol):
-    """What inputs are tried on. ``share`` is its part of all inputs, before the sum of all shares is made one."""
+    """A consumer of inputs. ``share`` is its part of all inputs, relative to the sum of all shares."""
 
     name: str
     share: float
 
     def opened(self, folder: Path) -> contextlib.AbstractContextManager[Callable[[random.Random], Outcome]]:
-        """A function that makes one input from a generator of random numbers, tries it, and says what came of it.
+        """Yield a function that creates one input from a random number generator, tries it, and returns the outcome.
 
-        Any exception it raises is a deviation. ``folder`` is empty and the target's own.
+        Any exception it raises is a deviation. ``folder`` is empty and used by this target only.
         """
 
 
 @dataclass
 class Tally:
-    """What came of a target's inputs. ``deviations`` pairs a case with its traceback; ``slowest`` is a case too."""
+    """The outcomes of a target's inputs. ``deviations`` pairs a case with its traceback; ``slowest`` is also a case."""
 
     target: str
     inputs: int = 0
@@ -56,20 +56,20 @@ class Tally:
 
 
 def case_name(target: str, seed: int, index: int) -> str:
-    """What ``--replay`` takes."""
+    """Return the argument for ``--replay``."""
     return f"{target}:{seed}:{index}"
 
 
-def dealt(targets: Sequence[Target], inputs: int) -> dict[str, int]:
-    """How many inputs each target gets of so many in all, at least one."""
+def distribute(targets: Sequence[Target], inputs: int) -> dict[str, int]:
+    """Return the number of inputs of each target, at least one."""
     shares = sum(target.share for target in targets)
     return {target.name: max(1, round(inputs * target.share / shares)) for target in targets}
 
 
 def run(target: Target, seed: int, indices: Sequence[int], until: float | None = None) -> Tally:
-    """Try these inputs; ``until`` (``time.monotonic``) stops early."""
+    """Try these inputs; stop early at ``until`` (``time.monotonic``)."""
     tally = Tally(target.name)
-    begun = time.monotonic()
+    start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="etui-fuzz-") as folder, target.opened(Path(folder)) as check:
         for index in indices:
             started = time.monotonic()
@@ -80,7 +80,7 @@ def run(target: Target, seed: int, indices: Sequence[int], until: float | None =
             try:
                 with _limited(getattr(target, "limit_s", LIMIT_S)):
                     outcome = check(random.Random(case))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+            except Exception as error:  # noqa: BLE001 - any exception is a result of the search
                 tally.deviations.append((case, "".join(traceback.format_exception(error))))
             else:
                 tally.refused += outcome == "refused"
@@ -88,12 +88,12 @@ def run(target: Target, seed: int, indices: Sequence[int], until: float | None =
             took = time.monotonic() - started
             if took > tally.slowest_s:
                 tally.slowest_s, tally.slowest = took, case
-    tally.spent_s = time.monotonic() - begun
+    tally.spent_s = time.monotonic() - start
     return tally
 
 
 def table(tallies: Sequence[Tally]) -> str:
-    """The counts of all targets."""
+    """Return the counts of all targets."""
     lines = [f"{'target':<12}{'inputs':>9}{'refused':>9}{'accepted':>9}{'deviations':>11}{'seconds':>9}  slowest"]
     lines += [
         f"{one.target:<12}{one.inputs:>9,}{one.refused:>9,}{one.accepted:>9,}{len(one.deviations):>11,}"
@@ -109,7 +109,7 @@ def table(tallies: Sequence[Tally]) -> str:
 
 @contextlib.contextmanager
 def _limited(limit_s: float) -> Iterator[None]:
-    """Raise TooSlow in what takes longer."""
+    """Raise TooSlow if the block takes longer."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TooSlow(f"it took longer than {limit_s:g} s")

@@ -1,4 +1,4 @@
-"""Make hostile values and change good ones: numbers, texts, trees of JSON, and bytes."""
+"""Create hostile values and change valid ones: numbers, texts, JSON trees, and bytes."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ TEXTS: tuple[str, ...] = (
 
 
 def a_float(rng: random.Random) -> float:
-    """A number at some edge, or of any magnitude."""
+    """Return an edge case, or a number of any magnitude."""
     if rng.random() < 0.7:
         return rng.choice(FLOATS)
     return rng.choice((-1, 1, 1, 1)) * rng.random() * 10.0 ** rng.randint(-320, 307)
 
 
 def an_integer(rng: random.Random) -> int:
-    """A whole number at some edge, or of any size."""
+    """Return an edge case, or an integer of any size."""
     return rng.choice(INTEGERS) if rng.random() < 0.8 else rng.getrandbits(rng.randint(1, 70)) - (1 << 20)
 
 
 def a_text(rng: random.Random) -> str:
-    """A text that something may stumble over."""
+    """Return a text that is difficult to handle."""
     if rng.random() < 0.8:
         return rng.choice(TEXTS)
     alphabet = "abc019 .-_:/<>=~*\"'\n\t\x1b[]()é日\u202e\U0001f600"
@@ -52,7 +52,7 @@ def a_text(rng: random.Random) -> str:
 
 
 def a_value(rng: random.Random, depth: int = 0) -> Any:
-    """Anything JSON can hold."""
+    """Return any JSON value."""
     kind = rng.randrange(10 if depth < 3 else 6)
     if kind == 0:
         return None
@@ -73,7 +73,7 @@ def a_value(rng: random.Random, depth: int = 0) -> Any:
 
 
 def nested(rng: random.Random, depth: int) -> Any:
-    """Lists or objects within each other, so deep."""
+    """Return lists or objects nested to this depth."""
     value: Any = 1
     for _ in range(depth):
         value = [value] if rng.random() < 0.5 else {"a": value}
@@ -81,7 +81,7 @@ def nested(rng: random.Random, depth: int) -> Any:
 
 
 def like(rng: random.Random, value: Any) -> Any:
-    """Another value of the same kind."""
+    """Return another value of the same kind."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -112,22 +112,22 @@ def _other_list(rng: random.Random, value: list[Any]) -> list[Any]:
 
 
 def paths_of(tree: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The places of all values of a tree but the root; of a long list of numbers only a few."""
-    found: list[tuple[str | int, ...]] = []
+    """Return the paths of all values of a tree but the root; of a long list of numbers only a few."""
+    paths: list[tuple[str | int, ...]] = []
     if isinstance(tree, dict):
         steps: Sequence[str | int] = list(tree)
     elif isinstance(tree, list):
         steps = range(len(tree)) if len(tree) < 12 else (0, 1, len(tree) // 2, len(tree) - 1)
     else:
-        return found
+        return paths
     for step in steps:
-        found.append((*path, step))
-        found += paths_of(tree[step], (*path, step))
-    return found
+        paths.append((*path, step))
+        paths += paths_of(tree[step], (*path, step))
+    return paths
 
 
 def change_tree(rng: random.Random, tree: Any, *, same_kind: float = 0.7) -> None:
-    """Change one place of a tree: mostly to a value of the same kind, else to any, or away."""
+    """Change one place of a tree: mostly to a value of the same kind, otherwise to any value, or remove it."""
     paths = paths_of(tree)
     if not paths:
         return
@@ -147,7 +147,7 @@ def change_tree(rng: random.Random, tree: Any, *, same_kind: float = 0.7) -> Non
         other: Any = tree
         for step in rng.choice(paths):
             other = other[step]
-        # A part of the tree inside itself would have no end.
+        # A part of the tree inside itself would be infinite.
         holder[last] = other if not isinstance(other, dict | list) else a_value(rng)
 
 
@@ -163,33 +163,33 @@ def change_numbers(rng: random.Random, tree: Any, share: float) -> None:
 
 
 def change_bytes(rng: random.Random, data: bytes, most: int = 4) -> bytes:
-    """Change a few places of some bytes, cut, double or move a part of them."""
-    found = bytearray(data)
+    """Change a few places of some bytes; truncate, duplicate or move a part of them."""
+    changed = bytearray(data)
     for _ in range(rng.randint(1, most)):
-        size = len(found)
+        size = len(changed)
         if not size:
             return bytes(rng.randbytes(rng.randint(0, 50)))
         place = rng.randrange(size)
         length = min(size - place, rng.choice((1, 2, 4, 8, 16, 100, 1000)))
         kind = rng.randrange(9)
         if kind == 0:
-            found[place] ^= 1 << rng.randrange(8)
+            changed[place] ^= 1 << rng.randrange(8)
         elif kind == 1:
-            found[place] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+            changed[place] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
         elif kind == 2:
             word = rng.choice((0, 1, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, size, rng.getrandbits(32)))
-            found[place : place + 4] = word.to_bytes(4, rng.choice(("little", "big")))
+            changed[place : place + 4] = word.to_bytes(4, rng.choice(("little", "big")))
         elif kind == 3:
-            del found[place : place + length]
+            del changed[place : place + length]
         elif kind == 4:
-            found[place:place] = rng.randbytes(length)
+            changed[place:place] = rng.randbytes(length)
         elif kind == 5:
-            del found[place:]
+            del changed[place:]
         elif kind == 6:
-            found[place:place] = found[place : place + length]
+            changed[place:place] = changed[place : place + length]
         elif kind == 7:
-            found[place : place + length] = bytes(length)
+            changed[place : place + length] = bytes(length)
         else:
             other = rng.randrange(size)
-            found[place : place + length] = found[other : other + length]
-    return bytes(found)
+            changed[place : place + length] = changed[other : other + length]
+    return bytes(changed)

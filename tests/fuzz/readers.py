@@ -1,4 +1,4 @@
-"""Targets that read a text or some bytes: the filter language, the config file, programs, and the lines of workers."""
+"""Targets that read a text or bytes: the filter language, the config file, programs, and the lines of workers."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from etui.programs.sections import sections
 from etui.results import RunDocument
 from etui.runner.worker import Worker, WorkerFailed
 from etui.store import Store
-from etui.store.filter_language import KEYS, FilterMistake, completions, parse
+from etui.store.filter_keys import KEYS
+from etui.store.filter_language import FilterMistake, completions, parse, read
 from tests.documents import make_document
 from tests.fuzz import mutate
 from tests.fuzz.harness import Deviation, Outcome
 
 
 class Filters:
-    """Filters of the runs table: a mistake that names its place, or conditions that SQLite answers."""
+    """Filters of the runs table: a mistake with its position, or conditions that SQLite can execute."""
 
     name = "filter"
     share = 30.0
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """A database with a few runs that the filters are asked of."""
+        """Open a database with a few runs for the filters."""
         with Store.open(folder / "etui.db") as store:
             store.import_documents(
                 [
@@ -55,6 +56,7 @@ _FILTER_VALUES = (
     "10kb", "3x", "today",
     "yesterday", "2026-11-20", "9999-12-31", "0001-01-01", "2026-11-20T10:00", "0001-01-01T00:00+14:00",
     "9999-12-31T23:59-14:00",
+    "2..10", "..", "1..", "..1ms", "5..1", "today..", "1d..7d", "last",
     "12h", "7d", "999999999w", "1e5d", "99999999999999999999m", "0.5h", "done", "timed-out", "failed,done",
     '"two words"', '"', "[", "?",
     "%", "_", "\\", "mae", "nokey",
@@ -67,11 +69,12 @@ def _filtered(store: Store, rng: random.Random) -> Outcome:
     for one in completions(text, cursor, {"model": ["resnet18", mutate.a_text(rng)]}):
         if not isinstance(one, str):
             raise Deviation(f"a completion is {one!r}")
+    store.count(read(text)[0])
     try:
         conditions = parse(text)
     except FilterMistake as mistake:
         if not 0 <= mistake.start <= mistake.end <= len(text):
-            raise Deviation(f"the mistake lies at {mistake.start} to {mistake.end} of {len(text)}") from mistake
+            raise Deviation(f"the mistake is at {mistake.start} to {mistake.end} of {len(text)}") from mistake
         return "refused"
     store.count(conditions)
     store.summaries(conditions, limit=3)
@@ -85,15 +88,18 @@ def _filter_text(rng: random.Random) -> str:
         value = rng.choice((*_FILTER_VALUES, mutate.a_text(rng), str(mutate.a_float(rng)), str(mutate.an_integer(rng))))
         term = rng.choice((f"{key}{rng.choice(_OPERATORS)}{value}", value, f"-{key}:{value}", f"has:{key}"))
         terms.append(term if rng.random() < 0.8 else term.upper())
-    text = rng.choice((" ", " ", "  ", "\t")).join(terms)
+        if rng.random() < 0.2:
+            terms[-1] = rng.choice(("({}", "-({})", "not {}", "{})", "({})")).replace("{}", terms[-1])
+    text = rng.choice((" ", " ", "  ", "\t", " or ", " and ", " OR ", ") or (")).join(terms)
     if rng.random() < 0.2 and text:
         place = rng.randrange(len(text))
-        text = text[:place] + rng.choice('"-:<>=~*, \x00é') + text[place + rng.randint(0, 2) :]
+        text = text[:place] + rng.choice('"-:<>=~*, \x00é()@.') + text[place + rng.randint(0, 2) :]
     return text * rng.choice((1,) * 30 + (50, 2000)) if len(text) < 200 else text
 
 
 class Configs:
-    """Config files: ``load`` never fails, says what it ignores in a line each, and what it took can be written back."""
+    """Config files: ``load`` never fails, reports each ignored setting in a line, and its result can be written
+    back."""
 
     name = "config"
     share = 12.0
@@ -111,14 +117,14 @@ def _configured(path: Path, rng: random.Random) -> Outcome:
         if "\n" in notice or "\x1b" in notice or len(notice) > 1_000:
             raise Deviation(f"a notice is not one short line: {notice[:300]!r}")
     path.write_text(as_toml(loaded.config, [("bench.run", "r", "Start"), ("table.down", "j,down", "Down")]))
-    kept = load(path, frozenset({"bench.run", "table.down"}))
-    if kept.config != msgspec.structs.replace(loaded.config, keys=_not_empty(loaded.config)) or kept.notices:
-        raise Deviation(f"what was taken is not what is written: {loaded.config} and {kept}")
+    reloaded = load(path, frozenset({"bench.run", "table.down"}))
+    if reloaded.config != msgspec.structs.replace(loaded.config, keys=_not_empty(loaded.config)) or reloaded.notices:
+        raise Deviation(f"the loaded configuration is not the written one: {loaded.config} and {reloaded}")
     return "refused" if loaded.notices else "accepted"
 
 
 def _not_empty(config: Config) -> dict[str, str]:
-    """Keys that are not empty; an empty one is the default."""
+    """Return the keys that are not empty; an empty one means the default."""
     return {name: keys for name, keys in config.keys.items() if keys}
 
 
@@ -164,7 +170,7 @@ class Programs:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """Nothing is stored for this."""
+        """This target stores nothing."""
         yield _program_read
 
 
@@ -175,17 +181,17 @@ def _program_read(rng: random.Random) -> Outcome:
     buffer = memoryview(data)
     try:
         program = read_program(buffer)
-        found = sections(program, buffer)
+        program_sections = sections(program, buffer)
     except DamagedFile as error:
         if "\n" in str(error):
             raise Deviation(f"the refusal is not one line: {error}") from error
         return "refused"
-    msgspec.json.encode([program, found])
+    msgspec.json.encode([program, program_sections])
     return "accepted"
 
 
 def pte(rng: random.Random) -> bytes:
-    """A small program as ExecuTorch lays it out, some of it random."""
+    """Return a small program in ExecuTorch's layout, partly random."""
     shape = [rng.choice((1, 3, 24, 2**31 - 1)) for _ in range(rng.randint(0, 4))]
     tensor = {0: ("b", rng.choice((6, 1, 15, 99))), 2: ("I[]", shape), 5: ("I", rng.randint(0, 2))}
     value = {0: ("B", rng.choice((5, 5, 5, 2, 77))), 1: tensor}
@@ -210,7 +216,7 @@ def pte(rng: random.Random) -> bytes:
         7: [{0: "weight", 1: ("I", 1)}],
     }
     body = flatbuffer(root)
-    # The head stands between the offset of the root table, which it moves, and the rest.
+    # The header is between the offset of the root table, which it shifts, and the rest.
     (first,) = struct.unpack_from("<I", body, 0)
     size = len(body) + 4 + 4 + 32
     head = b"ET12" + b"eh00" + struct.pack("<IQQQ", 32, size, size, 32) + bytes(4)
@@ -218,8 +224,8 @@ def pte(rng: random.Random) -> bytes:
 
 
 def flatbuffer(root: dict[int, Any]) -> bytes:
-    """A FlatBuffer of tables: fields are texts, tables (dicts), lists of tables, numbers (form, value), or lists of
-    numbers (form with ``[]``, values)."""
+    """Return a FlatBuffer of tables: fields are texts, tables (dicts), lists of tables, numbers (form, value), or lists
+    of numbers (form with ``[]``, values)."""
     made = bytearray(4)
     struct.pack_into("<I", made, 0, _table(made, root))
     return bytes(made)
@@ -268,50 +274,50 @@ def _is_number(value: Any) -> bool:
 
 
 class Lines:
-    """What a worker writes on its pipes: events that can be stored and shown, an answer, or nothing."""
+    """The lines that a worker writes to its pipes: events that can be stored and shown, an answer, or nothing."""
 
     name = "events"
     share = 15.0
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """A database with a session that the events are stored in."""
+        """Open a database with a session for the events."""
         with Store.open(folder / "etui.db") as store:
             document = make_document()
             store.import_documents([document])
-            yield partial(_heard, store, document)
+            yield partial(_received, store, document)
 
 
-def _heard(store: Store, document: RunDocument, rng: random.Random) -> Outcome:
+def _received(store: Store, document: RunDocument, rng: random.Random) -> Outcome:
     session, run_id = document.session.id, document.id
     events: list[Event] = []
 
-    async def hear() -> bool:
-        child = Worker(
+    async def receive() -> bool:
+        worker = Worker(
             1,
             MemoryJob(bundle="b", model="m", program="p", delegate="xnnpack", run_id=run_id, threads=1),
             events.append,
         )
         try:
             for _ in range(rng.randint(1, 6)):
-                child._report_line(_report(rng, run_id))
-                child._log_line(_noise(rng))
-            child.exited(rng.choice((0, 1, -9, -11, -6, 255)))
-            await child.answered()
+                worker._report_line(_report(rng, run_id))
+                worker._log_line(_noise(rng))
+            worker.exited(rng.choice((0, 1, -9, -11, -6, 255)))
+            await worker.answered()
         except WorkerFailed as error:
             if not error.message.strip():
-                raise Deviation("a job failed without a word") from error
+                raise Deviation("a job failed without a message") from error
             return False
         finally:
-            child.close()
+            worker.close()
         return True
 
-    answered = asyncio.run(hear())
+    answered = asyncio.run(receive())
     for event in events:
         try:
             store.add_event(session, event)
         except EtuiError:
-            # Of a run that does not exist; the runner then gives the job up.
+            # The event of a run that does not exist; the runner then ends the job.
             if event.run_id in (None, run_id):
                 raise
     store.events_after(session, 0, newest=20)
@@ -325,7 +331,7 @@ def _report(rng: random.Random, run_id: str) -> bytes:
     if rng.random() < 0.7:
         tree["event"] = {
             "kind": rng.choice(("log", "stage", "progress", "block", "warning", "finished", "x")),
-            "message": mutate.a_value(rng) if rng.random() < 0.2 else "words",
+            "message": mutate.a_value(rng) if rng.random() < 0.2 else "text",
             "done": mutate.a_value(rng) if rng.random() < 0.3 else 1.0,
             "total": mutate.a_float(rng),
             "left_s": mutate.a_float(rng),

@@ -1,4 +1,4 @@
-"""Targets of the command line: its arguments, and databases whose bytes were changed."""
+"""Targets of the command line: its arguments, and databases with changed bytes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.fuzz.harness import Deviation, Outcome
 
 _REAL_POPEN = subprocess.Popen
 _ENDLESS = frozenset({"--watch", "--for"})
-"""Options of commands that go on until they are told to stop."""
+"""Options of commands that run until they are stopped."""
 _INSTALLED = 0.003
-"""The share of command lines that the installed command is asked too."""
+"""The share of command lines that are also given to the installed command."""
 
 
 class Arguments:
@@ -37,14 +37,14 @@ class Arguments:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """A database with two runs, put back whenever a command has changed it."""
+        """Open a database with two runs, restored after each change by a command."""
         with environment(folder):
             time.tzset()
-            yield partial(_asked, folder)
+            yield partial(_run_arguments, folder)
 
 
 class Databases:
-    """The file of a database with some bytes changed: every command says a line, or reads what can be read."""
+    """A database file with some bytes changed: every command prints one line, or reads what is readable."""
 
     name = "database"
     share = 1.0
@@ -58,7 +58,7 @@ class Databases:
 
 
 def _database(path: Path) -> bytes:
-    """The bytes of a database with runs and a queued session, all in one file."""
+    """Return the bytes of a database with runs and a queued session, in one file."""
     from tests.insights import look_inside
 
     with Store.open(path) as store:
@@ -81,12 +81,12 @@ def _opened(folder: Path, sound: bytes, rng: random.Random) -> Outcome:
     place.write_bytes(mutate.change_bytes(rng, sound, most=rng.choice((1, 2, 8, 40))))
     if rng.random() < 0.05:
         place.with_name("etui.db-wal").write_bytes(rng.randbytes(rng.choice((0, 32, 5000))))
-    kept = folder / "kept.json"
+    exported = folder / "exported.json"
     lines = [
         ["runs"], ["runs", "--json"], ["show", "aaaaaaaaaaa1"], ["show", "aaaaaaaaaaa2", "--json"], ["log",
         "aaaaaaaaaaa1"],
         ["compare", "aaaaaaaaaaa1", "aaaaaaaaaaa2"], ["trend", "aaaaaaaaaaa1"], ["export", "aaaaaaaaaaa1",
-        "-o", str(kept), "--force"],
+        "-o", str(exported), "--force"],
         ["report", "aaaaaaaaaaa1", "aaaaaaaaaaa2", "-o", str(folder / "r.html"), "--force"], ["profile",
         "aaaaaaaaaaa1"],
         ["gap", "aaaaaaaaaaa1"], ["inspect", "aaaaaaaaaaa1"], ["cancel", "--all"], ["delete", "aaaaaaaaaaa2",
@@ -104,11 +104,11 @@ def _opened(folder: Path, sound: bytes, rng: random.Random) -> Outcome:
 @cache
 def _commands() -> dict[str, click.Command]:
     context = click.Context(cli)
-    found = {name: cli.get_command(context, name) for name in COMMANDS}
-    return {name: command for name, command in found.items() if command is not None}
+    commands = {name: cli.get_command(context, name) for name in COMMANDS}
+    return {name: command for name, command in commands.items() if command is not None}
 
 
-def _asked(folder: Path, rng: random.Random) -> Outcome:
+def _run_arguments(folder: Path, rng: random.Random) -> Outcome:
     place = folder / "etui.db"
     if not place.exists() or rng.random() < 0.02:
         for file in folder.glob("etui.db*"):
@@ -119,7 +119,7 @@ def _asked(folder: Path, rng: random.Random) -> Outcome:
     before = Path.cwd()
     try:
         os.chdir(folder)
-        # The doctor ends with 1 where nothing can be measured.
+        # The doctor ends with 1 if nothing can be measured.
         may_cross = "doctor" in line or any(one.startswith("--fail-if") for one in line)
         ended = checked(line, allowed=STATUSES | {1} if may_cross else STATUSES)
         if rng.random() < _INSTALLED and all("\0" not in one and _encodable(one) for one in line):
@@ -138,7 +138,8 @@ def _encodable(text: str) -> bool:
 
 
 def _same_installed(line: list[str], ended: Ended) -> None:
-    """The installed command keeps the same promises; its words may differ, as the first call may have changed files."""
+    """Check that the installed command behaves the same; its output may differ, as the first call may have changed
+    files."""
     done = _REAL_POPEN(
         [ETUI, *line],
         stdin=subprocess.DEVNULL,
@@ -156,24 +157,28 @@ def _same_installed(line: list[str], ended: Ended) -> None:
 def _line(rng: random.Random, folder: Path) -> list[str]:
     name = rng.choice(list(_commands()))
     command: click.Command = _commands()[name]
-    words = []
+    arguments = []
     if rng.random() < 0.1:
-        words += rng.choice((["--debug"], ["--db", _path(rng, folder)], ["--bogus"], ["--db"], ["-h"], ["--version"]))
+        arguments += rng.choice(
+            (["--debug"], ["--db", _path(rng, folder)], ["--bogus"], ["--db"], ["-h"], ["--version"])
+        )
     if rng.random() < 0.97:
-        words.append(name)
+        arguments.append(name)
     else:
-        words.append(mutate.a_text(rng))
+        arguments.append(mutate.a_text(rng))
     if isinstance(command, click.Group):
-        words.append(rng.choice((*command.commands, mutate.a_text(rng))))
+        arguments.append(rng.choice((*command.commands, mutate.a_text(rng))))
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
             if rng.random() < 0.9:
-                words += [_argument(rng, folder) for _ in range(rng.choice((1, 1, 2)) if parameter.nargs < 0 else 1)]
+                arguments += [
+                    _argument(rng, folder) for _ in range(rng.choice((1, 1, 2)) if parameter.nargs < 0 else 1)
+                ]
         elif rng.random() < 0.25 and not _ENDLESS & set(parameter.opts):
-            words += _option(rng, parameter, folder)
+            arguments += _option(rng, parameter, folder)
     if rng.random() < 0.05:
-        rng.shuffle(words)
-    return [one for one in words if one not in _ENDLESS]
+        rng.shuffle(arguments)
+    return [one for one in arguments if one not in _ENDLESS]
 
 
 def _option(rng: random.Random, parameter: click.Parameter, folder: Path) -> list[str]:
@@ -212,7 +217,7 @@ def _argument(rng: random.Random, folder: Path) -> str:
 
 
 def _path(rng: random.Random, folder: Path) -> str:
-    """A path that is nothing, no file, too long, or somebody else's; all writing stays within the folder."""
+    """Return a path that is empty, not a file, too long, or not the user's; all writing stays within the folder."""
     return rng.choice(
         (
             "missing.json", str(folder), f"{folder}/x.json", f"{folder}/{'n' * 250}.json",

@@ -8,7 +8,7 @@ from tests.fuzz.readers import Configs, Filters, Lines, Programs
 from tests.fuzz.shell import Arguments, Databases
 from tests.fuzz.weights import Folders, Weights
 
-# The quick ones first: what they leave of a limited time is for those that take longer.
+# The fast ones first: the time they do not use is available to the slower ones.
 _ALL: tuple[Target, ...] = (
     Filters(), Configs(), Programs(), Lines(), Pictures(), Arguments(), Databases(), Weights(), Folders(), Stored(),
     Import(), Screen(),

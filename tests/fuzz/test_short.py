@@ -1,4 +1,4 @@
-"""The short form of the harness: a few thousand inputs, the same in every run, with no deviation."""
+"""The short form of the harness: a few thousand inputs, identical in every run, without deviation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ INPUTS = {
     "events": 250,
     "arguments": 120, "database": 30, "weights": 60, "folder": 30,
 }  # fmt: skip
-"""About 3,000 in a minute; the long form is ``python -m tests.fuzz``."""
+"""About 3,000 inputs in a minute; the long form is ``python -m tests.fuzz``."""
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_deviates(name: str) -> None:
+def test_target_has_no_deviation(name: str) -> None:
     tally = run(TARGETS[name], 20_261_127, range(INPUTS[name]))
     assert tally.inputs == INPUTS[name]
     assert not tally.deviations, (

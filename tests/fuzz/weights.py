@@ -1,6 +1,6 @@
-"""Targets of files with weights: state dicts, safetensors and Hugging Face folders, read in a process of their own.
+"""Targets of files with weights: state dicts, safetensors and Hugging Face folders, read in a separate process.
 
-Reading weights needs torch, and whatever crashes there must not take the harness with it.
+Reading weights needs torch, and a crash there must not end the harness.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REAL_POPEN = subprocess.Popen
 
 
 class Weights:
-    """One file of weights with some bytes changed: its tensors, or a WeightsError."""
+    """A file of weights with some bytes changed: its tensors, or a WeightsError."""
 
     name = "weights"
     share = 3.0
@@ -31,7 +31,7 @@ class Weights:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Callable[[random.Random], Outcome]]:
-        """A reader process, started anew whenever an input has ended it."""
+        """Start a reader process, again whenever an input has ended it."""
         reader = _Reader(self.kind)
         try:
             yield partial(_read, reader)
@@ -40,7 +40,7 @@ class Weights:
 
 
 class Folders(Weights):
-    """A Hugging Face folder with changed files: the same."""
+    """A Hugging Face folder with changed files, with the same expectation."""
 
     name = "folder"
     share = 1.0
@@ -53,7 +53,7 @@ class _Reader:
         self._process: subprocess.Popen[str] | None = None
 
     def ask(self, case: str) -> str:
-        """What the reader answers to a case; Deviation if that has ended it."""
+        """Return the reader's answer to a case; raise Deviation if the case has ended the reader."""
         if self._process is None:
             self._process = _REAL_POPEN(
                 [sys.executable, "-m", "tests.fuzz.weights", self._kind],
@@ -85,7 +85,7 @@ def _read(reader: _Reader, rng: random.Random) -> Outcome:
 
 
 def main(kind: str, cases: IO[str]) -> None:
-    """Answer each case (a seed) with what came of it, in a line."""
+    """Answer each case (a seed) with its outcome, in one line."""
     import traceback
 
     import torch
@@ -109,7 +109,7 @@ def main(kind: str, cases: IO[str]) -> None:
                 answer = "accepted"
             except WeightsError:
                 answer = "refused"
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
+            except Exception as error:  # noqa: BLE001 - any exception is a result of the search
                 answer = f"{error!r:.300} at {traceback.extract_tb(error.__traceback__)[-1]}".replace("\n", " ")
             sys.stdout.write(f"{answer}\n")
             sys.stdout.flush()

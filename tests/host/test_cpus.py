@@ -1,4 +1,4 @@
-"""Which CPUs a session's workers are held to, on made-up machines."""
+"""Selection of the CPUs for a session's workers, on simulated machines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from etui.host import cpus, environment, sensors
 
 
 class Machine:
-    """A machine in a folder: what /sys says of its CPUs, and the affinity of this process on it."""
+    """A simulated machine in a folder: what /sys reports about its CPUs, and the affinity of this process on it."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -41,8 +41,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return Machine(tmp_path, monkeypatch)
 
 
-def test_two_threads_get_two_physical_cores_and_leave_cpu_0_alone(machine: Machine) -> None:
-    for number in range(8):  # siblings are neighbours, as in most virtual machines
+def test_two_threads_get_two_physical_cores_other_than_cpu_0(machine: Machine) -> None:
+    for number in range(8):  # siblings are adjacent, as in most virtual machines
         machine.cpu(number, siblings=f"{number - number % 2}-{number - number % 2 + 1}")
     machine.allow(range(8))
     assert cpus.measuring_cpus(2, machine.root) == [2, 4]
@@ -51,7 +51,7 @@ def test_two_threads_get_two_physical_cores_and_leave_cpu_0_alone(machine: Machi
     assert cpus.measuring_cpus(8, machine.root) == list(range(8))
 
 
-def test_siblings_that_are_far_apart_are_told_too(machine: Machine) -> None:
+def test_siblings_that_are_not_adjacent_are_recognized(machine: Machine) -> None:
     for number in range(8):
         machine.cpu(number, siblings=f"{number % 4},{number % 4 + 4}")
     machine.allow(range(8))
@@ -59,7 +59,7 @@ def test_siblings_that_are_far_apart_are_told_too(machine: Machine) -> None:
     assert cpus.measuring_cpus(5, machine.root) == [0, 1, 2, 3, 5]
 
 
-def test_the_affinity_is_kept_and_a_core_of_which_one_sibling_is_allowed_counts(machine: Machine) -> None:
+def test_affinity_is_respected_and_a_core_with_one_allowed_sibling_counts(machine: Machine) -> None:
     for number in range(8):
         machine.cpu(number, siblings=f"{number - number % 2}-{number - number % 2 + 1}")
     machine.allow([1, 3, 6, 7])
@@ -81,25 +81,26 @@ def test_fast_cores_come_first_and_packages_are_not_mixed(machine: Machine) -> N
     assert cpus.measuring_cpus(4, two.root) == [0, 2, 4, 6]
 
 
-def test_without_a_topology_the_cpus_are_taken_in_their_order(machine: Machine) -> None:
+def test_cpus_are_selected_in_order_without_a_topology(machine: Machine) -> None:
     machine.allow([0, 1, 2, 3])
     assert cpus.measuring_cpus(2, machine.root) == [1, 2]
     assert cpus.cpu_sets(2, machine.root) == [[1, 2], [0, 3]]
-    # More threads than CPUs, as a document of another machine may say, take all there are.
+    # A larger number of threads, as in a document of another machine, uses all CPUs.
     assert cpus.measuring_cpus(64, machine.root) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("cpu_max", "usable"), [("max 100000", 64), ("200000 100000", 2), ("250000 100000", 2), ("50000 100000", 1)]
 )
-def test_the_quota_of_the_cgroup_bounds_the_default_threads(machine: Machine, cpu_max: str, usable: int) -> None:
+def test_cgroup_quota_limits_the_default_threads(machine: Machine, cpu_max: str, usable: int) -> None:
     machine.allow(range(64))
     machine.quota(cpu_max)
     assert cpus.usable_cores(machine.root) == usable
 
 
-def test_a_load_counts_only_on_the_physical_cores_that_are_measured_on(tmp_path: Path) -> None:
-    """Of eight CPUs in pairs of siblings, 0 and 1 are measured on; 4 is a sibling of 0, and 2 is another core."""
+def test_load_counts_only_on_the_physical_cores_used_for_measuring(tmp_path: Path) -> None:
+    """Of eight CPUs in pairs of siblings, 0 and 1 are used for measuring; 4 is a sibling of 0, and 2 is another
+    core."""
     for cpu in range(8):
         folder = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology"
         folder.mkdir(parents=True)

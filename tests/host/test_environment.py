@@ -1,4 +1,5 @@
-"""What is read of a box, on made-up boxes: what is there is read, what is not is None and never fine."""
+"""Environment facts and doctor checks on simulated machines: what is readable is read, what is not is None and never
+"ok"."""
 
 from __future__ import annotations
 
@@ -37,23 +38,23 @@ def core() -> int:
 
 
 @pytest.fixture(autouse=True)
-def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("ETUI_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
 
 
-def test_a_box_that_tells_nothing(tmp_path: Path) -> None:
-    found = environment.read_environment(tmp_path)
-    assert (found.memory_bytes, found.governor, found.turbo, found.virtualized, found.cgroup_cpus) == (None,) * 5
-    assert found.cores >= 1
-    assert found.versions["etui"]
+def test_machine_without_readable_facts(tmp_path: Path) -> None:
+    facts = environment.read_environment(tmp_path)
+    assert (facts.memory_bytes, facts.governor, facts.turbo, facts.virtualized, facts.cgroup_cpus) == (None,) * 5
+    assert facts.cores >= 1
+    assert facts.versions["etui"]
     findings = doctor.examine(tmp_path / "etui.db", tmp_path)
     for name in ("frequency governor", "turbo", "heat", "virtual machine", "memory", "CPU quota"):
         assert finding(findings, name).status == "unknown", name
 
 
-def test_a_box_that_is_in_the_way(tmp_path: Path, core: int) -> None:
+def test_machine_with_problems(tmp_path: Path, core: int) -> None:
     put(
         tmp_path,
         {
@@ -70,10 +71,10 @@ def test_a_box_that_is_in_the_way(tmp_path: Path, core: int) -> None:
             "sys/devices/system/cpu/intel_pstate/no_turbo": "0\n",
         },
     )
-    found = environment.read_environment(tmp_path)
-    assert (found.cpu, found.cpu_flags) == ("A CPU @ 2.0GHz", ["avx2", "avx512_bf16", "sse4_2"])
-    assert (found.memory_bytes, found.cgroup_cpus) == (4_000_000_000, 0.5)
-    assert (found.governor, found.turbo, found.virtualized) == ("powersave", True, True)
+    facts = environment.read_environment(tmp_path)
+    assert (facts.cpu, facts.cpu_flags) == ("A CPU @ 2.0GHz", ["avx2", "avx512_bf16", "sse4_2"])
+    assert (facts.memory_bytes, facts.cgroup_cpus) == (4_000_000_000, 0.5)
+    assert (facts.governor, facts.turbo, facts.virtualized) == ("powersave", True, True)
     findings = doctor.examine(tmp_path / "etui.db", tmp_path)
     for name, seen in (
         ("frequency governor", "powersave"),
@@ -88,7 +89,7 @@ def test_a_box_that_is_in_the_way(tmp_path: Path, core: int) -> None:
     assert finding(findings, "memory").status == "bad"
 
 
-def test_a_box_as_it_should_be(tmp_path: Path, core: int) -> None:
+def test_machine_without_problems(tmp_path: Path, core: int) -> None:
     put(
         tmp_path,
         {
@@ -107,7 +108,7 @@ def test_a_box_as_it_should_be(tmp_path: Path, core: int) -> None:
         assert finding(findings, name).status == "ok", name
 
 
-def test_the_older_cgroups_quota_is_read(tmp_path: Path) -> None:
+def test_quota_of_cgroup_v1_is_read(tmp_path: Path) -> None:
     put(
         tmp_path,
         {
@@ -119,12 +120,12 @@ def test_the_older_cgroups_quota_is_read(tmp_path: Path) -> None:
     assert cgroups.cgroup_cpus(tmp_path) == 1.5
 
 
-def test_the_holder_of_the_box_is_named_without_touching_its_lock(tmp_path: Path) -> None:
+def test_holder_of_the_machine_lock_is_named_without_touching_the_lock(tmp_path: Path) -> None:
     lock = paths.machine_lock_path()
     lock.write_text("")
     put(tmp_path, {"proc/locks": f"1: FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
-    found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "machine lock")
-    assert found.status == "warn" and "pid 4711" in found.seen
+    result = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "machine lock")
+    assert result.status == "warn" and "pid 4711" in result.seen
     put(tmp_path, {"proc/locks": f"1: -> FLOCK  ADVISORY  WRITE 4711 fe:00:{lock.stat().st_ino} 0 EOF\n"})
     assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "machine lock").status == "ok"
 
@@ -135,21 +136,21 @@ class OtherSqlite(sqlite3.Connection):
     missing = ""
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        """Execute a statement that asks for a name that SQLite does not know."""
+        """Execute a statement that requests a name unknown to SQLite."""
         return super().execute(sql.replace(self.missing, "unknown"), *values)
 
 
 @pytest.mark.parametrize(("missing", "named"), [("fts5", "FTS5"), ("trigram", "trigram")])
-def test_sqlite_without_the_search_index_of_the_database_is_bad(missing: str, named: str, tmp_path: Path) -> None:
+def test_sqlite_without_full_text_search_is_bad(missing: str, named: str, tmp_path: Path) -> None:
     with closing(sqlite3.connect(":memory:", factory=OtherSqlite)) as connection:
         connection.missing = missing
-        found = software.sqlite(connection)
-    assert found.status == "bad" and named in found.seen and sqlite3.sqlite_version in found.seen
-    assert "FTS5" in found.advice
+        result = software.sqlite(connection)
+    assert result.status == "bad" and named in result.seen and sqlite3.sqlite_version in result.seen
+    assert "FTS5" in result.advice
     assert finding(doctor.examine(tmp_path / "etui.db", tmp_path), "SQLite").status == "ok"
 
 
-def test_a_hub_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_hanging_hub_times_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("HF_HUB_OFFLINE", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     never = threading.Event()
@@ -160,12 +161,12 @@ def test_a_hub_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     monkeypatch.setattr(software, "HUB_TIMEOUT_S", 0.05)
     monkeypatch.setattr(socket, "create_connection", hang)
-    found = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "weights hub")
+    result = finding(doctor.examine(tmp_path / "etui.db", tmp_path), "weights hub")
     never.set()
-    assert (found.status, "does not answer" in found.seen) == ("warn", True)
+    assert (result.status, "does not answer" in result.seen) == ("warn", True)
 
 
-def test_what_a_box_does_not_tell_while_it_works_is_named(tmp_path: Path) -> None:
+def test_unreadable_sensors_are_named(tmp_path: Path) -> None:
     names = ["foreign CPU", "steal", "CPU quota throttling", "CPU frequency", "CPU pressure (PSI)"]
     names += ["memory pressure (PSI)", "thermal throttling"]
     assert sensors.not_readable(tmp_path) == names == environment.read_environment(tmp_path).not_readable

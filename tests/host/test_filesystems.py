@@ -1,4 +1,4 @@
-"""Which file systems are taken for shared with other machines, from tables of mounts as the kernel writes them."""
+"""File systems that are treated as shared with other machines, from mount tables as the kernel writes them."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def root(tmp_path: Path) -> Path:
         ("/mnt/disk/etui.db", "fuseblk", False),
     ],
 )
-def test_the_deepest_and_last_mount_decides(root: Path, path: str, kind: str, network: bool) -> None:
+def test_deepest_and_last_mount_decides(root: Path, path: str, kind: str, network: bool) -> None:
     assert file_system_type(Path(path), root) == kind
     assert is_network(Path(path), root) is network
 
 
-def test_without_a_table_of_mounts_nothing_is_said_to_be_on_a_network(tmp_path: Path) -> None:
+def test_nothing_is_on_a_network_without_a_mount_table(tmp_path: Path) -> None:
     assert file_system_type(Path("/home"), tmp_path) is None
     assert not is_network(Path("/home"), tmp_path)
 
 
-def test_a_local_temporary_folder_is_not_on_a_network(tmp_path: Path) -> None:
+def test_local_temporary_folder_is_not_on_a_network(tmp_path: Path) -> None:
     assert file_system_type(tmp_path) is not None

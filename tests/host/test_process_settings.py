@@ -1,4 +1,5 @@
-"""The settings that belong to the identity of a run: which they are, what of them is stored, and who is told apart."""
+"""The process settings that belong to the identity of a run: which they are, which are stored, and which distinguish
+runners."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ CONFIGURATION = Path(__file__).parents[2] / "docs" / "reference" / "configuratio
         ("HF_HOME", True, False),
         ("HF_TOKEN", False, False),
         ("TORCH_API_KEY", False, False),
-        # Every worker has its own value of these.
+        # Every worker sets its own values of these.
         ("OPENBLAS_NUM_THREADS", False, False),
         ("TRANSFORMERS_VERBOSITY", False, False),
         ("HOME", False, False),
@@ -41,23 +42,25 @@ def test_which_variables_belong_to_a_run(name: str, is_stored: bool, is_compared
     assert (is_stored and process_settings.affects_speed(name)) is is_compared
 
 
-def test_a_password_within_an_address_is_not_stored() -> None:
+def test_password_in_an_address_is_not_stored() -> None:
     stored = process_settings.variables({"HF_ENDPOINT": "https://me:hunter2@hub.example/x"})
     assert stored == {"HF_ENDPOINT": "https://***@hub.example/x"}
 
 
-def test_the_environment_of_a_run_has_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_of_a_run_contains_its_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    found = read_environment(tmp_path)
-    assert found.variables is not None and found.variables["OMP_WAIT_POLICY"] == "passive"
-    assert found.nice == os.nice(0) and found.affinity == sorted(os.sched_getaffinity(0))
+    environment = read_environment(tmp_path)
+    assert environment.variables is not None and environment.variables["OMP_WAIT_POLICY"] == "passive"
+    assert environment.nice == os.nice(0) and environment.affinity == sorted(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("ONEDNN_MAX_CPU_ISA", "SSE41"), ("LD_LIBRARY_PATH", "/opt/lib"), ("HF_HOME", "/hf"), ("ETUI_CACHE_GB", "3")],
 )
-def test_a_runner_of_other_settings_is_another_one(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_different_settings_are_a_different_installation(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.delenv(name, raising=False)
     before = paths.installation()
     monkeypatch.setenv(name, value)
@@ -66,7 +69,7 @@ def test_a_runner_of_other_settings_is_another_one(monkeypatch: pytest.MonkeyPat
     assert paths.installation() == before
 
 
-def test_the_stored_name_of_an_installation_holds_no_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_name_of_an_installation_contains_no_values(monkeypatch: pytest.MonkeyPatch) -> None:
     before = paths.installation()
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     assert paths.installation() == before
@@ -74,17 +77,17 @@ def test_the_stored_name_of_an_installation_holds_no_values(monkeypatch: pytest.
     assert "internal" not in paths.installation()
 
 
-def test_nice_level_and_limits_tell_installations_apart() -> None:
+def test_nice_level_and_limits_distinguish_installations() -> None:
     program = "import sys; from etui.paths import installation; print(installation())"
     command = [sys.executable, "-c", program]
-    found = [
+    installations = [
         subprocess.run([*before, *command], capture_output=True, text=True, check=True).stdout
         for before in ([], ["nice", "-n", "1"], ["sh", "-c", 'ulimit -s 4096; exec "$@"', "sh"])
     ]
-    assert len(set(found)) == 3
+    assert len(set(installations)) == 3
 
 
-def test_a_process_in_another_folder_imports_the_same_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_worker_in_another_folder_imports_the_same_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"libraries{os.pathsep}/opt/more")
     monkeypatch.setenv("ETUI_CACHE", "cache")
@@ -102,13 +105,13 @@ def test_a_process_in_another_folder_imports_the_same_code(monkeypatch: pytest.M
     assert done.stdout.splitlines() == [etui.__file__, paths.installation()]
 
 
-def test_the_documentation_names_every_variable() -> None:
+def test_documentation_names_every_variable() -> None:
     section = CONFIGURATION.read_text("utf-8").partition("## Process settings")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([A-Z_]+\*?)`", section))
     assert {*process_settings.SPEED_VARIABLES, *process_settings.PLACE_VARIABLES} <= named
 
 
-def test_packages_that_are_installed_anew_are_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_newly_installed_packages_are_detected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     before = installed.stamp()
     (tmp_path / "unrelated-1.0.dist-info").mkdir()

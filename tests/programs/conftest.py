@@ -1,4 +1,5 @@
-"""Programs made by a plain ExecuTorch script, without etui, and one that needs a backend no box of tests has."""
+"""Programs made by a plain ExecuTorch script, without etui, and one that needs a backend not available on any test
+machine."""
 
 from __future__ import annotations
 
@@ -9,9 +10,8 @@ import pytest
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``xnnpack.pte``, ``plain.pte`` (no delegate), ``vulkan.pte``, ``outside.pte`` with
-    ``outside.ptd`` (its weights in a file of their own) and ``two.pte`` (two methods with
-    a subgraph each)."""
+    """Return a folder with ``xnnpack.pte``, ``plain.pte`` (no delegate), ``vulkan.pte``, ``outside.pte`` with
+    ``outside.ptd`` (its weights in a separate file) and ``two.pte`` (two methods with a subgraph each)."""
     from etui.engine.process.preload import preload_prepare
 
     preload_prepare()

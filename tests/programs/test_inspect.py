@@ -1,4 +1,4 @@
-"""``etui inspect`` as a shell sees it: any program whoever made it, and every kind of file that is none."""
+"""``etui inspect`` as an installed command: programs of any origin, and every kind of file that is not a program."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ pytestmark = pytest.mark.slow
 
 
 def patched(source: Path, target: Path, old: bytes, new: bytes) -> Path:
-    """A copy of a program with its first ``old`` replaced."""
+    """Return a copy of a program with its first ``old`` replaced."""
     content = source.read_bytes()
     assert old in content
     target.write_bytes(content.replace(old, new, 1))
     return target
 
 
-def test_a_program_of_a_plain_script(box: Box, made: Path) -> None:
+def test_program_of_a_plain_script(box: Box, made: Path) -> None:
     shown = box.etui("inspect", made / "xnnpack.pte").stdout
     assert "loads here   yes" in shown
     for part in (
@@ -37,31 +37,33 @@ def test_a_program_of_a_plain_script(box: Box, made: Path) -> None:
         f"{(made / 'xnnpack.pte').stat().st_size:,} bytes",
     ):
         assert part in shown
-    found = json.loads(box.etui("inspect", made / "two.pte", "--json").stdout)
-    assert [method["name"] for method in found["methods"]] == ["encode", "forward"]
-    assert found["loads"] is True and found["problem"] == ""
+    report = json.loads(box.etui("inspect", made / "two.pte", "--json").stdout)
+    assert [method["name"] for method in report["methods"]] == ["encode", "forward"]
+    assert report["loads"] is True and report["problem"] == ""
     assert not box.database.exists() and not box.cache.exists() and not box.processes()
 
 
-def test_a_limit_of_memory_that_was_set_before_stays(box: Box, made: Path) -> None:
+def test_existing_memory_limit_is_kept(box: Box, made: Path) -> None:
     code = (
         "import os, resource, sys; "
         f"resource.setrlimit(resource.RLIMIT_AS, ({12 << 30}, {12 << 30})); "
         "os.execv(sys.argv[1], sys.argv[1:])"
     )
-    words = [sys.executable, "-c", code, str(ETUI), "inspect", str(made / "xnnpack.pte")]
-    done = subprocess.run(words, capture_output=True, text=True, env=box.environment, timeout=PATIENCE_S, check=False)
+    arguments = [sys.executable, "-c", code, str(ETUI), "inspect", str(made / "xnnpack.pte")]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, env=box.environment, timeout=PATIENCE_S, check=False
+    )
     assert "loads here   yes" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_backend_this_box_lacks(box: Box, made: Path) -> None:
+def test_unavailable_backend(box: Box, made: Path) -> None:
     done = box.etui("inspect", made / "vulkan.pte", status=3)
     assert not lacking(done.stdout, "VulkanBackend, 1 partition", "Vulkan build")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("etui: ") and not lacking(done.stderr, "vulkan.pte", "VulkanBackend")
 
 
-def test_data_in_a_file_of_its_own(box: Box, made: Path) -> None:
+def test_weights_in_a_separate_file(box: Box, made: Path) -> None:
     done = box.etui("inspect", made / "outside.pte", status=3)
     assert not lacking(done.stderr, ".ptd", "--data")
     assert "loads here   yes" in box.etui("inspect", made / "outside.pte", "--data", made / "outside.ptd").stdout
@@ -69,7 +71,7 @@ def test_data_in_a_file_of_its_own(box: Box, made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "status", "words"),
+    ("kind", "status", "message"),
     [
         ("missing", 2, "No such file"),
         ("folder", 2, "is a folder"),
@@ -86,7 +88,9 @@ def test_data_in_a_file_of_its_own(box: Box, made: Path) -> None:
         ("data that is none", 3, "ExecuTorch cannot load it"),
     ],
 )
-def test_bad_input_is_one_line(box: Box, made: Path, tmp_path: Path, kind: str, status: int, words: str) -> None:
+def test_invalid_input_is_reported_in_one_line(
+    box: Box, made: Path, tmp_path: Path, kind: str, status: int, message: str
+) -> None:
     good, bad = made / "xnnpack.pte", tmp_path / "bad.pte"
     content, extra = good.read_bytes(), []
     planned = sum(read_program(memoryview(content)).methods[0].planned)
@@ -117,24 +121,24 @@ def test_bad_input_is_one_line(box: Box, made: Path, tmp_path: Path, kind: str, 
         case "data that is none":
             bad, extra = made / "outside.pte", ["--data", str(good)]
     done = box.etui("inspect", bad, *extra, status=status)
-    assert words in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("etui: ")
     assert (done.stdout == "") == (status == 2)
     assert not box.processes()
 
 
-def test_names_in_a_file_cannot_reach_the_terminal(box: Box, made: Path, tmp_path: Path) -> None:
+def test_control_sequences_in_names_do_not_reach_the_terminal(box: Box, made: Path, tmp_path: Path) -> None:
     bad = patched(made / "plain.pte", tmp_path / "bad.pte", b"forward", b"\x1b[31mX\n")
     done = box.etui("inspect", bad, status=None)
     assert "method X" in done.stdout and "\x1b" not in done.stdout + done.stderr
 
 
-def test_a_limit_of_time(box: Box, made: Path) -> None:
+def test_time_limit(box: Box, made: Path) -> None:
     done = box.etui("inspect", made / "xnnpack.pte", "--timeout", "0.1", status=None)
     assert done.returncode in (3, 4) and "0.1 s" in done.stderr
     assert not box.processes()
 
 
 def of_version(version: int) -> bytes:
-    """A program of a schema version and nothing else: its table's head, its table, and in that the version."""
+    """Return a program that contains only a schema version: its header, its table, and in the table the version."""
     return struct.pack("<I4sHHHHiI", 16, b"ET12", 6, 8, 4, 0, 8, version)

@@ -1,4 +1,5 @@
-"""A finished program is checked before it is measured: what cannot be run is refused with a reason and a hint."""
+"""A finished program is checked before it is measured: a program that cannot be run is refused with a reason and a
+hint."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ class Scaled(torch.nn.Module):
 
 
 def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> bytes:
-    """A program without delegates: its methods' modules and example inputs."""
+    """Return a program without delegates, from its methods' modules and example inputs."""
     from executorch.exir import to_edge
 
     exported = {name: torch.export.export(module.eval(), inputs) for name, (module, inputs) in methods.items()}
@@ -28,7 +29,7 @@ def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> byte
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("vulkan.pte", "it needs VulkanBackend"),
         ("outside.pte", ".ptd file"),
@@ -39,7 +40,9 @@ def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> byte
         ("missing.pte", "No such file"),
     ],
 )
-def test_what_cannot_be_measured_says_why(made: Path, tmp_path: Path, name: str, words: str) -> None:
+def test_program_that_cannot_be_measured_is_refused_with_a_reason(
+    made: Path, tmp_path: Path, name: str, message: str
+) -> None:
     from etui.engine.runtime.pte_check import runnable_method
 
     content = (made / "xnnpack.pte").read_bytes()
@@ -60,12 +63,12 @@ def test_what_cannot_be_measured_says_why(made: Path, tmp_path: Path, name: str,
             bad = made / name
     with pytest.raises(PreparationError) as refused:
         runnable_method(bad)
-    assert words in refused.value.message and str(bad) in refused.value.message
+    assert message in refused.value.message and str(bad) in refused.value.message
     assert refused.value.hint
 
 
 @pytest.mark.slow
-def test_the_only_method_is_measured_whatever_its_name(made: Path, tmp_path: Path) -> None:
+def test_only_method_is_measured_whatever_its_name(made: Path, tmp_path: Path) -> None:
     from etui.engine.runtime.pte_check import runnable_method
 
     assert runnable_method(made / "two.pte").name == "forward"

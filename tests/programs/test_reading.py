@@ -27,7 +27,7 @@ def read(path: Path) -> tuple[ProgramFile, list[Section]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_it_reads_what_executorch_reads(made: Path, name: str) -> None:
+def test_reader_agrees_with_executorch(made: Path, name: str) -> None:
     from executorch.exir._serialize._program import deserialize_pte_binary
 
     data = (made / f"{name}.pte").read_bytes()
@@ -54,17 +54,17 @@ def test_it_reads_what_executorch_reads(made: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_sections_sum_to_the_file_and_parents_to_their_parts(made: Path, name: str) -> None:
+def test_sections_sum_to_the_file_size_and_parents_to_their_parts(made: Path, name: str) -> None:
     path = made / f"{name}.pte"
-    found = sections_of(path)
-    assert sum(one.size_bytes for one in leaves(found)) == path.stat().st_size
-    for parent in found:
-        parts = [one for one in found if one.path.rpartition("/")[0] == parent.path]
+    file_sections = sections_of(path)
+    assert sum(one.size_bytes for one in leaves(file_sections)) == path.stat().st_size
+    for parent in file_sections:
+        parts = [one for one in file_sections if one.path.rpartition("/")[0] == parent.path]
         assert not parts or sum(one.size_bytes for one in parts) == parent.size_bytes
 
 
 @pytest.mark.slow
-def test_each_section_has_a_path_of_its_own(made: Path) -> None:
+def test_section_paths_are_unique(made: Path) -> None:
     by_path = {one.path: one for one in sections_of(made / "two.pte")}
     assert len(by_path) == len(sections_of(made / "two.pte"))
     parts = [one for path, one in by_path.items() if path.startswith("delegates/")]
@@ -77,13 +77,13 @@ def test_each_section_has_a_path_of_its_own(made: Path) -> None:
 
 
 @pytest.mark.slow
-def test_names_that_a_file_repeats_are_numbered(made: Path) -> None:
+def test_repeated_names_are_numbered(made: Path) -> None:
     program, _ = read(made / "xnnpack.pte")
     (name, first), (_, second) = program.named
     twice = msgspec.structs.replace(program, named=[(name, first), (name, second)])
     with mapped(made / "xnnpack.pte") as buffer:
-        found = [one.path for one in sections(twice, buffer) if one.path.startswith("named data/")]
-    assert found == [f"named data/{name}", f"named data/{name} (2)"]
+        numbered = [one.path for one in sections(twice, buffer) if one.path.startswith("named data/")]
+    assert numbered == [f"named data/{name}", f"named data/{name} (2)"]
 
 
 @pytest.mark.slow
@@ -93,15 +93,15 @@ def test_weights_are_listed_in_their_section(made: Path) -> None:
     assert any(one.size_bytes == weights and "[32, 24]" in one.detail for one in by_path.values())
     named = [one for one in sections_of(made / "xnnpack.pte") if one.path.startswith("named data/")]
     assert any(one.size_bytes == weights and one.detail == "used by XnnpackBackend 0" for one in named)
-    program, found = read(made / "outside.pte")
+    program, file_sections = read(made / "outside.pte")
     assert sorted(program.methods[0].external) == ["0.bias", "0.weight", "2.bias", "2.weight"]
-    assert not any(one.size_bytes >= weights for one in found if one.path != "program")
+    assert not any(one.size_bytes >= weights for one in file_sections if one.path != "program")
 
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_the_bytes_are_it_ends_and_never_counts_wrong(made: Path, data: st.DataObject) -> None:
+def test_damaged_file_is_refused_or_sizes_are_consistent(made: Path, data: st.DataObject) -> None:
     whole = bytearray((made / data.draw(st.sampled_from(["xnnpack.pte", "plain.pte"]))).read_bytes())
     flatbuffer = int.from_bytes(whole[16:24], "little")
     for _ in range(data.draw(st.integers(1, 4))):
@@ -111,15 +111,15 @@ def test_whatever_the_bytes_are_it_ends_and_never_counts_wrong(made: Path, data:
     view = memoryview(bytes(whole[:cut]))
     try:
         program = read_program(view)
-        found = sections(program, view)
+        file_sections = sections(program, view)
     except DamagedFile as error:
         assert str(error).startswith(("is ", "has ", "cannot"))
     else:
-        assert sum(one.size_bytes for one in leaves(found)) == len(view)
+        assert sum(one.size_bytes for one in leaves(file_sections)) == len(view)
 
 
-def test_other_files_are_named(tmp_path: Path) -> None:
-    for content, words in (
+def test_other_file_formats_are_named(tmp_path: Path) -> None:
+    for content, message in (
         (b"", "is empty"),
         (b"PK\x03\x04 and so on, an archive", "zip archive"),
         (b"\0\0\0\0FT01" + bytes(60), ".ptd"),
@@ -129,13 +129,13 @@ def test_other_files_are_named(tmp_path: Path) -> None:
     ):
         file = tmp_path / "file"
         file.write_bytes(content)
-        with pytest.raises(DamagedFile, match=words.replace("(", r"\(").replace(")", r"\)")):
+        with pytest.raises(DamagedFile, match=message.replace("(", r"\(").replace(")", r"\)")):
             sections_of(file)
 
 
-def test_overlapping_data_is_damage_and_not_a_negative_size() -> None:
+def test_overlapping_data_is_damage_not_a_negative_size() -> None:
     tables, data = 20, 1000
-    places = [4 * (tables - number) + 8 for number in range(tables)]  # all of the one table behind the list
+    places = [4 * (tables - number) + 8 for number in range(tables)]  # all to the one table after the list
     shared = struct.pack("<HHHxxiI", 6, 8, 4, 8, 4) + struct.pack("<I", data) + bytes(data)
     root = struct.pack("<I4s5HxxiI", 20, b"ET12", 10, 8, 0, 0, 4, 12, 4)
     content = root + struct.pack(f"<I{tables}I", tables, *places) + shared
@@ -148,23 +148,23 @@ def test_overlapping_data_is_damage_and_not_a_negative_size() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         (struct.pack("<I2i", 2, 2, 24), struct.pack("<I2i", 2, -2, 24), "a tensor with a dimension of -2"),
         (b"planned", b"", "plans a buffer of -5 bytes"),
     ],
 )
-def test_sizes_below_nothing_are_damage(made: Path, old: bytes, new: bytes, words: str) -> None:
+def test_negative_sizes_are_damage(made: Path, old: bytes, new: bytes, message: str) -> None:
     content = (made / "xnnpack.pte").read_bytes()
     if old == b"planned":
         size = sum(read_program(memoryview(content)).methods[0].planned)
         old, new = struct.pack("<q", size), struct.pack("<q", -5)
     assert old in content
-    with pytest.raises(DamagedFile, match=words):
+    with pytest.raises(DamagedFile, match=message):
         read_program(memoryview(content.replace(old, new)))
 
 
-def test_a_segment_of_mutable_data_without_tensors_counts_as_unnamed() -> None:
+def test_mutable_data_segment_without_tensors_is_unnamed() -> None:
     program = ProgramFile(
         size=148,
         version=0,
@@ -177,5 +177,5 @@ def test_a_segment_of_mutable_data_without_tensors_counts_as_unnamed() -> None:
         inline_constants=[],
         inline_delegates=[],
     )
-    found = {one.path: one.size_bytes for one in sections(program, memoryview(bytes(148)))}
-    assert found["mutable data"] == found["mutable data/unnamed"] == 48
+    sizes = {one.path: one.size_bytes for one in sections(program, memoryview(bytes(148)))}
+    assert sizes["mutable data"] == sizes["mutable data/unnamed"] == 48

@@ -1,4 +1,4 @@
-"""Whether the runner behind a claim is alive, and what becomes of what one that is gone has left."""
+"""Whether the runner that made a claim is alive, and what happens to the work of a runner that has ended."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("host", [None, "container-1"])
-def test_the_lock_says_whether_a_runner_is_alive_whatever_its_host_was_called(database: Path, host: str | None) -> None:
+def test_lock_shows_whether_a_runner_is_alive_whatever_its_host_name(database: Path, host: str | None) -> None:
     claim = _claim(host)
     runner_lock = RunnerLock(database, "here", claim.host)
     assert runner_lock.take()
@@ -53,7 +53,9 @@ def test_the_lock_says_whether_a_runner_is_alive_whatever_its_host_was_called(da
     assert owner_state(database, claim) == "gone"
 
 
-def test_over_a_network_another_hosts_runner_is_not_judged(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runner_of_another_host_is_unknown_on_a_network_file_system(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(abandoned_work, "is_network", lambda _path: True)
     for claim in (_claim("container-1"), _claim()):
         runner_lock = RunnerLock(database, "here", claim.host)
@@ -63,16 +65,16 @@ def test_over_a_network_another_hosts_runner_is_not_judged(database: Path, monke
     assert owner_state(database, _claim()) == "gone"
 
 
-def test_a_runner_judges_what_others_claimed_under_the_lock_it_holds(database: Path) -> None:
+def test_runner_recognizes_earlier_claims_under_its_own_lock(database: Path) -> None:
     own, before, elsewhere = _claim(), _claim(started_at="2026-01-01T00:00:00.000Z"), _claim("container-1")
-    lifelines = [RunnerLock(database, "here"), RunnerLock(database, "here", "container-1")]
-    assert all(runner_lock.take() for runner_lock in lifelines)
+    runner_locks = [RunnerLock(database, "here"), RunnerLock(database, "here", "container-1")]
+    assert all(runner_lock.take() for runner_lock in runner_locks)
     assert [owner_state(database, claim, own) for claim in (own, before, elsewhere)] == ["alive", "gone", "alive"]
 
 
 @pytest.fixture
 def older_runner() -> Iterator[int]:
-    """A process that looks like a runner of an earlier version, which holds no lock beside the database."""
+    """Start a process that resembles a runner of an earlier version, which holds no lock next to the database."""
     with subprocess.Popen([sys.executable, "-c", "input()", "etui.runner"], stdin=subprocess.PIPE) as process:
         command = Path(f"/proc/{process.pid}/cmdline")
         until(lambda: b"etui.runner" in command.read_bytes())
@@ -80,24 +82,22 @@ def older_runner() -> Iterator[int]:
         process.kill()
 
 
-def test_without_a_lock_the_process_decides(database: Path, older_runner: int) -> None:
+def test_process_decides_without_a_lock(database: Path, older_runner: int) -> None:
     assert owner_state(database, _claim(pid=older_runner)) == "alive"
     assert owner_state(database, _claim(pid=GONE_PID)) == "gone"
     assert owner_state(database, _claim(pid=os.getpid())) == "gone"
-    # Another host's process ids say nothing here, and another user's processes may be hidden.
+    # Process ids of another host have no meaning here, and processes of another user may be hidden.
     assert owner_state(database, _claim("container-1", pid=older_runner)) == "unknown"
     assert owner_state(database, _claim(user="somebody-else")) == "unknown"
 
 
-def test_a_process_that_is_younger_than_the_claim_is_not_the_one_that_made_it(
-    database: Path, older_runner: int
-) -> None:
+def test_process_started_after_the_claim_did_not_make_it(database: Path, older_runner: int) -> None:
     long_ago = datetime.fromtimestamp(time.time(), UTC) - timedelta(hours=1)
     claim = _claim(pid=older_runner, started_at=long_ago.isoformat())
     assert owner_state(database, claim) == "gone"
 
 
-def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(database: Path) -> None:
+def test_abandoned_run_keeps_its_partial_results(database: Path) -> None:
     with Store.open(database) as store:
         session = store.add_session(make_spec(), model=MODEL, box="container-1", installation="here")
         runner = RunnerIdentity(pid=7, host="container-1", user="u", started_at=utc_now(), installation="here")
@@ -124,7 +124,7 @@ def test_what_is_left_of_a_session_has_its_figures_and_what_was_found_out(databa
     assert not list(database.parent.glob(".*.runner"))
 
 
-def test_a_session_that_an_older_version_finished_with_a_live_run_is_repaired(database: Path) -> None:
+def test_finished_session_with_a_live_run_is_repaired(database: Path) -> None:
     with Store.open(database) as store:
         session = store.add_session(make_spec(), model=MODEL, box="bench-1")
         run_id, variant = session.runs[0]
@@ -137,7 +137,7 @@ def test_a_session_that_an_older_version_finished_with_a_live_run_is_repaired(da
         assert ended.status == "interrupted" and ended.latency_ms is not None
 
 
-def test_an_analysis_whose_runner_is_gone_is_interrupted_whatever_its_host_was_called(database: Path) -> None:
+def test_analysis_of_an_ended_runner_is_interrupted_whatever_its_host_name(database: Path) -> None:
     with Store.open(database) as store:
         store.save_document(make_document())
         queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="container-1", installation="here")
@@ -153,13 +153,13 @@ def test_an_analysis_whose_runner_is_gone_is_interrupted_whatever_its_host_was_c
 
 
 def _queued_elsewhere(store: Store, host: str) -> tuple[str, str]:
-    """A session and a pass that wait for a runner of that host."""
+    """Queue a session and an analysis that wait for a runner of that host."""
     store.save_document(make_document())
     session = store.add_session(make_spec(), model=MODEL, box=host, installation="here")
     return session.id, store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box=host, installation="here").id
 
 
-def test_what_waits_for_a_host_that_has_no_runner_any_more_is_taken_over(database: Path) -> None:
+def test_work_queued_for_a_host_without_a_runner_is_taken_over(database: Path) -> None:
     here = socket.gethostname()
     with Store.open(database) as store:
         session, _ = _queued_elsewhere(store, "container-1")
@@ -181,7 +181,7 @@ def test_what_waits_for_a_host_that_has_no_runner_any_more_is_taken_over(databas
     assert not list(database.parent.glob(".*.runner"))
 
 
-def test_what_runs_elsewhere_or_is_shared_over_a_network_is_not_taken_over(
+def test_claimed_work_and_work_on_a_network_file_system_are_not_taken_over(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Store.open(database) as store:

@@ -67,7 +67,7 @@ COUNT = AnalysisKind(
 
 
 class Workers:
-    """Answers the job with as many modules as it asks for."""
+    """Answer the job with the number of modules that it requests."""
 
     async def do(self, job: CountJob, _say: object) -> Count:
         return Count(modules={f"{job.bundle}.{number}": number for number in range(job.most)})
@@ -109,7 +109,7 @@ async def _run(
 
 
 @pytest.mark.asyncio
-async def test_a_kind_with_one_job_goes_from_the_queue_to_the_document(
+async def test_kind_with_one_job_is_stored_in_the_document(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = store.document(RUN)
@@ -124,7 +124,7 @@ async def test_a_kind_with_one_job_goes_from_the_queue_to_the_document(
 
 
 @pytest.mark.asyncio
-async def test_a_kind_that_needs_eager_refuses_a_finished_program(
+async def test_kind_that_needs_eager_refuses_a_finished_program(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = await _run(store, tmp_path, monkeypatch, CountOptions(), has_eager=False)
@@ -132,7 +132,7 @@ async def test_a_kind_that_needs_eager_refuses_a_finished_program(
     assert COUNT.result_in(store.document(RUN)) is None
 
 
-def test_a_run_with_results_of_several_kinds_exports_and_imports_whole(store: Store, tmp_path: Path) -> None:
+def test_results_of_several_kinds_survive_export_and_import(store: Store, tmp_path: Path) -> None:
     count, gap, profile = Count(modules={"a": 1}, share=0.5), make_gap(), make_profile()
     for result in (count, gap, profile):
         store.save_result(RUN, result)
@@ -163,7 +163,7 @@ def test_results_of_unknown_kinds_are_kept_and_damaged_ones_are_refused(store: S
 
 
 def _unsaved(store: Store, changes: dict[str, object]) -> str:
-    """Write the file of an analysis that has ended with a result that was not stored; returns the analysis."""
+    """Write the file of an analysis that has ended and whose result was not stored; return the analysis id."""
     queued = _claimed(store, KINDS[str(changes.pop("kind"))].options())
     unsaved = UnsavedAnalysis(analysis_id=queued.id, run=RUN, session=queued.session, status="done")
     file = unsaved_results.keep(store.path, unsaved)
@@ -182,9 +182,7 @@ def _unsaved(store: Store, changes: dict[str, object]) -> str:
         ("profile", "profile", make_profile()),
     ],
 )
-def test_a_result_that_was_kept_in_a_file_is_stored(
-    store: Store, kind: str, field: str, result: msgspec.Struct
-) -> None:
+def test_result_saved_in_a_file_is_stored(store: Store, kind: str, field: str, result: msgspec.Struct) -> None:
     analysis_id = _unsaved(store, {"kind": kind, field: result})
     with Store.open(store.path) as front:
         end_abandoned(front)
@@ -193,7 +191,7 @@ def test_a_result_that_was_kept_in_a_file_is_stored(
     assert not unsaved_results.has_unsaved(store.path)
 
 
-def test_a_file_with_the_result_of_another_kind_is_kept(store: Store) -> None:
+def test_file_with_a_result_of_another_kind_is_kept(store: Store) -> None:
     _unsaved(store, {"kind": "count", "result": make_gap()})
     with Store.open(store.path) as front:
         end_abandoned(front)

@@ -1,4 +1,4 @@
-"""A session on a machine that other programs use: it waits, can be cancelled meanwhile, and records a busy start."""
+"""A session on a machine used by other programs: it waits, can be cancelled while waiting, and records a busy start."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SHORT = ("--repeat", "20", "--warmup", "2", "--threads", "1")
 
 
 @pytest.fixture
-def hog() -> Iterator[subprocess.Popen[bytes]]:
-    """Another program that keeps the core busy on which a session with one thread is measured; on any other core it
-    would disturb nothing, and a session would rightly not wait for it."""
+def busy_program() -> Iterator[subprocess.Popen[bytes]]:
+    """Start another program that keeps the core busy on which a session with one thread is measured. On another core it
+    would not disturb the session, which would rightly not wait."""
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
         os.sched_setaffinity(process.pid, measuring_cpus(1))
         yield process
@@ -35,7 +35,9 @@ def hog() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.slow
-def test_a_session_that_waits_for_a_calm_machine_can_be_cancelled(warm_box: Box, hog: subprocess.Popen[bytes]) -> None:
+def test_session_waiting_for_an_idle_machine_can_be_cancelled(
+    warm_box: Box, busy_program: subprocess.Popen[bytes]
+) -> None:
     (run_id,) = warm_box.detach(MODEL, *SHORT, "--wait-quiet", "60")
     warm_box.wait_for_event(run_id, "the machine is busy, ")
     warm_box.etui("cancel", run_id)
@@ -44,30 +46,30 @@ def test_a_session_that_waits_for_a_calm_machine_can_be_cancelled(warm_box: Box,
 
 
 @pytest.mark.slow
-def test_a_session_on_a_busy_machine_is_measured_in_the_end_and_says_so(
-    warm_box: Box, hog: subprocess.Popen[bytes]
+def test_session_on_a_busy_machine_is_measured_with_a_flag(
+    warm_box: Box, busy_program: subprocess.Popen[bytes]
 ) -> None:
     warm_box.etui("run", MODEL, *SHORT, "--wait-quiet", "0.01", status=None)
     document = warm_box.document(warm_box.summaries()[0]["id"])
     assert document.status == "done"
     assert document.quiet is not None and not document.quiet.calm and document.quiet.waited_s > 0
-    # Which programs those are depends on what else the machine does beside the one that was started.
+    # The names depend on what else the machine does in addition to the started program.
     assert document.quiet.by and all("pid " in one for one in document.quiet.by)
     assert "busy start" in warm_box.summaries()[0]["flags"]
     assert document.quiet.by[0] in warm_box.etui("show", document.id).stdout
 
 
 @pytest.mark.slow
-def test_without_a_wish_to_wait_nobody_looks(warm_box: Box, hog: subprocess.Popen[bytes]) -> None:
+def test_machine_load_is_not_checked_without_waiting(warm_box: Box, busy_program: subprocess.Popen[bytes]) -> None:
     warm_box.etui("run", MODEL, *SHORT, status=None, ETUI_WAIT_QUIET="0")
     document = warm_box.document(warm_box.summaries()[0]["id"])
     assert document.quiet is None and "busy start" not in {flag.name for flag in document.flags}
-    # What variants are held to is in each block, and the same for all.
+    # The CPUs of each block are recorded, and the same for all variants.
     held = {tuple(block.cpus or ()) for block in (*document.blocks, *document.eager_blocks)}
     assert len(held) == 1 and len(held.pop()) == 1
 
 
-def test_the_time_limit_does_not_run_while_a_session_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_limit_is_suspended_while_a_session_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     quiet = QuietCheck(waited_s=5.0, calm=True)
 
     async def nothing() -> None:

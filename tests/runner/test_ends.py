@@ -1,4 +1,4 @@
-"""How runs end when something goes otherwise: cancelled, timed out, killed, left alone, or kept waiting."""
+"""How runs end abnormally: cancelled, timed out, killed, abandoned, or kept waiting."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ pytestmark = pytest.mark.slow
 
 
 def _measuring(box: Box) -> str:
-    """Start a run without end and wait until it is timing."""
+    """Start a very long run and wait until it is being timed."""
     (run_id,) = box.detach(MODEL, *LONG)
     box.wait_for_status(run_id, "measuring")
     until(lambda: box.jobs())
     return run_id
 
 
-def _a_short_run_works(box: Box) -> None:
+def _check_short_run(box: Box) -> None:
     box.etui("run", MODEL, *SHORT)
 
 
-class TestOnAWarmBox:
-    """These leave the runner alive for the next one."""
+class TestWithWarmRunner:
+    """These tests leave the runner alive for the next one."""
 
-    def test_cancel_ends_a_run_that_is_measuring(self, warm_box: Box) -> None:
+    def test_cancel_ends_a_measuring_run(self, warm_box: Box) -> None:
         run_id = _measuring(warm_box)
         warm_box.etui("cancel", run_id[:6])
         assert warm_box.status(run_id) == "cancelled"
         until(lambda: not warm_box.jobs())
 
-    def test_control_c_cancels_and_says_130(self, warm_box: Box) -> None:
+    def test_control_c_cancels_with_exit_status_130(self, warm_box: Box) -> None:
         front = warm_box.start("run", MODEL, *LONG)
         run_id = until(lambda: [one["id"] for one in warm_box.summaries() if one["status"] == "measuring"])[0]
         front.send_signal(signal.SIGINT)
         assert ended(front) == 130
         assert warm_box.status(run_id) == "cancelled"
 
-    def test_closing_the_terminal_lets_the_run_go_on_and_log_follows_it(self, warm_box: Box) -> None:
+    def test_run_continues_after_the_terminal_is_closed_and_log_follows_it(self, warm_box: Box) -> None:
         front = warm_box.start("run", MODEL, *LONG)
         run_id = until(lambda: [one["id"] for one in warm_box.summaries() if one["status"] == "measuring"])[0]
         front.send_signal(signal.SIGHUP)
@@ -57,8 +57,8 @@ class TestOnAWarmBox:
         out, err = follower.communicate()
         assert "measuring" in out and "cancelled" in out + err
 
-    def test_a_time_limit_ends_the_session_and_keeps_what_was_measured(self, warm_box: Box) -> None:
-        _a_short_run_works(warm_box)
+    def test_time_limit_ends_the_session_and_keeps_its_measurements(self, warm_box: Box) -> None:
+        _check_short_run(warm_box)
         done = warm_box.etui("run", MODEL, "--preset", "rigorous", "--repeat", "400000", "--timeout", "12", status=4)
         assert "time limit" in done.stdout
         run = warm_box.document(warm_box.summaries()[0]["id"])
@@ -66,13 +66,13 @@ class TestOnAWarmBox:
         assert (run.latency_ms is None) == (not run.blocks)
 
     def test_cancelling_one_variant_lets_the_other_finish(self, warm_box: Box) -> None:
-        doomed, kept = warm_box.detach(MODEL, "--precision", "fp32,int8", "--preset", "quick")
-        warm_box.wait_for_status(doomed, "preparing", "measuring")
-        warm_box.etui("cancel", doomed)
-        assert warm_box.wait_for_status(kept, "done", "failed") == "done"
-        assert warm_box.status(doomed) == "cancelled"
+        cancelled, other = warm_box.detach(MODEL, "--precision", "fp32,int8", "--preset", "quick")
+        warm_box.wait_for_status(cancelled, "preparing", "measuring")
+        warm_box.etui("cancel", cancelled)
+        assert warm_box.wait_for_status(other, "done", "failed") == "done"
+        assert warm_box.status(cancelled) == "cancelled"
 
-    def test_a_second_session_waits_its_turn_and_says_so(self, warm_box: Box) -> None:
+    def test_second_session_reports_that_it_waits(self, warm_box: Box) -> None:
         run_id = _measuring(warm_box)
         second = warm_box.start("run", MODEL, *SHORT)
         assert second.stderr is not None
@@ -80,14 +80,14 @@ class TestOnAWarmBox:
         warm_box.etui("cancel", run_id)
         assert ended(second) == 0
 
-    def test_a_variant_cancelled_in_the_queue_is_not_measured_when_its_turn_comes(self, warm_box: Box) -> None:
+    def test_variant_cancelled_in_the_queue_is_not_measured(self, warm_box: Box) -> None:
         ahead = _measuring(warm_box)
-        doomed, kept = warm_box.detach(MODEL, "--precision", "fp32,int8", *SHORT)
-        warm_box.etui("cancel", doomed)
+        cancelled, other = warm_box.detach(MODEL, "--precision", "fp32,int8", *SHORT)
+        warm_box.etui("cancel", cancelled)
         warm_box.etui("cancel", ahead)
-        assert warm_box.wait_for_status(kept, "done", "failed") == "done"
-        assert warm_box.status(doomed) == "cancelled"
-        assert not warm_box.document(doomed).blocks
+        assert warm_box.wait_for_status(other, "done", "failed") == "done"
+        assert warm_box.status(cancelled) == "cancelled"
+        assert not warm_box.document(cancelled).blocks
 
     def test_cancel_all_empties_the_queue(self, warm_box: Box) -> None:
         running = _measuring(warm_box)
@@ -95,32 +95,32 @@ class TestOnAWarmBox:
         warm_box.etui("cancel", "--all")
         assert {warm_box.status(running), warm_box.status(waiting)} == {"cancelled"}
 
-    def test_a_killed_child_fails_its_run_and_nothing_else(self, warm_box: Box) -> None:
+    def test_killed_worker_fails_only_its_run(self, warm_box: Box) -> None:
         run_id = _measuring(warm_box)
         warm_box.jobs()[0].kill()
         assert warm_box.wait_for_status(run_id, "failed") == "failed"
         assert "killed" in (warm_box.document(run_id).error or "")
-        _a_short_run_works(warm_box)
+        _check_short_run(warm_box)
 
-    def test_a_killed_zygote_fails_the_run_and_a_new_one_is_started(self, warm_box: Box) -> None:
+    def test_killed_fork_server_fails_the_run_and_is_restarted(self, warm_box: Box) -> None:
         run_id = _measuring(warm_box)
         fork_server = warm_box.jobs()[0].parent()
         assert fork_server is not None
         fork_server.kill()
         assert warm_box.wait_for_status(run_id, "failed") == "failed"
-        _a_short_run_works(warm_box)
+        _check_short_run(warm_box)
 
 
-def test_a_killed_runner_leaves_its_run_interrupted_and_no_process_behind(box: Box) -> None:
+def test_killed_runner_leaves_its_run_interrupted_and_no_process(box: Box) -> None:
     run_id = _measuring(box)
     runner = box.runner()
     runner.kill()
     until(lambda: not box.processes())
     assert [(one["id"], one["status"]) for one in box.summaries()] == [(run_id, "interrupted")]
-    _a_short_run_works(box)
+    _check_short_run(box)
 
 
-def test_a_runner_that_is_killed_is_noticed_by_who_follows(box: Box) -> None:
+def test_following_command_detects_a_killed_runner(box: Box) -> None:
     front = box.start("run", MODEL, *LONG)
     until(lambda: box.jobs())
     box.runner().kill()
@@ -129,15 +129,15 @@ def test_a_runner_that_is_killed_is_noticed_by_who_follows(box: Box) -> None:
     assert "runner" in err
 
 
-def test_a_runner_whose_database_is_removed_leaves_and_the_next_run_works(box: Box) -> None:
+def test_runner_ends_if_its_database_is_removed_and_the_next_run_works(box: Box) -> None:
     _measuring(box)
     for file in box.folder.glob("etui.db*"):
         file.unlink()
     until(lambda: not box.processes())
-    _a_short_run_works(box)
+    _check_short_run(box)
 
 
-def test_what_a_killed_preparation_left_is_swept_at_the_next_start(box: Box) -> None:
+def test_leftovers_of_a_killed_preparation_are_removed_at_the_next_start(box: Box) -> None:
     (run_id,) = box.detach("resnet18", *SHORT)
     until(lambda: box.jobs("prepare"))
     box.wait_for_event(run_id, "lowering")
@@ -145,14 +145,14 @@ def test_what_a_killed_preparation_left_is_swept_at_the_next_start(box: Box) -> 
     box.runner().kill()
     until(lambda: not box.processes())
     assert workers and all(folder.exists() for folder in workers)
-    _a_short_run_works(box)
+    _check_short_run(box)
     left = [path for folder in ("programs", "models") for path in (box.cache / folder).iterdir()]
     assert all((path / "program.pte").exists() or (path / "bundle.json").exists() for path in left)
     assert not (box.cache / "scratch").exists()
     assert not any(folder.exists() for folder in workers)
 
 
-def test_another_database_waits_for_the_same_box(box: Box, tmp_path: Path) -> None:
+def test_runs_of_another_database_wait_for_the_same_machine(box: Box, tmp_path: Path) -> None:
     run_id = _measuring(box)
     other = Box(tmp_path)
     other.database = tmp_path / "other.db"
@@ -168,31 +168,31 @@ def test_another_database_waits_for_the_same_box(box: Box, tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="there is one core to choose from"
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="only one core is available"
 )
-def test_a_warm_runner_does_not_measure_for_who_was_given_other_cores(box: Box) -> None:
-    _a_short_run_works(box)
+def test_runner_with_another_cpu_affinity_is_not_reused(box: Box) -> None:
+    _check_short_run(box)
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
-        _a_short_run_works(box)
+        _check_short_run(box)
     finally:
         os.sched_setaffinity(0, cores)
     assert [summary["threads"] for summary in box.summaries()] == [1, len(cores)]
 
 
-def test_a_runner_that_cannot_stay_alive_is_not_waited_for_without_end(box: Box) -> None:
+def test_command_does_not_wait_forever_for_a_runner_that_fails_to_start(box: Box) -> None:
     for name in ("ETUI_LINGER_S", "ETUI_PREPARE_JOBS", "ETUI_SAVE_PATIENCE_S"):
         for more in ((), ("--detach",)):
             done = box.etui("run", MODEL, *SHORT, *more, status=3, **{name: "many"})
             assert "the runner exits right after starting" in done.stderr
-            # The cause from its log, and nothing waits to be measured when that is fixed.
+            # The cause from its log; and nothing remains queued to be measured once that is fixed.
             assert name in done.stderr and "'many'" in done.stderr
     assert {one["status"] for one in box.summaries()} == {"cancelled"}
     assert not box.processes()
 
 
-def test_an_idle_runner_leaves(box: Box) -> None:
+def test_idle_runner_ends(box: Box) -> None:
     box.environment["ETUI_LINGER_S"] = "0.1"
-    _a_short_run_works(box)
+    _check_short_run(box)
     until(lambda: not box.processes())

@@ -1,4 +1,4 @@
-"""What a worker may say: its answer, however long, and no more of the rest than the runner has time for."""
+"""Output of workers: an answer of any length, and a bounded amount of other output."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ JOB = MemoryJob(bundle="", model="m", program=None, delegate="eager", threads=1)
 
 
 @contextmanager
-def _flooding(worker: Worker, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that writes to a worker's standard output."""
-    with subprocess.Popen(words, stdout=worker.log.write_fd, start_new_session=True) as process:
+def _flooding(worker: Worker, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program that writes to a worker's standard output."""
+    with subprocess.Popen(command, stdout=worker.log.write_fd, start_new_session=True) as process:
         worker.started(process.pid)
         worker.release_write_ends()
         try:
@@ -40,7 +40,7 @@ def _flooding(worker: Worker, *words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def _until_written(worker: Worker, content: bytes, write_fd: int) -> None:
-    """Write to a pipe as a worker does, blocking, and let the runner read."""
+    """Write to a pipe as a worker does, blocking, while the runner reads."""
     fd = os.dup(write_fd)
     worker.release_write_ends()
 
@@ -53,26 +53,26 @@ async def _until_written(worker: Worker, content: bytes, write_fd: int) -> None:
     await asyncio.to_thread(write)
 
 
-@pytest.mark.parametrize("words", ["a line", "", "USDT: noise", "x" * 100_000])
-async def test_a_time_limit_is_heard_while_a_child_floods(words: str) -> None:
-    said: list[Event] = []
-    worker = Worker(1, JOB, said.append)
-    with _flooding(worker, "timeout", "60", "yes", words) as process:
+@pytest.mark.parametrize("line", ["a line", "", "USDT: noise", "x" * 100_000])
+async def test_time_limit_works_during_a_flood_of_output(line: str) -> None:
+    events: list[Event] = []
+    worker = Worker(1, JOB, events.append)
+    with _flooding(worker, "timeout", "60", "yes", line) as process:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await worker.answered()
         assert process.poll() is None
-        # The rest is thrown away, and what was kept says so.
-        while not said or "exceeds the limit" not in said[-1].message:
+        # The rest is discarded, and the last kept line reports that.
+        while not events or "exceeds the limit" not in events[-1].message:
             await asyncio.sleep(0.01)
-        kept = list(said)
+        before = list(events)
         await asyncio.sleep(0.1)
-        assert said == kept and len(kept) <= LOG_LINES_PER_JOB
-        assert all(len(event.message) <= LOG_LINE_BYTES + 10 for event in kept)
+        assert events == before and len(before) <= LOG_LINES_PER_JOB
+        assert all(len(event.message) <= LOG_LINE_BYTES + 10 for event in before)
 
 
 @pytest.mark.parametrize("pipe", ["report", "log"])
-async def test_one_turn_of_the_event_loop_reads_a_bounded_piece(pipe: str) -> None:
+async def test_one_event_loop_iteration_reads_a_bounded_amount(pipe: str) -> None:
     worker = Worker(1, JOB, lambda event: None)
     write_fd = getattr(worker, pipe).write_fd
     size = fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 1 << 20)
@@ -84,17 +84,17 @@ async def test_one_turn_of_the_event_loop_reads_a_bounded_piece(pipe: str) -> No
     worker.close()
 
 
-async def test_a_flood_without_line_ends_costs_no_more_than_one_line() -> None:
-    said: list[Event] = []
-    worker = Worker(1, JOB, said.append)
+async def test_flood_without_line_ends_is_cut_to_one_line() -> None:
+    events: list[Event] = []
+    worker = Worker(1, JOB, events.append)
     await _until_written(worker, b"x" * 30_000_000, worker.log.write_fd)
     worker.exited(0)
     worker.close()
-    assert len(said) == 2 and said[0].message.startswith("xxxxx") and "limit" in said[1].message
-    assert len(said[0].message) <= LOG_LINE_BYTES + 10
+    assert len(events) == 2 and events[0].message.startswith("xxxxx") and "limit" in events[1].message
+    assert len(events[0].message) <= LOG_LINE_BYTES + 10
 
 
-async def test_what_a_child_left_behind_cannot_keep_the_runner_at_its_end() -> None:
+async def test_process_left_by_a_worker_does_not_block_the_runner() -> None:
     worker = Worker(1, JOB, lambda event: None)
     with _flooding(worker, "timeout", "60", "yes") as process:
         worker.exited(0)
@@ -103,7 +103,7 @@ async def test_what_a_child_left_behind_cannot_keep_the_runner_at_its_end() -> N
         assert process.poll() is None
 
 
-async def test_a_large_answer_arrives_whole() -> None:
+async def test_large_answer_arrives_complete() -> None:
     block = Block(
         index=0, position=0, variant="eager", started_at="", threads=1, samples_ms=[i / 7 for i in range(400_000)]
     )
@@ -118,8 +118,8 @@ async def test_a_large_answer_arrives_whole() -> None:
     worker.close()
 
 
-async def test_no_byte_of_a_large_answer_is_copied_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parts of a line are joined once."""
+async def test_large_answer_is_not_copied_repeatedly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parts of a line are joined only once."""
     pieces: list[int] = []
     original = worker_module._Pipe._end_line
 
@@ -138,7 +138,7 @@ async def test_no_byte_of_a_large_answer_is_copied_again_and_again(monkeypatch: 
         await worker.answered()
 
 
-async def test_an_answer_beyond_all_measure_fails_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answer_over_the_limit_fails_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "ANSWER_BYTES", 1_000_000)
     worker = Worker(1, JOB, lambda event: None)
     await _until_written(worker, b'{"type":"done","x":"' + b"x" * 2_000_000 + b'"}\n', worker.report.write_fd)

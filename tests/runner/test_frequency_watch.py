@@ -1,4 +1,4 @@
-"""The frequency of the CPUs that worked, seen from outside the process that is timed, on a made-up /proc and /sys."""
+"""CPU frequencies during a block, read from outside the timed process, on a simulated /proc and /sys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CPUS = 64
 
 
 class Machine:
-    """A machine of 64 CPUs of which some work; its clock goes as it is told to."""
+    """A simulated machine of 64 CPUs, some of which are busy; its clock is advanced by the test."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -26,8 +26,8 @@ class Machine:
         self._busy_s = [0.0] * CPUS
         monkeypatch.setattr("etui.host.sensors.time.perf_counter", lambda: self.wall_s)
 
-    def goes_on(self, seconds: float, mhz: dict[int, float], idle_mhz: float = 800.0) -> None:
-        """Some time in which the CPUs of ``mhz`` worked, and their frequencies at its end."""
+    def advance(self, seconds: float, mhz: dict[int, float], idle_mhz: float = 800.0) -> None:
+        """Advance the clock by a time in which the CPUs of ``mhz`` were busy, and set their frequencies at its end."""
         self.wall_s += seconds
         lines = []
         for cpu in range(CPUS):
@@ -44,7 +44,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     machine = Machine(tmp_path, monkeypatch)
-    machine.goes_on(1.0, {})
+    machine.advance(1.0, {})
     return machine
 
 
@@ -55,39 +55,39 @@ def block() -> Block:
     )  # fmt: skip
 
 
-def test_two_of_64_cores_that_slow_down_in_the_middle_of_a_block_are_seen(machine: Machine) -> None:
-    clocks, found = Clocks([4, 5], machine.root), block()
+def test_slowdown_of_two_cores_during_a_block_is_detected(machine: Machine) -> None:
+    clocks, measured = Clocks([4, 5], machine.root), block()
     for at_s, mhz in ((-0.4, 1000.0), (0.0, 3500.0), (0.4, 3500.0), (0.8, 2000.0), (1.2, 3500.0), (2.4, 900.0)):
-        machine.goes_on(0.4, {4: mhz, 5: 3500.0})
+        machine.advance(0.4, {4: mhz, 5: 3500.0})
         clocks.read(START.timestamp() + at_s)
-    clocks.add_to(found)
-    assert found.frequency_range_mhz == {"4": (2000.0, 3500.0), "5": (3500.0, 3500.0)}
+    clocks.add_to(measured)
+    assert measured.frequency_range_mhz == {"4": (2000.0, 3500.0), "5": (3500.0, 3500.0)}
 
 
-def test_a_core_that_idles_is_not_taken_for_one_that_slowed_down(machine: Machine) -> None:
-    clocks, found = Clocks([4, 5], machine.root), block()
+def test_idle_core_is_not_a_slowdown(machine: Machine) -> None:
+    clocks, measured = Clocks([4, 5], machine.root), block()
     for at_s, idle_mhz in ((0.0, 3500.0), (0.4, 800.0), (0.8, 3000.0)):
-        machine.goes_on(0.4, {4: 3500.0}, idle_mhz)
+        machine.advance(0.4, {4: 3500.0}, idle_mhz)
         clocks.read(START.timestamp() + at_s)
-    clocks.add_to(found)
-    assert found.frequency_range_mhz == {"4": (3500.0, 3500.0)}
+    clocks.add_to(measured)
+    assert measured.frequency_range_mhz == {"4": (3500.0, 3500.0)}
 
 
-def test_what_the_child_saw_at_both_ends_is_kept(machine: Machine) -> None:
-    clocks, found = Clocks([4], machine.root), block()
-    found.frequency_range_mhz = {"4": (3400.0, 3600.0), "9": (1000.0, 1000.0)}
+def test_frequencies_read_by_the_worker_are_kept(machine: Machine) -> None:
+    clocks, measured = Clocks([4], machine.root), block()
+    measured.frequency_range_mhz = {"4": (3400.0, 3600.0), "9": (1000.0, 1000.0)}
     for at_s in (0.0, 0.4):
-        machine.goes_on(0.4, {4: 3300.0})
+        machine.advance(0.4, {4: 3300.0})
         clocks.read(START.timestamp() + at_s)
-    clocks.add_to(found)
-    assert found.frequency_range_mhz == {"4": (3300.0, 3600.0), "9": (1000.0, 1000.0)}
+    clocks.add_to(measured)
+    assert measured.frequency_range_mhz == {"4": (3300.0, 3600.0), "9": (1000.0, 1000.0)}
 
 
-def test_between_two_readings_of_a_block_only_the_cpus_that_worked_count(machine: Machine) -> None:
+def test_only_busy_cpus_count_between_two_readings(machine: Machine) -> None:
     before = sensors.read(machine.root)
-    machine.goes_on(1.0, {4: 3500.0, 5: 3400.0})
+    machine.advance(1.0, {4: 3500.0, 5: 3400.0})
     after = sensors.read(machine.root)
-    machine.goes_on(1.0, {4: 2000.0, 5: 2100.0}, idle_mhz=3500.0)
+    machine.advance(1.0, {4: 2000.0, 5: 2100.0}, idle_mhz=3500.0)
     later = sensors.read(machine.root)
     span = sensors.between(after, later)
     assert span.frequency_mhz == (3450.0, 2050.0)

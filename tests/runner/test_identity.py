@@ -24,7 +24,7 @@ def _newest(box: Box) -> RunDocument:
 
 
 def _install(folder: Path, package: str, version: str) -> None:
-    """What ``pip install -U`` does to the metadata of a package."""
+    """Do to a package's metadata what ``pip install -U`` does."""
     metadata = folder / f"{package}-{version}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
@@ -32,7 +32,7 @@ def _install(folder: Path, package: str, version: str) -> None:
 
 @pytest.fixture
 def model(tmp_path: Path) -> str:
-    """A factory that reads its weights from a file and an activation from a helper module."""
+    """Return a factory that reads its weights from a file and an activation from a helper module."""
     (tmp_path / "layers.py").write_text(
         "from torch import nn\nclass Act(nn.Module):\n    def forward(self, x):\n        return x * 1.0\n"
     )
@@ -53,7 +53,7 @@ def _train(folder: Path, seed: int) -> None:
     torch.save({"0.weight": weight, "0.bias": bias}, folder / "w.pt")
 
 
-def test_retrained_weights_are_prepared_anew_and_named(warm_box: Box, model: str, tmp_path: Path) -> None:
+def test_retrained_weights_are_prepared_again_and_reported(warm_box: Box, model: str, tmp_path: Path) -> None:
     warm_box.etui("run", model, *FEW)
     before = _newest(warm_box)
     _train(tmp_path, 2)
@@ -62,7 +62,7 @@ def test_retrained_weights_are_prepared_anew_and_named(warm_box: Box, model: str
     assert "cached, nothing to prepare" not in again.stderr
     assert before.artifact is not None and after.artifact is not None
     assert before.artifact.key != after.artifact.key and before.artifact.sha256 != after.artifact.sha256
-    # Against eager with the new weights: the program and its reference have them too.
+    # Against eager with the new weights, which both the program and its reference use.
     assert after.accuracy is not None and after.accuracy.verdict == "PASS"
     compared = warm_box.etui("compare", before.id, after.id, status=None)
     assert "weights differ" in compared.stdout + compared.stderr
@@ -71,9 +71,7 @@ def test_retrained_weights_are_prepared_anew_and_named(warm_box: Box, model: str
     assert "cached, nothing to prepare" in warm_box.etui("run", model, *FEW).stderr
 
 
-def test_a_changed_helper_is_measured_and_what_was_made_with_it_is_refused(
-    warm_box: Box, model: str, tmp_path: Path
-) -> None:
+def test_changed_helper_is_measured_and_the_old_program_is_refused(warm_box: Box, model: str, tmp_path: Path) -> None:
     warm_box.etui("run", model, *FEW)
     before = _newest(warm_box)
     helper = tmp_path / "layers.py"
@@ -88,7 +86,7 @@ def test_a_changed_helper_is_measured_and_what_was_made_with_it_is_refused(
     assert "layers" in refused.stderr
 
 
-def test_an_upgraded_package_is_measured_by_workers_of_its_own(box: Box, model: str, tmp_path: Path) -> None:
+def test_upgraded_package_gets_new_workers(box: Box, model: str, tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     box.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -103,7 +101,7 @@ def test_an_upgraded_package_is_measured_by_workers_of_its_own(box: Box, model: 
     assert first.artifact is not None and second.artifact is not None and first.artifact.key != second.artifact.key
 
 
-def test_a_session_during_which_a_package_is_installed_fails(box: Box, model: str, tmp_path: Path) -> None:
+def test_session_fails_if_a_package_is_installed_meanwhile(box: Box, model: str, tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
     box.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -115,7 +113,7 @@ def test_a_session_during_which_a_package_is_installed_fails(box: Box, model: st
     assert not lacking(document.error or "", "packages", "torch")
 
 
-def test_other_settings_get_workers_of_their_own_and_stand_in_the_document(box: Box, model: str) -> None:
+def test_other_settings_get_separate_workers_and_are_recorded(box: Box, model: str) -> None:
     box.etui("run", model, *FEW)
     plain = _newest(box)
     subprocess.run(
@@ -136,7 +134,7 @@ def test_other_settings_get_workers_of_their_own_and_stand_in_the_document(box: 
     reasons = [reason["detail"] for reason in compared["comparisons"][0]["reasons"]]
     assert any(not lacking(reason, "nice", f"{os.nice(0)} and {os.nice(0) + 3}") for reason in reasons)
     assert any(not lacking(reason, "ONEDNN_MAX_CPU_ISA", "SSE41") for reason in reasons)
-    # What is queued as before is for the first one, which is still there.
+    # A run queued as before uses the first runner, which is still there.
     box.etui("run", model, *FEW)
     last = _newest(box).environment
     assert last is not None and last.variables == plain.environment.variables and last.nice == plain.environment.nice

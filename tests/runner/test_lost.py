@@ -1,4 +1,4 @@
-"""Nothing is lost and every run ends: real runners that are killed, stopped or cut off from their database."""
+"""No result is lost and every run ends: real runners that are killed, stopped or cut off from their database."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ SHORT = ("--repeat", "20", "--warmup", "2")
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one test has prepared is there for the next."""
+    """Return a cache shared by the tests of this module."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
 def box(tmp_path: Path, cache: Path) -> Iterator[Box]:
-    """A fresh box with the module's cache."""
-    with box_in(tmp_path) as fresh:
-        fresh.environment["ETUI_CACHE"] = str(cache)
-        yield fresh
+    """Yield a new simulated machine with the module's cache."""
+    with box_in(tmp_path) as machine:
+        machine.environment["ETUI_CACHE"] = str(cache)
+        yield machine
 
 
-def _runner_says(box: Box, words: str) -> bool:
-    return any(words in log.read_text() for log in (box.folder / "state").glob("runner-*.log"))
+def _runner_logged(box: Box, text: str) -> bool:
+    return any(text in log.read_text() for log in (box.folder / "state").glob("runner-*.log"))
 
 
-def _has_left_the_machine(box: Box) -> bool:
-    """Whether no session has the machine any more: the one that was measured has ended, stored or not."""
+def _machine_is_free(box: Box) -> bool:
+    """Whether no session holds the machine: the measured one has ended, stored or not."""
     return MachineLock(box.folder / "box.lock").holder() is None
 
 
@@ -62,7 +62,7 @@ def _measured(box: Box, run_id: str) -> RunDocument:
 
 @contextmanager
 def _lock(database: Path) -> Iterator[None]:
-    """The database with another program's write lock on it."""
+    """Hold the database's write lock as another program."""
     connection = sqlite3.connect(database, isolation_level=None, timeout=60)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -72,7 +72,7 @@ def _lock(database: Path) -> Iterator[None]:
 
 
 def _live_run(box: Box) -> str:
-    """The run that a front end has queued, once it is there."""
+    """Return the run that a front end has queued, once it exists."""
 
     def find() -> str:
         if not box.database.exists():
@@ -84,13 +84,13 @@ def _live_run(box: Box) -> str:
 
 
 @pytest.mark.slow
-def test_a_database_that_is_locked_when_a_run_ends_loses_nothing(box: Box) -> None:
+def test_database_locked_at_the_end_of_a_run_loses_nothing(box: Box) -> None:
     front = box.start("run", MODEL, *SHORT)
     run_id = _live_run(box)
     box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
-        until(lambda: _runner_says(box, "locked by another process"))
-        until(lambda: _has_left_the_machine(box))
+        until(lambda: _runner_logged(box, "locked by another process"))
+        until(lambda: _machine_is_free(box))
         assert box.status(run_id) == "measuring"
         assert front.poll() is None
     assert ended(front) == 0
@@ -99,7 +99,7 @@ def test_a_database_that_is_locked_when_a_run_ends_loses_nothing(box: Box) -> No
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
+def test_full_disk_at_the_end_of_a_run_loses_nothing(box: Box) -> None:
     with small_disk(box.folder / "disk") as disk:
         box.database = disk.folder / "etui.db"
         box.environment["ETUI_DB"] = str(box.database)
@@ -107,8 +107,8 @@ def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
         run_id = _live_run(box)
         box.wait_for_event(run_id, "measuring accuracy")
         disk.fill()
-        until(lambda: _runner_says(box, "no space is left"))
-        until(lambda: _has_left_the_machine(box))
+        until(lambda: _runner_logged(box, "no space is left"))
+        until(lambda: _machine_is_free(box))
         assert box.status(run_id) == "measuring"
         disk.free()
         assert ended(front) == 0
@@ -117,7 +117,7 @@ def test_a_disk_that_is_full_when_a_run_ends_loses_nothing(box: Box) -> None:
 
 
 @pytest.mark.slow
-def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command(box: Box) -> None:
+def test_unsaved_results_are_stored_by_the_next_command(box: Box) -> None:
     box.environment["ETUI_SAVE_PATIENCE_S"] = "0.2"
     (run_id,) = box.detach(MODEL, *SHORT)
     box.wait_for_event(run_id, "measuring accuracy")
@@ -132,11 +132,11 @@ def test_results_that_nobody_waits_for_any_longer_are_stored_by_the_next_command
 
 
 @pytest.mark.slow
-def test_a_runner_that_is_stopped_while_the_database_is_locked_leaves_the_result(box: Box) -> None:
+def test_runner_stopped_while_the_database_is_locked_saves_the_result(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *SHORT)
     box.wait_for_event(run_id, "measuring accuracy")
     with _lock(box.database):
-        until(lambda: _has_left_the_machine(box))
+        until(lambda: _machine_is_free(box))
         runner = box.runner()
         until(lambda: list((box.folder / "state").glob("unsaved-*.json")))
         runner.terminate()
@@ -148,9 +148,9 @@ def test_a_runner_that_is_stopped_while_the_database_is_locked_leaves_the_result
 
 
 @pytest.mark.slow
-def test_what_a_killed_runner_had_found_out_is_kept(box: Box) -> None:
+def test_partial_results_of_a_killed_runner_are_kept(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *SHORT)
-    # The memory of both sides is still to be looked at then.
+    # The memory of both sides has not been measured yet at this point.
     until(lambda: box.document(run_id).accuracy is not None)
     box.runner().kill()
     until(lambda: not box.processes())
@@ -164,12 +164,12 @@ def test_what_a_killed_runner_had_found_out_is_kept(box: Box) -> None:
 
 
 @pytest.mark.slow
-def test_a_runner_killed_after_lowering_leaves_the_program_and_the_next_runner_ends_the_run(box: Box) -> None:
+def test_runner_killed_after_lowering_leaves_the_program_and_the_next_runner_ends_the_run(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *LONG)
     until(lambda: box.document(run_id).artifact is not None)
     box.runner().kill()
     until(lambda: not box.processes())
-    # Who notices first is the next runner: nobody has looked at the database before.
+    # The next runner notices first, since nothing has read the database before.
     after = box.detach(MODEL, *SHORT)[0]
     box.wait_for_status(after, "done")
     run = box.document(run_id)
@@ -178,7 +178,7 @@ def test_a_runner_killed_after_lowering_leaves_the_program_and_the_next_runner_e
 
 
 @pytest.mark.slow
-def test_another_state_folder_sees_the_same_runner(box: Box) -> None:
+def test_runner_is_recognized_with_another_state_folder(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *LONG)
     box.wait_for_status(run_id, "measuring")
     runner = box.runner().pid
@@ -193,31 +193,31 @@ def test_another_state_folder_sees_the_same_runner(box: Box) -> None:
 
 
 def _detached_on_other_host(box: Box, *options: str) -> str:
-    """Queue a run from a process whose host has another name, as a container's does that is started again."""
-    words = ["unshare", "--uts", "sh", "-c", 'hostname other-host && exec "$@"', "sh", str(ETUI), "run", MODEL]
+    """Queue a run from a process with another host name, like that of a restarted container."""
+    command = ["unshare", "--uts", "sh", "-c", 'hostname other-host && exec "$@"', "sh", str(ETUI), "run", MODEL]
     if shutil.which("unshare") is None or subprocess.run(["unshare", "--uts", "true"], check=False).returncode:
         pytest.skip("another host name is not permitted here")
-    words += [*options, "--detach"]
-    started = subprocess.run(words, env=box.environment, capture_output=True, text=True, check=True)
+    command += [*options, "--detach"]
+    started = subprocess.run(command, env=box.environment, capture_output=True, text=True, check=True)
     return started.stdout.strip()
 
 
 @pytest.mark.slow
-def test_a_run_whose_runner_died_under_another_host_name_is_ended(box: Box) -> None:
+def test_run_of_a_killed_runner_with_another_host_name_is_ended(box: Box) -> None:
     run_id = _detached_on_other_host(box, *LONG)
     box.wait_for_status(run_id, "measuring")
     until(lambda: box.document(run_id).blocks or box.jobs())
-    # As long as it is alive it is left alone, under whatever name.
+    # It is left alone as long as it is alive, whatever its host name.
     assert box.summaries()[0]["status"] == "measuring"
     box.runner().kill()
     until(lambda: not box.processes())
-    # A process that is being ended shows no environment any more before the kernel lets go of its lock.
+    # The environment of an ending process is no longer readable before the kernel releases its lock.
     until(lambda: [(one["id"], one["status"]) for one in box.summaries()] == [(run_id, "interrupted")])
     box.etui("delete", run_id, "--yes")
 
 
 @pytest.mark.slow
-def test_what_waits_under_another_host_name_is_measured_under_this_one(box: Box) -> None:
+def test_run_queued_under_another_host_name_is_measured(box: Box) -> None:
     first = _detached_on_other_host(box, *LONG)
     box.wait_for_status(first, "measuring")
     second = _detached_on_other_host(box, *SHORT)
@@ -228,7 +228,7 @@ def test_what_waits_under_another_host_name_is_measured_under_this_one(box: Box)
     assert any("other-host" in line.message for line in box.document(second).log)
 
 
-def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
+def test_run_of_an_unreachable_runner_is_ended_by_force(box: Box) -> None:
     with Store.open(box.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box="container-1")
         owner = RunnerIdentity(pid=4242, host="container-1", user="u", started_at=utc_now())
@@ -236,8 +236,8 @@ def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
         (run_id, variant), (sibling, _) = session.runs
         store.set_status(run_id, "measuring")
         store.add_block(session.id, make_block(variant.label, 0))
-    for words in (("cancel", run_id), ("show", run_id), ("log", run_id), ("delete", run_id, "--yes")):
-        done = box.etui(*words, status=2 if words[0] == "delete" else 0)
+    for arguments in (("cancel", run_id), ("show", run_id), ("log", run_id), ("delete", run_id, "--yes")):
+        done = box.etui(*arguments, status=2 if arguments[0] == "delete" else 0)
         assert "process 4242" in done.stderr and "container-1" in done.stderr
         assert f"etui cancel --force {run_id[:6]}" in done.stderr
         assert box.status(run_id) == "measuring"
@@ -248,7 +248,7 @@ def test_a_run_whose_runner_cannot_be_seen_is_ended_by_force(box: Box) -> None:
 
 
 @pytest.mark.slow
-def test_a_runner_that_is_alive_is_not_given_up_by_force(box: Box) -> None:
+def test_force_does_not_end_a_run_of_a_live_runner(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *LONG)
     box.wait_for_status(run_id, "measuring")
     runner = box.runner()
@@ -263,7 +263,7 @@ def test_a_runner_that_is_alive_is_not_given_up_by_force(box: Box) -> None:
 
 
 @pytest.mark.slow
-def test_what_waits_gets_a_runner_when_the_last_one_was_stopped(box: Box) -> None:
+def test_queued_run_gets_a_new_runner_after_the_last_one_was_stopped(box: Box) -> None:
     (first,) = box.detach(MODEL, *LONG)
     box.wait_for_status(first, "measuring")
     (second,) = box.detach(MODEL, *SHORT)
@@ -275,20 +275,20 @@ def test_what_waits_gets_a_runner_when_the_last_one_was_stopped(box: Box) -> Non
 
 
 @pytest.mark.slow
-def test_what_was_queued_under_other_settings_says_so(box: Box) -> None:
+def test_run_queued_under_other_settings_is_reported(box: Box) -> None:
     (first,) = box.detach(MODEL, *LONG)
     box.wait_for_status(first, "measuring")
     second = box.etui("run", MODEL, *SHORT, "--detach", ONEDNN_MAX_CPU_ISA="SSE41").stdout.split()[0]
     for runner in [one for one in box.processes() if "etui.runner" in one.cmdline()]:
         runner.kill()
     until(lambda: not box.processes())
-    # It was claimed already, since every runner claims before it waits for the machine.
+    # It was already claimed, since every runner claims before it waits for the machine.
     with Store.open(box.database) as store:
         session_id = store.summary(second).session
         with store._database.write() as connection:
             connection.execute("UPDATE sessions SET claimed_by = NULL WHERE id = ?", (session_id,))
-    for words in (("runs",), ("show", second), ("log", second), ("log", second, "-f")):
-        done = box.etui(*words, status=3 if "-f" in words else 0)
+    for arguments in (("runs",), ("show", second), ("log", second), ("log", second, "-f")):
+        done = box.etui(*arguments, status=3 if "-f" in arguments else 0)
         assert not lacking(done.stderr, "settings", "environment variables")
         assert f"etui cancel {second[:6]}" in done.stderr
     assert box.status(second) == "queued"
@@ -297,8 +297,8 @@ def test_what_was_queued_under_other_settings_says_so(box: Box) -> None:
 
 
 @pytest.mark.slow
-def test_a_command_that_can_start_no_runner_leaves_nothing_queued(box: Box) -> None:
-    (box.folder / "state").write_text("a file where the folder should be")
+def test_command_that_cannot_start_a_runner_leaves_nothing_queued(box: Box) -> None:
+    (box.folder / "state").write_text("a file instead of the folder")
     for more in ((), ("--detach",)):
         done = box.etui("run", MODEL, *SHORT, *more, status=3)
         assert "cannot start the runner" in done.stderr and "ETUI_STATE" in done.stderr
@@ -306,7 +306,7 @@ def test_a_command_that_can_start_no_runner_leaves_nothing_queued(box: Box) -> N
 
 
 @pytest.mark.slow
-def test_a_full_state_folder_keeps_nobody_from_measuring(box: Box) -> None:
+def test_full_state_folder_does_not_prevent_measuring(box: Box) -> None:
     with small_disk(box.folder / "state", megabytes=1) as disk:
         disk.fill()
         box.etui("run", MODEL, *SHORT)
@@ -314,7 +314,7 @@ def test_a_full_state_folder_keeps_nobody_from_measuring(box: Box) -> None:
 
 
 @pytest.mark.slow
-def test_a_front_end_ends_with_a_session_that_was_finished_without_its_result(box: Box) -> None:
+def test_following_command_ends_if_the_session_finished_without_a_result(box: Box) -> None:
     with Store.open(box.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box=socket.gethostname())
         run_id, _ = session.runs[0]

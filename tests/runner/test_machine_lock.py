@@ -1,4 +1,5 @@
-"""The machine's lock: held by one at a time, in turn, whatever other users make of its file, and given up in time."""
+"""The machine lock: held by one process at a time, in turn, whatever other users do with its file, and released in
+time."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another
 
 @contextmanager
 def locks(path: Path, count: int) -> Iterator[list[MachineLock]]:
-    """Several holders of one lock, as several runners have them."""
+    """Yield several holders of one lock, like those of several runners."""
     made = [MachineLock(path) for _ in range(count)]
     try:
         yield made
@@ -43,7 +44,7 @@ def locks(path: Path, count: int) -> Iterator[list[MachineLock]]:
 
 def _holding(path: Path, held: multiprocessing.synchronize.Event, done: multiprocessing.synchronize.Event) -> None:
     async def main() -> None:
-        async with hold("measuring resnet18", lambda words: None):
+        async with hold("measuring resnet18", lambda message: None):
             held.set()
             await asyncio.to_thread(done.wait)
 
@@ -51,7 +52,7 @@ def _holding(path: Path, held: multiprocessing.synchronize.Event, done: multipro
     asyncio.run(main())
 
 
-def test_the_machine_is_held_by_one_process_which_is_named(tmp_path: Path) -> None:
+def test_machine_is_held_by_one_process_which_is_named(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     held, done = context.Event(), context.Event()
     process = context.Process(target=_holding, args=(tmp_path / "lock", held, done))
@@ -59,8 +60,8 @@ def test_the_machine_is_held_by_one_process_which_is_named(tmp_path: Path) -> No
     assert held.wait(60)
     with locks(tmp_path / "lock", 1) as (lock,):
         assert not lock.acquire()
-        # On a busy machine the answer may take longer than is waited for.
-        holder = until(lambda: found if (found := lock.holder()) and found.doing else None)
+        # On a busy machine the answer may take longer than the timeout.
+        holder = until(lambda: holder if (holder := lock.holder()) and holder.doing else None)
         assert holder is not None and holder.pid == process.pid
         assert "measuring resnet18" in holder.to_text() and f"pid {process.pid}" in holder.to_text()
         done.set()
@@ -68,7 +69,7 @@ def test_the_machine_is_held_by_one_process_which_is_named(tmp_path: Path) -> No
         assert lock.acquire()
 
 
-def test_a_process_that_is_killed_frees_the_machine(tmp_path: Path) -> None:
+def test_killed_process_releases_the_machine(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     held, done = context.Event(), context.Event()
     process = context.Process(target=_holding, args=(tmp_path / "lock", held, done))
@@ -80,19 +81,19 @@ def test_a_process_that_is_killed_frees_the_machine(tmp_path: Path) -> None:
         assert lock.acquire()
 
 
-def test_who_waits_is_served_before_who_had_it(tmp_path: Path) -> None:
+def test_waiting_process_is_served_before_the_last_holder(tmp_path: Path) -> None:
     with locks(tmp_path / "lock", 3) as (first, second, third):
         assert first.acquire() and not second.acquire()
         first.release()
-        assert not first.acquire(), "it is the other's turn"
+        assert not first.acquire(), "the other one is next"
         assert second.acquire()
         assert not third.acquire() and not first.acquire()
         second.release()
-        assert first.acquire() != third.acquire(), "one of those who wait, not who had it"
+        assert first.acquire() != third.acquire(), "a waiting process is next, not the last holder"
 
 
 @pytest.mark.slow
-def test_who_only_keeps_the_others_waiting_is_named_however_often_they_ask(tmp_path: Path) -> None:
+def test_holder_with_an_earlier_lock_is_named_despite_frequent_attempts(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.touch()
     earlier = os.open(path, os.O_RDONLY)
@@ -105,7 +106,7 @@ def test_who_only_keeps_the_others_waiting_is_named_however_often_they_ask(tmp_p
     os.close(earlier)
 
 
-def test_who_gives_up_leaves_its_place(tmp_path: Path) -> None:
+def test_process_that_gives_up_leaves_the_queue(tmp_path: Path) -> None:
     with locks(tmp_path / "lock", 3) as (first, second, third):
         assert first.acquire() and not second.acquire()
         second.release()
@@ -113,7 +114,7 @@ def test_who_gives_up_leaves_its_place(tmp_path: Path) -> None:
         assert third.acquire()
 
 
-def test_earlier_versions_and_this_one_keep_apart(tmp_path: Path) -> None:
+def test_lock_excludes_earlier_versions(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.touch(0o666)
     earlier = os.open(path, os.O_RDWR)
@@ -129,7 +130,7 @@ def test_earlier_versions_and_this_one_keep_apart(tmp_path: Path) -> None:
     os.close(earlier)
 
 
-def test_an_earlier_version_can_open_the_file_whoever_made_it(tmp_path: Path) -> None:
+def test_earlier_version_can_open_the_lock_file(tmp_path: Path) -> None:
     umask = os.umask(0o077)
     try:
         with locks(tmp_path / "lock", 1) as (lock,):
@@ -140,7 +141,7 @@ def test_an_earlier_version_can_open_the_file_whoever_made_it(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("what", ["symbolic link", "hard link", "pipe", "folder", "nothing, in a folder that is gone"])
-def test_a_lock_file_that_somebody_planted_is_left_alone(tmp_path: Path, what: str) -> None:
+def test_planted_lock_file_is_not_changed(tmp_path: Path, what: str) -> None:
     path, target = tmp_path / "lock", tmp_path / "precious"
     target.write_text("mine")
     if what == "symbolic link":
@@ -156,13 +157,13 @@ def test_a_lock_file_that_somebody_planted_is_left_alone(tmp_path: Path, what: s
     precious = os.open(target, os.O_RDONLY)
     with locks(path, 2) as (lock, other):
         assert lock.acquire() and lock.file_problem
-        assert not other.acquire(), "the machine is held all the same"
+        assert not other.acquire(), "the machine is held nevertheless"
         fcntl.flock(precious, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(precious)
     assert target.read_text() == "mine"
 
 
-def test_however_large_the_file_is_made_it_is_not_read(tmp_path: Path) -> None:
+def test_huge_lock_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.touch()
     os.truncate(path, 50 << 30)
@@ -177,7 +178,7 @@ def test_however_large_the_file_is_made_it_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "answer",
     [
         b"",
         b"\xff" * 100_000,
@@ -187,32 +188,32 @@ def test_however_large_the_file_is_made_it_is_not_read(tmp_path: Path) -> None:
         '{"doing": "\U000e0041\u200b'.encode() + b"y" * 300 + b'", "since": "9999-99-99T99:99:99Z"}',
     ],
 )
-def test_what_a_stranger_says_about_itself_is_cut_and_made_plain(tmp_path: Path, said: bytes) -> None:
+def test_text_of_an_untrusted_holder_is_truncated_and_sanitized(tmp_path: Path, answer: bytes) -> None:
     with locks(tmp_path / "lock", 2) as (stranger, lock):
         assert stranger.acquire() and stranger._machine is not None
         listening = stranger._machine
 
-        def answer() -> None:
+        def send_answer() -> None:
             listening.setblocking(True)
-            asking, _ = listening.accept()
-            with asking:
-                asking.setblocking(False)
+            connection, _ = listening.accept()
+            with connection:
+                connection.setblocking(False)
                 try:
-                    asking.send(said, socket.MSG_NOSIGNAL)
+                    connection.send(answer, socket.MSG_NOSIGNAL)
                 except OSError:
                     return
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=send_answer)
         thread.start()
         holder = lock.holder()
         thread.join()
         assert holder is not None and holder.pid == os.getpid()
-        words = holder.to_text()
-        assert len(words) < 250 and words.isprintable()
+        text = holder.to_text()
+        assert len(text) < 250 and text.isprintable()
 
 
-def _in_a_child_of(user: int, work: Callable[[], bool]) -> bool:
-    """What ``work`` says when another user does it, in a process that has loaded all it needs."""
+def _as_user(user: int, work: Callable[[], bool]) -> bool:
+    """Return what ``work`` returns for another user, in a process that has already imported everything it needs."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -233,7 +234,7 @@ def _holder_pid(path: Path) -> int | None:
 @as_root
 @pytest.mark.parametrize("first", [0, NOBODY])
 @pytest.mark.parametrize("mode", [0o600, 0o000, 0o666])
-def test_a_file_that_one_user_made_first_serves_or_hinders_nobody(tmp_path: Path, first: int, mode: int) -> None:
+def test_lock_file_of_another_user_does_not_affect_the_lock(tmp_path: Path, first: int, mode: int) -> None:
     for folder in (tmp_path, *tmp_path.parents[:-2]):
         folder.chmod(0o711)
     shared = tmp_path / "shared"
@@ -243,40 +244,40 @@ def test_a_file_that_one_user_made_first_serves_or_hinders_nobody(tmp_path: Path
     path.touch()
     path.chmod(mode)
     os.chown(path, first, first)
-    # Whoever has the machine, the other one is refused it; whoever comes when it is free gets it.
+    # While one user holds the machine, the other is refused; when it is free, either user gets it.
     with locks(path, 1) as (own,):
         assert own.acquire()
-        assert _in_a_child_of(NOBODY, lambda: not MachineLock(path).acquire())
-        assert _in_a_child_of(NOBODY, lambda: _holder_pid(path) == os.getppid())
-    assert _in_a_child_of(NOBODY, lambda: MachineLock(path).acquire())
+        assert _as_user(NOBODY, lambda: not MachineLock(path).acquire())
+        assert _as_user(NOBODY, lambda: _holder_pid(path) == os.getppid())
+    assert _as_user(NOBODY, lambda: MachineLock(path).acquire())
     with locks(path, 1) as (own,):
         assert own.acquire()
 
 
 @pytest.mark.asyncio
-async def test_waiting_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_for_the_machine_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "lock"))
     monkeypatch.setenv("ETUI_WAIT_MACHINE", "0.0001")
-    said: list[str] = []
+    messages: list[str] = []
     with locks(tmp_path / "lock", 2) as (held, other):
         assert held.acquire()
         with pytest.raises(WaitedTooLong) as waited:
-            async with hold("measuring", said.append):
+            async with hold("measuring", messages.append):
                 pass
         assert waited.value.exit_status == EXIT_TIMED_OUT
-        assert len(said) == 1 and str(os.getpid()) in said[0]
+        assert len(messages) == 1 and str(os.getpid()) in messages[0]
         held.release()
-        assert other.acquire(), "who gave up holds nothing"
+        assert other.acquire(), "a process that gave up holds nothing"
 
 
 @pytest.mark.parametrize("value", ["", "soon", "0", "-1", "nan", "inf"])
-def test_a_limit_that_is_none_is_the_default(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_limit_is_replaced_by_the_default(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ETUI_WAIT_MACHINE", value)
     assert machine_lock.wait_limit_s() == 24 * 3600
 
 
 @pytest.mark.slow
-def test_a_run_that_never_gets_the_machine_times_out_and_says_who_has_it(box: Box) -> None:
+def test_run_that_never_gets_the_machine_times_out_and_names_the_holder(box: Box) -> None:
     with locks(Path(box.environment["ETUI_BOX_LOCK"]), 1) as (held,):
         assert held.acquire()
         done = box.etui("run", MODEL, *SHORT, status=EXIT_TIMED_OUT, ETUI_WAIT_MACHINE="0.01")
@@ -289,12 +290,12 @@ def test_a_run_that_never_gets_the_machine_times_out_and_says_who_has_it(box: Bo
 
 
 @pytest.mark.slow
-def test_a_runner_with_a_queue_gives_way_to_another_ones_runner(tmp_path: Path) -> None:
+def test_runner_with_a_queue_yields_to_another_runner(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with box_in(tmp_path / "one") as one, box_in(tmp_path / "two") as two:
         two.environment["ETUI_BOX_LOCK"] = one.environment["ETUI_BOX_LOCK"]
-        queue = [one.detach(MODEL, *words)[0] for words in (LONG, SHORT, SHORT)]
+        queue = [one.detach(MODEL, *options)[0] for options in (LONG, SHORT, SHORT)]
         one.wait_for_status(queue[0], "preparing", "measuring")
         (waiting,) = two.detach(MODEL, *SHORT)
         two.wait_for_event(waiting, "waiting for the machine")

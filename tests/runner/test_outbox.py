@@ -1,4 +1,4 @@
-"""What the runner stores while the database is locked, on a full disk, or gone: nothing of a result is lost."""
+"""Results that the runner stores while the database is locked, on a full disk, or gone: none is lost."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.disks import small_disk
 from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.profiles import make_profile
 
-# Nobody's process: whoever settles finds that this runner is gone.
+# A process id that is not in use, so that this runner counts as ended.
 RUNNER = RunnerIdentity(
     pid=2**22 + 1, host=socket.gethostname(), user=user_name(), started_at="2026-11-20T10:00:00.000Z"
 )
@@ -54,7 +54,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Store]:
-    """A store as the runner has it."""
+    """Open a store as the runner does."""
     with Store.open(path) as opened:
         opened.wait_for_locks(LOCK_WAIT_S)
         yield opened
@@ -62,7 +62,7 @@ def _opened(path: Path) -> Iterator[Store]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database with another program's write lock on it."""
+    """Hold the database's write lock as another program."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -71,10 +71,10 @@ def _locked(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-async def _until(look: Callable[[], bool]) -> None:
-    """Look again and again, letting everything else go on meanwhile."""
+async def _until(condition: Callable[[], bool]) -> None:
+    """Poll until the condition holds, while other tasks continue."""
     async with asyncio.timeout(60):
-        while not look():
+        while not condition():
             await asyncio.sleep(0)
 
 
@@ -84,17 +84,17 @@ def _claimed(store: Store) -> QueuedSession:
     return session
 
 
-def _end_both(box: Outbox, session: QueuedSession) -> list[RunDocument]:
-    """What the runner stores at the end of a session."""
+def _end_both(outgoing: Outbox, session: QueuedSession) -> list[RunDocument]:
+    """Store what the runner stores at the end of a session."""
     documents = []
     for run_id, variant in session.runs:
-        box.add_block(make_block(variant.label, 0))
+        outgoing.add_block(make_block(variant.label, 0))
         document = make_document(run_id, session_id=session.id, precision=variant.precision)
         document.log = []
-        box.save_document(document)
-        box.add_event(Event(kind="finished", message=f"{variant.label}: done", run_id=run_id))
+        outgoing.save_document(document)
+        outgoing.add_event(Event(kind="finished", message=f"{variant.label}: done", run_id=run_id))
         documents.append(document)
-    box.finish_session()
+    outgoing.finish_session()
     return documents
 
 
@@ -106,39 +106,42 @@ def _is_whole(store: Store, session: QueuedSession, documents: list[RunDocument]
 
 
 @pytest.mark.asyncio
-async def test_what_a_locked_database_does_not_take_is_stored_in_order_once_it_is_free(
+async def test_results_are_stored_in_order_once_a_locked_database_is_free(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session, box = _claimed(store), None
+    session = _claimed(store)
     with _locked(store.path), Store.open(store.path) as reader:
-        box = Outbox(store, session.id)
-        documents = _end_both(box, session)
-        waiting = asyncio.create_task(box.delivered(60))
-        # Meanwhile the runner does other things, and until its document is stored a run is live.
+        outgoing = Outbox(store, session.id)
+        documents = _end_both(outgoing, session)
+        waiting = asyncio.create_task(outgoing.delivered(60))
+        # Meanwhile the runner does other things, and a run is live until its document is stored.
         await _until(lambda: "locked" in capsys.readouterr().err)
         assert [reader.summary(run_id).status for run_id, _ in session.runs] == ["queued", "queued"]
         assert reader.session(session.id).finished_at is None
-        # They would survive this process, too.
+        # The results would also survive the end of this process.
         await _until(lambda: unsaved_results.has_unsaved(store.path))
         assert not waiting.done()
     await waiting
     assert not unsaved_results.has_unsaved(store.path)
     assert _is_whole(store, session, documents)
-    said = [event.message for event in store.events_after(session.id)]
-    assert [words for words in said if words.endswith(": done")] == ["fp32/xnnpack: done", "int8/xnnpack: done"]
-    assert any("locked by another process" in words and "stored now" in words for words in said)
+    messages = [event.message for event in store.events_after(session.id)]
+    assert [message for message in messages if message.endswith(": done")] == [
+        "fp32/xnnpack: done",
+        "int8/xnnpack: done",
+    ]
+    assert any("locked by another process" in message and "stored now" in message for message in messages)
 
 
 @pytest.mark.asyncio
-async def test_what_a_full_disk_does_not_take_is_stored_once_there_is_room(
+async def test_results_are_stored_once_a_full_disk_has_space(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with small_disk(tmp_path / "disk", megabytes=4) as disk, _opened(disk.folder / "etui.db") as store:
         session = _claimed(store)
         disk.fill()
-        box = Outbox(store, session.id)
-        documents = _end_both(box, session)
-        waiting = asyncio.create_task(box.delivered(60))
+        outgoing = Outbox(store, session.id)
+        documents = _end_both(outgoing, session)
+        waiting = asyncio.create_task(outgoing.delivered(60))
         await _until(lambda: "no space" in capsys.readouterr().err)
         assert not waiting.done()
         disk.free()
@@ -147,16 +150,14 @@ async def test_what_a_full_disk_does_not_take_is_stored_once_there_is_room(
 
 
 @pytest.mark.asyncio
-async def test_when_patience_ends_results_go_to_files_and_are_stored_by_who_comes_next(
-    store: Store, tmp_path: Path
-) -> None:
+async def test_results_are_saved_in_files_at_the_time_limit_and_stored_later(store: Store, tmp_path: Path) -> None:
     session = _claimed(store)
-    box = Outbox(store, session.id)
+    outgoing = Outbox(store, session.id)
     with _locked(store.path):
-        box.add_event(Event(kind="log", message="said while it was locked", run_id=session.runs[0][0]))
-        documents = _end_both(box, session)
+        outgoing.add_event(Event(kind="log", message="logged while it was locked", run_id=session.runs[0][0]))
+        documents = _end_both(outgoing, session)
         with pytest.raises(StoreUnavailable, match="locked"):
-            await box.delivered(0.05)
+            await outgoing.delivered(0.05)
         files = list((tmp_path / "state").iterdir())
         assert len(files) == 2 and all(file.stat().st_mode & 0o77 == 0 for file in files)
         assert unsaved_results.has_unsaved(store.path)
@@ -166,17 +167,17 @@ async def test_when_patience_ends_results_go_to_files_and_are_stored_by_who_come
         assert [front.document(one.id).blocks for one in documents] == [one.blocks for one in documents]
         assert front.session(session.id).finished_at is not None
         log = [line.message for line in front.document(documents[0].id).log]
-    assert "said while it was locked" in log
+    assert "logged while it was locked" in log
     assert list((tmp_path / "state").iterdir()) == [] and not unsaved_results.has_unsaved(store.path)
 
 
 @pytest.mark.asyncio
-async def test_a_wait_that_is_cancelled_puts_the_results_into_files(store: Store, tmp_path: Path) -> None:
+async def test_cancelled_wait_saves_the_results_in_files(store: Store, tmp_path: Path) -> None:
     session = _claimed(store)
-    box = Outbox(store, session.id)
+    outgoing = Outbox(store, session.id)
     with _locked(store.path):
-        _end_both(box, session)
-        waiting = asyncio.create_task(box.delivered(60))
+        _end_both(outgoing, session)
+        waiting = asyncio.create_task(outgoing.delivered(60))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -185,21 +186,23 @@ async def test_a_wait_that_is_cancelled_puts_the_results_into_files(store: Store
 
 
 @pytest.mark.asyncio
-async def test_a_result_whose_state_folder_is_full_goes_beside_the_database(store: Store, tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("a file where the folder should be")
+async def test_results_are_saved_next_to_the_database_if_the_state_folder_is_unusable(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("a file instead of the folder")
     session = _claimed(store)
-    box = Outbox(store, session.id)
+    outgoing = Outbox(store, session.id)
     with _locked(store.path):
-        documents = _end_both(box, session)
+        documents = _end_both(outgoing, session)
         with pytest.raises(StoreUnavailable):
-            await box.delivered(0.0)
+            await outgoing.delivered(0.0)
     before = set(tmp_path.iterdir())
     assert set(unsaved_results.store_unsaved(store)) == {document.id for document in documents}
     assert len(before - set(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.asyncio
-async def test_a_file_of_a_run_that_was_deleted_is_removed(store: Store, tmp_path: Path) -> None:
+async def test_file_of_a_deleted_run_is_removed(store: Store, tmp_path: Path) -> None:
     document = make_document()
     (tmp_path / "state").mkdir()
     unsaved_results.keep(store.path, document)
@@ -208,66 +211,68 @@ async def test_a_file_of_a_run_that_was_deleted_is_removed(store: Store, tmp_pat
 
 
 @pytest.mark.asyncio
-async def test_a_log_that_waits_is_bounded_and_results_are_not_dropped(
+async def test_waiting_log_is_bounded_and_results_are_not_dropped(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "MOST_EVENT_BYTES", 100_000)
     session = _claimed(store)
-    box = Outbox(store, session.id)
+    outgoing = Outbox(store, session.id)
     with _locked(store.path):
-        box.add_block(make_block("fp32/xnnpack", 0))
+        outgoing.add_block(make_block("fp32/xnnpack", 0))
         for number in range(2_000):
-            box.add_event(Event(kind="progress", message=f"at {number}", done=number, total=2_000))
-            box.add_event(Event(kind="log", message=f"line {number} {'x' * 100}"))
-    await box.delivered(60)
-    said = [event.message for event in store.events_after(session.id)]
-    lines = [words for words in said if words.startswith("line ")]
+            outgoing.add_event(Event(kind="progress", message=f"at {number}", done=number, total=2_000))
+            outgoing.add_event(Event(kind="log", message=f"line {number} {'x' * 100}"))
+    await outgoing.delivered(60)
+    messages = [event.message for event in store.events_after(session.id)]
+    lines = [message for message in messages if message.startswith("line ")]
     assert 100 < len(lines) < 400 and lines[-1].startswith("line 1999")
-    assert not any(words.startswith("at ") for words in said)
-    assert any("lines of the log were dropped" in words for words in said)
+    assert not any(message.startswith("at ") for message in messages)
+    assert any("lines of the log were dropped" in message for message in messages)
     assert len(store.document(session.runs[0][0]).blocks) == 1
 
 
 @pytest.mark.asyncio
-async def test_of_what_is_known_of_a_run_only_the_newest_waits(store: Store) -> None:
+async def test_only_the_newest_partial_document_waits(store: Store) -> None:
     session = _claimed(store)
     run_id = session.runs[0][0]
     whole = make_document(run_id, session_id=session.id)
-    box = Outbox(store, session.id)
+    outgoing = Outbox(store, session.id)
     with _locked(store.path):
-        box.add_block(make_block("fp32/xnnpack", 0))
+        outgoing.add_block(make_block("fp32/xnnpack", 0))
         for accuracy in (None, whole.accuracy):
-            box.save_partial(msgspec.structs.replace(whole, accuracy=accuracy))
-        assert len(box._waiting) == 2
-    await box.delivered(60)
+            outgoing.save_partial(msgspec.structs.replace(whole, accuracy=accuracy))
+        assert len(outgoing._waiting) == 2
+    await outgoing.delivered(60)
     assert store.summary(run_id).status == "queued"
     assert store.document(run_id).accuracy == whole.accuracy
 
 
 @pytest.mark.asyncio
-async def test_a_database_that_was_replaced_ends_the_wait(store: Store, tmp_path: Path) -> None:
+async def test_replaced_database_ends_the_wait(store: Store, tmp_path: Path) -> None:
     session = _claimed(store)
-    box = Outbox(store, session.id)
+    outgoing = Outbox(store, session.id)
     store.path.rename(tmp_path / "away.db")
-    _end_both(box, session)
+    _end_both(outgoing, session)
     with pytest.raises(StoreError, match="removed or replaced"):
-        await box.delivered(60)
+        await outgoing.delivered(60)
     assert not unsaved_results.has_unsaved(store.path)
 
 
 @pytest.mark.asyncio
-async def test_what_the_database_never_takes_holds_up_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_event_that_cannot_be_stored_does_not_block_others(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     session = _claimed(store)
-    box = Outbox(store, session.id)
-    box.add_event(Event(kind="log", message="of a run that is not there", run_id="aaaaaaaaaaaa"))
-    box.add_event(Event(kind="log", message="afterwards"))
-    await box.delivered(60)
+    outgoing = Outbox(store, session.id)
+    outgoing.add_event(Event(kind="log", message="of a run that does not exist", run_id="aaaaaaaaaaaa"))
+    outgoing.add_event(Event(kind="log", message="afterwards"))
+    await outgoing.delivered(60)
     assert [event.message for event in store.events_after(session.id)] == ["afterwards"]
     assert "cannot be stored" in capsys.readouterr().err
 
 
 @pytest.mark.asyncio
-async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> None:
+async def test_files_of_a_live_runner_are_not_stored_by_others(store: Store) -> None:
     session = _claimed(store)
     runner_lock = RunnerLock(store.path, "")
     assert runner_lock.take()
@@ -280,7 +285,7 @@ async def test_files_of_a_runner_that_is_alive_are_left_to_it(store: Store) -> N
 
 
 @pytest.mark.asyncio
-async def test_an_analysis_that_ends_while_the_database_is_locked_is_done_with_its_result(
+async def test_analysis_that_ends_while_the_database_is_locked_is_stored(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))
@@ -315,22 +320,22 @@ async def test_an_analysis_that_ends_while_the_database_is_locked_is_done_with_i
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("status", "error"), [("done", None), ("failed", "no such operator")])
-async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
+async def test_profile_is_saved_in_a_file_at_the_time_limit_with_its_status(
     store: Store, status: AnalysisStatus, error: str | None
 ) -> None:
     store.save_document(make_document())
     queued = store.add_analysis("aaaaaaaaaaa1", ProfileOptions(), box="")
     assert store.claim_next(RUNNER) is not None
-    box = Outbox(store, queued.session, queued.run)
-    box.set_analysis_status(queued.id, "running")
+    outgoing = Outbox(store, queued.session, queued.run)
+    outgoing.set_analysis_status(queued.id, "running")
     profile = make_profile() if status == "done" else None
     with _locked(store.path):
         if profile is not None:
-            box.save_result(queued.run, profile)
-        box.add_event(Event(kind="finished", message="as it ended", run_id=queued.run))
-        box.set_analysis_status(queued.id, status, error)
+            outgoing.save_result(queued.run, profile)
+        outgoing.add_event(Event(kind="finished", message="as it ended", run_id=queued.run))
+        outgoing.set_analysis_status(queued.id, status, error)
         with pytest.raises(StoreUnavailable, match="locked"):
-            await box.delivered(0.05)
+            await outgoing.delivered(0.05)
         assert unsaved_results.has_unsaved(store.path)
     with Store.open(store.path) as front:
         end_abandoned(front)
@@ -343,7 +348,7 @@ async def test_when_patience_ends_a_profile_goes_to_a_file_and_ends_as_it_did(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("waits_for", ["machine", "program"])
-async def test_an_analysis_that_waits_in_vain_ends_and_says_for_what(
+async def test_analysis_that_times_out_reports_what_it_waited_for(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits_for: str
 ) -> None:
     monkeypatch.setenv("ETUI_BOX_LOCK", str(tmp_path / "box.lock"))

@@ -1,4 +1,4 @@
-"""A queue that belongs to another user is looked at, but its work is not done with the rights of who looks."""
+"""A queue that belongs to another user can be listed, but its work is not executed with the rights of the reader."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from tests.strangers import planted
 
 NOBODY = 65534
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can open what another user keeps")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can open the files of another user")
 
 
-def test_another_users_queue_is_not_worked_on(box: Box) -> None:
-    code, mark = planted(box.folder)
+def test_queue_of_another_user_is_not_executed(box: Box) -> None:
+    code, marker = planted(box.folder)
     spec = SessionSpec(model=f"{code}:make", variants=(Variant("fp32", "xnnpack"),))
     gone = RunnerIdentity(pid=2**22 + 1, host=socket.gethostname(), user=user_name(), started_at="2026-11-20T10:00:00Z")
     with Store.open(box.database) as store:
         for _ in range(2):
             store.add_session(spec, model=describe(find_model(spec.model)), box="")
-        # One that a runner of this user seems to have left behind: what waits would get another runner.
+        # One that a runner of this user seems to have abandoned, so that the queued session would get another runner.
         assert store.claim_next(gone) is not None
     os.chown(box.database, NOBODY, NOBODY)
     listed = box.etui("runs")
     assert "planted" in listed.stdout
-    for words in (["run", f"{code}:make"], ["run", f"{code}:make", "--detach"]):
-        assert "nobody" in box.etui(*words, status=3).stderr
-    assert not box.processes() and not mark.exists()
+    for command in (["run", f"{code}:make"], ["run", f"{code}:make", "--detach"]):
+        assert "nobody" in box.etui(*command, status=3).stderr
+    assert not box.processes() and not marker.exists()
     with Store.open(box.database) as store:
         assert store.count() == 2
         assert {store.summary(run_id).status for run_id in store.run_ids()} <= {*LIVE_STATUSES, "interrupted"}

@@ -1,4 +1,4 @@
-"""The runner's parts in isolation: plan, runner lock, cache and workers."""
+"""Parts of the runner in isolation: plan, runner lock, cache and workers."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from etui.runner.worker import Worker
 from etui.spec import SessionSpec, Variant
 
 ONE, TWO = "1" * 32, "2" * 32
-"""Keys as the cache gives them: 32 hexadecimal digits."""
+"""Keys in the cache's format: 32 hexadecimal digits."""
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True), st.integers(1, 20), st.integers(0, 99))
-def test_every_block_holds_every_variant_once(variants: list[str], blocks: int, seed: int) -> None:
+def test_every_block_contains_every_variant_once(variants: list[str], blocks: int, seed: int) -> None:
     orders = block_orders(variants, blocks, seed)
     assert len(orders) == blocks
     assert all(sorted(order) == sorted(variants) for order in orders)
     assert all(orders[index] == orders[index - 1][::-1] for index in range(1, blocks, 2))
 
 
-def test_orders_differ_between_pairs_of_blocks_and_follow_the_seed() -> None:
+def test_order_differs_between_pairs_of_blocks_and_follows_the_seed() -> None:
     variants = ["a", "b", "c", "d"]
     assert len(set(block_orders(variants, 20, 0))) > 4
     assert block_orders(variants, 20, 7) == block_orders(variants, 20, 7)
@@ -44,7 +44,7 @@ def test_orders_differ_between_pairs_of_blocks_and_follow_the_seed() -> None:
 
 
 @given(st.integers(1, 3000), st.sampled_from(["quick", "default", "rigorous"]))
-def test_repeat_is_dealt_over_the_blocks_without_loss(repeat: int, preset: str) -> None:
+def test_repeat_is_distributed_over_the_blocks_without_loss(repeat: int, preset: str) -> None:
     spec = msgspec.convert({"model": "m", "variants": [], "preset": preset, "repeat": repeat}, SessionSpec)
     plan = make_plan(spec, ["eager"], repeat=10, warmup=1)
     samples = [count for count in plan.samples if count is not None]
@@ -52,7 +52,7 @@ def test_repeat_is_dealt_over_the_blocks_without_loss(repeat: int, preset: str) 
     assert len(samples) == plan.blocks and min(samples) >= 1 and max(samples) - min(samples) <= 1
 
 
-def test_a_preset_leaves_the_samples_to_its_seconds() -> None:
+def test_preset_limits_samples_by_time() -> None:
     plan = make_plan(SessionSpec(model="m", variants=(Variant("fp32", "xnnpack"),)), ["eager"], repeat=100, warmup=5)
     assert set(plan.samples) == {None}
     assert plan.min_samples * plan.blocks >= 100
@@ -62,7 +62,7 @@ def test_a_preset_leaves_the_samples_to_its_seconds() -> None:
     ("cores", "memory_bytes", "at_once"),
     [(2, 8_000_000_000, 2), (64, 16_000_000_000, 8), (64, 1_000_000_000, 1), (4, None, 4)],
 )
-def test_programs_are_prepared_side_by_side_as_far_as_the_memory_goes(
+def test_parallel_preparations_are_limited_by_memory(
     monkeypatch: pytest.MonkeyPatch, cores: int, memory_bytes: int | None, at_once: int
 ) -> None:
     monkeypatch.delenv("ETUI_PREPARE_JOBS", raising=False)
@@ -71,7 +71,7 @@ def test_programs_are_prepared_side_by_side_as_far_as_the_memory_goes(
     assert parallel_preparations(cores, memory_bytes) == 3
 
 
-def test_a_runner_lock_tells_the_living_from_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runner_lock_shows_whether_a_runner_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_STATE", str(tmp_path))
     database = tmp_path / "etui.db"
     runner, front = RunnerLock(database, "here"), RunnerLock(database, "here")
@@ -80,7 +80,7 @@ def test_a_runner_lock_tells_the_living_from_the_dead(tmp_path: Path, monkeypatc
     assert front.runner_is_alive() and not RunnerLock(database, "here").take()
     assert not RunnerLock(database, "another environment").runner_is_alive()
     assert not RunnerLock(database, "here", "another-host").runner_is_alive()
-    # Whoever sees the database sees the lock, whatever state folder it has, and by whatever path.
+    # Every process that sees the database sees the lock, whatever its state folder and path to the database.
     monkeypatch.setenv("ETUI_STATE", str(tmp_path / "other"))
     (tmp_path / "mounted").symlink_to(tmp_path)
     assert RunnerLock(tmp_path / "mounted" / "etui.db", "here").runner_is_alive()
@@ -88,7 +88,7 @@ def test_a_runner_lock_tells_the_living_from_the_dead(tmp_path: Path, monkeypatc
     assert front.state() == "free"
 
 
-def test_a_runner_lock_that_is_looked_at_makes_no_file_and_one_that_ends_in_order_leaves_none(tmp_path: Path) -> None:
+def test_reading_a_runner_lock_creates_no_file_and_a_regular_end_leaves_none(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     assert RunnerLock(database, "here").state() == "missing"
     assert list(tmp_path.iterdir()) == []
@@ -98,7 +98,7 @@ def test_a_runner_lock_that_is_looked_at_makes_no_file_and_one_that_ends_in_orde
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_runner_left_of_its_runner_lock_is_cleared_and_a_living_ones_is_not(tmp_path: Path) -> None:
+def test_lock_of_a_killed_runner_is_cleared_but_not_that_of_a_live_one(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     killed = RunnerLock(database, "here")
     assert killed.take()
@@ -109,7 +109,7 @@ def test_what_a_killed_runner_left_of_its_runner_lock_is_cleared_and_a_living_on
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_runner_lock_whose_file_a_leaving_runner_removes_is_taken_in_the_new_file(
+def test_runner_lock_is_taken_in_a_new_file_if_an_ending_runner_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = tmp_path / "etui.db"
@@ -118,7 +118,7 @@ def test_a_runner_lock_whose_file_a_leaving_runner_removes_is_taken_in_the_new_f
     lock = fcntl.flock
 
     def leave_first(fd: int, how: int) -> None:
-        # It opened the file while the other one was still there.
+        # The file was opened while the other lock still existed.
         leaving.drop(remove=True)
         lock(fd, how)
 
@@ -129,12 +129,12 @@ def test_a_runner_lock_whose_file_a_leaving_runner_removes_is_taken_in_the_new_f
     coming.drop(remove=True)
 
 
-def test_a_runner_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+def test_removed_runner_lock_is_taken_again(tmp_path: Path) -> None:
     first, second = RunnerLock(tmp_path / "etui.db", "here"), RunnerLock(tmp_path / "etui.db", "here")
     assert first.take()
     first.path.unlink()
     assert second.take() and second.runner_is_alive()
-    # The first one leaves the second one's file alone.
+    # The first lock does not remove the second one's file.
     first.drop(remove=True)
     assert second.runner_is_alive()
     second.drop(remove=True)
@@ -143,14 +143,14 @@ def test_a_runner_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> N
 DONE = Done(result=msgspec.Raw(b'{"peak_rss_bytes":1}'))
 
 
-def _child(say: Callable[[Event], None]) -> Worker:
+def _worker(say: Callable[[Event], None]) -> Worker:
     job = MemoryJob(bundle="", model="m", program=None, delegate="eager", threads=1)
     return Worker(1, job, say)
 
 
 @pytest.mark.asyncio
-async def test_a_child_killed_while_it_writes_has_no_result_and_does_no_harm() -> None:
-    worker = _child(lambda event: None)
+async def test_incomplete_line_of_a_killed_worker_is_ignored() -> None:
+    worker = _worker(lambda event: None)
     os.write(worker.report.write_fd, msgspec.json.encode(DONE) + b'\n{"type":"done","blo')
     worker.release_write_ends()
     worker.exited(0)
@@ -159,8 +159,8 @@ async def test_a_child_killed_while_it_writes_has_no_result_and_does_no_harm() -
 
 
 @pytest.mark.asyncio
-async def test_lines_that_are_no_answer_are_passed_over() -> None:
-    worker = _child(lambda event: None)
+async def test_lines_that_are_not_an_answer_are_skipped() -> None:
+    worker = _worker(lambda event: None)
     lines = (
         b'"\xff\xaa"',
         b"{",
@@ -177,13 +177,13 @@ async def test_lines_that_are_no_answer_are_passed_over() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_cannot_be_stored_of_a_childs_words_fails_its_job_instead_of_hanging_it() -> None:
+async def test_event_of_a_worker_that_cannot_be_stored_fails_its_job() -> None:
     def refuse(_event: Event) -> None:
         raise StoreError("no space is left for the database")
 
-    worker = _child(refuse)
-    said = msgspec.json.encode(LogMessage(event=Event(kind="log", message="on its way"))) + b"\n"
-    os.write(worker.report.write_fd, said + msgspec.json.encode(DONE) + b"\n")
+    worker = _worker(refuse)
+    message = msgspec.json.encode(LogMessage(event=Event(kind="log", message="on its way"))) + b"\n"
+    os.write(worker.report.write_fd, message + msgspec.json.encode(DONE) + b"\n")
     worker.release_write_ends()
     worker.exited(0)
     with pytest.raises(StoreError, match="no space"):
@@ -192,7 +192,7 @@ async def test_what_cannot_be_stored_of_a_childs_words_fails_its_job_instead_of_
 
 
 @pytest.mark.asyncio
-async def test_an_expected_failure_comes_out_of_side_by_side_as_itself() -> None:
+async def test_expected_failure_of_parallel_work_keeps_its_type() -> None:
     async def fail() -> None:
         raise StoreError("no space is left for the database")
 
@@ -201,7 +201,7 @@ async def test_an_expected_failure_comes_out_of_side_by_side_as_itself() -> None
             group.create_task(fail())
 
 
-def test_the_key_follows_everything_that_makes_a_program() -> None:
+def test_cache_key_depends_on_everything_that_determines_a_program() -> None:
     base = {
         "bundle_key": "b", "recipe": "int8-static/1", "delegate": "xnnpack", "calibration_count": 8,
         "versions": {"torch": "2.13.0"},

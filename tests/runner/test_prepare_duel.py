@@ -1,4 +1,4 @@
-"""Two runs' programs measured again: real exports of small models, real child processes, the installed command."""
+"""Two runs' programs measured again: real exports of small models, real worker processes, the installed command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def runs(warm_box: Box) -> dict[str, RunDocument]:
-    """Finished runs by name: two precisions of one session, one of a later session without cache, one of another
+    """Return finished runs by name: two precisions of one session, one of a later session without cache, one of another
     model."""
     warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
     warm_box.etui("run", MODEL, *FEW, "--no-cache")
@@ -35,20 +35,20 @@ def runs(warm_box: Box) -> dict[str, RunDocument]:
     return {run.precision: run for run in both} | {"later": later, "other": other}
 
 
-def _duel(box: Box, first: RunDocument, second: RunDocument, *words: str) -> dict[str, Any]:
-    done = box.etui("duel", first.id, second.id, *FEW, *words, "--json")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+def _duel(box: Box, first: RunDocument, second: RunDocument, *options: str) -> dict[str, Any]:
+    done = box.etui("duel", first.id, second.id, *FEW, *options, "--json")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
-def test_a_duel_is_a_session_of_two_new_runs_that_compare_pairs(warm_box: Box, runs: dict[str, RunDocument]) -> None:
-    found = _duel(warm_box, runs["fp32"], runs["later"])
-    (comparison,) = found["comparisons"]
+def test_duel_is_a_session_of_two_new_runs_compared_in_pairs(warm_box: Box, runs: dict[str, RunDocument]) -> None:
+    duel = _duel(warm_box, runs["fp32"], runs["later"])
+    (comparison,) = duel["comparisons"]
     assert comparison["kind"] == "paired" and comparison["verdict"] is not None and comparison["base_blocks"] == 2
-    first, second = (warm_box.document(run_id) for run_id in (found["base"], *found["others"]))
+    first, second = (warm_box.document(run_id) for run_id in (duel["base"], *duel["others"]))
     assert (first.repeats, second.repeats) == (runs["fp32"].id, runs["later"].id)
     assert first.session == second.session and first.session.id not in {run.session.id for run in runs.values()}
-    # The same pair twice in one session, and yet each has blocks of its own in every block's order.
+    # The same configuration twice in one session, but with separate blocks, positioned in every block's order.
     assert {block.variant for block in first.blocks} == {f"fp32/xnnpack@{first.repeats}"}
     for index in range(2):
         blocks = [run.blocks[index] for run in (first, second)] + [first.eager_blocks[index]]
@@ -58,10 +58,10 @@ def test_a_duel_is_a_session_of_two_new_runs_that_compare_pairs(warm_box: Box, r
     assert first.artifact is not None and runs["fp32"].artifact is not None
     assert first.artifact.sha256 == runs["fp32"].artifact.sha256
     later = json.loads(warm_box.etui("compare", first.id, second.id, "--json").stdout)
-    assert later["comparisons"] == found["comparisons"]
+    assert later["comparisons"] == duel["comparisons"]
 
 
-def test_different_models_meet_without_eager_and_their_accuracy_stays_apart(
+def test_different_models_are_compared_without_eager_and_with_separate_accuracy(
     warm_box: Box, runs: dict[str, RunDocument]
 ) -> None:
     done = warm_box.etui("duel", runs["int8"].id, runs["other"].id, *FEW)
@@ -74,11 +74,11 @@ def test_different_models_meet_without_eager_and_their_accuracy_stays_apart(
     assert len(first.accuracy.end_to_end.outputs) == 8 and len(second.accuracy.end_to_end.outputs) == 16
 
 
-def test_a_duel_travels_whole_and_its_runs_can_meet_again_elsewhere(
+def test_exported_duel_can_be_imported_and_repeated(
     warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path
 ) -> None:
-    found = _duel(warm_box, runs["int8"], runs["fp32"])
-    ids = [found["base"], *found["others"]]
+    duel = _duel(warm_box, runs["int8"], runs["fp32"])
+    ids = [duel["base"], *duel["others"]]
     warm_box.etui("export", *ids, "-o", tmp_path / "duel.json")
     shutil.rmtree(warm_box.cache / "programs")
     shutil.rmtree(warm_box.cache / "models")
@@ -89,8 +89,8 @@ def test_a_duel_travels_whole_and_its_runs_can_meet_again_elsewhere(
         elsewhere.etui("import", tmp_path / "duel.json")
         assert [elsewhere.document(one) for one in ids] == [warm_box.document(one) for one in ids]
         assert str(TINY) in elsewhere.etui("duel", *ids, *FEW, status=2).stderr
-        done = elsewhere.etui("duel", *ids, *FEW, "--trust-file", TINY)
-        # Nothing is left of the cache: both were prepared as they were, to the last byte.
+        done = elsewhere.etui("duel", *ids, *FEW, "--trust-file", TINY, "--verbose")
+        # The cache is empty: both programs were prepared again with identical bytes.
         assert done.stderr.count("lowering for xnnpack took") == 2 and "bytes differ" not in done.stderr
         again = [elsewhere.document(one["id"]) for one in elsewhere.summaries() if one["id"] not in ids]
         assert {run.repeats for run in again} == set(ids)
@@ -101,7 +101,7 @@ def test_a_duel_travels_whole_and_its_runs_can_meet_again_elsewhere(
         elsewhere.close()
 
 
-def test_a_finished_program_meets_the_run_it_was_exported_by(
+def test_finished_program_is_compared_with_the_run_that_exported_it(
     warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path
 ) -> None:
     warm_box.etui("run", MODEL, "--export-only", "-o", tmp_path)
@@ -109,15 +109,15 @@ def test_a_finished_program_meets_the_run_it_was_exported_by(
     warm_box.etui("run", program, *FEW)
     bare = warm_box.document(warm_box.summaries()[0]["id"])
     shutil.rmtree(warm_box.cache / "programs")
-    found = _duel(warm_box, runs["fp32"], bare)
-    second = warm_box.document(found["others"][0])
+    duel = _duel(warm_box, runs["fp32"], bare)
+    second = warm_box.document(duel["others"][0])
     assert second.blocks and second.accuracy is None and second.artifact is not None and bare.artifact is not None
     assert second.artifact.sha256 == bare.artifact.sha256
 
 
 def test_cancelling_one_side_cancels_the_duel(warm_box: Box, runs: dict[str, RunDocument]) -> None:
-    words = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--detach")
-    first, second = warm_box.etui("duel", runs["fp32"].id, runs["int8"].id, *words).stdout.split()
+    options = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--detach")
+    first, second = warm_box.etui("duel", runs["fp32"].id, runs["int8"].id, *options).stdout.split()
     warm_box.wait_for_status(first, "measuring")
     warm_box.etui("cancel", second)
     assert warm_box.wait_for_status(first, "cancelled", "done", "failed") == "cancelled"
@@ -125,25 +125,25 @@ def test_cancelling_one_side_cancels_the_duel(warm_box: Box, runs: dict[str, Run
     until(lambda: not warm_box.jobs())
 
 
-def test_a_run_deleted_before_its_turn_ends_both_sides(
+def test_run_deleted_before_it_is_measured_fails_both_sides(
     warm_box: Box, runs: dict[str, RunDocument], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in warm_box.environment.items():
         monkeypatch.setenv(name, value)
-    doomed = msgspec.structs.replace(runs["fp32"], id="doomed")
+    deleted = msgspec.structs.replace(runs["fp32"], id="abcdef")
     (ahead,) = warm_box.detach(MODEL, "--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
     warm_box.wait_for_status(ahead, "measuring")
     with Store.open(warm_box.database) as store:
-        store.import_documents([doomed])
-        queued = queue_duel(store, runs["int8"].id, "doomed", preset="quick")
-        store.delete_runs(["doomed"])
+        store.import_documents([deleted])
+        queued = queue_duel(store, runs["int8"].id, "abcdef", preset="quick")
+        store.delete_runs(["abcdef"])
     warm_box.etui("cancel", ahead)
     first, second = (run_id for run_id, _ in queued.runs)
     assert warm_box.wait_for_status(first, "failed", "done") == warm_box.wait_for_status(second, "failed", "done")
-    assert "doomed" in (warm_box.document(first).error or "")
+    assert "abcdef" in (warm_box.document(first).error or "")
 
 
-def test_what_cannot_meet_is_said_in_one_line(warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path) -> None:
+def test_impossible_duel_is_refused_in_one_line(warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     shutil.copyfile(TINY, mine)
     warm_box.etui("run", f"{mine}:convolutional", *FEW)
@@ -155,7 +155,7 @@ def test_what_cannot_meet_is_said_in_one_line(warm_box: Box, runs: dict[str, Run
     assert older.artifact is not None and older.environment is not None
     precious = warm_box.folder / "precious"
     precious.mkdir()
-    # A key from elsewhere must lead nowhere: what is damaged under a key is removed.
+    # An imported key must not point anywhere: damaged files under a key are removed.
     older.artifact = msgspec.structs.replace(older.artifact, key="../../precious")
     versions = older.environment.versions | {"executorch": "1.4.0"}
     older.environment = msgspec.structs.replace(older.environment, versions=versions)
@@ -163,8 +163,8 @@ def test_what_cannot_meet_is_said_in_one_line(warm_box: Box, runs: dict[str, Run
     warm_box.etui("import", tmp_path / "runs.json")
     good = runs["fp32"].id
 
-    def refused(*words: str) -> str:
-        done = warm_box.etui("duel", *words, status=2)
+    def refused(*arguments: str) -> str:
+        done = warm_box.etui("duel", *arguments, status=2)
         assert not done.stdout and done.stderr.count("\n") == 1 and done.stderr.startswith("etui: ")
         return done.stderr
 

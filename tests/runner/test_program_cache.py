@@ -1,4 +1,4 @@
-"""The cache: what is held is not removed, what is damaged is not used, what is left over is swept."""
+"""The program cache: used entries are not removed, damaged ones are not used, and leftovers are removed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from etui.results import Artifact, InputsInfo, ModelInfo, Stage, WeightsInfo
 from etui.runner.program_cache import ProgramCache
 
 ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
-"""Keys as the cache gives them: 32 hexadecimal digits."""
+"""Keys in the cache's format: 32 hexadecimal digits."""
 
 LONG_AGO_S = 1_000_000_000
 
@@ -81,8 +81,8 @@ def _age(folder: Path, at_s: int = LONG_AGO_S) -> None:
 
 
 async def _take(cache: ProgramCache, key: str) -> tuple[LowerResult | None, list[str]]:
-    told: list[str] = []
-    return await cache.take(key, told.append), told
+    messages: list[str] = []
+    return await cache.take(key, messages.append), messages
 
 
 def _hold_program(root: Path, key: str, parent: Connection) -> None:
@@ -94,7 +94,7 @@ def _hold_program(root: Path, key: str, parent: Connection) -> None:
 
 @contextmanager
 def _held_elsewhere(root: Path, key: str) -> Iterator[multiprocessing.process.BaseProcess]:
-    """Another process, as of another runner, that uses a program."""
+    """Start another process, like one of another runner, that uses a program."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_hold_program, args=(root, key, theirs))
@@ -108,13 +108,13 @@ def _held_elsewhere(root: Path, key: str) -> Iterator[multiprocessing.process.Ba
 
 
 @pytest.mark.asyncio
-async def test_a_program_is_found_again_and_said_to_be_cached(tmp_path: Path) -> None:
+async def test_cached_program_is_found_and_marked_as_cached(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, ONE)
-    found, told = await _take(cache, ONE)
-    assert found is not None and found.path == str(folder / "program.pte")
-    assert found.artifact.cached and found.stages[0].cached
-    assert cache.has(ONE) and not told
+    program, messages = await _take(cache, ONE)
+    assert program is not None and program.path == str(folder / "program.pte")
+    assert program.artifact.cached and program.stages[0].cached
+    assert cache.has(ONE) and not messages
     assert await _take(cache, TWO) == (None, []) and not cache.has(TWO)
     assert await _take(cache, "../elsewhere") == (None, [])
 
@@ -122,7 +122,7 @@ async def test_a_program_is_found_again_and_said_to_be_cached(tmp_path: Path) ->
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", ["program.pte", "reference.safetensors", "lowered.json", "files.json"])
 @pytest.mark.parametrize("damage", ["cut", "zeroed", "missing"])
-async def test_a_damaged_program_is_removed_and_said(tmp_path: Path, name: str, damage: str) -> None:
+async def test_damaged_program_is_removed_and_reported(tmp_path: Path, name: str, damage: str) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, ONE)
     path = folder / name
@@ -134,30 +134,30 @@ async def test_a_damaged_program_is_removed_and_said(tmp_path: Path, name: str, 
             path.write_bytes(bytes(len(content)))
         case "missing":
             path.unlink()
-    found, told = await _take(cache, ONE)
+    program, messages = await _take(cache, ONE)
     if (name, damage) == ("files.json", "missing"):
-        # As made by an earlier version: what it holds can be told from its own lengths and hash.
-        assert found is not None and not told
+        # Like one of an earlier version, which is verified by its own lengths and hash.
+        assert program is not None and not messages
     else:
-        assert found is None and len(told) == 1
+        assert program is None and len(messages) == 1
         assert not folder.exists()
     assert not [entry for entry in (tmp_path / "programs").iterdir() if entry.name.startswith(".")]
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", ["program.pte", "reference.safetensors"])
-async def test_an_entry_of_an_earlier_version_is_verified_by_what_it_has(tmp_path: Path, name: str) -> None:
+async def test_entry_of_an_earlier_version_is_verified_without_a_file_list(tmp_path: Path, name: str) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, ONE)
     (folder / "files.json").unlink()
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(bytes(len(content)))
-    found, told = await _take(cache, ONE)
-    assert found is None and told
+    program, messages = await _take(cache, ONE)
+    assert program is None and messages
 
 
 @pytest.mark.asyncio
-async def test_damage_after_a_verification_is_seen(tmp_path: Path) -> None:
+async def test_damage_after_a_verification_is_detected(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, ONE)
     program = folder / "program.pte"
@@ -169,11 +169,11 @@ async def test_damage_after_a_verification_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_damaged_bundle_is_made_again(tmp_path: Path) -> None:
+async def test_damaged_bundle_is_rebuilt(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     _bundle(cache, ONE)
     (tmp_path / "models" / ONE / "weights.safetensors").write_bytes(b"")
-    told: list[str] = []
+    messages: list[str] = []
     made = 0
 
     async def make() -> BundleResult:
@@ -181,13 +181,13 @@ async def test_a_damaged_bundle_is_made_again(tmp_path: Path) -> None:
         made += 1
         return _bundle(cache, ONE, cached=made == 1)
 
-    bundle = await cache.take_bundle(make, told.append)
-    assert (made, bundle.cached, len(told)) == (2, False, 1)
+    bundle = await cache.take_bundle(make, messages.append)
+    assert (made, bundle.cached, len(messages)) == (2, False, 1)
     assert (Path(bundle.path) / "weights.safetensors").stat().st_size > 0
 
 
 @pytest.mark.asyncio
-async def test_a_bundle_that_is_removed_before_it_is_held_is_made_again(tmp_path: Path) -> None:
+async def test_bundle_removed_before_it_is_locked_is_rebuilt(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     made = 0
 
@@ -196,17 +196,17 @@ async def test_a_bundle_that_is_removed_before_it_is_held_is_made_again(tmp_path
         made += 1
         bundle = _bundle(cache, ONE)
         if made == 1:
-            # As another runner's sweep may do it, once the worker has let go.
+            # Like the removal by another runner, once the worker has released it.
             assert ProgramCache(tmp_path).sweep(cap_bytes=0) > 0
         return bundle
 
-    bundle = await cache.take_bundle(make, lambda words: None)
+    bundle = await cache.take_bundle(make, lambda message: None)
     assert made == 2 and Path(bundle.path).exists()
     assert ProgramCache(tmp_path).sweep(cap_bytes=0) == 0
 
 
 @pytest.mark.asyncio
-async def test_a_damaged_program_that_others_use_stays(tmp_path: Path) -> None:
+async def test_damaged_program_in_use_is_not_removed(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, ONE)
     with _held_elsewhere(tmp_path, ONE):
@@ -217,7 +217,7 @@ async def test_a_damaged_program_that_others_use_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_cap_removes_the_least_recently_used_but_not_what_is_held(tmp_path: Path) -> None:
+async def test_size_limit_removes_the_least_recently_used_but_not_locked_entries(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     folders = [_program(cache, key) for key in (ONE, TWO, THREE)]
     await _take(cache, ONE)
@@ -232,14 +232,14 @@ async def test_the_cap_removes_the_least_recently_used_but_not_what_is_held(tmp_
     assert not list((tmp_path / "locks").iterdir())
 
 
-def test_what_another_process_uses_is_not_removed(tmp_path: Path) -> None:
+def test_entry_used_by_another_process_is_not_removed(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     folder = _program(cache, ONE)
     with _held_elsewhere(tmp_path, ONE) as process:
         _age(folder)
         cache.sweep(cap_bytes=0)
         assert folder.exists()
-        # Its lock goes with it, however it ends.
+        # Its lock is released with it, however it ends.
         process.kill()
         process.join()
         cache.sweep(cap_bytes=0)
@@ -247,7 +247,7 @@ def test_what_another_process_uses_is_not_removed(tmp_path: Path) -> None:
 
 
 def _leave(root: Path) -> None:
-    """End like a process that is killed while it makes things."""
+    """End like a process that is killed while it creates files."""
     Scratch(root / "scratch" / "session-x")
     (root / "scratch" / "session-x" / "programs").mkdir()
     with making(root / "programs" / ONE) as made:
@@ -255,7 +255,7 @@ def _leave(root: Path) -> None:
         os._exit(0)
 
 
-def test_what_a_dead_process_left_is_swept_and_a_living_ones_work_is_not(tmp_path: Path) -> None:
+def test_leftovers_of_an_ended_process_are_removed_but_not_those_of_a_live_one(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     process = multiprocessing.get_context("spawn").Process(target=_leave, args=(tmp_path,))
     process.start()
@@ -271,8 +271,8 @@ def test_what_a_dead_process_left_is_swept_and_a_living_ones_work_is_not(tmp_pat
     assert not (tmp_path / "scratch").exists()
 
 
-def test_what_earlier_versions_of_other_hosts_make_is_left_for_a_day(tmp_path: Path) -> None:
-    """They name their process, whose number means nothing on another host or in another container."""
+def test_leftovers_of_other_hosts_are_kept_for_a_day(tmp_path: Path) -> None:
+    """Their names contain a process id, which has no meaning on another host or in another container."""
     cache = ProgramCache(tmp_path)
     making_it, session = tmp_path / "programs" / ".4190000-abc", tmp_path / "scratch" / "4190000-session"
     for folder in (making_it, session):
@@ -286,7 +286,7 @@ def test_what_earlier_versions_of_other_hosts_make_is_left_for_a_day(tmp_path: P
 
 
 @pytest.mark.parametrize("obstacle", ["no locks", "network"])
-def test_without_reliable_locks_only_what_is_old_is_removed(
+def test_only_old_entries_are_removed_without_reliable_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, obstacle: str
 ) -> None:
     if obstacle == "no locks":
@@ -310,7 +310,7 @@ def test_without_reliable_locks_only_what_is_old_is_removed(
     assert not half_made.exists()
 
 
-def test_entries_that_vanish_while_they_are_swept_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_that_disappear_during_removal_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another runner sweeps the same folder at the same time."""
     cache = ProgramCache(tmp_path)
     gone = [_program(cache, key) for key in (ONE, TWO)]
@@ -322,17 +322,17 @@ def test_entries_that_vanish_while_they_are_swept_do_no_harm(tmp_path: Path, mon
     def walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
         nonlocal calls
         calls += 1
-        found = list(original(top))
+        entries = list(original(top))
         for folder in gone:
             cache_entries.remove(folder)
-        return iter(found)
+        return iter(entries)
 
     monkeypatch.setattr(os, "walk", walk)
     cache.sweep(cap_bytes=0)
     assert calls and not any(folder.exists() for folder in gone)
 
 
-def test_an_entry_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_is_synchronized_to_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = ProgramCache(tmp_path)
     synced: list[str] = []
     original = os.fsync
@@ -348,7 +348,7 @@ def test_an_entry_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypa
     assert any(name.startswith(f".{ONE}-") for name in synced)
 
 
-def test_leftover_files_are_swept_after_a_day(tmp_path: Path) -> None:
+def test_leftover_files_are_removed_after_a_day(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path)
     (tmp_path / "hashes").mkdir()
     left = [tmp_path / name for name in (".write-1", ".hub-x", "hashes/.abc.1")]
@@ -362,7 +362,7 @@ def test_leftover_files_are_swept_after_a_day(tmp_path: Path) -> None:
     assert not any(file.exists() for file in left)
 
 
-def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_unwritable_cache_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EtuiError, match="cannot write to the cache"):
         ProgramCache(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""Doing more with a finished run: what of it must still be the same, and what another session takes over from it."""
+"""Rebuilding the program of a finished run: what must be unchanged, and what another session takes over from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from tests.documents import ENVIRONMENT, make_document
 OWN = Trust(imported=False)
 
 
-def test_only_a_delegate_that_depends_on_the_cpu_is_keyed_by_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_features_are_part_of_the_key_only_for_delegates_that_depend_on_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
     here = machine_for("openvino")
@@ -34,9 +36,7 @@ def test_only_a_delegate_that_depends_on_the_cpu_is_keyed_by_its_features(monkey
     assert machine_for("openvino", ENVIRONMENT) == ("avx512_bf16",)
 
 
-def test_an_openvino_program_of_another_cpu_is_not_taken_for_this_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_openvino_program_of_another_cpu_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_CACHE", str(tmp_path))
     spec = msgspec.to_builtins(SessionSpec(model="resnet18", variants=(Variant("fp32", "openvino"),)))
     flags = [*cpu_flags(), "amx_fp16"]
@@ -60,7 +60,7 @@ def _finished(spec: SessionSpec, **fields: Any) -> RunDocument:
     return msgspec.structs.replace(make_document(precision="int8"), session=session, **fields)
 
 
-def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again(tmp_path: Path) -> None:
+def test_run_with_more_threads_than_cores_is_not_queued_again(tmp_path: Path) -> None:
     variants = (Variant("int8", "xnnpack"),)
     spec = SessionSpec(model="resnet18", variants=variants, threads=1, keep_fp32=("fc",), seed=3)
     again = spec_keeping_fp32(_finished(spec), OWN, ["layer4"])
@@ -68,7 +68,7 @@ def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again(tmp_path:
     many = msgspec.structs.replace(spec, threads=4096)
     with pytest.raises(UsageError, match=r"\d+.*4096"):
         spec_keeping_fp32(_finished(many), OWN, ["layer4"])
-    # What the screen's key does.
+    # The screen's action.
     with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([_finished(many)])
         with pytest.raises(UsageError, match="not 4096"):
@@ -76,7 +76,7 @@ def test_a_run_of_more_threads_than_there_are_here_is_not_queued_again(tmp_path:
         assert store.live_run_ids() == []
 
 
-def test_a_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
+def test_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
     def side(run: str, model: str, seed: int) -> Variant:
         origin = Repeated(
             run=run, model=model, weights="synthetic", seed=seed, calibration_count=4, accuracy_inputs=2, keep_fp32=()
@@ -90,7 +90,7 @@ def test_a_run_of_a_duel_is_queued_again_with_its_own_model() -> None:
     assert again.variants == (Variant("int8", "xnnpack"),) and again.keep_fp32 == ("features",)
 
 
-def test_an_imported_document_does_not_say_that_pickled_code_may_run(tmp_path: Path) -> None:
+def test_imported_document_does_not_allow_pickled_code(tmp_path: Path) -> None:
     program = tmp_path / "model.pt2"
     spec = SessionSpec(model=str(program), variants=(Variant("int8", "xnnpack"),), allow_pickle=True)
     assert trusted_origin(_finished(spec), OWN).allow_pickle

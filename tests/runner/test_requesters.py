@@ -1,4 +1,5 @@
-"""The lock of commands that wait for an analysis: when it is deserted, when it needs nobody, and what is left over."""
+"""The lock of commands that wait for an analysis: when the analysis is deserted, when it continues without them, and
+leftovers."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def _wait(database: Path, analysis_id: str, is_new: bool, parent: Connection) ->
 
 @contextmanager
 def command(database: Path, analysis_id: str, *, is_new: bool) -> Iterator[bool]:
-    """A process that waits for an analysis and is killed at the end; yields whether it is registered."""
+    """Start a process that waits for an analysis and is killed at the end; yield whether it is registered."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_wait, args=(database, analysis_id, is_new, theirs))
@@ -34,7 +35,7 @@ def command(database: Path, analysis_id: str, *, is_new: bool) -> Iterator[bool]
         process.join()
 
 
-def test_an_analysis_is_deserted_when_the_last_of_its_commands_is_killed(tmp_path: Path) -> None:
+def test_analysis_is_deserted_when_its_last_command_is_killed(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     with command(database, ONE, is_new=True) as first:
         with command(database, ONE, is_new=False) as second:
@@ -43,7 +44,7 @@ def test_an_analysis_is_deserted_when_the_last_of_its_commands_is_killed(tmp_pat
     assert is_deserted(database, ONE) and not is_deserted(database, TWO)
 
 
-def test_two_commands_that_both_think_it_is_new_share_one_file(tmp_path: Path) -> None:
+def test_two_commands_for_a_new_analysis_share_one_file(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     with command(database, ONE, is_new=True) as first:
         with command(database, ONE, is_new=True) as second:
@@ -52,7 +53,7 @@ def test_two_commands_that_both_think_it_is_new_share_one_file(tmp_path: Path) -
         assert list(tmp_path.iterdir()) == [requester_lock_path(database, ONE)]
 
 
-def test_one_that_needs_nobody_stays_so(tmp_path: Path) -> None:
+def test_detached_analysis_stays_detached(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     with command(database, ONE, is_new=False) as registered:
         assert not registered
@@ -63,7 +64,7 @@ def test_one_that_needs_nobody_stays_so(tmp_path: Path) -> None:
     needs_nobody(database, ONE)
 
 
-def test_a_command_that_comes_before_the_check_takes_it_over(tmp_path: Path) -> None:
+def test_command_that_starts_before_the_check_takes_over(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     with command(database, ONE, is_new=True):
         pass
@@ -71,7 +72,7 @@ def test_a_command_that_comes_before_the_check_takes_it_over(tmp_path: Path) -> 
         assert registered and not is_deserted(database, ONE)
 
 
-def test_a_watch_that_found_it_deserted_stays_with_that(tmp_path: Path) -> None:
+def test_desertion_once_detected_is_final(tmp_path: Path) -> None:
     database = tmp_path / "etui.db"
     with command(database, ONE, is_new=True):
         pass
@@ -94,7 +95,7 @@ def test_only_leftovers_are_removed(tmp_path: Path) -> None:
     assert all(other.exists() for other in others)
 
 
-def test_a_folder_that_cannot_be_written_registers_nothing(tmp_path: Path) -> None:
+def test_unwritable_folder_registers_nothing(tmp_path: Path) -> None:
     database = tmp_path / "absent" / "etui.db"
     assert wait_for(database, ONE, is_new=True) is None
     assert not is_deserted(database, ONE) and requester_lock_paths(database) == []

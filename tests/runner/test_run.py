@@ -1,4 +1,4 @@
-"""A run from the command to its document: real exports of a small model, real child processes, a real database."""
+"""A run from the command to its document: real exports of a small model, real worker processes, a real database."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def measured(warm_box: Box) -> list[RunDocument]:
-    """Two variants of the small model, measured in one session."""
+    """Return two variants of the small model, measured in one session."""
     done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, "--json", status=None)
     assert done.returncode in (0, 1), done.stderr
     return [warm_box.document(summary["id"]) for summary in json.loads(done.stdout)]
 
 
-def test_every_variant_and_eager_is_measured_once_a_block(measured: list[RunDocument]) -> None:
+def test_every_variant_and_eager_is_measured_once_per_block(measured: list[RunDocument]) -> None:
     first, second = measured
     assert [block.index for block in first.blocks] == [0, 1]
     assert first.eager_blocks == second.eager_blocks
@@ -35,12 +35,12 @@ def test_every_variant_and_eager_is_measured_once_a_block(measured: list[RunDocu
         assert sorted(positions) == [0, 1, 2]
 
 
-def test_the_second_block_runs_the_first_ones_order_backwards(measured: list[RunDocument]) -> None:
+def test_second_block_reverses_the_order_of_the_first(measured: list[RunDocument]) -> None:
     for blocks in (measured[0].blocks, measured[1].blocks, measured[0].eager_blocks):
         assert blocks[1].position == 2 - blocks[0].position
 
 
-def test_repeat_is_the_number_of_samples_over_all_blocks(measured: list[RunDocument]) -> None:
+def test_repeat_is_the_total_number_of_samples(measured: list[RunDocument]) -> None:
     for blocks in (measured[0].blocks, measured[0].eager_blocks):
         assert sum(len(block.samples_ms) for block in blocks) == 40
         assert all(block.warmup_count == 3 for block in blocks)
@@ -52,14 +52,14 @@ def test_threads_are_equal_and_read_back(measured: list[RunDocument]) -> None:
     assert threads == {measured[0].threads}
 
 
-def test_load_and_first_inference_stand_apart(measured: list[RunDocument]) -> None:
+def test_load_and_first_inference_are_recorded_separately(measured: list[RunDocument]) -> None:
     for run in measured:
         assert run.program_load_ms is not None and run.program_load_ms > 0
         assert run.method_load_ms is not None and run.method_load_ms > 0
         assert run.first_inference_ms is not None and run.first_inference_ms > 0
 
 
-def test_a_programs_call_is_split_into_its_parts(measured: list[RunDocument]) -> None:
+def test_call_of_a_program_is_split_into_its_parts(measured: list[RunDocument]) -> None:
     for run in measured:
         for block in run.blocks:
             assert block.call is not None and block.call.fixed_ms is not None
@@ -71,7 +71,7 @@ def test_a_programs_call_is_split_into_its_parts(measured: list[RunDocument]) ->
         assert all(block.call is None for block in run.eager_blocks)
 
 
-def test_fp32_is_the_same_function_and_its_document_says_so(measured: list[RunDocument]) -> None:
+def test_fp32_program_passes_accuracy(measured: list[RunDocument]) -> None:
     accuracy = measured[0].accuracy
     assert accuracy is not None
     assert accuracy.verdict == "PASS"
@@ -79,7 +79,7 @@ def test_fp32_is_the_same_function_and_its_document_says_so(measured: list[RunDo
     assert accuracy.end_to_end.overall.mae is not None and accuracy.end_to_end.overall.mae < 1e-4
 
 
-def test_quantizing_and_lowering_errors_stand_apart(measured: list[RunDocument]) -> None:
+def test_quantization_and_lowering_errors_are_separate(measured: list[RunDocument]) -> None:
     accuracy = measured[1].accuracy
     assert accuracy is not None and accuracy.lowering is not None
     end_to_end, lowering = accuracy.end_to_end.overall.rmse, accuracy.lowering.overall.rmse
@@ -87,7 +87,7 @@ def test_quantizing_and_lowering_errors_stand_apart(measured: list[RunDocument])
     assert end_to_end > lowering
 
 
-def test_the_document_says_how_it_was_made(measured: list[RunDocument]) -> None:
+def test_document_records_how_it_was_made(measured: list[RunDocument]) -> None:
     run = measured[1]
     assert run.model.identity.startswith("sha256:")
     assert run.weights is not None
@@ -102,16 +102,16 @@ def test_the_document_says_how_it_was_made(measured: list[RunDocument]) -> None:
     assert any("block 2 of 2" in line.message for line in run.log)
 
 
-def test_the_same_again_prepares_nothing(warm_box: Box, measured: list[RunDocument]) -> None:
+def test_repeated_run_uses_the_cache(warm_box: Box, measured: list[RunDocument]) -> None:
     done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
-    assert done.stderr.count("cached, nothing to prepare") == 2
+    assert "cached, nothing to prepare: both" in done.stderr
     assert "lowering" not in done.stderr
     again = warm_box.document(warm_box.summaries()[0]["id"])
     assert again.artifact is not None and again.artifact.cached
     assert all(stage.cached for stage in again.stages if stage.name == "lower")
 
 
-def test_no_cache_prepares_again_and_leaves_nothing(warm_box: Box, measured: list[RunDocument]) -> None:
+def test_no_cache_prepares_again_and_leaves_no_files(warm_box: Box, measured: list[RunDocument]) -> None:
     before = sorted(path for path in warm_box.cache.rglob("*") if path.is_file())
     done = warm_box.etui("run", MODEL, *FEW, "--no-cache")
     assert "cached, nothing" not in done.stderr
@@ -119,7 +119,7 @@ def test_no_cache_prepares_again_and_leaves_nothing(warm_box: Box, measured: lis
     assert not (warm_box.cache / "scratch").exists()
 
 
-def test_a_finished_program_is_measured_as_it_is(warm_box: Box, tmp_path: Path) -> None:
+def test_finished_program_is_measured_unchanged(warm_box: Box, tmp_path: Path) -> None:
     warm_box.etui("run", MODEL, "--export-only", "-o", tmp_path / "programs")
     (program,) = (tmp_path / "programs").iterdir()
     done = warm_box.etui("run", program, *FEW, "--json")
@@ -130,7 +130,7 @@ def test_a_finished_program_is_measured_as_it_is(warm_box: Box, tmp_path: Path) 
     assert summary["accuracy"]["verdict"] is None and summary["accuracy"]["mae"] is None
 
 
-def test_output_is_the_document_and_imports_again(warm_box: Box, measured: list[RunDocument], tmp_path: Path) -> None:
+def test_output_is_the_document_and_can_be_imported(warm_box: Box, measured: list[RunDocument], tmp_path: Path) -> None:
     target = tmp_path / "run.json"
     warm_box.etui("run", MODEL, *FEW, "-o", target)
     other = tmp_path / "other.db"
@@ -140,7 +140,7 @@ def test_output_is_the_document_and_imports_again(warm_box: Box, measured: list[
     warm_box.etui("run", MODEL, *FEW, "-o", target, status=2)
 
 
-def test_an_export_only_delegate_is_exported_and_never_measured(warm_box: Box, tmp_path: Path) -> None:
+def test_export_only_delegate_is_exported_and_never_measured(warm_box: Box, tmp_path: Path) -> None:
     refused = warm_box.etui("run", MODEL, "--delegate", "vulkan", status=2)
     assert "vulkan" in refused.stderr.lower()
     export = ("run", MODEL, "--delegate", "vulkan", "--export-only", "-o", tmp_path)
@@ -151,7 +151,7 @@ def test_an_export_only_delegate_is_exported_and_never_measured(warm_box: Box, t
     assert warm_box.summaries()[0]["latency_ms"]["median"] is None
 
 
-def test_a_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
+def test_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
     done = warm_box.etui("run", f"{TINY}:raises", status=3)
     assert "the user's own mistake" in done.stderr
     (summary,) = [one for one in warm_box.summaries() if one["model"] == "tiny-raises"]
@@ -159,8 +159,8 @@ def test_a_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
     assert "Traceback" in warm_box.etui("log", summary["id"], "--verbose").stdout
 
 
-def test_a_damaged_cache_is_built_again_and_said(warm_box: Box, measured: list[RunDocument]) -> None:
-    """Each file in turn: cut, or of the right size and of other content, as a power failure can leave them."""
+def test_damaged_cache_is_rebuilt_and_reported(warm_box: Box, measured: list[RunDocument]) -> None:
+    """Each file in turn: truncated, or with the right size and other content, as after a power failure."""
     for damaged in (warm_box.cache / "models").rglob("weights.safetensors"):
         damaged.write_bytes(bytes(damaged.stat().st_size))
     for damaged in (warm_box.cache / "programs").rglob("program.pte"):

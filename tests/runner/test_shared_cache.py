@@ -1,4 +1,4 @@
-"""One cache for two machines that know nothing of each other: what one uses stays, whatever the other sweeps."""
+"""One cache shared by two machines that do not know each other: entries used by one are not removed by the other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _keys(cache: Path) -> set[Path]:
     return {path for kind in ("programs", "models") for path in (cache / kind).iterdir()}
 
 
-def test_the_cap_of_one_does_not_take_away_what_the_other_measures(box: Box, tmp_path: Path) -> None:
+def test_size_limit_of_one_machine_does_not_remove_entries_used_by_the_other(box: Box, tmp_path: Path) -> None:
     with box_in(tmp_path / "other") as other:
         other.folder.mkdir()
         other.environment |= {"ETUI_CACHE": str(box.cache), "ETUI_CACHE_GB": "0"}

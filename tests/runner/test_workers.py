@@ -1,4 +1,4 @@
-"""The processes that work for a runner: what they leave, and what is said of them if they cannot start."""
+"""The processes that work for a runner: what they leave, and the error if they cannot start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 BROKEN = "raise OSError('libstrange.so.1: cannot open shared object file')\n"
 
 
-def test_a_library_that_cannot_be_loaded_is_named_and_nothing_is_left(box: Box, tmp_path: Path) -> None:
+def test_missing_library_is_reported_and_no_files_are_left(box: Box, tmp_path: Path) -> None:
     temporary, broken = tmp_path / "temporary", tmp_path / "broken"
     for folder in (temporary, broken):
         folder.mkdir()
@@ -38,7 +38,7 @@ def test_a_library_that_cannot_be_loaded_is_named_and_nothing_is_left(box: Box, 
     assert not (box.cache / "workers").exists()
 
 
-def test_an_interrupt_of_a_fork_server_that_starts_is_not_noticed(box: Box) -> None:
+def test_interrupt_of_a_starting_fork_server_is_ignored(box: Box) -> None:
     (run_id,) = box.detach(MODEL, *SHORT)
     until(lambda: box.fork_servers())
     for fork_server in box.fork_servers():

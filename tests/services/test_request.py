@@ -1,4 +1,4 @@
-"""A choice is checked field by field, for the command line and the picker alike."""
+"""A configuration is checked field by field, for the command line and the screen."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from etui.spec import DEFAULT_TIMEOUT_S, DEFAULT_WAIT_QUIET_MIN, Variant
 
 
 @pytest.mark.parametrize(
-    ("field", "text", "words"),
+    ("field", "text", "message"),
     [("repeat", "0", "at least 1"), ("repeat", "abc", "not a whole number"), ("warmup", "-1", "at least 0"),
      ("threads", "1.5", "not a whole number")],
 )  # fmt: skip
-def test_a_wrong_count_is_said_at_its_field(field: request.FieldName, text: str, words: str) -> None:
-    with pytest.raises(FieldError, match=words) as raised:
+def test_invalid_count_names_its_field(field: request.FieldName, text: str, message: str) -> None:
+    with pytest.raises(FieldError, match=message) as raised:
         check_count(field, text)
     assert raised.value.field == field
 
 
-def test_an_empty_count_leaves_it_to_the_preset() -> None:
+def test_empty_count_uses_the_preset() -> None:
     assert check_count("repeat", "  ") is None
     assert check_count("warmup", "0") == 0
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "inf", "nan", "soon"])
-def test_a_time_out_must_be_a_time(text: str) -> None:
+def test_timeout_must_be_a_positive_number(text: str) -> None:
     with pytest.raises(FieldError) as raised:
         check_seconds(text)
     assert raised.value.field == "timeout"
 
 
-def test_a_model_that_does_not_exist_is_said_with_the_nearest_name() -> None:
+def test_unknown_model_suggests_the_nearest_name() -> None:
     with pytest.raises(FieldError, match="did you mean resnet18") as raised:
         check_model("resnt18")
     assert raised.value.field == "model"
 
 
-def test_no_model_is_said_too() -> None:
+def test_missing_model_is_refused() -> None:
     with pytest.raises(FieldError, match="no model"):
         check_model("  ")
 
 
-def test_weights_are_a_word_or_a_path_that_is_there(tmp_path: Path) -> None:
+def test_weights_are_a_keyword_or_an_existing_path(tmp_path: Path) -> None:
     assert check_weights("") == "auto"
     assert check_weights("synthetic") == "synthetic"
     assert check_weights(str(tmp_path)) == str(tmp_path)
@@ -55,7 +55,7 @@ def test_weights_are_a_word_or_a_path_that_is_there(tmp_path: Path) -> None:
         check_weights(str(tmp_path / "nothing"))
 
 
-def test_combinations_that_cannot_be_are_kept_apart_with_their_reason() -> None:
+def test_impossible_configurations_are_returned_with_their_reason() -> None:
     possible, refused = combine(find_model("minilm"), ("fp32", "8da4w"), ("xnnpack", "portable"))
     assert possible == [Variant("fp32", "xnnpack"), Variant("fp32", "portable"), Variant("8da4w", "xnnpack")]
     assert list(refused) == [Variant("8da4w", "portable")]
@@ -65,7 +65,7 @@ def test_combinations_that_cannot_be_are_kept_apart_with_their_reason() -> None:
 @pytest.mark.parametrize(
     ("precisions", "delegates", "field"), [((), ("xnnpack",), "precision"), (("fp32",), (), "delegate")]
 )
-def test_an_empty_list_is_a_mistake(precisions: tuple[str, ...], delegates: tuple[str, ...], field: str) -> None:
+def test_empty_list_is_refused(precisions: tuple[str, ...], delegates: tuple[str, ...], field: str) -> None:
     with pytest.raises(FieldError) as raised:
         combine(find_model("resnet18"), precisions, delegates)
     assert raised.value.field == field
@@ -78,13 +78,13 @@ def test_more_threads_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert request.check_threads(2) == 2
 
 
-def test_a_specification_holds_what_was_chosen() -> None:
+def test_specification_contains_the_chosen_options() -> None:
     model = find_model("resnet18")
     spec = request.specification(model, [Variant("int8", "xnnpack")], Options(repeat=5, preset="quick"))
     assert (spec.model, spec.repeat, spec.preset, spec.timeout_s) == ("resnet18", 5, "quick", DEFAULT_TIMEOUT_S)
 
 
-def test_how_long_to_wait_for_a_calm_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_time_for_an_idle_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     model, variants = find_model("resnet18"), [Variant("int8", "xnnpack")]
     monkeypatch.delenv("ETUI_WAIT_QUIET", raising=False)
     assert request.specification(model, variants, Options()).wait_quiet_min == DEFAULT_WAIT_QUIET_MIN
@@ -98,7 +98,7 @@ def test_how_long_to_wait_for_a_calm_machine(monkeypatch: pytest.MonkeyPatch) ->
         request.wait_quiet_min(-1)
 
 
-def test_the_home_of_nobody_is_named_with_its_field() -> None:
+def test_unknown_home_folder_names_its_field() -> None:
     with pytest.raises(FieldError, match="nobody-of-this-name") as refused:
         check_weights("~nobody-of-this-name/weights")
     assert refused.value.field == "weights"

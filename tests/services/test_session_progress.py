@@ -1,4 +1,4 @@
-"""The progress of a session, on the events of sessions that were recorded on quiet and on busy machines.
+"""The progress of a session, tested with recorded events of sessions on quiet and on busy machines.
 
 A recording (``recorded_sessions/*.jsonl``) has the model, the preset and the runs' variants in its first line, and one
 event per following line.
@@ -52,7 +52,7 @@ def replayed(path: Path) -> Recorded:
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
-def test_the_share_never_decreases_and_ends_at_one(path: Path) -> None:
+def test_share_never_decreases_and_ends_at_one(path: Path) -> None:
     shares = [progress.share for progress in replayed(path).progress if progress is not None]
     assert shares == sorted(shares)
     assert shares[0] < 0.1 and shares[-1] == 1.0
@@ -60,7 +60,7 @@ def test_the_share_never_decreases_and_ends_at_one(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
-def test_the_time_left_is_near_the_truth_from_the_first_block_on(path: Path) -> None:
+def test_time_left_is_accurate_after_the_first_block(path: Path) -> None:
     recorded = replayed(path)
     known = [
         (progress.left_s, recorded.left_s(index))
@@ -79,7 +79,7 @@ def test_the_time_left_is_near_the_truth_from_the_first_block_on(path: Path) -> 
     assert all(abs(left_s - true_s) < max(0.25 * true_s, 5.0) for left_s, true_s in known)
 
 
-def test_nothing_is_claimed_before_every_variant_was_measured() -> None:
+def test_no_time_left_before_every_variant_was_measured() -> None:
     recorded = replayed(next(path for path in RECORDINGS if path.stem == "resnet18_calm"))
     blocks = [index for index, event in enumerate(recorded.events) if event.kind == "block"]
     for index in blocks[:2]:
@@ -89,7 +89,7 @@ def test_nothing_is_claimed_before_every_variant_was_measured() -> None:
     assert third is not None and third.left_s is not None
 
 
-def test_what_is_done_is_text_next_to_the_share() -> None:
+def test_current_work_is_described_with_the_share() -> None:
     followed = tracker({"a": "fp32/xnnpack", "b": "int8/xnnpack"})
     at = "2026-11-27T10:00:00.000Z"
     followed.add(Event(kind="stage", message="lowering for xnnpack", stage="lower", run_id="a", at=at))
@@ -101,7 +101,7 @@ def test_what_is_done_is_text_next_to_the_share() -> None:
     assert progress is not None and progress.doing == "fp32/xnnpack: lowering for xnnpack"
 
 
-def test_a_slow_block_moves_the_bar_and_its_own_count_does_not_reset_it() -> None:
+def test_slow_block_advances_the_share_without_resetting_it() -> None:
     followed = tracker({"a": "fp32/portable"})
     start = moment("2026-11-27T10:00:00.000Z")
     assert start is not None
@@ -142,7 +142,7 @@ def test_runs_that_end_early_shorten_the_session() -> None:
     assert end.left_s == 0
 
 
-def test_a_session_without_eager_is_complete_without_it() -> None:
+def test_session_without_eager_is_complete_without_it() -> None:
     followed = tracker({"a": "fp32/xnnpack"}, "quick")
     at = "2026-11-27T10:00:00.000Z"
     followed.add(Event(kind="stage", message="measuring", stage="measure", total=3, at=at))

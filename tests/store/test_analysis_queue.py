@@ -1,4 +1,4 @@
-"""Analyses of finished runs: in the queue with the sessions, and the storage of profiles."""
+"""Analyses of finished runs: queued together with the sessions, and the storage of profiles."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_analyses_and_sessions_are_claimed_in_the_order_they_were_queued(store: 
     assert [one.id for one in store.live_analyses(RUN)] == [first.id, second.id, elsewhere.id]
 
 
-def test_the_same_analysis_is_not_queued_twice(store: Store) -> None:
+def test_same_analysis_is_not_queued_twice(store: Store) -> None:
     first = store.add_analysis(RUN, ProfileOptions(), box="")
     assert store.add_analysis(RUN, ProfileOptions(), box="").id == first.id
     assert store.add_analysis(RUN, ProfileOptions(eager=False), box="").id != first.id
@@ -58,7 +58,7 @@ def test_the_same_analysis_is_not_queued_twice(store: Store) -> None:
     assert store.add_analysis(RUN, ProfileOptions(), box="").id != first.id
 
 
-def test_an_unclaimed_analysis_is_cancelled_at_once_and_a_running_one_is_requested_to_stop(store: Store) -> None:
+def test_unclaimed_analysis_is_cancelled_at_once_and_a_running_one_is_requested_to_stop(store: Store) -> None:
     waiting = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     assert store.request_analysis_cancel([waiting.id, "unknown"]) == [waiting.id]
     assert store.get_analysis(waiting.id).status == "cancelled"
@@ -71,7 +71,7 @@ def test_an_unclaimed_analysis_is_cancelled_at_once_and_a_running_one_is_request
     assert store.get_analysis(running.id).status == "running"
 
 
-def test_an_analysis_of_a_dead_runner_is_interrupted_and_an_ended_one_is_not_changed(store: Store) -> None:
+def test_analysis_of_an_ended_runner_is_interrupted_and_a_finished_one_is_not_changed(store: Store) -> None:
     queued = store.add_analysis(RUN, ProfileOptions(), box="bench-1")
     store.claim_next(RUNNER)
     assert [(claim.id, claim.by, claim.installation) for claim in store.analysis_claims()] == [
@@ -103,7 +103,7 @@ def test_only_a_run_that_ended_with_a_program_can_be_analysed(store: Store) -> N
         store.add_analysis("unknown", ProfileOptions(), box="")
 
 
-def test_a_run_being_analysed_is_not_deleted_and_its_rows_are_deleted_with_it(store: Store) -> None:
+def test_run_being_analysed_cannot_be_deleted_and_its_rows_are_deleted_with_it(store: Store) -> None:
     queued = store.add_analysis(RUN, ProfileOptions(), box="")
     with pytest.raises(UsageError, match="is in progress"):
         store.delete_runs([RUN])
@@ -117,7 +117,7 @@ def test_a_run_being_analysed_is_not_deleted_and_its_rows_are_deleted_with_it(st
 
 
 @pytest.mark.parametrize("damage", ['options = \'{"type":"gap"}\'', "options = '{'", "kind = 'of a newer etui'"])
-def test_an_analysis_whose_options_cannot_be_read_fails_and_does_not_block_the_next(store: Store, damage: str) -> None:
+def test_analysis_with_unreadable_options_fails_and_does_not_block_the_next(store: Store, damage: str) -> None:
     broken = store.add_analysis(RUN, ProfileOptions(), box="")
     waiting = store.add_analysis(RUN, ProfileOptions(inferences=3), box="")
     with sqlite3.connect(store.path) as connection:
@@ -128,7 +128,7 @@ def test_an_analysis_whose_options_cannot_be_read_fails_and_does_not_block_the_n
         assert connection.execute("SELECT status FROM passes WHERE id = ?", (broken.id,)).fetchone()[0] == "failed"
 
 
-def test_a_profile_is_stored_with_its_run_and_replaced_whole(store: Store) -> None:
+def test_profile_is_stored_with_its_run_and_replaced_as_a_whole(store: Store) -> None:
     before = store.document(RUN)
     for count in (30, 4):
         profile = make_profile(count)
@@ -143,7 +143,7 @@ def test_a_profile_is_stored_with_its_run_and_replaced_whole(store: Store) -> No
     assert light.program.operators_ms == profile.program.operators_ms
 
 
-def test_runs_that_version_2_stored_can_be_profiled(tmp_path: Path) -> None:
+def test_runs_stored_by_version_2_can_be_profiled(tmp_path: Path) -> None:
     path = unpacked("schema2.db", tmp_path)
     assert schema_of(path) == 2
     with Store.open(path) as store:
@@ -156,7 +156,7 @@ def test_runs_that_version_2_stored_can_be_profiled(tmp_path: Path) -> None:
     assert schema_of(path) == schema.VERSION
 
 
-def test_an_exported_profile_imports_whole(store: Store, tmp_path: Path) -> None:
+def test_exported_profile_can_be_imported_completely(store: Store, tmp_path: Path) -> None:
     from etui.store.import_checks import document_from
     from etui.store.transfer import encode_document
 

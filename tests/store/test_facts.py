@@ -1,4 +1,4 @@
-"""Every fact of a run comes back from the database as it was in the document, and has what is derived from it."""
+"""Every fact of a run is read from the database as it was in the document, and has all derived columns and formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from etui.results import RunDocument
 from etui.store import Store
 from etui.store.columns import IN_ORDER, SCANNED
 from etui.store.conditions import Condition
-from etui.store.filter_language import KEYS, parse
+from etui.store.filter_keys import KEYS
+from etui.store.filter_language import parse
 from tests.documents import make_document
 from tests.store.strategies import any_document
 
@@ -36,7 +37,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(document=any_document())
-def test_every_fact_comes_back_from_its_row(tmp_path_factory: pytest.TempPathFactory, document: RunDocument) -> None:
+def test_every_fact_is_read_back_from_its_row(tmp_path_factory: pytest.TempPathFactory, document: RunDocument) -> None:
     with Store.open(tmp_path_factory.mktemp("any") / "etui.db") as store:
         store.save_document(document)
         row = store.summary(document.id)
@@ -47,7 +48,7 @@ def test_every_fact_comes_back_from_its_row(tmp_path_factory: pytest.TempPathFac
 
 
 @STORED
-def test_a_fact_has_its_columns_with_their_type(path: Path, fact: Fact[Any]) -> None:
+def test_fact_has_its_columns_with_their_type(path: Path, fact: Fact[Any]) -> None:
     with closing(sqlite3.connect(path)) as connection:
         types = {name: kind for _, name, kind, *_ in connection.execute("PRAGMA table_info(runs)")}
     assert {column: types.get(column) for column in fact.columns} == dict.fromkeys(fact.columns, fact.kind.sql)
@@ -64,11 +65,11 @@ def test_no_two_facts_share_a_name_a_column_or_a_place() -> None:
     assert all(BY_SHORT.get(name, fact) is fact for name, fact in BY_KEY.items())
 
 
-def test_the_indexes_of_the_facts_are_those_of_the_database(path: Path) -> None:
+def test_indexes_of_the_facts_are_those_of_the_database(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
         page = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'runs_page'").fetchone()[0]
-    # The index of ``error`` has only the runs with one, so it has no order; the id is the primary key.
+    # The index of ``error`` contains only runs with an error, so it has no order; the id is the primary key.
     by_column = {name.removeprefix("runs_by_") for name in names if name.startswith("runs_by_")} - {"error"}
     assert by_column | {"id"} == IN_ORDER
     assert set(re.findall(r"\w+", page.partition("(")[2])) == SCANNED
@@ -80,6 +81,8 @@ _EXAMPLES: dict[str, Callable[[str], list[str]]] = {
     "number": lambda key: [f"{key}{operator}1" for operator in ("<", "<=", ">", ">=", ":", "!=")],
     "time": lambda key: [f"{key}:today", f"{key}>2026-11-01"],
     "age": lambda key: [f"{key}<7d", f"{key}>1h"],
+    "since": lambda key: [f"{key}:7d", f"{key}:today"],
+    "until": lambda key: [f"{key}:7d", f"{key}:2026-11-01"],
 }
 
 
@@ -106,14 +109,14 @@ def test_units_of_a_filter_multiply_its_number() -> None:
 
 
 @STORED
-def test_a_value_is_formatted_as_text_and_as_a_cell(fact: Fact[Any]) -> None:
+def test_value_is_formatted_as_text_and_as_a_cell(fact: Fact[Any]) -> None:
     value = fact.read(make_document("aaaaaaaaaaa1"))
     assert fact.text(value) and fact.text(None) == "-" and fact.cell(None) == ""
     assert isinstance(fact.cell(value), str)
     assert fact.title in fact.text_heading and fact.about
 
 
-def test_the_json_summary_has_every_fact_at_its_place() -> None:
+def test_json_summary_has_every_fact_at_its_path() -> None:
     run = RunSummary.of(make_document("aaaaaaaaaaa1"))
     data: Any = run.as_json()
     for fact in RunSummary.FACTS:
@@ -124,16 +127,16 @@ def test_the_json_summary_has_every_fact_at_its_place() -> None:
             assert place == fact.of(run), fact.name
 
 
-def test_a_fact_of_documents_has_no_column() -> None:
+def test_document_fact_has_no_column() -> None:
     assert all(not fact.columns and fact.comparison is not None for fact in DOCUMENT_FACTS)
 
 
-def test_a_row_equals_a_row_with_the_same_values() -> None:
+def test_rows_with_equal_values_are_equal() -> None:
     one, same, other = (RunSummary.of(make_document(name * 12)) for name in ("a", "a", "b"))
     assert one == same and one != other
 
 
-def test_a_damaged_value_is_an_error_of_the_store(tmp_path: Path) -> None:
+def test_damaged_value_raises_a_store_error(tmp_path: Path) -> None:
     path = tmp_path / "etui.db"
     with Store.open(path) as store:
         store.import_documents([make_document("aaaaaaaaaaa1")])

@@ -1,4 +1,4 @@
-"""Many runs: every search strategy finds the same runs, with work that does not grow with their number."""
+"""Many runs: every search strategy finds the same runs, and its work does not grow with the number of runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 
 from etui.store import Condition, Store, index_search, run_pages
 from etui.store.columns import IN_ORDER
-from etui.store.conditions import where_clause
+from etui.store.conditions import GROUP, where_clause
 from etui.store.database import Overtaken
-from etui.store.filter_language import KEYS, parse
+from etui.store.filter_keys import KEYS
+from etui.store.filter_language import parse
 from etui.store.run_pages import Sorting, Window
 from tests.benchmarks.bench_load import FILTERS
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
@@ -47,8 +48,8 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Runs whose texts are drawn from a few letters, so that any word may be in any of them; some ids are no ids of
-    etui."""
+    """Return a store of runs whose texts are drawn from a few letters, so that any word may occur in any of them; some
+    ids do not have etui's format."""
     chance = random.Random(2)
 
     def word(letters: str = "abAB1 *[é模") -> str:
@@ -87,12 +88,12 @@ def every(store: Store, where: Sequence[Condition], sorting: Sorting) -> list[st
     return [row[0] for row in rows]
 
 
-def agrees(store: Store, where: Sequence[Condition], sorting: Sorting, chance: random.Random) -> None:
-    """Every way to read those runs gives what ``every`` gives."""
+def check_reads(store: Store, where: Sequence[Condition], sorting: Sorting, chance: random.Random) -> None:
+    """Check that every way to read the runs gives the result of ``every``."""
     expected = every(store, where, sorting)
     assert store.count(where) == len(expected)
-    found = store.summaries(where, order_by=sorting.column, descending=sorting.descending, limit=30)
-    assert [run.id for run in found] == expected[:30]
+    matching = store.summaries(where, order_by=sorting.column, descending=sorting.descending, limit=30)
+    assert [run.id for run in matching] == expected[:30]
     around = chance.choice(expected) if expected else None
     place = None if around is None else expected.index(around)
     total, first, found_place, rows = store.page(where, sorting, Window(limit=20, around=around, before=8))
@@ -107,18 +108,16 @@ def agrees(store: Store, where: Sequence[Condition], sorting: Sorting, chance: r
 
 
 @pytest.mark.parametrize("text", ["", *FILTERS])
-def test_a_filter_over_many_runs_finds_what_a_scan_of_every_run_finds(smaller: Store, text: str) -> None:
+def test_filter_over_many_runs_agrees_with_a_full_scan(smaller: Store, text: str) -> None:
     chance = random.Random(text)
     for column in chance.sample(COLUMNS, 3):
-        agrees(smaller, parse(text), Sorting(column=column, descending=chance.random() < 0.5), chance)
+        check_reads(smaller, parse(text), Sorting(column=column, descending=chance.random() < 0.5), chance)
     newest = every(smaller, parse(text), run_pages.NEWEST_FIRST)
     assert [run.id for run in smaller.newest(parse(text))] == newest
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_condition_finds_what_a_scan_of_every_run_finds(
-    odd: Store, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_condition_agrees_with_a_full_scan(odd: Store, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits are reduced so that every search strategy is used."""
     chance = random.Random(seed)
     monkeypatch.setattr(run_pages, "_MANY", chance.choice([0, 100]))
@@ -132,10 +131,16 @@ def test_any_condition_finds_what_a_scan_of_every_run_finds(
     texts = [key.column for key in KEYS.values() if key.kind in ("text", "list")]
     figures = ["latency_median_ms", "mae", "threads", "top5", "latency_p99_ms"]
 
-    def condition() -> Condition:
+    def condition(*, nested: bool = True) -> Condition:
         word = chance.choice(WORDS)
         negated = chance.random() < 0.3
-        kind = chance.randrange(6)
+        kind = chance.randrange(9 if nested else 7)
+        if kind >= 7:
+            operator = chance.choice(["any", "all"])
+            members = tuple(condition(nested=False) for _ in range(chance.randrange(1, 4)))
+            return Condition(GROUP, operator, members, negated)  # type: ignore[arg-type]
+        if kind == 6:
+            return Condition("session", "of newest", None, negated)
         if kind == 0:
             return Condition("words", "contains", word, negated)
         if kind == 1:
@@ -146,13 +151,15 @@ def test_any_condition_finds_what_a_scan_of_every_run_finds(
             values = chance.choice([[], ["gpt2"], ["resnet18", word], [word, "int8"]])
             return Condition(chance.choice(texts), "in", values, negated)
         if kind == 4:
+            if chance.random() < 0.2:
+                return Condition(chance.choice(figures), "within", [1.0, 2.0], negated)
             operator = chance.choice(["=", "!=", "<", "<=", ">", ">="])
             return Condition(chance.choice(figures), operator, chance.choice([1.0, 2.0, 2, 5.0]), negated)  # type: ignore[arg-type]
         return Condition(chance.choice([*texts, *figures]), "is missing", None, negated)
 
     for _ in range(12):
         where = [condition() for _ in range(chance.randrange(1, 4))]
-        agrees(odd, where, Sorting(column=chance.choice(COLUMNS), descending=chance.random() < 0.5), chance)
+        check_reads(odd, where, Sorting(column=chance.choice(COLUMNS), descending=chance.random() < 0.5), chance)
         newest = every(odd, where, run_pages.NEWEST_FIRST)
         assert [run.id for run in odd.newest(where)] == newest
 
@@ -182,10 +189,10 @@ def steps(store: Store, call: Callable[[], object]) -> int:
         "error:nowhere", "nowhere", "zq", "id:3f2", "age>900w", "-status:failed resnet", "3f2a", "session:3f2",
     ],
 )  # fmt: skip
-def test_what_is_seen_first_takes_no_more_work_over_more_runs(
+def test_first_page_takes_no_more_work_over_more_runs(
     smaller: Store, larger: Store, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # So that 5,000 runs are to these as a million are to what they are.
+    # Scaled limits, so that 5,000 runs correspond to a million runs with the original limits.
     for limit, value in (("_MANY", 300), ("_FEW", 300), ("_HELD", 300), ("_PATIENCE", 300), ("_PASSED", 7_500)):
         monkeypatch.setattr(run_pages, limit, value)
     where, window = parse(text), Window(limit=40)
@@ -194,27 +201,27 @@ def test_what_is_seen_first_takes_no_more_work_over_more_runs(
     assert many < 2 * few + 200
 
 
-def test_a_read_that_is_no_longer_needed_is_interrupted(larger: Store) -> None:
+def test_read_that_is_no_longer_needed_is_interrupted(larger: Store) -> None:
     where = parse('-nowhere "resnet18 int8"')
     with pytest.raises(Overtaken):
         larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: True)
     assert larger.page(where, Sorting(column="tags", descending=True), Window(limit=10), lambda: False)[0] > 0
 
 
-def test_the_values_of_a_column_are_found_without_a_scan_of_every_run(smaller: Store, larger: Store) -> None:
+def test_values_of_a_column_are_read_without_a_full_scan(smaller: Store, larger: Store) -> None:
     assert larger.distinct("box") == ["arm-board", "bench-1", "bench-2", "laptop"]
     assert larger.distinct("error", 2) == larger.distinct("error")[:2] != []
     assert steps(larger, lambda: larger.distinct("model")) < 2 * steps(smaller, lambda: smaller.distinct("model")) + 10
 
 
-def test_every_column_with_an_order_has_its_index(smaller: Store) -> None:
+def test_every_sortable_column_has_an_index(smaller: Store) -> None:
     connection = sqlite3.connect(smaller.path)
     indexes = {row[1] for row in connection.execute("PRAGMA index_list(runs)")}
     connection.close()
     assert {index_search.INDEXES[column] for column in IN_ORDER} <= indexes
 
 
-def test_deleting_and_importing_let_others_write_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleting_and_importing_allow_other_writers_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etui.store.batches.HOLD_S", 0.0)
     made = [make_document(f"{number:012x}", session_id=f"{number // 4:012x}") for number in range(12)]
     with Store.open(tmp_path / "etui.db") as store:
@@ -233,9 +240,7 @@ def test_deleting_and_importing_let_others_write_in_between(tmp_path: Path, monk
         other.close()
 
 
-def test_what_was_imported_before_it_was_stopped_is_known_afterwards(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_imported_before_an_interruption_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etui.store.batches.HOLD_S", 0.0)
     made = [make_document(f"{number:012x}") for number in range(5)]
     with Store.open(tmp_path / "etui.db") as store:
@@ -253,28 +258,28 @@ def test_deleting_one_run_takes_no_more_work_over_more_runs(smaller: Store, larg
     assert many < 2 * few + 10
 
 
-def test_a_part_of_an_id_is_found_while_its_run_is_there(tmp_path: Path) -> None:
+def test_part_of_an_id_matches_while_its_run_exists(tmp_path: Path) -> None:
     part, whole = parse("3f2a"), "00013f2a0001"
 
-    def found(store: Store) -> list[str]:
+    def matching_ids(store: Store) -> list[str]:
         return [run.id for run in store.summaries(part)]
 
     with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([make_document(f"{number:012x}", session_id="5") for number in range(20)])
-        assert found(store) == []
+        assert matching_ids(store) == []
         store.import_documents([make_document(whole, session_id="6")])
         store.annotate(whole, note="annotated")
-        assert found(store) == [whole]
+        assert matching_ids(store) == [whole]
         store.delete_runs([f"{number:012x}" for number in range(0, 20, 2)])
     with sqlite3.connect(tmp_path / "etui.db") as connection:
         connection.execute("VACUUM")
     with Store.open(tmp_path / "etui.db") as store:
-        assert found(store) == [whole]
+        assert matching_ids(store) == [whole]
         store.delete_runs([whole])
-        assert (found(store), store.count(part)) == ([], 0)
+        assert (matching_ids(store), store.count(part)) == ([], 0)
 
 
-def test_deleting_one_run_reads_no_environment_but_its_own(tmp_path: Path) -> None:
+def test_deleting_one_run_reads_only_its_own_environment(tmp_path: Path) -> None:
     taken = []
     for count in (20, 400):
         made = [make_document(f"{number:012x}", session_id=f"{number:012x}") for number in range(count)]

@@ -1,4 +1,4 @@
-"""A database on a network file system has a rollback journal, not WAL; the mount table is a fake."""
+"""A database on a network file system has a rollback journal, not WAL; the mount table is simulated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.documents import make_document
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """A folder that is on a network file system, by the table of mounts in ``tmp_path``."""
+    """Return a folder that is on a network file system according to the mount table in ``tmp_path``."""
     folder = tmp_path / "data"
     folder.mkdir()
     (tmp_path / "proc/self").mkdir(parents=True)
@@ -42,7 +42,7 @@ def journal(path: Path) -> str:
 
 
 @pytest.mark.usefixtures("mounted")
-def test_a_new_file_there_has_a_rollback_journal_that_is_synchronized(data: Path, tmp_path: Path) -> None:
+def test_new_file_has_a_synchronized_rollback_journal(data: Path, tmp_path: Path) -> None:
     with closing(opening.open_database(data / "etui.db", create=True)) as opened:
         for durable in (True, False):
             with opened.write(durable=durable) as connection:
@@ -53,9 +53,7 @@ def test_a_new_file_there_has_a_rollback_journal_that_is_synchronized(data: Path
     assert journal(tmp_path / "local.db") == "wal"
 
 
-def test_a_file_that_had_wal_is_switched_and_stays_so(
-    data: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_file_with_wal_is_switched_permanently(data: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     path = data / "etui.db"
     with Store.open(path) as store:
         store.import_documents([make_document()])
@@ -73,7 +71,7 @@ def test_a_file_that_had_wal_is_switched_and_stays_so(
     assert journal(moved) == "delete"
 
 
-def test_a_file_that_another_process_uses_with_wal_is_refused(
+def test_file_used_with_wal_by_another_process_is_refused(
     data: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
@@ -90,14 +88,14 @@ def test_a_file_that_another_process_uses_with_wal_is_refused(
 
 
 @pytest.mark.usefixtures("mounted")
-def test_a_file_that_is_removed_under_a_writer_is_named(data: Path) -> None:
+def test_file_removed_during_use_is_reported(data: Path) -> None:
     with Store.open(data / "etui.db") as store:
         (data / "etui.db").unlink()
         with pytest.raises(StoreError, match="was removed or replaced"):
             store.import_documents([make_document()])
 
 
-def test_processes_that_write_at_once_lose_nothing(data: Path) -> None:
+def test_concurrent_writers_lose_nothing(data: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from etui.store import Store, opening;"
         "from tests.documents import make_document; opening.is_network = lambda _: True;"
@@ -122,8 +120,8 @@ def test_processes_that_write_at_once_lose_nothing(data: Path) -> None:
         assert store.count() == 60
 
 
-def test_doctor_says_so_and_recommends_a_local_disk(data: Path, tmp_path: Path) -> None:
-    found = software.database_file_system(data / "etui.db", tmp_path)
-    assert found.status == "warn" and "nfs4" in found.seen and "ETUI_DB" in found.advice
+def test_doctor_reports_it_and_recommends_a_local_disk(data: Path, tmp_path: Path) -> None:
+    result = software.database_file_system(data / "etui.db", tmp_path)
+    assert result.status == "warn" and "nfs4" in result.seen and "ETUI_DB" in result.advice
     assert software.database_file_system(tmp_path / "etui.db", tmp_path).status == "ok"
     assert software.database_file_system(tmp_path / "etui.db", tmp_path / "none").status == "unknown"

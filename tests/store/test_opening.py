@@ -23,7 +23,7 @@ NORMAL, EXTRA = 1, 3
 """Levels of SQLite's pragma ``synchronous``."""
 
 
-def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
+def test_new_file_is_created_with_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "etui.db"
     with Store.open(path) as store:
         assert store.is_in_place() and not store.read_only
@@ -37,13 +37,13 @@ def test_a_new_file_is_made_with_its_folders(tmp_path: Path) -> None:
     assert names == list(MIGRATIONS)
 
 
-def test_reading_makes_no_file(tmp_path: Path) -> None:
+def test_reading_creates_no_file(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no database"):
         Store.open(tmp_path / "etui.db", create=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+def test_several_processes_can_open_a_new_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "etui.db"
     code = "import sys; from pathlib import Path; from etui.store import Store; Store.open(Path(sys.argv[1])).count()"
     with ThreadPoolExecutor(4) as pool:
@@ -53,7 +53,7 @@ def test_several_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     assert ends == [0, 0, 0, 0]
 
 
-def test_an_up_to_date_file_is_opened_without_sqlite_utils(tmp_path: Path) -> None:
+def test_current_file_is_opened_without_sqlite_utils(tmp_path: Path) -> None:
     path = tmp_path / "etui.db"
     Store.open(path).close()
     code = (
@@ -64,7 +64,7 @@ def test_an_up_to_date_file_is_opened_without_sqlite_utils(tmp_path: Path) -> No
     assert done.stdout.strip() == "set()"
 
 
-def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_newer_database_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "etui.db"
     Store.open(path).close()
     connection = sqlite3.connect(path)
@@ -77,7 +77,7 @@ def test_a_newer_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_database_of_another_program_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE mine (a)")
@@ -88,7 +88,7 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Pa
     assert path.read_bytes() == before
 
 
-def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "etui.db"
     path.write_text("not a database, but long enough to be read as the header of one " * 20)
     with pytest.raises(StoreError, match="is not a database"):
@@ -97,7 +97,7 @@ def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
         Store.open(tmp_path)
 
 
-def test_a_damaged_file_is_one_clear_message(tmp_path: Path) -> None:
+def test_damaged_file_is_reported_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "etui.db"
     with Store.open(path) as store:
         for index in range(50):
@@ -109,7 +109,7 @@ def test_a_damaged_file_is_one_clear_message(tmp_path: Path) -> None:
         store.summaries()
 
 
-def test_a_locked_file_is_one_clear_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locked_file_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     path = tmp_path / "etui.db"
     store = Store.open(path)
@@ -123,13 +123,13 @@ def test_a_locked_file_is_one_clear_message(tmp_path: Path, monkeypatch: pytest.
     assert store.count() == 1
 
 
-def test_a_path_through_a_file_is_one_clear_message(tmp_path: Path) -> None:
+def test_path_through_a_file_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot create the folder"):
         Store.open(tmp_path / "file" / "below" / "etui.db")
 
 
-def test_a_loop_of_links_is_one_clear_message(tmp_path: Path) -> None:
+def test_loop_of_links_is_reported_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "etui.db"
     path.symlink_to(path)
     for create in (True, False):
@@ -137,7 +137,7 @@ def test_a_loop_of_links_is_one_clear_message(tmp_path: Path) -> None:
             Store.open(path, create=create)
 
 
-def test_a_link_opens_the_file_it_names(tmp_path: Path) -> None:
+def test_link_opens_its_target(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     path, file = tmp_path / "link.db", tmp_path / "elsewhere" / "etui.db"
     path.symlink_to(file)
@@ -145,10 +145,10 @@ def test_a_link_opens_the_file_it_names(tmp_path: Path) -> None:
         store.import_documents([make_document()])
     with Store.open(file, create=False) as store:
         assert store.count() == 1
-    assert [found.name for found in tmp_path.iterdir() if "-wal" in found.name] == []
+    assert [file.name for file in tmp_path.iterdir() if "-wal" in file.name] == []
 
 
-def test_all_but_log_lines_is_on_the_disk_when_it_is_written(tmp_path: Path) -> None:
+def test_all_writes_except_log_lines_are_synchronized(tmp_path: Path) -> None:
     with closing(open_database(tmp_path / "etui.db", create=True)) as opened:
         for durable, level in ((True, EXTRA), (False, NORMAL), (True, EXTRA)):
             with opened.write(durable=durable) as connection:
@@ -176,21 +176,21 @@ DELETE_MUCH = """
 with open_database(Path(sys.argv[1]), create=False).write() as connection:
     print(connection.execute("DELETE FROM runs").rowcount)
 """
-"""One statement with a statement journal of more than SQLite keeps in memory by itself."""
+"""One statement with a statement journal larger than SQLite keeps in memory by default."""
 
 
-def test_a_full_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
+def test_full_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
     with full_file_system(tmp_path / "tmp") as full:
         done = run_with_tmp(full, STORE_MUCH + DELETE_MUCH, tmp_path / "etui.db")
     assert (done.stdout, done.stderr) == ("300\n", "")
 
 
-def test_a_missing_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
+def test_missing_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
     done = run_with_tmp(tmp_path / "none", STORE_MUCH + DELETE_MUCH, tmp_path / "etui.db")
     assert (done.stdout, done.stderr) == ("300\n", "")
 
 
-def test_a_full_disk_is_named_and_nothing_is_half_stored(tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_nothing_is_partially_stored(tmp_path: Path) -> None:
     with small_file_system(tmp_path / "small", "1m") as small, Store.open(small / "etui.db") as store:
         large = make_document()
         large.blocks[0].samples_ms = [float(sample) for sample in range(200_000)]
@@ -202,7 +202,7 @@ def test_a_full_disk_is_named_and_nothing_is_half_stored(tmp_path: Path) -> None
         assert store.document("aaaaaaaaaaa1") == make_document()
 
 
-def test_a_limit_on_file_sizes_is_named(tmp_path: Path) -> None:
+def test_file_size_limit_is_reported(tmp_path: Path) -> None:
     Store.open(tmp_path / "etui.db").close()
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))"
     done = run_with_tmp(tmp_path, limit + STORE_MUCH, tmp_path / "etui.db")
@@ -211,7 +211,7 @@ def test_a_limit_on_file_sizes_is_named(tmp_path: Path) -> None:
         assert store.count() == 0
 
 
-def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "etui.db")
     broken = make_document("aaaaaaaaaaa2")
     broken.model = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""The past runs of a configuration: runs that differ in time and software only, and counts of those that differ
+"""The past runs of a configuration: runs that differ only in time and software, and counts of runs that differ
 otherwise."""
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def test_only_runs_of_the_same_configuration_are_points_oldest_first(store: Stor
     ]
     newer = later(11, environment=msgspec.structs.replace(ENVIRONMENT, versions={"torch": "2.14.0"}))
     store.import_documents([*same[::-1], *other, newer])
-    found = store.history(same[1].id)
-    assert [point.run for point in found.points] == [same[0].id, same[1].id, same[2].id, newer.id]
-    assert found.total == 4 and found.examined == 11
-    assert found.omitted == {
+    history = store.history(same[1].id)
+    assert [point.run for point in history.points] == [same[0].id, same[1].id, same[2].id, newer.id]
+    assert history.total == 4 and history.examined == 11
+    assert history.omitted == {
         "threads": 1, "inputs": 1, "weights": 1, "box": 1, "model's code": 1, "arithmetic": 1, "process settings": 1,
     }  # fmt: skip
-    last = found.points[-1]
+    last = history.points[-1]
     assert last.software == {"torch": "2.14.0", "Python": "3.11.9", "etui": "0.1.0"}
     assert (last.median_ms, last.interval_ms, last.mae) == (16.0, (15.8, 16.2), 0.01)
 
@@ -62,12 +62,12 @@ def test_runs_with_modules_kept_in_fp32_are_a_separate_configuration(store: Stor
     ]
     store.import_documents([*whole, *partial])
     assert [point.run for point in store.history(whole[0].id).points] == [run.id for run in whole]
-    found = store.history(partial[0].id)
-    assert [point.run for point in found.points] == [run.id for run in partial]
-    assert found.configuration.kept == "layer4" and found.omitted == {"modules kept in FP32": 2}
+    history = store.history(partial[0].id)
+    assert [point.run for point in history.points] == [run.id for run in partial]
+    assert history.configuration.kept == "layer4" and history.omitted == {"modules kept in FP32": 2}
 
 
-def test_a_point_tells_eager_and_how_much_of_its_session_was_disturbed(store: Store) -> None:
+def test_point_has_the_eager_median_and_the_disturbed_share(store: Store) -> None:
     run = later(1)
     run.blocks = [msgspec.structs.replace(block, foreign_cpu_cores=1.0) for block in run.blocks]
     store.import_documents([run, later(2)])
@@ -88,14 +88,14 @@ def test_levels_are_those_of_repeated_undisturbed_sessions_of_the_machine(store:
     assert store.session_levels(None) == []
 
 
-def test_a_limit_keeps_the_newest_and_counts_all(store: Store) -> None:
+def test_limit_keeps_the_newest_runs_and_counts_all(store: Store) -> None:
     store.import_documents([later(day) for day in range(1, 9)])
-    found = store.history(f"{3:012x}", limit=3)
-    assert [point.at[8:10] for point in found.points] == ["06", "07", "08"]
-    assert found.total == 8
+    history = store.history(f"{3:012x}", limit=3)
+    assert [point.at[8:10] for point in history.points] == ["06", "07", "08"]
+    assert history.total == 8
 
 
-def test_the_summaries_are_those_of_the_history_newest_first(store: Store) -> None:
+def test_past_runs_are_those_of_the_history_newest_first(store: Store) -> None:
     runs = [later(1), later(2), later(3, threads=1), later(4, precision="int8"), later(5)]
     store.import_documents([*runs, later(6, status="failed", error="no kernel")])
     for run in runs:
@@ -108,7 +108,7 @@ def test_the_summaries_are_those_of_the_history_newest_first(store: Store) -> No
         store.past_runs("ffff")
 
 
-def test_a_failed_run_is_in_the_history_of_those_that_did_not(store: Store) -> None:
+def test_failed_run_is_in_the_history_of_successful_ones(store: Store) -> None:
     failed = later(
         3, status="failed", error="no kernel", latency_ms=None, weights=None, inputs=None, threads=None,
         environment=None, accuracy=None, blocks=[], eager_blocks=[],
@@ -120,6 +120,6 @@ def test_a_failed_run_is_in_the_history_of_those_that_did_not(store: Store) -> N
         assert points[-1].error == "no kernel" and points[-1].software == {}
 
 
-def test_an_unknown_run_is_an_error(store: Store) -> None:
+def test_unknown_run_is_an_error(store: Store) -> None:
     with pytest.raises(UsageError, match="there is no run"):
         store.history("ffff")

@@ -49,7 +49,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
-def test_pages_follow_one_another_without_gap_or_repeat(large: Store) -> None:
+def test_consecutive_pages_have_no_gap_and_no_duplicate(large: Store) -> None:
     seen: list[str] = []
     for offset in range(0, 600, 200):
         page = large.summaries(order_by="latency_median_ms", descending=False, limit=200, offset=offset)
@@ -73,7 +73,7 @@ def test_runs_without_a_value_come_last_in_either_direction(large: Store, descen
 
 @pytest.mark.parametrize("column", sorted(IN_ORDER - {"id"}))
 @pytest.mark.parametrize("descending", [True, False])
-def test_a_sorted_page_is_read_from_an_index_and_not_sorted(large: Store, column: str, descending: bool) -> None:
+def test_sorted_page_is_read_from_an_index(large: Store, column: str, descending: bool) -> None:
     statements: list[str] = []
     connection = large._database._connection
     connection.set_trace_callback(statements.append)
@@ -105,7 +105,7 @@ def test_conditions_narrow_and_combine(store: Store) -> None:
     assert ids(Condition("model", "=", "'; DROP TABLE runs; --")) == []
 
 
-def test_a_column_or_operator_that_does_not_exist_is_refused(store: Store) -> None:
+def test_unknown_column_or_operator_is_refused(store: Store) -> None:
     with pytest.raises(UsageError, match="no column id; DROP"):
         store.summaries(order_by="id; DROP TABLE runs")
     with pytest.raises(UsageError, match="no column p50"):
@@ -114,7 +114,7 @@ def test_a_column_or_operator_that_does_not_exist_is_refused(store: Store) -> No
         store.count([Condition("model", "OR 1=1 --", 10)])  # type: ignore[arg-type]
 
 
-def test_a_prefix_must_match_one_run_only(store: Store) -> None:
+def test_prefix_must_match_exactly_one_run(store: Store) -> None:
     store.import_documents([make_document(), make_document("aaaaaaaaaaa2"), make_document("b%_")])
     assert store.resolve("b") == "b%_"
     assert store.resolve("aaaaaaaaaaa2") == "aaaaaaaaaaa2"
@@ -136,7 +136,7 @@ def test_live_runs_and_runs_of_a_session_being_measured_cannot_be_deleted(store:
     assert store.live_run_ids() == [run_id for run_id, _ in session.runs]
 
 
-def test_a_note_can_be_changed_alone(store: Store) -> None:
+def test_note_can_be_changed_without_the_tags(store: Store) -> None:
     store.import_documents([make_document()])
     store.annotate("aaaaaaaaaaa1", note="")
     assert (store.summary("aaaaaaaaaaa1").note, store.summary("aaaaaaaaaaa1").tags) == ("", ["tag"])
@@ -156,7 +156,7 @@ def test_a_note_can_be_changed_alone(store: Store) -> None:
         [Condition("model", "glob", "*7", negated=True)],
     ],
 )
-def test_a_page_is_a_slice_of_the_runs_with_its_position(
+def test_page_is_a_slice_of_the_runs_with_its_position(
     large: Store, where: list[Condition], order_by: str, descending: bool
 ) -> None:
     every = [run.id for run in large.summaries(where, order_by=order_by, descending=descending)]
@@ -173,7 +173,7 @@ def test_a_page_is_a_slice_of_the_runs_with_its_position(
         assert [run.id for run in rows] == every[min(offset, len(every) - 40) :][:40]
 
 
-def test_a_page_that_takes_long_to_count_is_first_read_without_a_total(large: Store) -> None:
+def test_page_is_first_read_without_a_total_if_counting_is_slow(large: Store) -> None:
     where = [Condition("words", "contains", "model3", negated=True)]
     for column in ("latency_median_ms", "model", "tags"):
         sorting = Sorting(column=column, descending=False)
@@ -184,7 +184,7 @@ def test_a_page_that_takes_long_to_count_is_first_read_without_a_total(large: St
             assert [run.id for run in seen[-1]] == every[:last]
 
 
-def test_a_run_that_does_not_match_the_filter_has_no_position(large: Store) -> None:
+def test_run_that_does_not_match_the_filter_has_no_position(large: Store) -> None:
     where = [Condition("model", "=", "model3")]
     assert large.page(where, Sorting(column="id", descending=False), Window(limit=10, around=f"{1:012x}"))[2] is None
     assert large.distinct("model")[:3] == ["model0", "model1", "model2"]

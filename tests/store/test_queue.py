@@ -1,4 +1,4 @@
-"""The queue from both sides: front ends that add and cancel, runners that claim, report and die."""
+"""The queue from both sides: front ends that add and cancel, runners that claim, report and end."""
 
 from __future__ import annotations
 
@@ -38,12 +38,34 @@ def test_sessions_are_claimed_once_and_oldest_first(store: Store) -> None:
     assert store.sessions_waiting_before(second.id) == []
 
 
-def test_a_session_of_another_host_is_not_claimed(store: Store) -> None:
+def test_waiting_sessions_change_places_whenever_they_were_queued(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two of them within a millisecond.
+    times = iter(["2026-11-20T10:00:00.000Z", "2026-11-20T10:00:01.000Z", "2026-11-20T10:00:01.000Z"])
+    monkeypatch.setattr("etui.store.queue.utc_now", lambda: next(times))
+    a, b, c = (store.add_session(make_spec(), model=MODEL, box="bench-1").id for _ in range(3))
+    monkeypatch.undo()
+
+    def order() -> list[str]:
+        return [session_id for session_id, _, _ in store.waiting_sessions()]
+
+    assert order() == [a, b, c]
+    assert store.move_session(c, earlier=True) and order() == [a, c, b]
+    assert store.move_session(a, earlier=False) and order() == [c, a, b]
+    assert not store.move_session(c, earlier=True) and not store.move_session(b, earlier=False)
+    claimed = store.claim_next(RUNNER)
+    assert claimed is not None and claimed.id == c
+    assert not store.move_session(c, earlier=False) and not store.move_session(a, earlier=True)
+    assert order() == [a, b]
+
+
+def test_session_of_another_host_is_not_claimed(store: Store) -> None:
     store.add_session(make_spec(), model=MODEL, box="bench-2")
     assert store.claim_next(RUNNER) is None
 
 
-def test_a_session_of_another_installation_is_not_claimed(store: Store) -> None:
+def test_session_of_another_installation_is_not_claimed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1", installation="one")
     other = msgspec.structs.replace(RUNNER, installation="two")
     assert store.claim_next(other) is None
@@ -53,14 +75,14 @@ def test_a_session_of_another_installation_is_not_claimed(store: Store) -> None:
     assert claimed is not None and claimed.id == session.id
 
 
-def test_the_same_variant_twice_is_one_run_and_none_is_refused(store: Store) -> None:
+def test_duplicate_variant_is_one_run_and_no_variant_is_refused(store: Store) -> None:
     twice = store.add_session(make_spec(("fp32", "xnnpack"), ("fp32", "xnnpack")), model=MODEL, box="")
     assert len(twice.runs) == 1
     with pytest.raises(UsageError):
         store.add_session(SessionSpec(model="resnet18", variants=()), model=MODEL, box="")
 
 
-def test_an_unclaimed_run_is_cancelled_at_once(store: Store) -> None:
+def test_unclaimed_run_is_cancelled_at_once(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     first, second = (run_id for run_id, _ in session.runs)
     assert store.request_cancel([first, "unknown"]) == [first]
@@ -76,28 +98,28 @@ def test_an_unclaimed_run_is_cancelled_at_once(store: Store) -> None:
     assert store.cancel_requested(session.id) == set()
 
 
-def test_a_session_cancelled_whole_is_never_claimed(store: Store) -> None:
+def test_session_with_all_runs_cancelled_is_never_claimed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     store.request_cancel([run_id for run_id, _ in session.runs])
     assert store.claim_next(RUNNER) is None
     assert store.live_run_ids() == []
 
 
-def test_the_status_of_a_run_that_has_ended_is_not_changed(store: Store) -> None:
+def test_status_of_an_ended_run_is_not_changed(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     run_id = session.runs[0][0]
     store.set_status(run_id, "preparing")
     started = store.summary(run_id).started_at
     store.set_status(run_id, "measuring")
     assert started is not None and store.summary(run_id).started_at == started
-    store.set_status(run_id, "failed", "the child was killed\udcff")
+    store.set_status(run_id, "failed", "the worker was killed\udcff")
     store.set_status(run_id, "measuring")
     summary = store.summary(run_id)
-    assert (summary.status, summary.error) == ("failed", "the child was killed?")
+    assert (summary.status, summary.error) == ("failed", "the worker was killed?")
     assert summary.finished_at is not None
 
 
-def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
+def test_runs_of_an_ended_runner_are_interrupted(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     waiting = store.add_session(make_spec(), model=MODEL, box="bench-1")
     store.claim_next(RUNNER)
@@ -114,7 +136,7 @@ def test_a_dead_runners_runs_are_interrupted(store: Store) -> None:
     assert store.session(session.id).finished_at is not None
 
 
-def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: Store) -> None:
+def test_results_of_an_ended_runner_replace_only_live_runs(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     store.claim_next(RUNNER)
     (first, _), (second, _) = session.runs
@@ -132,7 +154,7 @@ def test_what_a_dead_runner_left_is_stored_only_over_runs_that_are_live(store: S
     assert ended.latency_median_ms is not None
 
 
-def test_a_finished_session_has_no_live_runs(store: Store) -> None:
+def test_finished_session_has_no_live_runs(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     (first, _), (second, _) = session.runs
     store.claim_next(RUNNER)
@@ -149,17 +171,17 @@ def test_a_finished_session_has_no_live_runs(store: Store) -> None:
     assert store.summary(second).status == "interrupted"
 
 
-def test_the_known_parts_of_a_live_run_are_stored_and_it_stays_live(store: Store) -> None:
+def test_partial_document_is_stored_and_the_run_stays_live(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     run_id, variant = session.runs[0]
     store.set_status(run_id, "measuring")
     before = store.summary(run_id)
     store.add_block(session.id, make_block(variant.label, 0))
-    store.add_event(session.id, Event(kind="log", message="said live", run_id=run_id))
+    store.add_event(session.id, Event(kind="log", message="logged live", run_id=run_id))
     found_out = make_document(run_id, session_id=session.id)
     store.save_partial(found_out)
     store.add_block(session.id, make_block(variant.label, 1))
-    store.add_event(session.id, Event(kind="log", message="said later", run_id=run_id))
+    store.add_event(session.id, Event(kind="log", message="logged later", run_id=run_id))
     after, document = store.summary(run_id), store.document(run_id)
     assert (after.status, after.started_at, after.finished_at, after.error) == (
         "measuring", before.started_at, None, None
@@ -171,20 +193,20 @@ def test_the_known_parts_of_a_live_run_are_stored_and_it_stays_live(store: Store
         found_out.artifact, found_out.delegation, found_out.stages
     )  # fmt: skip
     assert (document.accuracy, document.memory) == (found_out.accuracy, found_out.memory)
-    # Blocks and log are those of the session as it goes on, not those of the document.
+    # Blocks and log come from the session as it continues, not from the document.
     assert document.blocks == [make_block(variant.label, 0), make_block(variant.label, 1)]
-    assert [line.message for line in document.log] == ["said live", "said later"]
+    assert [line.message for line in document.log] == ["logged live", "logged later"]
     assert store.session(session.id).runs == session.runs
 
 
-def test_a_run_that_has_ended_is_not_changed_by_a_partial_document(store: Store) -> None:
+def test_ended_run_is_not_changed_by_a_partial_document(store: Store) -> None:
     document = make_document()
     store.save_document(document)
     store.save_partial(msgspec.structs.replace(document, weights=None, accuracy=None))
     assert store.document(document.id) == document
 
 
-def test_events_are_read_from_the_last_id_on(store: Store) -> None:
+def test_events_are_read_after_the_last_id(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     first, second = (run_id for run_id, _ in session.runs)
     store.add_event(session.id, Event(kind="log", message="for all \udcff"))
@@ -196,7 +218,7 @@ def test_events_are_read_from_the_last_id_on(store: Store) -> None:
     assert progress.at
 
 
-def test_a_live_run_is_a_partial_document(store: Store) -> None:
+def test_document_of_a_live_run_is_partial(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     run_id, variant = session.runs[0]
     eager, own = make_block("eager", 0), make_block(variant.label, 0)
@@ -211,20 +233,20 @@ def test_a_live_run_is_a_partial_document(store: Store) -> None:
     assert document.session.spec["model"] == "resnet18"
 
 
-def test_the_result_replaces_the_queued_row_and_keeps_the_users_note(store: Store) -> None:
+def test_result_replaces_the_queued_row_and_keeps_the_users_note(store: Store) -> None:
     session = store.add_session(make_spec(), model=MODEL, box="bench-1")
     run_id, variant = session.runs[0]
     store.add_block(session.id, make_block(variant.label, 0))
-    store.add_event(session.id, Event(kind="log", message="said live", run_id=run_id))
+    store.add_event(session.id, Event(kind="log", message="logged live", run_id=run_id))
     store.annotate(run_id, note="mine")
     document = make_document(run_id, session_id=session.id)
     document.log = []
     store.save_document(document)
-    store.add_event(session.id, Event(kind="finished", message="said after", run_id=run_id))
+    store.add_event(session.id, Event(kind="finished", message="logged after", run_id=run_id))
     stored = store.document(run_id)
     assert (stored.note, stored.tags, stored.latency_ms) == ("mine", ["tag"], document.latency_ms)
     assert stored.blocks == document.blocks
-    assert [line.message for line in stored.log] == ["said live", "said after"]
+    assert [line.message for line in stored.log] == ["logged live", "logged after"]
     with sqlite3.connect(store.path) as connection:
         assert connection.execute("SELECT count(*) FROM blocks").fetchone()[0] == 6
     connection.close()
@@ -239,13 +261,13 @@ def test_data_version_changes_when_another_store_has_written(store: Store) -> No
     assert store.data_version() != before
 
 
-def test_a_name_that_is_not_utf8_is_one_clear_message(store: Store) -> None:
+def test_name_that_is_not_utf8_is_reported_in_one_line(store: Store) -> None:
     with pytest.raises(StoreError, match="not valid UTF-8"):
         store.add_session(make_spec(model="/a/\udcff.pt2"), model=MODEL, box="")
     assert store.count() == 0
 
 
-def test_a_session_that_cannot_be_read_fails_and_does_not_block_the_next(store: Store) -> None:
+def test_unreadable_session_fails_and_does_not_block_the_next(store: Store) -> None:
     broken = store.add_session(make_spec(), model=MODEL, box="")
     waiting = store.add_session(make_spec(), model=MODEL, box="")
     with sqlite3.connect(store.path) as connection:

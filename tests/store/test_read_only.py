@@ -1,4 +1,4 @@
-"""A database that cannot be written can be read, and never with an old or mixed state."""
+"""A database that cannot be written can be read, and never with an old or inconsistent state."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Seal = Callable[[Path], AbstractContextManager[Path]]
 
 @pytest.fixture(params=["mount", "permissions"])
 def seal(request: pytest.FixtureRequest, tmp_path: Path) -> Seal:
-    """Make a folder read-only by a mount or by its permissions, of which one does not bind root and the other is only
-    for root; gives where the folder is then."""
+    """Make a folder read-only by a mount or by its permissions: permissions do not restrict root, and only root can
+    mount. Yield the folder's path."""
 
     @contextmanager
     def sealed(folder: Path) -> Iterator[Path]:
@@ -52,7 +52,7 @@ def seal(request: pytest.FixtureRequest, tmp_path: Path) -> Seal:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that holds a database with two runs and nothing else."""
+    """Return a folder that contains a database with two runs and nothing else."""
     folder = tmp_path / "data"
     folder.mkdir()
     with Store.open(folder / "etui.db") as store:
@@ -64,7 +64,7 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-def test_a_closed_database_is_read_and_nothing_is_made_beside_it(folder: Path, seal: Seal) -> None:
+def test_closed_database_is_read_without_creating_files(folder: Path, seal: Seal) -> None:
     with seal(folder) as view, Store.open(view / "etui.db", create=False) as store:
         assert store.read_only
         assert store.document("aaaaaaaaaaa1") == make_document()
@@ -74,7 +74,7 @@ def test_a_closed_database_is_read_and_nothing_is_made_beside_it(folder: Path, s
         assert names(view) == ["etui.db"]
 
 
-def test_writing_is_refused_in_one_line_that_says_why(folder: Path, seal: Seal) -> None:
+def test_writing_is_refused_in_one_line_with_the_reason(folder: Path, seal: Seal) -> None:
     with seal(folder) as view, Store.open(view / "etui.db") as store:
         with pytest.raises(StoreError, match="is read-only: ") as refused:
             store.import_documents([make_document("aaaaaaaaaaa3")])
@@ -82,8 +82,8 @@ def test_writing_is_refused_in_one_line_that_says_why(folder: Path, seal: Seal) 
         assert store.count() == 2
 
 
-def test_nothing_is_made_beside_a_file_that_alone_cannot_be_written(folder: Path, tmp_path: Path) -> None:
-    # A journal that belonged to the reader would keep out those who may write the file.
+def test_no_files_are_created_next_to_a_read_only_file(folder: Path, tmp_path: Path) -> None:
+    # A journal owned by the reader would lock out the users who may write the file.
     (tmp_path / "shared").mkdir()
     with (
         read_only_view(folder / "etui.db", tmp_path / "shared" / "etui.db") as file,
@@ -94,7 +94,7 @@ def test_nothing_is_made_beside_a_file_that_alone_cannot_be_written(folder: Path
     assert names(tmp_path / "shared") == ["etui.db"]
 
 
-def test_a_missing_database_is_not_made_in_a_folder_that_cannot_be_written(tmp_path: Path, seal: Seal) -> None:
+def test_missing_database_is_not_created_in_a_read_only_folder(tmp_path: Path, seal: Seal) -> None:
     (tmp_path / "empty").mkdir()
     with seal(tmp_path / "empty") as view:
         with pytest.raises(StoreError, match="cannot be created: "):
@@ -107,12 +107,10 @@ def test_a_missing_database_is_not_made_in_a_folder_that_cannot_be_written(tmp_p
     "left",
     [
         pytest.param(["etui.db", "etui.db-wal"], id="in an archive"),
-        pytest.param(["etui.db", "etui.db-shm", "etui.db-wal"], id="where it was"),
+        pytest.param(["etui.db", "etui.db-shm", "etui.db-wal"], id="original folder"),
     ],
 )
-def test_what_a_killed_process_left_in_its_journal_is_read(
-    folder: Path, tmp_path: Path, seal: Seal, left: list[str]
-) -> None:
+def test_journal_of_a_killed_process_is_read(folder: Path, tmp_path: Path, seal: Seal, left: list[str]) -> None:
     killed = tmp_path / "killed"
     killed.mkdir()
     with Store.open(folder / "etui.db") as store:
@@ -125,7 +123,7 @@ def test_what_a_killed_process_left_in_its_journal_is_read(
         assert names(view) == left
 
 
-def test_a_transaction_that_was_cut_off_is_not_read(folder: Path, tmp_path: Path, seal: Seal) -> None:
+def test_interrupted_transaction_is_not_read(folder: Path, tmp_path: Path, seal: Seal) -> None:
     killed = tmp_path / "killed"
     killed.mkdir()
     connection = sqlite3.connect(folder / "etui.db", isolation_level=None)
@@ -147,13 +145,14 @@ def test_a_transaction_that_was_cut_off_is_not_read(folder: Path, tmp_path: Path
         assert names(view) == ["etui.db", "etui.db-journal"]
 
 
-def test_what_others_write_meanwhile_is_seen(folder: Path, tmp_path: Path) -> None:
+def test_concurrent_changes_are_visible(folder: Path, tmp_path: Path) -> None:
     with ExitStack() as stack:
         view = stack.enter_context(read_only_view(folder, tmp_path / "view"))
         reader = stack.enter_context(Store.open(view / "etui.db"))
         seen = {reader.data_version()}
         for number in (3, 4):
-            # Opened, written and closed again by somebody who may: alone first, then while the reader shares the view.
+            # Opened, written and closed again by a user with write access: first alone, then while the reader shares
+            # the view.
             with Store.open(folder / "etui.db") as writer:
                 for half in ("a", "b"):
                     writer.import_documents([make_document(f"aaaaaaaaaa{half}{number}")])
@@ -169,7 +168,7 @@ def writer_count(folder: Path) -> int:
         return store.count()
 
 
-def test_a_change_during_a_read_is_detected(folder: Path, tmp_path: Path) -> None:
+def test_change_during_a_read_is_detected(folder: Path, tmp_path: Path) -> None:
     with read_only_view(folder, tmp_path / "view") as view:
         reader = opening.open_database(view / "etui.db", create=False)
         with pytest.raises(StoreError, match="was changed while it was read"), reader.read() as connection:
@@ -182,7 +181,7 @@ def test_a_change_during_a_read_is_detected(folder: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("version", range(1, schema.VERSION))
-def test_an_older_schema_is_read_through_a_copy_and_the_file_stays_as_it_is(
+def test_older_schema_is_read_from_a_copy_and_the_file_is_not_changed(
     tmp_path: Path, seal: Seal, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
     (tmp_path / "data").mkdir()
@@ -191,23 +190,23 @@ def test_an_older_schema_is_read_through_a_copy_and_the_file_stays_as_it_is(
     database, export = unpacked(f"schema{version}.db", tmp_path / "data"), unpacked(f"schema{version}.json", tmp_path)
     before = database.read_bytes()
     with seal(tmp_path / "data") as view, Store.open(view / database.name) as store:
-        found = [store.document(summary.id) for summary in store.summaries(descending=False)]
-        assert found == read_documents(export)
+        documents = [store.document(summary.id) for summary in store.summaries(descending=False)]
+        assert documents == read_documents(export)
         assert store.summaries(order_by="top1")
         with pytest.raises(StoreError, match="is read-only"):
-            store.annotate(found[0].id, note="mine")
+            store.annotate(documents[0].id, note="mine")
         assert names(view) == [database.name]
     assert database.read_bytes() == before and schema_of(database) == version
     assert names(tmp_path / "tmp") == []
 
 
-def test_doctor_says_that_nothing_can_be_stored(folder: Path, seal: Seal) -> None:
+def test_doctor_reports_a_read_only_database(folder: Path, seal: Seal) -> None:
     with seal(folder) as view:
-        found = software.database(view / "etui.db")
-    assert found.status == "bad" and "with 2 runs: read-only" in found.seen and "ETUI_DB" in found.advice
+        result = software.database(view / "etui.db")
+    assert result.status == "bad" and "with 2 runs: read-only" in result.seen and "ETUI_DB" in result.advice
 
 
-def test_a_newer_or_foreign_or_damaged_file_is_refused_as_ever(folder: Path, tmp_path: Path, seal: Seal) -> None:
+def test_newer_foreign_or_damaged_file_is_refused(folder: Path, tmp_path: Path, seal: Seal) -> None:
     with sqlite3.connect(folder / "newer.db") as connection:
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
@@ -216,12 +215,16 @@ def test_a_newer_or_foreign_or_damaged_file_is_refused_as_ever(folder: Path, tmp
         connection.execute("CREATE TABLE t (a)")
     (folder / "text.db").write_text("no database " * 200)
     with seal(folder) as view:
-        for name, words in (("newer", "newer version"), ("foreign", "another program"), ("text", "is not a database")):
-            with pytest.raises(StoreError, match=words):
+        for name, message in (
+            ("newer", "newer version"),
+            ("foreign", "another program"),
+            ("text", "is not a database"),
+        ):
+            with pytest.raises(StoreError, match=message):
                 Store.open(view / f"{name}.db")
 
 
-def test_the_screens_store_and_feed_read_it_and_start_no_runner(
+def test_screen_reads_the_database_and_starts_no_runner(
     folder: Path, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""A document is read from the database exactly as it was stored, also if runs share its session."""
+"""A document is read from the database exactly as it was stored, even if runs share its session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def test_a_document_comes_back_whole(store: Store) -> None:
+def test_document_is_read_back_completely(store: Store) -> None:
     document = make_document()
     store.save_document(document)
     assert store.document(document.id) == document
@@ -33,7 +33,7 @@ def test_a_document_comes_back_whole(store: Store) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(document=any_document())
-def test_any_document_comes_back_whole(tmp_path_factory: pytest.TempPathFactory, document: RunDocument) -> None:
+def test_any_document_is_read_back_completely(tmp_path_factory: pytest.TempPathFactory, document: RunDocument) -> None:
     with Store.open(tmp_path_factory.mktemp("any") / "etui.db") as store:
         store.save_document(document)
         assert store.document(document.id) == document
@@ -43,14 +43,14 @@ def test_any_document_comes_back_whole(tmp_path_factory: pytest.TempPathFactory,
     assert msgspec.json.decode(encode_document(document), type=RunDocument) == document
 
 
-def test_json_brings_the_same_document(store: Store) -> None:
+def test_json_round_trip_gives_the_same_document(store: Store) -> None:
     document = make_document()
     store.import_documents([document_from(msgspec.json.decode(encode_document(document)))])
     assert store.document(document.id) == document
     assert encode_document(store.document(document.id)) == encode_document(document)
 
 
-def test_two_runs_of_one_session_share_what_is_the_sessions(store: Store) -> None:
+def test_two_runs_of_one_session_share_the_sessions_rows(store: Store) -> None:
     first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8", median=8.0)
     assert store.import_documents([first, second]) == ["new", "new"]
     assert store.import_documents([first, second]) == ["known", "known"]
@@ -60,7 +60,7 @@ def test_two_runs_of_one_session_share_what_is_the_sessions(store: Store) -> Non
     assert len(store.events_after(first.session.id)) == 7
 
 
-def test_a_block_that_an_earlier_version_stored_with_fewer_fields_is_stored_once(tmp_path: Path) -> None:
+def test_block_stored_by_an_earlier_version_with_fewer_fields_is_stored_once(tmp_path: Path) -> None:
     path, document = tmp_path / "etui.db", make_document()
     with Store.open(path) as store:
         store.import_documents([document])
@@ -74,7 +74,7 @@ def test_a_block_that_an_earlier_version_stored_with_fewer_fields_is_stored_once
     assert _row_counts(path)["blocks"] == before
 
 
-def test_a_run_of_a_session_made_here_comes_back_from_its_export_with_its_log_in_order(store: Store) -> None:
+def test_exported_run_of_a_local_session_keeps_the_order_of_its_log(store: Store) -> None:
     queued = store.add_session(make_spec(), model=MODEL, box="", installation="")
     assert store.claim_next(RunnerIdentity(pid=1, host="b", user="u", started_at="now")) is not None
     first, second = (run_id for run_id, _ in queued.runs)
@@ -108,17 +108,17 @@ def test_runs_that_describe_their_session_differently_keep_their_description(sto
     assert store.document(second.id) == second
 
 
-def test_a_known_run_is_not_changed_by_importing(store: Store) -> None:
+def test_known_run_is_not_changed_by_importing(store: Store) -> None:
     document = make_document()
     store.import_documents([document])
-    store.annotate(document.id, note="mine", tags=["kept"])
+    store.annotate(document.id, note="mine", tags=["nightly"])
     again = make_document(median=1.0)
     assert store.import_documents([again]) == ["known"]
     stored = store.document(document.id)
-    assert (stored.note, stored.tags, stored.latency_ms) == ("mine", ["kept"], document.latency_ms)
+    assert (stored.note, stored.tags, stored.latency_ms) == ("mine", ["nightly"], document.latency_ms)
 
 
-def test_a_run_exported_while_live_does_not_stay_live(store: Store) -> None:
+def test_run_exported_while_live_is_not_imported_as_live(store: Store) -> None:
     document = make_document()
     document.status, document.finished_at = "measuring", None
     store.import_documents([document])
@@ -128,7 +128,7 @@ def test_a_run_exported_while_live_does_not_stay_live(store: Store) -> None:
     assert store.live_run_ids() == []
 
 
-def test_the_summary_agrees_with_the_document(store: Store) -> None:
+def test_summary_agrees_with_the_document(store: Store) -> None:
     document = make_document()
     store.save_document(document)
     summary = store.summary(document.id)
@@ -143,7 +143,7 @@ def test_the_summary_agrees_with_the_document(store: Store) -> None:
     assert (summary.weights, summary.box, summary.flags) == ("synthetic", "bench-1", ["spread"])
 
 
-def test_deleting_leaves_nothing_of_a_run_and_all_of_its_sibling(store: Store) -> None:
+def test_deleting_removes_all_rows_of_a_run_and_none_of_another(store: Store) -> None:
     first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
     other = make_document("bbbbbbbbbbb1", session_id="5e5510000002")
     store.import_documents([first, second, other])
@@ -174,10 +174,10 @@ def _row_counts(path: Path) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def test_a_superseded_block_is_kept_in_addition_to_the_one_that_counts(store: Store) -> None:
+def test_superseded_block_is_kept_in_addition_to_its_replacement(store: Store) -> None:
     document = make_document()
     spoiled = msgspec.structs.replace(document.blocks[1], superseded=True, canary_ms=(1.0, 2.0))
     document.superseded_blocks = [spoiled]
     store.import_documents([document])
-    found = store.document(document.id)
-    assert found.superseded_blocks == [spoiled] and found.blocks == document.blocks
+    stored = store.document(document.id)
+    assert stored.superseded_blocks == [spoiled] and stored.blocks == document.blocks

@@ -1,4 +1,4 @@
-"""Import and export of files: what is refused with which field, and what is written where."""
+"""Import and export of files: invalid fields are named, and files are written where requested."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_json(path: Path, value: object) -> Path:
     return path
 
 
-def put(*steps: str | int, value: object) -> Callable[[dict[str, Any]], None]:
+def set_field(*steps: str | int, value: object) -> Callable[[dict[str, Any]], None]:
     def change(data: Any) -> None:
         for step in steps[:-1]:
             data = data[step]
@@ -59,7 +59,7 @@ def deep(levels: int) -> object:
     return value
 
 
-def test_one_run_or_an_array_of_them(tmp_path: Path) -> None:
+def test_one_run_or_an_array_of_runs(tmp_path: Path) -> None:
     first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
     one, two = tmp_path / "one.json", tmp_path / "two.json"
     one.write_bytes(encode_documents([first]))
@@ -71,46 +71,46 @@ def test_one_run_or_an_array_of_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        (put("latency_ms", "mean", value="fast"), "$.latency_ms.mean"),
-        (put("latency_ms", "mean", value=-1.0), "$.latency_ms.mean"),
-        (put("blocks", 1, "samples_ms", 2, value=-0.5), "$.blocks[1].samples_ms[2]"),
-        (put("eager_latency_ms", "ci95", value=[1.0]), "$.eager_latency_ms.ci95"),
-        (put("status", value="finished"), "$.status"),
-        (put("schema", value="etui.run/2"), "$.schema"),
-        (put("schema", value=None), "$.schema"),
-        (put("id", value="../../etc/passwd"), "$.id"),
-        (put("id", value=""), "$.id"),
-        (put("session", "id", value="a b"), "$.session.id"),
-        (put("created_at", value="yesterday"), "$.created_at"),
-        (put("precision", value=" "), "$.precision"),
-        (put("artifact", "size_bytes", value=-1), "$.artifact.size_bytes"),
-        (put("artifact", "size_bytes", value=2**70), "$.artifact.size_bytes"),
-        (put("threads", value=2**70), "$.threads"),
-        (put("threads", value=-1), "$.threads"),
-        (put("stages", 0, "seconds", value=-1), "$.stages[0].seconds"),
-        (put("stages", 0, "seconds", value=1e10), "$.stages[0].seconds"),
-        (put("blocks", 1, "samples_ms", 2, value=0), "$.blocks[1].samples_ms[2]"),
-        (put("blocks", 1, "samples_ms", 2, value=0.0), "$.blocks[1].samples_ms[2]"),
-        (put("blocks", 1, "samples_ms", 2, value=5e-324), "$.blocks[1].samples_ms[2]"),
-        (put("blocks", 0, "samples_ms", 0, value=1e308), "$.blocks[0].samples_ms[0]"),
-        (put("eager_blocks", 0, "samples_ms", 0, value=1e10), "$.eager_blocks[0].samples_ms[0]"),
-        (put("blocks", 0, "program_load_ms", value=1e10), "$.blocks[0].program_load_ms"),
-        (put("latency_ms", "median", value=1e-320), "$.latency_ms.median"),
-        (put("latency_ms", "p95", value=1e12), "$.latency_ms.p95"),
-        (put("latency_ms", "ci95", value=[1.0, 2e300]), "$.latency_ms.ci95[1]"),
-        (put("speedup", "value", value=0), "$.speedup.value"),
-        (put("speedup", "value", value=1e300), "$.speedup.value"),
-        (put("speedup", "ci95", value=[0.0, 1.0]), "$.speedup.ci95"),
-        (put("accuracy", "end_to_end", "overall", "mae", value=1e200), "$.accuracy.end_to_end.overall.mae"),
-        (put("extra", value=deep(70)), "$"),
-        (put("session", "spec", "extra", value=deep(900)), "$"),
+        (set_field("latency_ms", "mean", value="fast"), "$.latency_ms.mean"),
+        (set_field("latency_ms", "mean", value=-1.0), "$.latency_ms.mean"),
+        (set_field("blocks", 1, "samples_ms", 2, value=-0.5), "$.blocks[1].samples_ms[2]"),
+        (set_field("eager_latency_ms", "ci95", value=[1.0]), "$.eager_latency_ms.ci95"),
+        (set_field("status", value="finished"), "$.status"),
+        (set_field("schema", value="etui.run/2"), "$.schema"),
+        (set_field("schema", value=None), "$.schema"),
+        (set_field("id", value="../../etc/passwd"), "$.id"),
+        (set_field("id", value=""), "$.id"),
+        (set_field("session", "id", value="a b"), "$.session.id"),
+        (set_field("created_at", value="yesterday"), "$.created_at"),
+        (set_field("precision", value=" "), "$.precision"),
+        (set_field("artifact", "size_bytes", value=-1), "$.artifact.size_bytes"),
+        (set_field("artifact", "size_bytes", value=2**70), "$.artifact.size_bytes"),
+        (set_field("threads", value=2**70), "$.threads"),
+        (set_field("threads", value=-1), "$.threads"),
+        (set_field("stages", 0, "seconds", value=-1), "$.stages[0].seconds"),
+        (set_field("stages", 0, "seconds", value=1e10), "$.stages[0].seconds"),
+        (set_field("blocks", 1, "samples_ms", 2, value=0), "$.blocks[1].samples_ms[2]"),
+        (set_field("blocks", 1, "samples_ms", 2, value=0.0), "$.blocks[1].samples_ms[2]"),
+        (set_field("blocks", 1, "samples_ms", 2, value=5e-324), "$.blocks[1].samples_ms[2]"),
+        (set_field("blocks", 0, "samples_ms", 0, value=1e308), "$.blocks[0].samples_ms[0]"),
+        (set_field("eager_blocks", 0, "samples_ms", 0, value=1e10), "$.eager_blocks[0].samples_ms[0]"),
+        (set_field("blocks", 0, "program_load_ms", value=1e10), "$.blocks[0].program_load_ms"),
+        (set_field("latency_ms", "median", value=1e-320), "$.latency_ms.median"),
+        (set_field("latency_ms", "p95", value=1e12), "$.latency_ms.p95"),
+        (set_field("latency_ms", "ci95", value=[1.0, 2e300]), "$.latency_ms.ci95[1]"),
+        (set_field("speedup", "value", value=0), "$.speedup.value"),
+        (set_field("speedup", "value", value=1e300), "$.speedup.value"),
+        (set_field("speedup", "ci95", value=[0.0, 1.0]), "$.speedup.ci95"),
+        (set_field("accuracy", "end_to_end", "overall", "mae", value=1e200), "$.accuracy.end_to_end.overall.mae"),
+        (set_field("extra", value=deep(70)), "$"),
+        (set_field("session", "spec", "extra", value=deep(900)), "$"),
         (
-            put("accuracy", "end_to_end", "outputs", 0, "shape", value=["a"]),
+            set_field("accuracy", "end_to_end", "outputs", 0, "shape", value=["a"]),
             "$.accuracy.end_to_end.outputs[0].shape[0]",
         ),
     ],
 )
-def test_the_field_that_is_wrong_is_named(tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str) -> None:
+def test_invalid_field_is_named(tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str) -> None:
     data = as_data(make_document())
     change(data)
     path = write_json(tmp_path / "run.json", data)
@@ -124,14 +124,14 @@ def test_the_field_that_is_wrong_is_named(tmp_path: Path, change: Callable[[dict
 @pytest.mark.parametrize(
     "change",
     [
-        put("blocks", 1, "samples_ms", 2, value=1e-6),
-        put("blocks", 1, "samples_ms", 2, value=1e9),
-        put("latency_ms", "std", value=1e-12),
-        put("latency_ms", "min", value=0),
-        put("latency_ms", "ci95", value=[1e-90, 1e90]),
-        put("speedup", value={"value": 1e15, "ci95": [1e-100, 1e100]}),
-        put("accuracy", "end_to_end", "overall", "mae", value=1e38),
-        put("session", "spec", value={"format": "unknown", "deep": deep(30), "large": 1e300}),
+        set_field("blocks", 1, "samples_ms", 2, value=1e-6),
+        set_field("blocks", 1, "samples_ms", 2, value=1e9),
+        set_field("latency_ms", "std", value=1e-12),
+        set_field("latency_ms", "min", value=0),
+        set_field("latency_ms", "ci95", value=[1e-90, 1e90]),
+        set_field("speedup", value={"value": 1e15, "ci95": [1e-100, 1e100]}),
+        set_field("accuracy", "end_to_end", "overall", "mae", value=1e38),
+        set_field("session", "spec", value={"format": "unknown", "deep": deep(30), "large": 1e300}),
     ],
 )
 def test_measurable_values_are_imported_and_exported_unchanged(
@@ -147,17 +147,17 @@ def test_measurable_values_are_imported_and_exported_unchanged(
     assert read_documents(file) == [document]
 
 
-def test_a_line_of_an_unknown_kind_or_level_is_read_as_one_of_the_log(tmp_path: Path) -> None:
+def test_line_of_an_unknown_kind_or_level_is_read_as_a_log_line(tmp_path: Path) -> None:
     document = make_document()
-    document.log = [LogLine(at="?", level="[/]", kind="shout", message="words")]
+    document.log = [LogLine(at="?", level="[/]", kind="shout", message="text")]
     with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([document])
         (event,) = store.events_after(document.session.id, 0, document.id)
-        assert (event.kind, event.level, event.message) == ("log", "info", "words")
+        assert (event.kind, event.level, event.message) == ("log", "info", "text")
         assert store.document(document.id) == document
 
 
-def test_what_is_written_holds_no_character_that_a_terminal_acts_on(tmp_path: Path) -> None:
+def test_written_file_contains_no_control_characters(tmp_path: Path) -> None:
     document = make_document()
     document.note = "a\x7fb\x9b31mc\x1b[0m é \xa0"
     (file,) = write_documents([document], tmp_path)
@@ -165,19 +165,19 @@ def test_what_is_written_holds_no_character_that_a_terminal_acts_on(tmp_path: Pa
     assert read_documents(file) == [document]
 
 
-def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+def test_longest_possible_file_name_is_accepted(tmp_path: Path) -> None:
     target = tmp_path / f"{'n' * 250}.json"
     assert write_documents([make_document()], target) == [target]
 
 
-def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etui.store.transfer.MOST_BYTES", 1_000_000)
     with pytest.raises(ImportRefused, match="larger than"):
         read_documents(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("field", ["schema", "created_at"])
-def test_a_long_value_that_is_wrong_is_cut(tmp_path: Path, field: str) -> None:
+def test_long_invalid_value_is_truncated(tmp_path: Path, field: str) -> None:
     data = as_data(make_document())
     data[field] = "x" * 100_000
     path = write_json(tmp_path / "run.json", data)
@@ -186,7 +186,7 @@ def test_a_long_value_that_is_wrong_is_cut(tmp_path: Path, field: str) -> None:
     assert f"`$.{field}`" in refused.value.message and len(refused.value.message) < len(str(path)) + 500
 
 
-def test_a_missing_field_and_a_place_in_an_array_are_named(tmp_path: Path) -> None:
+def test_missing_field_and_array_index_are_named(tmp_path: Path) -> None:
     data = as_data(make_document())
     del data["model"]["family"]
     path = write_json(tmp_path / "runs.json", [as_data(make_document()), data])
@@ -197,21 +197,21 @@ def test_a_missing_field_and_a_place_in_an_array_are_named(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"\xff\xfe", b"[NaN]", b"1e999", b"[" * 100_000, b"[]", b"null", b"3", b'"x"', b"[[]]"]
 )
-def test_a_file_that_is_not_a_run_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_run_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.json"
     path.write_bytes(content)
     with pytest.raises(ImportRefused, match=r"run\.json"):
         read_documents(path)
 
 
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="cannot read"):
         read_documents(tmp_path / "none.json")
     with pytest.raises(ImportRefused, match="cannot read"):
         read_documents(tmp_path)
 
 
-def test_a_flat_result_is_a_run_with_only_a_summary(tmp_path: Path) -> None:
+def test_flat_result_is_a_run_with_only_a_summary(tmp_path: Path) -> None:
     path = write_json(tmp_path / "flat.json", FLAT)
     (document,) = read_documents(path)
     assert document.summary_only
@@ -221,7 +221,7 @@ def test_a_flat_result_is_a_run_with_only_a_summary(tmp_path: Path) -> None:
     assert "50 samples" in document.flags[0].detail
     with Store.open(tmp_path / "etui.db") as store:
         assert store.import_documents([document]) == ["new"]
-        # The same content in another file, written in another order, is the same run.
+        # The same content in another file with another key order is the same run.
         (again,) = read_documents(write_json(tmp_path / "copy.json", dict(reversed(FLAT.items()))))
         assert store.import_documents([again]) == ["known"]
         assert store.document(document.id) == document
@@ -231,15 +231,15 @@ def test_a_flat_result_is_a_run_with_only_a_summary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        (put("latency_ms", "avg", value=None), "$.latency_ms.avg"),
-        (put("latency_ms", "p95", value=-2), "$.latency_ms.p95"),
-        (put("latency_ms", value={}), "$.latency_ms"),
-        (put("delegate", value=""), "$.delegate"),
-        (put("repeat", value="many"), "$.repeat"),
-        (put("repeat", value=-1), "$.repeat"),
+        (set_field("latency_ms", "avg", value=None), "$.latency_ms.avg"),
+        (set_field("latency_ms", "p95", value=-2), "$.latency_ms.p95"),
+        (set_field("latency_ms", value={}), "$.latency_ms"),
+        (set_field("delegate", value=""), "$.delegate"),
+        (set_field("repeat", value="many"), "$.repeat"),
+        (set_field("repeat", value=-1), "$.repeat"),
     ],
 )
-def test_a_flat_result_is_checked_too(tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str) -> None:
+def test_flat_result_is_checked(tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str) -> None:
     data = msgspec.json.decode(msgspec.json.encode(FLAT))
     change(data)
     with pytest.raises(ImportRefused) as refused:
@@ -261,7 +261,7 @@ def test_files_are_named_by_their_content_and_stay_in_their_folder(tmp_path: Pat
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+def test_existing_file_is_not_overwritten_without_force(tmp_path: Path) -> None:
     first, second = make_document(), make_document("aaaaaaaaaaa2", precision="int8")
     (tmp_path / "resnet18_int8_xnnpack.json").write_text("mine")
     with pytest.raises(UsageError, match="--force"):
@@ -290,7 +290,7 @@ def test_only_one_run_is_in_memory_while_many_are_written(tmp_path: Path) -> Non
     assert b"".join(pieces) == encode_documents(list(documents.values()))
 
 
-def test_a_file_whose_runs_cannot_all_be_read_does_not_appear(tmp_path: Path) -> None:
+def test_file_is_not_created_if_a_run_cannot_be_read(tmp_path: Path) -> None:
     def load(run_id: str) -> RunDocument:
         if run_id == "aaaaaaaaaaa2":
             raise StoreError("damaged")
@@ -302,14 +302,14 @@ def test_a_file_whose_runs_cannot_all_be_read_does_not_appear(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
+def test_unwritable_target_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for target in (tmp_path / "file", tmp_path / "file" / "x.json"):
         with pytest.raises(StoreError, match="cannot create the folder"):
             write_documents([make_document()], target)
 
 
-def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+def test_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_text("")
     (file,) = write_documents([make_document()], tmp_path)
@@ -317,8 +317,8 @@ def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_stream_is_written_to_and_never_replaced(tmp_path: Path, force: bool) -> None:
-    """As for /dev/stdout, or what a shell names for a process that reads."""
+def test_stream_is_written_to_and_never_replaced(tmp_path: Path, force: bool) -> None:
+    """Such as /dev/stdout, or a path given by the shell for a reading process."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     data, read = b"some of it" * 20_000, []
@@ -331,7 +331,7 @@ def test_a_stream_is_written_to_and_never_replaced(tmp_path: Path, force: bool) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
 
 
-def test_output_that_nobody_reads_any_more_is_no_failure_of_the_store() -> None:
+def test_closed_reader_is_not_a_store_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -341,8 +341,8 @@ def test_output_that_nobody_reads_any_more_is_no_failure_of_the_store() -> None:
         os.close(writer)
 
 
-def test_a_socket_is_neither_written_to_nor_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket stands in for a disk, which a test should not create."""
+def test_socket_is_neither_written_to_nor_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket takes the place of a block device, which a test should not create."""
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("here")

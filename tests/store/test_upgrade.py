@@ -38,8 +38,9 @@ FROZEN = {
     "0004_classes": "80c9d595b3a1b63a7d2de3a43a5a54b5b5ca15fc960538e9f72f68e6b3d16841",
     "0005_lookups": "1d152f832ab647d1b241266c63842d5d38d77a1704bec4db0953058c3441567d",
     "0006_id_parts": "901a4d3ff2142095f19f71832220cfdc2c2cad555935793133e777d5029a9f36",
+    "0007_interval_width": "0f18aad3fbf6fee165b4d5b954df050b0a9d6a1651d05376881c6391681c942c",
 }
-"""The hash over the statements of each released migration."""
+"""The hash of the statements of each released migration."""
 
 OPEN = "import sys, pathlib; from etui.store import Store; print(Store.open(pathlib.Path(sys.argv[1])).count())"
 
@@ -52,27 +53,27 @@ def unpacked(name: str, folder: Path) -> Path:
 
 
 def documents(path: Path) -> list[RunDocument]:
-    """All documents of a database, in the order in which they came."""
+    """Return all documents of a database, in the order they were stored."""
     with Store.open(path) as store:
         return [store.document(summary.id) for summary in store.summaries(descending=False)]
 
 
 def statements(path: Path) -> set[tuple[str, str, str]]:
-    """The schema of a file, statement by statement."""
+    """Return the schema of a file as its statements."""
     with closing(sqlite3.connect(path)) as connection:
         return set(connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master"))
 
 
 def schema_of(path: Path) -> int:
-    """The schema's number that a file carries."""
+    """Return the schema version of a file."""
     with closing(sqlite3.connect(path)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def holds(old: Any, new: Any) -> bool:
-    """Whether everything in a piece of old JSON is in the new one, to which fields may have been added."""
+    """Whether the new JSON contains everything of the old one, possibly with additional fields."""
     if isinstance(old, dict):
-        # At first the kind of a log line was written even if it is the default.
+        # Initially the kind of a log line was written even if it was the default.
         return isinstance(new, dict) and all(
             holds(value, new[key]) if key in new else (key, value) == ("kind", "log") for key, value in old.items()
         )
@@ -81,7 +82,7 @@ def holds(old: Any, new: Any) -> bool:
     return bool(old == new)
 
 
-def test_the_released_migrations_are_frozen() -> None:
+def test_released_migrations_are_frozen() -> None:
     hashes = {
         name: hashlib.sha256("\n".join(statements_of).encode()).hexdigest()
         for name, statements_of in MIGRATIONS.items()
@@ -91,25 +92,25 @@ def test_the_released_migrations_are_frozen() -> None:
 
 
 @pytest.mark.parametrize("version", ALL)
-def test_a_database_of_every_schema_opens_with_all_that_was_exported_of_it(tmp_path: Path, version: int) -> None:
+def test_database_of_every_schema_opens_with_all_exported_runs(tmp_path: Path, version: int) -> None:
     database, export = unpacked(f"schema{version}.db", tmp_path), unpacked(f"schema{version}.json", tmp_path)
     assert schema_of(database) == version
-    found = documents(database)
+    upgraded = documents(database)
     assert schema_of(database) == schema.VERSION
-    assert {document.status for document in found} == {"done", "failed", "interrupted"}
-    assert any(document.profile for document in found) is (version >= 3)
-    assert found == read_documents(export)
-    assert holds(json.loads(export.read_bytes()), json.loads(encode_documents(found)))
+    assert {document.status for document in upgraded} == {"done", "failed", "interrupted"}
+    assert any(document.profile for document in upgraded) is (version >= 3)
+    assert upgraded == read_documents(export)
+    assert holds(json.loads(export.read_bytes()), json.loads(encode_documents(upgraded)))
     new = tmp_path / "new.db"
     with Store.open(new) as store:
-        assert set(store.import_documents(found)) == {"new"}
-    assert documents(new) == found
+        assert set(store.import_documents(upgraded)) == {"new"}
+    assert documents(new) == upgraded
     assert statements(database) == statements(new)
     assert {file.name for file in tmp_path.iterdir()} == {"new.db", database.name, export.name}
 
 
 @pytest.mark.parametrize("version", ALL)
-def test_columns_that_came_later_are_filled_from_the_documents(tmp_path: Path, version: int) -> None:
+def test_added_columns_are_filled_from_the_documents(tmp_path: Path, version: int) -> None:
     with Store.open(unpacked(f"schema{version}.db", tmp_path)) as store:
         summaries = store.summaries(order_by="top1")
         for summary in summaries:
@@ -120,7 +121,7 @@ def test_columns_that_came_later_are_filled_from_the_documents(tmp_path: Path, v
 
 
 @pytest.mark.parametrize("version", ALL)
-def test_an_export_of_every_schema_is_imported_as_it_was(tmp_path: Path, version: int) -> None:
+def test_export_of_every_schema_is_imported_unchanged(tmp_path: Path, version: int) -> None:
     export = unpacked(f"schema{version}.json", tmp_path)
     imported = read_documents(export)
     with Store.open(tmp_path / "new.db") as store:
@@ -131,7 +132,7 @@ def test_an_export_of_every_schema_is_imported_as_it_was(tmp_path: Path, version
     assert read_documents(again) == imported
 
 
-def test_several_processes_may_upgrade_one_file_at_once(tmp_path: Path) -> None:
+def test_several_processes_can_upgrade_one_file_at_once(tmp_path: Path) -> None:
     database, export = unpacked("schema1.db", tmp_path), unpacked("schema1.json", tmp_path)
     with ThreadPoolExecutor(4) as pool:
         ends = list(
@@ -148,7 +149,7 @@ def test_several_processes_may_upgrade_one_file_at_once(tmp_path: Path) -> None:
     assert upgrade.kept_copies(database) == []
 
 
-def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upgrade_is_waited_for_longer_than_other_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, migrate, is_upgraded = unpacked("schema3.db", tmp_path), schema.migrate, upgrade._is_upgraded
     begun, waited, may_go_on = Event(), Event(), Event()
 
@@ -157,13 +158,13 @@ def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monke
         assert may_go_on.wait(PATIENCE_S)
         migrate(connection)
 
-    def asked(file: Path) -> bool:
+    def checked(file: Path) -> bool:
         waited.set()
         return is_upgraded(file)
 
     monkeypatch.setattr(store_database, "BUSY_TIMEOUT_S", 0.01)
     monkeypatch.setattr(schema, "migrate", slow)
-    monkeypatch.setattr(upgrade, "_is_upgraded", asked)
+    monkeypatch.setattr(upgrade, "_is_upgraded", checked)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(documents, path)
         assert begun.wait(PATIENCE_S)
@@ -174,19 +175,17 @@ def test_an_upgrade_is_waited_for_longer_than_another_lock(tmp_path: Path, monke
     assert upgrade.kept_copies(path) == []
 
 
-def test_a_copy_for_the_owner_alone_is_kept_while_a_file_is_upgraded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_private_copy_is_kept_during_an_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = unpacked("schema3.db", tmp_path)
     before, migrate = run_ids(database), schema.migrate
     seen: list[tuple[int, int, list[str]]] = []
 
-    def migrate_and_look(connection: sqlite3.Connection) -> None:
+    def check_copy_and_migrate(connection: sqlite3.Connection) -> None:
         (copy,) = upgrade.kept_copies(database)
         seen.append((copy.stat().st_mode & 0o777, schema_of(copy), run_ids(copy)))
         migrate(connection)
 
-    monkeypatch.setattr(schema, "migrate", migrate_and_look)
+    monkeypatch.setattr(schema, "migrate", check_copy_and_migrate)
     old = os.umask(0)
     try:
         Store.open(database).close()
@@ -203,15 +202,15 @@ def run_ids(path: Path) -> list[str]:
 
 def drop_a_table(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE passes")
-    raise sqlite3.OperationalError("it went wrong")
+    raise sqlite3.OperationalError("migration failed")
 
 
 def fail_in_python(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM runs")
-    raise ValueError("it went wrong")
+    raise ValueError("migration failed")
 
 
-def test_an_upgrade_prints_its_progress_only_if_the_file_is_large(
+def test_upgrade_prints_its_progress_only_for_a_large_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     documents(unpacked("schema2.db", tmp_path))
@@ -219,14 +218,14 @@ def test_an_upgrade_prints_its_progress_only_if_the_file_is_large(
     monkeypatch.setattr(upgrade, "_LARGE_BYTES", 1)
     path = unpacked("schema3.db", tmp_path)
     documents(path)
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 4 and str(path) in said[0]
+    messages = capsys.readouterr().err.splitlines()
+    assert len(messages) == 4 and str(path) in messages[0]
     documents(path)
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("broken", [drop_a_table, fail_in_python])
-def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
+def test_failed_upgrade_leaves_the_file_unchanged_and_names_its_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
 ) -> None:
     database, export = unpacked("schema3.db", tmp_path), unpacked("schema3.json", tmp_path)
@@ -239,12 +238,12 @@ def test_an_upgrade_that_fails_leaves_the_file_and_names_its_copy(
     assert str(copy) in refused.value.hint and "\n" not in str(refused.value)
     assert schema_of(database) == schema_of(copy) == 3
     assert statements(database) == statements(copy) == before
-    # The next attempt works, and the copy goes.
+    # The next attempt succeeds and removes the copy.
     assert documents(database) == read_documents(export)
     assert upgrade.kept_copies(database) == []
 
 
-def test_a_database_that_fails_the_integrity_check_is_not_upgraded(tmp_path: Path) -> None:
+def test_database_that_fails_the_integrity_check_is_not_upgraded(tmp_path: Path) -> None:
     database = unpacked("schema2.db", tmp_path)
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("INSERT INTO artifacts VALUES ('nowhere', 'pte', 1, '', '', 0)")
@@ -254,7 +253,7 @@ def test_a_database_that_fails_the_integrity_check_is_not_upgraded(tmp_path: Pat
     assert schema_of(database) == 2
 
 
-def test_an_upgrade_that_is_killed_is_done_again(tmp_path: Path) -> None:
+def test_killed_upgrade_is_repeated(tmp_path: Path) -> None:
     database, export = unpacked("schema2.db", tmp_path), unpacked("schema2.json", tmp_path)
     code = (
         "import os, signal, sys; from pathlib import Path; from etui.store import Store, upgrade;"
@@ -267,17 +266,17 @@ def test_an_upgrade_that_is_killed_is_done_again(tmp_path: Path) -> None:
     assert upgrade.kept_copies(database) == []
 
 
-def test_doctor_points_to_a_copy_that_was_left(tmp_path: Path) -> None:
+def test_doctor_reports_a_remaining_copy(tmp_path: Path) -> None:
     database = unpacked("schema3.db", tmp_path)
     Store.open(database).close()
     assert software.database(database).status == "ok"
     left = tmp_path / "schema3.db.before-upgrade-from-schema-3"
     left.touch()
-    found = software.database(database)
-    assert found.status == "warn" and str(left) in found.seen
+    result = software.database(database)
+    assert result.status == "warn" and str(left) in result.seen
 
 
-def test_an_upgrade_that_is_interrupted_leaves_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_upgrade_leaves_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = unpacked("schema3.db", tmp_path)
 
     def interrupted(_: sqlite3.Connection) -> None:
@@ -301,7 +300,7 @@ def test_nothing_is_upgraded_without_space_for_a_copy(tmp_path: Path, monkeypatc
     assert [file.name for file in tmp_path.iterdir()] == ["schema3.db"]
 
 
-def test_a_copy_that_cannot_be_written_stops_the_upgrade(tmp_path: Path) -> None:
+def test_unwritable_copy_prevents_the_upgrade(tmp_path: Path) -> None:
     database = unpacked("schema3.db", tmp_path)
     (tmp_path / "schema3.db.before-upgrade-from-schema-3.part").mkdir()
     with pytest.raises(StoreError, match="was not upgraded: its copy"):
@@ -309,7 +308,7 @@ def test_a_copy_that_cannot_be_written_stops_the_upgrade(tmp_path: Path) -> None
     assert schema_of(database) == 3
 
 
-def test_a_database_with_a_long_name_is_upgraded_too(tmp_path: Path) -> None:
+def test_database_with_a_long_name_is_upgraded(tmp_path: Path) -> None:
     database = unpacked("schema3.db", tmp_path).rename(tmp_path / ("n" * 240))
     Store.open(database).close()
     assert schema_of(database) == schema.VERSION
@@ -318,7 +317,7 @@ def test_a_database_with_a_long_name_is_upgraded_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ALL)
-def test_a_file_of_a_network_file_system_is_upgraded_with_a_rollback_journal(
+def test_file_on_a_network_file_system_is_upgraded_with_a_rollback_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
     database, export = unpacked(f"schema{version}.db", tmp_path), unpacked(f"schema{version}.json", tmp_path)

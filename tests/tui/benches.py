@@ -11,15 +11,16 @@ import msgspec
 from textual.pilot import Pilot
 
 from etui.config import Config, LoadedConfig
+from etui.host.current_state import HostFacts
 from etui.results import RunDocument
 from etui.store import Store
 from etui.tui.app import EtuiApp
-from etui.tui.feed import HostFacts, LiveSession, Snapshot
+from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.widgets.runs_table import RunsTable
 from tests.documents import MODEL, make_document
 from tests.tui.hosts import until, work_done
 
-BOX = HostFacts(host="bench-01", cores=2, load=0.08, governor="performance")
+BOX = HostFacts(host="bench-01", cores=2, load=0.08, governor="performance", cpu_pressure=2, temperature_c=48)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MODELS = ("resnet18", "mobilenet_v2", "gpt2")
 PRECISIONS = ("fp32", "int8", "fp16")

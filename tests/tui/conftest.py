@@ -26,6 +26,8 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the developer's own is read or written."""
     for name in ("STATE", "CACHE", "CONFIG"):
         monkeypatch.setenv(f"ETUI_{name}", str(tmp_path / name.lower()))
+    # Tests run next to whatever else the machine does; those about a busy machine say so.
+    monkeypatch.setenv("ETUI_WAIT_QUIET", "0")
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setenv("LC_ALL", "C.UTF-8")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from etui.actions import ACTIONS
 from etui.config import Config
 from etui.events import Event, utc_now
-from etui.store import Condition, Store
-from etui.tui.feed import LiveSession
+from etui.results import Flag
+from etui.store import Condition, RunnerIdentity, Store
+from etui.store.run_pages import Glimpse, Page
+from etui.tui.database import Database
+from etui.tui.feed import Feed, LiveSession
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
@@ -23,11 +31,14 @@ from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
+from etui.tui.widgets.header import Header
 from etui.tui.widgets.log_pane import LogPane
+from etui.tui.widgets.paged_list import Rows, Wanted
 from etui.tui.widgets.picker import Picker
-from tests.documents import MODEL, make_spec
+from etui.tui.widgets.queue_pane import QueuePane
+from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
-from tests.tui.hosts import drawn_rows, notices, type_text, until
+from tests.tui.hosts import PATIENCE_S, drawn_rows, notices, type_text, until, work_done
 from tests.tui.summaries import with_facts
 
 pytestmark = pytest.mark.asyncio
@@ -282,6 +293,29 @@ async def test_in_a_small_terminal_the_picker_is_a_panel_and_log_and_chart_share
         await until(pilot, lambda: bench.query_one("#body").display)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 16)])
+async def test_every_pane_can_be_enlarged_to_the_whole_screen(filled: Path, size: tuple[int, int]) -> None:
+    async with opened(make_app(filled), size) as pilot:
+        bench = app_of(pilot).bench
+        for opening, name in (((), "runs"), (("tab",), "chart"), (("ctrl+f", "enter"), "log"), (("n",), "picker")):
+            await pilot.press(*opening)
+            pane = bench.query_one(f"#{name}")
+            await until(pilot, lambda: pane in (pilot.app.focused or bench).ancestors_with_self)  # noqa: B023
+            if name == "picker":
+                # A letter is text in its first field.
+                await pilot.press("tab")
+            await pilot.press("z")
+            # Without the header and the line of keys.
+            await until(pilot, lambda: pane.size.height >= size[1] - 6 and pane.outer_size.width == size[0])  # noqa: B023
+            shown = [one for one in ("runs", "chart", "log", "picker", "queue") if bench.query_one(f"#{one}").display]
+            assert shown == [name]
+            # The first escape ends the search of the log.
+            await pilot.press("escape", *(["escape"] if name == "log" else []))
+            await until(pilot, lambda: not bench.has_class("-zoomed") and bench.query_one("#runs").display)
+            await pilot.press("escape", "escape")
+            await until(pilot, lambda: bench_table(pilot).has_focus)
+
+
 async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,6 +329,74 @@ async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
             assert store.summary(run_id).status == "queued"
             await pilot.press("x")
             await until(pilot, lambda: store.summary(run_id).status == "cancelled")
+
+
+async def test_cancel_asks_about_a_session_that_is_not_under_the_cursor(filled: Path) -> None:
+    with Store.open(filled) as store:
+        session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="x")
+        runs = tuple(store.summaries([Condition("session", "=", session.id)]))
+    async with opened(make_app(filled)) as pilot:
+        app_of(pilot).bench.take(snapshot([LiveSession(session=session, runs=runs)], changed=True))
+        await settled(pilot)
+        await pilot.press("G", "x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
+        with Store.open(filled) as store:
+            assert store.summary(runs[0].id).status == "queued"
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+            await pilot.press("right", "enter")
+            await until(pilot, lambda: store.summary(runs[0].id).status == "cancelled")
+
+
+class _HeldRows:
+    """Rows that are read only once they are released."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.released = threading.Event()
+
+    def page(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page:
+        self.released.wait(PATIENCE_S)
+        return self._rows.page(wanted, overtaken)
+
+    def glimpse(self, wanted: Wanted, overtaken: Callable[[], bool]) -> Page | Glimpse:
+        self.released.wait(PATIENCE_S)
+        return self._rows.glimpse(wanted, overtaken)
+
+    def ids(self, where: Sequence[Condition]) -> list[str]:
+        return self._rows.ids(where)
+
+
+async def test_keys_typed_ahead_of_a_filter_act_on_its_rows(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        held = _HeldRows(table._database)
+        table._reader._source = held
+        await pilot.press("slash")
+        # All at once, as a terminal sends what was typed while the app was busy.
+        for key in (*"status", "colon", *"failed", "enter", "j", "space"):
+            character = ":" if key == "colon" else " " if key == "space" else key if len(key) == 1 else None
+            pilot.app.post_message(events.Key(key, character))
+        await until(pilot, lambda: table.has_focus and table.is_outdated)
+        await pilot.pause()
+        assert not table.marked and table.cursor == 0
+        held.released.set()
+        await until(pilot, lambda: table.marked)
+        with Store.open(filled) as store:
+            assert [store.summary(run_id).status for run_id in table.marked] == ["failed"]
+        assert len(table.marked) == 1 and table.cursor == 2
+
+
+async def test_an_edit_of_the_filter_is_undone_although_letters_are_still_waiting(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        await pilot.press("slash")
+        for key in (*"gpt", "escape", "j"):
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: bench_table(pilot).has_focus and bench_table(pilot).cursor == 1)
+        await settled(pilot)
+        assert bench_table(pilot).total == COUNT and not app_of(pilot).bench.query_one(FilterBar).text
 
 
 async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(database: Path) -> None:
@@ -315,6 +417,48 @@ async def test_a_live_run_changes_its_row_in_place_and_its_log_is_followed(datab
         await pilot.pause()
         assert "measuring" in drawn_rows(bench_table(pilot))[0]
         await until(pilot, lambda: "resnet18 fp32" in str(bench.query_one(LogPane).border_title))
+
+
+def differs(chart: ChartPane, before: str) -> bool:
+    return str(chart.render()) != before
+
+
+async def test_each_block_of_a_live_run_changes_its_row_chart_queue_and_header(database: Path) -> None:
+    with Store.open(database) as store:
+        session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="another-machine")
+        run_id = session.runs[0][0]
+        owner = RunnerIdentity(pid=1, host="another-machine", user="u", started_at="now")
+        assert store.claim_next(owner) is not None
+        store.set_status(run_id, "measuring")
+        measuring = Event(kind="stage", message="measuring", stage="measure", total=12, at=utc_now())
+        store.add_event(session.id, measuring)
+        feed = Feed(Database(database), lambda _snapshot: None, lambda _error: None)
+        async with opened(make_app(database)) as pilot:
+            bench = app_of(pilot).bench
+            await until(pilot, lambda: bench.drawn == run_id)
+            header, queue, chart = bench.query_one(Header), bench.query_one(QueuePane), bench.query_one(ChartPane)
+            seen: list[tuple[str, ...]] = []
+            medians = []
+            for index, own_ms in enumerate((16.0, 18.0, 11.0)):
+                blocks = make_block("eager", index, 20.0), make_block("fp32/xnnpack", index, own_ms)
+                medians.append(statistics.median(blocks[1].samples_ms))
+                for block, of_run in zip(blocks, (None, run_id), strict=True):
+                    store.add_block(session.id, block)
+                    store.add_event(
+                        session.id,
+                        Event(kind="block", message=block.variant, stage="measure", run_id=of_run, at=utc_now()),
+                    )
+                looked = feed.look()
+                assert looked is not None
+                before = str(chart.render())
+                bench.take(looked)
+                await until(pilot, partial(differs, chart, before))
+                row = drawn_rows(bench_table(pilot))[0]
+                assert f"{index + 1}/6" in row and f"{statistics.median(medians):.1f}" in row
+                seen.append((row, str(queue.render()), str(header.render())))
+            assert all(len({each[place] for each in seen}) == 3 for place in range(3))
+            assert bench_table(pilot).cursor == 0
+        feed.close()
 
 
 def drawn_ids(pilot: Pilot[object]) -> list[str]:
@@ -379,11 +523,16 @@ async def test_keys_of_ones_own_take_the_place_of_the_first(filled: Path) -> Non
 
 async def test_the_palette_finds_actions_models_and_themes(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
-        titles = {command.title for command in app_of(pilot).get_system_commands(pilot.app.screen)}
+        entries = list(app_of(pilot).palette_entries())
+        titles = {entry.title for entry in entries}
         for action in ACTIONS:
             if action.scope in ("bench", "table", "chart", "log"):
-                assert action.about in titles
-        assert {"Model: resnet18", "Theme: etui-light"} <= titles
+                assert action.title in titles
+        assert {"resnet18", "etui-light"} <= titles
+        groups = [entry.group for entry in entries]
+        assert [group for place, group in enumerate(groups) if group not in groups[:place]] == [
+            group for place, group in enumerate(groups) if place == 0 or group != groups[place - 1]
+        ], "an entry is outside its group"
         await pilot.press("ctrl+p", *"mobilenet_v2", "enter", "enter")
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
         await until(pilot, lambda: app_of(pilot).bench.query_one(Picker).choice.model == "mobilenet_v2")
@@ -435,3 +584,27 @@ async def test_without_runs_the_table_says_what_to_press(
     async with opened(make_app(database)) as pilot:
         text = "\n".join(bench_table(pilot).render_line(y).text for y in range(1, 16))
         assert "sample_results" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "words", "absent"),
+    [
+        ([], [], "flagged"),
+        (["bf16"], [], "flagged"),
+        (["foreign load"], ["flagged: foreign load"], "more"),
+        (["foreign load", "canary", "drift", "spread"], ["foreign load, canary, drift", "1 more"], "spread"),
+    ],
+)
+async def test_the_notice_of_an_ended_run_names_its_flags(
+    database: Path, flags: list[str], words: list[str], absent: str
+) -> None:
+    document = make_document()
+    document.flags = [Flag(name=name, detail="") for name in flags]
+    fill(database, [document])
+    async with opened(make_app(database)) as pilot:
+        app_of(pilot).bench.take(snapshot(ended=(document.id,)))
+        await work_done(pilot)
+        await until(pilot, lambda: notices(pilot.app))
+        message = notices(pilot.app)[-1].message
+        assert "PASS" in message and absent not in message
+        assert all(word in message for word in words)

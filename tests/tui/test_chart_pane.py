@@ -87,7 +87,8 @@ async def test_blocks_have_no_logarithmic_scale_and_say_so() -> None:
     ("changes", "words"),
     [
         ({"status": "preparing"}, "is preparing"),
-        ({"status": "failed"}, "is failed"),
+        ({"status": "failed", "error": "GuardOnDataDependentSymNode"}, "GuardOnDataDependentSymNode"),
+        ({"status": "timed out"}, "timed out"),
         ({"status": "done", "summary_only": True}, "Only a summary"),
     ],
 )

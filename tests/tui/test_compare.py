@@ -33,6 +33,7 @@ from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.duel_dialog import DuelDialog
 from etui.tui.screens.equivalence_margin import MarginDialog
 from etui.tui.screens.help import HelpScreen
+from etui.tui.screens.menu import MenuDialog
 from etui.tui.screens.report import ReportDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.widgets.combo import Combo
@@ -43,7 +44,7 @@ from etui.wording.comparison_set import Compared
 from tests.analysis.comparisons import measured
 from tests.documents import MODEL, make_spec
 from tests.facts import lacking
-from tests.tui.benches import bench_table, fill, make_app, opened
+from tests.tui.benches import app_of, bench_table, fill, make_app, opened
 from tests.tui.comparing import (
     BASE,
     FAILED,
@@ -69,7 +70,7 @@ def screen_of(pilot: Pilot[Any]) -> CompareScreen:
 
 def said(pilot: Pilot[Any]) -> str:
     """All the words it says."""
-    return screen_of(pilot).query_one(VerdictView).words
+    return screen_of(pilot).query_one(VerdictView).text
 
 
 def everything_said(pilot: Pilot[Any]) -> str:
@@ -386,7 +387,7 @@ async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     async with comparing(database, variants()) as pilot:
-        for kind, beginning in (("html", "<!doctype html>"), ("md", "# etui report")):
+        for kind, beginning in (("html", "<!doctype html>"), ("md", "# ")):
             page = tmp_path / f"page.{kind}"
             page.write_text("mine")
             await pilot.press("e")
@@ -519,12 +520,20 @@ async def test_too_many_marked_runs_are_refused(database: Path) -> None:
         assert not isinstance(pilot.app.screen, CompareScreen)
 
 
+async def test_the_menu_lists_what_can_be_done_with_the_run_under_the_cursor(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        await pilot.press("M")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MenuDialog))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
+
+
 async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         wanted = [action for action in ACTIONS if action.scope == "compare"]
         assert wanted and all(hasattr(CompareScreen, f"action_{action.name}") for action in wanted)
-        offered = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
-        assert {action.about for action in wanted} <= offered
+        offered = {entry.title for entry in app_of(pilot).palette_entries()}
+        assert {action.title for action in wanted} <= offered
 
 
 @pytest.mark.slow

@@ -219,12 +219,23 @@ async def test_every_tab_scrolls_by_the_same_keys(stored: Path, tab: str) -> Non
 async def test_chart_keys_open_the_chart(stored: Path) -> None:
     async with DetailsHost(stored).run_test(size=(80, 24)) as pilot:
         host = await opened(pilot)
-        await pilot.press("4")
+        await pilot.press("v")
         assert host.details.tab == "Latency"
+        await pilot.press("v", "v", "v")
         chart = host.details.query_one(ChartPane)
         assert chart.view == "trend"
         await pilot.pause()
         assert host.details.query_one("#tab-latency").region.contains_region(chart.region)
+
+
+async def test_digits_open_tabs_and_the_tab_bar_shows_them(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        for number, name in enumerate((*TABS[1:], TABS[0]), 2):
+            digit = str(number % 10) if number <= len(TABS) else "1"
+            await pilot.press(digit)
+            assert host.details.tab == name
+            assert f"{digit} {name}" in str(host.details.query_one(TabBar).render())
 
 
 async def test_log_keys_open_the_log(stored: Path) -> None:

@@ -8,12 +8,10 @@ import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 
-from etui.actions import ACTIONS, Scope
+from etui.actions import ACTIONS, SCOPE_TITLES, Scope
 from etui.store import Store
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import TABS, DetailsScreen
-from etui.tui.widgets.log_pane import LogPane
-from etui.tui.widgets.log_view import LogView
 from tests.documents import make_document
 from tests.insights import look_inside
 from tests.tui.benches import app_of, fill, make_app, opened
@@ -41,38 +39,40 @@ async def _details(pilot: Pilot[object], tab: str = "Summary") -> DetailsScreen:
     return screen
 
 
-def _offered(pilot: Pilot[object]) -> set[str]:
-    return {command.title for command in app_of(pilot).get_system_commands(pilot.app.screen)}
+def _offered(pilot: Pilot[object]) -> set[tuple[str, str]]:
+    return {(entry.group, entry.title) for entry in app_of(pilot).palette_entries()}
 
 
-def _abouts(*scopes: Scope) -> set[str]:
-    return {action.about for action in ACTIONS if action.scope in scopes}
+def _titles(*scopes: Scope) -> set[tuple[str, str]]:
+    return {
+        (SCOPE_TITLES[action.scope].partition(":")[0], action.title) for action in ACTIONS if action.scope in scopes
+    }
 
 
-def _is_logged(pilot: Pilot[object], text: str) -> bool:
-    return bool(app_of(pilot).bench.query_one(LogPane).query_one(LogView).lines.matches(text))
+def _titles_of(action_id: str) -> set[str]:
+    return {action.title for action in ACTIONS if action.id == action_id}
+
+
+def _is_kept(pilot: Pilot[object], text: str) -> bool:
+    return any(text in notice.message for notice in app_of(pilot).notice_history)
 
 
 async def test_the_palette_offers_what_the_details_can_do(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         await _details(pilot)
-        assert _abouts("details", "chart", "log") <= _offered(pilot)
-        assert not _abouts("bench", "table", "compare", "trend", "rows") & _offered(pilot)
+        assert _titles("details", "chart", "log") <= _offered(pilot)
+        assert not _titles("bench", "table", "compare", "trend", "rows") & _offered(pilot)
 
 
 async def test_the_palette_offers_the_actions_of_a_table_only_on_its_tab(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot, "Operators")
-        assert _abouts("rows") <= _offered(pilot)
+        assert _titles("rows") <= _offered(pilot)
         table = screen._table
         assert table is not None
         before = table.rows.sort if table.rows else ""
-        (sort,) = [
-            command
-            for command in app_of(pilot).get_system_commands(pilot.app.screen)
-            if command.title in {action.about for action in ACTIONS if action.id == "rows.sort"}
-        ]
-        await sort.callback()
+        (sort,) = [entry for entry in app_of(pilot).palette_entries() if entry.title in _titles_of("rows.sort")]
+        await sort.run()
         await until(pilot, lambda: table.rows and table.rows.sort != before)
 
 
@@ -88,9 +88,8 @@ async def test_an_action_of_the_details_runs_from_the_palette(profiled: Path) ->
 async def test_an_action_of_the_chart_runs_on_its_tab(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot)
-        about = next(action.about for action in ACTIONS if action.id == "chart.view_2")
-        (ecdf,) = [one for one in app_of(pilot).get_system_commands(pilot.app.screen) if one.title == about]
-        await ecdf.callback()
+        (ecdf,) = [entry for entry in app_of(pilot).palette_entries() if entry.title in _titles_of("chart.view_2")]
+        await ecdf.run()
         await until(pilot, lambda: screen.tab == "Latency")
 
 
@@ -104,8 +103,8 @@ async def test_an_analysis_that_cannot_be_queued_is_in_the_log_without_a_command
         await until(pilot, lambda: pilot.app._notifications)
         (notice,) = pilot.app._notifications
         assert notice.severity == "error" and RUN in notice.message and "etui run" not in notice.message
-        await until(pilot, lambda: _is_logged(pilot, RUN))
-        assert not _is_logged(pilot, "etui run")
+        await until(pilot, lambda: _is_kept(pilot, RUN))
+        assert not _is_kept(pilot, "etui run")
 
 
 async def test_a_note_on_a_deleted_run_is_refused_in_the_log(database: Path) -> None:
@@ -118,4 +117,4 @@ async def test_a_note_on_a_deleted_run_is_refused_in_the_log(database: Path) -> 
         with Store.open(database) as store:
             store.delete_runs([RUN])
         await pilot.press("tab", "enter")
-        await until(pilot, lambda: _is_logged(pilot, f"there is no run {RUN}"))
+        await until(pilot, lambda: _is_kept(pilot, f"there is no run {RUN}"))

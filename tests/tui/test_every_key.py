@@ -14,14 +14,17 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList
 
 from etui.actions import ACTIONS, Action
+from etui.events import Event, utc_now
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
-from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
+from etui.tui.screens.menu import MenuDialog
+from etui.tui.screens.notices import NoticesScreen
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -29,6 +32,7 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
+from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled
 from tests.tui.hosts import notices, until
@@ -36,7 +40,12 @@ from tests.tui.hosts import notices, until
 COUNT = 60
 Bench = Pilot[object]
 Holds = Callable[[Bench], object]
-ELSEWHERE = {"rows": "test_inside.py", "compare": "test_compare.py", "trend": "test_trend.py"}
+ELSEWHERE = {
+    "rows": "test_inside.py",
+    "compare": "test_compare.py",
+    "trend": "test_trend.py",
+    "queue": "test_queue_pane.py",
+}
 """The scopes whose keys have tests of their own."""
 
 
@@ -82,6 +91,10 @@ def _tab(pilot: Bench) -> str:
     return screen.tab if isinstance(screen, DetailsScreen) else ""
 
 
+def _is_tab(name: str) -> Holds:
+    return lambda pilot: _tab(pilot) == name
+
+
 def _said(pilot: Bench) -> str:
     return " ".join(str(one.message) for one in notices(pilot.app))
 
@@ -100,10 +113,18 @@ async def _log(pilot: Bench) -> None:
 async def _searching(pilot: Bench) -> None:
     """Two lines are found, and the second is shown."""
     await _log(pilot)
-    app_of(pilot).say("one flamingo", keep=True)
-    app_of(pilot).say("another flamingo", keep=True)
+    lines = (Event(kind="log", message=f"{which} flamingo", at=utc_now()) for which in ("one", "another"))
+    pilot.app.screen.query_one(LogPane).add(list(lines))
     await pilot.press("ctrl+f", *"flamingo", "enter")
     await until(pilot, lambda: _match(pilot) == (2, 2))
+
+
+async def _deleted(pilot: Bench) -> None:
+    """A run is deleted."""
+    await pilot.press("d")
+    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+    await pilot.press("right", "enter")
+    await until(pilot, lambda: bench_table(pilot).total == COUNT - 1)
 
 
 def _match(pilot: Bench) -> tuple[int, int]:
@@ -129,6 +150,8 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.delete": Scenario(_is(ConfirmDialog)),
     "bench.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#")),
     "bench.log": Scenario(lambda pilot: not pilot.app.screen.query_one(LogPane).display),
+    "bench.zoom": Scenario(lambda pilot: not pilot.app.screen.query_one(ChartPane).display),
+    "bench.queue": Scenario(_focused(QueuePane)),
     "bench.compare": Scenario(lambda pilot: not _bench_only(pilot), ("space", "space")),
     "bench.trend": Scenario(lambda pilot: not _bench_only(pilot)),
     "table.details": Scenario(_is(DetailsScreen)),
@@ -140,6 +163,7 @@ SCENARIOS: dict[str, Scenario] = {
     "table.columns": Scenario(_is(ColumnsDialog)),
     "table.jump": Scenario(_is(JumpDialog)),
     "table.baseline": Scenario(_table(lambda table: table.baseline is not None)),
+    "table.menu": Scenario(_is(MenuDialog)),
     "table.down": Scenario(_table(lambda table: table.cursor == 1)),
     "table.up": Scenario(_table(lambda table: table.cursor == 0), ("j",)),
     "table.top": Scenario(_table(lambda table: table.cursor == 0), ("j", "j")),
@@ -175,14 +199,25 @@ SCENARIOS: dict[str, Scenario] = {
     "columns.lower": Scenario(lambda pilot: _list(pilot).items[1].about == "when", ("v",)),
     "columns.raise_up": Scenario(lambda pilot: _list(pilot).items[0].about == "model", ("v", "down")),
     "dialog.close": Scenario(_bench_only, ("e",)),
+    "help.search": Scenario(_focused(Input), ("question_mark",)),
     "help.close": Scenario(_bench_only, ("question_mark",)),
+    "notices.close": Scenario(_bench_only, ("f2",)),
+    "app.notices": Scenario(_is(NoticesScreen)),
     "app.help": Scenario(_is(HelpScreen)),
+    "app.undo": Scenario(_table(lambda table: table.total == COUNT), first=_deleted),
     "app.command_palette": Scenario(lambda pilot: type(pilot.app.screen).__name__ == "CommandPalette"),
     "app.screenshot": Scenario(lambda pilot: list(Path.cwd().glob("etui-*.svg"))),
     "app.quit": Scenario(lambda pilot: pilot.app._exit),
     "app.quit_now": Scenario(lambda pilot: pilot.app._exit, ("slash",)),
     "details.next_tab": Scenario(lambda pilot: _tab(pilot) == "Latency", ("enter",)),
     "details.previous_tab": Scenario(lambda pilot: _tab(pilot) == "JSON", ("enter",)),
+    **{
+        f"details.tab_{number % 10}": Scenario(_is_tab(name), ("enter", "tab" if number == 1 else "shift+tab"))
+        for number, name in enumerate(TABS[:-1], 1)
+    },
+    "details.tab_0": Scenario(_is_tab("JSON"), ("enter",)),
+    "details.next_chart": Scenario(_is_tab("Latency"), ("enter",)),
+    "details.menu": Scenario(_is(MenuDialog), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),

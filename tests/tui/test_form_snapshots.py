@@ -18,6 +18,7 @@ from etui.store import QueuedSession, Store
 from etui.tui.database import Database
 from etui.tui.picker_form import FormValues, remember
 from etui.tui.screens.annotate import AnnotateDialog
+from etui.tui.screens.busy_machine import BusyMachineDialog
 from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.export import ExportDialog
@@ -124,12 +125,14 @@ async def _nothing(pilot: Pilot[None]) -> None:
 
 _COLUMNS = [("when", "when"), ("model", "model"), ("p50", "p50 ms"), ("mae", "MAE"), ("note", "note")]
 _IDS = ["aaaaaaaaaaa1", "aaaaaaaaaaa2", "bbbbbbbbbbb1"]
+_LOAD = "other programs use 1.5 cores: cargo (pid 4711, user alice) 1.1 cores, rsync (pid 99, user root) 0.4 cores"
 _DIALOGS: dict[str, tuple[Callable[[Path], Screen[Any]], Callable[[Pilot[None]], Awaitable[None]]]] = {
     "export": (lambda database: ExportDialog(Database(database), _IDS), _export),
     "import": (lambda database: ImportDialog(Database(database)), _import),
     "confirm": (lambda _: ConfirmDialog("Delete 2 runs", "It cannot be undone.", "Delete"), _nothing),
     "columns": (lambda _: ColumnsDialog(_COLUMNS, ["when", "p50"]), _nothing),
     "jump": (lambda database: JumpDialog(Database(database)), _jump),
+    "busy": (lambda _: BusyMachineDialog(_LOAD), _nothing),
     "annotate": (lambda _: AnnotateDialog("a note\nof two lines", ["tag", "other"]), _nothing),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.boxes import ETUI, Box, hear_signals
+from tests.boxes import ETUI, Box, restore_signals
 
 
 def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:
@@ -21,7 +21,7 @@ def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:
         stdout=theirs,
         stderr=theirs,
         env={**box.environment, "TERM": "xterm-256color"},
-        preexec_fn=hear_signals,
+        preexec_fn=restore_signals,
     )
     os.close(theirs)
     seen = b""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from etui.spec import SessionSpec, Variant
-from etui.store import QueuedSession
+from etui.store import QueuedSession, Store
 from etui.tui.glyphs import ASCII
 from etui.tui.widgets.queue_pane import QueuePane
-from tests.tui.hosts import Host
+from tests.documents import MODEL, make_spec
+from tests.tui.benches import make_app, opened
+from tests.tui.hosts import Host, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -25,6 +29,9 @@ async def test_one_is_measured_and_the_others_wait() -> None:
         pane = pilot.app.query_one(QueuePane)
         pane.show([session(1), session(2, "gpt2")], "session1")
         await pilot.pause()
+        assert str(pane.render()).splitlines()[0] == "▌● resnet18 fp32+int8 xnnpack"
+        pilot.app.set_focus(None)
+        await until(pilot, lambda: not pane.has_focus)
         assert str(pane.render()).splitlines() == ["● resnet18 fp32+int8 xnnpack", "· gpt2 fp32+int8 xnnpack"]
         assert "1 waiting" in str(pane.border_title)
 
@@ -47,6 +54,8 @@ async def test_those_that_do_not_fit_are_counted() -> None:
 async def test_a_model_of_the_user_s_own_is_shown_by_its_file_and_as_text() -> None:
     async with Host(QueuePane, width=60).run_test() as pilot:
         pane = pilot.app.query_one(QueuePane)
+        pilot.app.set_focus(None)
+        await until(pilot, lambda: not pane.has_focus)
         pane.show([session(1, "/home/me/[red]net\x1b[31m.pte")], None)
         assert str(pane.render()).startswith("· [red]net.pte fp32")
 
@@ -58,3 +67,27 @@ async def test_a_terminal_without_unicode_gets_plain_signs() -> None:
         pane = pilot.app.query_one(QueuePane)
         pane.show([session(1), session(2)], "session1")
         assert str(pane.render()).isascii()
+
+
+async def test_sessions_are_moved_and_cancelled_in_the_queue(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etui.runner.start.ensure_runner", lambda path: None)
+    with Store.open(database) as store:
+        for model in ("resnet18", "gpt2", "minilm"):
+            store.add_session(make_spec(("fp32", "xnnpack"), model=model), model=MODEL, box="x")
+
+        def order() -> list[str]:
+            return [store.session(session_id).spec.model for session_id, _, _ in store.waiting_sessions()]
+
+        async with opened(make_app(database, live=True), (80, 24)) as pilot:
+            pane = pilot.app.screen.query_one(QueuePane)
+            await until(pilot, lambda: "2 waiting" in str(pane.border_title) or "3 waiting" in str(pane.border_title))
+            await pilot.press("Q")
+            await until(pilot, lambda: pane.has_focus and pane.session is not None)
+            await pilot.press("j", "k", "J")
+            await until(pilot, lambda: order() == ["gpt2", "resnet18", "minilm"])
+            await until(pilot, lambda: "gpt2" in str(pane.render()).splitlines()[0])
+            assert pane.session is not None and pane.session.spec.model == "resnet18"
+            await pilot.press("K")
+            await until(pilot, lambda: order() == ["resnet18", "gpt2", "minilm"])
+            await pilot.press("x")
+            await until(pilot, lambda: order() == ["gpt2", "minilm"])

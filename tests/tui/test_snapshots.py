@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from etui.services.session_progress import SessionProgress
+from etui.spec import SessionSpec, Variant
+from etui.store import QueuedSession, Store
 from etui.tui import runs_columns
+from etui.tui.feed import LiveSession
 from tests.tui.benches import NOW, app_of, bench_table, fill, make_app, make_documents, settled, snapshot
-from tests.tui.hosts import stop_blinking, until
+from tests.tui.hosts import stop_blinking, until, work_done
+from tests.tui.summaries import with_facts
 
 pytestmark = pytest.mark.slow
 
@@ -87,3 +92,48 @@ def test_ascii(snap_compare: Any, database: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_wide_terminal(snap_compare: Any, database: Path) -> None:
     fill(database, make_documents())
     assert snap_compare(make_app(database), terminal_size=(250, 70), run_before=prepared("j"))
+
+
+def live_session(store: Store) -> LiveSession:
+    """The session of the newest run as if its run were measured now."""
+    newest = store.summaries(limit=1)[0]
+    variant = Variant(newest.precision, newest.delegate)
+    label = variant.label
+    session = QueuedSession(
+        id=newest.session,
+        spec=SessionSpec(model=newest.model, variants=(variant,)),
+        created_at=newest.created_at,
+        box=None,
+        runs=[(newest.id, variant)],
+        claimed_by="u@bench-01:1:now",
+    )
+    progress = SessionProgress(
+        share=0.619, stage="measure", step="block 5 of 6", doing=f"block 5 of 6: {label}", at="2026-11-20T12:00:00Z"
+    )
+    return LiveSession(
+        session=session,
+        runs=(with_facts(newest, status="measuring", latency_median_ms=None, latency_ci95_ms=None, verdict=None),),
+        progress=progress,
+        medians={label: (4.1, 4.3, 4.0, 4.6), "eager": (20.0, 21.0, 20.5, 20.1)},
+        planned_blocks=6,
+    )
+
+
+@pytest.mark.parametrize(("size", "locale"), [("80x24", "C.UTF-8"), ("120x40", "C.UTF-8"), ("120x40", "C")])
+def test_a_live_run(snap_compare: Any, database: Path, monkeypatch: pytest.MonkeyPatch, size: str, locale: str) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    fill(database, make_documents())
+    with Store.open(database) as store:
+        live = live_session(store)
+
+    async def prepare(pilot: Pilot[Any]) -> None:
+        await prepared()(pilot)
+        bench = app_of(pilot).bench
+        bench.take(snapshot([live]))
+        if size == "80x24":
+            await pilot.press("l")
+        await work_done(pilot)
+        await pilot.pause()
+        await stop_blinking(pilot)
+
+    assert snap_compare(make_app(database), terminal_size=SIZES[size], run_before=prepare)

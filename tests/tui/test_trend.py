@@ -20,7 +20,7 @@ from etui.tui.trend.chart import TrendChart
 from etui.tui.trend.table import TrendTable
 from etui.wording import trend as trend_wording
 from tests.facts import lacking
-from tests.tui.benches import bench_table, fill, make_app, opened
+from tests.tui.benches import app_of, bench_table, fill, make_app, opened
 from tests.tui.comparing import past
 from tests.tui.hosts import drawn_lines, drawn_rows, until, work_done
 
@@ -112,6 +112,17 @@ async def test_views_spacing_and_scale_by_key(database: Path) -> None:
         assert "log scale" in drawn(pilot)
 
 
+async def test_the_chart_is_enlarged_and_restored(database: Path) -> None:
+    async with trending(database, count=4) as pilot:
+        chart, table = (pilot.app.screen.query_one(name) for name in ("#trend-chart", "#trend-points"))
+        before = chart.size.height
+        await pilot.press("z")
+        await until(pilot, lambda: chart.size.height > before and not table.display)
+        await pilot.press("escape")
+        await until(pilot, lambda: chart.size.height == before and table.has_focus)
+        assert isinstance(pilot.app.screen, TrendScreen)
+
+
 async def test_copying_writes_words_and_runs(database: Path, tmp_path: Path) -> None:
     async with trending(database) as pilot:
         await pilot.press("y")
@@ -144,5 +155,5 @@ async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(databa
     async with trending(database, count=2) as pilot:
         wanted = [action for action in ACTIONS if action.scope == "trend"]
         assert wanted and all(hasattr(TrendScreen, f"action_{action.name}") for action in wanted)
-        offered = {command.title for command in pilot.app.get_system_commands(pilot.app.screen)}
-        assert {action.about for action in wanted} <= offered
+        offered = {entry.title for entry in app_of(pilot).palette_entries()}
+        assert {action.title for action in wanted} <= offered

@@ -103,9 +103,10 @@ def test_the_accuracy_has_its_verdict_and_figures(case: str) -> None:
 
 
 @pytest.mark.parametrize("verdict", ["PASS", "FAIL", "UNPROVEN"])
-def test_with_synthetic_weights_it_is_said_once_what_is_judged(verdict: AccuracyVerdict) -> None:
+def test_accuracy_with_synthetic_weights_has_the_note_about_them_once(verdict: AccuracyVerdict) -> None:
     untrained = WeightsInfo(kind="synthetic", detail="random, seed 0")
-    for reason in ("the reason", f"the reason; {OF_ARITHMETIC}"):
+    older = "with synthetic weights this judges the arithmetic, not the trained model"
+    for reason in ("the reason", f"the reason; {OF_ARITHMETIC}", f"the reason; {older}"):
         found = accuracy(verdict, Metrics(sqnr_db=28.5, top1=1.0), reason)
         assert run_wording.accuracy(run(accuracy=found, weights=untrained)).lower().count("synthetic weights") == 1
 

@@ -28,7 +28,7 @@ from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.engine.models.bundle import Bundle, flat_outputs, write_reference
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
-from etui.events import Event, utc_now
+from etui.events import Event, stage_end, utc_now
 from etui.files.cache_entries import making
 from etui.insight import Section
 from etui.jobs import LowerJob, LowerResult
@@ -72,8 +72,8 @@ class _Stages:
             ) from error
         seconds = time.perf_counter() - start
         self.done.append(Stage(name=name, seconds=seconds))
-        text = "; ".join([f"{doing} took {seconds:.1f} s", *details])
-        self._log(Event(kind="log", stage=name, message=text, run_id=self._run_id, at=utc_now()))
+        message = stage_end(doing, seconds, details)
+        self._log(Event(kind="log", stage=name, message=message, run_id=self._run_id, at=utc_now()))
 
 
 def run_in_worker(job: LowerJob, log: Log) -> LowerResult:

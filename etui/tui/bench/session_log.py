@@ -1,4 +1,4 @@
-"""The main screen's log: that of the running session, else that of the run under the cursor, with the app's notices."""
+"""The main screen's log: that of the running session, else that of the run under the cursor."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from etui.tui.feed import OLD_EVENTS, Snapshot
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.workers import start
 
-_KEPT_NOTICES = 100
-
 Target = tuple[str | None, str | None]
 """The session and the run whose events are shown; without a run those of the whole session, without both none."""
 
 
 class SessionLog:
-    """Chooses whose events the pane shows, reads the stored ones, and adds new ones and notices."""
+    """Chooses whose events the pane shows, reads the stored ones, and adds new ones."""
 
     def __init__(self, pane: LogPane, database: Database) -> None:
         self._pane = pane
@@ -32,7 +30,6 @@ class SessionLog:
         self._target: Target = (None, None)
         self._last_event = 0
         """The id of the last event shown; negative while the stored events are read."""
-        self._notices: tuple[Event, ...] = ()
 
     def take(self, snapshot: Snapshot) -> None:
         """Follow the running session of a snapshot, and add its new events."""
@@ -48,11 +45,6 @@ class SessionLog:
         """Show the log of this run unless a session is running."""
         self._run = run
         self._follow()
-
-    def add_notice(self, event: Event) -> None:
-        """Add a notice of the app."""
-        self._notices = (*self._notices[-_KEPT_NOTICES:], event)
-        self._pane.add([event])
 
     def _follow(self) -> None:
         current = self._snapshot.current if self._snapshot else None
@@ -91,7 +83,7 @@ class SessionLog:
         if run is not None and ended and events and all(event.kind != "finished" for event in events):
             # A run whose runner was killed, or that was imported, may lack its last event.
             events.append(Event(kind="finished", message=run.status, at=run.finished_at or events[-1].at))
-        self._pane.show(sorted([*events, *self._notices], key=lambda event: event.at) if self._notices else events)
+        self._pane.show(events)
 
 
 def _newest_events(session_id: str, run_id: str | None, store: Store) -> list[Event]:

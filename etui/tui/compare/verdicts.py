@@ -27,7 +27,7 @@ class Paragraph(msgspec.Struct, frozen=True, kw_only=True):
     """The text about one run, which has a ``slot``, or a remark on all runs. The ``verdict`` colours the words before
     the evidence."""
 
-    words: str
+    text: str
     run: str | None = None
     slot: int | None = None
     verdict: str | None = None
@@ -82,9 +82,9 @@ class VerdictView(LineView):
         self._text_styles = self._palette = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The text of all paragraphs."""
-        return "\n".join(paragraph.words for paragraph in self._paragraphs)
+        return "\n".join(paragraph.text for paragraph in self._paragraphs)
 
     @property
     def lines_needed(self) -> int:
@@ -143,6 +143,6 @@ class VerdictView(LineView):
         self._lines = [
             (number, place == 0, text)
             for number, paragraph in enumerate(self._paragraphs)
-            for place, text in enumerate(wrapped(plain(paragraph.words), width))
+            for place, text in enumerate(wrapped(plain(paragraph.text), width))
         ]
         self.rows_changed()

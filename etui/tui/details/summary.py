@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from etui.results import RunDocument
+from etui.results import LIVE_STATUSES, RunDocument
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Sheet, Styles
 from etui.wording import run as run_wording
 from etui.wording import run_sections
+from etui.wording.caveat import caveat
 from etui.wording.verdict import Source, verdict
 
 _TABS: dict[Source, str] = {
@@ -30,7 +31,9 @@ def summary_page(document: RunDocument, siblings: Sequence[RunDocument], width: 
     """Return the tab's text. ``siblings`` are runs of the same session that it is compared with."""
     sheet = Sheet(width, styles)
     for number, sentence in enumerate(verdict(document, siblings)):
-        sheet.say(sentence.text, _style(document, number, styles), source=_TABS[sentence.source])
+        style = _style(document, number, styles)
+        glyph = styles.flagged if style == styles.warn and number == 0 else ""
+        sheet.say(sentence.text, style, glyph=glyph, source=_TABS[sentence.source])
     for hint in run_wording.hints(document):
         sheet.say(hint, styles.muted)
     add_section(sheet, run_sections.figures(document))
@@ -45,6 +48,10 @@ def summary_page(document: RunDocument, siblings: Sequence[RunDocument], width: 
 
 
 def _style(document: RunDocument, number: int, styles: Styles) -> str:
-    if number == 0:
-        return styles.bad if document.status not in ("done", "queued", "preparing", "measuring") else styles.strong
-    return ""
+    """Return the style of a sentence: the first one is the headline, which is a warning if it has a caveat."""
+    if number:
+        return ""
+    if document.status not in ("done", *LIVE_STATUSES):
+        return styles.bad
+    unreliable = document.speedup is not None and document.speedup.verdict == "unreliable"
+    return styles.warn if unreliable or (document.latency_ms is not None and caveat(document)) else styles.strong

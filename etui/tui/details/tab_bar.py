@@ -37,7 +37,8 @@ class TabBar(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
-        """Return the names; in a narrow terminal with less padding, then shortened, then cut off at the left."""
+        """Return the names with their digits; in a narrow terminal without, then with less padding, then shortened,
+        then cut off at the left."""
         places, closed = self._places(), theme_colour(self.app, "faint")
         line = Text(" " * places[-1][1], no_wrap=True, overflow="crop", end="")
         cells = list(line.plain)
@@ -62,6 +63,10 @@ class TabBar(Widget):
     def _places(self) -> list[tuple[int, int, str]]:
         width = self.size.width
         names, pad, shared = self._names, "  ", 0
+        numbered = [f"{number % 10} {name}" for number, name in enumerate(names, 1)]
+        if sum(len(name) + 2 for name in numbered) <= width:
+            # The digits are the keys of the tabs.
+            names = tuple(numbered)
         if sum(len(name) + 4 for name in names) > width:
             pad = " "
         if sum(len(name) + 2 for name in names) > width:

@@ -16,35 +16,37 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from etui.actions import BY_ID, Scope, bindings
 from etui.errors import StoreError, UsageError
-from etui.events import Event
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
-from etui.store import Condition, Store
+from etui.store import Condition, QueuedSession, Store
 from etui.text import counted, plain
 from etui.tui.bench.cursor_chart import CursorChart
+from etui.tui.bench.live_rows import live_rows
 from etui.tui.bench.session_log import SessionLog
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
-from etui.tui.feed import Snapshot
+from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
-from etui.tui.run_rows import RunRows
+from etui.tui.run_rows import MOST_HIDDEN, RunRows
 from etui.tui.runs_columns import BY_NAME, COLUMNS
 from etui.tui.screen_host import ScreenHost
+from etui.tui.type_ahead import TypeAhead
 from etui.tui.view_state import recall_view, remember_view
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.header import Header
-from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.key_bar import Footer, KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.paged_list import Order
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
@@ -59,9 +61,17 @@ HUGE = (180, 50)
 _SETTLE_S = 0.12
 """Delay before the chart and the log of the run under the cursor are read: a key held down passes many runs."""
 _SAMPLES = "sample_results"
+_MOST_FLAGS = 3
+"""The number of warning flags that the notice about the end of a run names."""
 
-_NOT_FORWARDED = {"details", "mark", "down", "up", "top", "bottom", "page_down", "page_up"}
+_NOT_FORWARDED = {"details", "mark", "menu", "down", "up", "top", "bottom", "page_down", "page_up"}
 """Actions of the table that need its focus: in the picker, these keys belong to the picker."""
+
+_PANES = {"picker", "queue", "runs", "chart", "log"}
+"""The ids of the panes that can be enlarged."""
+
+_ON_RUNS = {f"bench.{name}" for name in ("cancel", "compare", "trend", "export", "delete", "copy")}
+"""Actions of the screen on the run under the cursor or the marked runs."""
 
 
 class BenchScreen(Guarded, Screen[None]):
@@ -88,6 +98,7 @@ class BenchScreen(Guarded, Screen[None]):
         self._actions = RunActions(self)
         self._rows = RunRows(database)
         self._chart_pane, self._log_pane = ChartPane(id="chart"), LogPane(id="log")
+        self._chart_pane.can_focus = True
         self._cursor_chart = CursorChart(self._chart_pane, database)
         self._session_log = SessionLog(self._log_pane, database)
         self._columns = columns
@@ -96,6 +107,8 @@ class BenchScreen(Guarded, Screen[None]):
         """The ids and statuses of the runs of live sessions in the last snapshot."""
         self._under_cursor: RunSummary | None = None
         self._settle_timer: Timer | None = None
+        self._type_ahead = TypeAhead()
+        self._footer: Footer | None = None
 
     def compose(self) -> ComposeResult:
         """Header, picker, runs, chart, log and keys."""
@@ -193,35 +206,54 @@ class BenchScreen(Guarded, Screen[None]):
         if was_readable != (snapshot.problem is None):
             # A connection that was open before would be used for a file that was written over the old one.
             self.database.forget()
+        before = {} if self.snapshot is None else {live.session.id: live for live in self.snapshot.sessions}
+        over = before.keys() - {live.session.id for live in snapshot.sessions}
         self.snapshot = snapshot
         self.query_one(Header).show(snapshot)
         current = snapshot.current
         self.query_one(QueuePane).show(
-            [live.session for live in snapshot.sessions], current.session.id if current is not None else None
+            [_unfinished(live) for live in snapshot.sessions],
+            current.session.id if current is not None else None,
+            current.progress.share if current is not None and current.progress is not None else None,
         )
         if snapshot.problem is not None:
             return
         table = self._table
         runs = [run for session in snapshot.sessions for run in session.runs]
+        table.show_live(live_rows(snapshot.sessions))
         table.update_runs(runs)
         live = frozenset((run.id, run.status) for run in runs)
         # During a measurement the database changes with every event, but the runs change rarely.
         if recovered or (snapshot.changed and (live != self._live or snapshot.ended or not runs)):
             table.reload()
         self._live = live
+        self._cursor_chart.take(snapshot.sessions)
         self._session_log.take(snapshot)
         self._log_pane.show_progress(current.progress if current is not None else None)
+        for session_id in over:
+            if not before[session_id].waits:
+                start(self, partial(self._report_over, session_id), group="ended")
         if snapshot.ended:
             start(self, partial(self._report_ended, snapshot.ended), group="ended")
 
     async def _report_ended(self, run_ids: Sequence[str]) -> None:
-        """Show a notice for each run that has ended."""
+        """Show a notice of the runs that have ended, and a separate one for each that failed."""
+        good: dict[str, list[str]] = {}
         for run in await self._summaries(run_ids):
             if run.status in LIVE_STATUSES:
                 continue
-            message = f"{run.model} {run.precision}/{run.delegate}: {_ending(run)}"
-            bad = run.status not in ("done", "cancelled") or run.verdict == "FAIL"
-            self.app.say(message, "error" if bad else "information", keep=bad)
+            ending = f"{run.precision}/{run.delegate}: {_ending(run)}"
+            if run.status not in ("done", "cancelled") or run.verdict == "FAIL":
+                self.app.say(f"{run.model} {ending}", "error")
+            else:
+                good.setdefault(run.model, []).append(ending)
+        for model, endings in good.items():
+            self.app.say(f"{model} {'; '.join(endings)}", keep=True)
+
+    async def _report_over(self, session_id: str) -> None:
+        """Report the end of a session outside the screen."""
+        where = [Condition("session", "=", session_id)]
+        self.app.session_over(await self.database.read(lambda store: store.summaries(where, descending=False)))
 
     async def _check_baseline(self, run_id: str) -> None:
         """Unpin the baseline of the previous start, with a notice, if its run was deleted."""
@@ -233,10 +265,6 @@ class BenchScreen(Guarded, Screen[None]):
         where = [Condition("id", "in", list(run_ids))]
         return await self.database.read(lambda store: store.summaries(where))
 
-    def log_notice(self, event: Event) -> None:
-        """Add a notice of the app to the log."""
-        self._session_log.add_notice(event)
-
     @property
     def drawn(self) -> str | None:
         """The id of the run whose chart is shown."""
@@ -247,6 +275,7 @@ class BenchScreen(Guarded, Screen[None]):
         if event.run == self._under_cursor:
             return
         self._under_cursor = event.run
+        self._refresh_footer()
         if self._settle_timer is not None:
             self._settle_timer.stop()
         self._settle_timer = self.set_timer(_SETTLE_S, self._show_run)
@@ -254,6 +283,22 @@ class BenchScreen(Guarded, Screen[None]):
     def _show_run(self) -> None:
         self._cursor_chart.show(self._under_cursor)
         self._session_log.show_run(self._under_cursor)
+
+    def on_key(self, event: events.Key) -> None:
+        """Keep a key that acts on rows while those of a changed filter are not shown yet: it would act on a run that
+        the user does not mean."""
+        if isinstance(self.focused, Input) or not self._table.is_outdated:
+            return
+        active = self.active_bindings.get(event.key)
+        action = BY_ID.get(active.binding.id or "") if active is not None else None
+        if action is not None and (action.scope == "table" or action.id in _ON_RUNS):
+            self._type_ahead.keep(event)
+
+    @on(RunsTable.Current)
+    def _rows_are_current(self) -> None:
+        """Handle the keys that were kept."""
+        if not self._table.is_outdated:
+            self._type_ahead.replay(self.app)
 
     @on(RunsTable.Failed)
     def _failed(self, event: RunsTable.Failed) -> None:
@@ -267,6 +312,8 @@ class BenchScreen(Guarded, Screen[None]):
     def _asked(self, event: RunsTable.Asked) -> None:
         if event.what == "columns":
             self._ask_columns()
+        elif event.what == "menu":
+            self._ask_action()
         else:
             self._ask_jump()
 
@@ -291,6 +338,37 @@ class BenchScreen(Guarded, Screen[None]):
 
         self._actions.submit(event.spec, event.model, queued)
 
+    def footer(self) -> Footer:
+        """Return the keys for the runs: what can be done with the marked runs, or with the one under the cursor."""
+        table = self._table
+        if self.app.check_action("undo", ()):
+            return Footer(["app.undo", "table.details", "table.mark", "bench.filter", "bench.run"])
+        if table.marked:
+            names = ["bench.compare", "bench.export", "bench.copy", "bench.delete", "table.mark", "table.unmark_all"]
+            return Footer(names, f"{len(table.marked):,} marked:")
+        if table.is_empty:
+            return Footer(["bench.run", "bench.import", "bench.filter", "bench.back", "bench.new"])
+        if table.run is not None and table.run.status in LIVE_STATUSES:
+            return Footer(["table.details", "bench.cancel", "table.mark", "bench.filter", "bench.run", "bench.new"])
+        return Footer(
+            [
+                "table.details",
+                "table.mark",
+                "bench.compare",
+                "bench.filter",
+                "bench.export",
+                "bench.run",
+                "bench.cancel",
+            ]
+        )
+
+    def _refresh_footer(self) -> None:
+        """Draw the footer again if its keys depend on what has changed."""
+        footer = self.footer()
+        if footer != self._footer:
+            self._footer = footer
+            self.query_one(KeyBar).refresh()
+
     # Actions on panes
 
     def forwarded_scopes(self) -> tuple[Scope, ...]:
@@ -300,6 +378,8 @@ class BenchScreen(Guarded, Screen[None]):
     async def action_forward(self, action_id: str) -> None:
         """Run an action of a pane, wherever the focus is."""
         action = BY_ID[action_id]
+        if action.id == "log.search":
+            self._shrink()
         panes: dict[str, type[Widget]] = {"table": RunsTable, "chart": ChartPane, "log": LogPane}
         await self.query_one(panes[action.scope]).run_action(action.name)
 
@@ -314,13 +394,16 @@ class BenchScreen(Guarded, Screen[None]):
     def action_new(self) -> None:
         """Go to the picker."""
         if self.picker is not None:
+            self._shrink()
             self.add_class("-new")
             self.picker.focus()
 
     def action_back(self) -> None:
         """Go back to the table; in the table, clear the filter."""
         table = self._table
-        if self.focused is not table or self.has_class("-new"):
+        if self.has_class("-zoomed"):
+            self._shrink()
+        elif self.focused is not table or self.has_class("-new"):
             self.remove_class("-new")
             table.focus()
         elif self.query_one(FilterBar).text:
@@ -329,17 +412,39 @@ class BenchScreen(Guarded, Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable escape where it has no effect."""
         if action == "back" and self.is_mounted:
-            elsewhere = not isinstance(self.focused, RunsTable) or self.has_class("-new")
+            elsewhere = self.has_class("-zoomed") or not isinstance(self.focused, RunsTable) or self.has_class("-new")
             return elsewhere or bool(self.query_one(FilterBar).text)
         return super().check_action(action, parameters)
 
     def action_filter(self) -> None:
         """Open the filter bar."""
         self.remove_class("-new")
+        if not self.query_one("#runs").has_class("-zoom"):
+            self._shrink()
         self.query_one(FilterBar).open()
+
+    def action_zoom(self) -> None:
+        """Enlarge the pane with the focus to the whole screen, or shrink it."""
+        if self.has_class("-zoomed"):
+            self._shrink()
+            return
+        focused = self.focused or self._table
+        around = [node for node in focused.ancestors_with_self if isinstance(node, Widget) and node is not self]
+        if any(node.id in _PANES for node in around):
+            self.add_class("-zoomed")
+            for node in around:
+                node.add_class("-zoom")
+            self.refresh_bindings()
+
+    def _shrink(self) -> None:
+        """Show all panes again."""
+        self.remove_class("-zoomed")
+        self.query(".-zoom").remove_class("-zoom")
+        self.refresh_bindings()
 
     def action_log(self) -> None:
         """Show or hide the log; in a small terminal it replaces the chart."""
+        self._shrink()
         self.toggle_class("-log" if self.has_class("-compact") else "-no-log")
         if self.focused is None or not self.focused.display:
             self._table.focus()
@@ -355,12 +460,27 @@ class BenchScreen(Guarded, Screen[None]):
             parts.append(plain(bar.text))
         frame.border_title = _escaped(f" {self.glyphs.dot} ".join(parts))
         table.empty_words = _empty_message(is_filtered=bool(bar.text))
+        self._refresh_footer()
 
     def pick_model(self, name: str) -> None:
         """Select a model in the picker and go to the picker."""
         if self.picker is not None:
             self.picker.set_model(name)
             self.action_new()
+
+    def action_queue(self) -> None:
+        """Go to the queue."""
+        self._shrink()
+        self.add_class("-new")
+        self.query_one(QueuePane).focus()
+
+    @on(QueuePane.Cancelled)
+    def _session_cancelled(self, event: QueuePane.Cancelled) -> None:
+        self._actions.cancel(event.run_ids, self._table.reload)
+
+    @on(QueuePane.Moved)
+    def _session_moved(self, event: QueuePane.Moved) -> None:
+        self._actions.move_session(event.session_id, earlier=event.earlier)
 
     # Actions on runs
 
@@ -372,17 +492,15 @@ class BenchScreen(Guarded, Screen[None]):
         return ids
 
     def action_cancel(self) -> None:
-        """Cancel the run under the cursor if it is live, else the running session, else the next queued one."""
+        """Cancel the run under the cursor if it is live. Otherwise ask whether to cancel the running session, or else
+        the next queued one."""
         run = self._table.run
         sessions = self.snapshot.sessions if self.snapshot else ()
         if run is not None and run.status in LIVE_STATUSES:
-            ids = [run.id]
+            self._actions.cancel([run.id], self._table.reload)
         elif sessions:
             ids = [live.id for live in sessions[0].runs if live.status in LIVE_STATUSES]
-        else:
-            ids = []
-        if ids:
-            self._actions.cancel(ids, self._table.reload)
+            self._actions.cancel_session(sessions[0].session, ids, self._table.reload)
         else:
             self.app.say("No run is running or queued.", "warning")
 
@@ -412,13 +530,24 @@ class BenchScreen(Guarded, Screen[None]):
         if run is not None and ids == [run.id]:
             name = f"{run.model} {run.precision}/{run.delegate} ({run.id[:6]})"
 
-        def deleted(count: int) -> None:
-            pinned = ", including the pinned baseline" if self._table.baseline in ids else ""
-            self.app.say(f"{counted(count, 'run')} deleted{pinned}.", keep=True)
-            self._table.keep_marks(ids)
-            self._table.reload()
+        table, marked, baseline = self._table, set(self._table.marked), self._table.baseline
 
-        self._actions.delete(ids, name, deleted)
+        def hide() -> None:
+            self._rows.hide(ids if len(ids) <= MOST_HIDDEN else ())
+            table.keep_marks(ids)
+            table.reload()
+
+        def finished() -> None:
+            self._rows.hide(())
+
+        def restore() -> None:
+            self._rows.hide(())
+            table.marked |= marked
+            if baseline in ids and table.baseline is None:
+                table.pin(baseline)
+            table.reload()
+
+        self._actions.delete(ids, name, hide=hide, finished=finished, restore=restore)
 
     def action_compare(self) -> None:
         """Compare the marked runs with the pinned baseline, else with the run under the cursor; without marks, the run
@@ -456,6 +585,20 @@ class BenchScreen(Guarded, Screen[None]):
         if ids:
             self._actions.copy(text)
 
+    @on(VirtualTable.MenuRequested)
+    def _ask_action(self) -> None:
+        """List what can be done with the marked runs, or with the run under the cursor."""
+        table, run = self._table, self._table.run
+        if table.marked:
+            names = ["bench.compare", "bench.export", "bench.copy", "bench.delete", "table.unmark_all"]
+            self._actions.menu(f"{len(table.marked):,} marked runs", names)
+        elif run is None:
+            self.app.say("No run is under the cursor.", "warning")
+        else:
+            names = ["table.details", "table.mark", "table.baseline", "bench.compare", "bench.trend", "bench.export"]
+            last = "bench.cancel" if run.status in LIVE_STATUSES else "bench.delete"
+            self._actions.menu(f"{run.model} {run.precision}/{run.delegate}", [*names, "bench.copy", last])
+
     def _ask_columns(self) -> None:
         """Choose the columns of the table."""
         from etui.tui.screens.columns import ColumnsDialog
@@ -475,6 +618,13 @@ class BenchScreen(Guarded, Screen[None]):
         self._actions.ask(JumpDialog(self.database), jump)
 
 
+def _unfinished(live: LiveSession) -> QueuedSession:
+    """Return a session with the runs that have not ended."""
+    ended = {run.id for run in live.runs if run.status not in LIVE_STATUSES}
+    left = [(run_id, variant) for run_id, variant in live.session.runs if run_id not in ended]
+    return msgspec.structs.replace(live.session, runs=left)
+
+
 def _empty_message(*, is_filtered: bool) -> list[str]:
     """Return the lines of a table without rows: why it is empty, and which keys help."""
     if is_filtered:
@@ -486,12 +636,16 @@ def _empty_message(*, is_filtered: bool) -> list[str]:
 
 
 def _ending(run: RunSummary) -> str:
+    from etui.analysis.trust import REMARKS
     from etui.text import number, speedup
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
     latency = f"{number(run.latency_median_ms)} ms, {speedup(run.speedup, run.speed_verdict)} eager"
-    return f"{latency}, {run.verdict}" if run.verdict else latency
+    flags = [plain(name) for name in run.flags or () if name not in REMARKS]
+    more = f" and {len(flags) - _MOST_FLAGS} more" if len(flags) > _MOST_FLAGS else ""
+    flagged = f"flagged: {', '.join(flags[:_MOST_FLAGS])}{more}" if flags else ""
+    return ", ".join(part for part in (latency, run.verdict, flagged) if part)
 
 
 def _escaped(text: str) -> str:

@@ -34,6 +34,7 @@ from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.progress_line import ProgressLine
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 from etui.wording import run as run_wording
 
@@ -88,7 +89,7 @@ class CompareScreen(Guarded, Screen[None]):
     def on_mount(self) -> None:
         """Focus the verdicts and start reading."""
         self._verdicts.focus()
-        self._words.show([Paragraph(words=f"reading {counted(len(self._comparison.wanted), 'run')}")])
+        self._words.show([Paragraph(text=f"reading {counted(len(self._comparison.wanted), 'run')}")])
         start(self, self._read, group="compare-read")
 
     @property
@@ -175,11 +176,11 @@ class CompareScreen(Guarded, Screen[None]):
         """Show how many runs have been read; reading again while a comparison is shown is not reported."""
         if self._comparison.runs is None:
             message = f"reading: {count:,} of {len(self._comparison.wanted):,} runs"
-            self._words.show([Paragraph(words=message)])
+            self._words.show([Paragraph(text=message)])
 
     def _show_none(self, lines: Sequence[str]) -> None:
         """Show why there is nothing to compare."""
-        self._words.show([Paragraph(words=line) for line in lines])
+        self._words.show([Paragraph(text=line) for line in lines])
         self._lay_out()
 
     def _write_verdicts(self, result: Outcome, selection: Selection) -> None:
@@ -197,17 +198,17 @@ class CompareScreen(Guarded, Screen[None]):
             name = compared.names[compared.base.id]
             notes.append(f"The pinned baseline {pinned[:6]} was deleted; {name} is the baseline instead.")
         notes += remarks(runs.live, gone, runs.broken)
-        paragraphs = [Paragraph(words=note) for note in notes]
+        paragraphs = [Paragraph(text=note) for note in notes]
         for other, comparison, lines in zip(compared.others, compared.found, result.sentences, strict=False):
             if other.id == run:
                 slot = selection.slot(other.id)
-                words = " ".join(lines)
-                paragraphs.append(Paragraph(words=words, run=run, slot=slot, verdict=comparison.verdict))
+                text = " ".join(lines)
+                paragraphs.append(Paragraph(text=text, run=run, slot=slot, verdict=comparison.verdict))
         if run == compared.base.id:
             about = result.sentences[0]
             if compared.others:
                 about = [f"{compared.names[run]} is the baseline.", run_wording.speed(compared.base)]
-            paragraphs.append(Paragraph(words=" ".join(about), run=run, slot=0))
+            paragraphs.append(Paragraph(text=" ".join(about), run=run, slot=0))
         longest = max((sum(map(len, lines)) + len(lines) for lines in result.sentences), default=0)
         self._words.show(paragraphs, longest=longest)
 
@@ -374,6 +375,15 @@ class CompareScreen(Guarded, Screen[None]):
             self.notify("A duel needs two runs: move the cursor to a run other than the baseline.", severity="warning")
             return
         self._actions.duel(selection.base, run)
+
+    @on(VirtualTable.MenuRequested)
+    def action_menu(self) -> None:
+        """List what can be done with the run under the cursor."""
+        run, selection = self._metrics.run, self._comparison.selection
+        if run is not None and selection is not None:
+            of_others = [] if run == selection.base else ["compare.base", "compare.drop", "compare.duel"]
+            title = self.found.compared.names.get(run, run[:6]) if self.found is not None else run[:6]
+            self._actions.menu(title, ["compare.details", "compare.trend", *of_others])
 
     def action_copy(self) -> None:
         """Copy the comparison as Markdown."""

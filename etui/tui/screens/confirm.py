@@ -17,8 +17,9 @@ class ConfirmDialog(Dialog[bool]):
 
     careful = True
 
-    def __init__(self, title: str, text: str, confirm_label: str) -> None:
+    def __init__(self, title: str, text: str, confirm_label: str, close_label: str = "Cancel") -> None:
         super().__init__()
+        self.close_label = close_label
         self.title_text = plain(title)
         self.confirm_label = confirm_label
         self._text = text

@@ -46,6 +46,7 @@ from etui.tui.widgets.json_view import JsonView
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 
 _OF_ANALYSES: dict[str, Callable[..., Widget]] = {
@@ -87,7 +88,12 @@ class DetailsScreen(Guarded, Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("details"),
-        *bindings("chart", "log", via="forward"),
+        *[
+            binding
+            for binding in bindings("chart", "log", via="forward")
+            # The digits open tabs here.
+            if not (binding.id or "").startswith("chart.view_")
+        ],
     ]
 
     class Read(Message):
@@ -163,6 +169,55 @@ class DetailsScreen(Guarded, Screen[None]):
         """Open the tab to the left."""
         self._open_tab((self._tab - 1) % len(TABS))
 
+    def action_tab_1(self) -> None:
+        """Open the tab Summary."""
+        self._open_tab(0)
+
+    def action_tab_2(self) -> None:
+        """Open the tab Latency."""
+        self._open_tab(1)
+
+    def action_tab_3(self) -> None:
+        """Open the tab Accuracy."""
+        self._open_tab(2)
+
+    def action_tab_4(self) -> None:
+        """Open the tab Operators."""
+        self._open_tab(3)
+
+    def action_tab_5(self) -> None:
+        """Open the tab Delegation."""
+        self._open_tab(4)
+
+    def action_tab_6(self) -> None:
+        """Open the tab Gap."""
+        self._open_tab(5)
+
+    def action_tab_7(self) -> None:
+        """Open the tab Environment."""
+        self._open_tab(6)
+
+    def action_tab_8(self) -> None:
+        """Open the tab Artifact."""
+        self._open_tab(7)
+
+    def action_tab_9(self) -> None:
+        """Open the tab Log."""
+        self._open_tab(8)
+
+    def action_tab_0(self) -> None:
+        """Open the tab JSON."""
+        self._open_tab(9)
+
+    def action_next_chart(self) -> None:
+        """Open the latency; if it is open, show its next chart."""
+        latency = TABS.index("Latency")
+        if self._tab == latency:
+            self.query_one(ChartPane).show_next()
+        else:
+            self._open_tab(latency)
+        self.call_after_refresh(self.query_one(ChartPane).scroll_visible, animate=False)
+
     def action_close(self) -> None:
         """Go back; end a log search or a filter first."""
         log = self.query_one(LogPane)
@@ -215,6 +270,13 @@ class DetailsScreen(Guarded, Screen[None]):
             tab = self.query_one(f"#{_id_of(self.tab)}")
             kind = tab.kind if isinstance(tab, AnalysisTab) else PROFILE
             self._actions.analyse(self._run_id, kind.options())
+
+    @on(VirtualTable.MenuRequested)
+    def action_menu(self) -> None:
+        """List what can be done with the row under the cursor and with the run."""
+        of_rows = ["rows.fold", "rows.turn_all", "rows.filter", "rows.sort"] if self._table is not None else []
+        of_run = [f"details.{name}" for name in ("annotate", "copy", "export", "profile", "keep_fp32", "keep_files")]
+        self._actions.menu("This row and this run" if of_rows else "This run", [*of_rows, *of_run])
 
     def action_keep_files(self) -> None:
         """Profile again and keep the trace, the ETDump and a CSV file for other tools."""

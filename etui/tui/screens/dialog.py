@@ -24,6 +24,7 @@ _FRAME_LINES = 4
 """Lines of the border, the row of buttons and the gap above it."""
 
 CLOSE = "close"
+OTHER = "other"
 CONFIRM = "confirm"
 
 
@@ -31,7 +32,8 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
     """A dialog that returns a result, or None if it is closed.
 
     Subclasses implement ``body`` and ``confirm``. Escape and the first button close the dialog; left and right move
-    between the buttons. ``careful``, for destructive actions, focuses the button that closes it.
+    between the buttons. ``careful``, for destructive actions, focuses the button that closes it. With an
+    ``other_label`` there is a button between the two, which calls ``other``.
     """
 
     BINDINGS = [*bindings("dialog")]
@@ -56,6 +58,7 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
     title_text = ""
     confirm_label = "OK"
     close_label = "Cancel"
+    other_label = ""
     careful = False
 
     def __init__(self) -> None:
@@ -72,6 +75,8 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
             yield self._status
             with Horizontal(classes="dialog--buttons"):
                 yield Button(self.close_label, compact=True, id=CLOSE)
+                if self.other_label:
+                    yield Button(self.other_label, compact=True, id=OTHER)
                 yield Button(
                     self.confirm_label, compact=True, id=CONFIRM, variant="error" if self.careful else "primary"
                 )
@@ -92,6 +97,10 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
 
     def confirm(self) -> None:
         """Handle the second button, or Enter in a field."""
+        raise NotImplementedError
+
+    def other(self) -> None:
+        """Handle the button between the two, if there is one."""
         raise NotImplementedError
 
     def on_mount(self) -> None:
@@ -124,6 +133,8 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
         event.stop()
         if event.button.id == CLOSE:
             self.action_close()
+        elif event.button.id == OTHER:
+            self.other()
         else:
             self.confirm()
 
@@ -131,5 +142,6 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
         """Move between the buttons with left and right."""
         if event.key in ("left", "right") and isinstance(self.focused, Button):
             event.stop()
-            other = CONFIRM if self.focused.id == CLOSE else CLOSE
-            self.query_one(f"#{other}", Button).focus()
+            buttons = list(self.query(Button))
+            step = 1 if event.key == "right" else -1
+            buttons[(buttons.index(self.focused) + step) % len(buttons)].focus()

@@ -54,7 +54,7 @@ class ReportDialog(WriteDialog[Path]):
         target = expanded(text.strip())
         kinds = {
             ".html": "one HTML file with charts, which opens offline",
-            ".md": "a Markdown page, without charts",
+            ".md": "a Markdown page for a pull request, without charts",
         }
         notes = [kinds.get(target.suffix.lower(), "enter a file ending in .html (with charts) or .md")]
         try:
@@ -103,9 +103,10 @@ class ReportDialog(WriteDialog[Path]):
             self.dismiss(target)
 
     def _write_file(self, target: Path, force: bool) -> None:
-        from etui.report import pages
         from etui.report.content import report_of
+        from etui.report.html_page import as_html
+        from etui.report.markdown_page import as_markdown
 
         report = report_of(self._documents, margin=self._margin, force=self._force, levels=self._levels)
-        page = pages.as_html(report) if target.suffix.lower() == ".html" else pages.as_markdown(report)
+        page = as_html(report) if target.suffix.lower() == ".html" else as_markdown(report)
         write_file(target, page.encode(), force=force)

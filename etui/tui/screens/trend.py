@@ -46,6 +46,7 @@ class TrendScreen(Guarded, Screen[None]):
         scrollbar-size-vertical: 1; }
     TrendScreen #trend-chart { height: 1fr; min-height: 7; }
     TrendScreen #trend-points { height: 8; }
+    TrendScreen.-zoomed #trend-words, TrendScreen.-zoomed #trend-points { display: none; }
     TrendScreen KeyBar { height: 1; }
     """
 
@@ -192,9 +193,18 @@ class TrendScreen(Guarded, Screen[None]):
         lines += ["", *markdown.table(headings, rows), ""]
         self.notify(copy_markdown(self.app, "\n".join(lines)), title="Copied", markup=False)
 
+    def action_zoom(self) -> None:
+        """Enlarge the chart to the full height, or restore it."""
+        self.toggle_class("-zoomed")
+        if not self.has_class("-zoomed"):
+            self._points.focus()
+
     def action_close(self) -> None:
-        """Go back."""
-        self.dismiss()
+        """Go back; from an enlarged chart, to the runs."""
+        if self.has_class("-zoomed"):
+            self.action_zoom()
+        else:
+            self.dismiss()
 
 
 def _tone(trend: Trend, number: int, styles: Styles) -> str:

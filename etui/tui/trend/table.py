@@ -10,7 +10,9 @@ from typing import ClassVar
 from textual.message import Message
 
 from etui import text
+from etui.analysis import trust
 from etui.analysis.trends import Trend
+from etui.analysis.trust import Trust
 from etui.tui.widgets.row_painter import Cell, Placed
 from etui.tui.widgets.virtual_table import RowList, VirtualTable
 from etui.wording import trend as trend_wording
@@ -22,8 +24,11 @@ _COLUMNS = (
 _LEAST = 8
 
 
-_Point = tuple[str, list[str]]
-"""A run of the trend: its id, and the text of its cells."""
+_INTERVAL = 2
+"""The index of the column of intervals."""
+
+_Point = tuple[str, list[str], Trust]
+"""A run of the trend: its id, the text of its cells, and the trust in its median."""
 
 
 class TrendTable(VirtualTable[_Point]):
@@ -52,8 +57,11 @@ class TrendTable(VirtualTable[_Point]):
 
     def show(self, trend: Trend, run: str) -> None:
         """Show this trend, with the cursor on ``run`` if it is part of it."""
-        ids = [point.run for point in trend.history.points]
-        self.source = RowList(list(zip(ids, rows(trend), strict=True))[::-1], key=itemgetter(0))
+        points = [
+            (point.run, cells, trust.of_latency(point.median_ms, point.interval_ms, point.flags))
+            for point, cells in zip(trend.history.points, rows(trend), strict=True)
+        ]
+        self.source = RowList(points[::-1], key=itemgetter(0))
         self._cursor_key = run
         self.border_title = "Runs, newest first"
         self.lay_out()
@@ -67,9 +75,16 @@ class TrendTable(VirtualTable[_Point]):
             size = min(size, width)
             if size < _LEAST:
                 break
-            placed.append(Placed(width=size, cell=partial(_cell, number), title=title, right=right))
+            placed.append(Placed(width=size, cell=partial(self._cell, number), title=title, right=right))
             width -= size + self.gap
         return placed
+
+    def _cell(self, number: int, point: _Point) -> Cell:
+        shown, trusted = text.plain(point[1][number]), point[2]
+        if number != _INTERVAL or not shown or shown == text.MISSING:
+            return shown, ""
+        tones: dict[Trust, str] = {"good": "", "caution": "warn", "poor": "bad"}
+        return f"{shown} {self._glyphs.of_trust(trusted)}", tones[trusted]
 
     def cursor_moved(self) -> None:
         """Report the run under the cursor."""
@@ -80,10 +95,6 @@ class TrendTable(VirtualTable[_Point]):
         """Open the run on a double click."""
         if double:
             self.post_message(self.Opened())
-
-
-def _cell(number: int, point: _Point) -> Cell:
-    return text.plain(point[1][number]), ""
 
 
 def rows(trend: Trend) -> list[list[str]]:

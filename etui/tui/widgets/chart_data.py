@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from etui.charts.data import Past, Series
+from etui.analysis import trust
+from etui.analysis.trust import Trust
+from etui.charts.data import Doubt, Past, Series
 from etui.facts import RunSummary
-from etui.results import LIVE_STATUSES, Block, LatencyStats, RunDocument
+from etui.results import LIVE_STATUSES, Block, Flag, LatencyStats, RunDocument
 from etui.spec import EAGER
 
 MOST_SAMPLES = 10_000
@@ -15,17 +17,17 @@ MOST_SAMPLES = 10_000
 
 def program_series(document: RunDocument) -> Series:
     """Return the run's samples."""
-    return _series(f"{document.precision}/{document.delegate}", document.blocks, document.latency_ms)
+    return _series(f"{document.precision}/{document.delegate}", document.blocks, document.latency_ms, document.flags)
 
 
 def named_series(name: str, document: RunDocument) -> Series:
     """Return the run's samples under the given name."""
-    return _series(name, document.blocks, document.latency_ms)
+    return _series(name, document.blocks, document.latency_ms, document.flags)
 
 
 def eager_series(document: RunDocument) -> Series:
     """Return the eager samples of the run's session."""
-    return _series(EAGER, document.eager_blocks, document.eager_latency_ms)
+    return _series(EAGER, document.eager_blocks, document.eager_latency_ms, document.eager_flags)
 
 
 def past_runs(document: RunDocument, past: Sequence[RunSummary]) -> list[Past]:
@@ -36,7 +38,7 @@ def past_runs(document: RunDocument, past: Sequence[RunSummary]) -> list[Past]:
     return sorted(runs, key=lambda run: run.at)
 
 
-def _series(name: str, blocks: Sequence[Block], stats: LatencyStats | None) -> Series:
+def _series(name: str, blocks: Sequence[Block], stats: LatencyStats | None, flags: Sequence[Flag]) -> Series:
     total = sum(len(block.samples_ms) for block in blocks)
     stride = -(-total // MOST_SAMPLES) or 1
     return Series(
@@ -46,7 +48,16 @@ def _series(name: str, blocks: Sequence[Block], stats: LatencyStats | None) -> S
         count=total,
         median=stats.median if stats else None,
         p95=stats.p95 if stats else None,
+        half_width=trust.half_width(stats.median, stats.ci95) if stats else None,
+        doubt=_doubt(stats, flags),
     )
+
+
+def _doubt(stats: LatencyStats | None, flags: Sequence[Flag]) -> Doubt:
+    if stats is None:
+        return ""
+    doubts: dict[Trust, Doubt] = {"good": "", "caution": "warn", "poor": "bad"}
+    return doubts[trust.of_latency(stats.median, stats.ci95, [flag.name for flag in flags])]
 
 
 def _past(run: RunSummary) -> Past:

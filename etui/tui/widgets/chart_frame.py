@@ -29,6 +29,7 @@ class ChartFrame(Guarded, Widget):
         border-subtitle-align: right; link-style: none; link-color: $text-muted; link-background: transparent;
         height: 1fr; padding: 0 1;
     }
+    ChartFrame:focus { border: round $border; border-title-color: $text; }
     """
 
     views: ClassVar[tuple[str, ...]]

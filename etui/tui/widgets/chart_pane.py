@@ -85,6 +85,10 @@ class ChartPane(ChartFrame):
         """Show the MAE of past runs."""
         self._choose(4)
 
+    def show_next(self) -> None:
+        """Show the next view, after the last one the first."""
+        self._choose((self._view + 1) % len(VIEWS))
+
     def action_log_scale(self) -> None:
         """Switch the logarithmic scale on or off."""
         if self._view not in _WITH_LOG:
@@ -124,4 +128,7 @@ def _why_empty(document: RunDocument) -> str:
         return "Only a summary of this run was imported: no samples to draw."
     if document.status in ("queued", "preparing", "measuring"):
         return f"The run is {document.status}: latencies appear after the first block."
-    return f"No latencies: the run is {document.status}. Press Enter for details."
+    from etui.wording import run as run_wording
+
+    reason = run_wording.ending(document) or f"No latencies: the run is {document.status}."
+    return f"{reason} Press Enter for details."

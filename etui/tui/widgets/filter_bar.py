@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -17,9 +17,11 @@ from textual.widgets import Input, Static
 from etui.actions import bindings
 from etui.facts import BY_KEY
 from etui.store import Condition
-from etui.store.filter_language import FilterMistake, completions, parse, word_before
-from etui.text import plain
+from etui.store.filter_language import FilterMistake, completions, read, word_before
+from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
+from etui.tui.type_ahead import TypeAhead
+from etui.tui.widgets.key_bar import Footer, Hint
 from etui.tui.workers import start
 
 _MOST_COMPLETIONS = 8
@@ -30,8 +32,31 @@ class FilterInput(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("filter")]
 
-    class Left(Message):
-        """Escape was pressed."""
+    def __init__(self) -> None:
+        super().__init__(placeholder="model:resnet18 p50<10 -status:failed", compact=True, select_on_focus=False)
+        self._is_left = False
+        self._type_ahead = TypeAhead()
+
+    def on_focus(self) -> None:
+        """Take keys again."""
+        self._is_left = False
+
+    def on_blur(self) -> None:
+        """Hand the keys that were typed after the filter was left to what has the focus now."""
+        self._type_ahead.replay(self.app)
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Leave at once: a binding would run after the keys that are already waiting for this field."""
+        if self._is_left:
+            self._type_ahead.keep(event)
+        elif not event.is_printable:
+            active = self.screen.active_bindings.get(event.key)
+            if active is not None and active.node is self and active.binding.action in ("submit", "leave"):
+                event.stop()
+                event.prevent_default()
+                bar = self.parent
+                assert isinstance(bar, FilterBar)
+                self._is_left = bar.enter(self.value) if active.binding.action == "submit" else bar.leave()
 
     def action_complete(self) -> None:
         """Accept the first completion of the word before the cursor."""
@@ -41,7 +66,9 @@ class FilterInput(Input):
 
     def action_leave(self) -> None:
         """Close the filter and undo the edit."""
-        self.post_message(self.Left())
+        bar = self.parent
+        assert isinstance(bar, FilterBar)
+        bar.leave()
 
 
 class FilterBar(Guarded, Vertical):
@@ -68,7 +95,7 @@ class FilterBar(Guarded, Vertical):
 
     def compose(self) -> ComposeResult:
         """The field, and the message about what is typed."""
-        yield FilterInput(placeholder="model:resnet18 p50<10 -status:failed", compact=True, select_on_focus=False)
+        yield FilterInput()
         yield Static(id="filter-word")
 
     def on_mount(self) -> None:
@@ -94,6 +121,10 @@ class FilterBar(Guarded, Vertical):
         if line.has_focus and not self.query_one("#filter-word").has_class("-mistake"):
             self._show_completions()
 
+    def footer(self) -> Footer:
+        """Return the keys of the field."""
+        return Footer([Hint("enter", "apply"), "filter.complete", "filter.leave"])
+
     def clear(self) -> None:
         """Show all runs."""
         self._apply("", ())
@@ -111,47 +142,41 @@ class FilterBar(Guarded, Vertical):
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
+        """Apply the terms that can be parsed, and report those that are ignored."""
         event.stop()
-        try:
-            conditions = tuple(parse(event.value))
-        except FilterMistake as mistake:
-            # An unfinished word at the cursor is not a mistake yet.
-            if mistake.end >= len(event.value) and self._completions():
-                self._show_completions()
-            else:
-                self._show_message(f"{mistake.message}; {mistake.hint}", mistake=True)
-            self._apply_rest(event.value, mistake)
+        if not self.display:
+            # The filter was left meanwhile.
             return
-        self._show_completions()
-        self._apply(event.value, conditions)
-
-    def _apply_rest(self, text: str, mistake: FilterMistake) -> None:
-        """Apply the words that can be parsed."""
-        rest = text
-        while True:
-            rest = rest[: mistake.start] + rest[mistake.end :]
-            try:
-                self._apply(rest, tuple(parse(rest)))
-            except FilterMistake as another:
-                mistake = another
-            else:
-                return
+        conditions, mistakes = read(event.value)
+        # An unfinished word at the cursor is not a mistake yet.
+        unfinished = bool(mistakes) and mistakes[-1].end >= len(event.value) and bool(self._completions())
+        ignored = mistakes[:-1] if unfinished else mistakes
+        if ignored:
+            self._show_message(_ignored(event.value, ignored), mistake=True)
+        else:
+            self._show_completions()
+        self._apply(_without(event.value, mistakes), tuple(conditions))
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
-        try:
-            conditions = tuple(parse(event.value))
-        except FilterMistake as mistake:
-            self._show_message(f"{mistake.message}; {mistake.hint}", mistake=True)
-            return
-        self._apply(event.value, conditions)
-        self._close()
+        self.enter(event.value)
 
-    @on(FilterInput.Left)
-    def _left(self) -> None:
-        self._apply(self._before, tuple(parse(self._before)))
+    def enter(self, text: str) -> bool:
+        """Apply a filter and close; return False, with a message, if it has a mistake."""
+        conditions, mistakes = read(text)
+        if mistakes:
+            self._show_message(_ignored(text, mistakes), mistake=True)
+            return False
+        self._apply(text, tuple(conditions))
         self._close()
+        return True
+
+    def leave(self) -> bool:
+        """Apply the filter from before the edit, and close."""
+        self._apply(self._before, tuple(read(self._before)[0]))
+        self._close()
+        return True
 
     def _apply(self, text: str, conditions: tuple[Condition, ...]) -> None:
         text = text.strip()
@@ -176,6 +201,20 @@ class FilterBar(Guarded, Vertical):
         line = self.query_one("#filter-word", Static)
         line.set_class(mistake, "-mistake")
         line.update(Text(plain(message), no_wrap=True, overflow="ellipsis"), layout=False)
+
+
+def _ignored(text: str, mistakes: Sequence[FilterMistake]) -> str:
+    """Return a line about what is ignored in a filter and why."""
+    first, more = mistakes[0], len(mistakes) - 1
+    others = f" (and {counted(more, 'other mistake')})" if more else ""
+    return f"ignored {text[first.start : first.end]}{others}: {first.message}; {first.hint}"
+
+
+def _without(text: str, mistakes: Sequence[FilterMistake]) -> str:
+    """Return a filter without the terms that are ignored."""
+    for mistake in reversed(mistakes):
+        text = text[: mistake.start] + text[mistake.end :]
+    return text
 
 
 _COLUMNS = tuple(fact.columns[0] for fact in BY_KEY.values() if fact.filter is not None and fact.filter.suggested)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from rich.text import Text
 from textual.widget import Widget
 
-from etui.services.session_progress import SessionProgress
-from etui.text import clock, counted, plain
+from etui.text import plain
 from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
-from etui.tui.widgets.progress_line import percent
+from etui.tui.machine_facts import machine_facts
+from etui.tui.widgets.progress_line import left_text, percent
 
 _BAR = 12
 _ROOM_FOR_BAR = 100
-_EXACT_S, _STEP_S = 10, 5
 
 
 class Header(Widget):
     """Redrawn with each snapshot that changes it, at most once a second during a measurement."""
 
-    COMPONENT_CLASSES = {"header--name", "header--live", "header--problem", "header--faint"}
+    COMPONENT_CLASSES = {
+        "header--name",
+        "header--live",
+        "header--problem",
+        "header--faint",
+        "header--warn",
+        "header--bad",
+    }
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -48,20 +52,15 @@ class Header(Widget):
         right = self._right(snapshot)
         line = Text(" etui  ", style=self._style("name"), no_wrap=True, overflow="crop")
         room = self.size.width - right.cell_len - 2
-        for index, fact in enumerate(self._facts(snapshot)):
-            part = f" {self._glyphs.dot} {fact}" if index else fact
-            if line.cell_len + len(part) > room:
+        for index, fact in enumerate(machine_facts(snapshot.host, self._glyphs)):
+            dot = f" {self._glyphs.dot} " if index else ""
+            if line.cell_len + len(dot) + len(fact.text) > room:
                 break
-            line.append(part, self._style("faint"))
+            line.append(dot, self._style("faint"))
+            line.append(fact.text, self._style(fact.severity))
         line.append(" " * max(1, self.size.width - line.cell_len - right.cell_len - 1))
         line.append_text(right)
         return line
-
-    def _facts(self, snapshot: Snapshot) -> list[str]:
-        machine = snapshot.host
-        load = "load not readable" if machine.load is None else f"load {machine.load:.2f}"
-        governor = f"governor {machine.governor}" if machine.governor else "governor not readable"
-        return [plain(machine.host), counted(machine.cores, "core"), load, plain(governor)]
 
     def _right(self, snapshot: Snapshot) -> Text:
         if snapshot.problem is not None:
@@ -84,9 +83,9 @@ class Header(Widget):
                 text.append(f" {self._glyphs.bar_full * full}", self._style("live"))
                 text.append(self._glyphs.bar_rest * (_BAR - full), self._style("faint"))
             text.append(f" {percent(progress.share)}", self._style("live"))
-            left = _left(progress)
+            left = left_text(progress)
             if left is not None:
-                text.append(f" {self._glyphs.dot} {clock(left)} left", self._style("live"))
+                text.append(f" {self._glyphs.dot} {left}", self._style("live"))
         if waiting:
             text.append(f" {self._glyphs.dot} {waiting} waiting", self._style("faint"))
         return text
@@ -101,13 +100,3 @@ def _model(session: LiveSession) -> str:
 
 def _status(session: LiveSession) -> str:
     return next((run.status for run in session.runs if run.status in ("preparing", "measuring")), "starting")
-
-
-def _left(progress: SessionProgress) -> int | None:
-    """Return the remaining seconds; None if not known."""
-    left_s = progress.left_at(datetime.now(UTC))
-    if left_s is None:
-        return None
-    left = round(left_s)
-    # Rounded: it is an estimate, and each change causes a redraw during the measurement.
-    return left if left < _EXACT_S else -(-left // _STEP_S) * _STEP_S

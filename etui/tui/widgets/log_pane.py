@@ -20,6 +20,7 @@ from etui.services.session_progress import SessionProgress
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs
+from etui.tui.widgets.key_bar import Footer, Hint
 from etui.tui.widgets.log_lines import KEPT, LEVELS
 from etui.tui.widgets.log_view import LogView
 from etui.tui.widgets.progress_line import ProgressLine
@@ -116,6 +117,14 @@ class LogPane(Guarded, Widget):
     def show_progress(self, progress: SessionProgress | None) -> None:
         """Show the progress of the session below its log; None for none."""
         self._progress.show(progress)
+
+    def footer(self) -> Footer:
+        """Return the keys of the log, or of its search field."""
+        if isinstance(self.screen.focused, Input):
+            return Footer([Hint("enter", "go to matches"), "search.end_search"])
+        if self.has_class("-searching"):
+            return Footer(["search.next_match", "search.previous_match", "search.end_search"])
+        return Footer(["log.pause", "log.level", "log.search"])
 
     @property
     def is_following(self) -> bool:

@@ -21,8 +21,9 @@ class LogView(LineView):
     class Changed(Message):
         """The contents of the pane's title changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, nothing: str = NOTHING) -> None:
         super().__init__()
+        self._nothing = nothing
         self.lines = LogLines()
         self.is_following = True
         self.unseen = 0
@@ -39,7 +40,7 @@ class LogView(LineView):
     def line(self, index: int) -> Text:
         """Return a row with the search term marked."""
         if not len(self.lines):
-            return Text(NOTHING, self.styles_now.time)
+            return Text(self._nothing, self.styles_now.time)
         line = self.lines.text(index, self.styles_now, self.term)
         if self._matches and index == self._matches[self._match]:
             line.stylize("underline")

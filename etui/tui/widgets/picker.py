@@ -35,6 +35,7 @@ from etui.tui.time_estimate import SimilarRun, estimate, newest_similar
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
+from etui.tui.widgets.key_bar import Footer, Hint
 from etui.tui.widgets.multi_select import Item, MultiSelect
 from etui.tui.workers import start
 
@@ -145,6 +146,17 @@ class Picker(Guarded, Vertical):
         self._start_estimate()
         self._model.focus(scroll_visible)
         return self
+
+    def footer(self) -> Footer:
+        """Return the keys of the focused field."""
+        focused = self.screen.focused
+        following = Hint("tab", "next field")
+        if isinstance(focused, Input):
+            of_list = ["list.next"] if isinstance(focused.parent, Combo) else []
+            return Footer([*of_list, Hint("enter", "go to Run"), following, "bench.back"])
+        if isinstance(focused, Button):
+            return Footer([Hint("enter", "run"), following, "bench.back"])
+        return Footer(["picker.choose", following, "bench.run", "bench.back"])
 
     def set_model(self, name: str) -> None:
         """Select a model by its name or path."""

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import BindingType
 from textual.geometry import Size
+from textual.message import Message
 from textual.widget import Widget
 
+from etui.actions import bindings
 from etui.store import QueuedSession
 from etui.text import plain, width
 from etui.tui.glyphs import glyphs_of
+from etui.tui.widgets.key_bar import Footer
+from etui.tui.widgets.progress_line import percent
 
 
-class QueuePane(Widget):
-    """One line per session: ``●`` is running, ``·`` waits."""
+class QueuePane(Widget, can_focus=True):
+    """One line per session: ``●`` is running, ``·`` waits. With the focus it has a cursor."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("queue")]
     COMPONENT_CLASSES = {"queue--live", "queue--waiting", "queue--empty"}
+
+    class Cancelled(Message):
+        """The user requested the cancellation of a session, of which ``run_ids`` are the runs."""
+
+        def __init__(self, run_ids: list[str]) -> None:
+            super().__init__()
+            self.run_ids = run_ids
+
+    class Moved(Message):
+        """The user requested to move a session by one place."""
+
+        def __init__(self, session_id: str, *, earlier: bool) -> None:
+            super().__init__()
+            self.session_id = session_id
+            self.earlier = earlier
 
     DEFAULT_CSS = """
     QueuePane { height: auto; max-height: 6; border: round $border-blurred; border-title-color: $text-muted; }
+    QueuePane:focus { border: round $border; border-title-color: $text-accent; border-title-style: bold; }
     QueuePane > .queue--live { text-style: bold; color: $text-success; }
     QueuePane > .queue--waiting, QueuePane > .queue--empty { text-style: dim; }
     """
@@ -29,16 +52,78 @@ class QueuePane(Widget):
         self.border_title = "Queue"
         self._sessions: tuple[QueuedSession, ...] = ()
         self._current: str | None = None
+        self._cursor: str | None = None
+        """The id of the session under the cursor."""
+        self._done = ""
 
-    def show(self, sessions: Sequence[QueuedSession], current: str | None) -> None:
-        """Show the unfinished sessions, oldest first; ``current`` is the id of the running one."""
-        if (tuple(sessions), current) == (self._sessions, self._current):
+    def show(self, sessions: Sequence[QueuedSession], current: str | None, share: float | None = None) -> None:
+        """Show the unfinished sessions, oldest first; ``current`` is the id of the running one, ``share`` its
+        progress."""
+        done = "" if share is None else f" {percent(share)}"
+        if (tuple(sessions), current, done) == (self._sessions, self._current, self._done):
             return
         grew = len(sessions) != len(self._sessions)
-        self._sessions, self._current = tuple(sessions), current
+        place = self._place
+        self._sessions, self._current, self._done = tuple(sessions), current, done
+        if sessions and all(session.id != self._cursor for session in sessions):
+            # The cursor stays at its place when its session has ended.
+            self._cursor = sessions[min(place, len(sessions) - 1)].id
         waiting = sum(session.id != current for session in sessions)
         self.border_title = f"Queue: {waiting} waiting" if waiting else "Queue"
         self.refresh(layout=grew)
+
+    @property
+    def session(self) -> QueuedSession | None:
+        """The session under the cursor."""
+        return self._sessions[self._place] if self._sessions else None
+
+    @property
+    def _place(self) -> int:
+        return next((place for place, session in enumerate(self._sessions) if session.id == self._cursor), 0)
+
+    def footer(self) -> Footer:
+        """Return the keys of the queue."""
+        names = ["queue.cancel", "queue.earlier", "queue.later"] if self._sessions else []
+        return Footer([*names, "bench.back"])
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hide the cursor."""
+        self.refresh()
+
+    def action_down(self) -> None:
+        """Go to the next session."""
+        self._move_cursor(1)
+
+    def action_up(self) -> None:
+        """Go to the previous session."""
+        self._move_cursor(-1)
+
+    def _move_cursor(self, by: int) -> None:
+        if self._sessions:
+            self._cursor = self._sessions[max(0, min(self._place + by, len(self._sessions) - 1))].id
+            self.refresh()
+
+    def action_earlier(self) -> None:
+        """Move the session up."""
+        self._request_move(earlier=True)
+
+    def action_later(self) -> None:
+        """Move the session down."""
+        self._request_move(earlier=False)
+
+    def _request_move(self, *, earlier: bool) -> None:
+        if (session := self.session) is not None:
+            self._cursor = session.id
+            self.post_message(self.Moved(session.id, earlier=earlier))
+
+    def action_cancel(self) -> None:
+        """Cancel the session."""
+        if (session := self.session) is not None:
+            self.post_message(self.Cancelled([run_id for run_id, _ in session.runs]))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Return one line per session."""
@@ -50,7 +135,8 @@ class QueuePane(Widget):
         if not self._sessions:
             return Text(" empty", self.get_component_rich_style("queue--empty", partial=True), no_wrap=True)
         fits = len(self._sessions) <= height
-        shown = self._sessions if fits else self._sessions[: height - 1]
+        first = 0 if fits or not self.has_focus else max(0, self._place - height + 2)
+        shown = self._sessions if fits else self._sessions[first : first + height - 1]
         lines = [self._line(session, cells) for session in shown]
         if not fits:
             more = f"  and {len(self._sessions) - len(shown)} more"
@@ -61,8 +147,13 @@ class QueuePane(Widget):
         live = session.id == self._current
         style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
         signs = glyphs_of(self)
+        done = self._done if live else ""
+        mark = ""
+        if self.has_focus:
+            mark = signs.cursor if session is self.session else " "
+        description = _description(session, cells - 2 - len(mark) - len(done))
         return Text(
-            f"{signs.live if live else signs.waiting} {_description(session, cells - 2)}",
+            f"{mark}{signs.live if live else signs.waiting} {description}{done}",
             style,
             no_wrap=True,
             overflow="ellipsis",

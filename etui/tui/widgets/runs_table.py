@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -14,9 +14,10 @@ from textual.message import Message
 from etui.actions import bindings
 from etui.errors import EtuiError
 from etui.facts import RunSummary
+from etui.results import LIVE_STATUSES
 from etui.store.run_pages import Glimpse, Page, Window
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, sized_columns
+from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, LiveRow, live_cell, sized_columns
 from etui.tui.widgets.paged_list import PAGE, Order, PagedList, PageReader, Rows, Wanted
 from etui.tui.widgets.row_painter import Cell, Part, Placed
 from etui.tui.widgets.virtual_table import VirtualTable
@@ -53,11 +54,14 @@ class RunsTable(VirtualTable[RunSummary]):
             self.run_id = run_id
 
     class Asked(Message):
-        """The user requested a dialog of the table: ``columns`` or ``jump``."""
+        """The user requested a dialog of the table: ``columns``, ``jump`` or ``menu``."""
 
         def __init__(self, what: str) -> None:
             super().__init__()
             self.what = what
+
+    class Current(Message):
+        """The rows of a changed filter or order are shown, or cannot be read."""
 
     class Arranged(Message):
         """The columns, the sort order or the baseline changed."""
@@ -86,6 +90,7 @@ class RunsTable(VirtualTable[RunSummary]):
         self.baseline: str | None = None
         self.columns = _columns(columns)
         self._jumping: tuple[str | None] | None = None
+        self._live: dict[str, LiveRow] = {}
 
     # Contents
 
@@ -98,6 +103,11 @@ class RunsTable(VirtualTable[RunSummary]):
     def total(self) -> int:
         """The number of runs that match the filter."""
         return self.count
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the filter or the order was changed and the rows that are shown are still those before."""
+        return self._jumping is not None
 
     def show_columns(self, names: Sequence[str]) -> None:
         """Show these columns in their order, as far as they fit."""
@@ -130,6 +140,15 @@ class RunsTable(VirtualTable[RunSummary]):
             self.refresh_row(index)
             if index == self.cursor:
                 self.cursor_moved()
+
+    def show_live(self, live: Mapping[str, LiveRow]) -> None:
+        """Show the figures so far of these runs in their rows."""
+        changed = {run_id for run_id in {*live, *self._live} if live.get(run_id) != self._live.get(run_id)}
+        self._live = dict(live)
+        if changed:
+            for place, run in enumerate(self.runs.rows):
+                if run.id in changed:
+                    self.refresh_row(self.runs.first + place)
 
     def keep_marks(self, gone: Collection[str]) -> None:
         """Remove the marks of runs that were deleted."""
@@ -169,9 +188,12 @@ class RunsTable(VirtualTable[RunSummary]):
     def _report(self, error: EtuiError) -> None:
         self._jumping = None
         self.post_message(self.Failed(error))
+        self.post_message(self.Current())
 
     def _show(self, page: Page | Glimpse, wanted: Wanted) -> None:
         jumped, self._jumping = self._jumping is not None, None
+        if jumped:
+            self.post_message(self.Current())
         if page[0] is None:
             self._show_glimpse(*page[1:])
             return
@@ -282,6 +304,10 @@ class RunsTable(VirtualTable[RunSummary]):
         """Ask for the choice of columns."""
         self.post_message(self.Asked("columns"))
 
+    def action_menu(self) -> None:
+        """Ask for the menu of the run under the cursor."""
+        self.post_message(self.Asked("menu"))
+
     def action_jump(self) -> None:
         """Ask for the run to jump to."""
         self.post_message(self.Asked("jump"))
@@ -303,7 +329,7 @@ class RunsTable(VirtualTable[RunSummary]):
         return [
             Placed(
                 width=size,
-                cell=partial(_cell, column, self._signs),
+                cell=partial(self._cell, column, size),
                 title=column.title.replace("×", self._signs.times),
                 name=column.name,
                 sorts=True,
@@ -312,6 +338,12 @@ class RunsTable(VirtualTable[RunSummary]):
             )
             for column, size in sized_columns(self.columns, width)
         ]
+
+    def _cell(self, column: Column, size: int, run: RunSummary) -> Cell:
+        live = self._live.get(run.id)
+        if live is not None and run.status in LIVE_STATUSES:
+            return live_cell(column, run, live, size, self._signs)
+        return column.cell(run, self._signs)
 
     def is_marked(self, row: RunSummary) -> bool:
         """Whether a run is marked."""
@@ -326,10 +358,6 @@ class RunsTable(VirtualTable[RunSummary]):
 
 def _columns(names: Sequence[str]) -> list[Column]:
     return [BY_NAME[name] for name in names if name in BY_NAME] or list(COLUMNS)
-
-
-def _cell(column: Column, signs: Glyphs, run: RunSummary) -> Cell:
-    return column.cell(run, signs)
 
 
 def _tone_of(run: RunSummary) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -21,6 +22,7 @@ from etui.tui.terminal import glyphs
 from etui.tui.widgets.half_pages import HalfPages, move_bindings
 from etui.tui.widgets.row_painter import Painter, Part, Placed, Row
 
+_RIGHT_BUTTON = 3
 _EDGE = 1
 """The cells before the texts above and below the rows."""
 _TONES = ("faint", "good", "bad", "warn", "live", "best")
@@ -88,6 +90,9 @@ class VirtualTable(Guarded, HalfPages, ScrollView, Generic[Row], can_focus=True)
         f"table--{name}" for name in ("header", "sorted", "cursor", "marked", "group", *_TONES)
     }
     BINDINGS: ClassVar[list[BindingType]] = move_bindings()
+
+    class MenuRequested(Message):
+        """The user clicked a row with the right button; the cursor is on it now."""
 
     has_heading: ClassVar[bool] = True
     has_cursor: ClassVar[bool] = True
@@ -299,6 +304,13 @@ class VirtualTable(Guarded, HalfPages, ScrollView, Generic[Row], can_focus=True)
             return
         index, double = self._line_at(offset.y) - self._first_line, event.chain == 2
         column = self._painter(self.content_width).column_at(self._placed, offset.x)
+        if event.button == _RIGHT_BUTTON:
+            if self.has_cursor and 0 <= index < self.count:
+                self.move_to(index)
+                if column is not None:
+                    self.column_clicked(column, double=False)
+                self.post_message(self.MenuRequested())
+            return
         if column is not None and -self._headings <= index < self.count:
             self.column_clicked(column, double=double)
         if self.has_cursor and 0 <= index < self.count:

@@ -1,5 +1,5 @@
-"""Gaps: layers are paired with their own counterparts, and what a layer is blamed for is what quantizing without it
-would bring."""
+"""Numeric gaps: layers are paired with their counterparts, and the error attributed to a layer is the improvement from
+quantizing without it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.engine import tiny
 from tests.engine.conftest import TINY, Workshop
 
 
-def gap_of(workshop: Workshop, model: str, precision: str, delegate: str = "xnnpack", **asked: Any) -> NumericGap:
-    """Prepare a program and find its gap, as the runner's jobs do."""
+def gap_of(workshop: Workshop, model: str, precision: str, delegate: str = "xnnpack", **options: Any) -> NumericGap:
+    """Prepare a program and determine its numeric gap, as the runner's jobs do."""
     bundle = workshop.bundle(model)
     lowered = workshop.lower(model, bundle, precision, delegate)
-    fields: dict[str, Any] = {"keep_fp32": (), "inputs": 2, "threshold_db": None, "budget_s": 600.0, **asked}
+    fields: dict[str, Any] = {"keep_fp32": (), "inputs": 2, "threshold_db": None, "budget_s": 600.0, **options}
     job = GapJob(
         bundle=bundle.path,
         model=model,
@@ -39,7 +39,7 @@ def gap_of(workshop: Workshop, model: str, precision: str, delegate: str = "xnnp
         run_id="run",
         **fields,
     )
-    return run_gap(job, workshop.said.append)
+    return run_gap(job, workshop.events.append)
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def gap_of(workshop: Workshop, model: str, precision: str, delegate: str = "xnnp
         ("8da4w/1", tiny.Projections, "key"),
     ],
 )
-def test_what_a_kept_module_brings_is_what_quantizing_without_it_gives(recipe: str, model: Any, module: str) -> None:
+def test_keeping_a_module_in_fp32_equals_quantizing_without_it(recipe: str, model: Any, module: str) -> None:
     torch.manual_seed(0)
     whole = model().eval()
     inputs = (torch.randn(1, 3, 16, 16) if model is tiny.Spoiled else torch.randn(8, 32),)
@@ -74,18 +74,18 @@ def test_what_a_kept_module_brings_is_what_quantizing_without_it_gives(recipe: s
         )
         expected = flat_outputs(quantized((module,)).module(*inputs))[0]
         plain = pair.changed.outputs(inputs)[0]
-        kept = pair.changed.outputs(inputs, pair.keeping_fp32([module]))[0]
+        output = pair.changed.outputs(inputs, pair.keeping_fp32([module]))[0]
         torch.testing.assert_close(pair.reference.outputs(inputs)[0], whole(*inputs), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(plain, flat_outputs(graph.module(*inputs))[0], atol=1e-6, rtol=1e-5)
-    assert not torch.equal(plain, kept)
-    # One step of the output's grid at most: a rounding may fall to the other side.
-    assert float((kept - expected).abs().max()) <= 0.2 * float((plain - expected).abs().max())
+    assert not torch.equal(plain, output)
+    # At most one step of the output's quantization grid, because a value may be rounded to the other side.
+    assert float((output - expected).abs().max()) <= 0.2 * float((plain - expected).abs().max())
     everything = {(edge.user, edge.argument): edge.unquantized for edge in pair.edges}
     torch.testing.assert_close(pair.changed.outputs(inputs, everything)[0], whole(*inputs), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.slow
-def test_a_spoiled_layer_is_named_first_and_blamed(workshop: Workshop) -> None:
+def test_damaged_layer_is_listed_first_with_its_error(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:spoiled", "int8-static-per-tensor")
     assert gap.first_past is not None
     first = gap.layers[gap.first_past]
@@ -100,7 +100,7 @@ def test_a_spoiled_layer_is_named_first_and_blamed(workshop: Workshop) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delegate", ["xnnpack", "portable"])
-def test_each_value_of_an_fp32_program_is_compared_with_its_own(workshop: Workshop, delegate: str) -> None:
+def test_each_value_of_an_fp32_program_is_compared_with_its_counterpart(workshop: Workshop, delegate: str) -> None:
     gap = gap_of(workshop, f"{TINY}:projections", "fp32", delegate)
     assert not gap.notes, gap.notes
     assert all(layer.exact or (layer.sqnr_db or 0.0) > 100 for layer in gap.layers), gap.layers
@@ -112,12 +112,12 @@ def test_each_value_of_an_fp32_program_is_compared_with_its_own(workshop: Worksh
         assert len(outside) == len(gap.layers)
         assert {"query", "key", "value"} <= {layer.name for layer in gap.layers}
     else:
-        # What leaves the first subgraph, and what leaves the last.
+        # The outputs of the first and the last subgraph.
         assert sum(bool(layer.delegated) for layer in gap.layers) >= 2
 
 
 @pytest.mark.slow
-def test_views_hide_no_layer_and_take_no_other_ones_place(workshop: Workshop) -> None:
+def test_views_neither_hide_nor_replace_a_layer(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:blocks", "fp32", "portable")
     assert {f"layers.{block}.{linear}" for block in range(4) for linear in range(2)} <= {one.name for one in gap.layers}
     assert all((layer.sqnr_db or 0.0) > 100 for layer in gap.layers), gap.layers
@@ -125,7 +125,7 @@ def test_views_hide_no_layer_and_take_no_other_ones_place(workshop: Workshop) ->
 
 
 @pytest.mark.slow
-def test_half_precision_is_compared_layer_by_layer_without_attribution(workshop: Workshop) -> None:
+def test_half_precision_is_compared_per_layer_without_attribution(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:convolutional", "fp16")
     assert {"convolution", "head"} <= {layer.origin.module for layer in gap.layers}
     assert all(30 < (layer.sqnr_db or 0.0) < 120 for layer in gap.layers[:-1])
@@ -133,7 +133,7 @@ def test_half_precision_is_compared_layer_by_layer_without_attribution(workshop:
 
 
 @pytest.mark.slow
-def test_a_model_too_large_for_the_debug_buffer_is_said_and_its_outputs_compared(
+def test_only_outputs_are_compared_if_the_debug_buffer_is_too_small(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("etui.engine.gap.debug_buffer.available_bytes", lambda: 1 << 20)
@@ -143,7 +143,7 @@ def test_a_model_too_large_for_the_debug_buffer_is_said_and_its_outputs_compared
     assert any("debug buffer" in note for note in gap.notes)
 
 
-def test_masks_are_no_signal_and_what_is_not_finite_is_counted() -> None:
+def test_masks_are_ignored_and_non_finite_values_are_counted() -> None:
     sums = GapSums()
     sums.add(torch.tensor([1.0, -torch.inf, -3e38, 2.0, 4.0]), torch.tensor([1.5, -torch.inf, 0.0, torch.nan, 4.0]))
     assert (sums.count, sums.non_finite) == (2, 1)
@@ -152,7 +152,7 @@ def test_masks_are_no_signal_and_what_is_not_finite_is_counted() -> None:
     assert not sums.exact
 
 
-def test_what_was_not_compared_is_not_exact() -> None:
+def test_uncompared_layer_is_not_exact() -> None:
     sums = GapSums()
     assert not sums.exact
     sums.add(torch.full((3,), torch.nan), torch.ones(3))
@@ -162,13 +162,13 @@ def test_what_was_not_compared_is_not_exact() -> None:
 
 
 @pytest.mark.slow
-def test_a_model_that_gives_nan_itself_is_not_called_exact(workshop: Workshop) -> None:
+def test_model_that_returns_nan_is_not_exact(workshop: Workshop) -> None:
     gap = gap_of(workshop, f"{TINY}:nowhere", "fp32")
     assert gap.layers == []
     assert any("not finite" in note for note in gap.notes)
 
 
-def test_an_interpreter_drops_values_after_their_last_use_and_applies_bypasses() -> None:
+def test_interpreter_frees_values_after_their_last_use_and_applies_bypasses() -> None:
     class Sum(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             doubled = x * 2
@@ -185,7 +185,7 @@ def test_an_interpreter_drops_values_after_their_last_use_and_applies_bypasses()
     assert shown[named["mul"]].tolist() == [2.0, 2.0, 2.0]
 
 
-def test_modules_that_the_model_does_not_have_are_refused_with_near_ones() -> None:
+def test_unknown_modules_are_refused_with_similar_names() -> None:
     module = tiny.Spoiled()
     check_modules(module, ["stem", "middle"])
     with pytest.raises(PreparationError, match="no module 'midle'") as refused:
@@ -194,7 +194,7 @@ def test_modules_that_the_model_does_not_have_are_refused_with_near_ones() -> No
     with pytest.raises(PreparationError) as refused:
         check_modules(module, ["zzz"])
     assert "stem, middle, tail, head" in refused.value.hint
-    # An exported program has no submodule for one without weights, but what its nodes say of it.
+    # An exported program has no submodule for a module without weights; its nodes still name it.
     inner = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
     exported = torch.export.export(torch.nn.Sequential(inner), (torch.randn(1, 2),)).module(check_guards=False)
     check_modules(exported, ["0", "0.0", "0.1"])

@@ -45,7 +45,7 @@ def prepare(workshop: Workshop, model: str, precision: str, delegate: str) -> tu
         (INDEXED, "8da4w", "xnnpack", 10),
     ],
 )
-def test_a_program_computes_its_model(
+def test_program_agrees_with_its_model(
     workshop: Workshop, execute: Runner, model: str, precision: str, delegate: str, least_db: float
 ) -> None:
     bundle, lowered = prepare(workshop, model, precision, delegate)
@@ -64,7 +64,9 @@ def test_a_program_computes_its_model(
 
 
 @pytest.mark.slow
-def test_openvino(workshop: Workshop, execute: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openvino_program_agrees_with_its_model(
+    workshop: Workshop, execute: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     openvino = pytest.importorskip("openvino")
     pytest.importorskip("nncf")
     libraries = sorted((Path(openvino.__file__).parent / "libs").glob("libopenvino_c.so*"))
@@ -79,16 +81,16 @@ def test_openvino(workshop: Workshop, execute: Runner, monkeypatch: pytest.Monke
 
 
 @pytest.mark.slow
-def test_stages_are_told_as_they_begin_and_end(workshop: Workshop) -> None:
+def test_start_and_end_of_stages_are_reported(workshop: Workshop) -> None:
     _, lowered = prepare(workshop, CONVOLUTIONAL, "int8", "xnnpack")
-    begun = [event.stage for event in workshop.said if event.kind == "stage" and event.run_id == "run"]
-    ended = [event.stage for event in workshop.said if event.kind == "log" and event.run_id == "run"]
+    begun = [event.stage for event in workshop.events if event.kind == "stage" and event.run_id == "run"]
+    ended = [event.stage for event in workshop.events if event.kind == "log" and event.run_id == "run"]
     assert begun == ended == [stage.name for stage in lowered.stages]
     assert begun == ["load", "export", "quantize", "reference", "lower", "write"]
 
 
 @pytest.mark.slow
-def test_an_exported_program_and_a_finished_one(workshop: Workshop, execute: Runner, tmp_path: Path) -> None:
+def test_exported_and_finished_programs_are_prepared(workshop: Workshop, execute: Runner, tmp_path: Path) -> None:
     bundle, lowered = prepare(workshop, CONVOLUTIONAL, "fp32", "xnnpack")
     opened = Bundle.open(Path(bundle.path), CONVOLUTIONAL)
     program = torch.export.export(opened.eager(), opened.inputs()[0], strict=False)
@@ -112,18 +114,18 @@ def test_an_exported_program_and_a_finished_one(workshop: Workshop, execute: Run
     copied = workshop.lower(finished, third, AS_IS, AS_IS)
     assert copied.artifact.sha256 == lowered.artifact.sha256
     assert copied.planned_bytes == lowered.planned_bytes
-    assert any("XnnpackBackend" in event.message for event in workshop.said)
+    assert any("XnnpackBackend" in event.message for event in workshop.events)
 
 
 @pytest.mark.slow
-def test_calibration_without_inputs_fails_and_leaves_nothing(workshop: Workshop) -> None:
+def test_calibration_without_inputs_fails_and_leaves_no_files(workshop: Workshop) -> None:
     bundle = workshop.bundle(CONVOLUTIONAL, calibration_count=0)
     with pytest.raises(PreparationError, match="calibration input"):
         workshop.lower(CONVOLUTIONAL, bundle, "int8-static")
     assert not list((workshop.cache_dir / "programs").iterdir())
 
 
-def test_files_that_are_not_programs(workshop: Workshop, tmp_path: Path) -> None:
+def test_other_files_are_refused(workshop: Workshop, tmp_path: Path) -> None:
     for name in ("mine.pt2", "mine.pte"):
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(PreparationError, match="program"):

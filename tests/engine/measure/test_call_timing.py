@@ -15,13 +15,13 @@ INPUTS = [(torch.zeros(2),), (torch.ones(2),)]
 
 
 class Program:
-    """A stand-in for a loaded program: it records its inputs, and each part of a call takes a known time."""
+    """A fake loaded program that records its inputs, and whose parts of a call take a known time."""
 
     def __init__(self) -> None:
         self.fed: list[TensorTuple] = []
 
     def parts_ns(self, inputs: TensorTuple) -> tuple[int, int, int]:
-        """20 microseconds in, 3 ms of execute, 10 microseconds out."""
+        """Return 20 microseconds for inputs, 3 ms for execute and 10 microseconds for outputs."""
         self.fed.append(inputs)
         return 20_000, 3_000_000, 10_000
 
@@ -30,7 +30,9 @@ class Program:
     ("samples", "sample_ms", "calls"),
     [(20, 3.0, FEWEST), (400, 3.0, 20), (100_000, 0.01, MOST), (20, 500.0, 2), (3, 999.0, 1)],
 )
-def test_the_calls_are_few_beside_the_samples(tmp_path: Path, samples: int, sample_ms: float, calls: int) -> None:
+def test_additional_calls_are_few_compared_to_the_samples(
+    tmp_path: Path, samples: int, sample_ms: float, calls: int
+) -> None:
     program = Program()
     call = call_timing(cast(LoadedProgram, program), INPUTS, [sample_ms] * samples, tmp_path / "missing.pte")
     assert call is not None
@@ -38,7 +40,7 @@ def test_the_calls_are_few_beside_the_samples(tmp_path: Path, samples: int, samp
     assert program.fed == [INPUTS[number % 2] for number in range(calls)]
 
 
-def test_a_program_of_a_second_a_call_is_not_called_again(tmp_path: Path) -> None:
+def test_slow_program_is_not_called_again(tmp_path: Path) -> None:
     program = Program()
     assert call_timing(cast(LoadedProgram, program), INPUTS, [1000.0] * 3, tmp_path / "missing.pte") is None
     assert not program.fed

@@ -23,20 +23,20 @@ def _after(wall_s: float, own_s: float, busy_s: float, steal_s: float) -> Worker
     )
 
 
-def test_what_others_used_is_what_was_used_beside_oneself() -> None:
+def test_foreign_load_excludes_own_cpu_time() -> None:
     changes = changes_between(BEFORE, _after(1.0, 0.9, 1.4, 0.1))
     assert changes.foreign_cpu_cores is not None and abs(changes.foreign_cpu_cores - 0.5) < 1e-9
     assert changes.host.steal_s is not None and abs(changes.host.steal_s - 0.1) < 1e-9
     assert (changes.major_faults, changes.minor_faults) == (1, 50)
 
 
-def test_a_tick_in_a_short_span_is_not_taken_for_another_process() -> None:
+def test_one_clock_tick_in_a_short_span_is_not_a_foreign_load() -> None:
     changes = changes_between(BEFORE, _after(0.003, 0.003, 0.01, 0.01))
     assert changes.foreign_cpu_cores is None and changes.host.steal_s is None
     assert changes.cpu_s > 0
 
 
-def test_the_canary_takes_its_time_on_as_many_threads_as_are_asked_for() -> None:
+def test_canary_runs_on_the_requested_number_of_threads() -> None:
     assert 0 < canary_ms(1, None) < 1_000
-    # What cannot be met is tried a few times and then believed.
+    # A target that is not reached is tried a few times, then the measurement is accepted.
     assert 0 < canary_ms(2, 1e-6) < 1_000

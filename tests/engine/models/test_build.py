@@ -1,4 +1,5 @@
-"""Building: fast without initializing, the same module either way, and torchvision with a CPU build of torch."""
+"""Building models: fast without initialization, the same module either way, and torchvision with a CPU build of
+torch."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from tests.engine.lowering.test_lower import sqnr_db
 
 
 def tiny(name: str, length: int, **overrides: object) -> ModelEntry:
-    """A catalog entry with a configuration small enough for a test."""
+    """Return a catalog entry with a configuration small enough for a test."""
     entry = MODELS[name]
     assert entry.builder is not None and entry.text is not None
     builder = msgspec.structs.replace(entry.builder, overrides={**entry.builder.overrides, **overrides})
@@ -34,7 +35,7 @@ DISTILBERT = tiny("distilbert", 8, n_layers=1, dim=32, hidden_dim=64, n_heads=2)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
-def test_a_fast_build_has_the_same_shape(name: str) -> None:
+def test_fast_build_has_the_same_structure(name: str) -> None:
     fast, whole = build(MODELS[name], initialize=False).module, build(MODELS[name]).module
     assert {k: v.shape for k, v in fast.state_dict().items()} == {k: v.shape for k, v in whole.state_dict().items()}
     assert not fast.training
@@ -78,7 +79,7 @@ def around():
 
 
 @pytest.mark.parametrize("factory", ["named", "traced", "around"])
-def test_whatever_a_module_holds_it_is_in_eval_mode(tmp_path: Path, factory: str) -> None:
+def test_every_submodule_is_in_eval_mode(tmp_path: Path, factory: str) -> None:
     (tmp_path / "mine.py").write_text(MODULES)
     module = build(find_model(f"{tmp_path / 'mine.py'}:{factory}")).module
     layers = [one for one in module.modules() if isinstance(one, torch.nn.Dropout | torch.nn.BatchNorm1d)]
@@ -89,7 +90,7 @@ def test_whatever_a_module_holds_it_is_in_eval_mode(tmp_path: Path, factory: str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", [GPT2, DISTILBERT], ids=lambda entry: entry.name)
-def test_a_transformer_goes_all_the_way(
+def test_transformer_is_built_lowered_and_executed(
     workshop: Workshop, execute: Runner, monkeypatch: pytest.MonkeyPatch, entry: ModelEntry
 ) -> None:
     monkeypatch.setitem(MODELS, entry.name, entry)
@@ -112,7 +113,7 @@ def test_minilm_has_real_weights_and_sentences(workshop: Workshop) -> None:
     assert all(abs(float(one[0].norm()) - 1) < 1e-5 for one in reference)
 
 
-def test_streams_of_photos_differ_and_repeat() -> None:
+def test_streams_of_photos_differ_and_are_reproducible() -> None:
     recipe = MODELS["resnet18"].image
     assert recipe is not None
     first, again = photos(recipe, 2, 0, "accuracy"), photos(recipe, 2, 0, "accuracy")
@@ -122,7 +123,7 @@ def test_streams_of_photos_differ_and_repeat() -> None:
     assert not torch.equal(first[0], other[0])
 
 
-def test_a_torchvision_that_loads_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_working_torchvision_is_not_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "_C.so").touch()
     loaded: list[str] = []
     monkeypatch.setattr(torch.ops, "load_library", loaded.append)

@@ -17,7 +17,7 @@ from tests.engine.conftest import TINY, Workshop
 from tests.engine.tiny import Convolutional
 
 
-def test_a_bundle_is_built_once(workshop: Workshop) -> None:
+def test_bundle_is_built_once(workshop: Workshop) -> None:
     first = workshop.bundle(f"{TINY}:convolutional")
     second = workshop.bundle(f"{TINY}:convolutional")
     assert (first.cached, second.cached) == (False, True)
@@ -25,10 +25,10 @@ def test_a_bundle_is_built_once(workshop: Workshop) -> None:
     assert all(stage.cached for stage in second.stages)
     assert [x.name for x in (workshop.cache_dir / "models").iterdir()] == [first.key]
     assert workshop.bundle(f"{TINY}:convolutional", seed=1).key != first.key
-    assert [event.kind for event in workshop.said[:2]] == ["stage", "log"]
+    assert [event.kind for event in workshop.events[:2]] == ["stage", "log"]
 
 
-def test_an_opened_bundle_computes_its_reference(workshop: Workshop) -> None:
+def test_opened_bundle_computes_its_reference(workshop: Workshop) -> None:
     result = workshop.bundle(f"{TINY}:convolutional")
     bundle = Bundle.open(Path(result.path), f"{TINY}:convolutional")
     module, inputs, reference = bundle.eager(), bundle.inputs(), bundle.reference()
@@ -44,7 +44,7 @@ def test_an_opened_bundle_computes_its_reference(workshop: Workshop) -> None:
     assert result.model.parameters == sum(p.numel() for p in Convolutional().parameters())
 
 
-def test_tied_weights_stay_tied_and_buffers_right(workshop: Workshop) -> None:
+def test_tied_weights_stay_tied_and_buffers_are_restored(workshop: Workshop) -> None:
     result = workshop.bundle(f"{TINY}:indexed")
     bundle = Bundle.open(Path(result.path), f"{TINY}:indexed")
     module = bundle.eager()
@@ -54,7 +54,7 @@ def test_tied_weights_stay_tied_and_buffers_right(workshop: Workshop) -> None:
     assert all(torch.equal(a, b) for a, b in zip(outputs, bundle.reference()[0], strict=True))
 
 
-def test_a_checkpoint_of_the_users_own(workshop: Workshop, tmp_path: Path) -> None:
+def test_users_checkpoint_is_loaded(workshop: Workshop, tmp_path: Path) -> None:
     other = Convolutional()
     torch.save({"state_dict": other.state_dict()}, tmp_path / "other.pt")
     result = workshop.bundle(f"{TINY}:convolutional", weights=str(tmp_path / "other.pt"))
@@ -65,7 +65,7 @@ def test_a_checkpoint_of_the_users_own(workshop: Workshop, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "message"),
     [
         ("missing.pt", None, "weights not found"),
         ("noise.pt", b"nothing of the kind", "noise.pt"),
@@ -73,10 +73,12 @@ def test_a_checkpoint_of_the_users_own(workshop: Workshop, tmp_path: Path) -> No
         ("empty.pt", b"", "empty.pt"),
     ],
 )
-def test_unreadable_weights(workshop: Workshop, tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
+def test_unreadable_weights_are_refused_in_one_line(
+    workshop: Workshop, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(WeightsError, match=words) as refused:
+    with pytest.raises(WeightsError, match=message) as refused:
         workshop.bundle(f"{TINY}:convolutional", weights=str(tmp_path / name))
     assert "\n" not in str(refused.value)
     assert refused.value.hint
@@ -89,7 +91,7 @@ def test_weights_that_hold_code_are_not_loaded(workshop: Workshop, tmp_path: Pat
         workshop.bundle(f"{TINY}:convolutional", weights=str(tmp_path / "module.pt"))
 
 
-def test_weights_of_another_model(workshop: Workshop, tmp_path: Path) -> None:
+def test_weights_of_another_model_are_refused(workshop: Workshop, tmp_path: Path) -> None:
     torch.save({"head.weight": torch.zeros(10, 8)}, tmp_path / "part.pt")
     with pytest.raises(WeightsError, match="missing"):
         workshop.bundle(f"{TINY}:convolutional", weights=str(tmp_path / "part.pt"))
@@ -100,51 +102,51 @@ def test_weights_of_another_model(workshop: Workshop, tmp_path: Path) -> None:
         workshop.bundle(f"{TINY}:convolutional", weights=str(tmp_path / "wide.pt"))
 
 
-def test_there_are_no_published_weights_of_the_users_own(workshop: Workshop) -> None:
+def test_users_model_has_no_pretrained_weights(workshop: Workshop) -> None:
     with pytest.raises(WeightsError, match="no published weights"):
         workshop.bundle(f"{TINY}:convolutional", weights="pretrained")
 
 
 @pytest.mark.parametrize("factory", ["not_a_module", "no_inputs", "absent"])
-def test_factories_that_give_no_model(workshop: Workshop, factory: str) -> None:
+def test_factory_that_returns_no_model_is_refused(workshop: Workshop, factory: str) -> None:
     with pytest.raises(PreparationError):
         workshop.bundle(f"{TINY}:{factory}")
 
 
-def test_the_users_own_exception_is_seen(workshop: Workshop) -> None:
+def test_exception_of_the_users_code_is_reported(workshop: Workshop) -> None:
     with pytest.raises(ZeroDivisionError, match="own mistake"):
         workshop.bundle(f"{TINY}:raises")
 
 
-def test_pretrained_says_where_it_looked(workshop: Workshop) -> None:
+def test_missing_pretrained_weights_name_the_searched_locations(workshop: Workshop) -> None:
     with pytest.raises(WeightsError, match="checkpoints") as refused:
         workshop.bundle("resnet18", weights="pretrained")
     assert "synthetic" in refused.value.hint
 
 
 @pytest.mark.slow
-def test_auto_falls_back_on_synthetic_weights_loudly(workshop: Workshop) -> None:
+def test_auto_falls_back_to_synthetic_weights_with_a_warning(workshop: Workshop) -> None:
     result = workshop.bundle("resnet18")
     assert result.weights.kind == "synthetic"
-    assert [event for event in workshop.said if event.kind == "warning"]
+    assert [event for event in workshop.events if event.kind == "warning"]
     reference = Bundle.open(Path(result.path), "resnet18").reference()
     assert float(reference[0][0].std()) > 0.01
     assert not torch.equal(reference[0][0], reference[1][0])
-    workshop.said.clear()
+    workshop.events.clear()
     assert workshop.bundle("resnet18").cached
-    assert any("unreachable a few minutes ago" in event.message for event in workshop.said)
+    assert any("unreachable a few minutes ago" in event.message for event in workshop.events)
 
 
-def test_a_bundle_that_is_not_whole(tmp_path: Path) -> None:
+def test_incomplete_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PreparationError, match="damaged or missing"):
         Bundle.open(tmp_path, f"{TINY}:convolutional")
 
 
-def test_no_reference_file_is_none(tmp_path: Path) -> None:
+def test_missing_reference_file_is_none(tmp_path: Path) -> None:
     assert read_reference(tmp_path / "absent.safetensors") is None
 
 
-def test_a_factory_that_changes_in_between_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+def test_factory_that_changes_after_preparation_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     copy = tmp_path / "mine.py"
     copy.write_text(TINY.read_text())
     result = workshop.bundle(f"{copy}:convolutional")
@@ -155,7 +157,7 @@ def test_a_factory_that_changes_in_between_is_refused(workshop: Workshop, tmp_pa
 
 
 def _written(folder: Path, **files: str) -> str:
-    """Write Python files into a folder; what names the factory of ``mine``."""
+    """Write Python files into a folder; return the reference to the factory of ``mine``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
@@ -163,12 +165,12 @@ def _written(folder: Path, **files: str) -> str:
 
 
 def _first_outputs(result: BundleResult, model: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """What eager computes now on the first input, and the stored reference."""
+    """Return what eager computes now for the first input, and the stored reference."""
     bundle = Bundle.open(Path(result.path), model)
     return bundle.eager()(*bundle.inputs()[0]), bundle.reference()[0][0]
 
 
-def test_retrained_weights_that_a_factory_loads_are_another_model(workshop: Workshop, tmp_path: Path) -> None:
+def test_retrained_weights_loaded_by_a_factory_change_the_identity(workshop: Workshop, tmp_path: Path) -> None:
     model = _written(
         tmp_path / "mine",
         mine="""
@@ -203,12 +205,12 @@ def make():
 """
 
 
-def test_a_changed_helper_is_read_again_and_is_another_model(workshop: Workshop, tmp_path: Path) -> None:
+def test_changed_helper_module_is_reloaded_and_changes_the_identity(workshop: Workshop, tmp_path: Path) -> None:
     helper = tmp_path / "layers.py"
     model = _written(tmp_path, mine=LAZY, layers=HELPER.format(factor=1))
     before = workshop.bundle(model)
     assert before.model.sources is not None and list(before.model.sources) == ["layers"]
-    # Python takes this bytecode for current: the new source has the same size and the same time.
+    # Python considers this bytecode current, because the new source has the same size and modification time.
     py_compile.compile(str(helper), doraise=True)
     times = helper.stat()
     helper.write_text(HELPER.format(factor=9))
@@ -222,7 +224,7 @@ def test_a_changed_helper_is_read_again_and_is_another_model(workshop: Workshop,
         Bundle.open(Path(before.path), model).eager()
 
 
-def test_the_same_files_elsewhere_are_the_same_model(workshop: Workshop, tmp_path: Path) -> None:
+def test_same_files_in_another_folder_are_the_same_model(workshop: Workshop, tmp_path: Path) -> None:
     model = _written(tmp_path / "one", mine=LAZY, layers=HELPER.format(factor=1))
     first = workshop.bundle(model)
     shutil.copytree(tmp_path / "one", tmp_path / "two")
@@ -248,14 +250,14 @@ def make(): return Noisy(), (torch.ones(1, 4),)
 
 
 @pytest.mark.parametrize("seed", [0, 5])
-def test_eager_is_what_the_reference_was_made_from(workshop: Workshop, tmp_path: Path, seed: int) -> None:
+def test_eager_agrees_with_the_reference(workshop: Workshop, tmp_path: Path, seed: int) -> None:
     model = _written(tmp_path, mine=RANDOM)
     eager, reference = _first_outputs(workshop.bundle(model, seed=seed), model)
     assert torch.equal(eager, reference)
     assert workshop.bundle(model, seed=seed).cached
 
 
-def test_state_outside_of_the_state_dict_is_part_of_the_weights(workshop: Workshop, tmp_path: Path) -> None:
+def test_state_outside_the_state_dict_is_part_of_the_weights(workshop: Workshop, tmp_path: Path) -> None:
     digests = set()
     for buffer, plain in ((1, 1), (2, 1), (1, 2)):
         text = RANDOM.replace('"buffer", torch.randn(4, 4)', f'"buffer", torch.full((4, 4), {buffer}.0)')
@@ -264,7 +266,7 @@ def test_state_outside_of_the_state_dict_is_part_of_the_weights(workshop: Worksh
     assert len(digests) == 3
 
 
-def test_shared_tensors_and_memory_formats_stay_as_the_factory_made_them(workshop: Workshop, tmp_path: Path) -> None:
+def test_shared_tensors_and_memory_formats_are_preserved(workshop: Workshop, tmp_path: Path) -> None:
     text = """
 import torch
 from torch import nn
@@ -293,7 +295,7 @@ def make():
     assert workshop.bundle(model).weights.sha256 != result.weights.sha256
 
 
-def test_a_number_that_the_factory_reads_from_elsewhere_is_part_of_the_model(
+def test_value_read_by_the_factory_is_part_of_the_identity(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = RANDOM.replace("random.random() + float(np.random.rand())", 'float(__import__("os").environ["SCALE"])')
@@ -307,7 +309,7 @@ def test_a_number_that_the_factory_reads_from_elsewhere_is_part_of_the_model(
         Bundle.open(Path(before.path), model).eager()
 
 
-def test_a_checkpoint_is_known_by_its_content(workshop: Workshop, tmp_path: Path) -> None:
+def test_checkpoint_is_identified_by_its_content(workshop: Workshop, tmp_path: Path) -> None:
     checkpoint = tmp_path / "other.pt"
     torch.save({name: torch.zeros_like(x) for name, x in Convolutional().state_dict().items()}, checkpoint)
     model, times = f"{TINY}:convolutional", checkpoint.stat()
@@ -321,7 +323,7 @@ def test_a_checkpoint_is_known_by_its_content(workshop: Workshop, tmp_path: Path
     assert not after.cached and before.weights.sha256 != after.weights.sha256
 
 
-def test_an_exported_program_that_changes_in_between_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+def test_exported_program_that_changes_after_preparation_is_refused(workshop: Workshop, tmp_path: Path) -> None:
     program = tmp_path / "linear.pt2"
 
     def save() -> None:

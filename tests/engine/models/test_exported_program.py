@@ -1,4 +1,4 @@
-"""Exported programs from untrusted sources: code in their files is not run unless that is allowed."""
+"""Exported programs from untrusted sources: code in their files is not executed unless that is allowed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Change = Callable[[bytes], bytes]
 
 
 class Evil:
-    """Writes a file when it is unpickled."""
+    """Write a file when unpickled."""
 
     def __init__(self, proof: Path) -> None:
         self._proof = proof
@@ -40,7 +40,7 @@ class Evil:
 
 
 class Net(torch.nn.Module):
-    """Has weights, a buffer that is not persistent, and a tensor that is a plain attribute."""
+    """A module with weights, a non-persistent buffer, and a tensor that is a plain attribute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Net(torch.nn.Module):
 def _save(
     path: Path, change: dict[str, Change] | None = None, extra: dict[str, bytes] | None = None, **how: Any
 ) -> Path:
-    """An exported program, some of its parts changed."""
+    """Return an exported program with some of its parts changed."""
     whole = path.with_suffix(".whole.pt2")
     torch.export.save(torch.export.export(torch.nn.Linear(4, 4).eval(), (torch.randn(1, 4),)), whole)
     with zipfile.ZipFile(whole) as before, zipfile.ZipFile(path, "w", **how) as after:
@@ -80,7 +80,7 @@ def _saved(value: object, **how: Any) -> bytes:
 
 
 def _config(name: str, **fields: object) -> Change:
-    """Mark the first tensor of a list as kept in another way."""
+    """Mark the first tensor of a list as stored in another format."""
 
     def change(content: bytes) -> bytes:
         config = json.loads(content)
@@ -143,7 +143,7 @@ IN_THE_GRAPH = ("expression", "name")
 
 
 @pytest.mark.parametrize("which", EVIL)
-def test_no_code_of_the_file_is_run(tmp_path: Path, which: str) -> None:
+def test_code_in_the_file_is_not_executed(tmp_path: Path, which: str) -> None:
     proof = tmp_path / "proof"
     path = _evil_programs(tmp_path, proof)[which]
     with pytest.raises(PreparationError) as refused:
@@ -152,7 +152,7 @@ def test_no_code_of_the_file_is_run(tmp_path: Path, which: str) -> None:
     assert "--allow-pickle" in refused.value.hint and "\n" not in str(refused.value)
     if which not in IN_THE_GRAPH:
         assert "posix.mkdir" in refused.value.message or which == "object"
-        # The front end can tell without torch, before anything is queued.
+        # The front end can detect this without torch, before anything is queued.
         assert refused_parts(path)
         with pytest.raises(FieldError) as early:
             check_model(str(path))
@@ -162,7 +162,7 @@ def test_no_code_of_the_file_is_run(tmp_path: Path, which: str) -> None:
 
 
 @pytest.mark.parametrize("which", ["inputs", "weights"])
-def test_allowed_it_is_loaded_as_torch_does(tmp_path: Path, which: str) -> None:
+def test_allowed_program_is_loaded_as_torch_does(tmp_path: Path, which: str) -> None:
     proof = tmp_path / "proof"
     path = _evil_programs(tmp_path, proof)[which]
     with contextlib.suppress(PreparationError):
@@ -171,13 +171,13 @@ def test_allowed_it_is_loaded_as_torch_does(tmp_path: Path, which: str) -> None:
 
 
 class Harmless:
-    """Is unpickled as an empty dict."""
+    """An object that is unpickled as an empty dict."""
 
     def __reduce__(self) -> tuple[object, tuple[()]]:
         return dict, ()
 
 
-def test_a_bundle_is_refused_unless_it_is_allowed(workshop: Workshop, tmp_path: Path) -> None:
+def test_bundle_with_code_is_refused_unless_allowed(workshop: Workshop, tmp_path: Path) -> None:
     plain = str(_save(tmp_path / "plain.pt2"))
     inputs = ((torch.randn(1, 4),), Harmless())
     pickled = str(_save(tmp_path / "pickled.pt2", {SAMPLE_INPUTS: lambda _: _saved(inputs)}))
@@ -194,7 +194,7 @@ def test_a_bundle_is_refused_unless_it_is_allowed(workshop: Workshop, tmp_path: 
         workshop.bundle(pickled, key=allowed.key)
 
 
-def test_tensors_in_pickles_are_no_reason_to_refuse(tmp_path: Path) -> None:
+def test_pickled_tensors_are_accepted(tmp_path: Path) -> None:
     exported = torch.export.export(Net().eval(), (torch.randn(1, 4),))
     for protocol in (4, 2):
         torch.export.save(exported, tmp_path / "net.pt2", pickle_protocol=protocol)
@@ -203,8 +203,8 @@ def test_tensors_in_pickles_are_no_reason_to_refuse(tmp_path: Path) -> None:
     assert torch.equal(loaded.module(*loaded.positional), exported.module()(*loaded.positional))
 
 
-def test_a_program_of_many_sizes_and_branches_is_loaded(tmp_path: Path) -> None:
-    """What its graph has of expressions, nested graphs and names is no reason to refuse it."""
+def test_program_with_dynamic_sizes_and_branches_is_loaded(tmp_path: Path) -> None:
+    """Expressions, nested graphs and names in the graph do not refuse the program."""
 
     class Branches(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -222,7 +222,7 @@ def test_a_program_of_many_sizes_and_branches_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["outer", "inner"])
-def test_what_unpacks_beyond_all_measure_is_one_line(tmp_path: Path, part: str) -> None:
+def test_decompression_bomb_is_refused_in_one_line(tmp_path: Path, part: str) -> None:
     zeros = bytes(100_000_000)
     if part == "outer":
         path = _save(tmp_path / "bomb.pt2", extra={"extra/zeros": zeros}, compression=zipfile.ZIP_DEFLATED)
@@ -237,7 +237,7 @@ def test_what_unpacks_beyond_all_measure_is_one_line(tmp_path: Path, part: str) 
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"PK\x03\x04" + bytes(100)])
-def test_what_is_no_exported_program_is_one_line(tmp_path: Path, content: bytes) -> None:
+def test_other_file_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.pt2"
     path.write_bytes(content)
     with pytest.raises(PreparationError) as refused:
@@ -247,7 +247,7 @@ def test_what_is_no_exported_program_is_one_line(tmp_path: Path, content: bytes)
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_damaged_file_is_loaded_or_refused_in_one_line(tmp_path: Path, seed: int) -> None:
+def test_damaged_file_is_loaded_or_refused_in_one_line(tmp_path: Path, seed: int) -> None:
     chosen, path = random.Random(seed), tmp_path / "damaged.pt2"
     content = bytearray(_save(path).read_bytes())
     for _ in range(chosen.randint(1, 6)):
@@ -260,7 +260,7 @@ def test_a_damaged_file_is_loaded_or_refused_in_one_line(tmp_path: Path, seed: i
         assert "\n" not in str(refused)
 
 
-def test_compiled_code_is_named(tmp_path: Path) -> None:
+def test_compiled_code_is_reported(tmp_path: Path) -> None:
     path = _save(tmp_path / "compiled.pt2", extra={"data/aotinductor/model/x.so": b"ELF"})
     with pytest.raises(PreparationError, match="compiled code"):
         load_exported(path, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Inputs: varied within what the example shows to be valid, and none shared by evaluation and calibration."""
+"""Inputs: varied within the valid range shown by the example, and none shared by evaluation and calibration."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def whole(made: InputSet) -> list[Inputs]:
     ],
     ids=["tokens", "ordered", "zeros", "bytes", "floats", "ones", "float zeros", "booleans", "a mask"],
 )
-def test_the_inputs_of_a_lone_example_all_differ(example: torch.Tensor) -> None:
+def test_inputs_varied_from_one_example_all_differ(example: torch.Tensor) -> None:
     made = inputs_of(example, accuracy=4, calibration=3)
     assert torch.equal(made.accuracy[0][0], example)
     assert len({content(one) for one in whole(made)}) == 7 or example is ADDITIVE
@@ -72,7 +72,7 @@ def test_values_stay_within_the_range_of_the_example(example: torch.Tensor) -> N
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "constant",
     [
         ONES,
         POSITIONS,
@@ -86,14 +86,14 @@ def test_values_stay_within_the_range_of_the_example(example: torch.Tensor) -> N
     ids=["ones", "positions", "infinities", "a mask", "a constant", "the lowest number", "booleans", "a length"],
 )
 @pytest.mark.parametrize("data", [TOKENS, FLOATS], ids=["tokens", "floats"])
-def test_masks_constants_and_positions_are_kept_beside_data(kept: torch.Tensor, data: torch.Tensor) -> None:
-    made = inputs_of(kept, data)
-    assert all(torch.equal(one[0], kept) for one in whole(made))
+def test_masks_constants_and_positions_are_not_varied(constant: torch.Tensor, data: torch.Tensor) -> None:
+    made = inputs_of(constant, data)
+    assert all(torch.equal(one[0], constant) for one in whole(made))
     assert len({content(one) for one in whole(made)}) == 16
     assert "input 1 of 2" in made.info.detail
 
 
-def test_finite_values_beside_infinities_vary_and_stay_finite() -> None:
+def test_finite_values_next_to_infinities_vary_and_stay_finite() -> None:
     example = torch.randn(4, 8)
     example[1, 2:5] = float("-inf")
     for (one,) in whole(inputs_of(example))[1:]:
@@ -108,7 +108,7 @@ def test_edges_of_a_graph_stay_valid() -> None:
     assert all(int(one[1].min()) >= 0 and int(one[1].max()) <= 4 for one in whole(made))
 
 
-def test_evaluation_and_calibration_of_an_example_are_not_alike() -> None:
+def test_evaluation_and_calibration_inputs_of_an_example_differ() -> None:
     example = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
     made = inputs_of(example)
     for (one,) in made.calibration:
@@ -116,8 +116,8 @@ def test_evaluation_and_calibration_of_an_example_are_not_alike() -> None:
         assert correlation < 0.6
 
 
-def test_integers_the_model_refuses_stay_as_they_are() -> None:
-    columns = torch.tensor([[900, 2, 17, 4]])  # each an index into a table of its own size
+def test_integers_are_unchanged_if_the_model_refuses_other_values() -> None:
+    columns = torch.tensor([[900, 2, 17, 4]])  # each an index into a separate table
 
     def accepts(inputs: Inputs) -> bool:
         return bool((inputs[1] <= columns).all())
@@ -137,7 +137,9 @@ def numbered(count: int) -> list[tuple[torch.Tensor, ...]]:
 @pytest.mark.parametrize(
     ("given", "evaluated", "calibrated"), [(2, 1, 1), (5, 2, 3), (8, 4, 4), (16, 8, 8), (40, 8, 8)]
 )
-def test_several_examples_are_divided(given: int, evaluated: int, calibrated: int) -> None:
+def test_several_examples_are_divided_between_evaluation_and_calibration(
+    given: int, evaluated: int, calibrated: int
+) -> None:
     made = example_inputs(Examples.of(numbered(given), "test"), 8, 8, 0)
     assert (len(made.accuracy), len(made.calibration)) == (evaluated, calibrated)
     assert [int(one[1]) for one in whole(made)] == list(range(evaluated + calibrated))
@@ -145,30 +147,30 @@ def test_several_examples_are_divided(given: int, evaluated: int, calibrated: in
     assert not lacking(made.info.split, f"{evaluated} ", "evaluation")
 
 
-def test_an_example_that_comes_twice_serves_once() -> None:
+def test_duplicate_example_is_used_once() -> None:
     made = example_inputs(Examples.of([*numbered(4), *numbered(4)], "test"), 8, 8, 0)
     assert (len(made.accuracy), len(made.calibration)) == (2, 2)
 
 
-def test_a_function_makes_as_many_as_are_asked_for() -> None:
-    asked: list[int] = []
+def test_function_creates_the_requested_number_of_inputs() -> None:
+    counts: list[int] = []
 
     def drawn(count: int) -> Iterator[torch.Tensor]:
-        asked.append(count)
+        counts.append(count)
         while True:
             yield torch.randn(1, 4)
 
     examples = Examples.of(drawn, "test")
-    assert asked == []
+    assert counts == []
     made, again = (example_inputs(examples, 6, 3, 0) for _ in range(2))
-    assert asked == [9, 9]
+    assert counts == [9, 9]
     assert (len(made.accuracy), len(made.calibration)) == (6, 3)
     assert len({content(one) for one in whole(made)}) == 9
     assert made.info.sha256 == again.info.sha256 != example_inputs(examples, 6, 3, 1).info.sha256
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message"),
     [
         (3, "no example inputs"),
         ((), "no example inputs"),
@@ -181,12 +183,12 @@ def test_a_function_makes_as_many_as_are_asked_for() -> None:
         (lambda count: [], "no example inputs"),
     ],
 )
-def test_inputs_that_are_none(given: object, words: str) -> None:
-    with pytest.raises(PreparationError, match=words):
+def test_invalid_inputs_are_refused(given: object, message: str) -> None:
+    with pytest.raises(PreparationError, match=message):
         Examples.of(given, "test").take(4, 0)
 
 
-def test_no_pixel_serves_both_evaluation_and_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_shares_no_pixel_with_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = MODELS["resnet18"].image
     assert recipe is not None
     ordinary = Image.open
@@ -205,10 +207,10 @@ def test_no_pixel_serves_both_evaluation_and_anything_else(monkeypatch: pytest.M
             assert set(shown.flatten().tolist()) == colours, stream
 
 
-def test_no_sentence_serves_both() -> None:
+def test_evaluation_shares_no_sentence_with_calibration() -> None:
     assert not set(EVALUATION) & set(CALIBRATION)
     assert len({*EVALUATION, *CALIBRATION}) == len(EVALUATION) + len(CALIBRATION)
-    # CLIP takes four in one inference, eight times for each purpose.
+    # CLIP takes four per inference, eight times for each purpose.
     assert min(len(EVALUATION), len(CALIBRATION)) >= 32
     for index in range(100):
         assert not any(other in sentence(index) for other in CALIBRATION)
@@ -216,8 +218,8 @@ def test_no_sentence_serves_both() -> None:
     assert len({sentence(index) for index in range(100)}) == 100
 
 
-class Words:
-    """A tokenizer that gives each sentence's characters."""
+class CharacterTokenizer:
+    """A tokenizer that returns the character codes of each sentence."""
 
     pad_token_id = 0
 
@@ -231,20 +233,20 @@ class Words:
 
 
 @pytest.mark.parametrize("fill", [False, True])
-def test_filled_texts_share_no_sentence_with_calibration(monkeypatch: pytest.MonkeyPatch, fill: bool) -> None:
-    monkeypatch.setattr("etui.engine.models.inputs._load_tokenizer", lambda _folder: Words())
+def test_generated_texts_share_no_sentence_with_calibration(monkeypatch: pytest.MonkeyPatch, fill: bool) -> None:
+    monkeypatch.setattr("etui.engine.models.inputs._load_tokenizer", lambda _folder: CharacterTokenizer())
     entry = MODELS["gpt2"]
     text = TextRecipe(length=400, vocabulary=256, mask=False, fill=fill)
     made = catalog_inputs(msgspec.structs.replace(entry, text=text), 8, 8, 0, Path())
-    said = ["".join(map(chr, one[0][0].tolist())) for one in made.accuracy]
-    assert not any(other in text for text in said for other in CALIBRATION)
-    said = ["".join(map(chr, one[0][0].tolist())) for one in made.calibration]
-    assert not any(other in text for text in said for other in EVALUATION)
+    texts = ["".join(map(chr, one[0][0].tolist())) for one in made.accuracy]
+    assert not any(other in text for text in texts for other in CALIBRATION)
+    texts = ["".join(map(chr, one[0][0].tolist())) for one in made.calibration]
+    assert not any(other in text for text in texts for other in EVALUATION)
     assert "calibration" in made.info.split
 
 
 @pytest.mark.slow
-def test_a_models_own_integers_vary_and_a_wrong_program_fails(workshop: Workshop) -> None:
+def test_integers_of_a_model_vary_and_a_wrong_program_fails(workshop: Workshop) -> None:
     model = f"{TINY}:indexed"
     result = workshop.bundle(model, accuracy_inputs=4)
     bundle = Bundle.open(Path(result.path), model)
@@ -264,21 +266,21 @@ def test_a_models_own_integers_vary_and_a_wrong_program_fails(workshop: Workshop
     assert judged() == "FAIL"
 
 
-def test_the_integers_of_an_exported_program_vary(workshop: Workshop, tmp_path: Path) -> None:
+def test_integers_of_an_exported_program_vary(workshop: Workshop, tmp_path: Path) -> None:
     ids = torch.randint(0, 50, (1, 6))
     exported = torch.export.export(torch.nn.Embedding(50, 4).eval(), (ids,))
     torch.export.save(exported, tmp_path / "mine.pt2")
     result = workshop.bundle(str(tmp_path / "mine.pt2"))
     bundle = Bundle.open(Path(result.path), str(tmp_path / "mine.pt2"))
-    found = [*bundle.inputs(), *bundle.calibration()]
-    assert torch.equal(found[0][0], ids) and len({content(one) for one in found}) == 5
+    inputs = [*bundle.inputs(), *bundle.calibration()]
+    assert torch.equal(inputs[0][0], ids) and len({content(one) for one in inputs}) == 5
 
 
 @pytest.mark.parametrize("factory", ["several", "made"])
-def test_a_factory_gives_several_inputs_or_makes_them(workshop: Workshop, factory: str) -> None:
+def test_factory_returns_inputs_or_a_function(workshop: Workshop, factory: str) -> None:
     result = workshop.bundle(f"{TINY}:{factory}")
     bundle = Bundle.open(Path(result.path), f"{TINY}:{factory}")
     assert (result.inputs.kind, result.inputs.accuracy_count, result.inputs.calibration_count) == ("examples", 3, 2)
-    found = [*bundle.inputs(), *bundle.calibration()]
-    assert len({content(one) for one in found}) == 5
-    assert torch.equal(bundle.eager()(*found[0]), bundle.reference()[0][0])
+    inputs = [*bundle.inputs(), *bundle.calibration()]
+    assert len({content(one) for one in inputs}) == 5
+    assert torch.equal(bundle.eager()(*inputs[0]), bundle.reference()[0][0])

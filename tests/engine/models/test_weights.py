@@ -1,4 +1,4 @@
-"""Weights: found in the local caches, loaded by the library's rules, and refused in one line if they do not fit."""
+"""Weights: read from the local caches, loaded by the library's rules, and refused in one line if they do not fit."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def ignore(_event: object) -> None:
 
 
 def distilbert_state(prefix: str = "distilbert.") -> dict[str, torch.Tensor]:
-    """The state dict of a DistilBERT checkpoint with a head."""
+    """Return the state dict of a DistilBERT checkpoint with a head."""
     assert DISTILBERT.builder is not None
     architecture, config = transformers_parts(DISTILBERT.builder)
     state = {f"{prefix}{name}": tensor.clone() for name, tensor in architecture(config).state_dict().items()}
     return {**state, "classifier.weight": torch.zeros(2, 32)}
 
 
-def test_a_checkpoint_with_another_head_fits(tmp_path: Path) -> None:
+def test_checkpoint_with_another_head_is_accepted(tmp_path: Path) -> None:
     state = distilbert_state()
     save_file(state, tmp_path / "model.safetensors")
     resolved = weights.resolve(DISTILBERT, str(tmp_path), 0, tmp_path, ignore)
@@ -51,7 +51,7 @@ def test_a_checkpoint_with_another_head_fits(tmp_path: Path) -> None:
     assert (resolved.kind, resolved.folder) == ("checkpoint", tmp_path)
 
 
-def test_gpt2_weights_turn_with_their_layers_and_stay_tied(tmp_path: Path) -> None:
+def test_gpt2_weights_are_transposed_with_their_layers_and_stay_tied(tmp_path: Path) -> None:
     state = {name: tensor.clone() for name, tensor in build_raw(GPT2, initialize=True).state_dict().items()}
     del state["lm_head.weight"]
     torch.save(state, tmp_path / "gpt2.pt")
@@ -62,7 +62,7 @@ def test_gpt2_weights_turn_with_their_layers_and_stay_tied(tmp_path: Path) -> No
     assert module.get_parameter("model.lm_head.weight") is module.get_parameter("model.transformer.wte.weight")
 
 
-def test_another_size_is_refused(tmp_path: Path) -> None:
+def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     state = distilbert_state()
     state["distilbert.embeddings.word_embeddings.weight"] = torch.zeros(30522, 16)
     save_file(state, tmp_path / "other.safetensors")
@@ -81,7 +81,7 @@ def test_missing_weights_are_refused(tmp_path: Path) -> None:
         weights.load(DISTILBERT, resolved, 0)
 
 
-def test_an_index_cannot_point_out_of_its_folder(tmp_path: Path) -> None:
+def test_index_cannot_point_outside_its_folder(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     save_file(distilbert_state(), tmp_path / "outside.safetensors")
     index = {"weight_map": {"a": "../outside.safetensors"}}
@@ -91,12 +91,12 @@ def test_an_index_cannot_point_out_of_its_folder(tmp_path: Path) -> None:
         weights.load(DISTILBERT, resolved, 0)
 
 
-def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+def test_folder_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no model\.safetensors"):
         weights.resolve(DISTILBERT, str(tmp_path), 0, tmp_path, ignore)
 
 
-def test_the_torch_hub_cache_is_found(workshop: Workshop, tmp_path: Path) -> None:
+def test_torch_hub_cache_is_used(workshop: Workshop, tmp_path: Path) -> None:
     folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     state = build_raw(MODELS["resnet18"], initialize=True).state_dict()
@@ -107,7 +107,7 @@ def test_the_torch_hub_cache_is_found(workshop: Workshop, tmp_path: Path) -> Non
     assert torch.equal(module.get_parameter("fc.weight"), state["fc.weight"])
 
 
-def test_the_hugging_face_cache_is_found(workshop: Workshop, tmp_path: Path) -> None:
+def test_hugging_face_cache_is_used(workshop: Workshop, tmp_path: Path) -> None:
     folder = tmp_path / "HF_HOME" / "hub" / "models--distilbert--distilbert-base-uncased"
     snapshot = folder / "snapshots" / "abc123"
     snapshot.mkdir(parents=True)
@@ -119,14 +119,14 @@ def test_the_hugging_face_cache_is_found(workshop: Workshop, tmp_path: Path) -> 
     assert (resolved.kind, resolved.revision, resolved.folder) == ("pretrained", "abc123", snapshot)
 
 
-def test_work_that_takes_too_long_is_left_alone() -> None:
+def test_slow_work_is_abandoned() -> None:
     start = time.monotonic()
     with pytest.raises(TimeoutError):
         hub.within(0.05, lambda: time.sleep(3))
     assert time.monotonic() - start < 2
 
 
-def test_a_hub_out_of_reach_is_remembered_for_its_kind(tmp_path: Path) -> None:
+def test_unreachable_hub_is_remembered_per_kind(tmp_path: Path) -> None:
     assert not hub.recently_unreachable(tmp_path, "torchvision")
     hub.remember_unreachable(tmp_path, "torchvision")
     assert hub.recently_unreachable(tmp_path, "torchvision")
@@ -135,7 +135,7 @@ def test_a_hub_out_of_reach_is_remembered_for_its_kind(tmp_path: Path) -> None:
     assert not hub.recently_unreachable(tmp_path, "torchvision")
 
 
-def test_a_download_with_another_hash_is_not_kept(tmp_path: Path) -> None:
+def test_download_with_a_wrong_hash_is_discarded(tmp_path: Path) -> None:
     source, target = tmp_path / "source.bin", tmp_path / "cache" / "resnet18-f37072fd.pth"
     source.write_bytes(b"something else")
     with pytest.raises(OSError, match="does not have the hash"):
@@ -143,16 +143,16 @@ def test_a_download_with_another_hash_is_not_kept(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_a_download_that_hangs_leaves_no_part(
+def test_hanging_download_leaves_no_partial_file(
     workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
-    asked, go_on = threading.Event(), threading.Event()
+    requested, go_on = threading.Event(), threading.Event()
 
     class Answer(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            asked.set()
+            requested.set()
             go_on.wait()
             return b""
 
@@ -161,12 +161,12 @@ def test_a_download_that_hangs_leaves_no_part(
     try:
         with pytest.raises(TimeoutError):
             hub.fetch(MODELS["resnet18"], 0.2)
-        assert asked.is_set() and not list(folder.iterdir())
+        assert requested.is_set() and not list(folder.iterdir())
     finally:
         go_on.set()
 
 
-def test_parts_of_downloads_that_were_killed_are_swept(workshop: Workshop, tmp_path: Path) -> None:
+def test_partial_downloads_of_killed_processes_are_removed(workshop: Workshop, tmp_path: Path) -> None:
     folder = tmp_path / "TORCH_HOME" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     folder.chmod(0o755)
@@ -179,7 +179,7 @@ def test_parts_of_downloads_that_were_killed_are_swept(workshop: Workshop, tmp_p
         fcntl.flock(file, fcntl.LOCK_SH)
         weights.resolve(MODELS["resnet18"], "auto", 0, workshop.cache_dir, ignore)
     assert sorted(folder.iterdir()) == sorted([new, under_way])
-    # The folder is torch's, and others may read it.
+    # The folder belongs to torch, and others may read it.
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
@@ -194,13 +194,13 @@ UNREADABLE = {
     "memo.pt": b"\x80\x02j\xff\xff\xff\x7f.",
     "persistent.pt": b"\x80\x02K\x01Q.",
     "header.safetensors": b"\xff" * 8 + b"{}",
-    "words.safetensors": b"\x04" + b"\0" * 7 + b"\xff\xfe\xfd\xfc",
+    "text.safetensors": b"\x04" + b"\0" * 7 + b"\xff\xfe\xfd\xfc",
 }
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_whatever_the_reader_raises_unreadable_weights_are_one_line(tmp_path: Path, name: str) -> None:
+def test_any_reader_error_is_reported_in_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(UNREADABLE[name])
     with pytest.raises(WeightsError) as refused:
         weights.read_state_dict(tmp_path / name)
@@ -210,7 +210,7 @@ def test_whatever_the_reader_raises_unreadable_weights_are_one_line(tmp_path: Pa
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 8), st.booleans())
-def test_a_damaged_state_dict_gives_tensors_or_one_line(seed: int, flips: int, legacy: bool) -> None:
+def test_damaged_state_dict_is_read_or_refused_in_one_line(seed: int, flips: int, legacy: bool) -> None:
     chosen = random.Random(seed)
     buffer = io.BytesIO()
     torch.save({"a": torch.zeros(2), "b.c": torch.ones(1)}, buffer, _use_new_zipfile_serialization=not legacy)
@@ -229,13 +229,13 @@ def test_a_damaged_state_dict_gives_tensors_or_one_line(seed: int, flips: int, l
 
 
 @pytest.mark.parametrize("named", [{"a": ""}, {"a": ".."}, {"a": "/"}, {}, {"a": ["x"]}, 3, None])
-def test_an_index_that_names_no_files_is_refused(tmp_path: Path, named: object) -> None:
+def test_index_without_files_is_refused(tmp_path: Path, named: object) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": named}))
     with pytest.raises(WeightsError):
         weights.read_state_dict(tmp_path)
 
 
-def test_a_pipe_is_no_weights(tmp_path: Path) -> None:
+def test_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pt")
     with pytest.raises(WeightsError, match="neither a file nor a folder"):
         weights.resolve(DISTILBERT, str(tmp_path / "pipe.pt"), 0, tmp_path, ignore)

@@ -1,4 +1,4 @@
-"""The process that forks the workers, started as the runner starts it."""
+"""The fork server, started as the runner starts it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.boxes import PATIENCE_S
 pytestmark = pytest.mark.slow
 
 
-def test_it_ends_quietly_if_the_runner_ends_before_it_has_read_a_reply() -> None:
+def test_fork_server_ends_silently_if_the_runner_ends_before_reading_a_reply() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     server = subprocess.Popen(
         [sys.executable, "-m", "etui.engine.process.fork_server", "measure", str(theirs.fileno())],
@@ -24,6 +24,6 @@ def test_it_ends_quietly_if_the_runner_ends_before_it_has_read_a_reply() -> None
     theirs.close()
     with ours:
         readable, _, _ = select.select([ours], [], [], PATIENCE_S)
-        assert readable  # it is ready, and says so
+        assert readable  # it reports that it is ready
     _, stderr = server.communicate(timeout=PATIENCE_S)
     assert (server.returncode, stderr) == (0, b"")

@@ -1,4 +1,4 @@
-"""The functions that do the jobs, as the jobs name them."""
+"""The functions that perform the jobs, as named by the jobs."""
 
 from __future__ import annotations
 

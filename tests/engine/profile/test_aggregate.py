@@ -1,4 +1,4 @@
-"""One side of a profile has medians over the inferences, and the overhead of tracing from untraced inferences."""
+"""One side of a profile has medians over the inferences, and the overhead of tracing from inferences without it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seen(name: str, origin: Origin) -> TracedOperator:
     return TracedOperator((name,), name, None, None, origin)
 
 
-def test_an_operators_figures_are_over_the_inferences_and_its_share_of_the_operators() -> None:
+def test_operator_metrics_are_over_the_inferences_and_its_share_is_of_the_operators() -> None:
     operators = [seen("a", Origin(module="a")), seen("b", Origin(module_type="Model")), seen("c", Origin())]
     inferences: list[Times] = [
         {("a",): (2, 10.0 + number), ("b",): (1, 3.0), ("c",): (1, 100.0 if number == 10 else 1.0)}
@@ -31,29 +31,29 @@ def test_an_operators_figures_are_over_the_inferences_and_its_share_of_the_opera
     assert (side.inferences, side.operators_ms) == (11, 19.0)
     assert [one.share for one in side.operators] == pytest.approx([15 / 19, 3 / 19, 1 / 19])
     assert (side.inference_ms, side.untraced_ms) == (30.0, 25.0)
-    # Of the model itself the class is known, though it has no path.
+    # The class of the model itself is known, although it has no path.
     assert side.unmapped_share == pytest.approx(1 / 19)
 
 
-def test_too_few_inferences_have_no_high_percentile_and_none_untraced_no_overhead() -> None:
+def test_missing_inferences_give_no_high_percentile_and_no_overhead() -> None:
     side = side_of([seen("a", Origin())], [{("a",): (1, 0.0)}] * 9, [1.0], [])
     assert side.operators[0].p90_ms is None and side.operators[0].share == 0.0
     assert side.untraced_ms is None
 
 
 @pytest.mark.slow
-def test_what_tracing_costs_is_told_from_inferences_without_it(
+def test_overhead_of_tracing_is_measured_with_untraced_inferences(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = f"{TINY}:convolutional"
     bundle = workshop.bundle(model)
     lowered = workshop.lower(model, bundle, "fp32")
-    said: list[bool] = []
+    traced: list[bool] = []
 
     def timed(call: LoadedProgram, inputs: TensorTuple) -> float:
         traces = bool(call._program.has_etdump())
         call(inputs)
-        said.append(traces)
+        traced.append(traces)
         return 0.003 if traces else 0.002
 
     monkeypatch.setattr(profile, "timed", timed)
@@ -61,12 +61,12 @@ def test_what_tracing_costs_is_told_from_inferences_without_it(
         bundle=bundle.path, model=model, program=str(Path(lowered.path)), delegate="xnnpack", threads=1, inferences=4,
         budget_s=1.0, run_id="run",
     )  # fmt: skip
-    side = profile.run_profile(job, workshop.said.append).side
+    side = profile.run_profile(job, workshop.events.append).side
     assert (side.inferences, side.inference_ms, side.untraced_ms) == (4, 3.0, 2.0)
-    # In turn, so that drift hits both alike.
-    assert said[-8:] == [False, True] * 4
+    # Alternating, so that drift affects both equally.
+    assert traced[-8:] == [False, True] * 4
 
 
-def test_the_high_percentile_of_equal_times_is_that_time() -> None:
+def test_high_percentile_of_equal_times_is_that_time() -> None:
     (operator,) = side_of([seen("a", Origin())], [{("a",): (1, 0.0013)}] * 12, [1.0], []).operators
     assert operator.p90_ms == operator.median_ms == 0.0013

@@ -13,19 +13,20 @@ from tests.engine.conftest import TINY, Workshop
 
 
 def profiled(workshop: Workshop, model: str, inferences: int) -> OperatorSide:
-    """The eager side of a model's profile."""
+    """Return the eager side of a model's profile."""
     bundle = workshop.bundle(model)
     job = ProfileJob(
         bundle=bundle.path, model=model, program=None, delegate="eager", threads=1, inferences=inferences, run_id="run",
         budget_s=1.0, files_dir=str(workshop.cache_dir),
     )  # fmt: skip
-    return run_eager_profile(job, workshop.said.append).side
+    return run_eager_profile(job, workshop.events.append).side
 
 
 @pytest.mark.slow
-def test_each_operator_counts_once_in_the_innermost_module_that_called_it(workshop: Workshop) -> None:
+def test_operator_counts_once_in_the_innermost_calling_module(workshop: Workshop) -> None:
     side = profiled(workshop, f"{TINY}:convolutional", 12)
-    # What these call (convolution, _convolution, mkldnn_convolution, addmm, t) is in their own time.
+    # The time of the operators that these call (convolution, _convolution, mkldnn_convolution, addmm, t) is part of
+    # theirs.
     assert [(one.name, one.origin.module, one.origin.module_type, one.calls) for one in side.operators] == [
         ("conv2d", "convolution", "Conv2d", 1),
         ("batch_norm", "norm", "BatchNorm2d", 1),
@@ -40,12 +41,12 @@ def test_each_operator_counts_once_in_the_innermost_module_that_called_it(worksh
 
 
 @pytest.mark.slow
-def test_calls_of_one_module_are_one_operator_with_their_sum(workshop: Workshop) -> None:
+def test_calls_of_one_module_are_summed_in_one_operator(workshop: Workshop) -> None:
     side = profiled(workshop, f"{TINY}:repeated", 1)
-    found = {one.origin.module: one for one in side.operators if one.name == "linear"}
-    assert {module: one.calls for module, one in found.items()} == {"blocks.0": 3, "blocks.1": 1}
+    operators = {one.origin.module: one for one in side.operators if one.name == "linear"}
+    assert {module: one.calls for module, one in operators.items()} == {"blocks.0": 3, "blocks.1": 1}
     (spans,) = msgspec.json.decode((workshop.cache_dir / TIMELINE).read_bytes(), type=Timeline).inferences
-    for module, one in found.items():
+    for module, one in operators.items():
         spent_ns = sum(span.duration_ns for span in spans if (span.name, span.module) == ("aten::linear", module))
         assert one.median_ms == pytest.approx(spent_ns / 1e6)
         assert one.p90_ms is None

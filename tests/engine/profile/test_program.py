@@ -1,4 +1,4 @@
-"""Program profiles: the ETDump is read as by ExecuTorch, and operators are attributed to their modules."""
+"""Program profiles: the ETDump is read as ExecuTorch reads it, and operators are attributed to their modules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INDEXED = f"{TINY}:indexed"
 
 
 def traced(workshop: Workshop, model: str, precision: str, delegate: str, times: int = 2) -> tuple[Path, bytes]:
-    """A program's folder and the ETDump of some inferences of it."""
+    """Return a program's folder and the ETDump of some of its inferences."""
     bundle = workshop.bundle(model)
     lowered = workshop.lower(model, bundle, precision, delegate)
     path = Path(lowered.path)
@@ -35,7 +35,7 @@ def traced(workshop: Workshop, model: str, precision: str, delegate: str, times:
 
 
 @pytest.mark.slow
-def test_an_etdump_is_read_as_executorch_reads_it(workshop: Workshop) -> None:
+def test_etdump_reader_agrees_with_executorch(workshop: Workshop) -> None:
     from executorch.devtools.etdump.serialize import deserialize_from_etdump_flatcc
 
     _, dump = traced(workshop, INDEXED, "int8", "xnnpack", times=3)
@@ -59,7 +59,7 @@ def test_an_etdump_is_read_as_executorch_reads_it(workshop: Workshop) -> None:
     ]
 
 
-def test_what_is_not_an_etdump_is_refused() -> None:
+def test_other_data_than_an_etdump_is_refused() -> None:
     with pytest.raises(RuntimeFailure, match="no ETDump"):
         read_inferences(b"nothing of the kind")
     with pytest.raises(RuntimeFailure, match="cannot read"):
@@ -68,18 +68,18 @@ def test_what_is_not_an_etdump_is_refused() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_delegates_operators_lead_to_their_modules_and_count_once(workshop: Workshop, precision: str) -> None:
+def test_delegated_operators_are_attributed_to_their_modules_and_count_once(workshop: Workshop, precision: str) -> None:
     folder, dump = traced(workshop, CONVOLUTIONAL, precision, "xnnpack")
     operators = OperatorEvents(read_source_map(folder))
     inferences = read_inferences(dump)
     times = [operators.add(events) for events in inferences]
-    found = {one.name.partition(" (")[0]: one for one in operators.operators}
-    assert found["Convolution"].origin.module == "convolution"
-    assert found["Convolution"].origin.module_type == "Conv2d"
-    assert found["Convolution"].origin.operators == ["aten.conv2d.default"]
-    assert found["Fully Connected"].origin.module == "head"
+    by_name = {one.name.partition(" (")[0]: one for one in operators.operators}
+    assert by_name["Convolution"].origin.module == "convolution"
+    assert by_name["Convolution"].origin.module_type == "Conv2d"
+    assert by_name["Convolution"].origin.operators == ["aten.conv2d.default"]
+    assert by_name["Fully Connected"].origin.module == "head"
     inside = {one.key for one in operators.operators if one.delegate == "XnnpackBackend"}
-    assert {found["Convolution"].key, found["Fully Connected"].key} <= inside
+    assert {by_name["Convolution"].key, by_name["Fully Connected"].key} <= inside
     assert operators.notes() == []
     for events, spent in zip(inferences, times, strict=True):
         calls = [event for event in events if event.name == DELEGATE]
@@ -88,7 +88,7 @@ def test_a_delegates_operators_lead_to_their_modules_and_count_once(workshop: Wo
 
 
 @pytest.mark.slow
-def test_operators_outside_of_delegates_lead_to_their_modules(workshop: Workshop) -> None:
+def test_undelegated_operators_are_attributed_to_their_modules(workshop: Workshop) -> None:
     folder, dump = traced(workshop, CONVOLUTIONAL, "fp32", "portable")
     operators = OperatorEvents(read_source_map(folder))
     (events,) = read_inferences(dump)[-1:]
@@ -108,7 +108,7 @@ def test_operators_outside_of_delegates_lead_to_their_modules(workshop: Workshop
 
 
 @pytest.mark.slow
-def test_without_a_source_map_the_operators_are_listed_with_a_note(workshop: Workshop) -> None:
+def test_operators_are_listed_with_a_note_without_a_source_map(workshop: Workshop) -> None:
     _, dump = traced(workshop, CONVOLUTIONAL, "fp32", "xnnpack")
     operators = OperatorEvents(None)
     operators.add(read_inferences(dump)[0])
@@ -117,7 +117,7 @@ def test_without_a_source_map_the_operators_are_listed_with_a_note(workshop: Wor
     assert "no source map" in operators.notes()[0]
 
 
-def test_a_delegate_that_times_no_operators_is_one_row_with_a_note() -> None:
+def test_delegate_without_operator_times_is_one_row_with_a_note() -> None:
     origins = [Origin(module="body.first", module_type="Linear"), Origin(module="body.second", module_type="Linear")]
     source = SourceMap(
         origins=origins,
@@ -133,31 +133,31 @@ def test_a_delegate_that_times_no_operators_is_one_row_with_a_note() -> None:
 
 
 def matched(events: list[str], kinds: list[str]) -> list[int | None]:
-    """The events' places among nodes that all are of an origin of their own."""
+    """Return the indices of the events among nodes that each have their own origin."""
     return match_events(events, [(kind, place) for place, kind in enumerate(kinds)])
 
 
-def test_events_follow_their_nodes_past_what_was_fused_and_put_in() -> None:
+def test_events_are_matched_to_nodes_despite_fused_and_inserted_operators() -> None:
     nodes = ["StaticTranspose", "Conv2d", "Clamp", "Add", "Clamp", "FullyConnected"]
     events = ["Transpose (ND, X32) #1", "Convolution (NHWC, F32) IGEMM #1", "Add (ND) #1", "Clamp (NC) #1",
               "Fully Connected (NC, F32) GEMM #1"]  # fmt: skip
     assert matched(events, nodes) == [0, 1, 3, 4, 5]
-    # Something put in that looks like a node far behind must not take what stands before that.
+    # An inserted event that resembles a much later node must not take over the nodes before it.
     assert matched(["Fully Connected (NC, F32) GEMM #1", *events[:3]], nodes) == [None, 0, 1, 3]
     assert matched(["Something New (NC) #1"], nodes) == [None]
 
 
-def test_a_convolution_run_as_matrix_multiplication_is_its_own_module() -> None:
+def test_convolution_run_as_matrix_multiplication_keeps_its_module() -> None:
     block = ["Conv2d", "Clamp", "DepthwiseConv2d", "Clamp", "Conv2d"]
     one, deep = "Fully Connected (NC, QS8, QC8W) GEMM", "Convolution (NHWC, QC8) DWConv"
     events = [one, deep, one, one, deep, one, f"{one} #5"]
     assert matched(events, [*block, *block, "FullyConnected"]) == [0, 2, 4, 5, 7, 9, 10]
 
 
-def test_what_could_be_of_two_origins_is_of_none() -> None:
+def test_ambiguous_event_has_no_origin() -> None:
     kinds = ["Conv2d", "Clamp", "Clamp", "Add"]
     events = ["Convolution (NHWC, F32) IGEMM #1", "Clamp (NC) #1", "Add (ND) #1"]
     assert matched(events, kinds) == [0, None, 3]
     assert match_events(events, list(zip(kinds, [7, 8, 8, 9], strict=True))) == [7, 8, 9]
-    # Also where something unknown stands between.
+    # Also with an unknown event in between.
     assert matched([*events[:2], "Something New #1", events[2]], kinds) == [0, None, None, 3]

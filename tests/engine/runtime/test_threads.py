@@ -37,29 +37,29 @@ sys.stdout.buffer.write(msgspec.json.encode(found) + b"\\n")
 """
 
 
-class Found(msgspec.Struct):
+class Result(msgspec.Struct):
     threads: int
     busy: int
     held: list[list[int]]
 
 
-def run(threads: int, cpus: list[int] | None) -> Found:
+def run(threads: int, cpus: list[int] | None) -> Result:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(threads), msgspec.json.encode(cpus).decode()],
         capture_output=True, check=True, timeout=120,
     )  # fmt: skip
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Found)
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Result)
 
 
-def test_every_thread_of_every_pool_is_held_to_the_cpus() -> None:
+def test_every_thread_of_every_pool_is_restricted_to_the_cpus() -> None:
     last = max(os.sched_getaffinity(0))
-    found = run(2, [last])
-    # Those that were there before are no pool's, and a child that was forked has none.
-    assert found.threads == 2 and found.held
-    assert found.held == [[last]] * len(found.held)
+    result = run(2, [last])
+    # Threads that existed before do not belong to a pool, and a forked worker has none.
+    assert result.threads == 2 and result.held
+    assert result.held == [[last]] * len(result.held)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two threads need two CPUs")
-def test_the_threads_that_worked_are_counted() -> None:
+def test_busy_threads_are_counted() -> None:
     assert run(1, None).busy == 1
     assert run(2, None).busy == 2
