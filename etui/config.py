@@ -34,7 +34,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 ABOUT: dict[str, str] = {
     "theme": "Theme: etui-dark, etui-light or etui-contrast.",
     "keys": "Keys by action id (`etui config show` lists them), separated by commas, such as 'j,down'.",
-    "columns": "Columns of the runs table, in order; empty: all columns that fit.",
+    "columns": "Columns of the runs table, in order; empty: the usual columns that fit.",
     "ascii": "Draw with ASCII only; unset: decided by the locale.",
     "bell": "Ring the terminal's bell when a session ends.",
     "desktop_notification": "Send a desktop notification when a session ends, if the terminal can (OSC 9 or 99).",

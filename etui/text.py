@@ -64,6 +64,17 @@ def shortened(text: str, cells: int, ellipsis: str = _ELLIPSIS) -> str:
     return text[: end + 1] + ellipsis
 
 
+def shortened_start(text: str, cells: int, ellipsis: str = _ELLIPSIS) -> str:
+    """Return ``text`` made plain, without its beginning if it is wider than ``cells``: names of runs differ at the
+    end."""
+    text = plain(text)
+    if width(text) <= cells:
+        return text
+    while text and width(text) > cells - width(ellipsis):
+        text = text[1:]
+    return ellipsis + text
+
+
 def width(text: str) -> int:
     """Return the width of a plain text in terminal cells: wide characters take two, combining ones none."""
     if text.isascii():

@@ -131,6 +131,13 @@ def test_shortened_text_fits(anything: str, cells: int) -> None:
         assert short == text.plain(anything)
 
 
+@given(st.text(max_size=60), st.integers(1, 30))
+def test_text_without_its_beginning_fits_and_keeps_its_end(anything: str, cells: int) -> None:
+    short = text.shortened_start(anything, cells)
+    assert text.width(short) <= cells
+    assert short == text.plain(anything) or text.plain(anything).endswith(short[1:])
+
+
 def test_long_name_ends_with_an_ellipsis() -> None:
     assert text.shortened("x" * 10_000, 10) == "x" * 9 + "\u2026"
     assert text.shortened("\u65e5" * 10_000, 10) == "\u65e5" * 4 + "\u2026"

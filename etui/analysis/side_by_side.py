@@ -86,6 +86,12 @@ def shown(cell: Cell) -> str:
     return f"{shown_text} {BEST}" if cell.best else shown_text
 
 
+def shown_briefly(cell: Cell) -> str:
+    """Return a cell as text without the interval, and as narrow as possible."""
+    change = "" if cell.change is None else f" {signed(cell.change)}"
+    return f"{_value_text(cell.value)}{change}{BEST if cell.best else ''}"
+
+
 class _ComparedRun:
     """One run and the base, with the result of their comparison."""
 

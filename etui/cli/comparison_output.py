@@ -27,6 +27,8 @@ from etui.wording.comparison import can_be_forced, needs_duel
 from etui.wording.verdict_table import verdict_rows
 
 SCHEMA = "etui.compare/1"
+_LEAST_COLUMN = 16
+"""The least width of a run's column of metrics: a value with its change fits it."""
 _NAME_CELLS, _PLOT_CELLS, _REASON_CELLS = 40, 40, 40
 """The maximum width of a name, of the plot and of a reason in the table of verdicts."""
 
@@ -77,10 +79,22 @@ def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
         if any(map(can_be_forced, each.found)):
             lines.append("To compare the speed too, add --force")
         lines += [f"{check.outcome:<10}  {_checked(each, check)}" for check in each.checks]
-        headings, rows = each.figures(everything=everything)
-        columns = [Column(headings[0]), *(Column(heading) for heading in headings[1:])]
-        parts.append("\n".join([*lines, "", table(columns, rows), f"{side_by_side.BEST} best of its row"]))
+        parts.append("\n".join([*lines, "", _metrics(each, everything), f"{side_by_side.BEST} best of its row"]))
     return "\n\n".join(parts)
+
+
+def _metrics(compared: Compared, everything: bool) -> str:
+    """Return the table of metrics, without the intervals and with shortened names if the terminal is too narrow."""
+    room = terminal_width()
+    headings, rows = compared.figures(everything=everything)
+    drawn = table([Column(heading) for heading in headings], rows)
+    if room is None or max(map(text.width, drawn.splitlines())) <= room:
+        return drawn
+    headings, rows = compared.figures(everything=everything, brief=True)
+    each = max(_LEAST_COLUMN, (room - max(text.width(row[0]) for row in rows)) // max(1, len(headings) - 1) - 2)
+    columns = [Column(text.shortened_start(heading, each), most=each) for heading in headings]
+    columns[0] = Column(headings[0])
+    return table(columns, rows)
 
 
 def _verdict_table(compared: Compared) -> str:

@@ -43,7 +43,9 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     fact if they are not set; ``most`` is the maximum width if there is room; ``spare`` the order in which columns are
     hidden when there is no room (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it
     grows to ``most`` or not at all; ``order_by`` the database column it sorts by and is filtered by, if that is not the
-    first of the fact."""
+    first of the fact; ``whole`` that it is as wide as its widest text, up to ``most``, before other columns get room;
+    ``off`` that it is hidden unless it is chosen; ``tail`` the cells for what follows the integer part of a number, so
+    that decimal points align."""
 
     heading: str = ""
     about: str = ""
@@ -53,6 +55,9 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     tone: Tone = ""
     clips: bool = False
     order_by: str = ""
+    whole: bool = False
+    off: bool = False
+    tail: int | None = None
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

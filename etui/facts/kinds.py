@@ -28,7 +28,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     ``sql`` is the type of its columns in the database. ``filter`` is how a filter compares it, ``units`` the factors of
     the units that may follow a number. ``text`` formats it for text tables, ``cell`` as short as possible for the
     screen's runs table, and ``compared`` converts it for a comparison of runs, in which a change in percent is
-    meaningful if ``relative``. ``cells`` is the usual width of a ``cell``.
+    meaningful if ``relative``. ``cells`` is the usual width of a ``cell``, of which ``tail`` follow the integer part of
+    a number.
 
     ``encode`` returns the values of its columns, ``decode`` is the inverse; both are None if the column has the value.
     """
@@ -40,6 +41,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     filter: Literal["text", "number", "list", "time"] = "number"
     units: Mapping[str, float] = {}
     cells: int = 8
+    tail: int = 0
     relative: bool = True
     encode: Callable[[Any], tuple[object, ...]] | None = None
     decode: Callable[..., Any] | None = None
@@ -131,6 +133,7 @@ MILLISECONDS = Kind(
     cell=Format(text.number, "ms"),
     compared=Format(_unchanged, "ms"),
     units={"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3},
+    tail=3,
 )
 MILLISECONDS_INTERVAL = Kind(
     sql="REAL",
@@ -153,20 +156,22 @@ PERCENT = Kind(
     units={"%": 1.0},
     cells=6,
     relative=False,
+    tail=3,
 )
 
 RATIO = Kind(
     sql="REAL",
     text=Format(text.ratio),
-    cell=Format(text.number, "×"),
+    cell=Format(text.number, "x"),
     compared=Format(_unchanged),
     units={"x": 1.0, "×": 1.0},
     cells=6,
+    tail=4,
 )
 RATIO_INTERVAL = Kind(
     sql="REAL",
     text=Format(text.interval),
-    cell=Format(text.interval, "×"),
+    cell=Format(text.interval, "x"),
     compared=Format(text.interval),
     units={"x": 1.0, "×": 1.0},
     cells=14,
@@ -182,6 +187,7 @@ DECIBELS = Kind(
     units={"db": 1.0},
     cells=7,
     relative=False,
+    tail=3,
 )
 SHARE = Kind(
     sql="REAL",
@@ -190,6 +196,7 @@ SHARE = Kind(
     compared=Format(_unchanged),
     cells=7,
     relative=False,
+    tail=2,
 )
 """A share of agreeing classes from 0 to 1, shown in percent, but compared as it is stored."""
 
@@ -200,4 +207,5 @@ BYTES = Kind(
     compared=Format(_megabytes, "MB"),
     units={"": BYTES_IN_MB, "b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9},
     cells=7,
+    tail=3,
 )

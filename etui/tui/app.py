@@ -198,9 +198,9 @@ class EtuiApp(ScreenHost, PaletteHost):
     ) -> None:
         """Show a notice unless an equal one is on the screen."""
         seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        sign = {"warning": self.glyphs.flagged, "error": self.glyphs.failed}.get(severity)
+        message = f"{sign} {message}" if sign is not None else message
         if not self._shown.is_shown((message, title, severity), seconds):
-            sign = {"warning": self.glyphs.flagged, "error": self.glyphs.failed}.get(severity)
-            message = f"{sign} {message}" if sign is not None else message
             super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     @property
@@ -212,6 +212,7 @@ class EtuiApp(ScreenHost, PaletteHost):
         """Remove the oldest notices before another one is added; Textual has no public way to remove one."""
         for old in list(self._notifications)[: 1 - _MOST_NOTICES]:
             self._unnotify(old, refresh=False)
+            self._shown.removed((old.message, old.title, old.severity))
 
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
         """Show a notice. Errors, and with ``keep`` all messages, are also added to the history of notices."""

@@ -23,7 +23,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     marked: str = "■"
     up: str = "▲"
     down: str = "▼"
-    times: str = "×"
+    times: str = "x"
     about: str = "±"
     cut: str = "…"
     dot: str = "·"

@@ -29,6 +29,10 @@ class Notices:
         self._until[notice] = now + seconds
         return False
 
+    def removed(self, notice: Notice) -> None:
+        """Note that a notice has left the screen before its time."""
+        self._until.pop(notice, None)
+
     def remember(self, message: str, level: Level) -> None:
         """Add a message to the history, unless it repeats the last one."""
         last = self.history[-1] if self.history else None

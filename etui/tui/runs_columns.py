@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from etui.analysis import trust
 from etui.analysis.trust import Trust
 from etui.charts.sparkline import sparkline
 from etui.facts import BY_SHORT, Fact, RunSummary, ScreenColumn, Tone
-from etui.facts.kinds import TIME
+from etui.facts.kinds import MILLISECONDS, TIME
 from etui.results import LIVE_STATUSES
 from etui.table_columns import fitting_columns
 from etui.text import moment, number, plain, width
@@ -20,13 +21,17 @@ from etui.tui.glyphs import Glyphs
 
 Cell = tuple[str, Tone]
 GAP = 1
+_KEPT = (5, 0)
+"""Columns that are shown whole get room before columns with a higher ``spare`` than the first of these; if there is no
+room for those up to it, the second."""
+_INTEGER_PART = re.compile(r"\D*\d[\d,]*")
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A column. ``title`` includes the unit; ``cells`` is its width, ``most`` its maximum width if there is room;
     ``order_by`` the database column it sorts by; ``spare`` the order in which columns are hidden when there is no room
     (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it grows to ``most`` or not at
-    all."""
+    all; ``whole`` that it is as wide as its widest text, up to ``most``; ``off`` that it is hidden unless chosen."""
 
     name: str
     title: str
@@ -39,6 +44,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     spare: int = 0
     descends: bool = False
     clips: bool = False
+    whole: bool = False
+    off: bool = False
 
 
 class LiveRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +98,7 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
     # A ratio that cannot be relied on has no more than two digits.
     digits = 2 if trusted == "poor" or value < 1 else 3
     shown = number(value, digits) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-    # The heading has the sign too, so it is omitted where it does not fit.
+    # The sign is omitted where it does not fit.
     sign = glyphs.times if len(shown) < 5 else ""
     return _marked(shown + sign, trusted, "good" if value > 1.02 else "", glyphs)
 
@@ -127,7 +134,7 @@ def live_cell(column: Column, run: RunSummary, live: LiveRow, cells: int, glyphs
     """Return the cell of a run that is being measured: in place of the verdict a sparkline of its blocks' medians and
     their number."""
     if column.name == "p50":
-        return number(live.median_ms), "live"
+        return _with_tail(number(live.median_ms), MILLISECONDS.tail), "live"
     if column.name == "verdict":
         count = f"{len(live.medians_ms)}/{live.planned_blocks}"
         return f"{sparkline(live.medians_ms, glyphs.levels, cells - len(count) - 1)} {count}", "live"
@@ -157,8 +164,27 @@ def _plain_cell(fact: Fact[Any], tone: Tone) -> Callable[[RunSummary, Glyphs], C
     return lambda run, _glyphs: (fact.cell(fact.of(run)), tone)
 
 
+def _aligned(cell: Callable[[RunSummary, Glyphs], Cell], tail: int) -> Callable[[RunSummary, Glyphs], Cell]:
+    """Return a function that adds spaces to a cell, so that ``tail`` cells follow the integer part of its number and
+    the decimal points of a column are below each other."""
+
+    def padded(run: RunSummary, glyphs: Glyphs) -> Cell:
+        text, tone = cell(run, glyphs)
+        return _with_tail(text, tail), tone
+
+    return padded
+
+
+def _with_tail(text: str, tail: int) -> str:
+    """Return a number with spaces, so that ``tail`` cells follow its integer part."""
+    integer = _INTEGER_PART.match(text)
+    return text if integer is None else text + " " * max(0, tail - (len(text) - integer.end()))
+
+
 def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:
     title = fact.cell_heading
+    cell = _SPECIAL.get(fact) or _plain_cell(fact, layout.tone)
+    tail = fact.kind.tail if layout.tail is None else layout.tail
     return Column(
         name=fact.short,
         title=title,
@@ -166,11 +192,13 @@ def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:
         cells=layout.cells or max(len(title), fact.kind.cells),
         most=layout.most,
         order_by=layout.order_by or fact.columns[0],
-        cell=_SPECIAL.get(fact) or _plain_cell(fact, layout.tone),
+        cell=_aligned(cell, tail) if tail else cell,
         right=fact.kind.is_number,
         spare=layout.spare,
         descends=fact.better == "higher" or fact.kind is TIME,
         clips=layout.clips,
+        whole=layout.whole,
+        off=layout.off,
     )
 
 
@@ -182,36 +210,59 @@ def _columns() -> tuple[Column, ...]:
 COLUMNS = _columns()
 """All columns, in the order of the table."""
 
+USUAL = tuple(column for column in COLUMNS if not column.off)
+"""The columns that are shown unless others are chosen."""
+
 BY_NAME = {column.name: column for column in COLUMNS}
 
 
-def sized_columns(columns: Sequence[Column], available: int) -> list[tuple[Column, int]]:
+def sized_columns(
+    columns: Sequence[Column], available: int, widest: Mapping[str, int] | None = None
+) -> list[tuple[Column, int]]:
     """Return the columns that fit ``available`` cells, each with its width. Columns with the highest ``spare`` are
-    hidden first; remaining room goes to columns that can grow, from the left."""
-    fitting = fitting_columns(
-        [column.cells for column in columns], [column.spare for column in columns], available, gap=GAP
-    )
+    hidden first; remaining room goes to columns that can grow, from the left. ``widest`` are the widths of the texts of
+    columns that are shown ``whole``, by name."""
+    cells = {column.name: column.cells for column in columns}
+    for most_spare in _KEPT:
+        kept = [column for column in columns if column.spare <= most_spare]
+        room = available - (sum(column.cells + GAP for column in kept) - GAP)
+        if room >= 0:
+            break
+    for column in columns:
+        if column.whole and room > 0:
+            more = max(0, min(room, min(column.most, (widest or {}).get(column.name, 0)) - column.cells))
+            cells[column.name] += more
+            room -= more
+    fitting = fitting_columns(list(cells.values()), [column.spare for column in columns], available, gap=GAP)
     shown = [columns[index] for index in fitting]
-    room = available - (sum(column.cells + GAP for column in shown) - GAP)
+    room = available - (sum(cells[column.name] + GAP for column in shown) - GAP)
     widths = []
     for column in shown:
-        more = max(0, min(room, column.most - column.cells))
-        if column.clips and column.cells + more < column.most:
+        more = 0 if column.whole and widest else max(0, min(room, column.most - cells[column.name]))
+        if column.clips and cells[column.name] + more < column.most:
             more = 0
         room -= more
-        widths.append((column, column.cells + more))
+        widths.append((column, cells[column.name] + more))
     return widths
 
 
-def arrowed(title: str, cells: int, glyphs: Glyphs, *, descending: bool) -> str:
-    """Return the heading of the sort column; the arrow replaces the last letter if there is no room."""
-    return title[: cells - 1] + (glyphs.down if descending else glyphs.up)
+def arrowed(title: str, cells: int, glyphs: Glyphs, *, right: bool, has_gap: bool, descending: bool) -> tuple[str, str]:
+    """Return the heading of the sort column with the arrow, in ``cells`` cells, and what is in the cell after it: the
+    arrow, unless there is room for it in the column. Without a gap, the arrow replaces the last letter if needed."""
+    arrow = glyphs.down if descending else glyphs.up
+    if len(title) < cells and not (right and has_gap):
+        return fitted(title + arrow, cells, glyphs, right=right), ""
+    if has_gap:
+        return fitted(title, cells, glyphs, right=right), arrow
+    return title[: cells - 1] + arrow, ""
 
 
 def fitted(text: str, cells: int, glyphs: Glyphs, *, right: bool = False, clips: bool = False) -> str:
     """Return a text of exactly ``cells`` cells; a longer one is cut off, with a mark for that unless it ``clips``."""
     if clips:
         text = text[:cells]
+    if len(text) > cells and text.endswith(" "):
+        text = text[:cells] if not text[cells:].strip() else text.rstrip()
     if text.isascii():
         if len(text) > cells:
             text = text[: max(0, cells - 1)] + glyphs.cut if cells else ""

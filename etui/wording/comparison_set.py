@@ -58,12 +58,13 @@ class Compared:
         """All metrics of all runs, the base's first."""
         return side_by_side.rows(self.base, self.others, self.found)
 
-    def figures(self, *, everything: bool) -> tuple[list[str], list[list[str]]]:
-        """Return headings and rows of a text table: the metrics that differ, or ``everything``."""
+    def figures(self, *, everything: bool, brief: bool = False) -> tuple[list[str], list[list[str]]]:
+        """Return headings and rows of a text table: the metrics that differ, or ``everything``; ``brief`` for
+        narrow columns, without intervals."""
         named = self.names
         headings = [f"{named[self.base.id]} (base)", *(named[other.id] for other in self.others)]
         shown = [
-            [row.name, *map(side_by_side.shown, row.cells)]
+            [row.name, *map(side_by_side.shown_briefly if brief else side_by_side.shown, row.cells)]
             for row in self.rows
             if everything or row.differs or not self.others
         ]

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from etui.analysis import gates
+from etui.cli import comparison_output, table
 from etui.results import RunDocument
 from tests.analysis.comparisons import LATER, measured
 from tests.cli.conftest import Etui
@@ -44,6 +46,21 @@ def test_verdicts_come_first_then_words_then_the_metrics(etui: Etui, three: tupl
     assert "(base)" in table and "median ms" in table and "%" in table and "*" in table
     assert "threads" not in table
     assert "threads" in etui("compare", "a", "b", "--all").stdout
+
+
+def test_a_narrow_terminal_shows_changes_without_intervals(
+    three: tuple[RunDocument, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = gates.Limits()
+    compared = comparison_output.Compared.of(three[0], three[1:], margin=0.02, force=False, limits=limits)
+    drawn = {}
+    for columns in (None, 80):
+        for module in (comparison_output, table):
+            monkeypatch.setattr(module, "terminal_width", lambda columns=columns: columns)
+        drawn[columns] = comparison_output.as_text([compared], everything=False).split("\n\n")[-1].splitlines()
+    median = {columns: next(line for line in lines if "median ms" in line) for columns, lines in drawn.items()}
+    assert "-49.7 % (-49" in median[None] and "-49.7 %" in median[80] and "(" not in median[80]
+    assert max(map(len, drawn[80])) <= 80 and "aaaaaa (base)" in drawn[80][0]
 
 
 def test_json_holds_figures_words_and_rows(etui: Etui, three: tuple[RunDocument, ...]) -> None:

@@ -19,6 +19,7 @@ from etui.config import Config
 from etui.events import Event, utc_now
 from etui.results import Flag
 from etui.store import Condition, RunnerIdentity, Store
+from etui.store.filter_language import parse
 from etui.store.run_pages import Glimpse, Page
 from etui.tui.database import Database
 from etui.tui.feed import Feed, LiveSession
@@ -26,9 +27,11 @@ from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.export import ExportDialog
+from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
+from etui.tui.screens.sort import SortDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.header import Header
@@ -38,7 +41,7 @@ from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
-from tests.tui.hosts import PATIENCE_S, drawn_rows, notices, type_text, until, work_done
+from tests.tui.hosts import PATIENCE_S, drawn_rows, notices, paste, type_text, until, work_done
 from tests.tui.summaries import with_facts
 
 pytestmark = pytest.mark.asyncio
@@ -155,6 +158,49 @@ async def test_a_filter_is_applied_as_it_is_typed_and_a_mistake_is_named(filled:
         assert table.has_focus and not bar.display
 
 
+async def test_the_runs_are_sorted_by_a_picked_column_and_reversed_by_the_same(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table = bench_table(pilot)
+        for descending in (False, True):
+            await pilot.press("O")
+            await until(pilot, lambda: isinstance(pilot.app.screen, SortDialog))
+            await pilot.press(*("" if descending else "m"), "enter")
+            await settled(pilot)
+            assert (table.order.column, table.order.descending) == ("model", descending)
+
+
+async def test_what_a_filter_ignores_is_reported_and_the_rest_is_applied(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table, bar = bench_table(pilot), app_of(pilot).bench.query_one(FilterBar)
+        await pilot.press("slash")
+        await paste(pilot, "status:failed modle:x gpt")
+        await until(pilot, lambda: 0 < table.total < COUNT)
+        assert "ignored modle:x" in str(bar.query_one("#filter-word").render())
+        assert bar.conditions == tuple(parse("status:failed gpt"))
+
+
+async def test_the_filter_is_saved_and_applied_by_its_name(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        table, bar = bench_table(pilot), app_of(pilot).bench.query_one(FilterBar)
+        await pilot.press("slash")
+        await type_text(pilot, "status:failed")
+        await pilot.press("enter")
+        await until(pilot, lambda: 0 < table.total < COUNT)
+        failed = table.total
+        await pilot.press("F")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FiltersDialog))
+        await type_text(pilot, "bad")
+        await pilot.press("enter")
+        await until(pilot, lambda: bar.text == "@bad")
+        await settled(pilot)
+        assert table.total == failed
+        await pilot.press("escape")
+        await until(pilot, lambda: table.total == COUNT)
+        await pilot.press("slash")
+        await type_text(pilot, "-@bad")
+        await until(pilot, lambda: table.total == COUNT - failed)
+
+
 async def test_tab_completes_keys_and_values_and_escape_shows_every_run_again(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -173,6 +219,8 @@ async def test_tab_completes_keys_and_values_and_escape_shows_every_run_again(fi
         ("enter", DetailsScreen),
         ("v", ColumnsDialog),
         ("colon", JumpDialog),
+        ("F", FiltersDialog),
+        ("O", SortDialog),
         ("e", ExportDialog),
         ("i", ImportDialog),
         ("d", ConfirmDialog),

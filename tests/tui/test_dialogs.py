@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Static
 
 from etui.store import Store
+from etui.store.saved_filters import load_filters, save_filter
 from etui.store.transfer import read_documents
 from etui.tui.database import Database
 from etui.tui.screens.annotate import AnnotateDialog
@@ -20,8 +21,10 @@ from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.dialog import CLOSE, Dialog
 from etui.tui.screens.export import ExportDialog
+from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
+from etui.tui.screens.sort import SortDialog
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
 from tests.documents import encode_documents, make_document
@@ -75,6 +78,9 @@ async def give_path(pilot: Pilot[None], path: object) -> None:
         (lambda: ColumnsDialog(COLUMNS, ["when"]), None),
         (lambda: JumpDialog(Database(Path("/no/such.db"))), None),
         (lambda: AnnotateDialog("note", ["tag"]), None),
+        (lambda: FiltersDialog({"fast": "p50<10"}, "resnet"), None),
+        (lambda: FiltersDialog({}, ""), None),
+        (lambda: SortDialog(COLUMNS, "when"), None),
     ],
 )
 async def test_escape_does_nothing(make: Callable[[], Screen[Any]], nothing: object) -> None:
@@ -270,6 +276,59 @@ async def test_no_column_at_all_is_refused() -> None:
         assert results(pilot) == []
 
 
+# Sort
+
+
+async def test_a_letter_goes_to_the_next_column_that_begins_with_it() -> None:
+    async with DialogHost(lambda: SortDialog(COLUMNS, "when")).run_test() as pilot:
+        await pilot.press("p", "enter")
+        await until(pilot, lambda: results(pilot))
+        assert results(pilot) == ["p50"]
+
+
+# Saved filters
+
+
+@pytest.fixture
+def filters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Two saved filters."""
+    monkeypatch.setenv("ETUI_STATE", str(tmp_path / "state"))
+    save_filter("fast", "p50<10")
+    save_filter("good", "verdict:PASS")
+    return load_filters()
+
+
+async def test_a_saved_filter_is_picked(filters: dict[str, str]) -> None:
+    async with DialogHost(lambda: FiltersDialog(filters, "resnet")).run_test() as pilot:
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: results(pilot))
+        assert results(pilot) == ["@good"]
+
+
+async def test_the_current_filter_is_saved_under_a_name(filters: dict[str, str]) -> None:
+    async with DialogHost(lambda: FiltersDialog(filters, "resnet")).run_test() as pilot:
+        await pilot.press("tab")
+        await type_text(pilot, "two words")
+        await pilot.press("enter")
+        await until(pilot, lambda: "two words" in dialog(pilot).status)
+        await pilot.press("ctrl+u")
+        await type_text(pilot, "mine")
+        await pilot.press("enter")
+        await until(pilot, lambda: results(pilot))
+        assert results(pilot) == ["@mine"]
+        assert load_filters() == {**filters, "mine": "resnet"}
+
+
+async def test_a_saved_filter_is_removed(filters: dict[str, str]) -> None:
+    async with DialogHost(lambda: FiltersDialog(filters, "")).run_test() as pilot:
+        await pilot.press("delete")
+        await until(pilot, lambda: list(load_filters()) == ["good"])
+        await until(pilot, lambda: "@fast" in dialog(pilot).status)
+        await pilot.press("enter")
+        await until(pilot, lambda: results(pilot))
+        assert results(pilot) == ["@good"]
+
+
 # Annotate
 
 
@@ -292,6 +351,8 @@ async def test_a_note_and_tags_are_edited() -> None:
         lambda: ColumnsDialog([(f"c{number}", f"column {number}") for number in range(40)], ["c1"]),
         lambda: JumpDialog(Database(Path("/no/such.db"))),
         lambda: AnnotateDialog("note\n" * 20, ["tag"]),
+        lambda: SortDialog([(f"c{number}", f"column {number}") for number in range(40)], "c1"),
+        lambda: FiltersDialog({f"f{number}": "p50<10" for number in range(40)}, "resnet " * 30),
     ],
 )
 async def test_the_buttons_are_in_sight_at_every_size(make: Callable[[], Screen[Any]], size: tuple[int, int]) -> None:

@@ -20,11 +20,13 @@ from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.screens.export import ExportDialog
+from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.screens.menu import MenuDialog
 from etui.tui.screens.notices import NoticesScreen
+from etui.tui.screens.sort import SortDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -41,6 +43,7 @@ COUNT = 60
 Bench = Pilot[object]
 Holds = Callable[[Bench], object]
 ELSEWHERE = {
+    "filters": "test_dialogs.py",
     "rows": "test_inside.py",
     "compare": "test_compare.py",
     "trend": "test_trend.py",
@@ -144,6 +147,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.cancel": Scenario(lambda pilot: "No run is running" in _said(pilot)),
     "bench.new": Scenario(lambda pilot: any(isinstance(one, Picker) for one in pilot.app.focused.ancestors)),  # type: ignore[union-attr]
     "bench.filter": Scenario(lambda pilot: pilot.app.screen.query_one(FilterBar).display),
+    "bench.filters": Scenario(_is(FiltersDialog)),
     "bench.back": Scenario(_focused(RunsTable), ("n",)),
     "bench.export": Scenario(_is(ExportDialog)),
     "bench.import": Scenario(_is(ImportDialog)),
@@ -160,6 +164,7 @@ SCENARIOS: dict[str, Scenario] = {
     "table.unmark_all": Scenario(_table(lambda table: not table.marked), ("space",)),
     "table.sort": Scenario(_table(lambda table: table.order.column == "model")),
     "table.sort_direction": Scenario(_table(lambda table: not table.order.descending)),
+    "table.sort_by": Scenario(_is(SortDialog)),
     "table.columns": Scenario(_is(ColumnsDialog)),
     "table.jump": Scenario(_is(JumpDialog)),
     "table.baseline": Scenario(_table(lambda table: table.baseline is not None)),

@@ -52,6 +52,15 @@ def test_the_history_keeps_the_newest_and_repetitions_once() -> None:
 
 
 @pytest.mark.asyncio
+async def test_notice_that_others_replaced_is_shown_again(database: Path) -> None:
+    async with opened(make_app(database)) as pilot:
+        for message in ("first", "second", "third", "first"):
+            app_of(pilot).say(message)
+            await pilot.pause()
+        assert [notice.message for notice in notices(pilot.app)] == ["third", "first"]
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("size", SIZES)
 async def test_notices_cover_nothing(database: Path, size: tuple[int, int]) -> None:
     fill(database, make_documents())

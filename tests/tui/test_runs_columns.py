@@ -6,9 +6,11 @@ from pathlib import Path
 
 import msgspec
 
+from etui.facts import RunSummary
 from etui.store import Store
 from etui.store.filter_language import parse
-from etui.tui.runs_columns import BY_NAME
+from etui.tui.glyphs import UNICODE
+from etui.tui.runs_columns import BY_NAME, COLUMNS, USUAL, Column, arrowed, fitted, sized_columns
 from tests.documents import make_document
 
 
@@ -27,3 +29,41 @@ def test_the_interval_is_sorted_and_filtered_by_the_width_that_it_shows(tmp_path
             "0",
             "1",
         ]
+
+
+def _drawn(column: Column, median: float) -> str:
+    run = RunSummary.of(make_document(median=median))
+    return fitted(column.cell(run, UNICODE)[0], column.cells, UNICODE, right=True)
+
+
+def test_decimal_points_of_a_column_are_below_each_other() -> None:
+    column = BY_NAME["p50"]
+    texts = {median: _drawn(column, median) for median in (1.57, 23.7, 114.0, 6718.0)}
+    assert {text.index(".") for text in texts.values() if "." in text} == {5}
+    assert texts[114.0] == "  114   " and texts[6718.0] == "6,718   "
+    # Without room for the spaces the number itself is kept.
+    assert _drawn(column, 123_456.0).strip() == "123,456"
+
+
+def test_names_are_whole_if_there_is_room_for_them_besides_the_interval() -> None:
+    name = "efficientnet_v2_s"
+    for available, whole in ((120, True), (79, True), (73, False), (56, True)):
+        sized = {column.name: cells for column, cells in sized_columns(USUAL, available, {"model": len(name)})}
+        assert sum(sized.values()) + len(sized) - 1 <= available
+        assert (sized["model"] >= len(name)) is whole
+        assert ("ci" in sized) is (available > 60)
+
+
+def test_the_arrow_of_the_sort_order_covers_no_letter_of_a_heading() -> None:
+    for column in COLUMNS:
+        title, after = arrowed(column.title, column.cells, UNICODE, right=column.right, has_gap=True, descending=True)
+        assert column.title in title and "▼" in title + after
+
+
+def test_columns_that_few_know_are_shown_only_if_chosen() -> None:
+    assert {column.name for column in COLUMNS} - {column.name for column in USUAL} == {
+        "sqnr",
+        "first",
+        "preset",
+        "box",
+    }

@@ -12,7 +12,7 @@ from textual.message import Message
 
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Row
-from etui.text import plain, width
+from etui.text import shortened_start
 from etui.tui.compare.metrics_text import Sheet, Shown, Widths
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
@@ -150,22 +150,13 @@ class MetricsTable(VirtualTable[_Metric | str]):
             self._left -= 1
 
     def _title(self, place: int) -> list[Part]:
-        heading, palette = self._sheet.headings[place], chart_palette(self.app)
+        heading, palette, size = self._sheet.headings[place], chart_palette(self.app), self._widths[place].whole - 3
         colour = Style.parse(palette.series[heading.slot]).color if palette.series[heading.slot] else None
         return [
             (self._glyphs.cursor if place == self._column else " ", Style(color=self.style("live").color)),
             (f"{palette.glyphs.series[heading.slot]} ", Style(color=colour, bold=True)),
-            (self._fitted_name(heading.name, self._widths[place].whole - 3), Style(bold=True)),
+            (fitted(shortened_start(heading.name, size, self._glyphs.cut), size, self._glyphs), Style(bold=True)),
         ]
-
-    def _fitted_name(self, name: str, cells: int) -> str:
-        """Return a name fitted to a heading. A longer one loses its beginning: runs of a model differ at the end."""
-        name = plain(name)
-        if width(name) <= cells:
-            return fitted(name, cells, self._glyphs)
-        while name and width(name) >= cells:
-            name = name[1:]
-        return fitted(self._glyphs.cut + name, cells, self._glyphs)
 
     def _cell(self, place: int, row: _Metric | str) -> Cell:
         if isinstance(row, str):

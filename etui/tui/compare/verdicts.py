@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ from etui.tui.widgets.line_view import LineView
 
 SUMMED_FROM = 3
 """From this number of compared runs on, the title counts the verdicts."""
+_CELLS_OF_A_BREAK = 3
+"""The cells of a wrapped line that stay empty on average."""
 
 
 class Paragraph(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +72,7 @@ class VerdictView(LineView):
         super().__init__(id=id)
         self._paragraphs: list[Paragraph] = []
         self._lines: list[tuple[int, bool, str]] = []
+        self._longest = 0
         self._text_styles: Styles | None = None
         self._palette: Palette | None = None
 
@@ -84,11 +88,20 @@ class VerdictView(LineView):
 
     @property
     def lines_needed(self) -> int:
-        """The number of lines of all paragraphs at this width."""
-        return len(self._lines)
+        """The number of lines of all paragraphs at this width, if that about a run is the longest."""
+        about_run = sum(self._paragraphs[number].run is not None for number, _, _ in self._lines)
+        # Lines end at words, so that they hold a little less than their width.
+        longest = math.ceil(self._longest / (self._wrap_width - _CELLS_OF_A_BREAK)) if about_run else 0
+        return len(self._lines) - about_run + max(about_run, longest)
 
-    def show(self, paragraphs: Sequence[Paragraph]) -> None:
-        """Show these paragraphs; from the beginning, if they are others."""
+    @property
+    def _wrap_width(self) -> int:
+        return max(20, self.scrollable_content_region.width - 4)
+
+    def show(self, paragraphs: Sequence[Paragraph], *, longest: int = 0) -> None:
+        """Show these paragraphs; from the beginning, if they are others. ``longest`` is the length of the longest
+        paragraph about any run: the view does not change its height with the run."""
+        self._longest = longest
         is_other = [paragraph.run for paragraph in paragraphs] != [paragraph.run for paragraph in self._paragraphs]
         self._paragraphs = list(paragraphs)
         self._wrap()
@@ -126,7 +139,7 @@ class VerdictView(LineView):
         return line.append(text)
 
     def _wrap(self) -> None:
-        width = max(20, self.scrollable_content_region.width - 4)
+        width = self._wrap_width
         self._lines = [
             (number, place == 0, text)
             for number, paragraph in enumerate(self._paragraphs)

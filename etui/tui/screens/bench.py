@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from etui.actions import BY_ID, Scope, bindings
-from etui.errors import StoreError, UsageError
+from etui.errors import EtuiError, StoreError, UsageError
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store import Condition, QueuedSession, Store
@@ -34,7 +34,7 @@ from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import MOST_HIDDEN, RunRows
-from etui.tui.runs_columns import BY_NAME, COLUMNS
+from etui.tui.runs_columns import BY_NAME, COLUMNS, Column
 from etui.tui.screen_host import ScreenHost
 from etui.tui.type_ahead import TypeAhead
 from etui.tui.view_state import recall_view, remember_view
@@ -312,6 +312,8 @@ class BenchScreen(Guarded, Screen[None]):
     def _asked(self, event: RunsTable.Asked) -> None:
         if event.what == "columns":
             self._ask_columns()
+        elif event.what == "order":
+            self._ask_order()
         elif event.what == "menu":
             self._ask_action()
         else:
@@ -411,6 +413,8 @@ class BenchScreen(Guarded, Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Disable escape where it has no effect."""
+        if action == "forward" and parameters == ("table.unmark_all",) and self.is_mounted:
+            return bool(self._table.marked)
         if action == "back" and self.is_mounted:
             elsewhere = self.has_class("-zoomed") or not isinstance(self.focused, RunsTable) or self.has_class("-new")
             return elsewhere or bool(self.query_one(FilterBar).text)
@@ -422,6 +426,26 @@ class BenchScreen(Guarded, Screen[None]):
         if not self.query_one("#runs").has_class("-zoom"):
             self._shrink()
         self.query_one(FilterBar).open()
+
+    def action_filters(self) -> None:
+        """Pick or save a filter."""
+        start(self, self._ask_filter, group="filters", exclusive=True)
+
+    async def _ask_filter(self) -> None:
+        from etui.store.saved_filters import load_filters
+        from etui.tui.screens.filters import FiltersDialog
+
+        try:
+            saved = await asyncio.to_thread(load_filters)
+        except EtuiError as error:
+            self.app.complain(error)
+            return
+        bar = self.query_one(FilterBar)
+
+        def apply(text: str) -> None:
+            start(self, partial(bar.apply, text), group="filters", exclusive=True)
+
+        self._actions.ask(FiltersDialog(saved, bar.text), apply)
 
     def action_zoom(self) -> None:
         """Enlarge the pane with the focus to the whole screen, or shrink it."""
@@ -604,8 +628,23 @@ class BenchScreen(Guarded, Screen[None]):
         from etui.tui.screens.columns import ColumnsDialog
 
         table = self._table
-        columns = [(column.name, f"{column.title}: {column.about}") for column in COLUMNS]
+        columns = [(column.name, _described(column, table)) for column in COLUMNS]
         self._actions.ask(ColumnsDialog(columns, [column.name for column in table.columns]), table.show_columns)
+
+    def _ask_order(self) -> None:
+        """Sort by a column; the sorted one is reversed."""
+        from etui.tui.screens.sort import SortDialog
+
+        table = self._table
+
+        def sort(name: str) -> None:
+            if name == table.order.column:
+                table.action_sort_direction()
+            else:
+                table.sort_by(name)
+
+        columns = [(column.name, _described(column)) for column in COLUMNS]
+        self._actions.ask(SortDialog(columns, table.order.column), sort)
 
     def _ask_jump(self) -> None:
         """Ask for a run's id and move the cursor to it; clear the filter, which might hide it."""
@@ -616,6 +655,13 @@ class BenchScreen(Guarded, Screen[None]):
             self.query_one(FilterBar).clear()
 
         self._actions.ask(JumpDialog(self.database), jump)
+
+
+def _described(column: Column, table: RunsTable | None = None) -> str:
+    """Return the line of a column in a dialog: its heading, its meaning, and for a ``table`` whether it fits."""
+    same = column.about.lower() in ("", column.title.lower())
+    fits = table is None or column not in table.columns or column.name in table.visible_columns
+    return f"{column.title}{'' if same else f': {column.about}'}{'' if fits else ' (no room)'}"
 
 
 def _unfinished(live: LiveSession) -> QueuedSession:

@@ -62,7 +62,11 @@ class ColumnsDialog(Dialog[list[str]]):
     def body(self) -> Iterable[Widget]:
         """The list, and a line about its keys."""
         yield self._list
-        yield Static("\nspace shows or hides, J and K move the column, tab goes to the buttons", classes="dialog--note")
+        yield Static(
+            "\nspace shows or hides, J and K move the column, tab goes to the buttons\n"
+            "(no room): chosen, but the table is too narrow for it",
+            classes="dialog--note",
+        )
 
     def on_mount(self) -> None:
         """Focus the list."""

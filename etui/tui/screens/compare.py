@@ -209,7 +209,8 @@ class CompareScreen(Guarded, Screen[None]):
             if compared.others:
                 about = [f"{compared.names[run]} is the baseline.", run_wording.speed(compared.base)]
             paragraphs.append(Paragraph(text=" ".join(about), run=run, slot=0))
-        self._words.show(paragraphs)
+        longest = max((sum(map(len, lines)) + len(lines) for lines in result.sentences), default=0)
+        self._words.show(paragraphs, longest=longest)
 
     def _write_metrics(self, result: Outcome) -> None:
         self._metrics.show(result.everything if self._everything else result.differing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -15,9 +16,11 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from etui.actions import bindings
+from etui.errors import EtuiError
 from etui.facts import BY_KEY
 from etui.store import Condition
 from etui.store.filter_language import FilterMistake, completions, read, word_before
+from etui.store.saved_filters import load_filters
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.type_ahead import TypeAhead
@@ -89,6 +92,7 @@ class FilterBar(Guarded, Vertical):
         super().__init__(id=id)
         self._values = values
         self._known: dict[str, list[str]] = {}
+        self._saved: dict[str, str] = {}
         self._before = ""
         self.text = ""
         self.conditions: tuple[Condition, ...] = ()
@@ -114,12 +118,24 @@ class FilterBar(Guarded, Vertical):
         self._show_completions()
 
     async def _read_values(self) -> None:
-        """Read the values of the columns for completion; until then only keys are completed."""
+        """Read the saved filters, and the values of the columns for completion; until then only keys are completed."""
+        await self._read_saved()
         for column in _COLUMNS:
             self._known[column] = await asyncio.to_thread(self._values, column)
         line = self.query_one(FilterInput)
         if line.has_focus and not self.query_one("#filter-word").has_class("-mistake"):
             self._show_completions()
+
+    async def apply(self, text: str) -> None:
+        """Filter by a text, in which ``@name`` is a saved filter."""
+        await self._read_saved()
+        conditions, mistakes = read(text, saved=self._saved)
+        self._apply(_without(text, mistakes), tuple(conditions))
+
+    async def _read_saved(self) -> None:
+        """Read the saved filters; none if their folder is not valid."""
+        with contextlib.suppress(EtuiError):
+            self._saved = await asyncio.to_thread(load_filters)
 
     def footer(self) -> Footer:
         """Return the keys of the field."""
@@ -147,7 +163,7 @@ class FilterBar(Guarded, Vertical):
         if not self.display:
             # The filter was left meanwhile.
             return
-        conditions, mistakes = read(event.value)
+        conditions, mistakes = read(event.value, saved=self._saved)
         # An unfinished word at the cursor is not a mistake yet.
         unfinished = bool(mistakes) and mistakes[-1].end >= len(event.value) and bool(self._completions())
         ignored = mistakes[:-1] if unfinished else mistakes
@@ -164,7 +180,7 @@ class FilterBar(Guarded, Vertical):
 
     def enter(self, text: str) -> bool:
         """Apply a filter and close; return False, with a message, if it has a mistake."""
-        conditions, mistakes = read(text)
+        conditions, mistakes = read(text, saved=self._saved)
         if mistakes:
             self._show_message(_ignored(text, mistakes), mistake=True)
             return False
@@ -174,7 +190,7 @@ class FilterBar(Guarded, Vertical):
 
     def leave(self) -> bool:
         """Apply the filter from before the edit, and close."""
-        self._apply(self._before, tuple(read(self._before)[0]))
+        self._apply(self._before, tuple(read(self._before, saved=self._saved)[0]))
         self._close()
         return True
 
@@ -191,7 +207,9 @@ class FilterBar(Guarded, Vertical):
     def _completions(self) -> list[str]:
         line = self.query_one(FilterInput)
         before = word_before(line.value, line.cursor_position)
-        return [word for word in completions(line.value, line.cursor_position, self._known) if word != before]
+        return [
+            word for word in completions(line.value, line.cursor_position, self._known, self._saved) if word != before
+        ]
 
     def _show_completions(self) -> None:
         shown = self._completions()[:_MOST_COMPLETIONS]

@@ -90,7 +90,10 @@ class KeyBar(Widget):
         return line, places
 
     def _in_order(self, footer: Footer, active: dict[str, Binding]) -> list[Hint]:
-        """Return the footer's keys, then the other labelled actions."""
+        """Return the footer's keys, then the other labelled actions.
+
+        The keys of a log work without its focus, but are named only there.
+        """
         hints = [
             hint if isinstance(hint, Hint) else Hint(active[hint].key, BY_ID[hint].label or BY_ID[hint].title.lower())
             for hint in footer.first
@@ -100,7 +103,7 @@ class KeyBar(Widget):
         others = [
             Hint(binding.key, binding.description)
             for name, binding in active.items()
-            if binding.show and name not in named
+            if binding.show and name not in named and BY_ID[name].scope != "log"
         ]
         return hints + others
 

@@ -49,13 +49,23 @@ class Painter(msgspec.Struct, frozen=True, kw_only=True):
         """Return the line of headings; ``sorting``: the name of the sorted column, and whether it descends."""
         header = self.style("header")
         segments = [Segment(" " * self.gutter, header)]
+        left = self.gutter
         for column in columns:
+            left += column.width + self.gap
             if isinstance(column.title, str):
-                title, ground = column.title, header
                 if sorting is not None and column.name == sorting[0]:
+                    title, after = arrowed(
+                        column.title,
+                        column.width,
+                        self.glyphs,
+                        right=column.right,
+                        has_gap=self.gap > 0 and left <= self.width,
+                        descending=sorting[1],
+                    )
                     ground = self.style("sorted")
-                    title = arrowed(title, column.width, self.glyphs, descending=sorting[1])
-                segments.append(Segment(fitted(title, column.width, self.glyphs, right=column.right), ground))
+                    segments += [Segment(title, ground), Segment(after.ljust(self.gap), ground if after else header)]
+                    continue
+                segments.append(Segment(fitted(column.title, column.width, self.glyphs, right=column.right), header))
             else:
                 ground = self.style("cursor" if column.current else "")
                 segments += self._parts(column.title, column.width, ground)

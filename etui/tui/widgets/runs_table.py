@@ -16,8 +16,9 @@ from etui.errors import EtuiError
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
 from etui.store.run_pages import Glimpse, Page, Window
+from etui.text import width as cells_of
 from etui.tui.glyphs import Glyphs
-from etui.tui.runs_columns import BY_NAME, COLUMNS, Column, LiveRow, live_cell, sized_columns
+from etui.tui.runs_columns import BY_NAME, GAP, USUAL, Column, LiveRow, live_cell, sized_columns
 from etui.tui.widgets.paged_list import PAGE, Order, PagedList, PageReader, Rows, Wanted
 from etui.tui.widgets.row_painter import Cell, Part, Placed
 from etui.tui.widgets.virtual_table import VirtualTable
@@ -54,7 +55,7 @@ class RunsTable(VirtualTable[RunSummary]):
             self.run_id = run_id
 
     class Asked(Message):
-        """The user requested a dialog of the table: ``columns``, ``jump`` or ``menu``."""
+        """The user requested a dialog of the table: ``columns``, ``order``, ``jump`` or ``menu``."""
 
         def __init__(self, what: str) -> None:
             super().__init__()
@@ -90,6 +91,8 @@ class RunsTable(VirtualTable[RunSummary]):
         self.baseline: str | None = None
         self.columns = _columns(columns)
         self._jumping: tuple[str | None] | None = None
+        self._widest: dict[str, int] = {}
+        """The widths of the widest texts read so far in the columns that are shown whole, by column."""
         self._live: dict[str, LiveRow] = {}
 
     # Contents
@@ -229,7 +232,20 @@ class RunsTable(VirtualTable[RunSummary]):
         self._show_rows()
         self.reload()
 
+    def _note_widths(self) -> None:
+        """Widen the columns that are shown whole for the rows of the page."""
+        widest = dict(self._widest)
+        for column in self.columns:
+            if column.whole:
+                widths = (cells_of(column.cell(row, self._signs)[0]) for row in self.runs.rows)
+                widest[column.name] = max(widths, default=0)
+        widest = {name: max(cells, self._widest.get(name, 0)) for name, cells in widest.items()}
+        if widest != self._widest:
+            self._widest = widest
+            self.lay_out()
+
     def _show_rows(self) -> None:
+        self._note_widths()
         self._counted()
         self.refresh()
         self.note_cursor(moved=True)
@@ -280,6 +296,12 @@ class RunsTable(VirtualTable[RunSummary]):
         self.refresh()
         self._counted()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Disable unmarking if nothing is marked."""
+        if action == "unmark_all":
+            return bool(self.marked)
+        return super().check_action(action, parameters)
+
     def action_unmark_all(self) -> None:
         """Remove all marks."""
         self.marked.clear()
@@ -299,6 +321,10 @@ class RunsTable(VirtualTable[RunSummary]):
         """Sort by a column in its default direction."""
         self.show_order(msgspec.structs.replace(self.order, column=name, descending=BY_NAME[name].descends))
         self.post_message(self.Arranged())
+
+    def action_sort_by(self) -> None:
+        """Ask for the column to sort by."""
+        self.post_message(self.Asked("order"))
 
     def action_columns(self) -> None:
         """Ask for the choice of columns."""
@@ -320,6 +346,11 @@ class RunsTable(VirtualTable[RunSummary]):
         return self.order.column, self.order.descending
 
     @property
+    def visible_columns(self) -> list[str]:
+        """The names of the columns that fit the width."""
+        return [column.name for column in self._placed]
+
+    @property
     def is_empty(self) -> bool:
         """Whether no run matches, as far as known."""
         return self.known and not self.total
@@ -330,14 +361,19 @@ class RunsTable(VirtualTable[RunSummary]):
             Placed(
                 width=size,
                 cell=partial(self._cell, column, size),
-                title=column.title.replace("×", self._signs.times),
+                title=column.title,
                 name=column.name,
                 sorts=True,
                 right=column.right,
                 clips=column.clips,
             )
-            for column, size in sized_columns(self.columns, width)
+            for column, size in self._sized(width)
         ]
+
+    def _sized(self, width: int) -> list[tuple[Column, int]]:
+        placed = sized_columns(self.columns, width, self._widest)
+        # The arrow of the sort order follows numbers.
+        return sized_columns(self.columns, width - GAP, self._widest) if placed and placed[-1][0].right else placed
 
     def _cell(self, column: Column, size: int, run: RunSummary) -> Cell:
         live = self._live.get(run.id)
@@ -357,7 +393,7 @@ class RunsTable(VirtualTable[RunSummary]):
 
 
 def _columns(names: Sequence[str]) -> list[Column]:
-    return [BY_NAME[name] for name in names if name in BY_NAME] or list(COLUMNS)
+    return [BY_NAME[name] for name in names if name in BY_NAME] or list(USUAL)
 
 
 def _tone_of(run: RunSummary) -> str:
