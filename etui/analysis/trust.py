@@ -51,5 +51,13 @@ def of_speedup(
     return "caution" if trust == "good" and verdict == "inconclusive" else _flagged(trust, flags)
 
 
+def of_comparison(
+    ratio: float | None, bounds: Interval | None, verdict: SpeedVerdict | None, flags: Collection[str]
+) -> Trust:
+    """Return the trust in the ratio of two runs, with the names of the warning flags of both; those of eager do not
+    count."""
+    return of_speedup(ratio, bounds, verdict, set(flags) - {EAGER})
+
+
 def _flagged(trust: Trust, flags: Collection[str]) -> Trust:
     return "caution" if trust == "good" and set(flags) - REMARKS else trust

@@ -77,6 +77,7 @@ class EtuiApp(ScreenHost, PaletteHost):
         super().__init__(css_path=["etui.tcss", "ascii.tcss"] if ascii_only else ["etui.tcss"])
         self._notices = loaded.notices
         self._ascii = ascii_only
+        self.set_class(ascii_only, "-ascii")
         self._keys = dict(config.keys)
         self.database = Database(database)
         self._feed = Feed(

@@ -7,18 +7,23 @@ from collections.abc import Sequence
 import msgspec
 
 from etui import text
+from etui.analysis import trust
 from etui.analysis.comparison import RunComparison
+from etui.analysis.trust import Trust
 from etui.results import Interval, RunDocument
 from etui.wording.comparison_set import Compared
 
 NOT_COMPARABLE = "not comparable"
 BASELINE = "baseline"
 _LONGEST_REASON = 40
+_MARKS: dict[Trust, str] = {"good": "", "caution": "! ", "poor": "? "}
+"""Marks before a ratio: read it with care, do not rely on it."""
 
 
 class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a comparison. ``ratio`` is the base's latency divided by the run's, None for the base and if the
-    comparison was refused; ``note`` is why it was refused, or what limits the verdict; empty if there is nothing."""
+    comparison was refused; ``trust`` is the trust in it; ``note`` is why it was refused, or what limits the verdict;
+    empty if there is nothing."""
 
     run: str
     name: str
@@ -27,6 +32,7 @@ class VerdictRow(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     ci95: Interval | None = None
     note: str = ""
+    trust: Trust = "good"
 
     @property
     def estimate(self) -> tuple[float, Interval | None] | None:
@@ -51,6 +57,7 @@ def verdict_rows(compared: Compared) -> list[VerdictRow]:
                 ratio=comparison.ratio if is_known else None,
                 ci95=comparison.ci95 if is_known else None,
                 note=_note(comparison, base, other),
+                trust=_trust(comparison, base, other),
             )
         )
     return rows
@@ -63,13 +70,20 @@ def cells(rows: Sequence[VerdictRow]) -> tuple[list[str], list[list[str]]]:
         [
             row.name,
             text.number(row.median_ms),
-            text.ratio(row.ratio) if row.ratio is not None else "",
+            _MARKS[row.trust] + text.ratio(row.ratio) if row.ratio is not None else "",
             text.interval(row.ci95) if row.ci95 is not None else "",
             row.verdict,
             row.note,
         ]
         for row in rows
     ]
+
+
+def _trust(comparison: RunComparison, base: RunDocument, other: RunDocument) -> Trust:
+    if comparison.verdict is None:
+        return "good"
+    flags = [flag.name for document in (base, other) for flag in document.flags]
+    return trust.of_comparison(comparison.ratio, comparison.ci95, comparison.verdict, flags)
 
 
 def _median(document: RunDocument) -> float | None:

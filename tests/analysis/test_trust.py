@@ -41,3 +41,9 @@ def test_flags_of_eager_concern_the_ratio_only() -> None:
 @pytest.mark.parametrize(("verdict", "expected"), [("unreliable", "poor"), ("inconclusive", "caution")])
 def test_undecided_verdict_lowers_trust(verdict: SpeedVerdict, expected: Trust) -> None:
     assert trust.of_speedup(1.01, (1.0, 1.02), verdict, []) == expected
+
+
+def test_flags_of_eager_do_not_concern_the_ratio_of_two_runs() -> None:
+    assert trust.of_comparison(2.0, (1.99, 2.01), "faster", ["eager"]) == "good"
+    assert trust.of_comparison(2.0, (1.99, 2.01), "faster", ["eager", "drift"]) == "caution"
+    assert trust.of_comparison(2.0, (1.0, 3.0), "faster", []) == "poor"

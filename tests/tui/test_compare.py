@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from etui.actions import ACTIONS
 from etui.catalog.find import Model, find_model
+from etui.config import Config
 from etui.events import Event, utc_now
 from etui.results import RunDocument
 from etui.services.duel import DuelPlan
@@ -570,3 +571,13 @@ async def test_the_screen_stays_live_while_hundreds_of_runs_are_compared(
         await pilot.press(*"lllll")
         assert figures(pilot).run == many[5].id
         assert "6 of 151 runs" in str(pictures(pilot).border_subtitle)
+
+
+async def test_the_setting_for_ascii_applies_to_tables_and_charts(database: Path) -> None:
+    fill(database, variants())
+    async with opened(make_app(database, config=Config(ascii=True))) as pilot:
+        pilot.app.push_screen(CompareScreen(Database(database), [one.id for one in variants()], baseline=BASE))
+        await compared(pilot)
+        for part in (verdicts(pilot), figures(pilot)):
+            assert all(row.isascii() for row in drawn_rows(part))
+        assert cast("Any", pictures(pilot).render()).plain.isascii()

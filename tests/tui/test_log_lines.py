@@ -27,6 +27,14 @@ def test_a_row_has_time_stage_and_words() -> None:
     assert shown(lines)[0].split() == ["10:42:07", "lower", "lowered", "in", "7.4", "s"]
 
 
+@pytest.mark.parametrize("stage", ["load", "quantize", "reference", "a long stage"])
+def test_stage_is_separated_from_the_message(stage: str) -> None:
+    lines = LogLines()
+    lines.add([Event(kind="stage", message="int8/xnnpack: running", at=AT, stage=stage)], {})
+    row = shown(lines)[0]
+    assert " int8/xnnpack: running" in row and stage[:4] in row
+
+
 def test_levels_have_a_sign_each() -> None:
     lines = LogLines()
     lines.set_level("debug")

@@ -10,6 +10,7 @@ from rich.style import Style
 from textual.message import Message
 
 from etui import text
+from etui.analysis.trust import Trust
 from etui.charts.forest import NARROWEST, Forest, forest
 from etui.charts.palette import Palette
 from etui.text import width as cells
@@ -19,6 +20,7 @@ from etui.tui.widgets.virtual_table import RowList, VirtualTable
 from etui.wording.verdict_table import BASELINE, NOT_COMPARABLE, VerdictRow
 
 _TONES = {"faster": "good", "slower": "bad", "unreliable": "warn", "inconclusive": "warn", BASELINE: "faint"}
+_TRUST_TONES: dict[Trust, str] = {"good": "", "caution": "warn", "poor": "bad"}
 _NAME, _LEAST_NAME, _PLOT, _LEAST_PLOT, _NOTE, _LEAST_NOTE = 40, 14, 48, 16, 60, 14
 
 
@@ -96,7 +98,7 @@ class VerdictTable(VirtualTable[VerdictRow]):
         """Return name, median, ratio, plot and verdict, and, if there is room, the interval and the notes."""
         rows, gap = self._rows, self.gap
         median = max(len("median ms"), *(cells(_median(row)) for row in rows))
-        ratio = max(5, *(cells(_ratio(row)) for row in rows))
+        ratio = max(5, *(cells(_ratio(row)) + 1 for row in rows))
         bounds = max(len("95 % interval"), *(cells(text.interval(row.ci95)) for row in rows))
         verdict = max(len("verdict"), *(cells(row.verdict) for row in rows))
         names = min(_NAME, max(cells(text.plain(row.name)) for row in rows))
@@ -125,9 +127,7 @@ class VerdictTable(VirtualTable[VerdictRow]):
         ]
         if has_median:
             placed.append(Placed(width=median, cell=lambda row: (_median(row), ""), title="median ms", right=True))
-        placed.append(
-            Placed(width=ratio, cell=lambda row: (_ratio(row), _TONES.get(row.verdict, "")), title="ratio", right=True)
-        )
+        placed.append(Placed(width=ratio, cell=self._ratio_cell, title="ratio", right=True))
         if has_bounds:
             placed.append(
                 Placed(
@@ -156,13 +156,19 @@ class VerdictTable(VirtualTable[VerdictRow]):
             self._palette = chart_palette(self.app)
         return self._palette
 
+    def _ratio_cell(self, row: VerdictRow) -> Cell:
+        """Return the ratio in the colour of the trust in it, with its sign; of a trusted one, that of its verdict."""
+        shown = _ratio(row)
+        sign = self._glyphs.of_trust(row.trust) if shown else ""
+        return f"{shown}{sign}", _TRUST_TONES[row.trust] or _TONES.get(row.verdict, "")
+
     def _plotted(self, row: VerdictRow) -> Cell:
         if self._plot is None:
             return "", ""
         if row.estimate is None:
             return row.note, "faint"
         tone = _TONES.get(row.verdict, "")
-        tones = {"": "", "margin": "faint", "interval": tone, "point": tone}
+        tones = {"": "", "margin": "faint", "interval": _TRUST_TONES[row.trust] or tone, "point": tone}
         return [(part, tones[role]) for part, role in self._plot.line(row.estimate)]
 
 

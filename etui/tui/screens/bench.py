@@ -683,15 +683,18 @@ def _empty_message(*, is_filtered: bool) -> list[str]:
 
 def _ending(run: RunSummary) -> str:
     from etui.analysis.trust import REMARKS
-    from etui.text import number, speedup
+    from etui.text import number, ratio
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
-    latency = f"{number(run.latency_median_ms)} ms, {speedup(run.speedup, run.speed_verdict)} eager"
+    latency = f"{number(run.latency_median_ms)} ms"
+    speed = f"{ratio(run.speedup)} as fast as eager" if run.speedup is not None else None
+    if speed is not None and run.speed_verdict == "unreliable":
+        speed += " (unreliable)"
     flags = [plain(name) for name in run.flags or () if name not in REMARKS]
     more = f" and {len(flags) - _MOST_FLAGS} more" if len(flags) > _MOST_FLAGS else ""
     flagged = f"flagged: {', '.join(flags[:_MOST_FLAGS])}{more}" if flags else ""
-    return ", ".join(part for part in (latency, run.verdict, flagged) if part)
+    return ", ".join(part for part in (latency, speed, run.verdict, flagged) if part)
 
 
 def _escaped(text: str) -> str:

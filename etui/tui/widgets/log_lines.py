@@ -127,7 +127,9 @@ class LogLines:
             line.append(entry.time[:5] if narrow else entry.time, styles.time or None)
             line.append(f" {styles.glyphs[kind]} ", own or None)
             if not narrow:
-                line.append(f"{entry.stage:<{_STAGE}}", styles.stage or None)
+                # A space always separates the stage from the message.
+                stage = entry.stage if len(entry.stage) < _STAGE else entry.stage[: _STAGE - 2] + "."
+                line.append(f"{stage:<{_STAGE}}", styles.stage or None)
         else:
             line.append(" " * self._indent())
         start = len(line)
