@@ -55,7 +55,7 @@ class MenuDialog(Guarded, ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("dialog")]
     DEFAULT_CSS = """
     MenuDialog { align: center middle; background: $background 60%; }
-    MenuDialog OptionList {
+    MenuDialog OptionList, MenuDialog OptionList:focus {
         width: 60; max-width: 100%; height: auto; max-height: 100%; border: round $border; padding: 0 1;
         background: $surface; border-title-color: $text-accent; border-title-style: bold;
         border-subtitle-color: $text-muted; scrollbar-size-vertical: 1;
