@@ -17,7 +17,7 @@ from etui.host.cpus import cpu_sets
 from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
 from etui.results import Block, Stage
 from etui.runner.frequency_watch import Clocks
-from etui.runner.plan import Plan, make_plan
+from etui.runner.plan import REPEAT_SHARE, Plan, make_plan
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.worker import WorkerFailed
 from etui.spec import EAGER
@@ -25,8 +25,6 @@ from etui.text import counted, number
 
 ACCURACY_LIMIT_S = 60.0
 FEWEST_BLOCKS_FOR_STOPPING = 5
-REPEAT_SHARE = 0.25
-"""At most this share of a session's blocks is repeated because the canary kernel deviated."""
 
 
 async def measure(session: Session) -> None:

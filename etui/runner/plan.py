@@ -9,6 +9,9 @@ import msgspec
 
 from etui.spec import PRESETS, Preset, SessionSpec
 
+REPEAT_SHARE = 0.25
+"""At most this share of a session's blocks is repeated because the canary kernel deviated."""
+
 SAMPLES_PER_BLOCK = 20
 """With a fixed ``--repeat``, another block is only added if each block has at least this number of samples."""
 

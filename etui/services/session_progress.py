@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from etui.events import Event
-from etui.runner.measure import REPEAT_SHARE
-from etui.runner.plan import make_plan
+from etui.runner.plan import REPEAT_SHARE, make_plan
 from etui.spec import EAGER, SessionSpec
 from etui.text import moment
 
