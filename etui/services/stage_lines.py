@@ -34,6 +34,8 @@ class StageLines:
 
     def add(self, event: Event) -> Iterator[Event]:
         """Yield the events to print now. Events that are only progress are not among them."""
+        if event.run_id is not None:
+            yield from self._load_line()
         if event.level in ("warning", "error"):
             repeated = _REPEATED.fullmatch(event.message) if event.stage == "measure" else None
             if repeated is not None:
@@ -61,7 +63,8 @@ class StageLines:
         for stage in sorted(self._stages, key=_place):
             parts = sorted(self._stages[stage], key=lambda part: self._everyone.index(part[0]))
             if any(details for _, _, details in parts) or any(seconds >= _SHORT_S for _, seconds, _ in parts):
-                yield Event(kind="log", at=at, stage=stage, message=", ".join(_part(*part) for part in parts))
+                message = ", ".join(_part(*part) for part in parts)
+                yield Event(kind="log", at=self._ends.get(stage, at), stage=stage, message=message)
         if self._repeated:
             order = [*filter(self._repeated.__contains__, (EAGER, *self._everyone))]
             order += [variant for variant in self._repeated if variant not in order]
@@ -80,8 +83,10 @@ class StageLines:
     def _clear(self) -> None:
         self._at = ""
         self._load: list[str] = []
+        self._load_at = ""
         self._cached: list[str] = []
         self._stages: dict[str, list[tuple[str, float, str]]] = {}
+        self._ends: dict[str, str] = {}
         self._repeated: Counter[str] = Counter()
         self._verdicts: dict[str, str] = {}
 
@@ -89,7 +94,7 @@ class StageLines:
         """Keep what a log event reports of a stage. Return whether it was about one."""
         if event.run_id is None:
             if event.stage == "load":
-                self._at = event.at
+                self._load_at = event.at
                 self._load.append(event.message)
             return event.stage == "load"
         label, ended = self._labels.get(event.run_id, ""), read_stage_end(event.message)
@@ -99,6 +104,7 @@ class StageLines:
             self._cached.append(label)
         elif ended is not None and event.stage:
             self._stages.setdefault(event.stage, []).append((label, *ended))
+            self._ends[event.stage] = event.at
         elif (found := _VERDICT.fullmatch(event.message)) is not None:
             self._verdicts[label] = found["verdict"]
         else:
@@ -108,7 +114,7 @@ class StageLines:
 
     def _load_line(self) -> Iterator[Event]:
         if self._load:
-            yield Event(kind="log", at=self._at, stage="load", message="; ".join(self._load))
+            yield Event(kind="log", at=self._load_at, stage="load", message="; ".join(self._load))
         self._load = []
 
 

@@ -110,6 +110,26 @@ def test_a_session_has_one_line_per_stage_for_all_variants() -> None:
     ]
 
 
+def test_the_line_of_a_stage_has_the_time_of_its_end() -> None:
+    out = io.StringIO()
+    talk = ProgressPrinter(out, {}, by_stage=True)
+    talk.begin_session({"a": "fp32/xnnpack", "b": "int8/xnnpack"})
+
+    def say(second: int, kind: EventKind, message: str, run: str | None, stage: str) -> None:
+        talk.event(Event(kind=kind, message=message, run_id=run, stage=stage, at=f"2026-11-20T10:00:{second:02}.000Z"))
+
+    say(1, "log", "loaded in 0.1 s: weights", None, "load")
+    say(2, "stage", "exporting", "a", "export")
+    assert "loaded in 0.1 s" in out.getvalue(), "the line about loading does not wait for the preparation"
+    for second, run in ((3, "a"), (4, "b")):
+        say(second, "log", stage_end("exporting", 1.0), run, "export")
+    for second, run in ((5, "b"), (25, "a")):
+        say(second, "log", stage_end("lowering", 9.0), run, "lower")
+    say(26, "stage", "measuring 3 variants", None, "measure")
+    talk.end_session()
+    assert [line[6:8] for line in out.getvalue().splitlines()] == ["01", "04", "25", "26"]
+
+
 def test_a_long_line_about_a_stage_is_wrapped_to_the_terminal() -> None:
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w") as terminal:
