@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import events
@@ -32,7 +32,6 @@ from etui.tui import themes
 from etui.tui.database import Database
 from etui.tui.defect_guard import TOO_MANY, Defects
 from etui.tui.error_text import to_text
-from etui.tui.feed import Feed, Snapshot
 from etui.tui.glyphs import ASCII, UNICODE
 from etui.tui.hangup import leave_without_terminal
 from etui.tui.notices import Notices
@@ -43,6 +42,9 @@ from etui.tui.terminal import is_unicode
 from etui.tui.terminal_signals import TerminalSignals
 from etui.tui.undo import UNDO_S, Change, UndoBuffer
 from etui.tui.workers import start
+
+if TYPE_CHECKING:
+    from etui.tui.feed import Feed, Snapshot
 
 _PROBLEM_S = 12.0
 _MOST_NOTICES = 2
@@ -80,9 +82,7 @@ class EtuiApp(ScreenHost, PaletteHost):
         self.set_class(ascii_only, "-ascii")
         self._keys = dict(config.keys)
         self.database = Database(database)
-        self._feed = Feed(
-            self.database, lambda snapshot: self.post_message(self.SnapshotRead(snapshot)), self._handle_exception
-        )
+        self._feed: Feed | None = None
         self._undo = UndoBuffer(self, self.database, lambda: self.screen.refresh_bindings())
         self._live = live
         self._defects = Defects() if forgiving else None
@@ -120,7 +120,8 @@ class EtuiApp(ScreenHost, PaletteHost):
 
     def on_unmount(self) -> None:
         """Close the database; runs in progress continue."""
-        self._feed.close()
+        if self._feed is not None:
+            self._feed.close()
         if problem := self._undo.finish_at_exit():
             self.exit(return_code=EXIT_FAILED, message=Text(f"etui: the runs were not deleted: {problem}"))
         self.database.close()
@@ -146,9 +147,17 @@ class EtuiApp(ScreenHost, PaletteHost):
 
     def start_feed(self) -> None:
         """Start reading the database; the main screen calls this once it can show snapshots."""
-        if self._live:
-            self.database.subscribe(self._feed.nudge)
-            start(self, self._feed.run, group="feed")
+        if not self._live:
+            return
+        # Imported here to keep it out of the time until the first paint.
+        from etui.tui.feed import Feed
+
+        def show(snapshot: Snapshot) -> None:
+            self.post_message(self.SnapshotRead(snapshot))
+
+        self._feed = Feed(self.database, show, self._handle_exception)
+        self.database.subscribe(self._feed.nudge)
+        start(self, self._feed.run, group="feed")
 
     def freeze_garbage(self) -> None:
         """Turn garbage collection on, except for all present objects: they stay, and scanning them costs 25 ms each

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from etui.analysis.disturbance import CPU_PRESSURE_PERCENT
-from etui.host.current_state import HostFacts
 from etui.text import counted, plain
 from etui.tui.glyphs import Glyphs
+
+if TYPE_CHECKING:
+    from etui.host.current_state import HostFacts
 
 Severity = Literal["faint", "warn", "bad"]
 

@@ -11,14 +11,11 @@ import msgspec
 from textual.screen import Screen
 
 from etui.actions import BY_ID
-from etui.analysis_kinds.profile import ProfileOptions
-from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.spec import AnalysisOptions
 from etui.store import Condition, QueuedSession, Store
 from etui.text import counted
-from etui.tui.details import analyses
 from etui.tui.run_rows import MOST_HIDDEN
 from etui.tui.screen_host import ScreenHost
 from etui.tui.undo import UNDO_S, Change
@@ -254,6 +251,7 @@ class RunActions:
 
     def analyse(self, run_id: str, options: AnalysisOptions) -> None:
         """Queue an analysis; ask first about files that an imported run names."""
+        from etui.analysis_kinds.registry import KINDS
         from etui.tui.details import analyses
 
         async def work(trusted_files: tuple[str, ...]) -> None:
@@ -275,6 +273,7 @@ class RunActions:
 
     def cancel_analyses(self, run_id: str) -> None:
         """Cancel the run's queued and running analyses."""
+        from etui.tui.details import analyses
 
         async def work() -> None:
             count = await self._app.database.write(lambda store: analyses.cancel(store, run_id))
@@ -286,6 +285,7 @@ class RunActions:
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:
         """Ask for modules to keep in FP32, ``module`` suggested, and queue the run's configuration again with them."""
+        from etui.tui.details import analyses
         from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 
         if not analyses.is_quantized(document):

@@ -8,12 +8,15 @@ passes it on in DCS if its option ``allow-passthrough`` is on, and ignores it ot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from etui.facts import RunSummary
 from etui.text import number, plain
-from etui.tui.feed import LiveSession
 from etui.tui.glyphs import Glyphs
 from etui.tui.widgets.progress_line import percent
+
+if TYPE_CHECKING:
+    from etui.tui.feed import LiveSession
 
 SAVE_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 BELL = "\a"

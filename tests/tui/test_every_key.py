@@ -37,7 +37,7 @@ from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled
-from tests.tui.hosts import notices, until
+from tests.tui.hosts import notices, until, work_done
 
 COUNT = 60
 Bench = Pilot[object]
@@ -109,6 +109,8 @@ def _list(pilot: Bench) -> MultiSelect:
 async def _log(pilot: Bench) -> None:
     """Put the focus into the log, with lines to search."""
     await until(pilot, lambda: app_of(pilot).bench.drawn is not None)
+    # Lines that a test adds would be replaced by the stored ones of the run.
+    await work_done(pilot)
     pilot.app.screen.query_one(LogPane).focus()
     await pilot.pause()
 

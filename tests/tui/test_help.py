@@ -54,7 +54,9 @@ async def test_a_search_leaves_the_lines_with_all_words(filled: Path) -> None:
         everything = lines(pilot)
         await pilot.press("slash", *"save", "space", *"main", "enter")
         await until(pilot, lambda: len(lines(pilot)) < len(everything))
-        assert lines(pilot)[0] == SCOPE_TITLES["bench"] and len(lines(pilot)) == 2
+        found = lines(pilot)[1:]
+        assert lines(pilot)[0] == SCOPE_TITLES["bench"] and found
+        assert [line for line in found if "save" not in line.lower() and "Export" not in line] == []
         await pilot.press("escape")
         await until(pilot, lambda: lines(pilot) == everything)
         await pilot.press("escape")

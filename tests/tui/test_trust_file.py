@@ -16,6 +16,7 @@ from etui.tui.details.analyses import run_again
 from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.duel_dialog import DuelDialog
 from etui.tui.screens.keep_fp32 import KeepFp32Dialog
 from tests.insights import look_inside
 from tests.strangers import STRANGE, planted, strange_document
@@ -99,6 +100,9 @@ async def test_a_duel_is_queued_only_after_a_yes(database: Path, code: Path) -> 
             await pilot.press("D")
             await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
             await pilot.press("right", "enter")
+            await until(pilot, lambda: isinstance(pilot.app.screen, DuelDialog))
+            assert held.live_run_ids() == []
+            await pilot.press("enter")
             await until(pilot, held.live_run_ids)
             await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
             await compared(pilot)

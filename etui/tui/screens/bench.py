@@ -22,15 +22,11 @@ from etui.actions import BY_ID, Scope, bindings
 from etui.errors import EtuiError, StoreError, UsageError
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
-from etui.store import Condition, QueuedSession, Store
+from etui.store import Condition, Store
 from etui.text import counted, plain
-from etui.tui.bench.cursor_chart import CursorChart
-from etui.tui.bench.live_rows import live_rows
-from etui.tui.bench.session_log import SessionLog
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
-from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import MOST_HIDDEN, RunRows
@@ -38,19 +34,19 @@ from etui.tui.runs_columns import BY_NAME, COLUMNS, Column
 from etui.tui.screen_host import ScreenHost
 from etui.tui.type_ahead import TypeAhead
 from etui.tui.view_state import recall_view, remember_view
-from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.filter_bar import FilterBar
 from etui.tui.widgets.header import Header
 from etui.tui.widgets.key_bar import Footer, KeyBar
-from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.paged_list import Order
-from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
 from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
+    from etui.tui.bench.panes import Panes
+    from etui.tui.feed import Snapshot
     from etui.tui.widgets.picker import Picker
+    from etui.tui.widgets.queue_pane import QueuePane
 
 LEAST = (60, 16)
 """Minimum columns and lines; a smaller terminal shows only a message about its size."""
@@ -93,14 +89,10 @@ class BenchScreen(Guarded, Screen[None]):
         super().__init__()
         self.database = database
         self.glyphs = glyphs
-        self.picker: Picker | None = None
+        self._panes: Panes | None = None
         self.snapshot: Snapshot | None = None
         self._actions = RunActions(self)
         self._rows = RunRows(database)
-        self._chart_pane, self._log_pane = ChartPane(id="chart"), LogPane(id="log")
-        self._chart_pane.can_focus = True
-        self._cursor_chart = CursorChart(self._chart_pane, database)
-        self._session_log = SessionLog(self._log_pane, database)
         self._columns = columns
         self._is_filtered = False
         self._live: frozenset[tuple[str, str]] = frozenset()
@@ -111,18 +103,14 @@ class BenchScreen(Guarded, Screen[None]):
         self._footer: Footer | None = None
 
     def compose(self) -> ComposeResult:
-        """Header, picker, runs, chart, log and keys."""
+        """Header, runs and keys; the other panes are added after the first paint."""
         yield Static(id="too-small", markup=False)
         yield Header(self.glyphs, id="header")
         with Horizontal(id="body"):
-            with Vertical(id="left"):
-                yield QueuePane(id="queue")
-            with Vertical(id="right"):
-                with Vertical(id="runs"):
-                    yield FilterBar(self._values, id="filter")
-                    yield self._make_table()
-                yield self._chart_pane
-        yield self._log_pane
+            yield Vertical(id="left")
+            with Vertical(id="right"), Vertical(id="runs"):
+                yield FilterBar(self._values, id="filter")
+                yield self._make_table()
         yield KeyBar(id="keys")
 
     def _make_table(self) -> RunsTable:
@@ -160,21 +148,24 @@ class BenchScreen(Guarded, Screen[None]):
         start(self, partial(asyncio.to_thread, remember), group="remember")
 
     def on_mount(self) -> None:
-        """Draw the runs, then add the picker and start reading."""
+        """Draw the runs, then add the other panes and start reading."""
         self.write_title()
-        # The picker has most of the widgets, so the runs are drawn before it is created.
-        self.call_after_refresh(self._add_picker)
-        self.app.start_feed()
+        # They have most of the widgets and of the code, so the runs are drawn before they are imported and created.
+        self.call_after_refresh(self._add_panes)
 
-    async def _add_picker(self) -> None:
-        from etui.tui.widgets.picker import Picker
+    async def _add_panes(self) -> None:
+        from etui.tui.bench.panes import Panes
 
         try:
-            picker = Picker(self.database, id="picker")
-            await self.query_one("#left").mount(picker, before=0)
+            panes = Panes(self.database)
+            await self.query_one("#left").mount(panes.picker, panes.queue)
+            await self.query_one("#right").mount(panes.chart)
+            await self.mount(panes.log, before="#keys")
         finally:
             self.app.freeze_garbage()
-        self.picker = picker
+        self._panes = panes
+        self._show_run()
+        self.app.start_feed()
         if (pinned := self._table.baseline) is not None:
             start(self, partial(self._check_baseline, pinned), group="baseline")
 
@@ -210,14 +201,12 @@ class BenchScreen(Guarded, Screen[None]):
         over = before.keys() - {live.session.id for live in snapshot.sessions}
         self.snapshot = snapshot
         self.query_one(Header).show(snapshot)
-        current = snapshot.current
-        self.query_one(QueuePane).show(
-            [_unfinished(live) for live in snapshot.sessions],
-            current.session.id if current is not None else None,
-            current.progress.share if current is not None and current.progress is not None else None,
-        )
+        if self._panes is not None:
+            self._panes.show_queue(snapshot)
         if snapshot.problem is not None:
             return
+        from etui.tui.bench.live_rows import live_rows
+
         table = self._table
         runs = [run for session in snapshot.sessions for run in session.runs]
         table.show_live(live_rows(snapshot.sessions))
@@ -227,9 +216,8 @@ class BenchScreen(Guarded, Screen[None]):
         if recovered or (snapshot.changed and (live != self._live or snapshot.ended or not runs)):
             table.reload()
         self._live = live
-        self._cursor_chart.take(snapshot.sessions)
-        self._session_log.take(snapshot)
-        self._log_pane.show_progress(current.progress if current is not None else None)
+        if self._panes is not None:
+            self._panes.show_progress(snapshot)
         for session_id in over:
             if not before[session_id].waits:
                 start(self, partial(self._report_over, session_id), group="ended")
@@ -268,7 +256,12 @@ class BenchScreen(Guarded, Screen[None]):
     @property
     def drawn(self) -> str | None:
         """The id of the run whose chart is shown."""
-        return self._cursor_chart.drawn
+        return self._panes.drawn if self._panes is not None else None
+
+    @property
+    def picker(self) -> Picker | None:
+        """The picker; None before the first paint."""
+        return self._panes.picker if self._panes is not None else None
 
     @on(RunsTable.Highlighted)
     def _highlighted(self, event: RunsTable.Highlighted) -> None:
@@ -281,8 +274,8 @@ class BenchScreen(Guarded, Screen[None]):
         self._settle_timer = self.set_timer(_SETTLE_S, self._show_run)
 
     def _show_run(self) -> None:
-        self._cursor_chart.show(self._under_cursor)
-        self._session_log.show_run(self._under_cursor)
+        if self._panes is not None:
+            self._panes.show_run(self._under_cursor)
 
     def on_key(self, event: events.Key) -> None:
         """Keep a key that acts on rows while those of a changed filter are not shown yet: it would act on a run that
@@ -382,8 +375,8 @@ class BenchScreen(Guarded, Screen[None]):
         action = BY_ID[action_id]
         if action.id == "log.search":
             self._shrink()
-        panes: dict[str, type[Widget]] = {"table": RunsTable, "chart": ChartPane, "log": LogPane}
-        await self.query_one(panes[action.scope]).run_action(action.name)
+        for pane in self.query(f"#{action.scope}"):
+            await pane.run_action(action.name)
 
     def action_run(self) -> None:
         """Start the session that the picker describes; if the picker is hidden, show it first."""
@@ -496,14 +489,15 @@ class BenchScreen(Guarded, Screen[None]):
         """Go to the queue."""
         self._shrink()
         self.add_class("-new")
-        self.query_one(QueuePane).focus()
+        if self._panes is not None:
+            self._panes.queue.focus()
 
-    @on(QueuePane.Cancelled)
-    def _session_cancelled(self, event: QueuePane.Cancelled) -> None:
+    def on_queue_pane_cancelled(self, event: QueuePane.Cancelled) -> None:
+        """Cancel the session that the queue names."""
         self._actions.cancel(event.run_ids, self._table.reload)
 
-    @on(QueuePane.Moved)
-    def _session_moved(self, event: QueuePane.Moved) -> None:
+    def on_queue_pane_moved(self, event: QueuePane.Moved) -> None:
+        """Move the session that the queue names."""
         self._actions.move_session(event.session_id, earlier=event.earlier)
 
     # Actions on runs
@@ -662,13 +656,6 @@ def _described(column: Column, table: RunsTable | None = None) -> str:
     same = column.about.lower() in ("", column.title.lower())
     fits = table is None or column not in table.columns or column.name in table.visible_columns
     return f"{column.title}{'' if same else f': {column.about}'}{'' if fits else ' (no room)'}"
-
-
-def _unfinished(live: LiveSession) -> QueuedSession:
-    """Return a session with the runs that have not ended."""
-    ended = {run.id for run in live.runs if run.status not in LIVE_STATUSES}
-    left = [(run_id, variant) for run_id, variant in live.session.runs if run_id not in ended]
-    return msgspec.structs.replace(live.session, runs=left)
 
 
 def _empty_message(*, is_filtered: bool) -> list[str]:

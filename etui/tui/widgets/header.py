@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 from textual.widget import Widget
 
 from etui.text import plain
-from etui.tui.feed import LiveSession, Snapshot
 from etui.tui.glyphs import Glyphs
 from etui.tui.machine_facts import machine_facts
 from etui.tui.widgets.progress_line import left_text, percent
+
+if TYPE_CHECKING:
+    from etui.tui.feed import LiveSession, Snapshot
 
 _BAR = 12
 _ROOM_FOR_BAR = 100

@@ -15,7 +15,7 @@ from textual import events
 from textual.binding import Binding
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input, TextArea
+from textual.widgets import Input
 
 from etui.actions import BY_ID
 from etui.text import plain, width
@@ -124,7 +124,9 @@ class KeyBar(Widget):
 
     def _active(self) -> dict[str, Binding]:
         """Return the first key of each active action by its id; of a text field those that it does not take as text."""
-        types = isinstance(self.screen.focused, (Input, TextArea))
+        # A text area is known by its name: importing it takes longer than drawing the first screen.
+        focused = self.screen.focused
+        types = isinstance(focused, Input) or any(each.__name__ == "TextArea" for each in type(focused).__mro__)
         by_id: dict[str, Binding] = {}
         for key, active in self.screen.active_bindings.items():
             if active.enabled and active.binding.id in BY_ID and not (types and key in _SIGNS):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import RenderResult
 from textual.timer import Timer
 from textual.widget import Widget
 
-from etui.services.session_progress import SessionProgress
 from etui.text import clock, moment, plain
 from etui.text import width as cells
 from etui.tui.terminal import glyphs, theme_colour
+
+if TYPE_CHECKING:
+    from etui.services.session_progress import SessionProgress
 
 MEASURING_TICK_S = 5.0
 """During a measurement the time left is redrawn at this interval if no new progress updates it."""
