@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -224,14 +224,15 @@ def check_end(host: Host, linger_s: float) -> list[Deviation]:
     return deviations
 
 
-def check_overlaps(hosts: Sequence[Host]) -> list[Deviation]:
-    """Check that no two blocks were timed at the same time on the machine that these hosts share."""
+def check_overlaps(hosts: Sequence[Host], ignored: Collection[str] = ()) -> list[Deviation]:
+    """Check that no two blocks, but those with ``ignored`` ids, were timed at the same time on the machine that these
+    hosts share."""
     spans = []
     for host in hosts:
         for block, begin, seconds in host.rows(
             "SELECT id, json_extract(detail, '$.first_sample_at'), json_extract(detail, '$.wall_s') FROM blocks"
         ):
-            if begin and seconds is not None:
+            if begin and seconds is not None and block not in ignored:
                 start = datetime.fromisoformat(begin.replace("Z", "+00:00")).timestamp()
                 spans.append((start, start + seconds, block))
     spans.sort()

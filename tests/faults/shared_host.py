@@ -30,6 +30,7 @@ class SharedHost:
         self.folder = folder
         self.host = Host(folder / "host", mounts=mounts)
         self.known_runs = KnownRuns()
+        self.blocks_with_false_times: set[str] = set()
         self.model = write_model(self.host.models / "base.py", "base")
         self.run = ""
         self._other: Host | None = None
