@@ -16,6 +16,7 @@ from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import UsageError
+from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.catalog.find import Model
@@ -71,6 +72,8 @@ _MEASURING: list[Any] = [
                  help="Seed for synthetic weights, image crops, tokens and block order."),
     click.option("--allow-pickle", is_flag=True,
                  help="Load a .pt2 with pickled objects other than tensors. This executes code from the file."),
+    click.option("--no-check", is_flag=True,
+                 help="Queue without first loading your own model, its weights and the modules named to check them."),
     click.option("--no-cache", is_flag=True, help="Do not use or fill the program cache."),
     click.option("--detach", is_flag=True, help="Queue the runs, print their ids and return immediately."),
     click.option("--json", "as_json", is_flag=True, help="Print run summaries as a JSON array."),
@@ -152,6 +155,7 @@ def run(
     spec = _specification(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )
+    _check_early([(spec, found)], options)
     with settings.open_store() as store:
         if not export_only:
             spec = _when_calm(store, [spec], options)[0]
@@ -204,6 +208,7 @@ def sweep(
             wanted.append((_specification(found, variants, options), found))
     if not wanted:
         raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")
+    _check_early(wanted, options)
     with settings.open_store() as store:
         specs = _when_calm(store, [spec for spec, _ in wanted], options)
         sessions = [(spec, describe(model)) for spec, (_, model) in zip(specs, wanted, strict=True)]
@@ -251,6 +256,18 @@ def _specification(
         allow_pickle=options["allow_pickle"],
     )
     return specification(model, variants, chosen, export_only_dir=export_only_dir)
+
+
+def _check_early(wanted: Sequence[tuple[SessionSpec, Model]], options: Mapping[str, Any]) -> None:
+    """Check the models, weights and named modules before anything is queued. Raises UsageError for what would fail."""
+    from etui.services.early_check import check_early
+
+    def begin(text: str) -> None:
+        click.echo(f"etui: {plain(text)}", err=True)
+
+    for spec, model in wanted:
+        if not options["no_check"] and (notice := check_early(spec, model, begin=begin)):
+            click.echo(f"etui: {plain(notice)}", err=True)
 
 
 def _when_calm(store: Store, specs: Sequence[SessionSpec], options: Mapping[str, Any]) -> list[SessionSpec]:
