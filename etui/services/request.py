@@ -94,8 +94,8 @@ def is_as_is(model: Model) -> bool:
 
 
 def check_model(text: str, *, allow_pickle: bool = False) -> Model:
-    """Return the model that a text names. Raises FieldError if there is none, or its file cannot be read; and unless
-    ``allow_pickle``, if it is a .pt2 file with parts that run code when they are loaded."""
+    """Return the model that a text names. Raises FieldError if there is none, or its file cannot be read or has no such
+    factory; and unless ``allow_pickle``, if it is a .pt2 file with parts that run code when they are loaded."""
     if not text.strip():
         raise FieldError("model", "no model selected", "enter a name from the list, or a path")
     try:
@@ -110,6 +110,13 @@ def check_model(text: str, *, allow_pickle: bool = False) -> Model:
         raise FieldError("model", f"cannot reach {text} ({error.strerror})", "check the path") from error
     if isinstance(model, UserModel) and model.kind == "pt2" and not allow_pickle:
         _refuse_pickled(Path(model.path))
+    if isinstance(model, UserModel) and model.kind == "factory":
+        from etui.services.factory_names import check_factory
+
+        try:
+            check_factory(Path(model.path), model.factory or "")
+        except UsageError as error:
+            raise FieldError("model", error.message, error.hint) from error
     return model
 
 

@@ -27,6 +27,7 @@ from etui.text import counted, plain
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
+from etui.tui.error_text import to_text
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import MOST_HIDDEN, RunRows
@@ -331,7 +332,14 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.focus()
             self._table.go_to(run_ids[0])
 
-        self._actions.submit(event.spec, event.model, queued)
+        def refused(error: EtuiError) -> None:
+            from etui.services.request import FieldError
+
+            self.app.complain(error)
+            if self.picker is not None and isinstance(error, FieldError):
+                self.picker.refuse(error.field, to_text(error))
+
+        self._actions.submit(event.spec, event.model, queued, refused)
 
     def footer(self) -> Footer:
         """Return the keys for the runs: what can be done with the marked runs, or with the one under the cursor."""

@@ -177,6 +177,12 @@ class Picker(Guarded, Vertical):
         self._rows[first].field.focus()
         self.app.bell()
 
+    def refuse(self, field: FieldName, problem: str) -> None:
+        """Show why the requested session would fail at the field that the problem belongs to, until it is changed."""
+        self._rows[field].mark(problem)
+        self._rows[field].field.focus()
+        self.app.bell()
+
     @property
     def choice(self) -> FormValues:
         """The current values of the fields."""
