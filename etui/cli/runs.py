@@ -14,7 +14,7 @@ from etui import text
 from etui.analysis import trust
 from etui.cli.complete import complete_columns, complete_delegates, complete_measured_models, complete_precisions
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
-from etui.cli.fact_columns import fact_column
+from etui.cli.fact_columns import fact_cell, fact_column
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count
 from etui.cli.table import table_lines
@@ -276,8 +276,8 @@ def _cell(fact: Fact[Any], summary: RunSummary) -> str:
         return marked(text.speedup(summary.speedup, summary.speed_verdict), trusted)
     if fact is RunSummary.latency_ci95_ms:
         trusted = trust.of_latency(summary.latency_median_ms, summary.latency_ci95_ms, flags)
-        return marked(fact.text(fact.of(summary)), trusted)
-    return fact.text(fact.of(summary))
+        return marked(fact_cell(fact, fact.of(summary)), trusted)
+    return fact_cell(fact, fact.of(summary))
 
 
 def _chosen(option: str | None) -> dict[Fact[Any], int]:

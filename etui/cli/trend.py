@@ -10,12 +10,14 @@ from etui import text
 from etui.analysis import trust
 from etui.cli.complete import complete_delegates, complete_measured_models, complete_precisions, complete_run
 from etui.cli.context import Settings
+from etui.cli.fact_columns import ID_CELLS, fact_cell
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.run_selection import selected_run
-from etui.cli.table import Column, table
+from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
+from etui.facts import RunSummary
 from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
@@ -26,13 +28,13 @@ if TYPE_CHECKING:
 SCHEMA = "etui.trend/1"
 DEFAULT_POINTS = 200
 _COLUMNS = (
-    Column("run"),
+    Column("run", most=ID_CELLS, cut="clean"),
     Column("when"),
     Column("median ms", right=True),
-    Column("95 % interval", right=True, spare=5),
+    Column("95 % interval ms", right=True, spare=5),
     Column("MAE", right=True, spare=4),
     Column("verdict", spare=6),
-    Column("change"),
+    Column("change", wraps=True),
     Column("versions changed", spare=3),
     Column("flags", spare=9),
 )
@@ -119,6 +121,7 @@ def _as_text(found: Trend) -> str:
     from etui.wording import trend as trend_wording
 
     lines = [f"{trend_wording.name(found)}: {trend_wording.circumstances(found)}", "", *trend_wording.sentences(found)]
+    lines = list(map(wrapped_to_terminal, lines))
     if found.history.points:
         lines += ["", table(_COLUMNS, rows(found))]
     return "\n".join(lines)
@@ -143,7 +146,7 @@ def rows(found: Trend) -> list[list[str]]:
                 text.local_time(point.at),
                 text.number(point.median_ms) if point.status == "done" else point.status,
                 _interval(point) if point.status == "done" else text.MISSING,
-                text.number(point.mae),
+                fact_cell(RunSummary.mae, point.mae),
                 point.verdict or text.MISSING,
                 changes.get(place, ""),
                 ", ".join(f"{one.name} {one.now or 'removed'}" for one in software),

@@ -60,7 +60,9 @@ def test_a_narrow_terminal_shows_changes_without_intervals(
         drawn[columns] = comparison_output.as_text([compared], everything=False).split("\n\n")[-1].splitlines()
     median = {columns: next(line for line in lines if "median ms" in line) for columns, lines in drawn.items()}
     assert "-49.7 % (-49" in median[None] and "-49.7 %" in median[80] and "(" not in median[80]
-    assert max(map(len, drawn[80])) <= 80 and "aaaaaa (base)" in drawn[80][0]
+    assert (
+        max(map(len, drawn[80])) <= 80 and "aaaaaa" in drawn[80][0] and "against fp32/xnnpack aaaaaa" in drawn[80][-1]
+    )
 
 
 def test_json_holds_figures_words_and_rows(etui: Etui, three: tuple[RunDocument, ...]) -> None:
