@@ -151,6 +151,7 @@ def _query(
     reverse: bool,
 ) -> _Query:
     """Return the query of the options, and save the filter under a name. Raises UsageError."""
+    from etui.catalog.find import spellings
     from etui.store import Condition
     from etui.store.filter_language import parse
     from etui.store.saved_filters import load_filters, save_filter
@@ -163,9 +164,9 @@ def _query(
     where += [
         Condition(column, "in", names) if len(names) > 1 else Condition(column, "=", names[0])
         for column, names in (
-            ("model", _names(model)),
-            ("precision", _names(precision)),
-            ("delegate", _names(delegate)),
+            ("model", [name for text in _names(model) for name in spellings("model", text)]),
+            ("precision", [name for text in _names(precision) for name in spellings("precision", text)]),
+            ("delegate", [name for text in _names(delegate) for name in spellings("delegate", text)]),
             ("status", list(status)),
         )
         if names

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -23,10 +25,11 @@ from etui.formats.json_text import harmless
 if TYPE_CHECKING:
     from etui.analysis.trends import Trend
     from etui.history import Point
-    from etui.store import Store
+    from etui.store import Condition, Store
 
 SCHEMA = "etui.trend/1"
 DEFAULT_POINTS = 200
+_MOST_EXAMINED = 2_000
 _COLUMNS = (
     Column("run", most=ID_CELLS, cut="clean"),
     Column("when"),
@@ -88,7 +91,7 @@ def trend(
     """Show how latency and accuracy changed over the runs of one configuration, and with which versions.
 
     The configuration is that of RUN: model, precision, delegate, weights, inputs, threads and machine. With --model, it
-    is that of the newest run of the model.
+    is that of the newest run of the model; others are named on stderr.
     """
     options = {"model": model, "precision": precision, "delegate": delegate}
     if run is not None and any(options.values()):
@@ -98,23 +101,48 @@ def trend(
     if run is None and model is None:
         raise UsageError("neither RUN nor --model is given", "see etui runs for the runs")
     with settings.store_with_runs() as store:
-        history = store.history(selected_run(store, run) if run is not None else _newest(store, options), limit)
+        run_id = selected_run(store, run) if run is not None else _newest(store, options)
+        history = store.history(run_id, limit)
+        others = [] if run is not None else _other_configurations(store, run_id, options)
     from etui.analysis import trends
 
     found = trends.trend(history, margin / 100)
     click.echo(_as_json(found) if as_json else _as_text(found))
+    if others:
+        chosen = " and ".join(f"--{name}" for name in ("precision", "delegate") if options[name] is None)
+        line = f"etui: this is the configuration of the newest run; other configurations: {', '.join(others)}"
+        click.echo(text.plain(f"{line}; choose one with {chosen}"), err=True)
 
 
 def _newest(store: Store, options: dict[str, str | None]) -> str:
     """The newest done run of these options, else the newest of any status."""
     from etui.store import Condition
 
-    where = [Condition(column, "=", value) for column, value in options.items() if value]
+    where = _conditions(options)
     for more in ([Condition("status", "=", "done")], []):
         if found := store.summaries([*where, *more], limit=1):
             return found[0].id
     named = " ".join(value for value in options.values() if value)
     raise UsageError(f"no run of {text.plain(named)}", "see etui runs")
+
+
+def _conditions(options: Mapping[str, str | None]) -> list[Condition]:
+    from etui.catalog.find import spellings
+    from etui.store import Condition
+
+    columns: tuple[Literal["model", "precision", "delegate"], ...] = ("model", "precision", "delegate")
+    return [Condition(column, "in", spellings(column, value)) for column in columns if (value := options[column])]
+
+
+def _other_configurations(store: Store, run_id: str, options: Mapping[str, str | None]) -> list[str]:
+    """Return the precisions and delegates of other runs that the options name, each with its number of runs, the most
+    recent first; of a model with very many runs, of the newest ones."""
+    shown = store.summary(run_id)
+    counts = Counter(
+        (run.precision, run.delegate) for run in store.summaries(_conditions(options), limit=_MOST_EXAMINED)
+    )
+    del counts[shown.precision, shown.delegate]
+    return [f"{precision}/{delegate} ({text.counted(count, 'run')})" for (precision, delegate), count in counts.items()]
 
 
 def _as_text(found: Trend) -> str:
