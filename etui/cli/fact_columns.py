@@ -6,7 +6,6 @@ from typing import Any
 
 from etui.cli.table import Column
 from etui.facts import Fact, RunSummary
-from etui.facts.kinds import RATIO, RATIO_INTERVAL, Format
 from etui.text import MISSING
 
 NAME_CELLS, ID_CELLS = 24, 8
@@ -21,7 +20,7 @@ _NAMES = frozenset({RunSummary.model, RunSummary.precision, RunSummary.delegate}
 def fact_column(fact: Fact[Any], spare: int = 0) -> Column:
     """Return the column of a fact with the unit in its heading. ``spare`` is its priority for omission on a narrow
     terminal (0 never, 9 first)."""
-    heading = f"{_HEADINGS.get(fact, fact.title)} {_format(fact).unit}".rstrip()
+    heading = f"{_HEADINGS.get(fact, fact.title)} {fact.kind.table.unit}".rstrip()
     if fact is RunSummary.id:
         return Column(heading, spare=spare, most=ID_CELLS, cut="clean")
     if fact in _NAMES:
@@ -31,9 +30,4 @@ def fact_column(fact: Fact[Any], spare: int = 0) -> Column:
 
 def fact_cell(fact: Fact[Any], value: Any) -> str:
     """Format a value as the tables of the screen do; ``-`` for None and an empty list."""
-    return MISSING if value is None else str(_format(fact).of(value)) or MISSING
-
-
-def _format(fact: Fact[Any]) -> Format:
-    """Return the format without a unit in the cells, except the sign of a ratio."""
-    return fact.kind.cell if fact.kind.is_number and fact.kind not in (RATIO, RATIO_INTERVAL) else fact.kind.text
+    return MISSING if value is None else str(fact.kind.table.of(value)) or MISSING
