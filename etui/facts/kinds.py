@@ -52,6 +52,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         """Whether values are numbers, which tables align to the right."""
         return self.filter == "number"
 
+    @property
+    def table(self) -> Format:
+        """The format for tables with the units in the headings: that of the screen's cells, with the sign of a
+        ratio."""
+        return self.cell if self.is_number and self.cell.unit != "x" else self.text
+
 
 def _unchanged(value: Any) -> Any:
     return value

@@ -151,7 +151,7 @@ def combine(
 
     Raises FieldError for an unknown name, or if either list is empty.
     """
-    precisions, delegates = tuple(dict.fromkeys(precisions)), tuple(dict.fromkeys(delegates))
+    precisions, delegates = tuple(precisions), tuple(delegates)
     if not precisions:
         raise FieldError("precision", "no precision selected", "select at least one")
     if not delegates:
@@ -159,13 +159,11 @@ def combine(
     supported: list[Variant] = []
     unsupported: dict[Variant, str] = {}
     try:
-        for name in precisions:
-            find_precision(name)
+        precisions = tuple(dict.fromkeys(find_precision(name).name for name in precisions))
     except UsageError as error:
         raise FieldError("precision", error.message, error.hint, screen_hint=error.screen_hint) from error
     try:
-        for name in delegates:
-            find_delegate(name)
+        delegates = tuple(dict.fromkeys(find_delegate(name).name for name in delegates))
     except UsageError as error:
         raise FieldError("delegate", error.message, error.hint, screen_hint=error.screen_hint) from error
     for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):
