@@ -18,6 +18,7 @@ import msgspec
 from etui.events import Event
 from etui.runner.plan import REPEAT_SHARE, make_plan
 from etui.spec import EAGER, SessionSpec
+from etui.store import Store
 from etui.text import moment
 
 _PREPARED, _MEASURED = 0.2, 0.95
@@ -246,6 +247,26 @@ class ProgressTracker:
             checks_s[variant] = load_s * min(most, max(least, load_s))
         eager_s = checks_s.pop(EAGER, 0.0)
         return _CHECKS_S + (2 * sum(checks_s.values()) + eager_s) / _SIDE_BY_SIDE
+
+
+class SessionFollower:
+    """The progress of a live session, from the events since the last look."""
+
+    def __init__(self) -> None:
+        self._session = ""
+        self._tracker: ProgressTracker | None = None
+        self._last_event = 0
+
+    def look(self, store: Store, session_id: str) -> SessionProgress | None:
+        """Return the progress; None before the first stage. Raises StoreError."""
+        if self._tracker is None or session_id != self._session:
+            session = store.session(session_id)
+            self._tracker = ProgressTracker(session.spec, {run_id: each.label for run_id, each in session.runs})
+            self._session, self._last_event = session_id, 0
+        for event in store.events_after(session_id, self._last_event):
+            self._tracker.add(event)
+            self._last_event = event.id or self._last_event
+        return self._tracker.progress
 
 
 def analysis_progress(events: Sequence[Event]) -> SessionProgress | None:

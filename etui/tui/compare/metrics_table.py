@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from rich.style import Style
 from textual.app import App
-from textual.message import Message
 
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Row
 from etui.text import shortened_start
 from etui.tui.compare.metrics_text import Sheet, Shown, Widths
+from etui.tui.compare.run_messages import RunMoved, RunOpened
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
 from etui.tui.widgets.row_painter import Cell, Part, Placed
@@ -32,20 +32,6 @@ class MetricsTable(VirtualTable[_Metric | str]):
     has_cursor: ClassVar[bool] = False
     gutter_width: ClassVar[int] = 0
     gap: ClassVar[int] = _GAP
-
-    class Moved(Message):
-        """The cursor moved to another run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
-
-    class Opened(Message):
-        """The user requested the details of a run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -95,13 +81,13 @@ class MetricsTable(VirtualTable[_Metric | str]):
     def _go(self, run: str) -> None:
         if run in self._runs and run != self.run:
             self.put_cursor(run)
-            self.post_message(self.Moved(run))
+            self.post_message(RunMoved(run))
 
     def column_clicked(self, column: Placed[_Metric | str], *, double: bool) -> None:
         """Move the cursor to the clicked run; open it on a double click."""
         self._go(column.name)
         if double and column.name:
-            self.post_message(self.Opened(column.name))
+            self.post_message(RunOpened(column.name))
 
     # Columns
 

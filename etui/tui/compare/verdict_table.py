@@ -7,13 +7,13 @@ from operator import attrgetter
 from typing import ClassVar
 
 from rich.style import Style
-from textual.message import Message
 
 from etui import text
 from etui.analysis.trust import Trust
 from etui.charts.forest import NARROWEST, Forest, forest
 from etui.charts.palette import Palette
 from etui.text import width as cells
+from etui.tui.compare.run_messages import RunMoved, RunOpened
 from etui.tui.terminal import chart_palette
 from etui.tui.widgets.row_painter import Cell, Part, Placed
 from etui.tui.widgets.virtual_table import RowList, VirtualTable
@@ -30,20 +30,6 @@ class VerdictTable(VirtualTable[VerdictRow]):
     DEFAULT_CSS = "VerdictTable { height: 4; padding: 0 1; }"
     gutter_width: ClassVar[int] = 3
     gap: ClassVar[int] = 2
-
-    class Moved(Message):
-        """The cursor moved to another run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
-
-    class Opened(Message):
-        """The user requested the details of a run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -80,12 +66,12 @@ class VerdictTable(VirtualTable[VerdictRow]):
         row = self.row
         if row is not None and row.run != self._shown_run:
             self._shown_run = row.run
-            self.post_message(self.Moved(row.run))
+            self.post_message(RunMoved(row.run))
 
     def row_clicked(self, *, was_current: bool, double: bool) -> None:
         """Open the run on a double click."""
         if double and self.row is not None:
-            self.post_message(self.Opened(self.row.run))
+            self.post_message(RunOpened(self.row.run))
 
     def notify_style_update(self) -> None:
         """Use the colours of the current theme."""
