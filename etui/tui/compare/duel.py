@@ -7,10 +7,10 @@ import msgspec
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.duel import DuelOptions, DuelPlan, plan_duel
+from etui.services.time_estimate import durations, estimate
 from etui.spec import PRESETS, PresetName
 from etui.store import Store
 from etui.text import LINE_CELLS, shortened
-from etui.tui.time_estimate import durations, estimate
 
 DEFAULT = DuelOptions().preset
 
