@@ -88,16 +88,16 @@ def as_expected(events: list[Event], runs: dict[str, str], factor: float) -> Exp
     blocks: dict[str, list[float]] = {}
     begun: dict[str | None, tuple[str | None, float]] = {}
     loaded = boundary = times[0]
-    for event, at in zip(events, times, strict=True):
+    for event, time in zip(events, times, strict=True):
         if event.kind == "stage" and event.run_id in runs and event.stage != "accuracy":
-            loaded = at if loaded == times[0] else loaded
-            begun[event.run_id] = event.stage, at
+            loaded = time if loaded == times[0] else loaded
+            begun[event.run_id] = event.stage, time
         elif event.kind == "log" and begun.get(event.run_id, (None,))[0] == event.stage and event.stage:
-            stages[runs[event.run_id or ""]][event.stage] = factor * (at - begun.pop(event.run_id)[1])
+            stages[runs[event.run_id or ""]][event.stage] = factor * (time - begun.pop(event.run_id)[1])
         elif event.stage == "measure" and event.kind == "block":
-            blocks.setdefault(runs.get(event.run_id or "", EAGER), []).append(at - boundary)
+            blocks.setdefault(runs.get(event.run_id or "", EAGER), []).append(time - boundary)
         if event.stage == "measure" and event.kind in ("stage", "block"):
-            boundary = at
+            boundary = time
     count = max(map(len, blocks.values()))
     return ExpectedTimes(
         load_s=factor * (loaded - times[0]),

@@ -105,15 +105,15 @@ def outcome(
 ) -> Outcome:
     """Compare the runs, compute the Pareto fronts, and lay out the table; ``slots`` has the slot of each run."""
     compared = Compared.between(base, others, margin=margin, force=force, levels=levels)
-    verdicts = {comparison.other: comparison.verdict for comparison in compared.found}
+    verdicts = verdict_rows(compared)
     headings = [
-        Heading(run=run.id, name=compared.names[run.id], slot=slots[run.id], verdict=verdicts.get(run.id))
-        for run in (base, *others)
+        Heading(run=row.run, name=row.name, slot=slots[row.run], verdict=row.verdict, trust=row.trust)
+        for row in verdicts
     ]
     return Outcome(
         compared=compared,
         sentences=compared.sentences(),
-        verdicts=verdict_rows(compared),
+        verdicts=verdicts,
         accuracy=pareto.accuracy_front(base, others, compared.found),
         size=pareto.size_front(base, others, compared.found),
         differing=sheet(headings, compared.rows, signs, everything=False),

@@ -12,8 +12,9 @@ from textual.app import App
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Row
 from etui.text import shortened_start
-from etui.tui.compare.metrics_text import Sheet, Shown, Widths
+from etui.tui.compare.metrics_text import MEDIAN, Sheet, Shown, Widths
 from etui.tui.compare.run_messages import RunMoved, RunOpened
+from etui.tui.glyphs import TRUST_TONES
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
 from etui.tui.widgets.row_painter import Cell, Part, Placed
@@ -156,11 +157,11 @@ class MetricsTable(VirtualTable[_Metric | str]):
             (best_sign(self.app) if cell.best else " ", "best"),
         ]
         if size.change:
-            verdict = self._sheet.headings[place].verdict or ""
-            tone = {"faster": "good", "slower": "bad"}.get(verdict, "") if row[0] == "median ms" else ""
+            verdict = self._sheet.headings[place].verdict if row[0] == MEDIAN else ""
+            tone = TRUST_TONES[cell.trust] or {"faster": "good", "slower": "bad"}.get(verdict, "")
             parts.append((f" {cell.brief_change if size.brief else cell.change:>{size.change}}", tone))
         if size.half:
-            parts.append((f" {cell.half:>{size.half}}", "faint"))
+            parts.append((f" {cell.half:>{size.half}}", TRUST_TONES[cell.trust] or "faint"))
         return parts
 
 
