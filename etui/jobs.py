@@ -22,6 +22,7 @@ from etui.results import (
     Memory,
     ModelInfo,
     Stage,
+    Tolerance,
     WeightsInfo,
 )
 
@@ -32,7 +33,12 @@ R_co = TypeVar("R_co", covariant=True)
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     """The path and content of a bundle. ``has_eager`` is False for a ``.pte``, which has no eager model. ``seed`` is
     the seed the model was built with, ``file_stamp`` changes if the user's file is written again. ``allow_pickle``: the
-    user allowed the ``.pt2`` file to run code that it contains."""
+    user allowed the ``.pt2`` file to run code that it contains.
+
+    ``structure`` is that of the model's arguments as JSON, empty for positional tensors. ``dataclass_outputs``: the
+    module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
+    for all), ``metric`` the name of its task metric, with its value for eager, and ``labels`` the structure of each
+    evaluation label."""
 
     path: str
     key: str
@@ -45,6 +51,12 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     file_stamp: str | None = None
     allow_pickle: bool = False
+    structure: str = ""
+    dataclass_outputs: bool = False
+    tolerances: dict[str, Tolerance] = {}
+    metric: str = ""
+    metric_eager: float | None = None
+    labels: str = ""
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):

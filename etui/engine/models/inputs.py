@@ -8,12 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.models.call_structure import CallStructure, Inputs
 from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
-from etui.engine.models.user_inputs import Examples, Inputs, content
+from etui.engine.models.user_inputs import NO_LABEL, Example, Examples, content
 from etui.engine.runtime.pte_check import NAMED, runnable_method
 from etui.errors import PreparationError
 from etui.results import InputsInfo
@@ -38,11 +40,20 @@ content with accuracy: they use other regions of the photos, other sentences and
 
 
 class InputSet(NamedTuple):
-    """Accuracy inputs, calibration inputs (with other content), and their description."""
+    """Accuracy inputs, calibration inputs (with other content), and their description. ``structure`` is that of the
+    call (None: positional tensors), ``labels`` has those of the accuracy inputs, if they have labels."""
 
     accuracy: list[Inputs]
     calibration: list[Inputs]
     info: InputsInfo
+    structure: CallStructure | None = None
+    labels: list[object] | None = None
+
+    def structured(self, structure: CallStructure) -> InputSet:
+        """Return the inputs of a call with this structure, described with its names."""
+        if structure.is_plain:
+            return self
+        return self._replace(structure=structure, info=msgspec.structs.replace(self.info, names=structure.names()))
 
 
 def catalog_inputs(
@@ -80,11 +91,11 @@ def catalog_inputs(
 
 
 def example_inputs(
-    examples: Examples | Inputs,
+    examples: Examples,
     accuracy: int,
     calibration: int,
     seed: int,
-    accepts: Callable[[Inputs], bool] | None = None,
+    accepts: Callable[[Inputs, CallStructure], bool] | None = None,
 ) -> InputSet:
     """Generate inputs from the examples of a user's model.
 
@@ -95,26 +106,37 @@ def example_inputs(
     Raises:
         PreparationError: see ``Examples.take``.
     """
-    if not isinstance(examples, Examples):
-        examples = Examples.of(examples, "the model")
     given = examples.take(accuracy + calibration, seed)
+    structure = given[0].structure
     if len(given) > 1:
-        return _split(given, accuracy, calibration)
-    input_set = _variations(given[0], ways(given[0]), accuracy, calibration, seed)
-    drawn = any(way == "draw" for way in ways(given[0]))
-    if drawn and accepts is not None and not all(accepts(tensors) for inputs in input_set[:2] for tensors in inputs):
-        input_set = _variations(given[0], ways(given[0], integers=False), accuracy, calibration, seed)
-    return input_set
+        return _split(given, accuracy, calibration, examples.kind).structured(structure)
+    if given[0].label is not NO_LABEL:
+        raise PreparationError(
+            f"{examples.source} has labels, but only one distinct example", "give several labelled examples"
+        )
+    example = given[0].tensors
+    input_set = _variations(example, ways(example), accuracy, calibration, seed)
+    drawn = any(way == "draw" for way in ways(example))
+    if drawn and accepts is not None:
+        made = [tensors for inputs in input_set[:2] for tensors in inputs]
+        if not all(accepts(tensors, structure) for tensors in made):
+            input_set = _variations(example, ways(example, integers=False), accuracy, calibration, seed)
+    return input_set.structured(structure)
 
 
-def _split(examples: list[Inputs], accuracy: int, calibration: int) -> InputSet:
+def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) -> InputSet:
     """Use each of the user's examples for accuracy or for calibration, in the requested proportion."""
     first = min(accuracy, max(1, round(len(examples) * accuracy / (accuracy + calibration))))
     if calibration:
         first = min(first, len(examples) - 1)
-    evaluation, calibrating = examples[:first], examples[first : first + calibration]
+    evaluation = [example.tensors for example in examples[:first]]
+    calibrating = [example.tensors for example in examples[first : first + calibration]]
     split = f"{len(evaluation)} of your examples for evaluation, {len(calibrating)} for calibration, none for both"
-    return InputSet(evaluation, calibrating, _info("examples", "your own examples", split, evaluation, calibrating))
+    labels = [example.label for example in examples[:first]]
+    info = _info("examples", kind, split, evaluation, calibrating)
+    return InputSet(
+        evaluation, calibrating, info, labels=None if any(label is NO_LABEL for label in labels) else labels
+    )
 
 
 def _variations(example: Inputs, chosen: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
@@ -285,9 +307,6 @@ def _generator(seed: int, stream: str) -> torch.Generator:
 
 
 def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
-    digest = hashlib.sha256()
-    for inputs in [*accuracy, *calibration]:
-        digest.update(content(inputs))
     return InputsInfo(
         kind=kind,
         detail=detail,
@@ -295,6 +314,15 @@ def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibr
         dtypes=[str(tensor.dtype).removeprefix("torch.") for tensor in accuracy[0]],
         accuracy_count=len(accuracy),
         calibration_count=len(calibration),
-        sha256=digest.hexdigest(),
+        sha256=_hash([*accuracy, *calibration]),
         split=split,
+        accuracy_sha256=_hash(accuracy),
+        calibration_sha256=_hash(calibration) if calibration else None,
     )
+
+
+def _hash(inputs: Sequence[Inputs]) -> str:
+    digest = hashlib.sha256()
+    for tensors in inputs:
+        digest.update(content(tensors))
+    return digest.hexdigest()
