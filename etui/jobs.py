@@ -106,6 +106,7 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     for a user's factory that includes calling it, because the key covers the model it builds. ``key`` names an earlier
     bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
     factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
+    ``data`` is the folder that the inputs are made from.
     """
 
     worker: ClassVar[str] = "etui.engine.models.bundle:run_bundle"
@@ -119,6 +120,7 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     cache_dir: str
     key: str | None = None
     allow_pickle: bool = False
+    data: str | None = None
 
 
 class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):

@@ -78,12 +78,12 @@ def _try_inputs(model: UserModel, built: Built, seed: int) -> None:
     example = built.example.take(1, seed)[0]
     try:
         with torch.inference_mode():
-            built.module(*example)
+            example.structure.bound(built.module)(*example.tensors)
     except MemoryError:
         raise
     except Exception as error:
         name = Path(model.path).name + (f":{model.factory}" if model.factory else "")
-        shapes = ", ".join(str(list(tensor.shape)) for tensor in example)
+        shapes = ", ".join(str(list(tensor.shape)) for tensor in example.tensors)
         raise PreparationError(
             f"{name} does not take its example inputs of shape {shapes}: {describe_failure(error, built.module)}",
             "return inputs that the module takes, or fix the module",

@@ -27,9 +27,18 @@ from etui.engine.models.call_structure import (
     plain_structure,
     value_of,
 )
+from etui.engine.models.data_folder import Target
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.exported_program import check_exported
-from etui.engine.models.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
+from etui.engine.models.inputs import (
+    INPUTS_VERSION,
+    InputSet,
+    catalog_inputs,
+    catalog_target,
+    data_inputs,
+    example_inputs,
+    program_file_inputs,
+)
 from etui.engine.models.module_state import (
     hash_tensors,
     other_tensors,
@@ -40,7 +49,6 @@ from etui.engine.models.module_state import (
 )
 from etui.engine.models.outputs import check_outputs, flat_outputs, has_dataclasses, register_dataclasses
 from etui.engine.models.task_metric import Metric, like, metric_of, value_of_metric
-from etui.engine.models.user_inputs import Examples
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.cache_entries import discard, hold, making
@@ -78,8 +86,10 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     if result is None or (result.allow_pickle and not job.allow_pickle):
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), log)
         factory_output = _run_factory(model, resolved, job) if _is_factory(model) else None
-        key = _key(model, resolved, job, factory_output)
-        result = _cached(models / key, log) or _build(model, resolved, job, factory_output, key, models / key, start)
+        data = _from_folder(model, resolved, job) if job.data is not None and factory_output is None else None
+        key = _key(model, resolved, job, factory_output, data)
+        made = _Made(factory_output, data)
+        result = _cached(models / key, log) or _build(model, resolved, job, made, key, models / key, start)
     if result.cached and _is_pt2(model) and not result.allow_pickle:
         # Earlier versions did not check exported programs.
         check_exported(Path(model.path))
@@ -326,7 +336,7 @@ class _Declared(NamedTuple):
 
 def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
     built = weights.load(model, resolved, job.seed, job.allow_pickle)
-    inputs = _inputs(model, resolved, job, built.example, built.module)
+    inputs = _inputs(model, resolved, job, built)
     state, attributes = _state_of(built.module, others=True), structure(built.module)
     return _FactoryOutput(built, inputs, state, attributes, _declared(built, inputs, model))
 
@@ -335,7 +345,9 @@ def _declared(built: Built, inputs: InputSet, model: Model) -> _Declared:
     if built.declared is None:
         return _Declared({}, None, [])
     labels = [flat_value(label, model.name) for label in inputs.labels or []]
-    return _Declared(tolerances_of(built.declared, model.name), _metric(built, model), labels)
+    # Inputs from a folder have no labels.
+    metric = None if inputs.labels is None and built.declared.labels is not None else _metric(built, model)
+    return _Declared(tolerances_of(built.declared, model.name), metric, labels)
 
 
 def _metric(built: Built, model: Model) -> tuple[str, Metric] | None:
@@ -344,7 +356,39 @@ def _metric(built: Built, model: Model) -> tuple[str, Metric] | None:
     return metric_of(built.declared.metric, built.declared.labels, model.name)
 
 
-def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_output: _FactoryOutput | None) -> str:
+class _Made(NamedTuple):
+    """What was made before the key was known: a factory's output, or the inputs from a folder."""
+
+    factory_output: _FactoryOutput | None
+    data: InputSet | None
+
+
+def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> InputSet:
+    """Return the inputs that a folder has for a model that is not a factory's."""
+    assert job.data is not None
+    if isinstance(model, ModelEntry):
+        target = catalog_target(model, resolved.folder, job.seed)
+    elif model.kind == "pte":
+        tensors = program_file_inputs(Path(model.path), 1, job.seed).accuracy[0]
+        target = Target(tensors, plain_structure(len(tensors)), model.name)
+    else:
+        target = _target_of(model, weights.load(model, resolved, job.seed, job.allow_pickle), job)
+    return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+
+
+def _target_of(model: UserModel, built: Built, job: BundleJob) -> Target:
+    assert built.example is not None
+    example = built.example.take(1, job.seed)[0]
+    return Target(example.tensors, example.structure, model.name, module=built.module)
+
+
+def _key(
+    model: Model,
+    resolved: weights.Resolved,
+    job: BundleJob,
+    factory_output: _FactoryOutput | None,
+    data: InputSet | None,
+) -> str:
     """Return the content address of a bundle: a hash over the model's code and state, inputs, options and versions."""
     described: object
     if isinstance(model, ModelEntry):
@@ -359,12 +403,14 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_outpu
             factory_output.state.sha256,
             attributes,
             # Where the inputs are divided decides what a program was calibrated on.
-            (inputs.info.sha256, inputs.info.accuracy_sha256, inputs.info.calibration_sha256),
+            _content_of(inputs),
             inputs.structure,
             factory_output.declared.identity(),
         )
     else:
         described = (model.source, model.identity())
+    if data is not None:
+        described = (described, _content_of(data))
     parts = (
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
         # A bundle that was built while the file's code ran must not be used if that is not allowed.
@@ -372,6 +418,11 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_outpu
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
+
+
+def _content_of(inputs: InputSet) -> tuple[str | None, ...]:
+    info = inputs.info
+    return info.sha256, info.accuracy_sha256, info.calibration_sha256
 
 
 def _code_of(model: UserModel, sources: dict[str, str]) -> dict[str, Any]:
@@ -396,11 +447,12 @@ def _build(
     model: Model,
     resolved: weights.Resolved,
     job: BundleJob,
-    factory_output: _FactoryOutput | None,
+    made: _Made,
     key: str,
     target: Path,
     start: float,
 ) -> BundleResult:
+    factory_output = made.factory_output
     with making(target) as folder:
         info = ModelInfo(
             name=model.name,
@@ -424,7 +476,7 @@ def _build(
                 (folder / _STRUCTURE).write_bytes(msgspec.json.encode(factory_output.structure))
             else:
                 built = weights.load(model, resolved, job.seed, job.allow_pickle)
-                inputs = _inputs(model, resolved, job, built.example, built.module)
+                inputs = made.data or _inputs(model, resolved, job, built)
                 state = _state_of(built.module, others=False)
             module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -444,7 +496,7 @@ def _build(
                 metric_eager = value_of_metric(declared.metric, outputs, labels, model.name)
         else:
             assert isinstance(model, UserModel)
-            inputs = program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
+            inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
         lists = {"accuracy": inputs.accuracy, "calibration": inputs.calibration}
         _write_lists(folder / _INPUTS, {**lists, "labels": [tensors for tensors, _ in declared.labels]})
         _check_files(model, resolved, job, factory_output, stamp)
@@ -481,11 +533,13 @@ def _check_files(
         raise PreparationError(f"{resolved.path} changed while it was read", "run it again")
 
 
-def _inputs(
-    model: Model, resolved: weights.Resolved, job: BundleJob, example: Examples | None, module: nn.Module
-) -> InputSet:
+def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Built) -> InputSet:
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder)
+    if job.data is not None:
+        target = _target_of(model, built, job)
+        return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+    example, module = built.example, built.module
     assert example is not None
 
     def accepts(inputs: Inputs, structure: CallStructure) -> bool:

@@ -12,7 +12,8 @@ import msgspec
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
-from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
+from etui.engine.models.data_folder import MEAN_AND_STD, Target, read_folder
 from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
 from etui.engine.models.user_inputs import NO_LABEL, Example, Examples, content
@@ -23,10 +24,6 @@ from etui.results import InputsInfo
 INPUTS_VERSION = 2
 """Increase it when the same recipe gives other inputs than before."""
 
-_MEAN_AND_STD = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-}
 _SMALLEST_CROP = 0.35
 _EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
 """The position at which a photo is divided, as a share of its width: through its subject, so that both parts show
@@ -139,6 +136,36 @@ def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) 
     )
 
 
+def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, seed: int) -> InputSet:
+    """Make a model's inputs from a seeded sample of the files in a folder, and divide them.
+
+    Raises:
+        PreparationError: see ``read_folder``.
+    """
+    found = read_folder(folder, target, accuracy + calibration, seed)
+    first = min(accuracy, max(1, round(len(found.inputs) * accuracy / (accuracy + calibration))))
+    first = min(first, len(found.inputs) - 1)
+    evaluation, calibrating = found.inputs[:first], found.inputs[first : first + calibration]
+    split = f"{len(evaluation)} of your inputs for evaluation, {len(calibrating)} for calibration, none for both"
+    info = _info("data", found.detail, split, evaluation, calibrating)
+    return InputSet(evaluation, calibrating, info).structured(target.structure)
+
+
+def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int) -> Target:
+    """Return what files become as inputs of a catalog model."""
+    example = catalog_inputs(entry, 1, 0, seed, tokenizer_folder).accuracy[0]
+    tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
+    tokenize = None
+    if tokenizer is not None and entry.text is not None and entry.text.count == 1 and entry.image is None:
+        recipe = entry.text
+
+        def tokenize(text: str) -> Inputs:
+            ids, mask = _encoded(recipe, text, tokenizer)
+            return (ids.unsqueeze(0), mask.unsqueeze(0)) if recipe.mask else (ids.unsqueeze(0),)
+
+    return Target(example, plain_structure(len(example)), entry.name, image=entry.image, tokenize=tokenize)
+
+
 def _variations(example: Inputs, chosen: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
     taken = {content(example)}
     first = [example, *_others(example, chosen, accuracy - 1, _generator(seed, "accuracy"), taken)]
@@ -211,7 +238,7 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
     if not paths:
         raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
     pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
-    mean, std = (torch.tensor(x).view(3, 1, 1) for x in _MEAN_AND_STD[recipe.normalization])
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in MEAN_AND_STD[recipe.normalization])
     crops = []
     for index in range(count):
         picture = pictures[index % len(pictures)]
@@ -257,6 +284,10 @@ def _tokenized(recipe: TextRecipe, index: int, tokenizer: Any, stream: str) -> I
     while recipe.fill and len(tokenizer(text)["input_ids"]) < recipe.length:
         following += 1
         text += f" {sentence(following, calibration=calibration)}"
+    return _encoded(recipe, text, tokenizer)
+
+
+def _encoded(recipe: TextRecipe, text: str, tokenizer: Any) -> Inputs:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     encoded = tokenizer(text, padding="max_length", truncation=True, max_length=recipe.length)
