@@ -217,9 +217,10 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     """Check a model before it is queued, as far as that is possible without measuring: its file loads, its factory can
-    be called, its weights fit, it takes its example inputs, and it has the modules ``keep_fp32``.
+    be called, its weights fit, it takes its example inputs and files of the folder ``data``, and it has the modules
+    ``keep_fp32``.
 
-    The worker reports a stage before each check: ``model``, ``weights``, ``inputs`` or ``keep_fp32``.
+    The worker reports a stage before each check: ``model``, ``weights``, ``inputs``, ``data`` or ``keep_fp32``.
     """
 
     worker: ClassVar[str] = "etui.engine.lowering.early_check:run_check"
@@ -231,6 +232,7 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     cache_dir: str
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
+    data: str | None = None
 
 
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)

@@ -372,13 +372,14 @@ def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> In
         tensors = program_file_inputs(Path(model.path), 1, job.seed).accuracy[0]
         target = Target(tensors, plain_structure(len(tensors)), model.name)
     else:
-        target = _target_of(model, weights.load(model, resolved, job.seed, job.allow_pickle), job)
+        target = target_of(model, weights.load(model, resolved, job.seed, job.allow_pickle), job.seed)
     return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
 
 
-def _target_of(model: UserModel, built: Built, job: BundleJob) -> Target:
+def target_of(model: UserModel, built: Built, seed: int) -> Target:
+    """Return what files become as inputs of a user's module."""
     assert built.example is not None
-    example = built.example.take(1, job.seed)[0]
+    example = built.example.take(1, seed)[0]
     return Target(example.tensors, example.structure, model.name, module=built.module)
 
 
@@ -537,7 +538,7 @@ def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Bui
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder)
     if job.data is not None:
-        target = _target_of(model, built, job)
+        target = target_of(model, built, job.seed)
         return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
     example, module = built.example, built.module
     assert example is not None
