@@ -83,6 +83,7 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
+    data: str | None = None
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -171,7 +172,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     variants keep in FP32. ``wait_quiet_min`` is the longest time in minutes to wait for other programs to become idle
     before the first block; 0 means to measure at once without checking. ``allow_pickle`` allows a ``.pt2`` file to run
     code from its pickled parts. ``trusted_files`` are absolute paths of models and weights that imported runs name and
-    that the user allowed in this duel.
+    that the user allowed in this duel. ``data`` is the absolute path of the folder that
+    the inputs are made from; None means the model's own.
     """
 
     model: str
@@ -191,6 +193,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     wait_quiet_min: float = 0.0
     allow_pickle: bool = False
     trusted_files: tuple[str, ...] = ()
+    data: str | None = None
 
 
 class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):

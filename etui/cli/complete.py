@@ -118,6 +118,13 @@ def complete_weights(ctx: click.Context, param: click.Parameter, incomplete: str
     return found or complete_file(ctx, param, incomplete)
 
 
+def complete_folder(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a folder."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
+
+
 def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a saved configuration, or of a file if none begins so."""
     from etui.errors import EtuiError

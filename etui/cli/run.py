@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from etui.cli.complete import (
     complete_config,
     complete_delegates,
+    complete_folder,
     complete_model,
     complete_models,
     complete_precisions,
@@ -75,6 +76,9 @@ _MEASURING: list[Any] = [
                  help="Number of calibration inputs for static quantization."),
     click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Number of evaluation inputs for accuracy."),
+    click.option("--data", metavar="DIR", shell_complete=complete_folder,
+                 help="Make calibration and evaluation inputs from the files of a folder: images, .npz or .safetensors"
+                 " with the model's inputs by name, or .jsonl with texts."),
     click.option("--keep-fp32", type=NAMES, metavar="MODULE,..",
                  help="Modules, with their submodules, to exclude from quantization."),
     click.option("--seed", type=Count(min=0, max=2**63 - 1), default=0, show_default=True, metavar="N",

@@ -15,6 +15,7 @@ from msgspec import field as option
 from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
+from etui.files.data_files import data_files
 from etui.files.hashing import file_stamp
 from etui.host.cpus import usable_cores
 from etui.magnitudes import MOST_COUNTED
@@ -46,6 +47,7 @@ FieldName = Literal[
     "seed",
     "keep_fp32",
     "wait_quiet",
+    "data",
 ]
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
@@ -86,6 +88,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: Annotated[float, Meta(ge=0)] | None = option(default=None, name="wait_quiet")
     allow_pickle: bool = False
+    data: Annotated[str, Meta(extra={"path_keywords": ()})] | None = None
 
 
 def is_as_is(model: Model) -> bool:
@@ -273,6 +276,18 @@ def check_weights(text: str) -> str:
     return str(path)
 
 
+def check_data(text: str | None) -> str | None:
+    """Return the absolute path of a folder with data. Raises FieldError if it has no usable files."""
+    if text is None or not text.strip():
+        return None
+    try:
+        path = absolute(text, "the data")
+        data_files(path)
+    except UsageError as error:
+        raise FieldError("data", error.message, error.hint, screen_hint=error.screen_hint) from error
+    return str(path)
+
+
 def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]) -> tuple[str, ...]:
     """Return the modules to keep in FP32, unique and sorted. Raises FieldError if no variant is quantized. Whether the
     model has these modules is only checked when it is loaded."""
@@ -351,4 +366,5 @@ def specification(
         keep_fp32=check_kept(model, variants, options.keep_fp32),
         wait_quiet_min=wait_quiet_min(options.wait_quiet_min),
         allow_pickle=options.allow_pickle,
+        data=check_data(options.data),
     )
