@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from etui.facts import RunSummary
+from etui.services.session_progress import share_text
 from etui.text import number, plain
 from etui.tui.glyphs import Glyphs
-from etui.tui.widgets.progress_line import percent
 
 if TYPE_CHECKING:
     from etui.tui.feed import LiveSession
@@ -55,7 +55,7 @@ class TerminalSignals:
     def show_progress(self, live: LiveSession | None) -> None:
         """Show the running session in the title, such as ``● resnet18 61 %``; None leaves the title as it is."""
         if live is not None and live.runs:
-            share = f" {percent(live.progress.share).strip()}" if live.progress is not None else ""
+            share = f" {share_text(live.progress.share).strip()}" if live.progress is not None else ""
             self._show_title(f"{self._glyphs.live} {_model(live.runs)}{share}")
 
     def session_over(self, runs: Sequence[RunSummary]) -> None:

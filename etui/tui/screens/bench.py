@@ -231,7 +231,7 @@ class BenchScreen(Guarded, Screen[None]):
         for run in await self._summaries(run_ids):
             if run.status in LIVE_STATUSES:
                 continue
-            ending = f"{run.precision}/{run.delegate}: {_ending(run)}"
+            ending = f"{run.configuration}: {_ending(run)}"
             if run.status not in ("done", "cancelled") or run.verdict == "FAIL":
                 self.app.say(f"{run.model} {ending}", "error")
             else:
@@ -554,7 +554,7 @@ class BenchScreen(Guarded, Screen[None]):
             return
         name = f"the run {ids[0][:6]}" if len(ids) == 1 else f"{len(ids):,} runs"
         if run is not None and ids == [run.id]:
-            name = f"{run.model} {run.precision}/{run.delegate} ({run.id[:6]})"
+            name = f"{run.model} {run.configuration} ({run.id[:6]})"
 
         table, marked, baseline = self._table, set(self._table.marked), self._table.baseline
 
@@ -623,7 +623,7 @@ class BenchScreen(Guarded, Screen[None]):
         else:
             names = ["table.details", "table.mark", "table.baseline", "bench.compare", "bench.trend", "bench.export"]
             last = "bench.cancel" if run.status in LIVE_STATUSES else "bench.delete"
-            self._actions.menu(f"{run.model} {run.precision}/{run.delegate}", [*names, "bench.copy", last])
+            self._actions.menu(f"{run.model} {run.configuration}", [*names, "bench.copy", last])
 
     def _ask_columns(self) -> None:
         """Choose the columns of the table."""
