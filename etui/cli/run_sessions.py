@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from etui.errors import EXIT_DONE, StoreError
+from etui.events import TRACEBACK
 from etui.formats.json_text import harmless
 from etui.runner.start import RunnerFailed
 from etui.services.follow import ProgressPrinter, ended_with, follow, printing_progress
@@ -93,6 +94,9 @@ def finish(store: Store, ids: list[str], options: Mapping[str, Any]) -> int:
         from etui.cli.session_table import session_table
 
         documents = [store.document(run_id) for run_id in ids]
+        for document in documents:
+            if document.status == "failed" and any(line.message.startswith(TRACEBACK) for line in document.log):
+                click.echo(f"etui: `etui log {document.id[:6]}` has the traceback", err=True)
         for session in dict.fromkeys(document.session.id for document in documents):
             click.echo(session_table([document for document in documents if document.session.id == session]))
     return ended_with(store, ids)
