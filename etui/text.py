@@ -148,6 +148,11 @@ def members(names: Sequence[str], everyone: Sequence[str]) -> str:
     return ", ".join(some)
 
 
+def shapes(shapes: Iterable[Sequence[int]]) -> str:
+    """Return shapes of tensors as text, such as ``1x3x224x224``; those of several tensors are separated by commas."""
+    return ", ".join("x".join(map(str, shape)) or "scalar" for shape in shapes)
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Format whole numbers as the kernel writes CPU lists: ``0-3,8``."""
     runs: list[list[int]] = []

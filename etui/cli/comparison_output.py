@@ -260,5 +260,5 @@ def _checked(each: Compared, check: Check) -> str:
 
 def _case(suite: ElementTree.Element, each: Compared, run_id: str, name: str) -> ElementTree.Element:
     run = next(other for other in each.others if other.id == run_id)
-    configuration = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
+    configuration = text.shortened(f"{run.model.name} {run.configuration}", text.LINE_CELLS)
     return ElementTree.SubElement(suite, "testcase", classname=f"etui.{configuration}", name=f"{name} ({run_id})")

@@ -34,7 +34,7 @@ def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int,
     """Return the method, the first layer below the threshold, the suggestion, and the layers with one bar each."""
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     lines = [
-        f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
+        f"{name} {document.configuration}, run {document.id[:6]}: "
         f"numeric gap against {gap.against} on {text.counted(gap.inputs, 'input')}",
         f"{_sentence(gap.method)}",
         "",

@@ -72,7 +72,7 @@ def _head(document: RunDocument, profile: Profile) -> list[str]:
     ran = f"{text.counted(profile.program.inferences, 'inference')} on {text.counted(profile.threads, 'thread')}"
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     return [
-        f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}, profiled "
+        f"{name} {document.configuration}, run {document.id[:6]}, profiled "
         f"{text.local_time(profile.created_at)}: {ran}",
         *_checks(profile),
         *profile.notes,

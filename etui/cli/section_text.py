@@ -18,7 +18,7 @@ _MARKS = {"bad": "! ", "warn": "! "}
 def run_title(document: RunDocument) -> str:
     """Return model, precision, delegate, status and id of a run in one line."""
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
-    return f"{name}  {document.precision}/{document.delegate}  {document.status}  {document.id}"
+    return f"{name}  {document.configuration}  {document.status}  {document.id}"
 
 
 def section_lines(section: RunSection) -> Iterator[str]:

@@ -152,4 +152,4 @@ def _speed_remarks(documents: Sequence[RunDocument], everyone: Sequence[str]) ->
 
 
 def _label(document: RunDocument) -> str:
-    return spec.label(document.precision, document.delegate, document.repeats)
+    return spec.label(document.configuration, document.repeats)

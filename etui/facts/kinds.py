@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from etui import text
+from etui.spec import size_text
 
 Value = float | int | str | None
 """A value in a comparison of runs."""
@@ -116,6 +117,18 @@ YES_NO = Kind(
     encode=lambda value: (int(value),),
     decode=bool,
 )
+SIZE = Kind(
+    sql="INTEGER",
+    text=Format(size_text),
+    cell=Format(size_text),
+    compared=Format(size_text),
+    cells=9,
+    relative=False,
+    encode=tuple,
+    decode=lambda height, width: None if height is None or width is None else (height, width),
+)
+"""Height and width of images in pixels, in two columns; filters compare the height."""
+
 COUNT = Kind(
     sql="INTEGER", text=Format(lambda count: f"{count:,}"), cell=Format(lambda count: f"{count:,}"),
     compared=Format(_unchanged), relative=False,

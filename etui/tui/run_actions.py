@@ -19,7 +19,7 @@ from etui.text import counted
 from etui.tui.run_rows import MOST_HIDDEN
 from etui.tui.screen_host import ScreenHost
 from etui.tui.undo import UNDO_S, Change
-from etui.tui.workers import start
+from etui.tui.workers import in_daemon_thread, start
 
 if TYPE_CHECKING:
     from etui.analysis_kinds.profile import ProfileOptions
@@ -77,9 +77,16 @@ class RunActions:
 
     # Start and cancel
 
-    def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
-        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs. If the machine
-        is busy, ask first whether to wait until it is calm."""
+    def submit(
+        self,
+        spec: SessionSpec,
+        model: Model,
+        done: Callable[[list[str]], object],
+        refused: Callable[[EtuiError], object] | None = None,
+    ) -> None:
+        """Check a session's model, queue the session and make sure that a runner is alive; ``done`` is given the ids of
+        its runs, ``refused`` the error if the model would fail. If the machine is busy, ask first whether to wait until
+        it is calm."""
 
         async def queue(calm: SessionSpec) -> None:
             def write(store: Store) -> QueuedSession:
@@ -109,9 +116,30 @@ class RunActions:
 
             self.ask(BusyMachineDialog(load.to_text()), answered)
 
+        async def check() -> bool:
+            from etui.services.early_check import check_early, needs_process
+
+            if not needs_process(model, spec):
+                return True
+
+            def begin(_: str) -> None:
+                self._app.call_later(self._app.say, f"Checking {model.name} ..")
+
+            try:
+                notice = await in_daemon_thread(partial(check_early, spec, model, begin=begin))
+            except EtuiError as error:
+                if refused is None:
+                    raise
+                refused(error)
+                return False
+            if notice:
+                self._app.say(f"{notice[0].upper()}{notice[1:]}.", "warning")
+            return True
+
         async def once() -> None:
             try:
-                await ask_if_busy()
+                if await check():
+                    await ask_if_busy()
             finally:
                 self._starting.remove(spec)
 

@@ -243,7 +243,7 @@ def _blocks(count: int) -> str:
 
 
 def _name(document: RunDocument) -> str:
-    return text.plain(f"{document.precision}/{document.delegate}")
+    return text.plain(f"{document.configuration}")
 
 
 def _sentence(clause: str) -> str:
