@@ -209,3 +209,30 @@ def test_bash_completes_with_the_script(etui: Etui, stored: Callable[..., None],
     assert done.stdout.splitlines() == [
         "show", "aaaaaaaaaaa1", "fp32,fp16", "fp16", " ".join(PRECISIONS), "resnet18",
     ]  # fmt: skip
+
+
+def test_filters_are_completed_where_runs_are_named(
+    complete: Complete, etui: Etui, stored: Callable[..., None]
+) -> None:
+    run = make_document("aaaaaaaaaaa1")
+    run.tags = ["release"]
+    stored(run)
+    assert etui("runs", "p50<5", "--save", "fast").returncode == 0
+    assert complete("runs", "mod") == ["model:"] and complete("runs", "model:res") == ["model:resnet18"]
+    assert complete("export", "tag:r") == ["tag:release"] and complete("compare", "a", "@f") == ["@fast"]
+    assert {"@fast", "model:", "since:"} <= set(complete("runs", ""))
+    assert complete("runs", "precision=int8-d") == ["precision=int8-dynamic"]
+    assert complete("runs", "--sort", "p5") == ["p50"]
+
+
+def test_bash_divides_a_filter_and_completes_its_last_part(etui: Etui, stored: Callable[..., None]) -> None:
+    stored(make_document("aaaaaaaaaaa1"))
+    assert etui("runs", "p50<5", "--save", "fast").returncode == 0
+    for words, expected in (
+        (["runs", "model", ":", "res"], ["resnet18"]), (["runs", "model", ":"], ["resnet18"]),
+        (["runs", "@", "fa"], ["fast"]), (["runs", "precision", "=", "int8-d"], ["int8-dynamic"]),
+        (["runs", "model", ":", "resnet18", "stat"], ["status:"]),
+    ):  # fmt: skip
+        line = "\n".join(["etui", *words])
+        done = etui(_ETUI_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(len(words)))
+        assert done.stdout.splitlines() == [f"plain,{value}" for value in expected], words
