@@ -82,6 +82,8 @@ _MEASURING: list[Any] = [
                  help="Load a .pt2 with pickled objects other than tensors. This executes code from the file."),
     click.option("--cache/--no-cache", default=True,
                  help="Use and fill the program cache, or prepare everything anew.  [default: use it]"),
+    click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True,
+                 help="Place in the queue: before waiting sessions of lower priority; what runs is not interrupted."),
     click.option("--config", metavar="FILE|NAME", shell_complete=complete_config,
                  help="Take models and options from a session file (TOML), or from a configuration saved on the screen."
                  " Options on the command line replace those of the file."),

@@ -24,6 +24,7 @@ from etui.tui.workers import start
 if TYPE_CHECKING:
     from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
+    from etui.services.queue_estimate import Ahead
     from etui.spec import PresetName, SessionSpec
 
 T = TypeVar("T")
@@ -82,15 +83,18 @@ class RunActions:
         is busy, ask first whether to wait until it is calm."""
 
         async def queue(calm: SessionSpec) -> None:
-            def write(store: Store) -> QueuedSession:
+            def write(store: Store) -> tuple[QueuedSession, Ahead]:
                 from etui.catalog.find import describe
+                from etui.services.queue_estimate import ahead_of
                 from etui.services.submit import submit
 
-                return submit(store, calm, describe(model))
+                session = submit(store, calm, describe(model))
+                return session, ahead_of(store, session.id)
 
-            queued = await self._app.database.write(write)
+            queued, ahead = await self._app.database.write(write)
             done([run_id for run_id, _ in queued.runs])
-            self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
+            place = f" {ahead.text}." if ahead.sessions else ""
+            self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.{place}")
 
         async def ask_if_busy() -> None:
             from etui.services import busy_start
