@@ -231,7 +231,7 @@ ACTIONS: tuple[Action, ...] = (
         "bench",
         "configurations",
         "ctrl+o",
-        "Picker: use a saved configuration or one of the last five, or save the current one under a name",
+        "Picker: use a saved configuration, or save this one",
         "saved",
     ),
     _action("bench", "older", "ctrl+r", "Picker: go back through the last five configurations that were run"),
