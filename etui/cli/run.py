@@ -25,6 +25,7 @@ from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import EXIT_DONE, UsageError
+from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.services.session_config import Planned, Session, SessionConfig
@@ -80,6 +81,8 @@ _MEASURING: list[Any] = [
                  help="Seed for synthetic weights, image crops, tokens and block order."),
     click.option("--allow-pickle", is_flag=True,
                  help="Load a .pt2 with pickled objects other than tensors. This executes code from the file."),
+    click.option("--no-check", is_flag=True,
+                 help="Queue without first loading your own model, its weights and the modules named to check them."),
     click.option("--cache/--no-cache", default=True,
                  help="Use and fill the program cache, or prepare everything anew.  [default: use it]"),
     click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True,
@@ -270,6 +273,7 @@ def _measure(
 
         print_plan(settings, planned, as_json=options["as_json"])
         return EXIT_DONE
+    _check_early(planned, options)
     with settings.open_store() as store:
         sessions = [(spec, describe(session.model)) for spec, session in _when_calm(store, planned, configured.config)]
         ids = followed(store, lambda: (submit(store, spec, model) for spec, model in sessions), options)
@@ -279,6 +283,18 @@ def _measure(
             target = Path("/dev/stdout") if str(output) == "-" else output
             write_documents([store.document(one) for one in ids], target, force=force)
         return finish(store, ids, options)
+
+
+def _check_early(planned: Planned, options: Mapping[str, Any]) -> None:
+    """Check the models, weights and named modules before anything is queued. Raises UsageError for what would fail."""
+    from etui.services.early_check import check_early
+
+    def begin(text: str) -> None:
+        click.echo(f"etui: {plain(text)}", err=True)
+
+    for session in planned.sessions:
+        if not options["no_check"] and (notice := check_early(session.spec, session.model, begin=begin)):
+            click.echo(f"etui: {plain(notice)}", err=True)
 
 
 def _when_calm(store: Store, planned: Planned, config: SessionConfig) -> list[tuple[SessionSpec, Session]]:

@@ -12,7 +12,7 @@ from etui.catalog.find import UserModel, find_model
 from etui.errors import EtuiError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
-from etui.services.session_progress import ProgressTracker, SessionProgress
+from etui.services.session_progress import SessionProgress, tracker_of
 from etui.services.time_estimate import about_seconds, estimate, newest_similar
 from etui.store import QueuedSession, Store
 from etui.text import counted
@@ -53,7 +53,7 @@ def time_left(progress: SessionProgress | None, duration_s: float | None, now: d
     left = None if progress is None else progress.left_at(now)
     if left is not None or duration_s is None:
         return left
-    return duration_s * (1 - (progress.share if progress is not None else 0.0))
+    return duration_s * (1 - (progress.share_at(now) if progress is not None else 0.0))
 
 
 def starts(times_left: Sequence[float | None]) -> list[float | None]:
@@ -101,7 +101,7 @@ def time_until_start(store: Store, before: Sequence[QueuedSession], durations: D
     for session in before:
         progress = None
         if session.claimed_by is not None:
-            tracker = ProgressTracker(session.spec, {run_id: variant.label for run_id, variant in session.runs})
+            tracker = tracker_of(store, session)
             for event in store.events_after(session.id, 0):
                 progress = tracker.add(event)
         left.append(time_left(progress, durations.of(store, session), now))

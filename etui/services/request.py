@@ -97,8 +97,8 @@ def is_as_is(model: Model) -> bool:
 
 
 def check_model(text: str, *, allow_pickle: bool = False) -> Model:
-    """Return the model that a text names. Raises FieldError if there is none, or its file cannot be read; and unless
-    ``allow_pickle``, if it is a .pt2 file with parts that run code when they are loaded."""
+    """Return the model that a text names. Raises FieldError if there is none, or its file cannot be read or has no such
+    factory; and unless ``allow_pickle``, if it is a .pt2 file with parts that run code when they are loaded."""
     if not text.strip():
         raise FieldError("model", "no model selected", "enter a name from the list, or a path")
     try:
@@ -113,6 +113,13 @@ def check_model(text: str, *, allow_pickle: bool = False) -> Model:
         raise FieldError("model", f"cannot reach {text} ({error.strerror})", "check the path") from error
     if isinstance(model, UserModel) and model.kind == "pt2" and not allow_pickle:
         _refuse_pickled(Path(model.path))
+    if isinstance(model, UserModel) and model.kind == "factory":
+        from etui.services.factory_names import check_factory
+
+        try:
+            check_factory(Path(model.path), model.factory or "")
+        except UsageError as error:
+            raise FieldError("model", error.message, error.hint) from error
     return model
 
 
@@ -147,7 +154,7 @@ def combine(
 
     Raises FieldError for an unknown name, or if either list is empty.
     """
-    precisions, delegates = tuple(dict.fromkeys(precisions)), tuple(dict.fromkeys(delegates))
+    precisions, delegates = tuple(precisions), tuple(delegates)
     if not precisions:
         raise FieldError("precision", "no precision selected", "select at least one")
     if not delegates:
@@ -155,13 +162,11 @@ def combine(
     supported: list[Variant] = []
     unsupported: dict[Variant, str] = {}
     try:
-        for name in precisions:
-            find_precision(name)
+        precisions = tuple(dict.fromkeys(find_precision(name).name for name in precisions))
     except UsageError as error:
         raise FieldError("precision", error.message, error.hint, screen_hint=error.screen_hint) from error
     try:
-        for name in delegates:
-            find_delegate(name)
+        delegates = tuple(dict.fromkeys(find_delegate(name).name for name in delegates))
     except UsageError as error:
         raise FieldError("delegate", error.message, error.hint, screen_hint=error.screen_hint) from error
     for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):

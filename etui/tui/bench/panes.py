@@ -48,7 +48,7 @@ class Panes:
         self.queue.show(
             [_unfinished(live) for live in snapshot.sessions],
             current.session.id if current is not None else None,
-            current.progress.share if current is not None and current.progress is not None else None,
+            current.progress.share_at(datetime.now(UTC)) if current is not None and current.progress else None,
             _starts(snapshot.sessions),
         )
 

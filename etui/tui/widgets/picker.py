@@ -259,6 +259,12 @@ class Picker(Guarded, Vertical):
         at = recent.index(self._choice) + 1 if self._choice in recent else 0
         self.show_values(recent[at % len(recent)])
 
+    def refuse(self, field: FieldName, problem: str) -> None:
+        """Show why the requested session would fail at the field that the problem belongs to, until it is changed."""
+        self._rows[field].mark(problem)
+        self._rows[field].field.focus()
+        self.app.bell()
+
     @property
     def choice(self) -> FormValues:
         """The current values of the fields."""

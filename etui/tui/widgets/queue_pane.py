@@ -12,12 +12,12 @@ from textual.message import Message
 from textual.widget import Widget
 
 from etui.actions import bindings
+from etui.services.session_progress import share_text
 from etui.services.time_estimate import about_seconds
 from etui.store import QueuedSession
 from etui.text import plain, width
 from etui.tui.glyphs import glyphs_of
 from etui.tui.widgets.key_bar import Footer
-from etui.tui.widgets.progress_line import percent
 
 
 class QueuePane(Widget, can_focus=True):
@@ -67,7 +67,7 @@ class QueuePane(Widget, can_focus=True):
     ) -> None:
         """Show the unfinished sessions, oldest first; ``current`` is the id of the running one, ``share`` its progress,
         ``starts`` in how many seconds a waiting one is expected to start."""
-        done = "" if share is None else f" {percent(share)}"
+        done = "" if share is None else f" {share_text(share)}"
         texts = {name: about_seconds(start_s) for name, start_s in (starts or {}).items()}
         if (tuple(sessions), current, done, texts) == (self._sessions, self._current, self._done, self._starts):
             return
