@@ -47,6 +47,7 @@ FieldName = Literal[
     "seed",
     "keep_fp32",
     "wait_quiet",
+    "priority",
 ]
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"

@@ -29,7 +29,7 @@ from etui.services.request import (
     specification,
 )
 from etui.services.session_config import SessionConfig, from_values, values_of
-from etui.spec import SessionSpec, Variant
+from etui.spec import Priority, SessionSpec, Variant
 from etui.tui.error_text import to_text
 
 MOST_RECENT = 5
@@ -56,6 +56,7 @@ class FormValues(msgspec.Struct, frozen=True, kw_only=True):
     warmup: str = ""
     threads: str = ""
     timeout: str = ""
+    priority: Priority = "normal"
     others: dict[str, Any] = {}
 
 
@@ -84,6 +85,7 @@ def as_config(values: FormValues) -> SessionConfig:
         "precisions": list(values.precisions),
         "delegates": list(values.delegates),
         "preset": values.preset,
+        "priority": values.priority,
         "weights": values.weights.strip() or "auto",
     }
     return from_values(given)
@@ -94,13 +96,14 @@ def from_config(config: SessionConfig) -> FormValues:
     default = FormValues()
     given, defaults = values_of(config), values_of(SessionConfig())
     changed = {key: value for key, value in given.items() if value != defaults.get(key)}
-    fields = {"models", "precisions", "delegates", "preset", "weights", *TYPED}
+    fields = {"models", "precisions", "delegates", "preset", "weights", "priority", *TYPED}
     return FormValues(
         model=config.models[0] if config.models else default.model,
         precisions=config.precisions or ("fp32",),
         delegates=config.delegates or ("xnnpack",),
         weights=config.weights,
         preset=config.preset,
+        priority=config.priority,
         others={key: value for key, value in changed.items() if key not in fields},
         **{name: _typed(changed[name]) for name in TYPED if name in changed},
     )

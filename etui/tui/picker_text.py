@@ -27,6 +27,7 @@ _HINTS: dict[FieldName, str] = {
     "repeat": "Total timed inferences per variant, spread over the blocks. Empty: as many as fit the preset's seconds.",
     "warmup": "Warm-up inferences in each block. Empty: until the latency is stable.",
     "threads": "Threads, for eager and ExecuTorch. Empty: all cores.",
+    "priority": "Place in the queue: before the waiting sessions of lower priority. What runs is not interrupted.",
     "timeout": f"Time limit of the session, in seconds. Empty: {DEFAULT_TIMEOUT_S:.0f}.",
 }
 

@@ -131,6 +131,17 @@ def test_a_saved_configuration_is_named_without_its_path(etui: Etui, tmp_path: P
 
 
 @pytest.mark.slow
+def test_a_module_that_the_model_does_not_have_is_found_before_queueing(
+    etui: Etui, tmp_path: Path, database: Path
+) -> None:
+    text = f"models = ['{TINY}:spoiled']\nprecisions = ['int8']\nkeep_fp32 = ['nowhere']\n"
+    (tmp_path / "bench.toml").write_text(text)
+    done = etui("run", "--config", "bench.toml")
+    assert done.returncode == 2 and "bench.toml: keep_fp32: " in done.stderr.splitlines()[-1]
+    assert not database.exists()
+
+
+@pytest.mark.slow
 def test_a_session_file_measures_one_session_per_model(box: Box, tmp_path: Path) -> None:
     path = tmp_path / "bench.toml"
     models = f'["{TINY}:spoiled", "{TINY}:convolutional"]'

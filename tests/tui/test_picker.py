@@ -19,7 +19,7 @@ from tests.documents import make_document
 from tests.tui.hosts import Host, paste, type_text, until, work_done
 
 pytestmark = pytest.mark.asyncio
-FIELDS = ("model", "precision", "delegate", "weights", "preset", *TYPED)
+FIELDS = ("model", "precision", "delegate", "weights", "preset", *TYPED, "priority")
 
 
 def host(database: Path, width: int | None = 34) -> Host:
@@ -289,6 +289,17 @@ async def test_lists_take_the_free_rows_and_then_say_why_something_is_not_availa
         lines = str(delegates.render()).splitlines()
         assert lines[0].startswith("[x] xnnpack ") and not any("[ ]" in line for line in lines[3:])
         assert any(line.startswith("[-] metal ") and "macOS" in line for line in lines)
+
+
+async def test_a_priority_is_chosen_and_queued(database: Path) -> None:
+    async with host(database).run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await go_to(pilot, "priority")
+        await pilot.press("space")
+        assert "lower priority" in words(pilot, "hint")
+        picker(pilot).submit()
+        await until(pilot, lambda: submitted(pilot))
+    assert submitted(pilot)[0].spec.priority == "high"
 
 
 async def test_the_last_five_come_back_one_by_one(database: Path) -> None:

@@ -77,6 +77,7 @@ _LABELS: dict[FieldName, str] = {
     "warmup": "Warm-up",
     "threads": "Threads",
     "timeout": "Timeout",
+    "priority": "Priority",
 }
 _PLACEHOLDERS: dict[FieldName, str] = {
     "keep_fp32": "no module",
@@ -140,6 +141,7 @@ class Picker(Guarded, Vertical):
         self._precisions = MultiSelect(precision_items(None, ()), choice.precisions, rows=5)
         self._delegates = MultiSelect([Item(name=name) for name in chosen], choice.delegates, rows=3)
         self._preset = Cycle(presets, choice.preset)
+        self._priority = Cycle([(name, "in the queue") for name in ("normal", "high", "low")], choice.priority)
         placeholders = _PLACEHOLDERS | {"threads": f"{usable_cores()}, all cores"}
         self._typed = {
             name: Input(getattr(choice, name), placeholder=placeholders[name], compact=True) for name in TYPED
@@ -151,6 +153,7 @@ class Picker(Guarded, Vertical):
             "weights": self._weights,
             "preset": self._preset,
             **self._typed,
+            "priority": self._priority,
         }
         self._rows = {name: FormRow(_LABELS[name], field) for name, field in fields.items()}
         self._fields = VerticalScroll(*self._rows.values(), classes="picker--fields", can_focus=False)
@@ -244,7 +247,7 @@ class Picker(Guarded, Vertical):
         self._touched = set(self._rows)
         with self.prevent(Input.Changed, Combo.Changed, MultiSelect.Changed, Cycle.Changed):
             self._model.value, self._weights.value = values.model, values.weights
-            self._preset.value = values.preset
+            self._preset.value, self._priority.value = values.preset, values.priority
             for name, field in self._typed.items():
                 field.value = getattr(values, name)
         self._is_machine_checked = True
@@ -261,8 +264,9 @@ class Picker(Guarded, Vertical):
 
     def refuse(self, field: FieldName, problem: str) -> None:
         """Show why the requested session would fail at the field that the problem belongs to, until it is changed."""
-        self._rows[field].mark(problem)
-        self._rows[field].field.focus()
+        if field in self._rows:
+            self._rows[field].mark(problem)
+            self._rows[field].field.focus()
         self.app.bell()
 
     @property
@@ -292,9 +296,10 @@ class Picker(Guarded, Vertical):
         self.query_one(Button).focus()
 
     @on(Cycle.Changed)
-    def _preset_changed(self, event: Cycle.Changed) -> None:
+    def _cycled(self, event: Cycle.Changed) -> None:
         event.stop()
-        self._take("preset", preset=event.value)
+        name: FieldName = "preset" if event.cycle is self._preset else "priority"
+        self._take(name, **{name: event.value})
         self._show_hint()
 
     @on(MultiSelect.Changed)
