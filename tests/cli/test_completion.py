@@ -66,6 +66,17 @@ def test_models_precisions_and_delegates(complete: Complete) -> None:
     assert complete("export", "a", "-o", "x") == [FILES]
 
 
+def test_saved_configurations_and_places_of_the_queue(complete: Complete, tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "configurations"
+    folder.mkdir(parents=True)
+    for name in ("nightly", "night-2", "other"):
+        (folder / f"{name}.toml").touch()
+    config = {"ETUI_CONFIG": str(tmp_path / "config")}
+    assert complete("run", "--config", "ni", **config) == ["night-2", "nightly"]
+    assert complete("sweep", "--config", "./b", **config) == [FILES]
+    assert complete("move", "abc", "") == ["first", "last", "sooner", "later"]
+
+
 def test_run_ids_come_newest_first_and_once_a_line(complete: Complete, stored: Callable[..., None]) -> None:
     stored(
         make_document("aaaaaaaaaaa1", created_at="2026-11-20T10:00:00.000Z"),
