@@ -88,7 +88,13 @@ def finish(store: Store, ids: list[str], options: Mapping[str, Any]) -> int:
     if options["detach"]:
         if not options["as_json"]:
             click.echo("\n".join(ids))
-        click.echo(f"queued; follow with `etui log {ids[0][:6]} -f`, stop with `etui cancel {ids[0][:6]}`", err=True)
+        from etui.services.queue_estimate import ahead_of
+
+        ahead = ahead_of(store, store.summary(ids[0]).session)
+        place = f", {ahead.text}" if ahead.sessions else ""
+        click.echo(
+            f"queued{place}; follow with `etui log {ids[0][:6]} -f`, stop with `etui cancel {ids[0][:6]}`", err=True
+        )
         return EXIT_DONE
     if not options["as_json"]:
         from etui.cli.session_table import session_table

@@ -1,8 +1,10 @@
-"""One line with the progress of a session: a bar that never runs backwards, the time left, and what is being done."""
+"""One line with the progress of a session: a bar that never runs backwards, the time left, and what is being done, with
+for how long if that is long."""
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 from rich.text import Text
 from textual.app import RenderResult
@@ -18,6 +20,8 @@ MEASURING_TICK_S = 5.0
 """During a measurement the time left is redrawn at this interval if no new progress updates it."""
 _SHORTEST_BAR, _LONGEST_BAR = 8, 24
 _SHORTEST_WORDS = 12
+_LONG_S = 5.0
+"""From this number of seconds on, for how long something has been done is shown; a block has a number instead."""
 
 
 class ProgressLine(Widget):
@@ -64,18 +68,21 @@ class ProgressLine(Widget):
             room = max(0, width - cells(since))
             text = f"{progress.stage}  {doing}"
             return Text((text if cells(text) <= room else text[: room - 1] + signs.cut) + since, no_wrap=True)
-        left = left_text(progress)
-        after = f" {share_text(progress.share)}" + (f" {signs.dot} {left}" if left is not None else "")
+        now = datetime.now(UTC)
+        left, share = left_text(progress), progress.share_at(now)
+        lasting_s = progress.doing_for_s(now)
+        lasting = f", {clock(lasting_s)}" if lasting_s is not None and lasting_s >= _LONG_S else ""
+        after = f" {share_text(share)}" + (f" {signs.dot} {left}" if left is not None else "")
         room = max(0, width - cells(after))
-        bar = min(room, max(_SHORTEST_BAR, min(_LONGEST_BAR, room - cells(doing) - 3)))
-        room -= bar + 3
-        filled = int(progress.share * bar)
+        bar = min(room, max(_SHORTEST_BAR, min(_LONGEST_BAR, room - cells(doing) - cells(lasting) - 3)))
+        room -= bar + 3 + cells(lasting)
+        filled = int(share * bar)
         line = Text(no_wrap=True)
         line.append(signs.bar_full * filled, theme_colour(self.app, "primary") or "bold")
         line.append(signs.bar_rest * (bar - filled), theme_colour(self.app, "faint") or None)
         line.append(after)
         if room >= min(cells(doing), _SHORTEST_WORDS):
-            line.append(f" {signs.dot} " + (doing if cells(doing) <= room else doing[: room - 1] + signs.cut))
+            line.append(f" {signs.dot} " + (doing if cells(doing) <= room else doing[: room - 1] + signs.cut) + lasting)
         return line
 
     def _follow_state(self) -> None:
