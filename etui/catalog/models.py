@@ -67,6 +67,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     ``source`` is ``kind:id`` and is the model's identity. ``parameters`` is an approximate count. ``repeat`` is the
     minimum number of timed inferences in a session, ``warmup`` the minimum number of warm-up inferences in a block.
+    ``fixed_size``: it takes images of its own size only; ``longest`` is the longest text it takes, in tokens.
     ``tolerances`` maps a precision (or an arithmetic a delegate uses instead, such as bf16) to its accuracy limits.
     """
 
@@ -83,6 +84,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     warmup: int = 5
     tolerances: dict[str, Tolerance] = {}
     limits: tuple[Limit, ...] = ()
+    fixed_size: bool = False
+    longest: int | None = None
 
     @property
     def source_kind(self) -> str:
@@ -161,6 +164,7 @@ def _torchvision(
     repeat: int = 100,
     family: Family = "cnn",
     tolerances: dict[str, Tolerance] = TOLERANCES,
+    fixed_size: bool = False,
 ) -> ModelEntry:
     return ModelEntry(
         name=name,
@@ -172,6 +176,7 @@ def _torchvision(
         image=ImageRecipe(size=224),
         repeat=repeat,
         tolerances=_with_top1(tolerances),
+        fixed_size=fixed_size,
     )
 
 
@@ -190,6 +195,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         30,
         "vision-transformer",
         _TRANSFORMER_TOLERANCES,
+        fixed_size=True,
     ),
     ModelEntry(
         name="distilbert",
@@ -203,6 +209,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             code="distilbert", architecture="DistilBertModel", config="DistilBertConfig", wrapper="hidden state"
         ),
         repeat=30,
+        longest=512,
         tolerances=_TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
@@ -221,6 +228,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="logits",
         ),
         repeat=30,
+        longest=1024,
         tolerances=_with_top1(_TRANSFORMER_TOLERANCES),
     ),
     ModelEntry(
@@ -243,6 +251,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             },
             wrapper="mean pooling",
         ),
+        longest=512,
         tolerances=_TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
@@ -260,6 +269,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="text embedding",
         ),
         repeat=30,
+        longest=77,
         tolerances=_TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
@@ -273,6 +283,8 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         text=msgspec.structs.replace(_CLIP_TEXT, count=4),
         builder=Builder(code="clip", architecture="CLIPModel", config="CLIPConfig", wrapper="image and text"),
         repeat=20,
+        fixed_size=True,
+        longest=77,
         warmup=3,
         tolerances=_TRANSFORMER_TOLERANCES,
     ),

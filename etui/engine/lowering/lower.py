@@ -152,18 +152,19 @@ def _graph(
     if job.precision in {"fp32", "fp16"}:
         half = job.precision == "fp16"
         with stages.stage("export", "exporting in half precision" if half else "exporting"):
-            graph = halve(module, inputs) if half else Graph(export(module, inputs), module)
+            dims = job.dynamic
+            graph = halve(module, inputs, dims) if half else Graph(export(module, inputs, dims), module)
         stages.graphs.add("aten", graph.program.graph_module, stages.done[-1].seconds)
         return graph
     exported = None
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
-            exported = export(module, inputs)
+            exported = export(module, inputs, job.dynamic)
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         recipe_id = recipe(bundle.model.family, job.precision, job.delegate)
-        graph = quantize(module, exported, inputs, calibration, recipe_id, keep=job.keep_fp32)
+        graph = quantize(module, exported, inputs, calibration, recipe_id, keep=job.keep_fp32, dynamic=job.dynamic)
         details.append(graph.detail)
         if job.keep_fp32:
             details.append(f"kept in FP32: {', '.join(job.keep_fp32)}")

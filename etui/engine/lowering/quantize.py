@@ -15,8 +15,10 @@ from torch.export import ExportedProgram
 from etui.engine.delegates import quantizing_support
 from etui.engine.delegates.base import Quantizer, QuantizerOptions
 from etui.engine.lowering.keep_fp32 import is_under, module_path
+from etui.engine.lowering.torch_dims import torch_dims
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
+from etui.jobs import DynamicDims
 from etui.text import counted
 
 Inputs = tuple[torch.Tensor, ...]
@@ -42,15 +44,16 @@ class Graph(NamedTuple):
     observed: torch.fx.GraphModule | None = None
 
 
-def export(module: nn.Module, inputs: Inputs) -> ExportedProgram:
-    """Export a module for inputs of exactly these shapes and dtypes."""
-    return torch.export.export(module, inputs, strict=False)
+def export(module: nn.Module, inputs: Inputs, dynamic: DynamicDims | None = None) -> ExportedProgram:
+    """Export a module for inputs of exactly these shapes and dtypes, or of the ``dynamic`` ranges of them."""
+    return torch.export.export(module, inputs, dynamic_shapes=torch_dims(dynamic), strict=False)
 
 
-def halve(module: nn.Module, inputs: Inputs) -> Graph:
+def halve(module: nn.Module, inputs: Inputs, dynamic: DynamicDims | None = None) -> Graph:
     """Export a module in half precision, with half-precision floating-point inputs."""
     half = module.half()
-    return Graph(export(half, program_inputs(inputs, "fp16")), half, detail="16-bit weights and activations")
+    program = export(half, program_inputs(inputs, "fp16"), dynamic)
+    return Graph(program, half, detail="16-bit weights and activations")
 
 
 def quantize(
@@ -62,6 +65,7 @@ def quantize(
     *,
     keep: Sequence[str] = (),
     keep_observed: bool = False,
+    dynamic: DynamicDims | None = None,
 ) -> Graph:
     """Quantize by a recipe (see ``etui.catalog.precisions.recipe``), keeping the modules ``keep`` in FP32.
 
@@ -72,10 +76,10 @@ def quantize(
     """
     name = recipe.partition("/")[0]
     if name == "8da4w":
-        return _four_bit_linear(module, inputs, keep)
+        return _four_bit_linear(module, inputs, keep, dynamic)
     assert exported is not None
     quantizer = _quantizer(module, exported, name, keep)
-    return _pt2e(exported, inputs, calibration, quantizer, keep_observed=keep_observed)
+    return _pt2e(exported, inputs, calibration, quantizer, keep_observed=keep_observed, dynamic=dynamic)
 
 
 def _quantizer(module: nn.Module, exported: ExportedProgram, name: str, keep: Sequence[str]) -> Quantizer:
@@ -98,6 +102,7 @@ def _pt2e(
     calibration: Sequence[Inputs],
     quantizer: Quantizer,
     keep_observed: bool,
+    dynamic: DynamicDims | None,
 ) -> Graph:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -120,7 +125,7 @@ def _pt2e(
             "the recipe quantizes nothing in this model",
             "choose another precision, or keep fewer modules in FP32",
         )
-    program = export(converted, inputs)
+    program = export(converted, inputs, dynamic)
     _compute_weights_once(converted)
     return Graph(
         program,
@@ -157,7 +162,7 @@ def _compute_weights_once(module: torch.fx.GraphModule) -> None:
     module.recompile()
 
 
-def _four_bit_linear(module: nn.Module, inputs: Inputs, keep: Sequence[str]) -> Graph:
+def _four_bit_linear(module: nn.Module, inputs: Inputs, keep: Sequence[str], dynamic: DynamicDims | None) -> Graph:
     from torchao.quantization import Int8DynamicActivationIntxWeightConfig, quantize_
     from torchao.quantization.granularity import PerGroup
     from torchao.utils import unwrap_tensor_subclass
@@ -178,7 +183,7 @@ def _four_bit_linear(module: nn.Module, inputs: Inputs, keep: Sequence[str]) -> 
     quantize_(module, config, filter_fn=lambda layer, _name: id(layer) in quantizable)
     unwrap_tensor_subclass(module)
     detail = f"{counted(len(quantizable), 'linear layer')}, groups of {_GROUP_SIZE} weights"
-    return Graph(export(module, inputs), module, detail=detail)
+    return Graph(export(module, inputs, dynamic), module, detail=detail)
 
 
 def _divides(layer: nn.Linear) -> bool:

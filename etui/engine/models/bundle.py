@@ -20,15 +20,24 @@ from etui.catalog.models import ModelEntry
 from etui.engine.models import weights
 from etui.engine.models.build import Built, build
 from etui.engine.models.exported_program import check_exported
-from etui.engine.models.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
+from etui.engine.models.input_shapes import naming_layer, requested
+from etui.engine.models.inputs import (
+    INPUTS_VERSION,
+    InputSet,
+    at_shape,
+    catalog_inputs,
+    example_inputs,
+    program_file_inputs,
+)
 from etui.engine.models.module_state import hash_tensors, other_tensors, set_tensors, structure
-from etui.engine.models.user_inputs import Examples, Inputs
+from etui.engine.models.user_inputs import Inputs
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.cache_entries import discard, hold, making
 from etui.files.hashing import file_stamp
 from etui.jobs import BundleJob, BundleResult
 from etui.results import ModelInfo, Stage, WeightsInfo
+from etui.spec import OWN_SHAPE
 
 BUNDLE_VERSION = 1
 """Increase it when a bundle's files change their layout or meaning."""
@@ -53,6 +62,7 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     """
     start = time.perf_counter()
     model = find_model(job.model)
+    job = msgspec.structs.replace(job, shape=requested(model, job.shape))
     log(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
     models = Path(job.cache_dir) / "models"
     # A factory's model is only known after the factory was called, which the eager model needs anyway.
@@ -142,7 +152,13 @@ class Bundle:
         if _is_pt2(self.model):
             # Before any part of it is loaded.
             self._check_file()
-        built = build(self.model, initialize=False, seed=self.result.seed, allow_pickle=self.result.allow_pickle)
+        built = build(
+            self.model,
+            initialize=False,
+            seed=self.result.seed,
+            allow_pickle=self.result.allow_pickle,
+            shape=self.result.shape,
+        )
         self._check_same(built)
         module = built.module
         if (self.path / _WEIGHTS).is_file():
@@ -223,8 +239,8 @@ class _FactoryOutput(NamedTuple):
 
 
 def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
-    built = weights.load(model, resolved, job.seed, job.allow_pickle)
-    inputs = _inputs(model, resolved, job, built.example, built.module)
+    built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
+    inputs = _inputs(model, resolved, job, built)
     return _FactoryOutput(built, inputs, _state_of(built.module, others=True), structure(built.module))
 
 
@@ -244,6 +260,7 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_outpu
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
         # A bundle that was built while the file's code ran must not be used if that is not allowed.
         (described, "allow pickle") if job.allow_pickle and _is_pt2(model) else described,
+        *([job.shape] if job.shape != OWN_SHAPE else []),
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
@@ -294,8 +311,8 @@ def _build(
                 info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
                 (folder / _STRUCTURE).write_bytes(msgspec.json.encode(factory_output.structure))
             else:
-                built = weights.load(model, resolved, job.seed, job.allow_pickle)
-                inputs = _inputs(model, resolved, job, built.example, built.module)
+                built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
+                inputs = _inputs(model, resolved, job, built)
                 state = _state_of(built.module, others=False)
             module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -303,7 +320,7 @@ def _build(
             if not _is_pt2(model):
                 state.save(folder / _WEIGHTS)
             weights_info = msgspec.structs.replace(weights_info, sha256=state.sha256)
-            with torch.inference_mode():
+            with naming_layer(module, job.shape, model.name), torch.inference_mode():
                 write_reference(folder / _REFERENCE, [flat_outputs(module(*tensors)) for tensors in inputs.accuracy])
         else:
             assert isinstance(model, UserModel)
@@ -322,6 +339,7 @@ def _build(
             seed=job.seed,
             file_stamp=stamp,
             allow_pickle=job.allow_pickle,
+            shape=job.shape,
         )
         (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
@@ -337,11 +355,10 @@ def _check_files(
         raise PreparationError(f"{resolved.path} changed while it was read", "run it again")
 
 
-def _inputs(
-    model: Model, resolved: weights.Resolved, job: BundleJob, example: Examples | None, module: nn.Module
-) -> InputSet:
+def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Built) -> InputSet:
+    example, module = built.example, built.module
     if isinstance(model, ModelEntry):
-        return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder)
+        return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder, job.shape)
     assert example is not None
 
     def accepts(inputs: Inputs) -> bool:
@@ -352,7 +369,8 @@ def _inputs(
             return False
         return True
 
-    return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
+    inputs = example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
+    return at_shape(inputs, built.rest, model.reference)
 
 
 def _is_factory(model: Model) -> TypeGuard[UserModel]:
