@@ -71,6 +71,7 @@ async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> B
                 calibration_count=spec.calibration_count,
                 cache_dir=str(cache.root),
                 allow_pickle=spec.allow_pickle,
+                data=spec.data,
                 shape=shape,
             )
         )
@@ -190,7 +191,9 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
     the program may be in the cache."""
     spec = session.spec
     key = program_key(
-        bundle_key=f"{spec.model} {spec.weights} {spec.seed} {_shape_mark(run)}".rstrip(),
+        bundle_key=" ".join(
+            filter(None, (spec.model, spec.weights, str(spec.seed), spec.data or "", _shape_mark(run)))
+        ),
         recipe=run.variant.precision,
         delegate=run.variant.delegate,
         calibration_count=spec.calibration_count,

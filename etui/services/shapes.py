@@ -43,7 +43,7 @@ class Varied(Protocol):
         """Lengths of texts in tokens."""
 
     @property
-    def threads(self) -> int | tuple[int, ...] | None:
+    def threads(self) -> Sequence[int]:
         """Numbers of threads."""
 
     @property
@@ -75,16 +75,10 @@ def parse_size(value: str | int) -> InputSize:
     return size
 
 
-def threads_of(value: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the numbers of threads that are to be measured, each once; empty if the session decides."""
-    values = () if value is None else (value,) if isinstance(value, int) else value
-    return tuple(dict.fromkeys(values))
-
-
-def single_threads(value: int | tuple[int, ...] | None) -> int | None:
+def single_threads(values: Sequence[int]) -> int | None:
     """Return the number of threads that all variants have; None if there are several or the session decides."""
-    values = threads_of(value)
-    return values[0] if len(values) == 1 else None
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def shapes_of(varied: Varied) -> list[Shape]:
@@ -108,7 +102,7 @@ def expanded(model: Model, variants: Iterable[Variant], varied: Varied) -> tuple
         ShapeError: the model does not have what an option varies, as far as its catalog entry says; or there would be
             more than ``MOST_VARIANTS``.
     """
-    shapes, threads = shapes_of(varied), threads_of(varied.threads)
+    shapes, threads = shapes_of(varied), tuple(dict.fromkeys(varied.threads))
     _check_model(model, varied, shapes)
     if varied.dynamic and len(shapes) < 2:
         raise ShapeError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etui import text
 from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.magnitudes import is_ratio
-from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, Tolerance
+from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, TaskMetric, Tolerance
 from etui.wording.caveat import caveat
 
 BYTES_PER_FP32 = 4
@@ -139,7 +139,7 @@ def hints(document: RunDocument) -> list[str]:
     if document.delegate == "portable":
         reasons.append("Without a delegate, convolutions run on reference kernels, which are not optimized.")
     if document.arithmetic:
-        reasons.append(f"The delegate computes in {text.plain(document.arithmetic)}, whatever the precision says.")
+        reasons.append(f"The program computes in {text.plain(document.arithmetic)}, whatever the precision says.")
     counts = {block.threads for block in (*document.blocks, *document.eager_blocks)}
     if len(counts) > 1:
         reasons.append(
@@ -182,6 +182,12 @@ def tolerance(wanted: Tolerance | None) -> str:
     ]
     source = f" ({text.plain(wanted.source)})" if wanted.source else ""
     return (", ".join(parts) or "no limits") + source
+
+
+def task_metric(task: TaskMetric) -> str:
+    """Return the value of a model's own metric for the program, next to that of eager."""
+    inputs = text.counted(task.count, "evaluation input")
+    return f"{text.number(task.program, 4)}, eager {text.number(task.eager, 4)}, on {inputs}"
 
 
 def ratios_of_medians(runs: Sequence[tuple[str, RunDocument]]) -> str:

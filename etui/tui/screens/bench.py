@@ -46,6 +46,7 @@ from etui.tui.workers import start
 if TYPE_CHECKING:
     from etui.tui.bench.panes import Panes
     from etui.tui.feed import Snapshot
+    from etui.tui.picker_form import FormValues
     from etui.tui.widgets.picker import Picker
     from etui.tui.widgets.queue_pane import QueuePane
 
@@ -400,6 +401,35 @@ class BenchScreen(Guarded, Screen[None]):
             self._shrink()
             self.add_class("-new")
             self.picker.focus()
+
+    def action_older(self) -> None:
+        """Put one of the last configurations that were run into the picker, each time an older one."""
+        if self.picker is not None:
+            if not self.picker.has_focus_within:
+                self.action_new()
+            self.picker.show_older()
+
+    def action_configurations(self) -> None:
+        """Pick a saved configuration for the picker, or save the one that it has."""
+        start(self, self._ask_configuration, group="configurations", exclusive=True)
+
+    async def _ask_configuration(self) -> None:
+        from etui.tui.screens.configurations import ConfigurationsDialog, load_choices
+
+        if self.picker is None:
+            return
+        try:
+            choices = await asyncio.to_thread(load_choices)
+        except EtuiError as error:
+            self.app.complain(error)
+            return
+        picker = self.picker
+
+        def use(values: FormValues) -> None:
+            self.action_new()
+            picker.show_values(values)
+
+        self._actions.ask(ConfigurationsDialog(choices, picker.choice), use)
 
     def action_back(self) -> None:
         """Go back to the table; in the table, clear the filter."""
