@@ -152,7 +152,8 @@ def check(values: FormValues) -> Checked:
     for name in TYPED:
         tried(partial(from_text, name, getattr(values, name)))
     if "threads" not in problems:
-        tried(lambda: check_threads(from_text("threads", values.threads)))
+        for count in from_text("threads", values.threads) or ():
+            tried(partial(check_threads, count))
     if model is None:
         if not values.precisions:
             problems["precision"] = "no precision is selected; select at least one"
