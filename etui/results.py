@@ -182,16 +182,27 @@ class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
     source: str = ""
 
 
+class TaskMetric(msgspec.Struct, kw_only=True, frozen=True):
+    """The model's own metric on its labelled evaluation inputs, of eager PyTorch and of the program; larger is better.
+    ``count`` is the number of evaluation inputs."""
+
+    name: str
+    eager: float
+    program: float
+    count: int
+
+
 class Accuracy(msgspec.Struct, kw_only=True, frozen=True):
     """Accuracy of a program. ``end_to_end`` compares it with FP32 eager; ``lowering`` compares it with the same
     quantized (or half-precision) graph before lowering, which separates the error of lowering from that of
-    quantization."""
+    quantization. ``task`` is the metric of a model with labels."""
 
     verdict: AccuracyVerdict
     reason: str
     tolerance: Tolerance | None
     end_to_end: Comparison
     lowering: Comparison | None = None
+    task: TaskMetric | None = None
 
 
 class Memory(msgspec.Struct, kw_only=True, frozen=True):
@@ -245,6 +256,7 @@ class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
 
     ``identity`` is the source id of a catalog model, else a hash of the user's file and of the modules it imported from
     outside the installed packages. ``sources`` has the hash of each of those modules by name; None if not recorded.
+    ``dtype`` is that of most of its weights, such as bf16; empty for FP32 and if not recorded.
     """
 
     name: str
@@ -254,6 +266,7 @@ class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
     parameters: int | None = None
     outputs: str = ""
     sources: dict[str, str] | None = None
+    dtype: str = ""
 
 
 class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
@@ -272,6 +285,9 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     ``kind`` is photos, sentences, tokens, photos and sentences, example, examples or random, and ``detail`` describes
     them; ``sha256`` is over their bytes; ``accuracy_count`` and ``calibration_count`` are the numbers of evaluation and
     calibration inputs. ``split`` describes how the two differ (empty in older documents and without calibration).
+    ``accuracy_sha256`` and ``calibration_sha256`` are over the evaluation and the calibration inputs alone; None in
+    older documents. ``names`` has the path of each tensor in the arguments, such as ``mask`` or ``boxes[0]``; empty if
+    all are positional tensors.
     """
 
     kind: str
@@ -282,6 +298,9 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     calibration_count: int | None = None
     sha256: str | None = None
     split: str = ""
+    accuracy_sha256: str | None = None
+    calibration_sha256: str | None = None
+    names: list[str] = []
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):
@@ -353,6 +372,10 @@ class RunDocument(msgspec.Struct, kw_only=True):
     ``eager_blocks`` belong to the session and are repeated in each of its runs, so that a run can be compared without
     the others; ``eager_flags`` are about them, and one flag named ``eager`` in ``flags`` represents all of these.
     ``call`` has the median over the blocks of each part of a call. ``note`` and ``tags`` are set by the user.
+    ``variant`` is the name of the variant in its session; None if that is precision and delegate alone. ``input_size``
+    (height and width), ``batch`` and ``sequence`` are the requested shape of the inputs, None for the model's own;
+    ``dynamic`` marks a program that was lowered for a range of shapes; ``method`` is the measured method of a finished
+    program, if one was chosen.
     ``summary_only`` marks runs imported from a format without raw samples. ``repeats`` is the id of the run whose
     program a run of a duel measured again. ``quiet`` is the load of the machine before the first block; None if it was
     not checked. ``analyses`` are the results of the kinds of analysis that have no field, by the name of the kind.
@@ -399,9 +422,21 @@ class RunDocument(msgspec.Struct, kw_only=True):
     quiet: QuietCheck | None = None
     summary_only: bool = False
     repeats: str | None = None
+    variant: str | None = None
+    input_size: tuple[int, int] | None = None
+    batch: int | None = None
+    sequence: int | None = None
+    dynamic: bool = False
+    method: str | None = None
     note: str = ""
     tags: list[str] = []
     blocks: list[Block] = []
     eager_blocks: list[Block] = []
     superseded_blocks: list[Block] = []
     log: list[LogLine] = []
+
+    @property
+    def configuration(self) -> str:
+        """Precision and delegate with the shape, threads and method if these were requested: ``int8/xnnpack batch 4``.
+        Unique within a session, except in a duel."""
+        return self.variant or f"{self.precision}/{self.delegate}"

@@ -14,6 +14,8 @@ WEIGHTS = ("auto", "pretrained", "synthetic")
 
 PresetName = Literal["quick", "default", "rigorous"]
 
+Priority = Literal["high", "normal", "low"]
+
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often a session measures each of its variants.
@@ -50,6 +52,27 @@ DEFAULT_CALIBRATION_COUNT = 8
 DEFAULT_ACCURACY_INPUTS = 8
 
 
+InputSize = tuple[int, int]
+"""Height and width of an image input in pixels."""
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The shape of the inputs: ``input_size`` of images, number of items in one inference (``batch``), and number of
+    tokens of each text (``sequence``); None is what the model has by itself."""
+
+    input_size: InputSize | None = None
+    batch: int | None = None
+    sequence: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether any part of it is requested."""
+        return self != OWN_SHAPE
+
+
+OWN_SHAPE = Shape()
+"""The shape that a model has by itself."""
+
+
 class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """The run whose program a variant measures again, with the specification of that run's model, weights and inputs,
     so that it remains known after that run is deleted."""
@@ -62,27 +85,82 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
+    data: str | None = None
 
 
-class Variant(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
-    """One (precision, delegate) pair of a session; both are names from the catalog. ``repeats`` is the run whose
-    program the variant measures in a duel, in which two variants may have the same pair but different weights or
-    models."""
+class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One member of a session: a precision and a delegate, which are names from the catalog, and what it varies.
+
+    ``repeats`` is the run whose program the variant measures in a duel, in which two variants may have the same
+    precision and delegate but different weights or models. ``input_size`` (height and width), ``batch`` and
+    ``sequence`` are the shape of its inputs, None for the model's own; ``threads`` is None if the session decides.
+    ``dynamic`` means one program for all shapes of the session, measured at this one. ``method`` is the measured method
+    of a finished program that has several.
+    """
 
     precision: str
     delegate: str
     repeats: Repeated | None = None
+    input_size: InputSize | None = None
+    batch: int | None = None
+    sequence: int | None = None
+    threads: int | None = None
+    dynamic: bool = False
+    method: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of its inputs."""
+        return Shape(input_size=self.input_size, batch=self.batch, sequence=self.sequence)
+
+    @property
+    def name(self) -> str:
+        """The name without the repeated run, such as ``int8/xnnpack`` or ``int8/xnnpack 224x224 batch 4``."""
+        parts = [f"{self.precision}/{self.delegate}", *self._baseline_parts()]
+        parts += ["dynamic"] if self.dynamic else []
+        return " ".join([*parts, *([self.method] if self.method else [])])
 
     @property
     def label(self) -> str:
-        """The name in blocks, logs and tables, such as ``int8/xnnpack``; unique within a session."""
-        return label(self.precision, self.delegate, self.repeats.run if self.repeats else None)
+        """The name in blocks, logs and tables; unique within a session."""
+        return label(self.name, self.repeats.run if self.repeats else None)
+
+    @property
+    def eager_label(self) -> str:
+        """The name of its eager baseline, which has the same shape and threads: ``eager``, if none is requested. The
+        variants of a duel share one."""
+        return EAGER if self.repeats else " ".join([EAGER, *self._baseline_parts()])
+
+    def _baseline_parts(self) -> list[str]:
+        shape = shape_text(self.shape)
+        return [*([shape] if shape else []), *([f"threads {self.threads}"] if self.threads is not None else [])]
 
 
-def label(precision: str, delegate: str, repeats: str | None = None) -> str:
-    """Return the label of a variant with this precision and delegate; ``repeats`` is the id of the repeated run, if
-    any."""
-    return f"{precision}/{delegate}" + (f"@{repeats}" if repeats else "")
+def label(name: str, repeats: str | None = None) -> str:
+    """Return the label of a variant of this name; ``repeats`` is the id of the repeated run, if any."""
+    return name + (f"@{repeats}" if repeats else "")
+
+
+def stored_name(variant: Variant) -> str | None:
+    """Return the name of a variant as it is stored: None if it is precision and delegate alone."""
+    return None if variant.name == f"{variant.precision}/{variant.delegate}" else variant.name
+
+
+def is_eager(variant: str) -> bool:
+    """Whether a block's variant is an eager baseline."""
+    return variant == EAGER or variant.startswith(f"{EAGER} ")
+
+
+def size_text(size: InputSize) -> str:
+    """Return a size of images as text, such as ``160x320``."""
+    return f"{size[0]}x{size[1]}"
+
+
+def shape_text(shape: Shape) -> str:
+    """Return the requested parts of a shape, such as ``224x224 batch 4``; empty for the model's own."""
+    parts = [size_text(shape.input_size)] if shape.input_size is not None else []
+    parts += [f"batch {shape.batch}"] if shape.batch is not None else []
+    return " ".join([*parts, *([f"sequence {shape.sequence}"] if shape.sequence is not None else [])])
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,8 +173,10 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     programs are exported to that folder and nothing is measured. ``keep_fp32`` are paths of modules that quantized
     variants keep in FP32. ``wait_quiet_min`` is the longest time in minutes to wait for other programs to become idle
     before the first block; 0 means to measure at once without checking. ``allow_pickle`` allows a ``.pt2`` file to run
-    code from its pickled parts. ``trusted_files`` are absolute paths of models and weights that imported runs name and
-    that the user allowed in this duel.
+    code from its pickled parts. ``priority`` decides the place in the queue: before the sessions of lower priority that
+    wait when the session is queued. ``trusted_files`` are absolute paths of models and weights that imported runs name
+    and that the user allowed in this duel. ``data`` is the absolute path of the folder that the inputs are made from;
+    None means the model's own.
     """
 
     model: str
@@ -115,7 +195,9 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: float = 0.0
     allow_pickle: bool = False
+    priority: Priority = "normal"
     trusted_files: tuple[str, ...] = ()
+    data: str | None = None
 
 
 class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,4 +218,6 @@ class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def program_name(model: str, variant: Variant) -> str:
     """Return the file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
-    return f"{model}_{variant.precision}_{variant.delegate}.pte"
+    shape = "dynamic" if variant.dynamic else shape_text(variant.shape)
+    parts = (model, variant.precision, variant.delegate, *shape.split())
+    return f"{'_'.join(parts)}.pte"

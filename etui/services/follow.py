@@ -8,8 +8,9 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
 
 from etui.errors import (
     EXIT_CANCELLED,
@@ -24,10 +25,22 @@ from etui.events import Event
 from etui.results import LIVE_STATUSES
 from etui.runner.abandoned_work import end_abandoned
 from etui.runner.start import RunnerFailed, ensure_runner, failed, work_waits
+from etui.services.session_progress import (
+    ProgressTracker,
+    SessionProgress,
+    analysis_progress,
+    elapsed_s,
+    left_text,
+    share_text,
+    tracker_of,
+)
 from etui.services.stage_lines import StageLines
 from etui.services.stalled_runs import stall_of_session
 from etui.store import QueuedSession, Store
 from etui.text import LINE_CELLS, WHOLE_CELLS, plain, seconds, shortened
+
+if TYPE_CHECKING:
+    from etui.services.queue_estimate import Durations
 
 POLL_S = 0.05
 MEASURING_POLL_S = 0.3
@@ -38,7 +51,9 @@ MOST_FAILURES = 3
 DATABASE_PATIENCE_S = 60.0
 """How long the database may be unavailable while a run is followed."""
 
-BAR = 24
+BAR, _LEAST_BAR, _BESIDE_BAR = 24, 8, 36
+"""Cells of the bar, and those left for the share, the time left and what is being done."""
+
 _LEAST_CELLS = 20
 SILENT_S = 3.0
 """A step without an estimate of the time left shows the elapsed time after this number of seconds."""
@@ -60,28 +75,32 @@ class ProgressPrinter:
         self._stages: StageLines | None = None
         self._live = out.isatty()
         self._status = ""
-        self._deadline: float | None = None
-        self._step = ""
-        self._since = time.monotonic()
+        self._tracker: ProgressTracker | None = None
+        self._progress: SessionProgress | None = None
+
+    def advance(self, event: Event) -> None:
+        """Take an event of the session into account for the status line, whether or not it is printed."""
+        if self._tracker is not None:
+            self._progress = self._tracker.add(event)
+        else:
+            self._progress = analysis_progress((event,)) or self._progress
+        if event.kind == "progress":
+            self.tick()
 
     def event(self, event: Event) -> None:
         """Print one event."""
-        if event.kind == "progress":
-            self._progress(event)
+        if event.kind == "progress" or (event.level == "debug" and not self._verbose):
             return
-        if event.level == "debug" and not self._verbose:
-            return
-        if event.kind == "stage":
-            self._begin(plain(f"{self._label(event)}{event.message}"), None)
         if self._stages is not None:
             for line in self._stages.add(event):
                 self._print(line)
         elif event.kind != "block" or self._verbose or not self._live:
             self._print(event)
 
-    def begin_session(self, labels: dict[str, str]) -> None:
-        """Begin a session with these names of variants by run."""
+    def begin_session(self, labels: Mapping[str, str], tracker: ProgressTracker | None = None) -> None:
+        """Begin a session with these names of variants by run; ``tracker`` computes its progress."""
         self.end_session()
+        self._tracker, self._progress = tracker, None
         if self._by_stage:
             self._stages = StageLines(labels)
 
@@ -91,6 +110,7 @@ class ProgressPrinter:
             for line in self._stages.flush():
                 self._print(line)
         self._stages = None
+        self._tracker = self._progress = None
 
     def _print(self, event: Event) -> None:
         begin = shortened(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}", LINE_CELLS)
@@ -108,16 +128,9 @@ class ProgressPrinter:
 
     def tick(self) -> None:
         """Redraw the status line, so that the time left counts down between two events."""
-        if not self._live or not self._step:
+        if not self._live or self._progress is None:
             return
-        left = ""
-        if self._deadline is not None:
-            left_s = max(0.0, self._deadline - time.monotonic())
-            left = f", about {_whole(left_s)} left"
-        elif (spent_s := time.monotonic() - self._since) >= SILENT_S:
-            left = f", {_whole(spent_s)} so far"
-        # A line that wraps could not be redrawn.
-        status = f"  {self._step[: max(0, self._columns() - 3 - len(left))]}{left}"
+        status = self._status_line(self._progress)
         if status != self._status:
             self._clear()
             self._out.write(status)
@@ -130,16 +143,20 @@ class ProgressPrinter:
         self._clear()
         self._out.flush()
 
-    def _progress(self, event: Event) -> None:
-        share = (event.done or 0.0) / event.total if event.total else 0.0
-        filled = round(share * BAR)
-        self._begin(f"[{'#' * filled}{'.' * (BAR - filled)}] {plain(event.message)}", event.left_s)
-        self.tick()
-
-    def _begin(self, step: str, left_s: float | None) -> None:
-        now = time.monotonic()
-        self._step, self._since = step, now
-        self._deadline = None if left_s is None else now + left_s
+    def _status_line(self, progress: SessionProgress) -> str:
+        """Return the bar, the share, the time left and what is being done, in one line of the terminal."""
+        # A line that wraps could not be redrawn.
+        room = self._columns() - 1
+        if progress.has_share:
+            bar = min(BAR, max(_LEAST_BAR, room - _BESIDE_BAR))
+            share = progress.share_at(datetime.now(UTC))
+            filled = int(share * bar)
+            left = left_text(progress)
+            line = f"  [{'#' * filled}{'.' * (bar - filled)}] {share_text(share)}"
+            line += f", {left}  " if left is not None else "  "
+            return line[:room] + shortened(progress.doing, max(1, room - len(line)), "..")[: max(0, room - len(line))]
+        spent = f", {_whole(spent_s)} so far" if (spent_s := elapsed_s(progress)) >= SILENT_S else ""
+        return f"  {shortened(progress.doing, max(1, room - 2 - len(spent)), '..')}{spent}"
 
     def _label(self, event: Event) -> str:
         label = self._labels.get(event.run_id or "")
@@ -233,22 +250,26 @@ def follow(
         StoreError: the database was unreadable for too long.
     """
     followed = [run_id] if run_id else [each for each, _ in session.runs]
-    last, seen, shown_queue, shown_stall = 0, -1, "", ""
-    watch = RunnerWatch(store)
+    last, seen, shown_stall = 0, -1, ""
+    watch, queue = RunnerWatch(store), _QueueMessages(store, session)
     measuring = False
-    printer.begin_session({each: variant.label for each, variant in session.runs if each in followed})
+    labels = {each: variant.label for each, variant in session.runs}
+    tracker = ProgressTracker(session.spec, labels)
+    with watch.patience():
+        tracker = tracker_of(store, session)
+    printer.begin_session({each: label for each, label in labels.items() if each in followed}, tracker)
     while True:
         with watch.patience():
             version = store.version()
             if version != seen:
-                for event in store.events_after(session.id, last, run_id):
+                for event in store.events_after(session.id, last):
                     last = event.id or last
                     measuring = event.stage == "measure"
-                    printer.event(event)
-                waiting = _queue_message(store, session)
-                if waiting and waiting != shown_queue:
+                    printer.advance(event)
+                    if event.run_id is None or event.run_id in followed:
+                        printer.event(event)
+                if waiting := queue.next():
                     printer.line(waiting)
-                shown_queue = waiting or shown_queue
                 if all(store.summary(each).status not in LIVE_STATUSES for each in followed):
                     for event in store.events_after(session.id, last, run_id):
                         printer.event(event)
@@ -277,16 +298,29 @@ def _whole(value_s: float) -> str:
     return seconds(value_s) if value_s >= 60 else f"{value_s:.0f} s"
 
 
-def _queue_message(store: Store, session: QueuedSession) -> str:
-    """The message about the sessions ahead of this one in the queue, or an empty text."""
-    if store.session(session.id).claimed_by is not None:
-        return ""
-    before = [earlier for earlier in store.sessions_waiting_before(session.id) if earlier.runs]
-    if not before:
-        return ""
-    first = before[0].spec.model.rsplit("/", 1)[-1]
-    more = f" and {len(before) - 1} more" if len(before) > 1 else ""
-    return f"waiting for the machine: {plain(first)}{more} {'is' if not more else 'are'} ahead in the queue"
+class _QueueMessages:
+    """The message about the sessions ahead of one in the queue, each time that their number changes."""
+
+    def __init__(self, store: Store, session: QueuedSession) -> None:
+        self._store = store
+        self._session = session
+        self._ahead = 0
+        self._durations: Durations | None = None
+
+    def next(self) -> str:
+        """Return the message if there is a new one, else an empty text."""
+        if self._store.session(self._session.id).claimed_by is not None:
+            return ""
+        before = [earlier for earlier in self._store.sessions_waiting_before(self._session.id) if earlier.runs]
+        if not before or len(before) == self._ahead:
+            return ""
+        self._ahead = len(before)
+        # Imported late: most sessions do not wait.
+        from etui.services.queue_estimate import Durations, ahead_of
+
+        self._durations = self._durations or Durations()
+        ahead = ahead_of(self._store, self._session.id, self._durations)
+        return f"waiting for the machine: {ahead.text}; {plain(ahead.first_model)} is first" if ahead.sessions else ""
 
 
 @contextlib.contextmanager

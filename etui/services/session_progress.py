@@ -24,10 +24,10 @@ from etui.events import Event
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.runner.plan import REPEAT_SHARE, make_plan
-from etui.services.time_estimate import ExpectedTimes, expected_of_session
+from etui.services.time_estimate import ExpectedTimes, about_seconds, expected_of_session
 from etui.spec import EAGER, SessionSpec
 from etui.store import QueuedSession, Store
-from etui.text import moment
+from etui.text import clock, moment
 
 _PREPARED, _MEASURED = 0.2, 0.95
 """The share when preparation and timing are complete, if it is not known how long they take."""
@@ -61,6 +61,9 @@ _CHECKS_S, _LEAST_LOAD_S, _SIDE_BY_SIDE = 0.3, 0.1, 2.0
 _CHECK_FACTOR = (0.5, 2.0)
 """Bounds of the time of one check relative to what a block takes besides its samples: it grows with that time, since
 heavy workers slow each other down. Fitted to recorded sessions (``tests/services/recorded_sessions``)."""
+
+_EXACT_S, _STEP_S = 10, 5
+"""From this time left on, it is shown in steps."""
 
 
 class SessionProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -375,6 +378,29 @@ class ProgressTracker:
             checks_s[variant] = load_s * min(most, max(least, load_s))
         eager_s = checks_s.pop(EAGER, 0.0)
         return _CHECKS_S + (2 * sum(checks_s.values()) + eager_s) / _SIDE_BY_SIDE
+
+
+def elapsed_s(progress: SessionProgress) -> float:
+    """Return the seconds since the last event of a progress."""
+    reported, now = moment(progress.at), datetime.now(UTC)
+    return max(0.0, (now - reported).total_seconds()) if reported is not None else 0.0
+
+
+def left_text(progress: SessionProgress) -> str | None:
+    """Return the time left as text, in steps of five seconds from ten on, rounded further while it is a rough estimate;
+    None if it is not known."""
+    left_s = progress.left_at(datetime.now(UTC))
+    if left_s is None:
+        return None
+    if progress.is_rough:
+        return f"about {about_seconds(left_s)} left"
+    # Rounded: it is an estimate, and each change causes a redraw during the measurement.
+    return f"{clock(left_s if left_s < _EXACT_S else math.ceil(left_s / _STEP_S) * _STEP_S)} left"
+
+
+def share_text(share: float) -> str:
+    """Return a share as a percentage, right-aligned; 100 % only for a complete session."""
+    return f"{int(share * 100):2d} %"
 
 
 class _Preparation:

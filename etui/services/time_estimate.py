@@ -13,9 +13,10 @@ from typing import Literal
 
 import msgspec
 
+from etui.analysis.keep_fp32 import kept_in
 from etui.catalog.delegates import RECORDS
 from etui.catalog.find import Model, UserModel
-from etui.catalog.precisions import PRECISIONS
+from etui.catalog.precisions import PRECISIONS, keeps
 from etui.errors import UsageError
 from etui.paths import program_path
 from etui.results import RunDocument
@@ -23,6 +24,9 @@ from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER, SessionSpec, Variant
 from etui.store import Condition, Store
 from etui.store.past_runs import similar
+
+_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs")
+"""The options, apart from the modules kept in FP32, that decide which program is prepared."""
 
 _LOADING = ("load",)
 _PREPARING = ("export", "quantize", "reference", "lower", "write")
@@ -184,9 +188,11 @@ def newest_similar(store: Store, spec: SessionSpec, model: Model, cache: Path) -
 
 
 def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarRun:
-    """Return what a run took. Its program can be reused only with the same weights, and while it is in the cache."""
-    same = all(
-        document.session.spec.get(name) == getattr(spec, name) for name in ("weights", "seed", "calibration_count")
+    """Return what a run took. Its program can be reused only with the same weights, inputs and modules in FP32, and
+    while it is in the cache."""
+    before = document.session.spec
+    same = all(before.get(name, getattr(spec, name)) == getattr(spec, name) for name in _DECIDE_PROGRAM) and (
+        kept_in(before, document.precision, document.repeats) == keeps(document.precision, spec.keep_fp32)
     )
     artifact = document.artifact
     key = artifact.key if artifact is not None and same and spec.use_cache else None

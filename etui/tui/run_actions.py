@@ -19,11 +19,12 @@ from etui.text import counted
 from etui.tui.run_rows import MOST_HIDDEN
 from etui.tui.screen_host import ScreenHost
 from etui.tui.undo import UNDO_S, Change
-from etui.tui.workers import start
+from etui.tui.workers import in_daemon_thread, start
 
 if TYPE_CHECKING:
     from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
+    from etui.services.queue_estimate import Ahead
     from etui.spec import PresetName, SessionSpec
 
 T = TypeVar("T")
@@ -77,27 +78,60 @@ class RunActions:
 
     # Start and cancel
 
-    def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
-        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs. If the machine
-        is busy, ask first whether to wait until it is calm."""
+    def submit(
+        self,
+        spec: SessionSpec,
+        model: Model,
+        done: Callable[[list[str]], object],
+        refused: Callable[[EtuiError], object] | None = None,
+    ) -> None:
+        """Check a session's model, queue the session and make sure that a runner is alive; ``done`` is given the ids of
+        its runs, ``refused`` the error if the model would fail. If the machine is busy, ask first whether to wait until
+        it is calm."""
 
         async def queue(minutes: float | None) -> None:
-            queued = await self._queue_session(spec, model, minutes)
+            queued, ahead = await self._queue_session(spec, model, minutes)
             done([run_id for run_id, _ in queued.runs])
-            self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
+            place = f" {ahead.text}." if ahead.sessions else ""
+            self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.{place}")
 
-        self._queue_when_decided(spec, spec.threads, queue)
+        self._queue_when_decided(spec, spec.threads, queue, check=partial(self._check, spec, model, refused))
 
-    async def _queue_session(self, spec: SessionSpec, model: Model, minutes: float | None) -> QueuedSession:
+    async def _check(self, spec: SessionSpec, model: Model, refused: Callable[[EtuiError], object] | None) -> bool:
+        """Whether the model of a session is valid, as far as can be found out before it is queued."""
+        from etui.services.early_check import check_early, needs_process
+
+        if not needs_process(model, spec):
+            return True
+
+        def begin(_: str) -> None:
+            self._app.call_later(self._app.say, f"Checking {model.name} ..")
+
+        try:
+            notice = await in_daemon_thread(partial(check_early, spec, model, begin=begin))
+        except EtuiError as error:
+            if refused is None:
+                raise
+            refused(error)
+            return False
+        if notice:
+            self._app.say(f"{notice[0].upper()}{notice[1:]}.", "warning")
+        return True
+
+    async def _queue_session(
+        self, spec: SessionSpec, model: Model, minutes: float | None
+    ) -> tuple[QueuedSession, Ahead]:
         """Queue a session that waits for a calm machine for these minutes; None: for those of ``spec``."""
         if minutes is not None:
             spec = msgspec.structs.replace(spec, wait_quiet_min=minutes)
 
-        def write(store: Store) -> QueuedSession:
+        def write(store: Store) -> tuple[QueuedSession, Ahead]:
             from etui.catalog.find import describe
+            from etui.services.queue_estimate import ahead_of
             from etui.services.submit import submit
 
-            return submit(store, spec, describe(model))
+            session = submit(store, spec, describe(model))
+            return session, ahead_of(store, session.id)
 
         return await self._app.database.write(write)
 
@@ -107,11 +141,12 @@ class RunActions:
         threads: int | None,
         queue: Callable[[float | None], Coroutine[Any, Any, None]],
         *,
+        check: Callable[[], Coroutine[Any, Any, bool]] | None = None,
         title: str = "",
     ) -> None:
         """Call ``queue`` with the minutes to wait for a calm machine: None for the default, else the user's answer to
-        the question what to do, which is asked if the machine is busy. Ignored while this is under way for the same
-        ``what``. ``title`` is that of the notice about an error."""
+        the question what to do, which is asked if the machine is busy. Not called if ``check`` returns False, and
+        ignored while this is under way for the same ``what``. ``title`` is that of the notice about an error."""
 
         async def ask_if_busy() -> None:
             from etui.services import busy_start
@@ -131,7 +166,8 @@ class RunActions:
 
         async def once() -> None:
             try:
-                await ask_if_busy()
+                if check is None or await check():
+                    await ask_if_busy()
             finally:
                 self._starting.remove(what)
 
@@ -319,7 +355,7 @@ class RunActions:
                 )
 
                 async def queue(minutes: float | None) -> None:
-                    queued = await self._queue_session(spec, model, minutes)
+                    queued, _ = await self._queue_session(spec, model, minutes)
                     run, kept = queued.runs[0][0][:6], ", ".join(modules)
                     self._app.say(f"Queued as run {run} with {kept} in FP32. See the top of the runs table.")
 

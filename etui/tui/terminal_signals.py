@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from etui.facts import RunSummary
+from etui.services.session_progress import share_text
 from etui.text import number, plain
 from etui.tui.glyphs import Glyphs
-from etui.tui.widgets.progress_line import percent
 
 if TYPE_CHECKING:
     from etui.tui.feed import LiveSession
@@ -57,7 +57,7 @@ class TerminalSignals:
         """Show the running session in the title, such as ``● resnet18 61 %``; None leaves the title as it is."""
         if live is not None and live.runs:
             progress = live.progress
-            share = f" {percent(progress.share_at(datetime.now(UTC))).strip()}" if progress is not None else ""
+            share = f" {share_text(progress.share_at(datetime.now(UTC))).strip()}" if progress is not None else ""
             self._show_title(f"{self._glyphs.live} {_model(live.runs)}{share}")
 
     def session_over(self, runs: Sequence[RunSummary]) -> None:

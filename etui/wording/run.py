@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etui import text
 from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.magnitudes import is_ratio
-from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, Tolerance
+from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, TaskMetric, Tolerance
 from etui.wording.caveat import caveat
 
 BYTES_PER_FP32 = 4
@@ -40,15 +40,15 @@ def ending(document: RunDocument) -> str:
     return _sentence(f"{ended}{during}{reason}")
 
 
-def speed(document: RunDocument) -> str:
+def speed(document: RunDocument, *, with_caveat: bool = True) -> str:
     """Return the speed of the program against eager PyTorch, with its 95 % interval, the medians in ms, and the caveat:
-    what disturbed the measurement."""
+    what disturbed the measurement. Texts that list the caveats elsewhere are ``with_caveat=False``."""
     stats, eager, ratio = document.latency_ms, document.eager_latency_ms, document.speedup
     if stats is None or stats.median is None:
         return ""
     name = _name(document)
     median = f"{text.number(stats.median)} ms"
-    but = caveat(document)
+    but = caveat(document) if with_caveat else ""
     if ratio is None or not is_ratio(ratio.value):
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
         why = "there is no eager measurement to compare with"
@@ -141,7 +141,7 @@ def hints(document: RunDocument) -> list[str]:
     if document.delegate == "portable":
         reasons.append("Without a delegate, convolutions run on reference kernels, which are not optimized.")
     if document.arithmetic:
-        reasons.append(f"The delegate computes in {text.plain(document.arithmetic)}, whatever the precision says.")
+        reasons.append(f"The program computes in {text.plain(document.arithmetic)}, whatever the precision says.")
     counts = {block.threads for block in (*document.blocks, *document.eager_blocks)}
     if len(counts) > 1:
         reasons.append(
@@ -184,6 +184,12 @@ def tolerance(wanted: Tolerance | None) -> str:
     ]
     source = f" ({text.plain(wanted.source)})" if wanted.source else ""
     return (", ".join(parts) or "no limits") + source
+
+
+def task_metric(task: TaskMetric) -> str:
+    """Return the value of a model's own metric for the program, next to that of eager."""
+    inputs = text.counted(task.count, "evaluation input")
+    return f"{text.number(task.program, 4)}, eager {text.number(task.eager, 4)}, on {inputs}"
 
 
 def ratios_of_medians(runs: Sequence[tuple[str, RunDocument]]) -> str:
@@ -245,7 +251,7 @@ def _blocks(count: int) -> str:
 
 
 def _name(document: RunDocument) -> str:
-    return text.plain(f"{document.precision}/{document.delegate}")
+    return text.plain(f"{document.configuration}")
 
 
 def _sentence(clause: str) -> str:

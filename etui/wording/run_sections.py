@@ -93,7 +93,7 @@ def sections(document: RunDocument) -> list[RunSection]:
 
 def variant(document: RunDocument) -> str:
     """Return the name of a run's program in tables: precision and delegate."""
-    return f"{document.precision}/{document.delegate}"
+    return f"{document.configuration}"
 
 
 def _entries(*pairs: tuple[str, object]) -> list[Entry]:
@@ -201,6 +201,8 @@ def accuracy(document: RunDocument) -> RunSection:
         return RunSection(title="Accuracy")
     entries = _sentences(run_wording.two_errors(found))
     entries += _entries(("tolerance", run_wording.tolerance(found.tolerance)), ("reason", found.reason))
+    if found.task is not None:
+        entries += _entries((f"metric {text.plain(found.task.name)}", run_wording.task_metric(found.task)))
     if document.weights is not None and document.weights.kind == "synthetic":
         meaning = "these errors describe the arithmetic, not the trained model"
         entries.append(Entry("caution", f"the weights are synthetic: {meaning}", "warn"))
@@ -361,9 +363,17 @@ def configuration(document: RunDocument) -> RunSection:
         ("kept in FP32", ", ".join(kept_fp32(document))),
         ("weights", weights and f"{weights.kind}: {weights.detail}"),
         ("inputs", inputs and f"{inputs.kind}: {inputs.detail}"),
+        ("arguments", inputs and ", ".join(inputs.names)),
         ("split", inputs and inputs.split),
+        ("evaluation", inputs and _counted_inputs(inputs.accuracy_count, inputs.accuracy_sha256)),
+        ("calibration", inputs and _counted_inputs(inputs.calibration_count, inputs.calibration_sha256)),
     )
     return RunSection(title="Configuration", entries=entries)
+
+
+def _counted_inputs(count: int | None, sha256: str | None) -> str:
+    """Return the number of inputs of one split with their hash; empty if either is not known."""
+    return f"{text.counted(count, 'input')}, SHA-256 {sha256[:12]}" if count and sha256 else ""
 
 
 def measurement(document: RunDocument) -> RunSection:

@@ -6,10 +6,12 @@ event per following line.
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 import statistics
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ import pytest
 
 from etui.events import Event
 from etui.results import Stage
+from etui.services.follow import ProgressPrinter
 from etui.services.session_progress import ProgressTracker, SessionFollower, SessionProgress
 from etui.services.time_estimate import ExpectedTimes
 from etui.spec import EAGER, PresetName, SessionSpec, Variant
@@ -116,6 +119,29 @@ def test_share_never_decreases_and_ends_at_one(path: Path) -> None:
     assert shares == sorted(shares)
     assert shares[0] < 0.1 and shares[-1] == 1.0
     assert len(set(shares)) > 12
+
+
+class _Terminal(io.StringIO):
+    """A terminal that keeps what is written to it."""
+
+    def isatty(self) -> bool:
+        """It is a terminal."""
+        return True
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_the_command_line_shows_the_share_that_the_screen_shows(path: Path) -> None:
+    about = json.loads(path.read_text("utf-8").splitlines()[0])
+    recorded, out = replayed(path), _Terminal()
+    printer = ProgressPrinter(out, about["runs"], by_stage=True)
+    printer.begin_session(about["runs"], tracker(about["runs"], about["preset"]))
+    for event, progress in zip(recorded.events, recorded.progress, strict=True):
+        printer.advance(event)
+        printer.line("")
+        out.truncate(out.seek(0))
+        printer.tick()
+        shown = re.findall(r"\] +(\d+) %", out.getvalue())
+        assert shown == ([] if progress is None else [str(int(progress.share_at(datetime.now(UTC)) * 100))])
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)

@@ -34,9 +34,7 @@ class DuelOffer(msgspec.Struct, frozen=True, kw_only=True):
 def offer(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...] = ()) -> DuelOffer:
     """Return what a duel of two runs takes with each preset. Raises the errors of ``plan_duel``."""
     plan = plan_duel(store, first, second, DuelOptions(trusted_files=trusted_files))
-    names = [
-        f"{run.id[:6]} {shortened(f'{run.model.name} {run.precision}/{run.delegate}', LINE_CELLS)}" for run in plan.runs
-    ]
+    names = [f"{run.id[:6]} {shortened(f'{run.model.name} {run.configuration}', LINE_CELLS)}" for run in plan.runs]
     presets: tuple[PresetName, ...] = ("quick", "default", "rigorous")
     choices = [_choice(plan, preset) for preset in presets]
     return DuelOffer(names=(names[0], names[1]), threads=plan.spec.threads, choices=choices)

@@ -27,6 +27,7 @@ from etui.text import counted, plain
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
+from etui.tui.error_text import to_text
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import MOST_HIDDEN, RunRows
@@ -45,6 +46,7 @@ from etui.tui.workers import start
 if TYPE_CHECKING:
     from etui.tui.bench.panes import Panes
     from etui.tui.feed import Snapshot
+    from etui.tui.picker_form import FormValues
     from etui.tui.widgets.picker import Picker
     from etui.tui.widgets.queue_pane import QueuePane
 
@@ -233,7 +235,7 @@ class BenchScreen(Guarded, Screen[None]):
         for run in await self._summaries(run_ids):
             if run.status in LIVE_STATUSES:
                 continue
-            ending = f"{run.precision}/{run.delegate}: {_ending(run)}"
+            ending = f"{run.configuration}: {_ending(run)}"
             if run.status not in ("done", "cancelled") or run.verdict == "FAIL":
                 self.app.say(f"{run.model} {ending}", "error")
             else:
@@ -334,7 +336,14 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.focus()
             self._table.go_to(run_ids[0])
 
-        self._actions.submit(event.spec, event.model, queued)
+        def refused(error: EtuiError) -> None:
+            from etui.services.request import FieldError
+
+            self.app.complain(error)
+            if self.picker is not None and isinstance(error, FieldError):
+                self.picker.refuse(error.field, to_text(error))
+
+        self._actions.submit(event.spec, event.model, queued, refused)
 
     def footer(self) -> Footer:
         """Return the keys for the runs: what can be done with the marked runs, or with the one under the cursor."""
@@ -395,6 +404,35 @@ class BenchScreen(Guarded, Screen[None]):
             self._shrink()
             self.add_class("-new")
             self.picker.focus()
+
+    def action_older(self) -> None:
+        """Put one of the last configurations that were run into the picker, each time an older one."""
+        if self.picker is not None:
+            if not self.picker.has_focus_within:
+                self.action_new()
+            self.picker.show_older()
+
+    def action_configurations(self) -> None:
+        """Pick a saved configuration for the picker, or save the one that it has."""
+        start(self, self._ask_configuration, group="configurations", exclusive=True)
+
+    async def _ask_configuration(self) -> None:
+        from etui.tui.screens.configurations import ConfigurationsDialog, load_choices
+
+        if self.picker is None:
+            return
+        try:
+            choices = await asyncio.to_thread(load_choices)
+        except EtuiError as error:
+            self.app.complain(error)
+            return
+        picker = self.picker
+
+        def use(values: FormValues) -> None:
+            self.action_new()
+            picker.show_values(values)
+
+        self._actions.ask(ConfigurationsDialog(choices, picker.choice), use)
 
     def action_back(self) -> None:
         """Go back to the table; in the table, clear the filter."""
@@ -549,7 +587,7 @@ class BenchScreen(Guarded, Screen[None]):
             return
         name = f"the run {ids[0][:6]}" if len(ids) == 1 else f"{len(ids):,} runs"
         if run is not None and ids == [run.id]:
-            name = f"{run.model} {run.precision}/{run.delegate} ({run.id[:6]})"
+            name = f"{run.model} {run.configuration} ({run.id[:6]})"
 
         table, marked, baseline = self._table, set(self._table.marked), self._table.baseline
 
@@ -618,7 +656,7 @@ class BenchScreen(Guarded, Screen[None]):
         else:
             names = ["table.details", "table.mark", "table.baseline", "bench.compare", "bench.trend", "bench.export"]
             last = "bench.cancel" if run.status in LIVE_STATUSES else "bench.delete"
-            self._actions.menu(f"{run.model} {run.precision}/{run.delegate}", [*names, "bench.copy", last])
+            self._actions.menu(f"{run.model} {run.configuration}", [*names, "bench.copy", last])
 
     def _ask_columns(self) -> None:
         """Choose the columns of the table."""

@@ -241,7 +241,7 @@ class CompareScreen(Guarded, Screen[None]):
         symbols = glyphs(self.app)
         base = runs.documents[selection.base]
         line = Text("Compare  ")
-        line.append(f"{symbols.baseline} {plain(f'{base.model.name} {base.precision}/{base.delegate}')}")
+        line.append(f"{symbols.baseline} {plain(f'{base.model.name} {base.configuration}')}")
         is_current = self.found is not None and len(self.found.compared.found) == len(selection.others)
         runs_text = summary(self.found.compared.found) if self.found is not None and is_current else ""
         runs_text = runs_text or counted(len(selection.others), "run")

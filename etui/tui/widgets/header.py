@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
+from etui.services.session_progress import left_text, share_text
 from etui.text import plain
 from etui.tui.glyphs import Glyphs
 from etui.tui.machine_facts import machine_facts
-from etui.tui.widgets.progress_line import left_text, percent
 
 if TYPE_CHECKING:
     from etui.tui.feed import LiveSession, Snapshot
@@ -88,7 +88,7 @@ class Header(Widget):
                 full = int(share * _BAR)
                 text.append(f" {self._glyphs.bar_full * full}", self._style("live"))
                 text.append(self._glyphs.bar_rest * (_BAR - full), self._style("faint"))
-            text.append(f" {percent(share)}", self._style("live"))
+            text.append(f" {share_text(share)}", self._style("live"))
             left = left_text(progress)
             if left is not None:
                 text.append(f" {self._glyphs.dot} {left}", self._style("live"))

@@ -3,26 +3,21 @@ for how long if that is long."""
 
 from __future__ import annotations
 
-import math
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import RenderResult
 from textual.timer import Timer
 from textual.widget import Widget
 
-from etui.text import clock, moment, plain
+from etui.services.session_progress import SessionProgress, elapsed_s, left_text, share_text
+from etui.text import clock, plain
 from etui.text import width as cells
 from etui.tui.terminal import glyphs, theme_colour
 
-if TYPE_CHECKING:
-    from etui.services.session_progress import SessionProgress
-
 MEASURING_TICK_S = 5.0
 """During a measurement the time left is redrawn at this interval if no new progress updates it."""
-_EXACT_S, _STEP_S = 10, 5
 _SHORTEST_BAR, _LONGEST_BAR = 8, 24
 _SHORTEST_WORDS = 12
 _LONG_S = 5.0
@@ -77,7 +72,7 @@ class ProgressLine(Widget):
         left, share = left_text(progress), progress.share_at(now)
         lasting_s = progress.doing_for_s(now)
         lasting = f", {clock(lasting_s)}" if lasting_s is not None and lasting_s >= _LONG_S else ""
-        after = f" {percent(share)}" + (f" {signs.dot} {left}" if left is not None else "")
+        after = f" {share_text(share)}" + (f" {signs.dot} {left}" if left is not None else "")
         room = max(0, width - cells(after))
         bar = min(room, max(_SHORTEST_BAR, min(_LONGEST_BAR, room - cells(doing) - cells(lasting) - 3)))
         room -= bar + 3 + cells(lasting)
@@ -99,28 +94,3 @@ class ProgressLine(Widget):
             else:
                 self._ticking.pause()
         self.refresh()
-
-
-def elapsed_s(progress: SessionProgress) -> float:
-    """Return the seconds since the last event of a progress."""
-    reported, now = moment(progress.at), datetime.now(UTC)
-    return max(0.0, (now - reported).total_seconds()) if reported is not None else 0.0
-
-
-def left_text(progress: SessionProgress) -> str | None:
-    """Return the time left as text, in steps of five seconds from ten on, rounded further while it is a rough estimate;
-    None if it is not known."""
-    left_s = progress.left_at(datetime.now(UTC))
-    if left_s is None:
-        return None
-    if progress.is_rough:
-        from etui.services.time_estimate import about_seconds
-
-        return f"about {about_seconds(left_s)} left"
-    # Rounded: it is an estimate, and each change causes a redraw during the measurement.
-    return f"{clock(left_s if left_s < _EXACT_S else math.ceil(left_s / _STEP_S) * _STEP_S)} left"
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage, right-aligned; 100 % only for a complete session."""
-    return f"{int(share * 100):2d} %"
