@@ -44,7 +44,7 @@ def submitted(pilot: Pilot[None]) -> list[Picker.Submitted]:
 
 
 async def ready(pilot: Pilot[None]) -> None:
-    """The box has been looked at, and the first field has the focus."""
+    """The machine has been looked at, and the first field has the focus."""
     await until(pilot, lambda: words(pilot, "total"))
     picker(pilot).focus()
     await pilot.pause()
