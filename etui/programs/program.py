@@ -88,6 +88,16 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     external: list[str]
 
 
+FORWARD = "forward"
+"""The method that is measured unless another is requested; a program's only method is measured under any name."""
+
+
+def signature_text(method: Method) -> str:
+    """Return a method with its inputs, such as ``encode(float32 [1, 16])``."""
+    inputs = (f"{each.dtype} {each.shape}" if each.shape is not None else each.dtype for each in method.inputs)
+    return f"{method.name}({', '.join(inputs)})"
+
+
 class Offsets(msgspec.Struct, frozen=True):
     """The tensors of one segment: its index, and the offset of each tensor in it."""
 

@@ -17,7 +17,7 @@ from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
-from etui.spec import program_name
+from etui.spec import method_of, program_name
 
 PREPARING_BYTES = 2_000_000_000
 """Memory assumed for preparing one program: most need 1 to 3 GB."""
@@ -53,6 +53,7 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
                 cache_dir=str(cache.root),
                 allow_pickle=spec.allow_pickle,
                 data=spec.data,
+                method=method_of(spec),
             )
         )
 

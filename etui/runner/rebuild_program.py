@@ -248,6 +248,7 @@ async def rebuild_program(
                 key=next((key for key in cache.bundle_keys() if key_of(key, stored) == artifact.key), None),
                 allow_pickle=allow_pickle or origin.allow_pickle,
                 data=origin.data,
+                method=document.method,
             )
         )
 
