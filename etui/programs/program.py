@@ -47,6 +47,7 @@ _VALUES = (
 )  # fmt: skip
 _TENSOR = _VALUES.index("tensor")
 _KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_STATIC_SHAPE = 0
 _IN_SEGMENT = _EXTERNAL = 1
 _EXTENDED = b"eh00"
 
@@ -259,7 +260,8 @@ def _signature(plan: Table, kind: TensorKind, number: int, place: int) -> Tensor
         name = _VALUES[type_] if 0 < type_ < len(_VALUES) else "unknown"
         return TensorSignature(kind=kind, index=number, dtype=name)
     dtype, shape, size = _type_and_shape(tensor)
-    return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size)
+    dynamic = tensor.number(8, "b") != _STATIC_SHAPE
+    return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size, dynamic=dynamic)
 
 
 def _type_and_shape(tensor: Table) -> tuple[str, list[int], int | None]:
