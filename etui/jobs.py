@@ -243,11 +243,13 @@ SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob,)
 
 
 class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
-    """The failure of a job: message, hint (the next step), and the traceback for ``--debug`` and the log."""
+    """The failure of a job: message, hint (the next step), and the traceback for ``--debug`` and the log, in full and
+    with the lines of the model only (empty if the job found the problem itself)."""
 
     message: str
     hint: str = ""
     traceback: str = ""
+    short_traceback: str = ""
     kind: str = ""
 
 

@@ -28,7 +28,7 @@ LIMIT_S = 60.0
 """A model that takes longer to load is queued without having been checked."""
 
 _FOLDER = "checked"
-_FIELDS: dict[str, FieldName] = {"weights": "weights", "data": "data"}
+_FIELDS: dict[str, FieldName] = {"weights": "weights", "keep_fp32": "keep_fp32", "data": "data"}
 """The field of the request that an error in a stage of the check belongs to; other errors belong to the model."""
 
 

@@ -48,6 +48,9 @@ class DelegateSupport:
     load_from_memory = False
     """Whether its programs must be loaded from memory instead of by path."""
 
+    convolves_3d = True
+    """Whether its programs can have 3D convolutions: ExecuTorch's own kernels have none, and XNNPACK takes none."""
+
     preloaded: tuple[str, ...] = ()
     """The modules that the fork server for preparing programs imports."""
 

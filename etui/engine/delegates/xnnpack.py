@@ -14,6 +14,7 @@ _INTEGER_TARGETS = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
 
 
 class _Xnnpack(DelegateSupport):
+    convolves_3d = False
     preloaded = (
         "executorch.backends.xnnpack.partition.xnnpack_partitioner",
         "executorch.backends.xnnpack.quantizer.xnnpack_quantizer",

@@ -19,6 +19,7 @@ from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
 from etui.engine.delegates import delegate_support
 from etui.engine.delegates.base import DelegateSupport
+from etui.engine.explain.known_causes import describe, explain
 from etui.engine.lowering.delegation import delegation_of
 from etui.engine.lowering.flat_export import export
 from etui.engine.lowering.graph_stages import GraphStages
@@ -27,6 +28,7 @@ from etui.engine.lowering.noop_program import NOOP, write_noop
 from etui.engine.lowering.quantize import Graph, halve, quantize
 from etui.engine.lowering.source_map_builder import source_map_of
 from etui.engine.lowering.undelegated import undelegated_nodes
+from etui.engine.lowering.unsupported import refuse_missing_kernels, refuse_unsupported, unrolled
 from etui.engine.models.bundle import Bundle, write_reference
 from etui.engine.models.module_state import unchanged
 from etui.engine.models.outputs import flat_outputs
@@ -58,9 +60,12 @@ _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, A
 class _Stages:
     """Reports the start and duration of each stage, and which stage failed."""
 
-    def __init__(self, log: Log, run_id: str) -> None:
+    def __init__(self, log: Log, run_id: str, delegate: str) -> None:
         self._log = log
         self._run_id = run_id
+        self._delegate = delegate
+        self.program: ExportedProgram | None = None
+        """The exported graph, as soon as there is one."""
         self.done: list[Stage] = []
         self.graphs = GraphStages()
 
@@ -73,13 +78,16 @@ class _Stages:
         try:
             yield details
         except _FAILURES as error:
-            line = (str(error).strip().splitlines() or [""])[0]
-            raise PreparationError(
-                f"{doing} failed: {type(error).__name__}: {line}", "the log has the traceback"
-            ) from error
+            nodes = self.program.graph.nodes if self.program is not None else ()
+            known = explain(error, doing, self._delegate, nodes)
+            cause, hint = known or (describe(error, doing), "the log has the traceback")
+            raise PreparationError(cause, hint) from error
         seconds = time.perf_counter() - start
         self.done.append(Stage(name=name, seconds=seconds))
-        message = stage_end(doing, seconds, details)
+        self.say(name, stage_end(doing, seconds, details))
+
+    def say(self, name: str, message: str) -> None:
+        """Log a message of a stage."""
         self._log(Event(kind="log", stage=name, message=message, run_id=self._run_id, at=utc_now()))
 
 
@@ -97,7 +105,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         PreparationError: a stage failed; the message names it.
     """
     with making(Path(job.program_dir)) as folder:
-        stages = _Stages(log, job.run_id)
+        stages = _Stages(log, job.run_id, job.delegate)
         bundle = Bundle.open(Path(job.bundle), job.model)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
             result = _copy_program(bundle.model, job, folder, stages)
@@ -128,6 +136,10 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
         inputs = accuracy[0]
     delegate = delegate_support(job.delegate)
     graph = _graph(bundle, module, inputs, job, stages)
+    stages.program = graph.program
+    refuse_unsupported(graph.program, delegate)
+    for notice in unrolled(graph.program):
+        stages.say("lower", notice)
     if job.precision != "fp32":
         with stages.stage("reference", "running the graph before lowering"), torch.no_grad():
             with unchanged(graph.module) if isinstance(graph.module, torch.nn.Module) else contextlib.nullcontext():
@@ -136,6 +148,8 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _silenced(delegate):
         manager, delegation = _lower(graph, delegate, job, stages.graphs)
         details.append(_to_text(delegation))
+    if delegate.record.support == "run":
+        refuse_missing_kernels(manager)
     artifact = _write(manager, folder / PROGRAM, job, stages)
     write_source_map(source_map_of(manager), folder)
     if job.etrecord:
