@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from executorch.extension.pybindings import _C
 
@@ -26,7 +27,7 @@ from etui.engine.runtime.input_dtypes import DTYPES
 from etui.errors import EtuiError
 from etui.programs.files import mapped
 from etui.programs.flatbuffer import DamagedFile
-from etui.programs.program import read_program
+from etui.programs.program import FORWARD, read_program
 
 TensorTuple = tuple[torch.Tensor, ...]
 
@@ -90,9 +91,9 @@ class LoadedProgram:
     The program and its bytes are referenced as long as the method, because the runtime reads from both.
     """
 
-    def __init__(self, path: Path, *, delegate: str, method: str = "forward", trace: bool = False) -> None:
+    def __init__(self, path: Path, *, delegate: str, method: str | None = None, trace: bool = False) -> None:
         """Load ``path``, a program lowered for ``delegate`` ("as-is" if unknown). With ``trace`` the runtime records an
-        ETDump.
+        ETDump. ``method`` is by default the one that the program was prepared for, ``forward`` or its only method.
 
         Raises:
             RuntimeFailure: the file is not a program, or it needs a backend that this runtime lacks.
@@ -100,6 +101,7 @@ class LoadedProgram:
         self._data: bytes | None = None
         self._name = path.name
         self._is_own = delegate != AS_IS
+        method = method or _requested_method(path) or FORWARD
         from_memory = False
         for support in _supports(path, delegate):
             support.prepare_runtime()
@@ -206,6 +208,18 @@ def _supports(path: Path, delegate: str) -> list[DelegateSupport]:
         record.backend: record.name for record in RECORDS.values() if record.support == "run" and record.backend
     }
     return [delegate_support(backends[backend]) for backend in _contained(path, list(backends))]
+
+
+class _Prepared(msgspec.Struct):
+    method: str | None = None
+
+
+def _requested_method(path: Path) -> str | None:
+    """Return the method that a prepared program is measured by, from its description (``LowerResult``) next to it."""
+    try:
+        return msgspec.json.decode(path.with_name("lowered.json").read_bytes(), type=_Prepared).method
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def _fixed_inputs(path: Path, method: str) -> dict[int, bool | int | float | None]:
