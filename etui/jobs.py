@@ -40,7 +40,7 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     ``structure`` is that of the model's arguments as JSON, empty for positional tensors. ``dataclass_outputs``: the
     module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
     for all), ``metric`` the name of its task metric, with its value for eager, and ``labels`` the structure of each
-    evaluation label."""
+    evaluation label. ``dynamic`` are the dimensions that the model declares as dynamic."""
 
     path: str
     key: str
@@ -59,6 +59,7 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     metric: str = ""
     metric_eager: float | None = None
     labels: str = ""
+    dynamic: DynamicDims | None = None
     shape: Shape = OWN_SHAPE
     method: str | None = None
 

@@ -287,7 +287,7 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     calibration inputs. ``split`` describes how the two differ (empty in older documents and without calibration).
     ``accuracy_sha256`` and ``calibration_sha256`` are over the evaluation and the calibration inputs alone; None in
     older documents. ``names`` has the path of each tensor in the arguments, such as ``mask`` or ``boxes[0]``; empty if
-    all are positional tensors.
+    all are positional tensors. ``dynamic`` describes the dimensions that the model declares as dynamic.
     """
 
     kind: str
@@ -301,6 +301,7 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     accuracy_sha256: str | None = None
     calibration_sha256: str | None = None
     names: list[str] = []
+    dynamic: list[str] = []
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):

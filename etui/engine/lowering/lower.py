@@ -186,23 +186,24 @@ def _graph(
 ) -> Graph:
     """Return the exported graph of the job's precision, and the module that computes the same before lowering."""
     call = bundle.structure
+    dynamic = job.dynamic or bundle.result.dynamic
     if job.precision in {"fp32", "fp16"}:
         half = job.precision == "fp16"
         with stages.stage("export", "exporting in half precision" if half else "exporting"):
             program_of = halve if half else plain_graph
-            graph = program_of(module, inputs, call, job.dynamic)
+            graph = program_of(module, inputs, call, dynamic)
         stages.graphs.add("aten", graph.program.graph_module, stages.done[-1].seconds)
         return graph
     exported = None
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
-            exported = export(module, inputs, call, job.dynamic)
+            exported = export(module, inputs, call, dynamic)
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         recipe_id = recipe(bundle.model.family, job.precision, job.delegate)
         graph = quantize(
-            module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32, dynamic=job.dynamic
+            module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32, dynamic=dynamic
         )
         details.append(graph.detail)
         if job.keep_fp32:
