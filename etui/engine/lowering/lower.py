@@ -25,7 +25,7 @@ from etui.engine.lowering.flat_export import export
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.lowering.noop_program import NOOP, write_noop
-from etui.engine.lowering.quantize import Graph, halve, quantize
+from etui.engine.lowering.quantize import Graph, halve, plain_graph, quantize
 from etui.engine.lowering.source_map_builder import source_map_of
 from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.engine.lowering.unsupported import refuse_missing_kernels, refuse_unsupported, unrolled
@@ -189,18 +189,21 @@ def _graph(
     if job.precision in {"fp32", "fp16"}:
         half = job.precision == "fp16"
         with stages.stage("export", "exporting in half precision" if half else "exporting"):
-            graph = halve(module, inputs, call) if half else Graph(export(module, inputs, call), call.bound(module))
+            program_of = halve if half else plain_graph
+            graph = program_of(module, inputs, call, job.dynamic)
         stages.graphs.add("aten", graph.program.graph_module, stages.done[-1].seconds)
         return graph
     exported = None
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
-            exported = export(module, inputs, call)
+            exported = export(module, inputs, call, job.dynamic)
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         recipe_id = recipe(bundle.model.family, job.precision, job.delegate)
-        graph = quantize(module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32)
+        graph = quantize(
+            module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32, dynamic=job.dynamic
+        )
         details.append(graph.detail)
         if job.keep_fp32:
             details.append(f"kept in FP32: {', '.join(job.keep_fp32)}")
