@@ -42,7 +42,8 @@ def run_check(job: CheckJob, log: Log) -> CheckResult:
     begin("model")
     model = find_model(job.model)
     if isinstance(model, UserModel) and model.kind == "pte":
-        _check_program(Path(model.path), job.method)
+        for method in job.methods:
+            _check_program(Path(model.path), method)
         return CheckResult(files=[model.path])
     if isinstance(model, UserModel) and model.kind == "pt2" and not job.allow_pickle:
         check_exported(Path(model.path))
