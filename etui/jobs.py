@@ -258,7 +258,7 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
     data: str | None = None
-    method: str | None = None
+    methods: tuple[str | None, ...] = (None,)
 
 
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)

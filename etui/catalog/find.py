@@ -119,12 +119,16 @@ def find_model(text: str) -> Model:
     raise _unknown("model", text, known, f"see `etui models`, or {own}", own)
 
 
-BY_SOURCE = ("torchvision",)
+BY_SOURCE = ("torchvision", "hf")
 """The sources of models that can be named by ``SOURCE:NAME`` without being listed in the catalog."""
 
 
 def _of_source(kind: str, name: str) -> ModelEntry:
     # Imported late: most sessions need only the catalog.
+    if kind == "hf":
+        from etui.catalog.hf_models import hf_model
+
+        return hf_model(name)
     from etui.catalog.torchvision_models import PREFIX, torchvision_model
     from etui.catalog.torchvision_names import NAMES
 

@@ -146,8 +146,7 @@ def _measuring_options(command: Any) -> Any:
 @click.option("-d", "--delegate", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
               help="Delegates.  [default: xnnpack]")  # fmt: skip
 @click.option("--method", type=NAMES, metavar="NAME,..",
-              help="Methods of a finished program (.pte), measured in one session each.  [default: forward, or its only"
-              " one]")  # fmt: skip
+              help="Methods of a .pte, each measured as a variant.  [default: forward, or its only one]")  # fmt: skip
 @_measuring_options
 @click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o, without measuring.")
 @click.option(

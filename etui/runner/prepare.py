@@ -18,7 +18,7 @@ from etui.runner.dynamic_range import dynamic_dims, largest
 from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
-from etui.spec import Shape, method_of, program_name, shape_text
+from etui.spec import Shape, program_name, shape_text
 
 PREPARING_BYTES = 2_000_000_000
 """Memory assumed for preparing one program: most need 1 to 3 GB."""
@@ -33,8 +33,8 @@ def start_fork_servers(session: Session, cache: ProgramCache) -> None:
 
 
 async def make_bundles(session: Session, cache: ProgramCache) -> None:
-    """Take the bundle (model, weights and inputs) of each shape from the cache, or have it built. In a session with
-    several shapes, the runs of one that the model does not take fail and the others continue.
+    """Take the bundle (model, weights and inputs) of each shape and method from the cache, or have it built. In a
+    session with several, the runs of a shape that the model does not take fail and the others continue.
 
     Raises:
         WorkerFailed: the model or its weights cannot be loaded.
@@ -42,13 +42,13 @@ async def make_bundles(session: Session, cache: ProgramCache) -> None:
     """
     if not isinstance(session.model, UserModel):
         await session.workers.preload(session.model.source)
-    shapes = list(dict.fromkeys(run.variant.shape for run in session.live()))
-    for shape in shapes:
-        runs = [run for run in session.live() if run.variant.shape == shape]
+    kinds = list(dict.fromkeys((run.variant.shape, run.variant.method) for run in session.live()))
+    for shape, method in kinds:
+        runs = [run for run in session.live() if (run.variant.shape, run.variant.method) == (shape, method)]
         try:
-            bundle = await _make_bundle(session, cache, shape)
+            bundle = await _make_bundle(session, cache, shape, method)
         except EtuiError as error:
-            if len(shapes) == 1:
+            if len(kinds) == 1:
                 raise
             for run in runs:
                 session.fail(run, error)
@@ -58,7 +58,7 @@ async def make_bundles(session: Session, cache: ProgramCache) -> None:
             session.keep(run)
 
 
-async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> BundleResult:
+async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape, method: str | None) -> BundleResult:
     spec = session.spec
 
     async def make() -> BundleResult:
@@ -73,7 +73,7 @@ async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> B
                 allow_pickle=spec.allow_pickle,
                 data=spec.data,
                 shape=shape,
-                method=method_of(spec),
+                method=method,
             )
         )
 
