@@ -113,7 +113,9 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     """Export, quantize and lower one variant of a bundle into ``program_dir``: ``program.pte``, ``lowered.json`` (a
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph before lowering (absent if that is the
     eager reference itself), ``sources.json``, ``noop.pte`` for measuring the fixed cost of a call, and with
-    ``etrecord`` an ETRecord for other tools. The folder is created atomically."""
+    ``etrecord`` an ETRecord for other tools. The folder is created atomically. For a baseline it contains only
+    ``lowered.json`` and the program under the name in its catalog record. ``threads`` are used for preparing;
+    ``run_threads`` is the number of threads that the program is measured with, for programs compiled for a number."""
 
     worker: ClassVar[str] = "etui.engine.lowering.lower:run_in_worker"
     doing: ClassVar[str] = "lowering"
@@ -130,6 +132,7 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     threads: int = 1
     keep_fp32: tuple[str, ...] = ()
     etrecord: bool = False
+    run_threads: int | None = None
 
 
 class MeasureJob(JobFor[Block], tag="measure", frozen=True, kw_only=True):

@@ -220,7 +220,8 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
-    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory) and its duration
+    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory; for
+    baselines convert and compile) and its duration
     in seconds. ``cached`` means that the time was spent when the program was first prepared, not in this run."""
 
     name: str
@@ -229,10 +230,11 @@ class Stage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Artifact(msgspec.Struct, kw_only=True, frozen=True):
-    """The program that was measured. ``key`` is its content address in the program cache, ``sha256`` the hash of the
+    """The program that was measured: an ExecuTorch program (``pte``), an ONNX model or a compiled
+    library (``so``). ``key`` is its content address in the program cache, ``sha256`` the hash of the
     file, ``sections`` the parts of the file."""
 
-    kind: Literal["pte"]
+    kind: Literal["pte", "onnx", "so"]
     size_bytes: int
     sha256: str
     key: str

@@ -134,6 +134,6 @@ class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
         return str(cls.__struct_config__.tag)
 
 
-def program_name(model: str, variant: Variant) -> str:
+def program_name(model: str, variant: Variant, suffix: str = ".pte") -> str:
     """Return the file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
-    return f"{model}_{variant.precision}_{variant.delegate}.pte"
+    return f"{model}_{variant.precision}_{variant.delegate}{suffix}"

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.catalog.delegates import RECORDS, Delegate, delegates
+from etui.catalog.delegates import RECORDS, Delegate, baselines, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
@@ -134,13 +134,14 @@ def find_precision(text: str) -> Precision:
 
 
 def find_delegate(text: str) -> Delegate:
-    """Return the delegate of a name. Raises UsageError with similar names."""
+    """Return the delegate or baseline of a name. Raises UsageError with similar names."""
     if text == AS_IS:
         return Delegate(name=AS_IS, title="the delegates of the finished program", runs_here=True, exports_here=True)
+    known = {**delegates(), **baselines()}
     try:
-        return delegates()[text]
+        return known[text]
     except KeyError:
-        raise _unknown("delegate", text, delegates(), "see `etui delegates`", "") from None
+        raise _unknown("delegate", text, known, "see `etui delegates`", "") from None
 
 
 def impossible(model: Model, precision: str, delegate: str, measure: bool = True) -> str | None:
@@ -225,6 +226,8 @@ def _incompatibility(model: Model, precision: str, delegate: str) -> str | None:
         return "int8-dynamic quantizes only linear layers, and a convolutional network has almost none"
     if precision in record.unsupported:
         return record.unsupported[precision]
+    if record.is_baseline and record.precisions and precision not in record.precisions:
+        return f"{record.name} is measured only in {' and '.join(record.precisions)}"
     if record.precisions and precision not in record.precisions:
         return f"{delegate} can be exported only in {' and '.join(record.precisions)}"
     if record.recipes and recipe(model.family, precision).partition("/")[0] not in record.recipes:

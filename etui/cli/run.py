@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from etui.cli.complete import complete_delegates, complete_model, complete_models, complete_precisions, complete_weights
+from etui.cli.complete import (
+    complete_baselines,
+    complete_delegates,
+    complete_model,
+    complete_models,
+    complete_precisions,
+    complete_weights,
+)
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
@@ -46,6 +53,9 @@ class Names(click.ParamType[tuple[str, ...]]):
 NAMES = Names()
 
 _MEASURING: list[Any] = [
+    click.option("--baseline", "baselines", type=NAMES, metavar="B,..", shell_complete=complete_baselines,
+                 help="Other runtimes to measure in the same session, in each precision that they support: compile"
+                 " (torch.compile's Inductor), onnxruntime.  [default: only eager]"),
     click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
                  help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %."),
     click.option("--repeat", type=Count(min=1), metavar="N",
@@ -94,6 +104,7 @@ def _measuring_options(command: Any) -> Any:
         "etui run resnet50 --detach",
         "etui run resnet18 --precision int8 --keep-fp32 conv1,layer4.1",
         "etui run resnet18 --delegate coreml --export-only -o ./programs",
+        "etui run resnet18 -p fp32,int8 --baseline compile,onnxruntime",
     )
     + _EXIT_STATUS
 )
@@ -130,11 +141,13 @@ def run(
     """  # fmt: skip
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
+    from etui.services.request import with_baselines
     from etui.services.submit import submit
 
     found, variants = _check_configuration(
         model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
     )
+    variants = with_baselines(found, variants, options["baselines"] or ())
     if export_only and output is None:
         raise UsageError("--export-only needs an output folder", "add -o DIR")
     if output is not None and options["detach"] and not export_only:
@@ -144,11 +157,13 @@ def run(
     if output is not None and not export_only:
         _check_writable(output, force)
     if output is not None and export_only:
+        from etui.catalog.delegates import program_file
         from etui.files.atomic import refuse_existing
         from etui.spec import program_name
 
         for variant in variants:
-            refuse_existing(output / program_name(found.name, variant), force=force)
+            suffix = Path(program_file(variant.delegate)).suffix
+            refuse_existing(output / program_name(found.name, variant, suffix), force=force)
     spec = _specification(
         found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
     )
@@ -191,7 +206,7 @@ def sweep(
     """Measure several models in every precision on every delegate."""
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
-    from etui.services.request import check_model, combine
+    from etui.services.request import check_model, combine, with_baselines
     from etui.services.submit import submit
 
     wanted = []
@@ -201,6 +216,7 @@ def sweep(
         for variant, reason in refused.items():
             click.echo(f"etui: skipping {found.name} {variant.label}: {reason}", err=True)
         if variants:
+            variants = with_baselines(found, variants, options["baselines"] or ())
             wanted.append((_specification(found, variants, options), found))
     if not wanted:
         raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")

@@ -14,7 +14,7 @@ from etui.files import private as private_files
 from etui.files.atomic import copy_file
 from etui.host.environment import memory_bytes
 from etui.jobs import BundleJob, BundleResult, LowerJob
-from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
+from etui.runner.program_cache import ProgramCache, machine_for, program_key, versions_for
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
 from etui.spec import program_name
@@ -61,7 +61,6 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
 async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -> None:
     """Take every run's program from the cache, and prepare missing ones in parallel, as far as cores and memory allow.
     A run whose program cannot be prepared fails; the others continue."""
-    versions = installed_versions()
     missing: list[Run] = []
     for run in session.live():
         family = session.model.family if isinstance(session.model, UserModel) else session.model
@@ -70,9 +69,10 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             recipe=recipe(family, run.variant.precision, run.variant.delegate),
             delegate=run.variant.delegate,
             calibration_count=session.spec.calibration_count,
-            versions=versions,
+            versions=versions_for(run.variant.delegate),
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             machine=machine_for(run.variant.delegate),
+            threads=session.threads,
         )
         try:
             run.lowered = await cache.take(run.key, partial(_report_damage, session, run))
@@ -119,6 +119,7 @@ async def _lower(
                 program_dir=str(cache.program_dir(run.key)),
                 run_id=run.id,
                 threads=threads,
+                run_threads=session.threads,
                 keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             ),
         )
@@ -143,9 +144,10 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
         recipe=run.variant.precision,
         delegate=run.variant.delegate,
         calibration_count=spec.calibration_count,
-        versions=installed_versions(),
+        versions=versions_for(run.variant.delegate),
         keep_fp32=keeps(run.variant.precision, spec.keep_fp32),
         machine=machine_for(run.variant.delegate),
+        threads=session.threads,
     )
     return cache.root / "prepared" / key
 
@@ -154,7 +156,7 @@ def export_programs(session: Session, folder: Path) -> None:
     """Copy every run's program to a folder, each atomically."""
     for run in session.live():
         assert run.lowered is not None
-        target = folder / program_name(run.model.name, run.variant)
+        target = folder / program_name(run.model.name, run.variant, Path(run.lowered.path).suffix)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             copy_file(Path(run.lowered.path), target, force=True)

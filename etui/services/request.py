@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from etui.catalog.delegates import BASELINES
 from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
@@ -29,7 +31,18 @@ from etui.spec import (
     Variant,
 )
 
-FieldName = Literal["model", "precision", "delegate", "weights", "preset", "repeat", "warmup", "threads", "timeout"]
+FieldName = Literal[
+    "model",
+    "precision",
+    "delegate",
+    "weights",
+    "preset",
+    "repeat",
+    "warmup",
+    "threads",
+    "timeout",
+    "baseline",
+]
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 
@@ -143,6 +156,28 @@ def combine(
         else:
             unsupported[variant] = reason
     return supported, unsupported
+
+
+def with_baselines(model: Model, variants: Iterable[Variant], names: Iterable[str]) -> list[Variant]:
+    """Return the variants with those of other runtimes to compare them with: each in the precisions of the variants
+    that it supports, else in FP32.
+
+    Raises FieldError for an unknown baseline, and for one that is not available here.
+    """
+    variants, names = list(variants), tuple(dict.fromkeys(names))
+    precisions = dict.fromkeys(variant.precision for variant in variants)
+    for name in names:
+        if name not in BASELINES:
+            similar = difflib.get_close_matches(name, BASELINES, n=1)
+            guess = f"did you mean {similar[0]}? " if similar else ""
+            raise FieldError("baseline", f"unknown baseline {name!r}", f"{guess}use {', '.join(BASELINES)}")
+        if not (available := find_delegate(name)).runs_here:
+            raise FieldError("baseline", f"{name} is not available: {available.reason}", available.what_to_do)
+        supported = [one for one in precisions if impossible(model, one, name) is None]
+        if not supported and (reason := impossible(model, "fp32", name)):
+            raise FieldError("baseline", f"{model.name} cannot be run with {name}: {reason}")
+        variants += [Variant(precision, name) for precision in supported or ["fp32"]]
+    return list(dict.fromkeys(variants))
 
 
 def default_configuration(model: Model) -> tuple[str, str]:

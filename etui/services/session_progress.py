@@ -23,7 +23,16 @@ from etui.text import moment
 _PREPARED, _MEASURED = 0.2, 0.95
 """The share when preparation and timing are complete."""
 
-_STAGE_SHARES = {"load": 0.0, "export": 0.1, "quantize": 0.2, "reference": 0.45, "lower": 0.5, "write": 0.95}
+_STAGE_SHARES = {
+    "load": 0.0,
+    "export": 0.1,
+    "convert": 0.2,
+    "compile": 0.2,
+    "quantize": 0.2,
+    "reference": 0.45,
+    "lower": 0.5,
+    "write": 0.95,
+}
 """The share of a run's preparation at the begin of each stage."""
 
 _LEAST_S = 0.05

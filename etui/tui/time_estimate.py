@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.catalog.delegates import RECORDS
+from etui.catalog.delegates import RECORDS, program_file
 from etui.catalog.find import Model, UserModel
 from etui.catalog.precisions import PRECISIONS
 from etui.paths import program_path
@@ -23,7 +23,7 @@ from etui.store import Condition, Store
 from etui.store.past_runs import similar
 
 _LOADING = ("load",)
-_PREPARING = ("export", "quantize", "reference", "lower", "write")
+_PREPARING = ("export", "convert", "quantize", "reference", "compile", "lower", "write")
 _CHECKS = ("accuracy", "memory")
 
 # For variants without a similar run: orders of magnitude, measured with the catalog's models on two cores.
@@ -121,7 +121,7 @@ def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarR
     )
     artifact = document.artifact
     key = artifact.key if artifact is not None and same and spec.use_cache else None
-    program = None if key is None else program_path(cache, key)
+    program = None if key is None else program_path(cache, key, program_file(document.delegate))
     prepared = program is not None and program.exists()
 
     def spent(names: Collection[str]) -> float:

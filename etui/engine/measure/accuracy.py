@@ -11,11 +11,12 @@ import msgspec
 import torch
 
 from etui.analysis.accuracy import NO_MAGNITUDE, judge
+from etui.catalog.delegates import program_file
 from etui.catalog.find import Model, tolerance_for
 from etui.catalog.models import ModelEntry
 from etui.engine.models.bundle import Bundle, read_reference
 from etui.engine.models.user_inputs import Inputs
-from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.engine.runtime.execution import load_program, set_threads
 from etui.events import Event
 from etui.jobs import AccuracyJob
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy
@@ -42,12 +43,12 @@ def run_accuracy(job: AccuracyJob, _log: Log) -> Accuracy:
     set_threads(job.threads, cpus=job.cpus)
     folder = Path(job.program_dir)
     bundle = Bundle.open(Path(job.bundle), job.model)
-    program = LoadedProgram(folder / "program.pte", delegate=job.delegate)
+    program = load_program(folder / program_file(job.delegate), job.delegate, job.threads)
     inputs = bundle.inputs()
     outputs: list[Outputs] = []
     with torch.inference_mode():
         for tensors in inputs:
-            outputs.append(program(program.fit(tensors)))
+            outputs.append(program.tensors(program(program.fit(tensors))))
             spent_s = time.perf_counter() - start
             if spent_s + spent_s / len(outputs) > job.limit_s:
                 break
