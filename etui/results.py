@@ -292,6 +292,8 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     ``box`` is the machine name. ``not_readable`` names the counters that could not be read during measurement; None in
     older documents. ``variables`` are the environment variables that belong to the identity of a run and were set,
     ``nice`` the nice level and ``affinity`` the logical CPUs of the measuring processes; None if not recorded.
+    ``versions`` are those of the packages that every run depends on, ``runtime_versions`` those that only the run of a
+    baseline depends on: of another runtime, and of the C++ compiler.
     """
 
     box: str
@@ -310,6 +312,12 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     variables: dict[str, str] | None = None
     nice: int | None = None
     affinity: list[int] | None = None
+    runtime_versions: dict[str, str] = {}
+
+    @property
+    def all_versions(self) -> dict[str, str]:
+        """Return the versions of everything that the run depends on."""
+        return {**self.versions, **self.runtime_versions}
 
 
 class QuietCheck(msgspec.Struct, kw_only=True, frozen=True):

@@ -64,7 +64,8 @@ def configurations(
         software,
         settings_text(environment),
     )
-    return (*eager, precision, delegate, arithmetic, kept), eager
+    own = sorted(environment.runtime_versions.items()) if environment is not None else []
+    return (*eager, precision, delegate, arithmetic, kept, own), eager
 
 
 def machine_of(environment: Environment | None) -> str:

@@ -120,7 +120,7 @@ def _environment(session: SessionResults, run: RunResults) -> Environment | None
     environment, own = session.environment, own_versions(run.variant.delegate)
     if environment is None or not own:
         return environment
-    return msgspec.structs.replace(environment, versions={**environment.versions, **own})
+    return msgspec.structs.replace(environment, runtime_versions=own)
 
 
 def with_figures(document: RunDocument, planned_blocks: int | None = None) -> RunDocument:

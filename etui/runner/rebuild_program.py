@@ -314,7 +314,7 @@ def _same_model(document: RunDocument, origin: Repeated) -> Model:
 
 def _versions_of(document: RunDocument) -> dict[str, str]:
     """Return the versions in the key of a run's program, as far as its document has them."""
-    versions = document.environment.versions if document.environment else {}
+    versions = document.environment.all_versions if document.environment else {}
     return {name: versions[name] for name in version_names(document.delegate) if name in versions}
 
 
