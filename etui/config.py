@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from etui.formats.toml_text import read_table
 from etui.paths import APP, absolute
 from etui.text import plain
 
-MOST_BYTES = 1_000_000
-"""A larger file is not a configuration."""
 _MOST_SHOWN = 60
 
 ThemeName = Literal["etui-dark", "etui-light", "etui-contrast"]
@@ -70,19 +68,13 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> LoadedConfig:
     ``action_ids`` are the actions that ``[keys]`` may name; empty disables that check.
     """
     try:
-        content = _read(path)
-        # Imported here to keep it out of the start of the screen without a configuration file.
-        import tomllib
-
-        table = tomllib.loads(content)
+        table = read_table(path)
     except FileNotFoundError:
         return LoadedConfig()
     except OSError as error:
         return LoadedConfig(notices=(f"{path} cannot be read ({error.strerror or error}); using the defaults",))
-    except (ValueError, RecursionError) as error:
-        # A number of thousands of digits and an invalid date raise plain ValueErrors.
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else _shown(str(error))
-        return LoadedConfig(notices=(f"{path} is not TOML ({why}); using the defaults",))
+    except ValueError as error:
+        return LoadedConfig(notices=(f"{path} is not TOML ({_shown(str(error))}); using the defaults",))
     notices = []
     taken: dict[str, object] = {}
     for name, value in table.items():
@@ -106,17 +98,6 @@ def load(path: Path, action_ids: frozenset[str] = frozenset()) -> LoadedConfig:
         keys = {name: key for name, key in config.keys.items() if name not in unknown}
         config = msgspec.structs.replace(config, keys=keys)
     return LoadedConfig(config=config, notices=tuple(notices))
-
-
-def _read(path: Path) -> str:
-    """Return the text of a file. Raises OSError, and ValueError if it is too large or not UTF-8."""
-    if stat.S_ISFIFO(path.stat().st_mode):
-        raise OSError(None, "it is a pipe")
-    with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
-    return data.decode("utf-8")
 
 
 def _written(value: object) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from etui.config import ABOUT, Config
+from etui.formats.toml_text import quoted
 
 
 def as_toml(config: Config, actions: Iterable[tuple[str, str, str]]) -> str:
     """Return all settings with descriptions; ``actions`` are (id, default keys, description). Defaults are comments."""
     lines = [
         f"# {ABOUT['theme']}",
-        f"theme = {_quoted(config.theme)}",
+        f"theme = {quoted(config.theme)}",
         "",
         f"# {ABOUT['columns']}",
-        f"columns = [{', '.join(map(_quoted, config.columns))}]",
+        f"columns = [{', '.join(map(quoted, config.columns))}]",
         "",
         f"# {ABOUT['ascii']}",
         "# ascii = true" if config.ascii is None else f"ascii = {str(config.ascii).lower()}",
@@ -27,17 +28,10 @@ def as_toml(config: Config, actions: Iterable[tuple[str, str, str]]) -> str:
     ]
     for name, keys, about in actions:
         own = config.keys.get(name)
-        setting = f"{_quoted(name)} = {_quoted(own or keys)}"
+        setting = f"{quoted(name)} = {quoted(own or keys)}"
         lines.append(f"{setting if own else '# ' + setting:<44}  # {about}")
     return "\n".join(lines) + "\n"
 
 
 def _switch(name: str, value: bool) -> list[str]:
     return ["", f"# {ABOUT[name]}", f"{name} = {str(value).lower()}"]
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    # TOML accepts control characters only as escapes.
-    escaped = "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in escaped)
-    return f'"{escaped}"'

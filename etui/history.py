@@ -17,7 +17,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     Each text distinguishes different values; an unknown one is ``UNKNOWN``. ``box`` is the machine name with the
     processor, since a name can be given to another machine. ``kept`` are the modules kept in FP32, ``settings`` the
-    nice level and the environment variables that affect speed.
+    nice level and the environment variables that affect speed. ``shapes`` are the shapes of the inputs, ``dynamic`` is
+    "yes" for a program that takes a range of shapes, ``method`` the measured method of a finished program, if chosen.
     """
 
     model: str
@@ -31,6 +32,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     box: str
     kept: str = ""
     settings: str = ""
+    shapes: str = ""
+    dynamic: str = ""
+    method: str = ""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

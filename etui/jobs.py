@@ -197,8 +197,36 @@ class MemoryJob(JobFor[Memory], tag="memory", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A model passed the checks before queueing. ``files`` are the paths of the source files, programs and weights that
+    were read; the same check need not be repeated while they are unchanged."""
+
+    files: list[str] = []
+
+
+class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
+    """Check a model before it is queued, as far as that is possible without measuring: its file loads, its factory can
+    be called, its weights fit, it takes its example inputs, and it has the modules ``keep_fp32``.
+
+    The worker reports a stage before each check: ``model``, ``weights``, ``inputs`` or ``keep_fp32``.
+    """
+
+    worker: ClassVar[str] = "etui.engine.lowering.early_check:run_check"
+    doing: ClassVar[str] = "checking"
+
+    model: str
+    weights: str
+    seed: int
+    cache_dir: str
+    keep_fp32: tuple[str, ...] = ()
+    allow_pickle: bool = False
+
+
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
+
+SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob,)
+"""The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 
 class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):

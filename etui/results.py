@@ -363,6 +363,10 @@ class RunDocument(msgspec.Struct, kw_only=True):
     ``eager_blocks`` belong to the session and are repeated in each of its runs, so that a run can be compared without
     the others; ``eager_flags`` are about them, and one flag named ``eager`` in ``flags`` represents all of these.
     ``call`` has the median over the blocks of each part of a call. ``note`` and ``tags`` are set by the user.
+    ``variant`` is the name of the variant in its session; None if that is precision and delegate alone. ``input_size``
+    (height and width), ``batch`` and ``sequence`` are the requested shape of the inputs, None for the model's own;
+    ``dynamic`` marks a program that was lowered for a range of shapes; ``method`` is the measured method of a finished
+    program, if one was chosen.
     ``summary_only`` marks runs imported from a format without raw samples. ``repeats`` is the id of the run whose
     program a run of a duel measured again. ``quiet`` is the load of the machine before the first block; None if it was
     not checked. ``analyses`` are the results of the kinds of analysis that have no field, by the name of the kind.
@@ -409,9 +413,21 @@ class RunDocument(msgspec.Struct, kw_only=True):
     quiet: QuietCheck | None = None
     summary_only: bool = False
     repeats: str | None = None
+    variant: str | None = None
+    input_size: tuple[int, int] | None = None
+    batch: int | None = None
+    sequence: int | None = None
+    dynamic: bool = False
+    method: str | None = None
     note: str = ""
     tags: list[str] = []
     blocks: list[Block] = []
     eager_blocks: list[Block] = []
     superseded_blocks: list[Block] = []
     log: list[LogLine] = []
+
+    @property
+    def configuration(self) -> str:
+        """Precision and delegate with the shape, threads and method if these were requested: ``int8/xnnpack batch 4``.
+        Unique within a session, except in a duel."""
+        return self.variant or f"{self.precision}/{self.delegate}"

@@ -50,6 +50,27 @@ DEFAULT_CALIBRATION_COUNT = 8
 DEFAULT_ACCURACY_INPUTS = 8
 
 
+InputSize = tuple[int, int]
+"""Height and width of an image input in pixels."""
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The shape of the inputs: ``input_size`` of images, number of items in one inference (``batch``), and number of
+    tokens of each text (``sequence``); None is what the model has by itself."""
+
+    input_size: InputSize | None = None
+    batch: int | None = None
+    sequence: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether any part of it is requested."""
+        return self != OWN_SHAPE
+
+
+OWN_SHAPE = Shape()
+"""The shape that a model has by itself."""
+
+
 class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """The run whose program a variant measures again, with the specification of that run's model, weights and inputs,
     so that it remains known after that run is deleted."""
@@ -64,25 +85,79 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     allow_pickle: bool = False
 
 
-class Variant(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
-    """One (precision, delegate) pair of a session; both are names from the catalog. ``repeats`` is the run whose
-    program the variant measures in a duel, in which two variants may have the same pair but different weights or
-    models."""
+class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One member of a session: a precision and a delegate, which are names from the catalog, and what it varies.
+
+    ``repeats`` is the run whose program the variant measures in a duel, in which two variants may have the same
+    precision and delegate but different weights or models. ``input_size`` (height and width), ``batch`` and
+    ``sequence`` are the shape of its inputs, None for the model's own; ``threads`` is None if the session decides.
+    ``dynamic`` means one program for all shapes of the session, measured at this one. ``method`` is the measured method
+    of a finished program that has several.
+    """
 
     precision: str
     delegate: str
     repeats: Repeated | None = None
+    input_size: InputSize | None = None
+    batch: int | None = None
+    sequence: int | None = None
+    threads: int | None = None
+    dynamic: bool = False
+    method: str | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of its inputs."""
+        return Shape(input_size=self.input_size, batch=self.batch, sequence=self.sequence)
+
+    @property
+    def name(self) -> str:
+        """The name without the repeated run, such as ``int8/xnnpack`` or ``int8/xnnpack 224x224 batch 4``."""
+        parts = [f"{self.precision}/{self.delegate}", *self._baseline_parts()]
+        parts += ["dynamic"] if self.dynamic else []
+        return " ".join([*parts, *([self.method] if self.method else [])])
 
     @property
     def label(self) -> str:
-        """The name in blocks, logs and tables, such as ``int8/xnnpack``; unique within a session."""
-        return label(self.precision, self.delegate, self.repeats.run if self.repeats else None)
+        """The name in blocks, logs and tables; unique within a session."""
+        return label(self.name, self.repeats.run if self.repeats else None)
+
+    @property
+    def eager_label(self) -> str:
+        """The name of its eager baseline, which has the same shape and threads: ``eager``, if none is requested. The
+        variants of a duel share one."""
+        return EAGER if self.repeats else " ".join([EAGER, *self._baseline_parts()])
+
+    def _baseline_parts(self) -> list[str]:
+        shape = shape_text(self.shape)
+        return [*([shape] if shape else []), *([f"threads {self.threads}"] if self.threads is not None else [])]
 
 
-def label(precision: str, delegate: str, repeats: str | None = None) -> str:
-    """Return the label of a variant with this precision and delegate; ``repeats`` is the id of the repeated run, if
-    any."""
-    return f"{precision}/{delegate}" + (f"@{repeats}" if repeats else "")
+def label(name: str, repeats: str | None = None) -> str:
+    """Return the label of a variant of this name; ``repeats`` is the id of the repeated run, if any."""
+    return name + (f"@{repeats}" if repeats else "")
+
+
+def stored_name(variant: Variant) -> str | None:
+    """Return the name of a variant as it is stored: None if it is precision and delegate alone."""
+    return None if variant.name == f"{variant.precision}/{variant.delegate}" else variant.name
+
+
+def is_eager(variant: str) -> bool:
+    """Whether a block's variant is an eager baseline."""
+    return variant == EAGER or variant.startswith(f"{EAGER} ")
+
+
+def size_text(size: InputSize) -> str:
+    """Return a size of images as text, such as ``160x320``."""
+    return f"{size[0]}x{size[1]}"
+
+
+def shape_text(shape: Shape) -> str:
+    """Return the requested parts of a shape, such as ``224x224 batch 4``; empty for the model's own."""
+    parts = [size_text(shape.input_size)] if shape.input_size is not None else []
+    parts += [f"batch {shape.batch}"] if shape.batch is not None else []
+    return " ".join([*parts, *([f"sequence {shape.sequence}"] if shape.sequence is not None else [])])
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,4 +211,6 @@ class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def program_name(model: str, variant: Variant, suffix: str = ".pte") -> str:
     """Return the file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
-    return f"{model}_{variant.precision}_{variant.delegate}{suffix}"
+    shape = "dynamic" if variant.dynamic else shape_text(variant.shape)
+    parts = (model, variant.precision, variant.delegate, *shape.split())
+    return f"{'_'.join(parts)}{suffix}"

@@ -281,7 +281,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _name(run: RunDocument) -> str:
-    return plain(f"{run.model.name} {run.precision}/{run.delegate}")
+    return plain(f"{run.model.name} {run.configuration}")
 
 
 def _line(run: RunDocument) -> str:

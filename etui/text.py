@@ -75,6 +75,30 @@ def shortened_start(text: str, cells: int, ellipsis: str = _ELLIPSIS) -> str:
     return ellipsis + text
 
 
+def wrapped(text: str, cells: int) -> list[str]:
+    """Return the text in lines of at most ``cells`` terminal cells; a word longer than a line is split."""
+    rows: list[str] = []
+    for paragraph in plain(text, keep_lines=True).split("\n"):
+        row = ""
+        for word in paragraph.split(" "):
+            while width(word) > cells:
+                room = cells - width(row) - (1 if row else 0)
+                if room < 4:
+                    rows.append(row)
+                    row, room = "", cells
+                row = f"{row} {word[:room]}" if row else word[:room]
+                word = word[room:]
+                rows.append(row)
+                row = ""
+            if row and width(row) + 1 + width(word) > cells:
+                rows.append(row)
+                row = word
+            else:
+                row = f"{row} {word}" if row else word
+        rows.append(row)
+    return rows
+
+
 def width(text: str) -> int:
     """Return the width of a plain text in terminal cells: wide characters take two, combining ones none."""
     if text.isascii():
@@ -122,6 +146,11 @@ def members(names: Sequence[str], everyone: Sequence[str]) -> str:
     if len(some) == len(everyone) > 1:
         return "both" if len(some) == 2 else f"all {len(some)}"
     return ", ".join(some)
+
+
+def shapes(shapes: Iterable[Sequence[int]]) -> str:
+    """Return shapes of tensors as text, such as ``1x3x224x224``; those of several tensors are separated by commas."""
+    return ", ".join("x".join(map(str, shape)) or "scalar" for shape in shapes)
 
 
 def ranges(numbers: Iterable[int]) -> str:

@@ -12,7 +12,9 @@ from etui.results import Environment, RunDocument
 
 UNKNOWN = "not known"
 NOT_SET = "not set"
-_PROGRAM_CONDITIONS = frozenset({"model", "weights", "inputs", "arithmetic"})
+DEFAULT_METHOD = "forward"
+_VARIED = frozenset({"model", "weights", "input shapes", "inputs", "arithmetic", "threads", "method"})
+"""Conditions in which variants of one session may differ."""
 
 
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +45,7 @@ def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
     ]
     # Variants of one session were timed interleaved, whatever they compute: in a duel they may be different models.
     return (
-        [obstacle for obstacle in differing if obstacle.name not in _PROGRAM_CONDITIONS]
-        if same_session(base, other)
-        else differing
+        [obstacle for obstacle in differing if obstacle.name not in _VARIED] if same_session(base, other) else differing
     )
 
 
@@ -53,13 +53,13 @@ def cautions(base: RunDocument, other: RunDocument) -> list[str]:
     """Return notes that qualify a valid comparison, one sentence each."""
     notes = []
     for name, to_text in (("weights", _weights), ("inputs", _inputs)):
-        if to_text(base) == to_text(other) == UNKNOWN:
+        if to_text(base) == to_text(other) == UNKNOWN and not (name == "inputs" and _shapes_differ(base, other)):
             notes.append(f"Whether the {name} are the same is not known: neither run has their hash.")
     if same_session(base, other):
         notes += [
             f"The {name} {verb}: {_both(base_value, other_value)}."
             for name, verb, base_value, other_value in _conditions(base, other)
-            if name in _PROGRAM_CONDITIONS and base_value != other_value
+            if name in _VARIED and base_value != other_value
         ]
     return notes
 
@@ -71,8 +71,13 @@ def _both(base_value: str, other_value: str) -> str:
 def _conditions(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:
     yield "model", "differs", _model(base), _model(other)
     yield "threads", "differ", _or_unknown(base.threads), _or_unknown(other.threads)
+    yield "method", "differs", base.method or DEFAULT_METHOD, other.method or DEFAULT_METHOD
     yield "weights", "differ", _weights(base), _weights(other)
-    yield "inputs", "differ", _inputs(base), _inputs(other)
+    if _shapes_differ(base, other):
+        assert base.inputs is not None and other.inputs is not None
+        yield "input shapes", "differ", text.shapes(base.inputs.shapes), text.shapes(other.inputs.shapes)
+    else:
+        yield "inputs", "differ", _inputs(base), _inputs(other)
     yield "arithmetic", "differs", _arithmetic(base), _arithmetic(other)
     yield "box", "differs", _machine(base.environment), _machine(other.environment)
     yield "governor", "differs", _governor(base.environment), _governor(other.environment)
@@ -93,6 +98,10 @@ def _weights(document: RunDocument) -> str:
 def _inputs(document: RunDocument) -> str:
     inputs = document.inputs
     return text.plain(f"{inputs.kind} {inputs.sha256[:12]}") if inputs and inputs.sha256 else UNKNOWN
+
+
+def _shapes_differ(base: RunDocument, other: RunDocument) -> bool:
+    return base.inputs is not None and other.inputs is not None and base.inputs.shapes != other.inputs.shapes
 
 
 def _arithmetic(document: RunDocument) -> str:

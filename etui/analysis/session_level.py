@@ -32,6 +32,8 @@ def levels_of(document: RunDocument) -> list[SessionLatency]:
         delegate=document.delegate,
         arithmetic=document.arithmetic,
         kept=kept_fp32(document),
+        dynamic=document.dynamic,
+        method=document.method,
     )
     session, machine = document.session.id, machine_of(document.environment)
     levels = (
@@ -52,6 +54,8 @@ def configurations(
     delegate: str,
     arithmetic: str | None,
     kept: tuple[str, ...],
+    dynamic: bool,
+    method: str | None,
 ) -> tuple[Configuration, Configuration]:
     """Return what must be equal for two sessions to have measured the same, for a run's program and for its eager."""
     software = (environment.os, sorted(environment.versions.items())) if environment is not None else None
@@ -65,7 +69,7 @@ def configurations(
         settings_text(environment),
     )
     own = sorted(environment.runtime_versions.items()) if environment is not None else []
-    return (*eager, precision, delegate, arithmetic, kept, own), eager
+    return (*eager, precision, delegate, arithmetic, kept, dynamic, method, own), eager
 
 
 def machine_of(environment: Environment | None) -> str:

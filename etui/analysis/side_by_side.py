@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -75,21 +75,36 @@ def rows(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence
     return table
 
 
+class CellParts(NamedTuple):
+    """The parts of a cell as text: the value, its change and the interval of the change, each empty if there is none,
+    and the mark of the best value of a row."""
+
+    value: str
+    change: str
+    interval: str
+    mark: str
+
+
+def parts(cell: Cell) -> CellParts:
+    """Return the parts of a cell as text."""
+    return CellParts(
+        _value_text(cell.value),
+        "" if cell.change is None else signed(cell.change),
+        "" if cell.ci95 is None else f"({signed(cell.ci95[0])} to {signed(cell.ci95[1])})",
+        BEST if cell.best else "",
+    )
+
+
 def shown(cell: Cell) -> str:
     """Return a cell as text: the value, its change with the interval, and a mark if it is the best of its row."""
-    value = cell.value
-    shown_text = _value_text(value)
-    if cell.change is not None:
-        shown_text += f"  {signed(cell.change)}"
-    if cell.ci95 is not None:
-        shown_text += f" ({signed(cell.ci95[0])} to {signed(cell.ci95[1])})"
-    return f"{shown_text} {BEST}" if cell.best else shown_text
+    value, change, interval, mark = parts(cell)
+    return " ".join(part for part in (value, change and f" {change}", interval, mark) if part)
 
 
 def shown_briefly(cell: Cell) -> str:
     """Return a cell as text without the interval, and as narrow as possible."""
-    change = "" if cell.change is None else f" {signed(cell.change)}"
-    return f"{_value_text(cell.value)}{change}{BEST if cell.best else ''}"
+    value, change, _, mark = parts(cell)
+    return f"{value}{change and f' {change}'}{mark}"
 
 
 class _ComparedRun:

@@ -49,6 +49,9 @@ class DelegateRecord(msgspec.Struct, frozen=True, kw_only=True):
     missing_library_hint: str = ""
     """What to do if the backend is missing although ``modules`` are installed."""
 
+    other_names: tuple[str, ...] = ()
+    """Names for which it is suggested: what it is also called, and what has its purpose in other tools."""
+
     precisions: tuple[str, ...] = ()
     """The only precisions it supports; empty for no such limit."""
 
@@ -116,6 +119,7 @@ _RECORDS = (
     DelegateRecord(
         name="xnnpack",
         title="XNNPACK, optimized CPU kernels",
+        other_names=("cpu", "tflite", "litert", "onnx", "onnxruntime", "ort", "arm"),
         support="run",
         backend="XnnpackBackend",
         backend_hint=f"included in every CPU build of ExecuTorch: {_EXECUTORCH}",
@@ -125,12 +129,14 @@ _RECORDS = (
     DelegateRecord(
         name="portable",
         title="no delegate: ExecuTorch's own kernels (undelegated, slow convolutions)",
+        other_names=("none", "eager", "cpp"),
         support="run",
         relative_latency=200.0,
     ),
     DelegateRecord(
         name="openvino",
         title="OpenVINO, Intel CPU",
+        other_names=("intel", "ov"),
         support="run",
         modules=("openvino", "nncf"),
         install="pip install openvino nncf",
@@ -152,6 +158,7 @@ _RECORDS = (
     DelegateRecord(
         name="coreml",
         title="Core ML, Apple devices",
+        other_names=("apple", "ane", "ios"),
         support="export",
         runs_on="Apple devices",
         modules=("coremltools",),
@@ -163,6 +170,7 @@ _RECORDS = (
     DelegateRecord(
         name="vulkan",
         title="Vulkan, Android GPUs",
+        other_names=("gpu", "android", "opengl", "opencl"),
         support="export",
         runs_on="a device with a Vulkan build of ExecuTorch",
         backend="VulkanBackend",
@@ -181,6 +189,7 @@ _RECORDS = (
     DelegateRecord(
         name="ethos-u",
         title="Arm Ethos-U NPUs",
+        other_names=("ethosu", "ethos", "npu"),
         support="export",
         runs_on="an Ethos-U NPU",
         modules=("tosa_serializer", "ethosu"),
@@ -201,6 +210,7 @@ _RECORDS = (
     DelegateRecord(
         name="qnn",
         title="Qualcomm AI Engine",
+        other_names=("qualcomm", "htp", "hexagon", "snapdragon"),
         support="none",
         reason="it needs Qualcomm's SDK and a build of ExecuTorch with it",
         backend="QnnBackend",
@@ -209,6 +219,7 @@ _RECORDS = (
     DelegateRecord(
         name="mediatek",
         title="MediaTek NeuroPilot",
+        other_names=("neuropilot",),
         support="none",
         reason="it needs MediaTek's SDK and a build of ExecuTorch with it",
         backend="NeuropilotBackend",
@@ -217,6 +228,7 @@ _RECORDS = (
     DelegateRecord(
         name="samsung",
         title="Samsung Exynos",
+        other_names=("exynos",),
         support="none",
         reason="it needs Samsung's SDK and a build of ExecuTorch with it",
         backend="EnnBackend",
@@ -233,6 +245,7 @@ _RECORDS = (
     DelegateRecord(
         name="cuda",
         title="NVIDIA CUDA",
+        other_names=("nvidia", "tensorrt", "trt"),
         support="none",
         reason="it needs a CUDA build of torch and of ExecuTorch",
         backend="CudaBackend",
@@ -241,6 +254,7 @@ _RECORDS = (
     DelegateRecord(
         name="metal",
         title="Apple Metal",
+        other_names=("mps",),
         support="none",
         reason="it needs macOS and a build of ExecuTorch with it",
         backend="MetalBackend",

@@ -12,13 +12,15 @@ import msgspec
 
 from etui.catalog.delegates import RECORDS, Delegate, baselines, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
-from etui.catalog.precisions import AS_IS, PRECISIONS, Precision, recipe
+from etui.catalog.precisions import AS_IS, OTHER_NAMES, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
 from etui.paths import absolute
 from etui.results import ModelInfo, Tolerance
 
 _READ_BYTES = 1 << 20
 _IMPORTS = "+"
+_SIMILAR = 0.6
+"""The least similarity of a suggested name; less similar ones have only letters in common."""
 
 
 class UserModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,8 +94,8 @@ def find_model(text: str) -> Model:
     Raises:
         UsageError: it is unknown (the hint has similar names), or its file does not exist.
     """
-    if text in MODELS:
-        return MODELS[text]
+    if (name := canonical(text, MODELS)) in MODELS:
+        return MODELS[name]
     path, colon, factory = text.rpartition(":")
     if colon and path.endswith(".py"):
         if not factory.isidentifier():
@@ -120,28 +122,43 @@ def model_file(text: str) -> str | None:
         text = path
     elif not text.endswith((".py", ".pt2", ".pte")):
         return None
-    return None if text in MODELS else str(absolute(text, "the model"))
+    return None if canonical(text, MODELS) in MODELS else str(absolute(text, "the model"))
 
 
 def find_precision(text: str) -> Precision:
-    """Return the precision of a name. Raises UsageError with similar names."""
-    if text == AS_IS:
+    """Return the precision of a name in upper or lower case. Raises UsageError with what may be meant."""
+    name = canonical(text, (*PRECISIONS, AS_IS))
+    if name == AS_IS:
         return Precision(name=AS_IS, title="the program as it is")
     try:
-        return PRECISIONS[text]
+        return PRECISIONS[name]
     except KeyError:
-        raise _unknown("precision", text, PRECISIONS, "see `etui models`", "") from None
+        raise _unknown("precision", text, PRECISIONS, "see `etui models`", "", OTHER_NAMES) from None
 
 
 def find_delegate(text: str) -> Delegate:
-    """Return the delegate or baseline of a name. Raises UsageError with similar names."""
-    if text == AS_IS:
+    """Return the delegate or baseline of a name in upper or lower case. Raises UsageError with what may be meant."""
+    name = canonical(text, (*RECORDS, AS_IS))
+    if name == AS_IS:
         return Delegate(name=AS_IS, title="the delegates of the finished program", runs_here=True, exports_here=True)
     known = {**delegates(), **baselines()}
     try:
-        return known[text]
+        return known[name]
     except KeyError:
-        raise _unknown("delegate", text, known, "see `etui delegates`", "") from None
+        others = {other: record.name for record in RECORDS.values() for other in record.other_names}
+        raise _unknown("delegate", text, known, "see `etui delegates`", "", others) from None
+
+
+def canonical(text: str, known: Iterable[str]) -> str:
+    """Return the known name that a text is in upper or lower case, else the text."""
+    names = {name.casefold(): name for name in known}
+    return names.get(text.casefold(), text)
+
+
+def spellings(column: Literal["model", "precision", "delegate"], text: str) -> list[str]:
+    """Return a name as it is written, and as the catalog writes it if that differs: stored runs may have either."""
+    known: Mapping[str, Iterable[str]] = {"model": MODELS, "precision": PRECISIONS, "delegate": RECORDS}
+    return list(dict.fromkeys((text, canonical(text, known[column]))))
 
 
 def impossible(model: Model, precision: str, delegate: str, measure: bool = True) -> str | None:
@@ -159,7 +176,7 @@ def impossible(model: Model, precision: str, delegate: str, measure: bool = True
     if not available.exports_here or (measure and not available.runs_here):
         hint = f" ({available.what_to_do})" if available.what_to_do else ""
         return available.reason + hint
-    reason = _incompatibility(model, precision, delegate)
+    reason = _incompatibility(model, precision, available.name)
     if reason is not None:
         return reason
     if isinstance(model, ModelEntry):
@@ -246,7 +263,11 @@ def _existing(path: str) -> str:
     return str(absolute_path)
 
 
-def _unknown(kind: str, text: str, known: Iterable[str], hint: str, screen_hint: str) -> UsageError:
-    similar = difflib.get_close_matches(text, list(known), n=3, cutoff=0.4)
+def _unknown(
+    kind: str, text: str, known: Iterable[str], hint: str, screen_hint: str, others: Mapping[str, str] | None = None
+) -> UsageError:
+    """Return the error about a name; ``others`` maps names that are used elsewhere to the known one."""
+    meant = (others or {}).get(text.casefold())
+    similar = [meant] if meant else difflib.get_close_matches(text.casefold(), list(known), n=3, cutoff=_SIMILAR)
     guess = f"did you mean {' or '.join(similar)}? " if similar else ""
     return UsageError(f"unknown {kind} {text!r}", guess + hint, screen_hint=(guess + screen_hint).strip())

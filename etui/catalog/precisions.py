@@ -37,6 +37,14 @@ PRECISIONS: dict[str, Precision] = {
     )
 }
 
+OTHER_NAMES: dict[str, str] = {
+    "float": "fp32", "float32": "fp32", "f32": "fp32", "half": "fp16", "float16": "fp16", "f16": "fp16",
+    "int4": "8da4w", "w4a8": "8da4w", "4bit": "8da4w", "q4": "8da4w",
+    "i8": "int8", "w8a8": "int8", "8bit": "int8", "q8": "int8", "qint8": "int8", "ptq": "int8",
+    "dynamic": "int8-dynamic", "static": "int8-static",
+}  # fmt: skip
+"""What other tools call a precision, for suggestions."""
+
 
 def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") -> str:
     """Return the stable id of the arithmetic of ``precision`` for a model family on a delegate; part of a program's

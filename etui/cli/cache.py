@@ -11,9 +11,11 @@ import click
 from etui import text
 from etui.cli.complete import complete_cache_entry
 from etui.cli.context import Settings
+from etui.cli.fact_columns import NAME_CELLS, fact_cell
 from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
 from etui.errors import UsageError
+from etui.facts import RunSummary
 from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
@@ -21,16 +23,15 @@ if TYPE_CHECKING:
     from etui.store.quick_reads import BriefRun
 
 _KEY_CHARACTERS = 12
-_NAME_CELLS = 60
 _COLUMNS = (
     Column("key"),
     Column("kind"),
-    Column("model", most=_NAME_CELLS),
-    Column("contents", most=_NAME_CELLS),
-    Column("size", right=True),
+    Column("model", most=NAME_CELLS),
+    Column("contents", most=NAME_CELLS),
+    Column("size MB", right=True),
     Column("last used", spare=3),
     Column("in use", spare=2),
-    Column("runs", most=_NAME_CELLS, spare=4),
+    Column("runs", most=NAME_CELLS, spare=4),
 )
 _SHOWN_RUNS = 3
 _AGE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([mhdw])")
@@ -171,7 +172,7 @@ def _row(entry: CacheEntry, runs: list[BriefRun]) -> tuple[str, ...]:
         entry.kind,
         entry.model or text.MISSING,
         contents or text.MISSING,
-        text.size(entry.size_bytes),
+        fact_cell(RunSummary.size_bytes, entry.size_bytes),
         text.local_time(entry.last_used_at),
         {True: "yes", False: "no", None: "unknown"}[entry.in_use],
         (", ".join(run.id[:6] for run in runs[:_SHOWN_RUNS]) + (f" and {more} more" if more > 0 else ""))

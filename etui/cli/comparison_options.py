@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from etui.cli.number_types import Number
-from etui.cli.path_type import FILE_PATH
+from etui.cli.path_type import OUTPUT_PATH, check_one_on_stdout
 from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ class ComparisonOptions:
 
         Raises:
             StoreError: a file cannot be written.
+            UsageError: two outputs are to go to standard output.
         """
+        is_taken = check_one_on_stdout(json=self.as_json, junit=self.junit, markdown=self.markdown)
         from etui.cli import comparison_output as output
 
         output.write_reports(compared, junit=self.junit, page=self.markdown, everything=self.everything)
@@ -74,7 +76,7 @@ class ComparisonOptions:
 
             found = output.as_json(compared)
             click.echo(harmless(msgspec.json.format(msgspec.json.encode(found if many else found[0]))))
-        elif compared:
+        elif compared and not is_taken:
             click.echo(output.as_text(compared, everything=self.everything))
         output.report_unsettled(compared)
         return output.status_of(compared, self.limits())
@@ -100,8 +102,10 @@ _OPTIONS = (
     click.option(
         "--fail-if-inconclusive", is_flag=True, help="Exit with status 1 if the comparison is inconclusive or refused."
     ),
-    click.option("--junit", type=FILE_PATH, metavar="FILE", help="Write a JUnit XML file."),
-    click.option("--markdown", type=FILE_PATH, metavar="FILE", help="Write a Markdown file."),
+    click.option("--junit", type=OUTPUT_PATH, metavar="FILE", help="Write a JUnit XML file, or - for standard output."),
+    click.option(
+        "--markdown", type=OUTPUT_PATH, metavar="FILE", help="Write a Markdown file, or - for standard output."
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import click
@@ -17,7 +18,8 @@ from etui.analysis.gates import Check, Limits
 from etui.analysis.session_variance import SessionLatency
 from etui.charts.forest import forest
 from etui.charts.palette import palette
-from etui.cli.table import Column, ascii_only, table, terminal_width
+from etui.cli.number_alignment import aligned
+from etui.cli.table import Column, ascii_only, table, terminal_width, wrapped_to_terminal
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 from etui.files.atomic import write_file
 from etui.report import comparison
@@ -27,8 +29,10 @@ from etui.wording.comparison import can_be_forced, needs_duel
 from etui.wording.verdict_table import verdict_rows
 
 SCHEMA = "etui.compare/1"
-_LEAST_COLUMN = 16
-"""The least width of a run's column of metrics: a value with its change fits it."""
+_LEAST_COLUMN = 14
+"""The least width of a run's column of metrics, for its name."""
+
+_LEGEND = f"{side_by_side.BEST} best of its row"
 _NAME_CELLS, _PLOT_CELLS, _REASON_CELLS = 40, 40, 40
 """The maximum width of a name, of the plot and of a reason in the table of verdicts."""
 
@@ -73,28 +77,74 @@ def as_text(compared: Sequence[Compared], *, everything: bool) -> str:
     """Return the table of verdicts, the sentences, the checks, and the table of metrics."""
     parts = []
     for each in compared:
-        lines = [_verdict_table(each), ""] if each.others else []
-        lines += [text.plain(" ".join(sentences)) for sentences in each.sentences()]
+        drawn = [_verdict_table(each), ""] if each.others else []
+        lines = [text.plain(" ".join(sentences)) for sentences in each.sentences()]
         lines += [f"To settle it: etui duel {one.base[:6]} {one.other[:6]}" for one in each.found if needs_duel(one)]
         if any(map(can_be_forced, each.found)):
             lines.append("To compare the speed too, add --force")
         lines += [f"{check.outcome:<10}  {_checked(each, check)}" for check in each.checks]
-        parts.append("\n".join([*lines, "", _metrics(each, everything), f"{side_by_side.BEST} best of its row"]))
+        parts.append("\n".join([*drawn, *map(wrapped_to_terminal, lines), "", _metrics(each, everything)]))
     return "\n\n".join(parts)
 
 
 def _metrics(compared: Compared, everything: bool) -> str:
-    """Return the table of metrics, without the intervals and with shortened names if the terminal is too narrow."""
-    room = terminal_width()
-    headings, rows = compared.figures(everything=everything)
-    drawn = table([Column(heading) for heading in headings], rows)
-    if room is None or max(map(text.width, drawn.splitlines())) <= room:
-        return drawn
-    headings, rows = compared.figures(everything=everything, brief=True)
-    each = max(_LEAST_COLUMN, (room - max(text.width(row[0]) for row in rows)) // max(1, len(headings) - 1) - 2)
-    columns = [Column(text.shortened_start(heading, each), most=each) for heading in headings]
-    columns[0] = Column(headings[0])
-    return table(columns, rows)
+    """Return the table of metrics. If the terminal is too narrow, it is without intervals, in as many parts as needed,
+    of which each has the base."""
+    rows, room = compared.metrics(everything=everything), terminal_width()
+    names = [row.name for row in rows]
+    label = max(map(text.width, names), default=0)
+    columns = [[row.cells[place] for row in rows] for place in range(len(compared.headings))]
+    full = [
+        _MetricColumn.of(heading, cells, brief=False) for heading, cells in zip(compared.headings, columns, strict=True)
+    ]
+    if room is None or label + sum(2 + max(map(text.width, (one.heading, *one.cells))) for one in full) <= room:
+        return "\n".join([_part(names, full), _LEGEND])
+    runs = [compared.base, *compared.others]
+    base, *others = [
+        _MetricColumn.of(compared.names[run.id], cells, brief=True) for run, cells in zip(runs, columns, strict=True)
+    ]
+    parts: list[list[_MetricColumn]] = []
+    for other in others:
+        if parts and label + sum(2 + one.cells_wide for one in (*parts[-1], other)) <= room:
+            parts[-1].append(other)
+        else:
+            parts.append([base, other])
+    tables = "\n\n".join(_part(names, part) for part in parts or [[base]])
+    return f"{tables}\n{_LEGEND}; changes are against {base.heading}"
+
+
+def _part(names: Sequence[str], columns: Sequence[_MetricColumn]) -> str:
+    shown = [Column(text.shortened_start(one.heading, one.cells_wide), most=one.cells_wide) for one in columns]
+    return table([Column(""), *shown], [list(row) for row in zip(names, *(one.cells for one in columns), strict=True)])
+
+
+class _MetricColumn(NamedTuple):
+    """The column of one run: its name, its cells, and the cells that its numbers need."""
+
+    heading: str
+    cells: list[str]
+    cells_wide: int
+
+    @classmethod
+    def of(cls, heading: str, cells: Sequence[side_by_side.Cell], *, brief: bool) -> _MetricColumn:
+        """Return the column with the decimal points of values, changes and intervals below each other. ``brief`` leaves
+        out the intervals, and the column is as narrow as possible: longer texts are cut."""
+        parts = list(map(side_by_side.parts, cells))
+        are_numbers = [not isinstance(cell.value, str) for cell in cells]
+        values = iter(aligned([part.value for part, is_number in zip(parts, are_numbers, strict=True) if is_number]))
+        changes = aligned([part.change for part in parts])
+        intervals = [""] * len(parts) if brief else aligned([part.interval for part in parts])
+        gap = " " if brief else "  "
+        made = [
+            " ".join(filter(None, (f"{next(values)}{change and gap}{change}", interval, part.mark))).rstrip()
+            if is_number
+            else part.value
+            for part, is_number, change, interval in zip(parts, are_numbers, changes, intervals, strict=True)
+        ]
+        needed = [text.width(cell) for cell, is_number in zip(made, are_numbers, strict=True) if is_number]
+        least = min(text.width(heading), _LEAST_COLUMN) if brief else text.width(heading)
+        texts = [] if brief else map(text.width, made)
+        return cls(heading, made, max([least, *needed, *texts]))
 
 
 def _verdict_table(compared: Compared) -> str:
@@ -116,8 +166,9 @@ def _verdict_table(compared: Compared) -> str:
         glyphs=palette(unicode=not ascii_only()).glyphs,
     )
     columns = [
-        Column(run, most=_NAME_CELLS), Column(median, right=True), Column(ratio, right=True), Column(bounds, spare=2),
-        Column(plot.axis(), most=max(plot.width, _REASON_CELLS)), Column(verdict), Column(note, spare=1),
+        Column(run, most=_NAME_CELLS), Column(median, right=True), Column(ratio, right=True),
+        Column(bounds, right=True, spare=2), Column(plot.axis(), most=max(plot.width, _REASON_CELLS)),
+        Column(verdict), Column(note, spare=1, most=_REASON_CELLS),
     ]  # fmt: skip
     lines = []
     for row, line in zip(rows, texts, strict=True):
@@ -209,5 +260,5 @@ def _checked(each: Compared, check: Check) -> str:
 
 def _case(suite: ElementTree.Element, each: Compared, run_id: str, name: str) -> ElementTree.Element:
     run = next(other for other in each.others if other.id == run_id)
-    configuration = text.shortened(f"{run.model.name} {run.precision}/{run.delegate}", text.LINE_CELLS)
+    configuration = text.shortened(f"{run.model.name} {run.configuration}", text.LINE_CELLS)
     return ElementTree.SubElement(suite, "testcase", classname=f"etui.{configuration}", name=f"{name} ({run_id})")

@@ -125,6 +125,18 @@ def complete_weights(ctx: click.Context, param: click.Parameter, incomplete: str
     return found or complete_file(ctx, param, incomplete)
 
 
+def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a saved configuration, or of a file if none begins so."""
+    from etui.errors import EtuiError
+    from etui.services.session_file import saved_names
+
+    try:
+        found = _items((name, "saved configuration") for name in saved_names() if name.startswith(incomplete))
+    except EtuiError:
+        return []
+    return found or complete_file(ctx, param, incomplete)
+
+
 def complete_cache_entry(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a model or a key of the program cache."""
     from etui.errors import EtuiError

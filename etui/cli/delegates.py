@@ -7,7 +7,7 @@ import click
 from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
 
-_COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Column("description", spare=1))
+_COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Column("description", wraps=True))
 
 
 @click.command(epilog=examples("etui delegates", "etui delegates --json"))
@@ -40,7 +40,7 @@ def delegates(as_json: bool) -> None:
     ]
     if reasons:
         click.echo()
-        click.echo(table((Column("name"), Column("reason and next step")), reasons))
+        click.echo(table((Column("name"), Column("reason and next step", wraps=True)), reasons))
 
 
 def _yes(it_is: bool) -> str:

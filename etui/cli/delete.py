@@ -40,7 +40,7 @@ def delete(settings: Settings, runs: tuple[str, ...], yes: bool) -> None:
                 )
             for run_id in run_ids:
                 summary = store.summary(run_id)
-                name = f"{summary.model} {summary.precision}/{summary.delegate}"
+                name = f"{summary.model} {summary.configuration}"
                 click.echo(f"{run_id}  {shortened(name, LINE_CELLS)}  {summary.status}", err=True)
             if not click.confirm(f"Delete {counted(len(run_ids), 'run')}?", err=True):
                 click.echo("nothing was deleted", err=True)

@@ -94,14 +94,18 @@ def duel(
     and weights.
     """  # fmt: skip
     from etui.cli.run_sessions import finish, followed
-    from etui.services.duel import queue_duel
+    from etui.services.duel import DuelOptions, queue_duel
 
-    chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "wait_quiet", "allow_pickle")}
+    chosen = {name: options[name] for name in ("preset", "repeat", "warmup", "threads", "allow_pickle")}
     with settings.store_with_runs() as store:
         run_a, run_b = selected_run(store, run_a), selected_run(store, run_b)
-        chosen["trusted_files"] = trusted_files(store, [run_a, run_b], trusted)
-        chosen["wait_quiet"] = minutes_to_wait(store, options["wait_quiet"], options["threads"])
-        ids = followed(store, lambda: [queue_duel(store, run_a, run_b, timeout_s=timeout, **chosen)], options)
+        duel_options = DuelOptions(
+            **chosen,
+            timeout_s=timeout,
+            trusted_files=trusted_files(store, [run_a, run_b], trusted),
+            wait_quiet_min=minutes_to_wait(store, options["wait_quiet"], options["threads"]),
+        )
+        ids = followed(store, lambda: [queue_duel(store, run_a, run_b, duel_options)], options)
         if options["detach"] or not options["as_json"]:
             status = finish(store, ids, options)
             if options["detach"]:

@@ -128,6 +128,7 @@ def follow_analysis(store: Store, queued: QueuedAnalysis, talk: ProgressPrinter)
                 queued = store.get_analysis(queued.id)
                 for event in store.events_after(queued.session, last, queued.run):
                     last = event.id or last
+                    talk.advance(event)
                     talk.event(event)
                 if not queued.live:
                     return queued

@@ -11,7 +11,7 @@ from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
-from etui.cli.path_type import FILE_PATH
+from etui.cli.path_type import OUTPUT_PATH, STDOUT, check_one_on_stdout
 from etui.cli.run_selection import selected_run
 from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
@@ -50,7 +50,8 @@ _WORST_DB, _BEST_DB = -300.0, 300.0
 )
 @click.option("--detach", is_flag=True, help="Queue it, print the run's id and return immediately.")
 @click.option("--json", "as_json", is_flag=True, help="Print the layers as JSON.")
-@click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write the layers as CSV.")
+@click.option("--csv", "csv_file", type=OUTPUT_PATH, metavar="FILE",
+              help="Write the layers as CSV; - for standard output.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite an existing FILE.")
 @trust_option
 @click.pass_obj
@@ -82,6 +83,7 @@ def gap(
     from etui.cli.follow_analysis import analysed, check_detach
 
     check_detach(detach, json=as_json, csv=csv_file)
+    check_one_on_stdout(json=as_json, csv=csv_file)
     refuse_existing(csv_file, force=force)
     with settings.store_with_runs() as store:
         run_id = selected_run(store, run)
@@ -105,6 +107,8 @@ def gap(
         from etui.files.atomic import write_file
 
         write_file(csv_file, output.as_csv(found), force=force)
+        if csv_file == STDOUT:
+            return EXIT_DONE
         click.echo(f"wrote {csv_file}", err=True)
     shown = output.as_json(document, found) if as_json else output.as_text(
         document, found, order=cast("Order", order), limit=limit, ascii_only=ascii_only()

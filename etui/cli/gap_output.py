@@ -6,7 +6,7 @@ import msgspec
 
 from etui import text
 from etui.analysis.numeric_gap import Order, exceeds_threshold, ordered
-from etui.cli.table import Column, table
+from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.formats.csv_tables import csv_bytes
 from etui.formats.json_text import harmless
 from etui.insight import LayerGap, NumericGap
@@ -16,7 +16,7 @@ BAR = 20
 _LAYER = 44
 _COLUMNS = (
     Column("", right=True, spare=1),
-    Column("layer"),
+    Column("layer", most=_LAYER, cut="start"),
     Column("operator", spare=4),
     Column("SQNR dB", right=True),
     Column("noise", spare=3),
@@ -34,7 +34,7 @@ def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int,
     """Return the method, the first layer below the threshold, the suggestion, and the layers with one bar each."""
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     lines = [
-        f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}: "
+        f"{name} {document.configuration}, run {document.id[:6]}: "
         f"numeric gap against {gap.against} on {text.counted(gap.inputs, 'input')}",
         f"{_sentence(gap.method)}",
         "",
@@ -47,6 +47,7 @@ def as_text(document: RunDocument, gap: NumericGap, *, order: Order, limit: int,
     lines += [f"! {note}" for note in gap.notes]
     places = ordered(gap, order)
     shown = places[:limit] if limit else places
+    lines = list(map(wrapped_to_terminal, lines))
     lines += ["", table(_COLUMNS, [_row(gap, place, ascii_only) for place in shown])]
     if len(shown) < len(places):
         lines.append(f"{len(shown)} of {len(places)} layers; --limit 0 shows all")
@@ -107,10 +108,9 @@ def _row(gap: NumericGap, place: int, ascii_only: bool) -> tuple[str, ...]:
         sqnr = "NaN or inf"
     else:
         sqnr = text.number(layer.sqnr_db)
-    name = layer.name if len(layer.name) <= _LAYER else f"…{layer.name[1 - _LAYER :]}"
     return (
         str(place + 1),
-        name,
+        layer.name,
         _operator(layer).removeprefix("aten."),
         f"{mark}{sqnr}",
         _bar(gap, layer, ascii_only),

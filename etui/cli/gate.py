@@ -16,9 +16,9 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.path_type import FILE_PATH
 from etui.cli.run_selection import selected_runs
-from etui.errors import EXIT_USAGE, UsageError
+from etui.errors import EXIT_DONE, EXIT_USAGE, UsageError
 from etui.results import RunDocument
-from etui.text import LINE_CELLS, shortened
+from etui.text import LINE_CELLS, plain, shortened
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -43,9 +43,20 @@ _MOST_LOOKED_AT = 100
     metavar="FILE",
     help="A file with runs, written by etui export.",
 )
+@click.option(
+    "--allow-no-baseline",
+    is_flag=True,
+    help="End with status 0 if FILE does not exist yet, as in the first run of a CI job.",
+)
 @comparison_options
 @click.pass_obj
-def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, comparison_options: ComparisonOptions) -> int:
+def gate(
+    settings: Settings,
+    runs: tuple[str, ...],
+    baseline: Path,
+    allow_no_baseline: bool,
+    comparison_options: ComparisonOptions,
+) -> int:
     """Fail if runs are worse than a baseline.
 
     Each run of the baseline is compared with the newest run of the same configuration (model, precision, delegate and
@@ -54,6 +65,12 @@ def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, comparison_o
     """
     from etui.store.transfer import read_documents
 
+    if not baseline.exists():
+        make = "etui export RUN.. -o FILE writes it"
+        if not allow_no_baseline:
+            raise UsageError(f"the baseline {plain(str(baseline))} does not exist", f"{make}; see --allow-no-baseline")
+        click.echo(f"etui: nothing to compare: {plain(str(baseline))} does not exist yet; {make}", err=True)
+        return EXIT_DONE
     kept = read_documents(baseline)
     with settings.store_with_runs() as store:
         pairs = _named(store, kept, runs) if runs else _newest(store, kept)
@@ -66,7 +83,10 @@ def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, comparison_o
     ]
     status = comparison_options.put_out(compared, many=True)
     if not compared:
-        click.echo("etui: nothing to compare: no run has a configuration of the baseline; see etui runs", err=True)
+        click.echo(
+            "etui: nothing to compare: only the baseline has its configurations; measure them again with etui run",
+            err=True,
+        )
         return EXIT_USAGE
     return status
 
@@ -74,6 +94,10 @@ def gate(settings: Settings, runs: tuple[str, ...], baseline: Path, comparison_o
 def _configuration(document: RunDocument) -> tuple[str, str, str, str]:
     kept = ",".join(kept_fp32(document))
     return document.model.name, document.precision, document.delegate, f"without {kept}" if kept else ""
+
+
+def _named_configuration(document: RunDocument) -> str:
+    return shortened(" ".join(filter(None, _configuration(document))), LINE_CELLS)
 
 
 def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument, RunDocument]]:
@@ -92,10 +116,8 @@ def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument
                 pairs.append((base, candidate))
                 break
         else:
-            configuration = " ".join(filter(None, _configuration(base)))
-            click.echo(
-                f"etui: no finished run of {shortened(configuration, LINE_CELLS)} other than the baseline", err=True
-            )
+            name = _named_configuration(base)
+            click.echo(f"etui: no finished run of {name} other than the baseline", err=True)
     return pairs
 
 
@@ -109,9 +131,13 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
     pairs = []
     for run_id in selected_runs(store, runs):
         candidate = store.document(run_id)
-        base = by_configuration.get(_configuration(candidate)) or (kept[0] if len(kept) == 1 else None)
+        base = by_configuration.get(_configuration(candidate))
+        name = _named_configuration(candidate)
+        if base is None and len(kept) == 1:
+            base = kept[0]
+            caution = f"caution: {name} is compared with another configuration, the only one of the baseline"
+            click.echo(f"etui: {caution}: {_named_configuration(base)}", err=True)
         if base is None:
-            name = shortened(" ".join(filter(None, _configuration(candidate))), LINE_CELLS)
             raise UsageError(
                 f"the baseline has no run of {name}",
                 "name runs of its configurations, or none",

@@ -88,7 +88,7 @@ def tree(sections: Sequence[Section], size: int, *, whole: bool) -> Iterator[str
 
     put("", 0)
     rows.append(("file", text.size(size), "100 %", f"{size:,} bytes"))
-    columns = [Column("section"), Column("size", right=True), Column("share", right=True), Column("", spare=1)]
+    columns = [Column("section"), Column("size", right=True), Column("share", right=True), Column("", wraps=True)]
     yield from table(columns, rows).splitlines()
 
 
@@ -138,7 +138,7 @@ def _stages(document: RunDocument) -> Iterator[str]:
             Column("stage"),
             Column("nodes", right=True),
             Column("seconds", right=True),
-            Column("changes"),
+            Column("changes", wraps=True),
         ]
         yield from table(columns, rows).splitlines()
 
@@ -163,7 +163,12 @@ def _undelegated(document: RunDocument) -> Iterator[str]:
         (name, f"{len(nodes):,}", f"{sum(node.breaks for node in nodes):,}", _places(nodes))
         for name, nodes in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
-    columns = [Column("undelegated"), Column("nodes", right=True), Column("breaks", right=True), Column("from")]
+    columns = [
+        Column("undelegated"),
+        Column("nodes", right=True),
+        Column("breaks", right=True),
+        Column("from", wraps=True),
+    ]
     yield from table(columns, rows).splitlines()
     yield "breaks: nodes between delegated ones, which split the graph; each forces a delegate/CPU transition."
 

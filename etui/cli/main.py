@@ -14,6 +14,7 @@ from etui.cli.complete import complete_file
 from etui.cli.context import Settings
 from etui.cli.lazy_group import LazyGroup, examples
 from etui.errors import UsageError
+from etui.web.served import in_browser
 
 COMMANDS = {
     "run": ("etui.cli.run:run", "Measure a model in precisions and on delegates, against eager."),
@@ -41,6 +42,7 @@ COMMANDS = {
     "delegates": ("etui.cli.delegates:delegates", "List the delegates and their support on this machine."),
     "config": ("etui.cli.config:config", "Show the configuration file, settings and keys."),
     "completion": ("etui.cli.completion:completion", "Print the script for completion in bash, zsh or fish."),
+    "web": ("etui.cli.web:web", "Serve the screen to a web browser."),
     "doctor": ("etui.cli.doctor:doctor", "Check this machine for problems that affect measurements."),
 }
 
@@ -81,13 +83,13 @@ def cli(ctx: click.Context, db: str | None, debug: bool) -> int:
 
 def _terminal_ui(settings: Settings, open_screen: Callable[[Path], int] | None) -> int:
     """Start the terminal UI given by the caller. Raises UsageError if there is no suitable terminal."""
-    if (
-        open_screen is None
-        or os.environ.get("TERM", "") in ("", "dumb", "unknown")
-        or not (sys.stdin.isatty() and sys.stdout.isatty())
-    ):
+    if open_screen is None or not (_on_terminal() or in_browser()):
         raise UsageError(
             "the terminal UI needs an interactive terminal (no pipe, TERM other than dumb)",
             "use the commands, see etui --help",
         )
     return open_screen(settings.database)
+
+
+def _on_terminal() -> bool:
+    return os.environ.get("TERM", "") not in ("", "dumb", "unknown") and sys.stdin.isatty() and sys.stdout.isatty()

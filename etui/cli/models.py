@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from etui.cli.lazy_group import examples
-from etui.cli.table import Column, table
+from etui.cli.table import Column, table, wrapped_to_terminal
 
 _OWN = "Own models: FILE.py:FACTORY (returns a module and its example inputs), FILE.pt2, or FILE.pte."
 
@@ -25,19 +25,19 @@ def models(as_json: bool) -> None:
         return
     columns = (
         Column("model"),
-        Column("family"),
+        Column("family", spare=3),
         Column("parameters", right=True),
-        Column("output", spare=1),
-        Column("description", spare=2),
+        Column("output", spare=2),
+        Column("description", wraps=True),
     )
     rows = [
         (entry.name, entry.family, f"{entry.parameters / 1e6:.1f} M", entry.outputs, entry.title)
         for entry in MODELS.values()
     ]
     click.echo(table(columns, rows))
-    click.echo(f"\n{_OWN}\n")
+    click.echo(f"\n{wrapped_to_terminal(_OWN)}\n")
     about = [(precision.name, precision.title) for precision in PRECISIONS.values()]
-    click.echo(table((Column("precision"), Column("description")), about))
+    click.echo(table((Column("precision"), Column("description", wraps=True)), about))
     limits = [
         (entry.name, f"{limit.precision}/{limit.delegate}", limit.reason)
         for entry in MODELS.values()
@@ -45,4 +45,4 @@ def models(as_json: bool) -> None:
     ]
     if limits:
         click.echo()
-        click.echo(table((Column("unsupported"), Column("with"), Column("reason")), limits))
+        click.echo(table((Column("unsupported"), Column("with"), Column("reason", wraps=True)), limits))

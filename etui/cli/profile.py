@@ -12,7 +12,7 @@ from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
-from etui.cli.path_type import FILE_PATH
+from etui.cli.path_type import FILE_PATH, OUTPUT_PATH, STDOUT, check_one_on_stdout
 from etui.cli.run_selection import selected_run
 from etui.cli.table import ascii_only
 from etui.cli.trust_option import trust_option, trusted_files
@@ -54,7 +54,8 @@ _SORTS = ("share", "ms", "eager", "p90", "calls", "name", "order")
 )
 @click.option("--detach", is_flag=True, help="Queue it, print the run's id and return immediately.")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
-@click.option("--csv", "csv_file", type=FILE_PATH, metavar="FILE", help="Write all operators as CSV.")
+@click.option("--csv", "csv_file", type=OUTPUT_PATH, metavar="FILE",
+              help="Write all operators as CSV; - for standard output.")  # fmt: skip
 @click.option("--trace", type=FILE_PATH, metavar="FILE",
               help="Profile again, and write a trace of a few inferences for Perfetto or Chrome.")  # fmt: skip
 @click.option("--keep", type=FILE_PATH, metavar="DIR",
@@ -99,6 +100,7 @@ def profile(
     check_detach(detach, json=as_json, csv=csv_file, trace=trace)
     if etrecord and keep is None:
         raise UsageError("--etrecord needs --keep", "add --keep DIR")
+    check_one_on_stdout(json=as_json, csv=csv_file)
     for path in (csv_file, trace):
         refuse_existing(path, force=force)
     with settings.store_with_runs() as store:
@@ -142,6 +144,8 @@ def profile(
         from etui.formats.csv_tables import profile_csv
 
         write_file(csv_file, profile_csv(found), force=force)
+        if csv_file == STDOUT:
+            return EXIT_DONE
         click.echo(f"wrote {csv_file}", err=True)
     click.echo(shown)
     return EXIT_DONE

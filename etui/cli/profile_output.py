@@ -24,7 +24,7 @@ from etui.analysis.profiles import (
     overhead_words,
     sum_check,
 )
-from etui.cli.table import Column, table
+from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.errors import UsageError
 from etui.formats.json_text import harmless
 from etui.insight import Profile
@@ -43,6 +43,7 @@ def as_text(
     lines = _head(document, profile)
     if where:
         lines.append(f"within {where}:")
+    lines = list(map(wrapped_to_terminal, lines))
     lines += ["", _table(cut, view, profile, ascii_only)]
     if len(cut) < len(shown):
         lines.append(f"{len(cut)} of {len(shown)} lines; --limit 0 shows all")
@@ -71,7 +72,7 @@ def _head(document: RunDocument, profile: Profile) -> list[str]:
     ran = f"{text.counted(profile.program.inferences, 'inference')} on {text.counted(profile.threads, 'thread')}"
     name = text.shortened(document.model.name, text.WHOLE_CELLS)
     return [
-        f"{name} {document.precision}/{document.delegate}, run {document.id[:6]}, profiled "
+        f"{name} {document.configuration}, run {document.id[:6]}, profiled "
         f"{text.local_time(profile.created_at)}: {ran}",
         *_checks(profile),
         *profile.notes,

@@ -10,7 +10,7 @@ from etui.cli.comparison_options import margin_option
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
-from etui.cli.path_type import FILE_PATH
+from etui.cli.path_type import OUTPUT_PATH, STDOUT
 from etui.cli.run_selection import selected_runs
 from etui.errors import UsageError
 from etui.text import plain
@@ -18,15 +18,21 @@ from etui.text import plain
 SUFFIXES = (".md", ".html")
 
 
-@click.command(epilog=examples("etui report 3f2a 91bc -o report.html", "etui report 3f2a 91bc 07de -o report.md"))
+@click.command(
+    epilog=examples(
+        "etui report 3f2a 91bc -o report.html",
+        "etui report 3f2a 91bc 07de -o report.md",
+        "etui report session:last -o - | gh pr comment --body-file -",
+    )
+)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN..", shell_complete=complete_run)
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=FILE_PATH,
+    type=OUTPUT_PATH,
     metavar="FILE",
-    help="A .md file, or an .html file, which also has charts.",
+    help="A .md file, or an .html file, which also has charts; - for Markdown on standard output.",
 )
 @margin_option
 @click.option("--force-compare", is_flag=True, help="Compare even if runs are not comparable; the reasons are shown.")
@@ -40,7 +46,7 @@ def report(
     RUN is an id, or a filter like those of etui runs. The report is self-contained and opens without a network.
     """
     suffix = output.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in SUFFIXES and output != STDOUT:
         raise UsageError(f"{plain(str(output))} is neither .md nor .html", "name a file such as report.html")
     with settings.store_with_runs() as store:
         documents = [store.document(run_id) for run_id in selected_runs(store, runs)]
@@ -53,4 +59,5 @@ def report(
     content = report_of(documents, margin=margin / 100, force=force_compare, levels=levels)
     page = as_html(content) if suffix == ".html" else as_markdown(content)
     write_file(output, page.encode(), force=force)
-    click.echo(plain(str(output)))
+    if output != STDOUT:
+        click.echo(plain(str(output)))

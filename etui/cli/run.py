@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from etui.cli.complete import (
     complete_baselines,
+    complete_config,
     complete_delegates,
     complete_model,
     complete_models,
@@ -22,11 +25,12 @@ from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
-from etui.errors import UsageError
+from etui.errors import EXIT_DONE, UsageError
+from etui.text import plain
 
 if TYPE_CHECKING:
-    from etui.catalog.find import Model
-    from etui.spec import SessionSpec, Variant
+    from etui.services.session_config import Planned, Session, SessionConfig
+    from etui.spec import SessionSpec
     from etui.store import Store
 
 _EXIT_STATUS = (
@@ -53,7 +57,7 @@ class Names(click.ParamType[tuple[str, ...]]):
 NAMES = Names()
 
 _MEASURING: list[Any] = [
-    click.option("--baseline", "baselines", type=NAMES, metavar="B,..", shell_complete=complete_baselines,
+    click.option("--baseline", type=NAMES, metavar="B,..", shell_complete=complete_baselines,
                  help="Other runtimes to measure in the same session, in each precision that they support: compile"
                  " (torch.compile's Inductor), onnxruntime.  [default: only eager]"),
     click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
@@ -81,9 +85,19 @@ _MEASURING: list[Any] = [
                  help="Seed for synthetic weights, image crops, tokens and block order."),
     click.option("--allow-pickle", is_flag=True,
                  help="Load a .pt2 with pickled objects other than tensors. This executes code from the file."),
-    click.option("--no-cache", is_flag=True, help="Do not use or fill the program cache."),
+    click.option("--no-check", is_flag=True,
+                 help="Queue without first loading your own model, its weights and the modules named to check them."),
+    click.option("--cache/--no-cache", default=True,
+                 help="Use and fill the program cache, or prepare everything anew.  [default: use it]"),
+    click.option("--config", metavar="FILE|NAME", shell_complete=complete_config,
+                 help="Take models and options from a session file (TOML), or from a configuration saved on the screen."
+                 " Options on the command line replace those of the file."),
+    click.option("--print-config", is_flag=True, help="Print a session file that makes the same sessions, and exit."),
+    click.option("--dry-run", is_flag=True,
+                 help="Print the programs, which of them are cached, and an estimate of the time; queue nothing."),
     click.option("--detach", is_flag=True, help="Queue the runs, print their ids and return immediately."),
-    click.option("--json", "as_json", is_flag=True, help="Print run summaries as a JSON array."),
+    click.option("--json", "as_json", is_flag=True,
+                 help="Print run summaries as a JSON array; with --dry-run, the plan as a JSON object."),
     click.option("-v", "--verbose", is_flag=True, help="Also print worker output and every block."),
 ]  # fmt: skip
 
@@ -102,13 +116,16 @@ def _measuring_options(command: Any) -> Any:
         "etui run minilm --weights ./all-MiniLM-L6-v2 --precision int8 --json | jq .",
         "etui run ./my_model.py:make_model --precision int8 -o result.json",
         "etui run resnet50 --detach",
+        "etui run resnet18 mobilenet_v2 --precision int8 --dry-run",
+        "etui run resnet18 --precision fp32,int8 --print-config > bench.toml",
+        "etui run --config bench.toml --preset quick",
         "etui run resnet18 --precision int8 --keep-fp32 conv1,layer4.1",
         "etui run resnet18 --delegate coreml --export-only -o ./programs",
         "etui run resnet18 -p fp32,int8 --baseline compile,onnxruntime",
     )
     + _EXIT_STATUS
 )
-@click.argument("model", shell_complete=complete_model)
+@click.argument("models", nargs=-1, metavar="[MODEL]..", shell_complete=complete_model)
 @click.option("-p", "--precision", type=NAMES, metavar="P,..", shell_complete=complete_precisions,
               help="Precisions.  [default: fp32]")  # fmt: skip
 @click.option("-d", "--delegate", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
@@ -123,11 +140,11 @@ def _measuring_options(command: Any) -> Any:
     help="Export the runs to FILE as JSON; with --export-only, the folder for programs.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite existing files.")
-@click.pass_obj
+@click.pass_context
 def run(
-    settings: Settings,
+    ctx: click.Context,
     /,
-    model: str,
+    models: tuple[str, ...],
     precision: tuple[str, ...] | None,
     delegate: tuple[str, ...] | None,
     export_only: bool,
@@ -135,48 +152,36 @@ def run(
     force: bool,
     **options: Any,
 ) -> int:
-    """Export MODEL, measure it against eager PyTorch, and store the runs.
+    """Export each MODEL, measure it against eager PyTorch, and store the runs; several models are one session each.
 
     MODEL is a name from `etui models`, FILE.py:FACTORY, an exported program (.pt2) or an ExecuTorch program (.pte).
     """  # fmt: skip
-    from etui.catalog.find import describe
-    from etui.cli.run_sessions import finish, followed
-    from etui.services.request import with_baselines
-    from etui.services.submit import submit
-
-    found, variants = _check_configuration(
-        model, precision, delegate, measure=not export_only, allow_pickle=options["allow_pickle"]
-    )
-    variants = with_baselines(found, variants, options["baselines"] or ())
     if export_only and output is None:
         raise UsageError("--export-only needs an output folder", "add -o DIR")
     if output is not None and options["detach"] and not export_only:
         raise UsageError(
             "-o and --detach cannot be combined", "export the run when it is done: `etui export RUN -o FILE`"
         )
-    if output is not None and not export_only:
-        _check_writable(output, force)
+    configured = _configured(ctx, options, models=models, precisions=precision, delegates=delegate)
+    if not configured.config.models:
+        raise click.UsageError("Missing argument 'MODEL'; name one from `etui models`, or give --config FILE", ctx)
+    planned = configured.plan(
+        skip=configured.path is not None or len(configured.config.models) > 1,
+        measure=not export_only,
+        export_only_dir=str(output.absolute()) if export_only and output else None,
+    )
     if output is not None and export_only:
         from etui.catalog.delegates import program_file
         from etui.files.atomic import refuse_existing
         from etui.spec import program_name
 
-        for variant in variants:
-            suffix = Path(program_file(variant.delegate)).suffix
-            refuse_existing(output / program_name(found.name, variant, suffix), force=force)
-    spec = _specification(
-        found, variants, options, export_only_dir=str(output.absolute()) if export_only and output else None
-    )
-    with settings.open_store() as store:
-        if not export_only:
-            spec = _when_calm(store, [spec], options)[0]
-        ids = followed(store, lambda: [submit(store, spec, describe(found))], options)
-        if not options["detach"] and output is not None and not export_only:
-            from etui.store.transfer import write_documents
-
-            target = Path("/dev/stdout") if str(output) == "-" else output
-            write_documents([store.document(one) for one in ids], target, force=force)
-        return finish(store, ids, options)
+        for session in planned.sessions:
+            for variant in session.spec.variants:
+                suffix = Path(program_file(variant.delegate)).suffix
+                refuse_existing(output / program_name(session.model.name, variant, suffix), force=force)
+    elif output is not None:
+        _check_writable(output, force)
+    return _measure(ctx.obj, configured, planned, options, None if export_only else output, force=force)
 
 
 @click.command(
@@ -187,96 +192,126 @@ def run(
     + "\n\nUnsupported combinations are skipped with a warning."
     + _EXIT_STATUS
 )
-@click.option("--models", type=NAMES, required=True, metavar="A,B", shell_complete=complete_models,
+@click.option("--models", type=NAMES, metavar="A,B", shell_complete=complete_models,
               help="Models, measured in one session each.")  # fmt: skip
-@click.option("--precisions", type=NAMES, default="fp32", show_default=True, metavar="P,..",
-              shell_complete=complete_precisions, help="Precisions.")  # fmt: skip
-@click.option("--delegates", type=NAMES, default="xnnpack", show_default=True, metavar="D,..",
-              shell_complete=complete_delegates, help="Delegates.")  # fmt: skip
+@click.option("--precisions", type=NAMES, metavar="P,..", shell_complete=complete_precisions,
+              help="Precisions.  [default: fp32]")  # fmt: skip
+@click.option("--delegates", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
+              help="Delegates.  [default: xnnpack]")  # fmt: skip
 @_measuring_options
-@click.pass_obj
+@click.pass_context
 def sweep(
-    settings: Settings,
+    ctx: click.Context,
     /,
-    models: tuple[str, ...],
-    precisions: tuple[str, ...],
-    delegates: tuple[str, ...],
+    models: tuple[str, ...] | None,
+    precisions: tuple[str, ...] | None,
+    delegates: tuple[str, ...] | None,
     **options: Any,
 ) -> int:
     """Measure several models in every precision on every delegate."""
+    configured = _configured(ctx, options, models=models, precisions=precisions, delegates=delegates)
+    if not configured.config.models:
+        raise click.UsageError("Missing option '--models'; name models from `etui models`, or give --config FILE", ctx)
+    return _measure(ctx.obj, configured, configured.plan(skip=True), options)
+
+
+@dataclass(frozen=True)
+class _Configured:
+    """The configuration of a command line: ``config``, the session file that it is based on, if any, and the keys that
+    come from there."""
+
+    config: SessionConfig
+    path: Path | None = None
+    keys: frozenset[str] = frozenset()
+
+    def plan(self, **how: Any) -> Planned:
+        """Return the sessions, and print what is skipped. Raises UsageError, with the file and key of a value that
+        comes from the session file."""
+        from etui.services.session_config import plan
+        from etui.services.session_file import locate
+
+        try:
+            planned = plan(self.config, **how)
+        except UsageError as error:
+            raise (locate(error, self.path, self.keys) if self.path is not None else error) from error
+        for line in planned.skipped:
+            click.echo(f"etui: {line}", err=True)
+        return planned
+
+
+def _configured(ctx: click.Context, options: Mapping[str, Any], **lists: tuple[str, ...] | None) -> _Configured:
+    """Return the configuration: the values of the session file, replaced by what the command line has."""
+    from etui.services.session_config import KEYS, from_values, with_absolute_paths
+    from etui.services.session_file import find_session_file, read_session_file
+
+    given: dict[str, object] = {key: list(names) for key, names in lists.items() if names}
+    for key in KEYS:
+        if key in options and ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE:
+            given[key] = options[key]
+    given = with_absolute_paths(given, Path.cwd()) if options["print_config"] else given
+    path = None if options["config"] is None else find_session_file(options["config"])
+    values = {} if path is None else read_session_file(path)
+    return _Configured(from_values({**values, **given}), path, frozenset(values.keys() - given.keys()))
+
+
+def _measure(
+    settings: Settings,
+    configured: _Configured,
+    planned: Planned,
+    options: Mapping[str, Any],
+    output: Path | None = None,
+    *,
+    force: bool = False,
+) -> int:
+    """Queue the sessions, follow them and print their results; or print only what would be done."""
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
-    from etui.services.request import check_model, combine, with_baselines
     from etui.services.submit import submit
 
-    wanted = []
-    for text in models:
-        found = check_model(text, allow_pickle=options["allow_pickle"])
-        variants, refused = combine(found, precisions, delegates)
-        for variant, reason in refused.items():
-            click.echo(f"etui: skipping {found.name} {variant.label}: {reason}", err=True)
-        if variants:
-            variants = with_baselines(found, variants, options["baselines"] or ())
-            wanted.append((_specification(found, variants, options), found))
-    if not wanted:
-        raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")
+    if options["print_config"]:
+        from etui.services.session_file import as_toml
+
+        click.echo(as_toml(configured.config), nl=False)
+        return EXIT_DONE
+    if options["dry_run"]:
+        from etui.cli.dry_run import print_plan
+
+        print_plan(settings, planned, as_json=options["as_json"])
+        return EXIT_DONE
+    _check_early(planned, options)
     with settings.open_store() as store:
-        specs = _when_calm(store, [spec for spec, _ in wanted], options)
-        sessions = [(spec, describe(model)) for spec, (_, model) in zip(specs, wanted, strict=True)]
+        sessions = [(spec, describe(session.model)) for spec, session in _when_calm(store, planned, configured.config)]
         ids = followed(store, lambda: (submit(store, spec, model) for spec, model in sessions), options)
+        if output is not None:
+            from etui.store.transfer import write_documents
+
+            target = Path("/dev/stdout") if str(output) == "-" else output
+            write_documents([store.document(one) for one in ids], target, force=force)
         return finish(store, ids, options)
 
 
-def _check_configuration(
-    model: str,
-    precisions: tuple[str, ...] | None,
-    delegates: tuple[str, ...] | None,
-    *,
-    measure: bool,
-    allow_pickle: bool,
-) -> tuple[Model, list[Variant]]:
-    """Return the model and its variants without loading anything. Raises UsageError for unsupported ones."""
-    from etui.services.request import check_model, combine, default_configuration
+def _check_early(planned: Planned, options: Mapping[str, Any]) -> None:
+    """Check the models, weights and named modules before anything is queued. Raises UsageError for what would fail."""
+    from etui.services.early_check import check_early
 
-    found = check_model(model, allow_pickle=allow_pickle)
-    precision, delegate = default_configuration(found)
-    variants, refused = combine(found, precisions or (precision,), delegates or (delegate,), measure=measure)
-    for variant, reason in refused.items():
-        raise UsageError(f"{found.name} cannot be run as {variant.label}: {reason}")
-    return found, variants
+    def begin(text: str) -> None:
+        click.echo(f"etui: {plain(text)}", err=True)
+
+    for session in planned.sessions:
+        if not options["no_check"] and (notice := check_early(session.spec, session.model, begin=begin)):
+            click.echo(f"etui: {plain(notice)}", err=True)
 
 
-def _specification(
-    model: Model, variants: Sequence[Variant], options: dict[str, Any], export_only_dir: str | None = None
-) -> SessionSpec:
-    from etui.services.request import Options, specification
-
-    chosen = Options(
-        preset=options["preset"],
-        repeat=options["repeat"],
-        warmup=options["warmup"],
-        threads=options["threads"],
-        weights=options["weights"],
-        timeout_s=options["timeout"],
-        calibration_count=options["calibration"],
-        accuracy_inputs=options["inputs"],
-        seed=options["seed"],
-        use_cache=not options["no_cache"],
-        keep_fp32=options["keep_fp32"] or (),
-        wait_quiet_min=options["wait_quiet"],
-        allow_pickle=options["allow_pickle"],
-    )
-    return specification(model, variants, chosen, export_only_dir=export_only_dir)
-
-
-def _when_calm(store: Store, specs: Sequence[SessionSpec], options: Mapping[str, Any]) -> list[SessionSpec]:
-    """Return the specifications with the time to wait for an idle machine; on a busy one, the user is asked."""
+def _when_calm(store: Store, planned: Planned, config: SessionConfig) -> list[tuple[SessionSpec, Session]]:
+    """Return the sessions with the time to wait for an idle machine; on a busy one, the user is asked."""
     import msgspec
 
-    minutes = minutes_to_wait(store, options["wait_quiet"], options["threads"])
+    if any(session.spec.export_only_dir is not None for session in planned.sessions):
+        return [(session.spec, session) for session in planned.sessions]
+    minutes = minutes_to_wait(store, config.wait_quiet_min, config.threads)
     if minutes is None:
-        return list(specs)
-    return [msgspec.structs.replace(spec, wait_quiet_min=minutes) for spec in specs]
+        return [(session.spec, session) for session in planned.sessions]
+    return [(msgspec.structs.replace(session.spec, wait_quiet_min=minutes), session) for session in planned.sessions]
 
 
 def _check_writable(output: Path, force: bool) -> None:

@@ -28,7 +28,7 @@ def selected_run(store: Store, name: str) -> str:
     found = _runs(store, name)
     if len(found) > 1:
         runs = [store.summary(run_id) for run_id in found[-_LISTED:][::-1]]
-        listed = ", ".join(f"{run.id} ({run.model} {run.precision}/{run.delegate})" for run in runs)
+        listed = ", ".join(f"{run.id} ({run.model} {run.configuration})" for run in runs)
         more = " and more" if len(found) > _LISTED else ""
         raise UsageError(f"{plain(name)} matches {len(found):,} runs", f"name one of them: {plain(listed)}{more}")
     return found[0]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from etui import text
 from etui.cli.section_text import run_title, section_lines
+from etui.cli.table import wrapped_to_terminal
 from etui.results import RunDocument
 from etui.wording import run_sections
 from etui.wording.verdict import verdict
@@ -25,4 +26,4 @@ def _heading(document: RunDocument, siblings: Sequence[RunDocument]) -> Iterator
     yield run_title(document)
     for sentence in verdict(document, siblings):
         row = sentence.row[:6] if sentence.source == "comparison" else sentence.row
-        yield f"{sentence.text}  [{sentence.source}{f': {row}' if row else ''}]"
+        yield wrapped_to_terminal(f"{sentence.text}  [{sentence.source}{f': {row}' if row else ''}]")

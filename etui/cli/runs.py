@@ -14,7 +14,7 @@ from etui import text
 from etui.analysis import trust
 from etui.cli.complete import complete_columns, complete_delegates, complete_measured_models, complete_precisions
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
-from etui.cli.fact_columns import fact_column
+from etui.cli.fact_columns import fact_cell, fact_column
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count
 from etui.cli.table import table_lines
@@ -151,6 +151,7 @@ def _query(
     reverse: bool,
 ) -> _Query:
     """Return the query of the options, and save the filter under a name. Raises UsageError."""
+    from etui.catalog.find import spellings
     from etui.store import Condition
     from etui.store.filter_language import parse
     from etui.store.saved_filters import load_filters, save_filter
@@ -163,9 +164,9 @@ def _query(
     where += [
         Condition(column, "in", names) if len(names) > 1 else Condition(column, "=", names[0])
         for column, names in (
-            ("model", _names(model)),
-            ("precision", _names(precision)),
-            ("delegate", _names(delegate)),
+            ("model", [name for text in _names(model) for name in spellings("model", text)]),
+            ("precision", [name for text in _names(precision) for name in spellings("precision", text)]),
+            ("delegate", [name for text in _names(delegate) for name in spellings("delegate", text)]),
             ("status", list(status)),
         )
         if names
@@ -276,8 +277,8 @@ def _cell(fact: Fact[Any], summary: RunSummary) -> str:
         return marked(text.speedup(summary.speedup, summary.speed_verdict), trusted)
     if fact is RunSummary.latency_ci95_ms:
         trusted = trust.of_latency(summary.latency_median_ms, summary.latency_ci95_ms, flags)
-        return marked(fact.text(fact.of(summary)), trusted)
-    return fact.text(fact.of(summary))
+        return marked(fact_cell(fact, fact.of(summary)), trusted)
+    return fact_cell(fact, fact.of(summary))
 
 
 def _chosen(option: str | None) -> dict[Fact[Any], int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,16 +9,14 @@ from etui import spec, text
 from etui.analysis import trust
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.keep_fp32 import kept_fp32
-from etui.cli.fact_columns import fact_column
-from etui.cli.table import table, terminal_width
+from etui.cli.fact_columns import fact_cell, fact_column
+from etui.cli.table import table, wrapped_to_terminal
 from etui.cli.trust_marks import marked
 from etui.facts import Fact, RunSummary
 from etui.results import Flag, LatencyStats, RunDocument
 from etui.spec import EAGER
 from etui.wording import flags as flag_wording
 from etui.wording import run as run_wording
-
-_LEAST_CELLS = 40
 
 _FACTS: dict[Fact[Any], int] = {
     RunSummary.id: 0,
@@ -58,7 +55,7 @@ def session_table(documents: Sequence[RunDocument]) -> str:
         "",
         table([fact_column(fact, spare) for fact, spare in _FACTS.items()], rows),
     ]
-    remarks = [_wrapped(text.plain(remark)) for remark in _remarks(documents)]
+    remarks = [wrapped_to_terminal(text.plain(remark)) for remark in _remarks(documents)]
     return "\n".join([*lines, "", *remarks] if remarks else lines)
 
 
@@ -77,7 +74,7 @@ def _eager_row(document: RunDocument) -> list[str]:
 
 def _row(document: RunDocument) -> list[str]:
     special = _special_cells(document)
-    return [special[fact] if fact in special else fact.text(fact.read(document)) for fact in _FACTS]
+    return [special[fact] if fact in special else fact_cell(fact, fact.read(document)) for fact in _FACTS]
 
 
 def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
@@ -155,13 +152,4 @@ def _speed_remarks(documents: Sequence[RunDocument], everyone: Sequence[str]) ->
 
 
 def _label(document: RunDocument) -> str:
-    return spec.label(document.precision, document.delegate, document.repeats)
-
-
-def _wrapped(remark: str) -> str:
-    """Wrap a remark to the terminal's width; unchanged if the output is not a terminal."""
-    available = terminal_width()
-    if available is None or text.width(remark) <= available:
-        return remark
-    lines = textwrap.wrap(remark, max(_LEAST_CELLS, available), subsequent_indent="  ", break_on_hyphens=False)
-    return "\n".join(lines)
+    return spec.label(document.configuration, document.repeats)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -10,29 +12,32 @@ from etui import text
 from etui.analysis import trust
 from etui.cli.complete import complete_delegates, complete_measured_models, complete_precisions, complete_run
 from etui.cli.context import Settings
+from etui.cli.fact_columns import ID_CELLS, fact_cell
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.run_selection import selected_run
-from etui.cli.table import Column, table
+from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
+from etui.facts import RunSummary
 from etui.formats.json_text import harmless
 
 if TYPE_CHECKING:
     from etui.analysis.trends import Trend
     from etui.history import Point
-    from etui.store import Store
+    from etui.store import Condition, Store
 
 SCHEMA = "etui.trend/1"
 DEFAULT_POINTS = 200
+_MOST_EXAMINED = 2_000
 _COLUMNS = (
-    Column("run"),
+    Column("run", most=ID_CELLS, cut="clean"),
     Column("when"),
     Column("median ms", right=True),
-    Column("95 % interval", right=True, spare=5),
+    Column("95 % interval ms", right=True, spare=5),
     Column("MAE", right=True, spare=4),
     Column("verdict", spare=6),
-    Column("change"),
+    Column("change", wraps=True),
     Column("versions changed", spare=3),
     Column("flags", spare=9),
 )
@@ -86,7 +91,7 @@ def trend(
     """Show how latency and accuracy changed over the runs of one configuration, and with which versions.
 
     The configuration is that of RUN: model, precision, delegate, weights, inputs, threads and machine. With --model, it
-    is that of the newest run of the model.
+    is that of the newest run of the model; others are named on stderr.
     """
     options = {"model": model, "precision": precision, "delegate": delegate}
     if run is not None and any(options.values()):
@@ -96,18 +101,24 @@ def trend(
     if run is None and model is None:
         raise UsageError("neither RUN nor --model is given", "see etui runs for the runs")
     with settings.store_with_runs() as store:
-        history = store.history(selected_run(store, run) if run is not None else _newest(store, options), limit)
+        run_id = selected_run(store, run) if run is not None else _newest(store, options)
+        history = store.history(run_id, limit)
+        others = [] if run is not None else _other_configurations(store, run_id, options)
     from etui.analysis import trends
 
     found = trends.trend(history, margin / 100)
     click.echo(_as_json(found) if as_json else _as_text(found))
+    if others:
+        chosen = " and ".join(f"--{name}" for name in ("precision", "delegate") if options[name] is None)
+        line = f"etui: this is the configuration of the newest run; other configurations: {', '.join(others)}"
+        click.echo(text.plain(f"{line}; choose one with {chosen}"), err=True)
 
 
 def _newest(store: Store, options: dict[str, str | None]) -> str:
     """The newest done run of these options, else the newest of any status."""
     from etui.store import Condition
 
-    where = [Condition(column, "=", value) for column, value in options.items() if value]
+    where = _conditions(options)
     for more in ([Condition("status", "=", "done")], []):
         if found := store.summaries([*where, *more], limit=1):
             return found[0].id
@@ -115,10 +126,30 @@ def _newest(store: Store, options: dict[str, str | None]) -> str:
     raise UsageError(f"no run of {text.plain(named)}", "see etui runs")
 
 
+def _conditions(options: Mapping[str, str | None]) -> list[Condition]:
+    from etui.catalog.find import spellings
+    from etui.store import Condition
+
+    columns: tuple[Literal["model", "precision", "delegate"], ...] = ("model", "precision", "delegate")
+    return [Condition(column, "in", spellings(column, value)) for column in columns if (value := options[column])]
+
+
+def _other_configurations(store: Store, run_id: str, options: Mapping[str, str | None]) -> list[str]:
+    """Return the precisions and delegates of other runs that the options name, each with its number of runs, the most
+    recent first; of a model with very many runs, of the newest ones."""
+    shown = store.summary(run_id)
+    counts = Counter(
+        (run.precision, run.delegate) for run in store.summaries(_conditions(options), limit=_MOST_EXAMINED)
+    )
+    del counts[shown.precision, shown.delegate]
+    return [f"{precision}/{delegate} ({text.counted(count, 'run')})" for (precision, delegate), count in counts.items()]
+
+
 def _as_text(found: Trend) -> str:
     from etui.wording import trend as trend_wording
 
     lines = [f"{trend_wording.name(found)}: {trend_wording.circumstances(found)}", "", *trend_wording.sentences(found)]
+    lines = list(map(wrapped_to_terminal, lines))
     if found.history.points:
         lines += ["", table(_COLUMNS, rows(found))]
     return "\n".join(lines)
@@ -143,7 +174,7 @@ def rows(found: Trend) -> list[list[str]]:
                 text.local_time(point.at),
                 text.number(point.median_ms) if point.status == "done" else point.status,
                 _interval(point) if point.status == "done" else text.MISSING,
-                text.number(point.mae),
+                fact_cell(RunSummary.mae, point.mae),
                 point.verdict or text.MISSING,
                 changes.get(place, ""),
                 ", ".join(f"{one.name} {one.now or 'removed'}" for one in software),

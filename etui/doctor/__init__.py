@@ -19,6 +19,7 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
         sqlite = software.sqlite(in_memory)
     return [
         software.packages(),
+        *filter(None, [software.torchvision()]),
         *software.delegates(),
         hardware.cores(),
         hardware.governor(root),

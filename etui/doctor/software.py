@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -63,6 +64,35 @@ def packages() -> Finding:
     shown = ("torch", "executorch", "torchvision", "transformers")
     versions = environment.package_versions(PACKAGES)
     return Finding(name="packages", status="ok", seen=", ".join(f"{name} {versions[name]}" for name in shown))
+
+
+def torchvision(torch_folder: Path | None = None, torchvision_folder: Path | None = None) -> Finding | None:
+    """Check whether torchvision can be imported next to the installed torch, from its files: importing takes seconds.
+    None if either is not installed. The folders are those of the installed packages unless given.
+    """
+    torch_folder = torch_folder or _package_folder("torch")
+    torchvision_folder = torchvision_folder or _package_folder("torchvision")
+    library = torchvision_folder / "_C.so" if torchvision_folder else None
+    if torch_folder is None or library is None or not library.is_file():
+        return None
+    try:
+        needs_cuda = b"libtorch_cuda.so" in library.read_bytes()
+    except OSError as error:
+        return Finding(name="torchvision", status="unknown", seen=f"{library} cannot be read ({error.strerror})")
+    if needs_cuda and not (torch_folder / "lib" / "libtorch_cuda.so").exists():
+        return Finding(
+            name="torchvision",
+            status="warn",
+            seen="a CUDA build next to a CPU build of torch: `import torchvision` fails; etui imports it for its models"
+            " and for your files, but its compiled operators, such as nms, are missing",
+            advice="install the CPU build of torchvision from the package index that torch came from",
+        )
+    return Finding(name="torchvision", status="ok", seen="its compiled operators fit the installed torch")
+
+
+def _package_folder(name: str) -> Path | None:
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def delegates() -> list[Finding]:

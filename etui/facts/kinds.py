@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from etui import text
+from etui.spec import size_text
 
 Value = float | int | str | None
 """A value in a comparison of runs."""
@@ -50,6 +51,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     def is_number(self) -> bool:
         """Whether values are numbers, which tables align to the right."""
         return self.filter == "number"
+
+    @property
+    def table(self) -> Format:
+        """The format for tables with the units in the headings: that of the screen's cells, with the sign of a
+        ratio."""
+        return self.cell if self.is_number and self.cell.unit != "x" else self.text
 
 
 def _unchanged(value: Any) -> Any:
@@ -110,6 +117,18 @@ YES_NO = Kind(
     encode=lambda value: (int(value),),
     decode=bool,
 )
+SIZE = Kind(
+    sql="INTEGER",
+    text=Format(size_text),
+    cell=Format(size_text),
+    compared=Format(size_text),
+    cells=9,
+    relative=False,
+    encode=tuple,
+    decode=lambda height, width: None if height is None or width is None else (height, width),
+)
+"""Height and width of images in pixels, in two columns; filters compare the height."""
+
 COUNT = Kind(
     sql="INTEGER", text=Format(lambda count: f"{count:,}"), cell=Format(lambda count: f"{count:,}"),
     compared=Format(_unchanged), relative=False,

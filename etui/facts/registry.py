@@ -23,6 +23,7 @@ from etui.facts.kinds import (
     RATIO_INTERVAL,
     SHARE,
     SIMILARITY,
+    SIZE,
     TEXT,
     TIME,
     YES_NO,
@@ -42,6 +43,7 @@ from etui.results import (
     Status,
     WeightsInfo,
 )
+from etui.spec import size_text
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -114,6 +116,11 @@ class RunSummary(StoredFacts):
     """
 
     __slots__ = ()
+
+    @property
+    def configuration(self) -> str:
+        """Precision and delegate with the shape, threads and method if these were requested; see ``RunDocument``."""
+        return self.variant or f"{self.precision}/{self.delegate}"
 
     id = Fact(
         read=lambda run: run.id,
@@ -646,6 +653,64 @@ class RunSummary(StoredFacts):
         screen=ScreenColumn(cells=8, most=20, spare=20),
         indexed=True,
         scanned=True,
+    )
+    input_size: Fact[tuple[int, int] | None] = Fact(
+        read=lambda run: run.input_size,
+        kind=SIZE,
+        title="input size",
+        about="Requested height and width of the images in pixels",
+        columns=("input_height", "input_width"),
+        filter=Filter(key="input_size", names=("resolution",), hint="the height, such as input_size:224"),
+        screen=ScreenColumn(heading="input", spare=9, off=True),
+        comparison=Comparison(group="environment", read=lambda run: run.input_size and size_text(run.input_size)),
+        indexed=True,
+    )
+    batch = Fact(
+        read=lambda run: run.batch,
+        kind=COUNT,
+        title="batch",
+        about="Requested number of items in one inference",
+        filter=Filter(key="batch"),
+        screen=ScreenColumn(cells=5, spare=9, off=True),
+        # As text, like the threads: a property of the configuration has no best value.
+        comparison=Comparison(group="environment", read=lambda run: None if run.batch is None else str(run.batch)),
+        indexed=True,
+    )
+    sequence = Fact(
+        read=lambda run: run.sequence,
+        kind=COUNT,
+        title="sequence",
+        about="Requested number of tokens of each text",
+        filter=Filter(key="sequence", names=("tokens",)),
+        screen=ScreenColumn(heading="seq", cells=5, spare=9, off=True),
+        comparison=Comparison(
+            group="environment", read=lambda run: None if run.sequence is None else str(run.sequence)
+        ),
+        indexed=True,
+    )
+    dynamic = Fact(
+        read=lambda run: run.dynamic,
+        kind=YES_NO,
+        title="dynamic",
+        about="Whether the program takes a range of shapes",
+        filter=Filter(key="dynamic", hint="1 or 0"),
+        screen=ScreenColumn(heading="dyn", cells=3, spare=9, off=True),
+        comparison=Comparison(group="environment", read=lambda run: "yes" if run.dynamic else None),
+    )
+    method = Fact(
+        read=lambda run: run.method,
+        kind=TEXT,
+        title="method",
+        about="Measured method of a finished program",
+        filter=Filter(key="method", suggested=True),
+        screen=ScreenColumn(cells=8, most=16, spare=9, off=True),
+        comparison=Comparison(group="environment"),
+    )
+    variant = Fact(
+        read=lambda run: run.variant,
+        kind=TEXT,
+        title="variant",
+        about="Name in the session, if it is more than precision and delegate",
     )
     summary_only = Fact(
         read=lambda run: run.summary_only,

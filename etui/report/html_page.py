@@ -103,8 +103,13 @@ def _result(cell: ResultCell) -> str:
     classes = " ".join(name for name in (cell.tone or "", "strong" if cell.strong else "") if name)
     named = f' class="{classes}"' if classes else ""
     # A figure is not broken over two lines, its remark may follow on another one.
-    parts = ", ".join(f"<span>{_escaped(part)}</span>" for part in cell.text.split(", "))
-    return f"<td{named}>{parts}</td>"
+    figure, remark = cell.text, ""
+    for begin in (", ", " as "):
+        if begin in cell.text:
+            figure, _, rest = cell.text.partition(begin)
+            remark = f"{begin}{rest}"
+            break
+    return f"<td{named}><span>{_escaped(figure)}</span>{escape(remark)}</td>"
 
 
 def _accuracy_chart(chart: AccuracyChart) -> Iterator[str]:
@@ -116,8 +121,9 @@ def _accuracy_chart(chart: AccuracyChart) -> Iterator[str]:
 
 
 def _changes(bars: Sequence[svg.Bar]) -> str:
-    """Draw the changes in percent, or as multiples of the base's latency if they are very large."""
-    if all(bar.value <= MANY_PERCENT for bar in bars):
+    """Draw the changes in percent, or as multiples of the base's latency if any is beyond ``MANY_PERCENT``."""
+    ends = [end for bar in bars for end in (bar.value, bar.low, bar.high) if end is not None]
+    if all(end <= MANY_PERCENT for end in ends):
         return svg.intervals(bars, unit="%", mark=0.0)
     times = [
         msgspec.structs.replace(

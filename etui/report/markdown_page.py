@@ -61,7 +61,7 @@ def _results(table: ResultsTable) -> Iterator[str]:
     rows = [[cell.text for cell in row] for row in table.rows]
     yield from (*markdown.table(table.headings, rows, right=range(1, len(table.headings))), "")
     if table.legend:
-        yield from (f"<sub>{markdown.escaped(table.legend)}</sub>", "")
+        yield from (f"*{markdown.escaped(table.legend)}*", "")
 
 
 def _folded(title: str, lines: Iterable[str]) -> Iterator[str]:

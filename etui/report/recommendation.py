@@ -21,6 +21,7 @@ from etui.results import ACCURACY_VERDICTS, LIVE_STATUSES, RunDocument
 from etui.wording import caveat as caveat_wording
 from etui.wording import comparison as comparison_wording
 from etui.wording import run as run_wording
+from etui.wording.differences import differences
 from etui.wording.run_sections import variant
 
 Tone = Literal["good", "bad", "warn", "muted"]
@@ -30,10 +31,7 @@ SPEED_TONES: dict[str, Tone] = {
 ACCURACY_TONES: dict[str, Tone] = {"PASS": "good", "FAIL": "bad", "UNPROVEN": "warn"}
 
 
-_SYNTHETIC = (
-    "The weights are synthetic: the latencies are valid, but whether the trained model is within tolerance is not"
-    " known."
-)
+_MOST_CHANGES = 6
 
 
 class Badge(msgspec.Struct, frozen=True):
@@ -78,7 +76,7 @@ def verdict_on(
 
 def _single(run: RunDocument) -> Verdict:
     name = variant(run)
-    reasons = [run_wording.speed(run), run_wording.accuracy(run), run_wording.size(run)]
+    reasons = [run_wording.speed(run, with_caveat=False), run_wording.accuracy(run), run_wording.size(run)]
     if not run.summary_only:
         reasons.insert(0, run_wording.ending(run))
     ratio, badges = run.speedup, [*_accuracy_badges([run])]
@@ -87,7 +85,7 @@ def _single(run: RunDocument) -> Verdict:
     caveats = _caveats([run])
     if _is_synthetic(run):
         badges.append(Badge("weights", "synthetic", "warn"))
-        caveats.insert(0, _SYNTHETIC)
+        caveats.insert(0, caveat_wording.SYNTHETIC)
     if run.summary_only:
         badges.append(Badge("run", "summary without samples", "warn"))
     headline, tone = f"{name}: the accuracy was not measured", _worst(badges)
@@ -130,6 +128,7 @@ def _change(by_configuration: dict[str, list[RunDocument]], margin: float, level
     reasons: list[str] = []
     badges: list[Badge] = []
     caveats: list[str] = []
+    changes: dict[str, list[str]] = {}
     for name, same in by_configuration.items():
         before, now = same[0], same[-1]
         (found,) = compare(before, [now], margin=margin, levels=levels)
@@ -137,16 +136,29 @@ def _change(by_configuration: dict[str, list[RunDocument]], margin: float, level
         headlines.append(f"{name} {_changed(found, since)}")
         named = comparison_wording.names(same)
         sentence, *more = [line for line in comparison_wording.sentences(found, named) if line not in found.cautions]
-        reasons += [sentence, comparison_wording.accuracy(before, now, named), *more]
+        accuracy = comparison_wording.accuracy(before, now, named)
+        reasons.append(" ".join(filter(None, (sentence, accuracy, *more))))
+        for one in differences(now, before):
+            changes.setdefault(f"{one.name} from {one.before} to {one.now}", []).append(name)
         caveats += found.cautions
         word = found.verdict or "not comparable"
         badges.append(Badge(f"speed of {name}", word, SPEED_TONES.get(word, "warn")))
         badges += _accuracy_badges([now], f"accuracy of {name}")
+    changed = [
+        change if len(names) == len(by_configuration) else f"{change} ({_and(names)})"
+        for change, names in changes.items()
+        if "'s hash" not in change
+    ]
+    if changed:
+        more_changes = f", and {len(changed) - _MOST_CHANGES} more" if len(changed) > _MOST_CHANGES else ""
+        reasons.append(
+            f"Between the runs these conditions changed: {', '.join(changed[:_MOST_CHANGES])}{more_changes}."
+        )
     return Verdict(
         headline="; ".join(headlines),
         tone=_worst(badges),
         badges=badges,
-        reasons=[reason for reason in reasons if reason],
+        reasons=reasons,
         caveats=[
             *dict.fromkeys([*caveats, *_caveats([run for same in by_configuration.values() for run in reversed(same)])])
         ],
@@ -205,11 +217,18 @@ def _choice(
         headline = f"Fastest within tolerance: {names}" if synthetic else f"Ship {names}"
     reasons += [comparison_wording.sentences(one, named)[0] for one in (unsure or _closest(found))]
     if not unsure:
-        reasons += [run_wording.speed(chosen), run_wording.accuracy(chosen), run_wording.size(chosen)]
+        reasons += [
+            run_wording.speed(chosen, with_caveat=False),
+            run_wording.accuracy(chosen),
+            run_wording.size(chosen),
+        ]
     caveats = _caveats([chosen, *(run for run in passing if run is not chosen)], named)
     if synthetic:
         badges.append(Badge("weights", "synthetic", "warn"))
-        caveats.insert(0, _SYNTHETIC if unsure else f"{_SYNTHETIC} This is not a recommendation to ship.")
+        caveats.insert(
+            0,
+            caveat_wording.SYNTHETIC if unsure else f"{caveat_wording.SYNTHETIC} This is not a recommendation to ship.",
+        )
     return Verdict(
         headline=headline,
         tone="warn" if unsure or synthetic or _is_doubtful(chosen) else "good",
@@ -360,17 +379,14 @@ def _accuracy_badges(runs: Sequence[RunDocument], about: str = "accuracy") -> li
 def _caveats(runs: Sequence[RunDocument], named: dict[str, str] | None = None) -> list[str]:
     """Return what limits the results: summaries without samples, what disturbed or widens them, other arithmetic. Of
     the first run, which the verdict is about, every reason is named; of the others those that affect the order."""
-    caveats = []
-    if any(run.summary_only for run in runs):
-        caveats.append("Only a summary was imported: without samples there is no interval, and no comparison.")
+    caveats = [caveat_wording.SUMMARY_ONLY] if any(run.summary_only for run in runs) else []
     for place, run in enumerate(runs):
         name = named[run.id] if named else variant(run)
         clauses = caveat_wording.reasons(run)
         if clauses and (place == 0 or session_share(run.blocks, run.eager_blocks) >= FEW):
             caveats.append(f"{name}: {', '.join(clauses)}.")
-        if run.arithmetic:
-            arithmetic = text.plain(run.arithmetic)
-            caveats.append(f"{name} computes in {arithmetic}, although its precision is {run.precision}.")
+        if arithmetic := caveat_wording.arithmetic(run, name):
+            caveats.append(arithmetic)
     return list(dict.fromkeys(caveats))
 
 

@@ -105,8 +105,12 @@ def _first_of_sessions(runs: Sequence[RunDocument]) -> list[RunDocument]:
 
 
 def _heading(fact: Fact[Any]) -> str:
-    unit = fact.kind.text.unit
+    unit = fact.kind.table.unit
     return f"{fact.title}, {unit}" if unit else fact.title
+
+
+def _value(fact: Fact[Any], value: Any) -> str:
+    return text.MISSING if value is None else str(fact.kind.table.of(value))
 
 
 def _eager_row(run: RunDocument, name: str, compared: bool) -> list[ResultCell]:
@@ -118,7 +122,7 @@ def _eager_row(run: RunDocument, name: str, compared: bool) -> list[ResultCell]:
     ]
     row += [ResultCell("1x", "muted")] + [missing] * compared
     p95 = ResultCell(text.number(stats.p95 if stats else None))
-    peak = ResultCell(text.size(run.eager_memory.peak_rss_bytes if run.eager_memory else None))
+    peak = ResultCell(_value(RunSummary.peak_rss_bytes, run.eager_memory.peak_rss_bytes if run.eager_memory else None))
     row += [p95 if fact is RunSummary.latency_p95_ms else missing for fact in _VALUES]
     row.append(missing)
     row += [peak if fact is RunSummary.peak_rss_bytes else missing for fact in _SIZES]
@@ -126,7 +130,7 @@ def _eager_row(run: RunDocument, name: str, compared: bool) -> list[ResultCell]:
 
 
 def _best_cell(fact: Fact[Any], run: RunDocument, best: set[tuple[str, str]]) -> ResultCell:
-    shown = fact.text(fact.read(run))
+    shown = _value(fact, fact.read(run))
     if fact is RunSummary.sqnr_db and run.accuracy is not None and run.accuracy.end_to_end.overall.exact:
         shown = "exact"
     is_best = (fact.compared_heading, run.id) in best

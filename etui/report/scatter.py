@@ -60,7 +60,8 @@ def scatter(points: Sequence[Point], *, unit: str, eager_ms: float | None = None
         parts.append(line(at, _TOP, at, bottom, colour_of(-1), "4 3"))
         parts.append(label(at, _TOP - 6, "eager", "middle"))
     places = {id(point): (across.at(point.latency_ms), _height_of(point.value, up)) for point in points}
-    names = _name_places(points, [places[id(point)] for point in points], bottom)
+    mark = None if eager_ms is None else across.at(eager_ms)
+    names = _name_places(points, [places[id(point)] for point in points], bottom, mark)
     for point, (x, y), (name_x, name_y, anchor) in zip(points, places.values(), names, strict=True):
         colour = colour_of(point.colour)
         if point.low is not None and point.high is not None:
@@ -84,7 +85,7 @@ def _axes(across: Scale, up: Scale | None, bottom: float, unit: str, exact: bool
     parts = []
     for value in across.marks():
         at = across.at(value)
-        parts += [line(at, bottom, at, bottom + 5, "currentColor"), label(at, bottom + 18, f"{value:.6g}", "middle")]
+        parts += [line(at, bottom, at, bottom + 5, "currentColor"), label(at, bottom + 18, f"{value:,.6g}", "middle")]
     for value in up.marks() if up is not None else []:
         at = up.at(value) if up is not None else 0.0
         parts += [line(_LEFT - 5, at, _LEFT, at, "currentColor"), label(_LEFT - 9, at + 4, f"{value:.4g}", "end")]
@@ -102,11 +103,14 @@ def _height_of(value: float, up: Scale | None) -> float:
 
 
 def _name_places(
-    points: Sequence[Point], places: Sequence[tuple[float, float]], bottom: float
+    points: Sequence[Point], places: Sequence[tuple[float, float]], bottom: float, mark: float | None
 ) -> list[tuple[float, float, str]]:
-    """Return the place and the anchor of each name: next to its point, away from other names and points."""
+    """Return the place and the anchor of each name: next to its point, away from other names and points, and from the
+    vertical line at ``mark``."""
     found: dict[int, tuple[float, float, str]] = {}
     taken: list[_Box] = [(x - _MARK, x + _MARK, y - _MARK, y + _MARK) for x, y in places]
+    if mark is not None:
+        taken.append((mark - 1, mark + 1, _TOP, bottom))
     for index in sorted(range(len(points)), key=lambda one: places[one][1]):
         (x, y), wide = places[index], _CELL * len(points[index].name)
         step = 0

@@ -8,7 +8,7 @@ STYLE = """
   --warn-back: #362a10; } }
 * { box-sizing: border-box; }
 body { font: .94rem/1.55 system-ui, "Segoe UI", Roboto, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 72rem; margin: 2rem auto; padding: 0 1.25rem; overflow-wrap: break-word; }
+  max-width: 76rem; margin: 2rem auto; padding: 0 1.25rem; overflow-wrap: break-word; }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0; }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .75rem; padding-top: 1rem; border-top: 1px solid var(--edge); }
 h3 { font-size: 1.05rem; margin: 1.75rem 0 .5rem; }
@@ -28,7 +28,7 @@ h4 { font-size: .95rem; margin: 1.1rem 0 .3rem; }
 .badge.good { background: var(--good-back); } .badge.bad { background: var(--bad-back); }
 .badge.warn { background: var(--warn-back); }
 .verdict.good, .verdict.bad, .verdict.warn { color: inherit; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .75rem; margin: 1rem 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.25rem, 1fr)); gap: .75rem; margin: 1rem 0; }
 .card { border: 1px solid var(--edge); border-radius: 8px; padding: .6rem .8rem; min-width: 0; }
 .card .label { color: var(--soft); font-size: .8rem; } .card .value { font-size: 1.1rem; font-weight: 600; }
 .card .remark { color: var(--soft); font-size: .8rem; line-height: 1.35; }
@@ -39,7 +39,7 @@ td { vertical-align: top; }
 .results { width: 100%; font-size: .85rem; } .results td, .results th { padding: .3rem .5rem; }
 .results td, .results th, .numbers td, .numbers th { text-align: right; }
 .results td:first-child, .results th:first-child, .numbers td:first-child, .numbers th:first-child { text-align: left; }
-.results td:first-child, .results td span { white-space: nowrap; }
+.results td span { white-space: nowrap; } .results td:first-child { min-width: 7rem; }
 .strong { font-weight: 700; }
 svg { max-width: 100%; height: auto; display: block; margin: .75rem 0; color: var(--ink); }
 .wide { overflow-x: auto; }

@@ -161,7 +161,7 @@ def drawing(parts: Sequence[str], height: int, scale: Scale, unit: str, title: s
     for value in scale.marks():
         at = scale.at(value)
         axis.append(line(at, height, at, height + 5, "currentColor"))
-        axis.append(label(at, height + 18, f"{value:.6g}", "middle"))
+        axis.append(label(at, height + 18, f"{value:,.6g}", "middle"))
     axis.append(label(WIDTH - RIGHT, height + 34, f"{unit}, logarithmic" if scale.is_log else unit, "end"))
     return image([*parts, *axis], height + 42, title)
 

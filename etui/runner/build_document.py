@@ -25,7 +25,7 @@ from etui.results import (
     Status,
 )
 from etui.runner.program_cache import own_versions
-from etui.spec import Variant
+from etui.spec import Variant, stored_name
 from etui.store import QueuedSession
 
 
@@ -108,6 +108,12 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         environment=_environment(session, run),
         quiet=session.quiet,
         repeats=run.variant.repeats.run if run.variant.repeats else None,
+        variant=stored_name(run.variant),
+        input_size=run.variant.input_size,
+        batch=run.variant.batch,
+        sequence=run.variant.sequence,
+        dynamic=run.variant.dynamic,
+        method=run.variant.method,
         # Copies: the session may continue while this document waits to be stored.
         blocks=list(run.blocks),
         eager_blocks=list(session.eager_blocks),

@@ -2,8 +2,8 @@
 
 Example::
 
-    queued = queue_duel(store, run_a, run_b)          # UsageError explains why it is not possible
-    (first, _), (second, _) = queued.runs             # new runs; first repeats run_a, second run_b
+    queued = queue_duel(store, run_a, run_b, DuelOptions())    # UsageError explains why it is not possible
+    (first, _), (second, _) = queued.runs                      # new runs; first repeats run_a, second run_b
 
 A duel is an ordinary session: followed, cancelled and stored the same way. Its two runs share blocks, so that
 ``etui.analysis.comparison.compare(store.document(first), [store.document(second)])`` pairs them. Eager is measured with
@@ -26,6 +26,25 @@ from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
 
 
+class DuelOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to measure a duel.
+
+    ``threads`` None uses the threads of the runs if they had the same number and this machine has it, else one per
+    core. ``wait_quiet_min`` is the longest wait for a quiet machine in minutes; None is the default. ``allow_pickle``
+    lets a ``.pt2`` file run code that it contains, as does the setting of its run. ``trusted_files`` are absolute paths
+    that imported runs name and that the user allowed.
+    """
+
+    preset: PresetName = "rigorous"
+    repeat: int | None = None
+    warmup: int | None = None
+    threads: int | None = None
+    timeout_s: float | None = None
+    wait_quiet_min: float | None = None
+    allow_pickle: bool = False
+    trusted_files: tuple[str, ...] = ()
+
+
 class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A duel that can be queued: its session, the two runs that it repeats, and the model of each variant."""
 
@@ -34,65 +53,21 @@ class DuelPlan(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[Variant, Model]
 
 
-def queue_duel(
-    store: Store,
-    run_a: str,
-    run_b: str,
-    *,
-    preset: PresetName = "rigorous",
-    repeat: int | None = None,
-    warmup: int | None = None,
-    threads: int | None = None,
-    timeout_s: float | None = None,
-    wait_quiet: float | None = None,
-    allow_pickle: bool = False,
-    trusted_files: tuple[str, ...] = (),
-) -> QueuedSession:
+def queue_duel(store: Store, run_a: str, run_b: str, options: DuelOptions) -> QueuedSession:
     """Queue a duel of two stored runs and ensure that a runner is alive. No model is loaded here.
 
-    ``threads`` None uses the threads of the runs if they had the same number and this machine has it, else one per
-    core. ``wait_quiet`` is the longest wait for a quiet machine in minutes; None is the default. ``allow_pickle`` lets
-    a ``.pt2`` file run code that it contains, as does the setting of its run. ``trusted_files`` are absolute paths that
-    imported runs name and that the user allowed.
-
     Raises:
-        Untrusted: a run was imported and names a file that is not in ``trusted_files``.
+        Untrusted: a run was imported and names a file that is not in ``options.trusted_files``.
         UsageError: unknown run, the same run twice, a live or failed run, or a program that is no longer available.
         EtuiError: the database or the runner's state folder cannot be written.
     """
-    plan = plan_duel(
-        store,
-        run_a,
-        run_b,
-        preset=preset,
-        repeat=repeat,
-        warmup=warmup,
-        threads=threads,
-        timeout_s=timeout_s,
-        wait_quiet=wait_quiet,
-        allow_pickle=allow_pickle,
-        trusted_files=trusted_files,
-    )
+    plan = plan_duel(store, run_a, run_b, options)
     described = {variant: describe(model) for variant, model in plan.models.items()}
     return submit(store, plan.spec, described[plan.spec.variants[0]], described)
 
 
-def plan_duel(
-    store: Store,
-    run_a: str,
-    run_b: str,
-    *,
-    preset: PresetName = "rigorous",
-    repeat: int | None = None,
-    warmup: int | None = None,
-    threads: int | None = None,
-    timeout_s: float | None = None,
-    wait_quiet: float | None = None,
-    allow_pickle: bool = False,
-    trusted_files: tuple[str, ...] = (),
-) -> DuelPlan:
-    """Return the duel that ``queue_duel`` would queue with these options. Raises the same errors, except those of
-    writing."""
+def plan_duel(store: Store, run_a: str, run_b: str, options: DuelOptions) -> DuelPlan:
+    """Return the duel that ``queue_duel`` would queue. Raises the same errors, except those of writing."""
     documents = [store.document(store.resolve(run_id)) for run_id in (run_a, run_b)]
     first, second = documents
     if first.id == second.id:
@@ -102,10 +77,10 @@ def plan_duel(
             screen_hint="choose two runs",
         )
     origins = [
-        check_rebuildable(document, Trust(imported=store.is_imported(document.id), files=trusted_files))
+        check_rebuildable(document, Trust(imported=store.is_imported(document.id), files=options.trusted_files))
         for document in documents
     ]
-    origins = [replace(origin, allow_pickle=allow_pickle or origin.allow_pickle) for origin in origins]
+    origins = [replace(origin, allow_pickle=options.allow_pickle or origin.allow_pickle) for origin in origins]
     variants = tuple(
         Variant(precision=document.precision, delegate=document.delegate, repeats=origin)
         for document, origin in zip(documents, origins, strict=True)
@@ -113,17 +88,17 @@ def plan_duel(
     spec = SessionSpec(
         model=origins[0].model,
         variants=variants,
-        preset=preset,
-        repeat=repeat,
-        warmup=warmup,
-        threads=_threads(first, second) if threads is None else check_threads(threads),
+        preset=options.preset,
+        repeat=options.repeat,
+        warmup=options.warmup,
+        threads=_threads(first, second) if options.threads is None else check_threads(options.threads),
         weights=origins[0].weights,
-        timeout_s=timeout_s or DEFAULT_TIMEOUT_S,
-        wait_quiet_min=wait_quiet_min(wait_quiet),
+        timeout_s=options.timeout_s or DEFAULT_TIMEOUT_S,
+        wait_quiet_min=wait_quiet_min(options.wait_quiet_min),
         calibration_count=origins[0].calibration_count,
         accuracy_inputs=origins[0].accuracy_inputs,
         seed=origins[0].seed,
-        trusted_files=trusted_files,
+        trusted_files=options.trusted_files,
     )
     models = {variant: find_model(origin.model) for variant, origin in zip(variants, origins, strict=True)}
     return DuelPlan(spec=spec, runs=(first, second), models=models)

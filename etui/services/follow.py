@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from etui.errors import (
@@ -24,6 +24,14 @@ from etui.events import Event
 from etui.results import LIVE_STATUSES
 from etui.runner.abandoned_work import end_abandoned
 from etui.runner.start import RunnerFailed, ensure_runner, failed, work_waits
+from etui.services.session_progress import (
+    ProgressTracker,
+    SessionProgress,
+    analysis_progress,
+    elapsed_s,
+    left_text,
+    share_text,
+)
 from etui.services.stage_lines import StageLines
 from etui.services.stalled_runs import stall_of_session
 from etui.store import QueuedSession, Store
@@ -38,7 +46,9 @@ MOST_FAILURES = 3
 DATABASE_PATIENCE_S = 60.0
 """How long the database may be unavailable while a run is followed."""
 
-BAR = 24
+BAR, _LEAST_BAR, _BESIDE_BAR = 24, 8, 36
+"""Cells of the bar, and those left for the share, the time left and what is being done."""
+
 _LEAST_CELLS = 20
 SILENT_S = 3.0
 """A step without an estimate of the time left shows the elapsed time after this number of seconds."""
@@ -60,28 +70,32 @@ class ProgressPrinter:
         self._stages: StageLines | None = None
         self._live = out.isatty()
         self._status = ""
-        self._deadline: float | None = None
-        self._step = ""
-        self._since = time.monotonic()
+        self._tracker: ProgressTracker | None = None
+        self._progress: SessionProgress | None = None
+
+    def advance(self, event: Event) -> None:
+        """Take an event of the session into account for the status line, whether or not it is printed."""
+        if self._tracker is not None:
+            self._progress = self._tracker.add(event)
+        else:
+            self._progress = analysis_progress((event,)) or self._progress
+        if event.kind == "progress":
+            self.tick()
 
     def event(self, event: Event) -> None:
         """Print one event."""
-        if event.kind == "progress":
-            self._progress(event)
+        if event.kind == "progress" or (event.level == "debug" and not self._verbose):
             return
-        if event.level == "debug" and not self._verbose:
-            return
-        if event.kind == "stage":
-            self._begin(plain(f"{self._label(event)}{event.message}"), None)
         if self._stages is not None:
             for line in self._stages.add(event):
                 self._print(line)
         elif event.kind != "block" or self._verbose or not self._live:
             self._print(event)
 
-    def begin_session(self, labels: dict[str, str]) -> None:
-        """Begin a session with these names of variants by run."""
+    def begin_session(self, labels: Mapping[str, str], tracker: ProgressTracker | None = None) -> None:
+        """Begin a session with these names of variants by run; ``tracker`` computes its progress."""
         self.end_session()
+        self._tracker, self._progress = tracker, None
         if self._by_stage:
             self._stages = StageLines(labels)
 
@@ -91,6 +105,7 @@ class ProgressPrinter:
             for line in self._stages.flush():
                 self._print(line)
         self._stages = None
+        self._tracker = self._progress = None
 
     def _print(self, event: Event) -> None:
         begin = shortened(f"{event.at[11:19]}  {event.stage or '':<8}  {self._label(event)}", LINE_CELLS)
@@ -108,16 +123,9 @@ class ProgressPrinter:
 
     def tick(self) -> None:
         """Redraw the status line, so that the time left counts down between two events."""
-        if not self._live or not self._step:
+        if not self._live or self._progress is None:
             return
-        left = ""
-        if self._deadline is not None:
-            left_s = max(0.0, self._deadline - time.monotonic())
-            left = f", about {_whole(left_s)} left"
-        elif (spent_s := time.monotonic() - self._since) >= SILENT_S:
-            left = f", {_whole(spent_s)} so far"
-        # A line that wraps could not be redrawn.
-        status = f"  {self._step[: max(0, self._columns() - 3 - len(left))]}{left}"
+        status = self._status_line(self._progress)
         if status != self._status:
             self._clear()
             self._out.write(status)
@@ -130,16 +138,19 @@ class ProgressPrinter:
         self._clear()
         self._out.flush()
 
-    def _progress(self, event: Event) -> None:
-        share = (event.done or 0.0) / event.total if event.total else 0.0
-        filled = round(share * BAR)
-        self._begin(f"[{'#' * filled}{'.' * (BAR - filled)}] {plain(event.message)}", event.left_s)
-        self.tick()
-
-    def _begin(self, step: str, left_s: float | None) -> None:
-        now = time.monotonic()
-        self._step, self._since = step, now
-        self._deadline = None if left_s is None else now + left_s
+    def _status_line(self, progress: SessionProgress) -> str:
+        """Return the bar, the share, the time left and what is being done, in one line of the terminal."""
+        # A line that wraps could not be redrawn.
+        room = self._columns() - 1
+        if progress.has_share:
+            bar = min(BAR, max(_LEAST_BAR, room - _BESIDE_BAR))
+            filled = int(progress.share * bar)
+            left = left_text(progress)
+            line = f"  [{'#' * filled}{'.' * (bar - filled)}] {share_text(progress.share)}"
+            line += f", {left}  " if left is not None else "  "
+            return line[:room] + shortened(progress.doing, max(1, room - len(line)), "..")[: max(0, room - len(line))]
+        spent = f", {_whole(spent_s)} so far" if (spent_s := elapsed_s(progress)) >= SILENT_S else ""
+        return f"  {shortened(progress.doing, max(1, room - 2 - len(spent)), '..')}{spent}"
 
     def _label(self, event: Event) -> str:
         label = self._labels.get(event.run_id or "")
@@ -236,15 +247,19 @@ def follow(
     last, seen, shown_queue, shown_stall = 0, -1, "", ""
     watch = RunnerWatch(store)
     measuring = False
-    printer.begin_session({each: variant.label for each, variant in session.runs if each in followed})
+    labels = {each: variant.label for each, variant in session.runs}
+    tracker = ProgressTracker(session.spec, labels)
+    printer.begin_session({each: label for each, label in labels.items() if each in followed}, tracker)
     while True:
         with watch.patience():
             version = store.version()
             if version != seen:
-                for event in store.events_after(session.id, last, run_id):
+                for event in store.events_after(session.id, last):
                     last = event.id or last
                     measuring = event.stage == "measure"
-                    printer.event(event)
+                    printer.advance(event)
+                    if event.run_id is None or event.run_id in followed:
+                        printer.event(event)
                 waiting = _queue_message(store, session)
                 if waiting and waiting != shown_queue:
                     printer.line(waiting)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
-import signal
 import stat
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import msgspec
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
 from etui.insight import MethodInfo, ProgramInfo
 from etui.programs.inspection_messages import Answer, Here, LoadResult, Read, Refused
+from etui.services.one_job import ending, lines
 from etui.text import plain
 
 LIMIT_S = 60.0
@@ -47,7 +46,7 @@ def inspect_program(path: Path, *, data: Path | None = None, limit_s: float = LI
     info: ProgramInfo | None = None
     with _worker(path, data) as (worker, answers):
         try:
-            for line in _lines(answers, time.monotonic() + limit_s):
+            for line in lines(answers, time.monotonic() + limit_s):
                 match msgspec.json.decode(line, type=Answer):
                     case Refused(message=message, hint=hint):
                         raise UsageError(f"{name} {plain(message)}", plain(hint))
@@ -67,10 +66,10 @@ def inspect_program(path: Path, *, data: Path | None = None, limit_s: float = LI
                 ) from error
             return _not_loading(info, f"loading it took longer than {limit_s:g} s; set a longer limit with --timeout")
         status = worker.wait()
-    ending = _ending(status)
+    end = ending(status)
     if info is None:
-        raise EtuiError(f"reading {name} {ending}", "lower the model again")
-    return _not_loading(info, f"loading it {ending}; lower the model again with ExecuTorch 1.5")
+        raise EtuiError(f"reading {name} {end}", "lower the model again")
+    return _not_loading(info, f"loading it {end}; lower the model again with ExecuTorch 1.5")
 
 
 def _check_file(path: Path) -> None:
@@ -115,21 +114,6 @@ def _worker(path: Path, data: Path | None) -> Iterator[tuple[subprocess.Popen[by
         worker.wait()
 
 
-def _lines(answers: int, until: float) -> Iterator[bytes]:
-    """Yield lines until the other end is closed. Raises TimeoutError."""
-    rest = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(answers, selectors.EVENT_READ)
-        while True:
-            if not selector.select(max(0.0, until - time.monotonic())):
-                raise TimeoutError
-            chunk = os.read(answers, 1 << 16)
-            if not chunk:
-                return
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from lines
-
-
 def _with_backends(info: ProgramInfo, available: frozenset[str]) -> ProgramInfo:
     """Return ``info`` with the availability of each of its backends on this machine."""
 
@@ -145,16 +129,3 @@ def _with_backends(info: ProgramInfo, available: frozenset[str]) -> ProgramInfo:
 
 def _not_loading(info: ProgramInfo, problem: str) -> ProgramInfo:
     return msgspec.structs.replace(info, loads=False, problem=problem)
-
-
-def _ending(status: int) -> str:
-    """Describe the end of a worker that did not answer."""
-    if status >= 0:
-        return f"failed (status {status})"
-    with contextlib.suppress(ValueError):
-        name = signal.Signals(-status).name
-        cause = {"SIGSEGV": "a segmentation fault", "SIGABRT": "an abort", "SIGBUS": "a bus error"}.get(name, name)
-        if name == "SIGKILL":
-            return "was killed by the system, probably for lack of memory"
-        return f"crashed with {cause}"
-    return f"was ended by signal {-status}"

@@ -7,12 +7,14 @@ import functools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta, inspect
+from msgspec import field as option
 
 from etui.catalog.delegates import BASELINES
-from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
+from etui.catalog.find import Model, UserModel, canonical, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
 from etui.files.hashing import file_stamp
@@ -42,12 +44,19 @@ FieldName = Literal[
     "threads",
     "timeout",
     "baseline",
+    "calibration",
+    "inputs",
+    "seed",
+    "keep_fp32",
+    "wait_quiet",
 ]
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 
-LEAST: Mapping[FieldName, int] = {"repeat": 1, "warmup": 0, "threads": 1}
-"""The smallest valid value of each count."""
+MOST_SEED = 2**63 - 1
+
+AtLeast0 = Annotated[int, Meta(ge=0, le=MOST_COUNTED)]
+AtLeast1 = Annotated[int, Meta(ge=1, le=MOST_COUNTED)]
 
 
 class FieldError(UsageError):
@@ -59,21 +68,28 @@ class FieldError(UsageError):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a session, the same for each of its variants."""
+    """The options of a session, the same for each of its variants.
+
+    The one declaration of every option: a field is encoded under the name of its option of ``etui run``, with
+    underscores, which is also its key in a session file and, if the picker has a field for it, the name of that field.
+    Its annotation has the valid values. A text that may be a path has the extra ``path_keywords``, the texts that are
+    not paths: a relative path in a session file is relative to the file.
+    """
 
     preset: PresetName = "default"
-    repeat: int | None = None
-    warmup: int | None = None
-    threads: int | None = None
-    weights: str = "auto"
-    timeout_s: float | None = None
-    calibration_count: int = DEFAULT_CALIBRATION_COUNT
-    accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
-    seed: int = 0
-    use_cache: bool = True
+    repeat: AtLeast1 | None = None
+    warmup: AtLeast0 | None = None
+    threads: AtLeast1 | None = None
+    weights: Annotated[str, Meta(extra={"path_keywords": WEIGHTS})] = "auto"
+    timeout_s: Annotated[float, Meta(gt=0)] | None = option(default=None, name="timeout")
+    calibration_count: AtLeast1 = option(default=DEFAULT_CALIBRATION_COUNT, name="calibration")
+    accuracy_inputs: AtLeast1 = option(default=DEFAULT_ACCURACY_INPUTS, name="inputs")
+    seed: Annotated[int, Meta(ge=0, le=MOST_SEED)] = 0
+    use_cache: bool = option(default=True, name="cache")
     keep_fp32: tuple[str, ...] = ()
-    wait_quiet_min: float | None = None
+    wait_quiet_min: Annotated[float, Meta(ge=0)] | None = option(default=None, name="wait_quiet")
     allow_pickle: bool = False
+    baselines: tuple[str, ...] = option(default=(), name="baseline")
 
 
 def is_as_is(model: Model) -> bool:
@@ -82,8 +98,8 @@ def is_as_is(model: Model) -> bool:
 
 
 def check_model(text: str, *, allow_pickle: bool = False) -> Model:
-    """Return the model that a text names. Raises FieldError if there is none, or its file cannot be read; and unless
-    ``allow_pickle``, if it is a .pt2 file with parts that run code when they are loaded."""
+    """Return the model that a text names. Raises FieldError if there is none, or its file cannot be read or has no such
+    factory; and unless ``allow_pickle``, if it is a .pt2 file with parts that run code when they are loaded."""
     if not text.strip():
         raise FieldError("model", "no model selected", "enter a name from the list, or a path")
     try:
@@ -98,6 +114,13 @@ def check_model(text: str, *, allow_pickle: bool = False) -> Model:
         raise FieldError("model", f"cannot reach {text} ({error.strerror})", "check the path") from error
     if isinstance(model, UserModel) and model.kind == "pt2" and not allow_pickle:
         _refuse_pickled(Path(model.path))
+    if isinstance(model, UserModel) and model.kind == "factory":
+        from etui.services.factory_names import check_factory
+
+        try:
+            check_factory(Path(model.path), model.factory or "")
+        except UsageError as error:
+            raise FieldError("model", error.message, error.hint) from error
     return model
 
 
@@ -132,7 +155,7 @@ def combine(
 
     Raises FieldError for an unknown name, or if either list is empty.
     """
-    precisions, delegates = tuple(dict.fromkeys(precisions)), tuple(dict.fromkeys(delegates))
+    precisions, delegates = tuple(precisions), tuple(delegates)
     if not precisions:
         raise FieldError("precision", "no precision selected", "select at least one")
     if not delegates:
@@ -140,13 +163,11 @@ def combine(
     supported: list[Variant] = []
     unsupported: dict[Variant, str] = {}
     try:
-        for name in precisions:
-            find_precision(name)
+        precisions = tuple(dict.fromkeys(find_precision(name).name for name in precisions))
     except UsageError as error:
         raise FieldError("precision", error.message, error.hint, screen_hint=error.screen_hint) from error
     try:
-        for name in delegates:
-            find_delegate(name)
+        delegates = tuple(dict.fromkeys(find_delegate(name).name for name in delegates))
     except UsageError as error:
         raise FieldError("delegate", error.message, error.hint, screen_hint=error.screen_hint) from error
     for variant in (Variant(precision, delegate) for precision in precisions for delegate in delegates):
@@ -159,30 +180,64 @@ def combine(
 
 
 def with_baselines(model: Model, variants: Iterable[Variant], names: Iterable[str]) -> list[Variant]:
-    """Return the variants with those of other runtimes to compare them with: each in the precisions of the variants
-    that it supports, else in FP32.
+    """Return the variants with those of other runtimes to compare them with, in the same shapes: each in the precisions
+    of the variants that it supports, else in FP32.
 
     Raises FieldError for an unknown baseline, and for one that is not available here.
     """
-    variants, names = list(variants), tuple(dict.fromkeys(names))
+    variants = list(variants)
     precisions = dict.fromkeys(variant.precision for variant in variants)
-    for name in names:
+    added: list[Variant] = []
+    for text in names:
+        name = canonical(text, BASELINES)
         if name not in BASELINES:
             similar = difflib.get_close_matches(name, BASELINES, n=1)
             guess = f"did you mean {similar[0]}? " if similar else ""
-            raise FieldError("baseline", f"unknown baseline {name!r}", f"{guess}use {', '.join(BASELINES)}")
+            raise FieldError("baseline", f"unknown baseline {text!r}", f"{guess}use {', '.join(BASELINES)}")
         if not (available := find_delegate(name)).runs_here:
             raise FieldError("baseline", f"{name} is not available: {available.reason}", available.what_to_do)
         supported = [one for one in precisions if impossible(model, one, name) is None]
         if not supported and (reason := impossible(model, "fp32", name)):
             raise FieldError("baseline", f"{model.name} cannot be run with {name}: {reason}")
-        variants += [Variant(precision, name) for precision in supported or ["fp32"]]
-    return list(dict.fromkeys(variants))
+        for variant in variants:
+            if supported and variant.precision not in supported:
+                continue
+            precision = variant.precision if supported else "fp32"
+            added.append(msgspec.structs.replace(variant, precision=precision, delegate=name, dynamic=False))
+    return list(dict.fromkeys([*variants, *added]))
 
 
 def default_configuration(model: Model) -> tuple[str, str]:
     """The default precision and delegate of a model."""
     return (AS_IS, AS_IS) if is_as_is(model) else ("fp32", "xnnpack")
+
+
+@functools.cache
+def option_types() -> Mapping[str, inspect.Type]:
+    """Return the type of each option, with its valid values, by the option's name."""
+    described = inspect.type_info(Options)
+    assert isinstance(described, inspect.StructType)
+    return {field.encode_name: field.type for field in described.fields}
+
+
+@functools.cache
+def path_keywords(name: str) -> tuple[str, ...] | None:
+    """Return the texts that are not paths, of an option that is a path or one of them; None for any other option."""
+    for part in _parts(option_types()[name]):
+        if isinstance(part, inspect.Metadata) and part.extra is not None and "path_keywords" in part.extra:
+            return tuple(part.extra["path_keywords"])
+    return None
+
+
+def least(name: FieldName) -> int:
+    """Return the smallest valid value of a count."""
+    return next(
+        part.ge for part in _parts(option_types()[name]) if isinstance(part, inspect.IntType) and part.ge is not None
+    )
+
+
+def _parts(described: inspect.Type) -> tuple[inspect.Type, ...]:
+    return described.types if isinstance(described, inspect.UnionType) else (described,)
 
 
 def check_count(field: FieldName, text: str) -> int | None:
@@ -194,8 +249,8 @@ def check_count(field: FieldName, text: str) -> int | None:
         value = int(text)
     except ValueError:
         raise FieldError(field, f"{text!r} is not a whole number", "enter one, or leave it empty") from None
-    if value < LEAST[field]:
-        raise FieldError(field, f"{value} is too small", f"enter at least {LEAST[field]}, or leave it empty")
+    if value < least(field):
+        raise FieldError(field, f"{value} is too small", f"enter at least {least(field)}, or leave it empty")
     if value > MOST_COUNTED:
         raise FieldError(field, f"{text[:30]} is too large", f"enter at most {MOST_COUNTED}, or leave it empty")
     return value
@@ -251,22 +306,26 @@ def check_weights(text: str) -> str:
 
 
 def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]) -> tuple[str, ...]:
-    """Return the modules to keep in FP32, unique and sorted. Raises UsageError if no variant is quantized. Whether the
+    """Return the modules to keep in FP32, unique and sorted. Raises FieldError if no variant is quantized. Whether the
     model has these modules is only checked when it is loaded."""
     names = tuple(sorted({module.strip() for module in modules if module.strip()}))
     if not names:
         return ()
     precisions = list(dict.fromkeys(variant.precision for variant in variants))
     if is_as_is(model):
-        raise UsageError(f"{model.name} is a finished program: no module can be kept in FP32", "run its model")
+        raise FieldError(
+            "keep_fp32", f"{model.name} is a finished program: no module can be kept in FP32", "run its model"
+        )
     if "fp16" in precisions:
-        raise UsageError(
+        raise FieldError(
+            "keep_fp32",
             "fp16 converts the whole model: no module can be kept in FP32",
             "omit fp16 or --keep-fp32",
             screen_hint="choose int8",
         )
     if not any(PRECISIONS[name].quantized for name in precisions if name in PRECISIONS):
-        raise UsageError(
+        raise FieldError(
+            "keep_fp32",
             f"{', '.join(precisions)} does not quantize: every module is in FP32",
             "use int8, or omit --keep-fp32",
             screen_hint="choose int8",
@@ -278,12 +337,14 @@ def wait_quiet_min(option: float | None) -> float:
     """Return the longest wait for a quiet machine in minutes: ``option``, else ``ETUI_WAIT_QUIET``, else the default.
     An invalid value of the variable is ignored.
 
-    Raises UsageError if ``option`` is invalid.
+    Raises FieldError if ``option`` is invalid.
     """
     if option is not None:
         if not 0 <= option < float("inf"):
-            raise UsageError(
-                f"{option:g} is not a valid number of minutes to wait", "use 0 or more; 0 measures at once"
+            raise FieldError(
+                "wait_quiet",
+                f"{option:g} is not a valid number of minutes to wait",
+                "use 0 or more; 0 measures at once",
             )
         return option
     try:
@@ -303,8 +364,9 @@ def check_preset(text: str) -> PresetName:
 def specification(
     model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
 ) -> SessionSpec:
-    """Return the specification of a session. Raises FieldError if an option cannot be met on this machine."""
-    variants = tuple(variants)
+    """Return the specification of a session, with the variants of its baselines. Raises FieldError if an option cannot
+    be met on this machine."""
+    variants = tuple(with_baselines(model, variants, options.baselines))
     return SessionSpec(
         model=model.reference,
         variants=variants,

@@ -15,7 +15,7 @@ from etui.spec import EAGER
 LATENCY_SERIES = "latency_ms"
 
 _LABEL = (
-    "precision || '/' || delegate"
+    "coalesce(runs.variant, precision || '/' || delegate)"
     " || iif(json_valid(detail), coalesce('@' || json_extract(detail, '$.repeats'), ''), '')"
 )
 """SQL for the label of a run's variant (see ``etui.spec.label``), from its rows in ``runs`` and ``details``."""
@@ -93,7 +93,7 @@ def of_run(connection: sqlite3.Connection, session_id: str, run_id: str) -> list
     """Return the ids of the blocks that are assigned to a run or were measured for its variant."""
     rows = connection.execute(
         "SELECT block FROM run_blocks WHERE run = ? UNION"  # noqa: S608 - constants
-        f" SELECT id FROM blocks WHERE session = ? AND variant = (SELECT {_LABEL}"
+        f" SELECT id FROM blocks WHERE session = ? AND blocks.variant = (SELECT {_LABEL}"
         " FROM runs JOIN details ON details.run = runs.id WHERE runs.id = ?)",
         (run_id, session_id, run_id),
     )
@@ -104,13 +104,13 @@ def delete_unused(connection: sqlite3.Connection, session_id: str, block_ids: It
     """Delete those of the blocks of a session that are assigned to no run and belong to no run's variant."""
     for block_id in block_ids:
         connection.execute(
-            "DELETE FROM blocks WHERE id = ? AND variant <> ?"  # noqa: S608 - constants
+            "DELETE FROM blocks WHERE id = ? AND blocks.variant <> ? AND blocks.variant NOT LIKE ? || ' %'"  # noqa: S608 - constants
             " AND NOT EXISTS (SELECT 1 FROM run_blocks WHERE block = blocks.id)"
             # The label begins with precision and delegate; the detail is decoded only for runs that match these.
             " AND NOT EXISTS (SELECT 1 FROM runs JOIN details ON details.run = runs.id WHERE session = ?"
-            " AND substr(variant, 1, length(precision) + 1 + length(delegate)) = precision || '/' || delegate"
-            f" AND variant = {_LABEL})",
-            (block_id, EAGER, session_id),
+            " AND substr(blocks.variant, 1, length(precision) + 1 + length(delegate)) = precision || '/' || delegate"
+            f" AND blocks.variant = {_LABEL})",
+            (block_id, EAGER, EAGER, session_id),
         )
 
 

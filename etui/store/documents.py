@@ -11,7 +11,7 @@ import msgspec
 from etui.errors import StoreError
 from etui.insight import Profile, Section
 from etui.results import LIVE_STATUSES, Artifact, Environment, RunDocument, SessionInfo, Status
-from etui.spec import EAGER, label
+from etui.spec import EAGER, SessionSpec, label
 from etui.store import blocks, logs
 from etui.store.accuracy import load_accuracy, save_outputs, without_outputs
 from etui.store.columns import EARLY, columns_of
@@ -192,16 +192,18 @@ def load_document(connection: sqlite3.Connection, run_id: str, *, with_operators
 def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
     run_id, session_id = row["id"], row["session"]
     detail = decode_detail(row["detail"])
+    session = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
     if detail.saved:
         own = blocks.saved_blocks(connection, run_id, "own")
         eager = blocks.saved_blocks(connection, run_id, "eager")
         superseded = blocks.saved_blocks(connection, run_id, "superseded")
     else:
-        own = blocks.session_blocks(connection, session_id, label(row["precision"], row["delegate"], detail.repeats))
-        eager = blocks.session_blocks(connection, session_id, EAGER)
+        name = row["variant"] or f"{row['precision']}/{row['delegate']}"
+        run_label = label(name, detail.repeats)
+        own = blocks.session_blocks(connection, session_id, run_label)
+        eager = blocks.session_blocks(connection, session_id, _eager_label(row["variant"], run_label, session))
         superseded = [block for block in (*own, *eager) if block.superseded]
         own, eager = ([block for block in side if not block.superseded] for side in (own, eager))
-    session = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return RunDocument(
         schema=detail.schema,
         etui_version=row["etui_version"],
@@ -243,6 +245,12 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         eager_flags=detail.eager_flags,
         quiet=detail.quiet,
         repeats=detail.repeats,
+        variant=row["variant"],
+        input_size=None if row["input_height"] is None else (row["input_height"], row["input_width"]),
+        batch=row["batch"],
+        sequence=row["sequence"],
+        dynamic=bool(row["dynamic"]),
+        method=row["method"],
         summary_only=bool(row["summary_only"]),
         note=row["note"],
         tags=msgspec.json.decode(row["tags"], type=list[str]),
@@ -251,6 +259,14 @@ def _document(connection: sqlite3.Connection, row: sqlite3.Row) -> RunDocument:
         superseded_blocks=superseded,
         log=logs.load_log(connection, session_id, run_id, detail.log),
     )
+
+
+def _eager_label(variant: str | None, run_label: str, session: sqlite3.Row) -> str:
+    """Return the label of the eager baseline of a run that has not ended."""
+    if variant is None:
+        return EAGER
+    spec = msgspec.json.decode(session["spec"], type=SessionSpec)
+    return next((each.eager_label for each in spec.variants if each.label == run_label), EAGER)
 
 
 def _ensure_session(connection: sqlite3.Connection, document: RunDocument) -> sqlite3.Row:

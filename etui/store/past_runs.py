@@ -15,6 +15,7 @@ from typing import cast
 
 import msgspec
 
+from etui import text
 from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
@@ -31,6 +32,7 @@ from etui.results import (
     Status,
     WeightsInfo,
 )
+from etui.spec import Shape, shape_text
 from etui.store import queries
 from etui.store.conditions import Condition
 
@@ -41,12 +43,30 @@ _SELECT = (
     "SELECT runs.id, session, status, runs.created_at AS created_at, model, precision, delegate, threads,"
     " latency_median_ms, latency_ci95_low_ms, latency_ci95_high_ms, eager_latency_median_ms, eager_latency_ci95_low_ms,"
     " eager_latency_ci95_high_ms, mae, verdict, flags, error, etui_version,"
-    " details.detail AS detail, environments.detail AS environment_detail, sessions.spec AS spec"
+    " details.detail AS detail, environments.detail AS environment_detail, sessions.spec AS spec,"
+    " input_height, input_width, batch, sequence, dynamic, method"
     " FROM runs JOIN details ON details.run = runs.id JOIN sessions ON sessions.id = runs.session"
     " LEFT JOIN environments ON environments.id = runs.environment"
 )
-_NAMES = ("weights", "inputs", "threads", "arithmetic", "box", "kept", "settings", "identity")
-_TITLES = {"identity": "model's code", "kept": "modules kept in FP32", "settings": "process settings"}
+_NAMES = (
+    "weights",
+    "shapes",
+    "dynamic",
+    "method",
+    "inputs",
+    "threads",
+    "arithmetic",
+    "box",
+    "kept",
+    "settings",
+    "identity",
+)
+_TITLES = {
+    "identity": "model's code",
+    "kept": "modules kept in FP32",
+    "shapes": "input shapes",
+    "settings": "process settings",
+}
 
 
 class _Circumstances(msgspec.Struct, frozen=True):
@@ -152,6 +172,9 @@ def _configuration(row: sqlite3.Row) -> Configuration:
         precision=row["precision"],
         delegate=row["delegate"],
         weights=UNKNOWN if known.weights is None else _hashed(known.weights.kind, known.weights.sha256),
+        shapes=_shapes(row, known.inputs),
+        dynamic="yes" if row["dynamic"] else "",
+        method=row["method"] or "",
         inputs=UNKNOWN if known.inputs is None else _hashed(known.inputs.kind, known.inputs.sha256),
         threads=UNKNOWN if row["threads"] is None else str(row["threads"]),
         # Not set for a run that failed before measurement or that computes in its nominal precision.
@@ -160,6 +183,14 @@ def _configuration(row: sqlite3.Row) -> Configuration:
         kept=", ".join(_kept(row, known)),
         settings=settings_text(environment),
     )
+
+
+def _shapes(row: sqlite3.Row, inputs: InputsInfo | None) -> str:
+    """Return the shapes of the inputs, or before these were made the requested shape."""
+    if inputs is not None:
+        return text.shapes(inputs.shapes)
+    size = None if row["input_height"] is None else (row["input_height"], row["input_width"])
+    return shape_text(Shape(input_size=size, batch=row["batch"], sequence=row["sequence"])) or UNKNOWN
 
 
 def _kept(row: sqlite3.Row, known: _Circumstances) -> tuple[str, ...]:

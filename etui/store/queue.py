@@ -13,7 +13,7 @@ from etui import __version__
 from etui.errors import StoreError, UsageError
 from etui.events import Event, known_kind, known_level, utc_now
 from etui.results import ENDED_STATUSES, LIVE_STATUSES, ModelInfo, Status
-from etui.spec import SessionSpec, Variant, label
+from etui.spec import SessionSpec, Variant, label, stored_name
 from etui.store.detail_json import RunDetail, decode_detail, encode_detail
 
 
@@ -115,10 +115,13 @@ def add_session(
         detail = encode_detail(RunDetail(model=variant_model, repeats=variant.repeats.run if variant.repeats else None))
         connection.execute(
             "INSERT INTO runs (id, session, status, created_at, model, precision, delegate, threads, preset, box,"
-            " etui_version) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)",
+            " etui_version, variant, input_height, input_width, batch, sequence, dynamic, method)"
+            " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                run_id, session_id, now, variant_model.name, variant.precision, variant.delegate, spec.threads,
-                spec.preset, box, __version__,
+                run_id, session_id, now, variant_model.name, variant.precision, variant.delegate,
+                variant.threads or spec.threads, spec.preset, box, __version__, stored_name(variant),
+                *(variant.input_size or (None, None)), variant.batch, variant.sequence, int(variant.dynamic),
+                variant.method,
             ),
         )  # fmt: skip
         connection.execute("INSERT INTO details (run, detail) VALUES (?, ?)", (run_id, detail))
@@ -402,7 +405,7 @@ def events_after(
 
 def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_only: bool) -> QueuedSession:
     runs: Sequence[sqlite3.Row] = connection.execute(
-        "SELECT id, precision, delegate, status, detail FROM runs JOIN details ON details.run = runs.id"
+        "SELECT id, precision, delegate, variant, status, detail FROM runs JOIN details ON details.run = runs.id"
         " WHERE session = ? ORDER BY runs.rowid",
         (row["id"],),
     ).fetchall()
@@ -434,9 +437,10 @@ def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_on
 def _variant(spec: SessionSpec, run: sqlite3.Row) -> Variant:
     """Return the variant of the specification that belongs to a run's row."""
     pair = Variant(precision=run["precision"], delegate=run["delegate"])
-    if not any(variant.repeats for variant in spec.variants):
+    is_duel = any(variant.repeats for variant in spec.variants)
+    if not is_duel and run["variant"] is None:
         return pair
-    run_label = label(pair.precision, pair.delegate, decode_detail(run["detail"]).repeats)
+    run_label = label(run["variant"] or pair.name, decode_detail(run["detail"]).repeats if is_duel else None)
     return next((variant for variant in spec.variants if variant.label == run_label), pair)
 
 

@@ -312,6 +312,20 @@ WHERE latency_ci95_low_ms IS NOT NULL AND latency_ci95_high_ms IS NOT NULL AND l
 )
 """0007_interval_width: the half-width of the median's interval as a column, so that runs can be sorted by it."""
 
+SHAPES = (
+    "ALTER TABLE runs ADD COLUMN variant TEXT",
+    "ALTER TABLE runs ADD COLUMN input_height INTEGER",
+    "ALTER TABLE runs ADD COLUMN input_width INTEGER",
+    "ALTER TABLE runs ADD COLUMN batch INTEGER",
+    "ALTER TABLE runs ADD COLUMN sequence INTEGER",
+    "ALTER TABLE runs ADD COLUMN dynamic INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN method TEXT",
+    "CREATE INDEX runs_by_input_height ON runs(input_height)",
+    "CREATE INDEX runs_by_batch ON runs(batch)",
+    "CREATE INDEX runs_by_sequence ON runs(sequence)",
+)
+"""0008_shapes: the requested shape of the inputs and the method, which are NULL in earlier runs: the model's own."""
+
 MIGRATIONS = {
     "0001_first": FIRST,
     "0002_pages": PAGES,
@@ -320,5 +334,6 @@ MIGRATIONS = {
     "0005_lookups": LOOKUPS,
     "0006_id_parts": ID_PARTS,
     "0007_interval_width": INTERVAL_WIDTH,
+    "0008_shapes": SHAPES,
 }
 """All migrations by name, in order. A released entry never changes; a new one is added at the end."""

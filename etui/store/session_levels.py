@@ -36,7 +36,8 @@ def session_levels(connection: sqlite3.Connection, environment: Environment | No
     if environment is None:
         return []
     rows = connection.execute(
-        "SELECT runs.id, session, precision, delegate, threads, details.detail AS detail, sessions.spec AS spec,"
+        "SELECT runs.id, session, precision, delegate, threads, dynamic, method, details.detail AS detail,"
+        " sessions.spec AS spec,"
         " environments.detail AS environment_detail FROM runs JOIN details ON details.run = runs.id"
         " JOIN sessions ON sessions.id = runs.session JOIN environments ON environments.id = runs.environment"
         " WHERE runs.box = ? AND status = 'done' AND summary_only = 0 ORDER BY runs.rowid DESC LIMIT ?",
@@ -66,6 +67,8 @@ def _levels(row: sqlite3.Row) -> list[SessionLatency]:
         delegate=row["delegate"],
         arithmetic=detail.arithmetic,
         kept=kept_in(spec, row["precision"], detail.repeats) if isinstance(spec, dict) else (),
+        dynamic=bool(row["dynamic"]),
+        method=row["method"],
     )
     levels = (
         make_level(session, machine, program, detail.latency_ms, is_control=False),

@@ -171,6 +171,15 @@ class EtuiApp(ScreenHost, PaletteHost):
         symbol = super().get_key_display(binding)
         return symbol if not self._ascii or symbol.isascii() else binding.key.partition(",")[0]
 
+    def watch_app_focus(self, focus: bool) -> None:
+        """Focus a screen that was opened while the terminal or the browser's tab had no focus; Textual does not focus
+        anything on such a screen."""
+        if not focus or not self.screen_stack or self.screen.focused is not None:
+            return
+        selector = self.AUTO_FOCUS if self.screen.AUTO_FOCUS is None else self.screen.AUTO_FOCUS
+        if selector and (widget := next((one for one in self.screen.query(selector) if one.focusable), None)):
+            self.screen.set_focus(widget)
+
     # Defects
 
     async def _dispatch_message(self, message: Message) -> None:

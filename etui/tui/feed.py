@@ -20,7 +20,7 @@ from etui.facts import RunSummary
 from etui.host.current_state import HostFacts, HostWatch
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
-from etui.services.session_progress import ProgressTracker, SessionProgress
+from etui.services.session_progress import ProgressTracker, SessionProgress, tracker_of
 from etui.store import Condition, QueuedSession, Store
 from etui.tui.database import Database
 from etui.tui.error_text import to_text
@@ -205,8 +205,7 @@ class Feed:
         session = store.session(session_id)
         tracker = self._trackers.get(session_id)
         if tracker is None:
-            labels = {run_id: variant.label for run_id, variant in session.runs}
-            tracker = self._trackers[session_id] = ProgressTracker(session.spec, labels)
+            tracker = self._trackers[session_id] = tracker_of(store, session)
         for event in new:
             tracker.add(event)
         return LiveSession(

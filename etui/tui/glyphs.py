@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from textual.dom import DOMNode
 
@@ -51,6 +53,9 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
         """Return the symbol after a figure for the trust in it; a space if it can be relied on."""
         return {"good": " ", "caution": self.flagged, "poor": self.doubted}[trust]
 
+
+TRUST_TONES: dict[Trust, Literal["", "warn", "bad"]] = {"good": "", "caution": "warn", "poor": "bad"}
+"""The tone of a figure in a table by the trust in it; that of one that can be relied on is up to the table."""
 
 UNICODE = Glyphs()
 ASCII = Glyphs(

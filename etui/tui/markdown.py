@@ -36,7 +36,7 @@ def table_markdown(summaries: Sequence[RunSummary]) -> str:
 
 def run_markdown(document: RunDocument) -> str:
     """Return the verdict on a run and all its facts."""
-    title = f"{document.model.name} {document.precision}/{document.delegate}"
+    title = f"{document.model.name} {document.configuration}"
     lines = [f"## {markdown.escaped(title)}", "", *markdown.bullets(one.text for one in verdict(document)), ""]
     for section in run_sections.sections(document):
         lines += markdown.section(section)

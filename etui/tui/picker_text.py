@@ -8,7 +8,7 @@ from etui.text import counted
 from etui.tui.picker_form import Checked, FormValues
 from etui.tui.widgets.multi_select import Item
 
-BASIS = {"similar": "from last runs", "size": "by model size", "both": "partly by size"}
+BASIS = {"similar": "from similar runs", "size": "by model size", "both": "partly by size"}
 """What an estimate is based on."""
 
 _HINTS: dict[FieldName, str] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -19,7 +19,7 @@ from etui.text import counted
 from etui.tui.run_rows import MOST_HIDDEN
 from etui.tui.screen_host import ScreenHost
 from etui.tui.undo import UNDO_S, Change
-from etui.tui.workers import start
+from etui.tui.workers import in_daemon_thread, start
 
 if TYPE_CHECKING:
     from etui.analysis_kinds.profile import ProfileOptions
@@ -38,7 +38,7 @@ class RunActions:
 
     def __init__(self, screen: Screen[Any]) -> None:
         self._screen = screen
-        self._starting: list[SessionSpec] = []
+        self._starting: list[object] = []
         self._duels: dict[tuple[str, str], list[str]] = {}
 
     @property
@@ -77,48 +77,98 @@ class RunActions:
 
     # Start and cancel
 
-    def submit(self, spec: SessionSpec, model: Model, done: Callable[[list[str]], object]) -> None:
-        """Queue a session and make sure that a runner is alive; ``done`` is given the ids of its runs. If the machine
-        is busy, ask first whether to wait until it is calm."""
+    def submit(
+        self,
+        spec: SessionSpec,
+        model: Model,
+        done: Callable[[list[str]], object],
+        refused: Callable[[EtuiError], object] | None = None,
+    ) -> None:
+        """Check a session's model, queue the session and make sure that a runner is alive; ``done`` is given the ids of
+        its runs, ``refused`` the error if the model would fail. If the machine is busy, ask first whether to wait until
+        it is calm."""
 
-        async def queue(calm: SessionSpec) -> None:
-            def write(store: Store) -> QueuedSession:
-                from etui.catalog.find import describe
-                from etui.services.submit import submit
-
-                return submit(store, calm, describe(model))
-
-            queued = await self._app.database.write(write)
+        async def queue(minutes: float | None) -> None:
+            queued = await self._queue_session(spec, model, minutes)
             done([run_id for run_id, _ in queued.runs])
             self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
+
+        self._queue_when_decided(spec, spec.threads, queue, check=partial(self._check, spec, model, refused))
+
+    async def _check(self, spec: SessionSpec, model: Model, refused: Callable[[EtuiError], object] | None) -> bool:
+        """Whether the model of a session is valid, as far as can be found out before it is queued."""
+        from etui.services.early_check import check_early, needs_process
+
+        if not needs_process(model, spec):
+            return True
+
+        def begin(_: str) -> None:
+            self._app.call_later(self._app.say, f"Checking {model.name} ..")
+
+        try:
+            notice = await in_daemon_thread(partial(check_early, spec, model, begin=begin))
+        except EtuiError as error:
+            if refused is None:
+                raise
+            refused(error)
+            return False
+        if notice:
+            self._app.say(f"{notice[0].upper()}{notice[1:]}.", "warning")
+        return True
+
+    async def _queue_session(self, spec: SessionSpec, model: Model, minutes: float | None) -> QueuedSession:
+        """Queue a session that waits for a calm machine for these minutes; None: for those of ``spec``."""
+        if minutes is not None:
+            spec = msgspec.structs.replace(spec, wait_quiet_min=minutes)
+
+        def write(store: Store) -> QueuedSession:
+            from etui.catalog.find import describe
+            from etui.services.submit import submit
+
+            return submit(store, spec, describe(model))
+
+        return await self._app.database.write(write)
+
+    def _queue_when_decided(
+        self,
+        what: object,
+        threads: int | None,
+        queue: Callable[[float | None], Coroutine[Any, Any, None]],
+        *,
+        check: Callable[[], Coroutine[Any, Any, bool]] | None = None,
+        title: str = "",
+    ) -> None:
+        """Call ``queue`` with the minutes to wait for a calm machine: None for the default, else the user's answer to
+        the question what to do, which is asked if the machine is busy. Not called if ``check`` returns False, and
+        ignored while this is under way for the same ``what``. ``title`` is that of the notice about an error."""
 
         async def ask_if_busy() -> None:
             from etui.services import busy_start
 
             # ``write``, since the database of a first start does not exist yet.
             undecided = await self._app.database.write(lambda store: busy_start.is_undecided(store, None))
-            load = await busy_start.busy_with(spec.threads) if undecided else None
+            load = await busy_start.busy_with(threads) if undecided else None
             if load is None:
-                await queue(spec)
+                await queue(None)
                 return
             from etui.tui.screens.busy_machine import BusyMachineDialog
 
-            def answered(minutes: float) -> None:
-                waiting = msgspec.structs.replace(spec, wait_quiet_min=minutes)
-                start(self._screen, partial(queue, waiting), group="submit")
-
-            self.ask(BusyMachineDialog(load.to_text()), answered)
+            self.ask(
+                BusyMachineDialog(load.to_text()),
+                lambda minutes: start(self._screen, partial(queue, minutes), group="submit", title=title),
+            )
 
         async def once() -> None:
             try:
-                await ask_if_busy()
+                if check is None or await check():
+                    await ask_if_busy()
             finally:
-                self._starting.remove(spec)
+                self._starting.remove(what)
 
         # Reading the load takes up to 1.3 seconds, in which the key may be pressed again.
-        if spec not in self._starting:
-            self._starting.append(spec)
-            start(self._screen, once, group="submit")
+        if what not in self._starting:
+            self._starting.append(what)
+            start(self._screen, once, group="submit", title=title)
 
     def cancel(self, run_ids: Sequence[str], done: Callable[[], object]) -> None:
         """Request cancellation of live runs."""
@@ -294,11 +344,16 @@ class RunActions:
 
         def answered(modules: list[str]) -> None:
             async def work(trusted_files: tuple[str, ...]) -> None:
-                run_id = await self._app.database.write(
+                spec, model = await self._app.database.read(
                     lambda store: analyses.run_again(store, document, modules, trusted_files)
                 )
-                kept = ", ".join(modules)
-                self._app.say(f"Queued as run {run_id[:6]} with {kept} in FP32. See the top of the runs table.")
+
+                async def queue(minutes: float | None) -> None:
+                    queued = await self._queue_session(spec, model, minutes)
+                    run, kept = queued.runs[0][0][:6], ", ".join(modules)
+                    self._app.say(f"Queued as run {run} with {kept} in FP32. See the top of the runs table.")
+
+                self._queue_when_decided(spec, spec.threads, queue, title="Cannot run again")
 
             if modules:
                 self._start_trusting(work, (), title="Cannot run again")
@@ -321,19 +376,20 @@ class RunActions:
             )
 
             def chosen(choice: DuelChoice) -> None:
-                work = partial(self._queue_duel, first, second, choice.preset, trusted_files)
-                start(self._screen, work, group="queue")
+                queue = partial(self._queue_duel, first, second, choice.preset, trusted_files)
+                self._queue_when_decided((first, second), choices.threads, queue)
 
             self.ask(DuelDialog(choices), chosen)
 
         self._start_trusting(work, (), title="")
 
-    async def _queue_duel(self, first: str, second: str, preset: PresetName, trusted_files: tuple[str, ...]) -> None:
-        from etui.services.duel import queue_duel
+    async def _queue_duel(
+        self, first: str, second: str, preset: PresetName, trusted_files: tuple[str, ...], minutes: float | None
+    ) -> None:
+        from etui.services.duel import DuelOptions, queue_duel
 
-        queued = await self._app.database.write(
-            lambda store: queue_duel(store, first, second, preset=preset, trusted_files=trusted_files)
-        )
+        options = DuelOptions(preset=preset, trusted_files=trusted_files, wait_quiet_min=minutes)
+        queued = await self._app.database.write(lambda store: queue_duel(store, first, second, options))
         run_ids = [run_id for run_id, _ in queued.runs]
         self._duels[first, second] = run_ids
         self._app.say("The duel is queued. Partial results appear here as blocks complete.")

@@ -17,7 +17,7 @@ from etui.facts.kinds import MILLISECONDS, TIME
 from etui.results import LIVE_STATUSES
 from etui.table_columns import fitting_columns
 from etui.text import moment, number, plain, width
-from etui.tui.glyphs import Glyphs
+from etui.tui.glyphs import TRUST_TONES, Glyphs
 
 Cell = tuple[str, Tone]
 GAP = 1
@@ -105,9 +105,8 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
 
 def _marked(shown: str, trusted: Trust, good: Tone, glyphs: Glyphs) -> Cell:
     """Return a figure in the colour of the trust in it (``good``: its tone if it can be relied on), with a glyph."""
-    tones: dict[Trust, Tone] = {"good": good, "caution": "warn", "poor": "bad"}
     # The space keeps the figures of a column aligned.
-    return shown + glyphs.of_trust(trusted), tones[trusted]
+    return shown + glyphs.of_trust(trusted), TRUST_TONES[trusted] or good
 
 
 def _verdict(run: RunSummary, glyphs: Glyphs) -> Cell:

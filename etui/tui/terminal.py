@@ -11,10 +11,14 @@ from textual.app import App
 from etui.charts.palette import Colours, Palette, palette
 from etui.tui.glyphs import ASCII, UNICODE, Glyphs
 from etui.tui.text_layout import Styles
+from etui.web.served import in_browser
 
 
 def is_unicode() -> bool:
-    """Whether the terminal's encoding is UTF-8; if not, charts and glyphs are plain ASCII."""
+    """Whether the encoding of the terminal is UTF-8, as it always is in a browser; if not, charts and glyphs are plain
+    ASCII."""
+    if in_browser():
+        return True
     named = next((os.environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "")
     if named:
         return "utf" in named.lower()

@@ -8,12 +8,13 @@ passes it on in DCS if its option ``allow-passthrough`` is on, and ignores it ot
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from etui.facts import RunSummary
+from etui.services.session_progress import share_text
 from etui.text import number, plain
 from etui.tui.glyphs import Glyphs
-from etui.tui.widgets.progress_line import percent
 
 if TYPE_CHECKING:
     from etui.tui.feed import LiveSession
@@ -55,7 +56,8 @@ class TerminalSignals:
     def show_progress(self, live: LiveSession | None) -> None:
         """Show the running session in the title, such as ``● resnet18 61 %``; None leaves the title as it is."""
         if live is not None and live.runs:
-            share = f" {percent(live.progress.share).strip()}" if live.progress is not None else ""
+            progress = live.progress
+            share = f" {share_text(progress.share_at(datetime.now(UTC))).strip()}" if progress is not None else ""
             self._show_title(f"{self._glyphs.live} {_model(live.runs)}{share}")
 
     def session_over(self, runs: Sequence[RunSummary]) -> None:

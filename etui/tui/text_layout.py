@@ -8,7 +8,7 @@ import msgspec
 from rich.text import Text
 
 from etui.table_columns import fitting_columns
-from etui.text import plain
+from etui.text import plain, wrapped
 from etui.text import width as cells
 
 LABEL = 18
@@ -132,30 +132,6 @@ class Sheet:
         drop_order = [i + 1 if columns[i].optional else 0 for i in shown]
         fitting = fitting_columns([widths[i] for i in shown], drop_order, self.width, gap=2)
         return [shown[place] for place in fitting]
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Return the text in lines of at most ``width`` cells; a word longer than a line is split."""
-    rows: list[str] = []
-    for paragraph in plain(text, keep_lines=True).split("\n"):
-        row = ""
-        for word in paragraph.split(" "):
-            while cells(word) > width:
-                room = width - cells(row) - (1 if row else 0)
-                if room < 4:
-                    rows.append(row)
-                    row, room = "", width
-                row = f"{row} {word[:room]}" if row else word[:room]
-                word = word[room:]
-                rows.append(row)
-                row = ""
-            if row and cells(row) + 1 + cells(word) > width:
-                rows.append(row)
-                row = word
-            else:
-                row = f"{row} {word}" if row else word
-        rows.append(row)
-    return rows
 
 
 def _cell(cell: str | Cell) -> Cell:

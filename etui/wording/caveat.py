@@ -1,4 +1,5 @@
-"""The caveat of a run's speed: what disturbed the measurement, the most important first, made from blocks and flags."""
+"""The caveats of a run: what disturbed the measurement of its speed, the most important first, made from blocks and
+flags; and what its weights, its arithmetic or a missing sample mean for the results."""
 
 from __future__ import annotations
 
@@ -41,6 +42,21 @@ _CONDITIONS = {
     "governor": "the CPU frequency governor is not performance",
 }
 """Flags of other conditions, the most important first."""
+
+
+SYNTHETIC = (
+    "The weights are synthetic: the latencies are valid, but whether the trained model is within tolerance is not"
+    " known."
+)
+SUMMARY_ONLY = "Only a summary was imported: without samples there is no interval, and no comparison."
+
+
+def arithmetic(document: RunDocument, name: str) -> str:
+    """Return the caveat that a run, called ``name``, computes in another arithmetic than its precision states; empty if
+    it does not."""
+    if not document.arithmetic:
+        return ""
+    return f"{name} computes in {text.plain(document.arithmetic)}, although its precision is {document.precision}."
 
 
 def caveat(document: RunDocument) -> str:

@@ -58,14 +58,16 @@ class Compared:
         """All metrics of all runs, the base's first."""
         return side_by_side.rows(self.base, self.others, self.found)
 
-    def figures(self, *, everything: bool, brief: bool = False) -> tuple[list[str], list[list[str]]]:
-        """Return headings and rows of a text table: the metrics that differ, or ``everything``; ``brief`` for
-        narrow columns, without intervals."""
-        named = self.names
-        headings = [f"{named[self.base.id]} (base)", *(named[other.id] for other in self.others)]
-        shown = [
-            [row.name, *map(side_by_side.shown_briefly if brief else side_by_side.shown, row.cells)]
-            for row in self.rows
-            if everything or row.differs or not self.others
-        ]
-        return ["", *headings], shown
+    @property
+    def headings(self) -> list[str]:
+        """The name of each run, the base's first."""
+        return [f"{self.names[self.base.id]} (base)", *(self.names[other.id] for other in self.others)]
+
+    def metrics(self, *, everything: bool) -> list[side_by_side.Row]:
+        """Return the metrics that differ, or ``everything``; of a run alone, all of them."""
+        return [row for row in self.rows if everything or row.differs or not self.others]
+
+    def figures(self, *, everything: bool) -> tuple[list[str], list[list[str]]]:
+        """Return headings and rows of a text table of ``metrics``."""
+        shown = [[row.name, *map(side_by_side.shown, row.cells)] for row in self.metrics(everything=everything)]
+        return ["", *self.headings], shown

@@ -40,15 +40,15 @@ def ending(document: RunDocument) -> str:
     return _sentence(f"{ended}{during}{reason}")
 
 
-def speed(document: RunDocument) -> str:
+def speed(document: RunDocument, *, with_caveat: bool = True) -> str:
     """Return the speed of the program against eager PyTorch, with its 95 % interval, the medians in ms, and the caveat:
-    what disturbed the measurement."""
+    what disturbed the measurement. Texts that list the caveats elsewhere are ``with_caveat=False``."""
     stats, eager, ratio = document.latency_ms, document.eager_latency_ms, document.speedup
     if stats is None or stats.median is None:
         return ""
     name = _name(document)
     median = f"{text.number(stats.median)} ms"
-    but = caveat(document)
+    but = caveat(document) if with_caveat else ""
     if ratio is None or not is_ratio(ratio.value):
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
         why = "there is no eager measurement to compare with"
@@ -243,7 +243,7 @@ def _blocks(count: int) -> str:
 
 
 def _name(document: RunDocument) -> str:
-    return text.plain(f"{document.precision}/{document.delegate}")
+    return text.plain(f"{document.configuration}")
 
 
 def _sentence(clause: str) -> str:

@@ -274,8 +274,20 @@ def test_best_value_is_marked_only_if_it_is_significant() -> None:
     assert marks("median ms", near, fast) == marks("p90 ms", near, fast) == [False, False, True]
     assert marks("median ms", near, fast, again) == [False] * 4
     assert marks("std ms", near, fast) == [False] * 3
-    fast.threads = 1
+    assert fast.environment is not None
+    fast.environment = msgspec.structs.replace(fast.environment, governor="powersave")
     assert marks("median ms", fast) == [False, False]
+
+
+def test_threads_and_shapes_may_differ_within_a_session_only() -> None:
+    base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0)
+    assert other.inputs is not None
+    other.threads, other.inputs = 1, msgspec.structs.replace(other.inputs, shapes=[[4, 3, 160, 160]])
+    (comparison,) = compare(base, [other])
+    assert comparison.verdict == "faster" and len(comparison.cautions) == 2
+    other.session = msgspec.structs.replace(other.session, id=LATER)
+    (refused,) = compare(base, [other])
+    assert {reason.name for reason in refused.reasons} == {"threads", "input shapes"}
 
 
 def test_names_are_extended_until_they_differ() -> None:

@@ -11,7 +11,7 @@ from tests.benchmarks.figures import Figure, table
 
 NAMES = (
     "cli", "first_sample", "script", "prepare", "agreement", "compare", "planted", "sessions", "tui", "tui_cost",
-    "profile", "load", "crowd",
+    "profile", "load", "crowd", "overhead",
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def test_catalog_names_are_resolved() -> None:
     assert find_delegate("xnnpack").runs_here
 
 
-@pytest.mark.parametrize("typed", ["resnet81", "resnt18", "Resnet18"])
+@pytest.mark.parametrize("typed", ["resnet81", "resnt18", "Resnt18"])
 def test_unknown_model_suggests_the_nearest_name(typed: str) -> None:
     with pytest.raises(UsageError) as refused:
         find_model(typed)

@@ -48,8 +48,8 @@ def test_runs_are_a_table_newest_first(etui: Etui, two: tuple[RunDocument, RunDo
     done = etui("runs")
     heading, newest, oldest = done.stdout.splitlines()
     assert heading.split()[:4] == ["run", "when", "status", "model"]
-    place = heading.index("top-1")
-    assert newest[place - 1 : place + 5].strip() == "100 %"
+    place = heading.index("top-1 %")
+    assert newest[place : place + len("top-1 %")].strip() == "100"
     assert newest.startswith("bbbbbbbbbbb2  2026-11-21 10:00  done") and "2.50x" in newest and "PASS" in newest
     assert oldest.startswith("aaaaaaaaaaa1")
     assert done.stderr == ""
@@ -68,7 +68,7 @@ def test_runs_narrow_and_end(etui: Etui, two: tuple[RunDocument, RunDocument]) -
 
 def test_the_columns_of_the_table_can_be_chosen(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
     lines = etui("runs", "--columns", "model,id,rss,flag").stdout.splitlines()
-    assert lines[0].split() == ["model", "run", "peak", "RSS", "flags"]
+    assert lines[0].split() == ["model", "run", "peak", "RSS", "MB", "flags"]
     assert [line.split()[:2] for line in lines[1:]] == [[run.model.name, run.id] for run in reversed(two)]
     for options in (["--columns", "modle"], ["--columns", "model", "--json"]):
         done = etui("runs", *options)

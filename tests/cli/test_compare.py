@@ -60,7 +60,9 @@ def test_a_narrow_terminal_shows_changes_without_intervals(
         drawn[columns] = comparison_output.as_text([compared], everything=False).split("\n\n")[-1].splitlines()
     median = {columns: next(line for line in lines if "median ms" in line) for columns, lines in drawn.items()}
     assert "-49.7 % (-49" in median[None] and "-49.7 %" in median[80] and "(" not in median[80]
-    assert max(map(len, drawn[80])) <= 80 and "aaaaaa (base)" in drawn[80][0]
+    assert (
+        max(map(len, drawn[80])) <= 80 and "aaaaaa" in drawn[80][0] and "against fp32/xnnpack aaaaaa" in drawn[80][-1]
+    )
 
 
 def test_json_holds_figures_words_and_rows(etui: Etui, three: tuple[RunDocument, ...]) -> None:
@@ -189,6 +191,33 @@ def test_a_loaded_machine_neither_holds_nor_crosses_a_gate(etui: Etui, stored: S
     assert done.returncode == 0 and "open" in done.stderr and "unreliable" in done.stdout
     assert etui("gate", "--baseline", kept, "--fail-if-inconclusive").returncode == 1
     assert json.loads(etui("gate", "--baseline", kept, "--json").stdout)[0]["comparisons"][0]["verdict"] == "unreliable"
+
+
+def test_the_gate_cautions_against_another_configuration(
+    etui: Etui, three: tuple[RunDocument, ...], written: Written
+) -> None:
+    kept = written("baseline.json", three[0])
+    other = etui("gate", "--baseline", kept, "b")
+    assert not lacking(other.stderr, "caution", "resnet18 int8 xnnpack", "resnet18 fp32 xnnpack")
+    assert "caution" not in etui("gate", "--baseline", kept, "c").stderr
+
+
+def test_the_first_run_of_a_job_may_have_no_baseline(etui: Etui, three: tuple[RunDocument, ...]) -> None:
+    missing = etui("gate", "--baseline", "none.json")
+    assert missing.returncode == 2 and not lacking(missing.stderr, "does not exist", "etui export")
+    allowed = etui("gate", "--baseline", "none.json", "--allow-no-baseline")
+    assert (allowed.returncode, allowed.stdout) == (0, "") and "nothing to compare" in allowed.stderr
+
+
+@pytest.mark.parametrize(("option", "beginning"), [("--markdown", "## resnet18"), ("--junit", "<?xml")])
+def test_a_dash_is_standard_output(
+    etui: Etui, three: tuple[RunDocument, ...], tmp_path: Path, option: str, beginning: str
+) -> None:
+    done = etui("compare", "a", "b", option, "-")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(beginning)
+    assert done.stdout.count("int8/xnnpack is ") == 1
+    assert not (tmp_path / "-").exists()
+    assert etui("compare", "a", "b", option, "-", "--json").returncode == 2
 
 
 def test_a_gate_with_nothing_to_compare_ends_with_2(

@@ -26,6 +26,13 @@ def test_a_page_of_either_kind_is_written_once(etui: Etui, stored: Callable[...,
     assert sorted(path.name for path in tmp_path.glob("*.html*")) == ["report.html"]
 
 
+def test_a_dash_is_markdown_on_standard_output(etui: Etui, stored: Callable[..., None], tmp_path: Path) -> None:
+    stored(measured("aaaaaaaaaaa1"))
+    done = etui("report", "a", "-o", "-")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("# resnet18 fp32/xnnpack\n")
+    assert not (tmp_path / "-").exists()
+
+
 def test_other_names_and_runs_that_are_not_there_are_usage(
     etui: Etui, stored: Callable[..., None], tmp_path: Path
 ) -> None:

@@ -45,6 +45,14 @@ def test_a_step_is_named_and_the_runs_stand_under_it(etui: Etui, stored: Callabl
     assert by_choice.stdout == by_run.stdout
 
 
+def test_other_configurations_of_the_model_are_named(etui: Etui, stored: Callable[..., None]) -> None:
+    stored(*past(), make_document("f" * 12, session_id="5e55f0000000", precision="int8"))
+    newest = etui("trend", "--model", "ResNet18")
+    assert newest.stdout.startswith("resnet18 int8/xnnpack") and "fp32/xnnpack (12 runs)" in newest.stderr
+    chosen = etui("trend", "--model", "resnet18", "--precision", "FP32")
+    assert chosen.stdout.startswith("resnet18 fp32/xnnpack") and chosen.stderr == ""
+
+
 def test_json_holds_points_changes_and_the_same_words(etui: Etui, stored: Callable[..., None]) -> None:
     stored(*past())
     found = json.loads(etui("trend", "000000000003", "--json", "--limit", "11").stdout)

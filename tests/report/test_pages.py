@@ -170,7 +170,7 @@ def test_values_far_apart_stand_on_a_logarithmic_scale() -> None:
     near = svg.intervals([svg.Bar(name="a", value=10.0), svg.Bar(name="b", value=20.0)], unit="ms")
     far = svg.intervals([svg.Bar(name="a", value=1.0), svg.Bar(name="b", value=1000.0)], unit="ms")
     assert "logarithmic" not in near
-    assert "ms, logarithmic" in far and all(f">{mark}</text>" in far for mark in (1, 10, 100, 1000))
+    assert "ms, logarithmic" in far and all(f">{mark:,}</text>" in far for mark in (1, 10, 100, 1000))
     assert svg.histograms(_series(("a", [1.0, 1.5]), ("b", [600.0, 1000.0]))).count("<rect") == 4
 
 
@@ -189,10 +189,10 @@ def test_better_accuracy_is_further_up_whatever_its_measure() -> None:
 
 
 def test_a_change_of_more_than_double_is_drawn_as_a_factor() -> None:
-    for median, unit in ((24.0, ">%</text>"), (48.0, "times the base")):
-        made = report_of(
-            [measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", precision="int8", median=median)], margin=0.02
-        )
+    # The last change is below double, but its interval is not.
+    for median, block_sd, unit in ((24.0, 0.0, ">%</text>"), (48.0, 0.0, "times the"), (30.5, 0.1, "times the")):
+        other = measured("bbbbbbbbbbb2", precision="int8", median=median, block_sd=block_sd)
+        made = report_of([measured("aaaaaaaaaaa1"), other], margin=0.02)
         assert unit in as_html(made)
 
 

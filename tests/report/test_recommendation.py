@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from etui.report.recommendation import Verdict, verdict_on
-from etui.results import Accuracy, AccuracyVerdict, RunDocument, WeightsInfo
+from etui.results import Accuracy, AccuracyVerdict, Flag, RunDocument, WeightsInfo
 from etui.wording.comparison import names
-from tests.analysis.comparisons import Machine, measured
-from tests.documents import make_accuracy
+from tests.analysis.comparisons import LATER, Machine, measured
+from tests.documents import ENVIRONMENT, make_accuracy, make_document
+from tests.facts import lacking
 
 TRAINED = WeightsInfo(kind="pretrained", detail="from the hub", sha256="ab" * 32)
 
@@ -133,3 +134,20 @@ def test_a_run_that_has_not_ended_is_not_called_failed() -> None:
     )
     assert (verdict_of(waiting).tone, verdict_of(waiting).headline) == ("warn", "int8/xnnpack: the run is queued")
     assert verdict_of(waiting, run("b", "fp32", 16.0)).headline == "Ship fp32/xnnpack"
+
+
+def test_a_change_names_the_conditions_that_changed_meanwhile() -> None:
+    before = measured("aaaaaaaaaaa1", seed=1, drift_sd=0)
+    now = measured("bbbbbbbbbbb2", seed=2, drift_sd=0, median=37.6, session_id=LATER)
+    versions = {**ENVIRONMENT.versions, "executorch": "9.9.9"}
+    now.environment = msgspec.structs.replace(ENVIRONMENT, versions=versions)
+    found = verdict_on([before, now], {before.id: "before", now.id: "now"}, margin=0.02)
+    (changed,) = [reason for reason in found.reasons if "executorch" in reason]
+    assert not lacking(changed, ENVIRONMENT.versions["executorch"], "9.9.9")
+
+
+def test_caveats_are_listed_once() -> None:
+    run = make_document("aaaaaaaaaaa1")
+    run.flags = [Flag(name="drift", detail="it drifted")]
+    found = verdict_on([run], {run.id: "it"}, margin=0.02)
+    assert sum("drifted" in line for line in (*found.reasons, *found.caveats)) == 1

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from etui.results import RunDocument
-from etui.services.duel import queue_duel
+from etui.services.duel import DuelOptions, queue_duel
 from etui.store import Store
 from tests.boxes import Box, until
 from tests.documents import encode_documents, make_document
@@ -135,7 +135,7 @@ def test_run_deleted_before_it_is_measured_fails_both_sides(
     warm_box.wait_for_status(ahead, "measuring")
     with Store.open(warm_box.database) as store:
         store.import_documents([deleted])
-        queued = queue_duel(store, runs["int8"].id, "abcdef", preset="quick")
+        queued = queue_duel(store, runs["int8"].id, "abcdef", DuelOptions(preset="quick"))
         store.delete_runs(["abcdef"])
     warm_box.etui("cancel", ahead)
     first, second = (run_id for run_id, _ in queued.runs)

@@ -42,6 +42,31 @@ def test_unknown_model_suggests_the_nearest_name() -> None:
     assert raised.value.field == "model"
 
 
+@pytest.mark.parametrize(
+    ("precision", "delegate", "meant"),
+    [
+        ("int4", "xnnpack", "8da4w"), ("float16", "xnnpack", "fp16"), ("int8-dinamic", "xnnpack", "int8-dynamic"),
+        ("fp32", "tflite", "xnnpack"), ("fp32", "TensorRT", "cuda"), ("fp32", "hexagon", "qnn"),
+    ],
+)  # fmt: skip
+def test_names_of_other_tools_suggest_the_name_here(precision: str, delegate: str, meant: str) -> None:
+    with pytest.raises(FieldError) as raised:
+        combine(find_model("minilm"), (precision,), (delegate,))
+    assert f"did you mean {meant}" in raised.value.hint
+
+
+def test_a_name_that_is_not_similar_has_no_suggestion() -> None:
+    with pytest.raises(FieldError) as raised:
+        combine(find_model("minilm"), ("fp32",), ("abacus",))
+    assert "did you mean" not in raised.value.hint
+
+
+def test_upper_and_lower_case_do_not_matter() -> None:
+    assert check_model("ResNet18").name == "resnet18"
+    possible, refused = combine(find_model("minilm"), ("FP32", "fp32", "8DA4W"), ("XNNPACK",))
+    assert possible == [Variant("fp32", "xnnpack"), Variant("8da4w", "xnnpack")] and not refused
+
+
 def test_missing_model_is_refused() -> None:
     with pytest.raises(FieldError, match="no model"):
         check_model("  ")

@@ -6,7 +6,11 @@ event per following line.
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import re
+import statistics
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +18,23 @@ from typing import NamedTuple
 import pytest
 
 from etui.events import Event
-from etui.services.session_progress import ProgressTracker, SessionProgress
-from etui.spec import PresetName, SessionSpec, Variant
+from etui.results import Stage
+from etui.services.follow import ProgressPrinter
+from etui.services.session_progress import ProgressTracker, SessionFollower, SessionProgress
+from etui.services.time_estimate import ExpectedTimes
+from etui.spec import EAGER, PresetName, SessionSpec, Variant
+from etui.store import Store
 from etui.text import moment
+from tests.documents import MODEL, make_document, make_spec
 
+AT = "2026-11-27T10:00:00.000Z"
 RECORDINGS = sorted((Path(__file__).parent / "recorded_sessions").glob("*.jsonl"))
 
 DISTURBED = "resnet18_busy"
 """Other programs slowed down its first block to six times the later ones, which no estimate can know."""
+
+WAITING = "small_waiting"
+"""It waited for the machine to be idle."""
 
 
 class Recorded(NamedTuple):
@@ -36,19 +49,68 @@ class Recorded(NamedTuple):
         assert end is not None and now is not None
         return (end - now).total_seconds()
 
+    def each_second(self) -> list[tuple[Event, float]]:
+        """Return the last event and the share at each second of the session."""
+        begin, last, seconds = moment(self.events[0].at), 0, []
+        assert begin is not None
+        for second in range(math.ceil(self.left_s(0))):
+            now = begin + timedelta(seconds=second)
+            while last + 1 < len(self.events) and (moment(self.events[last + 1].at) or now) <= now:
+                last += 1
+            progress = self.progress[last]
+            seconds.append((self.events[last], 0.0 if progress is None else progress.share_at(now)))
+        return seconds
 
-def tracker(runs: dict[str, str], preset: PresetName = "default", repeat: int | None = None) -> ProgressTracker:
+
+def tracker(
+    runs: dict[str, str],
+    preset: PresetName = "default",
+    repeat: int | None = None,
+    expected: ExpectedTimes | None = None,
+) -> ProgressTracker:
     pairs = [label.partition("/") for label in runs.values()]
     variants = tuple(Variant(precision, delegate) for precision, _, delegate in pairs)
-    return ProgressTracker(SessionSpec(model="resnet18", variants=variants, preset=preset, repeat=repeat), runs)
+    spec = SessionSpec(model="resnet18", variants=variants, preset=preset, repeat=repeat)
+    return ProgressTracker(spec, runs, expected)
 
 
-def replayed(path: Path) -> Recorded:
+def replayed(path: Path, *, knows: float | None = None) -> Recorded:
+    """Follow a recording. With ``knows`` the similar runs before it took this multiple of its times."""
     first, *lines = path.read_text("utf-8").splitlines()
     about = json.loads(first)
     events = [Event(**json.loads(line)) for line in lines]
-    followed = tracker(about["runs"], about["preset"])
+    expected = None if knows is None else as_expected(events, about["runs"], knows)
+    followed = tracker(about["runs"], about["preset"], expected=expected)
     return Recorded(events, [followed.add(event) for event in events])
+
+
+def as_expected(events: list[Event], runs: dict[str, str], factor: float) -> ExpectedTimes:
+    """Return what the parts of a recorded session took, multiplied by a factor."""
+    times = [at.timestamp() for event in events if (at := moment(event.at)) is not None]
+    stages: dict[str, dict[str, float]] = {label: {} for label in runs.values()}
+    blocks: dict[str, list[float]] = {}
+    begun: dict[str | None, tuple[str | None, float]] = {}
+    loaded = boundary = times[0]
+    for event, time in zip(events, times, strict=True):
+        if event.kind == "stage" and event.run_id in runs and event.stage != "accuracy":
+            loaded = time if loaded == times[0] else loaded
+            begun[event.run_id] = event.stage, time
+        elif event.kind == "log" and begun.get(event.run_id, (None,))[0] == event.stage and event.stage:
+            stages[runs[event.run_id or ""]][event.stage] = factor * (time - begun.pop(event.run_id)[1])
+        elif event.stage == "measure" and event.kind == "block":
+            blocks.setdefault(runs.get(event.run_id or "", EAGER), []).append(time - boundary)
+        if event.stage == "measure" and event.kind in ("stage", "block"):
+            boundary = time
+    count = max(map(len, blocks.values()))
+    return ExpectedTimes(
+        load_s=factor * (loaded - times[0]),
+        stages_s=stages,
+        blocks=count,
+        blocks_s={label: factor * count * statistics.median(spent) for label, spent in blocks.items()},
+        checks_s=factor * (times[-1] - boundary),
+        cores=2,
+        is_measured=True,
+    )
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
@@ -57,6 +119,29 @@ def test_share_never_decreases_and_ends_at_one(path: Path) -> None:
     assert shares == sorted(shares)
     assert shares[0] < 0.1 and shares[-1] == 1.0
     assert len(set(shares)) > 12
+
+
+class _Terminal(io.StringIO):
+    """A terminal that keeps what is written to it."""
+
+    def isatty(self) -> bool:
+        """It is a terminal."""
+        return True
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_the_command_line_shows_the_share_that_the_screen_shows(path: Path) -> None:
+    about = json.loads(path.read_text("utf-8").splitlines()[0])
+    recorded, out = replayed(path), _Terminal()
+    printer = ProgressPrinter(out, about["runs"], by_stage=True)
+    printer.begin_session(about["runs"], tracker(about["runs"], about["preset"]))
+    for event, progress in zip(recorded.events, recorded.progress, strict=True):
+        printer.advance(event)
+        printer.line("")
+        out.truncate(out.seek(0))
+        printer.tick()
+        shown = re.findall(r"\] +(\d+) %", out.getvalue())
+        assert shown == ([] if progress is None else [str(int(progress.share * 100))])
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
@@ -77,6 +162,75 @@ def test_time_left_is_accurate_after_the_first_block(path: Path) -> None:
     assert abs(errors[0]) < 0.21
     # Near the end few seconds are a large share, and the checks are the least certain part.
     assert all(abs(left_s - true_s) < max(0.25 * true_s, 5.0) for left_s, true_s in known)
+
+
+@pytest.mark.parametrize("knows", [None, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_share_moves_with_time_and_is_never_complete_early(path: Path, knows: float | None) -> None:
+    seconds = replayed(path, knows=knows).each_second()
+    shares = [share for _, share in seconds]
+    assert shares == sorted(shares) and shares[-1] < 1
+    for (before, first), (_, second), (after, third) in zip(seconds, seconds[1:], seconds[2:], strict=False):
+        if before.stage == after.stage == "lower":
+            assert third > first or second > first
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_similar_runs_give_a_rough_time_left_during_preparation(path: Path) -> None:
+    recorded = replayed(path, knows=1.0)
+    known = [
+        (progress, recorded.left_s(index))
+        for index, progress in enumerate(recorded.progress)
+        if progress is not None and progress.stage in ("load", "export", "quantize", "reference", "lower", "write")
+    ]
+    for progress, true_s in known:
+        assert progress.left_s is not None and progress.is_rough
+        # Nobody knows in advance how long the machine is busy.
+        assert path.stem in (DISTURBED, WAITING) or abs(progress.left_s - true_s) < 0.25 * true_s
+
+
+def test_overdue_step_slows_down_and_keeps_time_left() -> None:
+    progress = SessionProgress(
+        share=0.1, stage="lower", step="lower", doing="lowering", at=AT, left_s=100.0, next_share=0.5, step_s=20.0,
+        least_left_s=82.0, since=AT,
+    )  # fmt: skip
+    begin = moment(AT)
+    assert begin is not None
+    times = [begin + timedelta(seconds=second) for second in (0, 10, 20, 60, 600, 6000)]
+    shares = [progress.share_at(time) for time in times]
+    assert shares == sorted(set(shares)) and shares[0] == 0.1 and shares[-1] < 0.5
+    assert [progress.left_at(time) for time in times] == [100, 90, 82, 82, 82, 82]
+    assert progress.doing_for_s(times[3]) == 60
+
+
+def test_session_in_the_database_is_compared_with_similar_runs(tmp_path: Path) -> None:
+    past = make_document("aaaaaaaaaaa1", median=10.0)
+    past.stages = [Stage(name="load", seconds=2.0), Stage(name="lower", seconds=200.0)]
+    with Store.open(tmp_path / "etui.db") as store:
+        store.import_documents([past])
+        session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="bench-1")
+        store.add_event(session.id, Event(kind="stage", message="loading resnet18", stage="load", at=AT))
+        follower = SessionFollower()
+        progress = follower.look(store, session.id)
+        assert progress is not None and progress.is_rough
+        assert progress.left_s is not None and 200 < progress.left_s < 300
+        run_id = session.runs[0][0]
+        lowering = Event(kind="stage", message="lowering for xnnpack", stage="lower", at=AT, run_id=run_id)
+        store.add_event(session.id, lowering)
+        progress = follower.look(store, session.id)
+        assert progress is not None and progress.step_s > 150 and progress.next_share > 0.7
+
+
+def test_program_from_the_cache_needs_no_preparation() -> None:
+    followed = tracker({"a": "fp32/xnnpack", "b": "int8/xnnpack"})
+    followed.add(Event(kind="stage", message="loading", stage="load", at=AT))
+    shares = []
+    for run_id in ("a", "b"):
+        cached = Event(kind="log", message="cached, nothing to prepare", stage="lower", run_id=run_id, at=AT)
+        progress = followed.add(cached)
+        assert progress is not None
+        shares.append(progress.share)
+    assert shares[0] < shares[1] == pytest.approx(0.2)
 
 
 def test_no_time_left_before_every_variant_was_measured() -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
+from etui.catalog.find import Model, find_model
 from etui.results import Accuracy, Comparison, Metrics, RunDocument
+from etui.services.duel import DuelOptions, DuelPlan
+from etui.spec import Variant
+from etui.store import QueuedSession, Store
 from tests.analysis.comparisons import LATER, measured
-from tests.documents import ENVIRONMENT, MODEL, make_accuracy, make_document, make_stats
+from tests.documents import ENVIRONMENT, MODEL, make_accuracy, make_document, make_spec, make_stats
 
 BASE, INT8, OPENVINO, FP16 = "aaaaaaaaaaa1", "bbbbbbbbbbb2", "ccccccccccc3", "ddddddddddd4"
 OTHER_THREADS, OTHER_MODEL, FAILED, SUMMARY = "eeeeeeeeeee5", "fffffffffff6", "999999999997", "888888888888"
+
+
+QueuedDuels = list[tuple[str, str, DuelOptions]]
+"""Duels as their two runs and options."""
 
 
 def accuracy(sqnr_db: float | None, mae: float) -> Accuracy:
@@ -76,3 +85,21 @@ def past(count: int = 14, step_at: int = 8, *, failed_at: int = 3) -> list[RunDo
         made.append(document)
         day += 1 + number % 3
     return made
+
+
+def queued_duels(monkeypatch: pytest.MonkeyPatch) -> QueuedDuels:
+    """Count the programs of all runs as available; return the list of the duels that are queued from now on."""
+    queued: QueuedDuels = []
+
+    def plan(store: Store, first: str, second: str, _options: DuelOptions) -> DuelPlan:
+        spec = make_spec()
+        models: dict[Variant, Model] = dict.fromkeys(spec.variants, find_model("resnet18"))
+        return DuelPlan(spec=spec, runs=(store.document(first), store.document(second)), models=models)
+
+    def queue(store: Store, first: str, second: str, options: DuelOptions) -> QueuedSession:
+        queued.append((first, second, options))
+        return store.add_session(make_spec(), model=MODEL, box="bench-1")
+
+    monkeypatch.setattr("etui.tui.compare.duel.plan_duel", plan)
+    monkeypatch.setattr("etui.services.duel.queue_duel", queue)
+    return queued

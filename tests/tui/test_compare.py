@@ -14,12 +14,10 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from etui.actions import ACTIONS
-from etui.catalog.find import Model, find_model
 from etui.config import Config
 from etui.events import Event, utc_now
 from etui.results import RunDocument
-from etui.services.duel import DuelPlan
-from etui.spec import PresetName, SessionSpec, Variant
+from etui.spec import SessionSpec
 from etui.store import Store
 from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.loader import Outcome, outcome
@@ -55,6 +53,8 @@ from tests.tui.comparing import (
     OTHER_MODEL,
     OTHER_THREADS,
     SUMMARY,
+    QueuedDuels,
+    queued_duels,
     strangers,
     variants,
 )
@@ -412,22 +412,9 @@ async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
 
 
 @pytest.fixture
-def duels(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
-    """The duels that are queued, as two runs and a preset; their programs count as available."""
-    queued: list[tuple[str, str, str]] = []
-
-    def plan(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...]) -> DuelPlan:
-        spec = make_spec()
-        models: dict[Variant, Model] = dict.fromkeys(spec.variants, find_model("resnet18"))
-        return DuelPlan(spec=spec, runs=(store.document(first), store.document(second)), models=models)
-
-    def queue(store: Store, first: str, second: str, *, preset: PresetName, trusted_files: tuple[str, ...]) -> object:
-        queued.append((first, second, preset))
-        return store.add_session(make_spec(), model=MODEL, box="bench-1")
-
-    monkeypatch.setattr("etui.tui.compare.duel.plan_duel", plan)
-    monkeypatch.setattr("etui.services.duel.queue_duel", queue)
-    return queued
+def duels(monkeypatch: pytest.MonkeyPatch) -> QueuedDuels:
+    """The duels that are queued; their programs count as available."""
+    return queued_duels(monkeypatch)
 
 
 async def start_duel(pilot: Pilot[Any], *keys: str) -> None:
@@ -437,9 +424,7 @@ async def start_duel(pilot: Pilot[Any], *keys: str) -> None:
     await pilot.press(*keys)
 
 
-async def test_a_duel_asks_with_blocks_and_time_and_can_be_declined(
-    database: Path, duels: list[tuple[str, str, str]]
-) -> None:
+async def test_a_duel_asks_with_blocks_and_time_and_can_be_declined(database: Path, duels: QueuedDuels) -> None:
     async with comparing(database, variants(), size=(80, 24)) as pilot:
         before = screen_of(pilot)
         await start_duel(pilot)
@@ -452,13 +437,13 @@ async def test_a_duel_asks_with_blocks_and_time_and_can_be_declined(
         assert pilot.app.screen is before and duels == []
 
 
-async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: list[tuple[str, str, str]]) -> None:
+async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: QueuedDuels) -> None:
     async with comparing(database, variants()) as pilot:
         before = screen_of(pilot)
         await start_duel(pilot, "shift+tab", "shift+tab", "left", "left", "tab", "tab", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
         await compared(pilot)
-        assert duels == [(BASE, INT8, "quick")]
+        assert [(first, second, options.preset) for first, second, options in duels] == [(BASE, INT8, "quick")]
         assert "2 runs are not finished" in said(pilot)
         assert "No block" in cast("Any", pictures(pilot).render()).plain.replace("\n", " ")
         runs = screen_of(pilot).base, figures(pilot).run
@@ -471,7 +456,7 @@ async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: 
 
 
 async def test_a_duel_shows_its_progress_and_is_stopped_after_confirmation(
-    database: Path, duels: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+    database: Path, duels: QueuedDuels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("etui.tui.screens.compare._REFRESH_S", 0.05)
     async with comparing(database, variants()) as pilot:

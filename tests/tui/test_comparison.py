@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from etui.analysis.side_by_side import Row
 from etui.errors import StoreError
+from etui.results import Flag
 from etui.store import Store
 from etui.tui.compare.comparison import Comparison
+from etui.tui.compare.metrics_text import MEDIAN
 from etui.tui.database import Database
 from etui.tui.glyphs import UNICODE
 from tests.tui.benches import fill
@@ -51,6 +55,28 @@ async def test_the_baseline_is_the_pinned_run_else_the_one_under_the_cursor_else
     await read(comparison)
     await comparison.compare(UNICODE)
     assert compared(comparison) == (base, set(ALL) - {base})
+
+
+async def test_changes_are_marked_by_the_trust_in_them(database: Path) -> None:
+    documents = variants()
+    documents[1].flags = [Flag(name="spread", detail="the samples spread by 20 %")]
+    # Every second block of this run took ten times as long.
+    documents[2].blocks = [
+        msgspec.structs.replace(block, samples_ms=[value * (10 if place % 2 else 1) for value in block.samples_ms])
+        for place, block in enumerate(documents[2].blocks)
+    ]
+    fill(database, documents)
+    comparison = Comparison(Database(database), ALL, pinned=BASE)
+    await read(comparison)
+    result = await comparison.compare(UNICODE)
+    assert result is not None
+    sheet = result.differing
+    place = next(place for place, line in enumerate(sheet.lines) if isinstance(line, Row) and line.name == MEDIAN)
+    base, flagged, wide, good = sheet.cells[place]
+    assert [cell.trust for cell in (base, flagged, wide, good)] == ["good", "caution", "poor", "good"]
+    assert flagged.change.endswith("!") and wide.change.endswith("?") and good.change.endswith("%")
+    # The digits of a marked column stay below each other.
+    assert {cells[1].change[-1] for cells in sheet.cells if cells and cells[1].change} == {"!", " "}
 
 
 async def test_a_deleted_run_leaves_the_comparison_even_if_it_was_excluded(stored: Path) -> None:

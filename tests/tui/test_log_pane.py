@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -200,6 +201,21 @@ async def test_the_progress_line_comes_and_goes() -> None:
         host.pane.show_progress(None)
         await pilot.pause()
         assert host.progress() == ""
+
+
+async def test_a_long_step_moves_the_bar_and_shows_for_how_long_it_lasts() -> None:
+    async with LogHost().run_test(size=(120, 24)) as pilot:
+        host = await filled(pilot, 0)
+        begun = (datetime.now(UTC) - timedelta(seconds=75)).isoformat()
+        host.pane.show_progress(
+            SessionProgress(
+                share=0.1, stage="lower", step="lower", doing="int8/xnnpack: lowering for xnnpack", at=begun,
+                since=begun, left_s=300, is_rough=True, next_share=0.5, step_s=150,
+            )
+        )  # fmt: skip
+        await pilot.pause()
+        assert "int8/xnnpack: lowering for xnnpack, 1:1" in host.progress()
+        assert "30 %" in host.progress() and "about 4 min left" in host.progress()
 
 
 @pytest.mark.parametrize("width", [30, 60, 100, 200])

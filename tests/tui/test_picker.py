@@ -218,7 +218,7 @@ async def test_the_time_comes_from_the_model_s_size_then_from_past_runs(database
         with Store.open(database) as store:
             store.import_documents([make_document("aaaaaaaaaaa1"), make_document("aaaaaaaaaaa2", precision="int8")])
         picker(pilot).set_model("resnet18")
-        await until(pilot, lambda: "from last runs" in words(pilot, "time"))
+        await until(pilot, lambda: "from similar runs" in words(pilot, "time"))
         assert words(pilot, "time").startswith("about ")
 
 

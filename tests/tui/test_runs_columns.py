@@ -66,4 +66,9 @@ def test_columns_that_few_know_are_shown_only_if_chosen() -> None:
         "first",
         "preset",
         "box",
+        "input_size",
+        "batch",
+        "sequence",
+        "dynamic",
+        "method",
     }

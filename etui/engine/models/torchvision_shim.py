@@ -2,7 +2,8 @@
 
 torchvision's wheel is built against CUDA. With a CPU torch its library fails to load, and its Python code, which
 registers functions for operators of that library, fails at import (and so does code in transformers that imports it).
-Declaring those two operators is enough: no classification model calls them. A working torchvision is not changed.
+Declaring those two operators is enough: no classification model calls them. A working torchvision is not changed. The
+same is done when a user's file imports it (``etui.engine.models.user_code``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _SCHEMAS = {
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
 _libraries: list[torch.library.Library] = []  # A library that is garbage-collected unregisters its operators.
+_searching: list[bool] = []
 
 
 def prepare_torchvision() -> bool:
@@ -30,9 +32,13 @@ def prepare_torchvision() -> bool:
 
     Call it before anything imports torchvision or transformers. Calling it again does nothing.
     """
-    if "torchvision" in sys.modules or _libraries:
+    if "torchvision" in sys.modules or _libraries or _searching:
         return bool(_libraries)
-    folder = _torchvision_folder()
+    _searching.append(True)  # finding the package may ask finders that call this function
+    try:
+        folder = _torchvision_folder()
+    finally:
+        _searching.clear()
     if folder is None or _loads(folder):
         return False
     library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]

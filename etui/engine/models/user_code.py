@@ -7,7 +7,6 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
@@ -15,10 +14,9 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from etui.engine.explain.source_lines import is_own
+from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.errors import PreparationError
-
-_PACKAGES = frozenset({"site-packages", "dist-packages"})
-_STDLIB = tuple({f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib")})
 
 
 class UserFile:
@@ -64,7 +62,7 @@ class UserFile:
         """Record modules that were not loaded from a source file: extension modules, or those of custom loaders."""
         for name in sorted(set(sys.modules) - before - set(self.sources)):
             origin = getattr(sys.modules[name], "__file__", None)
-            if isinstance(origin, str) and _is_own(origin) and Path(origin).is_file():
+            if isinstance(origin, str) and is_own(origin) and Path(origin).is_file():
                 self.sources[name] = hashlib.sha256(Path(origin).read_bytes()).hexdigest()
 
 
@@ -93,21 +91,15 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if fullname == "torchvision":
+            prepare_torchvision()
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
             if spec is not None:
                 break
         else:
             return None
-        if type(spec.loader) is SourceFileLoader and spec.origin is not None and _is_own(spec.origin):
+        if type(spec.loader) is SourceFileLoader and spec.origin is not None and is_own(spec.origin):
             spec.loader = _Recording(fullname, Path(spec.origin), self._file, fullname)
             spec.cached = None
         return spec
-
-
-def _is_own(origin: str) -> bool:
-    """Return whether a file belongs neither to the standard library nor to an installed package."""
-    path = Path(origin)
-    # Some installers put symbolic links into site-packages.
-    parts = {*path.parts, *path.resolve().parts}
-    return not _PACKAGES & parts and not str(path.resolve()).startswith(_STDLIB)

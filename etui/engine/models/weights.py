@@ -74,6 +74,11 @@ def resolve(model: Model, weights: str, seed: int, cache_dir: Path, log: Log) ->
     return Resolved("pretrained", published.detail, identity, published.path, published.revision)
 
 
+def fit(module: nn.Module, path: Path) -> None:
+    """Load the weights of a file or folder into a module. Raises WeightsError if they cannot be read or do not fit."""
+    _fit(module, read_state_dict(path), path)
+
+
 def is_same(resolved: Resolved, cache_dir: Path) -> bool:
     """Return whether the files of weights are unchanged since they were resolved."""
     return resolved.path is None or _identity(resolved.path, cache_dir) == resolved.identity

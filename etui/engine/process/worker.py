@@ -12,13 +12,16 @@ from typing import Any, Union
 import msgspec
 
 from etui.analysis_kinds.registry import KINDS
+from etui.engine.explain.source_lines import model_line
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
-from etui.jobs import SESSION_JOBS, Answer, Done, Job, JobError, LogMessage
+from etui.jobs import SESSION_JOBS, SINGLE_JOBS, Answer, Done, Job, JobError, LogMessage
 
 Log = Callable[[Event], None]
 
-_TYPES: Any = (*SESSION_JOBS, *(kind.job for kind in KINDS.values()))
+TRACEBACK_HINT = "the log has the traceback"
+
+_TYPES: Any = (*SESSION_JOBS, *SINGLE_JOBS, *(kind.job for kind in KINDS.values()))
 _JOBS: msgspec.json.Decoder[Job] = msgspec.json.Decoder(Union[_TYPES])  # noqa: UP007 - the types are not constants
 """Decodes a job of any type by its tag."""
 
@@ -83,7 +86,8 @@ def _to_text(error: BaseException) -> tuple[str, str]:
     if os.strerror(errno.ENOSPC) in first_line:  # safetensors does not raise OSError for a full disk
         return "no space is left on the disk", "free some space, or set ETUI_CACHE to a folder on another disk"
     message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-    return message, "the log has the traceback"
+    line = model_line(error)
+    return f"{line.to_text()}: {message}" if line else message, TRACEBACK_HINT
 
 
 def _do(message: msgspec.Raw, log: Log) -> Done:

@@ -82,7 +82,7 @@ async def _sides(analysis: Analysis, rebuilt: RebuiltProgram, options: ProfileOp
             files_dir=str(made) if made else None,
         )
 
-    analysis.say("stage", f"profiling {document.precision}/{document.delegate}")
+    analysis.say("stage", f"profiling {document.configuration}")
     program = await analysis.do(job(rebuilt.lowered.path, document.delegate, PROGRAM_BUDGET_S))
     notes = list(program.notes)
     eager: OperatorSide | None = None
@@ -194,7 +194,7 @@ def _write_files(
             for name in _TIMELINES
             if (made / name).exists()
         ]
-        title = f"{document.model.name} {document.precision}/{document.delegate}, run {document.id}"
+        title = f"{document.model.name} {document.configuration}, run {document.id}"
         (made / "trace").write_bytes(chrome_trace(timelines, title=title))
         (made / "csv").write_bytes(profile_csv(result))
         files = {_ETDUMP: made / "program.etdp", _TRACE: made / "trace", _CSV: made / "csv"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from etui.facts import RunSummary
@@ -44,7 +46,7 @@ class Panes:
         self.queue.show(
             [_unfinished(live) for live in snapshot.sessions],
             current.session.id if current is not None else None,
-            current.progress.share if current is not None and current.progress is not None else None,
+            current.progress.share_at(datetime.now(UTC)) if current is not None and current.progress else None,
         )
 
     def show_progress(self, snapshot: Snapshot) -> None:

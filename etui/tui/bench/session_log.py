@@ -55,11 +55,11 @@ class SessionLog:
             first = current.runs[0] if current.runs else None
             precisions = "+".join(dict.fromkeys(run.precision for run in current.runs))
             title = f"{first.model} {precisions}" if first else current.session.id
-            labels = {run.id: f"{run.precision}/{run.delegate}" for run in current.runs}
+            labels = {run.id: f"{run.configuration}" for run in current.runs}
         elif self._run is not None:
             run = self._run
             target = (run.session, run.id)
-            title = f"{run.model} {run.precision}/{run.delegate}"
+            title = f"{run.model} {run.configuration}"
         if target != self._target:
             self._target, self._last_event = target, -1
             self._pane.follow(*target, plain(title), labels)

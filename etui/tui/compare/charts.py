@@ -12,9 +12,9 @@ from etui.charts import drawing as charts
 from etui.charts.drawing import Canvas, Dot, Overlaid
 from etui.charts.scatter import DECADE
 from etui.results import LIVE_STATUSES, RunDocument
+from etui.text import wrapped
 from etui.tui.compare.loader import Outcome
 from etui.tui.compare.selection import Selection
-from etui.tui.text_layout import wrapped
 from etui.tui.widgets.chart_data import named_series
 from etui.tui.widgets.chart_frame import ChartFrame
 

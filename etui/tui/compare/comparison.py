@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from etui.analysis.latency import MARGIN
+from etui.services.session_progress import SessionFollower
 from etui.tui.compare import loader
-from etui.tui.compare.loader import Outcome, Runs, SessionFollower
+from etui.tui.compare.loader import Outcome, Runs
 from etui.tui.compare.selection import Selection
 from etui.tui.database import Database
 from etui.tui.glyphs import Glyphs

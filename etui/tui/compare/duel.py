@@ -6,13 +6,13 @@ import msgspec
 
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
-from etui.services.duel import DuelPlan, plan_duel
+from etui.services.duel import DuelOptions, DuelPlan, plan_duel
+from etui.services.time_estimate import durations, estimate
 from etui.spec import PRESETS, PresetName
 from etui.store import Store
 from etui.text import LINE_CELLS, shortened
-from etui.tui.time_estimate import durations, estimate
 
-DEFAULT: PresetName = "rigorous"
+DEFAULT = DuelOptions().preset
 
 
 class DuelChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,20 +23,21 @@ class DuelChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DuelOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """The names of the two runs, and what can be chosen."""
+    """The names of the two runs, the threads that both are measured with (None: one per core), and what can be
+    chosen."""
 
     names: tuple[str, str]
+    threads: int | None
     choices: list[DuelChoice]
 
 
 def offer(store: Store, first: str, second: str, *, trusted_files: tuple[str, ...] = ()) -> DuelOffer:
     """Return what a duel of two runs takes with each preset. Raises the errors of ``plan_duel``."""
-    plan = plan_duel(store, first, second, trusted_files=trusted_files)
-    names = [
-        f"{run.id[:6]} {shortened(f'{run.model.name} {run.precision}/{run.delegate}', LINE_CELLS)}" for run in plan.runs
-    ]
+    plan = plan_duel(store, first, second, DuelOptions(trusted_files=trusted_files))
+    names = [f"{run.id[:6]} {shortened(f'{run.model.name} {run.configuration}', LINE_CELLS)}" for run in plan.runs]
     presets: tuple[PresetName, ...] = ("quick", "default", "rigorous")
-    return DuelOffer(names=(names[0], names[1]), choices=[_choice(plan, preset) for preset in presets])
+    choices = [_choice(plan, preset) for preset in presets]
+    return DuelOffer(names=(names[0], names[1]), threads=plan.spec.threads, choices=choices)
 
 
 def _choice(plan: DuelPlan, preset_name: PresetName) -> DuelChoice:

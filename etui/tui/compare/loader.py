@@ -12,7 +12,7 @@ from etui.analysis.session_level import machine_of
 from etui.analysis.session_variance import SessionLatency
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.services.session_progress import ProgressTracker, SessionProgress
+from etui.services.session_progress import SessionFollower, SessionProgress
 from etui.store import Condition, Store
 from etui.tui.compare.metrics_text import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs
@@ -53,26 +53,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 class Stopped(Exception):
     """The result is not needed any more."""
-
-
-class SessionFollower:
-    """The progress of a live session, from the events since the last look."""
-
-    def __init__(self) -> None:
-        self._session = ""
-        self._tracker: ProgressTracker | None = None
-        self._last_event = 0
-
-    def look(self, store: Store, session_id: str) -> SessionProgress | None:
-        """Return the progress; None before the first stage. Raises StoreError."""
-        if self._tracker is None or session_id != self._session:
-            session = store.session(session_id)
-            self._tracker = ProgressTracker(session.spec, {run_id: each.label for run_id, each in session.runs})
-            self._session, self._last_event = session_id, 0
-        for event in store.events_after(session_id, self._last_event):
-            self._tracker.add(event)
-            self._last_event = event.id or self._last_event
-        return self._tracker.progress
 
 
 def read(
@@ -125,15 +105,15 @@ def outcome(
 ) -> Outcome:
     """Compare the runs, compute the Pareto fronts, and lay out the table; ``slots`` has the slot of each run."""
     compared = Compared.between(base, others, margin=margin, force=force, levels=levels)
-    verdicts = {comparison.other: comparison.verdict for comparison in compared.found}
+    verdicts = verdict_rows(compared)
     headings = [
-        Heading(run=run.id, name=compared.names[run.id], slot=slots[run.id], verdict=verdicts.get(run.id))
-        for run in (base, *others)
+        Heading(run=row.run, name=row.name, slot=slots[row.run], verdict=row.verdict, trust=row.trust)
+        for row in verdicts
     ]
     return Outcome(
         compared=compared,
         sentences=compared.sentences(),
-        verdicts=verdict_rows(compared),
+        verdicts=verdicts,
         accuracy=pareto.accuracy_front(base, others, compared.found),
         size=pareto.size_front(base, others, compared.found),
         differing=sheet(headings, compared.rows, signs, everything=False),

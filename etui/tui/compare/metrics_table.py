@@ -8,12 +8,13 @@ from typing import ClassVar
 
 from rich.style import Style
 from textual.app import App
-from textual.message import Message
 
 from etui.analysis import side_by_side
 from etui.analysis.side_by_side import Row
 from etui.text import shortened_start
-from etui.tui.compare.metrics_text import Sheet, Shown, Widths
+from etui.tui.compare.metrics_text import MEDIAN, Sheet, Shown, Widths
+from etui.tui.compare.run_messages import RunMoved, RunOpened
+from etui.tui.glyphs import TRUST_TONES
 from etui.tui.runs_columns import fitted
 from etui.tui.terminal import chart_palette, draws_unicode
 from etui.tui.widgets.row_painter import Cell, Part, Placed
@@ -32,20 +33,6 @@ class MetricsTable(VirtualTable[_Metric | str]):
     has_cursor: ClassVar[bool] = False
     gutter_width: ClassVar[int] = 0
     gap: ClassVar[int] = _GAP
-
-    class Moved(Message):
-        """The cursor moved to another run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
-
-    class Opened(Message):
-        """The user requested the details of a run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -95,13 +82,13 @@ class MetricsTable(VirtualTable[_Metric | str]):
     def _go(self, run: str) -> None:
         if run in self._runs and run != self.run:
             self.put_cursor(run)
-            self.post_message(self.Moved(run))
+            self.post_message(RunMoved(run))
 
     def column_clicked(self, column: Placed[_Metric | str], *, double: bool) -> None:
         """Move the cursor to the clicked run; open it on a double click."""
         self._go(column.name)
         if double and column.name:
-            self.post_message(self.Opened(column.name))
+            self.post_message(RunOpened(column.name))
 
     # Columns
 
@@ -170,11 +157,11 @@ class MetricsTable(VirtualTable[_Metric | str]):
             (best_sign(self.app) if cell.best else " ", "best"),
         ]
         if size.change:
-            verdict = self._sheet.headings[place].verdict or ""
-            tone = {"faster": "good", "slower": "bad"}.get(verdict, "") if row[0] == "median ms" else ""
+            verdict = self._sheet.headings[place].verdict if row[0] == MEDIAN else ""
+            tone = TRUST_TONES[cell.trust] or {"faster": "good", "slower": "bad"}.get(verdict, "")
             parts.append((f" {cell.brief_change if size.brief else cell.change:>{size.change}}", tone))
         if size.half:
-            parts.append((f" {cell.half:>{size.half}}", "faint"))
+            parts.append((f" {cell.half:>{size.half}}", TRUST_TONES[cell.trust] or "faint"))
         return parts
 
 

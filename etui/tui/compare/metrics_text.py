@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from etui.analysis import side_by_side
+from etui.analysis import side_by_side, trust
 from etui.analysis.side_by_side import Cell, Row
+from etui.analysis.trust import Trust
+from etui.facts import RunSummary
 from etui.text import number, signed, width
 from etui.tui.glyphs import Glyphs
 
@@ -15,23 +17,26 @@ _GROUPS = {
     "latency": "Latency", "start": "Start", "memory": "Memory", "size": "Size", "accuracy": "Accuracy",
     "delegation": "Delegation", "environment": "Environment",
 }  # fmt: skip
+MEDIAN = RunSummary.latency_median_ms.compared_heading
+_MEASURED_TIMES = ("latency", "start")
 NARROWEST, _WIDEST_NAME, _WIDEST_TEXT = 10, 34, 28
 _ROOMY_GAP = 1
 """The cells after a column in addition to the table's gap, if there is room."""
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
-    """A run's column: its id, name, slot, and verdict (which colours its median)."""
+    """A run's column: its id, name, slot, verdict, and the trust in its latency compared with that of the base."""
 
     run: str
     name: str
     slot: int
-    verdict: str | None = None
+    verdict: str = ""
+    trust: Trust = "good"
 
 
 class Shown(msgspec.Struct, frozen=True):
     """A cell as text: the value, its change, the change in two digits, and half the width of the change's interval;
-    text is left-aligned."""
+    text is left-aligned. ``trust`` is the trust in the change, which has its sign."""
 
     figure: str
     change: str
@@ -39,6 +44,7 @@ class Shown(msgspec.Struct, frozen=True):
     half: str
     best: bool
     is_text: bool
+    trust: Trust = "good"
 
 
 class Widths(msgspec.Struct, frozen=True):
@@ -94,7 +100,10 @@ def sheet(headings: Sequence[Heading], rows: Sequence[Row], signs: Glyphs, *, ev
             lines.append(_GROUPS.get(group, group))
             cells.append([])
         lines.append(row)
-        cells.append([_shown(cell, signs) for cell in row.cells])
+        cells.append(
+            [_shown(cell, signs, _trust(row, cell, heading)) for cell, heading in zip(row.cells, headings, strict=True)]
+        )
+    cells = _aligned(cells, len(headings), signs)
     columns = list(zip(headings, *(row for row in cells if row), strict=True))
     return Sheet(
         headings=list(headings),
@@ -107,6 +116,30 @@ def sheet(headings: Sequence[Heading], rows: Sequence[Row], signs: Glyphs, *, ev
             [_brief(column) for _, *column in columns],
         ],
     )
+
+
+def _trust(row: Row, cell: Cell, heading: Heading) -> Trust:
+    """Return the trust in a change: in a latency that of the comparison, unless the metric has its own interval."""
+    if cell.change is None or row.group not in _MEASURED_TIMES:
+        return "good"
+    if row.name != MEDIAN and cell.ci95 is not None:
+        low, high = cell.ci95
+        return trust.of_interval(100 + cell.change, (100 + low, 100 + high))
+    return heading.trust if row.group == "latency" else "good"
+
+
+def _aligned(rows: Sequence[list[Shown]], columns: int, signs: Glyphs) -> list[list[Shown]]:
+    """Add the signs of trust to the changes; in a column that has one, a space to those that can be relied on."""
+    marked = {place for place in range(columns) if any(row[place].trust != "good" for row in rows if row)}
+
+    def signed_cell(cell: Shown) -> Shown:
+        sign = signs.of_trust(cell.trust)
+        return msgspec.structs.replace(cell, change=cell.change + sign, brief_change=cell.brief_change + sign)
+
+    return [
+        [signed_cell(cell) if place in marked and cell.change else cell for place, cell in enumerate(row)]
+        for row in rows
+    ]
 
 
 def _whole(name: str, cells: Sequence[Shown]) -> Widths:
@@ -153,7 +186,7 @@ def _brief_change(change: float) -> str:
     return f"{change:+.0f} %" if 9.95 <= abs(change) < 100 else signed(change)
 
 
-def _shown(cell: Cell, signs: Glyphs) -> Shown:
+def _shown(cell: Cell, signs: Glyphs, trusted: Trust) -> Shown:
     half = _half_width(cell)
     return Shown(
         figure=side_by_side.shown(Cell(value=cell.value)),
@@ -162,4 +195,5 @@ def _shown(cell: Cell, signs: Glyphs) -> Shown:
         half=f"{signs.about}{half}" if half else "",
         best=cell.best,
         is_text=isinstance(cell.value, str),
+        trust=trusted,
     )

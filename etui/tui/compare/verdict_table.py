@@ -7,20 +7,19 @@ from operator import attrgetter
 from typing import ClassVar
 
 from rich.style import Style
-from textual.message import Message
 
 from etui import text
-from etui.analysis.trust import Trust
 from etui.charts.forest import NARROWEST, Forest, forest
 from etui.charts.palette import Palette
 from etui.text import width as cells
+from etui.tui.compare.run_messages import RunMoved, RunOpened
+from etui.tui.glyphs import TRUST_TONES
 from etui.tui.terminal import chart_palette
 from etui.tui.widgets.row_painter import Cell, Part, Placed
 from etui.tui.widgets.virtual_table import RowList, VirtualTable
 from etui.wording.verdict_table import BASELINE, NOT_COMPARABLE, VerdictRow
 
 _TONES = {"faster": "good", "slower": "bad", "unreliable": "warn", "inconclusive": "warn", BASELINE: "faint"}
-_TRUST_TONES: dict[Trust, str] = {"good": "", "caution": "warn", "poor": "bad"}
 _NAME, _LEAST_NAME, _PLOT, _LEAST_PLOT, _NOTE, _LEAST_NOTE = 40, 14, 48, 16, 60, 14
 
 
@@ -30,20 +29,6 @@ class VerdictTable(VirtualTable[VerdictRow]):
     DEFAULT_CSS = "VerdictTable { height: 4; padding: 0 1; }"
     gutter_width: ClassVar[int] = 3
     gap: ClassVar[int] = 2
-
-    class Moved(Message):
-        """The cursor moved to another run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
-
-    class Opened(Message):
-        """The user requested the details of a run."""
-
-        def __init__(self, run: str) -> None:
-            super().__init__()
-            self.run = run
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -80,12 +65,12 @@ class VerdictTable(VirtualTable[VerdictRow]):
         row = self.row
         if row is not None and row.run != self._shown_run:
             self._shown_run = row.run
-            self.post_message(self.Moved(row.run))
+            self.post_message(RunMoved(row.run))
 
     def row_clicked(self, *, was_current: bool, double: bool) -> None:
         """Open the run on a double click."""
         if double and self.row is not None:
-            self.post_message(self.Opened(self.row.run))
+            self.post_message(RunOpened(self.row.run))
 
     def notify_style_update(self) -> None:
         """Use the colours of the current theme."""
@@ -160,7 +145,7 @@ class VerdictTable(VirtualTable[VerdictRow]):
         """Return the ratio in the colour of the trust in it, with its sign; of a trusted one, that of its verdict."""
         shown = _ratio(row)
         sign = self._glyphs.of_trust(row.trust) if shown else ""
-        return f"{shown}{sign}", _TRUST_TONES[row.trust] or _TONES.get(row.verdict, "")
+        return f"{shown}{sign}", TRUST_TONES[row.trust] or _TONES.get(row.verdict, "")
 
     def _plotted(self, row: VerdictRow) -> Cell:
         if self._plot is None:
@@ -168,7 +153,7 @@ class VerdictTable(VirtualTable[VerdictRow]):
         if row.estimate is None:
             return row.note, "faint"
         tone = _TONES.get(row.verdict, "")
-        tones = {"": "", "margin": "faint", "interval": _TRUST_TONES[row.trust] or tone, "point": tone}
+        tones = {"": "", "margin": "faint", "interval": TRUST_TONES[row.trust] or tone, "point": tone}
         return [(part, tones[role]) for part, role in self._plot.line(row.estimate)]
 
 

@@ -12,9 +12,9 @@ from rich.text import Text
 from etui.analysis.comparison import RunComparison
 from etui.charts.palette import Palette
 from etui.results import RunDocument
-from etui.text import counted, plain
+from etui.text import counted, plain, wrapped
 from etui.tui.terminal import chart_palette, sheet_styles
-from etui.tui.text_layout import Styles, wrapped
+from etui.tui.text_layout import Styles
 from etui.tui.widgets.line_view import LineView
 
 SUMMED_FROM = 3

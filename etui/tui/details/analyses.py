@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -11,9 +12,12 @@ from etui.analysis_kinds.kind import AnyKind
 from etui.analysis_kinds.registry import KINDS
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.services.executorch_only import reason_not_available
-from etui.spec import AnalysisOptions
+from etui.spec import AnalysisOptions, SessionSpec
 from etui.store import QueuedAnalysis, Store
 from etui.tui.text_layout import Sheet, Styles
+
+if TYPE_CHECKING:
+    from etui.catalog.find import Model
 
 _BEGIN_S, _LEAST_S, _FEWEST = 2.0, 0.5, 5
 """The seconds it takes to start a profile's workers, and the least seconds and inferences per side."""
@@ -40,21 +44,19 @@ def is_quantized(document: RunDocument) -> bool:
 
 def run_again(
     store: Store, document: RunDocument, keep_fp32: Sequence[str], trusted_files: tuple[str, ...] = ()
-) -> str:
-    """Queue this run's configuration again with more modules kept in FP32, and return the new run's id.
+) -> tuple[SessionSpec, Model]:
+    """Return the session that repeats this run's configuration with more modules kept in FP32, and its model.
 
-    Raises EtuiError if it cannot be queued, Untrusted if the run was imported and names a file that is not in
+    Raises EtuiError if it cannot be repeated, Untrusted if the run was imported and names a file that is not in
     ``trusted_files``.
     """
-    from etui.catalog.find import describe, find_model
+    from etui.catalog.find import find_model
     from etui.runner.rebuild_program import Trust
     from etui.services.rerun import spec_keeping_fp32
-    from etui.services.submit import submit as submit_session
 
     trust = Trust(imported=store.is_imported(document.id), files=trusted_files)
     spec = spec_keeping_fp32(document, trust, keep_fp32)
-    queued = submit_session(store, spec, describe(find_model(spec.model)))
-    return queued.runs[0][0]
+    return spec, find_model(spec.model)
 
 
 def profile_seconds(document: RunDocument) -> float | None:

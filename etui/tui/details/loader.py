@@ -11,7 +11,7 @@ from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.services.session_progress import ProgressTracker, SessionProgress, analysis_progress
+from etui.services.session_progress import SessionFollower, SessionProgress, analysis_progress
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
 from etui.store.past_runs import similar
@@ -54,8 +54,7 @@ class Source:
         self._wants_json = False
         self._past: list[RunSummary] | None = None
         self._previous: RunDocument | None = None
-        self._tracker: ProgressTracker | None = None
-        self._tracked = 0
+        self._follower = SessionFollower()
         self._rest = Rest()
 
     def nudge(self) -> None:
@@ -110,7 +109,7 @@ class Source:
         }
         progress = None
         if document.status in LIVE_STATUSES:
-            progress = self._session_progress(store, document.session.id)
+            progress = self._follower.look(store, document.session.id)
         elif any(analysis.live for analysis in analyses.values()):
             progress = analysis_progress(events)
         return Reading(
@@ -123,15 +122,6 @@ class Source:
             analyses=analyses,
             progress=progress,
         )
-
-    def _session_progress(self, store: Store, session_id: str) -> SessionProgress | None:
-        if self._tracker is None:
-            session = store.session(session_id)
-            self._tracker = ProgressTracker(session.spec, {run_id: each.label for run_id, each in session.runs})
-        for event in store.events_after(session_id, self._tracked):
-            self._tracker.add(event)
-            self._tracked = event.id or self._tracked
-        return self._tracker.progress
 
     def _read_past(self, store: Store, document: RunDocument) -> list[RunSummary]:
         # Finding them takes time that the measurement of a live run should have.

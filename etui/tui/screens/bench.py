@@ -27,6 +27,7 @@ from etui.text import counted, plain
 from etui.tui.compare.selection import MOST_RUNS
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
+from etui.tui.error_text import to_text
 from etui.tui.glyphs import Glyphs
 from etui.tui.run_actions import RunActions
 from etui.tui.run_rows import MOST_HIDDEN, RunRows
@@ -230,7 +231,7 @@ class BenchScreen(Guarded, Screen[None]):
         for run in await self._summaries(run_ids):
             if run.status in LIVE_STATUSES:
                 continue
-            ending = f"{run.precision}/{run.delegate}: {_ending(run)}"
+            ending = f"{run.configuration}: {_ending(run)}"
             if run.status not in ("done", "cancelled") or run.verdict == "FAIL":
                 self.app.say(f"{run.model} {ending}", "error")
             else:
@@ -331,7 +332,14 @@ class BenchScreen(Guarded, Screen[None]):
             self._table.focus()
             self._table.go_to(run_ids[0])
 
-        self._actions.submit(event.spec, event.model, queued)
+        def refused(error: EtuiError) -> None:
+            from etui.services.request import FieldError
+
+            self.app.complain(error)
+            if self.picker is not None and isinstance(error, FieldError):
+                self.picker.refuse(error.field, to_text(error))
+
+        self._actions.submit(event.spec, event.model, queued, refused)
 
     def footer(self) -> Footer:
         """Return the keys for the runs: what can be done with the marked runs, or with the one under the cursor."""
@@ -546,7 +554,7 @@ class BenchScreen(Guarded, Screen[None]):
             return
         name = f"the run {ids[0][:6]}" if len(ids) == 1 else f"{len(ids):,} runs"
         if run is not None and ids == [run.id]:
-            name = f"{run.model} {run.precision}/{run.delegate} ({run.id[:6]})"
+            name = f"{run.model} {run.configuration} ({run.id[:6]})"
 
         table, marked, baseline = self._table, set(self._table.marked), self._table.baseline
 
@@ -615,7 +623,7 @@ class BenchScreen(Guarded, Screen[None]):
         else:
             names = ["table.details", "table.mark", "table.baseline", "bench.compare", "bench.trend", "bench.export"]
             last = "bench.cancel" if run.status in LIVE_STATUSES else "bench.delete"
-            self._actions.menu(f"{run.model} {run.precision}/{run.delegate}", [*names, "bench.copy", last])
+            self._actions.menu(f"{run.model} {run.configuration}", [*names, "bench.copy", last])
 
     def _ask_columns(self) -> None:
         """Choose the columns of the table."""

@@ -23,6 +23,7 @@ from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.comparison import Comparison
 from etui.tui.compare.loader import Outcome, Runs
 from etui.tui.compare.metrics_table import MetricsTable, best_sign
+from etui.tui.compare.run_messages import RunMoved, RunOpened
 from etui.tui.compare.selection import Selection
 from etui.tui.compare.verdict_table import VerdictTable
 from etui.tui.compare.verdicts import Paragraph, VerdictView, remarks, summary
@@ -235,7 +236,7 @@ class CompareScreen(Guarded, Screen[None]):
         symbols = glyphs(self.app)
         base = runs.documents[selection.base]
         line = Text("Compare  ")
-        line.append(f"{symbols.baseline} {plain(f'{base.model.name} {base.precision}/{base.delegate}')}")
+        line.append(f"{symbols.baseline} {plain(f'{base.model.name} {base.configuration}')}")
         is_current = self.found is not None and len(self.found.compared.found) == len(selection.others)
         runs_text = summary(self.found.compared.found) if self.found is not None and is_current else ""
         runs_text = runs_text or counted(len(selection.others), "run")
@@ -277,9 +278,8 @@ class CompareScreen(Guarded, Screen[None]):
 
     # Actions
 
-    @on(VerdictTable.Moved)
-    @on(MetricsTable.Moved)
-    def _moved(self, event: VerdictTable.Moved | MetricsTable.Moved) -> None:
+    @on(RunMoved)
+    def _moved(self, event: RunMoved) -> None:
         """Move the cursor of both tables, and show what is known about its run."""
         self._focus_run = event.run
         self._verdicts.put_cursor(event.run)
@@ -291,9 +291,8 @@ class CompareScreen(Guarded, Screen[None]):
             self._lay_out()
         self._show_charts()
 
-    @on(VerdictTable.Opened)
-    @on(MetricsTable.Opened)
-    def _opened(self, event: VerdictTable.Opened | MetricsTable.Opened) -> None:
+    @on(RunOpened)
+    def _opened(self, event: RunOpened) -> None:
         self.app.open_details(event.run)
 
     def action_right(self) -> None:

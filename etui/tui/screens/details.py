@@ -328,7 +328,7 @@ class DetailsScreen(Guarded, Screen[None]):
         document, log = reading.document, self.query_one(LogPane)
         self.query_one("#details-progress", ProgressLine).show(reading.progress)
         if self._logged is None:
-            log.follow(document.session.id, document.id, f"{document.precision}/{document.delegate}")
+            log.follow(document.session.id, document.id, f"{document.configuration}")
             log.show(reading.events)
         else:
             log.add(reading.events[self._logged :])
@@ -336,7 +336,7 @@ class DetailsScreen(Guarded, Screen[None]):
 
     def _write_title(self, document: RunDocument) -> None:
         symbols = glyphs(self.app)
-        line = Text(plain(f"{document.model.name} {document.precision}/{document.delegate}"))
+        line = Text(plain(f"{document.model.name} {document.configuration}"))
         line.append(f"  {symbols.of_status(document.status)} {document.status}", self._status_style(document))
         line.append(f"  {local_time(document.created_at)}  {plain(document.id)}", "not bold")
         self.query_one("#details-title", Static).update(line)

@@ -76,6 +76,6 @@ class JumpDialog(Dialog[str]):
             self.say("")
             return
         self._row.mark(None)
-        self.say(f"{run.id}  {run.model} {run.precision}/{run.delegate}, {run.status}, {local_time(run.created_at)}")
+        self.say(f"{run.id}  {run.model} {run.configuration}, {run.status}, {local_time(run.created_at)}")
         if confirmed:
             self.dismiss(run.id)

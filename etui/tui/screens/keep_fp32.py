@@ -23,7 +23,7 @@ class KeepFp32Dialog(Dialog[list[str]]):
 
     def __init__(self, document: RunDocument, module: str) -> None:
         super().__init__()
-        name = plain(f"{document.model.name} {document.precision}/{document.delegate}")
+        name = plain(f"{document.model.name} {document.configuration}")
         self._question = f"Queue {name} again with these modules in FP32; the rest is quantized as before."
         self._input = Input(plain(module), placeholder="layer4.1.conv2, fc", compact=True, select_on_focus=False)
         self._row = FormRow("Modules", self._input)

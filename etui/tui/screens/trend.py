@@ -17,13 +17,13 @@ from etui.analysis import trends
 from etui.analysis.trends import Trend
 from etui.errors import EtuiError
 from etui.store import Store
-from etui.text import counted, plain
+from etui.text import counted, plain, wrapped
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.error_text import to_text
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs, sheet_styles
-from etui.tui.text_layout import Styles, wrapped
+from etui.tui.text_layout import Styles
 from etui.tui.trend.chart import TrendChart
 from etui.tui.trend.table import TrendTable, markdown_rows
 from etui.tui.widgets.key_bar import KeyBar

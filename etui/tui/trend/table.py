@@ -13,6 +13,7 @@ from etui import text
 from etui.analysis import trust
 from etui.analysis.trends import Trend
 from etui.analysis.trust import Trust
+from etui.tui.glyphs import TRUST_TONES
 from etui.tui.widgets.row_painter import Cell, Placed
 from etui.tui.widgets.virtual_table import RowList, VirtualTable
 from etui.wording import trend as trend_wording
@@ -83,8 +84,7 @@ class TrendTable(VirtualTable[_Point]):
         shown, trusted = text.plain(point[1][number]), point[2]
         if number != _INTERVAL or not shown or shown == text.MISSING:
             return shown, ""
-        tones: dict[Trust, str] = {"good": "", "caution": "warn", "poor": "bad"}
-        return f"{shown} {self._glyphs.of_trust(trusted)}", tones[trusted]
+        return f"{shown} {self._glyphs.of_trust(trusted)}", TRUST_TONES[trusted]
 
     def cursor_moved(self) -> None:
         """Report the run under the cursor."""

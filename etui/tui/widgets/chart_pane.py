@@ -63,7 +63,7 @@ class ChartPane(ChartFrame):
     def subject(self) -> str:
         """Return the run's configuration."""
         document = self._document
-        return plain(f"{document.model.name} {document.precision}/{document.delegate}") if document else ""
+        return plain(f"{document.model.name} {document.configuration}") if document else ""
 
     def action_view_1(self) -> None:
         """Show the histogram."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.widget import Widget
 
+from etui.services.session_progress import left_text, share_text
 from etui.text import plain
 from etui.tui.glyphs import Glyphs
 from etui.tui.machine_facts import machine_facts
-from etui.tui.widgets.progress_line import left_text, percent
 
 if TYPE_CHECKING:
     from etui.tui.feed import LiveSession, Snapshot
@@ -82,11 +83,12 @@ class Header(Widget):
             f"{self._glyphs.live} {plain(_model(current))} {self._glyphs.dot} {plain(step)}", style=self._style("live")
         )
         if progress is not None:
+            share = progress.share_at(datetime.now(UTC))
             if self.size.width >= _ROOM_FOR_BAR:
-                full = int(progress.share * _BAR)
+                full = int(share * _BAR)
                 text.append(f" {self._glyphs.bar_full * full}", self._style("live"))
                 text.append(self._glyphs.bar_rest * (_BAR - full), self._style("faint"))
-            text.append(f" {percent(progress.share)}", self._style("live"))
+            text.append(f" {share_text(share)}", self._style("live"))
             left = left_text(progress)
             if left is not None:
                 text.append(f" {self._glyphs.dot} {left}", self._style("live"))

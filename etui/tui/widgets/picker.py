@@ -21,6 +21,7 @@ from etui.errors import EtuiError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.request import FieldName, is_as_is
+from etui.services.time_estimate import SimilarRun, estimate, newest_similar
 from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant
 from etui.store import Store
 from etui.text import plain
@@ -31,7 +32,6 @@ from etui.tui.glyphs import glyphs_of
 from etui.tui.picker_form import Checked, FormValues, check, recall, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
 from etui.tui.picker_text import BASIS, about_configuration, about_field, about_item, programs
-from etui.tui.time_estimate import SimilarRun, estimate, newest_similar
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
@@ -175,6 +175,12 @@ class Picker(Guarded, Vertical):
             return
         first = next(name for name in self._rows if name in checked.problems)
         self._rows[first].field.focus()
+        self.app.bell()
+
+    def refuse(self, field: FieldName, problem: str) -> None:
+        """Show why the requested session would fail at the field that the problem belongs to, until it is changed."""
+        self._rows[field].mark(problem)
+        self._rows[field].field.focus()
         self.app.bell()
 
     @property

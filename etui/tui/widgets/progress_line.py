@@ -1,29 +1,27 @@
-"""One line with the progress of a session: a bar that never runs backwards, the time left, and what is being done."""
+"""One line with the progress of a session: a bar that never runs backwards, the time left, and what is being done, with
+for how long if that is long."""
 
 from __future__ import annotations
 
-import math
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.app import RenderResult
 from textual.timer import Timer
 from textual.widget import Widget
 
-from etui.text import clock, moment, plain
+from etui.services.session_progress import SessionProgress, elapsed_s, left_text, share_text
+from etui.text import clock, plain
 from etui.text import width as cells
 from etui.tui.terminal import glyphs, theme_colour
 
-if TYPE_CHECKING:
-    from etui.services.session_progress import SessionProgress
-
 MEASURING_TICK_S = 5.0
 """During a measurement the time left is redrawn at this interval if no new progress updates it."""
-_EXACT_S, _STEP_S = 10, 5
 _SHORTEST_BAR, _LONGEST_BAR = 8, 24
 _SHORTEST_WORDS = 12
+_LONG_S = 5.0
+"""From this number of seconds on, for how long something has been done is shown; a block has a number instead."""
 
 
 class ProgressLine(Widget):
@@ -70,18 +68,21 @@ class ProgressLine(Widget):
             room = max(0, width - cells(since))
             text = f"{progress.stage}  {doing}"
             return Text((text if cells(text) <= room else text[: room - 1] + signs.cut) + since, no_wrap=True)
-        left = left_text(progress)
-        after = f" {percent(progress.share)}" + (f" {signs.dot} {left}" if left is not None else "")
+        now = datetime.now(UTC)
+        left, share = left_text(progress), progress.share_at(now)
+        lasting_s = progress.doing_for_s(now)
+        lasting = f", {clock(lasting_s)}" if lasting_s is not None and lasting_s >= _LONG_S else ""
+        after = f" {share_text(share)}" + (f" {signs.dot} {left}" if left is not None else "")
         room = max(0, width - cells(after))
-        bar = min(room, max(_SHORTEST_BAR, min(_LONGEST_BAR, room - cells(doing) - 3)))
-        room -= bar + 3
-        filled = int(progress.share * bar)
+        bar = min(room, max(_SHORTEST_BAR, min(_LONGEST_BAR, room - cells(doing) - cells(lasting) - 3)))
+        room -= bar + 3 + cells(lasting)
+        filled = int(share * bar)
         line = Text(no_wrap=True)
         line.append(signs.bar_full * filled, theme_colour(self.app, "primary") or "bold")
         line.append(signs.bar_rest * (bar - filled), theme_colour(self.app, "faint") or None)
         line.append(after)
         if room >= min(cells(doing), _SHORTEST_WORDS):
-            line.append(f" {signs.dot} " + (doing if cells(doing) <= room else doing[: room - 1] + signs.cut))
+            line.append(f" {signs.dot} " + (doing if cells(doing) <= room else doing[: room - 1] + signs.cut) + lasting)
         return line
 
     def _follow_state(self) -> None:
@@ -93,23 +94,3 @@ class ProgressLine(Widget):
             else:
                 self._ticking.pause()
         self.refresh()
-
-
-def elapsed_s(progress: SessionProgress) -> float:
-    """Return the seconds since the last event of a progress."""
-    reported, now = moment(progress.at), datetime.now(UTC)
-    return max(0.0, (now - reported).total_seconds()) if reported is not None else 0.0
-
-
-def left_text(progress: SessionProgress) -> str | None:
-    """Return the time left as text, in steps of five seconds from ten on; None if it is not known."""
-    left_s = progress.left_at(datetime.now(UTC))
-    if left_s is None:
-        return None
-    # Rounded: it is an estimate, and each change causes a redraw during the measurement.
-    return f"{clock(left_s if left_s < _EXACT_S else math.ceil(left_s / _STEP_S) * _STEP_S)} left"
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage, right-aligned; 100 % only for a complete session."""
-    return f"{int(share * 100):2d} %"

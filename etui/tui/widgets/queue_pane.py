@@ -12,11 +12,11 @@ from textual.message import Message
 from textual.widget import Widget
 
 from etui.actions import bindings
+from etui.services.session_progress import share_text
 from etui.store import QueuedSession
 from etui.text import plain, width
 from etui.tui.glyphs import glyphs_of
 from etui.tui.widgets.key_bar import Footer
-from etui.tui.widgets.progress_line import percent
 
 
 class QueuePane(Widget, can_focus=True):
@@ -59,7 +59,7 @@ class QueuePane(Widget, can_focus=True):
     def show(self, sessions: Sequence[QueuedSession], current: str | None, share: float | None = None) -> None:
         """Show the unfinished sessions, oldest first; ``current`` is the id of the running one, ``share`` its
         progress."""
-        done = "" if share is None else f" {percent(share)}"
+        done = "" if share is None else f" {share_text(share)}"
         if (tuple(sessions), current, done) == (self._sessions, self._current, self._done):
             return
         grew = len(sessions) != len(self._sessions)

@@ -9,9 +9,9 @@ import pytest
 
 from etui.catalog.find import find_model
 from etui.results import SessionInfo, Stage
+from etui.services.time_estimate import SimilarRun, about_seconds, durations, estimate, newest_similar
 from etui.spec import SessionSpec, Variant
 from etui.store import Store
-from etui.tui.time_estimate import SimilarRun, about_seconds, durations, estimate, newest_similar
 from tests.documents import make_document
 
 FP32, INT8 = Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")
@@ -74,12 +74,12 @@ def test_the_words_are_no_more_exact_than_the_figure() -> None:
     ]
 
 
-def test_the_newest_finished_run_is_what_counts(database: Path, tmp_path: Path) -> None:
+def test_the_newest_finished_run_is_what_counts(tmp_path: Path) -> None:
     older = make_document("aaaaaaaaaaa1", median=99.0, created_at="2026-11-18T10:00:00.000Z", session_id="5e5510000001")
     newer = make_document("aaaaaaaaaaa2", median=16.0, created_at="2026-11-19T10:00:00.000Z", session_id="5e5510000002")
     failed = make_document("aaaaaaaaaaa3", created_at="2026-11-20T10:00:00.000Z", session_id="5e5510000003")
     failed = msgspec.structs.replace(failed, status="failed", latency_ms=None)
-    with Store.open(database) as store:
+    with Store.open(tmp_path / "etui.db") as store:
         store.import_documents([older, newer, failed])
         found = newest_similar(store, spec(FP32, INT8), find_model("resnet18"), tmp_path)
     assert list(found) == [FP32]

@@ -6,21 +6,27 @@ session are not known before it is prepared, so the past runs of its configurati
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from etui.analysis.keep_fp32 import kept_in
 from etui.catalog.delegates import RECORDS, program_file
 from etui.catalog.find import Model, UserModel
-from etui.catalog.precisions import PRECISIONS
+from etui.catalog.precisions import PRECISIONS, keeps
+from etui.errors import UsageError
 from etui.paths import program_path
 from etui.results import RunDocument
 from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER, SessionSpec, Variant
 from etui.store import Condition, Store
 from etui.store.past_runs import similar
+
+_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs")
+"""The options, apart from the modules kept in FP32, that decide which program is prepared."""
 
 _LOADING = ("load",)
 _PREPARING = ("export", "convert", "quantize", "reference", "compile", "lower", "write")
@@ -31,12 +37,15 @@ _IMPORT_S, _IMPORT_TO_LOWER_S, _LOAD_S, _CHECKS_S, _START_S = 4.0, 6.0, 3.0, 3.0
 _LOWER_S, _LOWER_S_A_MILLION, _QUANTIZED = 8.0, 0.15, 2.0
 _EAGER_MS, _EAGER_MS_A_MILLION, _CORES = 8.0, 1.4, 2
 _UNKNOWN_MILLIONS = 20.0
+_TYPICAL_SHARES = {"export": 0.08, "quantize": 0.2, "reference": 0.02, "lower": 0.68, "write": 0.02}
+"""The shares of the stages in the preparation of a program without a similar run."""
 
 _TIMES_FP32 = {"fp16": 2.0, "int8": 0.4, "int8-static": 0.4, "int8-dynamic": 0.5, "8da4w": 0.6}
 
 
 class SimilarRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What the newest similar run took. ``prepared`` means that its program is still in the cache."""
+    """What the newest similar run took. ``prepared`` means that its program is still in the cache; ``stages_s`` are the
+    seconds of each stage of its preparation."""
 
     load_s: float
     prepare_s: float
@@ -45,6 +54,7 @@ class SimilarRun(msgspec.Struct, frozen=True, kw_only=True):
     eager_ms: float | None
     start_s: float
     prepared: bool
+    stages_s: Mapping[str, float] = {}
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,30 +81,93 @@ def about_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes % 60 else f"{minutes // 60} h"
 
 
+class ExpectedTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parts of a session are expected to take, in seconds; variants are named by their labels.
+
+    ``load_s``: until the first program is prepared; ``stages_s``: the stages of each program that has to be prepared;
+    ``blocks_s``: all blocks of a variant, of which there are ``blocks``; ``checks_s``: the checks of all variants.
+    ``is_measured``: each figure is that of a similar run.
+    """
+
+    load_s: float
+    stages_s: Mapping[str, Mapping[str, float]]
+    blocks: int
+    blocks_s: Mapping[str, float]
+    checks_s: float
+    cores: int
+    is_measured: bool = False
+
+    @property
+    def prepare_s(self) -> float:
+        """Loading, and preparing the programs in parallel."""
+        programs_s = [sum(stages.values()) for stages in self.stages_s.values()]
+        return self.load_s + (max(max(programs_s), sum(programs_s) / self.cores) if programs_s else 0.0)
+
+    @property
+    def measure_s(self) -> float:
+        """All blocks of all variants."""
+        return sum(self.blocks_s.values())
+
+    @property
+    def seconds(self) -> float:
+        """From start to end."""
+        return self.prepare_s + self.measure_s + self.checks_s
+
+
 def estimate(spec: SessionSpec, model: Model, similar_runs: Mapping[Variant, SimilarRun], cores: int) -> Estimate:
     """Return the estimate for a session. Variants without an entry in ``similar_runs`` are estimated from the model's
     size."""
+    expected = expected_times(spec, model, similar_runs, cores)
+    known = sum(variant in similar_runs for variant in spec.variants)
+    basis: Literal["similar", "size", "both"] = (
+        "similar" if known == len(spec.variants) else "both" if known else "size"
+    )
+    return Estimate(seconds=min(expected.seconds, spec.timeout_s), basis=basis)
+
+
+def expected_times(
+    spec: SessionSpec, model: Model, similar_runs: Mapping[Variant, SimilarRun], cores: int
+) -> ExpectedTimes:
+    """Return what the parts of a session take; as for ``estimate``."""
     programs = {
         variant: similar_runs.get(variant) or _guess(model, variant, cores, similar_runs) for variant in spec.variants
     }
     plan = make_plan(
         spec, [EAGER, *(variant.label for variant in spec.variants)], repeat=model.repeat, warmup=model.warmup
     )
-    to_prepare = [program.prepare_s for program in programs.values() if not program.prepared]
-    if isinstance(model, UserModel) and model.kind == "pte":
-        to_prepare = []
-    seconds = _IMPORT_S + max((program.load_s for program in programs.values()), default=0.0)
-    if to_prepare:
-        seconds += _IMPORT_TO_LOWER_S + max(max(to_prepare), sum(to_prepare) / max(1, cores))
+    is_as_is = isinstance(model, UserModel) and model.kind == "pte"
+    to_prepare = {} if is_as_is else {variant: each for variant, each in programs.items() if not each.prepared}
+    blocks_s = {
+        variant.label: _measuring_s(plan, each.latency_ms or 0.0, each.start_s) for variant, each in programs.items()
+    }
     eager = [program for program in programs.values() if program.eager_ms is not None]
     if eager:
-        seconds += _measuring_s(plan, eager[0].eager_ms or 0.0, eager[0].start_s)
-    for program in programs.values():
-        seconds += _measuring_s(plan, program.latency_ms or 0.0, program.start_s)
-    seconds += sum(program.checks_s for program in programs.values()) / max(1, cores)
-    known = sum(variant in similar_runs for variant in spec.variants)
-    basis: Literal["similar", "size", "both"] = "similar" if known == len(programs) else "both" if known else "size"
-    return Estimate(seconds=min(seconds, spec.timeout_s), basis=basis)
+        blocks_s[EAGER] = _measuring_s(plan, eager[0].eager_ms or 0.0, eager[0].start_s)
+    return ExpectedTimes(
+        load_s=_IMPORT_S
+        + max((program.load_s for program in programs.values()), default=0.0)
+        + (_IMPORT_TO_LOWER_S if to_prepare else 0.0),
+        stages_s={
+            variant.label: each.stages_s or {name: each.prepare_s * share for name, share in _TYPICAL_SHARES.items()}
+            for variant, each in to_prepare.items()
+        },
+        blocks=plan.blocks,
+        blocks_s=blocks_s,
+        checks_s=sum(program.checks_s for program in programs.values()) / max(1, cores),
+        cores=max(1, cores),
+        is_measured=programs.keys() <= similar_runs.keys(),
+    )
+
+
+def expected_of_session(store: Store, spec: SessionSpec, model: Model, cache: Path, cores: int) -> ExpectedTimes:
+    """Return what a session is expected to take; the variants of a duel as the runs that they repeat. Raises
+    StoreError."""
+    similar_runs = newest_similar(store, spec, model, cache)
+    for variant in spec.variants:
+        if variant.repeats is not None:
+            with contextlib.suppress(UsageError):
+                similar_runs[variant] = durations(store.document(variant.repeats.run), spec, cache)
+    return expected_times(spec, model, similar_runs, cores)
 
 
 def newest_similar(store: Store, spec: SessionSpec, model: Model, cache: Path) -> dict[Variant, SimilarRun]:
@@ -115,9 +188,11 @@ def newest_similar(store: Store, spec: SessionSpec, model: Model, cache: Path) -
 
 
 def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarRun:
-    """Return what a run took. Its program can be reused only with the same weights, and while it is in the cache."""
-    same = all(
-        document.session.spec.get(name) == getattr(spec, name) for name in ("weights", "seed", "calibration_count")
+    """Return what a run took. Its program can be reused only with the same weights, inputs and modules in FP32, and
+    while it is in the cache."""
+    before = document.session.spec
+    same = all(before.get(name, getattr(spec, name)) == getattr(spec, name) for name in _DECIDE_PROGRAM) and (
+        kept_in(before, document.precision, document.repeats) == keeps(document.precision, spec.keep_fp32)
     )
     artifact = document.artifact
     key = artifact.key if artifact is not None and same and spec.use_cache else None
@@ -135,6 +210,7 @@ def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarR
         eager_ms=document.eager_latency_ms.median if document.eager_latency_ms else None,
         start_s=((document.method_load_ms or 0.0) + (document.first_inference_ms or 0.0)) / 1000 + 0.3,
         prepared=prepared,
+        stages_s={stage.name: stage.seconds for stage in document.stages if stage.name in _PREPARING},
     )
 
 

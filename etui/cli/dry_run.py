@@ -1,0 +1,64 @@
+"""Print what a measuring command would do (``--dry-run``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from etui.cli.table import Column, table
+from etui.formats.json_text import harmless
+from etui.services.foresee import Basis, Foreseen, foresee
+from etui.services.time_estimate import about_seconds
+from etui.text import counted
+
+if TYPE_CHECKING:
+    from etui.cli.context import Settings
+    from etui.services.session_config import Planned
+
+_BASIS: dict[Basis, str] = {
+    "similar": "from similar runs",
+    "size": "by model size",
+    "both": "partly by model size",
+    "unknown": "",
+}
+_COLUMNS = [Column("model"), Column("precision"), Column("delegate"), Column("program"), Column("time of the session")]
+
+
+def print_plan(settings: Settings, planned: Planned, *, as_json: bool) -> None:
+    """Print the programs of the planned sessions, which are cached, and the estimated time."""
+    import msgspec
+
+    from etui.host.cpus import usable_cores
+    from etui.paths import cache_dir
+    from etui.store import Store
+
+    is_new = not settings.database.exists()
+    cores, cache = usable_cores(), cache_dir()
+    if is_new:
+        foreseen = foresee(None, planned.sessions, cache, cores, planned.skipped)
+    else:
+        with Store.open(settings.database, create=False) as store:
+            foreseen = foresee(store, planned.sessions, cache, cores, planned.skipped)
+    if as_json:
+        click.echo(harmless(msgspec.json.format(msgspec.json.encode(foreseen), indent=2)))
+    else:
+        click.echo(_text(foreseen))
+
+
+def _text(foreseen: Foreseen) -> str:
+    rows = []
+    for session in foreseen.sessions:
+        for number, program in enumerate(session.programs):
+            state = {True: "cached", False: "to prepare", None: "as it is"}[program.cached]
+            time = "" if number else _time(session.estimate_s, session.basis)
+            rows.append((session.model, program.precision, program.delegate, state, time))
+    total = f"{counted(foreseen.programs, 'program')} in {counted(len(foreseen.sessions), 'session')}"
+    time = "unknown" if foreseen.estimate_s is None else f"about {about_seconds(foreseen.estimate_s)}"
+    return f"{table(_COLUMNS, rows)}\n\n{total}, {foreseen.cached} cached; time: {time}; nothing was queued"
+
+
+def _time(seconds: float | None, basis: Basis) -> str:
+    if seconds is None:
+        return "unknown"
+    return f"about {about_seconds(seconds)}, {_BASIS[basis]}"

@@ -1,0 +1,87 @@
+"""What a request will do before it is queued: its programs, which of them are in the program cache, and how long it is
+going to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from etui.catalog.find import UserModel
+from etui.services.request import is_as_is
+from etui.services.session_config import Session
+from etui.services.time_estimate import SimilarRun, estimate, newest_similar
+from etui.spec import Variant
+from etui.store import Store
+
+Basis = Literal["similar", "size", "both", "unknown"]
+
+
+class ForeseenProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """A program that a session needs. ``cached`` is whether an earlier run with the same settings has left it in the
+    program cache; None for a finished program, which is measured as it is. Whether the cached program can be used is
+    only known when the model is loaded."""
+
+    precision: str
+    delegate: str
+    cached: bool | None
+
+
+class ForeseenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session: its programs and its time from start to end, in seconds. The time is None with the basis ``unknown``:
+    the model is not in the catalog and has no similar runs."""
+
+    model: str
+    programs: tuple[ForeseenProgram, ...]
+    estimate_s: float | None
+    basis: Basis
+
+
+class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
+    """All sessions of a request, with totals. ``estimate_s`` is None if the time of a session is unknown."""
+
+    sessions: tuple[ForeseenSession, ...]
+    programs: int
+    cached: int
+    estimate_s: float | None
+    skipped: tuple[str, ...] = ()
+
+
+def foresee(
+    store: Store | None, sessions: Sequence[Session], cache: Path, cores: int, skipped: Sequence[str] = ()
+) -> Foreseen:
+    """Return what these sessions will do; without a ``store`` there are no earlier runs. Raises StoreError."""
+    foreseen = tuple(_session(store, session, cache, cores) for session in sessions)
+    programs = [program for session in foreseen for program in session.programs]
+    times = [session.estimate_s for session in foreseen]
+    known = [time for time in times if time is not None]
+    return Foreseen(
+        sessions=foreseen,
+        programs=len(programs),
+        cached=sum(program.cached is True for program in programs),
+        estimate_s=sum(known) if len(known) == len(times) else None,
+        skipped=tuple(skipped),
+    )
+
+
+def _session(store: Store | None, session: Session, cache: Path, cores: int) -> ForeseenSession:
+    spec, model = session.spec, session.model
+    similar: dict[Variant, SimilarRun] = {} if store is None else newest_similar(store, spec, model, cache)
+    result = estimate(spec, model, similar, cores)
+    is_guess = isinstance(model, UserModel) and len(similar) < len(spec.variants)
+    is_unknown = is_guess or spec.export_only_dir is not None
+    return ForeseenSession(
+        model=model.name,
+        programs=tuple(
+            ForeseenProgram(
+                precision=variant.precision,
+                delegate=variant.delegate,
+                cached=None if is_as_is(model) else variant in similar and similar[variant].prepared,
+            )
+            for variant in spec.variants
+        ),
+        estimate_s=None if is_unknown else result.seconds,
+        basis="unknown" if is_unknown else result.basis,
+    )

@@ -1,0 +1,1 @@
+"""``etui web``: the server over its websocket, and in a headless browser."""
