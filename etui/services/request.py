@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, inspect
 from msgspec import field as option
 
-from etui.catalog.delegates import BASELINES
+from etui.catalog.delegates import BASELINES, RECORDS
 from etui.catalog.find import Model, UserModel, canonical, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
@@ -193,7 +193,8 @@ def with_baselines(model: Model, variants: Iterable[Variant], names: Iterable[st
         if name not in BASELINES:
             similar = difflib.get_close_matches(name, BASELINES, n=1)
             guess = f"did you mean {similar[0]}? " if similar else ""
-            raise FieldError("baseline", f"unknown baseline {text!r}", f"{guess}use {', '.join(BASELINES)}")
+            known = ", ".join(one for one in BASELINES if RECORDS[one].support != "none")
+            raise FieldError("baseline", f"unknown baseline {text!r}", f"{guess}use {known}")
         if not (available := find_delegate(name)).runs_here:
             raise FieldError("baseline", f"{name} is not available: {available.reason}", available.what_to_do)
         supported = [one for one in precisions if impossible(model, one, name) is None]

@@ -21,6 +21,7 @@ from etui.runner.program_cache import (
     versions_for,
 )
 from etui.services.request import FieldError, with_baselines
+from etui.services.session_config import from_values, plan
 from etui.spec import Variant
 
 RESNET = find_model("resnet18")
@@ -77,6 +78,24 @@ def test_baseline_gets_the_requested_precisions_that_it_supports_else_fp32(
     variants = [Variant(precision, delegate) for precision in precisions for delegate in ("xnnpack", "portable")]
     found = [variant.label for variant in with_baselines(RESNET, variants, ["compile", "onnxruntime", "compile"])]
     assert found == [variant.label for variant in variants] + expected
+
+
+def test_baseline_is_measured_in_every_shape_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "missing_modules", lambda _record: [])
+    variants = [
+        Variant("fp32", "xnnpack", batch=1),
+        Variant("fp32", "xnnpack", batch=4),
+        Variant("fp32", "xnnpack", batch=4, dynamic=True),
+    ]
+    added = with_baselines(RESNET, variants, ["onnxruntime"])[len(variants) :]
+    assert added == [Variant("fp32", "onnxruntime", batch=1), Variant("fp32", "onnxruntime", batch=4)]
+
+
+def test_options_of_a_session_add_the_baselines_to_its_variants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "missing_modules", lambda _record: [])
+    config = from_values({"models": ["resnet18"], "precisions": ["int8"], "baseline": ["OnnxRuntime"]})
+    (session,) = plan(config, skip=False).sessions
+    assert [variant.label for variant in session.spec.variants] == ["int8/xnnpack", "int8/onnxruntime"]
 
 
 def test_finished_program_cannot_be_measured_with_a_baseline(tmp_path: Path) -> None:
