@@ -64,6 +64,16 @@ def test_onnx_program_agrees_with_its_model(
     assert quantized == (precision != "fp32")
 
 
+@pytest.mark.parametrize(("precision", "least_db", "most_bytes"), [("fp32", 60, 15_000_000), ("int8", 8, 4_500_000)])
+def test_mobilenet_v2_on_onnx_runtime(workshop: Workshop, precision: str, least_db: float, most_bytes: int) -> None:
+    pytest.importorskip("onnxruntime")
+    bundle = workshop.bundle("mobilenet_v2", weights="synthetic")
+    lowered = workshop.lower("mobilenet_v2", bundle, precision, "onnxruntime")
+    reference = Bundle.open(Path(bundle.path), "mobilenet_v2").reference()
+    assert sqnr_db(reference, outputs_of(lowered, bundle, "mobilenet_v2", "onnxruntime")) > least_db
+    assert lowered.artifact.size_bytes < most_bytes
+
+
 def operators(lowered: LowerResult) -> list[str]:
     onnx = pytest.importorskip("onnx")
     return [node.op_type for node in onnx.load(lowered.path).graph.node]
