@@ -184,6 +184,7 @@ def installation() -> str:
     # Imported late: the screen needs this module for its first paint, but not these.
     from etui.host import process_settings
     from etui.host.cgroups import cgroup_cpus
+    from etui.host.litert_converter import VARIABLE as LITERT_VARIABLE
 
     cores = process_settings.affinity()
     parts = {
@@ -194,5 +195,6 @@ def installation() -> str:
         "cores": "all" if cores is None else ",".join(map(str, cores)),
         "quota": cgroup_cpus(),
         "settings": process_settings.digest(),
+        "litert-python": os.environ.get(LITERT_VARIABLE),
     }
     return " ".join([sys.prefix, *(f"{name} {value}" for name, value in parts.items() if value is not None)])

@@ -230,11 +230,11 @@ class Stage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Artifact(msgspec.Struct, kw_only=True, frozen=True):
-    """The program that was measured: an ExecuTorch program (``pte``), an ONNX model or a compiled
-    library (``so``). ``key`` is its content address in the program cache, ``sha256`` the hash of the
+    """The program that was measured: an ExecuTorch program (``pte``), an ONNX model, a LiteRT model or
+    a compiled library (``so``). ``key`` is its content address in the program cache, ``sha256`` the hash of the
     file, ``sections`` the parts of the file."""
 
-    kind: Literal["pte", "onnx", "so"]
+    kind: Literal["pte", "onnx", "so", "tflite"]
     size_bytes: int
     sha256: str
     key: str

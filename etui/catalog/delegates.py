@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from etui.host.compiler import compiler_problem
+from etui.host.litert_converter import converter_problem
 
 _EXECUTORCH = "pip install 'executorch==1.5.*'"
 
@@ -97,6 +98,9 @@ class DelegateRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     needs_compiler: bool = False
     """Whether preparing its programs needs a C++ compiler, whose version is then part of their keys."""
+
+    needs_converter: bool = False
+    """Whether preparing its programs needs litert-torch, whose version is then part of their keys."""
 
     recipe_prefix: str = ""
     """The prefix of the names of the common int8 recipes if it implements them with a quantizer of its own."""
@@ -300,11 +304,17 @@ _BASELINES = (
     ),
     DelegateRecord(
         name="litert",
-        title="LiteRT (TensorFlow Lite)",
-        support="none",
+        title="LiteRT (TensorFlow Lite), converted in an environment with litert-torch",
+        support="run",
         runtime="LiteRT",
-        reason="etui does not convert to LiteRT: litert-torch needs other versions of packages that etui uses",
-        what_to_do="choose compile or onnxruntime",
+        program="program.tflite",
+        modules=("ai_edge_litert",),
+        install="pip install ai-edge-litert",
+        own_packages=("ai-edge-litert",),
+        needs_converter=True,
+        precisions=("fp32",),
+        relative_latency=0.7,
+        log_noise=("INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",),
     ),
 )
 
@@ -358,11 +368,15 @@ def delegates() -> dict[str, Delegate]:
     return {record.name: _availability(record, runtime) for record in _RECORDS}
 
 
-@cache
 def baselines() -> dict[str, Delegate]:
-    """Return every baseline besides eager by its name, those that run here first. Finds installed packages without
-    importing them."""
-    return {record.name: _baseline_availability(record) for record in _BASELINES}
+    """Return every baseline besides eager by its name. Finds installed packages without importing them."""
+    return {name: baseline(name) for name in BASELINES}
+
+
+@cache
+def baseline(name: str) -> Delegate:
+    """Return one baseline by its name."""
+    return _baseline_availability(RECORDS[name])
 
 
 def missing_modules(record: DelegateRecord) -> list[str]:
@@ -380,6 +394,8 @@ def _baseline_availability(record: DelegateRecord) -> Delegate:
         missing = missing_modules(record)
         reason, what_to_do = (f"not installed: {', '.join(missing)}", record.install) if missing else ("", "")
         if not missing and record.needs_compiler and (problem := compiler_problem()):
+            reason, what_to_do = problem
+        if not missing and record.needs_converter and (problem := converter_problem()):
             reason, what_to_do = problem
     return Delegate(
         name=record.name,

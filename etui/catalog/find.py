@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.catalog.delegates import RECORDS, Delegate, baselines, delegates
+from etui.catalog.delegates import BASELINES, RECORDS, Delegate, baseline, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, OTHER_NAMES, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
@@ -141,12 +141,13 @@ def find_delegate(text: str) -> Delegate:
     name = canonical(text, (*RECORDS, AS_IS))
     if name == AS_IS:
         return Delegate(name=AS_IS, title="the delegates of the finished program", runs_here=True, exports_here=True)
-    known = {**delegates(), **baselines()}
+    if name in BASELINES:
+        return baseline(name)
     try:
-        return known[name]
+        return delegates()[name]
     except KeyError:
         others = {other: record.name for record in RECORDS.values() for other in record.other_names}
-        raise _unknown("delegate", text, known, "see `etui delegates`", "", others) from None
+        raise _unknown("delegate", text, RECORDS, "see `etui delegates`", "", others) from None
 
 
 def canonical(text: str, known: Iterable[str]) -> str:

@@ -56,10 +56,22 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 NAMES = Names()
 
+
+def _use_litert_python(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    """Set the variable from which the runner, which this process may start, takes the converter's environment."""
+    if value is not None:
+        from etui.host.litert_converter import VARIABLE
+
+        os.environ[VARIABLE] = str(value.absolute())
+
+
 _MEASURING: list[Any] = [
     click.option("--baseline", type=NAMES, metavar="B,..", shell_complete=complete_baselines,
                  help="Other runtimes to measure in the same session, in each precision that they support: compile"
-                 " (torch.compile's Inductor), onnxruntime.  [default: only eager]"),
+                 " (torch.compile's Inductor), onnxruntime, litert.  [default: only eager]"),
+    click.option("--litert-python", type=FILE_PATH, metavar="FILE", expose_value=False, callback=_use_litert_python,
+                 help="The Python of an environment with litert-torch, which converts models to LiteRT.  [default:"
+                 " ETUI_LITERT_PYTHON]"),
     click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
                  help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %."),
     click.option("--repeat", type=Count(min=1), metavar="N",

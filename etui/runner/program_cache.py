@@ -43,7 +43,7 @@ from etui.files.cache_entries import (
 )
 from etui.files.hashing import file_hash
 from etui.files.locks import Held, LocksUnsupported, take
-from etui.host import process_settings
+from etui.host import litert_converter, process_settings
 from etui.host.compiler import compiler_version
 from etui.host.environment import cpu_flags
 from etui.jobs import BundleResult, LowerResult
@@ -349,14 +349,16 @@ def installed_versions() -> dict[str, str]:
 
 @functools.cache
 def own_versions(delegate: str) -> dict[str, str]:
-    """Return the versions that only the programs of a baseline depend on: of its packages, and of the C++ compiler;
-    empty for other delegates. They are part of the keys of its programs and stored with its runs."""
+    """Return the versions that only the programs of a baseline depend on: of its packages, and of the C++ compiler or
+    the converter; empty for other delegates. They are part of the keys of its programs and stored with its runs."""
     record = delegates.RECORDS.get(delegate)
     if record is None:
         return {}
     versions = package_versions_of(record.own_packages)
     if record.needs_compiler:
         versions[COMPILER] = compiler_version()
+    if record.needs_converter and (python := litert_converter.converter_python()) is not None:
+        versions[litert_converter.PACKAGE] = litert_converter.converter_version(python)
     return versions
 
 
@@ -367,7 +369,12 @@ def versions_for(delegate: str) -> dict[str, str]:
 
 def version_names(delegate: str) -> tuple[str, ...]:
     """Return the names under which those versions are stored with a run."""
-    return (*VERSIONED, *own_versions(delegate))
+    record = delegates.RECORDS.get(delegate)
+    if record is None:
+        return VERSIONED
+    compiler = (COMPILER,) if record.needs_compiler else ()
+    converter = (litert_converter.PACKAGE,) if record.needs_converter else ()
+    return (*VERSIONED, *record.own_packages, *compiler, *converter)
 
 
 def package_versions_of(packages: Sequence[str]) -> dict[str, str]:

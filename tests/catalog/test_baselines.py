@@ -12,6 +12,7 @@ from etui.catalog import delegates as catalog
 from etui.catalog.delegates import BASELINES, RECORDS, RUNNABLE, baselines, delegates, program_file, runtime_of
 from etui.catalog.find import find_model, impossible, tolerance_for
 from etui.catalog.precisions import needs_calibration, recipe
+from etui.paths import installation
 from etui.runner.program_cache import (
     COMPILER,
     installed_versions,
@@ -29,7 +30,7 @@ RESNET = find_model("resnet18")
 
 @pytest.fixture(autouse=True)
 def _fresh_availability() -> None:
-    baselines.cache_clear()
+    catalog.baseline.cache_clear()
 
 
 def test_baselines_are_not_delegates_but_have_records() -> None:
@@ -54,8 +55,30 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
     assert "pip install" in refused.value.hint
 
 
-@pytest.mark.parametrize("name", ["litert", "onxruntime", "xnnpack"])
-def test_unknown_or_unavailable_baseline_is_refused(name: str) -> None:
+def test_litert_without_a_converter_is_refused_with_the_way_to_make_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(catalog, "missing_modules", lambda _record: [])
+    plain = tmp_path / "python"
+    plain.touch()
+    for python, problem in ((None, "no environment"), (plain, "not an executable"), (sys.executable, "no package")):
+        monkeypatch.delenv("ETUI_LITERT_PYTHON", raising=False)
+        if python is not None:
+            monkeypatch.setenv("ETUI_LITERT_PYTHON", str(python))
+        catalog.baseline.cache_clear()
+        with pytest.raises(FieldError, match=f"litert .*{problem}") as refused:
+            with_baselines(RESNET, [Variant("fp32", "xnnpack")], ["litert"])
+        assert "--litert-python" in refused.value.hint
+
+
+def test_another_converter_is_another_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = installation()
+    monkeypatch.setenv("ETUI_LITERT_PYTHON", "/elsewhere/python")
+    assert installation() != before
+
+
+@pytest.mark.parametrize("name", ["onxruntime", "xnnpack"])
+def test_unknown_baseline_is_refused(name: str) -> None:
     with pytest.raises(FieldError, match=name) as refused:
         with_baselines(RESNET, [Variant("fp32", "xnnpack")], [name])
     assert refused.value.field == "baseline" and refused.value.hint
@@ -148,10 +171,11 @@ def test_number_of_threads_is_part_of_the_key_only_of_programs_compiled_for_it()
 
 
 def test_every_runtime_has_its_own_kind_of_file() -> None:
-    assert [program_file(name) for name in ("xnnpack", "as-is", "compile", "onnxruntime")] == [
+    assert [program_file(name) for name in ("xnnpack", "as-is", "compile", "onnxruntime", "litert")] == [
         "program.pte",
         "program.pte",
         "program.so",
         "program.onnx",
+        "program.tflite",
     ]
     assert (runtime_of("xnnpack"), runtime_of("onnxruntime")) == ("ExecuTorch", "ONNX Runtime")

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from etui.engine.delegates.base import BaselineFailure, BaselineSupport, BaselineWork, Executable
+from etui.text import size
 
 Inputs = list[torch.Tensor]
 
@@ -67,7 +68,7 @@ class _Compile(BaselineSupport):
                     options={"aot_inductor.output_path": str(library), "compile_threads": 1},
                 )
             library.replace(work.target)
-            details.append(f"{work.target.stat().st_size / 1e6:.1f} MB")
+            details.append(size(work.target.stat().st_size))
         return None
 
     def load(self, path: Path, threads: int) -> Executable:

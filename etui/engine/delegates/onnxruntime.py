@@ -15,7 +15,7 @@ import torch
 
 from etui.engine.delegates.base import BaselineFailure, BaselineSupport, BaselineWork, Executable
 from etui.errors import PreparationError
-from etui.text import counted
+from etui.text import counted, size
 
 if TYPE_CHECKING:
     import numpy
@@ -96,7 +96,7 @@ class _OnnxRuntime(BaselineSupport):
             program = torch.onnx.export(work.exported, (), dynamo=True, verbose=False)
             assert program is not None
             program.save(target)
-            details.append(f"{target.stat().st_size / 1e6:.1f} MB")
+            details.append(size(target.stat().st_size))
 
     def load(self, path: Path, threads: int) -> Executable:
         return _OnnxProgram(path, threads)

@@ -13,6 +13,7 @@ from etui.engine.models.bundle import Bundle
 from etui.engine.runtime.execution import load_program
 from etui.errors import PreparationError
 from etui.host.compiler import compiler_problem, compiler_version
+from etui.host.litert_converter import converter_problem
 from etui.jobs import BundleResult, LowerResult
 from tests.engine.conftest import TINY, Workshop
 from tests.engine.lowering.test_lower import sqnr_db
@@ -125,6 +126,16 @@ def test_file_that_is_not_a_program_is_reported(tmp_path: Path) -> None:
         load_program(damaged, "onnxruntime", 1)
     with pytest.raises(BaselineFailure, match=r"program\.so"):
         load_program(damaged.rename(tmp_path / "program.so"), "compile", torch.get_num_threads())
+
+
+@pytest.mark.skipif(
+    converter_problem() is not None, reason="no environment with litert-torch is named by ETUI_LITERT_PYTHON"
+)
+@pytest.mark.parametrize("model", [CONVOLUTIONAL, INDEXED])
+def test_litert_program_agrees_with_its_model(workshop: Workshop, model: str) -> None:
+    pytest.importorskip("ai_edge_litert")
+    lowered = check(workshop, model, "fp32", "litert", 80)
+    assert [stage.name for stage in lowered.stages] == ["load", "export", "convert"]
 
 
 @pytest.mark.skipif(compiler_problem() is not None, reason="there is no C++ compiler")
