@@ -40,11 +40,13 @@ async def test_a_run_is_started_shown_live_and_compared_in_a_browser(box: Box, t
             await page.shows("2 marked")
             await page.press("c")
             await page.shows("baseline", "Metrics")
-            await page.press("escape", "q")
+            await page.press("escape")
+            await page.shows("New run", "quit")
+            assert page.problems == []
+            await page.press("q")
             await _is(page, "document.body.classList.contains('-closed')")
             await page.press("enter")
             await page.shows("Runs 2", "tiny-convolutional")
-            assert page.problems == []
             own = (running.address, running.address.replace("http:", "ws:"))
             assert len(page.requests) > 8 and all(address.startswith(own) for address in page.requests)
     assert [run["status"] for run in box.summaries()] == ["done", "done"]

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 class QuantizerOptions(NamedTuple):
     """What a quantizer depends on. ``recipe`` is the recipe's name without its version, never ``int8-auto``;
     ``exported`` the FP32 graph; ``convolutional`` whether the model contains convolutions; ``keep`` the paths of the
-    modules to keep in FP32, and ``is_kept`` whether a node of a graph belongs to one of them."""
+    modules to keep in FP32, and ``is_kept`` whether a node of a graph belongs to one of them or must be kept for
+    another reason. ``keeps_any`` is False if no node is kept."""
 
     recipe: str
     exported: ExportedProgram
     convolutional: bool
     keep: Sequence[str]
     is_kept: Callable[[Node], bool]
+    keeps_any: bool = True
 
 
 class Quantizer(NamedTuple):
@@ -48,6 +50,9 @@ class DelegateSupport:
 
     load_from_memory = False
     """Whether its programs must be loaded from memory instead of by path."""
+
+    convolves_3d = True
+    """Whether its programs can have 3D convolutions: ExecuTorch's own kernels have none, and XNNPACK takes none."""
 
     preloaded: tuple[str, ...] = ()
     """The modules that the fork server for preparing programs imports."""
@@ -144,6 +149,9 @@ class BaselineSupport(DelegateSupport):
     """The implementation of a baseline: a runtime that makes and executes its own programs."""
 
     delegates_nodes = False
+
+    takes_half_precision = False
+    """Whether its programs can have weights and inputs of 16 bits, for models whose own weights are."""
 
     def prepare(self, work: BaselineWork) -> int | None:
         """Write the program to ``work.target``; return the number of calibration inputs used, None without calibration.

@@ -51,6 +51,8 @@ class _CompiledProgram:
 
 
 class _Compile(BaselineSupport):
+    takes_half_precision = True
+
     def prepare(self, work: BaselineWork) -> int | None:
         with (
             work.stage("compile", f"compiling for {work.threads} threads") as details,

@@ -118,6 +118,39 @@ def threads_of_this_process() -> int:
     return len(list(Path("/proc/self/task").iterdir()))
 
 
+COUNTING = """
+import torch
+from torch import nn
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, values):
+        self.calls += 1
+        return self.inner(values) + self.calls
+
+def counting():
+    return Counting(), (torch.randn(2, 4),)
+
+def half():
+    return nn.Linear(4, 4).bfloat16(), (torch.randn(2, 4).bfloat16(),)
+"""
+
+
+@pytest.mark.parametrize(("factory", "problem"), [("counting", "buffer calls"), ("half", "FP32 weights")])
+def test_model_that_another_runtime_cannot_represent_is_refused(
+    workshop: Workshop, tmp_path: Path, factory: str, problem: str
+) -> None:
+    source = tmp_path / "models.py"
+    source.write_text(COUNTING)
+    model = f"{source}:{factory}"
+    with pytest.raises(PreparationError, match=problem):
+        workshop.lower(model, workshop.bundle(model), "fp32", "onnxruntime")
+
+
 def test_file_that_is_not_a_program_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     damaged = tmp_path / "program.onnx"
