@@ -46,7 +46,7 @@ from etui.files.locks import Held, LocksUnsupported, take
 from etui.host import litert_converter, process_settings
 from etui.host.compiler import compiler_version
 from etui.host.environment import cpu_flags
-from etui.jobs import BundleResult, LowerResult
+from etui.jobs import BundleResult, DynamicDims, LowerResult
 from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
@@ -294,13 +294,14 @@ def program_key(
     keep_fp32: Sequence[str] = (),
     machine: Sequence[str] = (),
     threads: int | None = None,
+    dynamic: DynamicDims | None = None,
 ) -> str:
     """Return the content address of a program: model, weights and inputs (the bundle's key), recipe, delegate,
     versions.
 
     The calibration count is included only if the recipe calibrates, modules kept in FP32 only if there are any,
-    ``machine`` (see ``machine_for``) only if the delegate depends on it, and ``threads``, the number that the program
-    is measured with, only for a baseline whose programs are compiled for it.
+    ``machine`` (see ``machine_for``) only if the delegate depends on it, the ranges of a ``dynamic`` program, and
+    ``threads``, the number that the program is measured with, only for a baseline whose programs are compiled for it.
     """
     calibration = calibration_count if needs_calibration(recipe) else None
     parts: list[object] = [bundle_key, recipe, delegate, calibration, sorted(versions.items())]
@@ -311,6 +312,8 @@ def program_key(
     record = delegates.RECORDS.get(delegate)
     if record is not None and record.depends_on_threads:
         parts.append({"threads": threads})
+    if dynamic is not None:
+        parts.append({"dynamic": dynamic})
     text = msgspec.json.encode(parts)
     return hashlib.sha256(text).hexdigest()[:32]
 

@@ -22,6 +22,7 @@ from etui.files.hashing import file_stamp
 from etui.host.cpus import usable_cores
 from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
+from etui.services.shapes import ShapeError, expanded, single_threads
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -53,6 +54,10 @@ FieldName = Literal[
     "wait_quiet",
     "data",
     "priority",
+    "input_size",
+    "batch",
+    "sequence",
+    "dynamic",
 ]
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
@@ -73,7 +78,9 @@ class FieldError(UsageError):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a session, the same for each of its variants.
+    """The options of a session, which all of its variants have in common or, as lists, are varied by: ``threads``,
+    ``input_size`` (``224`` or ``160x320``), ``batch`` and ``sequence``, and with ``dynamic`` also by one program for
+    all of these shapes.
 
     The one declaration of every option: a field is encoded under the name of its option of ``etui run``, with
     underscores, which is also its key in a session file and, if the picker has a field for it, the name of that field.
@@ -84,7 +91,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     preset: PresetName = "default"
     repeat: AtLeast1 | None = None
     warmup: AtLeast0 | None = None
-    threads: AtLeast1 | None = None
+    threads: tuple[AtLeast1, ...] = ()
     weights: Annotated[str, Meta(extra={"path_keywords": WEIGHTS})] = "auto"
     timeout_s: Annotated[float, Meta(gt=0)] | None = option(default=None, name="timeout")
     calibration_count: AtLeast1 = option(default=DEFAULT_CALIBRATION_COUNT, name="calibration")
@@ -97,6 +104,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     baselines: tuple[str, ...] = option(default=(), name="baseline")
     data: Annotated[str, Meta(extra={"path_keywords": ()})] | None = None
     priority: Priority = "normal"
+    input_size: tuple[int | str, ...] = ()
+    batch: tuple[AtLeast1, ...] = ()
+    sequence: tuple[AtLeast1, ...] = ()
+    dynamic: bool = False
 
 
 def is_as_is(model: Model) -> bool:
@@ -394,8 +405,17 @@ def check_preset(text: str) -> PresetName:
 def specification(
     model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
 ) -> SessionSpec:
-    """Return the specification of a session, with the variants of its baselines. Raises FieldError if an option cannot
-    be met on this machine."""
+    """Return the specification of a session, with each variant at every shape and number of threads, and the variants
+    of its baselines. Raises FieldError if an option cannot be met by the model or on this machine."""
+    for count in options.threads:
+        check_threads(count)
+    try:
+        variants = expanded(model, variants, options)
+    except ShapeError as error:
+        raise FieldError(error.name, error.message, error.hint) from error
+    for variant in variants:
+        if variant.dynamic and variant.delegate in BASELINES:
+            raise FieldError("dynamic", f"{variant.delegate} is measured only in fixed shapes", "omit --dynamic")
     variants = tuple(with_baselines(model, variants, options.baselines))
     return SessionSpec(
         model=model.reference,
@@ -403,7 +423,7 @@ def specification(
         preset=options.preset,
         repeat=options.repeat,
         warmup=options.warmup,
-        threads=check_threads(options.threads),
+        threads=single_threads(options.threads),
         weights=check_weights(options.weights),
         timeout_s=options.timeout_s or DEFAULT_TIMEOUT_S,
         calibration_count=options.calibration_count,

@@ -114,6 +114,18 @@ def test_baseline_is_measured_in_every_shape_of_the_session(monkeypatch: pytest.
     assert added == [Variant("fp32", "onnxruntime", batch=1), Variant("fp32", "onnxruntime", batch=4)]
 
 
+def test_baseline_has_no_dynamic_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "missing_modules", lambda _record: [])
+    values = {"models": ["resnet18"], "input_size": [128, 224], "dynamic": True}
+    with pytest.raises(FieldError, match="onnxruntime") as refused:
+        plan(from_values({**values, "delegates": ["onnxruntime"]}), skip=False)
+    assert refused.value.field == "dynamic"
+    (session,) = plan(from_values({**values, "baseline": ["onnxruntime"]}), skip=False).sessions
+    added = [variant for variant in session.spec.variants if variant.delegate == "onnxruntime"]
+    assert [variant.input_size for variant in added] == [(128, 128), (224, 224)]
+    assert not any(variant.dynamic for variant in added)
+
+
 def test_options_of_a_session_add_the_baselines_to_its_variants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "missing_modules", lambda _record: [])
     config = from_values({"models": ["resnet18"], "precisions": ["int8"], "baseline": ["OnnxRuntime"]})
