@@ -150,7 +150,9 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph before lowering (absent if that is the
     eager reference itself), ``sources.json``, ``noop.pte`` for measuring the fixed cost of a call, and with
     ``etrecord`` an ETRecord for other tools. ``dynamic`` are the ranges of a program for several shapes, None for the
-    shapes of the bundle alone. The folder is created atomically."""
+    shapes of the bundle alone. The folder is created atomically. For a baseline it contains only ``lowered.json`` and
+    the program under the name in its catalog record. ``threads`` are used for preparing; ``run_threads`` is the number
+    of threads that the program is measured with, for programs compiled for a number."""
 
     worker: ClassVar[str] = "etui.engine.lowering.lower:run_in_worker"
     doing: ClassVar[str] = "lowering"
@@ -167,6 +169,7 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     threads: int = 1
     keep_fp32: tuple[str, ...] = ()
     etrecord: bool = False
+    run_threads: int | None = None
     dynamic: DynamicDims | None = None
 
 

@@ -231,7 +231,8 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
-    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory) and its duration
+    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory; for
+    baselines convert and compile) and its duration
     in seconds. ``cached`` means that the time was spent when the program was first prepared, not in this run."""
 
     name: str
@@ -240,10 +241,11 @@ class Stage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Artifact(msgspec.Struct, kw_only=True, frozen=True):
-    """The program that was measured. ``key`` is its content address in the program cache, ``sha256`` the hash of the
+    """The program that was measured: an ExecuTorch program (``pte``), an ONNX model, a LiteRT model or
+    a compiled library (``so``). ``key`` is its content address in the program cache, ``sha256`` the hash of the
     file, ``sections`` the parts of the file."""
 
-    kind: Literal["pte"]
+    kind: Literal["pte", "onnx", "so", "tflite"]
     size_bytes: int
     sha256: str
     key: str
@@ -310,6 +312,8 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     ``box`` is the machine name. ``not_readable`` names the counters that could not be read during measurement; None in
     older documents. ``variables`` are the environment variables that belong to the identity of a run and were set,
     ``nice`` the nice level and ``affinity`` the logical CPUs of the measuring processes; None if not recorded.
+    ``versions`` are those of the packages that every run depends on, ``runtime_versions`` those that only the run of a
+    baseline depends on: of another runtime, and of the C++ compiler.
     """
 
     box: str
@@ -328,6 +332,12 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     variables: dict[str, str] | None = None
     nice: int | None = None
     affinity: list[int] | None = None
+    runtime_versions: dict[str, str] = {}
+
+    @property
+    def all_versions(self) -> dict[str, str]:
+        """Return the versions of everything that the run depends on."""
+        return {**self.versions, **self.runtime_versions}
 
 
 class QuietCheck(msgspec.Struct, kw_only=True, frozen=True):

@@ -216,8 +216,8 @@ class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
         return str(cls.__struct_config__.tag)
 
 
-def program_name(model: str, variant: Variant) -> str:
+def program_name(model: str, variant: Variant, suffix: str = ".pte") -> str:
     """Return the file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
     shape = "dynamic" if variant.dynamic else shape_text(variant.shape)
     parts = (model, variant.precision, variant.delegate, *shape.split())
-    return f"{'_'.join(parts)}.pte"
+    return f"{'_'.join(parts)}{suffix}"

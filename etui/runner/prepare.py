@@ -15,7 +15,7 @@ from etui.files.atomic import copy_file
 from etui.host.environment import memory_bytes
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.dynamic_range import dynamic_dims, largest
-from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
+from etui.runner.program_cache import ProgramCache, machine_for, program_key, versions_for
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
 from etui.spec import Shape, program_name, shape_text
@@ -83,8 +83,7 @@ async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape, meth
 async def prepare(session: Session, cache: ProgramCache) -> None:
     """Take every run's program from the cache, and prepare missing ones in parallel, as far as cores and memory allow.
     A run whose program cannot be prepared fails; the others continue. Runs that differ in threads only have the same
-    program."""
-    versions = installed_versions()
+    program, unless it is compiled for a number of threads."""
     missing: dict[str, list[Run]] = {}
     _find_ranges(session)
     for run in session.live():
@@ -96,9 +95,10 @@ async def prepare(session: Session, cache: ProgramCache) -> None:
             recipe=recipe(family, run.variant.precision, run.variant.delegate),
             delegate=run.variant.delegate,
             calibration_count=session.spec.calibration_count,
-            versions=versions,
+            versions=versions_for(run.variant.delegate),
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             machine=machine_for(run.variant.delegate),
+            threads=session.threads_of(run.variant),
             dynamic=run.dynamic,
         )
         try:
@@ -164,6 +164,7 @@ async def _lower(
                 program_dir=str(cache.program_dir(run.key)),
                 run_id=run.id,
                 threads=threads,
+                run_threads=session.threads_of(run.variant),
                 keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
                 dynamic=run.dynamic,
             ),
@@ -198,9 +199,10 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
         recipe=run.variant.precision,
         delegate=run.variant.delegate,
         calibration_count=spec.calibration_count,
-        versions=installed_versions(),
+        versions=versions_for(run.variant.delegate),
         keep_fp32=keeps(run.variant.precision, spec.keep_fp32),
         machine=machine_for(run.variant.delegate),
+        threads=session.threads_of(run.variant),
     )
     return cache.root / "prepared" / key
 
@@ -213,7 +215,7 @@ def export_programs(session: Session, folder: Path) -> None:
     """Copy every run's program to a folder, each atomically."""
     for run in session.live():
         assert run.lowered is not None
-        target = folder / program_name(run.model.name, run.variant)
+        target = folder / program_name(run.model.name, run.variant, Path(run.lowered.path).suffix)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             copy_file(Path(run.lowered.path), target, force=True)

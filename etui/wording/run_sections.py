@@ -422,7 +422,7 @@ def machine(document: RunDocument) -> RunSection:
 def software(document: RunDocument) -> RunSection:
     """Return the versions of Python, etui and the packages."""
     environment = document.environment
-    packages = sorted(environment.versions.items()) if environment else []
+    packages = sorted(environment.all_versions.items()) if environment else []
     entries = _entries(
         ("Python", environment and environment.python),
         ("etui", document.etui_version),
