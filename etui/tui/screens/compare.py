@@ -437,6 +437,18 @@ class CompareScreen(Guarded, Screen[None]):
         """Show latency against size."""
         self._charts.choose(4)
 
+    def action_view_6(self) -> None:
+        """Show latency over input size, batch, sequence length or threads."""
+        if not self._charts.choose(5):
+            self.notify("The runs do not differ in input size, batch, sequence length or threads.", timeout=3)
+
+    def action_view_7(self) -> None:
+        """Show latency per item over input size, batch, sequence length or threads."""
+        if not self._charts.choose(6):
+            self.notify(
+                "The latency per item needs runs with a batch (--batch) that differ in shape or threads.", timeout=3
+            )
+
     def action_log_scale(self) -> None:
         """Switch the logarithmic axis on or off."""
         if not self._charts.turn_log():
