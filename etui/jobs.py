@@ -60,12 +60,14 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     metric_eager: float | None = None
     labels: str = ""
     shape: Shape = OWN_SHAPE
+    method: str | None = None
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     """A prepared program and facts from its preparation. ``arithmetic`` names the arithmetic that a delegate actually
     uses if it differs from the precision (OpenVINO's bf16). ``model``, ``precision``, ``delegate`` and ``keep_fp32``
-    are the configuration that it was prepared for; empty in programs of earlier versions."""
+    are the configuration that it was prepared for; empty in programs of earlier versions. ``method`` is the requested
+    method of a finished program."""
 
     path: str
     artifact: Artifact
@@ -80,6 +82,7 @@ class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     precision: str = ""
     delegate: str = ""
     keep_fp32: tuple[str, ...] = ()
+    method: str | None = None
 
 
 class DynamicDim(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +124,8 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     for a user's factory that includes calling it, because the key covers the model it builds. ``key`` names an earlier
     bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
     factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
-    ``data`` is the folder that the inputs are made from, ``shape`` their requested shape.
+    ``method`` is the requested method of a ``.pte``, ``data`` the folder that the inputs are made from, ``shape`` their
+    requested shape.
     """
 
     worker: ClassVar[str] = "etui.engine.models.bundle:run_bundle"
@@ -137,6 +141,7 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     allow_pickle: bool = False
     data: str | None = None
     shape: Shape = OWN_SHAPE
+    method: str | None = None
 
 
 class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
@@ -252,6 +257,7 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
     data: str | None = None
+    method: str | None = None
 
 
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)

@@ -127,6 +127,7 @@ def _measuring_options(command: Any) -> Any:
         "etui run resnet18 -p fp32,int8 -d xnnpack,portable,openvino --preset quick",
         "etui run minilm --weights ./all-MiniLM-L6-v2 --precision int8 --json | jq .",
         "etui run ./my_model.py:make_model --precision int8 -o result.json",
+        "etui run ./speech.pte --method encode,decode",
         "etui run resnet50 --detach",
         "etui run resnet18 mobilenet_v2 --precision int8 --dry-run",
         "etui run resnet18 --precision fp32,int8 --print-config > bench.toml",
@@ -144,6 +145,9 @@ def _measuring_options(command: Any) -> Any:
               help="Precisions.  [default: fp32]")  # fmt: skip
 @click.option("-d", "--delegate", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
               help="Delegates.  [default: xnnpack]")  # fmt: skip
+@click.option("--method", type=NAMES, metavar="NAME,..",
+              help="Methods of a finished program (.pte), measured in one session each.  [default: forward, or its only"
+              " one]")  # fmt: skip
 @_measuring_options
 @click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o, without measuring.")
 @click.option(
@@ -161,6 +165,7 @@ def run(
     models: tuple[str, ...],
     precision: tuple[str, ...] | None,
     delegate: tuple[str, ...] | None,
+    method: tuple[str, ...] | None,
     export_only: bool,
     output: Path | None,
     force: bool,
@@ -176,7 +181,7 @@ def run(
         raise UsageError(
             "-o and --detach cannot be combined", "export the run when it is done: `etui export RUN -o FILE`"
         )
-    configured = _configured(ctx, options, models=models, precisions=precision, delegates=delegate)
+    configured = _configured(ctx, options, models=models, precisions=precision, delegates=delegate, methods=method)
     if not configured.config.models:
         raise click.UsageError("Missing argument 'MODEL'; name one from `etui models`, or give --config FILE", ctx)
     planned = configured.plan(
@@ -243,7 +248,7 @@ class _Configured:
 
         with self.located():
             planned = plan(self.config, **how)
-        for line in planned.skipped:
+        for line in (*planned.skipped, *planned.notices):
             click.echo(f"etui: {line}", err=True)
         return planned
 

@@ -47,6 +47,7 @@ _VALUES = (
 )  # fmt: skip
 _TENSOR = _VALUES.index("tensor")
 _KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_STATIC_SHAPE = 0
 _IN_SEGMENT = _EXTERNAL = 1
 _EXTENDED = b"eh00"
 
@@ -86,6 +87,16 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     planned: list[int]
     constants: dict[int, str]
     external: list[str]
+
+
+FORWARD = "forward"
+"""The method that is measured unless another is requested; a program's only method is measured under any name."""
+
+
+def signature_text(method: Method) -> str:
+    """Return a method with its inputs, such as ``encode(float32 [1, 16])``."""
+    inputs = (f"{each.dtype} {each.shape}" if each.shape is not None else each.dtype for each in method.inputs)
+    return f"{method.name}({', '.join(inputs)})"
 
 
 class Offsets(msgspec.Struct, frozen=True):
@@ -249,7 +260,8 @@ def _signature(plan: Table, kind: TensorKind, number: int, place: int) -> Tensor
         name = _VALUES[type_] if 0 < type_ < len(_VALUES) else "unknown"
         return TensorSignature(kind=kind, index=number, dtype=name)
     dtype, shape, size = _type_and_shape(tensor)
-    return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size)
+    dynamic = tensor.number(8, "b") != _STATIC_SHAPE
+    return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size, dynamic=dynamic)
 
 
 def _type_and_shape(tensor: Table) -> tuple[str, list[int], int | None]:

@@ -18,7 +18,7 @@ from etui.runner.dynamic_range import dynamic_dims, largest
 from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
-from etui.spec import Shape, program_name, shape_text
+from etui.spec import Shape, method_of, program_name, shape_text
 
 PREPARING_BYTES = 2_000_000_000
 """Memory assumed for preparing one program: most need 1 to 3 GB."""
@@ -73,6 +73,7 @@ async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> B
                 allow_pickle=spec.allow_pickle,
                 data=spec.data,
                 shape=shape,
+                method=method_of(spec),
             )
         )
 

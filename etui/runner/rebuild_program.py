@@ -249,6 +249,7 @@ async def rebuild_program(
                 allow_pickle=allow_pickle or origin.allow_pickle,
                 data=origin.data,
                 shape=shape_of(document),
+                method=document.method,
             )
         )
 

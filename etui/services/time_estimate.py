@@ -27,8 +27,10 @@ from etui.spec import EAGER, SessionSpec, Shape, Variant
 from etui.store import Condition, Store
 from etui.store.past_runs import similar
 
-_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs")
+_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs", "data")
 """The options, apart from the modules kept in FP32, that decide which program is prepared."""
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(SessionSpec)}
+"""What a session of a version without an option had."""
 
 _LOADING = ("load",)
 _PREPARING = ("export", "quantize", "reference", "lower", "write")
@@ -201,7 +203,7 @@ def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarR
     """Return what a run took. Its program can be reused only with the same weights, inputs and modules in FP32, and
     while it is in the cache."""
     before = document.session.spec
-    same = all(before.get(name, getattr(spec, name)) == getattr(spec, name) for name in _DECIDE_PROGRAM) and (
+    same = all(before.get(name, _DEFAULTS[name]) == getattr(spec, name) for name in _DECIDE_PROGRAM) and (
         kept_in(before, document.precision, document.repeats) == keeps(document.precision, spec.keep_fp32)
     )
     artifact = document.artifact

@@ -53,7 +53,7 @@ def speed(document: RunDocument, *, with_caveat: bool = True) -> str:
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
         why = "there is no eager measurement to compare with"
         if ratio is not None:
-            why = f"the stored ratio to eager, {text.number(ratio.value)}, is not valid"
+            why = f"the stored ratio to eager, {text.bare_ratio(ratio.value)}, is not valid"
         return _with_caveat(f"{name} takes {median} per inference{interval}; {why}.", but)
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)
@@ -75,12 +75,14 @@ def speed(document: RunDocument, *, with_caveat: bool = True) -> str:
     if ratio.verdict == "equivalent":
         bounds = _in_brackets(ratio.ci95, behind)
         return f"{name} is as fast as eager PyTorch, within 2 %{bounds}{medians}{after}."
-    looks = f"{name} looks {_times(ratio.value)} as fast as eager PyTorch{medians}"
+    times = text.bare_ratio(ratio.value)
+    times = times if "/" in times else _times(ratio.value)
+    looks = f"{name} looks {times} as fast as eager PyTorch{medians}"
     if ratio.ci95 is None:
         few = "There are too few blocks for a confidence interval, so this is only an indication."
         return _with_caveat(f"{looks}. {few}", but)
     inconclusive = (
-        f"This is inconclusive: the 95 % interval is {text.interval(ratio.ci95)}{behind}; measure more blocks."
+        f"This is inconclusive: the 95 % interval is {text.ratio_interval(ratio.ci95)}{behind}; measure more blocks."
     )
     return _with_caveat(f"{looks}. {inconclusive}", but)
 
@@ -232,7 +234,7 @@ def _behind(ratio: Ratio) -> str:
 
 
 def _in_brackets(bounds: tuple[float, float] | None, behind: str) -> str:
-    return f" (95 % interval {text.interval(bounds)}{behind})" if bounds else ""
+    return f" (95 % interval {text.ratio_interval(bounds)}{behind})" if bounds else ""
 
 
 def _with_caveat(sentence: str, clause: str) -> str:

@@ -114,7 +114,9 @@ def latency(document: RunDocument) -> RunSection:
     if ours is None and eager is None:
         return RunSection(title="Latency")
     rows = [_statistic(document, field) for field in _STATISTICS]
-    rows.insert(1, ["95 % interval", _interval(ours), _interval(eager), text.interval(ratio.ci95) if ratio else ""])
+    rows.insert(
+        1, ["95 % interval", _interval(ours), _interval(eager), text.ratio_interval(ratio.ci95) if ratio else ""]
+    )
     rows.append(["samples", _count(ours), _count(eager), ""])
     headings = ["ms", variant(document), "eager", *(["eager / program"] if ours and eager else [])]
     rows = [row[: len(headings)] for row in rows if any(cell not in ("", text.MISSING) for cell in row[1:])]

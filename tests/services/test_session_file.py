@@ -12,7 +12,7 @@ import pytest
 from etui.errors import UsageError
 from etui.services import session_file
 from etui.services.request import Options
-from etui.services.session_config import KEYS, SessionConfig, from_values, plan, values_of
+from etui.services.session_config import KEYS, SessionConfig, from_values, plan, values_of, with_absolute_paths
 from etui.services.session_file import as_toml, find_session_file, read_session_file
 
 Write = Callable[[str], Path]
@@ -48,7 +48,9 @@ def other_than_default(name: str) -> object:
 @pytest.mark.parametrize("name", Options.__struct_encode_fields__)
 def test_every_option_survives_a_session_file(name: str, write: Write) -> None:
     config = from_values({"models": ["resnet18"], "precisions": ["int8"], name: other_than_default(name)})
-    assert from_values(read_session_file(write(as_toml(config)))) == config
+    path = write(as_toml(config))
+    absolute = from_values(with_absolute_paths(values_of(config), path.parent))
+    assert from_values(read_session_file(path)) == absolute
     assert name in values_of(config)
 
 

@@ -40,6 +40,7 @@ from etui.insight import Section
 from etui.jobs import LowerJob, LowerResult
 from etui.programs.files import sections_of
 from etui.programs.flatbuffer import DamagedFile
+from etui.programs.program import FORWARD
 from etui.programs.source_map import ETRECORD, write_source_map
 from etui.results import Artifact, Delegation, ModelInfo, Stage
 from etui.text import counted
@@ -108,7 +109,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         stages = _Stages(log, job.run_id, job.delegate)
         bundle = Bundle.open(Path(job.bundle), job.model)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
-            result = _copy_program(bundle.model, job, folder, stages)
+            result = _copy_program(bundle.model, job, folder, stages, bundle.result.method)
         else:
             result = _prepare(bundle, job, folder, stages)
         result = msgspec.structs.replace(
@@ -251,14 +252,15 @@ def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact
     return artifact
 
 
-def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages) -> LowerResult:
-    """Copy a finished program, and read its description from the file."""
+def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages, method: str | None) -> LowerResult:
+    """Copy a finished program, and read the description of the measured method from the file."""
     from executorch.exir._serialize._program import deserialize_pte_binary
 
     with stages.stage("load", "copying the program") as details:
         shutil.copyfile(model.path, folder / PROGRAM)
         program: Any = deserialize_pte_binary((folder / PROGRAM).read_bytes())
-        plan = getattr(program, "program", program).execution_plan[0]
+        plans = getattr(program, "program", program).execution_plan
+        plan = next((each for each in plans if each.name == (method or FORWARD)), plans[0])
         backends = sorted({delegate.id for delegate in plan.delegates})
         details.append(f"delegates: {', '.join(backends) or 'none'}")
     return LowerResult(
@@ -267,6 +269,7 @@ def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages
         stages=stages.done,
         planned_bytes=sum(plan.non_const_buffer_sizes),
         delegation=None,
+        method=method,
     )
 
 

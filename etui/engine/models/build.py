@@ -17,6 +17,7 @@ from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
 from etui.engine.models.exported_program import load_exported
 from etui.engine.models.input_shapes import factory_arguments
+from etui.engine.models.torchvision_outputs import torchvision_options, with_output
 from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.engine.models.user_code import UserFile
 from etui.engine.models.user_inputs import Examples
@@ -77,7 +78,7 @@ def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
     with nullcontext() if initialize else _uninitialized(entry.source_kind):
         if entry.source_kind == "torchvision":
             models = importlib.import_module("torchvision.models")
-            module: nn.Module = models.get_model(entry.source_id, weights=None)
+            module: nn.Module = models.get_model(entry.source_id, weights=None, **torchvision_options(entry))
         else:
             assert entry.builder is not None
             architecture, config = transformers_parts(entry.builder)
@@ -90,6 +91,8 @@ def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True) -> nn.Module:
 
     Without ``keep`` the weights' values are lost, which is faster if others are loaded right after.
     """
+    if entry.source_kind == "torchvision":
+        raw = with_output(entry, raw)
     if entry.builder is not None:
         _replace_conv1d(raw, keep)
         raw = _WRAPPERS[entry.builder.wrapper](raw)

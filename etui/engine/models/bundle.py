@@ -379,7 +379,7 @@ def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> In
     if isinstance(model, ModelEntry):
         target, batch = catalog_target(model, resolved.folder, job.seed, job.shape), job.shape.batch
     elif model.kind == "pte":
-        tensors = program_file_inputs(Path(model.path), 1, job.seed).accuracy[0]
+        tensors = program_file_inputs(Path(model.path), 1, job.seed, job.method).accuracy[0]
         target, batch = Target(tensors, plain_structure(len(tensors)), model.name), None
     else:
         built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
@@ -432,6 +432,8 @@ def _key(
         described = (model.source, model.identity())
     if data is not None:
         described = (described, _content_of(data))
+    if job.method is not None:
+        described = (described, "method", job.method)
     parts = (
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
         # A bundle that was built while the file's code ran must not be used if that is not allowed.
@@ -518,7 +520,7 @@ def _build(
                 metric_eager = value_of_metric(declared.metric, outputs, labels, model.name)
         else:
             assert isinstance(model, UserModel)
-            inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
+            inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed, job.method)
         lists = {"accuracy": inputs.accuracy, "calibration": inputs.calibration}
         _write_lists(folder / _INPUTS, {**lists, "labels": [tensors for tensors, _ in declared.labels]})
         _check_files(model, resolved, job, factory_output, stamp)
@@ -534,6 +536,7 @@ def _build(
             seed=job.seed,
             file_stamp=stamp,
             allow_pickle=job.allow_pickle,
+            method=job.method,
             structure=msgspec.json.encode(inputs.structure).decode() if inputs.structure is not None else "",
             dataclass_outputs=dataclass_outputs,
             tolerances=declared.tolerances,

@@ -237,13 +237,14 @@ def _others(
     return variations
 
 
-def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
-    """Generate seeded random inputs with the shapes and dtypes of a finished program's method.
+def program_file_inputs(path: Path, accuracy: int, seed: int, method_name: str | None = None) -> InputSet:
+    """Generate seeded random inputs with the shapes and dtypes of a finished program's method; see ``runnable_method``
+    for which.
 
     Raises:
         PreparationError: the file is not a program, cannot be run here, or has inputs that are not tensors.
     """
-    method = runnable_method(path)
+    method = runnable_method(path, method_name)
     generator = _generator(seed, "accuracy")
     inputs = [
         tuple(_random(signature.shape or [], NAMED[signature.dtype], generator) for signature in method.inputs)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import torch
 from executorch.extension.pybindings import _C
 
@@ -23,6 +24,7 @@ from etui.engine.explain.known_causes import explain_log, runtime_code
 from etui.engine.explain.native_output import output_of
 from etui.engine.runtime.input_dtypes import DTYPES
 from etui.errors import EtuiError
+from etui.programs.program import FORWARD
 
 TensorTuple = tuple[torch.Tensor, ...]
 
@@ -86,9 +88,9 @@ class LoadedProgram:
     The program and its bytes are referenced as long as the method, because the runtime reads from both.
     """
 
-    def __init__(self, path: Path, *, delegate: str, method: str = "forward", trace: bool = False) -> None:
+    def __init__(self, path: Path, *, delegate: str, method: str | None = None, trace: bool = False) -> None:
         """Load ``path``, a program lowered for ``delegate`` ("as-is" if unknown). With ``trace`` the runtime records an
-        ETDump.
+        ETDump. ``method`` is by default the one that the program was prepared for, ``forward`` or its only method.
 
         Raises:
             RuntimeFailure: the file is not a program, or it needs a backend that this runtime lacks.
@@ -96,6 +98,7 @@ class LoadedProgram:
         self._data: bytes | None = None
         self._name = path.name
         self._is_own = delegate != AS_IS
+        method = method or _requested_method(path) or FORWARD
         from_memory = False
         for support in _supports(path, delegate):
             support.prepare_runtime()
@@ -192,6 +195,18 @@ def _supports(path: Path, delegate: str) -> list[DelegateSupport]:
         record.backend: record.name for record in RECORDS.values() if record.support == "run" and record.backend
     }
     return [delegate_support(backends[backend]) for backend in _contained(path, list(backends))]
+
+
+class _Prepared(msgspec.Struct):
+    method: str | None = None
+
+
+def _requested_method(path: Path) -> str | None:
+    """Return the method that a prepared program is measured by, from its description (``LowerResult``) next to it."""
+    try:
+        return msgspec.json.decode(path.with_name("lowered.json").read_bytes(), type=_Prepared).method
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def _contained(path: Path, texts: Sequence[str]) -> list[str]:

@@ -55,6 +55,8 @@ LEAST = (60, 16)
 ROOMY = (100, 30)
 """From this size on, all panes are shown side by side."""
 HUGE = (180, 50)
+LINES_WITH_CHART = 20
+"""In a lower terminal the table has the lines of the chart."""
 
 _SETTLE_S = 0.12
 """Delay before the chart and the log of the run under the cursor are read: a key held down passes many runs."""
@@ -182,6 +184,7 @@ class BenchScreen(Guarded, Screen[None]):
         roomy = width >= ROOMY[0] and height >= ROOMY[1]
         self.set_class(tiny, "-tiny")
         self.set_class(not roomy and not tiny, "-compact")
+        self.set_class(height < LINES_WITH_CHART, "-low")
         self.set_class(width >= HUGE[0] and height >= HUGE[1], "-huge")
         if roomy:
             self.remove_class("-new")
@@ -708,12 +711,12 @@ def _empty_message(*, is_filtered: bool) -> list[str]:
 
 def _ending(run: RunSummary) -> str:
     from etui.analysis.trust import REMARKS
-    from etui.text import number, ratio
+    from etui.text import as_fast, number
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
     latency = f"{number(run.latency_median_ms)} ms"
-    speed = f"{ratio(run.speedup)} as fast as eager" if run.speedup is not None else None
+    speed = f"{as_fast(run.speedup)} as eager" if run.speedup is not None else None
     if speed is not None and run.speed_verdict == "unreliable":
         speed += " (unreliable)"
     flags = [plain(name) for name in run.flags or () if name not in REMARKS]
