@@ -200,7 +200,9 @@ class RunSummary(StoredFacts):
         title="delegate",
         about="Delegate",
         filter=Filter(key="delegate", suggested=True),
-        screen=ScreenColumn(cells=8, most=10, spare=1, whole=True),
+        screen=ScreenColumn(
+            about="Delegate, with the shape, threads or method if these vary", cells=8, most=34, spare=1, whole=True
+        ),
         indexed=True,
         scanned=True,
     )

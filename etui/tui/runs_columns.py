@@ -126,6 +126,11 @@ def _id(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.id)[:6], "faint"
 
 
+def _delegate(run: RunSummary, _glyphs: Glyphs) -> Cell:
+    # Variants of one session may differ in nothing else.
+    return plain(run.delegate + (run.variant or "").removeprefix(f"{run.precision}/{run.delegate}")), ""
+
+
 def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.note or (run.error or "")), "" if run.note else "faint"
 
@@ -148,6 +153,7 @@ _SPECIAL: dict[Fact[Any], Callable[[RunSummary, Glyphs], Cell]] = {
     RunSummary.speedup: _speedup,
     RunSummary.verdict: _verdict,
     RunSummary.id: _id,
+    RunSummary.delegate: _delegate,
     RunSummary.note: _note,
 }
 """Cells that show more than the value of their fact, or less."""

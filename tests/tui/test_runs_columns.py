@@ -72,3 +72,10 @@ def test_columns_that_few_know_are_shown_only_if_chosen() -> None:
         "dynamic",
         "method",
     }
+
+
+def test_the_delegate_has_what_else_a_variant_varies() -> None:
+    document = make_document()
+    plain = BY_NAME["delegate"].cell(RunSummary.of(document), UNICODE)[0]
+    document.variant = f"{document.precision}/{document.delegate} 160x320 batch 4"
+    assert BY_NAME["delegate"].cell(RunSummary.of(document), UNICODE)[0] == f"{plain} 160x320 batch 4"
