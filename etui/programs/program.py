@@ -76,7 +76,8 @@ class DelegateData(msgspec.Struct, frozen=True, kw_only=True):
 class Method(msgspec.Struct, frozen=True, kw_only=True):
     """One method. ``operators`` counts undelegated operator calls; ``constants`` maps a constant's index in the file to
     its type and shape as text; ``external`` are the names of tensors with their data in another file; ``planned`` is
-    the size of each buffer in bytes."""
+    the size of each buffer in bytes. ``fixed`` maps the index of an input that is None, a number or a boolean to its
+    value: the runtime accepts no other."""
 
     name: str
     inputs: list[TensorSignature]
@@ -87,6 +88,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     planned: list[int]
     constants: dict[int, str]
     external: list[str]
+    fixed: dict[int, bool | int | float | None] = {}
 
 
 FORWARD = "forward"
@@ -234,7 +236,25 @@ def _method(plan: Table) -> Method:
         planned=planned,
         constants=constants,
         external=external,
+        fixed=_fixed_inputs(plan),
     )
+
+
+def _fixed_inputs(plan: Table) -> dict[int, bool | int | float | None]:
+    fixed: dict[int, bool | int | float | None] = {}
+    for number, place in enumerate(plan.numbers(3, "i")):
+        value = plan.element(2, place)
+        kind = _VALUES[value.number(0, "B")] if value is not None and value.number(0, "B") < len(_VALUES) else ""
+        content = value.table(1) if value is not None else None
+        if kind == "none":
+            fixed[number] = None
+        elif kind == "int" and content is not None:
+            fixed[number] = content.number(0, "q")
+        elif kind == "bool" and content is not None:
+            fixed[number] = bool(content.number(0, "B"))
+        elif kind == "float" and content is not None:
+            fixed[number] = content.number(0, "d")
+    return fixed
 
 
 def _operator(table: Table) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from etui.errors import UsageError
 from etui.services import session_file
-from etui.services.request import Options
+from etui.services.request import Options, path_keywords
 from etui.services.session_config import KEYS, SessionConfig, from_values, plan, values_of, with_absolute_paths
 from etui.services.session_file import as_toml, find_session_file, read_session_file
 
@@ -36,6 +36,8 @@ def write(tmp_path: Path) -> Write:
 def other_than_default(name: str) -> object:
     """A valid value of an option that differs from its default, by the type of its field."""
     field = next(field for field in msgspec.structs.fields(Options) if field.encode_name == name)
+    if path_keywords(name) == ():
+        return "/folder"
     for value in (not field.default, 3, 2.5, "synthetic", "quick", "high", ["conv1", 'layer"\\4\x1b'], [1, 4]):
         try:
             if from_values({name: value}) != from_values({}) and value is not field.default:

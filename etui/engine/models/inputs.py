@@ -247,7 +247,11 @@ def program_file_inputs(path: Path, accuracy: int, seed: int, method_name: str |
     method = runnable_method(path, method_name)
     generator = _generator(seed, "accuracy")
     inputs = [
-        tuple(_random(signature.shape or [], NAMED[signature.dtype], generator) for signature in method.inputs)
+        tuple(
+            _random(signature.shape or [], NAMED[signature.dtype], generator)
+            for signature in method.inputs
+            if signature.index not in method.fixed
+        )
         for _ in range(accuracy)
     ]
     return InputSet(inputs, [], _info("random", "seeded random values in the program's shapes", "", inputs, []))

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -24,7 +25,9 @@ from etui.engine.explain.known_causes import explain_log, runtime_code
 from etui.engine.explain.native_output import output_of
 from etui.engine.runtime.input_dtypes import DTYPES
 from etui.errors import EtuiError
-from etui.programs.program import FORWARD
+from etui.programs.files import mapped
+from etui.programs.flatbuffer import DamagedFile
+from etui.programs.program import FORWARD, read_program
 
 TensorTuple = tuple[torch.Tensor, ...]
 
@@ -110,8 +113,11 @@ class LoadedProgram:
             log = output_of(lambda: self._load(path, method, from_memory=from_memory, trace=trace), RuntimeError)
             raise self._failure(error, f"ExecuTorch cannot load {path.name}", log) from error
         meta = self._method.method_meta()
+        self._fixed = {} if self._is_own else _fixed_inputs(path, self._method_name)
         self._input_dtypes = [
-            DTYPES.get(int(meta.input_tensor_meta(i).dtype()), torch.float32) for i in range(meta.num_inputs())
+            DTYPES.get(int(meta.input_tensor_meta(i).dtype()), torch.float32)
+            for i in range(meta.num_inputs())
+            if i not in self._fixed
         ]
 
     def _load(self, path: Path, method: str, *, from_memory: bool, trace: bool) -> None:
@@ -127,6 +133,7 @@ class LoadedProgram:
             if len(names) != 1:
                 raise RuntimeFailure(f"{path.name} has no method {method!r}; it has {', '.join(names)}")
             method = names[0]
+        self._method_name = method
         self._method = self._program.load_method(method)
         done = time.perf_counter()
         self.program_load_ms = (loaded - start) * 1e3
@@ -141,7 +148,8 @@ class LoadedProgram:
         return RuntimeFailure(cause, _load_hint(str(error), is_own=self._is_own))
 
     def fit(self, inputs: Sequence[torch.Tensor]) -> TensorTuple:
-        """Convert inputs to this program's dtypes (FP16 programs take half-precision tensors) and contiguous memory.
+        """Convert inputs to this program's dtypes (FP16 programs take half-precision tensors) and contiguous memory;
+        insert inputs that are None or numbers.
 
         The runtime reads a non-contiguous tensor as if it were contiguous and silently computes wrong results.
 
@@ -150,7 +158,12 @@ class LoadedProgram:
         """
         if len(inputs) != len(self._input_dtypes):
             raise RuntimeFailure(f"the program takes {len(self._input_dtypes)} inputs, but {len(inputs)} were given")
-        return tuple(tensor.to(dtype).contiguous() for tensor, dtype in zip(inputs, self._input_dtypes, strict=True))
+        fitted: list[Any] = [
+            tensor.to(dtype).contiguous() for tensor, dtype in zip(inputs, self._input_dtypes, strict=True)
+        ]
+        for index, value in sorted(self._fixed.items()):
+            fitted.insert(index, value)
+        return tuple(fitted)
 
     def __call__(self, inputs: TensorTuple) -> list[torch.Tensor]:
         """Run once: set the inputs, execute, and clone the outputs out of the program's memory."""
@@ -207,6 +220,16 @@ def _requested_method(path: Path) -> str | None:
         return msgspec.json.decode(path.with_name("lowered.json").read_bytes(), type=_Prepared).method
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def _fixed_inputs(path: Path, method: str) -> dict[int, bool | int | float | None]:
+    """Return the inputs of a finished program that are None, numbers or booleans, by index."""
+    try:
+        with mapped(path) as buffer:
+            methods = read_program(buffer).methods
+    except (DamagedFile, OSError):  # the runtime has accepted the file
+        return {}
+    return next((found.fixed for found in methods if found.name == method), {})
 
 
 def _contained(path: Path, texts: Sequence[str]) -> list[str]:

@@ -38,6 +38,8 @@ def runnable_method(path: Path, requested: str | None = None) -> Method:
             f"{path} cannot be run here: its data is in a .ptd file", "lower it with its data inside the .pte"
         )
     for signature in method.inputs:
+        if signature.index in method.fixed:
+            continue
         if signature.shape is None or signature.dtype not in NAMED:
             raise PreparationError(
                 f"{path} cannot be run here: etui cannot generate its input {signature.index + 1} of type"
