@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from etui.results import Interval, LatencyStats, RunDocument
+from etui.facts import RunSummary
+from etui.results import Interval
 from etui.spec import EAGER, size_text
 
 Axis = Literal["input size", "batch", "sequence", "threads"]
@@ -46,27 +47,29 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
     has_items: bool
 
 
-def sweep_of(documents: Sequence[RunDocument]) -> Sweep | None:
+def sweep_of(runs: Sequence[RunSummary]) -> Sweep | None:
     """Return the runs with a latency as lines over the property with the most different values; None if there is none
     with at least two, or only one point in every line. The eager baselines are lines too."""
-    measured = [run for run in documents if _median(run.latency_ms) is not None]
+    measured = [run for run in runs if run.latency_median_ms]
     axis = max(_AXES, key=lambda name: len({_AXES[name](run) for run in measured} - {None}), default=None)
     if axis is None or len({_AXES[axis](run) for run in measured} - {None}) < 2:
         return None
     lines: dict[str, dict[float, SweepPoint]] = {}
-    several = len({run.model.name for run in measured}) > 1
+    several = len({run.model for run in measured}) > 1
     for run in measured:
         value = _AXES[axis](run)
         if value is None:
             continue
-        kinds = ((EAGER, run.eager_latency_ms, ""), (_program(run), run.latency_ms, run.id))
-        for kind, stats, run_id in kinds:
-            median = _median(stats)
-            if stats is None or median is None:
+        sides = (
+            (EAGER, run.eager_latency_median_ms, run.eager_latency_ci95_ms, ""),
+            (_program(run), run.latency_median_ms, run.latency_ci95_ms, run.id),
+        )
+        for kind, median, interval, run_id in sides:
+            if not median:
                 continue
-            name = " ".join(filter(None, (run.model.name if several else "", kind, *_others(run, axis))))
+            name = " ".join(filter(None, (run.model if several else "", kind, *_others(run, axis))))
             point = SweepPoint(
-                value=value, label=_label(run, axis), latency_ms=median, interval=stats.ci95, items=run.batch or 1,
+                value=value, label=_label(run, axis), latency_ms=median, interval=interval, items=run.batch or 1,
                 run=run_id,
             )  # fmt: skip
             lines.setdefault(name, {})[value] = point
@@ -82,16 +85,12 @@ def sweep_of(documents: Sequence[RunDocument]) -> Sweep | None:
     return Sweep(axis=axis, lines=found, has_items=all(run.batch is not None for run in measured))
 
 
-def _median(stats: LatencyStats | None) -> float | None:
-    return stats.median if stats is not None and stats.median is not None and stats.median > 0 else None
-
-
-def _side(run: RunDocument) -> float | None:
+def _side(run: RunSummary) -> float | None:
     """Return the side of a square of as many pixels."""
     return math.sqrt(run.input_size[0] * run.input_size[1]) if run.input_size is not None else None
 
 
-_AXES: dict[Axis, Callable[[RunDocument], float | None]] = {
+_AXES: dict[Axis, Callable[[RunSummary], float | None]] = {
     "input size": _side,
     "batch": lambda run: run.batch,
     "sequence": lambda run: run.sequence,
@@ -99,19 +98,19 @@ _AXES: dict[Axis, Callable[[RunDocument], float | None]] = {
 }
 
 
-def _label(run: RunDocument, axis: Axis) -> str:
+def _label(run: RunSummary, axis: Axis) -> str:
     if axis == "input size" and run.input_size is not None:
         height, width = run.input_size
         return str(height) if height == width else size_text(run.input_size)
     return f"{_AXES[axis](run):g}"
 
 
-def _program(run: RunDocument) -> str:
+def _program(run: RunSummary) -> str:
     parts = (f"{run.precision}/{run.delegate}", "dynamic" if run.dynamic else "", run.method or "")
     return " ".join(filter(None, parts))
 
 
-def _others(run: RunDocument, axis: Axis) -> list[str]:
+def _others(run: RunSummary, axis: Axis) -> list[str]:
     """Return the requested values of the other properties."""
     parts = [size_text(run.input_size)] if run.input_size is not None and axis != "input size" else []
     parts += [f"batch {run.batch}"] if run.batch is not None and axis != "batch" else []

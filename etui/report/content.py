@@ -14,6 +14,7 @@ from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.relative_change import change, change_interval
 from etui.analysis.session_variance import SessionLatency
 from etui.analysis.sweep import Sweep, sweep_of
+from etui.facts import RunSummary
 from etui.report import svg
 from etui.report.recommendation import Verdict, verdict_on
 from etui.report.results_table import ResultsTable, results_table
@@ -166,7 +167,7 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
         ],
         changes=[bar for place, one in enumerate(found, 1) if (bar := _change(one, named, place)) is not None],
         runs=[RunDetails(name=named[run.id], summary=_summary(run), sections=_details(run)) for run in runs],
-        sweep=sweep_of(runs),
+        sweep=sweep_of([RunSummary.of(run) for run in runs]),
     )
 
 

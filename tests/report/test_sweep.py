@@ -9,7 +9,7 @@ from etui.report import sweep
 from etui.report.content import report_of
 from etui.results import RunDocument
 from etui.spec import Variant
-from tests.analysis.test_sweep import run
+from tests.analysis.test_sweep import rows, run
 
 
 def batches() -> list[RunDocument]:
@@ -25,7 +25,7 @@ def batches() -> list[RunDocument]:
 
 
 def test_latency_and_latency_per_item_are_drawn_with_every_line_named() -> None:
-    found = sweep_of(batches())
+    found = sweep_of(rows(batches()))
     for per_item in (False, True):
         drawing = sweep.lines(found, per_item=per_item)
         assert drawing.count("<circle") == 6 and "over batch" in drawing
@@ -36,7 +36,7 @@ def test_latency_and_latency_per_item_are_drawn_with_every_line_named() -> None:
 
 def test_without_batches_there_is_no_chart_per_item() -> None:
     runs = [run(size, 1.0, Variant("fp32", "xnnpack", input_size=(size, size))) for size in (64, 96)]
-    found = sweep_of(runs)
+    found = sweep_of(rows(runs))
     assert sweep.lines(found) and not sweep.lines(found, per_item=True)
     assert sweep.lines(None) == ""
 

@@ -8,11 +8,11 @@ from rich.text import Text
 
 from etui.analysis import pareto
 from etui.analysis.pareto import Front
-from etui.analysis.sweep import Sweep, SweepPoint, sweep_of
+from etui.analysis.sweep import Sweep, sweep_of
 from etui.charts import drawing as charts
 from etui.charts.drawing import Canvas, Dot, Overlaid
 from etui.charts.scatter import DECADE
-from etui.charts.sweep import Step as SweepStep
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import wrapped
 from etui.tui.compare.loader import Outcome
@@ -20,10 +20,9 @@ from etui.tui.compare.selection import Selection
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_data import named_series
 from etui.tui.widgets.chart_frame import ChartFrame
+from etui.tui.widgets.sweep_views import SWEEP_VIEWS, draw_sweep, sweep_views
 
 VIEWS = ("histogram", "ecdf", "blocks", "accuracy", "size")
-SWEEP_VIEWS = ("shape", "per item")
-"""The views of runs that differ in input size, batch, sequence length or threads."""
 WAITING = "No block has been measured yet. The chart follows as blocks complete."
 _FRONTS = 3
 _MOST_LINES = 4
@@ -47,9 +46,7 @@ class ComparePictures(ChartFrame):
     @property
     def views(self) -> tuple[str, ...]:  # type: ignore[override]
         """The names of the views that the runs have."""
-        if self._sweep is None:
-            return VIEWS
-        return (*VIEWS, *SWEEP_VIEWS[: 2 if self._sweep.has_items else 1])
+        return (*VIEWS, *sweep_views(self._sweep))
 
     @property
     def place(self) -> int:
@@ -83,7 +80,7 @@ class ComparePictures(ChartFrame):
         self._slots = {run_id: selection.slot(run_id) for run_id in pictured}
         self._overlaid = [_overlaid(documents[run_id], outcome, selection.slot(run_id)) for run_id in pictured]
         self._hidden = len(documents) - len(pictured)
-        self._sweep = sweep_of(list(documents.values()))
+        self._sweep = sweep_of([RunSummary.of(run) for run in documents.values()])
         self._view = min(self._view, len(self.views) - 1)
         self.redraw(reset=True)
 
@@ -108,7 +105,7 @@ class ComparePictures(ChartFrame):
         if self._outcome is None:
             return charts.centred_message(canvas, "")
         if self._sweep is not None and self.view in SWEEP_VIEWS:
-            return _draw_sweep(self._sweep, canvas, per_item=self.view == "per item", log=self.is_log)
+            return draw_sweep(self._sweep, canvas, per_item=self.view == "per item", log=self.is_log)
         if self._view >= _FRONTS:
             front = self._outcome.accuracy if self.view == "accuracy" else self._outcome.size
             return self._draw_front(front, self._outcome, canvas)
@@ -164,23 +161,6 @@ class ComparePictures(ChartFrame):
             medians = [run.series.middle for run in self._overlaid if any(run.series.blocks)]
         medians = [median for median in medians if median > 0 and math.isfinite(median)]
         return bool(medians) and max(medians) / min(medians) >= DECADE
-
-
-def _draw_sweep(sweep: Sweep, canvas: Canvas, *, per_item: bool, log: bool) -> Text:
-    lines = [
-        charts.Line(
-            name=line.name,
-            steps=[_step(point, point.items if per_item else 1) for point in line.points],
-        )
-        for line in sweep.lines
-    ]
-    unit = "ms per item" if per_item else "ms"
-    return charts.sweep_lines(lines, canvas, axis=sweep.axis, unit=unit, log=log)
-
-
-def _step(point: SweepPoint, items: int) -> SweepStep:
-    bounds = None if point.interval is None else (point.interval[0] / items, point.interval[1] / items)
-    return SweepStep(at=point.value, label=point.label, value=point.latency_ms / items, interval=bounds)
 
 
 def _overlaid(document: RunDocument, outcome: Outcome, slot: int) -> Overlaid:
