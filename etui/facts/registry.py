@@ -201,7 +201,11 @@ class RunSummary(StoredFacts):
         about="Delegate",
         filter=Filter(key="delegate", suggested=True),
         screen=ScreenColumn(
-            about="Delegate, with the shape, threads or method if these vary", cells=8, most=34, spare=1, whole=True
+            about="Delegate, with input size, batch (b4), sequence (s64), threads (t2), dyn and method if requested",
+            cells=8,
+            most=30,
+            spare=1,
+            whole=True,
         ),
         indexed=True,
         scanned=True,
