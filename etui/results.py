@@ -451,3 +451,9 @@ class RunDocument(msgspec.Struct, kw_only=True):
         """Precision and delegate with the shape, threads and method if these were requested: ``int8/xnnpack batch 4``.
         Unique within a session, except in a duel."""
         return self.variant or f"{self.precision}/{self.delegate}"
+
+    @property
+    def baseline(self) -> tuple[str, str]:
+        """What identifies the eager baseline of the run: its session and the label of the baseline's blocks, which is
+        empty without blocks. A session has one for each shape and number of threads."""
+        return self.session.id, self.eager_blocks[0].variant if self.eager_blocks else ""

@@ -126,6 +126,13 @@ def _find_ranges(session: Session) -> None:
         run.prepared_with = run.bundle
     dynamic = [run for run in session.live() if run.variant.dynamic]
     bundles = [run.bundle for run in dynamic if run.bundle is not None]
+    if len({bundle.key for bundle in bundles}) == 1:
+        for run in dynamic:
+            error = EtuiError(
+                "no range of shapes is left for a dynamic program", "measure at least two shapes together"
+            )
+            session.fail(run, error)
+        return
     if not bundles:
         return
     base, dims = largest(bundles), dynamic_dims([bundle.inputs.shapes for bundle in bundles])
