@@ -31,7 +31,6 @@ def is_of_classes(dtype: str) -> bool:
     return dtype in _CLASSES
 
 
-
 class _LimitedMetric(msgspec.Struct, frozen=True):
     """A metric limited by the tolerance, over the outputs at one position; ``value`` is None if it was not computed."""
 

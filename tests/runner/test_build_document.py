@@ -25,7 +25,9 @@ def bundle(key: str) -> BundleResult:
     return BundleResult(path="", key=key, model=MODEL, weights=weights, inputs=inputs, stages=[], cached=True)
 
 
-def document(variant: Variant, prepared_with: BundleResult | None, calibrated: int = 2) -> tuple[RunResults, RunDocument]:
+def document(
+    variant: Variant, prepared_with: BundleResult | None, calibrated: int = 2
+) -> tuple[RunResults, RunDocument]:
     run = RunResults(id="aaaaaaaaaaa1", variant=variant, model=MODEL, bundle=bundle("own"), prepared_with=prepared_with)
     artifact = Artifact(kind="pte", size_bytes=1, sha256="", key="")
     run.lowered = LowerResult(path="", artifact=artifact, stages=[], calibration_count=calibrated)
