@@ -144,7 +144,8 @@ def _limited_metrics(rows: Sequence[OutputAccuracy], tolerance: Tolerance | None
         ("SQNR", min((item.sqnr_db for item in metrics if item.sqnr_db is not None), default=None),
          tolerance.sqnr_db_min, True, " dB"),
         ("cosine", min(map(_cosine, metrics), default=None), tolerance.cosine_min, True, ""),
-        (_EQUAL if is_of_classes(rows[0].dtype) else _TOP1, sum(classes) / len(classes) if classes else None, tolerance.top1_min, True, ""),
+        (_EQUAL if is_of_classes(rows[0].dtype) else _TOP1, sum(classes) / len(classes) if classes else None,
+         tolerance.top1_min, True, ""),
         ("MAE", max((item.mae for item in metrics if item.mae is not None), default=None),
          tolerance.mae_max, False, ""),
     )  # fmt: skip

@@ -61,8 +61,8 @@ def gate(
     """Fail if runs are worse than a baseline.
 
     Each run of the baseline is compared with the newest run of the same configuration (model, precision, delegate,
-    modules kept in FP32, requested shape, threads and method), or with the given RUNs. A newest run that failed or timed out fails the gate. The default
-    limit is --fail-if-slower 5.
+    modules kept in FP32, requested shape, threads and method), or with the given RUNs. A newest run that failed or
+    timed out fails the gate. The default limit is --fail-if-slower 5.
     """
     from etui.store.transfer import read_documents
 

@@ -12,7 +12,7 @@ from etui.catalog.find import Model, describe, find_model
 from etui.errors import EtuiError
 from etui.events import TRACEBACK, Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus, usable_cores
-from etui.jobs import BundleResult, DynamicDims, JobFor, R
+from etui.jobs import DynamicDims, JobFor, R
 from etui.results import Status
 from etui.runner.build_document import RunResults, SessionResults, build_document, document_so_far
 from etui.runner.fork_servers import WorkerPool

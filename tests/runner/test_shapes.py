@@ -84,6 +84,21 @@ def test_runs_of_shapes_are_found_and_measured_again(sweep: list[RunDocument], w
     assert {run["dynamic"] for run in newest[:2]} == {True, False}
 
 
+def test_lowering_of_a_dynamic_program_is_not_judged_on_inputs_of_another_shape(warm_box: Box) -> None:
+    file = f"{warm_box.folder / 'net.py'}:net"
+    sizes = ("--input-size", "16,24", "--dynamic")
+    _, _, small, large = measured(warm_box, file, "--precision", "int8", *sizes, status=None)
+    assert small.inputs is not None and large.inputs is not None
+    assert small.inputs.calibration_sha256 == large.inputs.calibration_sha256 is not None
+    duel = ("duel", small.id, large.id, "--preset", "quick", "--repeat", "3", "--json")
+    warm_box.etui(*duel, status=None)
+    again = [warm_box.document(run["id"]) for run in warm_box.summaries()[:2]]
+    assert {run.repeats for run in again} == {small.id, large.id}
+    for run in (small, *again):
+        assert run.accuracy is not None and run.accuracy.lowering is None
+    assert large.accuracy is not None and large.accuracy.lowering is not None
+
+
 def test_a_shape_that_the_model_does_not_take_fails_alone_and_names_the_layer(warm_box: Box) -> None:
     runs = measured(warm_box, f"{warm_box.folder / 'net.py'}:fixed", "--input-size", "16,20", status=None)
     assert [run.status for run in runs] == ["done", "failed"]

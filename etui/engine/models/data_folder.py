@@ -38,8 +38,9 @@ Load = Callable[[], Mapping[str, torch.Tensor] | torch.Tensor]
 
 class Target(NamedTuple):
     """What the files are made into: ``example`` are tensors that the model takes, with ``structure``; ``module`` has
-    the names of its arguments, if it is known, or ``names`` has that of each tensor. ``image`` is how the model's images are prepared (None: ImageNet's
-    normalization), ``tokenize`` makes the tensors of a text, ``name`` is the model's in messages."""
+    the names of its arguments, if it is known, or ``names`` has that of each tensor. ``image`` is how the model's
+    images are prepared (None: ImageNet's normalization), ``tokenize`` makes the tensors of a text, ``name`` is the
+    model's in messages."""
 
     example: Inputs
     structure: CallStructure
